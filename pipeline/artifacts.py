@@ -1,0 +1,123 @@
+"""Every file passed between stages: its name, how it is saved and loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stage import replacing
+
+Array = NDArray[Any]
+
+RAW = Path("data/raw")
+PREPARED = Path("data/prepared")
+DESCRIPTION = PREPARED / "description.json"
+MODEL = Path("model/model.keras")
+LEARNING_CURVES = Path("reports/learning_curves.csv")
+BASELINE_PREDICTIONS = Path("evaluation/baseline_predictions.npy")
+TEST_PROBABILITIES = Path("evaluation/test_probabilities.npy")
+EXPORTED = Path("exported")
+GOLDEN = Path("evaluation/golden.npz")
+REPORTS = Path("reports")
+DIST = Path("dist")
+STATE = Path(".state")
+
+CHUNK = 4096  # rows copied or compared at a time, so that a set larger than memory passes
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a dataset beside its arrays."""
+
+    name: str
+    class_names: list[str]
+    input_shape: tuple[int, int, int]
+    sha256: dict[str, str]
+    unreadable: list[str]
+
+
+def report(stage: str) -> Path:
+    return REPORTS / f"{stage}.json"
+
+
+def save_json(path: Path, values: Any) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def load_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def save_description(path: Path, description: Description) -> None:
+    save_json(path, description.__dict__)
+
+
+def load_description(path: Path = DESCRIPTION) -> Description:
+    values = load_json(path)
+    return Description(**{**values, "input_shape": tuple(values["input_shape"])})
+
+
+def save_array(path: Path, array: Array) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
+
+
+def load_array(path: Path) -> Array:
+    """The array in `path`, memory-mapped and read-only."""
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def save_rows(path: Path, source: Array, rows: Array) -> None:
+    """Writes `source[rows]`, a chunk at a time."""
+    with replacing(path) as temporary:
+        shape = (len(rows), *source.shape[1:])
+        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=source.dtype, shape=shape)  # type: ignore[no-untyped-call]
+        for start, stop in chunks(len(rows)):
+            target[start:stop] = source[rows[start:stop]]
+        target.flush()
+
+
+def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, size):
+        yield start, min(start + size, length)
+
+
+def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
+    """Images (N, H, W, C) uint8 and labels (N,) uint8 or int64 of train, validation or test, memory-mapped."""
+    return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def array_sha256(array: Array) -> str:
+    """SHA-256 of the raw bytes of `array` in C order."""
+    digest = hashlib.sha256()
+    for start, stop in chunks(len(array)):
+        digest.update(np.ascontiguousarray(array[start:stop]).tobytes())
+    return digest.hexdigest()
+
+
+def empty(folder: Path) -> Path:
+    """`folder`, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def save_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    with replacing(path) as temporary:
+        lines = [",".join(map(str, row)) for row in [columns, *rows]]
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

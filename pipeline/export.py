@@ -1,0 +1,94 @@
+"""Stage 6: the trained model as TensorFlow Lite and ONNX files, each converted in a child process.
+
+    python -m pipeline.export
+
+Reads: model/model.keras, data/prepared/train (calibration). Writes: exported/<format>.{tflite,onnx}, reports/export.json.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import multiprocessing
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import artifacts, params, stage
+from pipeline.artifacts import Array
+from pipeline.stage import UserError
+
+PRELOADED = ["tensorflow", "keras", "tf2onnx"]  # imported once, in the server that the children fork from
+
+
+def convert(name: str, model: Path, calibration: Array, answer: Connection) -> None:
+    """In the child: sends the file's bytes and suffix, or the reason why there is none."""
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    from pipeline import keras_files
+
+    try:
+        module: Any = importlib.import_module(f"pipeline.formats.{name}")
+        answer.send((module.convert(keras_files.load(model), calibration), module.SUFFIX))
+    except Exception as error:  # converters raise anything; each is that format's failure alone
+        answer.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def in_child(context: Any, name: str, model: Path, calibration: Array) -> tuple[bytes, str] | str:
+    """The converted bytes and their suffix, or a reason: a converter that aborts takes only its child with it."""
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=convert, args=(name, model, calibration, sender))
+    child.start()
+    sender.close()
+    try:
+        result: tuple[bytes, str] | str = receiver.recv()
+    except EOFError:
+        child.join()
+        return f"the converter ended with exit status {child.exitcode}"
+    child.join()
+    return result
+
+
+def calibration_images(images: Array, count: int, seed: int) -> Array:
+    """`count` images of p-training, drawn at random."""
+    if count > len(images):
+        raise UserError(f"export.calibration_images is {count}; p-training has only {len(images)} images")
+    return np.asarray(images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])])
+
+
+def main() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    chosen = params.load()
+    artifacts.MODEL.stat()
+    images, _ = artifacts.load_split("train")
+    calibration = calibration_images(images, chosen.export.calibration_images, chosen.preprocess.seed)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with stage.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda name: in_child(context, name, artifacts.MODEL, calibration), chosen.export.formats))
+    folder = artifacts.empty(artifacts.EXPORTED)
+    summary: dict[str, Any] = {"model_sha256": artifacts.sha256(artifacts.MODEL), "formats": {}}
+    formats = summary["formats"]
+    for name, result in zip(chosen.export.formats, results, strict=True):
+        if isinstance(result, str):
+            formats[name] = {"error": result}
+            print(f"{name}: {result}")
+            continue
+        data, suffix = result
+        path = folder / f"{name}{suffix}"
+        path.write_bytes(data)
+        formats[name] = {"file": path.name, "bytes": len(data), "sha256": artifacts.sha256(path)}
+        print(f"{name}: {len(data):,} bytes")
+    artifacts.save_json(artifacts.report("export"), summary)
+    failed = [name for name, entry in formats.items() if "error" in entry]
+    if failed:
+        raise UserError(f"not converted: {', '.join(failed)}; see {artifacts.report('export')} for the reasons, or take them out of export.formats")
+
+
+if __name__ == "__main__":
+    stage.run(main)

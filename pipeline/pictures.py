@@ -1,0 +1,72 @@
+"""The pictures of the reports. Written without dates, so that equal contents are equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.artifacts import Array
+from pipeline.stage import replacing
+
+
+def _save(path: Path, figure: Figure) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+    plt.close(figure)
+
+
+def learning_curves(path: Path, rows: Sequence[dict[str, float]], kept: int) -> None:
+    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    epochs = [row["epoch"] for row in rows]
+    for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
+        for split, label in (("train", "p-training"), ("validation", "validation")):
+            axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
+        axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
+        axis.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend()
+    _save(path, figure)
+
+
+def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10, title: str = "") -> None:
+    """A sheet of images (N, H, W, C), values 0 to 255, each under its title."""
+    count = max(len(pictures), 1)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.3 * columns, 1.5 * rows + 0.4), layout="constrained", squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, picture, text in zip(axes.flat, pictures, titles, strict=False):
+        shown: Any = np.clip(np.asarray(picture), 0, 255).astype(np.uint8)
+        axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(text, fontsize=8)
+    figure.suptitle(title or None)
+    _save(path, figure)
+
+
+def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> None:
+    """Counts (K, K): a row for each true class, a column for each predicted one; coloured by the share of the row."""
+    count = len(class_names)
+    size = max(4.0, 0.55 * count + 2)
+    figure, axis = plt.subplots(figsize=(size, size), layout="constrained")
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(count), class_names, rotation=45, ha="right")
+    axis.set_yticks(range(count), class_names)
+    axis.set(xlabel="predicted", ylabel="true")
+    for row, column in np.argwhere(matrix > 0) if count <= 30 else []:
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8, color=colour)
+    _save(path, figure)

@@ -1,0 +1,160 @@
+"""Stage 2: p-training, validation and test, and a report on what the data are like.
+
+    python -m pipeline.preprocess
+
+Reads: data/raw. Writes: data/prepared/{train,validation,test}/{images,labels}.npy, data/prepared/description.json,
+reports/preprocess.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from pipeline import artifacts, params, stage
+from pipeline.artifacts import Array, Description
+from pipeline.params import Dataset, Preprocess
+from pipeline.stage import UserError
+
+
+def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
+    """Stops at data that nothing can be learned from. Raises UserError."""
+    if len(images) != len(labels):
+        raise UserError(f"the {part} part has {len(images)} images and {len(labels)} labels; both must be equally many")
+    if len(labels) == 0:
+        raise UserError(f"the {part} part is empty; it needs at least one image of each class")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(class_names):
+        raise UserError(f"the {part} part has labels from {low} to {high}; allowed is 0 to {len(class_names) - 1}")
+    counts = np.bincount(labels, minlength=len(class_names))
+    if not counts.all():
+        raise UserError(f"class {class_names[int(counts.argmin())]!r} has no image in the {part} part; it needs at least one")
+
+
+def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, Array]:
+    """Row numbers (kept, split off), both sorted: `count` rows go, by class in proportion, at random, or the last ones."""
+    if not 0 < count < len(labels):
+        raise UserError(f"{count} images cannot be split off from {len(labels)}; allowed is 1 to {len(labels) - 1}")
+    if order == "first":
+        rows = np.arange(len(labels))
+        return rows[:-count], rows[-count:]
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    if order == "stratified":
+        shuffled = shuffled[np.argsort(_position_in_class(labels[shuffled]), kind="stable")]
+    return np.sort(shuffled[count:]), np.sort(shuffled[:count])
+
+
+def _position_in_class(labels: Array) -> Array:
+    """For each row the fraction of its class that stands before it, so that any prefix in this order is stratified."""
+    position = np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        position[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return position
+
+
+def validation_count(validation: float, available: int) -> int:
+    return int(validation) if validation >= 1 else round(validation * available)
+
+
+def splits(train_labels: Array, has_test: bool, chosen: Preprocess, dataset: Dataset) -> dict[str, Array]:
+    """Row numbers of the raw training part for train and validation, and for test where that part must come from it."""
+    rows = np.arange(len(train_labels))
+    result = {}
+    if not has_test:
+        kept, split = split_off(train_labels, round(dataset.test * len(rows)), "stratified", chosen.seed)
+        rows, result["test"] = rows[kept], rows[split]
+    if chosen.subset is not None:
+        if chosen.subset > len(rows):
+            raise UserError(f"preprocess.subset is {chosen.subset}; there are only {len(rows)} training images")
+        rows = rows[: chosen.subset]
+    count = validation_count(chosen.validation, len(rows))
+    kept, split = split_off(train_labels[rows], count, chosen.order, chosen.seed)
+    return {"train": rows[kept], "validation": rows[split], **result}
+
+
+def data_report(parts: dict[str, tuple[Array, Array]], description: Description) -> dict[str, Any]:
+    return {
+        "class_names": description.class_names,
+        "input_shape": list(description.input_shape),
+        "splits": {name: part_report(images, labels, description) for name, (images, labels) in parts.items()},
+        "duplicates": duplicates({name: images for name, (images, _) in parts.items()}),
+        "unreadable": description.unreadable,
+    }
+
+
+def part_report(images: Array, labels: Array, description: Description) -> dict[str, Any]:
+    total = squares = 0.0
+    low, high, empty = 255, 0, 0
+    for start, stop in artifacts.chunks(len(images)):
+        chunk = np.asarray(images[start:stop]).reshape(stop - start, -1)
+        values = np.bincount(chunk.ravel(), minlength=256)
+        total += float(values @ np.arange(256))
+        squares += float(values @ np.arange(256) ** 2)
+        low, high = min(low, int(chunk.min())), max(high, int(chunk.max()))
+        empty += int((chunk.min(1) == chunk.max(1)).sum())
+    pixels = images.size
+    counts = np.bincount(labels, minlength=len(description.class_names))
+    return {
+        "images": len(labels),
+        "per_class": {name: int(count) for name, count in zip(description.class_names, counts, strict=True)},
+        "pixel_mean": total / pixels,
+        "pixel_standard_deviation": max(squares / pixels - (total / pixels) ** 2, 0.0) ** 0.5,
+        "pixel_minimum": low,
+        "pixel_maximum": high,
+        "empty": empty,
+    }
+
+
+def duplicates(parts: dict[str, Array]) -> dict[str, int]:
+    """How many images of each split stand there more than once, and how many stand in another split too (these leak)."""
+    seen: dict[bytes, set[str]] = defaultdict(set)
+    digests: dict[str, list[bytes]] = {}
+    for name, images in parts.items():
+        digests[name] = [hashlib.blake2b(image, digest_size=16).digest() for image in _rows(images)]
+        for digest in digests[name]:
+            seen[digest].add(name)
+    names = list(parts)
+    counts = {f"within_{name}": len(digests[name]) - len(set(digests[name])) for name in names}
+    for first, name in enumerate(names):
+        for other in names[first + 1 :]:
+            counts[f"{name}_and_{other}"] = sum(1 for where in seen.values() if {name, other} <= where)
+    return counts
+
+
+def _rows(images: Array) -> Any:
+    for start, stop in artifacts.chunks(len(images)):
+        chunk = np.ascontiguousarray(images[start:stop])
+        yield from (row.tobytes() for row in chunk)
+
+
+def main() -> None:
+    chosen = params.load()
+    description = artifacts.load_description(artifacts.RAW / "description.json")
+    sources = {part: artifacts.load_split(part, artifacts.RAW) for part in ("train", "test")}
+    has_test = len(sources["test"][1]) > 0
+    check(*sources["train"], description.class_names, "training")
+    rows = splits(sources["train"][1], has_test, chosen.preprocess, chosen.dataset)
+    for split, source in (("train", "train"), ("validation", "train"), ("test", "test" if has_test else "train")):
+        images, labels = sources[source]
+        selected = rows.get(split, np.arange(len(labels)))
+        folder = artifacts.empty(artifacts.PREPARED / split)
+        artifacts.save_rows(folder / "images.npy", images, selected)
+        artifacts.save_rows(folder / "labels.npy", labels, selected)
+    parts = {split: artifacts.load_split(split) for split in ("train", "validation", "test")}
+    for split, (images, labels) in parts.items():
+        check(images, labels, description.class_names, split)
+    artifacts.save_description(artifacts.DESCRIPTION, description)
+    summary = data_report(parts, description)
+    artifacts.save_json(artifacts.report("preprocess"), summary)
+    print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
+    leaks = {name: count for name, count in summary["duplicates"].items() if "_and_" in name and count}
+    if leaks:
+        print(f"warning: the same images stand in two splits and leak: {leaks}")
+
+
+if __name__ == "__main__":
+    stage.run(main)

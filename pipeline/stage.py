@@ -1,0 +1,99 @@
+"""How every stage runs: it ends with `dvc repro`, answers a user's mistake in one sentence and writes nothing by halves."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+class UserError(Exception):
+    """What the user can mend: one sentence that names the thing, what is wrong with it and what is allowed."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs `main` and exits: 0, or 1 after one sentence on stderr, or 130 after Ctrl-C."""
+    end_with_dvc()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sentence = describe(error)
+        if sentence is None:
+            raise
+        sys.exit(f"error: {sentence}")
+
+
+def describe(error: OSError) -> str | None:
+    """The sentence for a failure of the machine that its user can mend; None for any other."""
+    name = error.filename or "the output"
+    return {
+        errno.ENOSPC: f"{name} could not be written: the disk is full; free some space and run again",
+        errno.EDQUOT: f"{name} could not be written: the disk quota is used up; free some space and run again",
+        errno.EACCES: f"{name} may not be read or written by this user: change its permissions",
+        errno.EPERM: f"{name} may not be changed by this user: change its permissions",
+        errno.EROFS: f"{name} lies on a read-only file system: run where you may write",
+        errno.ENOENT: f"{name} is missing: run the stage that makes it, or `dvc repro` for all of them",
+    }.get(error.errno or 0)
+
+
+def end_with_dvc(every_seconds: float = 0.2) -> None:
+    """Ends this process when `dvc` is gone, so that a killed `dvc repro` leaves no writer behind."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    ancestors = [parent for parent in psutil.Process().parents() if "dvc" in " ".join(parent.cmdline()[:3])]
+    if not ancestors:
+        return
+    dvc = ancestors[0]
+
+    def watch() -> None:
+        while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(every_seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Sends what native code writes to the file descriptor of stderr nowhere; exceptions pass as ever."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,65 @@
+"""Measures one model file on one runtime: `python -m serving.measure RUNTIME FILE IMAGES --probabilities OUT --latency RUNS`.
+
+Verification runs this in an environment that holds the runtime and numpy alone. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving import runtimes
+
+WARM_UP = 20
+
+
+def probabilities(model: runtimes.Model, images: Any) -> Any:
+    """Images (N, H, W, C) uint8, one at a time as a device sees them -> (N, K) float32."""
+    return np.concatenate([np.array(model.probabilities(images[index : index + 1])) for index in range(len(images))])
+
+
+def latencies(model: runtimes.Model, images: Any, runs: int) -> Any:
+    """Milliseconds (runs,) of single-image predictions, after a warm-up."""
+    for index in range(WARM_UP):
+        model.probabilities(images[index % len(images)][None])
+    result = np.empty(runs)
+    for index in range(runs):
+        image = images[index % len(images)][None]
+        start = time.perf_counter()
+        model.probabilities(image)
+        result[index] = 1000 * (time.perf_counter() - start)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m serving.measure")
+    parser.add_argument("runtime", choices=sorted(runtimes.DISTRIBUTIONS))
+    parser.add_argument("file", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--count", type=int, default=None, help="only the first COUNT images")
+    parser.add_argument("--probabilities", type=Path, default=None, help="write the probabilities there (npy)")
+    parser.add_argument("--latency", type=int, default=0, help="time so many single-image predictions")
+    arguments = parser.parse_args()
+    images = np.ascontiguousarray(np.load(arguments.images, mmap_mode="r")[: arguments.count])
+    try:
+        model = runtimes.open_model(arguments.runtime, arguments.file.read_bytes())
+    except runtimes.RuntimeFailure as error:
+        sys.exit(f"{error}")
+    answer: dict[str, Any] = {"runtime_version": runtimes.version(arguments.runtime)}
+    if arguments.probabilities:
+        np.save(arguments.probabilities, probabilities(model, images))
+    if arguments.latency:
+        answer["milliseconds"] = latencies(model, images, arguments.latency).tolist()
+    if isinstance(model, runtimes._Micro):
+        answer["arena_bytes"] = model.arena_bytes()
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

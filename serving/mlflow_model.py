@@ -1,0 +1,23 @@
+"""A bundle as an MLflow pyfunc model, so that `mlflow models serve` answers from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from serving.classifier import Classifier
+
+
+class Predictor:
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    def predict(self, images: Any) -> Any:
+        """Raw pixels (N, H, W, C), 0 to 255 -> probabilities (N, K)."""
+        return self.classifier.predict(np.asarray(images).astype(np.uint8))
+
+
+def _load_pyfunc(path: str) -> Predictor:
+    """What MLflow calls with the folder of the bundle."""
+    return Predictor(Classifier.load(path))
