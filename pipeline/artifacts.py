@@ -81,7 +81,7 @@ def save_rows(path: Path, source: Array, rows: Array) -> None:
     """Writes `source[rows]`, a chunk at a time."""
     with replacing(path) as temporary:
         shape = (len(rows), *source.shape[1:])
-        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=source.dtype, shape=shape)  # type: ignore[no-untyped-call]
+        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=source.dtype, shape=shape)
         for start, stop in chunks(len(rows)):
             target[start:stop] = source[rows[start:stop]]
         target.flush()

@@ -1,6 +1,6 @@
 """Each runtime in an environment of its own, made from uv.lock: numpy and the runtime, no TensorFlow.
 
-    python -m pipeline.environments      makes them all
+python -m pipeline.environments      makes them all
 """
 
 from __future__ import annotations

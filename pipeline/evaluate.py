@@ -59,7 +59,9 @@ def worst_mistakes(probabilities: Array, labels: Array, count: int) -> Array:
 def check_gate(gate: dict[str, Any], accuracy: float) -> None:
     """Raises UserError where the model does not pass."""
     if not gate["target_reached"]:
-        raise UserError(f"test accuracy {accuracy:.4f} is below problem.target {gate['target']}; change the model or the data, and train again")
+        raise UserError(
+            f"test accuracy {accuracy:.4f} is below problem.target {gate['target']}; change the model or the data, and train again"
+        )
     if not gate["baseline_beaten"]:
         raise UserError(
             f"test accuracy {accuracy:.4f} does not beat the baseline's {gate['baseline_accuracy']:.4f} beyond chance "

@@ -87,7 +87,9 @@ def main() -> None:
     artifacts.save_json(artifacts.report("export"), summary)
     failed = [name for name, entry in formats.items() if "error" in entry]
     if failed:
-        raise UserError(f"not converted: {', '.join(failed)}; see {artifacts.report('export')} for the reasons, or take them out of export.formats")
+        raise UserError(
+            f"not converted: {', '.join(failed)}; see {artifacts.report('export')} for the reasons, or take them out of export.formats"
+        )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def model_card(chosen: Params, reports: dict[str, Any], description: artifacts.D
         test_accuracy=evaluation["test_accuracy"],
         test_accuracy_interval=tuple(evaluation["test_accuracy_interval"]),
         files=[
-            model_file(name, reports) for name in reports["export"]["formats"] if all(pair["state"] == "passed" for pair in _pairs(name, reports))
+            model_file(name, reports)
+            for name in reports["export"]["formats"]
+            if all(pair["state"] == "passed" for pair in _pairs(name, reports))
         ],
         provenance={
             "dataset": description.name,

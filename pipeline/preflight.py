@@ -62,7 +62,11 @@ def _read_tflite(path: Path) -> Requirements:
     names = [(code.CustomCode() or b"").decode() or opcode2name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())) for code in codes]
     image, probabilities = graph.Tensors(graph.Inputs(0)), graph.Tensors(graph.Outputs(0))
     batch = int(image.Shape(0))
-    problems = [f"{name} needs TensorFlow's Flex delegate, which no device runtime has: use other layers" for name in names if name.startswith("Flex")]
+    problems = [
+        f"{name} needs TensorFlow's Flex delegate, which no device runtime has: use other layers"
+        for name in names
+        if name.startswith("Flex")
+    ]
     if _type(image) != "UINT8":
         problems.append(f"the input is {_type(image)}: export with raw uint8 pixels in")
     if _type(probabilities) != "FLOAT32":

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline import artifacts, params, stage
 from pipeline.artifacts import Array, Description
-from pipeline.params import Dataset, Preprocess
+from pipeline.params import Preprocess
 from pipeline.stage import UserError
 
 
@@ -60,12 +60,12 @@ def validation_count(validation: float, available: int) -> int:
     return int(validation) if validation >= 1 else round(validation * available)
 
 
-def splits(train_labels: Array, has_test: bool, chosen: Preprocess, dataset: Dataset) -> dict[str, Array]:
-    """Row numbers of the raw training part for train and validation, and for test where that part must come from it."""
+def splits(train_labels: Array, test_fraction: float | None, chosen: Preprocess) -> dict[str, Array]:
+    """Row numbers of the raw training part for train and validation, and for test where `test_fraction` must come from it."""
     rows = np.arange(len(train_labels))
     result = {}
-    if not has_test:
-        kept, split = split_off(train_labels, round(dataset.test * len(rows)), "stratified", chosen.seed)
+    if test_fraction is not None:
+        kept, split = split_off(train_labels, round(test_fraction * len(rows)), "stratified", chosen.seed)
         rows, result["test"] = rows[kept], rows[split]
     if chosen.subset is not None:
         if chosen.subset > len(rows):
@@ -137,7 +137,7 @@ def main() -> None:
     sources = {part: artifacts.load_split(part, artifacts.RAW) for part in ("train", "test")}
     has_test = len(sources["test"][1]) > 0
     check(*sources["train"], description.class_names, "training")
-    rows = splits(sources["train"][1], has_test, chosen.preprocess, chosen.dataset)
+    rows = splits(sources["train"][1], None if has_test else chosen.dataset.test, chosen.preprocess)
     for split, source in (("train", "train"), ("validation", "train"), ("test", "test" if has_test else "train")):
         images, labels = sources[source]
         selected = rows.get(split, np.arange(len(labels)))

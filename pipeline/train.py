@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import shutil
 import statistics
@@ -34,9 +35,9 @@ with stage.quiet():  # TensorFlow greets on stderr when it is first imported and
 
     from pipeline import keras_files
 
-    keras.backend.convert_to_tensor(0)
+    keras.ops.convert_to_tensor(0)
 
-Split = tuple[Array, Array]
+Split = tuple[Array, Array]  # images (N, H, W, C) uint8, labels (N,)
 Row = dict[str, float]  # one epoch of the learning curves
 
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
@@ -54,7 +55,7 @@ class Batches(keras.utils.PyDataset):
         self.on_epoch_begin()
 
     def __len__(self) -> int:
-        return -(-len(self.labels) // self.batch_size)
+        return math.ceil(len(self.labels) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
@@ -103,7 +104,7 @@ class State(keras.callbacks.Callback):
         )
         self._save()
         self.on_row(self.rows[-1])
-        if self._should_stop():
+        if self.should_stop():
             self.model.stop_training = True
 
     def _save(self) -> None:
@@ -119,12 +120,24 @@ class State(keras.callbacks.Callback):
             if path.name not in kept:
                 path.unlink()
 
-    def _should_stop(self) -> bool:
+    def should_stop(self) -> bool:
         patience = self.chosen.patience
         return patience is not None and len(self.rows) - best_epoch(self.rows, self.chosen.keep) >= patience
 
     def load_best(self) -> None:
         self.model.load_weights(self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5")
+
+
+@dataclass(frozen=True)
+class Data:
+    train: Split
+    validation: Split
+    num_classes: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.train[0].shape[1:]
+        return height, width, channels
 
 
 @dataclass(frozen=True)
@@ -164,39 +177,40 @@ def deserialize(key: str, value: KerasObject, module: Any, **more: Any) -> Any:
     """The Keras object that params.yaml names. Raises UserError with Keras's own reason."""
     found = getattr(module, value.class_name, None)
     if not isinstance(found, type):
-        raise UserError(f"{key} is {value.class_name!r}; allowed are the class names in {module.__name__}, such as those of Keras's documentation")
+        raise UserError(
+            f"{key} is {value.class_name!r}; allowed are the class names in {module.__name__}, such as those of Keras's documentation"
+        )
     try:
         return found(**value.config, **more)
     except (TypeError, ValueError) as error:
         raise UserError(f"{key}: {value.class_name} refuses its config: {' '.join(str(error).split())}") from None
 
 
-def build(chosen: Train, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+def build(chosen: Train, data: Data) -> keras.Model:
     """The architecture with fresh weights, its layers named the same in every run."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(chosen.seed)
     module = importlib.import_module(f"pipeline.architectures.{chosen.architecture}")
     try:
-        model: keras.Model = module.build(input_shape, num_classes)
+        model: keras.Model = module.build(data.input_shape, data.num_classes)
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"architecture {chosen.architecture} does not fit images of shape {input_shape}: {reason}") from None
+        raise UserError(f"architecture {chosen.architecture} does not fit images of shape {data.input_shape}: {reason}") from None
     return model
 
 
-def fit(chosen: Train, train: Split, validation: Split, num_classes: int, folder: Path, on_row: Callable[[Row], None]) -> Trained:
+def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) -> Trained:
     """Trains, going on from `folder` where that holds the state of an interrupted run."""
-    input_shape = train[0].shape[1:]
     keras.config.set_dtype_policy(chosen.precision)
-    model = build(chosen, input_shape, num_classes)
+    model = build(chosen, data)
     augmentation = [
         deserialize(f"train.augmentation[{index}]", layer, keras.layers, seed=chosen.seed + index)
         for index, layer in enumerate(chosen.augmentation)
     ]
-    trained = keras.Sequential([keras.Input(input_shape), *augmentation, model], name="training")
-    state = State(folder, chosen, len(train[1]), on_row)
+    trained = keras.Sequential([keras.Input(data.input_shape), *augmentation, model], name="training")
+    state = State(folder, chosen, len(data.train[1]), on_row)
     state.set_model(trained)
-    steps_per_epoch = -(-len(train[1]) // chosen.batch_size)
+    steps_per_epoch = math.ceil(len(data.train[1]) / chosen.batch_size)
     trained.compile(
         optimizer=deserialize("train.optimizer", chosen.optimizer, keras.optimizers, learning_rate=learning_rate(chosen, steps_per_epoch)),
         loss="sparse_categorical_crossentropy",
@@ -207,10 +221,10 @@ def fit(chosen: Train, train: Split, validation: Split, num_classes: int, folder
     epoch = state.resume()
     if epoch:
         print(f"going on after epoch {epoch}")
-    if epoch < chosen.epochs and not state._should_stop():
+    if epoch < chosen.epochs and not state.should_stop():
         trained.fit(
-            Batches(train, chosen.batch_size, chosen.seed, epoch),
-            validation_data=(np.asarray(validation[0]), np.asarray(validation[1]).astype("int32")),
+            Batches(data.train, chosen.batch_size, chosen.seed, epoch),
+            validation_data=(np.asarray(data.validation[0]), np.asarray(data.validation[1]).astype("int32")),
             validation_batch_size=1000,
             epochs=chosen.epochs,
             initial_epoch=epoch,
@@ -218,14 +232,14 @@ def fit(chosen: Train, train: Split, validation: Split, num_classes: int, folder
             verbose="auto" if os.isatty(1) else 0,
         )
     state.load_best()
-    return Trained(plain(model, chosen, input_shape, num_classes), state.rows, best_epoch(state.rows, chosen.keep))
+    return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep))
 
 
-def plain(model: keras.Model, chosen: Train, input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
     """The same model in float32, without anything that only training needs."""
     weights = model.get_weights()
     keras.config.set_dtype_policy("float32")
-    result = build(chosen, input_shape, num_classes)
+    result = build(chosen, data)
     result.set_weights(weights)
     return result
 
@@ -250,7 +264,7 @@ def print_row(row: Row) -> None:
 def main() -> None:
     chosen = params.load()
     description = artifacts.load_description()
-    train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
+    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names))
     key = state_key(chosen.train)
     folder = artifacts.STATE / "train" / key
     with tracking.live(key) as log:
@@ -259,7 +273,7 @@ def main() -> None:
             print_row(row)
             log(row)
 
-        trained = fit(chosen.train, train, validation, len(description.class_names), folder, on_row)
+        trained = fit(chosen.train, data, folder, on_row)
     measured = measurements.remember(f"train-{key}", [{name: row[name] for name in TIMES} for row in trained.rows])
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]

@@ -178,10 +178,10 @@ def main() -> None:
     images, labels = artifacts.load_split("test")
     reference = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     tried = pairs(exported_files(), chosen, len(labels))
-    pythons = {runtime: environment(runtime) for runtime in chosen.verify.runtimes}
+    pythons: dict[str, Path | str] = {runtime: environment(runtime) for runtime in chosen.verify.runtimes}
     results: list[dict[str, Any]] = []
     rows = golden_rows(labels)
-    golden = {"images": images[rows], "labels": labels[rows]}
+    golden: dict[str, Any] = {"images": images[rows], "labels": labels[rows]}
     with Progress(transient=True) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         task = progress.add_task("verifying", total=2 * len(tried))
         for pair, (result, probabilities) in zip(
@@ -192,13 +192,13 @@ def main() -> None:
                 golden.setdefault(pair.format, probabilities[rows])
             progress.advance(task)
         pool.shutdown()  # latency is measured on an otherwise idle machine
-        for pair, result in zip(tried, results, strict=True):
+        for index, pair in enumerate(tried):
             python = pythons[pair.runtime]
-            if result["state"] != "could not run" and isinstance(python, Path):
-                result |= latency(pair, python, result["runtime_version"], chosen.verify.latency_runs)
+            if results[index]["state"] != "could not run" and isinstance(python, Path):
+                results[index] |= latency(pair, python, results[index]["runtime_version"], chosen.verify.latency_runs)
             progress.advance(task)
     with stage.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
-        np.savez(file, **golden)
+        np.savez(file, allow_pickle=False, **golden)
     artifacts.save_json(artifacts.report("verify"), {"model_sha256": artifacts.sha256(artifacts.MODEL), "pairs": results})
     tracking.sync()
     for pair, result in zip(tried, results, strict=True):

@@ -39,9 +39,8 @@ class Classifier:
         """Raw pixels (N, H, W, C) uint8 -> probabilities (N, K) float32. Raises ValueError for any other input."""
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != self.card.input_shape:
-            raise ValueError(
-                f"images are {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, {', '.join(map(str, self.card.input_shape))})"
-            )
+            allowed = ", ".join(map(str, self.card.input_shape))
+            raise ValueError(f"images are {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, {allowed})")
         result = np.empty((len(images), len(self.card.class_names)), np.float32)
         with self._lock:
             for index in range(len(images)):

@@ -49,7 +49,7 @@ def main() -> None:
     images = np.ascontiguousarray(np.load(arguments.images, mmap_mode="r")[: arguments.count])
     try:
         model = runtimes.open_model(arguments.runtime, arguments.file.read_bytes())
-    except runtimes.RuntimeFailure as error:
+    except runtimes.RuntimeRefusalError as error:
         sys.exit(f"{error}")
     answer: dict[str, Any] = {"runtime_version": runtimes.version(arguments.runtime)}
     if arguments.probabilities:

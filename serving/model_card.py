@@ -26,8 +26,8 @@ class Proof:
     accuracy_interval: tuple[float, float]
     accuracy_lost_bound: float
     agreement: float
-    median_milliseconds: float
-    processor: str
+    median_milliseconds: float | None
+    processor: str | None
     arena_bytes: int | None = None
 
 
@@ -71,9 +71,7 @@ class ModelCard:
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> ModelCard:
-        files = [
-            ModelFile(**{**entry, "proofs": [Proof(**_tuples(proof)) for proof in entry["proofs"]]}) for entry in values["files"]
-        ]
+        files = [ModelFile(**{**entry, "proofs": [Proof(**_tuples(proof)) for proof in entry["proofs"]]}) for entry in values["files"]]
         return cls(**_tuples({**values, "files": files}))
 
 

@@ -19,7 +19,7 @@ DISTRIBUTIONS = {
 SUFFIXES = {"tflite_runtime": ".tflite", "litert": ".tflite", "onnxruntime": ".onnx", "tflite_micro": ".tflite"}
 
 
-class RuntimeFailure(Exception):
+class RuntimeRefusalError(Exception):
     """A runtime that refused a file: one sentence."""
 
 
@@ -37,7 +37,7 @@ def version(runtime: str) -> str | None:
 
 
 def open_model(runtime: str, data: bytes) -> Model:
-    """`data`, the bytes of a file already verified, on `runtime` with one thread. Raises RuntimeFailure."""
+    """`data`, the bytes of a file already verified, on `runtime` with one thread. Raises RuntimeRefusalError."""
     openers: dict[str, Callable[[bytes], Model]] = {
         "tflite_runtime": _TFLite.tflite_runtime,
         "litert": _TFLite.litert,
@@ -47,9 +47,9 @@ def open_model(runtime: str, data: bytes) -> Model:
     try:
         return openers[runtime](data)
     except ImportError as error:
-        raise RuntimeFailure(f"{runtime} is not installed here ({error}); install {DISTRIBUTIONS[runtime]}") from None
+        raise RuntimeRefusalError(f"{runtime} is not installed here ({error}); install {DISTRIBUTIONS[runtime]}") from None
     except (ValueError, RuntimeError, SystemError) as error:
-        raise RuntimeFailure(f"{runtime} refuses the file: {' '.join(str(error).split())[:300]}") from None
+        raise RuntimeRefusalError(f"{runtime} refuses the file: {' '.join(str(error).split())[:300]}") from None
 
 
 class _TFLite:
@@ -62,7 +62,7 @@ class _TFLite:
     @classmethod
     def tflite_runtime(cls, data: bytes) -> _TFLite:
         if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeFailure(f"tflite-runtime cannot work with numpy {np.__version__}; install numpy<2")
+            raise RuntimeRefusalError(f"tflite-runtime cannot work with numpy {np.__version__}; install numpy<2")
         from tflite_runtime.interpreter import Interpreter
 
         return cls(Interpreter(model_content=data, num_threads=1))
@@ -89,7 +89,7 @@ class _ONNX:
         try:
             self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise RuntimeFailure(f"onnxruntime refuses the file: {' '.join(str(error).split())[:300]}") from None
+            raise RuntimeRefusalError(f"onnxruntime refuses the file: {' '.join(str(error).split())[:300]}") from None
 
     def probabilities(self, image: Any) -> Any:
         return self.session.run(["probabilities"], {"image": image})[0]
@@ -122,5 +122,5 @@ class _Micro:
             text = file.read().decode(errors="replace")
         found = re.search(r"Arena allocation total (\d+) bytes", text)
         if found is None:
-            raise RuntimeFailure("tflite_micro does not tell the size of its arena")
+            raise RuntimeRefusalError("tflite_micro does not tell the size of its arena")
         return int(found.group(1))

@@ -39,9 +39,7 @@ def load(params: Dataset) -> Raw:
 
 def _images(path: Path, key: str, images: Array) -> Array:
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise UserError(
-            f"{path}: {key} is {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, H, W) or (N, H, W, C)"
-        )
+        raise UserError(f"{path}: {key} is {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, H, W) or (N, H, W, C)")
     return images if images.ndim == 4 else images[..., None]
 
 

@@ -17,7 +17,7 @@ from pipeline.formats import _onnx, onnx_float32
 SUFFIX = ".onnx"
 
 
-class Calibration(CalibrationDataReader):  # type: ignore[misc]
+class Calibration(CalibrationDataReader):
     def __init__(self, images: Array, batch: int = 50) -> None:
         self.batches = iter([{"image": images[start : start + batch]} for start in range(0, len(images), batch)])
 

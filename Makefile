@@ -1,0 +1,48 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export UV_COMPILE_BYTECODE := 1
+
+# uv from the path, or from the package index into .uv
+UV := $(shell command -v uv || echo .uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+
+.PHONY: help env run test test-fast lint ui results compare clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet uv
+
+env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
+	$(UV) sync --frozen --quiet
+	$(RUN) python -m pipeline.environments >/dev/null
+
+run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table
+	$(RUN) dvc repro
+	$(RUN) python -m pipeline.tracking sync
+	$(RUN) python -m pipeline.summary
+
+test: env ## the whole test suite
+	$(RUN) pytest
+
+test-fast: env ## the tests without training
+	$(RUN) pytest -m "not slow"
+
+lint: env ## ruff and the type checker
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+ui: env ## open the MLflow UI on http://127.0.0.1:5000
+	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+results: env ## write the table of results into README.md
+	$(RUN) python -m pipeline.summary README.md
+
+compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
+	$(RUN) python tests/compare_with_keras_example.py
+
+clean: ## remove everything made here but the cache of DVC
+	rm -rf .venv .uv data model exported evaluation reports dist .state
