@@ -134,7 +134,8 @@ def load(path: Path = FILE) -> Params:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     place = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
         section: Any = Params

@@ -9,7 +9,6 @@ While it runs it keeps its state in .state/train/<key>; a killed training goes o
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import os
 import shutil
@@ -79,10 +78,19 @@ class State(keras.callbacks.Callback):
 
     def resume(self) -> int:
         """Loads the state of an interrupted run, if there is one; returns the epoch to go on with."""
-        if (self.folder / "rows.json").exists():
-            self.rows = json.loads((self.folder / "rows.json").read_text())
+        path = self.folder / "state.json"
+        if path.exists():
+            state = artifacts.load_json(path)
+            self.rows = state["rows"]
             self.model.load_weights(self.folder / f"{len(self.rows)}.weights.h5")
+            for seed, value in zip(self._seeds(), state["seeds"], strict=True):
+                seed.assign(value)
         return len(self.rows)
+
+    def _seeds(self) -> list[keras.Variable]:
+        """The states of the random generators of dropout and augmentation, which Keras does not count among the weights."""
+        weights = {id(weight) for weight in self.model.weights}
+        return [variable for variable in self.model.non_trainable_variables if id(variable) not in weights]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
@@ -108,14 +116,15 @@ class State(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self) -> None:
-        """rows.json is written last: the weights it counts are whole when it names them."""
+        """state.json is written last: the weights it counts are whole when it names them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         count = len(self.rows)
         self.model.save_weights(self.folder / f"{count}.weights.h5")
         if best_epoch(self.rows, self.chosen.keep) == count:
             shutil.copy(self.folder / f"{count}.weights.h5", self.folder / f"best-{count}.weights.h5")
-        artifacts.save_json(self.folder / "rows.json", self.rows)
-        kept = {f"{count}.weights.h5", f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5", "rows.json"}
+        seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
+        artifacts.save_json(self.folder / "state.json", {"rows": self.rows, "seeds": seeds})
+        kept = {f"{count}.weights.h5", f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5", "state.json"}
         for path in self.folder.iterdir():
             if path.name not in kept:
                 path.unlink()
@@ -148,9 +157,11 @@ class Trained:
 
 
 def best_epoch(rows: list[Row], keep: str) -> int:
-    """The number, from 1, of the epoch whose weights are kept; the first among equals."""
+    """The number, from 1, of the epoch whose weights are kept, the first among equals; 0 before the first epoch."""
     if keep == "last":
         return len(rows)
+    if not rows:
+        return 0
     sign = 1 if keep.endswith("loss") else -1
     return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
 
@@ -228,6 +239,7 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
             validation_batch_size=1000,
             epochs=chosen.epochs,
             initial_epoch=epoch,
+            shuffle=False,  # Batches shuffles, by seed and epoch
             callbacks=[state],
             verbose="auto" if os.isatty(1) else 0,
         )

@@ -1,0 +1,123 @@
+"""What the tests share: real MNIST, and a copy of this project with a small configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import params
+from pipeline.artifacts import Array
+from pipeline.datasets import Raw, mnist
+
+ROOT = Path(__file__).parent.parent
+
+# small, but real in every part
+SMALL = {
+    "problem.target": 0.8,
+    "preprocess.subset": 4000,
+    "train.epochs": 2,
+    "export.calibration_images": 100,
+    "export.max_accuracy_drop": 0.01,
+    "verify.micro_images": 50,
+    "verify.micro_max_accuracy_drop": 0.2,
+    "verify.latency_runs": 50,
+}
+
+
+@pytest.fixture(scope="session")
+def raw_mnist() -> Raw:
+    return mnist.load(params.load(ROOT / "params.yaml").dataset)
+
+
+@pytest.fixture(scope="session")
+def mirror(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for DATA_MIRROR with mnist.npz."""
+    folder = tmp_path_factory.mktemp("mirror")
+    save_npz(
+        folder / "mnist.npz", raw_mnist.train_images[..., 0], raw_mnist.train_labels, raw_mnist.test_images[..., 0], raw_mnist.test_labels
+    )
+    return folder
+
+
+def save_npz(path: Path, x_train: Array, y_train: Array, x_test: Array, y_test: Array) -> None:
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
+class Project:
+    """A copy of this project in a folder of its own, with its own git, DVC cache and MLflow store."""
+
+    def __init__(self, folder: Path, mirror: Path) -> None:
+        self.folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "PYTEST_"))}
+        self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment["DATA_MIRROR"] = str(mirror)
+        tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in tracked.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        self.run("git", "init", "--quiet")
+        self.run("git", "config", "user.email", "test@example.org")
+        self.run("git", "config", "user.name", "test")
+        self.change(SMALL)
+        self.commit()
+
+    def change(self, values: dict[str, Any]) -> None:
+        """Sets params by dotted key."""
+        yaml = YAML()
+        path = self.folder / "params.yaml"
+        content = yaml.load(path)
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            section = content
+            for name in sections:
+                section = section[name]
+            section[last] = value
+        yaml.dump(content, path)
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--allow-empty", "--message", "state")
+
+    def run(self, *command: str, **environment: str) -> str:
+        """Runs a command that must succeed; its output."""
+        done = self.attempt(*command, **environment)
+        assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command that may fail."""
+        together = {**self.environment, **environment}
+        return subprocess.run(command, cwd=self.folder, env=together, capture_output=True, text=True, check=False)
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts a command in a process group of its own."""
+        together = {**self.environment, **environment}
+        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+            return subprocess.Popen(command, cwd=self.folder, env=together, stdout=log, stderr=log, start_new_session=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, mirror: Path) -> Project:
+    (tmp_path / "project").mkdir()
+    return Project(tmp_path / "project", mirror)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Iterator[Project]:
+    """A project whose line has run to its end. Tests read it, and leave it as they found it."""
+    folder = tmp_path_factory.mktemp("finished")
+    project = Project(folder, mirror)
+    project.run("dvc", "repro")
+    project.commit()
+    yield project

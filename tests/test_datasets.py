@@ -1,0 +1,83 @@
+"""Your own data: pictures of any size and mode, and arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.datasets import image_folder, npz
+from pipeline.params import Dataset
+from pipeline.stage import UserError
+
+
+def picture(path: Path, mode: str, size: tuple[int, int], colour: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    picture(tmp_path / "cat" / "grey.png", "L", (30, 50), 100)
+    picture(tmp_path / "cat" / "palette.png", "P", (8, 8), 0)
+    picture(tmp_path / "cat" / "sixteen.png", "I;16", (9, 9), 25700)
+    picture(tmp_path / "dog" / "colour.jpg", "RGB", (10, 10), (200, 200, 200))
+    picture(tmp_path / "dog" / "clear.png", "RGBA", (10, 10), (0, 0, 0, 0))
+    (tmp_path / "dog" / "broken.png").write_bytes(b"\x89PNG but not really")
+    return tmp_path
+
+
+def test_pictures_of_any_size_and_mode_become_one_shape(pictures: Path) -> None:
+    raw = image_folder.load(Dataset(name="image_folder", path=str(pictures), height=12, width=16, channels=1))
+    assert raw.train_images.shape == (5, 12, 16, 1)
+    assert raw.class_names == ["cat", "dog"]
+    assert raw.unreadable == [f"{pictures.name}/dog/broken.png"]
+    means = dict(zip(["grey", "palette", "sixteen", "clear", "colour"], raw.train_images.mean((1, 2, 3)), strict=True))
+    assert means["grey"] == 100
+    assert means["sixteen"] == 100  # 25700 of 65535 is 100 of 255
+    assert means["clear"] == 255  # transparency is laid on white
+
+
+def test_colour_is_kept_where_params_ask_for_it(pictures: Path) -> None:
+    raw = image_folder.load(Dataset(name="image_folder", path=str(pictures), height=4, width=4, channels=3))
+    assert raw.train_images.shape == (5, 4, 4, 3)
+
+
+def test_train_and_test_folders_are_used_as_they_are(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("parts")
+    (root / "train").symlink_to(pictures)
+    picture(root / "test" / "dog" / "one.png", "L", (5, 5), 3)
+    raw = image_folder.load(Dataset(name="image_folder", path=str(root)))
+    assert raw.test_labels.tolist() == [1]
+
+
+@pytest.mark.parametrize("content", ["missing", "one"])
+def test_a_folder_without_classes_is_refused(tmp_path: Path, content: str) -> None:
+    if content == "one":
+        (tmp_path / "data" / "only").mkdir(parents=True)
+    with pytest.raises(UserError, match="folder"):
+        image_folder.load(Dataset(name="image_folder", path=str(tmp_path / "data")))
+
+
+def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 5, 6, 3), np.uint8), y_train=np.array([0, 1, 2, 1]))
+    raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+    assert raw.class_names == ["0", "1", "2"]
+    assert len(raw.test_labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"x_train": np.zeros((2, 3, 3), np.float32), "y_train": np.zeros(2, int)}, "x_train is float32"),
+        ({"x_train": np.zeros((2, 3, 3), np.uint8)}, "has no array y_train"),
+        ({"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.zeros(2)}, "y_train is float64"),
+        ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "without pickles"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
+    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=sentence):
+        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))

@@ -1,0 +1,145 @@
+"""Fetching, against a real server on loopback that behaves like the public ones, badly at times too."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from pipeline import fetch
+from pipeline.datasets import Raw, fashion_mnist, mnist
+from pipeline.stage import UserError
+
+ARRAYS = tuple(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8) for shape in ((6, 4, 4), (6,), (3, 4, 4), (3,)))
+SHA256 = [hashlib.sha256(array.tobytes()).hexdigest() for array in ARRAYS]
+
+
+def npz_bytes() -> bytes:
+    buffer = io.BytesIO()
+    x_train, y_train, x_test, y_test = ARRAYS
+    np.savez(buffer, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return buffer.getvalue()
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    return gzip.compress(header + array.tobytes())
+
+
+class Public(BaseHTTPRequestHandler):
+    """A server of data files, some of them cut, corrupted, missing, or served only at the third try."""
+
+    tries: ClassVar[dict[str, int]] = {}
+
+    def do_GET(self) -> None:
+        self.tries[self.path] = self.tries.get(self.path, 0) + 1
+        names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+        files = {f"/idx/{name}-ubyte.gz": idx_bytes(array) for name, array in zip(names, ARRAYS, strict=True)}
+        data = {"/good/set.npz": npz_bytes(), "/cut/set.npz": npz_bytes(), "/slow/set.npz": npz_bytes(), **files}.get(self.path)
+        if self.path == "/corrupt/set.npz":
+            data = npz_bytes().replace(ARRAYS[0].tobytes()[:8], b"corrupt!")
+        if self.path == "/html/set.npz":
+            data = b"<html>log in first</html>"
+        if data is None or (self.path.startswith("/slow") and self.tries[self.path] < 3):
+            self.send_response(404 if data is None else 503)
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2] if self.path.startswith("/cut") else data)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Public) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def read(monkeypatch: pytest.MonkeyPatch, place: str) -> fetch.Arrays:
+    monkeypatch.setenv("DATA_MIRROR", place)
+    return fetch.first_of(fetch.mirror("set"), SHA256)
+
+
+def test_an_address_as_mirror_gives_the_arrays(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for array, expected in zip(read(monkeypatch, f"{server}/good"), ARRAYS, strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_a_folder_as_mirror_gives_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set.npz").write_bytes(npz_bytes())
+    np.testing.assert_array_equal(read(monkeypatch, str(tmp_path))[0], ARRAYS[0])
+
+
+def test_idx_files_end_in_the_same_arrays(server: str) -> None:
+    source = fetch.Source("idx", lambda: fetch.idx(f"{server}/idx"))
+    np.testing.assert_array_equal(fetch.first_of([source], SHA256)[2], ARRAYS[2])
+
+
+def test_a_server_that_is_busy_is_asked_again(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(read(monkeypatch, f"{server}/slow")[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("cut", "not reached"), ("corrupt", "."), ("html", "not an npz"), ("missing", "not reached")],
+)
+def test_a_bad_download_is_refused_with_its_reason(server: str, monkeypatch: pytest.MonkeyPatch, place: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason) as error:
+        read(monkeypatch, f"{server}/{place}")
+    assert "DATA_MIRROR" in str(error.value)
+
+
+def test_when_every_source_fails_each_is_named_with_its_reason(server: str) -> None:
+    sources = [
+        fetch.Source("first", lambda: fetch.npz(fetch.download(f"{server}/missing"))),
+        fetch.Source("second", lambda: fetch.npz(b"nonsense")),
+    ]
+    with pytest.raises(UserError, match=r"first: .*second: .*DATA_MIRROR"):
+        fetch.first_of(sources, SHA256)
+
+
+def test_arrays_of_another_dataset_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "set.npz").write_bytes(npz_bytes())
+    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
+    with pytest.raises(UserError, match="x_train is not the published data"):
+        fetch.first_of(fetch.mirror("set"), mnist.SHA256)
+
+
+class Hostile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_hostile_pickle_does_not_run(tmp_path: Path) -> None:
+    with pytest.raises(fetch.SourceError, match=r"posix.system is not part of a NumPy array"):
+        mnist.from_pickle(gzip.compress(pickle.dumps(Hostile(tmp_path / "ran"))))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_registry_wheel_gives_the_official_arrays(raw_mnist: Raw) -> None:
+    x_train, y_train, _, _ = fetch.first_of([fetch.Source("wheel", mnist.wheel)], mnist.SHA256)
+    np.testing.assert_array_equal(x_train, raw_mnist.train_images[..., 0])
+    np.testing.assert_array_equal(y_train, raw_mnist.train_labels)
+
+
+def test_the_debian_package_gives_the_official_fashion_mnist() -> None:
+    assert fetch.first_of([fetch.Source("Debian", fashion_mnist.debian)], fashion_mnist.SHA256)[0].shape == (60000, 28, 28)

@@ -1,0 +1,51 @@
+"""params.yaml: what is wrong in it is answered in one sentence that names the key and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline import params
+from pipeline.stage import UserError
+from tests.conftest import ROOT
+
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def message(tmp_path: Path, old: str, new: str) -> str:
+    assert old in TEXT
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        params.load(path)
+    return str(error.value).removeprefix(str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("  seed: 42", "  sead: 42", ["preprocess.sead", "not a known key", "seed"]),
+        ("seed: 42", "seed: forty-two", ["preprocess.seed", "'forty-two'", "valid integer"]),
+        ("target: 0.99", "target: 1.5", ["problem.target", "1.5", "less than or equal to 1"]),
+        ("name: mnist  ", "name: mnits  ", ["dataset.name", "'mnits'", "fashion_mnist, image_folder, mnist, npz"]),
+        ("architecture: edge", "architecture: resnet", ["train.architecture", "'resnet'", "cnn, edge, mlp"]),
+        ("- tflite_int8", "- tflite_int4", ["export.formats", "'tflite_int4'", "tflite_int8"]),
+        ("- tflite_int8", "- tflite_float32", ["export.formats", "twice"]),
+        ("precision: float32", "precision: float8", ["train.precision", "'float8'", "mixed_bfloat16"]),
+        ("epochs:", "epochs: 0 #", ["train.epochs", "greater than 0"]),
+        ("problem:", "problem: [", ["not readable YAML"]),
+        ("batch_size: 128", "batch_size: true", ["train.batch_size", "True"]),
+    ],
+)
+def test_a_mistake_is_answered_in_one_sentence(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
+    sentence = message(tmp_path, old, new)
+    assert all(part in sentence for part in parts), sentence
+    assert "\n" not in sentence
+
+
+def test_the_objects_are_frozen() -> None:
+    loaded = params.load(ROOT / "params.yaml")
+    with pytest.raises(ValidationError):
+        loaded.train.epochs = 3

@@ -1,0 +1,73 @@
+"""The splits, the data report, and data from which nothing can be learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import preprocess
+from pipeline.artifacts import Description
+from pipeline.params import Preprocess
+from pipeline.stage import UserError
+
+
+def chosen(**values: object) -> Preprocess:
+    return Preprocess.model_validate({"subset": None, "validation": 0.1, "order": "stratified", "seed": 42, **values})
+
+
+@given(seed=st.integers(0, 1000), order=st.sampled_from(["stratified", "random", "first"]), count=st.integers(1, 99))
+def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, 3, 100)
+    rows = preprocess.splits(labels, None, chosen(validation=count, order=order, seed=seed))
+    assert sorted([*rows["train"], *rows["validation"]]) == list(range(100))
+    assert len(rows["validation"]) == count
+
+
+def test_a_stratified_validation_part_has_each_class_in_proportion() -> None:
+    labels = np.repeat([0, 1, 2], [600, 300, 100])
+    rows = preprocess.splits(labels, None, chosen(validation=100))
+    assert np.bincount(labels[rows["validation"]]).tolist() == [60, 30, 10]
+
+
+def test_order_first_takes_the_first_images_for_training_as_the_lectures_do() -> None:
+    rows = preprocess.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="first"))
+    assert rows["train"].tolist() == list(range(30))
+    assert rows["validation"].tolist() == list(range(30, 40))
+
+
+def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> None:
+    labels = np.tile([0, 1], 50)
+    rows = preprocess.splits(labels, 0.2, chosen())
+    assert len(rows["test"]) == 20
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (3, [0, 1], "3 images and 2 labels"),
+        (2, [0, 2], "labels from 0 to 2; allowed is 0 to 1"),
+        (2, [-1, 0], "labels from -1 to 0"),
+        (2, [0, 0], "class 'b' has no image"),
+        (0, [], "is empty"),
+    ],
+)
+def test_impossible_data_stop_here(images: int, labels: list[int], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        preprocess.check(np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), ["a", "b"], "training")
+
+
+def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
+    train = np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2, 1)
+    train[1] = train[0]
+    test = np.stack([train[0], np.zeros((2, 2, 1), np.uint8)])
+    parts = {"train": (train, np.array([0, 0, 1, 1, 1])), "test": (test, np.array([0, 1]))}
+    report = preprocess.data_report(parts, Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"]))
+    assert report["duplicates"] == {"within_train": 1, "within_test": 0, "train_and_test": 1}
+    assert report["splits"]["test"]["empty"] == 1
+    assert report["splits"]["train"]["per_class"] == {"a": 2, "b": 3}
+    assert report["splits"]["train"]["pixel_mean"] == pytest.approx(train.mean())
+    assert report["splits"]["train"]["pixel_standard_deviation"] == pytest.approx(train.std())
+    assert report["unreadable"] == ["broken.png"]

@@ -1,0 +1,189 @@
+"""MLflow: real stores and a real server on loopback; the page in a real browser; the registered model, served."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+def client(project: Project, uri: str | None = None) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient(
+        uri or f"sqlite:///{project.folder / 'mlflow.db'}", registry_uri=uri or f"sqlite:///{project.folder / 'mlflow.db'}"
+    )
+
+
+def runs(store: Any, name: str = "mnist-digits") -> list[Any]:
+    experiment = store.get_experiment_by_name(name)
+    return list(store.search_runs([experiment.experiment_id])) if experiment else []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(address: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+        else:
+            return
+    raise AssertionError(f"{address} did not come up")
+
+
+@contextmanager
+def server(project: Project, *command: str, port: int, health: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = project.start(*command, "--host", "127.0.0.1", "--port", str(port))
+    try:
+        wait_until_up(f"http://127.0.0.1:{port}{health}")
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_one_run_holds_everything(finished: Project) -> None:
+    store = client(finished)
+    (run,) = runs(store)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.architecture"] == "edge"
+    assert {"model_sha256", "training_key", "git_commit", "dvc_lock_sha256"} <= set(run.data.tags)
+    assert {"test_accuracy", "kept.validation_loss", "tflite_int8.litert.accuracy", "baseline_test_accuracy"} <= set(run.data.metrics)
+    assert [metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")] == [1, 2]
+
+    def listed(path: str | None) -> set[str]:
+        return {file.path for file in store.list_artifacts(run.info.run_id, path)}
+
+    assert {"params.yaml", "reports", "exported", "model", "dist"} <= listed(None)
+    assert len(listed("exported")) == 6
+    assert {
+        f"reports/{name}" for name in ("learning_curves.csv", "learning_curves.png", "confusion.png", "mistakes.png", "evaluate.json")
+    } <= listed("reports")
+
+
+def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(finished: Project) -> None:
+    finished.run("dvc", "repro")
+    finished.run("python", "-m", "pipeline.tracking", "sync")
+    assert len(runs(client(finished))) == 1
+    other = f"sqlite:///{finished.folder / 'other.db'}"
+    finished.run("python", "-m", "pipeline.tracking", "sync", MLFLOW_TRACKING_URI=other)
+    (run,) = runs(client(finished, other))
+    assert "test_accuracy" in run.data.metrics
+
+
+def test_the_registered_model_is_served_and_answers_as_keras_does(finished: Project) -> None:
+    store = client(finished)
+    assert store.get_model_version_by_alias("mnist-digits", "champion").version
+    port = free_port()
+    command = ("mlflow", "models", "serve", "-m", "models:/mnist-digits@champion", "--env-manager", "local")
+    finished.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{finished.folder / 'mlflow.db'}"
+    try:
+        with server(finished, *command, port=port, health="/ping"):
+            images = np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[:5]
+            body = json.dumps({"instances": images.tolist()}).encode()
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answer = np.array(json.load(response)["predictions"])
+    finally:
+        del finished.environment["MLFLOW_TRACKING_URI"]
+    keras = np.load(finished.folder / "evaluation/test_probabilities.npy")[:5]
+    np.testing.assert_allclose(answer, keras, atol=0.02)
+
+
+def test_four_queued_experiments_on_a_fresh_store_make_four_runs(project: Project) -> None:
+    project.run("dvc", "repro", "baseline")
+    project.commit()
+    for seed in range(1, 5):
+        project.run("dvc", "exp", "run", "--queue", "--name", f"seed-{seed}", "-S", f"train.seed={seed}", "-S", "train.epochs=1", "train")
+    project.run("dvc", "queue", "start", "--jobs", "2")
+    end = time.monotonic() + 300
+    while "Queued" in (status := project.run("dvc", "queue", "status")) or "Running" in status:
+        assert time.monotonic() < end, status
+        time.sleep(2)
+    project.run("dvc", "queue", "stop")
+    assert status.count("Success") == 4, status
+    assert {run.data.tags["DVC_EXP_NAME"] for run in runs(client(project))} == {f"seed-{seed}" for seed in range(1, 5)}
+
+
+def test_a_server_that_goes_away_in_the_middle_stops_nothing_and_sync_logs_it_later(project: Project) -> None:
+    project.change({"train.epochs": 5})
+    project.run("dvc", "repro", "baseline")
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    command = (
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        f"sqlite:///{project.folder}/server.db",
+        "--artifacts-destination",
+        str(project.folder / "served"),
+    )
+    with server(project, *command, port=port, health="/health") as running:
+        training = project.start("dvc", "repro", "train", MLFLOW_TRACKING_URI=uri)
+        end = time.monotonic() + 120
+        while not list(project.folder.glob(".state/train/*/state.json")):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        stop(running)
+        assert training.wait(300) == 0
+    log = (project.folder.parent / f"{project.folder.name}.log").read_text()
+    assert "nothing is lost" in log
+    with server(project, *command, port=port, health="/health"):
+        project.run("python", "-m", "pipeline.tracking", "sync", MLFLOW_TRACKING_URI=uri)
+        store = client(project, uri)
+        (run,) = runs(store)
+        assert sorted({metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")}) == [1, 2, 3, 4, 5]
+        look_at_the_page(uri, run, project.folder / "page.png")
+
+
+def look_at_the_page(uri: str, run: Any, picture: Path) -> None:
+    """Opens the run's page in headless Chromium and finds the run there."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = browser.new_page()
+        page.goto(f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+        page.get_by_text("validation_accuracy").first.wait_for(timeout=60000)
+        page.screenshot(path=picture)
+        assert run.info.run_name in page.content()
+        browser.close()

@@ -1,0 +1,120 @@
+"""Training: the schedule, the kept epoch, and what an interrupted run goes on from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import params
+from pipeline.artifacts import Array
+from pipeline.datasets import Raw
+from pipeline.stage import UserError
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+def chosen(**values: object) -> params.Train:
+    small = {"architecture": "mlp", "epochs": 3, "warmup": 0.1, "augmentation": []}
+    return params.load(ROOT / "params.yaml").train.model_copy(update={**small, **values})
+
+
+def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[str, float]]]:
+    from pipeline import train as stage
+
+    data = stage.Data((raw.train_images[:500], raw.train_labels[:500]), (raw.train_images[500:600], raw.train_labels[500:600]), 10)
+    trained = stage.fit(train, data, folder, lambda row: None)
+    return np.concatenate([weights.ravel() for weights in trained.model.get_weights()]), trained.rows
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "edge", "cnn"])
+def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path, architecture: str) -> None:
+    from pipeline import train as stage
+
+    train = chosen(architecture=architecture, augmentation=params.load(ROOT / "params.yaml").train.augmentation)
+    whole, rows = fit(raw_mnist, tmp_path / "whole", train)
+    data = stage.Data(
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
+    )
+
+    def kill(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        stage.fit(train, data, tmp_path / "killed", kill)
+    resumed, resumed_rows = fit(raw_mnist, tmp_path / "killed", train)
+    np.testing.assert_array_equal(resumed, whole)
+    assert [row["validation_loss"] for row in resumed_rows] == [row["validation_loss"] for row in rows]
+
+
+def test_the_kept_weights_are_those_of_the_best_epoch(raw_mnist: Raw, tmp_path: Path) -> None:
+    from pipeline import train as stage
+
+    train = chosen(learning_rate=0.05, schedule="constant", epochs=4)
+    weights, rows = fit(raw_mnist, tmp_path / "all", train)
+    best = stage.best_epoch(rows, "validation_loss")
+    assert rows[best - 1]["validation_loss"] == min(row["validation_loss"] for row in rows)
+    until_best, _ = fit(raw_mnist, tmp_path / "best", train.model_copy(update={"epochs": best, "keep": "last"}))
+    np.testing.assert_array_equal(weights, until_best)
+
+
+def test_patience_ends_a_training_that_no_longer_improves(raw_mnist: Raw, tmp_path: Path) -> None:
+    _, rows = fit(raw_mnist, tmp_path, chosen(learning_rate=1.0, schedule="constant", warmup=0.0, epochs=20, patience=2))
+    assert len(rows) < 20
+
+
+def test_the_rate_rises_and_then_falls_to_zero(raw_mnist: Raw, tmp_path: Path) -> None:
+    _, rows = fit(raw_mnist, tmp_path, chosen(warmup=0.34, epochs=3))
+    rates = [row["learning_rate"] for row in rows]
+    assert rates[0] == pytest.approx(0.006, rel=0.05)
+    assert rates[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_mixed_precision_ends_in_a_float32_model(raw_mnist: Raw, tmp_path: Path) -> None:
+    weights, _ = fit(raw_mnist, tmp_path, chosen(precision="mixed_bfloat16", epochs=1))
+    assert weights.dtype == np.float32
+
+
+def test_a_wrong_optimizer_is_answered_in_one_sentence(raw_mnist: Raw, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train.optimizer is 'Adamm'"):
+        fit(raw_mnist, tmp_path, chosen(optimizer=params.KerasObject(class_name="Adamm")))
+    with pytest.raises(UserError, match=r"train.optimizer: Adam refuses its config"):
+        fit(raw_mnist, tmp_path, chosen(optimizer=params.KerasObject(class_name="Adam", config={"beta_9": 1})))
+
+
+def test_the_same_file_trains_on_jax(tmp_path: Path, raw_mnist: Raw) -> None:
+    """In a process of its own: a Keras backend is chosen once."""
+    np.savez(tmp_path / "data.npz", x=raw_mnist.train_images[:2000], y=raw_mnist.train_labels[:2000])
+    code = f"""
+import sys
+
+class NoTensorFlow:  # as on a machine that has JAX alone
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+import numpy as np, keras
+from pathlib import Path
+from pipeline import params, train
+data = np.load({str(tmp_path / "data.npz")!r})
+x, y = data["x"], data["y"]
+chosen = params.load().train.model_copy(update=dict(epochs=3))
+done = train.fit(chosen, train.Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
+assert keras.backend.backend() == "jax"
+assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
