@@ -42,7 +42,7 @@ results: env ## write the table of results into README.md
 	$(RUN) python -m pipeline.summary README.md
 
 compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
-	$(RUN) python tests/compare_with_keras_example.py
+	$(RUN) python -m tests.compare_with_keras_example
 
 clean: ## remove everything made here but the cache of DVC
 	rm -rf .venv .uv data model exported evaluation reports dist .state

@@ -67,8 +67,7 @@ def load_description(path: Path = DESCRIPTION) -> Description:
 
 
 def save_array(path: Path, array: Array) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+    save_rows(path, array, np.arange(len(array)))
 
 
 def load_array(path: Path) -> Array:
@@ -78,13 +77,12 @@ def load_array(path: Path) -> Array:
 
 
 def save_rows(path: Path, source: Array, rows: Array) -> None:
-    """Writes `source[rows]`, a chunk at a time."""
-    with replacing(path) as temporary:
-        shape = (len(rows), *source.shape[1:])
-        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=source.dtype, shape=shape)
+    """Writes `source[rows]`, a chunk at a time; through the file, because a full disk under a memory map kills the process."""
+    header = {"descr": np.lib.format.dtype_to_descr(source.dtype), "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
         for start, stop in chunks(len(rows)):
-            target[start:stop] = source[rows[start:stop]]
-        target.flush()
+            file.write(source[rows[start:stop]].tobytes())
 
 
 def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:

@@ -1,8 +1,9 @@
-"""Keras model files whose bytes depend on the model alone."""
+"""Keras models whose weights and bytes depend on params and data alone."""
 
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -13,8 +14,16 @@ from pipeline.stage import UserError, replacing
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
+def make_deterministic() -> None:
+    """Lets no operation add in the order in which threads happen to end. JAX does so by itself."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
 def save(path: Path, model: keras.Model) -> None:
-    """Writes `model` to `path` (.keras) without the dates that Keras puts in."""
+    """Writes `model` to `path` (.keras) without the dates and memory addresses that Keras puts in."""
     with replacing(path) as temporary:
         dated = temporary.with_name(temporary.name + ".keras")
         try:
@@ -32,7 +41,15 @@ def _undate(source: Path, target: Path) -> None:
                 metadata = json.loads(data)
                 del metadata["date_saved"]
                 data = json.dumps(metadata).encode()
+            if name == "config.json":
+                data = _renumber(data.decode()).encode()
             plain.writestr(zipfile.ZipInfo(name, EPOCH), data)
+
+
+def _renumber(config: str) -> str:
+    """Keras marks objects that layers share by their memory address; here they are counted."""
+    numbers: dict[str, int] = {}
+    return re.sub(r'(?<="shared_object_id": )\d+', lambda found: str(numbers.setdefault(found[0], len(numbers))), config)
 
 
 def load(path: Path) -> keras.Model:

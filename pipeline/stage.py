@@ -67,15 +67,18 @@ def end_with_dvc(every_seconds: float = 0.2) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what native code writes to the file descriptor of stderr nowhere; exceptions pass as ever."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    """Sends what native code writes to stderr nowhere; what Python writes there passes as ever."""
+    stderr, kept, nowhere = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(kept, "w", closefd=False) as passing:
+        sys.stderr = passing
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            sys.stderr = stderr
+            os.close(nowhere)
+    os.close(kept)
 
 
 @contextmanager
@@ -89,6 +92,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

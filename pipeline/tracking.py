@@ -53,6 +53,7 @@ def address() -> str:
 @contextmanager
 def store() -> Iterator[tuple[Any, str]]:
     """A client of the store and the id of the experiment. One process at a time creates or changes a local store."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 
 import numpy as np
 
@@ -212,6 +211,7 @@ def build(chosen: Train, data: Data) -> keras.Model:
 
 def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) -> Trained:
     """Trains, going on from `folder` where that holds the state of an interrupted run."""
+    keras_files.make_deterministic()
     keras.config.set_dtype_policy(chosen.precision)
     model = build(chosen, data)
     augmentation = [
@@ -233,16 +233,17 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
     if epoch:
         print(f"going on after epoch {epoch}")
     if epoch < chosen.epochs and not state.should_stop():
-        trained.fit(
-            Batches(data.train, chosen.batch_size, chosen.seed, epoch),
-            validation_data=(np.asarray(data.validation[0]), np.asarray(data.validation[1]).astype("int32")),
-            validation_batch_size=1000,
-            epochs=chosen.epochs,
-            initial_epoch=epoch,
-            shuffle=False,  # Batches shuffles, by seed and epoch
-            callbacks=[state],
-            verbose="auto" if os.isatty(1) else 0,
-        )
+        with stage.quiet():
+            trained.fit(
+                Batches(data.train, chosen.batch_size, chosen.seed, epoch),
+                validation_data=(np.asarray(data.validation[0]), np.asarray(data.validation[1]).astype("int32")),
+                validation_batch_size=1000,
+                epochs=chosen.epochs,
+                initial_epoch=epoch,
+                shuffle=False,  # Batches shuffles, by seed and epoch
+                callbacks=[state],
+                verbose="auto" if os.isatty(1) else 0,
+            )
     state.load_best()
     return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep))
 

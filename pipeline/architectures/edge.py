@@ -1,4 +1,4 @@
-"""A small convolution network for devices: 48,330 parameters and 1.0 million multiplications for 28 x 28 grey images.
+"""A small convolution network for devices: 71,850 parameters and 2.3 million multiplications for 28 x 28 grey images.
 
 The first convolution strides, so that the costly full-size feature maps never exist: an epoch takes less time than one
 of `cnn`, and the memory a microcontroller needs stays small. Batch normalization is folded into the convolutions on
@@ -11,9 +11,9 @@ import keras
 from keras import layers
 
 
-def block(filters: int, kernel_size: int, strides: int = 1) -> list[keras.Layer]:
+def block(filters: int, kernel_size: int, strides: int = 1, padding: str = "valid") -> list[keras.Layer]:
     return [
-        layers.Conv2D(filters, kernel_size, strides=strides, use_bias=False),
+        layers.Conv2D(filters, kernel_size, strides=strides, padding=padding, use_bias=False),
         layers.BatchNormalization(momentum=0.9),
         layers.ReLU(),
     ]
@@ -24,9 +24,9 @@ def build(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
         [
             keras.Input(input_shape, name="image"),
             layers.Rescaling(1 / 255),
-            *block(32, 4, strides=2),
-            *block(48, 3),
-            layers.MaxPooling2D(),
+            *block(32, 5, strides=2, padding="same"),
+            *block(32, 3),
+            *block(64, 3, strides=2),
             *block(64, 3),
             layers.Flatten(),
             layers.Dropout(0.3),
