@@ -11,21 +11,22 @@ import keras
 from keras import layers
 
 
-def block(filters: int) -> list[keras.Layer]:
-    return [layers.Conv2D(filters, 3, use_bias=False), layers.BatchNormalization(momentum=0.9), layers.ReLU()]
+def block(filters: int, padding: str) -> list[keras.Layer]:
+    return [layers.Conv2D(filters, 3, padding=padding, use_bias=False), layers.BatchNormalization(momentum=0.9), layers.ReLU()]
 
 
 def build(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    padding = "valid" if min(input_shape[:2]) >= 28 else "same"  # four unpadded convolutions leave nothing of a smaller image
     return keras.Sequential(
         [
             keras.Input(input_shape, name="image"),
             layers.Rescaling(1 / 255),
-            *block(16),
+            *block(16, padding),
             layers.MaxPooling2D(),
-            *block(32),
-            *block(48),
+            *block(32, padding),
+            *block(48, padding),
             layers.MaxPooling2D(),
-            *block(64),
+            *block(64, padding),
             layers.Flatten(),
             layers.Dropout(0.3),
             layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32"),
