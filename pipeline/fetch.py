@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import os
 import pickle
@@ -223,7 +222,3 @@ def unpickle_arrays(data: bytes) -> Any:
         return _ArraysOnly(io.BytesIO(gzip.decompress(data)), encoding="latin1").load()
     except Exception as error:  # a damaged pickle can raise anything; none of it may pass
         raise SourceError(f"not a gzipped pickle of NumPy arrays ({error})") from None
-
-
-def sha256_of(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
