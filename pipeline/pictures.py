@@ -13,7 +13,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from pipeline.artifacts import Array
 from pipeline.stage import replacing
@@ -23,21 +22,6 @@ def _save(path: Path, figure: Figure) -> None:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
     plt.close(figure)
-
-
-def learning_curves(path: Path, rows: Sequence[dict[str, float]], kept: int) -> None:
-    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    epochs = [row["epoch"] for row in rows]
-    for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
-        for split, label in (("train", "p-training"), ("validation", "validation")):
-            axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
-        axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
-        axis.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.grid(alpha=0.3)
-        axis.legend()
-    _save(path, figure)
 
 
 def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10, title: str = "") -> None:

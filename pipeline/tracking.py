@@ -8,15 +8,12 @@ model that DVC restored from its cache gets its run from the same files.
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import json
 import os
 import queue
 import subprocess
 import sys
-import tarfile
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,9 +23,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import artifacts, params, stage
+from pipeline import artifacts, learning_curves, params, registry, stage
+from pipeline.learning_curves import Row
 
-Row = dict[str, float]
 REPORTS = ("preprocess", "baseline", "train", "evaluate", "export", "verify", "package")
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FILES = (params.FILE, Path("dvc.lock"))
@@ -162,15 +159,14 @@ def _sync(client: Any, experiment: str) -> None:
     key = reports["train"]["training_key"]
     run = find(client, experiment, model_sha256=model) or find(client, experiment, training_key=key) or create(client, experiment, key)
     known = logged_epochs(client, run)
-    with artifacts.LEARNING_CURVES.open() as file:
-        for row in csv.DictReader(file):
-            if int(row["epoch"]) not in known:
-                log_row(client, run, {name: float(value) for name, value in row.items()})
+    for row in learning_curves.load(artifacts.LEARNING_CURVES):
+        if int(row["epoch"]) not in known:
+            log_row(client, run, row)
     run = client.get_run(run.info.run_id)
     log_facts(client, run, reports, model)
     log_files(client, run, set(reports))
     if "package" in reports:
-        register(client, run, reports, model)
+        registry.register(client, run, reports, model)
     client.set_terminated(run.info.run_id)
 
 
@@ -245,55 +241,6 @@ def log_files(client: Any, run: Any, reports: set[str]) -> None:
         if known.get(str(path)) != logged[str(path)]:
             client.log_artifact(run.info.run_id, str(path), str(path.parent) if path.parent != Path() else None)
     client.set_tag(run.info.run_id, "files", json.dumps({**known, **logged}))
-
-
-def register(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
-    """A version of the registered model for this bundle, once; `champion` moves to it unless it is worse."""
-    import mlflow
-
-    name = params.load().problem.name
-    bundle = reports["package"]["sha256"]
-    try:
-        versions = client.search_model_versions(f"name = '{name}'")
-    except mlflow.exceptions.MlflowException:
-        versions = []
-    if any(version.tags.get("bundle_sha256") == bundle for version in versions):
-        return
-    with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run.info.run_id):
-        with tarfile.open(artifacts.DIST / reports["package"]["file"]) as tar:
-            tar.extractall(folder, filter="data")
-        unpacked = next(Path(folder).iterdir())
-        logged = mlflow.pyfunc.log_model(
-            name="bundle",
-            loader_module="serving.mlflow_model",
-            data_path=str(unpacked),
-            code_paths=["serving"],
-            signature=signature(unpacked),
-            pip_requirements=["mlflow", "numpy", "onnxruntime"],
-            registered_model_name=name,
-        )
-    version = logged.registered_model_version
-    accuracy = reports["evaluate"]["test_accuracy"]
-    client.set_model_version_tag(name, version, "bundle_sha256", bundle)
-    client.set_model_version_tag(name, version, "model_sha256", model)
-    client.set_model_version_tag(name, version, "test_accuracy", str(accuracy))
-    champion = client.get_registered_model(name).aliases.get("champion")
-    if champion is None or accuracy >= float(client.get_model_version(name, champion).tags["test_accuracy"]):
-        client.set_registered_model_alias(name, "champion", version)
-
-
-def signature(bundle: Path) -> Any:
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    from serving.model_card import ModelCard
-
-    card = ModelCard.load(bundle)
-    return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *card.input_shape))]),
-        outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(card.class_names)))]),
-    )
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import math
 import os
 import shutil
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from pipeline import artifacts, measurements, params, pictures, stage, tracking
+from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
 from pipeline.artifacts import Array
+from pipeline.learning_curves import Row, best_epoch
 from pipeline.params import KerasObject, Train
 from pipeline.stage import UserError
 
@@ -32,15 +32,13 @@ with stage.quiet():  # TensorFlow greets on stderr when it is first imported and
     import keras
 
     from pipeline import keras_files
+    from pipeline.training_state import State
 
     keras.ops.convert_to_tensor(0)
 
 Split = tuple[Array, Array]  # images (N, H, W, C) uint8, labels (N,)
-Row = dict[str, float]  # one epoch of the learning curves
 
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
-TIMES = ("seconds", "images_per_second")
-COLUMNS = ("epoch", *CURVES, *TIMES)
+CODE = ("train.py", "training_state.py")  # what the weights follow from, beside the architecture
 
 
 class Batches(keras.utils.PyDataset):
@@ -66,76 +64,6 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
 
-class State(keras.callbacks.Callback):
-    """After every epoch: the learning curves, the best weights, and all that is needed to go on, written whole or not at all."""
-
-    def __init__(self, folder: Path, chosen: Train, images: int, on_row: Callable[[Row], None]) -> None:
-        super().__init__()
-        self.folder, self.chosen, self.images, self.on_row = folder, chosen, images, on_row
-        self.rows: list[Row] = []
-        self.started = 0.0
-
-    def resume(self) -> int:
-        """Loads the state of an interrupted run, if there is one; returns the epoch to go on with."""
-        path = self.folder / "state.json"
-        if path.exists():
-            state = artifacts.load_json(path)
-            self.rows = state["rows"]
-            self.model.load_weights(self.folder / f"{len(self.rows)}.weights.h5")
-            for seed, value in zip(self._seeds(), state["seeds"], strict=True):
-                seed.assign(value)
-        return len(self.rows)
-
-    def _seeds(self) -> list[keras.Variable]:
-        """The states of the random generators of dropout and augmentation, which Keras does not count among the weights."""
-        weights = {id(weight) for weight in self.model.weights}
-        return [variable for variable in self.model.non_trainable_variables if id(variable) not in weights]
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        seconds = time.perf_counter() - self.started
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.rows.append(
-            {
-                "epoch": epoch + 1,
-                "train_loss": logs["loss"],
-                "train_accuracy": logs["accuracy"],
-                "validation_loss": logs["val_loss"],
-                "validation_accuracy": logs["val_accuracy"],
-                "learning_rate": rate,
-                "seconds": seconds,
-                "images_per_second": self.images / seconds,
-            }
-        )
-        self._save()
-        self.on_row(self.rows[-1])
-        if self.should_stop():
-            self.model.stop_training = True
-
-    def _save(self) -> None:
-        """state.json is written last: the weights it counts are whole when it names them."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        count = len(self.rows)
-        self.model.save_weights(self.folder / f"{count}.weights.h5")
-        if best_epoch(self.rows, self.chosen.keep) == count:
-            shutil.copy(self.folder / f"{count}.weights.h5", self.folder / f"best-{count}.weights.h5")
-        seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
-        artifacts.save_json(self.folder / "state.json", {"rows": self.rows, "seeds": seeds})
-        kept = {f"{count}.weights.h5", f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5", "state.json"}
-        for path in self.folder.iterdir():
-            if path.name not in kept:
-                path.unlink()
-
-    def should_stop(self) -> bool:
-        patience = self.chosen.patience
-        return patience is not None and len(self.rows) - best_epoch(self.rows, self.chosen.keep) >= patience
-
-    def load_best(self) -> None:
-        self.model.load_weights(self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5")
-
-
 @dataclass(frozen=True)
 class Data:
     train: Split
@@ -153,16 +81,6 @@ class Trained:
     model: keras.Model
     rows: list[Row]
     best: int
-
-
-def best_epoch(rows: list[Row], keep: str) -> int:
-    """The number, from 1, of the epoch whose weights are kept, the first among equals; 0 before the first epoch."""
-    if keep == "last":
-        return len(rows)
-    if not rows:
-        return 0
-    sign = 1 if keep.endswith("loss") else -1
-    return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
 
 
 def learning_rate(chosen: Train, steps_per_epoch: int) -> Any:
@@ -259,7 +177,7 @@ def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
 
 def state_key(chosen: Train) -> str:
     """What the trained weights follow from: params, data and code. Another of these is another training."""
-    code = [Path(__file__), params.PACKAGE / "architectures" / f"{chosen.architecture}.py"]
+    code = [*(params.PACKAGE / name for name in CODE), params.PACKAGE / "architectures" / f"{chosen.architecture}.py"]
     data = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
     facts = [chosen.model_dump_json(), keras.__version__, keras.backend.backend(), *map(artifacts.sha256, [*data, *code])]
     return measurements.digest(facts)
@@ -287,7 +205,7 @@ def main() -> None:
             log(row)
 
         trained = fit(chosen.train, data, folder, on_row)
-    measured = measurements.remember(f"train-{key}", [{name: row[name] for name in TIMES} for row in trained.rows])
+    measured = measurements.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]
     summary = {
@@ -295,7 +213,7 @@ def main() -> None:
         "parameters": trained.model.count_params(),
         "epochs": len(rows),
         "kept_epoch": trained.best,
-        **{name: kept[name] for name in CURVES[:4]},
+        **{name: kept[name] for name in learning_curves.MEASURES},
         "training_seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
         "backend": keras.backend.backend(),
@@ -304,8 +222,8 @@ def main() -> None:
         "training_key": key,
     }
     keras_files.save(artifacts.MODEL, trained.model)
-    artifacts.save_csv(artifacts.LEARNING_CURVES, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
-    pictures.learning_curves(artifacts.LEARNING_CURVES.with_suffix(".png"), rows, trained.best)
+    learning_curves.save(artifacts.LEARNING_CURVES, rows)
+    learning_curves.draw(artifacts.LEARNING_CURVES.with_suffix(".png"), rows, trained.best)
     artifacts.save_json(artifacts.report("train"), summary)
     tracking.sync()
     shutil.rmtree(folder, ignore_errors=True)

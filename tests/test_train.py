@@ -13,6 +13,7 @@ import pytest
 from pipeline import params
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
+from pipeline.learning_curves import best_epoch
 from pipeline.stage import UserError
 from tests.conftest import ROOT
 
@@ -58,11 +59,9 @@ def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: P
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch(raw_mnist: Raw, tmp_path: Path) -> None:
-    from pipeline import train as stage
-
     train = chosen(learning_rate=0.05, schedule="constant", epochs=4)
     weights, rows = fit(raw_mnist, tmp_path / "all", train)
-    best = stage.best_epoch(rows, "validation_loss")
+    best = best_epoch(rows, "validation_loss")
     assert rows[best - 1]["validation_loss"] == min(row["validation_loss"] for row in rows)
     until_best, _ = fit(raw_mnist, tmp_path / "best", train.model_copy(update={"epochs": best, "keep": "last"}))
     np.testing.assert_array_equal(weights, until_best)

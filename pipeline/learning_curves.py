@@ -1,0 +1,58 @@
+"""The learning curves: one row for each epoch, with the figures of p-training and validation; their file and their picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import artifacts
+from pipeline.stage import replacing
+
+Row = dict[str, float]
+
+MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+TIMES = ("seconds", "images_per_second")
+COLUMNS = ("epoch", *MEASURES, "learning_rate", *TIMES)
+
+
+def save(path: Path, rows: Sequence[Row]) -> None:
+    artifacts.save_csv(path, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+
+
+def load(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def best_epoch(rows: list[Row], keep: str) -> int:
+    """The number, from 1, of the epoch whose weights are kept, the first among equals; 0 before the first epoch."""
+    if keep == "last":
+        return len(rows)
+    if not rows:
+        return 0
+    sign = 1 if keep.endswith("loss") else -1
+    return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
+
+
+def draw(path: Path, rows: Sequence[Row], kept: int) -> None:
+    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept."""
+    from matplotlib import pyplot as plt  # takes a second, which the many readers of the file need not wait
+    from matplotlib.ticker import MaxNLocator
+
+    plt.switch_backend("Agg")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    epochs = [row["epoch"] for row in rows]
+    for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
+        for split, label in (("train", "p-training"), ("validation", "validation")):
+            axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
+        axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
+        axis.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+    plt.close(figure)
