@@ -5,14 +5,17 @@ python -m pipeline.environments      makes them all
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import uv
 
 from pipeline import params, stage
+from serving import runtimes
 
 FOLDER = Path(sys.prefix) / "runtimes"
 
@@ -28,6 +31,13 @@ def python(runtime: str) -> Path:
     if done.returncode:
         raise OSError(f"no environment for {runtime}: {' '.join(done.stderr.split())[-300:]}")
     return folder / "bin" / "python"
+
+
+def version(runtime: str) -> str:
+    """The version of the runtime that its environment holds."""
+    packages = sysconfig.get_path("purelib", "venv", {"base": str(FOLDER / runtime)})
+    found = next(iter(importlib.metadata.distributions(name=runtimes.DISTRIBUTIONS[runtime], path=[packages])))
+    return found.version
 
 
 def main() -> None:

@@ -8,10 +8,8 @@ Every pair is tried; then the exit status tells whether each passed.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,11 +22,11 @@ from rich.progress import Progress
 from pipeline import artifacts, environments, measurements, metrics, params, preflight, stage, tracking
 from pipeline.artifacts import Array
 from pipeline.params import Params
+from pipeline.runtime_process import RuntimeProcess
 from pipeline.stage import UserError
 from serving import runtimes
 
 IMAGES = artifacts.PREPARED / "test" / "images.npy"
-LARGEST_SECONDS = 1800
 GOLDEN_IMAGES = 16
 
 
@@ -60,21 +58,6 @@ def pairs(files: dict[str, Path], chosen: Params, images: int) -> list[Pair]:
     return result
 
 
-def measure(pair: Pair, python: Path, *options: str) -> dict[str, Any] | str:
-    """Runs serving.measure in the runtime's own process; its answer, or the reason why there is none."""
-    command = [str(python), "-m", "serving.measure", pair.runtime, str(pair.file), str(IMAGES), "--count", str(pair.count), *options]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LARGEST_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return f"no answer within {LARGEST_SECONDS} seconds"
-    if done.returncode < 0:
-        return f"the runtime died with signal {-done.returncode}"
-    if done.returncode:
-        return " ".join(done.stderr.strip().splitlines()[-1:]) or f"exit status {done.returncode}"
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return answer
-
-
 def compare(probabilities: Array, reference: Array, labels: Array, max_accuracy_drop: float) -> dict[str, Any]:
     """The gate: probabilities (N, K) of the file against those of the Keras model on the same images, pair by pair."""
     predictions, expected = probabilities.argmax(1), reference.argmax(1)
@@ -102,52 +85,78 @@ def compare(probabilities: Array, reference: Array, labels: Array, max_accuracy_
     }
 
 
-def try_pair(pair: Pair, python: Path | str, reference: Array, labels: Array) -> tuple[dict[str, Any], Array | None]:
-    """The verdict on one pair, and the probabilities it gave."""
-    facts: dict[str, Any] = {"format": pair.format, "runtime": pair.runtime, "bytes": pair.file.stat().st_size}
-    if isinstance(python, str):
-        return {**facts, "state": "could not run", "reason": python}, None
-    version = runtime_version(pair.runtime, python)
-    requirements = preflight.read(pair.file)
-    facts |= {"runtime_version": version, "preflight": asdict(requirements)}
-    refusals = preflight.refusals(requirements, pair.runtime, version)
-    if refusals:
-        return {**facts, "state": "could not run", "reason": "; ".join(refusals)}, None
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "probabilities.npy"
-        answer = measure(pair, python, "--probabilities", str(output))
-        if isinstance(answer, str):
-            return {**facts, "state": "could not run", "reason": answer}, None
-        probabilities = np.load(output)
-    if "arena_bytes" in answer:
-        facts["arena_bytes"] = answer["arena_bytes"]
-    verdict = compare(probabilities, reference[: pair.count], labels[: pair.count], pair.max_accuracy_drop)
-    return {**facts, **verdict}, probabilities
+class Trial:
+    """A pair put to the test. `facts` is its row of the report; `probabilities` (N, K) is what it answered, if it did."""
 
+    def __init__(self, pair: Pair, environment: Path | str) -> None:
+        self.pair, self.environment = pair, environment
+        self.facts: dict[str, Any] = {"format": pair.format, "runtime": pair.runtime, "bytes": pair.file.stat().st_size}
+        self.probabilities: Array | None = None
+        self._process: RuntimeProcess | None = None
 
-def runtime_version(runtime: str, python: Path) -> str:
-    code = f"from serving import runtimes; print(runtimes.version({runtime!r}))"
-    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    def run(self, reference: Array, labels: Array) -> None:
+        """The preflight, the answers on the test images and the verdict on them. The process stays for the latency."""
+        reason = self._ask()
+        if reason:
+            self.facts |= {"state": "could not run", "reason": reason}
+        if self.probabilities is not None:
+            count = self.pair.count
+            self.facts |= compare(self.probabilities, reference[:count], labels[:count], self.pair.max_accuracy_drop)
 
+    def _ask(self) -> str:
+        """Fills `probabilities`, or returns the reason why it cannot."""
+        if isinstance(self.environment, str):
+            return self.environment
+        version = environments.version(self.pair.runtime)
+        requirements = preflight.read(self.pair.file)
+        self.facts |= {"runtime_version": version, "preflight": asdict(requirements)}
+        refusals = preflight.refusals(requirements, self.pair.runtime, version)
+        if refusals:
+            return "; ".join(refusals)
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "probabilities.npy"
+            arguments: list[str | Path] = [
+                self.pair.runtime,
+                self.pair.file,
+                IMAGES,
+                "--count",
+                str(self.pair.count),
+                "--probabilities",
+                output,
+            ]
+            self._process = RuntimeProcess(self.environment, *arguments)
+            answer = self._process.answer()
+            if isinstance(answer, str):
+                return answer
+            self.facts |= answer
+            self.probabilities = np.load(output)
+        return ""
 
-def latency(pair: Pair, python: Path, version: str, runs: int) -> dict[str, Any]:
-    """Median and 95th percentile of single images on one thread, on this processor; remembered per file, runtime and runs."""
-    key = f"latency-{measurements.digest([artifacts.sha256(pair.file), pair.runtime, version, str(runs)])}"
-    measured = measurements.recall(key)
-    if measured is None:
-        answer = measure(pair, python, "--latency", str(runs))
-        if isinstance(answer, str):
-            return {"latency_reason": answer}
-        times = sorted(answer["milliseconds"])
-        measured = measurements.remember(
-            key,
-            {
-                "median_milliseconds": statistics.median(times),
-                "p95_milliseconds": times[int(0.95 * (len(times) - 1))],
-                "processor": measurements.processor(),
-            },
-        )
-    return dict(measured)
+    def time(self, runs: int) -> None:
+        """Median and 95th percentile of single images on one thread, on this processor; remembered per file, runtime and runs."""
+        if self._process is None or self.probabilities is None:
+            return
+        facts = [artifacts.sha256(self.pair.file), self.pair.runtime, self.facts["runtime_version"], str(runs)]
+        key = f"latency-{measurements.digest(facts)}"
+        measured = measurements.recall(key)
+        if measured is None:
+            times = self._process.milliseconds(runs)
+            if isinstance(times, str):
+                self.facts["latency_reason"] = times
+                return
+            measured = measurements.remember(
+                key,
+                {
+                    "median_milliseconds": statistics.median(times),
+                    "p95_milliseconds": sorted(times)[int(0.95 * (len(times) - 1))],
+                    "processor": measurements.processor(),
+                },
+            )
+        self.facts |= measured
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()
 
 
 def exported_files() -> dict[str, Path]:
@@ -177,34 +186,37 @@ def main() -> None:
     chosen = params.load()
     images, labels = artifacts.load_split("test")
     reference = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-    tried = pairs(exported_files(), chosen, len(labels))
     pythons: dict[str, Path | str] = {runtime: environment(runtime) for runtime in chosen.verify.runtimes}
-    results: list[dict[str, Any]] = []
+    trials = [Trial(pair, pythons[pair.runtime]) for pair in pairs(exported_files(), chosen, len(labels))]
+    try:
+        with Progress(transient=True) as progress:
+            task = progress.add_task("verifying", total=2 * len(trials))
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for _ in pool.map(lambda trial: trial.run(reference, labels), trials):
+                    progress.advance(task)
+            for trial in trials:  # one by one, with the machine at rest
+                trial.time(chosen.verify.latency_runs)
+                progress.advance(task)
+    finally:
+        for trial in trials:
+            trial.close()
     rows = golden_rows(labels)
     golden: dict[str, Any] = {"images": images[rows], "labels": labels[rows]}
-    with Progress(transient=True) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-        task = progress.add_task("verifying", total=2 * len(tried))
-        for pair, (result, probabilities) in zip(
-            tried, pool.map(lambda pair: try_pair(pair, pythons[pair.runtime], reference, labels), tried), strict=True
-        ):
-            results.append(result)
-            if result["state"] == "passed" and probabilities is not None and len(probabilities) == len(labels):
-                golden.setdefault(pair.format, probabilities[rows])
-            progress.advance(task)
-        pool.shutdown()  # latency is measured on an otherwise idle machine
-        for index, pair in enumerate(tried):
-            python = pythons[pair.runtime]
-            if results[index]["state"] != "could not run" and isinstance(python, Path):
-                results[index] |= latency(pair, python, results[index]["runtime_version"], chosen.verify.latency_runs)
-            progress.advance(task)
+    for trial in trials:
+        if trial.facts["state"] == "passed" and trial.probabilities is not None and len(trial.probabilities) == len(labels):
+            golden.setdefault(trial.pair.format, trial.probabilities[rows])
     with stage.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **golden)
-    artifacts.save_json(artifacts.report("verify"), {"model_sha256": artifacts.sha256(artifacts.MODEL), "pairs": results})
+    artifacts.save_json(
+        artifacts.report("verify"),
+        {"model_sha256": artifacts.sha256(artifacts.MODEL), "pairs": [trial.facts for trial in trials]},
+    )
     tracking.sync()
-    for pair, result in zip(tried, results, strict=True):
-        lost = f": loses at most {result['accuracy_lost_bound']:.4f}" if "accuracy_lost_bound" in result else f": {result['reason']}"
-        print(f"{pair.name}: {result['state']}{lost}")
-    bad = [pair.name for pair, result in zip(tried, results, strict=True) if result["state"] != "passed"]
+    for trial in trials:
+        facts = trial.facts
+        lost = f": loses at most {facts['accuracy_lost_bound']:.4f}" if "accuracy_lost_bound" in facts else f": {facts['reason']}"
+        print(f"{trial.pair.name}: {facts['state']}{lost}")
+    bad = [trial.pair.name for trial in trials if trial.facts["state"] != "passed"]
     if bad:
         raise UserError(f"not every required pair passed: {', '.join(bad)}; {artifacts.report('verify')} tells why")
 

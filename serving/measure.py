@@ -1,6 +1,8 @@
-"""Measures one model file on one runtime: `python -m serving.measure RUNTIME FILE IMAGES --probabilities OUT --latency RUNS`.
+"""Measures one model file on one runtime: `python -m serving.measure RUNTIME FILE IMAGES --probabilities OUT`.
 
-Verification runs this in an environment that holds the runtime and numpy alone. Prints one JSON object.
+Verification runs this in an environment that holds the runtime and numpy alone. It prints one JSON object when the
+probabilities are written; then, for each number that it reads on standard input, it times so many single-image
+predictions and prints another. So the caller chooses the moment, with the machine at rest and the model loaded.
 """
 
 from __future__ import annotations
@@ -44,21 +46,20 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--count", type=int, default=None, help="only the first COUNT images")
     parser.add_argument("--probabilities", type=Path, default=None, help="write the probabilities there (npy)")
-    parser.add_argument("--latency", type=int, default=0, help="time so many single-image predictions")
     arguments = parser.parse_args()
     images = np.ascontiguousarray(np.load(arguments.images, mmap_mode="r")[: arguments.count])
     try:
         model = runtimes.open_model(arguments.runtime, arguments.file.read_bytes())
     except runtimes.RuntimeRefusalError as error:
         sys.exit(f"{error}")
-    answer: dict[str, Any] = {"runtime_version": runtimes.version(arguments.runtime)}
+    answer: dict[str, Any] = {}
     if arguments.probabilities:
         np.save(arguments.probabilities, probabilities(model, images))
-    if arguments.latency:
-        answer["milliseconds"] = latencies(model, images, arguments.latency).tolist()
     if isinstance(model, runtimes._Micro):
         answer["arena_bytes"] = model.arena_bytes()
-    print(json.dumps(answer))
+    print(json.dumps(answer), flush=True)
+    for line in sys.stdin:
+        print(json.dumps({"milliseconds": latencies(model, images, int(line)).tolist()}), flush=True)
 
 
 if __name__ == "__main__":
