@@ -12,7 +12,6 @@ import tarfile
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
@@ -133,39 +132,6 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) 
         output = project.run("dvc", "repro", "--single-item", "train")
         assert "epoch" not in output.replace("train.epochs", "")
         assert sha256(project.folder / "model/model.keras") == expected
-
-
-def test_your_own_pictures_come_through_the_whole_line(project: Project) -> None:
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("dots", "lines", "rows")):  # told apart by their texture alone, so that the mean images are alike
-        (project.folder / "pictures" / name).mkdir(parents=True)
-        for index in range(60):
-            pixels = rng.integers(0, 255, (20, 24, 3))
-            if label:
-                pixels = np.repeat(pixels[:1], 20, 0) if label == 1 else np.repeat(pixels[:, :1], 24, 1)
-            Image.fromarray(pixels.astype(np.uint8)).save(project.folder / "pictures" / name / f"{index}.png")
-    project.change(
-        {
-            "problem.name": "textures",
-            "dataset": {"name": "image_folder", "path": "pictures", "height": 20, "width": 24, "channels": 3},
-            "preprocess.subset": None,
-            "train.epochs": 15,
-            "train.batch_size": 8,
-            "train.learning_rate": 0.001,
-            "export.calibration_images": 50,
-            "export.max_accuracy_drop": 0.3,
-            "export.formats": ["tflite_int8", "onnx_float32"],
-            "verify.micro_max_accuracy_drop": 0.3,
-        }
-    )
-    project.run("dvc", "repro", MLFLOW_TRACKING_URI="sqlite:///own.db")
-    with tarfile.open(project.folder / "dist/textures-1.0.0.tar.gz") as tar:
-        card = json.load(tar.extractfile("textures-1.0.0/model_card.json"))  # type: ignore[arg-type]
-    assert card["class_names"] == ["dots", "lines", "rows"]
-    assert card["input_shape"] == [20, 24, 3]
-    assert [file["format"] for file in card["files"]] == ["tflite_int8", "onnx_float32"]
 
 
 @pytest.mark.parametrize("stage", ["preprocess", "baseline", "train", "evaluate", "export", "verify", "package"])
