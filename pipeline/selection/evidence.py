@@ -1,0 +1,108 @@
+"""What the data themselves tell of a split, where learning curves can only hint: copies that leak from p-training into
+validation, and validation images that do not look like those of p-training.
+
+Both are tests against the hypothesis that the two parts were drawn alike, so a lucky split raises no alarm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.artifacts import Array
+
+QUERIES = 1000  # images of either part that are looked at
+GRID = 14  # images are compared by the means of GRID x GRID blocks, which noise and compression hardly move
+NEAREST = 0.01  # pairs nearer than this fraction of p-training's own nearest pairs count as copies
+FEWEST = 20  # images in either part; fewer teach a classifier nothing
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Counts of images, and two tests. Shares are fractions 0 to 1."""
+
+    train_images: int
+    validation_images: int
+    copied: float  # share of validation images that have a copy, exact or nearly, in p-training, beyond what is natural
+    copied_p_value: float
+    told_apart: float  # area under the ROC curve of a classifier that tells validation images from p-training ones; 0.5 is chance
+    told_apart_p_value: float
+
+
+def gather(train: Array, validation: Array) -> Evidence:
+    """Images (N, H, W, C) uint8 of p-training and of validation."""
+    rng = np.random.default_rng(SEED)
+    chosen = np.sort(rng.permutation(len(train))[:QUERIES])
+    asked = np.sort(rng.permutation(len(validation))[:QUERIES])
+    copied = _copied(blocks(train), chosen, blocks(validation[asked]))
+    balanced = min(len(chosen), len(asked))
+    told_apart = _told_apart(train[rng.permutation(len(train))[:balanced]], validation[asked])
+    return Evidence(len(train), len(validation), *copied, *told_apart)
+
+
+def blocks(images: Array) -> Array:
+    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1."""
+    height, width = (max(size // GRID, 1) for size in images.shape[1:3])
+    cut = images[:, : images.shape[1] // height * height, : images.shape[2] // width * width]
+    rows, columns = cut.shape[1] // height, cut.shape[2] // width
+    sums = cut.reshape(len(cut), rows, height, columns, width, -1).sum((2, 4), dtype=np.uint32)
+    means: Array = sums.reshape(len(cut), -1).astype(np.float32) / (255 * height * width)
+    return means
+
+
+def _copied(train: Array, chosen: Array, validation: Array) -> tuple[float, float]:
+    """The share of copies beyond what is natural, and Fisher's exact p-value.
+
+    Natural is how near the images of p-training lie to each other: a set with many alike images has near pairs anyway.
+    """
+    from scipy import stats
+
+    within = _nearest(train[chosen], train, itself=chosen)
+    across = _nearest(validation, train)
+    limit = np.quantile(within, NEAREST)
+    natural, found = int((within <= limit).sum()), int((across <= limit).sum())
+    table = np.array([[found, len(across) - found], [natural, len(within) - natural]])
+    p_value = stats.fisher_exact(table, alternative="greater").pvalue
+    return max(0.0, found / len(across) - natural / len(within)), float(p_value)
+
+
+def _nearest(queries: Array, train: Array, itself: Array | None = None) -> Array:
+    """The distance of each query (Q, D) to the nearest row of `train` (N, D); `itself` are the queries' own rows there."""
+    squares = (train * train).sum(1)
+    result = np.empty(len(queries), np.float32)
+    for start in range(0, len(queries), 100):
+        part = slice(start, start + 100)
+        distances = squares - 2 * queries[part] @ train.T + (queries[part] ** 2).sum(1, keepdims=True)
+        if itself is not None:
+            distances[np.arange(len(distances)), itself[part]] = np.inf
+        result[part] = np.sqrt(np.maximum(distances.min(1), 0))
+    return result.round(4)
+
+
+def _told_apart(train: Array, validation: Array) -> tuple[float, float]:
+    """A classifier two-sample test (Lopez-Paz and Oquab, ICLR 2017): the out-of-bag area under the ROC curve of a random
+    forest that is to tell the two parts from each other, and the one-sided p-value of Mann and Whitney."""
+    from scipy import stats
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import RandomForestClassifier
+
+    if len(train) < FEWEST:
+        return 0.5, 1.0
+    images = np.concatenate([train, validation])
+    part = np.repeat([0, 1], [len(train), len(validation)])
+    features = blocks(images)
+    components = min(16, *features.shape)
+    reduced = PCA(components, svd_solver="randomized", random_state=SEED).fit_transform(features)
+    described = np.column_stack([reduced, features.mean(1), features.std(1), roughness(images)])
+    forest = RandomForestClassifier(100, min_samples_leaf=5, oob_score=True, random_state=SEED)
+    scores = forest.fit(described, part).oob_decision_function_[:, 1]
+    test = stats.mannwhitneyu(scores[part == 1], scores[part == 0], alternative="greater")
+    return float(test.statistic / (len(train) * len(validation))), float(test.pvalue)
+
+
+def roughness(images: Array) -> Array:
+    """The mean difference of neighbouring pixels (N,), which noise raises and blur lowers."""
+    steps: Array = np.abs(np.diff(images.astype(np.int16), axis=2)).mean((1, 2, 3))
+    return steps

@@ -1,0 +1,77 @@
+"""Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes report.md, a confusion matrix and each verdict's figures.
+
+The thresholds of pipeline/selection/diagnose.py were chosen on the seeds 0 to 4; the figures are those of the seeds 5 to 9.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline import artifacts, learning_curves
+from pipeline.selection.diagnose import diagnose
+from pipeline.selection.evidence import Evidence
+
+FOLDER = Path(__file__).parent
+CHOSEN_ON, REPORTED_ON = range(5), range(5, 10)
+EXPECTED = {
+    "too_little_capacity": "too_little_capacity",
+    "stopped_early": "stopped_early",
+    "learning_rate_too_low": "stopped_early",
+    "too_much_capacity": "overfit",
+    "noisy_labels": "overfit",
+    "learning_rate_too_high": "diverged",
+    "leaked_validation": "leakage",
+    "shifted_validation": "unrepresentative_training",
+    "tiny_validation": "unrepresentative_validation",
+    "dead_relus": "dead_units",
+    "saturated_start": "saturated_units",
+    "vanishing_gradients": "vanishing_gradients",
+}
+HEALTHY = "good_fit"
+
+Pair = tuple[str, str]  # a verdict that the fault's name asks for, and the one that was given
+
+
+def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
+    found = {}
+    for path in sorted(FOLDER.glob("corpus/*/*.csv")):
+        if int(path.stem.rsplit("-", 1)[1]) in seeds:
+            told = artifacts.load_json(path.with_suffix(".json"))
+            given = diagnose(learning_curves.load(path), Evidence(**told["evidence"]), told["target"])
+            found[path] = (EXPECTED.get(path.parent.name, HEALTHY), given.verdict)
+    return found
+
+
+def figures(pairs: Sequence[Pair]) -> dict[str, tuple[int, float, float]]:
+    """For each verdict: trainings that ask for it, precision and recall."""
+    asked, given, right = Counter(a for a, _ in pairs), Counter(g for _, g in pairs), Counter(a for a, g in pairs if a == g)
+    return {name: (asked[name], right[name] / max(given[name], 1), right[name] / asked[name]) for name in sorted(asked)}
+
+
+def report(pairs: Sequence[Pair]) -> str:
+    names = sorted({name for pair in pairs for name in pair})
+    counts = Counter(pairs)
+    lines = ["| made / diagnosed | " + " | ".join(names) + " | precision | recall |", "|---" * (len(names) + 3) + "|"]
+    for name, (_, precision, recall) in figures(pairs).items():
+        row = [str(counts[name, other] or "") for other in names]
+        lines.append(f"| {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} |")
+    healthy = [given for asked, given in pairs if asked == HEALTHY]
+    alarms = sum(given != HEALTHY for given in healthy)
+    return "\n".join([*lines, "", f"False alarms on healthy trainings: {alarms} of {len(healthy)}."])
+
+
+def main() -> None:
+    chosen, reported = judged(CHOSEN_ON), judged(REPORTED_ON)
+    for path, (asked, given) in {**chosen, **reported}.items():
+        if asked != given:
+            print(f"{path.relative_to(FOLDER)}: {asked} was diagnosed as {given}")
+    text = report(list(reported.values()))
+    (FOLDER / "report.md").write_text(text + "\n", encoding="utf-8")
+    print(f"\nseeds {CHOSEN_ON.start} to {CHOSEN_ON.stop - 1}, on which the thresholds were chosen:\n{report(list(chosen.values()))}")
+    print(f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}:\n{text}")
+
+
+if __name__ == "__main__":
+    main()
