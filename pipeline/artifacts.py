@@ -34,6 +34,15 @@ CHUNK = 4096  # rows copied or compared at a time, so that a set larger than mem
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a model takes: pixels (H, W, C) uint8 from 0 to 255."""
+
+    shape: tuple[int, ...]
+    dtype: str = "uint8"
+    highest: int = 255
+
+
+@dataclass(frozen=True)
 class Description:
     """What is known of a dataset beside its arrays."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import requests
@@ -32,6 +31,8 @@ REGISTRY_SECONDS = 300
 LARGEST_BYTES = 1 << 30
 
 Arrays = tuple[Array, Array, Array, Array]
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class SourceError(Exception):
@@ -39,47 +40,57 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Generic[T]):
     name: str
-    read: Callable[[], Arrays]
+    read: Callable[[], T]
+
+    def then(self, make: Callable[[T], U]) -> Source[U]:
+        """The same source, of what `make` makes of its data."""
+        return Source(self.name, lambda: make(self.read()))
 
 
-def first_of(sources: Sequence[Source], sha256: Sequence[str]) -> Arrays:
-    """The arrays of the first source that gives exactly those of `sha256` (one for each of KEYS).
-
-    Raises UserError with every source's reason when none does.
-    """
+def first(sources: Sequence[Source[T]], file: str) -> T:
+    """What the first source gives that gives anything. Raises UserError with every source's reason when none does."""
     reasons = []
     for source in sources:
         try:
-            arrays = source.read()
-            _check(arrays, sha256)
+            found = source.read()
         except SourceError as error:
             reasons.append(f"{source.name}: {error}")
         else:
             print(f"read from {source.name}")
-            return arrays
+            return found
     raise UserError(
-        f"no source gave the data ({'; '.join(reasons)}); put the file's npz (keys {', '.join(KEYS)}) into a folder "
+        f"no source gave the data ({'; '.join(reasons)}); put {file} into a folder "
         "or behind an address and name that in the environment variable DATA_MIRROR"
     )
 
 
-def _check(arrays: Arrays, sha256: Sequence[str]) -> None:
+def first_of(sources: Sequence[Source[Arrays]], sha256: Sequence[str]) -> Arrays:
+    """The arrays of the first source that gives exactly those of `sha256` (one for each of KEYS). Raises UserError."""
+    return first([source.then(lambda arrays: _checked(arrays, sha256)) for source in sources], f"the file's npz (keys {', '.join(KEYS)})")
+
+
+def _checked(arrays: Arrays, sha256: Sequence[str]) -> Arrays:
     for key, array, expected in zip(KEYS, arrays, sha256, strict=True):
         if array.dtype != np.uint8 or array_sha256(array) != expected:
             raise SourceError(f"{key} is not the published data (its SHA-256 differs)")
+    return arrays
 
 
-def mirror(name: str) -> list[Source]:
-    """The source that DATA_MIRROR names, a folder or an address holding <name>.npz; none where it is not set."""
+def mirror(name: str) -> list[Source[Arrays]]:
+    """The npz of that name which DATA_MIRROR holds; none where that is not set."""
+    return [source.then(npz) for source in mirrored(f"{name}.npz")]
+
+
+def mirrored(file: str) -> list[Source[bytes]]:
+    """A file in the folder, or behind the address, that DATA_MIRROR names; none where that is not set."""
     place = os.environ.get("DATA_MIRROR")
     if not place:
         return []
-    file = f"{place.rstrip('/')}/{name}.npz"
-    if place.startswith(("http://", "https://")):
-        return [Source(f"DATA_MIRROR {file}", lambda: npz(download(file)))]
-    return [Source(f"DATA_MIRROR {file}", lambda: npz(_read(Path(file))))]
+    path = f"{place.rstrip('/')}/{file}"
+    remote = place.startswith(("http://", "https://"))
+    return [Source(f"DATA_MIRROR {path}", (lambda: download(path)) if remote else (lambda: _read(Path(path))))]
 
 
 def _read(path: Path) -> bytes:
@@ -195,30 +206,3 @@ def _call(command: list[str], cwd: Path | None = None) -> None:
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise SourceError(f"{' '.join(command[:4])} failed ({' '.join(last)})")
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Admits what NumPy arrays are made of and nothing else, so that a hostile pickle runs nothing."""
-
-    ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} is not part of a NumPy array")
-        return super().find_class(module, name)
-
-
-def unpickle_arrays(data: bytes) -> Any:
-    """A gzipped pickle of NumPy arrays in tuples and lists. Raises SourceError for anything else."""
-    try:
-        return _ArraysOnly(io.BytesIO(gzip.decompress(data)), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle can raise anything; none of it may pass
-        raise SourceError(f"not a gzipped pickle of NumPy arrays ({error})") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,19 @@ TIMES = ("seconds", "images_per_second")
 COLUMNS = ("epoch", *MEASURES, "learning_rate", *TIMES)
 
 
+def measures(logs: dict[str, Any]) -> Row:
+    """The figures that Keras logs of an epoch, under our names."""
+    return {f"validation_{name[4:]}" if name.startswith("val_") else f"train_{name}": float(value) for name, value in logs.items()}
+
+
+def logs(row: Row) -> dict[str, float]:
+    """A row's figures under Keras's names."""
+    return {name.replace("validation_", "val_").removeprefix("train_"): value for name, value in row.items()}
+
+
 def save(path: Path, rows: Sequence[Row]) -> None:
-    artifacts.save_csv(path, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+    columns = [*COLUMNS, *(name for name in rows[0] if name not in COLUMNS)]  # last the metrics that params.yaml adds
+    artifacts.save_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 
 def load(path: Path) -> list[Row]:

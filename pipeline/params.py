@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 from ruamel.yaml import YAML
@@ -60,7 +61,7 @@ class Dataset(Section):
 class Preprocess(Section):
     subset: PositiveInt | None
     validation: Fraction | PositiveInt
-    order: Literal["stratified", "random", "first"]
+    order: Literal["stratified", "random", "first", "last"]
     seed: int
 
 
@@ -71,15 +72,44 @@ class KerasObject(Section):
     config: dict[str, Any] = {}
 
 
+Name = str | KerasObject  # by name alone, where it needs no config
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Place = Literal["none", "before", "after"]
+
+
+class Network(Section):
+    """What an architecture is built of; None where it is the architecture's own. A list holds one value for each hidden layer."""
+
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    activation: Name | list[Name | None] | None = None
+    kernel_initializer: Name | list[Name | None] | None = None
+    kernel_regularizer: Name | list[Name | None] | None = None
+    normalization: Place | list[Place | None] | None = None
+    normalization_momentum: Rate | None = None
+    input_normalization: bool | None = None
+    dropout: Rate | list[Rate | None] | None = None
+    input_dropout: Rate | None = None
+    dropout_layer: Name | None = None
+    drop_connect: Rate | None = None
+    output: Literal["softmax", "sigmoid"] | None = None
+
+    def over(self, other: Network) -> Network:
+        """This network, with the values of `other` where it has none."""
+        return other.model_copy(update={name: value for name, value in self if value is not None})
+
+
 class Train(Section):
     architecture: str
+    network: Network
     seed: Annotated[int, Field(ge=0)]
     epochs: PositiveInt
-    batch_size: PositiveInt
-    optimizer: KerasObject
+    batch_size: PositiveInt | Literal["full"]
+    loss: Name
+    metrics: list[Name]
+    optimizer: Name
     learning_rate: PositiveFloat
-    schedule: Literal["cosine", "constant"]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Literal["cosine", "constant"] | KerasObject
+    warmup: Rate
     augmentation: list[KerasObject]
     keep: Literal["validation_loss", "validation_accuracy", "last"]
     patience: PositiveInt | None
@@ -130,24 +160,48 @@ def load(path: Path = FILE) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error)}") from None
+        raise UserError(f"{path}: {_sentence(error, values)}") from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, values: Any) -> str:
     errors = error.errors()
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    place = [str(part) for part in first["loc"]]
+    place = _place(first["loc"], values)
+    name = ".".join(map(str, place)) or "the file"
     if first["type"] == "extra_forbidden":
-        section: Any = Params
-        for part in place[:-1]:
-            section = section.model_fields[part].annotation
-        return f"{'.'.join(place)} is not a known key; allowed here: {', '.join(section.model_fields)}"
-    name = ".".join(place) or "the file"
+        return f"{name} is not a known key; allowed here: {', '.join(_section(place[:-1]).model_fields)}"
     if first["type"] == "missing":
-        return f"{name} is missing"
+        return f"{'.'.join(map(str, first['loc']))} is missing"
     if first["type"] == "value_error":
         return f"{name}: {first['msg'].removeprefix('Value error, ')}"
-    return f"{name} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+    reasons = [one["msg"][0].lower() + one["msg"][1:] for one in errors if _place(one["loc"], values) == place]
+    return f"{name} is {first['input']!r}; {', or '.join(dict.fromkeys(reasons))}"
+
+
+def _place(location: tuple[int | str, ...], values: Any) -> list[int | str]:
+    """The keys of the file in an error's location, which also names the types that were tried there."""
+    keys: list[int | str] = []
+    for part in location:
+        if isinstance(values, dict | list) and (part in values if isinstance(values, dict) else isinstance(part, int)):
+            keys.append(part)
+            values = values[part]  # type: ignore[index]
+    return keys
+
+
+def _section(keys: list[int | str]) -> type[BaseModel]:
+    """The section that stands at `keys`."""
+    section: type[BaseModel] = Params
+    for key in keys:
+        if isinstance(key, str):
+            section = next(_sections(section.model_fields[key].annotation))
+    return section
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)
 
 
 if __name__ == "__main__":

@@ -35,12 +35,15 @@ def check(images: Array, labels: Array, class_names: list[str], part: str) -> No
 
 
 def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, Array]:
-    """Row numbers (kept, split off), both sorted: `count` rows go, by class in proportion, at random, or the last ones."""
+    """Row numbers (kept, split off), both sorted: `count` rows go, by class in proportion, at random, from the end or the beginning."""
     if not 0 < count < len(labels):
         raise UserError(f"{count} images cannot be split off from {len(labels)}; allowed is 1 to {len(labels) - 1}")
     if order == "first":
         rows = np.arange(len(labels))
         return rows[:-count], rows[-count:]
+    if order == "last":
+        rows = np.arange(len(labels))
+        return rows[count:], rows[:count]
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     if order == "stratified":
         shuffled = shuffled[np.argsort(_position_in_class(labels[shuffled]), kind="stable")]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import re
 import shutil
 import statistics
 from collections.abc import Callable
@@ -23,57 +24,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
-from pipeline.artifacts import Array
 from pipeline.learning_curves import Row, best_epoch
-from pipeline.params import KerasObject, Train
+from pipeline.params import Train
 from pipeline.stage import UserError
 
 with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
     import keras
 
-    from pipeline import keras_files
+    from pipeline import keras_files, keras_objects, schedules
+    from pipeline.batches import Batches, Data, targets
     from pipeline.training_state import State
 
     keras.ops.convert_to_tensor(0)
 
-Split = tuple[Array, Array]  # images (N, H, W, C) uint8, labels (N,)
-
-CODE = ("train.py", "training_state.py")  # what the weights follow from, beside the architecture
-
-
-class Batches(keras.utils.PyDataset):
-    """Shuffled batches read from memory-mapped arrays. The order of an epoch follows from the seed and its number alone."""
-
-    def __init__(self, split: Split, batch_size: int, seed: int, epoch: int) -> None:
-        super().__init__()
-        self.images, self.labels = split
-        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
-        self.on_epoch_begin()
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.labels) / self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[Array, Array]:
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.images[rows], self.labels[rows].astype("int32")
-
-    def on_epoch_begin(self) -> None:
-        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.labels))
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-
-
-@dataclass(frozen=True)
-class Data:
-    train: Split
-    validation: Split
-    num_classes: int
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.train[0].shape[1:]
-        return height, width, channels
+CODE = ("batches", "keras_objects", "schedules", "train", "training_state", "architectures/_layers")  # what the weights follow from
 
 
 @dataclass(frozen=True)
@@ -83,48 +47,39 @@ class Trained:
     best: int
 
 
-def learning_rate(chosen: Train, steps_per_epoch: int) -> Any:
-    """The rate or schedule over the whole training: warm-up from a tenth, then constant or a cosine down to zero."""
-    steps = steps_per_epoch * chosen.epochs
-    warmup = round(chosen.warmup * steps)
-    if chosen.schedule == "constant" and not warmup:
-        return chosen.learning_rate
-    alpha = 1.0 if chosen.schedule == "constant" else 0.0
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(chosen.learning_rate, steps, alpha=alpha)
-    return keras.optimizers.schedules.CosineDecay(
-        chosen.learning_rate / 10,
-        max(steps - warmup, 1),
-        alpha=alpha,
-        warmup_target=chosen.learning_rate,
-        warmup_steps=warmup,
-    )
-
-
-def deserialize(key: str, value: KerasObject, module: Any, **more: Any) -> Any:
-    """The Keras object that params.yaml names. Raises UserError with Keras's own reason."""
-    found = getattr(module, value.class_name, None)
-    if not isinstance(found, type):
-        raise UserError(
-            f"{key} is {value.class_name!r}; allowed are the class names in {module.__name__}, such as those of Keras's documentation"
-        )
-    try:
-        return found(**value.config, **more)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{key}: {value.class_name} refuses its config: {' '.join(str(error).split())}") from None
-
-
 def build(chosen: Train, data: Data) -> keras.Model:
     """The architecture with fresh weights, its layers named the same in every run."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(chosen.seed)
     module = importlib.import_module(f"pipeline.architectures.{chosen.architecture}")
     try:
-        model: keras.Model = module.build(data.input_shape, data.num_classes)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"architecture {chosen.architecture} does not fit images of shape {data.input_shape}: {reason}") from None
+        model: keras.Model = module.build(data.inputs, data.num_classes, chosen.network)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(re.sub(r"\x1b\[\d+m", "", str(error)).split("Arguments received")[0].split())
+        raise UserError(f"architecture {chosen.architecture} does not fit inputs of shape {data.inputs.shape}: {reason}") from None
     return model
+
+
+def is_sparse(loss: Any) -> bool:
+    """Whether a loss or metric wants integer labels; all others of Keras want one-hot rows."""
+    return type(loss).__name__.startswith("Sparse")
+
+
+def compile_for(chosen: Train, model: keras.Model, steps: int) -> None:
+    """Gives the model its loss, metrics and optimizer. Raises UserError."""
+    loss = keras_objects.loss(chosen.loss)
+    metrics = [keras_objects.metric(f"train.metrics[{index}]", metric) for index, metric in enumerate(chosen.metrics)]
+    for metric in metrics:
+        if is_sparse(metric) != is_sparse(loss):
+            wanted = "SparseCategoricalCrossentropy" if is_sparse(metric) else "CategoricalCrossentropy, which is the same loss"
+            raise UserError(f"train.metrics: {type(metric).__name__} takes other labels than the loss; allowed with it is {wanted}")
+    model.compile(
+        optimizer=keras_objects.optimizer(chosen.optimizer, schedules.learning_rate(chosen, chosen.learning_rate, steps)),
+        loss=loss,
+        metrics=["accuracy", *metrics],
+        steps_per_execution=chosen.steps_per_execution,
+    )
+    model.optimizer.build(model.trainable_variables)
 
 
 def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) -> Trained:
@@ -132,34 +87,27 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(chosen.precision)
     model = build(chosen, data)
-    augmentation = [
-        deserialize(f"train.augmentation[{index}]", layer, keras.layers, seed=chosen.seed + index)
-        for index, layer in enumerate(chosen.augmentation)
-    ]
-    trained = keras.Sequential([keras.Input(data.input_shape), *augmentation, model], name="training")
+    augmentation = [keras_objects.augmentation(index, layer, chosen.seed + index) for index, layer in enumerate(chosen.augmentation)]
+    trained = keras.Sequential([keras.Input(data.inputs.shape), *augmentation, model], name="training")
     state = State(folder, chosen, len(data.train[1]), on_row)
     state.set_model(trained)
-    steps_per_epoch = math.ceil(len(data.train[1]) / chosen.batch_size)
-    trained.compile(
-        optimizer=deserialize("train.optimizer", chosen.optimizer, keras.optimizers, learning_rate=learning_rate(chosen, steps_per_epoch)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        steps_per_execution=chosen.steps_per_execution,
-    )
-    trained.optimizer.build(trained.trainable_variables)
+    batch_size = data.batch(chosen.batch_size)
+    compile_for(chosen, trained, math.ceil(len(data.train[1]) / batch_size) * chosen.epochs)
+    sparse = is_sparse(trained.loss)
     epoch = state.resume()
     if epoch:
         print(f"going on after epoch {epoch}")
     if epoch < chosen.epochs and not state.should_stop():
+        images, labels = data.validation
         with stage.quiet():
             trained.fit(
-                Batches(data.train, chosen.batch_size, chosen.seed, epoch),
-                validation_data=(np.asarray(data.validation[0]), np.asarray(data.validation[1]).astype("int32")),
+                Batches(data, batch_size, sparse, chosen.seed, epoch),
+                validation_data=(np.asarray(images), targets(labels, data.num_classes, sparse)),
                 validation_batch_size=1000,
                 epochs=chosen.epochs,
                 initial_epoch=epoch,
                 shuffle=False,  # Batches shuffles, by seed and epoch
-                callbacks=[state],
+                callbacks=[state, *schedules.callbacks(chosen, chosen.learning_rate, state.rows)],
                 verbose="auto" if os.isatty(1) else 0,
             )
     state.load_best()
@@ -170,14 +118,15 @@ def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
     """The same model in float32, without anything that only training needs."""
     weights = model.get_weights()
     keras.config.set_dtype_policy("float32")
-    result = build(chosen, data)
+    network = chosen.network.model_copy(update={"drop_connect": 0.0})
+    result = build(chosen.model_copy(update={"network": network}), data)
     result.set_weights(weights)
     return result
 
 
 def state_key(chosen: Train) -> str:
     """What the trained weights follow from: params, data and code. Another of these is another training."""
-    code = [*(params.PACKAGE / name for name in CODE), params.PACKAGE / "architectures" / f"{chosen.architecture}.py"]
+    code = [params.PACKAGE / f"{name}.py" for name in (*CODE, f"architectures/{chosen.architecture}")]
     data = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
     facts = [chosen.model_dump_json(), keras.__version__, keras.backend.backend(), *map(artifacts.sha256, [*data, *code])]
     return measurements.digest(facts)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from pipeline import artifacts
-from pipeline.learning_curves import Row, best_epoch
+from pipeline.learning_curves import Row, best_epoch, measures
 from pipeline.params import Train
 
 
@@ -46,18 +46,8 @@ class State(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.rows.append(
-            {
-                "epoch": epoch + 1,
-                "train_loss": logs["loss"],
-                "train_accuracy": logs["accuracy"],
-                "validation_loss": logs["val_loss"],
-                "validation_accuracy": logs["val_accuracy"],
-                "learning_rate": rate,
-                "seconds": seconds,
-                "images_per_second": self.images / seconds,
-            }
-        )
+        times = {"learning_rate": rate, "seconds": seconds, "images_per_second": self.images / seconds}
+        self.rows.append({"epoch": epoch + 1, **measures(logs or {}), **times})
         self._save()
         self.on_row(self.rows[-1])
         if self.should_stop():

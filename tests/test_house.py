@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 STAGES = ("download", "preprocess", "baseline", "train", "evaluate", "export", "verify", "package")
 NOUNS = ("datasets", "architectures", "formats")
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
-MAY_IMPORT_HEAVY = {"train", "training_state", "layer_statistics", "evaluate", "export", "keras_files"}
+LOOP = {"train", "training_state", "batches", "schedules", "keras_objects"}
+MAY_IMPORT_HEAVY = {*LOOP, "evaluate", "export", "keras_files", "layer_statistics"}
 
 # What these decide is not what a stage writes: how it is run, where its params are read and what is recorded of it.
 NO_DEPENDENCY = {"pipeline/__init__.py", "pipeline/params.py", "pipeline/stage.py", "pipeline/tracking.py", "serving/__init__.py"}
@@ -93,7 +94,7 @@ def test_tensorflow_and_mlflow_are_imported_only_where_they_are_needed() -> None
 def test_the_training_loop_is_keras_alone() -> None:
     roots = {
         imported.split(".")[0]
-        for path in [ROOT / "pipeline/train.py", ROOT / "pipeline/training_state.py", *(ROOT / "pipeline/architectures").glob("*.py")]
+        for path in [*(ROOT / "pipeline" / f"{stem}.py" for stem in LOOP), *(ROOT / "pipeline/architectures").glob("*.py")]
         for imported in imports(path)
     }
     assert "tensorflow" not in roots

@@ -29,14 +29,16 @@ def message(tmp_path: Path, old: str, new: str) -> str:
         ("  seed: 42", "  sead: 42", ["preprocess.sead", "not a known key", "seed"]),
         ("seed: 42", "seed: forty-two", ["preprocess.seed", "'forty-two'", "valid integer"]),
         ("target: 0.99", "target: 1.5", ["problem.target", "1.5", "less than or equal to 1"]),
-        ("name: mnist  ", "name: mnits  ", ["dataset.name", "'mnits'", "fashion_mnist, image_folder, mnist, npz"]),
+        ("name: mnist  ", "name: mnits  ", ["dataset.name", "'mnits'", "cifar10, cifar100, fashion_mnist, image_folder, mnist, npz"]),
         ("architecture: edge", "architecture: resnet", ["train.architecture", "'resnet'", "cnn, edge, mlp"]),
         ("- tflite_int8", "- tflite_int4", ["export.formats", "'tflite_int4'", "tflite_int8"]),
         ("- tflite_int8", "- tflite_float32", ["export.formats", "twice"]),
         ("precision: float32", "precision: float8", ["train.precision", "'float8'", "mixed_bfloat16"]),
         ("epochs:", "epochs: 0 #", ["train.epochs", "greater than 0"]),
         ("problem:", "problem: [", ["not readable YAML"]),
-        ("batch_size: 128", "batch_size: true", ["train.batch_size", "True"]),
+        ("batch_size: 256", "batch_size: true", ["train.batch_size is True", "valid integer, or input should be 'full'"]),
+        ("dropout: null", "dropout: 1.5", ["train.network.dropout is 1.5", "less than 1, or input should be a valid list"]),
+        ("dropout: null", "dropuot: 0.5", ["train.network.dropuot is not a known key", "input_dropout"]),
     ],
 )
 def test_a_mistake_is_answered_in_one_sentence(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:

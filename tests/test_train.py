@@ -27,8 +27,9 @@ def chosen(**values: object) -> params.Train:
 
 def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[str, float]]]:
     from pipeline import train as stage
+    from pipeline.batches import Data
 
-    data = stage.Data((raw.train_images[:500], raw.train_labels[:500]), (raw.train_images[500:600], raw.train_labels[500:600]), 10)
+    data = Data((raw.train_images[:500], raw.train_labels[:500]), (raw.train_images[500:600], raw.train_labels[500:600]), 10)
     trained = stage.fit(train, data, folder, lambda row: None)
     return np.concatenate([weights.ravel() for weights in trained.model.get_weights()]), trained.rows
 
@@ -40,10 +41,11 @@ class KilledError(Exception):
 @pytest.mark.parametrize("architecture", ["mlp", "edge", "cnn"])
 def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path, architecture: str) -> None:
     from pipeline import train as stage
+    from pipeline.batches import Data
 
     train = chosen(architecture=architecture, augmentation=params.load(ROOT / "params.yaml").train.augmentation)
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
-    data = stage.Data(
+    data = Data(
         (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
     )
 
@@ -106,10 +108,11 @@ sys.meta_path.insert(0, NoTensorFlow())
 import numpy as np, keras
 from pathlib import Path
 from pipeline import params, train
+from pipeline.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})
 x, y = data["x"], data["y"]
 chosen = params.load().train.model_copy(update=dict(epochs=3))
-done = train.fit(chosen, train.Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
+done = train.fit(chosen, Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
 assert keras.backend.backend() == "jax"
 assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
 """

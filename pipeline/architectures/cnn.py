@@ -1,23 +1,23 @@
-"""The convolution network of Keras's own example `mnist_convnet`: 32 and 64 filters, dropout 50 %."""
+"""The convolution network of Keras's own example `mnist_convnet`: 32 and 64 filters, each pooled, dropout 50 % at the end."""
 
 from __future__ import annotations
 
 import keras
-from keras import layers
+
+from pipeline.architectures import _layers
+from pipeline.artifacts import Inputs
+from pipeline.params import Network
+
+OWN = Network(hidden=[32, 64], dropout=[0.5])
 
 
-def build(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
+    network = _layers.complete(network, OWN)
     return keras.Sequential(
         [
-            keras.Input(input_shape, name="image"),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dropout(0.5),
-            layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32"),
+            *_layers.pixels(inputs, network),
+            *_layers.convolutions(network, "valid", lambda _: True),
+            *_layers.probabilities(num_classes, network),
         ],
         name="cnn",
     )

@@ -1,36 +1,32 @@
 """A small convolution network for devices: 49,386 parameters and 1.9 million multiplications for 28 x 28 grey images.
 
 Few filters where the feature maps are large and more where pooling has made them small keep both the time of an epoch and
-the memory of a microcontroller low. Batch normalization is folded into the convolutions on export; the first one goes
-without, since on the largest maps it would cost a sixth of an epoch and bring nothing. Its average moves fast (momentum
-0.9), because the schedule is short.
+the memory of a microcontroller low; every other layer is pooled, from the first on, but not the last. Batch normalization
+is folded into the convolutions on export; the first one goes without, since on the largest maps it would cost a sixth of an
+epoch and bring nothing.
 """
 
 from __future__ import annotations
 
 import keras
-from keras import layers
+
+from pipeline.architectures import _layers
+from pipeline.artifacts import Inputs
+from pipeline.params import Network, Place
 
 
-def block(filters: int, padding: str) -> list[keras.Layer]:
-    return [layers.Conv2D(filters, 3, padding=padding, use_bias=False), layers.BatchNormalization(momentum=0.9), layers.ReLU()]
-
-
-def build(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-    padding = "valid" if min(input_shape[:2]) >= 28 else "same"  # four unpadded convolutions leave nothing of a smaller image
+def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
+    hidden = network.hidden or [16, 32, 48, 64]
+    depth = len(hidden)
+    places: list[Place | None] = ["none" if index == 0 else "before" for index in range(depth)]
+    own = Network(hidden=hidden, normalization=places, dropout=[0.3])
+    network = _layers.complete(network, own)
+    unpadded = min(inputs.shape[:2]) >= 28 and depth <= 4  # four unpadded convolutions leave nothing of a smaller image
     return keras.Sequential(
         [
-            keras.Input(input_shape, name="image"),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(16, 3, padding=padding, activation="relu"),
-            layers.MaxPooling2D(),
-            *block(32, padding),
-            *block(48, padding),
-            layers.MaxPooling2D(),
-            *block(64, padding),
-            layers.Flatten(),
-            layers.Dropout(0.3),
-            layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32"),
+            *_layers.pixels(inputs, network),
+            *_layers.convolutions(network, "valid" if unpadded else "same", lambda index: index % 2 == 0 and index < depth - 1),
+            *_layers.probabilities(num_classes, network),
         ],
         name="edge",
     )

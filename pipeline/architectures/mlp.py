@@ -1,20 +1,24 @@
-"""The dense network of the lectures: 512 and 64 ReLU units."""
+"""The dense network of the lectures, of any depth; 512 and 64 ReLU units unless told otherwise."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
+from pipeline.architectures import _layers
+from pipeline.artifacts import Inputs
+from pipeline.params import Network
 
-def build(input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+OWN = Network(hidden=[512, 64])
+
+
+def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
+    network = _layers.complete(network, OWN)
     return keras.Sequential(
         [
-            keras.Input(input_shape, name="image"),
-            layers.Rescaling(1 / 255),
-            layers.Flatten(),
-            layers.Dense(512, activation="relu"),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32"),
+            *_layers.pixels(inputs, network, layers.Flatten()),
+            *_layers.dense(network),
+            *_layers.probabilities(num_classes, network),
         ],
         name="mlp",
     )

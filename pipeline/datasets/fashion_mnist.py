@@ -24,7 +24,7 @@ def load(params: Dataset) -> Raw:
     return Raw(x_train[..., None], y_train, x_test[..., None], y_test, CLASS_NAMES)
 
 
-def sources() -> list[fetch.Source]:
+def sources() -> list[fetch.Source[fetch.Arrays]]:
     return [
         *fetch.mirror("fashion_mnist"),
         *[fetch.Source(address, lambda address=address: fetch.idx(address)) for address in IDX],  # type: ignore[misc]

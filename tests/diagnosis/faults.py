@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 
 from pipeline import artifacts, keras_files, layer_statistics, learning_curves, params, stage
 from pipeline.artifacts import Array
-from pipeline.datasets import fashion_mnist, mnist
+from pipeline.datasets import Raw, fashion_mnist, mnist
 from pipeline.selection import evidence
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -186,7 +187,7 @@ def train(case: Case, train: Split, validation: Split, seed: int) -> list[learni
 def make(kind: str, dataset: str, seed: int, path: Path) -> None:
     """Trains one case and writes its curves and its evidence; the curves last, so that they mean the case is done."""
     case = CASES[kind][seed % len(CASES[kind])]
-    raw = DATASETS[dataset].load(chosen(dataset))
+    raw = load(dataset)
     rng = np.random.default_rng((seed, list(CASES).index(kind)))
     rows = rng.permutation(len(raw.train_labels))
     parts = rows[: case.train], rows[case.train : case.train + case.validation]
@@ -205,8 +206,9 @@ def make(kind: str, dataset: str, seed: int, path: Path) -> None:
     artifacts.save_csv(path, columns, [[f"{row[name]:.6g}" for name in columns] for row in curves])
 
 
-def chosen(dataset: str) -> params.Dataset:
-    return params.load().dataset.model_copy(update={"name": dataset})
+@cache
+def load(dataset: str) -> Raw:
+    return DATASETS[dataset].load(params.load().dataset.model_copy(update={"name": dataset}))
 
 
 def main() -> None:

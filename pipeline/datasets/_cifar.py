@@ -1,0 +1,42 @@
+"""What the two CIFAR datasets share: the binary files of their publisher, and the small exact parts of them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from pipeline import published
+from pipeline.artifacts import Array
+from pipeline.datasets import Raw
+from pipeline.fetch import SourceError
+
+SHAPE = (3, 32, 32)  # a row's pixels: red, green, blue
+
+
+def rows(data: bytes, label_bytes: int) -> tuple[Array, Array]:
+    """Images (N, 32, 32, 3) and labels (N,), the last of `label_bytes` (https://www.cs.toronto.edu/~kriz/cifar.html, binary version)."""
+    width = label_bytes + int(np.prod(SHAPE))
+    if not data or len(data) % width:
+        raise SourceError(f"holds {len(data)} bytes, which are no rows of {width}")
+    table = np.frombuffer(data, np.uint8).reshape(-1, width)
+    return table[:, label_bytes:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1), table[:, label_bytes - 1]
+
+
+def archive(data: bytes, train: list[str], test: str, names: str, label_bytes: int) -> Raw:
+    """The publisher's tar.gz; `train`, `test` and `names` are files in it."""
+    files = {path.rsplit("/", 1)[-1]: content for path, content in published.members(data)}
+    try:
+        x_train, y_train = rows(b"".join(files[name] for name in train), label_bytes)
+        x_test, y_test = rows(files[test], label_bytes)
+        class_names = files[names].decode().split()
+    except KeyError as error:
+        raise SourceError(f"the archive lacks {error}") from None
+    return Raw(np.ascontiguousarray(x_train), y_train, np.ascontiguousarray(x_test), y_test, class_names)
+
+
+def part(data: bytes) -> Raw:
+    """An npz with x_train, y_train, x_test, y_test and classes."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        classes = [name.decode() for name in file["classes"]]
+        return Raw(file["x_train"], file["y_train"], file["x_test"], file["y_test"], classes)

@@ -1,0 +1,21 @@
+"""CIFAR-100 with its fine labels: 50,000 + 10,000 photographs in 100 classes, 32 x 32 colour (Krizhevsky, 2009)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pipeline import fetch, published
+from pipeline.datasets import Raw, _cifar
+from pipeline.params import Dataset
+
+ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
+SHA256 = "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"
+PART_SHA256 = "89c4ebe35cf7cb90e8ae5fcee77e7494fd99bf019ffa4a7fcee90363a57b8609"
+
+
+def load(params: Dataset) -> Raw:
+    """The whole set; 5,000 + 1,000 of its images where only DATA_MIRROR's part can be had."""
+    read = partial(_cifar.archive, train=["train.bin"], test="test.bin", names="fine_label_names.txt", label_bytes=2)
+    whole = [source.then(read) for source in published.sources(ADDRESS, SHA256)]
+    part = [source.then(_cifar.part) for source in published.mirror("cifar100_small.npz", PART_SHA256)]
+    return fetch.first([*whole, *part], ADDRESS)
