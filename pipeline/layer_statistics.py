@@ -16,8 +16,8 @@ from pipeline.artifacts import Array
 SATURATED = 0.01  # a bounded unit this close to an end of its range passes next to no gradient on
 
 
-def measure(model: keras.Model, images: Array, labels: Array) -> dict[str, float]:
-    """Fractions 0 to 1 over a batch of images (N, H, W, C) and labels (N,), with the model as it is in training:
+def measure(model: keras.Model, inputs: Array, targets: Array, loss: keras.losses.Loss) -> dict[str, float]:
+    """Fractions 0 to 1 over a batch of inputs (N, ...) and what the loss compares with, the model as it is in training:
 
     `dead_units`: rectified units that are zero for every image, in the worst layer;
     `saturated_units`: outputs of bounded units at an end of their range, in the worst layer;
@@ -26,7 +26,7 @@ def measure(model: keras.Model, images: Array, labels: Array) -> dict[str, float
     The model and the states of its random generators stay as they are.
     """
     rectified, bounded = _watched(model)
-    gradients, outputs = _gradients(model, [layer.output for layer in [*rectified, *bounded]], images, labels)
+    gradients, outputs = _gradients(model, [layer.output for layer in [*rectified, *bounded]], loss, (inputs, targets))
     activations = [keras.ops.convert_to_numpy(output) for output in outputs]
     dead = [_dead(values) for values in activations[: len(rectified)]]
     saturated = [_saturated(values, _function(layer)) for values, layer in zip(activations[len(rectified) :], bounded, strict=True)]
@@ -61,27 +61,29 @@ def _saturated(values: Array, function: str) -> float:
     return float((distance < SATURATED).mean())
 
 
-def _gradients(model: keras.Model, outputs: list[Any], images: Array, labels: Array) -> tuple[list[Array], list[Any]]:
-    """The gradient of the cross-entropy in each matrix or kernel of weights, first to last, and the values of `outputs`."""
+def _gradients(
+    model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, batch: tuple[Array, Array]
+) -> tuple[list[Array], list[Any]]:
+    """The gradient of the loss in each matrix or kernel of weights, first to last, and the values of `outputs`."""
     probe = keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, [model.outputs[0], *outputs])
     trainable = [variable.value for variable in probe.trainable_variables]
     fixed = [variable.value for variable in probe.non_trainable_variables]
 
-    def loss(values: list[Any]) -> tuple[Any, list[Any]]:
-        (probabilities, *watched), _ = probe.stateless_call(values, fixed, images, training=True)
-        return keras.ops.mean(keras.losses.sparse_categorical_crossentropy(labels, probabilities)), watched
+    def total(values: list[Any]) -> tuple[Any, list[Any]]:
+        (probabilities, *watched), _ = probe.stateless_call(values, fixed, batch[0], training=True)
+        return loss(batch[1], probabilities), watched
 
     if keras.backend.backend() == "jax":
         import jax
 
-        found, watched = jax.grad(loss, has_aux=True)(trainable)
+        found, watched = jax.grad(total, has_aux=True)(trainable)
     else:
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             tensors = [tf.convert_to_tensor(value) for value in trainable]
             tape.watch(tensors)
-            value, watched = loss(tensors)
+            value, watched = total(tensors)
         found = tape.gradient(value, tensors)
     kernels = [keras.ops.convert_to_numpy(gradient) for gradient in found if len(gradient.shape) > 1]
     return kernels, watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,22 +50,31 @@ def best_epoch(rows: list[Row], keep: str) -> int:
     return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
 
 
-def draw(path: Path, rows: Sequence[Row], kept: int) -> None:
-    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept."""
+def draw(path: Path, rows: Sequence[Row], kept: int, diagnosis: tuple[str, int, str]) -> None:
+    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept.
+
+    `diagnosis` is the verdict, the epoch where what it says begins, shaded from there on, and its sentence, as the title.
+    """
     from matplotlib import pyplot as plt  # takes a second, which the many readers of the file need not wait
     from matplotlib.ticker import MaxNLocator
 
     plt.switch_backend("Agg")
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    verdict, since, sentence = diagnosis
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
     epochs = [row["epoch"] for row in rows]
     for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
         for split, label in (("train", "p-training"), ("validation", "validation")):
             axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
         axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
+        if verdict != "good_fit":
+            axis.axvspan(
+                since, max(epochs[-1], since + 0.2), color="tab:red", alpha=0.12, label=f"{verdict.replace('_', ' ')}: from epoch {since}"
+            )
         axis.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
         axis.legend()
+    figure.suptitle("\n".join(textwrap.wrap(sentence, 120)), fontsize=10)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
     plt.close(figure)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from pipeline import artifacts, params, stage
 from pipeline.artifacts import Array, Description
 from pipeline.params import Preprocess
+from pipeline.selection import evidence
 from pipeline.stage import UserError
 
 
@@ -85,6 +87,7 @@ def data_report(parts: dict[str, tuple[Array, Array]], description: Description)
         "input_shape": list(description.input_shape),
         "splits": {name: part_report(images, labels, description) for name, (images, labels) in parts.items()},
         "duplicates": duplicates({name: images for name, (images, _) in parts.items()}),
+        "evidence": asdict(evidence.gather(parts["train"][0], parts["validation"][0])),
         "unreadable": description.unreadable,
     }
 

@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 from pipeline import artifacts, learning_curves, params, registry, stage
 from pipeline.learning_curves import Row
 
-REPORTS = ("preprocess", "baseline", "train", "evaluate", "export", "verify", "package")
+REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "package")
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FILES = (params.FILE, Path("dvc.lock"))
 JOIN_SECONDS = 30
@@ -174,7 +174,8 @@ def current_reports(model: str) -> dict[str, Any]:
     """The reports that speak of this model; one that an earlier model left behind does not."""
     paths = {name: artifacts.report(name) for name in REPORTS}
     reports = {name: artifacts.load_json(path) for name, path in paths.items() if path.exists()}
-    return {name: report for name, report in reports.items() if report.get("model_sha256", model) == model}
+    current = {"model_sha256": model, "training_key": reports["train"]["training_key"]}
+    return {name: report for name, report in reports.items() if all(report.get(key, value) == value for key, value in current.items())}
 
 
 def log_facts(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
@@ -185,7 +186,7 @@ def log_facts(client: Any, run: Any, reports: dict[str, Any], model: str) -> Non
     new_params = [Param(name, str(value)[:6000]) for name, value in flat(values).items() if name not in run.data.params]
     now = get_current_time_millis()
     metrics = [Metric(name, value, now, 0) for name, value in figures(reports).items() if run.data.metrics.get(name) != value]
-    client.log_batch(run.info.run_id, metrics=metrics, params=new_params, tags=[RunTag(*tag) for tag in tags(model).items()])
+    client.log_batch(run.info.run_id, metrics=metrics, params=new_params, tags=[RunTag(*tag) for tag in tags(model, reports).items()])
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -217,8 +218,10 @@ def _metric_name(label: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in label)
 
 
-def tags(model: str) -> dict[str, str]:
+def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
     result = {"model_sha256": model}
+    if "diagnose" in reports:
+        result["diagnosis"] = reports["diagnose"]["verdict"]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if commit.returncode == 0:
         result["git_commit"] = commit.stdout.strip()

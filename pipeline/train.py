@@ -1,8 +1,8 @@
-"""Stage 4: fit the chosen architecture, keep the best epoch, draw the learning curves.
+"""Stage 4: fit the chosen architecture, keep the best epoch, record the learning curves.
 
     python -m pipeline.train            KERAS_BACKEND=jax trains on JAX, the same file
 
-Reads: data/prepared/{train,validation}. Writes: model/model.keras, reports/learning_curves.{csv,png}, reports/train.json.
+Reads: data/prepared/{train,validation}. Writes: model/model.keras, reports/learning_curves.csv, reports/train.json.
 While it runs it keeps its state in .state/train/<key>; a killed training goes on from its last whole epoch.
 """
 
@@ -31,7 +31,7 @@ from pipeline.stage import UserError
 with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
     import keras
 
-    from pipeline import keras_files, keras_objects, schedules
+    from pipeline import keras_files, keras_objects, layer_statistics, schedules
     from pipeline.batches import Batches, Data, targets
     from pipeline.training_state import State
 
@@ -40,11 +40,15 @@ with stage.quiet():  # TensorFlow greets on stderr when it is first imported and
 CODE = ("batches", "keras_objects", "schedules", "train", "training_state", "architectures/_layers")  # what the weights follow from
 
 
+PROBE = 256  # images on which the layers are looked at before training
+
+
 @dataclass(frozen=True)
 class Trained:
     model: keras.Model
     rows: list[Row]
     best: int
+    layers: dict[str, float]  # what the layers do before the first step
 
 
 def build(chosen: Train, data: Data) -> keras.Model:
@@ -94,6 +98,7 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
     batch_size = data.batch(chosen.batch_size)
     compile_for(chosen, trained, math.ceil(len(data.train[1]) / batch_size) * chosen.epochs)
     sparse = is_sparse(trained.loss)
+    layers = layers_at_start(model, data, trained.loss, sparse)
     epoch = state.resume()
     if epoch:
         print(f"going on after epoch {epoch}")
@@ -111,7 +116,13 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
                 verbose="auto" if os.isatty(1) else 0,
             )
     state.load_best()
-    return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep))
+    return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers)
+
+
+def layers_at_start(model: keras.Model, data: Data, loss: Any, sparse: bool) -> dict[str, float]:
+    """How the layers do on the first images of p-training."""
+    inputs, labels = (np.asarray(part[:PROBE]) for part in data.train)
+    return layer_statistics.measure(model, inputs, targets(labels, data.num_classes, sparse), loss)
 
 
 def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
@@ -165,6 +176,7 @@ def main() -> None:
         **{name: kept[name] for name in learning_curves.MEASURES},
         "training_seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+        "layers_at_start": trained.layers,
         "backend": keras.backend.backend(),
         "devices": keras.distribution.list_devices(),
         "precision": chosen.train.precision,
@@ -172,7 +184,6 @@ def main() -> None:
     }
     keras_files.save(artifacts.MODEL, trained.model)
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
-    learning_curves.draw(artifacts.LEARNING_CURVES.with_suffix(".png"), rows, trained.best)
     artifacts.save_json(artifacts.report("train"), summary)
     tracking.sync()
     shutil.rmtree(folder, ignore_errors=True)

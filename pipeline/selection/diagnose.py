@@ -1,9 +1,11 @@
 """Says in words what is wrong with a training, from its learning curves and from what the data tell.
 
-    python -m pipeline.selection.diagnose reports/learning_curves.csv
+    python -m pipeline.selection.diagnose            as a stage, after train
+    python -m pipeline.selection.diagnose FILE       of any learning_curves.csv
 
-Any CSV with epoch, train_loss, train_accuracy, validation_loss and validation_accuracy will do. The columns learning_rate,
-dead_units, saturated_units and gradient_ratio, and the evidence of reports/preprocess.json beside it, say more.
+Reads: reports/learning_curves.csv and beside it train.json and preprocess.json. Writes: reports/diagnose.json and
+reports/learning_curves.png. Any CSV with epoch, train_loss, train_accuracy, validation_loss and validation_accuracy will
+do; a learning_rate, and those reports beside it, say more.
 The verdicts are those of the deep-learning lectures; the thresholds were chosen on one half of the seeds of a corpus of
 trainings with a known fault and are judged on the other half (`make diagnosis`).
 """
@@ -12,16 +14,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, learning_curves, metrics, params, stage
+from pipeline import artifacts, learning_curves, metrics, params, stage, tracking
 from pipeline.artifacts import Array
 from pipeline.learning_curves import Row
 from pipeline.selection.evidence import Evidence
+from pipeline.stage import UserError
 
 FEWEST_EPOCHS = 3
 
@@ -57,6 +60,7 @@ class Curves:
 
     columns: dict[str, Array]
     evidence: Evidence | None
+    layers: dict[str, float]
     target: float
 
     def __getitem__(self, name: str) -> Array:
@@ -66,19 +70,20 @@ class Curves:
     def epochs(self) -> int:
         return len(self["epoch"])
 
-    def first(self, name: str, otherwise: float) -> float:
-        """A column's value before the first step; `otherwise` where the column is missing."""
-        return float(self.columns[name][0]) if name in self.columns else otherwise
 
+def diagnose(
+    rows: Sequence[Row], evidence: Evidence | None = None, layers: dict[str, float] | None = None, target: float = 0.9
+) -> Diagnosis:
+    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show.
 
-def diagnose(rows: Sequence[Row], evidence: Evidence | None = None, target: float = 0.9) -> Diagnosis:
-    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show."""
-    curves = Curves({name: np.array([row[name] for row in rows]) for name in rows[0]}, evidence, target)
+    `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach.
+    """
+    curves = Curves({name: np.array([row[name] for row in rows]) for name in rows[0]}, evidence, layers or {}, target)
     return next(found for rule in RULES if (found := rule(curves)) is not None)
 
 
 def dead(curves: Curves) -> Diagnosis | None:
-    share = curves.first("dead_units", 0.0)
+    share = curves.layers.get("dead_units", 0.0)
     if share < DEAD:
         return None
     return Diagnosis(
@@ -91,7 +96,7 @@ def dead(curves: Curves) -> Diagnosis | None:
 
 
 def saturated(curves: Curves) -> Diagnosis | None:
-    share = curves.first("saturated_units", 0.0)
+    share = curves.layers.get("saturated_units", 0.0)
     if share < SATURATED:
         return None
     return Diagnosis(
@@ -104,7 +109,7 @@ def saturated(curves: Curves) -> Diagnosis | None:
 
 
 def vanishing(curves: Curves) -> Diagnosis | None:
-    ratio = curves.first("gradient_ratio", 1.0)
+    ratio = curves.layers.get("gradient_ratio", 1.0)
     if ratio >= VANISHED:
         return None
     return Diagnosis(
@@ -291,21 +296,40 @@ def still_falling(loss: Array) -> float:
     return float((loss[-1 - quarter] - loss[-1]) / whole) if whole > 0 else 0.0
 
 
-def load_evidence(path: Path) -> Evidence | None:
-    """The evidence in reports/preprocess.json, where there is any."""
-    if not path.exists():
-        return None
-    found: dict[str, Any] | None = artifacts.load_json(path).get("evidence")
-    return Evidence(**found) if found else None
+def diagnose_file(path: Path, target: float) -> Diagnosis:
+    """The diagnosis of a learning_curves.csv, and of what the reports beside it tell. Raises UserError."""
+    try:
+        rows = learning_curves.load(path)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is no table of numbers ({error}); allowed is a CSV as train writes it") from None
+    missing = [name for name in ("epoch", *learning_curves.MEASURES) if not rows or name not in rows[0]]
+    if missing:
+        raise UserError(f"{path} has no {', '.join(missing)}; allowed is a CSV as train writes it, with a row for each epoch")
+    facts = {name: _beside(path, name) for name in ("preprocess", "train")}
+    evidence = facts["preprocess"].get("evidence")
+    return diagnose(rows, Evidence(**evidence) if evidence else None, facts["train"].get("layers_at_start"), target)
+
+
+def _beside(path: Path, name: str) -> dict[str, Any]:
+    report = path.with_name(f"{name}.json")
+    found: dict[str, Any] = artifacts.load_json(report) if report.exists() else {}
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.selection.diagnose")
-    parser.add_argument("file", type=Path, help="learning_curves.csv")
+    parser.add_argument("file", type=Path, nargs="?", help="a learning_curves.csv; without it, the line's own, as a stage")
     parser.add_argument("--target", type=float, help="the accuracy that training must reach; problem.target unless given")
     arguments = parser.parse_args()
-    target = arguments.target if arguments.target is not None else params.load().problem.target
-    found = diagnose(learning_curves.load(arguments.file), load_evidence(arguments.file.parent / "preprocess.json"), target)
+    target = params.load().problem.target if arguments.target is None else arguments.target
+    found = diagnose_file(arguments.file or artifacts.LEARNING_CURVES, target)
+    if arguments.file is None:
+        trained = artifacts.load_json(artifacts.report("train"))
+        rows = learning_curves.load(artifacts.LEARNING_CURVES)
+        picture = artifacts.LEARNING_CURVES.with_suffix(".png")
+        learning_curves.draw(picture, rows, trained["kept_epoch"], (found.verdict, found.epoch, found.sentence))
+        artifacts.save_json(artifacts.report("diagnose"), {"training_key": trained["training_key"], **asdict(found)})
+        tracking.sync()
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     print(f"{found.verdict} (from epoch {found.epoch}; {numbers}): {found.sentence}")
 

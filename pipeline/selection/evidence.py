@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline import artifacts
 from pipeline.artifacts import Array
 
 QUERIES = 1000  # images of either part that are looked at
@@ -36,20 +37,22 @@ def gather(train: Array, validation: Array) -> Evidence:
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.permutation(len(train))[:QUERIES])
     asked = np.sort(rng.permutation(len(validation))[:QUERIES])
-    copied = _copied(blocks(train), chosen, blocks(validation[asked]))
+    copied = _copied(blocks(train), chosen, blocks(np.asarray(validation[asked])))
     balanced = min(len(chosen), len(asked))
-    told_apart = _told_apart(train[rng.permutation(len(train))[:balanced]], validation[asked])
+    told_apart = _told_apart(train[np.sort(rng.permutation(len(train))[:balanced])], validation[asked])
     return Evidence(len(train), len(validation), *copied, *told_apart)
 
 
 def blocks(images: Array) -> Array:
     """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1."""
     height, width = (max(size // GRID, 1) for size in images.shape[1:3])
-    cut = images[:, : images.shape[1] // height * height, : images.shape[2] // width * width]
-    rows, columns = cut.shape[1] // height, cut.shape[2] // width
-    sums = cut.reshape(len(cut), rows, height, columns, width, -1).sum((2, 4), dtype=np.uint32)
-    means: Array = sums.reshape(len(cut), -1).astype(np.float32) / (255 * height * width)
-    return means
+    rows, columns = images.shape[1] // height, images.shape[2] // width
+    means = []
+    for start, stop in artifacts.chunks(len(images)):
+        cut = np.asarray(images[start:stop, : rows * height, : columns * width])
+        sums = cut.reshape(len(cut), rows, height, columns, width, -1).sum((2, 4), dtype=np.uint32)
+        means.append(sums.reshape(len(cut), -1).astype(np.float32) / (255 * height * width))
+    return np.concatenate(means)
 
 
 def _copied(train: Array, chosen: Array, validation: Array) -> tuple[float, float]:

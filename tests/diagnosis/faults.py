@@ -143,23 +143,19 @@ HEALTHY = tuple(kind for kind in CASES if kind.startswith("healthy"))
 
 
 class Curves(keras.callbacks.Callback):
-    """The rows of learning_curves.csv, with what the layers do at the beginning of each epoch."""
+    """The rows of learning_curves.csv."""
 
-    def __init__(self, train: Split) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.probe = (train[0][:PROBE], train[1][:PROBE])
         self.rows: list[learning_curves.Row] = []
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.layers = layer_statistics.measure(self.model, *self.probe)
-
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        row = {"epoch": epoch + 1.0, "train_loss": logs["loss"], "train_accuracy": logs["accuracy"]}
-        row |= {"validation_loss": logs["val_loss"], "validation_accuracy": logs["val_accuracy"]}
-        self.rows.append({**row, "learning_rate": float(self.model.optimizer.learning_rate), **self.layers})
+        rate = float(self.model.optimizer.learning_rate)
+        self.rows.append({"epoch": epoch + 1.0, **learning_curves.measures(logs), "learning_rate": rate})
 
 
-def train(case: Case, train: Split, validation: Split, seed: int) -> list[learning_curves.Row]:
+def train(case: Case, train: Split, validation: Split, seed: int) -> tuple[list[learning_curves.Row], dict[str, float]]:
+    """The learning curves, and what the layers do before the first step."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -168,9 +164,13 @@ def train(case: Case, train: Split, validation: Split, seed: int) -> list[learni
     steps = case.epochs * -(-len(train[1]) // 64)
     rate = keras.optimizers.schedules.CosineDecay(case.learning_rate, steps) if case.cosine else case.learning_rate
     model.compile(
-        getattr(keras.optimizers, case.optimizer)(rate), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+        getattr(keras.optimizers, case.optimizer)(rate),
+        keras.losses.SparseCategoricalCrossentropy(),
+        metrics=["accuracy"],
+        jit_compile=False,
     )
-    curves = Curves(train)
+    layers_at_start = layer_statistics.measure(model, train[0][:PROBE], train[1][:PROBE], model.loss)
+    curves = Curves()
     stop = [keras.callbacks.EarlyStopping("val_loss", patience=case.patience)] if case.patience else []
     model.fit(
         *train,
@@ -181,7 +181,7 @@ def train(case: Case, train: Split, validation: Split, seed: int) -> list[learni
         callbacks=[curves, *stop],
         verbose=0,
     )
-    return curves.rows
+    return curves.rows, layers_at_start
 
 
 def make(kind: str, dataset: str, seed: int, path: Path) -> None:
@@ -198,9 +198,9 @@ def make(kind: str, dataset: str, seed: int, path: Path) -> None:
             for images, labels in (fit, validation)
         )
     validation = case.change(rng, fit, validation)
-    curves = train(case, fit, validation, seed)
+    curves, layers_at_start = train(case, fit, validation, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"target": TARGETS[dataset], "evidence": asdict(evidence.gather(fit[0], validation[0]))}
+    told = {"target": TARGETS[dataset], "layers": layers_at_start, "evidence": asdict(evidence.gather(fit[0], validation[0]))}
     artifacts.save_json(path.with_suffix(".json"), told)
     columns = list(curves[0])
     artifacts.save_csv(path, columns, [[f"{row[name]:.6g}" for name in columns] for row in curves])
