@@ -30,6 +30,7 @@ REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", 
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FILES = (params.FILE, Path("dvc.lock"))
 JOIN_SECONDS = 30
+PARENT = "MLFLOW_PARENT_RUN_ID"  # where a search sets it, its trainings are children of that run
 
 
 def home() -> Path:
@@ -126,7 +127,24 @@ def find(client: Any, experiment: str, **tags: str) -> Any | None:
 
 def create(client: Any, experiment: str, training_key: str) -> Any:
     name = os.environ.get("DVC_EXP_NAME") or f"{params.load().train.architecture}-{training_key[:6]}"
-    return client.create_run(experiment, tags={"training_key": training_key}, run_name=name)
+    tags = {"training_key": training_key}
+    if PARENT in os.environ:
+        tags["mlflow.parentRunId"] = os.environ[PARENT]
+    return client.create_run(experiment, tags=tags, run_name=name)
+
+
+def tell(title: str, ledger: Path, metrics: dict[str, float]) -> str | None:
+    """The run that stands for a whole search, with its story so far; its id, or None where the store is away."""
+    try:
+        with store() as (client, experiment):
+            run = find(client, experiment, search=title) or client.create_run(experiment, tags={"search": title}, run_name=title)
+            client.log_artifact(run.info.run_id, str(ledger))
+            for name, value in metrics.items():
+                client.log_metric(run.info.run_id, name, value)
+            return str(run.info.run_id)
+    except Exception as error:  # the ledger is a file; a store that is away stops nothing
+        warn(error)
+        return None
 
 
 def logged_epochs(client: Any, run: Any) -> set[int]:

@@ -2,7 +2,8 @@
 
     python -m pipeline.train            KERAS_BACKEND=jax trains on JAX, the same file
 
-Reads: data/prepared/{train,validation}. Writes: model/model.keras, reports/learning_curves.csv, reports/train.json.
+Reads: data/prepared/{train,validation}. Writes: model/model.keras, evaluation/validation.npz,
+reports/learning_curves.csv, reports/train.json.
 While it runs it keeps its state in .state/train/<key>; a killed training goes on from its last whole epoch.
 """
 
@@ -26,6 +27,7 @@ import numpy as np
 from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
 from pipeline.learning_curves import Row, best_epoch
 from pipeline.params import Train
+from pipeline.selection import answers
 from pipeline.stage import UserError
 
 with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
@@ -183,6 +185,10 @@ def main() -> None:
         "training_key": key,
     }
     keras_files.save(artifacts.MODEL, trained.model)
+    images, labels = data.validation
+    with stage.quiet():
+        probabilities = trained.model.predict(np.asarray(images), batch_size=1000, verbose=0)
+    answers.save(artifacts.VALIDATION, answers.Answers(probabilities, np.asarray(labels), answers.digests(images)))
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)
     tracking.sync()

@@ -1,0 +1,210 @@
+"""The loop of the lectures, by itself: train, say what is wrong, change one thing, train again, until the target holds.
+
+    python -m pipeline.selection.improve --budget 12
+    python -m pipeline.selection.improve -S train.architecture=mlp -S preprocess.subset=10000
+
+Each step is a DVC experiment with a hypothesis. It is compared with the best so far on validation alone, by paired tests,
+and kept or rejected; the test set waits for `dvc repro`. reports/improvement.md tells the story, and so does a run in
+MLflow with the trainings as its children. What is finished is never trained again: after Ctrl-C the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dvc.api
+import numpy as np
+from ruamel.yaml import YAML
+
+from pipeline import artifacts, measurements, params, stage, tracking
+from pipeline.params import Params
+from pipeline.selection import answers
+from pipeline.selection.advise import Change, Situation, advise, written
+from pipeline.selection.answers import Answers, Comparison
+from pipeline.stage import UserError
+
+LEDGER = artifacts.REPORTS / "improvement.md"
+CERTAIN = 0.05  # p-value of a confirmed hypothesis
+QUICK = {"preprocess.subset": 2000, "train.epochs": 2}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished experiment, as DVC keeps it."""
+
+    experiment: str
+    overrides: dict[str, Any]
+    diagnosis: dict[str, Any]
+    answers: Answers
+    situation: Situation
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the ledger."""
+
+    trained: Trained
+    change: Change | None
+    comparison: Comparison | None
+
+    @property
+    def outcome(self) -> str:
+        if self.comparison is None:
+            return "start"
+        if min(self.comparison.p_value, self.comparison.loss_p_value) < CERTAIN and self.comparison.worse_p_value >= CERTAIN:
+            return "confirmed"
+        return "refuted" if self.comparison.worse_p_value < CERTAIN else "not shown"
+
+    @property
+    def kept(self) -> bool:
+        return self.outcome in ("start", "confirmed")
+
+
+class Search:
+    """Experiments from one starting point, each made once and then read."""
+
+    def __init__(self, start: dict[str, Any], quick: bool) -> None:
+        self.quick = quick
+        self.start = {**start, **(QUICK if quick else {})}
+        self.key = measurements.digest([params.FILE.read_text(encoding="utf-8"), json.dumps(self.start, sort_keys=True)])[:8]
+        self.title = f"improve-{self.key}"
+        self.steps: list[Step] = []
+        self.parent: str | None = None
+
+    def trained(self, overrides: dict[str, Any]) -> Trained:
+        """The experiment with these overrides: from DVC where it is finished, else trained now."""
+        overrides = {**overrides, **(QUICK if self.quick else {})}
+        name = f"{self.title}-{measurements.digest([json.dumps(overrides, sort_keys=True)])[:8]}"
+        if name not in experiments():
+            run_experiment(name, overrides, self.parent)
+        chosen = Params.model_validate(YAML(typ="safe").load(self._read(name, params.FILE)))
+        diagnosis = json.loads(self._read(name, artifacts.report("diagnose")))
+        splits = json.loads(self._read(name, artifacts.report("preprocess")))
+        size = (artifacts.RAW / "train" / "labels.npy").as_posix()
+        with dvc.api.open(size, rev=name, mode="rb") as file:
+            available = len(np.load(file))
+        situation = Situation(chosen, diagnosis["verdict"], diagnosis["epoch"], available, len(splits["input_shape"]) == 3)
+        return Trained(name, overrides, diagnosis, answers.load(self._read(name, artifacts.VALIDATION)), situation)
+
+    def _read(self, name: str, path: Path) -> bytes:
+        with dvc.api.open(path.as_posix(), rev=name, mode="rb") as file:
+            data: bytes = file.read()
+        return data
+
+    def best(self) -> Trained:
+        return next(step.trained for step in reversed(self.steps) if step.kept)
+
+    def next_change(self) -> Change | None:
+        """The best one's first advice that was not tried."""
+        tried = {step.change.name for step in self.steps if step.change and not step.kept}
+        return next((change for change in advise(self.best().situation) if change.name not in tried), None)
+
+    def run(self, budget: int) -> None:
+        """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
+        started = time.monotonic()
+        self.parent = tracking.tell(self.title, self.write(), {})
+        self.record(Step(self.trained(self.start), None, None))
+        while len(self.steps) < budget and not self.reached():
+            best, change = self.best(), self.next_change()
+            if change is None:
+                print("nothing is left to advise")
+                return
+            spent = time.monotonic() - started
+            left = spent / len(self.steps) * (budget - len(self.steps))
+            print(f"\nstep {len(self.steps) + 1} of at most {budget} (at most {left / 60:.0f} min left)", flush=True)
+            print(f"{change.name}: {change.reason}", flush=True)
+            trained = self.trained({**best.overrides, **change.overrides})
+            self.record(Step(trained, change, answers.compare(trained.answers, best.answers)))
+
+    def reached(self) -> bool:
+        best = self.best()
+        return best.answers.accuracy >= best.situation.params.problem.target
+
+    def record(self, step: Step) -> None:
+        self.steps.append(step)
+        trained = step.trained
+        print(f"{trained.experiment}: validation accuracy {trained.answers.accuracy:.4f}, {step.outcome}")
+        print(f"{trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}")
+        accuracy = {"trainings": len(self.steps), "best_validation_accuracy": self.best().answers.accuracy}
+        tracking.tell(self.title, self.write(), accuracy)
+
+    def write(self) -> Path:
+        """The ledger."""
+        start = ", ".join(f"`{key}={written(value)}`" for key, value in self.start.items()) or "params.yaml"
+        parts = [f"# {self.title}", f"Start: {start}", *(part for number, step in enumerate(self.steps, 1) for part in told(number, step))]
+        LEDGER.parent.mkdir(exist_ok=True)
+        with stage.replacing(LEDGER) as temporary:
+            temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        return LEDGER
+
+
+def told(number: int, step: Step) -> list[str]:
+    """The paragraphs of the ledger on one step."""
+    trained, change, comparison = step.trained, step.change, step.comparison
+    facts = f"Validation accuracy **{trained.answers.accuracy:.4f}** on {len(trained.answers.labels):,} examples (`{trained.experiment}`)."
+    verdict = f"Verdict {trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}."
+    if change is None or comparison is None:
+        return [f"## {number}. Start", facts, verdict]
+    how = "pair by pair" if comparison.paired else "not in pairs, since the validation examples are others"
+    chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}"
+    return [
+        f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
+        f"Hypothesis: {change.reason}.",
+        f"`dvc exp run {' '.join(change.arguments())}`",
+        facts,
+        f"{comparison.difference:+.4f} against the best so far, {how}: {chance}.",
+        verdict,
+    ]
+
+
+def experiments() -> set[str]:
+    done = subprocess.run(["dvc", "exp", "list", "--all-commits", "--name-only"], capture_output=True, text=True, check=True)
+    return {line.strip() for line in done.stdout.splitlines()}
+
+
+def run_experiment(name: str, overrides: dict[str, Any], parent: str | None) -> None:
+    """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
+    command = ["dvc", "exp", "run", "--temp", "--name", name, "diagnose"]
+    command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
+    environment = {**os.environ, **({tracking.PARENT: parent} if parent else {})}
+    done = subprocess.run(command, env=environment, check=False)
+    if done.returncode:
+        raise UserError(f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays")
+
+
+def overrides_from(arguments: list[str]) -> dict[str, Any]:
+    """-S key=value as in dvc exp run. Raises UserError."""
+    pairs = [argument.partition("=") for argument in arguments]
+    wrong = [key for key, equals, _ in pairs if not equals]
+    if wrong:
+        raise UserError(f"-S {wrong[0]} has no value; allowed is key=value, such as train.epochs=3")
+    return {key: YAML(typ="safe").load(value) for key, _, value in pairs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.selection.improve")
+    parser.add_argument("--budget", type=int, default=12, help="trainings at most")
+    parser.add_argument(
+        "-S", dest="start", action="append", default=[], metavar="KEY=VALUE", help="where to start from, beside params.yaml"
+    )
+    parser.add_argument("--quick", action="store_true", help="2,000 examples and 2 epochs, whatever is advised: to see it work")
+    arguments = parser.parse_args()
+    search = Search(overrides_from(arguments.start), arguments.quick)
+    search.run(arguments.budget)
+    best = search.best()
+    print(
+        f"\nbest: {best.experiment}, validation accuracy {best.answers.accuracy:.4f}, target {best.situation.params.problem.target}"
+        f" {'reached' if search.reached() else 'not reached'} with {len(search.steps)} trainings; {LEDGER} tells the story"
+        f"\n`dvc exp apply {best.experiment}` and `dvc repro` take it to the test set and the devices"
+    )
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,91 @@
+"""The loop that follows its own advice, and the advice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import params
+from pipeline.selection.advise import CURES, Situation, advise, written
+from pipeline.selection.answers import Answers, compare
+from tests.conftest import ROOT, Project
+
+GUARD = """
+import sys
+
+LOOP = ("pipeline.selection.improve", "pipeline.train", "pipeline.selection.diagnose")
+
+
+def refuse(event, arguments):
+    if event == "open" and any(part in str(arguments[0]) for part in ("prepared/test", "evaluation/test_")):
+        raise PermissionError(f"the loop opened {arguments[0]}")
+
+
+if any(module in sys.orig_argv for module in LOOP):
+    sys.addaudithook(refuse)
+"""
+
+
+def answers(right: np.ndarray, examples: np.ndarray) -> Answers:
+    probabilities = np.where(right[:, None], [[0.9, 0.1]], [[0.2, 0.8]])
+    return Answers(probabilities, np.zeros(len(right), int), examples.astype(np.uint64))
+
+
+def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
+    rng = np.random.default_rng(0)
+    old = rng.random(1000) < 0.9
+    better = old | (rng.random(1000) < 0.3)
+    lucky = old.copy()
+    lucky[np.flatnonzero(~old)[:3]] = True
+    rows = np.arange(1000)
+    assert compare(answers(better, rows), answers(old, rows)).p_value < 1e-6
+    assert compare(answers(lucky, rows), answers(old, rows)).p_value > 0.1
+    assert compare(answers(old, rows), answers(better, rows)).worse_p_value < 1e-6
+    shuffled = rng.permutation(1000)
+    assert compare(answers(better[shuffled], shuffled), answers(old, rows)) == compare(answers(better, rows), answers(old, rows))
+    assert not compare(answers(better, rows + 5000), answers(old, rows)).paired
+
+
+@pytest.mark.parametrize("verdict", sorted(CURES))
+def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
+    chosen = params.load(ROOT / "params.yaml")
+    train = chosen.train.model_copy(update={"architecture": "mlp", "augmentation": [], "schedule": "constant", "batch_size": 32})
+    start = chosen.model_copy(update={"train": train, "preprocess": chosen.preprocess.model_copy(update={"subset": 10000})})
+    changes = advise(Situation(start, verdict, 1, 60000, images=True))
+    assert len(changes) >= 3
+    for change in changes:
+        values = json.loads(start.model_dump_json())
+        for key, value in change.overrides.items():
+            section = values
+            *parents, last = key.split(".")
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        changed = params.Params.model_validate(values)
+        assert changed != start, change.name
+
+
+def test_values_are_written_as_dvc_reads_them() -> None:
+    assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
+    assert written([None, True, 2]) == "[null,true,2]"
+
+
+@pytest.mark.slow
+def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_where_it_was(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(GUARD)
+    command = ["python", "-m", "pipeline.selection.improve", "--quick", "-S", "train.architecture=mlp", "-S", "problem.target=0.999"]
+    guarded = {"PYTHONPATH": str(tmp_path), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    params_before = (project.folder / "params.yaml").read_text()
+    first = project.run(*command, "--budget", "1", **guarded)
+    assert "step" not in first
+    second = project.run(*command, "--budget", "2", **guarded)
+    assert "step 2 of at most 2" in second
+    assert second.count("Running stage 'train'") == 1  # the first training is read, not made again
+    ledger = (project.folder / "reports/improvement.md").read_text()
+    assert "## 1. Start" in ledger
+    assert "Hypothesis: images ask for convolutions" in ledger or "Hypothesis: " in ledger
+    assert (project.folder / "params.yaml").read_text() == params_before
+    assert not (project.folder / "model").exists()
