@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run test test-fast lint ui results compare clean
+.PHONY: help env run test test-fast lint ui results diagnosis compare clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,10 @@ ui: env ## open the MLflow UI on http://127.0.0.1:5000
 
 results: env ## write the table of results into README.md
 	$(RUN) python -m pipeline.summary README.md
+
+diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into README.md
+	$(RUN) python -m tests.diagnosis.faults
+	$(RUN) python -m tests.diagnosis.judge
 
 compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
 	$(RUN) python -m tests.compare_with_keras_example

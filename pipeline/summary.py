@@ -95,16 +95,20 @@ def table(lines: list[list[str]], box: Any, width: int) -> str:
 
 
 def load() -> tuple[list[list[str]], str]:
-    baseline, evaluation, verification = (artifacts.load_json(artifacts.report(name)) for name in ("baseline", "evaluate", "verify"))
-    return rows(baseline, evaluation, verification, artifacts.MODEL.stat().st_size), notes(verification)
+    names = ("baseline", "evaluate", "verify", "diagnose")
+    baseline, evaluation, verification, diagnosis = (artifacts.load_json(artifacts.report(name)) for name in names)
+    note = f"{notes(verification)} The learning curves: {diagnosis['sentence']}."
+    return rows(baseline, evaluation, verification, artifacts.MODEL.stat().st_size), note
 
 
-def replace(text: str, block: str) -> str:
-    """`text` with `block` between the markers. Raises UserError where they are missing."""
-    if BEGIN not in text or END not in text:
-        raise UserError(f"the file has no lines {BEGIN!r} and {END!r}; add them where the table belongs")
-    before, rest = text.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{block}\n{END}{rest.split(END, 1)[1]}"
+def replace(path: Path, block: str, begin: str, end: str) -> None:
+    """Writes `block` between two marking lines of a file. Raises UserError where they are missing."""
+    text = path.read_text(encoding="utf-8")
+    if begin not in text or end not in text:
+        raise UserError(f"{path} has no lines {begin!r} and {end!r}; add them where the table belongs")
+    before, rest = text.split(begin, 1)
+    with stage.replacing(path) as temporary:
+        temporary.write_text(f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 
 def main() -> None:
@@ -113,10 +117,7 @@ def main() -> None:
         print(table(lines, ASCII2, 170))
         print(note)
         return
-    path = Path(sys.argv[1])
-    text = replace(path.read_text(encoding="utf-8"), f"{table(lines, MARKDOWN, 400)}\n\n{note}")
-    with stage.replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    replace(Path(sys.argv[1]), f"{table(lines, MARKDOWN, 400)}\n\n{note}", BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -79,13 +79,14 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     command = ["python", "-m", "pipeline.selection.improve", "--quick", "-S", "train.architecture=mlp", "-S", "problem.target=0.999"]
     guarded = {"PYTHONPATH": str(tmp_path), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     params_before = (project.folder / "params.yaml").read_text()
-    first = project.run(*command, "--budget", "1", **guarded)
-    assert "step" not in first
-    second = project.run(*command, "--budget", "2", **guarded)
-    assert "step 2 of at most 2" in second
-    assert second.count("Running stage 'train'") == 1  # the first training is read, not made again
+    first = project.attempt(*command, "--budget", "1", **guarded)
+    second = project.attempt(*command, "--budget", "2", **guarded)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "step 2 of at most 2" in second.stdout
+    trained = [(done.stdout + done.stderr).count("Running stage 'train'") for done in (first, second)]
+    assert trained == [1, 1]  # the first training is read the second time, not made again
     ledger = (project.folder / "reports/improvement.md").read_text()
     assert "## 1. Start" in ledger
-    assert "Hypothesis: images ask for convolutions" in ledger or "Hypothesis: " in ledger
+    assert "Hypothesis: " in ledger
     assert (project.folder / "params.yaml").read_text() == params_before
     assert not (project.folder / "model").exists()

@@ -1,4 +1,4 @@
-"""Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes report.md, a confusion matrix and each verdict's figures.
+"""Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into the README.
 
 The thresholds of pipeline/selection/diagnose.py were chosen on the seeds 0 to 4; the figures are those of the seeds 5 to 9.
 """
@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import artifacts, learning_curves
+from pipeline import artifacts, learning_curves, summary
 from pipeline.selection.diagnose import diagnose
 from pipeline.selection.evidence import Evidence
 
 FOLDER = Path(__file__).parent
+README = FOLDER.parents[1] / "README.md"
+BEGIN, END = "<!-- diagnosis: make diagnosis -->", "<!-- end of diagnosis -->"
 CHOSEN_ON, REPORTED_ON = range(5), range(5, 10)
 EXPECTED = {
     "too_little_capacity": "too_little_capacity",
@@ -39,7 +41,7 @@ def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
     for path in sorted(FOLDER.glob("corpus/*/*.csv")):
         if int(path.stem.rsplit("-", 1)[1]) in seeds:
             told = artifacts.load_json(path.with_suffix(".json"))
-            given = diagnose(learning_curves.load(path), Evidence(**told["evidence"]), told["target"])
+            given = diagnose(learning_curves.load(path), Evidence(**told["evidence"]), told["layers"], told["target"])
             found[path] = (EXPECTED.get(path.parent.name, HEALTHY), given.verdict)
     return found
 
@@ -51,12 +53,14 @@ def figures(pairs: Sequence[Pair]) -> dict[str, tuple[int, float, float]]:
 
 
 def report(pairs: Sequence[Pair]) -> str:
+    """A confusion matrix: a row for each verdict that was asked for, a column for each that was given."""
     names = sorted({name for pair in pairs for name in pair})
     counts = Counter(pairs)
-    lines = ["| made / diagnosed | " + " | ".join(names) + " | precision | recall |", "|---" * (len(names) + 3) + "|"]
+    heads = [str(number) for number in range(1, len(names) + 1)]
+    lines = [f"| made on purpose | {' | '.join(heads)} | precision | recall |", "|---|" + "--:|" * (len(names) + 2)]
     for name, (_, precision, recall) in figures(pairs).items():
         row = [str(counts[name, other] or "") for other in names]
-        lines.append(f"| {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} |")
+        lines.append(f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} |")
     healthy = [given for asked, given in pairs if asked == HEALTHY]
     alarms = sum(given != HEALTHY for given in healthy)
     return "\n".join([*lines, "", f"False alarms on healthy trainings: {alarms} of {len(healthy)}."])
@@ -68,9 +72,9 @@ def main() -> None:
         if asked != given:
             print(f"{path.relative_to(FOLDER)}: {asked} was diagnosed as {given}")
     text = report(list(reported.values()))
-    (FOLDER / "report.md").write_text(text + "\n", encoding="utf-8")
+    summary.replace(README, text, BEGIN, END)
     print(f"\nseeds {CHOSEN_ON.start} to {CHOSEN_ON.stop - 1}, on which the thresholds were chosen:\n{report(list(chosen.values()))}")
-    print(f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}:\n{text}")
+    print(f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}, as written into {README.name}:\n{text}")
 
 
 if __name__ == "__main__":

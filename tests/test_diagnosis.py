@@ -1,0 +1,115 @@
+"""The diagnosis: judged by a corpus of real trainings with known faults, and by what the data and the layers tell."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import artifacts, learning_curves
+from pipeline.artifacts import Array
+from pipeline.datasets import Raw
+from pipeline.selection import evidence
+from pipeline.selection.diagnose import diagnose
+from tests.conftest import ROOT
+from tests.diagnosis import judge
+
+
+@pytest.fixture(scope="module")
+def reported() -> list[judge.Pair]:
+    return list(judge.judged(judge.REPORTED_ON).values())
+
+
+def test_every_verdict_is_precise_and_misses_little(reported: list[judge.Pair]) -> None:
+    for verdict, (count, precision, recall) in judge.figures(reported).items():
+        assert count >= 5
+        assert precision >= 0.95, verdict
+        assert recall >= 0.95, verdict
+
+
+def test_healthy_trainings_raise_no_alarm(reported: list[judge.Pair]) -> None:
+    given = [given for asked, given in reported if asked == judge.HEALTHY]
+    assert len(given) >= 25
+    assert sum(verdict != judge.HEALTHY for verdict in given) <= 0.02 * len(given)
+
+
+def test_the_confusion_matrix_in_the_readme_is_that_of_the_corpus(reported: list[judge.Pair]) -> None:
+    assert judge.report(reported) in judge.README.read_text(encoding="utf-8")
+
+
+def test_a_blip_of_noise_is_not_an_upturn() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        epochs = np.arange(1, 31)
+        train, validation = (0.1 + np.exp(-epochs / 4) + rng.normal(0, 0.01, 30) for _ in range(2))
+        rows = [
+            {"epoch": e, "train_loss": t, "validation_loss": v + 0.02, "train_accuracy": 0.97, "validation_accuracy": 0.96}
+            for e, t, v in zip(epochs, train, validation, strict=True)
+        ]
+        assert diagnose(rows).verdict == "good_fit"
+
+
+def parts(raw: Raw, train: int = 2000, validation: int = 500) -> tuple[Array, Array]:
+    rows = np.random.default_rng(0).permutation(len(raw.train_labels))  # as they stand, the writers are grouped
+    return raw.train_images[rows[:train]], raw.train_images[rows[train : train + validation]]
+
+
+def test_copies_in_validation_are_found_even_with_noise_on_them(raw_mnist: Raw) -> None:
+    train, validation = parts(raw_mnist)
+    rng = np.random.default_rng(0)
+    noisy = (train[:100] + rng.normal(0, 8, (100, 28, 28, 1))).clip(0, 255).astype(np.uint8)
+    found = evidence.gather(train, np.concatenate([noisy, validation[100:]]))
+    assert found.copied == pytest.approx(0.2, abs=0.03)
+    assert found.copied_p_value < 1e-10
+    assert evidence.gather(train, validation).copied_p_value > 1e-3
+
+
+def test_validation_from_another_camera_is_told_apart(raw_mnist: Raw) -> None:
+    train, validation = parts(raw_mnist)
+    assert evidence.gather(train, (validation * 0.6).astype(np.uint8)).told_apart > 0.9
+    assert evidence.gather(train, validation).told_apart_p_value > 1e-3
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.selection.diagnose", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
+    curves = next((judge.FOLDER / "corpus/too_much_capacity").glob("*.csv"))
+    alone = tmp_path / "learning_curves.csv"
+    alone.write_bytes(curves.read_bytes())
+    done = command(str(alone), "--target", "0.9")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("overfit (from epoch ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("epoch,loss\n1,0.5\n", "has no train_loss"), ("epoch,train_loss\n1,much\n", "is no table of numbers"), ("", "has no epoch")],
+)
+def test_a_file_that_is_no_learning_curve_is_refused_in_one_sentence(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "curves.csv").write_text(content)
+    done = command(str(tmp_path / "curves.csv"))
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fault_is_made_and_recognized(tmp_path: Path) -> None:
+    from tests.diagnosis import faults
+
+    path = tmp_path / "dead_relus" / "mnist-0.csv"
+    faults.make("dead_relus", "mnist", 0, path)
+    with path.open() as file:
+        assert len(list(csv.reader(file))) == 1 + faults.CASES["dead_relus"][0].epochs
+    told = artifacts.load_json(path.with_suffix(".json"))
+    assert told["layers"]["dead_units"] == 1.0
+    assert diagnose(learning_curves.load(path), None, told["layers"]).verdict == "dead_units"
