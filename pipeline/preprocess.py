@@ -87,7 +87,6 @@ def data_report(parts: dict[str, tuple[Array, Array]], description: Description)
         "input_shape": list(description.input_shape),
         "splits": {name: part_report(images, labels, description) for name, (images, labels) in parts.items()},
         "duplicates": duplicates({name: images for name, (images, _) in parts.items()}),
-        "evidence": asdict(evidence.gather(parts["train"][0], parts["validation"][0])),
         "unreadable": description.unreadable,
     }
 
@@ -155,6 +154,8 @@ def main() -> None:
         check(images, labels, description.class_names, split)
     artifacts.save_description(artifacts.DESCRIPTION, description)
     summary = data_report(parts, description)
+    if parts["train"][0].ndim == 4:  # what evidence is gathered from are images
+        summary["evidence"] = asdict(evidence.gather(parts["train"][0], parts["validation"][0]))
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
     leaks = {name: count for name, count in summary["duplicates"].items() if "_and_" in name and count}
