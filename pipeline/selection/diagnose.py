@@ -35,12 +35,12 @@ COPIED = 0.05  # share of validation images with a copy in p-training
 TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-training
 CERTAIN = 1e-4  # p-value of the two tests on the data
 WIDE = 0.04  # half the 95 % interval of the validation accuracy
-BLOWN_UP = 1.5  # final training loss over the best
+BLOWN_UP = 0.2  # share of all that the training loss fell which it rose again
 RISE = 0.08  # relative rise of the validation loss over its lowest
 SIGNIFICANT = 4.0  # that rise in standard errors of the curve's own noise
 FALLING = 0.05  # share of all that a loss fell which fell in the last quarter
 ANNEALED = 0.2  # the last learning rate over the highest, below which a schedule has run out
-FLAT = 0.08  # the same share for a curve that has come to rest
+MEDIAN_ERROR = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
 GAP = 0.1  # training accuracy less validation accuracy
 
 
@@ -69,6 +69,11 @@ class Curves:
     @property
     def epochs(self) -> int:
         return len(self["epoch"])
+
+    @property
+    def accuracy(self) -> float:
+        """What training came to: the better of p-training, which augmentation and dropout make harder, and validation."""
+        return float(max(np.median(self[f"{split}_accuracy"][-FEWEST_EPOCHS:]) for split in ("train", "validation")))
 
 
 def diagnose(
@@ -133,15 +138,15 @@ def diverged(curves: Curves) -> Diagnosis | None:
             "or clip the gradients",
         )
     best = int(np.argmin(loss))
-    ratio = float(loss[-1] / loss[best])
+    rebound = float((loss[-1] - loss[best]) / (loss[0] - loss[best])) if best else 1.0
     erratic = noise(np.log(loss))
     stuck = curves["train_accuracy"].max() < curves.target / 2 and (erratic > 0.02 or loss[0] > 2 * loss[-1])
-    if ratio < BLOWN_UP and not stuck:
+    if rebound < BLOWN_UP and not stuck:
         return None
     return Diagnosis(
         "diverged",
         best + 1,
-        {"loss_over_best": ratio, "noise_of_train_loss": erratic},
+        {"rebound_of_train_loss": rebound, "noise_of_train_loss": erratic},
         f"the training loss does not settle ({loss[best]:.3g} at best, {loss[-1]:.3g} at the end): the learning rate is too high; "
         "divide it by ten, or clip the gradients",
     )
@@ -197,9 +202,11 @@ def overfit(curves: Curves) -> Diagnosis | None:
     after = loss[best + 1 :]
     if len(after) < FEWEST_EPOCHS:
         return None
-    last = after[-max(FEWEST_EPOCHS, len(after) // 3) :]
-    rise = float(np.median(last) / loss[best] - 1)
-    errors = rise * loss[best] / (noise(loss) * np.sqrt(1 / len(last) + 1) + 1e-12)
+    last, around = after[-max(FEWEST_EPOCHS, len(after) // 3) :], loss[max(best - 1, 0) : best + 2]
+    lowest_level = np.median(around)  # of three epochs, since the lowest of many is low by luck as well
+    rise = float(np.median(last) / lowest_level - 1)
+    error = MEDIAN_ERROR * noise(loss) * np.sqrt(1 / len(last) + 1 / len(around))
+    errors = rise * lowest_level / (error + 1e-12)
     falls = curves["train_loss"][-1] < curves["train_loss"][best]
     if rise < RISE or errors < SIGNIFICANT or not falls:
         return None
@@ -213,14 +220,14 @@ def overfit(curves: Curves) -> Diagnosis | None:
 
 
 def stopped_early(curves: Curves) -> Diagnosis | None:
-    """Both losses still falling at the last epoch, at a learning rate that has not run out."""
+    """Both losses still falling at the last epoch, though the learning rate has not run out or the target is not reached."""
     if curves.epochs < FEWEST_EPOCHS:
-        sentence = f"{curves.epochs} epochs are too few to judge by: train longer"
+        sentence = f"{FEWEST_EPOCHS - 1} epochs or fewer are too few to judge by: train longer"
         return Diagnosis("stopped_early", curves.epochs, {"epochs": curves.epochs}, sentence)
     falls = {name: still_falling(curves[name]) for name in ("train_loss", "validation_loss")}
     rate = curves.columns.get("learning_rate", np.ones(curves.epochs))
     annealed = bool(rate[-1] < ANNEALED * rate.max())
-    if annealed or min(falls.values()) < FALLING:
+    if min(falls.values()) < FALLING or (annealed and curves.accuracy >= curves.target):
         return None
     return Diagnosis(
         "stopped_early",
@@ -233,7 +240,7 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
 
 def too_little_capacity(curves: Curves) -> Diagnosis | None:
     """Training itself stays below the target, has come to rest, and validation is no worse."""
-    accuracy = float(max(np.median(curves[f"{split}_accuracy"][-FEWEST_EPOCHS:]) for split in ("train", "validation")))
+    accuracy = curves.accuracy
     if accuracy >= curves.target:
         return None
     return Diagnosis(
