@@ -16,7 +16,7 @@ help: ## list the targets
 	.uv/bin/pip install --quiet uv
 
 env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen
 	$(RUN) python -m pipeline.environments >/dev/null
 
 run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table
@@ -36,6 +36,7 @@ lint: env ## ruff and the type checker
 	$(RUN) mypy
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
+	@echo "starting on http://127.0.0.1:5000, which takes a moment"
 	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
 results: env ## write the table of results into README.md

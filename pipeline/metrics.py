@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ def accuracy_lost_bound(lost: int, gained: int, total: int, confidence: float = 
     if estimate >= 1:
         return 1.0
     return float(optimize.brentq(excess, max(estimate, -1 + 1e-12), 1 - 1e-12, xtol=1e-12))
+
+
+def images_needed(max_accuracy_drop: float) -> int:
+    """How many test images it takes to prove that no more is lost, when not one of them is lost or gained.
+
+    Tango's bound is then z^2 / (n + z^2), with z the 95 % quantile of the normal distribution.
+    """
+    z = float(stats.norm.ppf(0.95))
+    return math.ceil(z * z * (1 - max_accuracy_drop) / max_accuracy_drop)
 
 
 def confusion(predictions: Array, labels: Array, num_classes: int) -> Array:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, params, stage
+from pipeline import artifacts, metrics, params, stage
 from pipeline.artifacts import Array, Description
 from pipeline.params import Preprocess
 from pipeline.selection import evidence
@@ -158,6 +158,12 @@ def main() -> None:
         summary["evidence"] = asdict(evidence.gather(parts["train"][0], parts["validation"][0]))
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
+    needed = metrics.images_needed(chosen.export.max_accuracy_drop)
+    if len(parts["test"][1]) < needed:
+        print(
+            f"warning: {len(parts['test'][1])} test images are too few to prove that an exported file loses at most "
+            f"export.max_accuracy_drop {chosen.export.max_accuracy_drop}; bring {needed:,}, or raise it"
+        )
     leaks = {name: count for name, count in summary["duplicates"].items() if "_and_" in name and count}
     if leaks:
         print(f"warning: the same images stand in two splits and leak: {leaks}")

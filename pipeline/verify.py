@@ -102,6 +102,12 @@ class Trial:
         if self.probabilities is not None:
             count = self.pair.count
             self.facts |= compare(self.probabilities, reference[:count], labels[:count], self.pair.max_accuracy_drop)
+            needed = metrics.images_needed(self.pair.max_accuracy_drop)
+            if self.facts["state"] == "failed" and count < needed:
+                self.facts["reason"] = (
+                    f"{count} test images can prove no loss below {metrics.accuracy_lost_bound(0, 0, count):.4f}, and "
+                    f"{self.pair.max_accuracy_drop} is allowed; bring {needed:,} of them, or allow more"
+                )
 
     def _ask(self) -> str:
         """Fills `probabilities`, or returns the reason why it cannot."""
@@ -214,8 +220,8 @@ def main() -> None:
     tracking.sync()
     for trial in trials:
         facts = trial.facts
-        lost = f": loses at most {facts['accuracy_lost_bound']:.4f}" if "accuracy_lost_bound" in facts else f": {facts['reason']}"
-        print(f"{trial.pair.name}: {facts['state']}{lost}")
+        lost = [f"loses at most {facts['accuracy_lost_bound']:.4f}"] if "accuracy_lost_bound" in facts else []
+        print(f"{trial.pair.name}: {facts['state']}: {'; '.join([*lost, *filter(None, [facts.get('reason')])])}")
     bad = [trial.pair.name for trial in trials if trial.facts["state"] != "passed"]
     if bad:
         raise UserError(f"not every required pair passed: {', '.join(bad)}; {artifacts.report('verify')} tells why")

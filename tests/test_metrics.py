@@ -65,3 +65,9 @@ def test_per_class_scores_agree_with_their_definitions() -> None:
     scores = metrics.per_class(matrix, ["a", "b", "c"])
     assert scores["b"] == {"precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3), "f1": pytest.approx(2 / 3)}
     assert scores["c"] == {"precision": 0, "recall": 0, "f1": 0}
+
+
+@pytest.mark.parametrize("drop", [0.001, 0.002, 0.01])
+def test_so_many_images_are_needed_to_prove_a_drop_and_not_one_less(drop: float) -> None:
+    needed = metrics.images_needed(drop)
+    assert metrics.accuracy_lost_bound(0, 0, needed) <= drop < metrics.accuracy_lost_bound(0, 0, needed - 1)

@@ -27,6 +27,9 @@ def load(params: Dataset) -> Raw:
     if len(class_names) < 2:
         raise UserError(f"{train_root} has {len(class_names)} class folders; at least 2 are needed")
     train_images, train_labels, unreadable = read(train_root, class_names, params)
+    for label, name in enumerate(class_names):
+        if label not in train_labels:
+            raise UserError(f"{train_root / name} holds no readable image; allowed are files that end in {', '.join(sorted(SUFFIXES))}")
     has_test = has_parts and (root / "test").is_dir()
     test_images, test_labels, more = read(root / "test", class_names, params) if has_test else (train_images[:0], train_labels[:0], [])
     return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable + more)

@@ -173,6 +173,9 @@ def run_experiment(name: str, overrides: dict[str, Any], parent: str | None) -> 
     """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
     command = ["dvc", "exp", "run", "--temp", "--name", name, "diagnose"]
     command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
+    own = str(overrides.get("dataset.path", params.load().dataset.path))
+    if Path(own).exists() and not Path(own).is_absolute() and own != params.Dataset.model_fields["path"].default:
+        command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
     environment = {**os.environ, **({tracking.PARENT: parent} if parent else {})}
     done = subprocess.run(command, env=environment, check=False)
     if done.returncode:
