@@ -7,6 +7,7 @@ probabilities = classifier.predict(images)      # raw pixels (N, H, W, C) uint8 
 """
 
 from serving.classifier import Classifier
-from serving.model_card import BundleError, ModelCard
+from serving.errors import BundleError
+from serving.model_card import ModelCard
 
 __all__ = ["BundleError", "Classifier", "ModelCard"]

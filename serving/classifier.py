@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from serving import runtimes
-from serving.model_card import BundleError, ModelCard, ModelFile, verified
+from serving.errors import BundleError
+from serving.model_card import ModelCard, ModelFile, verified
 
 
 class Classifier:

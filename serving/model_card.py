@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from serving.errors import BundleError
+
 FILE = "model_card.json"
-
-
-class BundleError(Exception):
-    """A bundle that may not be run: one sentence that says why."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from typing import Any, Callable, Protocol
 
 import numpy as np
 
+from serving.errors import RuntimeRefusalError
+
 DISTRIBUTIONS = {
     "tflite_runtime": "tflite-runtime",
     "litert": "ai-edge-litert",
@@ -17,10 +19,6 @@ DISTRIBUTIONS = {
     "tflite_micro": "tflite-micro",
 }
 SUFFIXES = {"tflite_runtime": ".tflite", "litert": ".tflite", "onnxruntime": ".onnx", "tflite_micro": ".tflite"}
-
-
-class RuntimeRefusalError(Exception):
-    """A runtime that refused a file: one sentence."""
 
 
 class Model(Protocol):
