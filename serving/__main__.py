@@ -11,7 +11,9 @@ from typing import Any, List, Optional
 # Name: the module that has `add_arguments(parser)` and `run(arguments) -> exit status`, and what it does. Only the chosen
 # module is imported, so that no command waits for another's imports.
 COMMANDS = {
-    "bench": ("serving.commands.bench", "how long one image takes on this device, for every file and runtime that it has"),
+    "predict": ("serving.commands.predict", "what pictures show"),
+    "check": ("serving.commands.check", "may this device run the bundle? Checksums, signature, preflight, golden vectors, latency"),
+    "bench": ("serving.commands.bench", "how fast every file is on every runtime that this device has"),
 }
 
 
@@ -22,7 +24,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen: Any = None
     for name, (module, sentence) in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=sentence, description=f"{sentence[0].upper()}{sentence[1:]}.")
+        subparser = subparsers.add_parser(name, help=sentence, description=sentence)
         if given[:1] == [name]:
             chosen = importlib.import_module(module)
             chosen.add_arguments(subparser)

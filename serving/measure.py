@@ -56,7 +56,7 @@ def main() -> None:
     answer: dict[str, Any] = {}
     if arguments.probabilities:
         np.save(arguments.probabilities, probabilities(model, images))
-    if isinstance(model, runtimes._Micro):
+    if isinstance(model, runtimes.Micro):
         answer["arena_bytes"] = model.arena_bytes()
     print(json.dumps(answer), flush=True)
     for line in sys.stdin:
