@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
 import zlib
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Union
@@ -132,6 +131,8 @@ def _unpack(path: Path) -> Dict[str, bytes]:
         packed = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path} is not readable ({error.strerror}); name a {SUFFIX} of a bundle or its folder") from None
+    import tarfile  # slow to import, and a folder does without
+
     try:
         return _members(_decompress(packed))
     except (tarfile.TarError, zlib.error, ValueError, EOFError, OSError) as error:
@@ -149,6 +150,8 @@ def _decompress(packed: bytes) -> bytes:
 
 
 def _members(data: bytes) -> Dict[str, bytes]:
+    import tarfile
+
     files: Dict[str, bytes] = {}
     roots: List[Optional[str]] = []
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:

@@ -7,6 +7,7 @@ probabilities or the reason. Lengths are 8 bytes, little-endian. The end of its 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,12 +35,14 @@ class Isolated:
 
     def _start(self) -> subprocess.Popen[bytes]:
         paths = [str(Path(__file__).parent.parent), *filter(None, sys.path)]
-        child = subprocess.Popen(
-            [sys.executable, "-c", "from serving.isolated import main; main()", self.runtime],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
+        command = [sys.executable, "-c", "from serving.isolated import main; main()", self.runtime]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        try:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        except OSError as error:
+            raise RuntimeRefusalError(
+                f"{self.runtime} cannot have a process of its own here ({error}); load it with isolated=False"
+            ) from None
         self._ask(child, self._data)
         return child
 
@@ -49,7 +52,7 @@ class Isolated:
             if self._child.poll() is not None:
                 self._child = self._start()
             answer = self._ask(self._child, images.tobytes())
-        return np.frombuffer(answer, np.float32).reshape(len(images), self._num_classes)
+        return np.frombuffer(answer, np.float32).reshape(len(images), self._num_classes).copy()
 
     def _ask(self, child: subprocess.Popen[bytes], message: bytes) -> bytes:
         assert child.stdin is not None
@@ -58,22 +61,28 @@ class Isolated:
             _send(child.stdin, message)
             status, answer = child.stdout.read(1), _receive(child.stdout)
         except (BrokenPipeError, EOFError):
-            raise RuntimeRefusalError(f"{self.runtime} died with {_cause(child.wait())}; the program goes on") from None
+            raise RuntimeRefusalError(f"{self.runtime} died with {_cause(_end(child))}; the program goes on") from None
         if status == REFUSED:
+            _end(child)
             raise RuntimeRefusalError(answer.decode())
         return answer
 
     def close(self) -> None:
         """Ends the child."""
-        if self._child.stdin is not None:
-            self._child.stdin.close()
-        self._child.wait()
-        if self._child.stdout is not None:
-            self._child.stdout.close()
+        _end(self._child)
 
     def __del__(self) -> None:
         if hasattr(self, "_child"):
             self.close()
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """Closes both pipes, at which a living child ends; its exit status."""
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+    return child.wait()
 
 
 def _cause(status: int) -> str:

@@ -14,10 +14,11 @@ from serving.errors import InputError
 from serving.model_card import ModelCard
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # Pillow before 10.1, as Debian 12 has it, cannot be asked
 LARGEST_PIXELS = 64_000_000  # the largest photo that a telephone takes is smaller; a small file can claim to be much larger
 
 
-def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, ...] = FORMATS) -> Any:
+def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, ...] = FORMATS, largest_pixels: int = LARGEST_PIXELS) -> Any:
     """The picture in a file, or its bytes -> (H, W, C) uint8 for `card`. Raises InputError for what is no picture of `formats`."""
     from PIL import Image, UnidentifiedImageError
 
@@ -26,8 +27,8 @@ def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, .
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that of a decompression bomb: the limit below is lower
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
-                if image.width * image.height > LARGEST_PIXELS:
-                    raise InputError(f"{name} has {image.width} x {image.height} pixels; at most {LARGEST_PIXELS:,} are allowed")
+                if image.width * image.height > largest_pixels:
+                    raise InputError(f"{name} has {image.width} x {image.height} pixels; at most {largest_pixels:,} are allowed")
                 return to_input(image, card)
     except InputError as error:
         raise InputError(str(error).replace("the photo", name, 1)) from None
@@ -62,7 +63,7 @@ def upright(image: Any, mode: str) -> Any:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
+    if image.mode in TRANSPARENT or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert(mode)

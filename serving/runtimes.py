@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import tempfile
@@ -35,6 +34,8 @@ class Model(Protocol):
 
 def version(runtime: str) -> Optional[str]:
     """The installed version of a runtime, or None."""
+    import importlib.metadata  # slow to import, and a process of its own does without
+
     try:
         return importlib.metadata.version(DISTRIBUTIONS[runtime])
     except importlib.metadata.PackageNotFoundError:
