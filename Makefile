@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run test test-fast lint ui results diagnosis compare clean
+.PHONY: help env run test test-fast lint sign ui results diagnosis compare clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ lint: env ## ruff and the type checker
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
+sign: env ## sign the bundle: make sign KEY=private.pem [CERTIFICATE=maker.pem CHAIN="authority.pem"]
+	$(RUN) python -m pipeline.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
+
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	@echo "starting on http://127.0.0.1:5000, which takes a moment"
 	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
@@ -50,4 +53,4 @@ compare: env ## time the line and Keras's own MNIST example in turn, and print t
 	$(RUN) python -m tests.compare_with_keras_example
 
 clean: ## remove everything made here but the cache of DVC
-	rm -rf .venv .uv data model exported evaluation reports dist .state
+	rm -rf .venv .uv data model exported evaluation reports dist release .state

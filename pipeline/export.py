@@ -2,12 +2,14 @@
 
     python -m pipeline.export
 
-Reads: model/model.keras, data/prepared/train (calibration). Writes: exported/<format>.{tflite,onnx}, reports/export.json.
+Reads: model/model.keras, data/prepared/description.json, data/prepared/train (calibration).
+Writes: exported/<format>.{tflite,onnx}, reports/export.json.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import multiprocessing
 import os
@@ -19,30 +21,32 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, params, stage
+from pipeline import artifacts, model_description, params, stage
 from pipeline.artifacts import Array
 from pipeline.stage import UserError
 
 PRELOADED = ["tensorflow", "keras", "tf2onnx"]  # imported once, in the server that the children fork from
 
 
-def convert(name: str, model: Path, calibration: Array, answer: Connection) -> None:
-    """In the child: sends the file's bytes and suffix, or the reason why there is none."""
+def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:
+    """In the child: sends the file's bytes, which hold `card`, and suffix, or the reason why there is none."""
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     from pipeline import keras_files
+    from pipeline.formats import _card
 
     try:
         module: Any = importlib.import_module(f"pipeline.formats.{name}")
-        answer.send((module.convert(keras_files.load(model), calibration), module.SUFFIX))
+        data = module.convert(keras_files.load(model), calibration)
+        answer.send((_card.embed(data, module.SUFFIX, card), module.SUFFIX))
     except Exception as error:  # converters raise anything; each is that format's failure alone
         answer.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def in_child(context: Any, name: str, model: Path, calibration: Array) -> tuple[bytes, str] | str:
+def in_child(context: Any, name: str, model: Path, calibration: Array, card: bytes) -> tuple[bytes, str] | str:
     """The converted bytes and their suffix, or a reason: a converter that aborts takes only its child with it."""
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=convert, args=(name, model, calibration, sender))
+    child = context.Process(target=convert, args=(name, model, calibration, card, sender))
     child.start()
     sender.close()
     try:
@@ -64,15 +68,16 @@ def calibration_images(images: Array, count: int, seed: int) -> Array:
 def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     chosen = params.load()
-    artifacts.MODEL.stat()
+    model_sha256 = artifacts.sha256(artifacts.MODEL)
+    card = json.dumps(model_description.describe(chosen.problem, artifacts.load_description(), model_sha256)).encode()
     images, _ = artifacts.load_split("train")
     calibration = calibration_images(images, chosen.export.calibration_images, chosen.preprocess.seed)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with stage.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(lambda name: in_child(context, name, artifacts.MODEL, calibration), chosen.export.formats))
+        results = list(pool.map(lambda name: in_child(context, name, artifacts.MODEL, calibration, card), chosen.export.formats))
     folder = artifacts.empty(artifacts.EXPORTED)
-    summary: dict[str, Any] = {"model_sha256": artifacts.sha256(artifacts.MODEL), "formats": {}}
+    summary: dict[str, Any] = {"model_sha256": model_sha256, "formats": {}}
     formats = summary["formats"]
     for name, result in zip(chosen.export.formats, results, strict=True):
         if isinstance(result, str):

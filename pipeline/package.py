@@ -1,4 +1,4 @@
-"""Stage 8: the bundle a device gets: the files that passed, their model card, golden vectors, the serving code.
+"""Stage 8: the bundle a device gets: the files that passed, their model card, golden vectors, the serving wheel.
 
     python -m pipeline.package
 
@@ -8,148 +8,92 @@ the same input.
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 import subprocess
-import tarfile
+import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import uv
 
-from pipeline import artifacts, params, stage, tracking
-from pipeline.params import Params
+from pipeline import archive, artifacts, card, card_page, golden_photos, params, stage, tracking
 from pipeline.stage import UserError
-from serving import runtimes
-from serving.model_card import ModelCard, ModelFile, Proof
+from serving import bundle, classifier
+from serving.model_card import ModelCard
 
 SERVING = Path("serving")
+WHEELS = "wheels"
+WHEEL_TIME = 315532800  # 1980-01-01, the earliest time a zip entry can have
 
 
-def model_card(chosen: Params, reports: dict[str, Any], description: artifacts.Description) -> ModelCard:
-    """The card of the files that passed at least once and failed nowhere."""
-    evaluation = reports["evaluate"]
-    height, width, channels = description.input_shape
-    return ModelCard(
-        name=chosen.problem.name,
-        version=chosen.problem.version,
-        statement=chosen.problem.statement,
-        class_names=description.class_names,
-        input_shape=(height, width, channels),
-        input_range=(0, 255),
-        test_accuracy=evaluation["test_accuracy"],
-        test_accuracy_interval=tuple(evaluation["test_accuracy_interval"]),
-        files=[
-            model_file(name, reports)
-            for name in reports["export"]["formats"]
-            if all(pair["state"] == "passed" for pair in _pairs(name, reports))
-        ],
-        provenance={
-            "dataset": description.name,
-            "test_images_sha256": description.sha256["test_images"],
-            "train_images_sha256": description.sha256["train_images"],
-            "model_sha256": evaluation["model_sha256"],
-            "training_key": reports["train"]["training_key"],
-            "architecture": chosen.train.architecture,
-        },
-    )
-
-
-def _pairs(name: str, reports: dict[str, Any]) -> list[dict[str, Any]]:
-    return [pair for pair in reports["verify"]["pairs"] if pair["format"] == name]
-
-
-def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
-    entry = reports["export"]["formats"][name]
-    proofs = [
-        Proof(
-            runtime=pair["runtime"],
-            runtime_version=pair["runtime_version"],
-            images=pair["images"],
-            accuracy=pair["accuracy"],
-            accuracy_interval=tuple(pair["accuracy_interval"]),
-            accuracy_lost_bound=pair["accuracy_lost_bound"],
-            agreement=pair["agreement"],
-            median_milliseconds=pair.get("median_milliseconds"),
-            processor=pair.get("processor"),
-            arena_bytes=pair.get("arena_bytes"),
-        )
-        for pair in _pairs(name, reports)
-    ]
-    minimum = _pairs(name, reports)[0]["preflight"]["minimum_runtime_version"]
-    return ModelFile(name, entry["file"], entry["bytes"], entry["sha256"], minimum, proofs)
-
-
-def requirements(runtime: str) -> str:
-    """The runtime's packages as uv.lock pins them, with their hashes."""
+def requirements(runtime: str, wheel: Path) -> str:
+    """The runtime's packages as uv.lock pins them and our own wheel, with their hashes."""
     command = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", "--only-group", runtime, "--no-emit-package", "serving"]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"the requirements of {runtime} could not be read from uv.lock: {' '.join(done.stderr.split())}")
-    return done.stdout
+    return f"{done.stdout}./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
 
 
-def fill(folder: Path, card: ModelCard) -> None:
+def build_wheel(folder: Path) -> Path:
+    """The `serving` distribution; hatchling gives every entry the time SOURCE_DATE_EPOCH, so equal sources are equal bytes."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder.absolute())]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(WHEEL_TIME)}
+    done = subprocess.run(command, cwd=SERVING, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"the wheel of {SERVING} could not be built: {' '.join(done.stderr.split())[-300:]}")
+    return next(folder.glob("*.whl"))
+
+
+def fill(folder: Path, content: ModelCard) -> None:
     """Writes all that belongs into the bundle."""
-    for file in card.files:
+    for file in content.files:
         shutil.copy(artifacts.EXPORTED / file.file, folder / file.file)
-    card.save(folder)
-    shutil.copy(artifacts.GOLDEN, folder / "golden.npz")
-    (folder / "serving").mkdir()
-    for module in sorted(SERVING.glob("*.py")):
-        shutil.copy(module, folder / "serving" / module.name)
-    for runtime in sorted({proof.runtime for file in card.files for proof in file.proofs}):
-        (folder / f"requirements-{runtime}.txt").write_text(requirements(runtime), encoding="utf-8")
-
-
-def archive(folder: Path, target: Path, root: str) -> None:
-    """`folder` as a tar.gz under the name `root`, without times and owners."""
-    with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            info = tarfile.TarInfo(f"{root}/{path.relative_to(folder)}")
-            info.size, info.mode = path.stat().st_size, 0o644
-            with path.open("rb") as file:
-                tar.addfile(info, file)
-
-
-def check_golden(card: ModelCard) -> None:
+    shutil.copy(artifacts.GOLDEN, folder / classifier.GOLDEN)
     with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
-        missing = [file.format for file in card.files if file.format not in golden.files]
-    if missing:
-        raise UserError(f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; run `dvc repro --force verify`")
+        missing = [file.format for file in content.files if file.format not in golden.files]
+        if missing:
+            raise UserError(f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; run `dvc repro --force verify`")
+        golden_photos.write(folder / "photos", content, golden["images"])
+    wheel = build_wheel(folder / WHEELS)
+    (folder / "requirements").mkdir()
+    for runtime in sorted({proof.runtime for file in content.files for proof in file.proofs}):
+        (folder / "requirements" / f"{runtime}.txt").write_text(requirements(runtime, wheel), encoding="utf-8")
+    (folder / "pictures").mkdir()
+    for name in card_page.PICTURES:
+        shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")
+    card_page.write(folder, content)
 
 
 def main() -> None:
     chosen = params.load()
     names = ("train", "evaluate", "export", "verify")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
-    card = model_card(chosen, reports, artifacts.load_description())
-    if not card.files:
+    content = card.build(chosen, reports, artifacts.load_description())
+    if not content.files:
         raise UserError("no exported file passed verification, so there is nothing to package; see reports/verify.json")
-    check_golden(card)
-    root = f"{card.name}-{card.version}"
+    root = f"{content.name}-{content.version}"
     artifacts.empty(artifacts.DIST)
-    target = artifacts.DIST / f"{root}.tar.gz"
-    with tempfile.TemporaryDirectory() as name, stage.replacing(target) as temporary:
-        fill(Path(name), card)
-        archive(Path(name), temporary, root)
+    target = artifacts.DIST / f"{root}{bundle.SUFFIX}"
+    with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
+        fill(Path(folder), content)
+        archive.write(Path(folder), temporary, root)
     size = target.stat().st_size
     artifacts.save_json(
         artifacts.report("package"),
         {
-            "model_sha256": card.provenance["model_sha256"],
+            "model_sha256": content.provenance["model_sha256"],
             "file": target.name,
             "bytes": size,
             "sha256": artifacts.sha256(target),
-            "formats": [file.format for file in card.files],
-            "runtimes": sorted({proof.runtime for file in card.files for proof in file.proofs} & set(runtimes.DISTRIBUTIONS)),
+            "formats": [file.format for file in content.files],
+            "runtimes": sorted({proof.runtime for file in content.files for proof in file.proofs}),
         },
     )
-    print(f"{target}: {len(card.files)} files proven, {size:,} bytes")
+    print(f"{target}: {len(content.files)} files proven, {size:,} bytes")
     tracking.sync()
 
 

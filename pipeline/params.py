@@ -41,6 +41,8 @@ class Problem(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$")]
     statement: str
+    use: str
+    limits: list[str]
     target: Annotated[float, Field(ge=0, le=1)]
 
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress
 
-from pipeline import artifacts, environments, measurements, metrics, params, preflight, stage, tracking
+from pipeline import artifacts, environments, measurements, metrics, model_file, params, stage, tracking
 from pipeline.artifacts import Array
 from pipeline.params import Params
 from pipeline.runtime_process import RuntimeProcess
 from pipeline.stage import UserError
-from serving import runtimes
+from serving import preflight, runtimes
 
 IMAGES = artifacts.PREPARED / "test" / "images.npy"
 GOLDEN_IMAGES = 16
@@ -114,9 +114,9 @@ class Trial:
         if isinstance(self.environment, str):
             return self.environment
         version = environments.version(self.pair.runtime)
-        requirements = preflight.read(self.pair.file)
-        self.facts |= {"runtime_version": version, "preflight": asdict(requirements)}
-        refusals = preflight.refusals(requirements, self.pair.runtime, version)
+        requirements, problems = model_file.read(self.pair.file)
+        self.facts |= {"runtime_version": version, "requirements": asdict(requirements)}
+        refusals = [*problems, *preflight.refusals(requirements, self.pair.runtime, version)]
         if refusals:
             return "; ".join(refusals)
         with tempfile.TemporaryDirectory() as folder:

@@ -2,11 +2,13 @@
 
 from serving import Classifier
 
-classifier = Classifier.load("bundle")
-probabilities = classifier.predict(images)      # raw pixels (N, H, W, C) uint8 -> (N, K) float32
+classifier = Classifier.load("mnist-digits-1.0.0.tar.gz")      # or the folder it was unpacked to
+probabilities = classifier.predict(images)                    # raw pixels (N, H, W, C) uint8 -> (N, K) float32
 """
 
+from serving.bundle import Bundle
 from serving.classifier import Classifier
-from serving.model_card import BundleError, ModelCard
+from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError
+from serving.model_card import ModelCard
 
-__all__ = ["BundleError", "Classifier", "ModelCard"]
+__all__ = ["Bundle", "BundleError", "Classifier", "InputError", "ModelCard", "RuntimeRefusalError", "ServingError"]

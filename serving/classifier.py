@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import io
 from pathlib import Path
-from typing import Any
+from typing import Any, List, Optional, Tuple, Union
 
 import numpy as np
 
-from serving import runtimes
-from serving.model_card import BundleError, ModelCard, ModelFile, verified
+from serving import preflight, runtimes
+from serving.bundle import Bundle
+from serving.errors import BundleError, InputError, RuntimeRefusalError
+from serving.isolated import Isolated
+from serving.model_card import ModelCard, ModelFile, Proof
+
+GOLDEN = "golden.npz"  # `images` (N, H, W, C) uint8, `labels` (N,), and under each format's name its probabilities (N, K)
 
 
 class Classifier:
@@ -17,32 +22,73 @@ class Classifier:
 
     def __init__(self, card: ModelCard, file: ModelFile, runtime: str, model: runtimes.Model) -> None:
         self.card, self.file, self.runtime = card, file, runtime
-        self._model = model
-        self._lock = threading.Lock()
+        self._shape, self._probabilities = card.input_shape, model.probabilities
 
     @classmethod
-    def load(cls, bundle: str | Path, format: str | None = None, runtime: str | None = None) -> Classifier:
-        """The bundle's first file that passed on a runtime installed here; `format` and `runtime` narrow the choice.
+    def load(
+        cls,
+        bundle: Union[str, Path, Bundle],
+        format: Optional[str] = None,
+        runtime: Optional[str] = None,
+        isolated: Optional[bool] = None,
+    ) -> Classifier:
+        """The best file of the bundle for what is installed here, as `candidates` orders them; `format` and `runtime` narrow the choice.
 
-        Raises BundleError where there is none, or where the file is not the one that was proven.
+        It has reproduced the first golden vector before it is returned. `isolated` says whether the runtime has a process
+        of its own; None, the default: tflite_runtime alone, which may die. Raises BundleError, RuntimeRefusalError.
         """
-        folder = Path(bundle)
-        card = ModelCard.load(folder)
-        for file in card.files:
-            for proof in file.proofs:
-                if format in (None, file.format) and runtime in (None, proof.runtime) and runtimes.version(proof.runtime):
-                    return cls(card, file, proof.runtime, runtimes.open_model(proof.runtime, verified(folder, file)))
-        pairs = ", ".join(f"{file.format} on {proof.runtime}" for file in card.files for proof in file.proofs)
-        raise BundleError(f"nothing in {folder} fits what was asked and is installed here; it holds {pairs or 'no file'}")
+        opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        reasons: List[str] = []
+        for file, proof in candidates(opened.card, format, runtime):
+            installed = runtimes.version(proof.runtime)
+            if installed is None:
+                continue
+            refusals = preflight.refusals(file.requirements, proof.runtime, installed)
+            if refusals:
+                reasons += refusals
+                continue
+            try:
+                classifier = cls(opened.card, file, proof.runtime, _open(opened, file, proof.runtime, isolated))
+                classifier.check_golden(opened, count=1)
+            except RuntimeRefusalError as error:
+                reasons.append(str(error))
+            else:
+                return classifier
+        if reasons:
+            raise RuntimeRefusalError(f"{opened.path} has no file for this device: {'; '.join(dict.fromkeys(reasons))}")
+        pairs = ", ".join(f"{file.format} on {proof.runtime}" for file in opened.card.files for proof in file.proofs)
+        raise BundleError(f"nothing in {opened.path} fits what was asked and is installed here; it holds {pairs or 'no file'}")
 
     def predict(self, images: Any) -> Any:
-        """Raw pixels (N, H, W, C) uint8 -> probabilities (N, K) float32. Raises ValueError for any other input."""
+        """Raw pixels (N, H, W, C) uint8 -> probabilities (N, K) float32. Raises InputError, a ValueError, for any other input."""
         images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape[1:] != self.card.input_shape:
-            allowed = ", ".join(map(str, self.card.input_shape))
-            raise ValueError(f"images are {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, {allowed})")
-        result = np.empty((len(images), len(self.card.class_names)), np.float32)
-        with self._lock:
-            for index in range(len(images)):
-                result[index] = self._model.probabilities(images[index : index + 1])
-        return result
+        if images.dtype != np.uint8 or images.shape[1:] != self._shape or not len(images):
+            allowed = ", ".join(map(str, self._shape))
+            raise InputError(f"images are {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, {allowed}), N at least 1")
+        return self._probabilities(images)
+
+    def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
+        """The largest difference from the first `count` golden vectors, None for all. Raises RuntimeRefusalError beyond the tolerance."""
+        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
+            images, expected = golden["images"][:count], golden[self.file.format][:count]
+        difference = float(np.abs(self.predict(images) - expected).max())
+        if not difference <= self.file.golden_tolerance:
+            raise RuntimeRefusalError(
+                f"{self.runtime} does not reproduce the golden vectors of {self.file.format} "
+                f"(off by {difference:.3g}, allowed is {self.file.golden_tolerance:g}); use another format or runtime"
+            )
+        return difference
+
+
+def candidates(card: ModelCard, format: Optional[str] = None, runtime: Optional[str] = None) -> List[Tuple[ModelFile, Proof]]:
+    """Every proven pair of file and runtime, best first: least accuracy lost, then no second process, then fewest bytes."""
+    pairs = [(file, proof) for file in card.files for proof in file.proofs]
+    fitting = [(file, proof) for file, proof in pairs if format in (None, file.format) and runtime in (None, proof.runtime)]
+    return sorted(fitting, key=lambda pair: (pair[1].accuracy_lost_bound, pair[1].runtime in runtimes.ISOLATED, pair[0].bytes))
+
+
+def _open(bundle: Bundle, file: ModelFile, runtime: str, isolated: Optional[bool]) -> runtimes.Model:
+    data = bundle.read(file.file)
+    if runtime in runtimes.ISOLATED if isolated is None else isolated:
+        return Isolated(runtime, data, bundle.card)
+    return runtimes.open_model(runtime, data)

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from serving.errors import BundleError
 
 FILE = "model_card.json"
+CARD_VERSION = 1  # grows when a device with an older `serving` could misread the card
 
 
-class BundleError(Exception):
-    """A bundle that may not be run: one sentence that says why."""
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output; `shape` leaves the batch out. Both are the same in every file of the bundle."""
+
+    name: str
+    type: str
+    shape: Tuple[int, ...]
+    range: Tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a photo becomes the model's input; `serving.photo` has both methods. `box` belongs to `mnist` alone."""
+
+    method: str
+    description: str
+    box: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a file needs and offers; `operators` are NAME vVERSION, quantizations are (scale, zero point) of quantized tensors."""
+
+    minimum_runtime_version: Optional[str]
+    operators: List[str]
+    weights: str
+    batch: str
+    input_quantization: Optional[Tuple[float, int]] = None
+    output_quantization: Optional[Tuple[float, int]] = None
+
+    @classmethod
+    def parse(cls, values: Dict[str, Any]) -> Requirements:
+        return cls(**_tuples(values))
 
 
 @dataclass(frozen=True)
@@ -23,24 +56,25 @@ class Proof:
     runtime_version: str
     images: int
     accuracy: float
-    accuracy_interval: tuple[float, float]
+    accuracy_interval: Tuple[float, float]
     accuracy_lost_bound: float
     agreement: float
-    median_milliseconds: float | None
-    processor: str | None
-    arena_bytes: int | None = None
+    median_milliseconds: Optional[float] = None
+    processor: Optional[str] = None
+    arena_bytes: Optional[int] = None
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of the bundle and the runtimes on which it passed."""
+    """One file of the bundle and the runtimes on which it passed; golden vectors may differ by `golden_tolerance`."""
 
     format: str
     file: str
     bytes: int
     sha256: str
-    minimum_runtime_version: str | None
-    proofs: list[Proof]
+    golden_tolerance: float
+    requirements: Requirements
+    proofs: List[Proof]
 
 
 @dataclass(frozen=True)
@@ -48,45 +82,60 @@ class ModelCard:
     name: str
     version: str
     statement: str
-    class_names: list[str]
-    input_shape: tuple[int, int, int]
-    input_range: tuple[int, int]
+    use: str
+    limits: List[str]
+    class_names: List[str]
+    input: Tensor
+    output: Tensor
+    preprocessing: Preprocessing
     test_accuracy: float
-    test_accuracy_interval: tuple[float, float]
-    files: list[ModelFile]
-    provenance: dict[str, str]
+    test_accuracy_interval: Tuple[float, float]
+    test_images: int
+    baseline_accuracy: float
+    files: List[ModelFile]
+    provenance: Dict[str, Any]
+    card_version: int = CARD_VERSION
 
-    def save(self, folder: Path) -> None:
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+    @property
+    def input_shape(self) -> Tuple[int, ...]:
+        """(H, W, C)"""
+        return self.input.shape
+
+    def dump(self) -> bytes:
+        """The card as the bytes of its file."""
+        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
-    def load(cls, folder: Path) -> ModelCard:
-        """Reads the card of the bundle in `folder`. Raises BundleError."""
+    def parse(cls, data: bytes) -> ModelCard:
+        """Reads the bytes of a card. Raises BundleError."""
         try:
-            return cls.parse(json.loads((folder / FILE).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise BundleError(f"{folder / FILE} is not readable ({error.strerror}); name the folder of an unpacked bundle") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise BundleError(f"{folder / FILE} is not a model card ({error})") from None
+            values = json.loads(data)
+            if values["card_version"] != CARD_VERSION:
+                raise ValueError(f"it has version {values['card_version']}, this package reads version {CARD_VERSION}; install the other")
+            return cls(
+                **{
+                    **_tuples(values),
+                    "input": Tensor(**_tuples(values["input"])),
+                    "output": Tensor(**_tuples(values["output"])),
+                    "preprocessing": Preprocessing(**values["preprocessing"]),
+                    "files": [_file(entry) for entry in values["files"]],
+                }
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BundleError(f"{FILE} is not a model card ({error}); make the bundle again") from None
 
-    @classmethod
-    def parse(cls, values: dict[str, Any]) -> ModelCard:
-        files = [ModelFile(**{**entry, "proofs": [Proof(**_tuples(proof)) for proof in entry["proofs"]]}) for entry in values["files"]]
-        return cls(**_tuples({**values, "files": files}))
+
+def _file(values: Dict[str, Any]) -> ModelFile:
+    return ModelFile(
+        **{
+            **values,
+            "requirements": Requirements.parse(values["requirements"]),
+            "proofs": [Proof(**_tuples(proof)) for proof in values["proofs"]],
+        }
+    )
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    names = ("input_shape", "input_range", "test_accuracy_interval", "accuracy_interval")
-    return {name: tuple(value) if name in names else value for name, value in values.items()}
-
-
-def verified(folder: Path, file: ModelFile) -> bytes:
-    """The bytes of `file`, after its size and SHA-256 were checked and before any parser sees them. Raises BundleError."""
-    path = folder / file.file
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} is not readable ({error.strerror}); unpack the bundle again") from None
-    if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
-        raise BundleError(f"{path} is not the file that was proven (its size or SHA-256 differs); unpack the bundle again")
-    return data
+def _tuples(values: Dict[str, Any]) -> Dict[str, Any]:
+    """JSON knows no tuples."""
+    names = ("shape", "range", "test_accuracy_interval", "accuracy_interval", "input_quantization", "output_quantization")
+    return {name: tuple(value) if name in names and value is not None else value for name, value in values.items()}

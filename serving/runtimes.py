@@ -1,14 +1,16 @@
-"""The runtimes that devices have, behind one call: `open_model(name, data).probabilities(image)`."""
+"""The runtimes that devices have, behind one call: `open_model(name, data).probabilities(images)`."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import tempfile
-from typing import Any, Callable, Protocol
+import threading
+from typing import Any, Callable, Dict, Optional, Protocol, Tuple
 
 import numpy as np
+
+from serving.errors import RuntimeRefusalError
 
 DISTRIBUTIONS = {
     "tflite_runtime": "tflite-runtime",
@@ -17,19 +19,23 @@ DISTRIBUTIONS = {
     "tflite_micro": "tflite-micro",
 }
 SUFFIXES = {"tflite_runtime": ".tflite", "litert": ".tflite", "onnxruntime": ".onnx", "tflite_micro": ".tflite"}
-
-
-class RuntimeRefusalError(Exception):
-    """A runtime that refused a file: one sentence."""
+ISOLATED = {"tflite_runtime"}  # dies on damaged files, so it runs in a child process unless its caller wants otherwise
+ONNX_BATCH = 64  # images in one call; more is no faster and takes more memory
 
 
 class Model(Protocol):
-    def probabilities(self, image: Any) -> Any:
-        """One image (1, H, W, C) uint8 -> probabilities (1, K) float32."""
+    """A model that threads may share; `input_shape` is (H, W, C)."""
+
+    input_shape: Tuple[int, ...]
+
+    def probabilities(self, images: Any) -> Any:
+        """Images (N, H, W, C) uint8 -> probabilities (N, K) float32."""
 
 
-def version(runtime: str) -> str | None:
+def version(runtime: str) -> Optional[str]:
     """The installed version of a runtime, or None."""
+    import importlib.metadata  # slow to import, and a process of its own does without
+
     try:
         return importlib.metadata.version(DISTRIBUTIONS[runtime])
     except importlib.metadata.PackageNotFoundError:
@@ -38,11 +44,11 @@ def version(runtime: str) -> str | None:
 
 def open_model(runtime: str, data: bytes) -> Model:
     """`data`, the bytes of a file already verified, on `runtime` with one thread. Raises RuntimeRefusalError."""
-    openers: dict[str, Callable[[bytes], Model]] = {
+    openers: Dict[str, Callable[[bytes], Model]] = {
         "tflite_runtime": _TFLite.tflite_runtime,
         "litert": _TFLite.litert,
         "onnxruntime": _ONNX,
-        "tflite_micro": _Micro,
+        "tflite_micro": Micro,
     }
     try:
         return openers[runtime](data)
@@ -52,12 +58,22 @@ def open_model(runtime: str, data: bytes) -> Model:
         raise RuntimeRefusalError(f"{runtime} refuses the file: {' '.join(str(error).split())[:300]}") from None
 
 
+def _one_by_one(invoke: Callable[[Any], Any], images: Any) -> Any:
+    """TensorFlow Lite files have a batch of 1, as microcontrollers need it."""
+    if len(images) == 1:
+        return invoke(images)
+    return np.concatenate([invoke(images[index : index + 1]) for index in range(len(images))])
+
+
 class _TFLite:
     def __init__(self, interpreter: Any) -> None:
         interpreter.allocate_tensors()
-        self.interpreter = interpreter
-        self.input = interpreter.get_input_details()[0]["index"]
-        self.output = interpreter.get_output_details()[0]["index"]
+        self._interpreter = interpreter
+        self._lock = threading.Lock()
+        details = interpreter.get_input_details()[0]
+        self.input_shape = tuple(int(size) for size in details["shape"][1:])
+        self._input = details["index"]
+        self._output = interpreter.get_output_details()[0]["index"]
 
     @classmethod
     def tflite_runtime(cls, data: bytes) -> _TFLite:
@@ -73,10 +89,14 @@ class _TFLite:
 
         return cls(Interpreter(model_content=data, num_threads=1))
 
-    def probabilities(self, image: Any) -> Any:
-        self.interpreter.set_tensor(self.input, image)
-        self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.output)
+    def probabilities(self, images: Any) -> Any:
+        return _one_by_one(self._invoke, images)
+
+    def _invoke(self, image: Any) -> Any:
+        with self._lock:
+            self._interpreter.set_tensor(self._input, image)
+            self._interpreter.invoke()
+            return self._interpreter.get_tensor(self._output)
 
 
 class _ONNX:
@@ -87,26 +107,35 @@ class _ONNX:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise RuntimeRefusalError(f"onnxruntime refuses the file: {' '.join(str(error).split())[:300]}") from None
+        self.input_shape = tuple(self._session.get_inputs()[0].shape[1:])
 
-    def probabilities(self, image: Any) -> Any:
-        return self.session.run(["probabilities"], {"image": image})[0]
+    def probabilities(self, images: Any) -> Any:
+        if len(images) <= ONNX_BATCH:
+            return self._session.run(["probabilities"], {"image": images})[0]
+        return np.concatenate([self.probabilities(images[start : start + ONNX_BATCH]) for start in range(0, len(images), ONNX_BATCH)])
 
 
-class _Micro:
+class Micro:
     """TensorFlow Lite Micro, the interpreter that microcontrollers run."""
 
     def __init__(self, data: bytes, arena_bytes: int = 1 << 20) -> None:
         from tflite_micro.python.tflite_micro import runtime
 
-        self.interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena_bytes)
+        self._interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena_bytes)
+        self._lock = threading.Lock()
+        self.input_shape = tuple(int(size) for size in self._interpreter.get_input_details(0)["shape"][1:])
 
-    def probabilities(self, image: Any) -> Any:
-        self.interpreter.set_input(image, 0)
-        self.interpreter.invoke()
-        return self.interpreter.get_output(0)
+    def probabilities(self, images: Any) -> Any:
+        return _one_by_one(self._invoke, images)
+
+    def _invoke(self, image: Any) -> Any:
+        with self._lock:
+            self._interpreter.set_input(image, 0)
+            self._interpreter.invoke()
+            return self._interpreter.get_output(0)
 
     def arena_bytes(self) -> int:
         """The arena that the model takes, which the interpreter tells on the file descriptor of stderr alone."""
@@ -114,7 +143,7 @@ class _Micro:
             stderr = os.dup(2)
             os.dup2(file.fileno(), 2)
             try:
-                self.interpreter.print_allocations()
+                self._interpreter.print_allocations()
             finally:
                 os.dup2(stderr, 2)
                 os.close(stderr)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Iterator
     project.run("dvc", "repro")
     project.commit()
     yield project
+
+
+@pytest.fixture(scope="session")
+def archive(finished: Project) -> Path:
+    """The bundle of `finished`, as its maker hands it over."""
+    return next((finished.folder / "dist").glob("*.tar.gz"))
+
+
+@pytest.fixture
+def bundle(archive: Path, tmp_path: Path) -> Path:
+    """The same, unpacked, for a test to damage."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    return tmp_path / archive.name.removesuffix(".tar.gz")

@@ -105,9 +105,20 @@ def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(finis
     assert "test_accuracy" in run.data.metrics
 
 
-def test_the_registered_model_is_served_and_answers_as_keras_does(finished: Project) -> None:
+def test_every_file_is_a_model_of_its_own_with_its_accuracy_and_size(finished: Project) -> None:
     store = client(finished)
-    assert store.get_model_version_by_alias("mnist-digits", "champion").version
+    experiment = store.get_experiment_by_name("mnist-digits").experiment_id
+    models = {model.name: {metric.key: metric.value for metric in model.metrics} for model in store.search_logged_models([experiment])}
+    pairs = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
+    assert set(models) == {pair["format"] for pair in pairs}
+    for pair in pairs:
+        assert models[pair["format"]]["bytes"] == pair["bytes"]
+        assert models[pair["format"]][f"{pair['runtime']}.accuracy"] == pair["accuracy"]
+
+
+def test_the_registered_model_is_a_tflite_file_is_served_and_answers_as_keras_does(finished: Project) -> None:
+    store = client(finished)
+    assert store.get_model_version_by_alias("mnist-digits", "champion").tags["format"].startswith("tflite")
     port = free_port()
     command = ("mlflow", "models", "serve", "-m", "models:/mnist-digits@champion", "--env-manager", "local")
     finished.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{finished.folder / 'mlflow.db'}"

@@ -34,10 +34,18 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
 
 
 def representative(calibration: Array) -> Any:
-    """The calibration images as the converter asks for them, one by one."""
+    """The calibration images as the converter asks for them, one by one, with every value of a byte in their range.
+
+    From images without a 0 or a 255 it would take a narrower range, and a device that hands over its raw pixels would be
+    misread; so the first image lends a corner where they are missing.
+    """
+    images = calibration.copy()
+    for place, extreme in ((0, 0), (-1, 255)):
+        if extreme not in images:
+            images[0].flat[place] = extreme
 
     def samples() -> Iterator[dict[str, Array]]:
-        for image in calibration:
+        for image in images:
             yield {"image": image[None].astype("float32")}
 
     return samples

@@ -1,61 +1,22 @@
-"""What a model file asks of a runtime, read from the file before any runtime sees it."""
+"""What a model file needs of a runtime and offers to a caller, read from its bytes before any runtime sees it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 import tflite
 from tflite.utils import opcode2name
 
-TENSORFLOW_VERSION = {"tflite_runtime": None, "litert": (2, 18), "tflite_micro": None}  # None: the runtime's own version counts
-ONNX_OPSETS = (7, 23)  # ONNX Runtime's compatibility page: every opset from 7 to the newest released
-CAST_OPERATORS = {"CAST", "QUANTIZE", "DEQUANTIZE"}
+from serving.model_card import Requirements
 
 
-@dataclass(frozen=True)
-class Requirements:
-    """What the file needs and offers; `operators` are NAME vVERSION."""
-
-    minimum_runtime_version: str | None
-    operators: list[str]
-    input: str
-    output: str
-    batch: str
-    weights: str
-    problems: list[str] = field(default_factory=list)  # what no runtime of ours accepts, each with its cure
-
-
-def read(path: Path) -> Requirements:
+def read(path: Path) -> tuple[Requirements, list[str]]:
+    """What the file needs and offers, and what no runtime of ours accepts of it, each with its cure."""
     return _read_onnx(path) if path.suffix == ".onnx" else _read_tflite(path)
 
 
-def refusals(requirements: Requirements, runtime: str, runtime_version: str | None) -> list[str]:
-    """Why `runtime` cannot run the file, each reason with its cure; empty where nothing speaks against it."""
-    reasons = list(requirements.problems)
-    if runtime == "tflite_micro" and requirements.weights != "int8 activations":
-        reasons.append(f"TensorFlow Lite Micro does not run files with {requirements.weights}: export tflite_int8")
-    if runtime == "onnxruntime" and requirements.minimum_runtime_version:
-        opset = int(requirements.minimum_runtime_version.split()[1])
-        if not ONNX_OPSETS[0] <= opset <= ONNX_OPSETS[1]:
-            reasons.append(f"opset {opset} is not one of {ONNX_OPSETS[0]} to {ONNX_OPSETS[1]}: export with another opset")
-    needed = _numbers(requirements.minimum_runtime_version)
-    if runtime == "tflite_runtime" and needed and runtime_version and needed > _numbers(runtime_version):
-        reasons.append(
-            f"the file needs runtime {requirements.minimum_runtime_version}, here is {runtime_version} (operators "
-            f"{', '.join(requirements.operators)}): use LiteRT, or export without per-channel dense layers"
-        )
-    return reasons
-
-
-def _numbers(version: str | None) -> tuple[int, ...]:
-    if not version or not version[0].isdigit():
-        return ()
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-
-
-def _read_tflite(path: Path) -> Requirements:
+def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
@@ -73,15 +34,25 @@ def _read_tflite(path: Path) -> Requirements:
         problems.append(f"the output is {_type(probabilities)}: export with float32 probabilities out")
     if batch != 1:
         problems.append(f"the batch is {batch}: export with a fixed batch of 1")
-    return Requirements(
+    if _quantization(image) not in (None, (1.0, 0)):
+        problems.append(f"the input has scale and zero point {_quantization(image)}: calibrate with raw pixels, 0 to 255")
+    requirements = Requirements(
         minimum_runtime_version=_metadata(model, b"min_runtime_version"),
         operators=[f"{name} v{code.Version()}" for name, code in zip(names, codes, strict=True)],
-        input=f"uint8 {[int(size) for size in image.ShapeAsNumpy()]}" if _type(image) == "UINT8" else _type(image),
-        output=_type(probabilities).lower(),
-        batch=str(batch),
         weights=_weights(model, names),
-        problems=problems,
+        batch=str(batch),
+        input_quantization=_quantization(image),
+        output_quantization=_quantization(probabilities),
     )
+    return requirements, problems
+
+
+def _quantization(tensor: tflite.Tensor) -> tuple[float, int] | None:
+    """(scale, zero point) of a quantized tensor: real value = scale * (stored - zero point)."""
+    quantization = tensor.Quantization()
+    if quantization is None or not quantization.ScaleLength():
+        return None
+    return float(quantization.Scale(0)), int(quantization.ZeroPoint(0))
 
 
 def _type(tensor: tflite.Tensor) -> str:
@@ -112,7 +83,7 @@ def _weights(model: tflite.Model, names: list[str]) -> str:
     return ", ".join(sorted(kinds)) or "no weights"
 
 
-def _read_onnx(path: Path) -> Requirements:
+def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     model = onnx.load(path)
     graph = model.graph
     image, probabilities = graph.input[0], graph.output[0]
@@ -128,12 +99,10 @@ def _read_onnx(path: Path) -> Requirements:
     if not batch.dim_param:
         problems.append(f"the batch is fixed to {batch.dim_value}: export with a dynamic batch")
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
-    return Requirements(
+    requirements = Requirements(
         minimum_runtime_version=f"opset {opset}",
         operators=sorted({f"{node.op_type} v{opset}" for node in graph.node}),
-        input=f"{input_type} {[dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]}",
-        output=output_type,
-        batch=batch.dim_param or str(batch.dim_value),
         weights="int8" if any(node.op_type == "DequantizeLinear" for node in graph.node) else "float32",
-        problems=problems,
+        batch=batch.dim_param or str(batch.dim_value),
     )
+    return requirements, problems

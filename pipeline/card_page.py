@@ -1,0 +1,100 @@
+"""MODEL_CARD.md: the model card for people, after Mitchell et al., "Model Cards for Model Reporting" (2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.summary import interval, percent
+from serving import model_card
+from serving.model_card import ModelCard, ModelFile, Proof
+
+FILE = "MODEL_CARD.md"
+PICTURES = {
+    "confusion": "What the test images are, and what the model takes them for",
+    "mistakes": "Test images that the model gets wrong",
+    "learning_curves": "Loss and accuracy over the epochs of training",
+}
+COLUMNS = ("file", "bytes", "runtime", "test accuracy", "95 % interval", "loses at most", "ms/image", "arena")
+
+
+def write(folder: Path, card: ModelCard) -> None:
+    """Writes the card for programs and the page for people."""
+    (folder / model_card.FILE).write_bytes(card.dump())
+    (folder / FILE).write_text(render(card), encoding="utf-8")
+
+
+def render(card: ModelCard) -> str:
+    """The page in Markdown."""
+    sections = [
+        f"# {card.name} {card.version}",
+        f"**{card.statement}**",
+        _accuracy(card),
+        f"## Use\n\n{card.use}\n\nLimits:\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
+        _input(card),
+        f"## Files\n\n{_table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
+        "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
+        "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
+        "## On a device\n\n```\npip install --requirement requirements/litert.txt   # in this folder; or another runtime's file\n"
+        "serving check .\nserving predict . picture.png\n```",
+        "## Provenance\n\n" + _table(("what", "value"), _provenance(card)),
+        "## Checksums\n\n" + _table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _accuracy(card: ModelCard) -> str:
+    return (
+        f"Test accuracy {percent(card.test_accuracy)} (95 % interval {interval(list(card.test_accuracy_interval))}) on "
+        f"{card.test_images:,} images that training never saw; the baseline has {percent(card.baseline_accuracy)}."
+    )
+
+
+def _input(card: ModelCard) -> str:
+    height, width, channels = card.input.shape
+    return (
+        f"## Input and output\n\n- In: `{card.input.name}`, {card.input.type} (N, {height}, {width}, {channels}), raw pixels "
+        f"{card.input.range[0]} to {card.input.range[1]}; scaling is inside the model.\n"
+        f"- Out: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), in the order {', '.join(card.class_names)}.\n"
+        f"- A photo is brought to this input so: {card.preprocessing.description}. `photos/` holds examples, each with its "
+        "result, to the pixel, for code in other languages."
+    )
+
+
+def _row(file: ModelFile, proof: Proof) -> tuple[str, ...]:
+    return (
+        file.file,
+        f"{file.bytes:,}",
+        f"{proof.runtime} {proof.runtime_version}",
+        percent(proof.accuracy),
+        interval(list(proof.accuracy_interval)),
+        percent(proof.accuracy_lost_bound),
+        "" if proof.median_milliseconds is None else f"{proof.median_milliseconds:.3f}",
+        "" if proof.arena_bytes is None else f"{proof.arena_bytes:,}",
+    )
+
+
+def _notes(card: ModelCard) -> str:
+    proofs = [proof for file in card.files for proof in file.proofs]
+    processors = sorted({proof.processor for proof in proofs if proof.processor})
+    return (
+        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against the trained model, image by image, on '
+        f"{max(proof.images for proof in proofs):,} test images or, where the interpreter is slow, fewer. Milliseconds are the median "
+        f"of single images on one thread of {', '.join(processors) or 'an unknown processor'}: measure on your device with `serving bench`."
+    )
+
+
+def _needs(file: ModelFile) -> tuple[str, str, str]:
+    return file.file, file.requirements.minimum_runtime_version or "any", ", ".join(file.requirements.operators)
+
+
+def _provenance(card: ModelCard) -> list[tuple[str, str]]:
+    known = {name: value for name, value in card.provenance.items() if name not in ("params", "data_sha256")}
+    rows = [(name.replace("_", " "), "named when the bundle is signed" if value is None else f"`{value}`") for name, value in known.items()]
+    rows += [(f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`") for part, digest in card.provenance["data_sha256"].items()]
+    return [*rows, ("params", "in `model_card.json`")]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,65 @@
+"""Photos and what becomes of each, to the pixel: what code in another language is held to.
+
+Made from the golden test images alone, each in another way that photos differ from a data set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.artifacts import Array
+from serving import photo
+from serving.model_card import ModelCard
+
+
+def write(folder: Path, card: ModelCard, images: Array) -> None:
+    """Writes `<name>.png` and `<name>.expected.png` for variations of images (N, H, W, C) uint8."""
+    folder.mkdir()
+    for index, (name, make) in enumerate(VARIATIONS.items()):
+        picture = make(images[index % len(images)].squeeze())
+        path = folder / f"{name}.png"
+        picture.save(path)
+        Image.fromarray(photo.read(path, card).squeeze()).save(folder / f"{name}.expected.png")
+
+
+def as_it_is(pixels: Array) -> Image.Image:
+    return Image.fromarray(pixels)
+
+
+def inverted(pixels: Array) -> Image.Image:
+    return Image.fromarray(255 - pixels)
+
+
+def far_and_aside(pixels: Array) -> Image.Image:
+    """Five times as large, in a corner of a wide sheet."""
+    height, width = pixels.shape[:2]
+    sheet = np.zeros((9 * height, 14 * width, *pixels.shape[2:]), np.uint8)
+    sheet[height : 6 * height, 8 * width : 13 * width] = pixels.repeat(5, 0).repeat(5, 1)
+    return Image.fromarray(sheet)
+
+
+def on_paper_in_uneven_light(pixels: Array) -> Image.Image:
+    """Dark ink on paper that gets darker from left to right, with a grain."""
+    large = np.pad(pixels.repeat(4, 0).repeat(4, 1), [(20, 20), (20, 20)] + [(0, 0)] * (pixels.ndim - 2)).astype(np.int64)
+    column = np.arange(large.shape[1]).reshape(1, -1, *[1] * (pixels.ndim - 2))
+    grain = np.random.default_rng(0).integers(-4, 5, large.shape)
+    return Image.fromarray(np.clip(210 - 60 * column // large.shape[1] + grain - large // 2, 0, 255).astype(np.uint8))
+
+
+def colour_and_transparent(pixels: Array) -> Image.Image:
+    """Blue ink where there is something, nothing elsewhere."""
+    opacity = pixels if pixels.ndim == 2 else pixels.max(-1)
+    blue = np.broadcast_to(np.array([20, 30, 160], np.uint8), (*opacity.shape, 3))
+    return Image.fromarray(np.dstack([blue, opacity]).repeat(3, 0).repeat(3, 1), "RGBA")
+
+
+VARIATIONS = {
+    "as-it-is": as_it_is,
+    "inverted": inverted,
+    "far-and-aside": far_and_aside,
+    "on-paper-in-uneven-light": on_paper_in_uneven_light,
+    "colour-and-transparent": colour_and_transparent,
+}

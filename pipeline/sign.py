@@ -1,0 +1,81 @@
+"""Signs the bundle for release with OpenSSF's model-signing, offline, by a key or by one that an authority of one's own vouches for.
+
+    python -m pipeline.sign private.pem
+    python -m pipeline.sign private.pem --certificate maker.pem --chain authority.pem
+
+Reads: dist/. Writes: release/<name>-<version>.tar.gz and, detached, release/<name>-<version>.sig.
+
+No stage: a signature is another one each time, and the commit that `dvc.lock` belongs to is known only after the line has
+run. Here it enters the model card, once the files in dist/ are those that the commit describes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pipeline import archive, artifacts, card_page, environments, stage
+from pipeline.stage import UserError
+from serving.bundle import SIGNATURE_SUFFIX, SUFFIX, Bundle
+
+RELEASE = Path("release")
+
+
+def commit() -> str:
+    """The commit that describes what lies here. Raises UserError where none does."""
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False)
+    if head.returncode or changed.returncode:
+        raise UserError(f"this folder is no git checkout with a commit ({head.stderr.strip()}); commit first, then sign")
+    if changed.stdout:
+        raise UserError(f"{changed.stdout.split()[1]} is not committed; commit it, so that the card can name the commit, then sign")
+    if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet"], check=False).returncode:
+        raise UserError("what lies here is not what dvc.lock describes (`dvc status` tells what); run `dvc repro` and commit, then sign")
+    return head.stdout.strip()
+
+
+def sign(folder: Path, signature: Path, key: Path, certificate: Path | None, chain: list[Path]) -> None:
+    """Writes the signature of all files of `folder`. Raises UserError with model-signing's reason."""
+    try:
+        python = environments.python("signing")
+    except OSError as error:
+        raise UserError(f"{error}") from None
+    options = ["--private_key", str(key), "--signature", str(signature)]
+    if certificate is not None:
+        options += ["--signing_certificate", str(certificate), *(f"--certificate_chain={path}" for path in chain)]
+    command = [str(python), "-m", "model_signing", "sign", "key" if certificate is None else "certificate", *options, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
+        raise UserError(f"{key} cannot sign ({reason[0]}); allowed is a private key on P-256 in PEM, without a password")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.sign")
+    parser.add_argument("key", type=Path, help="private key on the curve P-256, in PEM")
+    parser.add_argument("--certificate", type=Path, help="the certificate of that key")
+    parser.add_argument("--chain", type=Path, nargs="+", default=[], help="certificates between that and the authority")
+    arguments = parser.parse_args()
+    archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
+    if len(archives) != 1:
+        raise UserError(f"{artifacts.DIST} holds {len(archives)} bundles; run `dvc repro` for the one to sign")
+    head = commit()
+    card = Bundle(archives[0]).card
+    card = dataclasses.replace(card, provenance={**card.provenance, "git_commit": head})
+    root = f"{card.name}-{card.version}"
+    artifacts.empty(RELEASE)
+    with tempfile.TemporaryDirectory() as name:
+        folder = archive.unpack(archives[0], Path(name))
+        card_page.write(folder, card)
+        with stage.replacing(RELEASE / f"{root}{SIGNATURE_SUFFIX}") as signature, stage.replacing(RELEASE / f"{root}{SUFFIX}") as target:
+            archive.write(folder, target, root)
+            sign(folder, signature, arguments.key, arguments.certificate, arguments.chain)
+    print(f"{RELEASE / root}{SUFFIX} and {SIGNATURE_SUFFIX}: commit {head}")
+
+
+if __name__ == "__main__":
+    stage.run(main)

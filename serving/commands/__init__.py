@@ -1,0 +1,37 @@
+"""One module for each command: `add_arguments(parser)` and `run(arguments) -> exit status`. Here is what they have in common."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Iterator, Tuple
+
+from serving import classifier, runtimes
+from serving.bundle import Bundle
+from serving.errors import RuntimeRefusalError
+from serving.model_card import ModelFile
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", help="the .tar.gz of a bundle, the folder it was unpacked to, or a folder that holds one of them")
+    parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: the bundle must be signed by it")
+    parser.add_argument("--signature", metavar="FILE", help="the signature (default: <name>-<version>.sig beside the bundle)")
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", help="only this format, such as tflite_int8")
+    parser.add_argument("--runtime", choices=sorted(runtimes.DISTRIBUTIONS), help="only this runtime")
+
+
+def open_bundle(arguments: argparse.Namespace) -> Bundle:
+    """The verified bundle that the arguments name."""
+    return Bundle(arguments.bundle, arguments.trust, arguments.signature)
+
+
+def installed_pairs(opened: Bundle, arguments: argparse.Namespace) -> Iterator[Tuple[ModelFile, str]]:
+    """Every file with every runtime that it passed on and that is installed here, best first. Raises RuntimeRefusalError for none."""
+    pairs = classifier.candidates(opened.card, arguments.format, arguments.runtime)
+    here = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
+    if not here:
+        asked = ", ".join(sorted({runtimes.DISTRIBUTIONS[proof.runtime] for _, proof in pairs})) or "nothing: no file fits what was asked"
+        raise RuntimeRefusalError(f"no runtime of {opened.path} is installed here; install one of {asked}")
+    yield from here

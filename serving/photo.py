@@ -1,0 +1,69 @@
+"""Pictures of any size and mode -> the model's input, as the model card says."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any, Tuple, Union
+
+import numpy as np
+
+from serving import ink
+from serving.errors import InputError
+from serving.model_card import ModelCard
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # Pillow before 10.1, as Debian 12 has it, cannot be asked
+LARGEST_PIXELS = 64_000_000  # the largest photo that a telephone takes is smaller; a small file can claim to be much larger
+
+
+def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, ...] = FORMATS, largest_pixels: int = LARGEST_PIXELS) -> Any:
+    """The picture in a file, or its bytes -> (H, W, C) uint8 for `card`. Raises InputError for what is no picture of `formats`."""
+    from PIL import Image, UnidentifiedImageError
+
+    name = "the picture" if isinstance(source, bytes) else str(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that of a decompression bomb: the limit below is lower
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
+                if image.width * image.height > largest_pixels:
+                    raise InputError(f"{name} has {image.width} x {image.height} pixels; at most {largest_pixels:,} are allowed")
+                return to_input(image, card)
+    except InputError as error:
+        raise InputError(str(error).replace("the photo", name, 1)) from None
+    except UnidentifiedImageError:
+        raise InputError(f"{name} is no picture; allowed are {', '.join(formats)}") from None
+    except OSError as error:
+        raise InputError(f"{name} is not readable ({error.strerror or error}); name a picture: {', '.join(formats)}") from None
+    except (ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # what Pillow raises on damaged files
+        raise InputError(f"{name} is damaged ({error}); name a picture: {', '.join(formats)}") from None
+
+
+def to_input(image: Any, card: ModelCard) -> Any:
+    """A PIL image -> (H, W, C) uint8, by the method that `card` names."""
+    height, width, channels = card.input_shape
+    method = card.preprocessing.method
+    flat = upright(image, "L" if channels == 1 else "RGB")
+    if method == "mnist" and card.preprocessing.box is not None:
+        pixels = ink.draw(np.asarray(flat), height, card.preprocessing.box)
+    elif method == "resize":
+        from PIL import Image
+
+        pixels = np.asarray(flat.resize((width, height), Image.Resampling.LANCZOS))
+    else:
+        raise InputError(f"the model card asks for preprocessing by {method!r}, which this package does not know; install a newer one")
+    return pixels.reshape(height, width, channels)
+
+
+def upright(image: Any, mode: str) -> Any:
+    """`image` in `mode`, turned as its EXIF orientation says, transparency laid on white, deeper pixels scaled to 8 bits."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in TRANSPARENT or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert(mode)

@@ -1,0 +1,106 @@
+"""Verifies what OpenSSF's model-signing signed, with the standard library alone.
+
+The signature is a Sigstore bundle (JSON): a DSSE envelope around an in-toto statement that names every file with its
+SHA-256, signed with ECDSA on P-256 (FIPS 186-5), by a key of the maker or one that a certificate authority vouches for.
+Nothing here is secret, so nothing needs to take constant time.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any, Dict, Optional, Tuple
+
+from serving.errors import BundleError
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+
+# The curve P-256: y^2 = x^3 - 3x + B modulo P, with a base point G of order N (NIST SP 800-186, section 3.2.1.3)
+P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+G = (
+    0x6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296,
+    0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
+)
+
+Point = Optional[Tuple[int, int]]  # None is the point at infinity
+
+
+def verify(envelope: bytes, pem: str, name: str) -> Dict[str, str]:
+    """The SHA-256 of every file that the signature `envelope` covers, by name. Raises BundleError unless `pem` vouches for it.
+
+    `pem` holds the maker's public key, or the certificates of authorities; `name` is what errors call the signature.
+    """
+    from serving import certificate
+
+    try:
+        bundle = json.loads(envelope)
+        material, dsse = bundle["verificationMaterial"], bundle["dsseEnvelope"]
+        payload, (signature,) = base64.b64decode(dsse["payload"], validate=True), dsse["signatures"]
+        if "BEGIN CERTIFICATE" in pem:
+            chain = [base64.b64decode(entry["rawBytes"], validate=True) for entry in material["x509CertificateChain"]["certificates"]]
+            key = certificate.signer(chain, certificate.from_pem(pem))
+        else:
+            key = certificate.public_key(certificate.from_pem(pem, "PUBLIC KEY")[0])
+        signed = _pre_authentication_encoding(dsse["payloadType"], payload)
+        if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, base64.b64decode(signature["sig"], validate=True)):
+            raise BundleError(f"{name} was not made by the key that is trusted here; ask the maker for a signature, or for the right key")
+        return _files(json.loads(payload))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise BundleError(f"{name} is no signature that can be trusted ({error}); fetch it again, or trust another key") from None
+
+
+def _pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """What is signed in a DSSE envelope: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md"""
+    return b"DSSEv1 %d %b %d %b" % (len(payload_type), payload_type.encode(), len(payload), payload)
+
+
+def _files(statement: Any) -> Dict[str, str]:
+    predicate = statement["predicate"]
+    if statement["predicateType"] != PREDICATE_TYPE or predicate["serialization"]["method"] != "files":
+        raise ValueError("it does not name files")
+    if any(resource["algorithm"] != "sha256" for resource in predicate["resources"]):
+        raise ValueError("it has digests that are not SHA-256")
+    return {resource["name"]: resource["digest"] for resource in predicate["resources"]}
+
+
+def valid(key: Tuple[int, int], message: bytes, signature: bytes) -> bool:
+    """ECDSA with SHA-256: does `signature` (DER) of `message` come from the private half of `key`? FIPS 186-5, section 6.4.2."""
+    from serving import certificate
+
+    r, s = certificate.integers(signature)
+    if not (0 < r < N and 0 < s < N):
+        return False
+    digest, inverse = int.from_bytes(hashlib.sha256(message).digest(), "big"), pow(s, -1, N)
+    point = _add(_multiply(digest * inverse % N, G), _multiply(r * inverse % N, key))
+    return point is not None and point[0] % N == r
+
+
+def on_curve(x: int, y: int) -> bool:
+    return 0 <= x < P and 0 <= y < P and (y * y - x * x * x + 3 * x - B) % P == 0
+
+
+def _add(left: Point, right: Point) -> Point:
+    """The sum of two points of the curve."""
+    if left is None or right is None:
+        return left or right
+    if left[0] == right[0] and (left[1] + right[1]) % P == 0:
+        return None
+    if left == right:
+        slope = 3 * (left[0] * left[0] - 1) * pow(2 * left[1], -1, P)
+    else:
+        slope = (right[1] - left[1]) * pow(right[0] - left[0], -1, P)
+    x = (slope * slope - left[0] - right[0]) % P
+    return x, (slope * (left[0] - x) - left[1]) % P
+
+
+def _multiply(factor: int, point: Point) -> Point:
+    result: Point = None
+    while factor:
+        if factor & 1:
+            result = _add(result, point)
+        point, factor = _add(point, point), factor >> 1
+    return result

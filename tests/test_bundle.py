@@ -1,0 +1,168 @@
+"""The bundle: what lies in it, that equal input is equal bytes, and that no damaged one reaches a runtime."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tflite
+
+from pipeline import archive as archives
+from pipeline import package
+from serving import Bundle, BundleError
+from tests.conftest import ROOT, Project
+
+pytestmark = pytest.mark.slow
+
+DAMAGED = 1000
+REFUSE = """
+import shutil, sys
+from pathlib import Path
+import numpy as np
+from serving import BundleError, Classifier
+
+archive, folder, work = map(Path, sys.argv[1:4])
+rng = np.random.default_rng(0)
+packed, files = archive.read_bytes(), sorted(path for path in folder.rglob("*") if path.is_file())
+
+def damage(data):
+    kind, place = rng.integers(4), int(rng.integers(len(data)))
+    if kind == 0:
+        return data[:place]                                                                        # cut short
+    if kind == 1:
+        return data + rng.bytes(int(rng.integers(1, 50)))                                          # something behind the end
+    if kind == 2:
+        return data[:place] + bytes([data[place] ^ int(rng.integers(1, 256))]) + data[place + 1:]  # one byte
+    end = place + int(rng.integers(1, 500))
+    return data[:place] + data[end:]                                                               # a hole
+
+refused = {}
+for index in range(int(sys.argv[4])):
+    if index % 2:
+        target, original = work, packed
+        target.write_bytes(damage(original))
+        bundle = target
+    else:
+        target = files[int(rng.integers(len(files)))]
+        original, bundle = target.read_bytes(), folder
+        target.write_bytes(damage(original))
+    try:
+        Classifier.load(bundle)
+    except BundleError as error:
+        refused[index] = str(error)
+    finally:
+        target.write_bytes(original)
+loaded = {"ai_edge_litert", "onnxruntime", "tflite_runtime"} & set(sys.modules)
+print(len(refused), sorted(loaded), max(len(sentence.splitlines()) for sentence in refused.values()))
+Classifier.load(folder), Classifier.load(archive)  # as they were, both run
+"""
+
+
+def test_a_thousand_damaged_bundles_are_each_refused_before_a_runtime_sees_them(archive: Path, bundle: Path, tmp_path: Path) -> None:
+    """The runtime is not even imported by the time all of them are refused."""
+    python = Path(sys.prefix) / "runtimes/litert/bin/python"
+    command = [str(python), "-c", REFUSE, str(archive), str(bundle), str(tmp_path / "damaged.tar.gz"), str(DAMAGED)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(DAMAGED), "[]", "1"]
+
+
+def entries(bundle: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(bundle.rglob("*")):
+        if path.is_file() and path.name != "SHA256SUMS":
+            yield path.relative_to(bundle).as_posix(), path.read_bytes()
+
+
+def test_a_bundle_that_was_changed_and_summed_anew_is_refused_by_its_card(bundle: Path, tmp_path: Path) -> None:
+    model = bundle / "onnx_float32.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"!")
+    archives.write(bundle, tmp_path / "changed.tar.gz", "changed")
+    with pytest.raises(BundleError, match="is not the file that was proven"):
+        Bundle(tmp_path / "changed.tar.gz")
+
+
+def test_an_archive_that_reaches_out_of_its_folder_is_refused(bundle: Path, tmp_path: Path) -> None:
+    for name in ("../../outside", "/outside", "a//b"):
+        root = tmp_path / "work"
+        shutil.copytree(bundle, root)
+        archives.write(root, tmp_path / "evil.tar.gz", f"x/{name}")
+        with pytest.raises(BundleError, match=r"evil\.tar\.gz"):
+            Bundle(tmp_path / "evil.tar.gz")
+        shutil.rmtree(root)
+
+
+def test_equal_input_gives_equal_bytes(
+    finished: Project, archive: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives.write(bundle, tmp_path / "again.tar.gz", bundle.name)
+    assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
+    monkeypatch.chdir(finished.folder)
+    wheel = package.build_wheel(tmp_path)
+    assert wheel.read_bytes() == (bundle / "wheels" / wheel.name).read_bytes()
+    assert wheel.stat().st_size < 100_000
+
+
+def test_the_manifest_is_one_that_sha256sum_reads(bundle: Path) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=bundle, check=True)
+    listed = {line.split("  ", 1)[1] for line in (bundle / "SHA256SUMS").read_text().splitlines()}
+    assert listed == {name for name, _ in entries(bundle)}
+
+
+def test_the_card_says_what_the_reports_say(finished: Project, bundle: Path) -> None:
+    card = json.loads((bundle / "model_card.json").read_text())
+    pairs = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
+    proofs = {(file["format"], proof["runtime"]): proof for file in card["files"] for proof in file["proofs"]}
+    assert len(proofs) == len(pairs) == 11
+    for pair in pairs:
+        proof = proofs[pair["format"], pair["runtime"]]
+        assert {name: pair.get(name) for name in proof} == proof
+    assert card["use"]
+    assert card["limits"]
+    int8 = next(file for file in card["files"] if file["format"] == "tflite_int8")
+    assert int8["requirements"]["input_quantization"] == [1.0, 0]
+    assert "FULLY_CONNECTED" in " ".join(int8["requirements"]["operators"])
+    assert card["provenance"]["params"]["train"]["epochs"] == 2
+    assert len(card["provenance"]["data_sha256"]["test_images"]) == 64
+
+
+def test_the_page_names_every_file_and_every_picture_is_there(bundle: Path) -> None:
+    page = (bundle / "MODEL_CARD.md").read_text()
+    card = json.loads((bundle / "model_card.json").read_text())
+    assert all(file["file"] in page and file["sha256"] in page for file in card["files"])
+    pictures = [line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
+    assert len(pictures) == 3
+    assert all((bundle / picture).stat().st_size for picture in pictures)
+
+
+def embedded(path: Path) -> bytes:
+    if path.suffix == ".onnx":
+        return str(next(entry.value for entry in onnx.load(path).metadata_props if entry.key == "model_card")).encode()
+    model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
+    entry = next(model.Metadata(index) for index in range(model.MetadataLength()) if model.Metadata(index).Name() == b"model_card")
+    return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+
+
+def test_the_card_travels_inside_every_file(bundle: Path) -> None:
+    card = json.loads((bundle / "model_card.json").read_text())
+    for file in card["files"]:
+        inside = json.loads(embedded(bundle / file["file"]))
+        provenance = inside.pop("provenance")
+        assert inside == {name: card[name] for name in inside}
+        assert {"name", "class_names", "input", "preprocessing", "limits"} <= set(inside)
+        assert provenance["model_sha256"] == card["provenance"]["model_sha256"]
+
+
+def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(finished: Project, bundle: Path) -> None:
+    golden = np.load(io.BytesIO((bundle / "golden.npz").read_bytes()))
+    keras = np.load(finished.folder / "evaluation/test_probabilities.npy")
+    images = np.load(finished.folder / "data/prepared/test/images.npy")
+    rows = [int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in golden["images"]]
+    np.testing.assert_allclose(golden["tflite_float32"], keras[rows], atol=1e-4)
+    assert set(golden["labels"]) == set(range(10))

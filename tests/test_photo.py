@@ -1,0 +1,141 @@
+"""Photos: any size and mode, and the digits of another collection, written by other hands."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline import params
+from pipeline.artifacts import Array, Description
+from pipeline.datasets import Raw
+from pipeline.model_description import describe
+from serving import Classifier, InputError, photo
+from serving.ink import draw
+from serving.model_card import ModelCard, Preprocessing, Tensor
+from tests.conftest import ROOT
+
+
+def card(dataset: str, shape: tuple[int, int, int] = (28, 28, 1)) -> ModelCard:
+    """A card without files, as the line would write it for a dataset of that name and shape."""
+    described = describe(params.load(ROOT / "params.yaml").problem, Description(dataset, ["a", "b"], shape, {}, []), "")
+    described["input"] = Tensor("image", "uint8", shape, (0, 255))
+    described["preprocessing"] = Preprocessing(**described["preprocessing"])
+    proven = {"test_accuracy": 0.0, "test_accuracy_interval": (0.0, 0.0), "test_images": 0, "baseline_accuracy": 0.0, "files": []}
+    return ModelCard(**{**described, **proven})
+
+
+DIGITS = card("mnist")
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_mnists_own_digits_come_out_as_they_are(raw_mnist: Raw) -> None:
+    """In place, and within a few of 256 levels: MNIST was made in the way that photos are prepared."""
+    differences = [np.abs(draw(image, 28, 20).astype(int) - image).mean() for image in raw_mnist.test_images[:500, :, :, 0]]
+    assert np.median(differences) < 1
+    assert np.quantile(differences, 0.9) < 2
+
+
+def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mnist: Raw) -> None:
+    rng, differences = np.random.default_rng(0), []
+    for digit in raw_mnist.test_images[:200, :, :, 0]:
+        factor, top, left, paper = (int(rng.integers(*bounds)) for bounds in ((2, 7), (0, 61), (0, 61), (120, 256)))
+        large = np.pad(digit.repeat(factor, 0).repeat(factor, 1), ((top, 60 - top), (left, 60 - left)))
+        result = draw((paper - large.astype(int) * 100 // 255).astype(np.uint8), 28, 20).astype(int)
+        expected = draw(digit, 28, 20)
+        shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]  # a centre between two pixels may go to either
+        differences.append(min(np.abs(np.roll(result, shift, (0, 1)) - expected).mean() for shift in shifts))
+    assert np.quantile(differences, 0.98) < 1
+
+
+def test_ink_may_be_darker_or_lighter_than_its_paper(raw_mnist: Raw) -> None:
+    for digit in raw_mnist.test_images[:50, :, :, 0]:
+        np.testing.assert_array_equal(draw(digit, 28, 20), draw(255 - digit, 28, 20))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16", "I", "CMYK", "YCbCr", "HSV", "F"])
+def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
+    grey = Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).resize((90, 120))
+    deep = {"I;16": np.uint16, "I": np.int32}
+    image = Image.fromarray(np.asarray(grey).astype(deep[mode]) * 257) if mode in deep else grey.convert("RGB").convert(mode)
+    result = photo.to_input(image, DIGITS)
+    assert (result.shape, result.dtype) == ((28, 28, 1), np.uint8)
+    assert np.abs(result.astype(int) - photo.to_input(grey, DIGITS)).mean() < 8
+
+
+def test_a_picture_that_a_telephone_turned_is_turned_back(raw_mnist: Raw) -> None:
+    upright = Image.fromarray(raw_mnist.test_images[0, :, :, 0])
+    lying = upright.rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    lying.save(file, "PNG", exif=exif)
+    np.testing.assert_array_equal(photo.read(file.getvalue(), DIGITS), photo.read(png(upright), DIGITS))
+
+
+def test_other_data_are_resized_as_they_were_for_training(tmp_path: Path) -> None:
+    from pipeline.datasets import image_folder
+    from pipeline.params import Dataset
+
+    rng = np.random.default_rng(0)
+    chosen = Dataset(name="image_folder", height=20, width=24, channels=3)
+    for size, mode in (((50, 40), "RGB"), ((20, 24), "L"), ((7, 9), "RGBA")):
+        channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
+        path = tmp_path / f"{mode}.png"
+        Image.fromarray(rng.integers(0, 256, (*size, *channels)).astype(np.uint8)).save(path)
+        np.testing.assert_array_equal(photo.read(path, card("image_folder", (20, 24, 3))), image_folder.picture(path, chosen))
+
+
+@pytest.mark.slow
+def test_digits_of_another_collection_are_read(archive: Path) -> None:
+    """The UCI digits, 8 x 8 pixels from 43 other writers (Alpaydin and Kaynak, 1998), as dark ink on a sheet of paper."""
+    from sklearn.datasets import load_digits
+
+    collection = load_digits()
+    sheets = [240 - np.pad(digit.astype(np.uint8) * 12, 4).repeat(8, 0).repeat(8, 1) for digit in collection.images[:600]]
+    images = np.stack([photo.to_input(Image.fromarray(sheet), DIGITS) for sheet in sheets])
+    right = Classifier.load(archive).predict(images).argmax(1) == collection.target[:600]
+    assert right.mean() > 0.5  # by a model that has seen 4,000 digits, twice
+
+
+def bomb() -> bytes:
+    """Some kilobytes that claim to be 169 megapixels."""
+    return png(Image.new("1", (13000, 13000)))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is no picture"),
+        (b"some text", "is no picture"),
+        (png(Image.new("L", (40, 40), 200)), "nothing that stands out"),
+        (png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 30)).astype(np.uint8)))[:300], "damaged|not readable"),
+        (bomb(), "at most 64,000,000 are allowed"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_one_sentence(data: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as caught:
+        photo.read(data, DIGITS)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(pixels=st.integers(1, 40).flatmap(lambda h: st.integers(1, 40).map(lambda w: (h, w))), seed=st.integers(0, 2**32 - 1))
+def test_any_picture_is_drawn_or_refused(pixels: tuple[int, int], seed: int) -> None:
+    noise: Array = np.random.default_rng(seed).integers(0, 256, pixels).astype(np.uint8)
+    try:
+        result = draw(noise, 28, 20)
+    except InputError:
+        return
+    assert result.shape == (28, 28)
+    assert result.max() == 255
