@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import socket
 import sys
@@ -56,16 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _server(plain: bool) -> Any:
     """The module that carries the service: uvicorn where its packages are installed, the standard library elsewhere."""
-    from serving.server import plain as standard
-
-    if plain:
-        return standard
     try:
-        from serving.server import process
+        return importlib.import_module("serving.server.plain" if plain else "serving.server.process")
     except ImportError as error:
         print(f"{error.name} is not installed, so the standard library serves, more slowly; install serving[http]", file=sys.stderr)
-        return standard
-    return process
+        return _server(plain=True)
 
 
 def _token(path: Optional[Path]) -> Optional[str]:

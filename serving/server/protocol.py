@@ -76,9 +76,8 @@ def encode(inference: Inference, probabilities: Any, model: Signature) -> Tuple[
     if inference.classes:
         labels = likeliest(probabilities, inference.classes, model.class_names)
         output.update(datatype="BYTES", shape=[len(probabilities), inference.classes])
-    answer: Dict[str, Any] = {"model_name": model.name, "model_version": model.version, "outputs": [output]}
-    if inference.id is not None:
-        answer["id"] = inference.id
+    answer: Dict[str, Any] = {} if inference.id is None else {"id": inference.id}
+    answer.update(model_name=model.name, model_version=model.version, outputs=[output])
     if not inference.binary:
         output["data"] = labels if inference.classes else probabilities.ravel().tolist()
         return dumps(answer), None

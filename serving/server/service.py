@@ -138,8 +138,7 @@ class Service:
         return Answer(200, body, b"application/octet-stream", [(LENGTH_HEADER, b"%d" % json_length)])
 
     async def _predict(self, request: Request) -> Answer:
-        names = parse_qs(request.query, max_num_fields=8).get("model", []) if request.query else []
-        bundle = self.models.find(names[0]) if names else self.models.first()
+        bundle = self._chosen(request.query)
         model = bundle.model
         body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
         if self._pictures >= self.limits.max_pictures:
@@ -162,6 +161,14 @@ class Service:
                 "probabilities": dict(zip(names, row.tolist())),
             }
         )
+
+    def _chosen(self, query: str) -> Bundle:
+        """The bundle that `?model=NAME` names, or the first."""
+        try:
+            names = parse_qs(query, keep_blank_values=True, max_num_fields=16).get("model", [])
+        except ValueError:
+            raise RequestError(400, "the query has more than 16 fields; allowed is model=NAME") from None
+        return self.models.find(names[0]) if names else self.models.first()
 
     async def _page(self, request: Request) -> Answer:
         return Answer(200, PAGE.read_bytes(), b"text/html; charset=utf-8")
