@@ -58,7 +58,7 @@ def length(text: str) -> tuple[dict[str, str], bytes]:
 def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
     """Name of the case -> method, path, headers, body."""
     flat = image(2).ravel().tolist()
-    asked = {
+    asked: dict[str, tuple[str, str, dict[str, str], bytes]] = {
         "live": ("GET", "/v2/health/live", {}, b""),
         "ready": ("GET", "/v2/health/ready", {}, b""),
         "model ready": ("GET", f"/v2/models/{NAME}/ready", {}, b""),
@@ -149,7 +149,7 @@ def main() -> None:
 
     session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 
-    @batch
+    @batch  # type: ignore[untyped-decorator]
     def infer(image: Any) -> Any:
         return [session.run(["probabilities"], {"image": image})[0]]
 

@@ -90,9 +90,12 @@ class Server:
             try:
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
+            except OSError:  # the server has closed already, and may have said why
+                pass
+            try:
                 while part := connection.recv(65536):
                     received += part
-            except (ConnectionError, TimeoutError):
+            except OSError:
                 pass
             return received
 

@@ -121,7 +121,7 @@ def described(length: str | None, body: bytes, classifier: Classifier | None = N
 
 def check_values(output: dict[str, Any], tail: bytes, classifier: Classifier | None) -> None:
     assert not tail or output["parameters"]["binary_data_size"] == len(tail)
-    values = output.get("data") or (texts(tail) if output["datatype"] == "BYTES" else np.frombuffer(tail, "<f4").tolist())
+    values: Any = output.get("data") or (texts(tail) if output["datatype"] == "BYTES" else np.frombuffer(tail, "<f4").tolist())
     assert len(values) == math.prod(output["shape"])
     if output["datatype"] == "BYTES":
         assert all(re.fullmatch(r"0\.\d{6}:\d(:\w+)?", value) for value in values)

@@ -12,6 +12,7 @@ from serving.server.limits import Limits
 from serving.server.service import refusal
 
 UNREADABLE = "this is not an HTTP request that the server can read; see RFC 9112"
+LINGER_SECONDS = 1.0  # RFC 9112, 9.6: closing at once would reset the connection, and take the answer from a client that still sends
 
 
 class Connection(HttpToolsProtocol):
@@ -29,11 +30,12 @@ class Connection(HttpToolsProtocol):
         self.since: Optional[float] = self.loop.time()  # when what the server now waits for began; None between two requests
         self.in_head, self.head_bytes = True, 0
         self.fault = RequestError(400, UNREADABLE)
+        self.refused = False
         if len(self.connections) > self.limits.max_connections:
             self.refuse(RequestError(503, f"{self.limits.max_connections} connections are open already, so try again in a second"))
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.refused:
             return
         if self.since is None:
             self.since = self.loop.time()
@@ -41,8 +43,15 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if was_in_head and self.in_head:
             self.head_bytes += len(data)
-            if self.head_bytes > self.limits.max_head_bytes and not self.transport.is_closing():
+            if self.head_bytes > self.limits.max_head_bytes and not self.refused:
                 self.refuse(self._head_too_large())
+
+    def eof_received(self) -> Optional[bool]:  # type: ignore[override]
+        """A client that has sent all it will send still gets its answer."""
+        if self.refused or self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return None
+        self.cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -71,12 +80,15 @@ class Connection(HttpToolsProtocol):
         self.refuse(self.fault)
 
     def refuse(self, error: RequestError) -> None:
-        """Answers where no request was read whole, and closes."""
+        """Answers where no request was read whole, and closes soon."""
+        self.refused = True
         answer = refusal(error)
         headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body)), *answer.headers]
         lines = b"".join(b"%s: %s\r\n" % header for header in [*headers, (b"connection", b"close")])
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + answer.body)
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def check(self, now: float) -> None:
         """Called every second: ends what takes too long."""
@@ -87,7 +99,7 @@ class Connection(HttpToolsProtocol):
         waited = now - self.since
         if waited > self.limits.seconds_to_answer or (self.transport.is_closing() and waited > self.limits.seconds_to_receive):
             self.transport.abort()
-        elif waited > self.limits.seconds_to_receive and not self.transport.is_closing() and (self.in_head or self._in_body()):
+        elif waited > self.limits.seconds_to_receive and not self.refused and (self.in_head or self._in_body()):
             self.refuse(RequestError(408, f"the request did not come within {self.limits.seconds_to_receive:g} seconds; send it faster"))
 
     def _in_body(self) -> bool:
