@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     standard = Limits()
     parser.add_argument("bundles", nargs="+", metavar="BUNDLE", type=Path, help="a bundle; it is reloaded when it changes")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--format", help="only this format of the bundles")
     parser.add_argument("--runtime", choices=sorted(runtimes.DISTRIBUTIONS), help="only this runtime")
     parser.add_argument("--token-file", type=Path, help="a file with the bearer token that requests must then carry")
@@ -85,8 +85,8 @@ def _bound(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a port is 0 to 65535"
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name"
         raise ServingError(f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port") from None
     return listening
 
@@ -94,6 +94,13 @@ def _bound(host: str, port: int) -> socket.socket:
 def _address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; allowed is 0 to 65535")
+    return number
 
 
 def _count(text: str) -> int:

@@ -90,6 +90,13 @@ class Connection(HttpToolsProtocol):
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
+    def shutdown(self) -> None:
+        """The server stops: what is on its way here already is still answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LINGER_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
+
     def check(self, now: float) -> None:
         """Called every second: ends what takes too long."""
         if self.transport.is_closing():

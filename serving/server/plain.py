@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Optional
 from urllib.parse import unquote, urlsplit
@@ -90,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class PlainServer(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads, block_on_close = True, False
 
     def __init__(self, service: Service, listening: socket.socket) -> None:
         super().__init__(listening.getsockname()[:2], Handler, bind_and_activate=False)
@@ -134,7 +135,11 @@ def run(service: Service, listening: socket.socket, drain_seconds: float) -> Non
     service.draining = True
     time.sleep(drain_seconds)
     server.shutdown()
+    listening.settimeout(0)
+    with suppress(BlockingIOError):
+        while True:  # those that the kernel has accepted for us
+            server.process_request(*server.get_request())
+    server.server_close()
     until = time.monotonic() + service.limits.seconds_to_answer
     while any(since is not None for since in list(server.since.values())) and time.monotonic() < until:
         time.sleep(0.01)
-    server.server_close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import time
+from contextlib import suppress
 from types import FrameType
-from typing import Optional
+from typing import Iterator, List, Optional
 
 import uvicorn
 
@@ -37,6 +39,26 @@ class Server(uvicorn.Server):
                     connection.check(connection.loop.time())
         self.should_exit = self.exit_at is not None and now >= self.exit_at
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: Optional[List[socket.socket]] = None) -> None:
+        accepted = [connection for listening in sockets or [] for connection in _accepted(listening)]
+        for server in self.servers:
+            server.close()
+        for connection in accepted:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg,return-value]
+
+
+def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the kernel has accepted for us, which closing the socket would reset."""
+    with suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            yield connection
 
 
 def run(service: Service, listening: socket.socket, drain_seconds: float) -> None:
