@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from serving import Classifier
+from serving.bundle import MANIFEST
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import Server, failed
 from tests.test_server import FORMAT, bundle, classifier, rename, second  # noqa: F401  fixtures
@@ -116,7 +118,7 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service(own: Path, classifi
     with Server(own, "--format", FORMAT) as running:
         model = next(own.glob(f"{FORMAT}.*"))
         model.write_bytes(model.read_bytes()[:-1] + b"!")
-        rename(own, classifier.card.name, "1.0.1")
+        os.utime(own / MANIFEST)
         wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
         status, errors = running.stop()
@@ -192,12 +194,12 @@ def test_a_port_in_use_is_one_sentence(bundle: Path) -> None:  # noqa: F811
 
 
 def test_two_bundles_of_one_name_are_one_sentence(bundle: Path, own: Path) -> None:  # noqa: F811
-    assert "mnist-digits" in failed(bundle, own, "--port", "0")
+    assert "both hold a model named 'mnist-digits'" in failed(bundle, own, "--format", FORMAT, "--port", "0")
 
 
 def test_a_missing_runtime_is_one_sentence(bundle: Path) -> None:  # noqa: F811
     python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
-    assert "nothing in" in failed(bundle, "--runtime", "tflite_runtime", "--port", "0", python=python)
+    assert "install" in failed(bundle, "--runtime", "tflite_runtime", "--port", "0", python=python)
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "folder", "no card"])

@@ -7,10 +7,13 @@ import importlib
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
-from serving import runtimes
+from serving import commands
+from serving.bundle import Bundle
+from serving.classifier import Classifier
 from serving.errors import ServingError
 
 DEFAULT_PORT = 8000
@@ -23,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundles", nargs="+", metavar="BUNDLE", type=Path, help="a bundle; it is reloaded when it changes")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
-    parser.add_argument("--format", help="only this format of the bundles")
-    parser.add_argument("--runtime", choices=sorted(runtimes.DISTRIBUTIONS), help="only this runtime")
+    parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
+    commands.add_choice(parser)
     parser.add_argument("--token-file", type=Path, help="a file with the bearer token that requests must then carry")
     parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
     parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on answering after SIGTERM (default %(default)s)")
@@ -46,13 +49,17 @@ def run(arguments: argparse.Namespace) -> int:
     token = _token(arguments.token_file)
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
-    models = Models(arguments.bundles, arguments.format, arguments.runtime, limits, metrics)
+    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
     models.watch()
     service = Service(models, limits, metrics, token)
     for signature in models.signatures():
         print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}", flush=True)
     _server(arguments.plain).run(service, listening, arguments.drain)
     return 0
+
+
+def _load(arguments: argparse.Namespace, path: Path) -> Classifier:
+    return Classifier.load(Bundle(path, arguments.trust), arguments.format, arguments.runtime)
 
 
 def _server(plain: bool) -> Any:

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 
+from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, ServingError
-from serving.model_card import FILE
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.protocol import Signature
@@ -121,7 +121,7 @@ def _deliver(pairs: List[Tuple[Job, Any]]) -> None:
             job.future.set_result(outcome)
 
 
-class Bundle:
+class Served:
     """One bundle's path, the model that was loaded from it, and its queue."""
 
     def __init__(self, path: Path, model: Model, queue: Queue, stamp: Tuple[int, ...]) -> None:
@@ -132,43 +132,43 @@ class Bundle:
 class Models:
     """All bundles by the name on their card."""
 
-    def __init__(self, paths: Sequence[Path], format: Optional[str], runtime: Optional[str], limits: Limits, metrics: Metrics) -> None:
-        """Loads every bundle. Raises ServingError."""
-        self.format, self.runtime, self.limits, self.metrics = format, runtime, limits, metrics
-        self._by_name: Dict[str, Bundle] = {}
+    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Classifier], limits: Limits, metrics: Metrics) -> None:
+        """Loads every bundle with `load`. Raises ServingError."""
+        self._classifier, self.limits, self.metrics = load, limits, metrics
+        self._by_name: Dict[str, Served] = {}
         for path in paths:
             stamp = _stamp(path)
             model = self._load(path)
             other = self._by_name.get(model.signature.name)
             if other:
                 raise BundleError(f"{other.path} and {path} both hold a model named {model.signature.name!r}; serve one of them here")
-            self._by_name[model.signature.name] = Bundle(path, model, Queue(limits, metrics), stamp)
+            self._by_name[model.signature.name] = Served(path, model, Queue(limits, metrics), stamp)
 
     def _load(self, path: Path) -> Model:
-        classifier = Classifier.load(path, self.format, self.runtime)
+        classifier = self._classifier(path)
         card = classifier.card
         platform = f"{classifier.runtime}_{classifier.file.format}"
-        signature = Signature(card.name, card.version, platform, card.input_shape, card.class_names, self.limits.max_images)
-        classifier.predict(np.zeros((1, *card.input_shape), np.uint8))  # the first prediction is slow, so it is ours
+        height, width, channels = card.input_shape
+        signature = Signature(card.name, card.version, platform, (height, width, channels), card.class_names, self.limits.max_images)
         return Model(classifier, signature)
 
     def signatures(self) -> List[Signature]:
-        return [bundle.model.signature for bundle in self._by_name.values()]
+        return [served.model.signature for served in self._by_name.values()]
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
         """For each model how many images wait for it."""
-        return (((name,), bundle.queue.waiting) for name, bundle in self._by_name.items())
+        return (((name,), served.queue.waiting) for name, served in self._by_name.items())
 
-    def find(self, name: str, version: Optional[str] = None) -> Bundle:
+    def find(self, name: str, version: Optional[str] = None) -> Served:
         """The bundle of a model. Raises RequestError."""
-        bundle = self._by_name.get(name)
-        if bundle is None:
+        served = self._by_name.get(name)
+        if served is None:
             raise RequestError(404, f"there is no model {name[:80]!r}; there {_are(list(self._by_name))}")
-        if version is not None and version != bundle.model.signature.version:
-            raise RequestError(404, f"{name} has no version {version[:40]!r}; there is {bundle.model.signature.version!r}")
-        return bundle
+        if version is not None and version != served.model.signature.version:
+            raise RequestError(404, f"{name} has no version {version[:40]!r}; there is {served.model.signature.version!r}")
+        return served
 
-    def first(self) -> Bundle:
+    def first(self) -> Served:
         return next(iter(self._by_name.values()))
 
     def watch(self, seconds: float = 1.0) -> None:
@@ -183,31 +183,32 @@ class Models:
 
     def reload(self) -> None:
         """Puts changed bundles in the place of the old; one that is not whole, or faulty, leaves the old one in service."""
-        for name, bundle in list(self._by_name.items()):
+        for name, served in list(self._by_name.items()):
             try:
-                stamp = _stamp(bundle.path)
-                if stamp == bundle.stamp:
+                stamp = _stamp(served.path)
+                if stamp == served.stamp:
                     continue
-                model = self._load(bundle.path)
+                model = self._load(served.path)
                 if model.signature.name != name:
-                    raise BundleError(f"{bundle.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
+                    raise BundleError(f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
             except ServingError as error:
-                if str(error) != bundle.fault:
-                    bundle.fault = str(error)
+                if str(error) != served.fault:
+                    served.fault = str(error)
                     self.metrics.reloads.add(1, name, "failed")
                     print(f"error: {error}; the model loaded before goes on", file=sys.stderr)
                 continue
-            bundle.model, bundle.stamp, bundle.fault = model, stamp, ""
+            served.model, served.stamp, served.fault = model, stamp, ""
             self.metrics.reloads.add(1, name, "done")
-            print(f"{bundle.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
+            print(f"{served.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
 
 
 def _stamp(path: Path) -> Tuple[int, ...]:
-    """Changes when the bundle does: its archive, or the model card of its folder, which is written last."""
+    """Changes when the bundle does: its archive, or the list of checksums of its folder."""
+    bundle = locate(path)
     try:
-        status = (path / FILE if path.is_dir() else path).stat()
+        status = (bundle / MANIFEST if bundle.is_dir() else bundle).stat()
     except OSError as error:
-        raise BundleError(f"{path} is not readable ({error.strerror}); name a bundle, or the folder that it was unpacked to") from None
+        raise BundleError(f"{bundle} is not readable ({error.strerror}); name a bundle, or the folder that it was unpacked to") from None
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 

@@ -6,19 +6,20 @@ import asyncio
 import hmac
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 from urllib.parse import parse_qs
 
+from serving import photo
 from serving.errors import InputError, RequestError
 from serving.server import openapi, protocol
 from serving.server.compression import compress, decompress
 from serving.server.limits import Limits
 from serving.server.metrics import CONTENT_TYPE, Gauge, Metrics
-from serving.server.models import Bundle, Models
-from serving.server.pictures import read_picture
+from serving.server.models import Models, Served
 
 PAGE = Path(__file__).parent / "page.html"
 LENGTH_HEADER = b"inference-header-content-length"
@@ -61,7 +62,7 @@ class Service:
         self.models, self.limits, self.metrics = models, limits, metrics
         self.draining = False
         self._token = token.encode() if token else None
-        self._pictures = 0
+        self._pictures, self._readers = 0, ThreadPoolExecutor(2)  # a large picture takes a hundred megabytes while it is read
         self._fixed = {
             "/": Route("page", "GET", self._page),
             "/openapi.json": Route("openapi", "GET", self._openapi),
@@ -105,13 +106,13 @@ class Service:
             name, version, rest = parts[2], None, parts[3:]
             if len(rest) > 1 and rest[0] == "versions":
                 version, rest = rest[1], rest[2:]
-            bundle = partial(self.models.find, name, version)
+            served = partial(self.models.find, name, version)
             if rest == ["infer"]:
-                return Route("infer", "POST", lambda request: self._infer(request, bundle()))
+                return Route("infer", "POST", lambda request: self._infer(request, served()))
             if rest == ["ready"]:
-                return Route("model_ready", "GET", lambda request: self._model_ready(bundle()))
+                return Route("model_ready", "GET", lambda request: self._model_ready(served()))
             if not rest:
-                return Route("model", "GET", lambda request: _json(protocol.metadata(bundle().model.signature)))
+                return Route("model", "GET", lambda request: _json(protocol.metadata(served().model.signature)))
         raise RequestError(404, f"there is nothing at {path[:80]!r}; /openapi.json tells what there is")
 
     def admit(self, request: Request, route: Route) -> None:
@@ -125,12 +126,12 @@ class Service:
                 sentence = "the request has no valid token; send the header Authorization: Bearer TOKEN"
                 raise RequestError(401, sentence, (b"www-authenticate", b"Bearer"))
 
-    async def _infer(self, request: Request, bundle: Bundle) -> Answer:
-        model, headers = bundle.model, request.headers
+    async def _infer(self, request: Request, served: Served) -> Answer:
+        model, headers = served.model, request.headers
         body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
         length = request.header(LENGTH_HEADER).strip() if LENGTH_HEADER in headers else None
         inference = protocol.decode(body, length, model.signature)
-        probabilities = await bundle.queue.submit(model, inference.images)
+        probabilities = await served.queue.submit(model, inference.images)
         self.metrics.images.add(len(probabilities), model.signature.name, model.signature.version)
         body, json_length = protocol.encode(inference, probabilities, model.signature)
         if json_length is None:
@@ -138,19 +139,20 @@ class Service:
         return Answer(200, body, b"application/octet-stream", [(LENGTH_HEADER, b"%d" % json_length)])
 
     async def _predict(self, request: Request) -> Answer:
-        bundle = self._chosen(request.query)
-        model = bundle.model
+        served = self._chosen(request.query)
+        model = served.model
         body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
         if self._pictures >= self.limits.max_pictures:
             raise RequestError(503, f"{self._pictures} pictures are being read already, so try again in a second")
         self._pictures += 1
         try:
-            image = await asyncio.get_running_loop().run_in_executor(None, read_picture, body, model.classifier.card, self.limits)
+            read = partial(photo.read, body, model.classifier.card, ("PNG", "JPEG"), self.limits.max_pixels)
+            image = await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except InputError as error:
             raise RequestError(400, str(error)) from None
         finally:
             self._pictures -= 1
-        (row,) = await bundle.queue.submit(model, image[None])
+        (row,) = await served.queue.submit(model, image[None])
         names = model.signature.class_names
         self.metrics.images.add(1, model.signature.name, model.signature.version)
         return await _json(
@@ -162,7 +164,7 @@ class Service:
             }
         )
 
-    def _chosen(self, query: str) -> Bundle:
+    def _chosen(self, query: str) -> Served:
         """The bundle that `?model=NAME` names, or the first."""
         try:
             names = parse_qs(query, keep_blank_values=True, max_num_fields=16).get("model", [])
@@ -190,8 +192,8 @@ class Service:
             raise RequestError(503, "the server is about to stop, so ask another one")
         return await _json({"ready": True})
 
-    async def _model_ready(self, bundle: Bundle) -> Answer:
-        return await _json({"name": bundle.model.signature.name, "ready": True})
+    async def _model_ready(self, served: Served) -> Answer:
+        return await _json({"name": served.model.signature.name, "ready": True})
 
     async def _index(self, request: Request) -> Answer:
         signatures = self.models.signatures()
