@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -103,7 +104,8 @@ class Queue:
         except Exception as error:  # whatever a runtime raises must not end this thread
             print(f"error: {batch[0].model.signature.name} failed on a batch: {error!r}", file=sys.stderr)
             return [RequestError(500, f"the model {batch[0].model.signature.name!r} failed on these images")] * len(batch)
-        return np.split(result, np.cumsum([len(part) for part in images[:-1]]))
+        ends = list(accumulate(map(len, images)))
+        return [result[start:end] for start, end in zip([0, *ends], ends)]
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:

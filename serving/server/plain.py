@@ -18,6 +18,7 @@ from serving.server.service import Answer, Request, Service, refusal
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize, disable_nagle_algorithm = 1 << 16, True  # head and body in one packet: two would wait for each other's acknowledgement
     server: PlainServer
 
     def setup(self) -> None:

@@ -71,6 +71,7 @@ def run(service: Service, listening: socket.socket, drain_seconds: float) -> Non
         log_level="error",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=int(service.limits.seconds_idle),
         timeout_graceful_shutdown=int(service.limits.seconds_to_answer),
     )

@@ -67,7 +67,8 @@ def decode(body: bytes, header_length: Optional[str], model: Signature) -> Infer
     if id_ is not None and not isinstance(id_, str):
         raise RequestError(400, f"the id is {_kind(id_)}; allowed is a string")
     binary, classes = _output(request, model)
-    return Inference(_input(request, tail, model), id_, binary, classes)
+    images = _input(request, tail, model, booleans=b"true" in head or b"false" in head)
+    return Inference(images, id_, binary, classes)
 
 
 def encode(inference: Inference, probabilities: Any, model: Signature) -> Tuple[bytes, Optional[int]]:
@@ -199,8 +200,8 @@ def _output(request: Dict[str, Any], model: Signature) -> Tuple[bool, int]:
     return binary, min(classes, len(model.class_names))
 
 
-def _input(request: Dict[str, Any], tail: bytes, model: Signature) -> Any:
-    """The images (N, H, W, C) uint8 of the request's one input."""
+def _input(request: Dict[str, Any], tail: bytes, model: Signature, booleans: bool) -> Any:
+    """The images (N, H, W, C) uint8 of the request's one input; `booleans` says whether any may be in the request."""
     entry = _only(request, "inputs", INPUT)
     if entry.get("datatype") != "UINT8":
         raise RequestError(400, f"the datatype of {INPUT!r} is {str(entry.get('datatype'))[:40]!r}; allowed is 'UINT8', raw pixels")
@@ -217,7 +218,7 @@ def _input(request: Dict[str, Any], tail: bytes, model: Signature) -> Any:
         return _binary(parameters["binary_data_size"], entry, tail, expected).reshape(shape)
     if tail:
         raise RequestError(400, f"{len(tail)} bytes follow the JSON, but {INPUT!r} has no binary_data_size that tells of them")
-    return _numbers(entry.get("data"), shape).reshape(shape)
+    return _numbers(entry.get("data"), shape, booleans).reshape(shape)
 
 
 def _binary(size: Any, entry: Dict[str, Any], tail: bytes, expected: int) -> Any:
@@ -230,7 +231,7 @@ def _binary(size: Any, entry: Dict[str, Any], tail: bytes, expected: int) -> Any
     return np.frombuffer(tail, np.uint8)
 
 
-def _numbers(data: Any, shape: List[int]) -> Any:
+def _numbers(data: Any, shape: List[int], booleans: bool) -> Any:
     """Pixels, flat or nested as `shape` says, as an array (N*H*W*C,) uint8."""
     if not isinstance(data, list):
         raise RequestError(400, f"the data of {INPUT!r} are {_kind(data)}; allowed is an array of pixels")
@@ -244,8 +245,9 @@ def _numbers(data: Any, shape: List[int]) -> Any:
     if len(data) != math.prod(shape):
         raise RequestError(400, f"the data of {INPUT!r} have {len(data)} values; its shape {shape} needs {math.prod(shape)}")
     try:
-        if {*map(type, data)} == {int}:
-            return np.frombuffer(bytes(data), np.uint8)
-    except (ValueError, OverflowError):
-        pass
-    raise RequestError(400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255")
+        pixels = bytes(data)  # takes whole numbers from 0 to 255, and of all other JSON values booleans alone
+    except (TypeError, ValueError, OverflowError):
+        pixels = b""
+    if not pixels or (booleans and bool in map(type, data)):
+        raise RequestError(400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255")
+    return np.frombuffer(pixels, np.uint8)
