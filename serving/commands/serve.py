@@ -17,6 +17,7 @@ from serving.classifier import Classifier
 from serving.errors import ServingError
 
 DEFAULT_PORT = 8000
+BACKLOG = 1024  # connections that wait to be accepted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,13 +86,14 @@ def _token(path: Optional[Path]) -> Optional[str]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, before any model is loaded. Raises ServingError."""
+    """A socket that listens, before any model is loaded. Raises ServingError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(family)
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no name"
         raise ServingError(f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port") from None

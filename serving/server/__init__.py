@@ -6,3 +6,10 @@ service.py      from a request to its answer, whatever carries the two
 application.py  carries them over ASGI; connection.py and process.py are uvicorn with limits and a drain
 plain.py        carries them over the standard library's HTTP server, where no package may be installed
 """
+
+from importlib import metadata
+
+try:
+    VERSION = metadata.version("serving")
+except metadata.PackageNotFoundError:  # run from its sources
+    VERSION = "0"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
+from serving.server import VERSION
 from serving.server.limits import Limits
 from serving.server.protocol import INPUT, OUTPUT, Signature
 
-VERSION = "1.0.0"
 JSON = "application/json"
 
 

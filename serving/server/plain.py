@@ -124,8 +124,7 @@ class PlainServer(ThreadingHTTPServer):
 
 
 def run(service: Service, listening: socket.socket, drain_seconds: float) -> None:
-    """Serves on a bound socket until a signal, and answers what it has begun."""
-    listening.listen()
+    """Serves on a listening socket until a signal, and answers what it has begun."""
     server = PlainServer(service, listening)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

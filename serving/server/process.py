@@ -62,7 +62,7 @@ def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
 
 
 def run(service: Service, listening: socket.socket, drain_seconds: float) -> None:
-    """Serves on a bound socket until a signal."""
+    """Serves on a listening socket until a signal."""
     config = uvicorn.Config(
         Application(service),
         http=Connection.limited(service.limits),
@@ -73,7 +73,7 @@ def run(service: Service, listening: socket.socket, drain_seconds: float) -> Non
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=int(service.limits.seconds_idle),
-        timeout_graceful_shutdown=int(service.limits.seconds_to_answer),
+        timeout_graceful_shutdown=int(service.limits.seconds_to_receive + service.limits.seconds_to_wait),
     )
     gc.collect()
     gc.freeze()  # what the start made stays for good, so no collection need look at it again

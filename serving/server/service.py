@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from serving import photo
 from serving.errors import InputError, RequestError
-from serving.server import openapi, protocol
+from serving.server import VERSION, openapi, protocol
 from serving.server.compression import compress, decompress
 from serving.server.limits import Limits
 from serving.server.metrics import CONTENT_TYPE, Gauge, Metrics
@@ -182,7 +182,7 @@ class Service:
         return Answer(200, str(self.metrics).encode(), CONTENT_TYPE.encode())
 
     async def _server(self, request: Request) -> Answer:
-        return await _json({"name": "serving", "version": openapi.VERSION, "extensions": protocol.EXTENSIONS})
+        return await _json({"name": "serving", "version": VERSION, "extensions": protocol.EXTENSIONS})
 
     async def _live(self, request: Request) -> Answer:
         return await _json({"live": True})
