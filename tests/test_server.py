@@ -30,6 +30,8 @@ from tests.conftest import ROOT, Project
 from tests.record_triton import image, requests
 from tests.server import Server
 
+pytestmark = pytest.mark.slow
+
 ANSWERS = json.loads((ROOT / "tests/triton_answers.json").read_text(encoding="utf-8"))
 FORMAT = "onnx_float32"
 

@@ -22,6 +22,8 @@ from tests.record_triton import INFER, binary, json_body, length, tensor
 from tests.server import Server
 from tests.test_server import FORMAT, bundle  # noqa: F401  the fixture
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261121
 MEGABYTES = 150  # the most that the server may hold while it is attacked
 

@@ -25,6 +25,8 @@ from tests.record_triton import INFER, binary, image, wanted
 from tests.server import Server, failed
 from tests.test_server import FORMAT, bundle, classifier, rename, second  # noqa: F401  fixtures
 
+pytestmark = pytest.mark.slow
+
 HEADERS, BODY = binary(outputs=wanted(binary_data=True))
 CLIENTS = 4
 
