@@ -202,14 +202,14 @@ def test_kserves_client_gets_the_probabilities_in_every_way_it_knows(
         np.testing.assert_allclose(values, classifier.predict(images), atol=1e-6)
 
 
-def test_the_server_does_what_its_openapi_says(server: Server) -> None:
+def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -> None:
     """Left out: that whatever fits the schema is accepted, since JSON Schema cannot tie the length of data to a shape."""
     command = [str(Path(sys.prefix) / "bin/schemathesis"), "run", f"http://{server.url}/openapi.json", "--no-color"]
     command += ["--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]
     command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "13 passed" in done.stdout or "Tested: 13" in done.stdout
+    assert "Tested: 13" in done.stdout
 
 
 @pytest.mark.parametrize("which", ["server", "plain"])

@@ -183,9 +183,9 @@ def test_too_much_load_is_told_to_come_back(bundle: Path) -> None:  # noqa: F811
 
 def test_memory_does_not_grow_under_load(bundle: Path, classifier: Classifier) -> None:  # noqa: F811
     with Server(bundle, "--format", FORMAT) as running, load(running.port, classifier) as clients:
-        wait_for(lambda: sum(len(client.versions) for client in clients) > 2000)
+        wait_for(lambda: sum(len(client.versions) for client in clients) > 1500)
         before = running.megabytes
-        wait_for(lambda: sum(len(client.versions) for client in clients) > 8000)
+        wait_for(lambda: sum(len(client.versions) for client in clients) > 5000)
         assert running.megabytes - before < 2
 
 

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, help="a file with the bearer token that requests must then carry")
     parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
     parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on answering after SIGTERM (default %(default)s)")
+    help_ = "seconds in which a request must have come whole (default %(default)s)"
+    parser.add_argument("--timeout", type=float, dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_)
     parser.add_argument("--max-body-bytes", type=_count, default=standard.max_body_bytes, help="of one request (default %(default)s)")
     parser.add_argument("--max-pixels", type=_count, default=standard.max_pixels, help="of one picture (default %(default)s)")
     parser.add_argument("--max-images", type=_count, default=standard.max_images, help="in one request (default %(default)s)")
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from serving.server.models import Models
     from serving.server.service import Service
 
-    names = ("max_body_bytes", "max_pixels", "max_images", "max_queue", "max_connections")
+    names = ("max_body_bytes", "max_pixels", "max_images", "max_queue", "max_connections", "seconds_to_receive")
     limits = Limits(**{name: getattr(arguments, name) for name in names})
     token = _token(arguments.token_file)
     listening = _bound(arguments.host, arguments.port)
