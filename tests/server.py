@@ -16,7 +16,10 @@ from typing import Any
 
 import psutil
 
+from serving.bundle import MANIFEST, manifest
 from tests.conftest import ROOT
+
+FORMAT = "onnx_float32"
 
 Headers = dict[str, str]
 
@@ -120,3 +123,13 @@ def failed(*arguments: str | Path, python: str | Path = sys.executable) -> str:
     assert done.returncode == 1, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
+
+
+def rename(folder: Path, name: str, version: str | None = None) -> Path:
+    """Changes the name, and the version, on the card of an unpacked bundle, and renews its checksums."""
+    card = json.loads((folder / "model_card.json").read_text())
+    changed = {**card, "name": name, "version": version or card["version"]}
+    (folder / "model_card.json").write_text(json.dumps(changed))
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST}
+    (folder / MANIFEST).write_bytes(manifest(files))
+    return folder

@@ -9,10 +9,8 @@ import itertools
 import json
 import math
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,60 +23,27 @@ import uv
 from PIL import Image
 
 from serving import Classifier
-from serving.bundle import MANIFEST, manifest
-from tests.conftest import ROOT, Project
+from serving.bundle import Bundle
+from tests.conftest import ROOT
 from tests.record_triton import image, requests
-from tests.server import Server
+from tests.server import FORMAT, Server, rename
 
 pytestmark = pytest.mark.slow
 
 ANSWERS = json.loads((ROOT / "tests/triton_answers.json").read_text(encoding="utf-8"))
-FORMAT = "onnx_float32"
-
-
-@pytest.fixture(scope="session")
-def bundle(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The finished line's bundle, unpacked."""
-    folder = tmp_path_factory.mktemp("bundle")
-    with tarfile.open(next((finished.folder / "dist").glob("*.tar.gz"))) as tar:
-        tar.extractall(folder, filter="data")
-    return next(folder.iterdir())
-
-
-@pytest.fixture(scope="session")
-def second(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same bundle under another name."""
-    folder = tmp_path_factory.mktemp("second") / "bundle"
-    shutil.copytree(bundle, folder)
-    rename(folder, "second")
-    return folder
-
-
-def rename(folder: Path, name: str, version: str | None = None) -> None:
-    """Changes the name, and the version, on the card of an unpacked bundle, and packs it anew."""
-    card = json.loads((folder / "model_card.json").read_text())
-    changed = {**card, "name": name, "version": version or card["version"]}
-    (folder / "model_card.json").write_text(json.dumps(changed))
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST}
-    (folder / MANIFEST).write_bytes(manifest(files))
-
-
-@pytest.fixture(scope="session")
-def classifier(bundle: Path) -> Classifier:
-    return Classifier.load(bundle, FORMAT)
 
 
 @pytest.fixture(scope="module")
-def server(bundle: Path) -> Iterator[Server]:
-    with Server(bundle, "--format", FORMAT) as running:
+def server(archive: Path) -> Iterator[Server]:
+    with Server(archive, "--format", FORMAT) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def plain(bundle: Path) -> Iterator[Server]:
+def plain(archive: Path) -> Iterator[Server]:
     """The standard library's server, in an environment of numpy and one runtime."""
     python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
-    with Server(bundle, "--format", FORMAT, python=python) as running:
+    with Server(archive, "--format", FORMAT, python=python) as running:
         yield running
 
 
@@ -229,8 +194,8 @@ def png(pixels: Any, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def test_a_person_sends_a_picture_and_gets_its_class(server: Server, bundle: Path, classifier: Classifier) -> None:
-    with np.load(bundle / "golden.npz") as golden:
+def test_a_person_sends_a_picture_and_gets_its_class(server: Server, archive: Path, classifier: Classifier) -> None:
+    with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
         pixels, label = golden["images"][0], str(golden["labels"][0])
     answer = server.ask("POST", "/predict", png(pixels[..., 0]), {"Content-Type": "image/png"})
     assert answer.status == 200, answer.body
@@ -258,10 +223,10 @@ def test_metrics_count_requests_images_and_batches(server: Server, classifier: C
     )
 
 
-def test_the_page_shows_the_server_and_predicts(server: Server, bundle: Path, tmp_path: Path) -> None:
+def test_the_page_shows_the_server_and_predicts(server: Server, archive: Path, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
-    with np.load(bundle / "golden.npz") as golden:
+    with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
         (tmp_path / "digit.png").write_bytes(png(golden["images"][0][..., 0]))
     expected = server.ask("POST", "/predict", (tmp_path / "digit.png").read_bytes()).json["class"]
     with sync_playwright() as playwright:
@@ -278,8 +243,8 @@ def test_the_page_shows_the_server_and_predicts(server: Server, bundle: Path, tm
         browser.close()
 
 
-def test_one_server_serves_two_models_each_from_its_own_bundle(bundle: Path, second: Path, images: Any) -> None:
-    with Server(bundle, second, "--format", FORMAT) as running:
+def test_one_server_serves_two_models_each_from_its_own_bundle(archive: Path, bundle: Path) -> None:
+    with Server(archive, rename(bundle, "second"), "--format", FORMAT) as running:
         names = [entry["name"] for entry in running.ask("POST", "/v2/repository/index").json]
         assert len(names) == 2
         _, path, headers, body = requests()["binary to json"]
@@ -288,9 +253,9 @@ def test_one_server_serves_two_models_each_from_its_own_bundle(bundle: Path, sec
             assert answer.json["model_name"] == name
 
 
-def test_with_a_token_only_health_is_open(bundle: Path, tmp_path: Path) -> None:
+def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open sesame\n")
-    with Server(bundle, "--format", FORMAT, "--token-file", tmp_path / "token") as running:
+    with Server(archive, "--format", FORMAT, "--token-file", tmp_path / "token") as running:
         assert running.get("/v2/health/live").status == 200
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic " + base64.b64encode(b"open sesame").decode()}):
             refused = running.ask("GET", "/v2", headers=headers)
@@ -299,11 +264,11 @@ def test_with_a_token_only_health_is_open(bundle: Path, tmp_path: Path) -> None:
         assert running.ask("GET", "/v2", headers={"Authorization": "Bearer open sesame"}).status == 200
 
 
-def test_ready_within_a_second_and_a_half_in_less_than_80_megabytes(bundle: Path, images: Any) -> None:
+def test_ready_within_a_second_and_a_half_in_less_than_80_megabytes(archive: Path) -> None:
     """The smallest of three starts, because other work on the machine can only make one slower."""
     seconds = []
     for _ in range(3):
-        with Server(bundle, "--runtime", "litert") as running:
+        with Server(archive, "--runtime", "litert") as running:
             assert (
                 running.ask(
                     *requests()["binary to binary"][:2], requests()["binary to binary"][3], requests()["binary to binary"][2]

@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 
 from tests.record_triton import INFER, binary, json_body, length, tensor
-from tests.server import Server
-from tests.test_server import FORMAT, bundle  # noqa: F401  the fixture
+from tests.server import FORMAT, Server
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +28,8 @@ MEGABYTES = 150  # the most that the server may hold while it is attacked
 
 
 @pytest.fixture(scope="module")
-def server(bundle: Path) -> Iterator[Server]:  # noqa: F811
-    with Server(bundle, "--format", FORMAT) as running:
+def server(archive: Path) -> Iterator[Server]:
+    with Server(archive, "--format", FORMAT) as running:
         yield running
         assert running.process.poll() is None, "the server died"
         assert running.megabytes < MEGABYTES
@@ -125,9 +124,9 @@ def test_ten_thousand_malformed_requests(server: Server) -> None:
     assert attack(server, 10_000) > 9_000  # the others break off in the middle of a request
 
 
-def test_two_thousand_malformed_requests_to_the_server_without_packages(bundle: Path) -> None:  # noqa: F811
+def test_two_thousand_malformed_requests_to_the_server_without_packages(archive: Path) -> None:
     python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
-    with Server(bundle, "--format", FORMAT, python=python) as plain:
+    with Server(archive, "--format", FORMAT, python=python) as plain:
         assert attack(plain, 2_000) > 1_700
         assert plain.ask("POST", INFER, json_body()).status == 200
         assert plain.megabytes < MEGABYTES
@@ -220,10 +219,10 @@ def test_a_picture_of_another_kind_is_refused(server: Server) -> None:
     assert server.ask("POST", "/predict", b"").status == 400
 
 
-def test_slow_senders_are_ended_while_others_are_served(bundle: Path) -> None:  # noqa: F811
+def test_slow_senders_are_ended_while_others_are_served(archive: Path) -> None:
     """Half of them are slow in the head, half in the body; each has its 408, and no other waits for them."""
     head = f"POST {INFER} HTTP/1.1\r\nHost: test\r\n".encode()
-    with Server(bundle, "--format", FORMAT, "--timeout", "2") as running:
+    with Server(archive, "--format", FORMAT, "--timeout", "2") as running:
         slow = [socket.create_connection(("127.0.0.1", running.port), timeout=20) for _ in range(100)]
         for number, connection in enumerate(slow):
             connection.sendall(head if number % 2 else head + b"Content-Length: 100000\r\n\r\n")

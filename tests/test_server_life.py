@@ -22,8 +22,7 @@ import pytest
 from serving import Classifier
 from serving.bundle import MANIFEST
 from tests.record_triton import INFER, binary, image, wanted
-from tests.server import Server, failed
-from tests.test_server import FORMAT, bundle, classifier, rename, second  # noqa: F401  fixtures
+from tests.server import FORMAT, Server, failed, rename
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +70,7 @@ class Client:
 
 
 @contextmanager
-def load(port: int, classifier: Classifier, retries: bool = False) -> Iterator[list[Client]]:  # noqa: F811
+def load(port: int, classifier: Classifier, retries: bool = False) -> Iterator[list[Client]]:
     clients = [Client(port, classifier.predict(image(2)).ravel(), retries) for _ in range(CLIENTS)]
     threads = [threading.Thread(target=client.run) for client in clients]
     for thread in threads:
@@ -93,20 +92,14 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def own(bundle: Path, tmp_path: Path) -> Path:  # noqa: F811
-    """A copy of the bundle that a test may change."""
-    return Path(shutil.copytree(bundle, tmp_path / "bundle"))
-
-
-def test_a_new_version_takes_over_under_load_without_a_lost_request(own: Path, classifier: Classifier) -> None:  # noqa: F811
-    with Server(own, "--format", FORMAT) as running, load(running.port, classifier) as clients:
+def test_a_new_version_takes_over_under_load_without_a_lost_request(bundle: Path, classifier: Classifier) -> None:
+    with Server(bundle, "--format", FORMAT) as running, load(running.port, classifier) as clients:
         for version in ("1.0.1", "1.0.2"):
-            changed = own.parent / version
-            shutil.copytree(own, changed)
+            changed = bundle.parent / version
+            shutil.copytree(bundle, changed)
             rename(changed, classifier.card.name, version)
-            own.rename(own.parent / f"before-{version}")
-            changed.rename(own)
+            bundle.rename(bundle.parent / f"before-{version}")
+            changed.rename(bundle)
             wait_for(lambda wanted=version: all(client.versions[-1] == wanted for client in clients))  # type: ignore[misc]
         assert running.get(f"/v2/models/{classifier.card.name}/versions/1.0.2/ready").status == 200
         assert running.get(f"/v2/models/{classifier.card.name}/versions/1.0.1/ready").status == 404
@@ -116,11 +109,11 @@ def test_a_new_version_takes_over_under_load_without_a_lost_request(own: Path, c
         assert list(dict.fromkeys(client.versions)) == [classifier.card.version, "1.0.1", "1.0.2"]
 
 
-def test_a_damaged_new_version_leaves_the_old_one_in_service(own: Path, classifier: Classifier) -> None:  # noqa: F811
-    with Server(own, "--format", FORMAT) as running:
-        model = next(own.glob(f"{FORMAT}.*"))
+def test_a_damaged_new_version_leaves_the_old_one_in_service(bundle: Path, classifier: Classifier) -> None:
+    with Server(bundle, "--format", FORMAT) as running:
+        model = next(bundle.glob(f"{FORMAT}.*"))
         model.write_bytes(model.read_bytes()[:-1] + b"!")
-        os.utime(own / MANIFEST)
+        os.utime(bundle / MANIFEST)
         wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
         status, errors = running.stop()
@@ -130,8 +123,8 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service(own: Path, classifi
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_after_sigterm_what_was_asked_is_answered(bundle: Path, classifier: Classifier, options: list[str]) -> None:  # noqa: F811
-    with Server(bundle, "--format", FORMAT, "--drain", "0.5", *options) as running, load(running.port, classifier) as clients:
+def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Classifier, options: list[str]) -> None:
+    with Server(archive, "--format", FORMAT, "--drain", "0.5", *options) as running, load(running.port, classifier) as clients:
         running.signal(signal.SIGTERM)
         wait_for(lambda: all(client.closing for client in clients))
         assert running.get("/v2/health/ready").status == 503
@@ -143,14 +136,14 @@ def test_after_sigterm_what_was_asked_is_answered(bundle: Path, classifier: Clas
         assert [type(error) for error in client.lost] == [ConnectionRefusedError]  # the server was gone; nothing was cut off
 
 
-def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(bundle: Path, classifier: Classifier) -> None:  # noqa: F811
-    running = Server(bundle, "--format", FORMAT)
+def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(archive: Path, classifier: Classifier) -> None:
+    running = Server(archive, "--format", FORMAT)
     with load(running.port, classifier, retries=True) as clients:
         for _ in range(3):
             running.process.kill()
             running.process.communicate()
             wait_for(lambda: all(client.lost for client in clients))
-            running = Server(bundle, "--format", FORMAT, port=running.port)
+            running = Server(archive, "--format", FORMAT, port=running.port)
             before = [len(client.versions) for client in clients]
             wait_for(lambda before=before: all(len(client.versions) > n + 5 for client, n in zip(clients, before, strict=True)))  # type: ignore[misc]
     running.process.kill()
@@ -158,8 +151,8 @@ def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(bun
     assert not [client.wrong for client in clients if client.wrong]
 
 
-def test_too_much_load_is_told_to_come_back(bundle: Path) -> None:  # noqa: F811
-    with Server(bundle, "--format", FORMAT, "--max-queue", "64") as running:
+def test_too_much_load_is_told_to_come_back(archive: Path) -> None:
+    with Server(archive, "--format", FORMAT, "--max-queue", "64") as running:
         size = 64 * 784
         head = json.dumps(
             {"inputs": [{"name": "image", "shape": [64, 28, 28, 1], "datatype": "UINT8", "parameters": {"binary_data_size": size}}]}
@@ -181,57 +174,57 @@ def test_too_much_load_is_told_to_come_back(bundle: Path) -> None:  # noqa: F811
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
 
 
-def test_memory_does_not_grow_under_load(bundle: Path, classifier: Classifier) -> None:  # noqa: F811
-    with Server(bundle, "--format", FORMAT) as running, load(running.port, classifier) as clients:
+def test_memory_does_not_grow_under_load(archive: Path, classifier: Classifier) -> None:
+    with Server(archive, "--format", FORMAT) as running, load(running.port, classifier) as clients:
         wait_for(lambda: sum(len(client.versions) for client in clients) > 1500)
         before = running.megabytes
         wait_for(lambda: sum(len(client.versions) for client in clients) > 5000)
         assert running.megabytes - before < 2
 
 
-def test_a_port_in_use_is_one_sentence(bundle: Path) -> None:  # noqa: F811
+def test_a_port_in_use_is_one_sentence(archive: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in failed(bundle, "--port", str(port))
+        assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in failed(archive, "--port", str(port))
 
 
-def test_two_bundles_of_one_name_are_one_sentence(bundle: Path, own: Path) -> None:  # noqa: F811
-    assert "both hold a model named 'mnist-digits'" in failed(bundle, own, "--format", FORMAT, "--port", "0")
+def test_two_bundles_of_one_name_are_one_sentence(archive: Path, bundle: Path) -> None:
+    assert "both hold a model named 'mnist-digits'" in failed(archive, bundle, "--format", FORMAT, "--port", "0")
 
 
-def test_a_missing_runtime_is_one_sentence(bundle: Path) -> None:  # noqa: F811
+def test_a_missing_runtime_is_one_sentence(archive: Path) -> None:
     python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
-    assert "install" in failed(bundle, "--runtime", "tflite_runtime", "--port", "0", python=python)
+    assert "install" in failed(archive, "--runtime", "tflite_runtime", "--port", "0", python=python)
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "folder", "no card"])
-def test_an_unreadable_bundle_is_one_sentence(own: Path, damage: str) -> None:
+def test_an_unreadable_bundle_is_one_sentence(bundle: Path, damage: str) -> None:
     if damage == "missing":
-        shutil.rmtree(own)
+        shutil.rmtree(bundle)
     elif damage == "empty":
-        shutil.rmtree(own)
-        own.write_bytes(b"")
+        shutil.rmtree(bundle)
+        bundle.write_bytes(b"")
     elif damage == "folder":
-        (own / "model_card.json").unlink()
-        (own / "model_card.json").mkdir()
+        (bundle / "model_card.json").unlink()
+        (bundle / "model_card.json").mkdir()
     else:
-        (own / "model_card.json").write_text("[]")
-    failed(own, "--format", FORMAT, "--port", "0")
+        (bundle / "model_card.json").write_text("[]")
+    failed(bundle, "--format", FORMAT, "--port", "0")
 
 
-def test_a_token_file_that_cannot_be_used_is_one_sentence(bundle: Path, tmp_path: Path) -> None:  # noqa: F811
-    assert "is not readable" in failed(bundle, "--token-file", tmp_path / "none", "--port", "0")
+def test_a_token_file_that_cannot_be_used_is_one_sentence(archive: Path, tmp_path: Path) -> None:
+    assert "is not readable" in failed(archive, "--token-file", tmp_path / "none", "--port", "0")
     (tmp_path / "empty").write_text("\n")
-    assert "is empty" in failed(bundle, "--token-file", tmp_path / "empty", "--port", "0")
+    assert "is empty" in failed(archive, "--token-file", tmp_path / "empty", "--port", "0")
 
 
-def test_an_address_that_is_none_is_one_sentence(bundle: Path) -> None:  # noqa: F811
-    assert "cannot listen on" in failed(bundle, "--host", "no such host", "--port", "0")
+def test_an_address_that_is_none_is_one_sentence(archive: Path) -> None:
+    assert "cannot listen on" in failed(archive, "--host", "no such host", "--port", "0")
 
 
-def test_the_server_listens_on_the_loopback_alone(bundle: Path) -> None:  # noqa: F811
+def test_the_server_listens_on_the_loopback_alone(archive: Path) -> None:
     import psutil
 
-    with Server(bundle, "--format", FORMAT) as running:
+    with Server(archive, "--format", FORMAT) as running:
         listening = [each for each in psutil.Process(running.process.pid).net_connections("inet") if each.status == psutil.CONN_LISTEN]
         assert [(each.laddr.ip, each.laddr.port) for each in listening] == [("127.0.0.1", running.port)]
