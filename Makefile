@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run test test-fast lint sign ui results diagnosis compare clean
+.PHONY: help env run test test-fast lint sign ui results diagnosis compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ diagnosis: env ## judge the diagnosis by its corpus of real faults, and write th
 
 compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
 	$(RUN) python -m tests.compare_with_keras_example
+
+bench-serve: env ## our server and others with the same file, under load in turn
+	$(RUN) python -m tests.bench_serve
 
 clean: ## remove everything made here but the cache of DVC
 	rm -rf .venv .uv data model exported evaluation reports dist release .state

@@ -28,14 +28,15 @@ WHEELS = "wheels"
 WHEEL_TIME = 315532800  # 1980-01-01, the earliest time a zip entry can have
 
 
-def requirements(runtime: str, wheel: Path) -> str:
-    """The runtime's packages as uv.lock pins them and our own wheel, with their hashes."""
-    command = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", "--only-group", runtime, "--no-emit-package", "serving"]
+def requirements(group: str, *left_out: str) -> str:
+    """The packages of a dependency group as uv.lock pins them, with their hashes."""
+    command = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", "--only-group", group]
+    command += [argument for name in ("serving", *left_out) for argument in ("--no-emit-package", name)]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"the requirements of {runtime} could not be read from uv.lock: {' '.join(done.stderr.split())}")
-    return f"{done.stdout}./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
+        raise UserError(f"the requirements of {group} could not be read from uv.lock: {' '.join(done.stderr.split())}")
+    return done.stdout
 
 
 def build_wheel(folder: Path) -> Path:
@@ -61,7 +62,9 @@ def fill(folder: Path, content: ModelCard) -> None:
     wheel = build_wheel(folder / WHEELS)
     (folder / "requirements").mkdir()
     for runtime in sorted({proof.runtime for file in content.files for proof in file.proofs}):
-        (folder / "requirements" / f"{runtime}.txt").write_text(requirements(runtime, wheel), encoding="utf-8")
+        own = f"./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
+        (folder / "requirements" / f"{runtime}.txt").write_text(requirements(runtime) + own, encoding="utf-8")
+    (folder / "requirements" / "http.txt").write_text(requirements("http", "numpy", "pillow"), encoding="utf-8")  # beside a runtime's
     (folder / "pictures").mkdir()
     for name in card_page.PICTURES:
         shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")

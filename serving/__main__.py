@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": ("serving.commands.predict", "what pictures show"),
     "check": ("serving.commands.check", "may this device run the bundle? Checksums, signature, preflight, golden vectors, latency"),
     "bench": ("serving.commands.bench", "how fast every file is on every runtime that this device has"),
+    "serve": ("serving.commands.serve", "a model server: Open Inference Protocol V2, pictures, metrics"),
 }
 
 

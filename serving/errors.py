@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 
 class ServingError(Exception):
     """The base of all that this package tells its user; the command line prints it without a traceback."""
@@ -17,3 +19,11 @@ class RuntimeRefusalError(ServingError):
 
 class InputError(ServingError, ValueError):
     """Input that is no picture, or pixels of another type or shape than the model's."""
+
+
+class RequestError(ServingError):
+    """A request over HTTP that is refused, with the status and the further headers of its answer."""
+
+    def __init__(self, status: int, sentence: str, *headers: Tuple[bytes, bytes]) -> None:
+        super().__init__(sentence)
+        self.status, self.headers = status, headers

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from pipeline import params
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw, mnist
+from serving import Classifier
 
 ROOT = Path(__file__).parent.parent
 
@@ -135,6 +136,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Iterator
 def archive(finished: Project) -> Path:
     """The bundle of `finished`, as its maker hands it over."""
     return next((finished.folder / "dist").glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def classifier(archive: Path) -> Classifier:
+    return Classifier.load(archive, "onnx_float32")
 
 
 @pytest.fixture

@@ -1,0 +1,121 @@
+"""`serving serve BUNDLE ...`: a model server."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional
+
+from serving import commands
+from serving.bundle import Bundle
+from serving.classifier import Classifier
+from serving.errors import ServingError
+
+DEFAULT_PORT = 8000
+BACKLOG = 1024  # connections that wait to be accepted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from serving.server.limits import Limits
+
+    standard = Limits()
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", type=Path, help="a bundle; it is reloaded when it changes")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
+    parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
+    commands.add_choice(parser)
+    parser.add_argument("--token-file", type=Path, help="a file with the bearer token that requests must then carry")
+    parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
+    parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on answering after SIGTERM (default %(default)s)")
+    help_ = "seconds in which a request must have come whole (default %(default)s)"
+    parser.add_argument("--timeout", type=float, dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_)
+    parser.add_argument("--max-body-bytes", type=_count, default=standard.max_body_bytes, help="of one request (default %(default)s)")
+    parser.add_argument("--max-pixels", type=_count, default=standard.max_pixels, help="of one picture (default %(default)s)")
+    parser.add_argument("--max-images", type=_count, default=standard.max_images, help="in one request (default %(default)s)")
+    parser.add_argument("--max-queue", type=_count, default=standard.max_queue, help="images that wait for a model (default %(default)s)")
+    parser.add_argument("--max-connections", type=_count, default=standard.max_connections, help="open at a time (default %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from serving.server.limits import Limits
+    from serving.server.metrics import Metrics
+    from serving.server.models import Models
+    from serving.server.service import Service
+
+    names = ("max_body_bytes", "max_pixels", "max_images", "max_queue", "max_connections", "seconds_to_receive")
+    limits = Limits(**{name: getattr(arguments, name) for name in names})
+    token = _token(arguments.token_file)
+    listening = _bound(arguments.host, arguments.port)
+    metrics = Metrics()
+    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
+    models.watch()
+    service = Service(models, limits, metrics, token)
+    for signature in models.signatures():
+        print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}", flush=True)
+    _server(arguments.plain).run(service, listening, arguments.drain)
+    return 0
+
+
+def _load(arguments: argparse.Namespace, path: Path) -> Classifier:
+    return Classifier.load(Bundle(path, arguments.trust), arguments.format, arguments.runtime)
+
+
+def _server(plain: bool) -> Any:
+    """The module that carries the service: uvicorn where its packages are installed, the standard library elsewhere."""
+    try:
+        return importlib.import_module("serving.server.plain" if plain else "serving.server.process")
+    except ImportError as error:
+        print(f"{error.name} is not installed, so the standard library serves, more slowly; install serving[http]", file=sys.stderr)
+        return _server(plain=True)
+
+
+def _token(path: Optional[Path]) -> Optional[str]:
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
+        raise ServingError(f"{path} is not readable ({reason}); name a file with a token") from None
+    if not token:
+        raise ServingError(f"{path} is empty; it must hold the token that requests carry")
+    return token
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that listens, before any model is loaded. Raises ServingError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family)
+        if os.name == "posix":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name"
+        raise ServingError(f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port") from None
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; allowed is 0 to 65535")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too small; allowed is 1 or more")
+    return number

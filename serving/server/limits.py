@@ -1,0 +1,22 @@
+"""Every limit of the server; the command line sets those that a person may want to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_body_bytes: int = 8 << 20  # of one body, compressed or not
+    max_held_bytes: int = 64 << 20  # of all bodies that are being received
+    max_head_bytes: int = 32 << 10  # of a request line and its headers
+    max_images: int = 64  # in one request, and in one batch
+    max_queue: int = 512  # images that wait for a model
+    max_pixels: int = 16_000_000  # of a picture, before it is decoded
+    max_pictures: int = 8  # being decoded at a time
+    max_connections: int = 256
+    max_pipelined: int = 16  # requests that a connection sends before its first answer
+    seconds_to_receive: float = 10.0  # a whole request, from its first byte
+    seconds_to_wait: float = 5.0  # in a model's queue
+    seconds_to_answer: float = 60.0  # from the first byte of a request until its answer was taken
+    seconds_idle: float = 15.0  # a connection between two requests

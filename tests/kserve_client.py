@@ -1,0 +1,40 @@
+# /// script
+# requires-python = "==3.11.*"
+# dependencies = ["kserve==0.21.0", "numpy"]
+# ///
+"""Asks a server with the client of KServe, whose pins need an environment of their own: `uv run --script` makes it from the
+lock file beside this one. Prints the probabilities of the images in each way of sending them and of having them sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import numpy as np
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve.protocol.infer_type import RequestedOutput
+
+
+async def answers(url: str, model: str, images: Any) -> dict[str, Any]:
+    async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
+        found: dict[str, Any] = {
+            "live": await client.is_server_live(url),
+            "ready": await client.is_server_ready(url),
+            "model ready": await client.is_model_ready(url, model),
+            "other ready": await client.is_model_ready(url, "other"),
+        }
+        for binary_in in (False, True):
+            for binary_out in (False, True):
+                tensor = InferInput("image", list(images.shape), "UINT8")
+                tensor.set_data_from_numpy(images, binary_data=binary_in)
+                outputs = [RequestedOutput("probabilities", {"binary_data": binary_out})]
+                request = InferRequest(model, [tensor], request_outputs=outputs)
+                response = await client.infer(url, request, model_name=model)
+                found[f"{binary_in} {binary_out}"] = response.outputs[0].as_numpy().tolist()
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(answers(sys.argv[1], sys.argv[2], np.load(sys.argv[3])))))

@@ -1,0 +1,161 @@
+"""The codec of the Open Inference Protocol: what was encoded is decoded, and no bytes whatever do more than be refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from serving.errors import RequestError
+from serving.server import protocol
+from serving.server.compression import compress, decompress
+from serving.server.protocol import Signature, decode, encode
+
+MODEL = Signature("shapes", "1.0.0", "test", (2, 3, 1), ["a", "b", "ü"], max_images=4)
+IMAGES = some.integers(1, 4).flatmap(lambda count: some.binary(min_size=6 * count, max_size=6 * count))
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | some.text(max_size=5),
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+quick = settings(deadline=None, max_examples=150)
+
+
+@pytest.fixture(params=["msgspec", "standard library"], autouse=True, scope="module")
+def parser(request: pytest.FixtureRequest) -> Any:
+    """Both JSON parsers, as they are on a server and on a device without packages."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "standard library":
+            patch.setattr("serving.server.protocol.msgspec", None)
+        yield request.param
+
+
+def asked(pixels: bytes, way: str, **fields: Any) -> tuple[bytes, str | None]:
+    """A request for the images in `pixels`: its body, and the header that tells the length of its JSON."""
+    images = np.frombuffer(pixels, np.uint8).reshape(-1, 2, 3, 1)
+    tensor: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
+    if way == "raw":
+        return pixels, "0"
+    if way == "binary":
+        head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": len(pixels)}}], **fields}).encode()
+        return head + pixels, str(len(head))
+    data = images.tolist() if way == "nested" else images.ravel().tolist()
+    return json.dumps({"inputs": [{**tensor, "data": data}], **fields}).encode(), None
+
+
+@quick
+@given(pixels=IMAGES, way=some.sampled_from(["flat", "nested", "binary", "raw"]), identity=some.none() | some.text(max_size=9))
+def test_images_come_back_in_every_way_of_sending_them(pixels: bytes, way: str, identity: str | None) -> None:
+    try:
+        json.dumps(identity, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which is no text
+        return
+    fields = {} if identity is None else {"id": identity}
+    inference = decode(*asked(pixels, way, **fields), MODEL)
+    assert inference.images.tobytes() == pixels
+    assert inference.images.shape == (len(pixels) // 6, 2, 3, 1)
+    assert inference.images.dtype == np.uint8
+    assert inference.id == (None if way == "raw" else identity)
+    assert inference.binary == (way == "raw")
+
+
+@quick
+@given(pixels=IMAGES, binary=some.booleans(), classes=some.integers(0, 9))
+def test_probabilities_come_back_in_every_way_of_asking_for_them(pixels: bytes, binary: bool, classes: int) -> None:
+    outputs = [{"name": "probabilities", "parameters": {"binary_data": binary, "classification": classes}}]
+    inference = decode(*asked(pixels, "flat", outputs=outputs, id="7"), MODEL)
+    probabilities = np.random.default_rng(len(pixels)).dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
+    body, length = encode(inference, probabilities, MODEL)
+    assert (length is not None) == binary
+    answer = json.loads(body[:length])
+    (output,) = answer["outputs"]
+    assert answer["id"] == "7"
+    if classes:
+        assert output["shape"] == [len(probabilities), min(classes, 3)]
+    elif binary:
+        assert output["parameters"]["binary_data_size"] == len(body) - (length or 0)
+        assert body[length:] == probabilities.tobytes()
+    else:
+        assert np.array(output["data"], np.float32).tobytes() == probabilities.tobytes()
+
+
+def test_the_likeliest_classes_are_named() -> None:
+    assert protocol.likeliest(np.array([[0.2, 0.5, 0.3]], np.float32), 2, MODEL.class_names) == ["0.500000:1:b", "0.300000:2:ü"]
+
+
+@quick
+@given(body=some.binary(max_size=300), length=some.none() | some.text(max_size=5) | some.integers(-2, 400).map(str))
+def test_any_bytes_are_refused_with_a_sentence_or_are_images(body: bytes, length: str | None) -> None:
+    try:
+        assert decode(body, length, MODEL).images.dtype == np.uint8
+    except RequestError as error:
+        assert error.status in (400, 413)
+        assert "\n" not in str(error)
+
+
+@quick
+@given(body=JSON, at=some.sampled_from(["", "inputs", "entry", "name", "shape", "datatype", "data", "parameters", "outputs", "id"]))
+def test_any_json_in_any_place_is_refused_with_a_sentence_or_fits(body: Any, at: str) -> None:
+    entry: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 3, 1], "data": [1, 2, 3, 4, 5, 6]}
+    request: Any = {"inputs": [{**entry, at: body} if at in (*entry, "parameters") else body if at == "entry" else entry]}
+    request = body if not at else {**request, at: body} if at in ("inputs", "outputs", "id", "parameters") else request
+    try:
+        inference = decode(json.dumps(request).encode(), None, MODEL)
+    except RequestError as error:
+        assert error.status == 400
+        assert "\n" not in str(error)
+    else:
+        assert inference.images.shape == (1, 2, 3, 1)
+
+
+@pytest.mark.parametrize("value", [True, 1.0, 256, -1, 2**70, "1", None, [1], {}])
+def test_a_value_that_is_no_pixel_is_refused(value: Any) -> None:
+    body = json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 2, 3, 1], "data": [0, 0, value, 0, 0, 0]}]}).encode()
+    with pytest.raises(RequestError, match="something other than whole numbers from 0 to 255"):
+        decode(body, None, MODEL)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"inputs":['])
+def test_json_nested_without_end_is_refused(opening: bytes) -> None:
+    room = Signature("room", "1.0.0", "test", (512, 512, 1), ["a", "b"], max_images=4)
+    with pytest.raises(RequestError, match="nested too deep"):
+        decode(opening * 100_000, None, room)
+
+
+def test_more_values_than_the_largest_request_are_refused_unparsed() -> None:
+    for text in (b"[],", b"0,", b"{},"):
+        with pytest.raises(RequestError, match="more values") as refusal:
+            decode(b"[" + text * 2000 + b"0]", None, MODEL)
+        assert refusal.value.status == 413
+
+
+@quick
+@given(body=some.binary(max_size=3000), encoding=some.sampled_from(["gzip", "deflate"]))
+def test_a_compressed_body_comes_back(body: bytes, encoding: str) -> None:
+    packed, name = compress(body, encoding)
+    assert name == (encoding if len(body) >= 1024 else None)
+    assert decompress(packed, name or "", 3000) == body
+
+
+@quick
+@given(body=some.binary(max_size=100), encoding=some.sampled_from(["gzip", "deflate"]))
+def test_any_bytes_are_no_compressed_body(body: bytes, encoding: str) -> None:
+    with pytest.raises(RequestError):
+        decompress(body, encoding, 1000)
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_body_larger_than_the_limit_is_not_made(encoding: str, pack: Any) -> None:
+    assert len(decompress(pack(bytes(1000)), encoding, 1000)) == 1000
+    with pytest.raises(RequestError) as refusal:
+        decompress(pack(bytes(1001)), encoding, 1000)
+    assert refusal.value.status == 413
+    for damaged in (pack(bytes(1000))[:-3], pack(bytes(1000)) + b"more"):
+        with pytest.raises(RequestError):
+            decompress(damaged, encoding, 1000)

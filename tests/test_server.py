@@ -1,0 +1,280 @@
+"""What the server answers: the whole protocol, to the clients that people have, and as the real Triton answers."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+import uv
+from PIL import Image
+
+from serving import Classifier
+from serving.bundle import Bundle
+from tests.conftest import ROOT
+from tests.record_triton import image, requests
+from tests.server import FORMAT, Server, rename
+
+pytestmark = pytest.mark.slow
+
+ANSWERS = json.loads((ROOT / "tests/triton_answers.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path) -> Iterator[Server]:
+    with Server(archive, "--format", FORMAT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plain(archive: Path) -> Iterator[Server]:
+    """The standard library's server, in an environment of numpy and one runtime."""
+    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
+    with Server(archive, "--format", FORMAT, python=python) as running:
+        yield running
+
+
+@pytest.fixture
+def images() -> Any:
+    return image(3)
+
+
+@pytest.mark.parametrize("which", ["server", "plain"])
+@pytest.mark.parametrize("case", ANSWERS)
+def test_the_answer_is_that_of_triton(which: str, case: str, classifier: Classifier, request: pytest.FixtureRequest) -> None:
+    """The same keys in the same order, types, shapes and sizes; our own names, versions and sentences; 4xx where Triton says 500."""
+    running: Server = request.getfixturevalue(which)
+    method, path, headers, body = requests()[case]
+    theirs = ANSWERS[case]
+    ours = running.ask(method, path.replace("mnist-digits", classifier.card.name), body or None, headers)
+    if theirs["status"] >= 400 or case == "two outputs of one name":  # which Triton takes for one
+        assert ours.status in (theirs["status"], 400), ours.body
+        assert 400 <= ours.status < 500
+        assert list(ours.json) == ["error"]
+        return
+    assert ours.status == theirs["status"] == 200
+    if case in ("live", "ready", "model ready"):  # Triton's bodies are empty; KServe's client reads ours
+        return
+    for name in ("content-type", "content-encoding"):
+        assert ours.headers.get(name) == theirs["headers"].get(name)
+    ours_described = described(ours.headers.get("inference-header-content-length"), ours.body, classifier)
+    assert ours_described == described(theirs["headers"].get("inference-header-content-length"), theirs["body"].encode("latin-1"))
+
+
+def described(length: str | None, body: bytes, classifier: Classifier | None = None) -> Any:
+    """The answer without what may differ: values, and the names of server, model and version. Our own values are checked."""
+    head, tail = (json.loads(body), b"") if length is None else (json.loads(body[: int(length)]), body[int(length) :])
+    for field in ("name", "version", "versions", "platform", "extensions", "model_name", "model_version"):
+        if field in head:
+            head[field] = None
+    for output in head.get("outputs", []):
+        if "data" in output or tail:
+            check_values(output, tail, classifier)
+            output["data"] = [type(value).__name__ for value in output.get("data", [])]
+            if output["datatype"] == "BYTES":  # ours name the class as well
+                output.get("parameters", {}).pop("binary_data_size", None)
+    return json.dumps(head)
+
+
+def check_values(output: dict[str, Any], tail: bytes, classifier: Classifier | None) -> None:
+    assert not tail or output["parameters"]["binary_data_size"] == len(tail)
+    values: Any = output.get("data") or (texts(tail) if output["datatype"] == "BYTES" else np.frombuffer(tail, "<f4").tolist())
+    assert len(values) == math.prod(output["shape"])
+    if output["datatype"] == "BYTES":
+        assert all(re.fullmatch(r"0\.\d{6}:\d(:\w+)?", value) for value in values)
+    elif classifier:
+        np.testing.assert_allclose(values, classifier.predict(image(output["shape"][0])).ravel(), atol=1e-6)
+
+
+def texts(tail: bytes) -> list[str]:
+    found, position = [], 0
+    while position < len(tail):
+        size = int.from_bytes(tail[position : position + 4], "little")
+        found.append(tail[position + 4 : position + 4 + size].decode())
+        position += 4 + size
+    return found
+
+
+@pytest.mark.parametrize("which", ["server", "plain"])
+def test_tritons_client_gets_the_probabilities_in_every_way_it_knows(
+    which: str, classifier: Classifier, images: Any, request: pytest.FixtureRequest
+) -> None:
+    running: Server = request.getfixturevalue(which)
+    name, version = classifier.card.name, classifier.card.version
+    expected = classifier.predict(images)
+    many = np.concatenate([images] * 20)
+    with triton.InferenceServerClient(running.url) as client:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert client.is_model_ready(name)
+        assert client.is_model_ready(name, version)
+        assert not client.is_model_ready("other")
+        assert not client.is_model_ready(name, "other")
+        assert client.get_server_metadata()["name"] == "serving"
+        assert client.get_model_metadata(name, version)["inputs"] == [
+            {"name": "image", "datatype": "UINT8", "shape": [-1, *classifier.card.input_shape]}
+        ]
+        assert client.get_model_repository_index() == [{"name": name, "version": version, "state": "READY", "reason": ""}]
+        compressions = (None, "gzip", "deflate")
+        for binary_in, binary_out, sent, answered in itertools.product((False, True), (False, True, None), compressions, compressions):
+            tensor = triton.InferInput("image", list(many.shape), "UINT8")
+            tensor.set_data_from_numpy(many, binary_data=binary_in)
+            outputs = None if binary_out is None else [triton.InferRequestedOutput("probabilities", binary_data=binary_out)]
+            found = client.infer(
+                name,
+                [tensor],
+                model_version=version,
+                outputs=outputs,
+                request_id="7",
+                request_compression_algorithm=sent,
+                response_compression_algorithm=answered,
+            )
+            np.testing.assert_allclose(found.as_numpy("probabilities")[:3], expected, atol=1e-6)
+            assert found.get_response()["id"] == "7"
+        tensor.set_data_from_numpy(many)
+        found = client.infer(name, [tensor], outputs=[triton.InferRequestedOutput("probabilities", class_count=2)])
+        index = int(expected[0].argmax())
+        assert found.as_numpy("probabilities")[0, 0].decode().split(":")[1:] == [str(index), classifier.card.class_names[index]]
+        with pytest.raises(triton.InferenceServerException, match="there is no model 'other'"):
+            client.infer("other", [tensor])
+
+
+def test_kserves_client_gets_the_probabilities_in_every_way_it_knows(
+    server: Server, classifier: Classifier, images: Any, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "images.npy", images)
+    command = [uv.find_uv_bin(), "run", "--quiet", "--script", "tests/kserve_client.py"]
+    command += [f"http://{server.url}", classifier.card.name, str(tmp_path / "images.npy")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [found.pop(key) for key in ("live", "ready", "model ready", "other ready")] == [True, True, True, False]
+    assert len(found) == 4
+    for values in found.values():
+        np.testing.assert_allclose(values, classifier.predict(images), atol=1e-6)
+
+
+def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -> None:
+    """Left out: that whatever fits the schema is accepted, since JSON Schema cannot tie the length of data to a shape."""
+    command = [str(Path(sys.prefix) / "bin/schemathesis"), "run", f"http://{server.url}/openapi.json", "--no-color"]
+    command += ["--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]
+    command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert "Tested: 13" in done.stdout
+
+
+@pytest.mark.parametrize("which", ["server", "plain"])
+def test_an_answer_is_compressed_as_asked(which: str, request: pytest.FixtureRequest) -> None:
+    running: Server = request.getfixturevalue(which)
+    plain_body = running.get("/openapi.json").body
+    for accepted, opened in (("gzip", gzip.decompress), ("deflate", zlib.decompress), ("br, gzip;q=0, deflate;q=0.5", zlib.decompress)):
+        answer = running.ask("GET", "/openapi.json", headers={"Accept-Encoding": accepted})
+        assert answer.headers["content-encoding"] in accepted
+        assert opened(answer.body) == plain_body
+    assert "content-encoding" not in running.ask("GET", "/openapi.json", headers={"Accept-Encoding": "br, gzip;q=0"}).headers
+
+
+def png(pixels: Any, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def test_a_person_sends_a_picture_and_gets_its_class(server: Server, archive: Path, classifier: Classifier) -> None:
+    with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
+        pixels, label = golden["images"][0], str(golden["labels"][0])
+    answer = server.ask("POST", "/predict", png(pixels[..., 0]), {"Content-Type": "image/png"})
+    assert answer.status == 200, answer.body
+    assert set(answer.json["probabilities"]) == set(classifier.card.class_names)
+    assert answer.json["class"] == max(answer.json["probabilities"], key=answer.json["probabilities"].get)
+    assert answer.json["class"] == label
+    named = server.ask("POST", f"/predict?model={classifier.card.name}", png(pixels[..., 0], "JPEG"))
+    assert named.json["class"] == answer.json["class"]
+    assert server.ask("POST", "/predict?model=other", png(pixels[..., 0])).status == 404
+
+
+def test_metrics_count_requests_images_and_batches(server: Server, classifier: Classifier) -> None:
+    method, path, headers, body = requests()["binary to binary"]
+    assert server.ask(method, path, body, headers).status == 200
+    text = server.get("/metrics").body.decode()
+    values = dict(re.findall(r"^(\w+(?:\{[^}]*\})?) (\S+)$", text, re.MULTILINE))
+    assert len(values) == len([line for line in text.splitlines() if not line.startswith("#")])
+    model = f'model="{classifier.card.name}"'
+    assert float(values['serving_requests_total{route="infer",status="200"}']) >= 1
+    assert float(values[f'serving_images_total{{{model},version="{classifier.card.version}"}}']) >= 2
+    assert values[f"serving_waiting_images{{{model}}}"] == "0"
+    assert float(values[f"serving_batch_images_sum{{{model}}}"]) >= 2
+    assert float(values['serving_request_seconds_count{route="infer"}']) == float(
+        values['serving_request_seconds_bucket{route="infer",le="+Inf"}']
+    )
+
+
+def test_the_page_shows_the_server_and_predicts(server: Server, archive: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
+        (tmp_path / "digit.png").write_bytes(png(golden["images"][0][..., 0]))
+    expected = server.ask("POST", "/predict", (tmp_path / "digit.png").read_bytes()).json["class"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(f"http://{server.url}/")
+        page.set_input_files("#picture", str(tmp_path / "digit.png"))
+        page.wait_for_function("document.getElementById('answer').textContent !== ''")
+        assert page.text_content("#answer") == f"It shows {expected}."
+        assert "/v2/health/ready" in (page.text_content("#paths") or "")
+        assert not faults
+        browser.close()
+
+
+def test_one_server_serves_two_models_each_from_its_own_bundle(archive: Path, bundle: Path) -> None:
+    with Server(archive, rename(bundle, "second"), "--format", FORMAT) as running:
+        names = [entry["name"] for entry in running.ask("POST", "/v2/repository/index").json]
+        assert len(names) == 2
+        _, path, headers, body = requests()["binary to json"]
+        for name in names:
+            answer = running.ask("POST", path.replace("mnist-digits", name), body, headers)
+            assert answer.json["model_name"] == name
+
+
+def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("open sesame\n")
+    with Server(archive, "--format", FORMAT, "--token-file", tmp_path / "token") as running:
+        assert running.get("/v2/health/live").status == 200
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic " + base64.b64encode(b"open sesame").decode()}):
+            refused = running.ask("GET", "/v2", headers=headers)
+            assert refused.status == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+        assert running.ask("GET", "/v2", headers={"Authorization": "Bearer open sesame"}).status == 200
+
+
+def test_ready_within_a_second_and_a_half_in_less_than_80_megabytes(archive: Path) -> None:
+    """The smallest of three starts, because other work on the machine can only make one slower."""
+    seconds = []
+    for _ in range(3):
+        with Server(archive, "--runtime", "litert") as running:
+            assert (
+                running.ask(
+                    *requests()["binary to binary"][:2], requests()["binary to binary"][3], requests()["binary to binary"][2]
+                ).status
+                == 200
+            )
+            seconds.append(running.seconds_to_ready)
+            assert running.megabytes < 80
+    assert min(seconds) < 1.5

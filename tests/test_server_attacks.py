@@ -1,0 +1,271 @@
+"""Malformed, hostile and slow requests: the server lives, its memory stays below a bound, and every answer is a 4xx."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.record_triton import INFER, binary, json_body, length, tensor
+from tests.server import FORMAT, Server
+
+pytestmark = pytest.mark.slow
+
+SEED = 20261121
+MEGABYTES = 150  # the most that the server may hold while it is attacked
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path) -> Iterator[Server]:
+    with Server(archive, "--format", FORMAT) as running:
+        yield running
+        assert running.process.poll() is None, "the server died"
+        assert running.megabytes < MEGABYTES
+
+
+@pytest.fixture(autouse=True)
+def good_before_and_after(server: Server) -> Iterator[None]:
+    yield
+    assert server.ask("POST", INFER, json_body()).status == 200
+    assert server.megabytes < MEGABYTES
+
+
+def http(path: str, headers: dict[str, str], body: bytes, method: str = "POST") -> bytes:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: test",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def malformed(dice: random.Random) -> bytes:
+    """One of all kinds of request that no server should take."""
+    head, body = binary()
+    rest = dice.randbytes(dice.randrange(1, 300))
+    kinds: list[Any] = [
+        lambda: dice.randbytes(dice.randrange(1, 2000)),
+        lambda: http(INFER, {}, rest),
+        lambda: http(INFER, {"Content-Encoding": dice.choice(["gzip", "deflate", "br"])}, rest),
+        lambda: http(INFER, head, body[: dice.randrange(len(body))]),
+        lambda: http(INFER, head, body + rest),
+        lambda: http(INFER, {"Inference-Header-Content-Length": dice.choice(["-1", "999999", "abc", "1e3", "0x10", "", "9" * 99])}, body),
+        lambda: http(
+            INFER, {}, json_body().replace(b"[0, ", dice.choice([b"[NaN, ", b"[-1, ", b"[256, ", b"[1e400, ", b"[null, ", b"[true, "]))
+        ),
+        lambda: http(
+            INFER, {}, json.dumps({"inputs": [tensor(data=[0], shape=[dice.choice([-1, 0, 2**31, 2**63, 2**99]), 28, 28, 1])]}).encode()
+        ),
+        lambda: http(
+            INFER,
+            {},
+            json.dumps({"inputs": [{**tensor(data=[0] * 784), dice.choice(["name", "shape", "datatype", "data"]): rest.hex()}]}).encode(),
+        ),
+        lambda: http(INFER, {}, b'{"inputs":' + b"[" * dice.randrange(1000, 20000)),
+        lambda: http(INFER, {}, b'{"a":' * dice.randrange(1000, 5000) + b"1" + b"}" * 5000),
+        lambda: http(
+            "/v2/models/"
+            + dice.choice(["../../etc/passwd", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..", "%00", "a" * 5000, "mnist-digits%0d%0a"])
+            + "/infer",
+            {},
+            json_body(),
+        ),
+        lambda: http("/predict", {"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n" + rest),
+        lambda: http("/predict", {"Content-Type": "image/jpeg"}, b"\xff\xd8\xff\xe0" + rest),
+        lambda: http("/" + rest.hex(), {}, rest, dice.choice(["GET", "PUT", "DELETE", "TRACE"])),
+        lambda: http(INFER, {"Content-Length": dice.choice(["-5", "1e9", "99999999999", "x"])}, rest),
+        lambda: http(INFER, {"Transfer-Encoding": "chunked"}, dice.choice([b"-1", b"f" * 17, b"zz", b";"]) + b"\r\n" + rest),
+    ]
+    return dice.choice(kinds)()  # type: ignore[no-any-return]
+
+
+def statuses(answer: bytes) -> list[int]:
+    return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+
+
+def attack(server: Server, requests: int) -> int:
+    """Sends malformed requests over four connections at a time; how many were answered, each with a 4xx and a sentence."""
+    faults: list[Any] = []
+    answered: list[int] = []
+
+    def some(seed: int) -> None:
+        dice = random.Random(seed)
+        for _ in range(requests // 4):
+            sent = malformed(dice)
+            answer = server.send(sent)
+            found = statuses(answer)
+            answered.extend(found)
+            if any(not 400 <= status < 500 for status in found) or (found and b'{"error":"' not in answer):
+                faults.append((sent[:300], answer[:300]))
+
+    threads = [threading.Thread(target=some, args=(SEED + number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults, faults[:3]
+    return len(answered)
+
+
+def test_ten_thousand_malformed_requests(server: Server) -> None:
+    assert attack(server, 10_000) > 9_000  # the others break off in the middle of a request
+
+
+def test_two_thousand_malformed_requests_to_the_server_without_packages(archive: Path) -> None:
+    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
+    with Server(archive, "--format", FORMAT, python=python) as plain:
+        assert attack(plain, 2_000) > 1_700
+        assert plain.ask("POST", INFER, json_body()).status == 200
+        assert plain.megabytes < MEGABYTES
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "999999", "abc", "", " ", "+5", "1_0", "٣"])
+def test_a_wrong_length_of_the_json_is_refused(server: Server, text: str) -> None:
+    head, body = length(text)
+    assert statuses(server.send(http(INFER, head, body))) == [400]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_bomb_is_not_unpacked(server: Server, encoding: str) -> None:
+    zeros = b"[" + b"0," * (50 << 20)
+    bomb = gzip.compress(zeros, 9) if encoding == "gzip" else zlib.compress(zeros, 9)
+    assert len(bomb) < 200_000
+    answer = server.ask("POST", INFER, bomb, {"Content-Encoding": encoding})
+    assert answer.status == 413
+    assert "larger than" in answer.json["error"]
+
+
+def test_a_bomb_inside_a_bomb_is_json_of_one_encoding_only(server: Server) -> None:
+    answer = server.ask("POST", INFER, gzip.compress(gzip.compress(json_body())), {"Content-Encoding": "gzip, gzip"})
+    assert answer.status == 415
+
+
+def test_many_values_are_refused_before_they_are_parsed(server: Server) -> None:
+    for text in (b"[],", b"{},", b"0,", b'"",'):
+        body = b'{"inputs":[' + text * (8_000_000 // len(text)) + b"0]}"
+        answer = server.ask("POST", INFER, body)
+        assert answer.status == 413, text
+
+
+def test_too_large_a_body_is_refused_before_it_is_sent(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(f"POST {INFER} HTTP/1.1\r\nHost: test\r\nContent-Length: {10**12}\r\n\r\n".encode())
+        assert statuses(connection.recv(65536)) == [413]
+
+
+def test_too_large_a_body_in_chunks_is_refused_when_it_grows_too_large(server: Server) -> None:
+    chunk = b"%x\r\n%s\r\n" % (1 << 20, bytes(1 << 20))
+    sent = f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk * 9 + b"0\r\n\r\n"
+    assert statuses(server.send(sent)) == [413]
+
+
+def test_a_body_of_very_many_chunks_is_read(server: Server) -> None:
+    body = json_body()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    sent = f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunks + b"0\r\n\r\n"
+    assert statuses(server.send(sent)) == [200]
+
+
+def test_large_heads_are_refused(server: Server) -> None:
+    for head in (b"X: " + b"a" * 300_000, b"X: a\r\n" * 60_000, b"X" * 300_000):
+        assert statuses(server.send(b"GET /v2 HTTP/1.1\r\n" + head + b"\r\n\r\n")) == [431]
+    assert statuses(server.send(b"GET /" + b"a" * 300_000)) == [431]
+
+
+def test_a_pipeline_is_answered_in_order_and_has_a_bound(server: Server) -> None:
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n"
+    assert statuses(server.send(get * 8)) == [200] * 8
+    assert 400 in statuses(server.send(get * 5000))
+
+
+def picture(width: int, height: int) -> bytes:
+    """A PNG that claims a size, all black, a few kilobytes whatever it claims."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(min(width * height, 20_000_000)), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(13000, 13000), (2**31 - 1, 1), (1, 2**31 - 1), (100_000, 100_000)])
+def test_a_picture_of_many_pixels_is_not_decoded(server: Server, width: int, height: int) -> None:
+    answer = server.ask("POST", "/predict", picture(width, height))
+    assert answer.status == 400, answer.body
+    assert "error" in answer.json
+
+
+def test_a_picture_of_another_kind_is_refused(server: Server) -> None:
+    from PIL import Image
+
+    for kind in ("GIF", "BMP", "TIFF", "WEBP"):
+        file = io.BytesIO()
+        Image.new("L", (28, 28)).save(file, kind)
+        assert server.ask("POST", "/predict", file.getvalue()).status == 400, kind
+    assert server.ask("POST", "/predict", b"").status == 400
+
+
+def test_slow_senders_are_ended_while_others_are_served(archive: Path) -> None:
+    """Half of them are slow in the head, half in the body; each has its 408, and no other waits for them."""
+    head = f"POST {INFER} HTTP/1.1\r\nHost: test\r\n".encode()
+    with Server(archive, "--format", FORMAT, "--timeout", "2") as running:
+        slow = [socket.create_connection(("127.0.0.1", running.port), timeout=20) for _ in range(100)]
+        for number, connection in enumerate(slow):
+            connection.sendall(head if number % 2 else head + b"Content-Length: 100000\r\n\r\n")
+        start = time.monotonic()
+        while time.monotonic() - start < 1.5:
+            for connection in slow:
+                connection.sendall(b"x")
+            before = time.monotonic()
+            assert running.ask("POST", INFER, json_body()).status == 200
+            assert time.monotonic() - before < 1
+            time.sleep(0.2)
+        for connection in slow:
+            assert statuses(connection.recv(65536)) == [408]
+            assert connection.recv(65536) == b""
+            connection.close()
+
+
+def test_more_connections_than_allowed_are_told_to_come_back(server: Server) -> None:
+    silent = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(256)]
+    time.sleep(0.3)
+    answer = server.send(http(INFER, {}, json_body()))
+    assert statuses(answer) == [503]
+    assert b"retry-after: 1" in answer
+    for connection in silent:
+        connection.close()
+    time.sleep(0.3)
+
+
+def test_bodies_together_have_a_bound(server: Server) -> None:
+    """A hundred clients send seven megabytes each and never end: all are held below the bound, and the last are refused."""
+    head = f"POST {INFER} HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n".encode()
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(30)]
+    refused = 0
+    for connection in clients:
+        connection.sendall(head)
+        try:
+            connection.sendall(bytes(7_000_000))
+            connection.settimeout(0.05)
+            refused += statuses(connection.recv(65536)) == [503]
+        except (TimeoutError, ConnectionError):
+            continue
+    assert refused > 10
+    assert server.megabytes < MEGABYTES + 64
+    for connection in clients:
+        connection.close()
+    time.sleep(0.5)

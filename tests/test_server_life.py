@@ -1,0 +1,230 @@
+"""How a server starts, reloads, is overloaded, stops and is killed: no request is lost, and no answer is wrong."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serving import Classifier
+from serving.bundle import MANIFEST
+from tests.record_triton import INFER, binary, image, wanted
+from tests.server import FORMAT, Server, failed, rename
+
+pytestmark = pytest.mark.slow
+
+HEADERS, BODY = binary(outputs=wanted(binary_data=True))
+CLIENTS = 4
+
+
+class Client:
+    """Asks again and again over one connection, as long as `going`; what it got, and what went wrong."""
+
+    def __init__(self, port: int, expected: Any, retries: bool = False) -> None:
+        self.port, self.expected, self.retries = port, expected, retries
+        self.versions: list[str] = []
+        self.wrong: list[Any] = []
+        self.lost: list[Exception] = []
+        self.seconds: list[float] = []
+        self.closing = self.going = False
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def run(self) -> None:
+        self.going = True
+        while self.going:
+            start = time.perf_counter()
+            try:
+                self.ask()
+            except (OSError, http.client.HTTPException) as error:
+                self.connection.close()
+                self.lost.append(error)
+                if not self.retries:
+                    break
+                time.sleep(0.05)
+            self.seconds.append(time.perf_counter() - start)
+        self.connection.close()
+
+    def ask(self) -> None:
+        self.connection.request("POST", INFER, BODY, HEADERS)
+        response = self.connection.getresponse()
+        body = response.read()
+        length = int(response.getheader("inference-header-content-length") or 0)
+        if response.status != 200 or not np.allclose(np.frombuffer(body[length:], "<f4"), self.expected, atol=1e-6):
+            self.wrong.append((response.status, body))
+        else:
+            self.versions.append(json.loads(body[:length])["model_version"])
+        self.closing = response.getheader("connection") == "close"
+
+
+@contextmanager
+def load(port: int, classifier: Classifier, retries: bool = False) -> Iterator[list[Client]]:
+    clients = [Client(port, classifier.predict(image(2)).ravel(), retries) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=client.run) for client in clients]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: all(client.versions for client in clients))
+        yield clients
+    finally:
+        for client in clients:
+            client.going = False
+        for thread in threads:
+            thread.join(30)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def test_a_new_version_takes_over_under_load_without_a_lost_request(bundle: Path, classifier: Classifier) -> None:
+    with Server(bundle, "--format", FORMAT) as running, load(running.port, classifier) as clients:
+        for version in ("1.0.1", "1.0.2"):
+            changed = bundle.parent / version
+            shutil.copytree(bundle, changed)
+            rename(changed, classifier.card.name, version)
+            bundle.rename(bundle.parent / f"before-{version}")
+            changed.rename(bundle)
+            wait_for(lambda wanted=version: all(client.versions[-1] == wanted for client in clients))  # type: ignore[misc]
+        assert running.get(f"/v2/models/{classifier.card.name}/versions/1.0.2/ready").status == 200
+        assert running.get(f"/v2/models/{classifier.card.name}/versions/1.0.1/ready").status == 404
+    for client in clients:
+        assert not client.wrong
+        assert not client.lost
+        assert list(dict.fromkeys(client.versions)) == [classifier.card.version, "1.0.1", "1.0.2"]
+
+
+def test_a_damaged_new_version_leaves_the_old_one_in_service(bundle: Path, classifier: Classifier) -> None:
+    with Server(bundle, "--format", FORMAT) as running:
+        model = next(bundle.glob(f"{FORMAT}.*"))
+        model.write_bytes(model.read_bytes()[:-1] + b"!")
+        os.utime(bundle / MANIFEST)
+        wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
+        assert running.ask("POST", INFER, BODY, HEADERS).status == 200
+        status, errors = running.stop()
+    assert status == 0
+    assert "the model loaded before goes on" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Classifier, options: list[str]) -> None:
+    with Server(archive, "--format", FORMAT, "--drain", "0.5", *options) as running, load(running.port, classifier) as clients:
+        running.signal(signal.SIGTERM)
+        wait_for(lambda: all(client.closing for client in clients))
+        assert running.get("/v2/health/ready").status == 503
+        assert running.get("/v2/health/live").status == 200
+        assert running.process.wait(20) == 0
+        wait_for(lambda: all(client.lost for client in clients))
+    for client in clients:
+        assert not client.wrong
+        assert [type(error) for error in client.lost] == [ConnectionRefusedError]  # the server was gone; nothing was cut off
+
+
+def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(archive: Path, classifier: Classifier) -> None:
+    running = Server(archive, "--format", FORMAT)
+    with load(running.port, classifier, retries=True) as clients:
+        for _ in range(3):
+            running.process.kill()
+            running.process.communicate()
+            wait_for(lambda: all(client.lost for client in clients))
+            running = Server(archive, "--format", FORMAT, port=running.port)
+            before = [len(client.versions) for client in clients]
+            wait_for(lambda before=before: all(len(client.versions) > n + 5 for client, n in zip(clients, before, strict=True)))  # type: ignore[misc]
+    running.process.kill()
+    running.process.communicate()
+    assert not [client.wrong for client in clients if client.wrong]
+
+
+def test_too_much_load_is_told_to_come_back(archive: Path) -> None:
+    with Server(archive, "--format", FORMAT, "--max-queue", "64") as running:
+        size = 64 * 784
+        head = json.dumps(
+            {"inputs": [{"name": "image", "shape": [64, 28, 28, 1], "datatype": "UINT8", "parameters": {"binary_data_size": size}}]}
+        )
+        headers = {"Inference-Header-Content-Length": str(len(head))}
+        answers: list[Any] = []
+
+        def flood() -> None:
+            answers.extend(running.ask("POST", INFER, head.encode() + bytes(size), headers) for _ in range(20))
+
+        threads = [threading.Thread(target=flood) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        statuses = {answer.status for answer in answers}
+        assert statuses == {200, 503}
+        assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status == 503)
+        assert running.ask("POST", INFER, BODY, HEADERS).status == 200
+
+
+def test_memory_does_not_grow_under_load(archive: Path, classifier: Classifier) -> None:
+    with Server(archive, "--format", FORMAT) as running, load(running.port, classifier) as clients:
+        wait_for(lambda: sum(len(client.versions) for client in clients) > 1500)
+        before = running.megabytes
+        wait_for(lambda: sum(len(client.versions) for client in clients) > 5000)
+        assert running.megabytes - before < 2
+
+
+def test_a_port_in_use_is_one_sentence(archive: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in failed(archive, "--port", str(port))
+
+
+def test_two_bundles_of_one_name_are_one_sentence(archive: Path, bundle: Path) -> None:
+    assert "both hold a model named 'mnist-digits'" in failed(archive, bundle, "--format", FORMAT, "--port", "0")
+
+
+def test_a_missing_runtime_is_one_sentence(archive: Path) -> None:
+    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
+    assert "install" in failed(archive, "--runtime", "tflite_runtime", "--port", "0", python=python)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "folder", "no card"])
+def test_an_unreadable_bundle_is_one_sentence(bundle: Path, damage: str) -> None:
+    if damage == "missing":
+        shutil.rmtree(bundle)
+    elif damage == "empty":
+        shutil.rmtree(bundle)
+        bundle.write_bytes(b"")
+    elif damage == "folder":
+        (bundle / "model_card.json").unlink()
+        (bundle / "model_card.json").mkdir()
+    else:
+        (bundle / "model_card.json").write_text("[]")
+    failed(bundle, "--format", FORMAT, "--port", "0")
+
+
+def test_a_token_file_that_cannot_be_used_is_one_sentence(archive: Path, tmp_path: Path) -> None:
+    assert "is not readable" in failed(archive, "--token-file", tmp_path / "none", "--port", "0")
+    (tmp_path / "empty").write_text("\n")
+    assert "is empty" in failed(archive, "--token-file", tmp_path / "empty", "--port", "0")
+
+
+def test_an_address_that_is_none_is_one_sentence(archive: Path) -> None:
+    assert "cannot listen on" in failed(archive, "--host", "no such host", "--port", "0")
+
+
+def test_the_server_listens_on_the_loopback_alone(archive: Path) -> None:
+    import psutil
+
+    with Server(archive, "--format", FORMAT) as running:
+        listening = [each for each in psutil.Process(running.process.pid).net_connections("inet") if each.status == psutil.CONN_LISTEN]
+        assert [(each.laddr.ip, each.laddr.port) for each in listening] == [("127.0.0.1", running.port)]
