@@ -14,7 +14,7 @@ from pipeline import artifacts, learning_curves
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.selection import evidence
-from pipeline.selection.diagnose import diagnose
+from pipeline.selection.verdicts import diagnose
 from tests.conftest import ROOT
 from tests.diagnosis import judge
 

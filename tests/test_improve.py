@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline import params
-from pipeline.selection.advise import CURES, Situation, advise, written
+from pipeline.selection.advise import advise
 from pipeline.selection.answers import Answers, compare
+from pipeline.selection.cures import CURES, Situation, written
 from tests.conftest import ROOT, Project
 
 GUARD = """

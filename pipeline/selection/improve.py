@@ -26,8 +26,9 @@ from ruamel.yaml import YAML
 from pipeline import artifacts, measurements, params, stage, tracking
 from pipeline.params import Params
 from pipeline.selection import answers
-from pipeline.selection.advise import Change, Situation, advise, written
+from pipeline.selection.advise import advise
 from pipeline.selection.answers import Answers, Comparison
+from pipeline.selection.cures import Change, Situation, written
 from pipeline.stage import UserError
 
 LEDGER = artifacts.REPORTS / "improvement.md"

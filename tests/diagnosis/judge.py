@@ -1,6 +1,6 @@
 """Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into the README.
 
-The thresholds of pipeline/selection/diagnose.py were chosen on the seeds 0 to 4; the figures are those of the seeds 5 to 9.
+The thresholds of pipeline/selection/verdicts.py were chosen on the seeds 0 to 4; the figures are those of the seeds 5 to 9.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import artifacts, learning_curves, summary
-from pipeline.selection.diagnose import diagnose
 from pipeline.selection.evidence import Evidence
+from pipeline.selection.verdicts import diagnose
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parents[1] / "README.md"

@@ -1,0 +1,293 @@
+"""The verdicts on a training and the rule of each: those of the deep-learning lectures, and faults that show before the first step.
+
+The thresholds were chosen on one half of the seeds of a corpus of trainings with a known fault and are judged on the other
+half (`make diagnosis`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline import metrics
+from pipeline.artifacts import Array
+from pipeline.learning_curves import Row
+from pipeline.selection.evidence import Evidence
+
+FEWEST_EPOCHS = 3
+
+DEAD = 0.8  # share of a rectified layer's units that are zero for every image before the first step
+SATURATED = 0.3  # share of bounded outputs at an end of their range before the first step
+VANISHED = 1e-3  # gradient in the first layer over that in the last before the first step
+COPIED = 0.05  # share of validation images with a copy in p-training
+TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-training
+CERTAIN = 1e-4  # p-value of the two tests on the data
+WIDE = 0.04  # half the 95 % interval of the validation accuracy
+BLOWN_UP = 0.2  # share of all that the training loss fell which it rose again
+RISE = 0.08  # relative rise of the validation loss over its lowest
+SIGNIFICANT = 4.0  # that rise in standard errors of the curve's own noise
+FALLING = 0.05  # share of all that a loss fell which fell in the last quarter
+ANNEALED = 0.2  # the last learning rate over the highest, below which a schedule has run out
+MEDIAN_ERROR = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
+GAP = 0.1  # training accuracy less validation accuracy
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One verdict, the epoch at which it begins (from 1), the numbers that led to it, and a sentence for people."""
+
+    verdict: str
+    epoch: int
+    numbers: dict[str, float]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The columns of learning_curves.csv, and what is known beside them."""
+
+    columns: dict[str, Array]
+    evidence: Evidence | None
+    layers: dict[str, float]
+    target: float
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+    @property
+    def epochs(self) -> int:
+        return len(self["epoch"])
+
+    @property
+    def accuracy(self) -> float:
+        """What training came to: the better of p-training, which augmentation and dropout make harder, and validation."""
+        return float(max(np.median(self[f"{split}_accuracy"][-FEWEST_EPOCHS:]) for split in ("train", "validation")))
+
+
+def diagnose(
+    rows: Sequence[Row], evidence: Evidence | None = None, layers: dict[str, float] | None = None, target: float = 0.9
+) -> Diagnosis:
+    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show.
+
+    `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach.
+    """
+    curves = Curves({name: np.array([row[name] for row in rows]) for name in rows[0]}, evidence, layers or {}, target)
+    return next(found for rule in RULES if (found := rule(curves)) is not None)
+
+
+def dead(curves: Curves) -> Diagnosis | None:
+    share = curves.layers.get("dead_units", 0.0)
+    if share < DEAD:
+        return None
+    return Diagnosis(
+        "dead_units",
+        1,
+        {"dead_units": share},
+        f"{share:.0%} of the rectified units of a layer are zero for every image before training begins, so no gradient passes "
+        "through them: look at the initial weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
+    )
+
+
+def saturated(curves: Curves) -> Diagnosis | None:
+    share = curves.layers.get("saturated_units", 0.0)
+    if share < SATURATED:
+        return None
+    return Diagnosis(
+        "saturated_units",
+        1,
+        {"saturated_units": share},
+        f"{share:.0%} of a layer's outputs stand at the ends of their range before training begins, where the gradient is next to "
+        "nothing: the initial weights are too large; use Glorot's, He's or LeCun's initialization",
+    )
+
+
+def vanishing(curves: Curves) -> Diagnosis | None:
+    ratio = curves.layers.get("gradient_ratio", 1.0)
+    if ratio >= VANISHED:
+        return None
+    return Diagnosis(
+        "vanishing_gradients",
+        1,
+        {"gradient_ratio": ratio},
+        f"the first layer gets {ratio:.1g} of the gradient that the last one gets, so the lower layers hardly learn: use ReLU or "
+        "SELU with the initialization that fits, batch normalization, or fewer layers",
+    )
+
+
+def diverged(curves: Curves) -> Diagnosis | None:
+    loss = curves["train_loss"]
+    broken = np.flatnonzero(~np.isfinite(loss))
+    if len(broken):
+        return Diagnosis(
+            "diverged",
+            int(broken[0]) + 1,
+            {"train_loss": float(loss[broken[0]])},
+            f"the training loss is no number any more from epoch {broken[0] + 1} on: the learning rate is too high; divide it by ten, "
+            "or clip the gradients",
+        )
+    best = int(np.argmin(loss))
+    rebound = float((loss[-1] - loss[best]) / (loss[0] - loss[best])) if best else 1.0
+    erratic = noise(np.log(loss))
+    stuck = curves["train_accuracy"].max() < curves.target / 2 and (erratic > 0.02 or loss[0] > 2 * loss[-1])
+    if rebound < BLOWN_UP and not stuck:
+        return None
+    return Diagnosis(
+        "diverged",
+        best + 1,
+        {"rebound_of_train_loss": rebound, "noise_of_train_loss": erratic},
+        f"the training loss does not settle ({loss[best]:.3g} at best, {loss[-1]:.3g} at the end): the learning rate is too high; "
+        "divide it by ten, or clip the gradients",
+    )
+
+
+def too_small(curves: Curves) -> Diagnosis | None:
+    """How far the validation accuracy may be off by chance alone, where the number of its images is known."""
+    if curves.evidence is None:
+        return None
+    images = curves.evidence.validation_images
+    correct = round(float(curves["validation_accuracy"][lowest(curves)]) * images)
+    low, high = metrics.accuracy_interval(correct, images)
+    if (high - low) / 2 < WIDE:
+        return None
+    return Diagnosis(
+        "unrepresentative_validation",
+        1,
+        {"validation_images": images, "interval_low": low, "interval_high": high},
+        f"{images} validation images are too few to judge by: their accuracy may lie anywhere from {low:.1%} to {high:.1%}; "
+        "take more of the data for validation, or use cross-validation",
+    )
+
+
+def leakage(curves: Curves) -> Diagnosis | None:
+    evidence = curves.evidence
+    if evidence is None or evidence.copied < COPIED or evidence.copied_p_value > CERTAIN:
+        return None
+    return Diagnosis(
+        "leakage",
+        1,
+        {"copied": evidence.copied, "p_value": evidence.copied_p_value},
+        f"{evidence.copied:.0%} of the validation images have a copy, exact or nearly, in p-training, so validation flatters the "
+        "model: remove the duplicates, or split by their origin",
+    )
+
+
+def shifted(curves: Curves) -> Diagnosis | None:
+    evidence = curves.evidence
+    if evidence is None or evidence.told_apart < TOLD_APART or evidence.told_apart_p_value > CERTAIN:
+        return None
+    return Diagnosis(
+        "unrepresentative_training",
+        1,
+        {"told_apart": evidence.told_apart, "p_value": evidence.told_apart_p_value},
+        f"a classifier can tell validation images from those of p-training (area under its ROC curve {evidence.told_apart:.2f}, 0.5 "
+        "is chance): validation has features that training never shows; split at random, or collect data like those of the application",
+    )
+
+
+def overfit(curves: Curves) -> Diagnosis | None:
+    """Validation loss significantly above its lowest while training loss went on falling."""
+    loss, best = curves["validation_loss"], lowest(curves)
+    after = loss[best + 1 :]
+    if len(after) < FEWEST_EPOCHS:
+        return None
+    last, around = after[-max(FEWEST_EPOCHS, len(after) // 3) :], loss[max(best - 1, 0) : best + 2]
+    lowest_level = np.median(around)  # of three epochs, since the lowest of many is low by luck as well
+    rise = float(np.median(last) / lowest_level - 1)
+    error = MEDIAN_ERROR * noise(loss) * np.sqrt(1 / len(last) + 1 / len(around))
+    errors = rise * lowest_level / (error + 1e-12)
+    falls = curves["train_loss"][-1] < curves["train_loss"][best]
+    if rise < RISE or errors < SIGNIFICANT or not falls:
+        return None
+    return Diagnosis(
+        "overfit",
+        best + 1,
+        {"rise_of_validation_loss": rise, "standard_errors": float(errors)},
+        f"from epoch {best + 1} on the validation loss rises (by {rise:.0%}) while the training loss goes on falling: the model learns "
+        "its examples by heart; take more data or augmentation, dropout or L2, less capacity, or stop at that epoch",
+    )
+
+
+def stopped_early(curves: Curves) -> Diagnosis | None:
+    """Both losses still falling at the last epoch, though the learning rate has not run out or the target is not reached."""
+    if curves.epochs < FEWEST_EPOCHS:
+        sentence = f"{FEWEST_EPOCHS - 1} epochs or fewer are too few to judge by: train longer"
+        return Diagnosis("stopped_early", curves.epochs, {"epochs": curves.epochs}, sentence)
+    falls = {name: still_falling(curves[name]) for name in ("train_loss", "validation_loss")}
+    rate = curves.columns.get("learning_rate", np.ones(curves.epochs))
+    annealed = bool(rate[-1] < ANNEALED * rate.max())
+    if min(falls.values()) < FALLING or (annealed and curves.accuracy >= curves.target):
+        return None
+    return Diagnosis(
+        "stopped_early",
+        curves.epochs,
+        falls,
+        f"both losses are still falling at the last epoch ({falls['validation_loss']:.0%} of all that the validation loss fell came in "
+        "the last quarter): train longer, or with a higher learning rate",
+    )
+
+
+def too_little_capacity(curves: Curves) -> Diagnosis | None:
+    """Training itself stays below the target, has come to rest, and validation is no worse."""
+    accuracy = curves.accuracy
+    if accuracy >= curves.target:
+        return None
+    return Diagnosis(
+        "too_little_capacity",
+        curves.epochs,
+        {"accuracy": accuracy, "target": curves.target},
+        f"the training accuracy itself comes to rest at {accuracy:.1%}, below the target of {curves.target:.1%}: more data will not help; "
+        "give the model more units or layers, or better inputs",
+    )
+
+
+def far_apart(curves: Curves) -> Diagnosis | None:
+    """The curves alone, where nobody has looked at the data: a wide gap without an upturn."""
+    gap = float(np.median((curves["train_accuracy"] - curves["validation_accuracy"])[-FEWEST_EPOCHS:]))
+    if curves.evidence is not None or gap < GAP:
+        return None
+    return Diagnosis(
+        "unrepresentative_training",
+        1,
+        {"gap": gap},
+        f"validation stays {gap:.1%} behind training without turning up: it has features that training does not show; look at both, "
+        "and collect more data",
+    )
+
+
+def good_fit(curves: Curves) -> Diagnosis:
+    best = lowest(curves)
+    gap = float(curves["validation_loss"][best] - curves["train_loss"][best])
+    return Diagnosis(
+        "good_fit",
+        best + 1,
+        {"gap_of_loss": gap, "validation_accuracy": float(curves["validation_accuracy"][best])},
+        f"nothing is wrong: both losses fell and came to rest, the validation loss at {curves['validation_loss'][best]:.3g}",
+    )
+
+
+Rule = Callable[[Curves], Diagnosis | None]
+RULES: tuple[Rule, ...] = (
+    dead, saturated, vanishing, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity, far_apart, good_fit,
+)  # fmt: skip
+
+
+def lowest(curves: Curves) -> int:
+    """The index of the lowest validation loss."""
+    return int(np.argmin(curves["validation_loss"]))
+
+
+def noise(values: Array) -> float:
+    """The standard deviation of a curve about its own trend, from the median absolute second difference, which a smooth
+    trend and a single jump leave alone. Second differences of independent noise have six times its variance."""
+    if len(values) < FEWEST_EPOCHS:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.diff(values, 2))) / np.sqrt(6))
+
+
+def still_falling(loss: Array) -> float:
+    """The share of all that a loss fell which fell in the last quarter of its epochs."""
+    quarter = max(1, len(loss) // 4)
+    whole = loss[0] - loss[-1]
+    return float((loss[-1 - quarter] - loss[-1]) / whole) if whole > 0 else 0.0
