@@ -69,5 +69,5 @@ def test_your_own_data_come_through_the_whole_line(
     with tarfile.open(project.folder / "dist/textures-1.0.0.tar.gz") as tar:
         card = json.load(tar.extractfile("textures-1.0.0/model_card.json"))  # type: ignore[arg-type]
     assert card["class_names"] == names
-    assert card["input_shape"] == list(shape)
+    assert card["input"]["shape"] == list(shape)
     assert [file["format"] for file in card["files"]] == ["tflite_int8", "onnx_float32"]
