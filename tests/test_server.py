@@ -278,3 +278,27 @@ def test_ready_within_a_second_and_a_half_in_less_than_80_megabytes(archive: Pat
             seconds.append(running.seconds_to_ready)
             assert running.megabytes < 80
     assert min(seconds) < 1.5
+
+
+def test_the_bundle_holds_the_servers_packages_pinned_by_their_hashes(archive: Path) -> None:
+    text = Bundle(archive).read("requirements/http.txt").decode()
+    named = re.findall(r"^([\w-]+)==.*\n +--hash=sha256:", text, re.MULTILINE)
+    assert {"httptools", "msgspec", "uvicorn", "uvloop"} <= set(named)
+    assert "numpy" not in named  # which the runtime's requirements pin
+
+
+def test_other_ways_of_asking_over_http_are_answered(server: Server) -> None:
+    head = server.ask("HEAD", "/v2")
+    assert (head.status, head.body) == (200, b"")
+    options = server.ask("OPTIONS", "/predict")
+    assert (options.status, options.headers["allow"]) == (405, "POST")
+    upgrade = b"GET /v2 HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    for request in (upgrade, b"GET http://test/v2 HTTP/1.1\r\nHost: test\r\n\r\n", b"GET /v2 HTTP/1.0\r\n\r\n"):
+        assert server.send(request).startswith(b"HTTP/1.1 200 OK\r\n"), request
+    for request in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT test:443 HTTP/1.1\r\nHost: test\r\n\r\n"):
+        answer = server.send(request)
+        assert answer.startswith(b"HTTP/1.1 4"), request
+        assert b'{"error":"' in answer
+    expect = {"Expect": "100-continue"}
+    method, path, headers, body = requests()["binary to json"]
+    assert server.ask(method, path, body, {**headers, **expect}).status == 200

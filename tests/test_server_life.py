@@ -136,6 +136,15 @@ def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Cla
         assert [type(error) for error in client.lost] == [ConnectionRefusedError]  # the server was gone; nothing was cut off
 
 
+def test_a_slow_client_does_not_hold_up_the_end(archive: Path) -> None:
+    start = Server(archive, "--format", FORMAT, "--timeout", "1", "--drain", "0")
+    with start as running, socket.create_connection(("127.0.0.1", running.port)) as slow:
+        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Length: 500\r\n\r\n.")
+        time.sleep(0.1)
+        assert running.stop() == (0, "")
+        assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
 def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(archive: Path, classifier: Classifier) -> None:
     running = Server(archive, "--format", FORMAT)
     with load(running.port, classifier, retries=True) as clients:

@@ -29,16 +29,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
     commands.add_choice(parser)
-    parser.add_argument("--token-file", type=Path, help="a file with the bearer token that requests must then carry")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
     parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
-    parser.add_argument("--drain", type=float, default=1.0, help="seconds to go on answering after SIGTERM (default %(default)s)")
-    help_ = "seconds in which a request must have come whole (default %(default)s)"
-    parser.add_argument("--timeout", type=float, dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_)
-    parser.add_argument("--max-body-bytes", type=_count, default=standard.max_body_bytes, help="of one request (default %(default)s)")
-    parser.add_argument("--max-pixels", type=_count, default=standard.max_pixels, help="of one picture (default %(default)s)")
-    parser.add_argument("--max-images", type=_count, default=standard.max_images, help="in one request (default %(default)s)")
-    parser.add_argument("--max-queue", type=_count, default=standard.max_queue, help="images that wait for a model (default %(default)s)")
-    parser.add_argument("--max-connections", type=_count, default=standard.max_connections, help="open at a time (default %(default)s)")
+    parser.add_argument(
+        "--drain", type=float, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
+    )
+    help_ = "in which a request must have come whole (default %(default)s)"
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_
+    )
+    parser.add_argument(
+        "--max-body-bytes", type=_count, metavar="N", default=standard.max_body_bytes, help="of one request (default %(default)s)"
+    )
+    parser.add_argument("--max-pixels", type=_count, metavar="N", default=standard.max_pixels, help="of one picture (default %(default)s)")
+    parser.add_argument("--max-images", type=_count, metavar="N", default=standard.max_images, help="in one request (default %(default)s)")
+    parser.add_argument(
+        "--max-queue", type=_count, metavar="N", default=standard.max_queue, help="images that wait for a model (default %(default)s)"
+    )
+    parser.add_argument(
+        "--max-connections", type=_count, metavar="N", default=standard.max_connections, help="open at a time (default %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     names = ("max_body_bytes", "max_pixels", "max_images", "max_queue", "max_connections", "seconds_to_receive")
     limits = Limits(**{name: getattr(arguments, name) for name in names})
+    if limits.max_images > limits.max_queue:
+        raise ServingError(f"--max-images is {limits.max_images}, more than may wait; allowed is at most --max-queue, {limits.max_queue}")
     token = _token(arguments.token_file)
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()

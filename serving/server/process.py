@@ -34,9 +34,7 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         now = time.monotonic()
         if counter % 10 == 0:
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.check(connection.loop.time())
+            self._check_connections()
         self.should_exit = self.exit_at is not None and now >= self.exit_at
         return await super().on_tick(counter)
 
@@ -46,7 +44,20 @@ class Server(uvicorn.Server):
             server.close()
         for connection in accepted:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        checking = asyncio.create_task(self._check_for_ever())
         await super().shutdown(sockets)
+        checking.cancel()
+
+    def _check_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.check(connection.loop.time())
+
+    async def _check_for_ever(self) -> None:
+        """uvicorn's ticks end where its shutdown begins, and slow clients must not hold that up."""
+        while True:
+            self._check_connections()
+            await asyncio.sleep(1)
 
     def _protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
