@@ -53,6 +53,8 @@ class Dataset(Section):
     width: PositiveInt = 28
     channels: Literal[1, 3] = 1
     test: Fraction = 0.2
+    vocabulary: PositiveInt = 10000
+    length: PositiveInt = 512
 
     @field_validator("name")
     @classmethod

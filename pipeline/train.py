@@ -39,7 +39,15 @@ with stage.quiet():  # TensorFlow greets on stderr when it is first imported and
 
     keras.ops.convert_to_tensor(0)
 
-CODE = ("batches", "keras_objects", "schedules", "train", "training_state", "architectures/_layers")  # what the weights follow from
+CODE = (  # what the weights follow from
+    "architectures/_layers",
+    "batches",
+    "keras_objects",
+    "multi_hot",
+    "schedules",
+    "train",
+    "training_state",
+)
 
 
 PROBE = 256  # images on which the layers are looked at before training
@@ -93,8 +101,10 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(chosen.precision)
     model = build(chosen, data)
+    if chosen.augmentation and data.inputs.dtype != "uint8":
+        raise UserError("train.augmentation is for images, and the dataset holds ids; allowed with them is []")
     augmentation = [keras_objects.augmentation(index, layer, chosen.seed + index) for index, layer in enumerate(chosen.augmentation)]
-    trained = keras.Sequential([keras.Input(data.inputs.shape), *augmentation, model], name="training")
+    trained = keras.Sequential([keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model], name="training")
     state = State(folder, chosen, len(data.train[1]), on_row)
     state.set_model(trained)
     batch_size = data.batch(chosen.batch_size)
@@ -157,7 +167,7 @@ def print_row(row: Row) -> None:
 def main() -> None:
     chosen = params.load()
     description = artifacts.load_description()
-    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names))
+    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
     key = state_key(chosen.train)
     folder = artifacts.STATE / "train" / key
     with tracking.live(key) as log:
