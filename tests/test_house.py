@@ -27,15 +27,16 @@ STAGES = {
 STAGE_FILES = {ROOT / "pipeline" / f"{module}.py" for module in STAGES.values()}
 NOUNS = ("datasets", "architectures", "formats")
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
-LOOP = {"train", "training_state", "batches", "schedules", "keras_objects", "multi_hot"}
+LOOP = {"train", "training_state", "batches", "schedules", "keras_objects", "multi_hot", "transfer"}
 MAY_IMPORT_HEAVY = {*LOOP, "evaluate", "export", "keras_files", "layer_statistics"}
 
 # What these decide is not what a stage writes: how it is run, where its params are read and what is recorded of it.
 NO_DEPENDENCY = {
     "pipeline/__init__.py",
     "pipeline/params.py",
-    "pipeline/stage.py",
     "pipeline/selection/__init__.py",
+    "pipeline/sentence.py",
+    "pipeline/stage.py",
     "pipeline/tracking.py",
     "serving/__init__.py",
 }
