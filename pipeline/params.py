@@ -170,6 +170,10 @@ class Verify(Section):
     micro_max_accuracy_drop: Fraction
 
 
+class Watch(Section):
+    tensorboard: bool
+
+
 class Params(Section):
     problem: Problem
     dataset: Dataset
@@ -177,6 +181,7 @@ class Params(Section):
     train: Train
     export: Export
     verify: Verify
+    watch: Watch
 
 
 def load(path: Path = FILE) -> Params:

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ import numpy as np
 
 from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
 from pipeline.learning_curves import Row, best_epoch
-from pipeline.params import Train
+from pipeline.params import Train, Watch
 from pipeline.selection import answers
 from pipeline.stage import UserError
 
@@ -97,8 +97,10 @@ def compile_for(chosen: Train, model: keras.Model, highest: float, steps: int) -
     model.optimizer.build(model.trainable_variables)
 
 
-def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) -> Trained:
-    """Trains, going on from `folder` where that holds the state of an interrupted run."""
+def fit(
+    chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None], watchers: Sequence[keras.callbacks.Callback] = ()
+) -> Trained:
+    """Trains, going on from `folder` where that holds the state of an interrupted run; `watchers` look on."""
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(chosen.precision)
     model = build(chosen, data)
@@ -119,7 +121,7 @@ def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) 
         if phase.first < done:
             state.resume()
         if done < phase.last and not state.should_stop():
-            fit_phase(chosen, trained, data, phase, state)
+            fit_phase(chosen, trained, data, phase, [state, *watchers])
             done = len(state.rows)
     state.load_best()
     return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers)
@@ -132,20 +134,20 @@ def with_augmentation(chosen: Train, model: keras.Model, data: Data) -> keras.Mo
     return keras.Sequential([keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model], name="training")
 
 
-def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, state: State) -> None:
-    """Trains the compiled model from the epoch that `state` stands at to the end of the phase, or until it should stop."""
+def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]) -> None:
+    """Trains the compiled model to the end of the phase, or until it should stop; `callbacks` start with the state it goes on from."""
     sparse = is_sparse(trained.loss)
     images, labels = data.validation
-    done = len(state.rows)
+    rows = callbacks[0].rows
     with stage.quiet():
         trained.fit(
-            Batches(data, data.batch(chosen.batch_size), sparse, chosen.seed, done),
+            Batches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
             validation_data=(np.asarray(images), targets(labels, data.num_classes, sparse)),
             validation_batch_size=1000,
             epochs=phase.last,
-            initial_epoch=done,
+            initial_epoch=len(rows),
             shuffle=False,  # Batches shuffles, by seed and epoch
-            callbacks=[state, *schedules.callbacks(chosen, phase.learning_rate, state.rows[phase.first :])],
+            callbacks=[*callbacks, *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :])],
             verbose="auto" if os.isatty(1) else 0,
         )
 
@@ -175,6 +177,11 @@ def state_key(chosen: Train) -> str:
     return measurements.digest(facts)
 
 
+def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
+    folder = tracking.home() / artifacts.STATE / "tensorboard" / key
+    return [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)] if chosen.tensorboard else []
+
+
 def print_row(row: Row) -> None:
     print(
         f"epoch {row['epoch']:3.0f}: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}; "
@@ -196,7 +203,7 @@ def main() -> None:
             print_row(row)
             log(row)
 
-        trained = fit(chosen.train, data, folder, on_row)
+        trained = fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
     measured = measurements.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]
