@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import artifacts, keras_objects, params, stage, train, transfer
+from pipeline import artifacts, keras_objects, layer_statistics, params, stage, train, transfer
 from pipeline.batches import Data, targets
 from pipeline.params import Train
 
@@ -40,12 +40,10 @@ def measure(chosen: Train, data: Data) -> list[Spread]:
     images, labels = (np.asarray(array[:EXAMPLES]) for array in data.train)
     kernels = [next(layer for layer in group if hasattr(layer, "kernel")) for group in transfer.layers(model)]
     outputs = [layer.output for layer in model.layers if keras_objects.is_activation(layer)] + model.outputs
-    activations = keras.Model(model.inputs, outputs[-len(kernels) :]).predict(images, batch_size=EXAMPLES, verbose=0)
     loss = keras_objects.loss(chosen.loss)
-    before = [keras.ops.convert_to_numpy(layer.kernel) for layer in kernels]
-    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss)  # a step of rate 1 moves each weight by its gradient
-    model.train_on_batch(images, targets(labels, data.num_classes, train.is_sparse(loss)))
-    gradients = [old - keras.ops.convert_to_numpy(layer.kernel) for old, layer in zip(before, kernels, strict=True)]
+    wanted = targets(labels, data.num_classes, train.is_sparse(loss))
+    gradients, values = layer_statistics.gradients(model, outputs[-len(kernels) :], loss, (images, wanted))
+    activations = [keras.ops.convert_to_numpy(value) for value in values]
     return [
         Spread(
             layer=layer.name,

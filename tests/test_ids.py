@@ -21,6 +21,7 @@ from pipeline import baseline, package
 from pipeline.artifacts import Array, Description
 from pipeline.datasets import imdb, movielens_100k, npz
 from pipeline.params import Dataset
+from pipeline.selection import evidence
 from pipeline.stage import UserError
 from serving.text import Vocabulary, words
 from tests.conftest import Project
@@ -100,6 +101,13 @@ def test_naive_bayes_is_that_of_the_textbook() -> None:
     assert baseline.likeliest(np.array([[1, 1, 1, 5, 6]]), priors, likelihoods).tolist() == [1]
 
 
+def test_evidence_finds_texts_that_stand_in_both_parts() -> None:
+    rng = np.random.default_rng(0)
+    ids = np.stack([rng.permutation(3000)[:40] + 1 for _ in range(600)]).astype(np.int32)
+    assert evidence.gather(ids[:500], ids[500:]).copied_p_value > 0.01
+    assert evidence.gather(ids[:500], ids[400:]).copied > 0.4
+
+
 def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x_train=np.array([[1, 3]], np.int32), y_train=np.array([0]), vocabulary=np.array(["a", "b"]))
     with pytest.raises(UserError, match="ids up to 3 and a vocabulary of 2"):
@@ -145,7 +153,8 @@ def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp
     )
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
-    for stage in ("download", "preprocess", "baseline", "train", "evaluate", "export", "verify", "package"):
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    for stage in ("download", "preprocess", "baseline", "train", "selection.diagnose", "evaluate", "export", "verify", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
     assert gate["baseline_accuracy"] < 0.7, "no id alone tells whether it is liked"
