@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import artifacts, keras_objects, layer_statistics, params, stage, train, transfer
-from pipeline.batches import Data, targets
+from pipeline import artifacts, params, stage, train
 from pipeline.params import Train
 
+with stage.quiet():
+    import keras
+
+    from pipeline import keras_objects, layer_statistics, transfer
+    from pipeline.batches import Data, targets
+
 EXAMPLES = 256
+WIDTH = 110  # columns of the table, also where the output is no terminal
 SATURATED = 0.99  # an activation beyond this is where tanh and the sigmoid are flat
 
 
@@ -67,7 +72,7 @@ def main() -> None:
     for one in spreads:
         shares = (f"{100 * one.zero:.1f} %", f"{100 * one.saturated:.1f} %")
         table.add_row(one.layer, f"{one.activation_mean:.2g}", f"{one.activation_deviation:.2g}", *shares, f"{one.gradient_deviation:.2g}")
-    Console().print(table)
+    Console(width=WIDTH).print(table)
 
 
 if __name__ == "__main__":
