@@ -33,7 +33,7 @@ class Evidence:
 
 
 def gather(train: Array, validation: Array) -> Evidence:
-    """Images (N, H, W, C) uint8, or ids (N, L) int32, of p-training and of validation."""
+    """Images (N, H, W, C) uint8 of p-training and of validation."""
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.permutation(len(train))[:QUERIES])
     asked = np.sort(rng.permutation(len(validation))[:QUERIES])
@@ -44,9 +44,7 @@ def gather(train: Array, validation: Array) -> Evidence:
 
 
 def blocks(images: Array) -> Array:
-    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1; or the counts of ids."""
-    if images.ndim == 2:
-        return id_counts(images)
+    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1."""
     height, width = (max(size // GRID, 1) for size in images.shape[1:3])
     rows, columns = images.shape[1] // height, images.shape[2] // width
     means = []
@@ -55,14 +53,6 @@ def blocks(images: Array) -> Array:
         sums = cut.reshape(len(cut), rows, height, columns, width, -1).sum((2, 4), dtype=np.uint32)
         means.append(sums.reshape(len(cut), -1).astype(np.float32) / (255 * height * width))
     return np.concatenate(means)
-
-
-def id_counts(ids: Array) -> Array:
-    """How many ids of each row (N, L) fall into each of GRID x GRID buckets -> (N, GRID * GRID) float32; 0 is no id."""
-    counts = np.zeros((len(ids), GRID * GRID), np.float32)
-    rows, columns = np.nonzero(ids)
-    np.add.at(counts, (rows, np.asarray(ids)[rows, columns] % (GRID * GRID)), 1)
-    return counts
 
 
 def _copied(train: Array, chosen: Array, validation: Array) -> tuple[float, float]:
@@ -116,9 +106,6 @@ def _told_apart(train: Array, validation: Array) -> tuple[float, float]:
 
 
 def roughness(images: Array) -> Array:
-    """The mean difference of neighbouring pixels (N,), which noise raises and blur lowers; of ids their number."""
-    if images.ndim == 2:
-        lengths: Array = (images != 0).sum(1)
-        return lengths
+    """The mean difference of neighbouring pixels (N,), which noise raises and blur lowers."""
     steps: Array = np.abs(np.diff(images.astype(np.int16), axis=2)).mean((1, 2, 3))
     return steps
