@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ CHUNK = 4096  # rows copied or compared at a time, so that a set larger than mem
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model takes: pixels (H, W, C) uint8 from 0 to 255."""
+    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32 from 1 to `highest`, where 0 fills up."""
 
     shape: tuple[int, ...]
     dtype: str = "uint8"
@@ -49,9 +49,17 @@ class Description:
 
     name: str
     class_names: list[str]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     sha256: dict[str, str]
     unreadable: list[str]
+    input_dtype: str = "uint8"
+    highest: int = 255
+    vocabulary: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def holds_ids(self) -> bool:
+        return self.input_dtype == "int32"
 
 
 def report(stage: str) -> Path:
@@ -101,7 +109,7 @@ def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
 
 
 def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
-    """Images (N, H, W, C) uint8 and labels (N,) uint8 or int64 of train, validation or test, memory-mapped."""
+    """Images (N, H, W, C) uint8, or ids (N, L) int32, and labels (N,) uint8 or int64 of train, validation or test, memory-mapped."""
     return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
 
 

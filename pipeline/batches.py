@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.artifacts import Array, Inputs
 
-Split = tuple[Array, Array]  # images (N, H, W, C) uint8, labels (N,)
+Split = tuple[Array, Array]  # images (N, H, W, C) uint8 or ids (N, L) int32, labels (N,)
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,11 @@ class Data:
     train: Split
     validation: Split
     num_classes: int
+    highest: int = 255  # what a pixel can be, or an id
 
     @property
     def inputs(self) -> Inputs:
-        return Inputs(self.train[0].shape[1:], str(self.train[0].dtype))
+        return Inputs(self.train[0].shape[1:], str(self.train[0].dtype), self.highest)
 
     def batch(self, size: int | Literal["full"]) -> int:
         """The batch size as a number: full is all of p-training."""

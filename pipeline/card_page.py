@@ -51,13 +51,14 @@ def _accuracy(card: ModelCard) -> str:
 
 
 def _input(card: ModelCard) -> str:
-    height, width, channels = card.input.shape
+    pixels = card.input.type == "uint8"
+    kind = "raw pixels" if pixels else "ids"
+    of_photos = " `photos/` holds examples, each with its result, to the pixel, for code in other languages." if pixels else ""
     return (
-        f"## Input and output\n\n- In: `{card.input.name}`, {card.input.type} (N, {height}, {width}, {channels}), raw pixels "
+        f"## Input and output\n\n- In: `{card.input.name}`, {card.input.type} (N, {', '.join(map(str, card.input.shape))}), {kind} "
         f"{card.input.range[0]} to {card.input.range[1]}; scaling is inside the model.\n"
         f"- Out: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), in the order {', '.join(card.class_names)}.\n"
-        f"- A photo is brought to this input so: {card.preprocessing.description}. `photos/` holds examples, each with its "
-        "result, to the pixel, for code in other languages."
+        f"- {'A photo is' if pixels else 'Data are'} brought to this input so: {card.preprocessing.description}.{of_photos}"
     )
 
 

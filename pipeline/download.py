@@ -21,9 +21,18 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
         "test_images": raw.test_images,
         "test_labels": raw.test_labels,
     }
-    height, width, channels = raw.train_images.shape[1:]
     sha256 = {key: artifacts.array_sha256(array) for key, array in arrays.items()}
-    return artifacts.Description(name, raw.class_names, (height, width, channels), sha256, raw.unreadable)
+    return artifacts.Description(
+        name=name,
+        class_names=raw.class_names,
+        input_shape=raw.train_images.shape[1:],
+        sha256=sha256,
+        unreadable=raw.unreadable,
+        input_dtype=str(raw.train_images.dtype),
+        highest=raw.highest,
+        vocabulary=raw.vocabulary,
+        examples=raw.examples,
+    )
 
 
 def main() -> None:
@@ -38,7 +47,7 @@ def main() -> None:
         artifacts.save_array(folder / split / "images.npy", images)
         artifacts.save_array(folder / split / "labels.npy", labels)
     artifacts.save_description(folder / "description.json", description)
-    print(f"{chosen.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test images, {len(raw.class_names)} classes")
+    print(f"{chosen.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test examples, {len(raw.class_names)} classes")
 
 
 if __name__ == "__main__":

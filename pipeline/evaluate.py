@@ -16,13 +16,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from pipeline import artifacts, metrics, params, pictures, stage, tracking
-from pipeline.artifacts import Array
+from pipeline.artifacts import Array, Description
 from pipeline.stage import UserError
 
 with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
     from pipeline import keras_files
 
 SHOWN_MISTAKES = 30
+SHOWN_TEXTS = 10
 
 
 def evaluate(probabilities: Array, labels: Array, baseline: Array, class_names: list[str], target: float) -> dict[str, Any]:
@@ -56,6 +57,11 @@ def worst_mistakes(probabilities: Array, labels: Array, count: int) -> Array:
     return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
 
 
+def spell(ids: Array, description: Description, shown: int = 60) -> str:
+    """The names of the first ids of a row (L,)."""
+    return " ".join(description.vocabulary[number - 1] for number in ids[:shown] if number)
+
+
 def check_gate(gate: dict[str, Any], accuracy: float) -> None:
     """Raises UserError where the model does not pass."""
     if not gate["target_reached"]:
@@ -71,7 +77,8 @@ def check_gate(gate: dict[str, Any], accuracy: float) -> None:
 
 def main() -> None:
     chosen = params.load()
-    class_names = artifacts.load_description().class_names
+    description = artifacts.load_description()
+    class_names = description.class_names
     images, labels = artifacts.load_split("test")
     baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
     with stage.quiet():
@@ -87,9 +94,15 @@ def main() -> None:
     matrix = metrics.confusion(predictions, labels, len(class_names))
     pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, class_names)
     worst = worst_mistakes(probabilities, labels, SHOWN_MISTAKES)
-    titles = [f"{class_names[labels[row]]} as {class_names[predictions[row]]}\n{probabilities[row].max():.2f}" for row in worst]
+    joint = " " if description.holds_ids else "\n"
+    titles = [f"{class_names[labels[row]]} as {class_names[predictions[row]]}{joint}{probabilities[row].max():.2f}" for row in worst]
     title = f"The worst of {int((predictions != labels).sum())} mistakes: true as predicted, and how sure"
-    pictures.images(artifacts.REPORTS / "mistakes.png", images[worst], titles, title=title)
+    if description.holds_ids:
+        pictures.texts(
+            artifacts.REPORTS / "mistakes.png", [spell(images[row], description) for row in worst[:10]], titles[:10], title=title
+        )
+    else:
+        pictures.images(artifacts.REPORTS / "mistakes.png", images[worst], titles, title=title)
     low, high = summary["test_accuracy_interval"]
     print(f"test accuracy {summary['test_accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
     tracking.sync()

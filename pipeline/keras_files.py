@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+import pipeline.multi_hot  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
 from pipeline.stage import UserError, replacing
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -76,7 +77,7 @@ def activation(value: Name) -> keras.Layer:
     functions = sorted(set(dir(activations)) - {"get", "serialize", "deserialize"})
     if value in [name for name in functions if not name.startswith("_")]:
         return layers.Activation(value)
-    kinds = _layers(lambda _, found: ".activations." in found.__module__)
+    kinds = _layers(lambda _, found: _of_activations(found))
     name = value if isinstance(value, str) else value.class_name
     if name not in kinds:
         known = ", ".join([*(name for name in functions if not name.startswith("_")), *sorted(kinds)])
@@ -84,5 +85,14 @@ def activation(value: Name) -> keras.Layer:
     return make("train.network.activation", value, kinds)
 
 
-def _layers(wanted: Any) -> dict[str, type]:
+def is_activation(layer: keras.Layer) -> bool:
+    """Whether the layer is a function of its input alone, as `activation` makes them."""
+    return _of_activations(type(layer))
+
+
+def _of_activations(found: type) -> bool:
+    return ".activations." in found.__module__
+
+
+def _layers(wanted: Callable[[str, type], bool]) -> dict[str, type]:
     return {name: found for name, found in classes(layers, keras.Layer).items() if wanted(name, found)}

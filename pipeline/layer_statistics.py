@@ -26,11 +26,11 @@ def measure(model: keras.Model, inputs: Array, targets: Array, loss: keras.losse
     The model and the states of its random generators stay as they are.
     """
     rectified, bounded = _watched(model)
-    gradients, outputs = _gradients(model, [layer.output for layer in [*rectified, *bounded]], loss, (inputs, targets))
+    found, outputs = gradients(model, [layer.output for layer in [*rectified, *bounded]], loss, (inputs, targets))
     activations = [keras.ops.convert_to_numpy(output) for output in outputs]
     dead = [_dead(values) for values in activations[: len(rectified)]]
     saturated = [_saturated(values, _function(layer)) for values, layer in zip(activations[len(rectified) :], bounded, strict=True)]
-    sizes = [float(np.sqrt(np.mean(np.square(gradient)))) for gradient in gradients]
+    sizes = [float(np.sqrt(np.mean(np.square(gradient)))) for gradient in found]
     return {
         "dead_units": max(dead, default=0.0),
         "saturated_units": max(saturated, default=0.0),
@@ -61,9 +61,7 @@ def _saturated(values: Array, function: str) -> float:
     return float((distance < SATURATED).mean())
 
 
-def _gradients(
-    model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, batch: tuple[Array, Array]
-) -> tuple[list[Array], list[Any]]:
+def gradients(model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, batch: tuple[Array, Array]) -> tuple[list[Array], list[Any]]:
     """The gradient of the loss in each matrix or kernel of weights, first to last, and the values of `outputs`."""
     probe = keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, [model.outputs[0], *outputs])
     trainable = [variable.value for variable in probe.trainable_variables]

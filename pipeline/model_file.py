@@ -28,8 +28,8 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
         for name in names
         if name.startswith("Flex")
     ]
-    if _type(image) != "UINT8":
-        problems.append(f"the input is {_type(image)}: export with raw uint8 pixels in")
+    if _type(image) not in ("UINT8", "INT32"):
+        problems.append(f"the input is {_type(image)}: export with raw uint8 pixels or raw int32 ids in")
     if _type(probabilities) != "FLOAT32":
         problems.append(f"the output is {_type(probabilities)}: export with float32 probabilities out")
     if batch != 1:
@@ -92,8 +92,8 @@ def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     output_type = types.Name(probabilities.type.tensor_type.elem_type).lower()
     batch = image.type.tensor_type.shape.dim[0]
     problems = []
-    if (image.name, input_type) != ("image", "uint8"):
-        problems.append(f"the input is {image.name} {input_type}: export with `image`, raw uint8 pixels, in")
+    if image.name != "image" or input_type not in ("uint8", "int32"):
+        problems.append(f"the input is {image.name} {input_type}: export with `image`, raw uint8 pixels or raw int32 ids, in")
     if (probabilities.name, output_type) != ("probabilities", "float"):
         problems.append(f"the output is {probabilities.name} {output_type}: export with `probabilities`, float32, out")
     if not batch.dim_param:

@@ -8,6 +8,7 @@ the same input.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import uv
 
 from pipeline import archive, artifacts, card, card_page, golden_photos, params, stage, tracking
 from pipeline.stage import UserError
-from serving import bundle, classifier
+from serving import bundle, classifier, text
 from serving.model_card import ModelCard
 
 SERVING = Path("serving")
@@ -49,7 +50,16 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def fill(folder: Path, content: ModelCard) -> None:
+def fill_vocabulary(folder: Path, data: artifacts.Description) -> None:
+    """What the ids mean; and where they are words, texts with their ids, so that a tokenizer in any language can be tried."""
+    (folder / text.FILE).write_text("".join(f"{word}\n" for word in data.vocabulary), encoding="utf-8")
+    if data.examples:
+        ids = text.Vocabulary(data.vocabulary, data.input_shape[0]).ids(data.examples).tolist()
+        golden = [{"text": example, "ids": row} for example, row in zip(data.examples, ids, strict=True)]
+        (folder / "golden_texts.json").write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
+
+
+def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
     """Writes all that belongs into the bundle."""
     for file in content.files:
         shutil.copy(artifacts.EXPORTED / file.file, folder / file.file)
@@ -58,7 +68,10 @@ def fill(folder: Path, content: ModelCard) -> None:
         missing = [file.format for file in content.files if file.format not in golden.files]
         if missing:
             raise UserError(f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; run `dvc repro --force verify`")
-        golden_photos.write(folder / "photos", content, golden["images"])
+        if data.holds_ids:
+            fill_vocabulary(folder, data)
+        else:
+            golden_photos.write(folder / "photos", content, golden["images"])
     wheel = build_wheel(folder / WHEELS)
     (folder / "requirements").mkdir()
     for runtime in sorted({proof.runtime for file in content.files for proof in file.proofs}):
@@ -75,14 +88,15 @@ def main() -> None:
     chosen = params.load()
     names = ("train", "evaluate", "export", "verify")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
-    content = card.build(chosen, reports, artifacts.load_description())
+    data = artifacts.load_description()
+    content = card.build(chosen, reports, data)
     if not content.files:
         raise UserError("no exported file passed verification, so there is nothing to package; see reports/verify.json")
     root = f"{content.name}-{content.version}"
     artifacts.empty(artifacts.DIST)
     target = artifacts.DIST / f"{root}{bundle.SUFFIX}"
     with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
-        fill(Path(folder), content)
+        fill(Path(folder), content, data)
         archive.write(Path(folder), temporary, root)
     size = target.stat().st_size
     artifacts.save_json(

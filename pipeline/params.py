@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline import sentence
 from pipeline.stage import UserError
 
 FILE = Path("params.yaml")
 PACKAGE = Path(__file__).parent
+FRESH = "pipeline/architectures/__init__.py"  # what training starts from where it starts from no model; DVC wants a file there
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -53,6 +54,8 @@ class Dataset(Section):
     width: PositiveInt = 28
     channels: Literal[1, 3] = 1
     test: Fraction = 0.2
+    vocabulary: PositiveInt = 10000
+    length: PositiveInt = 512
 
     @field_validator("name")
     @classmethod
@@ -100,9 +103,21 @@ class Network(Section):
         return other.model_copy(update={name: value for name, value in self if value is not None})
 
 
+class Thaw(Section):
+    """After so many epochs only `freeze` layers stay frozen, and the rate is this one."""
+
+    after: PositiveInt
+    freeze: NonNegativeInt
+    learning_rate: PositiveFloat
+
+
 class Train(Section):
     architecture: str
     network: Network
+    start_from: str
+    start_layers: Literal["hidden", "all"] | PositiveInt
+    freeze: NonNegativeInt | Literal["all"]
+    thaw: list[Thaw]
     seed: Annotated[int, Field(ge=0)]
     epochs: PositiveInt
     batch_size: PositiveInt | Literal["full"]
@@ -117,6 +132,17 @@ class Train(Section):
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
     steps_per_execution: PositiveInt
+
+    @property
+    def starts_from_a_model(self) -> bool:
+        return self.start_from != FRESH
+
+    @field_validator("start_from")
+    @classmethod
+    def _model(cls, path: str) -> str:
+        if path != FRESH and not path.endswith(".keras"):
+            raise ValueError(f"{path!r} is no Keras model; allowed are a .keras file and {FRESH}, which stands for fresh weights")
+        return path
 
     @field_validator("architecture")
     @classmethod
@@ -144,6 +170,10 @@ class Verify(Section):
     micro_max_accuracy_drop: Fraction
 
 
+class Watch(Section):
+    tensorboard: bool
+
+
 class Params(Section):
     problem: Problem
     dataset: Dataset
@@ -151,6 +181,7 @@ class Params(Section):
     train: Train
     export: Export
     verify: Verify
+    watch: Watch
 
 
 def load(path: Path = FILE) -> Params:
@@ -162,48 +193,7 @@ def load(path: Path = FILE) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_sentence(error, values)}") from None
-
-
-def _sentence(error: ValidationError, values: Any) -> str:
-    errors = error.errors()
-    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    place = _place(first["loc"], values)
-    name = ".".join(map(str, place)) or "the file"
-    if first["type"] == "extra_forbidden":
-        return f"{name} is not a known key; allowed here: {', '.join(_section(place[:-1]).model_fields)}"
-    if first["type"] == "missing":
-        return f"{'.'.join(map(str, first['loc']))} is missing"
-    if first["type"] == "value_error":
-        return f"{name}: {first['msg'].removeprefix('Value error, ')}"
-    reasons = [one["msg"][0].lower() + one["msg"][1:] for one in errors if _place(one["loc"], values) == place]
-    return f"{name} is {first['input']!r}; {', or '.join(dict.fromkeys(reasons))}"
-
-
-def _place(location: tuple[int | str, ...], values: Any) -> list[int | str]:
-    """The keys of the file in an error's location, which also names the types that were tried there."""
-    keys: list[int | str] = []
-    for part in location:
-        if isinstance(values, dict | list) and (part in values if isinstance(values, dict) else isinstance(part, int)):
-            keys.append(part)
-            values = values[part]  # type: ignore[index]
-    return keys
-
-
-def _section(keys: list[int | str]) -> type[BaseModel]:
-    """The section that stands at `keys`."""
-    section: type[BaseModel] = Params
-    for key in keys:
-        if isinstance(key, str):
-            section = next(_sections(section.model_fields[key].annotation))
-    return section
-
-
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _sections(inner)
+        raise UserError(f"{path}: {sentence.of(error, values, Params)}") from None
 
 
 if __name__ == "__main__":

@@ -40,6 +40,29 @@ def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10
     _save(path, figure)
 
 
+def telling_ids(path: Path, telling: Array, names: Sequence[str], class_names: Sequence[str], shown: int = 20) -> None:
+    """For each class the ids (columns of (K, ids)) with the highest values, as bars, the highest on top."""
+    figure, axes = plt.subplots(1, len(telling), figsize=(4 * len(telling), 5), layout="constrained", squeeze=False)
+    for axis, values, title in zip(axes.flat, telling, class_names, strict=True):
+        best = np.argsort(-values, kind="stable")[:shown][::-1]
+        axis.barh([names[row].replace("$", r"\$") for row in best], values[best])
+        axis.set(title=title, xlabel="log-likelihood above the mean")
+    _save(path, figure)
+
+
+def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str = "") -> None:
+    """A sheet of texts, each under its title."""
+    rows = max(len(contents), 1)
+    figure, axes = plt.subplots(rows, 1, figsize=(13, 0.9 * rows + 0.5), layout="constrained", squeeze=False)
+    for axis, content, heading in zip(axes.flat, contents, titles, strict=False):
+        axis.text(0, 0.5, content, fontsize=8, va="center", wrap=True, parse_math=False)
+        axis.set_title(heading, fontsize=9, loc="left")
+    for axis in axes.flat:
+        axis.axis("off")
+    figure.suptitle(title or None)
+    _save(path, figure)
+
+
 def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> None:
     """Counts (K, K): a row for each true class, a column for each predicted one; coloured by the share of the row."""
     count = len(class_names)

@@ -92,6 +92,27 @@ def data_report(parts: dict[str, tuple[Array, Array]], description: Description)
 
 
 def part_report(images: Array, labels: Array, description: Description) -> dict[str, Any]:
+    counts = np.bincount(labels, minlength=len(description.class_names))
+    per_class = {name: int(count) for name, count in zip(description.class_names, counts, strict=True)}
+    contents = ids_report(images, description.highest) if description.holds_ids else pixels_report(images)
+    return {"images": len(labels), "per_class": per_class, **contents}
+
+
+def ids_report(ids: Array, highest: int) -> dict[str, Any]:
+    """How many ids the inputs (N, L) have, and how many of all there are occur."""
+    counts = np.concatenate([np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks(len(ids))])
+    seen = np.zeros(highest + 1, bool)
+    for start, stop in artifacts.chunks(len(ids)):
+        seen[ids[start:stop]] = True
+    return {
+        "ids_mean": float(counts.mean()),
+        "ids_maximum": int(counts.max()),
+        "ids_seen": int(seen[1:].sum()),
+        "empty": int((counts == 0).sum()),
+    }
+
+
+def pixels_report(images: Array) -> dict[str, Any]:
     total = squares = 0.0
     low, high, empty = 255, 0, 0
     for start, stop in artifacts.chunks(len(images)):
@@ -102,10 +123,7 @@ def part_report(images: Array, labels: Array, description: Description) -> dict[
         low, high = min(low, int(chunk.min())), max(high, int(chunk.max()))
         empty += int((chunk.min(1) == chunk.max(1)).sum())
     pixels = images.size
-    counts = np.bincount(labels, minlength=len(description.class_names))
     return {
-        "images": len(labels),
-        "per_class": {name: int(count) for name, count in zip(description.class_names, counts, strict=True)},
         "pixel_mean": total / pixels,
         "pixel_standard_deviation": max(squares / pixels - (total / pixels) ** 2, 0.0) ** 0.5,
         "pixel_minimum": low,

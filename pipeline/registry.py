@@ -102,6 +102,6 @@ def signature(card: ModelCard) -> Any:
     from mlflow.types import Schema, TensorSpec
 
     return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype("uint8"), (-1, *card.input_shape))]),
+        inputs=Schema([TensorSpec(np.dtype(card.input.type), (-1, *card.input_shape))]),
         outputs=Schema([TensorSpec(np.dtype("float32"), (-1, len(card.class_names)))]),
     )

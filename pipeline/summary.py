@@ -18,6 +18,7 @@ from pipeline import artifacts, stage
 from pipeline.stage import UserError
 
 COLUMNS = ("model", "runtime", "test accuracy", "95 % interval", "loses at most", "agreement", "bytes", "ms/image", "verdict")
+BASELINES = {"rmse": "nearest class mean (RMSE)", "mae": "nearest class mean (MAE)", "naive_bayes": "naive Bayes"}
 BEGIN, END = "<!-- results: python -m pipeline.summary README.md -->", "<!-- end of results -->"
 
 
@@ -33,7 +34,7 @@ def rows(baseline: dict[str, Any], evaluation: dict[str, Any], verification: dic
     nearest = baseline[f"test_{baseline['best']}"]
     gate = evaluation["gate"]
     passed = gate["target_reached"] and gate["baseline_beaten"]
-    name = f"baseline: nearest class mean ({baseline['best'].upper()})"
+    name = f"baseline: {BASELINES[baseline['best']]}"
     return [
         [name, "", percent(nearest["accuracy"]), interval(nearest["interval"]), "", "", "", "", ""],
         [

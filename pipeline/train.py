@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,29 @@ import numpy as np
 
 from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
 from pipeline.learning_curves import Row, best_epoch
-from pipeline.params import Train
+from pipeline.params import Train, Watch
 from pipeline.selection import answers
 from pipeline.stage import UserError
 
 with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
     import keras
 
-    from pipeline import keras_files, keras_objects, layer_statistics, schedules
+    from pipeline import keras_files, keras_objects, layer_statistics, schedules, transfer
     from pipeline.batches import Batches, Data, targets
     from pipeline.training_state import State
 
     keras.ops.convert_to_tensor(0)
 
-CODE = ("batches", "keras_objects", "schedules", "train", "training_state", "architectures/_layers")  # what the weights follow from
+CODE = (  # what the weights follow from
+    "architectures/_layers",
+    "batches",
+    "keras_objects",
+    "multi_hot",
+    "schedules",
+    "train",
+    "training_state",
+    "transfer",
+)
 
 
 PROBE = 256  # images on which the layers are looked at before training
@@ -71,8 +80,8 @@ def is_sparse(loss: Any) -> bool:
     return type(loss).__name__.startswith("Sparse")
 
 
-def compile_for(chosen: Train, model: keras.Model, steps: int) -> None:
-    """Gives the model its loss, metrics and optimizer. Raises UserError."""
+def compile_for(chosen: Train, model: keras.Model, highest: float, steps: int) -> None:
+    """Gives the model its loss, metrics and optimizer, whose rate is `highest` or a schedule of `steps`. Raises UserError."""
     loss = keras_objects.loss(chosen.loss)
     metrics = [keras_objects.metric(f"train.metrics[{index}]", metric) for index, metric in enumerate(chosen.metrics)]
     for metric in metrics:
@@ -80,7 +89,7 @@ def compile_for(chosen: Train, model: keras.Model, steps: int) -> None:
             wanted = "SparseCategoricalCrossentropy" if is_sparse(metric) else "CategoricalCrossentropy, which is the same loss"
             raise UserError(f"train.metrics: {type(metric).__name__} takes other labels than the loss; allowed with it is {wanted}")
     model.compile(
-        optimizer=keras_objects.optimizer(chosen.optimizer, schedules.learning_rate(chosen, chosen.learning_rate, steps)),
+        optimizer=keras_objects.optimizer(chosen.optimizer, schedules.learning_rate(chosen, highest, steps)),
         loss=loss,
         metrics=["accuracy", *metrics],
         steps_per_execution=chosen.steps_per_execution,
@@ -88,43 +97,65 @@ def compile_for(chosen: Train, model: keras.Model, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def fit(chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None]) -> Trained:
-    """Trains, going on from `folder` where that holds the state of an interrupted run."""
+def fit(
+    chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None], watchers: Sequence[keras.callbacks.Callback] = ()
+) -> Trained:
+    """Trains, going on from `folder` where that holds the state of an interrupted run; `watchers` look on."""
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(chosen.precision)
     model = build(chosen, data)
-    augmentation = [keras_objects.augmentation(index, layer, chosen.seed + index) for index, layer in enumerate(chosen.augmentation)]
-    trained = keras.Sequential([keras.Input(data.inputs.shape), *augmentation, model], name="training")
+    phases = transfer.phases(chosen, transfer.take(chosen, model))
+    layers = layers_at_start(model, data, keras_objects.loss(chosen.loss))
+    trained = with_augmentation(chosen, model, data)
     state = State(folder, chosen, len(data.train[1]), on_row)
     state.set_model(trained)
-    batch_size = data.batch(chosen.batch_size)
-    compile_for(chosen, trained, math.ceil(len(data.train[1]) / batch_size) * chosen.epochs)
-    sparse = is_sparse(trained.loss)
-    layers = layers_at_start(model, data, trained.loss, sparse)
-    epoch = state.resume()
-    if epoch:
-        print(f"going on after epoch {epoch}")
-    if epoch < chosen.epochs and not state.should_stop():
-        images, labels = data.validation
-        with stage.quiet():
-            trained.fit(
-                Batches(data, batch_size, sparse, chosen.seed, epoch),
-                validation_data=(np.asarray(images), targets(labels, data.num_classes, sparse)),
-                validation_batch_size=1000,
-                epochs=chosen.epochs,
-                initial_epoch=epoch,
-                shuffle=False,  # Batches shuffles, by seed and epoch
-                callbacks=[state, *schedules.callbacks(chosen, chosen.learning_rate, state.rows)],
-                verbose="auto" if os.isatty(1) else 0,
-            )
+    done = state.read()
+    if done:
+        print(f"going on after epoch {done}")
+    for phase in phases:
+        if phase.last < done:
+            continue
+        transfer.freeze(model, phase.frozen)
+        batch_size = data.batch(chosen.batch_size)
+        compile_for(chosen, trained, phase.learning_rate, math.ceil(len(data.train[1]) / batch_size) * (phase.last - phase.first))
+        if phase.first < done:
+            state.resume()
+        if done < phase.last and not state.should_stop():
+            fit_phase(chosen, trained, data, phase, [state, *watchers])
+            done = len(state.rows)
     state.load_best()
     return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers)
 
 
-def layers_at_start(model: keras.Model, data: Data, loss: Any, sparse: bool) -> dict[str, float]:
+def with_augmentation(chosen: Train, model: keras.Model, data: Data) -> keras.Model:
+    if chosen.augmentation and data.inputs.dtype != "uint8":
+        raise UserError("train.augmentation is for images, and the dataset holds ids; allowed with them is []")
+    augmentation = [keras_objects.augmentation(index, layer, chosen.seed + index) for index, layer in enumerate(chosen.augmentation)]
+    return keras.Sequential([keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model], name="training")
+
+
+def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]) -> None:
+    """Trains the compiled model to the end of the phase, or until it should stop; `callbacks` start with the state it goes on from."""
+    sparse = is_sparse(trained.loss)
+    images, labels = data.validation
+    rows = callbacks[0].rows
+    with stage.quiet():
+        trained.fit(
+            Batches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
+            validation_data=(np.asarray(images), targets(labels, data.num_classes, sparse)),
+            validation_batch_size=1000,
+            epochs=phase.last,
+            initial_epoch=len(rows),
+            shuffle=False,  # Batches shuffles, by seed and epoch
+            callbacks=[*callbacks, *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :])],
+            verbose="auto" if os.isatty(1) else 0,
+        )
+
+
+def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
     """How the layers do on the first images of p-training."""
     inputs, labels = (np.asarray(part[:PROBE]) for part in data.train)
-    return layer_statistics.measure(model, inputs, targets(labels, data.num_classes, sparse), loss)
+    return layer_statistics.measure(model, inputs, targets(labels, data.num_classes, is_sparse(loss)), loss)
 
 
 def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
@@ -139,10 +170,16 @@ def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
 
 def state_key(chosen: Train) -> str:
     """What the trained weights follow from: params, data and code. Another of these is another training."""
+    start = [Path(chosen.start_from)] if chosen.starts_from_a_model else []
     code = [params.PACKAGE / f"{name}.py" for name in (*CODE, f"architectures/{chosen.architecture}")]
     data = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
-    facts = [chosen.model_dump_json(), keras.__version__, keras.backend.backend(), *map(artifacts.sha256, [*data, *code])]
+    facts = [chosen.model_dump_json(), keras.__version__, keras.backend.backend(), *map(artifacts.sha256, [*data, *code, *start])]
     return measurements.digest(facts)
+
+
+def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
+    folder = tracking.home() / artifacts.STATE / "tensorboard" / key
+    return [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)] if chosen.tensorboard else []
 
 
 def print_row(row: Row) -> None:
@@ -157,7 +194,7 @@ def print_row(row: Row) -> None:
 def main() -> None:
     chosen = params.load()
     description = artifacts.load_description()
-    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names))
+    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
     key = state_key(chosen.train)
     folder = artifacts.STATE / "train" / key
     with tracking.live(key) as log:
@@ -166,7 +203,7 @@ def main() -> None:
             print_row(row)
             log(row)
 
-        trained = fit(chosen.train, data, folder, on_row)
+        trained = fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
     measured = measurements.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]

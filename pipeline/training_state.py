@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,18 +21,22 @@ class State(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.chosen, self.images, self.on_row = folder, chosen, images, on_row
         self.rows: list[Row] = []
+        self.seeds: list[Any] = []
         self.started = 0.0
 
-    def resume(self) -> int:
-        """Loads the state of an interrupted run, if there is one; returns the epoch to go on with."""
+    def read(self) -> int:
+        """Reads how far an interrupted run came; the number of its whole epochs."""
         path = self.folder / "state.json"
         if path.exists():
             state = artifacts.load_json(path)
-            self.rows = state["rows"]
-            self.model.load_weights(self.folder / f"{len(self.rows)}.weights.h5")
-            for seed, value in zip(self._seeds(), state["seeds"], strict=True):
-                seed.assign(value)
+            self.rows, self.seeds = state["rows"], state["seeds"]
         return len(self.rows)
+
+    def resume(self) -> None:
+        """Gives the model, compiled as it was, the weights, the optimizer and the random states of the last whole epoch."""
+        self.model.load_weights(self.folder / f"{len(self.rows)}.weights.h5")
+        for seed, value in zip(self._seeds(), self.seeds, strict=True):
+            seed.assign(value)
 
     def _seeds(self) -> list[keras.Variable]:
         """The states of the random generators of dropout and augmentation, which Keras does not count among the weights."""
@@ -59,7 +62,7 @@ class State(keras.callbacks.Callback):
         count = len(self.rows)
         self.model.save_weights(self.folder / f"{count}.weights.h5")
         if best_epoch(self.rows, self.chosen.keep) == count:
-            shutil.copy(self.folder / f"{count}.weights.h5", self.folder / f"best-{count}.weights.h5")
+            self._architecture().save_weights(self.folder / f"best-{count}.weights.h5")
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
         artifacts.save_json(self.folder / "state.json", {"rows": self.rows, "seeds": seeds})
         kept = {f"{count}.weights.h5", f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5", "state.json"}
@@ -71,5 +74,9 @@ class State(keras.callbacks.Callback):
         patience = self.chosen.patience
         return patience is not None and len(self.rows) - best_epoch(self.rows, self.chosen.keep) >= patience
 
+    def _architecture(self) -> keras.Model:
+        """The model without augmentation and optimizer."""
+        return self.model.layers[-1]
+
     def load_best(self) -> None:
-        self.model.load_weights(self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5")
+        self._architecture().load_weights(self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5")

@@ -22,7 +22,7 @@ class Classifier:
 
     def __init__(self, card: ModelCard, file: ModelFile, runtime: str, model: runtimes.Model) -> None:
         self.card, self.file, self.runtime = card, file, runtime
-        self._shape, self._probabilities = card.input_shape, model.probabilities
+        self._shape, self._type, self._probabilities = card.input_shape, card.input.type, model.probabilities
 
     @classmethod
     def load(
@@ -60,11 +60,11 @@ class Classifier:
         raise BundleError(f"nothing in {opened.path} fits what was asked and is installed here; it holds {pairs or 'no file'}")
 
     def predict(self, images: Any) -> Any:
-        """Raw pixels (N, H, W, C) uint8 -> probabilities (N, K) float32. Raises InputError, a ValueError, for any other input."""
+        """Raw pixels (N, H, W, C) uint8, or ids (N, L) int32 -> probabilities (N, K) float32. Raises InputError for any other input."""
         images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape[1:] != self._shape or not len(images):
-            allowed = ", ".join(map(str, self._shape))
-            raise InputError(f"images are {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, {allowed}), N at least 1")
+        if images.dtype != self._type or images.shape[1:] != self._shape or not len(images):
+            allowed = f"{self._type} of shape (N, {', '.join(map(str, self._shape))})"
+            raise InputError(f"images are {images.dtype} of shape {images.shape}; allowed is {allowed}, N at least 1")
         return self._probabilities(images)
 
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:

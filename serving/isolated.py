@@ -29,6 +29,7 @@ class Isolated:
 
     def __init__(self, runtime: str, data: bytes, card: ModelCard) -> None:
         self.runtime, self._data, self.input_shape = runtime, data, card.input_shape
+        self.input_type = card.input.type
         self._num_classes = len(card.class_names)
         self._lock = threading.Lock()
         self._child = self._start()
@@ -47,7 +48,7 @@ class Isolated:
         return child
 
     def probabilities(self, images: Any) -> Any:
-        """Images (N, H, W, C) uint8 -> probabilities (N, K) float32. Raises RuntimeRefusalError where the child died."""
+        """Images (N, H, W, C), or ids (N, L) -> probabilities (N, K) float32. Raises RuntimeRefusalError where the child died."""
         with self._lock:
             if self._child.poll() is not None:
                 self._child = self._start()
@@ -123,6 +124,6 @@ def main() -> None:
             message = _receive(requests)
         except EOFError:
             return
-        answer = model.probabilities(np.frombuffer(message, np.uint8).reshape(-1, *model.input_shape))
+        answer = model.probabilities(np.frombuffer(message, model.input_type).reshape(-1, *model.input_shape))
         answers.write(OK)
         _send(answers, answer.tobytes())

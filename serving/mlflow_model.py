@@ -14,8 +14,8 @@ class Predictor:
         self.classifier = classifier
 
     def predict(self, images: Any) -> Any:
-        """Raw pixels (N, H, W, C), 0 to 255 -> probabilities (N, K)."""
-        return self.classifier.predict(np.asarray(images).astype(np.uint8))
+        """Raw pixels (N, H, W, C), 0 to 255, or ids (N, L) -> probabilities (N, K)."""
+        return self.classifier.predict(np.asarray(images).astype(self.classifier.card.input.type))
 
 
 def _load_pyfunc(path: str) -> Predictor:

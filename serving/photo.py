@@ -42,8 +42,10 @@ def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, .
 
 def to_input(image: Any, card: ModelCard) -> Any:
     """A PIL image -> (H, W, C) uint8, by the method that `card` names."""
-    height, width, channels = card.input_shape
     method = card.preprocessing.method
+    if card.input.type != "uint8":
+        raise InputError(f"the photo is no input of {card.name}, which takes {card.input.type} ids: {card.preprocessing.description}")
+    height, width, channels = card.input_shape
     flat = upright(image, "L" if channels == 1 else "RGB")
     if method == "mnist" and card.preprocessing.box is not None:
         pixels = ink.draw(np.asarray(flat), height, card.preprocessing.box)

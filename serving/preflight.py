@@ -21,6 +21,7 @@ NEWEST_OPSET = {
     (1, 23): 23,
 }
 OLDEST_OPSET = 7
+MICRO_LACKS = {"SCATTER_ND"}  # with which the multi-hot row of ids is made
 
 
 def refusals(requirements: Requirements, runtime: str, version: Optional[str]) -> List[str]:
@@ -29,6 +30,9 @@ def refusals(requirements: Requirements, runtime: str, version: Optional[str]) -
     reasons = []
     if runtime == "tflite_micro" and requirements.weights != "int8 activations":
         reasons.append(f"TensorFlow Lite Micro does not run files with {requirements.weights}: export tflite_int8")
+    lacking = sorted(MICRO_LACKS & {operator.split()[0] for operator in requirements.operators})
+    if runtime == "tflite_micro" and lacking:
+        reasons.append(f"TensorFlow Lite Micro has no {', '.join(lacking)}: take it out of verify.runtimes")
     if runtime == "onnxruntime" and needed:
         opset, newest = int(needed.split()[1]), newest_opset(here)
         if not OLDEST_OPSET <= opset <= newest:

@@ -24,12 +24,13 @@ ONNX_BATCH = 64  # images in one call; more is no faster and takes more memory
 
 
 class Model(Protocol):
-    """A model that threads may share; `input_shape` is (H, W, C)."""
+    """A model that threads may share; `input_shape` is (H, W, C) of uint8 pixels, or (L,) of int32 ids."""
 
     input_shape: Tuple[int, ...]
+    input_type: str
 
     def probabilities(self, images: Any) -> Any:
-        """Images (N, H, W, C) uint8 -> probabilities (N, K) float32."""
+        """Images (N, H, W, C), or ids (N, L) -> probabilities (N, K) float32."""
 
 
 def version(runtime: str) -> Optional[str]:
@@ -72,6 +73,7 @@ class _TFLite:
         self._lock = threading.Lock()
         details = interpreter.get_input_details()[0]
         self.input_shape = tuple(int(size) for size in details["shape"][1:])
+        self.input_type = np.dtype(details["dtype"]).name
         self._input = details["index"]
         self._output = interpreter.get_output_details()[0]["index"]
 
@@ -110,7 +112,9 @@ class _ONNX:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise RuntimeRefusalError(f"onnxruntime refuses the file: {' '.join(str(error).split())[:300]}") from None
-        self.input_shape = tuple(self._session.get_inputs()[0].shape[1:])
+        image = self._session.get_inputs()[0]
+        self.input_shape = tuple(image.shape[1:])
+        self.input_type = image.type[len("tensor(") : -1]
 
     def probabilities(self, images: Any) -> Any:
         if len(images) <= ONNX_BATCH:
@@ -126,7 +130,9 @@ class Micro:
 
         self._interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena_bytes)
         self._lock = threading.Lock()
-        self.input_shape = tuple(int(size) for size in self._interpreter.get_input_details(0)["shape"][1:])
+        details = self._interpreter.get_input_details(0)
+        self.input_shape = tuple(int(size) for size in details["shape"][1:])
+        self.input_type = np.dtype(details["dtype"]).name
 
     def probabilities(self, images: Any) -> Any:
         return _one_by_one(self._invoke, images)

@@ -82,8 +82,8 @@ class Project:
         self.commit()
 
     def change(self, values: dict[str, Any]) -> None:
-        """Sets params by dotted key."""
-        yaml = YAML()
+        """Sets params by dotted key; the comments go, which ruamel.yaml at times puts where they break the file."""
+        yaml = YAML(typ="safe")
         path = self.folder / "params.yaml"
         content = yaml.load(path)
         for key, value in values.items():

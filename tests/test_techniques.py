@@ -27,6 +27,7 @@ FIXED = {
     "schedule": "constant",
     "warmup": 0.0,
     "augmentation": [],
+    "steps_per_execution": 1,  # several steps take as many times as long to trace
 }
 
 
@@ -56,7 +57,7 @@ def step(raw: Raw, train: Train, classes: int = 10) -> Any:
 
     fed = data(raw, classes=classes)
     model = stage.build(train, fed)
-    stage.compile_for(train, model, 10)
+    stage.compile_for(train, model, train.learning_rate, 10)
     model.run_eagerly = True
     labels = targets(fed.train[1], classes, stage.is_sparse(model.loss))
     loss = model.train_on_batch(fed.train[0], labels, return_dict=True)["loss"]

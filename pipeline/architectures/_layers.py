@@ -42,6 +42,13 @@ def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]
     return [keras.Input(inputs.shape, name="image"), layers.Rescaling(1 / 255), *shaping, *entry(network)]
 
 
+def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[Any]:
+    """The way in for ids. Raises UserError for other data."""
+    if inputs.dtype != "int32":
+        raise UserError(f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; allowed are edge, cnn and mlp")
+    return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
+
+
 def entry(network: Network) -> list[keras.Layer]:
     """Batch normalization as the first layer, and dropout on the input, where asked for."""
     first = [normalization(network)] if network.input_normalization else []

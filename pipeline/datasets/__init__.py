@@ -9,9 +9,10 @@ from pipeline.artifacts import Array
 
 @dataclass(frozen=True)
 class Raw:
-    """A dataset as it came: images (N, H, W, C) uint8, labels (N,) integers from 0.
+    """A dataset as it came: images (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`; labels (N,) integers from 0.
 
-    A dataset without a test part of its own has the two test arrays empty (N = 0).
+    A dataset without a test part of its own has the two test arrays empty (N = 0). Where the inputs are ids, `vocabulary`
+    names them, from id 1 on, 0 fills up, and `examples` are texts of the test part for those who encode texts themselves.
     """
 
     train_images: Array
@@ -20,3 +21,6 @@ class Raw:
     test_labels: Array
     class_names: list[str]
     unreadable: list[str] = field(default_factory=list)
+    highest: int = 255
+    vocabulary: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)

@@ -1,4 +1,7 @@
-"""Your own arrays: an npz file with x_train and y_train, and x_test and y_test where there is a test part."""
+"""Your own arrays: an npz file with x_train and y_train, and x_test and y_test where there is a test part.
+
+Images, or ids (N, L) int32 from 1 on, where 0 fills up; `vocabulary` may name them.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +37,21 @@ def load(params: Dataset) -> Raw:
         names = [str(name) for name in arrays["class_names"]]
     else:
         names = [str(label) for label in range(int(max(train_labels.max(initial=0), test_labels.max(initial=0))) + 1)]
-    return Raw(train, train_labels, test, test_labels, names)
+    if train.dtype == np.uint8:
+        return Raw(train, train_labels, test, test_labels, names)
+    highest = int(max(train.max(initial=1), test.max(initial=1)))
+    vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
+    if len(vocabulary) < highest or min(train.min(initial=0), test.min(initial=0)) < 0:
+        raise UserError(f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; allowed are ids from 0 to its length")
+    return Raw(train, train_labels, test, test_labels, names, highest=len(vocabulary), vocabulary=vocabulary)
 
 
 def _images(path: Path, key: str, images: Array) -> Array:
+    if images.dtype == np.int32 and images.ndim == 2:
+        return images
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise UserError(f"{path}: {key} is {images.dtype} of shape {images.shape}; allowed is uint8 of shape (N, H, W) or (N, H, W, C)")
+        allowed = "uint8 of shape (N, H, W) or (N, H, W, C), and int32 of shape (N, L) for ids"
+        raise UserError(f"{path}: {key} is {images.dtype} of shape {images.shape}; allowed is {allowed}")
     return images if images.ndim == 4 else images[..., None]
 
 

@@ -6,8 +6,11 @@ import onnx
 
 
 def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with nodes and inner tensors named by their place in the graph: converters name them anew in every process."""
+    """`model` with nodes and inner tensors ordered and named by the graph alone: converters do both anew in every process."""
     graph = model.graph
+    nodes = walked(graph)
+    del graph.node[:]
+    graph.node.extend(nodes)
     fixed_values = [*graph.input, *graph.output]
     fixed = {value.name for value in fixed_values}
     names: dict[str, str] = {"": ""}
@@ -35,3 +38,23 @@ def canonical(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.name, graph.doc_string, model.doc_string = "model", "", ""
     onnx.checker.check_model(model)
     return model
+
+
+def walked(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes that the outputs need, each after what it reads, as a walk from the outputs along the inputs meets them."""
+    makers = {name: node for node in graph.node for name in node.output}
+    result: list[onnx.NodeProto] = []
+    met: set[str] = set()
+    waiting = [(value.name, False) for value in reversed(graph.output)]
+    while waiting:
+        name, inputs_done = waiting.pop()
+        node = makers.get(name)
+        if node is None or (not inputs_done and node.output[0] in met):
+            continue
+        if inputs_done:
+            result.append(node)
+            continue
+        met.add(node.output[0])
+        waiting.append((name, True))
+        waiting.extend((source, False) for source in reversed(node.input))
+    return result

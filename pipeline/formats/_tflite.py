@@ -15,17 +15,17 @@ from pipeline.artifacts import Array
 
 @contextmanager
 def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
-    """A TFLiteConverter on `model` with the input `image` of `dtype` (1, H, W, C) and the output `probabilities`.
+    """A TFLiteConverter on `model` with the input `image` of `dtype` (1, H, W, C), or ids (1, L), and the output `probabilities`.
 
     It converts from a SavedModel, because from a concrete function the variables of a Keras 3 model stay unfrozen and a
     full-integer calibration fails.
     """
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), dtype, name="image")]
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), "int32" if takes_ids(model) else dtype, name="image")]
     archive = keras.export.ExportArchive()
     archive.track(model)
 
     def serve(image: Any) -> dict[str, Any]:
-        return {"probabilities": model(tf.cast(image, "float32"), training=False)}
+        return {"probabilities": model(tf.cast(image, model.inputs[0].dtype), training=False)}
 
     archive.add_endpoint("serve", serve, input_signature=signature)
     with tempfile.TemporaryDirectory() as folder:
@@ -33,19 +33,23 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
         yield tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serve"])
 
 
-def representative(calibration: Array) -> Any:
-    """The calibration images as the converter asks for them, one by one, with every value of a byte in their range.
+def takes_ids(model: keras.Model) -> bool:
+    return bool(model.inputs[0].dtype == "int32")
+
+
+def representative(calibration: Array, model: keras.Model) -> Any:
+    """The calibration images as the converter asks for them, one by one, with every value of a byte in their range; or the ids.
 
     From images without a 0 or a 255 it would take a narrower range, and a device that hands over its raw pixels would be
     misread; so the first image lends a corner where they are missing.
     """
     images = calibration.copy()
-    for place, extreme in ((0, 0), (-1, 255)):
+    for place, extreme in () if takes_ids(model) else ((0, 0), (-1, 255)):
         if extreme not in images:
             images[0].flat[place] = extreme
 
     def samples() -> Iterator[dict[str, Array]]:
         for image in images:
-            yield {"image": image[None].astype("float32")}
+            yield {"image": image[None].astype(model.inputs[0].dtype)}
 
     return samples

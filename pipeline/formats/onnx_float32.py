@@ -20,13 +20,14 @@ def convert(model: keras.Model, calibration: Array) -> bytes:
     return to_onnx(model).SerializeToString(deterministic=True)
 
 
-def to_onnx(model: keras.Model, dtype: str = "uint8") -> onnx.ModelProto:
+def to_onnx(model: keras.Model) -> onnx.ModelProto:
     """`from_function`, because tf2onnx's `from_keras` fails on Keras 3 (tensorflow-onnx #2448)."""
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), dtype, name="image")]
+    inside = model.inputs[0].dtype
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), "int32" if inside == "int32" else "uint8", name="image")]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def serve(image: Any) -> dict[str, Any]:
-        return {"probabilities": model(tf.cast(image, "float32"), training=False)}
+        return {"probabilities": model(tf.cast(image, inside), training=False)}
 
     converted, _ = tf2onnx.convert.from_function(serve, input_signature=signature, opset=OPSET)
     graph = converted.graph

@@ -32,7 +32,8 @@ def _positive(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     opened = commands.open_bundle(arguments)
-    images = np.random.default_rng(0).integers(0, 256, (BATCH, *opened.card.input_shape)).astype(np.uint8)
+    given = opened.card.input
+    images = np.random.default_rng(0).integers(0, int(given.range[1]) + 1, (BATCH, *given.shape)).astype(given.type)
     for file, runtime in commands.installed_pairs(opened, arguments):
         result = measured(Classifier.load(opened, file.format, runtime), images, arguments.runs)
         if arguments.json:

@@ -53,7 +53,7 @@ def examine(opened: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
         facts["golden_difference"] = classifier.check_golden(opened)
     except RuntimeRefusalError as error:
         return {**facts, "reason": str(error)}
-    images = np.zeros((1, *opened.card.input_shape), np.uint8)
+    images = np.zeros((1, *opened.card.input_shape), opened.card.input.type)
     return {**facts, "median_milliseconds": statistics.median(measure.latencies(classifier.predict, images, LATENCY_RUNS))}
 
 

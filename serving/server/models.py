@@ -150,6 +150,8 @@ class Models:
         classifier = self._classifier(path)
         card = classifier.card
         platform = f"{classifier.runtime}_{classifier.file.format}"
+        if card.input.type != "uint8":
+            raise BundleError(f"{card.name} takes {card.input.type} ids, and the server pictures alone; use Classifier")
         height, width, channels = card.input_shape
         signature = Signature(card.name, card.version, platform, (height, width, channels), card.class_names, self.limits.max_images)
         return Model(classifier, signature)

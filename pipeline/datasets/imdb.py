@@ -1,0 +1,86 @@
+"""IMDB: 25,000 + 25,000 film reviews, negative or positive (Maas et al., 2011, ACL).
+
+A review becomes the ids of its different words among the most frequent of the training part. The reviews come sorted by
+label, so they are shuffled here, the same way every time.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline import fetch, published
+from pipeline.datasets import Raw
+from pipeline.fetch import SourceError
+from pipeline.params import Dataset
+from serving.text import Vocabulary, words
+
+ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+TABLE_SHA256 = (
+    "880ee18ff5ba494dc6ef7689cd8614733cffcac71c40237487515f51f6b71a37"  # the same reviews as one file, split,label,id,rating,text
+)
+CLASS_NAMES = ["negative", "positive"]
+EXAMPLES = 8
+
+Reviews = dict[str, list[tuple[int, str]]]  # for train and test the label and the text of each review
+
+
+def load(params: Dataset) -> Raw:
+    archives = [source.then(archive) for source in published.sources(ADDRESS, SHA256)]
+    tables = [source.then(table) for source in published.mirror("imdb.csv.gz", TABLE_SHA256)]
+    reviews = fetch.first([*archives[:-1], *tables, *archives[-1:]], ADDRESS)
+    return encode(reviews, params)
+
+
+def encode(reviews: Reviews, params: Dataset) -> Raw:
+    """Ids and labels of both parts, each shuffled."""
+    rng = np.random.default_rng(0)
+    train, test = ([part[row] for row in rng.permutation(len(part))] for part in (reviews["train"], reviews["test"]))
+    known = most_frequent([text for _, text in train], params.vocabulary)
+    vocabulary = Vocabulary(known, params.length)
+    arrays = [(vocabulary.ids([text for _, text in part]), np.array([label for label, _ in part])) for part in (train, test)]
+    examples = [text for _, text in test[:EXAMPLES]]
+    return Raw(*arrays[0], *arrays[1], CLASS_NAMES, highest=len(known), vocabulary=known, examples=examples)
+
+
+def most_frequent(texts: Sequence[str], count: int) -> list[str]:
+    """The `count` words that occur most often, the first in the alphabet among equals."""
+    counts = Counter(word for text in texts for word in words(text))
+    return sorted(counts, key=lambda word: (-counts[word], word))[:count]
+
+
+def archive(data: bytes) -> Reviews:
+    """The publisher's tar.gz: aclImdb/<split>/<neg or pos>/<id>_<rating>.txt."""
+    rows = []
+    for path, content in published.members(data):
+        parts = path.split("/")
+        if len(parts) == 4 and parts[1] in ("train", "test") and parts[2] in ("neg", "pos"):
+            rows.append((parts[1], int(parts[2] == "pos"), int(parts[3].split("_")[0]), content.decode("utf-8")))
+    return by_split(rows)
+
+
+def table(data: bytes) -> Reviews:
+    """The reviews as a gzipped table."""
+    try:
+        text = gzip.decompress(data).decode("utf-8")
+        rows = [(row["split"], int(row["label"]), int(row["id"]), row["text"]) for row in csv.DictReader(io.StringIO(text, newline=""))]
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+        raise SourceError(f"not a gzipped table with the columns split, label, id and text ({error})") from None
+    return by_split(rows)
+
+
+def by_split(rows: list[tuple[str, int, int, str]]) -> Reviews:
+    """Rows of split, label, id and text in the order of label and id, whatever order they came in."""
+    reviews: Reviews = {"train": [], "test": []}
+    for split, label, _, text in sorted(rows):
+        reviews[split].append((label, text))
+    if not reviews["train"] or not reviews["test"]:
+        raise SourceError("holds no reviews of both parts")
+    return reviews

@@ -1,0 +1,79 @@
+"""How widely activations and gradients are spread in each layer before training: do they vanish, explode or saturate?
+
+    python -m pipeline.spread
+
+Reads: params.yaml, data/prepared. Writes nothing; prints a table for the network, the initializer and the loss that params.yaml has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import artifacts, params, stage, train
+from pipeline.params import Train
+
+with stage.quiet():
+    import keras
+
+    from pipeline import keras_objects, layer_statistics, transfer
+    from pipeline.batches import Data, targets
+
+EXAMPLES = 256
+WIDTH = 110  # columns of the table, also where the output is no terminal
+SATURATED = 0.99  # an activation beyond this is where tanh and the sigmoid are flat
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One layer on the first examples: its activations after the activation function, and the gradient of its kernel."""
+
+    layer: str
+    activation_mean: float
+    activation_deviation: float
+    zero: float
+    saturated: float
+    gradient_deviation: float
+
+
+def measure(chosen: Train, data: Data) -> list[Spread]:
+    """The spread in each layer with a kernel, from the input on, on the first EXAMPLES of p-training."""
+    model = train.build(chosen, data)
+    images, labels = (np.asarray(array[:EXAMPLES]) for array in data.train)
+    kernels = [next(layer for layer in group if hasattr(layer, "kernel")) for group in transfer.layers(model)]
+    outputs = [layer.output for layer in model.layers if keras_objects.is_activation(layer)] + model.outputs
+    loss = keras_objects.loss(chosen.loss)
+    wanted = targets(labels, data.num_classes, train.is_sparse(loss))
+    gradients, values = layer_statistics.gradients(model, outputs[-len(kernels) :], loss, (images, wanted))
+    activations = [keras.ops.convert_to_numpy(value) for value in values]
+    return [
+        Spread(
+            layer=layer.name,
+            activation_mean=float(activation.mean()),
+            activation_deviation=float(activation.std()),
+            zero=float((activation == 0).mean()),
+            saturated=float((np.abs(activation) > SATURATED).mean()),
+            gradient_deviation=float(gradient.std()),
+        )
+        for layer, activation, gradient in zip(kernels, activations, gradients, strict=True)
+    ]
+
+
+def main() -> None:
+    chosen = params.load().train
+    description = artifacts.load_description()
+    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
+    with stage.quiet():
+        spreads = measure(chosen, data)
+    table = Table("layer", "activations: mean", "deviation", "zero", f"beyond {SATURATED}", "gradients: deviation")
+    for one in spreads:
+        shares = (f"{100 * one.zero:.1f} %", f"{100 * one.saturated:.1f} %")
+        table.add_row(one.layer, f"{one.activation_mean:.2g}", f"{one.activation_deviation:.2g}", *shares, f"{one.gradient_deviation:.2g}")
+    Console(width=WIDTH).print(table)
+
+
+if __name__ == "__main__":
+    stage.run(main)

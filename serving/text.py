@@ -1,0 +1,48 @@
+"""Texts as the ids that a text model takes. It stands outside the model, because no device runtime knows strings.
+
+from serving.text import Vocabulary
+
+ids = Vocabulary.load("bundle").ids(["what a fine film"])       # (1, L) int32, as Classifier.predict takes them
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Sequence, Union
+
+import numpy as np
+
+from serving.bundle import Bundle
+
+FILE = "vocabulary.txt"
+BREAK = re.compile(r"<br\s*/?>")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def words(text: str) -> list[str]:
+    """Letters and digits in lower case, with apostrophes inside a word; a line break of HTML is none."""
+    return WORD.findall(BREAK.sub(" ", text).lower())
+
+
+class Vocabulary:
+    """The words that a model knows. A word's id is its line in vocabulary.txt, from 1; 0 fills up."""
+
+    def __init__(self, known: Sequence[str], length: int) -> None:
+        self.length = length
+        self.id_of = {word: number for number, word in enumerate(known, 1)}
+
+    @classmethod
+    def load(cls, bundle: Union[str, Path, Bundle]) -> Vocabulary:
+        """The vocabulary of the bundle. Raises BundleError where it has none."""
+        opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        return cls(opened.read(FILE).decode().splitlines(), opened.card.input_shape[0])
+
+    def ids(self, texts: Sequence[str]) -> Any:
+        """(N, L) int32: the different known words of each text in the order they first appear, at most L of them."""
+        result = np.zeros((len(texts), self.length), np.int32)
+        for row, text in enumerate(texts):
+            found = dict.fromkeys(self.id_of[word] for word in words(text) if word in self.id_of)
+            ids = list(found)[: self.length]
+            result[row, : len(ids)] = ids
+        return result

@@ -1,0 +1,180 @@
+"""Texts and ratings: what becomes ids, the layer that makes them multi-hot, their baseline, and the way to the bundle."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import baseline, package
+from pipeline.artifacts import Array, Description
+from pipeline.datasets import imdb, movielens_100k, npz
+from pipeline.params import Dataset
+from pipeline.stage import UserError
+from serving.text import Vocabulary, words
+from tests.conftest import ROOT, Project
+from tests.test_cifar import archive
+
+REVIEWS = [
+    ("train", 0, 1, 3, "Bad, bad film.<br /><br />It isn't good"),
+    ("train", 1, 2, 9, "Good film! A\tgood\nfilm: über-gut"),
+    ("test", 0, 0, 1, "bad unseen"),
+    ("test", 1, 10, 10, "good good unseen film"),
+    ("test", 1, 9, 8, "film"),
+]
+
+
+def test_words_are_letters_and_digits_in_lower_case_with_apostrophes_inside() -> None:
+    assert words("It ISN'T 'so' good<br/>10/10, über-gut_x") == ["it", "isn't", "so", "good", "10", "10", "über", "gut", "x"]
+
+
+def test_a_text_becomes_its_different_known_words_filled_up_with_zeros() -> None:
+    vocabulary = Vocabulary(["good", "film", "bad"], 4)
+    assert vocabulary.ids(["Film good film unknown", "", "bad good film"]).tolist() == [[2, 1, 0, 0], [0, 0, 0, 0], [3, 1, 2, 0]]
+    assert Vocabulary(["good", "film", "bad"], 2).ids(["bad good film"]).tolist() == [[3, 1]]
+
+
+def test_the_archive_and_the_table_of_imdb_give_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = Dataset(name="imdb", vocabulary=3, length=4)
+    files = {f"{split}/{('neg', 'pos')[label]}/{number}_{stars}.txt": text.encode() for split, label, number, stars, text in REVIEWS}
+    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
+    monkeypatch.setattr(imdb, "SHA256", archive(tmp_path, imdb.ADDRESS, {**files, "README": b"", "train/unsup/0_0.txt": b"no label"}))
+    from_archive = imdb.load(params)
+    (tmp_path / "aclImdb_v1.tar.gz").unlink()
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerows([("split", "label", "id", "rating", "text"), *REVIEWS])
+    (tmp_path / "imdb.csv.gz").write_bytes(gzip.compress(text.getvalue().encode()))
+    monkeypatch.setattr(imdb, "TABLE_SHA256", hashlib.sha256((tmp_path / "imdb.csv.gz").read_bytes()).hexdigest())
+    from_table = imdb.load(params)
+    assert from_archive.vocabulary == from_table.vocabulary == ["film", "good", "bad"]  # three times each but "bad"
+    for one, other in ((from_archive.train_images, from_table.train_images), (from_archive.test_images, from_table.test_images)):
+        np.testing.assert_array_equal(one, other)
+    assert sorted(from_table.test_images.tolist()) == [[1, 0, 0, 0], [2, 1, 0, 0], [3, 0, 0, 0]]
+    assert sorted(from_table.test_labels.tolist()) == [0, 1, 1]
+
+
+def test_ratings_become_two_ids_and_whether_the_user_liked_the_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made file of the publisher's format: the licence lets nobody ship the real one."""
+    rows = "196\t242\t3\t881250949\n943\t1682\t4\t891717742\n1\t1\t5\t878887116\n"
+    with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as zipped:
+        zipped.writestr("ml-100k/u.data", rows)
+    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
+    with pytest.raises(UserError, match="SHA-256 differs"):
+        movielens_100k.load(Dataset(name="movielens_100k"))
+    monkeypatch.setattr(movielens_100k, "SHA256", hashlib.sha256((tmp_path / "ml-100k.zip").read_bytes()).hexdigest())
+    raw = movielens_100k.load(Dataset(name="movielens_100k"))
+    assert raw.train_images.tolist() == [[196, 943 + 242], [943, 943 + 1682], [1, 944]]
+    assert raw.train_labels.tolist() == [0, 1, 1]
+    assert (raw.highest, raw.vocabulary[943]) == (2625, "item 1")
+    assert raw.test_images.shape == (0, 2)
+
+
+def test_a_multi_hot_row_has_a_one_for_each_id_and_none_for_zero() -> None:
+    import keras
+
+    from pipeline.multi_hot import MultiHot
+
+    rows = keras.ops.convert_to_numpy(MultiHot(4)(np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32")))
+    assert rows.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]]
+
+
+def test_naive_bayes_is_that_of_the_textbook() -> None:
+    """Manning, Raghavan and Schütze, Introduction to Information Retrieval, example 13.1: Chinese Beijing Shanghai Macao Tokyo Japan."""
+    ids = np.array([[1, 2, 1], [1, 1, 3], [1, 4, 0], [5, 6, 1]])
+    priors, likelihoods = baseline.log_likelihoods(ids, np.array([1, 1, 1, 0]), 2, 6)
+    assert np.exp(priors).tolist() == pytest.approx([1 / 4, 3 / 4])
+    assert np.exp(likelihoods[1, [1, 5, 6]]).tolist() == pytest.approx([3 / 7, 1 / 14, 1 / 14])
+    assert np.exp(likelihoods[0, [1, 5, 6]]).tolist() == pytest.approx([2 / 9, 2 / 9, 2 / 9])
+    assert baseline.likeliest(np.array([[1, 1, 1, 5, 6]]), priors, likelihoods).tolist() == [1]
+
+
+def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x_train=np.array([[1, 3]], np.int32), y_train=np.array([0]), vocabulary=np.array(["a", "b"]))
+    with pytest.raises(UserError, match="ids up to 3 and a vocabulary of 2"):
+        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenizer_on(tmp_path: Path) -> None:
+    description = Description("own", ["a", "b"], (3,), {}, [], "int32", 2, ["good", "film"], ["a good film"])
+    package.fill_vocabulary(tmp_path, description)
+    assert json.loads((tmp_path / "golden_texts.json").read_text()) == [{"text": "a good film", "ids": [1, 2, 0]}]
+    assert (tmp_path / "vocabulary.txt").read_text() == "good\nfilm\n"
+
+
+def likes(users: int = 40, items: int = 40) -> tuple[Array, Array]:
+    """Every user and item, in random order; a user of an even number likes the items of an even one, and the others the others."""
+    pairs = np.stack(np.meshgrid(np.arange(users), np.arange(items)), -1).reshape(-1, 2)
+    pairs = np.random.default_rng(0).permutation(pairs)
+    return np.add(pairs, [1, users + 1]).astype(np.int32), (pairs.sum(1) % 2 == 0).astype(np.int64)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stage by stage in this process, which has imported all that they need."""
+    ids, labels = likes()
+    np.savez(project.folder / "likes.npz", x_train=ids, y_train=labels)
+    project.change(
+        {
+            "problem.name": "likes",
+            "dataset.name": "npz",
+            "dataset.path": "likes.npz",
+            "preprocess.subset": None,
+            "train.architecture": "multi_hot",
+            "train.network.output": "sigmoid",
+            "train.loss": "BinaryCrossentropy",
+            "train.augmentation": [],
+            "train.epochs": 40,
+            "train.batch_size": 64,
+            "export.formats": ["tflite_int8", "onnx_float32"],
+            "export.max_accuracy_drop": 0.05,
+            "verify.runtimes": ["tflite_runtime", "onnxruntime"],
+        }
+    )
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    for stage in ("download", "preprocess", "baseline", "train", "selection.diagnose", "evaluate", "export", "verify", "package"):
+        importlib.import_module(f"pipeline.{stage}").main()
+    gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
+    assert gate["baseline_accuracy"] < 0.7, "no id alone tells whether it is liked"
+    with tarfile.open(project.folder / "dist/likes-1.0.0.tar.gz") as tar:
+        tar.extractall(tmp_path / "device", filter="data")
+    code = f"""
+import numpy as np
+from serving import Classifier
+from serving.text import Vocabulary
+print(len(Vocabulary.load(".").id_of))
+classifier = Classifier.load(".")
+print((classifier.predict(np.array({ids[:50].tolist()}, "int32")).argmax(1) == np.array({labels[:50].tolist()})).mean())
+try:
+    classifier.predict(np.zeros((1, 2), "uint8"))
+except ValueError as error:
+    print(error)
+"""
+    python = Path(sys.prefix) / "runtimes" / "tflite_runtime" / "bin" / "python"
+    done = subprocess.run(
+        [python, "-c", code],
+        cwd=tmp_path / "device/likes-1.0.0",
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    known, accuracy, refusal = done.stdout.splitlines()
+    assert int(known) == 80
+    assert float(accuracy) > 0.9
+    assert "allowed is int32 of shape (N, 2)" in refusal
