@@ -30,10 +30,7 @@ def main() -> None:
     now = situation(params.load())
     print(f"verdict: {now.verdict}")
     for change in advise(now):
-        print(
-            f"\n{change.name}: {change.reason}\n  dvc exp run "
-            + " ".join(f"'{part}'" if "=" in part else part for part in change.arguments())
-        )
+        print(f"\n{change.name}: {change.reason}\n  {change.command()}")
 
 
 if __name__ == "__main__":

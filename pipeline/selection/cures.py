@@ -7,6 +7,7 @@ it is, and validation is worse, more data help most.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,10 @@ class Change:
     def arguments(self) -> list[str]:
         return [argument for key, value in self.overrides.items() for argument in ("-S", f"{key}={written(value)}")]
 
+    def command(self) -> str:
+        """The experiment with it, to paste into a shell."""
+        return shlex.join(["dvc", "exp", "run", *self.arguments()])
+
 
 def written(value: Any) -> str:
     """A value as `dvc exp run -S` reads it."""
@@ -70,9 +75,10 @@ def more_data(now: Situation) -> Change | None:
 def convolutions(now: Situation) -> Change | None:
     if not now.images or now.params.train.architecture in (CONVOLUTIONS, "cnn"):
         return None
+    layers = {f"train.network.{key}": None for key, value in now.params.train.network if value is not None}
     return Change(
         "convolutions",
-        {"train.architecture": CONVOLUTIONS, "train.network": dict.fromkeys(now.params.train.network.model_fields_set)},
+        {"train.architecture": CONVOLUTIONS, **layers},
         "images ask for convolutions: they share their weights over all positions, so what is learned in one place is known in all",
     )
 

@@ -158,7 +158,7 @@ def told(number: int, step: Step) -> list[str]:
     return [
         f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
         f"Hypothesis: {change.reason}.",
-        f"`dvc exp run {' '.join(change.arguments())}`",
+        f"`{change.command()}`",
         facts,
         f"{comparison.difference:+.4f} against the best so far, {how}: {chance}.",
         verdict,
