@@ -75,7 +75,7 @@ def test_patience_ends_a_training_that_no_longer_improves(raw_mnist: Raw, tmp_pa
 
 
 def test_the_rate_rises_and_then_falls_to_zero(raw_mnist: Raw, tmp_path: Path) -> None:
-    _, rows = fit(raw_mnist, tmp_path, chosen(warmup=0.34, epochs=3))
+    _, rows = fit(raw_mnist, tmp_path, chosen(warmup=0.34, epochs=3, learning_rate=0.006))
     rates = [row["learning_rate"] for row in rows]
     assert rates[0] == pytest.approx(0.006, rel=0.05)
     assert rates[-1] == pytest.approx(0, abs=1e-6)
