@@ -9,10 +9,8 @@ model that DVC restored from its cache gets its run from the same files.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import queue
-import subprocess
 import sys
 import threading
 import warnings
@@ -21,14 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from pipeline import artifacts, learning_curves, params, registry, stage
+from pipeline import artifacts, learning_curves, params, record, registry, stage
 from pipeline.learning_curves import Row
 
-REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "package")
-FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
-FILES = (params.FILE, Path("dvc.lock"))
 JOIN_SECONDS = 30
 PARENT = "MLFLOW_PARENT_RUN_ID"  # where a search sets it, its trainings are children of that run
 
@@ -173,7 +166,7 @@ def sync() -> bool:
 
 def _sync(client: Any, experiment: str) -> None:
     model = artifacts.sha256(artifacts.MODEL)
-    reports = current_reports(model)
+    reports = record.current_reports(model)
     key = reports["train"]["training_key"]
     run = find(client, experiment, model_sha256=model) or find(client, experiment, training_key=key) or create(client, experiment, key)
     known = logged_epochs(client, run)
@@ -181,87 +174,11 @@ def _sync(client: Any, experiment: str) -> None:
         if int(row["epoch"]) not in known:
             log_row(client, run, row)
     run = client.get_run(run.info.run_id)
-    log_facts(client, run, reports, model)
-    log_files(client, run, set(reports))
+    record.log_facts(client, run, reports, model)
+    record.log_files(client, run, set(reports))
     if "package" in reports:
         registry.register(client, run, reports, model)
     client.set_terminated(run.info.run_id)
-
-
-def current_reports(model: str) -> dict[str, Any]:
-    """The reports that speak of this model; one that an earlier model left behind does not."""
-    paths = {name: artifacts.report(name) for name in REPORTS}
-    reports = {name: artifacts.load_json(path) for name, path in paths.items() if path.exists()}
-    current = {"model_sha256": model, "training_key": reports["train"]["training_key"]}
-    return {name: report for name, report in reports.items() if all(report.get(key, value) == value for key, value in current.items())}
-
-
-def log_facts(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
-    from mlflow.entities import Metric, Param, RunTag
-    from mlflow.utils.time import get_current_time_millis
-
-    values = YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))
-    new_params = [Param(name, str(value)[:6000]) for name, value in flat(values).items() if name not in run.data.params]
-    now = get_current_time_millis()
-    metrics = [Metric(name, value, now, 0) for name, value in figures(reports).items() if run.data.metrics.get(name) != value]
-    client.log_batch(run.info.run_id, metrics=metrics, params=new_params, tags=[RunTag(*tag) for tag in tags(model, reports).items()])
-
-
-def flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(values, dict):
-        return {name: value for key, inner in values.items() for name, value in flat(inner, f"{prefix}{key}.").items()}
-    return {prefix[:-1]: values}
-
-
-def figures(reports: dict[str, Any]) -> dict[str, float]:
-    """Every figure of the reports that one compares between runs."""
-    found: dict[str, float] = {}
-    for name, value in reports.get("train", {}).items():
-        if isinstance(value, int | float):
-            found[f"kept.{name}"] = value
-    if "baseline" in reports:
-        found["baseline_test_accuracy"] = reports["baseline"]["test_accuracy"]
-    if "evaluate" in reports:
-        found |= {name: reports["evaluate"][name] for name in ("test_accuracy", "test_loss")}
-        for label, scores in reports["evaluate"]["per_class"].items():
-            found |= {f"test_{score}.{_metric_name(label)}": value for score, value in scores.items()}
-    for pair in reports.get("verify", {}).get("pairs", []):
-        for name in ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes"):
-            if name in pair:
-                found[f"{pair['format']}.{pair['runtime']}.{name}"] = pair[name]
-    return found
-
-
-def _metric_name(label: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in label)
-
-
-def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
-    result = {"model_sha256": model}
-    if "diagnose" in reports:
-        result["diagnosis"] = reports["diagnose"]["verdict"]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    if commit.returncode == 0:
-        result["git_commit"] = commit.stdout.strip()
-    if Path("dvc.lock").exists():
-        result["dvc_lock_sha256"] = artifacts.sha256(Path("dvc.lock"))
-    if "DVC_EXP_NAME" in os.environ:
-        result["DVC_EXP_NAME"] = os.environ["DVC_EXP_NAME"]
-    return result
-
-
-def log_files(client: Any, run: Any, reports: set[str]) -> None:
-    """Uploads the files that the run lacks or has otherwise. Those of stages that have not yet seen this model stay out."""
-    stale = {artifacts.EXPORTED: "export", artifacts.DIST: "package"}
-    folders = [folder for folder in FOLDERS if stale.get(folder, "train") in reports]
-    paths = [*FILES, *(path for folder in folders for path in sorted(folder.glob("*")))]
-    paths = [path for path in paths if path.is_file() and not (path.suffix == ".json" and path.stem in set(REPORTS) - reports)]
-    known = json.loads(run.data.tags.get("files", "{}"))
-    logged = {str(path): artifacts.sha256(path)[:12] for path in paths}
-    for path in paths:
-        if known.get(str(path)) != logged[str(path)]:
-            client.log_artifact(run.info.run_id, str(path), str(path.parent) if path.parent != Path() else None)
-    client.set_tag(run.info.run_id, "files", json.dumps({**known, **logged}))
 
 
 def main() -> None:
