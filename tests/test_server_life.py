@@ -133,7 +133,8 @@ def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Cla
         wait_for(lambda: all(client.lost for client in clients))
     for client in clients:
         assert not client.wrong
-        assert [type(error) for error in client.lost] == [ConnectionRefusedError]  # the server was gone; nothing was cut off
+        # the server was gone, or the kernel let the client in at the very instant in which it went; no answer was cut off
+        assert [type(error) for error in client.lost] in ([ConnectionRefusedError], [ConnectionResetError])
 
 
 def test_a_slow_client_does_not_hold_up_the_end(archive: Path) -> None:

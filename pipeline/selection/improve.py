@@ -103,9 +103,11 @@ class Search:
         return next(step.trained for step in reversed(self.steps) if step.kept)
 
     def next_change(self) -> Change | None:
-        """The best one's first advice that was not tried."""
+        """The best one's first advice that was not tried, and that changes something: --quick holds some values fixed."""
         tried = {step.change.name for step in self.steps if step.change and not step.kept}
-        return next((change for change in advise(self.best().situation) if change.name not in tried), None)
+        fixed = set(QUICK) if self.quick else set()
+        advice = (change for change in advise(self.best().situation) if not set(change.overrides) <= fixed)
+        return next((change for change in advice if change.name not in tried), None)
 
     def run(self, budget: int) -> None:
         """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
