@@ -126,7 +126,7 @@ def create(client: Any, experiment: str, training_key: str) -> Any:
     return client.create_run(experiment, tags=tags, run_name=name)
 
 
-def tell(title: str, ledger: Path, metrics: dict[str, float]) -> str | None:
+def tell(title: str, ledger: Path, metrics: dict[str, float], finished: bool = False) -> str | None:
     """The run that stands for a whole search, with its story so far; its id, or None where the store is away."""
     try:
         with store() as (client, experiment):
@@ -134,6 +134,8 @@ def tell(title: str, ledger: Path, metrics: dict[str, float]) -> str | None:
             client.log_artifact(run.info.run_id, str(ledger))
             for name, value in metrics.items():
                 client.log_metric(run.info.run_id, name, value)
+            if finished:
+                client.set_terminated(run.info.run_id)
             return str(run.info.run_id)
     except Exception as error:  # the ledger is a file; a store that is away stops nothing
         warn(error)

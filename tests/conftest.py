@@ -35,6 +35,7 @@ SMALL = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps the tests of the finished project in one worker, so that it is made once and none changes it under another."""
     for item in items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -89,5 +90,9 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     ledger = (project.folder / "reports/improvement.md").read_text()
     assert "## 1. Start" in ledger
     assert "Hypothesis: " in ledger
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        (parent,) = store.execute("select run_uuid from runs where name like 'improve-%' and status = 'FINISHED' and length(name) = 16")
+        children = store.execute("select count(*) from tags where key = 'mlflow.parentRunId' and value = ?", parent).fetchone()
+    assert children == (2,)
     assert (project.folder / "params.yaml").read_text() == params_before
     assert not (project.folder / "model").exists()

@@ -204,6 +204,7 @@ def main() -> None:
     arguments = parser.parse_args()
     search = Search(overrides_from(arguments.start), arguments.quick)
     search.run(arguments.budget)
+    tracking.tell(search.title, search.write(), {}, finished=True)
     best = search.best()
     print(
         f"\nbest: {best.experiment}, validation accuracy {best.answers.accuracy:.4f}, target {best.situation.params.problem.target}"
