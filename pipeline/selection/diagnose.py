@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, learning_curves, params, stage, tracking
+from pipeline import artifacts, learning_curves, params, stage
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import Diagnosis, diagnose
 from pipeline.stage import UserError
@@ -54,7 +54,6 @@ def main() -> None:
         picture = artifacts.LEARNING_CURVES.with_suffix(".png")
         learning_curves.draw(picture, rows, trained["kept_epoch"], (found.verdict, found.epoch, found.sentence))
         artifacts.save_json(artifacts.report("diagnose"), {"training_key": trained["training_key"], **asdict(found)})
-        tracking.sync()
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     print(f"{found.verdict} (from epoch {found.epoch}; {numbers}): {found.sentence}")
 

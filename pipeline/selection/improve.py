@@ -23,7 +23,7 @@ import dvc.api
 import numpy as np
 from ruamel.yaml import YAML
 
-from pipeline import artifacts, measurements, params, stage, tracking
+from pipeline import artifacts, measurements, metrics, params, stage, tracking
 from pipeline.params import Params
 from pipeline.selection import answers
 from pipeline.selection.advise import advise
@@ -127,8 +127,10 @@ class Search:
             self.record(Step(trained, change, answers.compare(trained.answers, best.answers)))
 
     def reached(self) -> bool:
+        """Whether the whole 95 % interval of the best one's accuracy lies at or above the target: not by luck on validation."""
         best = self.best()
-        return best.answers.accuracy >= best.situation.params.problem.target
+        low, _ = metrics.accuracy_interval(int(best.answers.right.sum()), len(best.answers.labels))
+        return low >= best.situation.params.problem.target
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
