@@ -56,7 +56,7 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
     chosen = params.load(ROOT / "params.yaml")
     train = chosen.train.model_copy(update={"architecture": "mlp", "augmentation": [], "schedule": "constant", "batch_size": 32})
     start = chosen.model_copy(update={"train": train, "preprocess": chosen.preprocess.model_copy(update={"subset": 10000})})
-    changes = advise(Situation(start, verdict, 1, 60000, images=True))
+    changes = advise(Situation(start, verdict, 60000, images=True))
     assert len(changes) >= 3
     for change in changes:
         values = json.loads(start.model_dump_json())

@@ -23,7 +23,7 @@ def situation(chosen: Params) -> Situation:
     diagnosis = artifacts.load_json(artifacts.report("diagnose"))
     _, labels = artifacts.load_split("train", artifacts.RAW)
     images, _ = artifacts.load_split("train")
-    return Situation(chosen, diagnosis["verdict"], diagnosis["epoch"], len(labels), images.ndim == 4)
+    return Situation(chosen, diagnosis["verdict"], len(labels), images.ndim == 4)
 
 
 def main() -> None:

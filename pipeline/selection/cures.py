@@ -21,11 +21,10 @@ LARGEST_RATE = 0.01
 
 @dataclass(frozen=True)
 class Situation:
-    """A training: its parameters, the verdict on it and where that begins, and the data it could have."""
+    """A training: its parameters, the verdict on it, and the data it could have."""
 
     params: Params
     verdict: str
-    epoch: int
     available: int  # training images before validation is split off
     images: bool  # not ids of words or users
 

@@ -74,8 +74,8 @@ class Search:
     def __init__(self, start: dict[str, Any], quick: bool) -> None:
         self.quick = quick
         self.start = {**start, **(QUICK if quick else {})}
-        self.key = measurements.digest([params.FILE.read_text(encoding="utf-8"), json.dumps(self.start, sort_keys=True)])[:8]
-        self.title = f"improve-{self.key}"
+        key = measurements.digest([params.FILE.read_text(encoding="utf-8"), json.dumps(self.start, sort_keys=True)])[:8]
+        self.title = f"improve-{key}"
         self.steps: list[Step] = []
         self.parent: str | None = None
 
@@ -91,7 +91,7 @@ class Search:
         size = (artifacts.RAW / "train" / "labels.npy").as_posix()
         with dvc.api.open(size, rev=name, mode="rb") as file:
             available = len(np.load(file))
-        situation = Situation(chosen, diagnosis["verdict"], diagnosis["epoch"], available, len(splits["input_shape"]) == 3)
+        situation = Situation(chosen, diagnosis["verdict"], available, len(splits["input_shape"]) == 3)
         return Trained(name, overrides, diagnosis, answers.load(self._read(name, artifacts.VALIDATION)), situation)
 
     def _read(self, name: str, path: Path) -> bytes:

@@ -18,6 +18,7 @@ from pipeline.selection.evidence import Evidence
 
 FEWEST_EPOCHS = 3
 
+SOUND = {"dead_units": 0.0, "saturated_units": 0.0, "gradient_ratio": 1.0}  # of layers that nobody looked at
 DEAD = 0.8  # share of a rectified layer's units that are zero for every image before the first step
 SATURATED = 0.3  # share of bounded outputs at an end of their range before the first step
 VANISHED = 1e-3  # gradient in the first layer over that in the last before the first step
@@ -77,43 +78,34 @@ def diagnose(
     return next(found for rule in RULES if (found := rule(curves)) is not None)
 
 
-def dead(curves: Curves) -> Diagnosis | None:
-    share = curves.layers.get("dead_units", 0.0)
-    if share < DEAD:
-        return None
-    return Diagnosis(
-        "dead_units",
-        1,
-        {"dead_units": share},
-        f"{share:.0%} of the rectified units of a layer are zero for every image before training begins, so no gradient passes "
-        "through them: look at the initial weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
-    )
-
-
-def saturated(curves: Curves) -> Diagnosis | None:
-    share = curves.layers.get("saturated_units", 0.0)
-    if share < SATURATED:
-        return None
-    return Diagnosis(
-        "saturated_units",
-        1,
-        {"saturated_units": share},
-        f"{share:.0%} of a layer's outputs stand at the ends of their range before training begins, where the gradient is next to "
-        "nothing: the initial weights are too large; use Glorot's, He's or LeCun's initialization",
-    )
-
-
-def vanishing(curves: Curves) -> Diagnosis | None:
-    ratio = curves.layers.get("gradient_ratio", 1.0)
-    if ratio >= VANISHED:
-        return None
-    return Diagnosis(
-        "vanishing_gradients",
-        1,
-        {"gradient_ratio": ratio},
-        f"the first layer gets {ratio:.1g} of the gradient that the last one gets, so the lower layers hardly learn: use ReLU or "
-        "SELU with the initialization that fits, batch normalization, or fewer layers",
-    )
+def before_the_first_step(curves: Curves) -> Diagnosis | None:
+    """Layers through which training cannot get: dead or saturated units, or gradients that vanish on the way down."""
+    share, ends, ratio = (curves.layers.get(name, sound) for name, sound in SOUND.items())
+    if share >= DEAD:
+        return Diagnosis(
+            "dead_units",
+            1,
+            {"dead_units": share},
+            f"{share:.0%} of the rectified units of a layer are zero for every image before training begins, so no gradient passes "
+            "through them: look at the initial weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
+        )
+    if ends >= SATURATED:
+        return Diagnosis(
+            "saturated_units",
+            1,
+            {"saturated_units": ends},
+            f"{ends:.0%} of a layer's outputs stand at the ends of their range before training begins, where the gradient is next to "
+            "nothing: the initial weights are too large; use Glorot's, He's or LeCun's initialization",
+        )
+    if ratio < VANISHED:
+        return Diagnosis(
+            "vanishing_gradients",
+            1,
+            {"gradient_ratio": ratio},
+            f"the first layer gets {ratio:.1g} of the gradient that the last one gets, so the lower layers hardly learn: use ReLU or "
+            "SELU with the initialization that fits, batch normalization, or fewer layers",
+        )
+    return None
 
 
 def diverged(curves: Curves) -> Diagnosis | None:
@@ -269,7 +261,7 @@ def good_fit(curves: Curves) -> Diagnosis:
 
 Rule = Callable[[Curves], Diagnosis | None]
 RULES: tuple[Rule, ...] = (
-    dead, saturated, vanishing, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity, far_apart, good_fit,
+    before_the_first_step, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity, far_apart, good_fit,
 )  # fmt: skip
 
 
