@@ -25,7 +25,7 @@ from pipeline import artifacts, model_description, params, stage
 from pipeline.artifacts import Array
 from pipeline.stage import UserError
 
-PRELOADED = ["tensorflow", "keras", "tf2onnx"]  # imported once, in the server that the children fork from
+PRELOADED = ["pipeline.keras_files", "tf2onnx"]  # imported once, in the server that the children fork from
 
 
 def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:

@@ -6,15 +6,16 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special  # not scipy.stats, whose import takes each stage half a second
 
 from pipeline.artifacts import Array
 
 
 def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
     """The exact 95 % interval of a proportion (Clopper and Pearson, 1934)."""
-    interval = stats.binomtest(correct, total).proportion_ci(0.95, method="exact")
-    return float(interval.low), float(interval.high)
+    low = special.betaincinv(correct, total - correct + 1, 0.025) if correct else 0.0
+    high = special.betaincinv(correct + 1, total - correct, 0.975) if correct < total else 1.0
+    return float(low), float(high)
 
 
 def accuracy_report(predictions: Array, labels: Array) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def accuracy_report(predictions: Array, labels: Array) -> dict[str, Any]:
 
 def mcnemar(lost: int, gained: int) -> float:
     """The two-sided p-value of the exact McNemar test on `lost` and `gained` discordant pairs."""
-    return float(stats.binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+    return min(1.0, 2 * float(special.bdtr(min(lost, gained), lost + gained, 0.5)))
 
 
 def accuracy_lost_bound(lost: int, gained: int, total: int, confidence: float = 0.95) -> float:
@@ -33,7 +34,9 @@ def accuracy_lost_bound(lost: int, gained: int, total: int, confidence: float = 
     `lost` images only the reference has right, `gained` only the other. The score interval of a difference of paired
     proportions (Tango, 1998, Statistics in Medicine 17:891-908), solved for its upper end.
     """
-    z = float(stats.norm.ppf(confidence))
+    from scipy import optimize
+
+    z = float(special.ndtri(confidence))
 
     def excess(delta: float) -> float:
         # maximum-likelihood estimate of P(gained) under loss = delta, Tango's equation 7 and following
@@ -55,7 +58,7 @@ def images_needed(max_accuracy_drop: float) -> int:
 
     Tango's bound is then z^2 / (n + z^2), with z the 95 % quantile of the normal distribution.
     """
-    z = float(stats.norm.ppf(0.95))
+    z = float(special.ndtri(0.95))
     return math.ceil(z * z * (1 - max_accuracy_drop) / max_accuracy_drop)
 
 

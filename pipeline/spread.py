@@ -16,7 +16,7 @@ from rich.table import Table
 from pipeline import artifacts, params, stage, train
 from pipeline.params import Train
 
-with stage.quiet():
+with stage.keras_import():
     import keras
 
     from pipeline import keras_objects, layer_statistics, transfer

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import psutil
 
@@ -79,6 +81,26 @@ def quiet() -> Iterator[None]:
             sys.stderr = stderr
             os.close(nowhere)
     os.close(kept)
+
+
+@contextmanager
+def keras_import() -> Iterator[None]:
+    """For the first import of Keras: TensorFlow by default, without its greetings on stderr, and in two thirds of the time.
+
+    Keras and TensorFlow import scikit-learn, pandas and JAX wherever these are found, for features that nothing here
+    uses; None in sys.modules says that they are not (Python Language Reference, 5.3.1).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    hidden = {"sklearn", "pandas", "jax"} - {backend} - sys.modules.keys()
+    modules = cast(dict[str, ModuleType | None], sys.modules)
+    modules.update(dict.fromkeys(hidden))
+    try:
+        with quiet():
+            yield
+    finally:
+        for name in hidden:
+            del modules[name]
 
 
 @contextmanager

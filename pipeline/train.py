@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import numpy as np
 
 from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
@@ -30,7 +28,7 @@ from pipeline.params import Train, Watch
 from pipeline.selection import answers
 from pipeline.stage import UserError
 
-with stage.quiet():  # TensorFlow greets on stderr when it is first imported and used
+with stage.keras_import():
     import keras
 
     from pipeline import keras_files, keras_objects, layer_statistics, schedules, transfer

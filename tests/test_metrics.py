@@ -23,6 +23,14 @@ def test_mcnemar_is_exact() -> None:
     assert metrics.mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
 
 
+@given(first=st.integers(1, 10000), second=st.integers(0, 10000), swapped=st.booleans())
+def test_interval_and_p_value_are_those_of_scipy_stats(first: int, second: int, swapped: bool) -> None:
+    first, second = (second, first) if swapped else (first, second)
+    peer = stats.binomtest(first, first + second)
+    assert metrics.accuracy_interval(first, first + second) == pytest.approx(tuple(peer.proportion_ci(0.95, "exact")), abs=1e-9)
+    assert metrics.mcnemar(first, second) == pytest.approx(peer.pvalue, rel=1e-6)
+
+
 @given(lost=st.integers(0, 50), gained=st.integers(0, 50), total=st.integers(200, 20000))
 def test_the_bound_lies_above_the_estimate_and_grows_with_every_loss(lost: int, gained: int, total: int) -> None:
     bound = metrics.accuracy_lost_bound(lost, gained, total)
