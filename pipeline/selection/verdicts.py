@@ -221,16 +221,18 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
 
 
 def too_little_capacity(curves: Curves) -> Diagnosis | None:
-    """Training itself stays below the target, has come to rest, and validation is no worse."""
+    """Training itself stays below the target, and validation is no better for training longer."""
     accuracy = curves.accuracy
     if accuracy >= curves.target:
         return None
+    resting = still_falling(curves["train_loss"]) < FALLING
+    reached = "comes to rest at" if resting else "has come no further than"
     return Diagnosis(
         "too_little_capacity",
         curves.epochs,
         {"accuracy": accuracy, "target": curves.target},
-        f"the training accuracy itself comes to rest at {accuracy:.1%}, below the target of {curves.target:.1%}: more data will not help; "
-        "give the model more units or layers, or better inputs",
+        f"the training accuracy itself {reached} {accuracy:.1%}, below the target of {curves.target:.1%}: first give the model more units "
+        f"or layers, or better inputs{'; more data will not help' if resting else ''}",
     )
 
 
