@@ -49,6 +49,7 @@ def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
     shuffled = rng.permutation(1000)
     assert compare(answers(better[shuffled], shuffled), answers(old, rows)) == compare(answers(better, rows), answers(old, rows))
     assert not compare(answers(better, rows + 5000), answers(old, rows)).paired
+    assert compare(answers(old, rows), answers(old, rows)).loss_p_value == 1.0
 
 
 @pytest.mark.parametrize("verdict", sorted(CURES))

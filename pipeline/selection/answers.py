@@ -88,5 +88,6 @@ def compare(new: Answers, old: Answers) -> Comparison:
     gained, given = int((won & ~lost).sum()), int((lost & ~won).sum())
     changed = max(gained + given, 1)
     better, worse = (float(stats.binomtest(count, changed, alternative="greater").pvalue) for count in (gained, given))
-    loss = stats.ttest_rel(new.losses[ours], old.losses[theirs], alternative="less").pvalue
+    same = np.array_equal(new.losses[ours], old.losses[theirs])  # of two equal models, for whom the t statistic is 0 / 0
+    loss = 1.0 if same else stats.ttest_rel(new.losses[ours], old.losses[theirs], alternative="less").pvalue
     return Comparison(float(won.mean() - lost.mean()), better, float(loss), worse, paired=True)
