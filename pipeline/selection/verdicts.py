@@ -26,6 +26,7 @@ COPIED = 0.05  # share of validation images with a copy in p-training
 TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-training
 CERTAIN = 1e-4  # p-value of the two tests on the data
 WIDE = 0.04  # half the 95 % interval of the validation accuracy
+UNMOVED = 0.03  # share of its first value below which a training loss has not fallen at all
 BLOWN_UP = 0.2  # share of all that the training loss fell which it rose again
 RISE = 0.08  # relative rise of the validation loss over its lowest
 SIGNIFICANT = 4.0  # that rise in standard errors of the curve's own noise
@@ -106,6 +107,20 @@ def before_the_first_step(curves: Curves) -> Diagnosis | None:
             "SELU with the initialization that fits, batch normalization, or fewer layers",
         )
     return None
+
+
+def nothing_learned(curves: Curves) -> Diagnosis | None:
+    """The training loss stays where it began, though the layers looked sound."""
+    loss = curves["train_loss"]
+    if curves.epochs < FEWEST_EPOCHS or not np.isfinite(loss).all() or 1 - loss.min() / loss[0] >= UNMOVED:
+        return None
+    return Diagnosis(
+        "vanishing_gradients",
+        1,
+        {"first_train_loss": float(loss[0]), "lowest_train_loss": float(loss.min())},
+        f"the training loss does not leave its first value ({loss[0]:.3g}): the gradient is lost on its way to the lower layers; use ReLU "
+        "with He's initialization, fewer or wider layers, or batch normalization; or the learning rate is far too low",
+    )
 
 
 def diverged(curves: Curves) -> Diagnosis | None:
@@ -263,7 +278,7 @@ def good_fit(curves: Curves) -> Diagnosis:
 
 Rule = Callable[[Curves], Diagnosis | None]
 RULES: tuple[Rule, ...] = (
-    before_the_first_step, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity, far_apart, good_fit,
+    before_the_first_step, nothing_learned, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity, far_apart, good_fit,
 )  # fmt: skip
 
 
