@@ -278,7 +278,8 @@ def good_fit(curves: Curves) -> Diagnosis:
 
 Rule = Callable[[Curves], Diagnosis | None]
 RULES: tuple[Rule, ...] = (
-    before_the_first_step, nothing_learned, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity, far_apart, good_fit,
+    before_the_first_step, nothing_learned, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity,
+    far_apart, good_fit,
 )  # fmt: skip
 
 
