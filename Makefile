@@ -56,4 +56,4 @@ bench-serve: env ## our server and others with the same file, under load in turn
 	$(RUN) python -m tests.bench_serve
 
 clean: ## remove everything made here but the cache of DVC
-	rm -rf .venv .uv data model exported evaluation reports dist release .state
+	rm -rf .venv .uv data model exported embedded evaluation reports dist release .state

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline import artifacts, model_description
+from pipeline import artifacts, metrics, model_description
 from pipeline.params import Params
-from serving.model_card import ModelCard, ModelFile, Preprocessing, Proof, Requirements, Tensor
-
-# Largest difference of a probability at which a device still computes what was proven. Kernels add in another order on
-# another processor, which moves float32 results by some 1e-6; where activations are int8 it can move a rounding.
-FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.1
+from serving.model_card import Embedded, ModelCard, ModelFile, Preprocessing, Proof, Requirements, Tensor
 
 
 def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description) -> ModelCard:
@@ -28,10 +24,11 @@ def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description) 
             "test_images": evaluation["test_images"],
             "baseline_accuracy": evaluation["gate"]["baseline_accuracy"],
             "files": [model_file(name, reports) for name in reports["export"]["formats"] if _passed(name, reports)],
+            "embedded": [Embedded(**row) for row in reports["embed"]["targets"]],
             "provenance": {
                 **described["provenance"],
                 "training_key": reports["train"]["training_key"],
-                "params": chosen.model_dump(mode="json", include={"dataset", "preprocess", "train", "export", "verify"}),
+                "params": chosen.model_dump(mode="json", include={"dataset", "preprocess", "train", "export", "verify", "embed"}),
                 "git_commit": None,  # known when the bundle is signed: an out that named its commit would change with every commit
             },
         }
@@ -58,7 +55,7 @@ def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
         file=entry["file"],
         bytes=entry["bytes"],
         sha256=entry["sha256"],
-        golden_tolerance=QUANTIZED_TOLERANCE if "int8" in requirements.weights else FLOAT_TOLERANCE,
+        golden_tolerance=metrics.QUANTIZED_TOLERANCE if "int8" in requirements.weights else metrics.FLOAT_TOLERANCE,
         requirements=requirements,
         proofs=[
             Proof(

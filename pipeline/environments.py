@@ -1,4 +1,4 @@
-"""Each runtime in an environment of its own, made from uv.lock: numpy and the runtime, no TensorFlow.
+"""Each runtime in an environment of its own, made from uv.lock: numpy and the runtime, no TensorFlow; one for C code.
 
 python -m pipeline.environments      makes them all
 """
@@ -18,18 +18,19 @@ from pipeline import params, stage
 from serving import runtimes
 
 FOLDER = Path(sys.prefix) / "runtimes"
+EMBEDDED = "embedded"  # generates and compiles C, and measures for microcontrollers
 
 
-def python(runtime: str) -> Path:
-    """The interpreter of the runtime's environment, made or brought up to date first. Raises OSError with uv's reason."""
-    folder = FOLDER / runtime
-    command = [uv.find_uv_bin(), "sync", "--frozen", "--compile-bytecode", "--only-group", runtime]
+def python(group: str) -> Path:
+    """The interpreter of the environment of a runtime or of EMBEDDED, made or brought up to date first. Raises OSError with uv's reason."""
+    folder = FOLDER / group
+    command = [uv.find_uv_bin(), "sync", "--frozen", "--compile-bytecode", "--only-group", group]
     command += ["--no-install-package", "serving", "--python", sys.executable]
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)}
     environment.pop("VIRTUAL_ENV", None)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"no environment for {runtime}: {' '.join(done.stderr.split())[-300:]}")
+        raise OSError(f"no environment for {group}: {' '.join(done.stderr.split())[-300:]}")
     return folder / "bin" / "python"
 
 
@@ -41,8 +42,8 @@ def version(runtime: str) -> str:
 
 
 def main() -> None:
-    for runtime in params.load().verify.runtimes:
-        print(python(runtime))
+    for group in (*params.load().verify.runtimes, EMBEDDED):
+        print(python(group))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,10 @@ from scipy import special  # not scipy.stats, whose import takes each stage half
 
 from pipeline.artifacts import Array
 
+# Largest difference of a probability at which a device still computes what was proven. Kernels add in another order on
+# another processor, which moves float32 results by some 1e-6; where activations are int8 it can move a rounding.
+FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.1
+
 
 def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
     """The exact 95 % interval of a proportion (Clopper and Pearson, 1934)."""

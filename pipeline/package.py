@@ -1,8 +1,8 @@
-"""Stage 8: the bundle a device gets: the files that passed, their model card, golden vectors, the serving wheel.
+"""Stage 9: the bundle a device gets: the files that passed, their model card, golden vectors, the serving wheel.
 
     python -m pipeline.package
 
-Reads: exported/, the reports, evaluation/golden.npz, serving/. Writes: dist/<name>-<version>.tar.gz, the same bytes for
+Reads: exported/, embedded/, the reports, evaluation/golden.npz, serving/. Writes: dist/<name>-<version>.tar.gz, the same bytes for
 the same input.
 """
 
@@ -63,6 +63,8 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
     """Writes all that belongs into the bundle."""
     for file in content.files:
         shutil.copy(artifacts.EXPORTED / file.file, folder / file.file)
+    if content.embedded:
+        shutil.copytree(artifacts.EMBEDDED, folder / artifacts.EMBEDDED)
     shutil.copy(artifacts.GOLDEN, folder / classifier.GOLDEN)
     with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
         missing = [file.format for file in content.files if file.format not in golden.files]
@@ -86,7 +88,7 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
 
 def main() -> None:
     chosen = params.load()
-    names = ("train", "evaluate", "export", "verify")
+    names = ("train", "evaluate", "export", "verify", "embed")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
     data = artifacts.load_description()
     content = card.build(chosen, reports, data)

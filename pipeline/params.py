@@ -170,6 +170,25 @@ class Verify(Section):
     micro_max_accuracy_drop: Fraction
 
 
+class Embed(Section):
+    targets: Literal["all"] | list[str]
+    images: PositiveInt
+
+    @field_validator("targets")
+    @classmethod
+    def _known(cls, targets: str | list[str]) -> str | list[str]:
+        if isinstance(targets, list):
+            if len(set(targets)) < len(targets):
+                raise ValueError("a target is named twice; name each once")
+            targets = [known("embedded", name) for name in targets]
+        return targets
+
+    @property
+    def names(self) -> list[str]:
+        """The targets to try, in the order in which they are tried."""
+        return choices("embedded") if isinstance(self.targets, str) else self.targets
+
+
 class Watch(Section):
     tensorboard: bool
 
@@ -181,6 +200,7 @@ class Params(Section):
     train: Train
     export: Export
     verify: Verify
+    embed: Embed
     watch: Watch
 
 

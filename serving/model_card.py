@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from serving.errors import BundleError
@@ -78,6 +78,19 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """The model without Python: `embedded/<target>` in the bundle, made from the file of `format`, and what was measured of it.
+
+    Where the target cannot take the model, `refused` tells why in one sentence and there is no folder.
+    """
+
+    target: str
+    format: str
+    measured: Dict[str, Any] = field(default_factory=dict)
+    refused: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class ModelCard:
     name: str
     version: str
@@ -94,6 +107,7 @@ class ModelCard:
     baseline_accuracy: float
     files: List[ModelFile]
     provenance: Dict[str, Any]
+    embedded: List[Embedded] = field(default_factory=list)
     card_version: int = CARD_VERSION
 
     @property
@@ -119,6 +133,7 @@ class ModelCard:
                     "output": Tensor(**_tuples(values["output"])),
                     "preprocessing": Preprocessing(**values["preprocessing"]),
                     "files": [_file(entry) for entry in values["files"]],
+                    "embedded": [Embedded(**entry) for entry in values.get("embedded", [])],
                 }
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -22,10 +22,11 @@ STAGES = {
     "evaluate": "evaluate",
     "export": "export",
     "verify": "verify",
+    "embed": "embed",
     "package": "package",
 }
 STAGE_FILES = {ROOT / "pipeline" / f"{module}.py" for module in STAGES.values()}
-NOUNS = ("datasets", "architectures", "formats")
+NOUNS = ("datasets", "architectures", "formats", "embedded")
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 LOOP = {"train", "training_state", "batches", "schedules", "keras_objects", "multi_hot", "transfer"}
 MAY_IMPORT_HEAVY = {*LOOP, "evaluate", "export", "keras_files", "layer_statistics", "spread"}

@@ -94,7 +94,7 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) 
         assert sha256(project.folder / "model/model.keras") == expected
 
 
-@pytest.mark.parametrize("stage", ["preprocess", "baseline", "train", "evaluate", "export", "verify", "package"])
+@pytest.mark.parametrize("stage", ["preprocess", "baseline", "train", "evaluate", "export", "verify", "embed", "package"])
 def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(project: Project, stage: str) -> None:
     done = project.attempt("python", "-m", f"pipeline.{stage}")
     assert done.returncode == 1
