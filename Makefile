@@ -18,6 +18,7 @@ help: ## list the targets
 env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
 	$(UV) sync --frozen
 	$(RUN) python -m pipeline.environments >/dev/null
+	$(RUN) python -m pipeline.embedded
 
 run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table
 	$(RUN) dvc repro

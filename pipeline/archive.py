@@ -17,7 +17,7 @@ def write(folder: Path, target: Path, root: str) -> None:
     with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for path in [manifest, *paths]:
             info = tarfile.TarInfo(f"{root}/{path.relative_to(folder).as_posix()}")
-            info.size, info.mode = path.stat().st_size, 0o644
+            info.size, info.mode = path.stat().st_size, 0o755 if path.parent.name == "programs" else 0o644
             with path.open("rb") as file:
                 tar.addfile(info, file)
 

@@ -173,6 +173,8 @@ class Verify(Section):
 class Embed(Section):
     targets: Literal["all"] | list[str]
     images: PositiveInt
+    programs: list[Literal["aarch64", "armv7", "x86_64"]]
+    arena_bytes: PositiveInt
 
     @field_validator("targets")
     @classmethod

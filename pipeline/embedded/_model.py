@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,13 @@ from pipeline.params import Params
 from pipeline.runtime_process import RuntimeProcess
 from pipeline.stage import UserError
 
-TEST_IMAGES = artifacts.PREPARED / "test" / "images.npy"
-
 
 @dataclass(frozen=True)
 class Proven:
     """One exported file that passed, its golden vectors, and test images to try what is made of it.
 
-    `golden_images` are (G, H, W, C) uint8 and `golden_probabilities` (G, K) float32, as the file's runtime gave them.
+    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_probabilities` (G, K) float32 are those of a runtime.
+    `programs` and `arena_bytes` are what params.yaml asks for.
     """
 
     name: str
@@ -32,7 +30,9 @@ class Proven:
     data: Description
     golden_images: Array
     golden_probabilities: Array
-    images: int
+    test_images: Array
+    programs: tuple[str, ...]
+    arena_bytes: int
 
     @classmethod
     def load(cls, made_from: str, chosen: Params) -> Proven:
@@ -49,24 +49,25 @@ class Proven:
         if artifacts.sha256(file) != exported[made_from]["sha256"]:
             raise UserError(f"{file} is not the file that export wrote (its SHA-256 differs); run `dvc repro export`")
         name, version = chosen.problem.name, chosen.problem.version
-        return cls(name, version, made_from, file, data, images, probabilities, chosen.embed.images)
+        tried = np.asarray(artifacts.load_split("test")[0][: chosen.embed.images])
+        asked = tuple(chosen.embed.programs), chosen.embed.arena_bytes
+        return cls(name, version, made_from, file, data, images, probabilities, tried, *asked)
 
-    @cached_property
-    def test_images(self) -> Array:
-        """The first `images` test images (N, H, W, C) uint8."""
-        return np.asarray(artifacts.load_array(TEST_IMAGES)[: self.images])
-
-    def probabilities(self, runtime: str) -> Array:
-        """What the file gives on `runtime` for the test images: (N, K) float32. Raises UserError with the reason why not."""
-        with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder) / "probabilities.npy"
-            arguments: list[str | Path] = [runtime, self.file, TEST_IMAGES, "--count", str(self.images), "--probabilities", output]
-            process = RuntimeProcess(environments.python(runtime), *arguments)
+    def answers(self, runtime: str, images: Array) -> Array:
+        """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32. Raises UserError with the reason why not."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            np.save(folder / "images.npy", images)
+            try:
+                python = environments.python(runtime)
+            except OSError as error:
+                raise UserError(f"{error}; make it, or take the target out of embed.targets") from None
+            process = RuntimeProcess(python, runtime, self.file, folder / "images.npy", "--probabilities", folder / "probabilities.npy")
             try:
                 answer = process.answer()
             finally:
                 process.close()
             if isinstance(answer, str):
                 raise UserError(f"{self.file} did not run on {runtime}: {answer}")
-            result: Array = np.load(output)
+            result: Array = np.load(folder / "probabilities.npy")
         return result

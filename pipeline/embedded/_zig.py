@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import environments
 
-# no fused multiply-add: it rounds once where C's two operations round twice, so that processors would differ in the last bits
-C99 = ("-std=c99", "-O2", "-ffp-contract=off")
+# No fused multiply-add: it rounds once where C's two operations round twice, so that processors would differ in the last bits.
+C99 = ("-std=c99", "-O2", "-ffp-contract=off", "-DNDEBUG", "-s")
+PROGRAMS = {"aarch64": "aarch64-linux-musl", "armv7": "arm-linux-musleabihf", "x86_64": "x86_64-linux-musl"}
 
 
-def build(sources: Sequence[Path], output: Path, *options: str) -> None:
-    """Compiles and links C `sources` to `output`. Raises ValueError with what the compiler says."""
-    folder = environments.FOLDER / environments.EMBEDDED
-    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(folder / "zig"), "ZIG_LOCAL_CACHE_DIR": str(folder / "zig")}
-    command: list[str | Path] = [folder / "bin" / "python", "-m", "ziglang", "cc", *options, *sources, "-o", output]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def build(folder: Path, sources: Sequence[str], output: Path, *options: str) -> str:
+    """Compiles and links C `sources` of `folder` to `output`; the compiler's warnings. Raises ValueError with its errors.
+
+    It runs in the folder and with a cache of its own, so that no path of this machine and no earlier result gets in.
+    """
+    environment = environments.FOLDER / environments.EMBEDDED
+    command: list[str | Path] = [environment / "bin" / "python", "-m", "ziglang", "cc", *options, *sources, "-o", output.absolute()]
+    with tempfile.TemporaryDirectory() as cache:
+        variables = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(environment / "zig"), "ZIG_LOCAL_CACHE_DIR": cache}
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"{output.name} could not be compiled: {' '.join(done.stderr.split())[:500]}")
+    return done.stderr

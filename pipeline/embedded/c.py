@@ -1,16 +1,21 @@
-"""C99 without a runtime: a folder with the model as one function, a program that reads pictures, a self-test, CMake and Zig.
+"""C99 without a runtime: the model as one function, a program that reads pictures, a self-test, CMake.
 
-It is compiled for this machine, and gives the classes and probabilities of ONNX Runtime on test images.
+The programs are compiled here, for this and for other processors, static; this processor's is tried on test images.
 """
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -23,7 +28,9 @@ from pipeline.stage import UserError
 
 FORMAT = "onnx_float32"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
+PROGRAMS = "programs"
 TEMPLATES = _generated.TEMPLATES / "c"
+HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
 def write(folder: Path, model: Proven) -> dict[str, Any]:
@@ -31,7 +38,16 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     for name in ("main.c", "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     shutil.copy(reader(), folder / "stb_image.h")
-    return measure(folder, model)
+    with tempfile.TemporaryDirectory() as name:
+        stack_bytes = build_programs(folder, Path(name), {HERE, *model.programs})
+        measured = {"stack_bytes": stack_bytes, **measure(Path(name) / HERE, model)}
+        (folder / PROGRAMS).mkdir()
+        for program in model.programs:
+            shutil.copy(Path(name) / program, folder / PROGRAMS / f"classify-{program}")
+    sizes = {program: (folder / PROGRAMS / f"classify-{program}").stat().st_size for program in model.programs}
+    readme = Template((TEMPLATES / "README.md").read_text(encoding="utf-8"))
+    (folder / "README.md").write_text(readme.substitute(described(model, measured)), encoding="utf-8")
+    return {"program_bytes": sizes, **measured}
 
 
 def reader() -> Path:
@@ -40,22 +56,27 @@ def reader() -> Path:
     return next(packages.glob("python*/site-packages/emx_onnx_cgen/third_party/stb_image.h"))
 
 
-def measure(folder: Path, model: Proven) -> dict[str, Any]:
-    """Compiles the folder for this machine and tries it: the self-test, test images against ONNX Runtime, the time of one image."""
-    sources = [folder / name for name in _generated.SOURCES]
-    with tempfile.TemporaryDirectory() as name:
-        program, self_test = Path(name) / "classify", Path(name) / "self_test"
-        try:
-            _zig.build([*sources, folder / "main.c"], program, *_zig.C99, "-lm")
-            _zig.build([*sources, folder / "self_test.c"], self_test, *_zig.C99, "-lm")
-        except ValueError as error:
-            raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
-        subprocess.run([self_test], check=True, capture_output=True)
-        answers = classify(program, model.test_images)
-        expected = model.probabilities("onnxruntime")
-        facts = [(folder / name).read_text() for name in _generated.SOURCES]
-        key = f"c-{measurements.digest(facts)}"
-        times = measurements.recall(key) or measurements.remember(key, milliseconds(program, model.test_images))
+def build_programs(folder: Path, output: Path, programs: set[str]) -> int:
+    """Compiles `programs` into the folder `output`; the bytes of stack that the model takes. Raises UserError."""
+
+    def build(program: str) -> str:
+        target = _zig.PROGRAMS[program]
+        sources = [*_generated.SOURCES, "main.c"]
+        return _zig.build(folder, sources, output / program, "-target", target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
+
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            warnings = " ".join(pool.map(build, programs))
+    except ValueError as error:
+        raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
+    return max(int(size) for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings))
+
+
+def measure(program: Path, model: Proven) -> dict[str, Any]:
+    """The program's answers on test images against those of ONNX Runtime, and the time of one image; remembered per program."""
+    answers, expected = classify(program, model.test_images), model.answers("onnxruntime", model.test_images)
+    key = f"c-{measurements.digest([program.read_bytes().hex()])}"
+    times = measurements.recall(key) or measurements.remember(key, milliseconds(program, model.test_images))
     return {
         "images": len(answers),
         "agreement": float((answers.argmax(1) == expected.argmax(1)).mean()),
@@ -81,3 +102,19 @@ def milliseconds(program: Path, images: Array) -> list[float]:
         classify(program, images)
         times.append(1000 * (time.perf_counter() - start) / len(images))
     return times
+
+
+def described(model: Proven, measured: dict[str, Any]) -> dict[str, str]:
+    """What the README says of this model."""
+    height, width, channels = model.data.input_shape
+    return {
+        "name": f"{model.name} {model.version}",
+        "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
+        "pixels": f"{height * width * channels:,}",
+        "stack": f"{measured['stack_bytes']:,}",
+        "images": f"{measured['images']:,}",
+        "agreement": f"{measured['agreement']:.2%}",
+        "difference": f"{measured['largest_difference']:.1e}",
+        "equal": f"{measured['equal_to_the_last_bit']:.1%}",
+        "golden": str(len(model.golden_images)),
+    }

@@ -1,0 +1,26 @@
+"""Compiles the C library of every program's target once, which Zig keeps: `python -m pipeline.embedded`, as `make env` does.
+
+It takes half a minute for each, which the line need not spend then.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline import params, stage
+from pipeline.embedded import _zig
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
+        folder = Path(name)
+        (folder / "empty.c").write_text("int main(void) { return 0; }\n")
+        targets = [_zig.PROGRAMS[program] for program in params.load().embed.programs]
+        list(pool.map(lambda target: _zig.build(folder, ["empty.c"], folder / target, "-target", target, *_zig.C99, "-lm"), targets))
+
+
+if __name__ == "__main__":
+    stage.run(main)
