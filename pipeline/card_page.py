@@ -35,7 +35,7 @@ def render(card: ModelCard) -> str:
         _input(card),
         f"## Files\n\n{_table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
         "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
-        *([f"## Without Python\n\n{_table(('folder', 'made from', 'measured'), _embedded(card))}"] if card.embedded else []),
+        *_without_python(card),
         "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
         "## On a device\n\n```\npip install --requirement requirements/litert.txt   # in this folder; or another runtime's file\n"
         "serving check .\nserving predict . picture.png\n```",
@@ -91,18 +91,24 @@ def _needs(file: ModelFile) -> tuple[str, str, str]:
     return file.file, file.requirements.minimum_runtime_version or "any", ", ".join(file.requirements.operators)
 
 
-def _embedded(card: ModelCard) -> list[tuple[str, str, str]]:
-    """What was measured in the words of its keys, which name its unit; lists of several boards or programs one to a line."""
-    rows = []
+def _without_python(card: ModelCard) -> list[str]:
+    """A section for each target: what was measured, in the words of its keys, which name the unit; rows of facts as a table."""
+    sections = []
     for entry in card.embedded:
-        facts = [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in entry.measured.items()]
-        rows.append((f"`embedded/{entry.target}`", entry.format, f"refused: {entry.refused}" if entry.refused else "<br>".join(facts)))
-    return rows
+        tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
+        facts = [(name.replace("_", " "), _value(value)) for name, value in entry.measured.items() if name not in tables]
+        made = entry.refused or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
+        sections.append(f"## Without Python: {entry.target}\n\n{made}")
+        sections += [_table(("measured", "value"), facts)] if facts else []
+        sections += [_table(list(rows[0]), [[_value(value) for value in row.values()] for row in rows]) for rows in tables.values()]
+    return sections
 
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -32,6 +32,7 @@ SMALL = {
     "verify.micro_images": 50,
     "verify.micro_max_accuracy_drop": 0.2,
     "verify.latency_runs": 50,
+    "embed.images": 50,
 }
 
 

@@ -34,7 +34,7 @@ def fill(folder: Path, model: Proven) -> None:
     for name in ("classify.c", "classify.h"):
         shutil.copy(TEMPLATES / "c" / name, folder / name)
     (folder / "model.h").write_text(header(model), encoding="utf-8")
-    (folder / "golden.h").write_text(golden(model, metrics.FLOAT_TOLERANCE), encoding="utf-8")
+    (folder / "golden.h").write_text(golden(model, model.golden_probabilities, metrics.FLOAT_TOLERANCE), encoding="utf-8")
 
 
 @cache
@@ -65,8 +65,8 @@ def translate(file: Path) -> dict[str, str]:
         return {"model.c": (folder / "model.c").read_text(), "model_weights.c": (folder / "model_data.c").read_text()}
 
 
-def header(model: Proven) -> str:
-    """model.h: what is known of the model at compile time."""
+def header(model: Proven, **others: int) -> str:
+    """model.h: what is known of the model at compile time, and `others`."""
     height, width, channels = model.data.input_shape
     names = model.data.class_names
     return (
@@ -74,18 +74,20 @@ def header(model: Proven) -> str:
         f"#define MODEL_NAME {quoted(model.name)}\n#define MODEL_VERSION {quoted(model.version)}\n"
         f"#define MODEL_HEIGHT {height}\n#define MODEL_WIDTH {width}\n#define MODEL_CHANNELS {channels}\n"
         "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
-        f"#define MODEL_CLASSES {len(names)}\n#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n\n#endif\n"
+        f"#define MODEL_CLASSES {len(names)}\n#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"
+        + "".join(f"#define {name} {value}\n" for name, value in others.items())
+        + "\n#endif\n"
     )
 
 
-def golden(model: Proven, tolerance: float) -> str:
-    """golden.h: test images and the probabilities of the proven file, which a device may miss by `tolerance`."""
+def golden(model: Proven, probabilities: Array, tolerance: float) -> str:
+    """golden.h: test images and their proven probabilities (G, K), which a device may miss by `tolerance`."""
     return (
         f"/* Golden vectors: test images, and what {model.file.name} gave for them when it was proven. */\n"
         f'#ifndef GOLDEN_H\n#define GOLDEN_H\n\n#include <stdint.h>\n\n#include "model.h"\n\n'
         f"#define GOLDEN_IMAGES {len(model.golden_images)}\n#define GOLDEN_TOLERANCE {tolerance}f\n\n"
         f"static const uint8_t golden_images[GOLDEN_IMAGES][MODEL_PIXELS] = {{\n{rows(model.golden_images)}}};\n\n"
-        f"static const float golden_probabilities[GOLDEN_IMAGES][MODEL_CLASSES] = {{\n{rows(model.golden_probabilities)}}};\n\n#endif\n"
+        f"static const float golden_probabilities[GOLDEN_IMAGES][MODEL_CLASSES] = {{\n{rows(probabilities)}}};\n\n#endif\n"
     )
 
 

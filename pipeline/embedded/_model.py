@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,11 @@ class Proven:
         asked = tuple(chosen.embed.programs), chosen.embed.arena_bytes
         return cls(name, version, made_from, file, data, images, probabilities, tried, *asked)
 
-    def answers(self, runtime: str, images: Array) -> Array:
-        """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32. Raises UserError with the reason why not."""
+    def answers(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
+        """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32, and what the runtime tells of itself.
+
+        Raises UserError with the reason why not.
+        """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             np.save(folder / "images.npy", images)
@@ -69,5 +73,4 @@ class Proven:
                 process.close()
             if isinstance(answer, str):
                 raise UserError(f"{self.file} did not run on {runtime}: {answer}")
-            result: Array = np.load(folder / "probabilities.npy")
-        return result
+            return np.load(folder / "probabilities.npy"), answer

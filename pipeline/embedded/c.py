@@ -74,7 +74,8 @@ def build_programs(folder: Path, output: Path, programs: set[str]) -> int:
 
 def measure(program: Path, model: Proven) -> dict[str, Any]:
     """The program's answers on test images against those of ONNX Runtime, and the time of one image; remembered per program."""
-    answers, expected = classify(program, model.test_images), model.answers("onnxruntime", model.test_images)
+    answers = classify(program, model.test_images)
+    expected, _ = model.answers("onnxruntime", model.test_images)
     key = f"c-{measurements.digest([program.read_bytes().hex()])}"
     times = measurements.recall(key) or measurements.remember(key, milliseconds(program, model.test_images))
     return {

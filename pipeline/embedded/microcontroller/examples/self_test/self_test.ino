@@ -1,0 +1,29 @@
+/* Reproduces the golden vectors on the board, and times one image. Open the serial monitor at 115200 baud. */
+#include <classify.h>
+#include <self_test.h>
+
+void setup()
+{
+    Serial.begin(115200);
+    while (!Serial)
+        delay(10);
+}
+
+void loop()
+{
+    const float largest = largest_golden_difference();
+    Serial.print(largest <= GOLDEN_TOLERANCE ? "passed: " : "FAILED: ");
+    Serial.print(largest, 6);
+    Serial.println(" is the largest difference from the golden vectors");
+
+    float probabilities[MODEL_CLASSES];
+    const unsigned long start = micros();
+    classify(golden_images[0], probabilities);
+    Serial.print(micros() - start);
+    Serial.println(" microseconds an image");
+
+    Serial.print(classify_arena_used_bytes());
+    Serial.print(" bytes taken of an arena of ");
+    Serial.println(MODEL_ARENA_BYTES);
+    delay(5000);
+}

@@ -1,0 +1,55 @@
+#include "classify.h"
+
+#include <cstring>
+
+#if defined(ARDUINO)
+#include <Chirale_TensorFlowLite.h> /* names the library that holds the headers below */
+#endif
+#include "model_data.h"
+#include "operators.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+namespace {
+
+alignas(16) uint8_t arena[MODEL_ARENA_BYTES];
+
+bool fits(tflite::MicroInterpreter &interpreter)
+{
+    const TfLiteTensor *image = interpreter.input(0), *probabilities = interpreter.output(0);
+    return image->type == kTfLiteUInt8 && image->bytes == MODEL_PIXELS && probabilities->type == kTfLiteFloat32 &&
+           probabilities->bytes == MODEL_CLASSES * sizeof(float);
+}
+
+/* The interpreter with its tensors in the arena, made once; null where something is wrong. */
+tflite::MicroInterpreter *prepared()
+{
+    static const bool intact = model_data_intact();
+    if (!intact)
+        return nullptr;
+    static Operators operators;
+    static const bool added = add_operators(operators);
+    static tflite::MicroInterpreter interpreter(tflite::GetModel(model_data), operators, arena, sizeof arena);
+    static const bool ready = added && interpreter.AllocateTensors() == kTfLiteOk && fits(interpreter);
+    return ready ? &interpreter : nullptr;
+}
+
+} // namespace
+
+bool classify(const uint8_t *image, float *probabilities)
+{
+    tflite::MicroInterpreter *interpreter = prepared();
+    if (interpreter == nullptr)
+        return false;
+    std::memcpy(interpreter->input(0)->data.uint8, image, MODEL_PIXELS);
+    if (interpreter->Invoke() != kTfLiteOk)
+        return false;
+    std::memcpy(probabilities, interpreter->output(0)->data.f, MODEL_CLASSES * sizeof(float));
+    return true;
+}
+
+size_t classify_arena_used_bytes(void)
+{
+    tflite::MicroInterpreter *interpreter = prepared();
+    return interpreter == nullptr ? 0 : interpreter->arena_used_bytes();
+}

@@ -1,0 +1,24 @@
+/* The golden vectors on this device: what the examples and the host test share. */
+#ifndef SELF_TEST_H
+#define SELF_TEST_H
+
+#include <cmath>
+
+#include "classify.h"
+#include "golden.h"
+
+/* The largest difference of a probability from the proven one; infinite where the model does not run. */
+inline float largest_golden_difference()
+{
+    float largest = 0.0f;
+    for (int image = 0; image < GOLDEN_IMAGES; image++) {
+        float probabilities[MODEL_CLASSES];
+        if (!classify(golden_images[image], probabilities))
+            return INFINITY;
+        for (int index = 0; index < MODEL_CLASSES; index++)
+            largest = std::fmax(largest, std::fabs(probabilities[index] - golden_probabilities[image][index]));
+    }
+    return largest;
+}
+
+#endif

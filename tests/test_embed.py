@@ -1,0 +1,215 @@
+"""The model without Python: what lies in the folders, that it computes what was proven, and how a target is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.artifacts import Array
+from pipeline.embedded import _generated, _zig, c, microcontroller
+from tests.conftest import Project
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = Path("embedded/c/programs") / f"classify-{c.HERE}"
+
+
+def facts(finished: Project, target: str) -> dict[str, Any]:
+    rows = json.loads((finished.folder / "reports/embed.json").read_text())["targets"]
+    return dict(next(row["measured"] for row in rows if row["target"] == target))
+
+
+def classify(finished: Project, *names: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([finished.folder / PROGRAM, *names], input=data, capture_output=True, check=False)
+
+
+def some_images(finished: Project) -> Array:
+    return np.asarray(np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[:3])
+
+
+def png(pixels: Array) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def test_the_c_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
+    measured = facts(finished, "c")
+    assert measured["images"] == 50
+    assert measured["agreement"] == 1
+    assert measured["largest_difference"] < 1e-5
+    assert set(measured["program_bytes"]) == {"aarch64", "armv7", "x86_64"}
+
+
+def test_the_c_reproduces_the_golden_vectors(finished: Project, tmp_path: Path) -> None:
+    folder = finished.folder / "embedded/c"
+    _zig.build(folder, [*_generated.SOURCES, "self_test.c"], tmp_path / "self_test", *_zig.C99, "-Wall", "-Wextra", "-lm")
+    done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("16 golden vectors")
+
+
+def test_the_program_reads_png_pgm_and_raw_pixels_alike(finished: Project, tmp_path: Path) -> None:
+    pixels = some_images(finished)[0, ..., 0]
+    (tmp_path / "a.png").write_bytes(png(pixels))
+    (tmp_path / "a.pgm").write_bytes(b"P5 28 28 255\n" + pixels.tobytes())
+    (tmp_path / "a.raw").write_bytes(pixels.tobytes())
+    done = classify(finished, *(str(tmp_path / f"a.{kind}") for kind in ("png", "pgm", "raw")))
+    answers = [line.split("\t", 1)[1] for line in done.stdout.decode().splitlines()]
+    assert len(answers) == 3
+    assert len(set(answers)) == 1
+    assert sum(map(float, answers[0].split("\t")[1:])) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "its 0 bytes are not a multiple of 784"),
+        (b"x" * 785, "its 785 bytes are not a multiple of 784"),
+        (png(np.zeros((28, 29), np.uint8)), "is 29 x 28; the model takes 28 x 28"),
+        (png(np.zeros((28, 28), np.uint8))[:50], "is damaged"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "is damaged"),
+        (b"P5 999999999 999999999 255\n", "is damaged"),
+    ],
+)
+def test_the_program_answers_what_is_no_image_in_one_sentence(finished: Project, data: bytes, sentence: str) -> None:
+    done = classify(finished, "-", data=data)
+    assert done.returncode == 1
+    assert sentence in done.stderr.decode()
+    assert len(done.stderr.splitlines()) == 1
+    assert not done.stdout
+
+
+def test_the_array_is_the_file_with_its_length_and_checksum(finished: Project) -> None:
+    data = (finished.folder / "exported/tflite_int8.tflite").read_bytes()
+    text = (finished.folder / "embedded/microcontroller/src/model_data.cpp").read_text()
+    assert bytes(int(byte, 16) for byte in re.findall(r"0x([0-9a-f]{2})\b", text.split("{", 1)[1])) == data
+    assert f"model_data_length = {len(data)};" in text
+    assert f"model_data_crc32 = 0x{zlib.crc32(data):08x};" in text
+    assert "alignas(16)" in text
+
+
+GOLDEN_IN_THE_ARENA = """
+import sys
+import numpy as np
+from serving.runtimes import Micro
+model = Micro(open(sys.argv[1], "rb").read(), arena_bytes=int(sys.argv[2]))
+np.save(sys.argv[3], model.probabilities(np.load(sys.argv[4])["images"]))
+"""
+
+
+def test_the_arena_suffices_and_gives_the_golden_vectors(finished: Project, tmp_path: Path) -> None:
+    """In 64 bits, where pointers take more of it than on a microcontroller."""
+    source = finished.folder / "embedded/microcontroller/src"
+    arena = re.findall(r"#define MODEL_ARENA_BYTES (\d+)", (source / "model.h").read_text())[0]
+    assert int(arena) == facts(finished, "microcontroller")["arena_bytes"]
+    files = [finished.folder / "exported/tflite_int8.tflite", arena, tmp_path / "answers.npy", finished.folder / "evaluation/golden.npz"]
+    python = Path(sys.prefix) / "runtimes/tflite_micro/bin/python"
+    subprocess.run([python, "-c", GOLDEN_IN_THE_ARENA, *files], check=True, capture_output=True)
+    body = (source / "golden.h").read_text().split("golden_probabilities", 1)[1]
+    golden = np.array(re.findall(r"([\d.e+-]+)f\b", body), np.float32).reshape(-1, 10)
+    np.testing.assert_array_equal(np.load(tmp_path / "answers.npy"), golden)
+
+
+def test_only_the_operators_of_the_model_are_registered(finished: Project) -> None:
+    text = (finished.folder / "embedded/microcontroller/src/operators.h").read_text()
+    added = re.findall(r"operators\.Add(\w+)\(\)", text)
+    assert added == ["Conv2D", "Dequantize", "FullyConnected", "MaxPool2D", "Quantize", "Reshape", "Softmax"]
+    assert f"MicroMutableOpResolver<{len(added)}>" in text
+
+
+def test_the_card_tells_of_each_target_what_was_measured(finished: Project, bundle: Path) -> None:
+    rows = json.loads((finished.folder / "reports/embed.json").read_text())["targets"]
+    card = json.loads((bundle / "model_card.json").read_text())
+    assert [{**row, "refused": None} for row in rows] == card["embedded"]
+    page = (bundle / "MODEL_CARD.md").read_text()
+    boards = facts(finished, "microcontroller")["boards"]
+    assert len(boards) > 20
+    for row in boards:
+        assert f"| {row['board']} | {row['ram']:,} | {row['flash']:,} | {'yes' if row['fits'] else 'no'} |" in page
+    for target in ("c", "microcontroller"):
+        assert (bundle / "embedded" / target / "README.md").exists()
+        assert "$" not in (bundle / "embedded" / target / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"embed.targets": ["microcontroller"], "embed.arena_bytes": 4096}, "embed.arena_bytes allows 4,096; allow more, or train"),
+        ({"embed.targets": ["c"], "formats": "tflite_float16"}, "it is made from onnx_float32, which no runtime proved; add it"),
+    ],
+)
+def test_a_target_that_was_named_and_cannot_be_had_stops_the_line(
+    finished: Project, tmp_path: Path, values: dict[str, Any], sentence: str
+) -> None:
+    copy = changed(finished, tmp_path, values)
+    done = copy.attempt("python", "-m", "pipeline.embed")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: embed.targets names {values['embed.targets'][0]}: ")
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_of_all_targets_those_that_cannot_be_had_are_left_out_with_a_sentence(finished: Project, tmp_path: Path) -> None:
+    copy = changed(finished, tmp_path, {"embed.targets": "all", "formats": "tflite_float16"})
+    copy.run("python", "-m", "pipeline.embed")
+    rows = json.loads((copy.folder / "reports/embed.json").read_text())["targets"]
+    assert all("add it to export.formats" in row["refused"] for row in rows)
+    assert not list((copy.folder / "embedded").iterdir())
+
+
+def test_no_target_is_a_target_list_too(finished: Project, tmp_path: Path) -> None:
+    copy = changed(finished, tmp_path, {"embed.targets": []})
+    assert copy.run("python", "-m", "pipeline.embed") == ""
+    assert json.loads((copy.folder / "reports/embed.json").read_text()) == {"targets": []}
+
+
+def changed(finished: Project, folder: Path, values: dict[str, Any]) -> Project:
+    """A copy of what embed reads, with other params; `formats` is the only format that was exported."""
+    copy = object.__new__(Project)
+    copy.folder, copy.environment = folder / "copy", finished.environment
+    copy.folder.mkdir()
+    for name in ("pipeline", "serving", "exported", "evaluation", "reports", "data"):
+        shutil.copytree(finished.folder / name, copy.folder / name)
+    for name in ("params.yaml", "pyproject.toml", "uv.lock"):
+        shutil.copy(finished.folder / name, copy.folder / name)
+    only = values.pop("formats", None)
+    if only:
+        report = copy.folder / "reports/export.json"
+        content = json.loads(report.read_text())
+        content["formats"] = {only: content["formats"][only]}
+        report.unlink()
+        report.write_text(json.dumps(content))
+    copy.change(values)
+    return copy
+
+
+def test_any_class_name_is_a_c_string() -> None:
+    assert _generated.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
+
+
+def test_operators_are_spelled_as_the_resolver_spells_them() -> None:
+    """As in tensorflow/lite/micro/micro_mutable_op_resolver.h."""
+    spelled = {
+        "CONV_2D": "Conv2D",
+        "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+        "MAX_POOL_2D": "MaxPool2D",
+        "FULLY_CONNECTED": "FullyConnected",
+        "LEAKY_RELU": "LeakyRelu",
+        "RELU6": "Relu6",
+        "PADV2": "PadV2",
+        "STRIDED_SLICE": "StridedSlice",
+        "EXP": "Exp",
+        "ADD_N": "AddN",
+    }
+    assert {operator: microcontroller.method(operator) for operator in spelled} == spelled
