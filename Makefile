@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run test test-fast lint sign ui results diagnosis compare bench-serve clean
+.PHONY: help env run test test-fast test-embedded lint sign ui results diagnosis compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -25,11 +25,14 @@ run: env ## the whole line: data, baseline, model, proof, bundle; ends with the 
 	$(RUN) python -m pipeline.tracking sync
 	$(RUN) python -m pipeline.summary
 
-test: env ## the whole test suite
-	$(RUN) pytest
+test: env ## the whole test suite but the emulated processors
+	$(RUN) pytest -m "not embedded"
 
 test-fast: env ## the tests without training
-	$(RUN) pytest -m "not slow"
+	$(RUN) pytest -m "not slow and not embedded"
+
+test-embedded: run ## the model without Python, on emulated processors; .ci/run tells which packages of Debian that needs
+	$(RUN) pytest -m embedded
 
 lint: env ## ruff and the type checker
 	$(RUN) ruff check .
