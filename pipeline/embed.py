@@ -31,13 +31,22 @@ def embed(target: str, chosen: Params) -> dict[str, Any]:
         return {**row, "refused": str(error)}
 
 
+def environment() -> None:
+    """Makes the environment of the generator and the compiler. Raises UserError with the reason why not."""
+    try:
+        environments.python(environments.EMBEDDED)
+    except OSError as error:
+        raise UserError(f"{error}; make it with `make env` where packages can be reached, or set embed.targets to []") from None
+
+
 def main() -> None:
     chosen = params.load()
+    exported = artifacts.load_json(artifacts.report("export"))
     artifacts.empty(artifacts.EMBEDDED)
     if chosen.embed.names:
-        environments.python(environments.EMBEDDED)
+        environment()
     rows = [embed(target, chosen) for target in chosen.embed.names]
-    artifacts.save_json(artifacts.report("embed"), {"targets": rows})
+    artifacts.save_json(artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows})
     for row in rows:
         print(f"{row['target']}: {row.get('refused') or 'embedded'}")
     refused = [f"{row['target']}: {row['refused']}" for row in rows if "refused" in row]

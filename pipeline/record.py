@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from pipeline import artifacts, params
 
-REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "package")
+REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FILES = (params.FILE, Path("dvc.lock"))
 
@@ -58,6 +58,9 @@ def figures(reports: dict[str, Any]) -> dict[str, float]:
         for name in ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes"):
             if name in pair:
                 found[f"{pair['format']}.{pair['runtime']}.{name}"] = pair[name]
+    for row in reports.get("embed", {}).get("targets", []):
+        numbers = {name: value for name, value in row.get("measured", {}).items() if isinstance(value, int | float)}
+        found |= {f"embedded.{row['target']}.{name}": value for name, value in numbers.items()}
     return found
 
 

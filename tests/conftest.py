@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -82,6 +83,14 @@ class Project:
         self.run("git", "config", "user.name", "test")
         self.change(SMALL)
         self.commit()
+
+    def copy(self, folder: Path) -> Project:
+        """The same project in another folder, to change what lies there; without git, DVC's cache and MLflow, and the data only to read."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".git", ".dvc", "data", "mlflow.db*", "mlruns"))
+        (folder / "data").symlink_to(self.folder / "data")
+        other = copy.copy(self)
+        other.folder = folder
+        return other
 
     def change(self, values: dict[str, Any]) -> None:
         """Sets params by dotted key; the comments go, which ruamel.yaml at times puts where they break the file."""

@@ -1,6 +1,6 @@
-"""Compiles the C library of every program's target once, which Zig keeps: `python -m pipeline.embedded`, as `make env` does.
+"""Compiles the C library of every processor that gets a program, which Zig keeps: `python -m pipeline.embedded`, as `make env` does.
 
-It takes half a minute for each, which the line need not spend then.
+It takes half a minute for each, once, which the line then need not spend.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline import params, stage
-from pipeline.embedded import _zig
+from pipeline.embedded import _zig, c
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = Path(name)
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-        targets = [_zig.PROGRAMS[program] for program in params.load().embed.programs]
+        chosen = params.load().embed
+        targets = [_zig.PROGRAMS[program] for program in {c.HERE, *chosen.programs} if chosen.names]
         list(pool.map(lambda target: _zig.build(folder, ["empty.c"], folder / target, "-target", target, *_zig.C99, "-lm"), targets))
 
 

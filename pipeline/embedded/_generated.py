@@ -24,6 +24,7 @@ from pipeline.embedded._model import Proven
 from pipeline.stage import UserError
 
 TEMPLATES = Path(__file__).parent
+LARGEST_MODEL = 8 * 1024 * 1024  # bytes of a file whose weights, written out as text, compile within a minute
 SOURCES = ("classify.c", "model.c", "model_weights.c")
 
 
@@ -39,7 +40,12 @@ def fill(folder: Path, model: Proven) -> None:
 
 @cache
 def translate(file: Path) -> dict[str, str]:
-    """The C of an ONNX file for a batch of 1: {"model.c": ..., "model_weights.c": ...}. Equal models give equal text."""
+    """The C of an ONNX file for a batch of 1: {"model.c": ..., "model_weights.c": ...}. Equal models give equal text.
+
+    Raises UserError where the file is too large or the generator does not know an operator.
+    """
+    if file.stat().st_size > LARGEST_MODEL:
+        raise UserError(f"{file.name} has {file.stat().st_size:,} bytes, and as C at most {LARGEST_MODEL:,}; use a smaller architecture")
     network = onnx.load(file)
     del network.metadata_props[:]  # the card would go into a comment, which its words could close
     with tempfile.TemporaryDirectory() as name:

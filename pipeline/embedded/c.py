@@ -28,6 +28,7 @@ from pipeline.stage import UserError
 
 FORMAT = "onnx_float32"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
+LARGEST_STACK = 8 * 1024 * 1024 - 128 * 1024  # what Linux gives a program by default, less what the program itself takes
 PROGRAMS = "programs"
 TEMPLATES = _generated.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
@@ -69,7 +70,10 @@ def build_programs(folder: Path, output: Path, programs: set[str]) -> int:
             warnings = " ".join(pool.map(build, programs))
     except ValueError as error:
         raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
-    return max(int(size) for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings))
+    stack = max(int(size) for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings))
+    if stack > LARGEST_STACK:
+        raise UserError(f"it takes {stack:,} bytes of stack, and Linux gives {LARGEST_STACK:,}; use smaller images or fewer filters")
+    return stack
 
 
 def measure(program: Path, model: Proven) -> dict[str, Any]:

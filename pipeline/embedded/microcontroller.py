@@ -27,12 +27,18 @@ from pipeline.stage import UserError
 FORMAT = "tflite_int8"
 TEMPLATES = _generated.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024
+LARGEST_MODEL = 2_000_000  # bytes, of which mcufit makes room
 METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum", "ADD_N": "AddN"}  # operators whose name does not tell how the resolver spells them
 SPELLED = ("README.md", "library.properties")
 
 
 def write(folder: Path, model: Proven) -> dict[str, Any]:
-    network = tflite.Model.GetRootAsModel(model.file.read_bytes(), 0)
+    data = model.file.read_bytes()
+    if len(data) > LARGEST_MODEL:
+        raise UserError(
+            f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller model"
+        )
+    network = tflite.Model.GetRootAsModel(data, 0)
     fit = board_fit(model.file)
     images = np.concatenate([model.golden_images, model.test_images])
     answers, facts = model.answers("tflite_micro", images)
@@ -77,13 +83,11 @@ def board_fit(file: Path) -> dict[str, Any]:
     command: list[str | Path] = [environment / "bin" / "python", TEMPLATES / "fit.py", file, node]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"TensorFlow Lite Micro refuses {file.name} ({last_line(done.stderr)}); use layers that it knows")
+        unknown = re.search(r"Didn't find op for builtin opcode '(\w+)'", done.stderr)
+        reason = f"it has no operator {unknown[1]}" if unknown else " ".join(done.stderr.split())[-200:]
+        raise UserError(f"TensorFlow Lite Micro refuses {file.name} ({reason}); use layers and activations that it knows, such as relu")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-def last_line(text: str) -> str:
-    return " ".join(text.strip().splitlines()[-1:])[-300:]
 
 
 def margin(network: tflite.Model) -> int:
