@@ -96,7 +96,7 @@ def _without_python(card: ModelCard) -> list[str]:
     sections = []
     for entry in card.embedded:
         tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
-        facts = [(name.replace("_", " "), _value(value)) for name, value in entry.measured.items() if name not in tables]
+        facts = [(name.replace("_", " "), _value(value, name)) for name, value in entry.measured.items() if name not in tables]
         made = entry.refused or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
         sections.append(f"## Without Python: {entry.target}\n\n{made}")
         sections += [_table(("measured", "value"), facts)] if facts else []
@@ -104,11 +104,13 @@ def _without_python(card: ModelCard) -> list[str]:
     return sections
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, name: str = "") -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name.startswith(("agreement", "equal")):
+        return percent(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

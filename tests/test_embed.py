@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tflite
 from PIL import Image
 
 from pipeline.artifacts import Array
 from pipeline.embedded import _generated, _zig, c, microcontroller
+from pipeline.stage import UserError
 from tests.conftest import Project
 
 pytestmark = pytest.mark.slow
@@ -45,8 +47,8 @@ def png(pixels: Array) -> bytes:
 
 def test_the_c_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
     measured = facts(finished, "c")
-    assert measured["images"] == 50
-    assert measured["agreement"] == 1
+    assert measured["test_images"] == 50
+    assert measured["agreement_with_onnxruntime"] == 1
     assert measured["largest_difference"] < 1e-5
     assert set(measured["program_bytes"]) == {"aarch64", "armv7", "x86_64"}
 
@@ -135,7 +137,7 @@ def test_the_card_tells_of_each_target_what_was_measured(finished: Project, bund
     boards = facts(finished, "microcontroller")["boards"]
     assert len(boards) > 20
     for row in boards:
-        assert f"| {row['board']} | {row['ram']:,} | {row['flash']:,} | {'yes' if row['fits'] else 'no'} |" in page
+        assert f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'yes' if row['fits'] else 'no'} |" in page
     for target in ("c", "microcontroller"):
         assert (bundle / "embedded" / target / "README.md").exists()
         assert "$" not in (bundle / "embedded" / target / "README.md").read_text()
@@ -155,6 +157,19 @@ def test_of_all_targets_those_that_cannot_be_had_are_left_out_with_a_sentence(fi
     rows = json.loads((copy.folder / "reports/embed.json").read_text())["targets"]
     assert all(f"it is made from {row['format']}, which no runtime proved; add it to export.formats" in row["refused"] for row in rows)
     assert not list((copy.folder / "embedded").iterdir())
+
+
+def test_an_operator_that_micro_lacks_is_named(finished: Project, tmp_path: Path) -> None:
+    """In place of RESHAPE stands SELECT, which TensorFlow Lite has and TensorFlow Lite Micro has not."""
+    data = bytearray((finished.folder / "exported/tflite_int8.tflite").read_bytes())
+    network = tflite.Model.GetRootAsModel(data, 0)
+    codes = [network.OperatorCodes(index) for index in range(network.OperatorCodesLength())]
+    reshape = next(code for code in codes if code.BuiltinCode() == tflite.BuiltinOperator.RESHAPE)
+    for field in (4, 10):  # deprecated_builtin_code and builtin_code in the table's index of fields
+        data[reshape._tab.Pos + reshape._tab.Offset(field)] = tflite.BuiltinOperator.SELECT
+    (tmp_path / "select.tflite").write_bytes(data)
+    with pytest.raises(UserError, match=r"refuses select\.tflite \(it has no operator SELECT\); use layers and activations"):
+        microcontroller.board_fit(tmp_path / "select.tflite")
 
 
 def test_no_target_is_a_target_list_too(finished: Project, tmp_path: Path) -> None:

@@ -147,8 +147,11 @@ def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
     monkeypatch.setattr(sys, "argv", ["stage"])
-    for stage in ("download", "preprocess", "baseline", "train", "selection.diagnose", "evaluate", "export", "verify", "package"):
+    before = ("download", "preprocess", "baseline", "train", "selection.diagnose", "evaluate", "export", "verify")
+    for stage in (*before, "embed", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
+    targets = json.loads((project.folder / "reports/embed.json").read_text())["targets"]
+    assert all("this dataset holds ids" in row["refused"] for row in targets)
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
     assert gate["baseline_accuracy"] < 0.7, "no id alone tells whether it is liked"
     with tarfile.open(project.folder / "dist/likes-1.0.0.tar.gz") as tar:

@@ -83,8 +83,8 @@ def measure(program: Path, model: Proven) -> dict[str, Any]:
     key = f"c-{measurements.digest([program.read_bytes().hex()])}"
     times = measurements.recall(key) or measurements.remember(key, milliseconds(program, model.test_images))
     return {
-        "images": len(answers),
-        "agreement": float((answers.argmax(1) == expected.argmax(1)).mean()),
+        "test_images": len(answers),
+        "agreement_with_onnxruntime": float((answers.argmax(1) == expected.argmax(1)).mean()),
         "largest_difference": float(np.abs(answers - expected).max()),
         "equal_to_the_last_bit": float((answers == expected).mean()),
         "median_milliseconds": statistics.median(times),
@@ -117,8 +117,8 @@ def described(model: Proven, measured: dict[str, Any]) -> dict[str, str]:
         "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
         "pixels": f"{height * width * channels:,}",
         "stack": f"{measured['stack_bytes']:,}",
-        "images": f"{measured['images']:,}",
-        "agreement": f"{measured['agreement']:.2%}",
+        "images": f"{measured['test_images']:,}",
+        "agreement": f"{measured['agreement_with_onnxruntime']:.2%}",
         "difference": f"{measured['largest_difference']:.1e}",
         "equal": f"{measured['equal_to_the_last_bit']:.1%}",
         "golden": str(len(model.golden_images)),

@@ -60,15 +60,15 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     (source / "golden.h").write_text(_generated.golden(model, golden, metrics.QUANTIZED_TOLERANCE), encoding="utf-8")
     measured = {
         "model_bytes": model.file.stat().st_size,
-        "flash_bytes": fit["flash"],
-        "measured_bytes": needed,
-        "margin_bytes": arena - needed,
+        "flash_bytes_with_runtime": fit["flash"],
+        "arena_bytes_measured": needed,
+        "arena_bytes_margin": arena - needed,
         "arena_bytes": arena,
-        "macs": fit["macs"],
-        "images": len(answers),
-        "agreement": float((answers.argmax(1) == expected.argmax(1)).mean()),
+        "multiply_accumulates": fit["macs"],
+        "test_images": len(answers),
+        "agreement_with_litert": float((answers.argmax(1) == expected.argmax(1)).mean()),
         "largest_difference": float(np.abs(answers - expected).max()),
-        "boards": [{**row, "fits": row["fits"] and arena <= row["ram"]} for row in fit["boards"]],
+        "boards": [{**row, "fits": row["fits"] and arena <= row["ram_bytes"]} for row in fit["boards"]],
     }
     for name in SPELLED:
         template = Template((folder / name).read_text(encoding="utf-8"))
@@ -149,7 +149,9 @@ def described(model: Proven, measured: dict[str, Any], operators: list[str]) -> 
     height, width, channels = model.data.input_shape
     boards = measured["boards"]
     table = ["| board | RAM free for the model | flash | |", "| --- | ---: | ---: | --- |"]
-    table += [f"| {row['board']} | {row['ram']:,} | {row['flash']:,} | {'fits' if row['fits'] else 'too small'} |" for row in boards]
+    table += [
+        f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'fits' if row['fits'] else 'too small'} |" for row in boards
+    ]
     return {
         **{name: f"{value:,}" for name, value in measured.items() if isinstance(value, int)},
         "name": f"{model.name} {model.version}",
@@ -157,7 +159,7 @@ def described(model: Proven, measured: dict[str, Any], operators: list[str]) -> 
         "version": model.version,
         "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
         "pixels": f"{height * width * channels:,}",
-        "agreement": f"{measured['agreement']:.2%}",
+        "agreement": f"{measured['agreement_with_litert']:.2%}",
         "golden": str(len(model.golden_images)),
         "operators": ", ".join(operators),
         "boards": "\n".join(table),

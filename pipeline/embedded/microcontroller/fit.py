@@ -24,7 +24,12 @@ def main() -> None:
     except MeasurementUnavailableError as error:
         sys.exit(" ".join(str(error).split()))
     boards = [
-        {"board": report.board.name, "ram": report.board.usable_sram_bytes, "flash": report.board.flash_bytes, "fits": report.fits}
+        {
+            "board": report.board.name,
+            "ram_bytes": report.board.usable_sram_bytes,
+            "flash_bytes": report.board.flash_bytes,
+            "fits": report.fits,
+        }
         for report in reports
     ]
     arena = reports[0].estimate.total_arena_bytes
