@@ -54,6 +54,17 @@ class Proven:
         asked = tuple(chosen.embed.programs), chosen.embed.arena_bytes
         return cls(name, version, made_from, file, data, images, probabilities, tried, *asked)
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What the README of any target says of the model."""
+        height, width, channels = self.data.input_shape
+        return {
+            "name": f"{self.name} {self.version}",
+            "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
+            "pixels": f"{height * width * channels:,}",
+            "golden": str(len(self.golden_images)),
+        }
+
     def answers(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
         """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32, and what the runtime tells of itself.
 

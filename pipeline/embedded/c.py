@@ -111,15 +111,11 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def described(model: Proven, measured: dict[str, Any]) -> dict[str, str]:
     """What the README says of this model."""
-    height, width, channels = model.data.input_shape
     return {
-        "name": f"{model.name} {model.version}",
-        "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
-        "pixels": f"{height * width * channels:,}",
+        **model.words,
         "stack": f"{measured['stack_bytes']:,}",
         "images": f"{measured['test_images']:,}",
         "agreement": f"{measured['agreement_with_onnxruntime']:.2%}",
         "difference": f"{measured['largest_difference']:.1e}",
         "equal": f"{measured['equal_to_the_last_bit']:.1%}",
-        "golden": str(len(model.golden_images)),
     }

@@ -20,6 +20,7 @@ import tflite
 from tflite.utils import opcode2name
 
 from pipeline import environments, metrics
+from pipeline.artifacts import Array
 from pipeline.embedded import _generated
 from pipeline.embedded._model import Proven
 from pipeline.stage import UserError
@@ -28,36 +29,35 @@ FORMAT = "tflite_int8"
 TEMPLATES = _generated.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024
 LARGEST_MODEL = 2_000_000  # bytes, of which mcufit makes room
-METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum", "ADD_N": "AddN"}  # operators whose name does not tell how the resolver spells them
+ALIGNMENT = 16  # of the arena and of the array, as the interpreter wants them
+METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}  # operators whose name does not tell how the resolver spells them
 SPELLED = ("README.md", "library.properties")
 
 
 def write(folder: Path, model: Proven) -> dict[str, Any]:
     data = model.file.read_bytes()
     if len(data) > LARGEST_MODEL:
-        raise UserError(
-            f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller model"
-        )
+        raise UserError(f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller one")
     network = tflite.Model.GetRootAsModel(data, 0)
-    fit = board_fit(model.file)
-    images = np.concatenate([model.golden_images, model.test_images])
-    answers, facts = model.answers("tflite_micro", images)
-    golden, answers = answers[: len(model.golden_images)], answers[len(model.golden_images) :]
-    expected, _ = model.answers("litert", model.test_images)
-    needed, spare = max(fit["arena"], facts["arena_bytes"]), margin(network)
-    arena = -(-(needed + spare) // 16) * 16
-    if arena > model.arena_bytes:
+    measured, golden = measure(model, margin(network))
+    if measured["arena_bytes"] > model.arena_bytes:
         raise UserError(
-            f"it needs an arena of {arena:,} bytes and embed.arena_bytes allows {model.arena_bytes:,}; allow more, or train a "
-            "smaller model, such as train.architecture tiny"
+            f"it needs an arena of {measured['arena_bytes']:,} bytes and embed.arena_bytes allows {model.arena_bytes:,}; allow more, "
+            "or train a smaller model, such as train.architecture tiny"
         )
-    shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
-    source = folder / "src"
-    operators = operator_names(network)
-    (source / "model.h").write_text(_generated.header(model, MODEL_ARENA_BYTES=arena), encoding="utf-8")
-    (source / "model_data.cpp").write_text(array(model.file), encoding="utf-8")
-    (source / "operators.h").write_text(resolver(operators), encoding="utf-8")
-    (source / "golden.h").write_text(_generated.golden(model, golden, metrics.QUANTIZED_TOLERANCE), encoding="utf-8")
+    fill(folder, model, {**measured, "operators": operator_names(network)}, golden)
+    return measured
+
+
+def measure(model: Proven, spare: int) -> tuple[dict[str, Any], Array]:
+    """What the model takes, with `spare` bytes more of arena, and how it agrees; and TensorFlow Lite Micro's golden probabilities."""
+    fit = board_fit(model.file)
+    golden_images = len(model.golden_images)
+    every, facts = model.answers("tflite_micro", np.concatenate([model.golden_images, model.test_images]))
+    golden, answers = every[:golden_images], every[golden_images:]
+    expected, _ = model.answers("litert", model.test_images)
+    needed = max(fit["arena"], facts["arena_bytes"])
+    arena = -(-(needed + spare) // ALIGNMENT) * ALIGNMENT
     measured = {
         "model_bytes": model.file.stat().st_size,
         "flash_bytes_with_runtime": fit["flash"],
@@ -70,10 +70,23 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
         "largest_difference": float(np.abs(answers - expected).max()),
         "boards": [{**row, "fits": row["fits"] and arena <= row["ram_bytes"]} for row in fit["boards"]],
     }
+    return measured, golden
+
+
+def fill(folder: Path, model: Proven, facts: dict[str, Any], golden: Array) -> None:
+    """Writes the folder: the files as they are, what is generated, and what the files say of this model."""
+    shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
+    generated = {
+        "model.h": _generated.header(model, MODEL_ARENA_BYTES=facts["arena_bytes"]),
+        "model_data.cpp": array(model.file),
+        "operators.h": resolver(facts["operators"]),
+        "golden.h": _generated.golden(model, golden, metrics.QUANTIZED_TOLERANCE),
+    }
+    for name, text in generated.items():
+        (folder / "src" / name).write_text(text, encoding="utf-8")
     for name in SPELLED:
         template = Template((folder / name).read_text(encoding="utf-8"))
-        (folder / name).write_text(template.substitute(described(model, measured, operators)), encoding="utf-8")
-    return measured
+        (folder / name).write_text(template.substitute(described(model, facts)), encoding="utf-8")
 
 
 def board_fit(file: Path) -> dict[str, Any]:
@@ -140,27 +153,23 @@ def array(file: Path) -> str:
     return (
         f'/* {file.name}, generated. */\n#include "model_data.h"\n\n'
         f"const uint32_t model_data_length = {len(data)};\nconst uint32_t model_data_crc32 = 0x{zlib.crc32(data):08x};\n\n"
-        f"alignas(16) const unsigned char model_data[] = {{\n{lines}}};\n"
+        f"alignas({ALIGNMENT}) const unsigned char model_data[] = {{\n{lines}}};\n"
     )
 
 
-def described(model: Proven, measured: dict[str, Any], operators: list[str]) -> dict[str, str]:
+def described(model: Proven, facts: dict[str, Any]) -> dict[str, str]:
     """What the files say of this model."""
-    height, width, channels = model.data.input_shape
-    boards = measured["boards"]
+    boards = facts["boards"]
     table = ["| board | RAM free for the model | flash | |", "| --- | ---: | ---: | --- |"]
     table += [
         f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'fits' if row['fits'] else 'too small'} |" for row in boards
     ]
     return {
-        **{name: f"{value:,}" for name, value in measured.items() if isinstance(value, int)},
-        "name": f"{model.name} {model.version}",
+        **{name: f"{value:,}" for name, value in facts.items() if isinstance(value, int)},
+        **model.words,
         "library": re.sub(r"\W", "_", model.name),
         "version": model.version,
-        "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
-        "pixels": f"{height * width * channels:,}",
-        "agreement": f"{measured['agreement_with_litert']:.2%}",
-        "golden": str(len(model.golden_images)),
-        "operators": ", ".join(operators),
+        "agreement": f"{facts['agreement_with_litert']:.2%}",
+        "operators": ", ".join(facts["operators"]),
         "boards": "\n".join(table),
     }
