@@ -6,10 +6,10 @@ from typing import Any
 
 from pipeline import artifacts, metrics, model_description
 from pipeline.params import Params
-from serving.model_card import Embedded, ModelCard, ModelFile, Preprocessing, Proof, Requirements, Tensor
+from serving.model_card import Embedded, ModelCard, ModelFile, Preprocessing, Proof, Reference, Requirements, Tensor
 
 
-def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description) -> ModelCard:
+def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, reference: Reference) -> ModelCard:
     """The card of the files that passed on every runtime that was asked for."""
     evaluation = reports["evaluate"]
     described = model_description.describe(chosen.problem, data, evaluation["model_sha256"])
@@ -23,6 +23,7 @@ def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description) 
             "test_accuracy_interval": tuple(evaluation["test_accuracy_interval"]),
             "test_images": evaluation["test_images"],
             "baseline_accuracy": evaluation["gate"]["baseline_accuracy"],
+            "reference": reference,
             "files": [model_file(name, reports) for name in reports["export"]["formats"] if _passed(name, reports)],
             "embedded": [Embedded(**row) for row in reports["embed"]["targets"]],
             "provenance": {

@@ -2,8 +2,8 @@
 
     python -m pipeline.package
 
-Reads: exported/, embedded/, the reports, evaluation/golden.npz, serving/. Writes: dist/<name>-<version>.tar.gz, the same bytes for
-the same input.
+Reads: exported/, embedded/, the reports, evaluation/, data/prepared/test, serving/. Writes: dist/<name>-<version>.tar.gz, the
+same bytes for the same input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import uv
 
-from pipeline import archive, artifacts, card, card_page, golden_photos, params, stage, tracking
+from pipeline import archive, artifacts, card, card_page, golden_photos, params, reference, stage, tracking
 from pipeline.stage import UserError
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
@@ -91,7 +91,9 @@ def main() -> None:
     names = ("train", "evaluate", "export", "verify", "embed")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
     data = artifacts.load_description()
-    content = card.build(chosen, reports, data)
+    images, labels = artifacts.load_split("test")
+    probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
+    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels))
     if not content.files:
         raise UserError("no exported file passed verification, so there is nothing to package; see reports/verify.json")
     root = f"{content.name}-{content.version}"

@@ -191,6 +191,11 @@ class Embed(Section):
         return choices("embedded") if isinstance(self.targets, str) else self.targets
 
 
+class InTheField(Section):
+    max_accuracy_drop: Fraction
+    false_alarms: Fraction
+
+
 class Watch(Section):
     tensorboard: bool
 
@@ -203,6 +208,7 @@ class Params(Section):
     export: Export
     verify: Verify
     embed: Embed
+    field: InTheField
     watch: Watch
 
 

@@ -18,7 +18,7 @@ from pipeline.artifacts import Array
 from pipeline.stage import replacing
 
 
-def _save(path: Path, figure: Figure) -> None:
+def save(path: Path, figure: Figure) -> None:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
     plt.close(figure)
@@ -37,7 +37,7 @@ def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10
         axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255)
         axis.set_title(text, fontsize=8)
     figure.suptitle(title or None)
-    _save(path, figure)
+    save(path, figure)
 
 
 def telling_ids(path: Path, telling: Array, names: Sequence[str], class_names: Sequence[str], shown: int = 20) -> None:
@@ -47,7 +47,7 @@ def telling_ids(path: Path, telling: Array, names: Sequence[str], class_names: S
         best = np.argsort(-values, kind="stable")[:shown][::-1]
         axis.barh([names[row].replace("$", r"\$") for row in best], values[best])
         axis.set(title=title, xlabel="log-likelihood above the mean")
-    _save(path, figure)
+    save(path, figure)
 
 
 def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str = "") -> None:
@@ -60,7 +60,7 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
     for axis in axes.flat:
         axis.axis("off")
     figure.suptitle(title or None)
-    _save(path, figure)
+    save(path, figure)
 
 
 def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> None:
@@ -76,4 +76,4 @@ def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> N
     for row, column in np.argwhere(matrix > 0) if count <= 30 else []:
         colour = "white" if shares[row, column] > 0.5 else "black"
         axis.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8, color=colour)
-    _save(path, figure)
+    save(path, figure)

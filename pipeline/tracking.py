@@ -76,11 +76,10 @@ def _lock() -> Iterator[None]:
         yield
 
 
-def warn(error: Exception) -> None:
+def warn(error: Exception, cure: str = "`python -m pipeline.tracking sync` logs it later") -> None:
     reason = " ".join(str(error).split())[:200]
     print(
-        f"warning: MLflow at {address()} did not take the record ({type(error).__name__}: {reason}); "
-        "nothing is lost, `python -m pipeline.tracking sync` logs it later",
+        f"warning: MLflow at {address()} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
         file=sys.stderr,
         flush=True,
     )
@@ -140,6 +139,23 @@ def tell(title: str, ledger: Path, metrics: dict[str, float], finished: bool = F
     except Exception as error:  # the ledger is a file; a store that is away stops nothing
         warn(error)
         return None
+
+
+def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], folder: Path) -> None:
+    """Adds to a model's run what was found after its line had ended; each time is a step, and a model unknown here gets a run."""
+    try:
+        with store() as (client, experiment):
+            run = find(client, experiment, model_sha256=model_sha256)
+            run = run or client.create_run(experiment, tags={"model_sha256": model_sha256}, run_name=f"field-{model_sha256[:6]}")
+            step = len(client.get_metric_history(run.info.run_id, next(iter(metrics))))
+            for name, value in metrics.items():
+                client.log_metric(run.info.run_id, name, value, step=step)
+            for tag, text in tags.items():
+                client.set_tag(run.info.run_id, tag, text)
+            client.log_artifacts(run.info.run_id, str(folder), f"{folder.parent.name}/{folder.name}")
+            client.set_terminated(run.info.run_id)
+    except Exception as error:  # the report is a file; a store that is away stops nothing
+        warn(error, "the same command logs it later")
 
 
 def logged_epochs(client: Any, run: Any) -> set[int]:

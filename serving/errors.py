@@ -21,6 +21,10 @@ class InputError(ServingError, ValueError):
     """Input that is no picture, or pixels of another type or shape than the model's."""
 
 
+class LogError(ServingError):
+    """A log of predictions that cannot be read or written."""
+
+
 class RequestError(ServingError):
     """A request over HTTP that is refused, with the status and the further headers of its answer."""
 

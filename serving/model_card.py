@@ -91,6 +91,31 @@ class Embedded:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """How many values lie below, between and above the `edges`; a value on an edge counts to the right of it."""
+
+    edges: List[float]
+    counts: List[int]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the field is held against: the test set, as the trained model saw it. Of each class, in the order of class_names,
+    `images` are in the test set, `right` of them are recognised, and `predicted` of all images are taken for it."""
+
+    inputs: Dict[str, Histogram]  # by the names of serving.input_statistics
+    confidence: Histogram  # the probability of the predicted class
+    predicted: List[int]
+    images: List[int]
+    right: List[int]
+
+    @classmethod
+    def parse(cls, values: Dict[str, Any]) -> Reference:
+        inputs = {name: Histogram(**histogram) for name, histogram in values["inputs"].items()}
+        return cls(**{**values, "inputs": inputs, "confidence": Histogram(**values["confidence"])})
+
+
+@dataclass(frozen=True)
 class ModelCard:
     name: str
     version: str
@@ -108,6 +133,7 @@ class ModelCard:
     files: List[ModelFile]
     provenance: Dict[str, Any]
     embedded: List[Embedded] = field(default_factory=list)
+    reference: Optional[Reference] = None
     card_version: int = CARD_VERSION
 
     @property
@@ -134,6 +160,7 @@ class ModelCard:
                     "preprocessing": Preprocessing(**values["preprocessing"]),
                     "files": [_file(entry) for entry in values["files"]],
                     "embedded": [Embedded(**entry) for entry in values.get("embedded", [])],
+                    "reference": Reference.parse(values["reference"]) if values.get("reference") else None,
                 }
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Iterator, Tuple
+from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
 from serving import classifier, runtimes
 from serving.bundle import Bundle
-from serving.errors import RuntimeRefusalError
+from serving.errors import InputError, RuntimeRefusalError
 from serving.model_card import ModelFile
+
+if TYPE_CHECKING:
+    from serving.field_log import FieldLog
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +23,30 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", help="only this format, such as tflite_int8")
     parser.add_argument("--runtime", choices=sorted(runtimes.DISTRIBUTIONS), help="only this runtime")
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log", metavar="FILE", help="write predictions there (SQLite), without pixels")
+    parser.add_argument("--log-images", action="store_true", help="with the pixels that the model saw")
+    parser.add_argument("--log-limit", type=count, metavar="N", help="of the last N predictions (default 100000); older ones fall out")
+
+
+def open_log(arguments: argparse.Namespace) -> Optional[FieldLog]:
+    """The log that the arguments name, if they name one. Raises LogError, InputError."""
+    if arguments.log is None:
+        if arguments.log_images or arguments.log_limit:
+            raise InputError("--log-images and --log-limit say what a log holds, and there is none; add --log FILE")
+        return None
+    from serving import field_log
+
+    return field_log.FieldLog(arguments.log, arguments.log_limit or field_log.LIMIT, arguments.log_images)
+
+
+def count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too small; allowed is 1 or more")
+    return number
 
 
 def open_bundle(arguments: argparse.Namespace) -> Bundle:

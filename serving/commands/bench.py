@@ -19,15 +19,8 @@ BATCH = 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
     commands.add_choice(parser)
-    parser.add_argument("--runs", type=_positive, default=200, help="single images to time, after a warm-up (default %(default)s)")
+    parser.add_argument("--runs", type=commands.count, default=200, help="single images to time, after a warm-up (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is less than 1")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,11 +7,14 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, TextIO, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, Tuple, Union
 
 from serving import commands, photo
 from serving.classifier import Classifier
 from serving.errors import InputError, ServingError
+
+if TYPE_CHECKING:
+    from serving.field_log import FieldLog
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
     parser.add_argument("pictures", nargs="+", help="picture files, folders of them, or - for one picture from standard input")
     commands.add_choice(parser)
+    commands.add_log(parser)
     parser.add_argument("--top", type=int, default=1, metavar="K", help="the K most probable classes (default %(default)s)")
     parser.add_argument("--output", choices=sorted(WRITERS), default="table", help="default %(default)s")
 
@@ -31,11 +35,18 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.top <= count:
         raise InputError(f"--top is {arguments.top}; allowed is 1 to {count}, the number of classes")
     failures: List[ServingError] = []
-    WRITERS[arguments.output](_predictions(classifier, arguments.pictures, arguments.top, failures), arguments.top, sys.stdout)
+    log = commands.open_log(arguments)
+    predictions = _predictions(classifier, arguments.pictures, arguments.top, log, failures)
+    columns = [f"{column}_{rank}" for rank in range(1, arguments.top + 1) for column in ("class", "probability")]
+    WRITERS[arguments.output](predictions, ["picture", *columns, *(["id"] if log else [])], sys.stdout)
+    if log:
+        log.close()
     return 1 if failures else 0
 
 
-def _predictions(classifier: Classifier, pictures: List[str], top: int, failures: List[ServingError]) -> Iterator[Dict[str, Any]]:
+def _predictions(
+    classifier: Classifier, pictures: List[str], top: int, log: Optional[FieldLog], failures: List[ServingError]
+) -> Iterator[Dict[str, Any]]:
     """One after the other, so that a folder of any size takes the memory of one picture."""
     for name, source in _sources(pictures):
         try:
@@ -44,10 +55,11 @@ def _predictions(classifier: Classifier, pictures: List[str], top: int, failures
             failures.append(error)
             print(f"error: {error}", file=sys.stderr)
             continue
-        probabilities = classifier.predict(image[None])[0]
-        order = probabilities.argsort(kind="stable")[::-1][:top]
+        answer = classifier.predict(image[None])
+        order = answer[0].argsort(kind="stable")[::-1][:top]
         names = classifier.card.class_names
-        yield {"picture": name, "classes": [{"class": names[index], "probability": float(probabilities[index])} for index in order]}
+        classes = [{"class": names[index], "probability": float(answer[0, index])} for index in order]
+        yield {"picture": name, "classes": classes, **({"id": log.add(classifier, image[None], answer, name)[0]} if log else {})}
 
 
 def _sources(pictures: List[str]) -> Iterator[Tuple[str, Union[Path, bytes]]]:
@@ -64,23 +76,29 @@ def _sources(pictures: List[str]) -> Iterator[Tuple[str, Union[Path, bytes]]]:
             yield name, path
 
 
-def _write_table(predictions: Iterator[Dict[str, Any]], top: int, output: TextIO) -> None:
+def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     for prediction in predictions:
         classes = "   ".join(f"{entry['class']} {100 * entry['probability']:6.2f} %" for entry in prediction["classes"])
-        output.write(f"{classes}   {prediction['picture']}\n")
+        output.write("   ".join([classes, prediction["picture"], *_id(prediction)]) + "\n")
 
 
-def _write_json(predictions: Iterator[Dict[str, Any]], top: int, output: TextIO) -> None:
+def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     """One object a line."""
     for prediction in predictions:
         output.write(json.dumps(prediction, ensure_ascii=False) + "\n")
 
 
-def _write_csv(predictions: Iterator[Dict[str, Any]], top: int, output: TextIO) -> None:
+def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["picture", *(f"{column}_{rank}" for rank in range(1, top + 1) for column in ("class", "probability"))])
+    writer.writerow(columns)
     for prediction in predictions:
-        writer.writerow([prediction["picture"], *(entry[key] for entry in prediction["classes"] for key in ("class", "probability"))])
+        values = [entry[key] for entry in prediction["classes"] for key in ("class", "probability")]
+        writer.writerow([prediction["picture"], *values, *_id(prediction)])
+
+
+def _id(prediction: Dict[str, Any]) -> List[str]:
+    """By which the log knows it, where there is one."""
+    return [prediction["id"]] if "id" in prediction else []
 
 
 WRITERS = {"table": _write_table, "json": _write_json, "csv": _write_csv}

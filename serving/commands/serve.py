@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
     commands.add_choice(parser)
+    commands.add_log(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
     parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
     parser.add_argument(
@@ -39,15 +40,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, metavar="SECONDS", dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_
     )
     parser.add_argument(
-        "--max-body-bytes", type=_count, metavar="N", default=standard.max_body_bytes, help="of one request (default %(default)s)"
-    )
-    parser.add_argument("--max-pixels", type=_count, metavar="N", default=standard.max_pixels, help="of one picture (default %(default)s)")
-    parser.add_argument("--max-images", type=_count, metavar="N", default=standard.max_images, help="in one request (default %(default)s)")
-    parser.add_argument(
-        "--max-queue", type=_count, metavar="N", default=standard.max_queue, help="images that wait for a model (default %(default)s)"
+        "--max-body-bytes", type=commands.count, metavar="N", default=standard.max_body_bytes, help="of one request (default %(default)s)"
     )
     parser.add_argument(
-        "--max-connections", type=_count, metavar="N", default=standard.max_connections, help="open at a time (default %(default)s)"
+        "--max-pixels", type=commands.count, metavar="N", default=standard.max_pixels, help="of one picture (default %(default)s)"
+    )
+    parser.add_argument(
+        "--max-images", type=commands.count, metavar="N", default=standard.max_images, help="in one request (default %(default)s)"
+    )
+    parser.add_argument(
+        "--max-queue",
+        type=commands.count,
+        metavar="N",
+        default=standard.max_queue,
+        help="images that wait for a model (default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-connections", type=commands.count, metavar="N", default=standard.max_connections, help="open at a time (default %(default)s)"
     )
 
 
@@ -62,14 +71,22 @@ def run(arguments: argparse.Namespace) -> int:
     if limits.max_images > limits.max_queue:
         raise ServingError(f"--max-images is {limits.max_images}, more than may wait; allowed is at most --max-queue, {limits.max_queue}")
     token = _token(arguments.token_file)
+    log = commands.open_log(arguments)
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
     models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
     models.watch()
-    service = Service(models, limits, metrics, token)
+    writer = None
+    if log:
+        from serving.server.log import LogWriter  # SQLite only where there is a log
+
+        writer = LogWriter(log, limits, metrics)
+    service = Service(models, limits, metrics, token, writer)
     for signature in models.signatures():
         print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}", flush=True)
     _server(arguments.plain).run(service, listening, arguments.drain)
+    if writer:
+        writer.close()
     return 0
 
 
@@ -123,11 +140,4 @@ def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{number} is no port; allowed is 0 to 65535")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is too small; allowed is 1 or more")
     return number

@@ -101,7 +101,21 @@ class Metrics:
         self.images = Counter("serving_images_total", "Images predicted.", ("model", "version"))
         self.batch = Histogram("serving_batch_images", "Images computed together.", IMAGES, ("model",))
         self.reloads = Counter("serving_reloads_total", "Bundles that changed, by what came of it.", ("model", "outcome"))
-        self.all: List[Metric] = [self.requests, self.seconds, self.images, self.batch, self.reloads]
+        self.logged = Counter("serving_logged_images_total", "Images whose prediction is in the log.")
+        self.unlogged = Counter("serving_unlogged_images_total", "Images whose prediction the log could not take.")
+        self.labels = Counter(
+            "serving_labels_total", "True classes that came, by whether the prediction was right.", ("model", "version", "right")
+        )
+        self.all: List[Metric] = [
+            self.requests,
+            self.seconds,
+            self.images,
+            self.batch,
+            self.reloads,
+            self.logged,
+            self.unlogged,
+            self.labels,
+        ]
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.all)) + "\n"

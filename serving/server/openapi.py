@@ -11,7 +11,7 @@ from serving.server.protocol import INPUT, OUTPUT, Signature
 JSON = "application/json"
 
 
-def document(signatures: List[Signature], limits: Limits, token: bool) -> Dict[str, Any]:
+def document(signatures: List[Signature], limits: Limits, token: bool, log: bool) -> Dict[str, Any]:
     names = [signature.name for signature in signatures]
     paths = {
         "/": {"get": _operation("page", "This description as a page", {"text/html": {"schema": {"type": "string"}}})},
@@ -23,6 +23,8 @@ def document(signatures: List[Signature], limits: Limits, token: bool) -> Dict[s
         "/v2/health/ready": {"get": _operation("ready", "Whether the server takes requests", _reference("Ready"), 503, token=False)},
         "/v2/repository/index": {"post": _operation("index", "The models", _json({"type": "array", "items": _ref("Index")}))},
     }
+    if log:
+        paths["/feedback"] = {"post": _feedback(limits)}
     for signature in signatures:
         for version in ("", f"/versions/{signature.version}"):
             root, suffix = f"/v2/models/{signature.name}{version}", f"_{signature.name}{'_version' if version else ''}"
@@ -56,6 +58,17 @@ def _predict(names: List[str]) -> Dict[str, Any]:
         **_operation("predict", "The class of a picture", _reference("Prediction"), 400, 404, 415, 503),
         "parameters": [{"name": "model", "in": "query", "schema": {"enum": names}, "description": f"{names[0]} where it is left out"}],
         "requestBody": {"required": True, "content": {"image/png": picture, "image/jpeg": picture}},
+    }
+
+
+def _feedback(limits: Limits) -> Dict[str, Any]:
+    text = {"type": "string"}
+    label = {**_object(id=text, label=text), "additionalProperties": False}
+    body = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1, "maxItems": limits.max_labels}]}
+    noted = _object(labelled={"type": "integer", "minimum": 1}, unknown={"type": "array", "items": text})
+    return {
+        **_operation("feedback", "The true class of earlier predictions, by their ids", _json(noted), 400, 404, 415, 503),
+        "requestBody": {"required": True, "content": _json(body)},
     }
 
 
@@ -97,6 +110,7 @@ def _schemas(signatures: List[Signature], limits: Limits) -> Dict[str, Any]:
             probabilities={"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
         ),
     }
+    schemas["Prediction"]["properties"]["id"] = {"type": "string", "description": "Where there is a log: by which /feedback knows it"}
     for signature in signatures:
         schemas[f"Request_{signature.name}"] = _request(signature)
         schemas[f"Answer_{signature.name}"] = _answer(signature)
@@ -130,6 +144,8 @@ def _answer(signature: Signature) -> Dict[str, Any]:
     output = _object(name={"const": OUTPUT}, datatype={"enum": ["FP32", "BYTES"]}, shape=shape, data=data)
     answer = _object(model_name={"const": signature.name}, model_version={"type": "string"}, outputs={"type": "array", "items": output})
     answer["properties"]["id"] = {"type": "string"}
+    parameters = {"prediction_id": {"type": "string", "description": "By which /feedback knows it; of several images ID.0, ID.1, ..."}}
+    answer["properties"]["parameters"] = {"type": "object", "properties": parameters}
     return answer
 
 

@@ -71,14 +71,20 @@ def decode(body: bytes, header_length: Optional[str], model: Signature) -> Infer
     return Inference(images, id_, binary, classes)
 
 
-def encode(inference: Inference, probabilities: Any, model: Signature) -> Tuple[bytes, Optional[int]]:
-    """The answer to `inference` with probabilities (N, K) float32, and the length of its JSON where tensors follow it."""
+def encode(inference: Inference, probabilities: Any, model: Signature, prediction_id: Optional[str] = None) -> Tuple[bytes, Optional[int]]:
+    """The answer to `inference` with probabilities (N, K) float32, and the length of its JSON where tensors follow it.
+
+    The protocol's own `id` is the client's; the one by which a logged prediction is found again is a parameter of the answer.
+    """
     output: Dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": list(probabilities.shape)}
     if inference.classes:
         labels = likeliest(probabilities, inference.classes, model.class_names)
         output.update(datatype="BYTES", shape=[len(probabilities), inference.classes])
     answer: Dict[str, Any] = {} if inference.id is None else {"id": inference.id}
-    answer.update(model_name=model.name, model_version=model.version, outputs=[output])
+    answer.update(model_name=model.name, model_version=model.version)
+    if prediction_id is not None:
+        answer["parameters"] = {"prediction_id": prediction_id}
+    answer["outputs"] = [output]
     if not inference.binary:
         output["data"] = labels if inference.classes else probabilities.ravel().tolist()
         return dumps(answer), None
@@ -89,6 +95,20 @@ def encode(inference: Inference, probabilities: Any, model: Signature) -> Tuple[
     output["parameters"] = {"binary_data_size": len(tensor)}
     head = dumps(answer)
     return head + tensor, len(head)
+
+
+def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
+    """True classes by id, of {"id": ..., "label": ...} or an array of such. Raises RequestError."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > 4 * limit + SPARE_VALUES:
+        raise RequestError(413, f"the JSON has more values than {limit} labels; send fewer at a time")
+    value = parse(body)
+    entries = value if isinstance(value, list) else [value]
+    if not 1 <= len(entries) <= limit:
+        raise RequestError(400, f"the request has {len(entries)} labels; allowed are 1 to {limit}")
+    for entry in entries:
+        if set(_object(entry, "a label")) != {"id", "label"} or not all(isinstance(part, str) for part in entry.values()):
+            raise RequestError(400, 'a label is not of the allowed form, {"id": "...", "label": "..."} with two strings')
+    return {entry["id"]: entry["label"] for entry in entries}
 
 
 def likeliest(probabilities: Any, count: int, class_names: List[str]) -> List[str]:
@@ -134,6 +154,11 @@ def _json(text: bytes, model: Signature) -> Any:
     values = text.count(b",") + text.count(b"[") + text.count(b"{")
     if values > 3 * model.max_images * model.image_bytes + SPARE_VALUES:
         raise RequestError(413, f"the JSON has more values than {model.max_images} images of {model.image_bytes}; send fewer at a time")
+    return parse(text)
+
+
+def parse(text: bytes) -> Any:
+    """JSON as Python's values. Raises RequestError."""
     try:
         return msgspec.json.decode(text) if msgspec else json.loads(text, parse_constant=_no_number)
     except RecursionError:

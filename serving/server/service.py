@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Tuple
 from urllib.parse import parse_qs
 
 from serving import photo
@@ -20,6 +20,9 @@ from serving.server.compression import compress, decompress
 from serving.server.limits import Limits
 from serving.server.metrics import CONTENT_TYPE, Gauge, Metrics
 from serving.server.models import Models, Served
+
+if TYPE_CHECKING:
+    from serving.server.log import LogWriter
 
 PAGE = Path(__file__).parent / "page.html"
 LENGTH_HEADER = b"inference-header-content-length"
@@ -58,8 +61,10 @@ class Route:
 
 
 class Service:
-    def __init__(self, models: Models, limits: Limits, metrics: Metrics, token: Optional[str] = None) -> None:
-        self.models, self.limits, self.metrics = models, limits, metrics
+    def __init__(
+        self, models: Models, limits: Limits, metrics: Metrics, token: Optional[str] = None, log: Optional[LogWriter] = None
+    ) -> None:
+        self.models, self.limits, self.metrics, self.log = models, limits, metrics, log
         self.draining = False
         self._token = token.encode() if token else None
         self._pictures, self._readers = 0, ThreadPoolExecutor(2)  # a large picture takes a hundred megabytes while it is read
@@ -68,6 +73,7 @@ class Service:
             "/openapi.json": Route("openapi", "GET", self._openapi),
             "/metrics": Route("metrics", "GET", self._metrics),
             "/predict": Route("predict", "POST", self._predict),
+            "/feedback": Route("feedback", "POST", self._feedback),
             "/v2": Route("server", "GET", self._server),
             "/v2/health/live": Route("live", "GET", self._live),
             "/v2/health/ready": Route("ready", "GET", self._ready),
@@ -133,7 +139,8 @@ class Service:
         inference = protocol.decode(body, length, model.signature)
         probabilities = await served.queue.submit(model, inference.images)
         self.metrics.images.add(len(probabilities), model.signature.name, model.signature.version)
-        body, json_length = protocol.encode(inference, probabilities, model.signature)
+        prediction_id = self.log.add(model.classifier, inference.images, probabilities) if self.log else None
+        body, json_length = protocol.encode(inference, probabilities, model.signature, prediction_id)
         if json_length is None:
             return Answer(200, body)
         return Answer(200, body, b"application/octet-stream", [(LENGTH_HEADER, b"%d" % json_length)])
@@ -152,17 +159,28 @@ class Service:
             raise RequestError(400, str(error)) from None
         finally:
             self._pictures -= 1
-        (row,) = await served.queue.submit(model, image[None])
-        names = model.signature.class_names
+        probabilities = await served.queue.submit(model, image[None])
+        row, names = probabilities[0], model.signature.class_names
         self.metrics.images.add(1, model.signature.name, model.signature.version)
+        prediction_id = self.log.add(model.classifier, image[None], probabilities) if self.log else None
         return await _json(
             {
+                **({} if prediction_id is None else {"id": prediction_id}),
                 "model": model.signature.name,
                 "version": model.signature.version,
                 "class": names[int(row.argmax())],
                 "probabilities": dict(zip(names, row.tolist())),
             }
         )
+
+    async def _feedback(self, request: Request) -> Answer:
+        if self.log is None:
+            raise RequestError(404, "this server keeps no log that labels could go to; start it with --log FILE")
+        body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
+        noted = await self.log.label(protocol.decode_labels(body, self.limits.max_labels))
+        if not noted["labelled"]:
+            raise RequestError(404, f"the log holds no prediction {noted['unknown'][0][:80]!r}; the oldest fall out of it")
+        return await _json(noted)
 
     def _chosen(self, query: str) -> Served:
         """The bundle that `?model=NAME` names, or the first."""
@@ -176,7 +194,7 @@ class Service:
         return Answer(200, PAGE.read_bytes(), b"text/html; charset=utf-8")
 
     async def _openapi(self, request: Request) -> Answer:
-        return await _json(openapi.document(self.models.signatures(), self.limits, token=self._token is not None))
+        return await _json(openapi.document(self.models.signatures(), self.limits, token=self._token is not None, log=self.log is not None))
 
     async def _metrics(self, request: Request) -> Answer:
         return Answer(200, str(self.metrics).encode(), CONTENT_TYPE.encode())

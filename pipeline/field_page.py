@@ -1,0 +1,184 @@
+"""The field report for people: what was found in sentences, tables and two pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from pipeline import artifacts, pictures
+from pipeline.observations import UNKNOWN, Observations
+from pipeline.summary import interval, percent
+
+FILE = "field.md"
+SHOWN = 30
+LARGE, SMALL = 0.25, 0.1  # of the population stability index
+
+
+def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
+    """field.json, field.md, drift.png, and worst.png where there are pixels."""
+    artifacts.save_json(folder / "field.json", facts)
+    _draw_drift(folder / "drift.png", facts["drift"])
+    rows, caption = worst(observed)
+    shown = [(row, picture) for row in rows if (picture := observed.picture(row)) is not None and observed.card.input.type == "uint8"]
+    if shown:
+        pictures.images(
+            folder / "worst.png", np.stack([picture for _, picture in shown]), [_title(observed, row) for row, _ in shown], title=caption
+        )
+    (folder / FILE).write_text(_render(facts, caption if shown else ""), encoding="utf-8")
+
+
+def worst(observed: Observations) -> tuple[list[int], str]:
+    """The predictions to look at first: the surest of the wrong ones; where no label tells, the least sure ones."""
+    known = observed.labels != UNKNOWN
+    wrong = np.flatnonzero(known & (observed.predicted != observed.labels))
+    if known.any():
+        order = wrong[np.argsort(-observed.confidence[wrong], kind="stable")]
+        return order[:SHOWN].tolist(), f"The worst of {len(wrong)} mistakes: true as predicted, and how sure"
+    return np.argsort(observed.confidence, kind="stable")[:SHOWN].tolist(), "The least sure predictions, and how sure"
+
+
+def _title(observed: Observations, row: int) -> str:
+    names = observed.card.class_names
+    label, predicted = observed.labels[row], names[observed.predicted[row]]
+    return f"{predicted if label == UNKNOWN else f'{names[label]} as {predicted}'}\n{observed.confidence[row]:.2f}"
+
+
+def sentences(facts: dict[str, Any]) -> list[str]:
+    """What a person must know, the most important first."""
+    accuracy = facts["accuracy"]
+    spoken = [VERDICTS[accuracy["verdict"]](facts, accuracy)]
+    if "field_accuracy" in accuracy:
+        spoken.append(_classes(facts["classes"]))
+    spoken.append(_drift(facts["drift"]))
+    if facts["unreadable"]:
+        spoken.append(f"{len(facts['unreadable'])} pictures could not be read: {facts['unreadable'][0]}.")
+    return spoken
+
+
+def _figures(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    lost = accuracy["difference"]
+    low, high = (100 * bound for bound in accuracy["difference_interval"])
+    beyond = "beyond chance" if accuracy["p_value"] < 0.05 else "not beyond chance"
+    return (
+        f"field accuracy {percent(accuracy['field_accuracy'])} (95 % interval {interval(accuracy['interval'])}) on "
+        f"{facts['labels']:,} labelled of {facts['predictions']:,} predictions, test accuracy {percent(facts['test_accuracy'])}: "
+        f"a difference of {100 * lost:+.2f} points "
+        f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe), {beyond} (Fisher's exact test, p = {accuracy['p_value']:.2g})"
+    )
+
+
+def _holds(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    return f"The field holds what the test promised, within {100 * accuracy['max_accuracy_drop']:g} points: {_figures(facts, accuracy)}."
+
+
+def _worse(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    return f"The field is worse than the test: {_figures(facts, accuracy)}."
+
+
+def _open(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    needed = accuracy["labels_needed"]
+    more = f"some {max(needed - facts['labels'], 1):,} more labels will probably tell" if needed else _too_small(facts, accuracy)
+    return f"Too few labels for a verdict; {more}: {_figures(facts, accuracy)}."
+
+
+def _no_labels(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    needed = accuracy["labels_needed"]
+    if needed is None:
+        more = _too_small(facts, accuracy)
+    else:
+        more = f"some {needed:,} will probably tell whether it lies within {100 * accuracy['max_accuracy_drop']:g} points of the test's"
+    return f"No label of {facts['predictions']:,} predictions is known, so neither is the accuracy; {more}."
+
+
+def _too_small(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    return (
+        f"no number of labels can tell {100 * accuracy['max_accuracy_drop']:g} points, as the test itself had {facts['test_images']:,} "
+        "images: allow more in field.max_accuracy_drop"
+    )
+
+
+VERDICTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
+    "holds": _holds,
+    "worse": _worse,
+    "open": _open,
+    "no labels": _no_labels,
+}
+
+
+def _classes(classes: list[dict[str, Any]]) -> str:
+    suffering = sorted((one for one in classes if one["suffers"]), key=lambda one: one["p_value"])
+    if not suffering:
+        return "No class alone is worse than in the test beyond chance (Fisher's exact test for each, Holm)."
+    told = [
+        f"{one['class']} ({one['right']} of {one['labels']} right, {percent(one['test_right'] / one['test_images'])} in the test)"
+        for one in suffering
+    ]
+    return f"Classes that suffer (Fisher's exact test for each, Holm): {', '.join(told)}."
+
+
+def _drift(tests: list[dict[str, Any]]) -> str:
+    alarms = sorted((test for test in tests if test["alarm"]), key=lambda test: -test["population_stability"])
+    if not alarms:
+        return f"Neither inputs nor predictions have drifted from those of the test, in any of {len(tests)} respects."
+    told = [f"{test['of']} ({_size(test['population_stability'])}, p = {test['p_value']:.2g})" for test in alarms]
+    return f"Drift: not distributed as in the test {'is' if len(told) == 1 else 'are'} {', '.join(told)}."
+
+
+def _size(stability: float) -> str:
+    return "much" if stability > LARGE else "somewhat" if stability > SMALL else "a little"
+
+
+def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
+    """For each respect the shares of its bins in the field as bars, and those of the test as a line."""
+    columns = 4
+    rows = -(-len(tests) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.2 * rows), layout="constrained", squeeze=False)
+    for axis in axes.flat[len(tests) :]:
+        axis.axis("off")
+    for axis, test in zip(axes.flat, tests, strict=False):
+        field, before = (np.array(test[name]) / max(sum(test[name]), 1) for name in ("field", "test"))
+        axis.bar(range(len(field)), field, width=1.0, color="tab:red" if test["alarm"] else "tab:blue", label="field")
+        axis.step(np.arange(len(before) + 1) - 0.5, [*before, before[-1]], where="post", color="black", label="test")
+        axis.set_title(f"{test['of']}{': drifted' if test['alarm'] else ''}", fontsize=9)
+        axis.set(xticks=[], ylim=(0, None))
+    axes.flat[0].legend(fontsize=8)
+    figure.suptitle("Shares of the test's bins, from low to high")
+    pictures.save(path, figure)
+
+
+def _render(facts: dict[str, Any], caption: str) -> str:
+    """The page in Markdown."""
+    heading = f"# {facts['model']} {facts['version']} in the field: {facts['format']} on {facts['runtime']}"
+    classes = [
+        (
+            one["class"],
+            f"{one['labels']:,}",
+            percent(one["right"] / one["labels"]) if one["labels"] else "",
+            percent(one["test_right"] / one["test_images"]) if one["test_images"] else "",
+            "" if one["p_value"] is None else f"{one['p_value']:.2g}",
+            "suffers" if one["suffers"] else "",
+        )
+        for one in facts["classes"]
+    ]
+    drift = [
+        (test["of"], f"{test['population_stability']:.3f}", f"{test['p_value']:.2g}", "drifted" if test["alarm"] else "")
+        for test in facts["drift"]
+    ]
+    sections = [heading, *facts["sentences"]]
+    sections += ["## Classes\n\n" + _table(("class", "labels", "right", "in the test", "p, adjusted", ""), classes)]
+    note = "Kolmogorov and Smirnov's test on the test's bins, chi-square for the predicted class; p-values adjusted together after Holm."
+    sections += [f"## Drift\n\n{note}\n\n" + _table(("of", "population stability", "p, adjusted", ""), drift) + "\n\n![Drift](drift.png)"]
+    sections += [f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES]
+    return "\n\n".join(sections) + "\n"
+
+
+NO_PICTURES = "## Worst cases\n\nNone can be shown: there is no mistake among the labels, or the log was kept without `--log-images`."
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

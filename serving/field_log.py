@@ -1,0 +1,246 @@
+"""A log of predictions in one SQLite file, by which a model is judged in the field: what it answered, how sure it was, what the
+input was like, and later what would have been right. Pixels stay out unless they are asked for.
+
+from serving.field_log import FieldLog
+
+with FieldLog("field.sqlite") as log:
+    probabilities = classifier.predict(images)
+    (first, *_) = log.add(classifier, images, probabilities)       # an id for each image
+    log.label({first: "7"})                                        # today or next month
+
+The oldest predictions fall out at the limit, so that the file grows to a size and stays there. Several processes may share it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import sqlite3
+import time
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from serving import input_statistics
+from serving.classifier import Classifier
+from serving.errors import InputError, LogError
+
+APPLICATION_ID = 0x4669654C  # "FieL", by which https://www.sqlite.org/pragma.html#pragma_application_id tells our files from others
+VERSION = 1
+LIMIT = 100_000  # predictions; without pixels of MNIST's size, some 16 MB
+BUSY_SECONDS = 5.0  # how long to wait for another process that writes
+JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is cut back
+
+SCHEMA = """
+CREATE TABLE models (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    format TEXT NOT NULL,
+    runtime TEXT NOT NULL,
+    file_sha256 TEXT NOT NULL,
+    card TEXT NOT NULL,            -- model_card.json, so that the log explains itself
+    UNIQUE (name, version, file_sha256, runtime)
+);
+CREATE TABLE predictions (
+    number INTEGER PRIMARY KEY,    -- in the order they came
+    id TEXT NOT NULL UNIQUE,
+    time REAL NOT NULL,            -- seconds since 1970, UTC
+    model INTEGER NOT NULL REFERENCES models (number),
+    source TEXT,                   -- the picture's file, where it came from one
+    predicted INTEGER NOT NULL,    -- the class's place in the card's class_names
+    confidence REAL NOT NULL,      -- its probability
+    statistics BLOB NOT NULL,      -- float32, little-endian, as serving.input_statistics.names orders them
+    image BLOB,                    -- the raw input, deflated, where it was asked for
+    label INTEGER                  -- the true class's place in class_names, once it is known
+);
+"""
+
+
+class Entry(NamedTuple):
+    """Images (N, H, W, C), or ids (N, L), that were answered together with probabilities (N, K)."""
+
+    ids: Sequence[str]
+    time: float
+    classifier: Classifier
+    images: Any
+    probabilities: Any
+    source: Optional[str] = None
+
+
+class Labelled(NamedTuple):
+    """A prediction whose true class is known now."""
+
+    model: str
+    version: str
+    right: bool
+
+
+class Ids:
+    """Makes ids that no other process makes: of a request with several images, ID.0, ID.1, ..."""
+
+    def __init__(self) -> None:
+        self._prefix, self._numbers = secrets.token_hex(6), itertools.count(1)
+
+    def next(self, images: int) -> List[str]:
+        id_ = f"{self._prefix}-{next(self._numbers)}"
+        return [id_] if images == 1 else [f"{id_}.{index}" for index in range(images)]
+
+
+class FieldLog:
+    """One log file, for one thread at a time. Whatever it cannot do raises LogError, and leaves the file as it was."""
+
+    def __init__(self, path: Union[str, Path], limit: int = LIMIT, images: bool = False) -> None:
+        """Opens the log at `path`, or makes it; of the last `limit` predictions, with their pixels where `images` is true."""
+        self.path, self.limit, self.images = Path(path), limit, images
+        self._ids = Ids()
+        self._open()
+
+    def __enter__(self) -> FieldLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        self._models: Dict[Tuple[str, ...], int] = {}
+        self._classes: Dict[int, Tuple[str, str, List[str]]] = {}
+        with self._told("opened"):
+            self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+            self._inode = self.path.stat().st_ino
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        application, version = execute("PRAGMA application_id").fetchone()[0], execute("PRAGMA user_version").fetchone()[0]
+        if application == 0 and not execute("SELECT name FROM sqlite_master LIMIT 1").fetchone():
+            execute("PRAGMA journal_mode = WAL")
+            with self._transaction():
+                if not execute("SELECT name FROM sqlite_master LIMIT 1").fetchone():  # unless another process was faster
+                    for statement in SCHEMA.split(";")[:-1]:
+                        execute(statement)
+                    execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    execute(f"PRAGMA user_version = {VERSION}")
+        elif (application, version) != (APPLICATION_ID, VERSION):
+            raise LogError(f"{self.path} is a SQLite file of something else, or of another version; name a new file for the log")
+        found = execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError("it is damaged")
+        execute("PRAGMA synchronous = NORMAL")  # with a write-ahead log a power cut may cost the last rows, never the file
+        execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
+
+    def close(self) -> None:
+        """Everything is in the one file then."""
+        with self._told("closed"):
+            self._connection.close()
+
+    def add(self, classifier: Classifier, images: Any, probabilities: Any, source: Optional[str] = None) -> List[str]:
+        """Writes what `classifier` answered to images (N, H, W, C), or ids (N, L); an id for each of them."""
+        ids = self._ids.next(len(images))
+        self.write([Entry(ids, time.time(), classifier, images, probabilities, source)])
+        return ids
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """All entries or none."""
+        rows: List[Tuple[Any, ...]] = []
+        with self._told("written"):
+            self._reopen_if_gone()
+            for classifier in {id(entry.classifier): entry.classifier for entry in entries}.values():
+                rows += self._rows(classifier, [entry for entry in entries if entry.classifier is classifier])
+            with self._transaction():
+                self._connection.executemany(
+                    "INSERT INTO predictions (id, time, model, source, predicted, confidence, statistics, image) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    rows,
+                )
+                self._connection.execute("DELETE FROM predictions WHERE number <= (SELECT max(number) FROM predictions) - ?", (self.limit,))
+
+    def _rows(self, classifier: Classifier, entries: List[Entry]) -> Iterator[Tuple[Any, ...]]:
+        model = self._model(classifier)
+        images = np.concatenate([entry.images for entry in entries])
+        probabilities = np.concatenate([entry.probabilities for entry in entries])
+        ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
+        predicted, statistics = probabilities.argmax(1).tolist(), input_statistics.of(images).astype("<f4")
+        kept = (zlib.compress(image.tobytes(), 1) for image in images) if self.images else itertools.repeat(None)
+        rows = zip(ids, predicted, probabilities.max(1).tolist(), statistics, kept)
+        return ((*head, klass, confidence, numbers.tobytes(), image) for head, klass, confidence, numbers, image in rows)
+
+    def label(self, labels: Mapping[str, str]) -> Tuple[List[Labelled], List[str]]:
+        """Notes true classes by id: what came of each, and the ids that the log does not hold. Raises InputError for an unknown class."""
+        found: List[Labelled] = []
+        unknown: List[str] = []
+        with self._told("written"), self._transaction():
+            for id_, label in labels.items():
+                row = self._connection.execute("SELECT number, model, predicted FROM predictions WHERE id = ?", (id_,)).fetchone()
+                if row is None:
+                    unknown.append(id_)
+                    continue
+                number, model, predicted = row
+                name, version, classes = self._described(model)
+                if label not in classes:
+                    raise InputError(f"{label[:80]!r} is no class of {name}; allowed are {', '.join(classes[:20])}")
+                self._connection.execute("UPDATE predictions SET label = ? WHERE number = ?", (classes.index(label), number))
+                found.append(Labelled(name, version, classes.index(label) == predicted))
+        return found, unknown
+
+    def checkpoint(self) -> None:
+        """Brings everything into the one file, so that a copy of it is whole."""
+        with self._told("written"):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _model(self, classifier: Classifier) -> int:
+        """The number of the model, which is told to the log at its first prediction."""
+        card, file = classifier.card, classifier.file
+        key = (card.name, card.version, file.sha256, classifier.runtime)
+        if key not in self._models:
+            values = (*key, file.format, card.dump().decode())
+            insert = "INSERT OR IGNORE INTO models (name, version, file_sha256, runtime, format, card) VALUES (?, ?, ?, ?, ?, ?)"
+            select = "SELECT number FROM models WHERE (name, version, file_sha256, runtime) = (?, ?, ?, ?)"
+            self._connection.execute(insert, values)
+            self._models[key] = self._connection.execute(select, key).fetchone()[0]
+        return self._models[key]
+
+    def _described(self, model: int) -> Tuple[str, str, List[str]]:
+        if model not in self._classes:
+            name, version, card = self._connection.execute("SELECT name, version, card FROM models WHERE number = ?", (model,)).fetchone()
+            self._classes[model] = name, version, json.loads(card)["class_names"]
+        return self._classes[model]
+
+    def _reopen_if_gone(self) -> None:
+        """A file that was moved or deleted would take rows that nobody finds again."""
+        try:
+            same = self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            same = False
+        if not same:
+            self._connection.close()
+            self._open()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        """What SQLite and the system say, as one sentence."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            reason = " ".join(str(error).split())
+            allowed = "a new file or an earlier log, where this user may write and the disk has room"
+            raise LogError(f"the log {self.path} cannot be {done} ({reason}); allowed is {allowed}") from None
