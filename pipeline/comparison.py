@@ -13,7 +13,6 @@ from pipeline.artifacts import Array
 SIGNIFICANCE = 0.05
 POWER = 0.8  # with which the labels that are asked for bring a verdict
 MOST_LABELS = 10_000_000
-LEAST_EXPECTED = 5  # of a cell, for the chi-square approximation to hold (Cochran, 1954, Biometrics 10:417-451)
 TINY_SHARE = 0.0001  # in place of an empty bin's
 
 
@@ -110,17 +109,11 @@ def kolmogorov_smirnov(counts: Array, reference: Array) -> float:
     return float(stats.kstwo.sf(distance, max(round(count * total / (count + total)), 1)))
 
 
-def chi_square(counts: Array, reference: Array) -> float:
-    """The p-value that two samples, counted in the same classes (K,), are of one distribution; rare classes count together."""
-    count, total = counts.sum(), reference.sum()
-    expected = (counts + reference) * (min(count, total) / (count + total))
-    table = np.stack([counts, reference])[:, np.argsort(-expected, kind="stable")]
-    often = int((expected >= LEAST_EXPECTED).sum())
-    table = np.column_stack([table[:, :often], table[:, often:].sum(1)])
-    rest = table[:, -1].sum() * min(count, total) / (count + total)
-    if rest < LEAST_EXPECTED and often:  # too few even together: with the rarest of the others
-        table = np.column_stack([table[:, : often - 1], table[:, often - 1 :].sum(1)])
-    return float(stats.chi2_contingency(table, correction=False).pvalue) if table.shape[1] > 1 else 1.0
+def class_shares(counts: Array, reference: Array) -> float:
+    """The p-value that two samples, counted in the same classes (K,), have the same share of each: the smallest of Fisher's exact
+    tests of one class against the others, after Bonferroni. Exact, so that a class that was hardly ever met counts as well."""
+    tables = np.array([[counts, counts.sum() - counts], [reference, reference.sum() - reference]])
+    return min(1.0, len(counts) * min(float(stats.fisher_exact(tables[..., row]).pvalue) for row in range(len(counts))))
 
 
 def population_stability(counts: Array, reference: Array) -> float:

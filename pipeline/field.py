@@ -112,7 +112,7 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
     ordered["confidence"] = reference.count(observed.confidence, expected.confidence.edges), expected.confidence
     tests = [(name, counts, np.array(histogram.counts), comparison.kolmogorov_smirnov) for name, (counts, histogram) in ordered.items()]
     predicted = np.bincount(observed.predicted, minlength=len(card.class_names))
-    tests.append(("predicted class", predicted, np.array(expected.predicted), comparison.chi_square))
+    tests.append(("predicted class", predicted, np.array(expected.predicted), comparison.class_shares))
     adjusted = comparison.holm([test(counts, before) for _, counts, before, test in tests])
     return [
         {

@@ -72,7 +72,7 @@ def _figures(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
 
 
 def _holds(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    return f"The field holds what the test promised, within {100 * accuracy['max_accuracy_drop']:g} points: {_figures(facts, accuracy)}."
+    return f"The field holds what the test promised, within {_points(accuracy)}: {_figures(facts, accuracy)}."
 
 
 def _worse(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
@@ -90,15 +90,21 @@ def _no_labels(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
     if needed is None:
         more = _too_small(facts, accuracy)
     else:
-        more = f"some {needed:,} will probably tell whether it lies within {100 * accuracy['max_accuracy_drop']:g} points of the test's"
+        more = f"some {needed:,} will probably tell whether it lies within {_points(accuracy)} of the test's"
     return f"No label of {facts['predictions']:,} predictions is known, so neither is the accuracy; {more}."
 
 
 def _too_small(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
     return (
-        f"no number of labels can tell {100 * accuracy['max_accuracy_drop']:g} points, as the test itself had {facts['test_images']:,} "
-        "images: allow more in field.max_accuracy_drop"
+        f"no number of labels can tell {_points(accuracy)}, as the test itself had {facts['test_images']:,} images: "
+        "allow more in field.max_accuracy_drop"
     )
+
+
+def _points(accuracy: dict[str, Any]) -> str:
+    """How much may be lost, in percentage points."""
+    drop = 100 * accuracy["max_accuracy_drop"]
+    return f"{drop:g} point{'' if drop == 1 else 's'}"
 
 
 VERDICTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
@@ -170,7 +176,10 @@ def _render(facts: dict[str, Any], caption: str) -> str:
     ]
     sections = [heading, *facts["sentences"]]
     sections += ["## Classes\n\n" + _table(("class", "labels", "right", "in the test", "p, adjusted", ""), classes)]
-    note = "Kolmogorov and Smirnov's test on the test's bins, chi-square for the predicted class; p-values adjusted together after Holm."
+    note = (
+        "Kolmogorov and Smirnov's test on bins of equal share of the test set, Fisher's exact test of each predicted class; "
+        "p-values adjusted together after Holm."
+    )
     sections += [f"## Drift\n\n{note}\n\n" + _table(("of", "population stability", "p, adjusted", ""), drift) + "\n\n![Drift](drift.png)"]
     sections += [f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES]
     return "\n\n".join(sections) + "\n"

@@ -75,6 +75,9 @@ def number_of(label: str, card: ModelCard, where: object) -> int:
 def from_log(path: Path, told: dict[str, str]) -> list[Observations]:
     """The models of a log. `told` brings further labels, and its word is the last."""
     with opened(path) as connection:
+        (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if state != "ok":
+            raise sqlite3.DatabaseError(state)
         models = connection.execute("SELECT number, file_sha256, runtime, card FROM models ORDER BY number").fetchall()
         query = f"SELECT {COLUMNS} FROM predictions WHERE model = ? ORDER BY number"
         rows = {number: connection.execute(query, (number,)).fetchall() for number, *_ in models}

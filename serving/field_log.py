@@ -31,7 +31,7 @@ from serving.errors import InputError, LogError
 
 APPLICATION_ID = 0x4669654C  # "FieL", by which https://www.sqlite.org/pragma.html#pragma_application_id tells our files from others
 VERSION = 1
-LIMIT = 100_000  # predictions; without pixels of MNIST's size, some 16 MB
+LIMIT = 100_000  # predictions, which take 12 MB without their pixels
 BUSY_SECONDS = 5.0  # how long to wait for another process that writes
 JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is cut back
 
@@ -80,24 +80,13 @@ class Labelled(NamedTuple):
     right: bool
 
 
-class Ids:
-    """Makes ids that no other process makes: of a request with several images, ID.0, ID.1, ..."""
-
-    def __init__(self) -> None:
-        self._prefix, self._numbers = secrets.token_hex(6), itertools.count(1)
-
-    def next(self, images: int) -> List[str]:
-        id_ = f"{self._prefix}-{next(self._numbers)}"
-        return [id_] if images == 1 else [f"{id_}.{index}" for index in range(images)]
-
-
 class FieldLog:
     """One log file, for one thread at a time. Whatever it cannot do raises LogError, and leaves the file as it was."""
 
     def __init__(self, path: Union[str, Path], limit: int = LIMIT, images: bool = False) -> None:
         """Opens the log at `path`, or makes it; of the last `limit` predictions, with their pixels where `images` is true."""
         self.path, self.limit, self.images = Path(path), limit, images
-        self._ids = Ids()
+        self._prefix, self._numbers = secrets.token_hex(6), itertools.count(1)
         self._open()
 
     def __enter__(self) -> FieldLog:
@@ -142,9 +131,14 @@ class FieldLog:
         with self._told("closed"):
             self._connection.close()
 
+    def new_ids(self, images: int) -> List[str]:
+        """Ids that no other process makes, of several images together ID.0, ID.1, ...; any thread may ask for them."""
+        id_ = f"{self._prefix}-{next(self._numbers)}"
+        return [id_] if images == 1 else [f"{id_}.{index}" for index in range(images)]
+
     def add(self, classifier: Classifier, images: Any, probabilities: Any, source: Optional[str] = None) -> List[str]:
         """Writes what `classifier` answered to images (N, H, W, C), or ids (N, L); an id for each of them."""
-        ids = self._ids.next(len(images))
+        ids = self.new_ids(len(images))
         self.write([Entry(ids, time.time(), classifier, images, probabilities, source)])
         return ids
 

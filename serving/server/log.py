@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from serving.classifier import Classifier
 from serving.errors import LogError, RequestError, ServingError
-from serving.field_log import Entry, FieldLog, Ids
+from serving.field_log import Entry, FieldLog
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 
@@ -34,7 +34,7 @@ Job = Union[Entry, Labels, None]  # None: the end
 class LogWriter:
     def __init__(self, log: FieldLog, limits: Limits, metrics: Metrics) -> None:
         self.log, self.limits, self.metrics = log, limits, metrics
-        self._ids, self._jobs = Ids(), SimpleQueue[Job]()
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock, self._waiting = threading.Lock(), 0  # bytes
         self._fault = ""
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -49,7 +49,7 @@ class LogWriter:
         if full:
             self.metrics.unlogged.add(len(images))
             return None
-        ids = self._ids.next(len(images))
+        ids = self.log.new_ids(len(images))
         self._jobs.put(Entry(ids, time.time(), classifier, images, probabilities))
         return ids[0].partition(".")[0]
 
