@@ -42,16 +42,12 @@ def test_the_labels_that_are_asked_for_bring_a_verdict_four_times_in_five() -> N
     test_right, test_images = 9960, 10000
     needed = comparison.labels_needed(0.996, test_right, test_images, 0.01)
     assert needed
-    random = np.random.default_rng(0)
+    drawn = np.random.default_rng(0)
 
     def settled(count: int) -> float:
-        drawn = random.binomial(count, 0.996, 2000).tolist()
-        verdict = {right: verdict_of(right, count) for right in set(drawn)}
-        return float(np.mean([verdict[right] != "open" for right in drawn]))
-
-    def verdict_of(right: int, count: int) -> str:
-        answers = np.arange(count) < right
-        return str(field.accuracy(answers, test_right, test_images, 0.01)["verdict"])
+        answers = drawn.binomial(count, 0.996, 2000).tolist()
+        intervals = {right: comparison.newcombe(right, count, test_right, test_images) for right in set(answers)}
+        return float(np.mean([intervals[right][0] > -0.01 or intervals[right][1] < 0 for right in answers]))
 
     assert settled(needed) >= 0.78
     assert settled(needed // 2) < 0.78
@@ -104,8 +100,8 @@ def own(finished: Project, classifier: Classifier) -> Observations:
 @pytest.mark.slow
 def test_where_nothing_has_drifted_at_most_one_alarm_in_a_hundred(finished: Project, own: Observations) -> None:
     probabilities = np.load(finished.folder / "evaluation/test_probabilities.npy")
-    for size in (50, 500, 3000):
-        assert rate(own, probabilities, own, size, 150) <= CHOSEN.false_alarms
+    for size in (50, 3000):
+        assert rate(own, probabilities, own, size, 120) <= CHOSEN.false_alarms
 
 
 @pytest.mark.slow
