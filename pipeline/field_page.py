@@ -15,6 +15,7 @@ from pipeline.summary import interval, percent
 
 FILE = "field.md"
 SHOWN = 30
+SMALLEST_P = 1e-6  # below it a p-value says no more
 LARGE, SMALL = 0.25, 0.1  # of the population stability index
 
 
@@ -67,7 +68,7 @@ def _figures(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
         f"field accuracy {percent(accuracy['field_accuracy'])} (95 % interval {interval(accuracy['interval'])}) on "
         f"{facts['labels']:,} labelled of {facts['predictions']:,} predictions, test accuracy {percent(facts['test_accuracy'])}: "
         f"a difference of {100 * lost:+.2f} points "
-        f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe), {beyond} (Fisher's exact test, p = {accuracy['p_value']:.2g})"
+        f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe), {beyond} (Fisher's exact test, p {_p(accuracy['p_value'])})"
     )
 
 
@@ -130,8 +131,12 @@ def _drift(tests: list[dict[str, Any]]) -> str:
     alarms = sorted((test for test in tests if test["alarm"]), key=lambda test: -test["population_stability"])
     if not alarms:
         return f"Neither inputs nor predictions have drifted from those of the test, in any of {len(tests)} respects."
-    told = [f"{test['of']} ({_size(test['population_stability'])}, p = {test['p_value']:.2g})" for test in alarms]
+    told = [f"{test['of']} ({_size(test['population_stability'])}, p {_p(test['p_value'])})" for test in alarms]
     return f"Drift: not distributed as in the test {'is' if len(told) == 1 else 'are'} {', '.join(told)}."
+
+
+def _p(value: float) -> str:
+    return f"= {value:.2g}" if value >= SMALLEST_P else f"< {SMALLEST_P:g}"
 
 
 def _size(stability: float) -> str:
@@ -165,13 +170,13 @@ def _render(facts: dict[str, Any], caption: str) -> str:
             f"{one['labels']:,}",
             percent(one["right"] / one["labels"]) if one["labels"] else "",
             percent(one["test_right"] / one["test_images"]) if one["test_images"] else "",
-            "" if one["p_value"] is None else f"{one['p_value']:.2g}",
+            "" if one["p_value"] is None else _p(one["p_value"]),
             "suffers" if one["suffers"] else "",
         )
         for one in facts["classes"]
     ]
     drift = [
-        (test["of"], f"{test['population_stability']:.3f}", f"{test['p_value']:.2g}", "drifted" if test["alarm"] else "")
+        (test["of"], f"{test['population_stability']:.3f}", _p(test["p_value"]), "drifted" if test["alarm"] else "")
         for test in facts["drift"]
     ]
     sections = [heading, *facts["sentences"]]
