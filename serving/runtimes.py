@@ -20,7 +20,7 @@ DISTRIBUTIONS = {
 }
 SUFFIXES = {"tflite_runtime": ".tflite", "litert": ".tflite", "onnxruntime": ".onnx", "tflite_micro": ".tflite"}
 ISOLATED = {"tflite_runtime"}  # dies on damaged files, so it runs in a child process unless its caller wants otherwise
-ONNX_BATCH = 64  # images in one call; more is no faster and takes more memory
+ONNX_BATCH = 8  # images in one call; 64 take 4 MB more and save 3 % of the time
 
 
 class Model(Protocol):
@@ -108,6 +108,7 @@ class _ONNX:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_mem_pattern = False  # each size of a batch keeps one: a megabyte, for 3 % of the time of a single image
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class

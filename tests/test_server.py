@@ -264,11 +264,12 @@ def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None
         assert running.ask("GET", "/v2", headers={"Authorization": "Bearer open sesame"}).status == 200
 
 
-def test_ready_within_a_second_and_a_half_in_less_than_80_megabytes(archive: Path) -> None:
+@pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
+def test_ready_within_a_second_and_a_half_in_less_than_80_megabytes(archive: Path, runtime: str) -> None:
     """The smallest of three starts, because other work on the machine can only make one slower."""
     seconds = []
     for _ in range(3):
-        with Server(archive, "--runtime", "litert") as running:
+        with Server(archive, "--runtime", runtime) as running:
             assert (
                 running.ask(
                     *requests()["binary to binary"][:2], requests()["binary to binary"][3], requests()["binary to binary"][2]
