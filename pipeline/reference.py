@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline import artifacts
 from pipeline.artifacts import Array
 from serving import input_statistics
 from serving.model_card import Histogram, Reference
@@ -21,8 +20,7 @@ CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 
 def of(inputs: Array, probabilities: Array, labels: Array) -> Reference:
     """The summary of inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N,)."""
-    measured = np.concatenate([input_statistics.of(inputs[start:stop]) for start, stop in artifacts.chunks(len(inputs), 256)])
-    return summary(measured, input_statistics.names(inputs.shape[1:], inputs.dtype.name), probabilities, labels)
+    return summary(input_statistics.of(inputs), input_statistics.names(inputs.shape[1:], inputs.dtype.name), probabilities, labels)
 
 
 def summary(measured: Array, names: tuple[str, ...], probabilities: Array, labels: Array) -> Reference:

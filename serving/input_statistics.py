@@ -12,6 +12,7 @@ import numpy as np
 
 PIXELS = ("brightness", "contrast", "sharpness", "row", "column", "height", "width", "slant")
 COLOUR = ("colour",)
+TOGETHER = 16  # inputs; more take more memory, and the system's time to get it
 IDS = ("length", "mean_id", "id_spread")
 
 
@@ -24,6 +25,10 @@ def names(shape: Tuple[int, ...], dtype: str) -> Tuple[str, ...]:
 
 def of(inputs: Any) -> Any:
     """Images (N, H, W, C) uint8, or ids (N, L) int32 -> (N, S) float32, a column for each of `names`."""
+    return np.concatenate([_of_few(inputs[start : start + TOGETHER]) for start in range(0, len(inputs), TOGETHER)])
+
+
+def _of_few(inputs: Any) -> Any:
     measured = _of_pixels(inputs) if inputs.dtype == np.uint8 else _of_ids(inputs)
     return np.stack([measured[name] for name in names(inputs.shape[1:], inputs.dtype.name)], axis=1).astype(np.float32)
 
