@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -222,6 +223,23 @@ def load(path: Path = FILE) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {sentence.of(error, values, Params)}") from None
+
+
+def override(chosen: Params, overrides: Mapping[str, Any]) -> Params:
+    """`chosen` with other values by dotted key, as `dvc exp run -S` sets them. Raises UserError as `load` does."""
+    values = chosen.model_dump(mode="json")
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        section = values
+        for name in sections:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise UserError(f"{key} is not a known key: {name} is {section!r}, which has no keys of its own")
+        section[last] = value
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(sentence.of(error, values, Params)) from None
 
 
 if __name__ == "__main__":

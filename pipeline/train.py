@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, learning_curves, measurements, params, stage, tracking
+from pipeline import artifacts, learning_curves, measurements, params, stage, tracking, training_key
 from pipeline.learning_curves import Row, best_epoch
 from pipeline.params import Train, Watch
 from pipeline.selection import answers
@@ -36,18 +36,6 @@ with stage.keras_import():
     from pipeline.training_state import State
 
     keras.ops.convert_to_tensor(0)
-
-CODE = (  # what the weights follow from
-    "architectures/_layers",
-    "batches",
-    "keras_objects",
-    "multi_hot",
-    "schedules",
-    "train",
-    "training_state",
-    "transfer",
-)
-
 
 PROBE = 256  # images on which the layers are looked at before training
 
@@ -166,15 +154,6 @@ def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
     return result
 
 
-def state_key(chosen: Train) -> str:
-    """What the trained weights follow from: params, data and code. Another of these is another training."""
-    start = [Path(chosen.start_from)] if chosen.starts_from_a_model else []
-    code = [params.PACKAGE / f"{name}.py" for name in (*CODE, f"architectures/{chosen.architecture}")]
-    data = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
-    facts = [chosen.model_dump_json(), keras.__version__, keras.backend.backend(), *map(artifacts.sha256, [*data, *code, *start])]
-    return measurements.digest(facts)
-
-
 def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
     folder = tracking.home() / artifacts.STATE / "tensorboard" / key
     return [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)] if chosen.tensorboard else []
@@ -193,7 +172,8 @@ def main() -> None:
     chosen = params.load()
     description = artifacts.load_description()
     data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
-    key = state_key(chosen.train)
+    files = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
+    key = training_key.of(chosen.train, map(artifacts.sha256, files))
     folder = artifacts.STATE / "train" / key
     with tracking.live(key) as log:
 

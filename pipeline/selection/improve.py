@@ -29,6 +29,7 @@ from pipeline.selection import answers
 from pipeline.selection.advise import advise
 from pipeline.selection.answers import Answers, Comparison
 from pipeline.selection.cures import Change, Situation, written
+from pipeline.selection.overrides import parsed
 from pipeline.stage import UserError
 
 LEDGER = artifacts.REPORTS / "improvement.md"
@@ -187,15 +188,6 @@ def run_experiment(name: str, overrides: dict[str, Any], parent: str | None) -> 
         raise UserError(f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays")
 
 
-def overrides_from(arguments: list[str]) -> dict[str, Any]:
-    """-S key=value as in dvc exp run. Raises UserError."""
-    pairs = [argument.partition("=") for argument in arguments]
-    wrong = [key for key, equals, _ in pairs if not equals]
-    if wrong:
-        raise UserError(f"-S {wrong[0]} has no value; allowed is key=value, such as train.epochs=3")
-    return {key: YAML(typ="safe").load(value) for key, _, value in pairs}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.selection.improve")
     parser.add_argument("--budget", type=int, default=12, help="trainings at most")
@@ -204,7 +196,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="2,000 examples and 2 epochs, whatever is advised: to see it work")
     arguments = parser.parse_args()
-    search = Search(overrides_from(arguments.start), arguments.quick)
+    search = Search(parsed(arguments.start), arguments.quick)
     search.run(arguments.budget)
     tracking.tell(search.title, search.write(), {}, finished=True)
     best = search.best()
