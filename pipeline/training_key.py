@@ -27,4 +27,6 @@ def of(chosen: Train, data: Iterable[str]) -> str:
     start = [Path(chosen.start_from)] if chosen.starts_from_a_model else []
     code = [params.PACKAGE / f"{name}.py" for name in (*CODE, f"architectures/{chosen.architecture}")]
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # as stage.keras_import has it
-    return measurements.digest([chosen.model_dump_json(), metadata.version("keras"), backend, *data, *map(artifacts.sha256, [*code, *start])])
+    return measurements.digest(
+        [chosen.model_dump_json(), metadata.version("keras"), backend, *data, *map(artifacts.sha256, [*code, *start])]
+    )

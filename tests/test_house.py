@@ -29,7 +29,7 @@ STAGE_FILES = {ROOT / "pipeline" / f"{module}.py" for module in STAGES.values()}
 NOUNS = ("datasets", "architectures", "formats", "embedded")
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 LOOP = {"train", "training_state", "batches", "schedules", "keras_objects", "multi_hot", "transfer"}
-MAY_IMPORT_HEAVY = {*LOOP, "evaluate", "export", "keras_files", "layer_statistics", "spread"}
+MAY_IMPORT_HEAVY = {*LOOP, "batch_losses", "evaluate", "export", "keras_files", "layer_statistics", "spread"}
 
 # What these decide is not what a stage writes: how it is run, where its params are read and what is recorded of it.
 NO_DEPENDENCY = {

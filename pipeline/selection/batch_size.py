@@ -96,11 +96,11 @@ def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
     best = max(sizes, key=lambda size: size.mean)
     equal = [size for size in sizes if no_worse(size, best)]
     fastest = min(equal, key=lambda size: size.seconds)
-    table = [
-        [str(size.size), f"{size.rate:.3g}", str(size.steps), f"{size.mean:.2%} ± {100 * size.half:.2f}", f"{np.mean(size.losses):.4f}"]
-        + [f"{size.seconds:.2f}", "best" if size is best else "no worse" if size in equal else "worse"]
-        for size in sizes
-    ]
+    table = []
+    for size in sizes:
+        verdict = "best" if size is best else "no worse" if size in equal else "worse"
+        reached = [f"{size.mean:.2%} ± {100 * size.half:.2f}", f"{np.mean(size.losses):.4f}"]
+        table.append([str(size.size), f"{size.rate:.3g}", str(size.steps), *reached, f"{size.seconds:.2f}", verdict])
     values = {"train.batch_size": fastest.size, "train.learning_rate": float(f"{fastest.rate:.3g}")}
     return Answer(
         f"Batches of {best.size} reach the best validation accuracy, {best.mean:.2%} on average of {len(best.accuracies)} seeds; "
@@ -109,9 +109,9 @@ def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
         table,
         {f"mean_validation_accuracy.{size.size}": size.mean for size in sizes} | {"batch_size": fastest.size},
         [
-            "After ± half the 95 % interval of the mean over the seeds. No worse: Welch's test of the two means does not show it at 5 %. "
-            f"All took the same epochs; the learning rate was scaled: {scale}. Epochs are timed where they ran, so with other work beside "
-            "them the times are rough."
+            "After ± stands half the 95 % interval of the mean over the seeds. No worse: Welch's test of the two means does not show "
+            f"it at 5 %. All took the same epochs; the learning rate was scaled: {scale}. Epochs are timed where they ran, so with other "
+            "work beside them the times are rough."
         ],
     )
 
@@ -131,9 +131,8 @@ def draw(figure: Any, sizes: Sequence[Size]) -> None:
     numbers = [size.size for size in sizes]
     for size in sizes:
         left.plot([size.size] * len(size.accuracies), [100 * value for value in size.accuracies], "o", color="grey", markersize=4)
-    left.errorbar(
-        numbers, [100 * size.mean for size in sizes], [100 * size.half for size in sizes], capsize=4, marker="s", label="mean, 95 % interval"
-    )
+    means, halves = ([100 * getattr(size, name) for size in sizes] for name in ("mean", "half"))
+    left.errorbar(numbers, means, halves, capsize=4, marker="s", label="mean, 95 % interval")
     left.set(xlabel="batch size", ylabel="validation accuracy, %")
     left.legend()
     right.plot(numbers, [size.seconds for size in sizes], marker="s")

@@ -12,15 +12,14 @@ they do here is tested: the largest size is predicted from the smaller ones, bef
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from pipeline import preprocess, stage
 from pipeline.artifacts import Array
 from pipeline.selection import question, trial
+from pipeline.selection.power_law import Measured
 from pipeline.selection.question import Answer, Question
 from pipeline.selection.trial import Result, Training
 from pipeline.stage import UserError
@@ -39,7 +38,7 @@ def trainings(asked: Question, sizes: int, parts: int) -> list[Training]:
         raise UserError(f"--sizes {sizes} --parts {parts} cannot be checked; allowed are {FEWEST_SIZES} sizes or more, and 2 parts or more")
     if not allowed or sizes > allowed.bit_length():
         raise UserError(
-            f"--sizes {sizes} would leave {smallest} examples at the smallest; allowed are at most {allowed.bit_length()} with {len(rows):,}"
+            f"--sizes {sizes} leaves {smallest} examples at the smallest; with {len(rows):,} at most {allowed.bit_length()} are allowed"
         )
     found = []
     for size in (len(rows) >> halvings for halvings in reversed(range(sizes))):
@@ -48,8 +47,9 @@ def trainings(asked: Question, sizes: int, parts: int) -> list[Training]:
         for number in range(parts):
             chosen = asked.chosen.train.model_copy(update={"epochs": epochs, "seed": asked.chosen.train.seed + number})
             part = disjoint[number % len(disjoint)]
-            name = f"{size:,} examples, part {number % len(disjoint) + 1}, seed {chosen.seed}"
-            found.append(Training(name, {"examples": size, "part": number % len(disjoint) + 1, "seed": chosen.seed}, chosen, part, validation))
+            values = {"examples": size, "part": number % len(disjoint) + 1, "seed": chosen.seed}
+            name = f"{size:,} examples, part {values['part']}, seed {chosen.seed}"
+            found.append(Training(name, values, chosen, part, validation))
     return found
 
 
@@ -61,77 +61,6 @@ def split(rows: Array, labels: Array, size: int, parts: int, seed: int) -> list[
         found.append(rows[part])
         rows = rows[kept]
     return [*found, rows] if len(found) < parts and len(rows) == size else found
-
-
-@dataclass(frozen=True)
-class PowerLaw:
-    """error = factor * examples ** -exponent, fitted by least squares to the logarithms; NaN-free for three errors or more."""
-
-    coefficients: Array  # (2,): slope and intercept of log error over log examples
-    covariance: Array
-    variance: float  # of one training's log error about the line
-    freedom: int
-
-    @property
-    def exponent(self) -> float:
-        return -float(self.coefficients[0])
-
-    def exponent_interval(self) -> tuple[float, float]:
-        half = float(special.stdtrit(self.freedom, 0.975) * np.sqrt(self.covariance[0, 0]))
-        return self.exponent - half, self.exponent + half
-
-    def predict(self, examples: Array, trainings: float = np.inf) -> tuple[Array, Array, Array]:
-        """The error at so many examples, and the ends of the 95 % interval of its mean over so many trainings."""
-        logs = np.log(np.asarray(examples, float))
-        terms = np.stack([logs, np.ones_like(logs)])
-        middle = self.coefficients @ terms
-        half = special.stdtrit(self.freedom, 0.975) * np.sqrt((terms * (self.covariance @ terms)).sum(0) + self.variance / trainings)
-        return np.exp(middle), np.exp(middle - half), np.exp(middle + half)
-
-
-def fit(examples: Array, errors: Array) -> PowerLaw:
-    """Through the trainings on `examples` (N,) with `errors` (N,), all above 0."""
-    logs, targets = np.log(examples), np.log(errors)
-    coefficients, covariance = np.polyfit(logs, targets, 1, cov=True)
-    freedom = len(logs) - 2
-    variance = float(((targets - np.polyval(coefficients, logs)) ** 2).sum() / freedom)
-    return PowerLaw(coefficients, covariance, variance, freedom)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Validation errors by the number of training examples, the power law of all, and that of all but the largest."""
-
-    examples: Array
-    errors: Array
-
-    @property
-    def largest(self) -> int:
-        return int(self.examples.max())
-
-    @property
-    def law(self) -> PowerLaw:
-        return fit(self.examples, self.errors)
-
-    @property
-    def check(self) -> PowerLaw:
-        smaller = self.examples < self.largest
-        return fit(self.examples[smaller], self.errors[smaller])
-
-    def mean(self, size: int) -> float:
-        """As the law has it: of the logarithms."""
-        return float(np.exp(np.log(self.errors[self.examples == size]).mean()))
-
-    def foretold(self) -> tuple[float, float, float]:
-        """The error at the largest size as the smaller ones foretell it, with its interval."""
-        count = int((self.examples == self.largest).sum())
-        middle, low, high = self.check.predict(np.array([self.largest]), count)
-        return float(middle[0]), float(low[0]), float(high[0])
-
-    @property
-    def holds(self) -> bool:
-        _, low, high = self.foretold()
-        return low <= self.mean(self.largest) <= high
 
 
 def measured(found: Sequence[tuple[Training, Result]]) -> Measured:
@@ -154,7 +83,12 @@ def answer(found: Measured, target: float) -> Answer:
         f"{sentence(found)} {checked(found)}",
         ["examples", "trainings", "error", "lowest to highest", "power law", "95 % interval"],
         table,
-        {"exponent": found.law.exponent, "error_at_twice": law, "error_now": found.mean(found.largest), "forecast_holds": float(found.holds)},
+        {
+            "exponent": found.law.exponent,
+            "error_at_twice": law,
+            "error_now": found.mean(found.largest),
+            "forecast_holds": float(found.holds),
+        },
         [
             f"The error falls as examples ^ -{found.law.exponent:.2f} (95 % interval of the exponent {least:.2f} to {most:.2f})."
             f"{reach(found, target)}",

@@ -47,7 +47,9 @@ def training(asked: Question, lowest: float, highest: float, steps: int) -> Trai
             "steps_per_execution": 1,
         }
     )
-    return Training(f"rate from {lowest:g} to {highest:g}", {"lowest": lowest, "highest": highest}, chosen, rows, validation, every_batch=True)
+    return Training(
+        f"rate from {lowest:g} to {highest:g}", {"lowest": lowest, "highest": highest}, chosen, rows, validation, every_batch=True
+    )
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ class Training:
 
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
         from pipeline import train  # TensorFlow, which the process that asks does not need
+        from pipeline.batches import Data
         from pipeline.selection.batch_losses import BatchLosses
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
@@ -114,7 +115,7 @@ class Training:
             artifacts.empty(folder)  # an earlier part of it has left no losses
         for row in artifacts.load_json(folder / "state.json")["rows"] if (folder / "state.json").exists() else []:
             on_row(row)
-        data = train.Data(*(selected(rows) for rows in (self.rows, self.validation_rows)), *ranges())
+        data = Data(selected(self.rows), selected(self.validation_rows), *ranges())
         trained = train.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
         return Result(key, trained.rows, trained.best, len(self.validation_rows), losses.values)
 

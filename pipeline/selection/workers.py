@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pipeline.selection.progress import Progress
 from pipeline.stage import UserError
@@ -41,6 +41,9 @@ class Task(Protocol):
         ...
 
 
+AnyTask = TypeVar("AnyTask", bound=Task)
+
+
 @dataclass
 class Worker:
     """A process, and the task that it is busy with."""
@@ -50,7 +53,7 @@ class Worker:
     number: int | None = None
 
 
-def results(tasks: Sequence[Task], workers: int, tell: Callable[[Task, Any], str]) -> Iterator[tuple[int, Any]]:
+def results(tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any], str]) -> Iterator[tuple[int, Any]]:
     """The number of each task and its result, as they come; `tell` says a line on each. Raises UserError."""
     if not tasks:
         return
@@ -142,7 +145,7 @@ def work(connection: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until it ends; the console is the parent's
     os.dup2(sys.stdout.fileno(), 1)
     try:
@@ -154,3 +157,9 @@ def work(connection: Connection) -> None:
                 connection.send(("mistake", str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
         return
+
+
+def end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """Ends this process when its parent has ended, however that came."""
+    parent.join()
+    os._exit(1)
