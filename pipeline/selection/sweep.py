@@ -89,16 +89,20 @@ def tell(story: Story, one: FrozenTrial) -> None:
         story.child(f"trial {one.number}", one.params, result_of(one), "KILLED" if one.state == TrialState.PRUNED else "FINISHED")
 
 
+def parser() -> argparse.ArgumentParser:
+    found = question.parser("sweep", "A search over parameters of params.yaml.")
+    found.add_argument("space", nargs="+", metavar="KEY=VALUES", help="0.001,0.01 or [64],[128,64] or '0.0001..0.1 log'")
+    found.add_argument("--sampler", choices=("grid", "random", "tpe"), default="tpe")
+    found.add_argument("--trials", type=int, default=20, metavar="N", help="how many in all; a grid has its own number")
+    found.add_argument("--prune", choices=("median", "hyperband", "none"), help="ends hopeless trials; a grid by default none")
+    found.add_argument("--storage", metavar="URL", help="sqlite:///FILE, or postgresql://... that other machines reach too")
+    found.add_argument("--name", help="of the study; by default it follows from what is asked")
+    found.add_argument("--heartbeat", type=int, default=20, metavar="SECONDS", help="a worker silent for three of them is given up")
+    return found
+
+
 def main() -> None:
-    parser = question.parser("sweep", "A search over parameters of params.yaml.")
-    parser.add_argument("space", nargs="+", metavar="KEY=VALUES", help="0.001,0.01 or [64],[128,64] or '0.0001..0.1 log'")
-    parser.add_argument("--sampler", choices=("grid", "random", "tpe"), default="tpe")
-    parser.add_argument("--trials", type=int, default=20, metavar="N", help="how many in all; a grid has its own number")
-    parser.add_argument("--prune", choices=("median", "hyperband", "none"), help="ends hopeless trials; a grid by default none")
-    parser.add_argument("--storage", metavar="URL", help="sqlite:///FILE, or postgresql://... that other machines reach too")
-    parser.add_argument("--name", help="of the study; by default it follows from what is asked")
-    parser.add_argument("--heartbeat", type=int, default=20, metavar="SECONDS", help="a worker silent for three of them is given up")
-    asked, search, found = begun(parser.parse_args())
+    asked, search, found = begun(parser().parse_args())
     done = run(asked, search, found)
     size = (4.5 * (len(search.space) + (cells(search.space, []) is not None)), 4.5)
     asked.answer(answer(asked, search, done), lambda figure: draw(figure, search.space, done), size)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import metrics
@@ -27,7 +28,7 @@ def outcome(one: FrozenTrial) -> str:
     return f"validation accuracy {result.accuracy:.4f}{pruned}"
 
 
-def ranked(found: optuna.Study) -> list[FrozenTrial]:
+def ranked(found: Study) -> list[FrozenTrial]:
     """What came of each slot: the finished by accuracy and then by loss, then the pruned, then what could not be trained."""
 
     def rank(one: FrozenTrial) -> tuple[int, float, float]:

@@ -1,0 +1,64 @@
+"""A real PostgreSQL server of Debian's package, on a socket in a folder of its own; started and stopped by the tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+VERSIONS = Path("/usr/lib/postgresql")
+
+
+def programs() -> Path:
+    """Where initdb and postgres are; as root the package is installed where it is missing."""
+    if not VERSIONS.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "--yes", "--quiet", "postgresql"], capture_output=True, check=False)
+    found = sorted(VERSIONS.glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
+    return found[-1].parent
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The address of a running server. PostgreSQL refuses root, who runs it as the package's user."""
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # a socket's path must be short
+    owner = "postgres" if os.geteuid() == 0 else None
+    if owner:
+        shutil.chown(folder, owner)
+    binaries = programs()
+    settings = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    data = folder / "data"
+    initdb: list[str | Path] = [binaries / "initdb", "--auth=trust", "--username=tester", "--no-sync", data]
+    subprocess.run(initdb, user=owner, cwd=folder, capture_output=True, check=True)
+    running = subprocess.Popen([binaries / "postgres", "-D", data, *options], user=owner, cwd=folder, stderr=subprocess.DEVNULL)
+    address = f"postgresql://tester@/postgres?host={folder}"
+    try:
+        wait_for(address, running)
+        yield address
+    finally:
+        running.terminate()
+        running.wait(30)
+        shutil.rmtree(folder)
+
+
+def wait_for(address: str, running: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(address).close()
+        except psycopg.OperationalError:
+            if running.poll() is not None or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,281 @@
+"""The questions of model selection: what they answer, that nothing is trained twice, and that workers may come and go."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import optuna
+import psutil
+import pytest
+
+from pipeline.selection import batch_size, data_size, folds, learning_rate, question, study, sweep, trial
+from pipeline.selection.overrides import Choices, Range, space
+from pipeline.selection.power_law import Measured, fit
+from pipeline.selection.question import Question
+from pipeline.selection.trial import Result, Training
+from pipeline.stage import UserError
+from tests.conftest import Project
+from tests.postgresql import server
+
+TINY = {
+    "preprocess.subset": 600,
+    "train.architecture": "mlp",
+    "train.network.hidden": [16],
+    "train.augmentation": [],
+    "train.epochs": 1,
+    "train.batch_size": 90,
+    "train.steps_per_execution": 1,
+}
+
+pytestmark = pytest.mark.xdist_group("search")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
+    """A project with its raw data and a training that takes a second."""
+    project = Project(tmp_path_factory.mktemp("search"), mirror)
+    project.change(TINY)
+    project.run("python", "-m", "pipeline.download")
+    return project
+
+
+@pytest.fixture
+def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tiny.folder)
+    trial.digests.cache_clear()
+    yield tiny.folder
+    trial.digests.cache_clear()
+
+
+def asked(name: str, *arguments: str, **more: Any) -> Question:
+    return Question(name, question.parser(name, "").parse_args(arguments), **more)
+
+
+def searched(*arguments: str) -> Any:
+    return sweep.begun(sweep.parser().parse_args(arguments))
+
+
+def children(folder: Path, title: str) -> list[tuple[str, str]]:
+    """Name and status of the children in MLflow of the run called `title`."""
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        (parent,) = store.execute("select run_uuid from runs where name = ? and status = 'FINISHED'", [title]).fetchall()
+        query = "select name, status from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId' and tags.value = ?"
+        return store.execute(query, parent).fetchall()
+
+
+@pytest.mark.slow
+def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) -> None:
+    command = ["python", "-m", "pipeline.selection.folds", "--folds", "2"]
+    first, second = tiny.run(*command), tiny.run(*command)
+    assert "2 of 2 trainings have been made before" in second
+    report = (tiny.folder / "reports/folds.md").read_text()
+    sentence = re.search(r"\*\*(Over 2 folds .*)\*\*", report)
+    assert sentence is not None
+    assert sentence[1] in first and sentence[1] in second
+    assert (tiny.folder / "reports/folds.png").read_bytes().startswith(b"\x89PNG")
+    title = report.splitlines()[0].removeprefix("# ")
+    assert sorted(children(tiny.folder, title)) == [(f"fold {number} of 2", "FINISHED") for number in (1, 2)]
+
+
+def test_every_example_is_validated_once_and_never_trained_on_then(here: Path) -> None:
+    asks = folds.trainings(asked("folds"), 4)
+    rows = np.sort(np.concatenate(trial.rows_of(asked("folds").chosen)))
+    np.testing.assert_array_equal(np.sort(np.concatenate([one.validation_rows for one in asks])), rows)
+    for one in asks:
+        np.testing.assert_array_equal(np.sort(np.concatenate([one.rows, one.validation_rows])), rows)
+        counts = np.bincount(trial.labels()[one.validation_rows]) / np.bincount(trial.labels()[rows])
+        assert np.abs(counts - 0.25).max() < 0.03
+
+
+def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:
+    low, high = folds.interval([0.90, 0.92, 0.91, 0.93, 0.89])
+    half = 2.7764 * np.std([0.90, 0.92, 0.91, 0.93, 0.89], ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+    assert (low, high) == pytest.approx((0.91 - half, 0.91 + half), abs=1e-5)
+
+
+ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Question], list[Training]]]] = {
+    data_size: (["--sizes", "4", "--parts", "2"], "The smaller sizes foretold", lambda ask: data_size.trainings(ask, 4, 2)),
+    learning_rate: (["--steps", "60"], "falls most steeply", lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)]),
+    batch_size: (["--sizes", "30", "90", "--seeds", "2"], "reach the best", lambda ask: batch_size.trainings(ask, [30, 90], 2, "none")),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("module", ENDS, ids=lambda module: module.__name__)
+def test_a_question_ends_in_a_sentence_a_table_and_a_picture(here: Path, tiny: Project, module: ModuleType) -> None:
+    """The trainings are made in this process, and the command finds all of them made."""
+    name = module.__name__.split(".")[-1]
+    arguments, sentence, build = ENDS[module]
+    count = len([training.run() for training in build(asked(name))])
+    shown = tiny.run("python", "-m", module.__name__, *arguments)
+    assert f"{count} of {count} trainings have been made before" in shown
+    report = (here / f"reports/{name}.md").read_text()
+    assert sentence in shown
+    assert sentence in report
+    assert report.count("\n| ") > 3
+    assert (here / f"reports/{name}.png").stat().st_size > 10_000
+    assert len(children(here, report.splitlines()[0].removeprefix("# "))) == count
+
+
+def test_the_parts_of_a_size_are_disjoint_and_balanced(here: Path) -> None:
+    asks = data_size.trainings(asked("data_size"), 4, 4)
+    assert sorted({len(one.rows) for one in asks}) == [67, 135, 270, 540]
+    parts = [one.rows for one in asks if len(one.rows) == 135]
+    assert len(np.unique(np.concatenate(parts))) == 4 * 135
+    whole = np.bincount(trial.labels()[np.concatenate(parts)]) / 4
+    assert max(np.abs(np.bincount(trial.labels()[part]) - whole).max() for part in parts) <= 2
+    largest = [one for one in asks if len(one.rows) == 540]
+    assert len({one.chosen.seed for one in largest}) == 4
+
+
+def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.repeat(1000 * 2 ** np.arange(6), 4).astype(float)
+    noise = np.exp(rng.normal(0, 0.03, len(sizes)))
+    law = fit(sizes, 3 * sizes**-0.4 * noise)
+    low, high = law.exponent_interval()
+    assert low < 0.4 < high
+    assert high - low < 0.1
+    ahead, least, most = (float(value[0]) for value in law.predict(np.array([64_000])))
+    assert least < 3 * 64_000**-0.4 < most
+    assert most / least < 1.2
+    assert Measured(sizes, 3 * sizes**-0.4 * noise).holds
+    stuck = Measured(sizes, np.maximum(3 * sizes**-0.4, 0.07) * noise)  # no data can mend the rest
+    assert not stuck.holds
+    assert "does not hold, and twice the data may bring less" in data_size.checked(stuck)
+    assert "no effect" in data_size.sentence(Measured(sizes, 0.1 * noise))
+    assert ahead == pytest.approx(3 * 64_000**-0.4, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_loss_of_every_batch_is_that_of_the_epoch_taken_apart(here: Path) -> None:
+    ask = asked("learning_rate")
+    rows, validation = trial.rows_of(ask.chosen)
+    result = Training("one", {}, ask.chosen.train.model_copy(update={"epochs": 2}), rows, validation, every_batch=True).run()
+    assert len(result.batch_losses) == 2 * 6
+    assert np.mean(result.batch_losses[6:]) == pytest.approx(result.rows[1]["train_loss"], rel=1e-4)
+
+
+def test_the_steepest_fall_comes_before_the_lowest_loss() -> None:
+    rates = 1e-5 * 1e5 ** (np.arange(200) / 200)
+    losses = 2.3 - 2 / (1 + np.exp(-4 * (np.log10(rates) + 3))) + 50 * np.maximum(rates - 0.03, 0)
+    found = learning_rate.measured(Result("key", [], 1, 10, losses.tolist()), 1e-5, 1.0, 200)
+    assert found.steepest == pytest.approx(1e-3, rel=0.3)
+    assert 0.005 < found.lowest < 0.06
+
+
+def test_a_space_is_read_as_it_is_written() -> None:
+    assert space(["train.learning_rate=0.0001..0.1 log", "train.epochs=1..9"]) == [
+        Range("train.learning_rate", 0.0001, 0.1, log=True),
+        Range("train.epochs", 1, 9, log=False),
+    ]
+    assert space(["train.network.hidden=[32],[64, 16]", "train.schedule=cosine,constant"]) == [
+        Choices("train.network.hidden", [[32], [64, 16]]),
+        Choices("train.schedule", ["cosine", "constant"]),
+    ]
+
+
+WRONG = {
+    "train.learning_rat is not a known key; allowed here: architecture": ["train.learning_rat=0.1,0.2"],
+    "train.epochs is 0; input should be greater than 0": ["train.epochs=0..5"],
+    "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
+    "is an empty range": ["train.learning_rate=0.1..0.01"],
+    "allowed are ends above 0": ["train.learning_rate=0..0.01 log"],
+    "is given twice": ["train.epochs=1", "train.epochs=2"],
+    "names a value twice": ["train.epochs=1,1"],
+    "has no value; allowed is key=value": ["train.epochs"],
+    "a grid needs values": ["train.learning_rate=0.1..0.2", "--sampler", "grid"],
+    "--trials 0": ["train.epochs=1,2", "--trials", "0"],
+    "--workers 9 are more than there are trials; allowed is 1 to 3": ["train.epochs=1,2", "--trials", "3", "--workers", "9"],
+    "--workers is 0": ["train.epochs=1,2", "--workers", "0"],
+    "cannot be reached": ["train.epochs=1,2", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
+    "allowed are sqlite:///FILE and postgresql": ["train.epochs=1,2", "--storage", "mysql://x"],
+    "there are only 60000 training images": ["train.epochs=1,2", "-S", "preprocess.subset=70000"],
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_a_wrong_search_is_answered_in_one_sentence(here: Path, sentence: str) -> None:
+    with pytest.raises(UserError) as refused:
+        searched(*WRONG[sentence])
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_folds_must_fit_the_smallest_class(here: Path, count: int) -> None:
+    with pytest.raises(UserError, match=r"allowed is 2 to 49, the examples of the smallest class"):
+        folds.trainings(asked("folds"), count)
+
+
+def test_sizes_that_leave_too_little_are_refused(here: Path) -> None:
+    with pytest.raises(UserError, match=r"with 540 at most 4 are allowed"):
+        data_size.trainings(asked("data_size"), 5, 2)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_same_goes_on(here: Path) -> None:
+    _, small, found = searched("train.learning_rate=0.001..0.1 log", "--name", "mine", "--sampler", "random", "--trials", "3")
+    before = study.points(small)
+    _, larger, again = searched("train.learning_rate=0.001..0.1 log", "--name", "mine", "--sampler", "random", "--trials", "5")
+    assert study.points(larger)[:3] == before
+    assert [one.system_attrs["fixed_params"] for one in again.trials] == study.points(larger)
+    assert found.study_name == again.study_name
+    assert all(0.001 <= point["train.learning_rate"] <= 0.1 for point in study.points(larger))
+    with pytest.raises(UserError, match=r"the study mine has been begun with other parameters \(space\)"):
+        searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
+
+
+@pytest.mark.slow
+def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leaves(tiny: Project) -> None:
+    with server() as address:
+        command = ["python", "-m", "pipeline.selection.sweep", "train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh"]
+        command += ["-S", "train.epochs=6", "--trials", "8", "--workers", "2", "--heartbeat", "2", "--storage", address, "--name", "four"]
+        stays, leaves = tiny.start(*command), tiny.start(*command)
+        storage = optuna.storages.RDBStorage(study.address(address))
+        killed = running_worker(storage, stays.pid)
+        os.kill(killed, signal.SIGKILL)
+        running_worker(storage, leaves.pid)
+        os.killpg(leaves.pid, signal.SIGINT)
+        assert leaves.wait(60) == 130
+        log = (tiny.folder.parent / f"{tiny.folder.name}.log").read_text
+        assert stays.wait(300) == 0, log()
+        trials = optuna.load_study(study_name="four", storage=storage).trials
+        storage.engine.dispose()
+    done = [one for one in trials if one.state.name in ("COMPLETE", "PRUNED")]
+    assert sorted(one.user_attrs["slot"] for one in done) == list(range(8))
+    lost = [one for one in trials if one.state.name == "FAIL" and one.user_attrs.get("worker", "").endswith(f":{killed}")]
+    assert len(lost) == 1
+    (again,) = (one for one in done if one.user_attrs["slot"] == lost[0].user_attrs["slot"])
+    assert again.params == lost[0].params
+    assert len({one.params["train.learning_rate"] for one in done}) == 8
+    assert "its worker has ended (signal 9); another takes it over" in log()
+    assert len(children(tiny.folder, "four")) == 8
+    assert "The best of 8 trials" in (tiny.folder / "reports/sweep.md").read_text()
+
+
+def running_worker(storage: optuna.storages.RDBStorage, parent: int, seconds: float = 120) -> int:
+    """The number of a process of this command that is in the midst of a trial."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        names = [one.study_name for one in optuna.get_all_study_summaries(storage)]
+        trials = optuna.load_study(study_name="four", storage=storage).get_trials(deepcopy=False) if "four" in names else []
+        for one in trials:
+            if one.state == optuna.trial.TrialState.RUNNING and one.intermediate_values and "worker" in one.user_attrs:
+                number = int(one.user_attrs["worker"].split(":")[1])
+                if psutil.pid_exists(number) and psutil.Process(number).ppid() == parent:
+                    return number
+        time.sleep(0.1)
+    raise AssertionError("no worker has begun a trial")
