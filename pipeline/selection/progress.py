@@ -34,10 +34,11 @@ class Progress:
         self.seen[number] = min(self.seen[number] + examples, self.costs[number])
         self._show()
 
-    def back(self, number: int) -> None:
+    def back(self, number: int, line: str) -> None:
         """What this task had come to is lost."""
         self.seen[number] = 0
         self._show()
+        self.say(line)
 
     def done(self, number: int, line: str) -> None:
         """The task has ended, perhaps before it had seen all that it might."""

@@ -84,7 +84,9 @@ class Question:
         parts = [f"# {self.title}", f"Start: `{asked}`", f"**{answer.sentence}**", "\n".join(lines), *answer.notes, f"![]({picture.name})"]
         with stage.replacing(report) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-        table = Table(*answer.columns)
+        table = Table()
+        for column in answer.columns:
+            table.add_column(column, overflow="fold")
         for row in answer.table:
             table.add_row(*row)
         console = Console(soft_wrap=True, highlight=False)

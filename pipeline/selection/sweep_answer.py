@@ -68,7 +68,7 @@ def answer(asked: Question, search: Search, done: Sequence[FrozenTrial]) -> Answ
     notes = ["The best of many is partly the luckiest of many: `dvc repro` shows what it is worth on the test set."]
     return Answer(
         f"The best of {len(done)} trials ({pruned} pruned) is {named}, with a validation accuracy of {best.accuracy:.2%} (95 % interval "
-        f"{low:.2%} to {high:.2%}), in which {near} more lie. `{asked.command(values)}` takes it into the line.",
+        f"{low:.2%} to {high:.2%}); {near} more reach into that interval. `{asked.command(values)}` takes it into the line.",
         ["trial", *(part.key for part in search.space), "validation accuracy", "loss", "epochs", "outcome"],
         [row(one) for one in done],
         {"best_validation_accuracy": best.accuracy, "trials": len(done), "pruned": pruned},

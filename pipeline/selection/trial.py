@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -91,18 +91,18 @@ class Training:
         """
         key = self.key()
         folder = FOLDER / key
+
+        def told(row: Row) -> None:
+            saw(len(self.rows))
+            on_row(row)
+
         with alone(folder):
-            if (known := self.known()) is not None:
-                return known
-
-            def told(row: Row) -> None:
-                saw(len(self.rows))
-                on_row(row)
-
-            result = self._fit(key, folder, told)
-            artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
+            result = self.known()
+            if result is None:
+                result = self._fit(key, folder, told)
+                artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
             shutil.rmtree(folder)
-            return result
+        return result
 
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
         from pipeline import train  # TensorFlow, which the process that asks does not need
@@ -111,9 +111,9 @@ class Training:
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
         losses = BatchLosses()
-        if self.every_batch:
-            artifacts.empty(folder)  # an earlier part of it has left no losses
-        for row in artifacts.load_json(folder / "state.json")["rows"] if (folder / "state.json").exists() else []:
+        for path in folder.iterdir() if self.every_batch else ():
+            path.unlink()  # of the batches that lie behind it no losses are known
+        for row in artifacts.load_json(folder / "state.json")["rows"] if (folder / "state.json").exists() else ():
             on_row(row)
         data = Data(selected(self.rows), selected(self.validation_rows), *ranges())
         trained = train.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
@@ -131,7 +131,7 @@ class Training:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Lets one process at a time in; it holds the folder itself, so that nothing is left behind."""
+    """Lets one process at a time in; what it holds is the folder, which goes where nothing has been written into it."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -139,6 +139,8 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def rows_of(chosen: Params) -> tuple[Array, Array]:

@@ -68,19 +68,16 @@ def results(tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any
                     if worker.number is None and waiting:
                         give(worker, waiting.popleft(), tasks)
                 for worker, number in ready(pool):
-                    message = receive(worker)
-                    if message is None:
-                        pool.remove(worker)
-                        lost[number] += 1
-                        progress.back(number)
-                        progress.say(loss(worker, tasks[number], lost[number]))
-                        waiting.appendleft(number)
-                        continue
-                    kind, content = message
-                    if kind == "mistake":
-                        raise UserError(f"{tasks[number].name}: {content}")
+                    kind, content = receive(worker)
                     if kind == "examples":
                         progress.advance(number, content)
+                    elif kind == "mistake":
+                        raise UserError(f"{tasks[number].name}: {content}")
+                    elif kind == "lost":
+                        pool.remove(worker)
+                        lost[number] += 1
+                        progress.back(number, told_of_loss(tasks[number], content, lost[number]))
+                        waiting.appendleft(number)
                     else:
                         worker.number = None
                         progress.done(number, tell(tasks[number], content))
@@ -93,7 +90,11 @@ def start() -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs,), daemon=True)
-    process.start()
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker inherits it: who started it decides on Ctrl-C
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, heard)
     theirs.close()
     return Worker(process, ours)
 
@@ -111,13 +112,13 @@ def ready(pool: list[Worker]) -> list[tuple[Worker, int]]:
     return [(worker, number) for worker, number in busy if worker.connection in found]
 
 
-def receive(worker: Worker) -> tuple[str, Any] | None:
-    """What a worker tells; None where it has ended."""
+def receive(worker: Worker) -> tuple[str, Any]:
+    """What a worker tells: examples, mistake, result; or lost, and how it has ended."""
     try:
         message: tuple[str, Any] = worker.connection.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
-        return None
+        return "lost", worker.process.exitcode or 0
     return message
 
 
@@ -130,10 +131,9 @@ def end(pool: list[Worker]) -> None:
         worker.process.kill()
 
 
-def loss(worker: Worker, task: Task, times: int) -> str:
+def told_of_loss(task: Task, exit_code: int, times: int) -> str:
     """The sentence on a worker that has ended. Raises UserError where that task has cost too many."""
-    code = worker.process.exitcode or 0
-    reason = f"signal {-code}" if code < 0 else f"exit status {code}"
+    reason = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
     if times == LIVES:
         raise UserError(f"{task.name} has ended {times} workers ({reason}, often for want of memory); what is finished stays")
     return f"{task.name}: its worker has ended ({reason}); another takes it over"
@@ -141,7 +141,6 @@ def loss(worker: Worker, task: Task, times: int) -> str:
 
 def work(connection: Connection) -> None:
     """A worker's life: tasks come in, epochs and results go out, until nobody gives it more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parent = multiprocessing.parent_process()
     assert parent is not None
