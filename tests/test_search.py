@@ -36,8 +36,6 @@ TINY = {
     "train.steps_per_execution": 1,
 }
 
-pytestmark = pytest.mark.xdist_group("search")
-
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
@@ -104,7 +102,7 @@ def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:
 
 ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Question], list[Training]]]] = {
     data_size: (["--sizes", "4", "--parts", "2"], "The smaller sizes foretold", lambda ask: data_size.trainings(ask, 4, 2)),
-    learning_rate: (["--steps", "60"], "falls most steeply", lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)]),
+    learning_rate: (["--steps", "60"], "The loss is lowest at", lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)]),
     batch_size: (["--sizes", "30", "90", "--seeds", "2"], "reach the best", lambda ask: batch_size.trainings(ask, [30, 90], 2, "none")),
 }
 

@@ -104,7 +104,7 @@ def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
     values = {"train.batch_size": fastest.size, "train.learning_rate": float(f"{fastest.rate:.3g}")}
     return Answer(
         f"Batches of {best.size} reach the best validation accuracy, {best.mean:.2%} on average of {len(best.accuracies)} seeds; "
-        f"{comparison(best, fastest)} `{asked.command(values)}` takes them.",
+        f"{comparison(best, fastest, len(equal))} `{asked.command(values)}` takes them.",
         ["batch size", "learning rate", "steps an epoch", "validation accuracy", "loss", "seconds an epoch", "against the best"],
         table,
         {f"mean_validation_accuracy.{size.size}": size.mean for size in sizes} | {"batch_size": fastest.size},
@@ -116,9 +116,11 @@ def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
     )
 
 
-def comparison(best: Size, fastest: Size) -> str:
+def comparison(best: Size, fastest: Size, equal: int) -> str:
+    if equal == 1:
+        return "all others are worse by more than the seeds differ."
     if fastest is best:
-        return "of those that the seeds do not show to be worse, they are also the fastest."
+        return f"{equal - 1} of the others are not shown to be worse, but no faster either."
     return (
         f"those of {fastest.size} are not shown to be worse ({fastest.mean:.2%}), and an epoch takes {fastest.seconds:.2f} s "
         f"instead of {best.seconds:.2f}."

@@ -4,8 +4,8 @@ Rates for Training Neural Networks, section 3.3).
     python -m pipeline.selection.learning_rate
     python -m pipeline.selection.learning_rate --lowest 1e-6 --highest 1 --steps 300
 
-The loss first stands still, then falls, then rises again. The rate where it falls most steeply is a good constant one; a
-schedule that comes down from its highest can start higher, but below the rate where the loss is lowest.
+The loss first stands still, then falls, then rises again. Where it is lowest the steps are about to become too long: a tenth
+of that rate is a good constant one (the rule of fastai's `lr_find`), and it is the most that a schedule should come down from.
 """
 
 from __future__ import annotations
@@ -91,17 +91,22 @@ def smoothed(losses: Array, width: float) -> Array:
 
 def answer(asked: Question, found: Test) -> Answer:
     rise = found.smooth[-1] > found.smooth.min() + 0.1 * (found.smooth.max() - found.smooth.min())
-    points = {"steepest fall": found.steepest, "lowest loss": found.lowest, "last": float(found.rates[-1])}
+    points = {
+        "steepest fall": found.steepest,
+        "a tenth of the lowest": found.lowest / 10,
+        "lowest loss": found.lowest,
+        "last": float(found.rates[-1]),
+    }
     table = [[name, f"{rate:.3g}", f"{np.interp(rate, found.rates, found.smooth):.4f}"] for name, rate in points.items()]
-    rate = float(f"{found.steepest:.2g}")
+    rate = float(f"{found.lowest / 10:.2g}")
     above = "" if rise else " The loss does not rise again up to the highest rate: go on above it with --highest."
     return Answer(
-        f"The loss falls most steeply at a learning rate of {rate:g} and is lowest at {found.lowest:.2g}: take {rate:g} as a constant "
-        f"rate, and no more than {found.lowest:.2g} as the highest of a schedule.{above} "
+        f"The loss is lowest at a learning rate of {found.lowest:.2g}: try a tenth of it, {rate:g}, as a constant rate, and no more "
+        f"than {found.lowest:.2g} as the highest of a schedule.{above} "
         f"`{asked.command({'train.learning_rate': rate})}` tries it.",
         ["where", "learning rate", "smoothed training loss"],
         table,
-        {"steepest_learning_rate": found.steepest, "lowest_loss_learning_rate": found.lowest},
+        {"learning_rate": rate, "lowest_loss_learning_rate": found.lowest},
         [f"{len(found.rates)} batches, the rate rising by the same factor from one to the next; the loss of each before its step."],
     )
 
@@ -110,7 +115,7 @@ def draw(figure: Any, found: Test) -> None:
     axis = figure.add_subplot()
     axis.plot(found.rates, found.losses, color="grey", alpha=0.5, linewidth=0.8, label="each batch")
     axis.plot(found.rates, found.smooth, color="tab:blue", label="smoothed")
-    axis.axvline(found.steepest, color="tab:green", linestyle="--", label=f"steepest fall: {found.steepest:.2g}")
+    axis.axvline(found.lowest / 10, color="tab:green", linestyle="--", label=f"a tenth of it: {found.lowest / 10:.2g}")
     axis.axvline(found.lowest, color="tab:red", linestyle=":", label=f"lowest loss: {found.lowest:.2g}")
     axis.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     axis.set_ylim(0, 1.2 * max(found.smooth[0], float(np.quantile(found.losses, 0.5))))

@@ -118,7 +118,7 @@ def sampler(search: Search, begun: int) -> Any:
 def pruner(search: Search) -> optuna.pruners.BasePruner:
     epochs = search.start.train.epochs
     if search.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=max(1, epochs // 4))
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1 + epochs // 3)
     if search.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
     return optuna.pruners.NopPruner()

@@ -69,11 +69,17 @@ def answer(asked: Question, search: Search, done: Sequence[FrozenTrial]) -> Answ
     return Answer(
         f"The best of {len(done)} trials ({pruned} pruned) is {named}, with a validation accuracy of {best.accuracy:.2%} (95 % interval "
         f"{low:.2%} to {high:.2%}); {near} more reach into that interval. `{asked.command(values)}` takes it into the line.",
-        ["trial", *(part.key for part in search.space), "validation accuracy", "loss", "epochs", "outcome"],
+        ["trial", *short_names(search.space), "validation accuracy", "loss", "epochs", "outcome"],
         [row(one) for one in done],
         {"best_validation_accuracy": best.accuracy, "trials": len(done), "pruned": pruned},
         [*pivot(search.space, whole), *notes],
     )
+
+
+def short_names(searched: Space) -> list[str]:
+    """The last part of each key, or the whole key where two end alike."""
+    ends = [part.key.split(".")[-1] for part in searched]
+    return [part.key if ends.count(end) > 1 else end for part, end in zip(searched, ends, strict=True)]
 
 
 def row(one: FrozenTrial) -> list[str]:

@@ -82,6 +82,9 @@ def results(tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any
                         worker.number = None
                         progress.done(number, tell(tasks[number], content))
                         yield number, content
+        except KeyboardInterrupt:
+            progress.say("stopped; what is finished stays, and the same command goes on")
+            raise
         finally:
             end(pool)
 
