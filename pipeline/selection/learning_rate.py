@@ -91,12 +91,7 @@ def smoothed(losses: Array, width: float) -> Array:
 
 def answer(asked: Question, found: Test) -> Answer:
     rise = found.smooth[-1] > found.smooth.min() + 0.1 * (found.smooth.max() - found.smooth.min())
-    points = {
-        "steepest fall": found.steepest,
-        "a tenth of the lowest": found.lowest / 10,
-        "lowest loss": found.lowest,
-        "last": float(found.rates[-1]),
-    }
+    points = {"steepest fall": found.steepest, "a tenth of the lowest": found.lowest / 10, "lowest loss": found.lowest}
     table = [[name, f"{rate:.3g}", f"{np.interp(rate, found.rates, found.smooth):.4f}"] for name, rate in points.items()]
     rate = float(f"{found.lowest / 10:.2g}")
     above = "" if rise else " The loss does not rise again up to the highest rate: go on above it with --highest."

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.learning_curves import Row
 from pipeline.selection import question, study, trial
@@ -67,6 +68,9 @@ class Slot:
             found.optimize(objective, n_trials=1, catch=(LateError, UserError))
         except UpdateFinishedTrialError:
             return None  # it was given up while this worker slept; who makes it now finds the result
+        except (StorageInternalError, SQLAlchemyError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"the storage {study.shown(self.search.storage)} has gone away: {reason}; the same command goes on") from None
         return taken[0] if taken else None
 
 

@@ -55,7 +55,7 @@ def address(given: str) -> str:
         url = sqlalchemy.make_url(given)
     except sqlalchemy.exc.ArgumentError:
         url = None
-    if url is None or url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+    if url is None or not url.database or url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
         raise UserError(f"--storage {given} is none; allowed are sqlite:///FILE and postgresql://USER:PASSWORD@HOST/DATABASE")
     if url.get_backend_name() != "sqlite":
         url = url.set(drivername="postgresql+psycopg")

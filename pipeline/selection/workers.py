@@ -62,11 +62,11 @@ def results(tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any
     with Progress({number: task.examples for number, task in enumerate(tasks)}) as progress:
         try:
             while waiting or any(worker.number is not None for worker in pool):
-                while waiting and len(pool) < workers:
-                    pool.append(start())
-                for worker in pool:
-                    if worker.number is None and waiting:
-                        give(worker, waiting.popleft(), tasks)
+                idle = [worker for worker in pool if worker.number is None]
+                while waiting and (idle or len(pool) < workers):
+                    if not idle:
+                        pool.append(start())
+                    give(idle.pop() if idle else pool[-1], waiting.popleft(), tasks)
                 for worker, number in ready(pool):
                     kind, content = receive(worker)
                     if kind == "examples":
