@@ -61,8 +61,13 @@ def begun(arguments: argparse.Namespace) -> tuple[Question, Search, optuna.Study
 
 def run(asked: Question, search: Search, found: optuna.Study) -> list[FrozenTrial]:
     """Makes what is open, beside all others who do; each trial is a child in MLflow. The trials, best first."""
-    left = sum(one.state in (TrialState.WAITING, TrialState.RUNNING) for one in found.get_trials(deepcopy=False))
+    states = [one.state for one in found.get_trials(deepcopy=False)]
+    running = states.count(TrialState.RUNNING)
+    left = states.count(TrialState.WAITING) + running
     print(f"{search.title}: {search.trials - left} of {search.trials} trials have been made before", flush=True)
+    if running:
+        given_up = study.BEATS * search.seconds
+        print(f"{running} are in the hands of other workers, of which one that has ended is given up after {given_up} s", flush=True)
     story = Story(asked.title)
     cost = asked.chosen.train.epochs * len(trial.rows_of(asked.chosen)[0])
     slots = [Slot("trial", search, cost) for _ in range(left)]

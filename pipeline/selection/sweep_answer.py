@@ -69,7 +69,7 @@ def answer(asked: Question, search: Search, done: Sequence[FrozenTrial]) -> Answ
     return Answer(
         f"The best of {len(done)} trials ({pruned} pruned) is {named}, with a validation accuracy of {best.accuracy:.2%} (95 % interval "
         f"{low:.2%} to {high:.2%}); {near} more reach into that interval. `{asked.command(values)}` takes it into the line.",
-        ["trial", *short_names(search.space), "validation accuracy", "loss", "epochs", "outcome"],
+        ["trial", *short_names(search.space), "validation accuracy", "loss", "epochs trained", "outcome"],
         [row(one) for one in done],
         {"best_validation_accuracy": best.accuracy, "trials": len(done), "pruned": pruned},
         [*pivot(search.space, whole), *notes],
@@ -123,7 +123,8 @@ def draw(figure: Any, searched: Space, done: Sequence[FrozenTrial]) -> None:
             points = [one for one in trained if one.state == state]
             places = [labels.index(one.params[part.key]) if labels else one.params[part.key] for one in points]
             heights = [100 * result_of(one).accuracy for one in points]
-            axis.scatter(places, heights, marker=marker, color=colour, label=f"{state.name.lower()}: {len(points)}")
+            if points:
+                axis.scatter(places, heights, marker=marker, color=colour, label=f"{state.name.lower()}: {len(points)}")
         if isinstance(part, Choices):
             axis.set_xticks(range(len(labels)), labels)
         elif part.log:
