@@ -98,7 +98,7 @@ def answer(asked: Question, found: Test) -> Answer:
     return Answer(
         f"The loss is lowest at a learning rate of {found.lowest:.2g}: try a tenth of it, {rate:g}, as a constant rate, and no more "
         f"than {found.lowest:.2g} as the highest of a schedule.{above} "
-        f"`{asked.command({'train.learning_rate': rate})}` tries it.",
+        f"`{asked.command({'train.learning_rate': rate, 'train.schedule': 'constant', 'train.warmup': 0.0})}` tries the constant one.",
         ["where", "learning rate", "smoothed training loss"],
         table,
         {"learning_rate": rate, "lowest_loss_learning_rate": found.lowest},
