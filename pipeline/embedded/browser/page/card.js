@@ -1,7 +1,5 @@
 /** The model card and tables as parts of a page. */
 
-const WORDS = { median_milliseconds: "ms/image", arena_bytes: "arena" };
-
 /** A new element with these properties and children, strings or elements. */
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -42,6 +40,8 @@ export function describe(card, pictures) {
     element("p", {}, `${card.preprocessing.description}.`),
     element("h3", {}, "Files of the bundle, and what was proven of them"),
     scrolling("Files", files(card)),
+    element("h3", {}, "Without Python, and what was measured of it"),
+    scrolling("Without Python", embedded(card)),
     element("h3", {}, "Provenance"),
     scrolling("Provenance", provenance(card)),
     ...pictures.flatMap(({ address, caption }) => [element("h3", {}, caption), element("img", { src: address, alt: caption, loading: "lazy" })]),
@@ -62,10 +62,18 @@ function files(card) {
   return table("Files", ["file", "bytes", "runtime", "test accuracy", "loses at most", "ms/image"], rows);
 }
 
+/** What was measured, in the words of its keys, which name its unit. */
+function embedded(card) {
+  const fact = ([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? facts(value) : write(value)}`;
+  const facts = measured => Object.entries(measured).map(fact).join(", ");
+  const rows = card.embedded.map(({ target, format, refused, measured }) => [`embedded/${target}`, format, refused ?? facts(measured)]);
+  return table("Without Python", ["folder", "made from", "measured"], rows, "wordy");
+}
+
 function provenance(card) {
   const { data_sha256: data, params, ...known } = card.provenance;
   const rows = Object.entries(known).map(([name, value]) => [name.replaceAll("_", " "), value ?? "named when the bundle is signed"]);
-  return table("Provenance", ["what", "value"], [...rows, ...Object.entries(data).map(([part, digest]) => [`data: ${part}, SHA-256`, digest])], "provenance");
+  return table("Provenance", ["what", "value"], [...rows, ...Object.entries(data).map(([part, digest]) => [`data: ${part}, SHA-256`, digest])], "wordy");
 }
 
 /** `content` in a region that scrolls sideways where the screen is narrow, by keys too. */
@@ -77,5 +85,5 @@ function scrolling(name, content) {
 }
 
 function write(value) {
-  return typeof value === "number" ? value.toLocaleString("en") : String(value);
+  return typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 21 : 4 }) : String(value);
 }

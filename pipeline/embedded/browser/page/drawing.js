@@ -130,6 +130,7 @@ export class Drawing {
     const visible = this.canvas.getContext("2d");
     visible.drawImage(this.sheet, 0, 0);
     if (this.cursor.shown) this.mark(visible, this.cursor.x * width, this.cursor.y * height);
+    this.canvas.setAttribute("aria-label", this.penDown ? "Drawing area, pen down" : "Drawing area");
   }
 
   /** The cursor of the keys: a ring as wide as the pen, filled while it is down. */

@@ -28,8 +28,10 @@ export function plane(height, width, data = new Int32Array(height * width)) {
   return { height, width, data };
 }
 
-function map(source, change) {
-  return plane(source.height, source.width, Int32Array.from(source.data, change));
+function map({ height, width, data }, change) {
+  const result = plane(height, width);
+  for (let index = 0; index < data.length; index++) result.data[index] = change(data[index], index);
+  return result;
 }
 
 function longerSide({ height, width }) {
@@ -79,16 +81,21 @@ function lightInk(grey) {
 }
 
 function opening(pixels, window) {
-  return square(square(pixels, window, Math.min), window, Math.max);
+  return most(least(pixels, window), window);
 }
 
-/** `reduce` over the square of `window` pixels around each. */
-function square(pixels, window, reduce) {
-  return transpose(sliding(transpose(sliding(pixels, window, reduce)), window, reduce));
+/** The largest of the square of `window` pixels around each, of values from 0 to 255. */
+function most(pixels, window) {
+  return map(least(map(pixels, value => 255 - value), window), value => 255 - value);
 }
 
-/** `reduce` over each `window` rows around a row, in a number of steps that grows with log2(window); edges repeat themselves. */
-function sliding({ height, width, data }, window, reduce) {
+/** The least of the square of `window` pixels around each. */
+function least(pixels, window) {
+  return transpose(leastRows(transpose(leastRows(pixels, window)), window));
+}
+
+/** The least of the `window` rows around each, in a number of steps that grows with log2(window); edges repeat themselves. */
+function leastRows({ height, width, data }, window) {
   const half = window >> 1, padded = new Int32Array((height + 2 * half) * width);
   for (let row = 0; row < height + 2 * half; row++) {
     const source = Math.min(Math.max(row - half, 0), height - 1) * width;
@@ -98,7 +105,7 @@ function sliding({ height, width, data }, window, reduce) {
   for (let span = 1; span < window; ) {
     const step = Math.min(span, window - span), offset = step * width;
     length -= offset;
-    for (let index = 0; index < length; index++) padded[index] = reduce(padded[index], padded[index + offset]);
+    for (let index = 0; index < length; index++) if (padded[index + offset] < padded[index]) padded[index] = padded[index + offset];
     span += step;
   }
   return plane(height, width, padded.slice(0, length));
@@ -130,7 +137,7 @@ function levels(ink, threshold, drawn) {
   const noise = 2 * median(ink.data.filter(value => value <= threshold)), full = median(ink.data.filter((_, index) => drawn.data[index]));
   if (full - noise < LEAST_CONTRAST) throw new InputError(`the photo shows ${NOTHING}; take it with more light or a darker pen`);
   const reach = 2 * Math.max(Math.floor(longerSide(ink) / REACH), 1) + 1;
-  const near = square(drawn, reach, Math.max).data;
+  const near = most(drawn, reach).data;
   return map(ink, (value, index) => (near[index] ? Math.min(Math.max(divide((value - noise) * 255, full - noise), 0), 255) : 0));
 }
 

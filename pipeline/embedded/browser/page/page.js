@@ -67,10 +67,10 @@ class Page {
     by("compare").addEventListener("click", () => this.compare());
     for (const id of ["picture", "camera"])
       by(id).addEventListener("change", ({ target }) => {
-        this.bring(target.files[0]);
+        if (target.files.length) this.bring(target.files[0]);
         target.value = "";
       });
-    document.addEventListener("paste", event => this.bring(pictureIn(event.clipboardData)));
+    document.addEventListener("paste", ({ clipboardData }) => pictureIn(clipboardData) && this.bring(pictureIn(clipboardData)));
     document.addEventListener("dragover", event => {
       event.preventDefault();
       document.body.classList.add("dropping");
@@ -90,9 +90,9 @@ class Page {
   }
 
   async bring(file) {
-    if (!file) return;
     cancelAnimationFrame(this.frame);
     await this.attempt(async () => {
+      if (!file) throw new InputError("what was dropped is no picture; drop a PNG or JPEG");
       this.drawing.show(await createImageBitmap(file).catch(() => null));
       return read(file, this.card);
     });
