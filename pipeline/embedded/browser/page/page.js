@@ -205,6 +205,7 @@ function border(pixels, [height, width, channels]) {
 /** A server of our own tells where its page is (RFC 8631); another host does not. */
 async function linkServer() {
   const response = await fetch(location.href, { method: "HEAD" });
+  await response.arrayBuffer();
   const found = /<([^>]+)>; rel="service-doc"/.exec(response.headers.get("link") ?? "");
   if (found) Object.assign(by("server"), { href: found[1], hidden: false });
 }
