@@ -54,28 +54,13 @@ def golden(model: Proven) -> str:
 
 
 def compile_module(sources: Path, output: Path) -> None:
-    """The C in `sources` as WebAssembly that imports nothing. Raises UserError.
-
-    The bare target brings what most networks call, exp above all. Where one calls more, WASI's C library does, whose first
-    use here takes half a minute, because Zig compiles it.
-    """
+    """The C in `sources` as WebAssembly that imports nothing. Raises UserError."""
     stack = stack_bytes((sources / "model.c").read_text()) + SPARE_STACK
-    linking = ("-Wl,--no-entry", "-Wl,--strip-all", f"-Wl,-z,stack-size={stack}")
-    files = [sources / name for name in (*_generated.SOURCES, "exports.c")]
     try:
-        try:
-            _zig.build(files, output, "-target", "wasm32-freestanding", *headers(), *_zig.C99, *linking)
-        except ValueError:
-            _zig.build(files, output, "-target", "wasm32-wasi", "-mexec-model=reactor", *_zig.C99, *linking)
+        _zig.build(sources, [*_generated.SOURCES, "exports.c"], output, *_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm")
     except ValueError as error:
         raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
     output.chmod(0o644)
-
-
-def headers() -> list[str]:
-    """Where the C library's headers are, which the bare target does not look for."""
-    (library,) = ENVIRONMENT.glob("lib/python*/site-packages/ziglang/lib/libc/include")
-    return [argument for name in ("wasm-wasi-musl", "generic-musl") for argument in ("-isystem", str(library / name))]
 
 
 def stack_bytes(network: str) -> int:
@@ -88,7 +73,7 @@ def stack_bytes(network: str) -> int:
 def measure(folder: Path, model: Proven) -> dict[str, Any]:
     """What the page's classifier gives for test images, against ONNX Runtime; its time, and what a browser has to load."""
     answers, times = run(folder, model)
-    expected = model.probabilities("onnxruntime")
+    expected, _ = model.answers("onnxruntime", model.test_images)
     module = artifacts.sha256(folder / MODEL)
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
@@ -108,8 +93,8 @@ def run(folder: Path, model: Proven) -> tuple[Array, list[float]]:
     with tempfile.TemporaryDirectory() as name:
         images, output = Path(name) / "images", Path(name) / "probabilities"
         images.write_bytes(model.test_images.tobytes())
-        arguments = [folder.absolute(), images, output, *map(str, shape), str(TIMED_RUNS)]
-        done = subprocess.run([node(), TEMPLATES / "measure.mjs", *arguments], capture_output=True, text=True, check=False)
+        command = [node(), TEMPLATES / "measure.mjs", folder.absolute(), images, output, *map(str, shape), str(TIMED_RUNS)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"{folder / MODEL} does not run in Node: {' '.join(done.stderr.split())[-300:]}")
         return np.fromfile(output, np.float32).reshape(-1, shape[-1]), json.loads(done.stdout)
