@@ -93,7 +93,7 @@ def run(folder: Path, model: Proven) -> tuple[Array, list[float]]:
     with tempfile.TemporaryDirectory() as name:
         images, output = Path(name) / "images", Path(name) / "probabilities"
         images.write_bytes(model.test_images.tobytes())
-        command = [node(), TEMPLATES / "measure.mjs", folder.absolute(), images, output, *map(str, shape), str(TIMED_RUNS)]
+        command: list[str | Path] = [node(), TEMPLATES / "measure.mjs", folder.absolute(), images, output, *map(str, shape), str(TIMED_RUNS)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"{folder / MODEL} does not run in Node: {' '.join(done.stderr.split())[-300:]}")

@@ -50,7 +50,7 @@ def packages() -> Path:
     folder = target.ENVIRONMENT.parent / "npm"
     if not all((folder / "node_modules" / name.partition("@")[0]).is_dir() for name in PACKAGES):
         npm = target.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
-        command = [target.node(), npm, "install", "--silent", "--prefix", folder, *PACKAGES]
+        command: list[str | Path] = [target.node(), npm, "install", "--silent", "--prefix", folder, *PACKAGES]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert not done.returncode, f"npm could not fetch {' and '.join(PACKAGES)}: {done.stderr}"
     return folder / "node_modules"
