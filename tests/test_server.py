@@ -225,7 +225,9 @@ def test_metrics_count_requests_images_and_batches(server: Server, classifier: C
 
 
 @pytest.mark.parametrize("which", ["server", "plain"])
-def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(which: str, archive: Path, request: pytest.FixtureRequest) -> None:
+def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
+    which: str, archive: Path, request: pytest.FixtureRequest
+) -> None:
     running: Server = request.getfixturevalue(which)
     start = running.get("/")
     assert start.status == 307

@@ -17,24 +17,23 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from pipeline.artifacts import Array
 from pipeline.embedded import browser as target
 from serving import Classifier, InputError, photo
 from serving.model_card import ModelCard
-from tests.conftest import Project
+from tests.conftest import ROOT
 from tests.server import FORMAT, Server, rename
 from tests.test_photo import card
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.xdist_group("browser")
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 CARD_FILE = "model_card.json"
 PAGE = "embedded/browser/"
-ANSWERED = "document.getElementById('announcement').textContent !== ''"
 STROKES = {
     "0": [(0.5, 0.2), (0.35, 0.3), (0.3, 0.5), (0.35, 0.7), (0.5, 0.8), (0.65, 0.7), (0.7, 0.5), (0.65, 0.3), (0.5, 0.2)],
     "1": [(0.52, 0.2), (0.5, 0.5), (0.48, 0.8)],
@@ -45,10 +44,19 @@ STROKES = {
 
 
 @pytest.fixture(scope="session")
+def archive() -> Path:
+    """The bundle of this working tree, as `make run` left it."""
+    found = sorted((ROOT / "dist").glob("*.tar.gz"))
+    assert found, "there is no bundle to show: run `make run` first"
+    return found[0]
+
+
+@pytest.fixture(scope="session")
 def packages() -> Path:
     """The folder of npm's packages, beside the environments of the runtimes; fetched once."""
     folder = target.ENVIRONMENT.parent / "npm"
-    if not all((folder / "node_modules" / name.partition("@")[0]).is_dir() for name in PACKAGES):
+    if not (folder / "node_modules/.package-lock.json").exists():  # which npm writes last
+        shutil.rmtree(folder, ignore_errors=True)
         npm = target.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
         command: list[str | Path] = [target.node(), npm, "install", "--silent", "--prefix", folder, *PACKAGES]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -152,13 +160,18 @@ def draw(page: Any, strokes: list[tuple[float, float]]) -> str:
     return announced(page)
 
 
+def silence(page: Any) -> None:
+    """Takes the last announcement away, so that the next one can be waited for."""
+    page.evaluate("document.getElementById('announcement').textContent = ''")
+
+
 def announced(page: Any) -> str:
-    page.wait_for_function(ANSWERED)
+    expect(page.locator("#announcement")).not_to_be_empty()
     return str(page.text_content("#announcement")).rpartition(",")[0]
 
 
-def test_200_test_images_give_the_classes_and_probabilities_that_they_give_in_python(page: Any, archive: Path, finished: Project) -> None:
-    images = np.asarray(np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[:200])
+def test_200_test_images_give_the_classes_and_probabilities_that_they_give_in_python(page: Any, archive: Path, images: Array) -> None:
+    images = images[:200]
     expected = Classifier.load(archive, FORMAT).predict(images)
     answers = page.evaluate(
         """async images => {
@@ -196,8 +209,8 @@ def test_any_picture_is_prepared_as_in_python_or_refused_with_the_same_sentence(
             np.testing.assert_array_equal(answer, expected, str(number))
 
 
-def test_a_jpeg_is_prepared_nearly_so(page: Any, finished: Project) -> None:
-    digit = np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[0, ..., 0]
+def test_a_jpeg_is_prepared_nearly_so(page: Any, images: Array) -> None:
+    digit = images[0, ..., 0]
     file = io.BytesIO()
     Image.fromarray(240 - np.pad(digit, 9).repeat(9, 0).repeat(9, 1) // 2).convert("RGB").save(file, "JPEG", quality=80)
     answer, expected = prepare(page, file.getvalue(), card("mnist"), "image/jpeg"), photo.read(file.getvalue(), card("mnist"))
@@ -219,16 +232,16 @@ def test_keys_draw_undo_and_clear(page: Any) -> None:
     for key in ("Space", "ArrowRight"):
         page.keyboard.press(key)
     assert page.get_attribute("#drawing", "aria-label") == "Drawing area, pen down"
+    silence(page)
     page.keyboard.press("Backspace")
     assert announced(page) == "1"
     page.keyboard.press("Delete")
-    page.wait_for_function("document.getElementById('answer').textContent === 'Nothing drawn yet'")
+    expect(page.locator("#answer")).to_have_text("Nothing drawn yet")
     page.click("#undo")
     assert announced(page) == "1"
 
 
-def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: Server, finished: Project) -> None:
-    images = np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")
+def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: Server, images: Array) -> None:
     deliver = """([name, picture]) => {
         const file = new File([Uint8Array.from(atob(picture), letter => letter.charCodeAt(0))], "photo.png", { type: "image/png" });
         const data = new DataTransfer();
@@ -238,7 +251,7 @@ def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: 
     }"""
     for image, way in zip(images[:3, ..., 0], ("choose", "drop", "paste"), strict=True):
         picture = png(255 - image)
-        page.evaluate("document.getElementById('announcement').textContent = ''")
+        silence(page)
         if way == "choose":
             page.set_input_files("#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": picture})
         else:
@@ -256,7 +269,7 @@ def test_what_is_no_picture_or_shows_nothing_is_told_in_one_sentence(page: Any, 
         ("blank.png", png(np.full((40, 40), 200, np.uint8)), "nothing that stands out from its background"),
     ):
         page.set_input_files("#picture", {"name": name, "mimeType": "image/png", "buffer": content})
-        page.wait_for_function("sentence => document.getElementById('problem').textContent.includes(sentence)", arg=sentence)
+        expect(page.locator("#problem")).to_contain_text(sentence)
         assert page.text_content("#answer") == "No answer"
     assert not tab.faults
 
@@ -298,9 +311,7 @@ def test_any_static_host_serves_the_page(host: str, tab: Tab) -> None:
     assert draw(page, STROKES["1"]) == "1"
     assert not tab.faults
     page.click("#compare")
-    page.wait_for_function(
-        "document.getElementById('comparison-problem').textContent.includes('npm install --prefix embedded/browser onnxruntime-web')"
-    )
+    expect(page.locator("#comparison-problem")).to_contain_text("npm install --prefix embedded/browser onnxruntime-web")
 
 
 def test_a_page_whose_model_does_not_compute_what_was_proven_refuses_to_start(host: str, bundle: Path, tab: Tab) -> None:
@@ -309,7 +320,7 @@ def test_a_page_whose_model_does_not_compute_what_was_proven_refuses_to_start(ho
     golden["probabilities"][3].reverse()
     path.write_text(json.dumps(golden))
     tab.page.goto(host)
-    tab.page.wait_for_function("document.getElementById('notice').textContent.includes('other probabilities than were proven')")
+    expect(tab.page.locator("#notice")).to_contain_text("other probabilities than were proven")
     assert not tab.page.is_visible("#main")
 
 
@@ -332,10 +343,10 @@ def test_one_server_offers_the_pages_of_two_bundles(archive: Path, bundle: Path,
     assert not tab.faults
 
 
-def test_the_card_says_what_was_measured(finished: Project, page: Any) -> None:
-    rows = json.loads((finished.folder / "reports/embed.json").read_text())["targets"]
+def test_the_card_says_what_was_measured(embedded: Path, page: Any) -> None:
+    rows = json.loads((ROOT / "reports/embed.json").read_text())["targets"]
     measured = next(row["measured"] for row in rows if row["target"] == "browser")
-    assert measured["wasm_bytes"] == (finished.folder / PAGE / "model.wasm").stat().st_size
+    assert measured["wasm_bytes"] == (embedded / "browser/model.wasm").stat().st_size
     assert measured["agreement"] == 1
     assert measured["largest_difference"] < 1e-5
     assert f"wasm bytes {measured['wasm_bytes']:,}" in page.text_content("#card")

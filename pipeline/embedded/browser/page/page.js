@@ -125,6 +125,7 @@ class Page {
     const probabilities = this.classifier.predict(pixels), likeliest = probabilities.indexOf(Math.max(...probabilities));
     const [name, share] = [this.card.class_names[likeliest], percent(probabilities[likeliest])];
     by("problem").hidden = true;
+    by("announcement").textContent = "";
     by("answer").replaceChildren(name, element("small", {}, share));
     paint(by("seen"), pixels, this.card.input.shape);
     this.showBars(probabilities);

@@ -1,6 +1,6 @@
 /**
- * Lanczos' filter as Pillow computes it for 8 bits (`Resample.c`): weights in 22 fractional bits, columns first, then rows,
- * rounded to 8 bits between the two. The result is Pillow's to the pixel, which is what the model was trained on.
+ * Lanczos' filter as Pillow 13 computes it for 8 bits (`Resample.c`): weights in 22 fractional bits, rounded to 8 bits between
+ * columns and rows. The result is Pillow's to the pixel, which is what the model was trained on.
  */
 
 import { plane } from "./ink.js";
@@ -10,7 +10,9 @@ const ONE = 2 ** 22;
 
 /** A plane of 0 to 255 -> plane of `height` x `width`. */
 export function resize(source, height, width) {
-  return resizeRows(resizeColumns(source, width), height);
+  const lost = { rows: source.height - height, columns: source.width - width };
+  const rowsFirst = lost.rows > 0 && lost.rows > 2 * lost.columns; // before Pillow 13 never
+  return rowsFirst ? resizeColumns(resizeRows(source, height), width) : resizeRows(resizeColumns(source, width), height);
 }
 
 function resizeColumns(source, width) {
