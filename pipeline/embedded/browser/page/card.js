@@ -9,13 +9,15 @@ export function element(name, properties = {}, ...children) {
 
 /** A table with a caption for screen readers; a number stands at the right. */
 export function table(caption, columns, rows, className = "") {
-  const cell = value => element("td", typeof value === "number" ? { className: "number" } : {}, write(value));
+  const side = value => (typeof value === "number" ? "number" : "");
+  const cell = value => element("td", { className: side(value) }, write(value));
+  const head = (name, index) => element("th", { scope: "col", className: side(rows[0]?.[index]) }, name);
   return element(
     "table",
     { className: `data ${className}` },
     element("caption", { className: "visually-hidden" }, caption),
-    element("thead", {}, element("tr", {}, ...columns.map(column => element("th", { scope: "col" }, column)))),
-    element("tbody", {}, ...rows.map(([head, ...cells]) => element("tr", {}, element("th", { scope: "row" }, head), ...cells.map(cell)))),
+    element("thead", {}, element("tr", {}, ...columns.map(head))),
+    element("tbody", {}, ...rows.map(([name, ...cells]) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map(cell)))),
   );
 }
 
@@ -41,7 +43,7 @@ export function describe(card, pictures) {
     element("h3", {}, "Files of the bundle, and what was proven of them"),
     scrolling("Files", files(card)),
     element("h3", {}, "Without Python, and what was measured of it"),
-    scrolling("Without Python", embedded(card)),
+    ...card.embedded.flatMap(embedded),
     element("h3", {}, "Provenance"),
     scrolling("Provenance", provenance(card)),
     ...pictures.flatMap(({ address, caption }) => [element("h3", {}, caption), element("img", { src: address, alt: caption, loading: "lazy" })]),
@@ -62,17 +64,28 @@ function files(card) {
   return table("Files", ["file", "bytes", "runtime", "test accuracy", "loses at most", "ms/image"], rows);
 }
 
-/** What was measured, in the words of its keys, which name its unit. */
-function embedded(card) {
-  const fact = ([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? facts(value) : write(value)}`;
-  const facts = measured => Object.entries(measured).map(fact).join(", ");
-  const rows = card.embedded.map(({ target, format, refused, measured }) => [`embedded/${target}`, format, refused ?? facts(measured)]);
-  return table("Without Python", ["folder", "made from", "measured"], rows, "wordy");
+/** What was measured of one target, in the words of its keys, which name their unit; of several boards or the like as a table. */
+function embedded({ target, format, refused, measured }) {
+  const heading = element("h4", {}, `embedded/${target}, made from ${format}`);
+  if (refused) return [heading, element("p", {}, `Refused: ${refused}`)];
+  const facts = Object.entries(measured), several = facts.filter(([, value]) => Array.isArray(value) && value.length);
+  const lists = several.map(([name, rows]) => scrolling(words(name), table(words(name), Object.keys(rows[0]).map(words), rows.map(Object.values))));
+  const single = facts.filter(([, value]) => !Array.isArray(value)).map(([name, value]) => element("li", {}, `${words(name)}: ${listed(value)}`));
+  return [heading, element("ul", { className: "facts" }, ...single), ...lists];
+}
+
+function words(name) {
+  return name.replaceAll("_", " ");
+}
+
+function listed(value) {
+  if (typeof value !== "object") return write(value);
+  return Object.entries(value).map(([name, inner]) => `${words(name)} ${listed(inner)}`).join("; ") || "none";
 }
 
 function provenance(card) {
   const { data_sha256: data, params, ...known } = card.provenance;
-  const rows = Object.entries(known).map(([name, value]) => [name.replaceAll("_", " "), value ?? "named when the bundle is signed"]);
+  const rows = Object.entries(known).map(([name, value]) => [words(name), value ?? "named when the bundle is signed"]);
   return table("Provenance", ["what", "value"], [...rows, ...Object.entries(data).map(([part, digest]) => [`data: ${part}, SHA-256`, digest])], "wordy");
 }
 

@@ -105,8 +105,8 @@ class Page {
       const pixels = await prepare();
       this.answer(pixels, performance.now() - started);
     } catch (error) {
-      if (!(error instanceof InputError)) throw error;
       this.rest(error.message);
+      if (!(error instanceof InputError)) throw error;
     }
   }
 
@@ -132,7 +132,8 @@ class Page {
     clearTimeout(this.still);
     this.still = setTimeout(() => {
       by("announcement").textContent = `${name}, ${share}`;
-      by("latency").textContent = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly, ${preparation.toFixed(1)} ms to prepare the image`;
+      const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the image` : "";
+      by("latency").textContent = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly${prepared}`;
     }, STILL_MILLISECONDS);
   }
 
@@ -144,7 +145,7 @@ class Page {
     const rows = order.slice(0, MOST_BARS).map(index => {
       const share = probabilities ? probabilities[index] : 0, bar = element("span", { className: "bar" });
       bar.style.setProperty("--share", share);
-      const head = element("th", { scope: "row" }, this.card.class_names[index]);
+      const head = element("th", { scope: "row", title: this.card.class_names[index] }, this.card.class_names[index]);
       const className = probabilities && share === largest ? "likeliest" : "";
       return element("tr", { className }, head, element("td", {}, bar), element("td", {}, probabilities ? percent(share) : "–"));
     });
