@@ -30,6 +30,7 @@ MODEL = "model.wasm"
 TIMED_RUNS = 200
 TEMPLATES = Path(__file__).parent / "browser"
 SPARE_STACK = 65536  # bytes, beyond what the network's own arrays take
+LARGEST_STACK = 64 * 1024 * 1024  # bytes; a telephone's browser gives a page some hundred megabytes in all
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
@@ -56,6 +57,8 @@ def golden(model: Proven) -> str:
 def compile_module(sources: Path, output: Path) -> None:
     """The C in `sources` as WebAssembly that imports nothing. Raises UserError."""
     stack = stack_bytes((sources / "model.c").read_text()) + SPARE_STACK
+    if stack > LARGEST_STACK:
+        raise UserError(f"it takes {stack:,} bytes for one image, and a page gives {LARGEST_STACK:,}; use smaller images or fewer filters")
     try:
         _zig.build(sources, [*_generated.SOURCES, "exports.c"], output, *_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm")
     except ValueError as error:
@@ -93,7 +96,15 @@ def run(folder: Path, model: Proven) -> tuple[Array, list[float]]:
     with tempfile.TemporaryDirectory() as name:
         images, output = Path(name) / "images", Path(name) / "probabilities"
         images.write_bytes(model.test_images.tobytes())
-        command: list[str | Path] = [node(), TEMPLATES / "measure.mjs", folder.absolute(), images, output, *map(str, shape), str(TIMED_RUNS)]
+        command: list[str | Path] = [
+            node(),
+            TEMPLATES / "measure.mjs",
+            folder.absolute(),
+            images,
+            output,
+            *map(str, shape),
+            str(TIMED_RUNS),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"{folder / MODEL} does not run in Node: {' '.join(done.stderr.split())[-300:]}")
