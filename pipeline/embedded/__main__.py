@@ -19,7 +19,9 @@ def main() -> None:
         folder = Path(name)
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
         chosen = params.load().embed
-        targets = [("-target", _zig.PROGRAMS[program]) for program in {c.HERE, *chosen.programs} if "c" in chosen.names]
+        targets: list[tuple[str, ...]] = [
+            ("-target", _zig.PROGRAMS[program]) for program in {c.HERE, *chosen.programs} if "c" in chosen.names
+        ]
         targets += [_zig.WEBASSEMBLY] if "browser" in chosen.names else []
         list(pool.map(lambda target: _zig.build(folder, ["empty.c"], folder / target[1], *target, *_zig.C99, "-lm"), targets))
 
