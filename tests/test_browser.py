@@ -70,8 +70,8 @@ def test_pictures_are_prepared_as_in_python_to_the_pixel() -> None:
 def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
     rows = json.loads((finished.folder / "reports/embed.json").read_text())["targets"]
     measured = next(row["measured"] for row in rows if row["target"] == "browser")
-    assert measured["images"] == 50
-    assert measured["agreement"] == 1
+    assert measured["test_images"] == 50
+    assert measured["agreement_with_onnxruntime"] == 1
     assert measured["largest_difference"] < 1e-5
     assert measured["wasm_bytes"] == (finished.folder / "embedded/browser/model.wasm").stat().st_size
 

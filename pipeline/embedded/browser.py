@@ -81,8 +81,8 @@ def measure(folder: Path, model: Proven) -> dict[str, Any]:
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
         "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        "images": len(answers),
-        "agreement": float((answers.argmax(1) == expected.argmax(1)).mean()),
+        "test_images": len(answers),
+        "agreement_with_onnxruntime": float((answers.argmax(1) == expected.argmax(1)).mean()),
         "largest_difference": float(np.abs(answers - expected).max()),
         "median_milliseconds": statistics.median(measurements.remember(f"browser-{module[:16]}", times)),
         "engine": f"V8 {v8()}",

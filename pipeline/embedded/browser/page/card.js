@@ -70,7 +70,7 @@ function embedded({ target, format, refused, measured }) {
   if (refused) return [heading, element("p", {}, `Refused: ${refused}`)];
   const facts = Object.entries(measured), several = facts.filter(([, value]) => Array.isArray(value) && value.length);
   const lists = several.map(([name, rows]) => scrolling(words(name), table(words(name), Object.keys(rows[0]).map(words), rows.map(Object.values))));
-  const single = facts.filter(([, value]) => !Array.isArray(value)).map(([name, value]) => element("li", {}, `${words(name)}: ${listed(value)}`));
+  const single = facts.filter(([, value]) => !Array.isArray(value)).map(([name, value]) => element("li", {}, `${words(name)}: ${listed(value, name)}`));
   return [heading, element("ul", { className: "facts" }, ...single), ...lists];
 }
 
@@ -78,7 +78,8 @@ function words(name) {
   return name.replaceAll("_", " ");
 }
 
-function listed(value) {
+function listed(value, name = "") {
+  if (/^(agreement|equal)/.test(name)) return percent(value);
   if (typeof value !== "object") return write(value);
   return Object.entries(value).map(([name, inner]) => `${words(name)} ${listed(inner)}`).join("; ") || "none";
 }
