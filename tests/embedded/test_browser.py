@@ -348,4 +348,4 @@ def test_the_card_says_what_was_measured(embedded: Path, page: Any) -> None:
     assert measured["wasm_bytes"] == (embedded / "browser/model.wasm").stat().st_size
     assert measured["agreement_with_onnxruntime"] == 1
     assert measured["largest_difference"] < 1e-5
-    assert f"wasm bytes {measured['wasm_bytes']:,}" in page.text_content("#card")
+    assert f"wasm bytes: {measured['wasm_bytes']:,}" in page.text_content("#card")
