@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import os
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -80,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
     models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
+    _give_memory_back()
     models.watch()
     writer = None
     if log:
@@ -100,6 +103,12 @@ def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
 
     bundle = Bundle(path, arguments.trust)
     return Classifier.load(bundle, arguments.format, arguments.runtime), public(bundle, arguments.onnxruntime_web)
+
+
+def _give_memory_back() -> None:
+    """Returns the megabytes in which the bundles were unpacked, which glibc would keep; elsewhere there is no such call."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _server(plain: bool) -> Any:
