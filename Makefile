@@ -31,7 +31,7 @@ test: env ## the whole test suite but the emulated processors
 test-fast: env ## the tests without training
 	$(RUN) pytest -m "not slow and not embedded"
 
-test-embedded: run ## the model without Python, on emulated processors; .ci/run tells which packages of Debian that needs
+test-embedded: run ## the model without Python, on emulated processors and in Chromium; .ci/run tells which packages of Debian that needs
 	$(RUN) pytest -m embedded
 
 lint: env ## ruff and the type checker

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -26,7 +27,7 @@ from serving import Classifier
 from serving.bundle import Bundle
 from tests.conftest import ROOT
 from tests.record_triton import image, requests
-from tests.server import FORMAT, Server, rename
+from tests.server import FORMAT, Server, failed, rename
 
 pytestmark = pytest.mark.slow
 
@@ -174,7 +175,7 @@ def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -
     command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 13" in done.stdout
+    assert "Tested: 15" in done.stdout
 
 
 @pytest.mark.parametrize("which", ["server", "plain"])
@@ -223,7 +224,47 @@ def test_metrics_count_requests_images_and_batches(server: Server, classifier: C
     )
 
 
-def test_the_page_shows_the_server_and_predicts(server: Server, archive: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["server", "plain"])
+def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
+    which: str, archive: Path, request: pytest.FixtureRequest
+) -> None:
+    running: Server = request.getfixturevalue(which)
+    start = running.get("/")
+    assert start.status == 307
+    address = start.headers["location"]
+    page = running.get(address)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http" not in page.headers["content-security-policy"]
+    assert page.headers["link"] == '</docs>; rel="service-doc"'
+    opened = Bundle(archive)
+    types = {"model.wasm": "application/wasm", "page.js": "text/javascript; charset=utf-8", "page.css": "text/css; charset=utf-8"}
+    for name, kind in types.items():
+        answer = running.get(address + name)
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.body == opened.read(f"embedded/browser/{name}")
+        unchanged = running.ask("GET", address + name, headers={"If-None-Match": answer.headers["etag"]})
+        assert (unchanged.status, unchanged.body) == (304, b"")
+        assert running.ask("HEAD", address + name).body == b""
+    for path in ("golden.npz", "SHA256SUMS", "../../../../etc/passwd", "embedded/browser/none.js", ""):
+        assert running.get(f"/bundles/{opened.card.name}/{path}").status == 404
+    assert running.get("/bundles/none/embedded/browser/").status == 404
+    assert running.ask("POST", address).status == 405
+
+
+def test_where_a_bundle_holds_no_page_the_start_is_the_servers_own(bundle: Path) -> None:
+    shutil.rmtree(bundle / "embedded/browser")
+    with Server(rename(bundle, "bare"), "--format", FORMAT) as running:
+        assert b"Models served here" in running.get("/").body
+        assert running.get("/bundles/bare/embedded/browser/").status == 404
+
+
+def test_a_folder_without_the_second_engine_is_one_sentence(archive: Path, tmp_path: Path) -> None:
+    assert "is no folder of onnxruntime-web" in failed(archive, "--onnxruntime-web", tmp_path, "--port", "0")
+
+
+def test_the_servers_own_page_shows_it_and_predicts(server: Server, archive: Path, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
@@ -234,7 +275,7 @@ def test_the_page_shows_the_server_and_predicts(server: Server, archive: Path, t
         page = browser.new_page()
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(f"http://{server.url}/")
+        page.goto(f"http://{server.url}/docs")
         page.set_input_files("#picture", str(tmp_path / "digit.png"))
         page.wait_for_function("document.getElementById('answer').textContent !== ''")
         assert page.text_content("#answer") == f"It shows {expected}."

@@ -1,4 +1,4 @@
-"""Compiles the C library of every processor that gets a program, which Zig keeps: `python -m pipeline.embedded`, as `make env` does.
+"""Compiles the C library of every target of the C compiler, which Zig keeps: `python -m pipeline.embedded`, as `make env` does.
 
 It takes half a minute for each, once, which the line then need not spend.
 """
@@ -19,8 +19,11 @@ def main() -> None:
         folder = Path(name)
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
         chosen = params.load().embed
-        targets = [_zig.PROGRAMS[program] for program in {c.HERE, *chosen.programs} if chosen.names]
-        list(pool.map(lambda target: _zig.build(folder, ["empty.c"], folder / target, "-target", target, *_zig.C99, "-lm"), targets))
+        targets: list[tuple[str, ...]] = [
+            ("-target", _zig.PROGRAMS[program]) for program in {c.HERE, *chosen.programs} if "c" in chosen.names
+        ]
+        targets += [_zig.WEBASSEMBLY] if "browser" in chosen.names else []
+        list(pool.map(lambda target: _zig.build(folder, ["empty.c"], folder / target[1], *target, *_zig.C99, "-lm"), targets))
 
 
 if __name__ == "__main__":

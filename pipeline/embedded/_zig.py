@@ -12,6 +12,7 @@ from pipeline import environments
 
 # No fused multiply-add: it rounds once where C's two operations round twice, so that processors would differ in the last bits.
 C99 = ("-std=c99", "-O2", "-ffp-contract=off", "-DNDEBUG", "-s")
+WEBASSEMBLY = ("-target", "wasm32-wasi", "-mexec-model=reactor")  # functions to call, and no program
 PROGRAMS = {"aarch64": "aarch64-linux-musl", "armv7": "arm-linux-musleabihf", "x86_64": "x86_64-linux-musl"}
 
 

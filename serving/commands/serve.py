@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import os
 import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from serving import commands
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import ServingError
+
+if TYPE_CHECKING:
+    from serving.server.models import Loaded
 
 DEFAULT_PORT = 8000
 BACKLOG = 1024  # connections that wait to be accepted
@@ -31,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_choice(parser)
     commands.add_log(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
+    help_ = "npm's folder of onnxruntime-web, which the page then offers as a second engine"
+    parser.add_argument("--onnxruntime-web", type=Path, metavar="FOLDER", help=help_)
     parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
     parser.add_argument(
         "--drain", type=float, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
@@ -75,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
     models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
+    _give_memory_back()
     models.watch()
     writer = None
     if log:
@@ -90,8 +98,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load(arguments: argparse.Namespace, path: Path) -> Classifier:
-    return Classifier.load(Bundle(path, arguments.trust), arguments.format, arguments.runtime)
+def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
+    from serving.server.files import public
+
+    bundle = Bundle(path, arguments.trust)
+    return Classifier.load(bundle, arguments.format, arguments.runtime), public(bundle, arguments.onnxruntime_web)
+
+
+def _give_memory_back() -> None:
+    """Returns the megabytes in which the bundles were unpacked, which glibc would keep; elsewhere there is no such call."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _server(plain: bool) -> Any:

@@ -18,9 +18,12 @@ import numpy as np
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, ServingError
+from serving.server.files import PublicFile
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.protocol import Signature
+
+Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Model:
 
     classifier: Classifier
     signature: Signature
+    files: Dict[str, PublicFile]
 
 
 @dataclass(frozen=True)
@@ -134,9 +138,9 @@ class Served:
 class Models:
     """All bundles by the name on their card."""
 
-    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Classifier], limits: Limits, metrics: Metrics) -> None:
-        """Loads every bundle with `load`. Raises ServingError."""
-        self._classifier, self.limits, self.metrics = load, limits, metrics
+    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Loaded], limits: Limits, metrics: Metrics) -> None:
+        """Loads every bundle with `load`: its model and its public files. Raises ServingError."""
+        self._open, self.limits, self.metrics = load, limits, metrics
         self._by_name: Dict[str, Served] = {}
         for path in paths:
             stamp = _stamp(path)
@@ -147,17 +151,21 @@ class Models:
             self._by_name[model.signature.name] = Served(path, model, Queue(limits, metrics), stamp)
 
     def _load(self, path: Path) -> Model:
-        classifier = self._classifier(path)
+        classifier, files = self._open(path)
         card = classifier.card
         platform = f"{classifier.runtime}_{classifier.file.format}"
         if card.input.type != "uint8":
             raise BundleError(f"{card.name} takes {card.input.type} ids, and the server pictures alone; use Classifier")
         height, width, channels = card.input_shape
         signature = Signature(card.name, card.version, platform, (height, width, channels), card.class_names, self.limits.max_images)
-        return Model(classifier, signature)
+        return Model(classifier, signature, files)
 
     def signatures(self) -> List[Signature]:
         return [served.model.signature for served in self._by_name.values()]
+
+    def pages(self) -> List[str]:
+        """The names of the models whose bundle holds a page."""
+        return [name for name, served in self._by_name.items() if served.model.files]
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
         """For each model how many images wait for it."""

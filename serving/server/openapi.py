@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from serving.server import VERSION
+from serving.server.files import FOLDER
 from serving.server.limits import Limits
 from serving.server.protocol import INPUT, OUTPUT, Signature
 
 JSON = "application/json"
+HTML = {"text/html": {"schema": {"type": "string"}}}
 
 
-def document(signatures: List[Signature], limits: Limits, token: bool, log: bool) -> Dict[str, Any]:
+def document(signatures: List[Signature], limits: Limits, token: bool, log: bool, pages: List[str]) -> Dict[str, Any]:
     names = [signature.name for signature in signatures]
     paths = {
-        "/": {"get": _operation("page", "This description as a page", {"text/html": {"schema": {"type": "string"}}})},
+        "/": {"get": _operation("start", "The page of the only bundle, or what is served here", HTML, 307)},
+        "/docs": {"get": _operation("page", "This description as a page", HTML)},
         "/openapi.json": {"get": _operation("openapi", "This description", _json({"type": "object"}))},
         "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", {"text/plain": {"schema": {"type": "string"}}})},
         "/predict": {"post": _predict(names)},
@@ -31,6 +34,8 @@ def document(signatures: List[Signature], limits: Limits, token: bool, log: bool
             paths[root] = {"get": _operation(f"model{suffix}", f"What {signature.name} takes and gives", _reference("Model"))}
             paths[f"{root}/ready"] = {"get": _operation(f"model_ready{suffix}", "Whether the model is loaded", _reference("ModelReady"))}
             paths[f"{root}/infer"] = {"post": _infer(signature, suffix)}
+    for name in pages:
+        paths[f"/bundles/{name}/{FOLDER}"] = {"get": _operation(f"try_{name}", f"{name} in the browser, to try it", HTML, 304)}
     described: Dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "serving", "version": VERSION, "description": "Open Inference Protocol V2, and pictures for people."},
@@ -47,7 +52,8 @@ def _operation(name: str, summary: str, content: Dict[str, Any], *statuses: int,
     """An operation that answers 200 with `content`, or one of the statuses with a sentence."""
     answers: Dict[str, Any] = {"200": {"description": "As asked", "content": content}}
     for status in (*((401,) if token else ()), 405, 408, 413, 431, *statuses):
-        answers[str(status)] = {"description": "Refused, with the reason", "content": _reference("Error")}
+        refused = {"description": "Refused, with the reason", "content": _reference("Error")}
+        answers[str(status)] = refused if status >= 400 else {"description": "To be had elsewhere, or unchanged"}
     operation = {"operationId": name, "summary": summary, "responses": answers}
     return operation if token else {**operation, "security": []}
 

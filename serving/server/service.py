@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Tuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from serving import photo
 from serving.errors import InputError, RequestError
-from serving.server import VERSION, openapi, protocol
+from serving.server import VERSION, files, openapi, protocol
 from serving.server.compression import compress, decompress
 from serving.server.limits import Limits
 from serving.server.metrics import CONTENT_TYPE, Gauge, Metrics
@@ -69,7 +69,8 @@ class Service:
         self._token = token.encode() if token else None
         self._pictures, self._readers = 0, ThreadPoolExecutor(2)  # a large picture takes a hundred megabytes while it is read
         self._fixed = {
-            "/": Route("page", "GET", self._page),
+            "/": Route("start", "GET", self._start),
+            "/docs": Route("page", "GET", self._page),
             "/openapi.json": Route("openapi", "GET", self._openapi),
             "/metrics": Route("metrics", "GET", self._metrics),
             "/predict": Route("predict", "POST", self._predict),
@@ -119,6 +120,8 @@ class Service:
                 return Route("model_ready", "GET", lambda request: self._model_ready(served()))
             if not rest:
                 return Route("model", "GET", lambda request: _json(protocol.metadata(served().model.signature)))
+        if parts[0] == "bundles" and len(parts) > 2:
+            return Route("file", "GET", lambda request: self._file(self.models.find(parts[1]), "/".join(parts[2:]), request))
         raise RequestError(404, f"there is nothing at {path[:80]!r}; /openapi.json tells what there is")
 
     def admit(self, request: Request, route: Route) -> None:
@@ -190,11 +193,32 @@ class Service:
             raise RequestError(400, "the query has more than 16 fields; allowed is model=NAME") from None
         return self.models.find(names[0]) if names else self.models.first()
 
+    async def _start(self, request: Request) -> Answer:
+        """The page of the only bundle; where there are several, or none with a page, what is served here."""
+        signatures, pages = self.models.signatures(), self.models.pages()
+        if len(signatures) > 1 or not pages:
+            return await self._page(request)
+        return Answer(307, b"", headers=[(b"location", f"/bundles/{quote(pages[0])}/{files.FOLDER}".encode())])
+
+    async def _file(self, served: Served, name: str, request: Request) -> Answer:
+        known = served.model.files
+        file = known.get(name + files.INDEX if name.endswith("/") else name)
+        if file is None:
+            raise RequestError(
+                404, f"there is nothing at {name[:80]!r} for a browser; there is {', '.join(known) or 'no page in this bundle'}"
+            )
+        if file.tag in request.header(b"if-none-match"):
+            return Answer(304, b"", file.content_type, file.headers)
+        return Answer(200, file.content, file.content_type, file.headers)
+
     async def _page(self, request: Request) -> Answer:
-        return Answer(200, PAGE.read_bytes(), b"text/html; charset=utf-8")
+        return Answer(
+            200, PAGE.read_bytes(), b"text/html; charset=utf-8", [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")]
+        )
 
     async def _openapi(self, request: Request) -> Answer:
-        return await _json(openapi.document(self.models.signatures(), self.limits, token=self._token is not None, log=self.log is not None))
+        token, log = self._token is not None, self.log is not None
+        return await _json(openapi.document(self.models.signatures(), self.limits, token=token, log=log, pages=self.models.pages()))
 
     async def _metrics(self, request: Request) -> Answer:
         return Answer(200, str(self.metrics).encode(), CONTENT_TYPE.encode())

@@ -1,0 +1,13 @@
+/* What the page calls: where the image goes, where the probabilities come, and the step between the two. */
+#include "classify.h"
+
+#define EXPORT(name) __attribute__((export_name(name)))
+
+static uint8_t image[MODEL_PIXELS];
+static float probabilities[MODEL_CLASSES];
+
+EXPORT("image") uint8_t *image_address(void) { return image; }
+
+EXPORT("probabilities") float *probabilities_address(void) { return probabilities; }
+
+EXPORT("predict") void predict(void) { classify(image, probabilities); }

@@ -1,0 +1,223 @@
+/** The page: what is drawn or brought -> what the model says of it. All it knows of the model, it reads from the bundle. */
+
+import { describe, element, percent, table } from "./card.js";
+import { Classifier } from "./classifier.js";
+import { Drawing } from "./drawing.js";
+import { InputError } from "./ink.js";
+import { read, toInput } from "./photo.js";
+
+const MOST_BARS = 12;
+const PICTURES = { confusion: "What the test images are, and what the model takes them for", mistakes: "Test images that the model gets wrong" };
+const MEASURED_MILLISECONDS = 30; // browsers round their clocks to a millisecond, or to a tenth
+const STILL_MILLISECONDS = 600; // nothing is announced or measured while the drawing goes on
+
+const by = id => document.getElementById(id);
+
+class Page {
+  constructor(classifier) {
+    this.classifier = classifier;
+    this.card = classifier.card;
+    const [height, width] = this.card.input.shape;
+    this.drawing = new Drawing(by("drawing"), height, width, () => this.drawn());
+    this.choosePaper();
+    this.describe();
+    this.showExamples();
+    this.listen();
+    this.rest();
+  }
+
+  /** Paper and pen as in the test images, by what most of their borders show. */
+  choosePaper() {
+    const borders = this.classifier.golden.images.map((_, index) => border(this.classifier.goldenImage(index), this.card.input.shape));
+    const dark = borders.filter(brightness => brightness < 128).length * 2 > borders.length;
+    this.drawing.paper = dark ? "#000000" : "#ffffff";
+    this.drawing.pen.colour = by("pen-colour").value = dark ? "#ffffff" : "#000000";
+    by("pen-colour-label").hidden = this.card.input.shape[2] === 1;
+    this.drawing.render();
+  }
+
+  describe() {
+    const { name, version, statement, input } = this.card;
+    document.title = `${name} ${version}`;
+    by("name").replaceChildren(name, " ", element("small", {}, version));
+    by("statement").textContent = statement;
+    by("shape").textContent = input.shape.join(" × ");
+    const pictures = Object.entries(PICTURES).map(([name, caption]) => ({ address: `../../pictures/${name}.png`, caption }));
+    by("card").append(...describe(this.card, pictures));
+  }
+
+  showExamples() {
+    this.classifier.golden.labels.forEach((label, index) => {
+      const pixels = this.classifier.goldenImage(index), canvas = paint(document.createElement("canvas"), pixels, this.card.input.shape);
+      const button = element("button", { type: "button" }, canvas);
+      button.setAttribute("aria-label", `Test image ${index + 1}, of class ${this.card.class_names[label]}`);
+      button.addEventListener("click", () => {
+        this.drawing.show(canvas);
+        this.answer(pixels, 0);
+      });
+      by("examples").append(button);
+    });
+  }
+
+  listen() {
+    by("undo").addEventListener("click", () => this.drawing.undo());
+    by("clear").addEventListener("click", () => this.drawing.clear());
+    by("pen-width").addEventListener("input", event => (this.drawing.pen.width = event.target.value / 100));
+    by("pen-colour").addEventListener("input", event => (this.drawing.pen.colour = event.target.value));
+    by("compare").addEventListener("click", () => this.compare());
+    for (const id of ["picture", "camera"])
+      by(id).addEventListener("change", ({ target }) => {
+        if (target.files.length) this.bring(target.files[0]);
+        target.value = "";
+      });
+    document.addEventListener("paste", ({ clipboardData }) => pictureIn(clipboardData) && this.bring(pictureIn(clipboardData)));
+    document.addEventListener("dragover", event => {
+      event.preventDefault();
+      document.body.classList.add("dropping");
+    });
+    document.addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+    document.addEventListener("drop", event => {
+      event.preventDefault();
+      document.body.classList.remove("dropping");
+      this.bring(pictureIn(event.dataTransfer));
+    });
+  }
+
+  /** Asks for an answer to the drawing, once for each frame that is shown. */
+  drawn() {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => (this.drawing.empty ? this.rest() : this.attempt(() => toInput(this.drawing.sheet, this.card))));
+  }
+
+  async bring(file) {
+    cancelAnimationFrame(this.frame);
+    await this.attempt(async () => {
+      if (!file) throw new InputError("what was dropped is no picture; drop a PNG or JPEG");
+      this.drawing.show(await createImageBitmap(file).catch(() => null));
+      return read(file, this.card);
+    });
+  }
+
+  /** Answers what `prepare` makes; what it refuses is told instead. */
+  async attempt(prepare) {
+    const started = performance.now();
+    try {
+      const pixels = await prepare();
+      this.answer(pixels, performance.now() - started);
+    } catch (error) {
+      this.rest(error.message);
+      if (!(error instanceof InputError)) throw error;
+    }
+  }
+
+  /** What stands there while there is no answer. */
+  rest(problem = "") {
+    clearTimeout(this.still);
+    by("answer").textContent = problem ? "No answer" : "Nothing drawn yet";
+    by("problem").textContent = problem;
+    by("problem").hidden = !problem;
+    by("announcement").textContent = by("latency").textContent = "";
+    this.showBars(null);
+    paint(by("seen"), new Uint8Array(this.classifier.input.length), this.card.input.shape);
+  }
+
+  answer(pixels, preparation) {
+    const probabilities = this.classifier.predict(pixels), likeliest = probabilities.indexOf(Math.max(...probabilities));
+    const [name, share] = [this.card.class_names[likeliest], percent(probabilities[likeliest])];
+    by("problem").hidden = true;
+    by("announcement").textContent = "";
+    by("answer").replaceChildren(name, element("small", {}, share));
+    paint(by("seen"), pixels, this.card.input.shape);
+    this.showBars(probabilities);
+    clearTimeout(this.still);
+    this.still = setTimeout(() => {
+      by("announcement").textContent = `${name}, ${share}`;
+      const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the image` : "";
+      by("latency").textContent = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly${prepared}`;
+    }, STILL_MILLISECONDS);
+  }
+
+  /** All classes in the card's order; where these are many, the likeliest. */
+  showBars(probabilities) {
+    const order = this.card.class_names.map((_, index) => index);
+    if (order.length > MOST_BARS && probabilities) order.sort((one, other) => probabilities[other] - probabilities[one]);
+    const largest = probabilities && Math.max(...probabilities);
+    const rows = order.slice(0, MOST_BARS).map(index => {
+      const share = probabilities ? probabilities[index] : 0, bar = element("span", { className: "bar" });
+      bar.style.setProperty("--share", share);
+      const head = element("th", { scope: "row", title: this.card.class_names[index] }, this.card.class_names[index]);
+      const className = probabilities && share === largest ? "likeliest" : "";
+      return element("tr", { className }, head, element("td", {}, bar), element("td", {}, probabilities ? percent(share) : "–"));
+    });
+    by("probabilities").replaceChildren(...rows);
+  }
+
+  /** Milliseconds of one prediction: as many as fit into some milliseconds, divided by their count. */
+  measure(pixels) {
+    const started = performance.now();
+    for (let count = 1; ; count++) {
+      this.classifier.predict(pixels);
+      const passed = performance.now() - started;
+      if (passed >= MEASURED_MILLISECONDS) return passed / count;
+    }
+  }
+
+  async compare() {
+    by("comparison-problem").textContent = "";
+    try {
+      const { compare, load } = await import("./comparison.js");
+      this.other ??= await load(this.classifier);
+      await compare(this.classifier, this.other, 1);
+      const { images, largest, own, other } = await compare(this.classifier, this.other);
+      const rows = [["WebAssembly from generated C", own.toFixed(2), ""], [this.other.name, other.toFixed(2), largest.toExponential(1)]];
+      by("comparison").replaceChildren(table(`Both engines on ${images} images`, ["engine", "ms/image", "largest difference of a probability"], rows));
+      by("comparison").hidden = false;
+    } catch (error) {
+      by("comparison-problem").textContent = error.message;
+    }
+  }
+}
+
+function pictureIn(transfer) {
+  return [...(transfer?.files ?? [])].find(file => file.type.startsWith("image/"));
+}
+
+/** Raw pixels of `shape` on `canvas`. */
+function paint(canvas, pixels, [height, width, channels]) {
+  const image = new ImageData(width, height);
+  for (let index = 0; index < width * height; index++)
+    for (let channel = 0; channel < 4; channel++)
+      image.data[4 * index + channel] = channel === 3 ? 255 : pixels[index * channels + Math.min(channel, channels - 1)];
+  Object.assign(canvas, { width, height }).getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** The mean brightness of an image's border. */
+function border(pixels, [height, width, channels]) {
+  let sum = 0, count = 0;
+  for (let index = 0; index < pixels.length; index++) {
+    const row = Math.floor(index / (width * channels)), column = Math.floor(index / channels) % width;
+    if (row % (height - 1) && column % (width - 1)) continue;
+    sum += pixels[index];
+    count++;
+  }
+  return sum / count;
+}
+
+/** A server of our own tells where its page is (RFC 8631); another host does not. */
+async function linkServer() {
+  const response = await fetch(location.href, { method: "HEAD" });
+  await response.arrayBuffer();
+  const found = /<([^>]+)>; rel="service-doc"/.exec(response.headers.get("link") ?? "");
+  if (found) Object.assign(by("server"), { href: found[1], hidden: false });
+}
+
+try {
+  new Page(await Classifier.load());
+  by("notice").hidden = true;
+  by("main").hidden = false;
+  await linkServer();
+} catch (error) {
+  by("notice").classList.remove("waiting");
+  by("notice").textContent = `This page could not start: ${error.message}.`;
+}

@@ -1,0 +1,104 @@
+"""What the page computes, without a browser: its model and its pictures under Node. tests/embedded opens it in Chromium."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.artifacts import Array
+from pipeline.embedded import _generated, browser
+from pipeline.stage import UserError
+from serving import InputError, ink
+from tests.conftest import Project
+
+pytestmark = pytest.mark.slow
+
+PAGE = browser.TEMPLATES / "page"
+PREPARE = """
+import { readFileSync } from "node:fs";
+const { draw, plane } = await import(process.argv[1] + "/ink.js"), { resize } = await import(process.argv[1] + "/resize.js");
+const attempt = make => { try { return [...make().data]; } catch (error) { return error.message; } };
+const pictures = JSON.parse(readFileSync(0)).map(({ height, width, data }) => plane(height, width, Uint8Array.from(data)));
+console.log(JSON.stringify(pictures.map(picture => [attempt(() => draw(picture, 28, 20)), attempt(() => resize(picture, 28, 28))])));
+"""
+
+
+def in_node(script: str, *arguments: str | Path, data: str = "") -> Any:
+    command: list[str | Path] = [browser.node(), "--input-type=module", "--eval", script, *arguments]
+    return json.loads(subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout)
+
+
+def sheets(count: int, channels: int = 1) -> list[Array]:
+    """Pictures (H, W) or (H, W, C) uint8 of many shapes: a few bars of ink on paper with a grain, each of any brightness."""
+    dice = np.random.default_rng(0)
+    result = []
+    for height, width in dice.integers(1, 400, (count, 2)):
+        sheet = np.zeros((height, width, channels)) + dice.integers(0, 256, channels)
+        for _ in range(3):
+            top, left, thick = dice.integers(0, height), dice.integers(0, width), max(height, width) // 12 + 1
+            down, right = (thick, width // 2 + 1) if dice.random() < 0.5 else (height // 2 + 1, thick)
+            sheet[top : top + down, left : left + right] = dice.integers(0, 256, channels)
+        sheet += dice.integers(-6, 7, sheet.shape)
+        result.append(np.clip(sheet if channels > 1 else sheet[..., 0], 0, 255).astype(np.uint8))
+    return result
+
+
+def drawn(picture: Array) -> list[int] | str:
+    try:
+        return list(ink.draw(picture, 28, 20).ravel().tolist())
+    except InputError as error:
+        return str(error)
+
+
+def test_pictures_are_prepared_as_in_python_to_the_pixel() -> None:
+    pictures = [*sheets(60), np.full((30, 30), 200, np.uint8), sheets(1)[0].repeat(9, 0).repeat(7, 1)]
+    data = json.dumps([{"height": len(each), "width": each.shape[1], "data": each.ravel().tolist()} for each in pictures])
+    refused = 0
+    for number, (picture, answer) in enumerate(zip(pictures, in_node(PREPARE, PAGE, data=data), strict=True)):
+        assert answer[0] == drawn(picture), number
+        assert answer[1] == np.asarray(Image.fromarray(picture).resize((28, 28), Image.Resampling.LANCZOS)).ravel().tolist(), number
+        refused += isinstance(answer[0], str)
+    assert 0 < refused < 30
+
+
+def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
+    rows = json.loads((finished.folder / "reports/embed.json").read_text())["targets"]
+    measured = next(row["measured"] for row in rows if row["target"] == "browser")
+    assert measured["test_images"] == 50
+    assert measured["agreement_with_onnxruntime"] == 1
+    assert measured["largest_difference"] < 1e-5
+    assert measured["wasm_bytes"] == (finished.folder / "embedded/browser/model.wasm").stat().st_size
+
+
+def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(finished: Project, tmp_path: Path) -> None:
+    script = """
+        import { readFileSync } from "node:fs";
+        console.log(JSON.stringify(WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(process.argv[1])))));
+    """
+    module = finished.folder / "embedded/browser/model.wasm"
+    assert in_node(script, module) == []
+    for name in ("classify.c", "classify.h", "model.c", "model_weights.c", "model.h"):
+        (tmp_path / name).write_bytes((finished.folder / "embedded/c" / name).read_bytes())
+    (tmp_path / "exports.c").write_bytes((browser.TEMPLATES / "exports.c").read_bytes())
+    browser.compile_module(tmp_path, tmp_path / "again.wasm")
+    assert (tmp_path / "again.wasm").read_bytes() == module.read_bytes()
+
+
+def test_a_model_that_is_too_large_for_a_page_is_refused_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "model.c").write_text("void model(void) {\n    float tmp0_t1[1][64][600][600];\n}\n")
+    with pytest.raises(UserError, match=r"it takes 92,225,536 bytes for one image, .*; use smaller images or fewer filters"):
+        browser.compile_module(tmp_path, tmp_path / "model.wasm")
+
+
+def test_a_call_that_no_library_has_is_one_sentence(tmp_path: Path) -> None:
+    for name in _generated.SOURCES:
+        (tmp_path / name).write_text("int missing(void);\nint model(void) { return missing(); }\n" if name == "model.c" else "")
+    (tmp_path / "exports.c").write_text('int model(void);\n__attribute__((export_name("predict"))) int predict(void) { return model(); }\n')
+    with pytest.raises(UserError, match=r"model.wasm could not be compiled: .*missing.*; use another architecture"):
+        browser.compile_module(tmp_path, tmp_path / "model.wasm")
