@@ -9,7 +9,9 @@ Where the targets are `all`, one that cannot take the model is left out with a s
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline import artifacts, environments, params, stage
@@ -17,18 +19,46 @@ from pipeline.embedded._model import Proven
 from pipeline.params import Params
 from pipeline.stage import UserError
 
+Targets = dict[str, Any]  # modules of pipeline/embedded by name
 
-def embed(target: str, chosen: Params) -> dict[str, Any]:
-    """Writes the folder of `target`; its row of the report: what was measured, or the sentence on why it was refused."""
-    module: Any = importlib.import_module(f"pipeline.embedded.{target}")
-    folder = artifacts.EMBEDDED / target
-    folder.mkdir()
-    row = {"target": target, "format": module.FORMAT}
+
+def embed(made_from: str, targets: Targets, chosen: Params) -> tuple[Proven | None, dict[str, Any]]:
+    """Writes the folders of the `targets`, which are all made from one format; the file, and of each target what was measured
+    or, as a string, why it was refused."""
     try:
-        return {**row, "measured": module.write(folder, Proven.load(module.FORMAT, chosen))}
+        model = Proven.load(made_from, chosen)
     except UserError as error:
-        shutil.rmtree(folder)
-        return {**row, "refused": str(error)}
+        return None, dict.fromkeys(targets, str(error))
+    results: dict[str, Any] = {}
+    for target, module in targets.items():
+        folder = artifacts.EMBEDDED / target
+        folder.mkdir()
+        try:
+            results[target] = module.write(folder, model)
+        except UserError as error:
+            shutil.rmtree(folder)
+            results[target] = str(error)
+    return model, results
+
+
+def embed_all(chosen: Params) -> list[dict[str, Any]]:
+    """One row of the report for each target. Those of one format share what its runtime gave; the formats go side by side."""
+    targets: Targets = {name: importlib.import_module(f"pipeline.embedded.{name}") for name in chosen.embed.names}
+    groups: dict[str, Targets] = {}
+    for target, module in targets.items():
+        groups.setdefault(module.FORMAT, {})[target] = module
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(lambda group: embed(group[0], group[1], chosen), groups.items()))
+    rows = []
+    for target, module in targets.items():  # one by one, with the machine at rest
+        model, result = next((model, results[target]) for model, results in done if target in results)
+        row = {"target": target, "format": module.FORMAT}
+        if isinstance(result, str):
+            rows.append({**row, "refused": result})
+        else:
+            times = module.time(artifacts.EMBEDDED / target, model) if hasattr(module, "time") else {}
+            rows.append({**row, "measured": {**result, **times}})
+    return rows
 
 
 def environment() -> None:
@@ -45,7 +75,7 @@ def main() -> None:
     artifacts.empty(artifacts.EMBEDDED)
     if chosen.embed.names:
         environment()
-    rows = [embed(target, chosen) for target in chosen.embed.names]
+    rows = embed_all(chosen)
     artifacts.save_json(artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows})
     for row in rows:
         print(f"{row['target']}: {row.get('refused') or 'embedded'}")

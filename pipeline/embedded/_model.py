@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ class Proven:
             "pixels": f"{height * width * channels:,}",
             "golden": str(len(self.golden_images)),
         }
+
+    @cached_property
+    def expected(self) -> Array:
+        """What the runtime that the file is for gives for the test images: (N, K) float32. Raises UserError."""
+        return self.answers("litert" if self.file.suffix == ".tflite" else "onnxruntime", self.test_images)[0]
 
     def answers(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
         """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32, and what the runtime tells of itself.

@@ -74,28 +74,31 @@ def stack_bytes(network: str) -> int:
 
 
 def measure(folder: Path, model: Proven) -> dict[str, Any]:
-    """What the page's classifier gives for test images, against ONNX Runtime; its time, and what a browser has to load."""
-    answers, times = run(folder, model)
-    expected, _ = model.answers("onnxruntime", model.test_images)
-    module = artifacts.sha256(folder / MODEL)
+    """What the page's classifier gives for test images, against ONNX Runtime, and what a browser has to load."""
+    answers, _ = run(folder, model, model.test_images)
+    expected = model.expected
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
         "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
         "test_images": len(answers),
         "agreement_with_onnxruntime": float((answers.argmax(1) == expected.argmax(1)).mean()),
         "largest_difference": float(np.abs(answers - expected).max()),
-        "median_milliseconds": statistics.median(measurements.remember(f"browser-{module[:16]}", times)),
-        "engine": f"V8 {v8()}",
-        "processor": measurements.processor(),
     }
 
 
-def run(folder: Path, model: Proven) -> tuple[Array, list[float]]:
-    """Probabilities (N, K) float32 of the test images in Node, and the milliseconds of single images. Raises UserError."""
+def time(folder: Path, model: Proven) -> dict[str, Any]:
+    """How long Node takes for an image; remembered per module."""
+    key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
+    times = measurements.recall(key) or measurements.remember(key, run(folder, model, model.golden_images, TIMED_RUNS)[1])
+    return {"median_milliseconds": statistics.median(times), "engine": f"V8 {v8()}", "processor": measurements.processor()}
+
+
+def run(folder: Path, model: Proven, tried: Array, runs: int = 0) -> tuple[Array, list[float]]:
+    """Probabilities (N, K) float32 of the images `tried` in Node, and the milliseconds of `runs` single ones. Raises UserError."""
     shape = (*model.data.input_shape, len(model.data.class_names))
     with tempfile.TemporaryDirectory() as name:
         images, output = Path(name) / "images", Path(name) / "probabilities"
-        images.write_bytes(model.test_images.tobytes())
+        images.write_bytes(tried.tobytes())
         command: list[str | Path] = [
             node(),
             TEMPLATES / "measure.mjs",
@@ -103,7 +106,7 @@ def run(folder: Path, model: Proven) -> tuple[Array, list[float]]:
             images,
             output,
             *map(str, shape),
-            str(TIMED_RUNS),
+            str(runs),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -55,7 +55,6 @@ def measure(model: Proven, spare: int) -> tuple[dict[str, Any], Array]:
     golden_images = len(model.golden_images)
     every, facts = model.answers("tflite_micro", np.concatenate([model.golden_images, model.test_images]))
     golden, answers = every[:golden_images], every[golden_images:]
-    expected, _ = model.answers("litert", model.test_images)
     needed = max(fit["arena"], facts["arena_bytes"])
     arena = -(-(needed + spare) // ALIGNMENT) * ALIGNMENT
     measured = {
@@ -66,8 +65,8 @@ def measure(model: Proven, spare: int) -> tuple[dict[str, Any], Array]:
         "arena_bytes": arena,
         "multiply_accumulates": fit["macs"],
         "test_images": len(answers),
-        "agreement_with_litert": float((answers.argmax(1) == expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(answers - expected).max()),
+        "agreement_with_litert": float((answers.argmax(1) == model.expected.argmax(1)).mean()),
+        "largest_difference": float(np.abs(answers - model.expected).max()),
         "boards": [{**row, "fits": row["fits"] and arena <= row["ram_bytes"]} for row in fit["boards"]],
     }
     return measured, golden
