@@ -72,8 +72,9 @@ class Bundle:
             raise BundleError(f"{self.path / name} is not readable ({error.strerror}); name a bundle, or unpack it again") from None
 
     def _default_signature(self) -> Path:
-        name = self.path.name if self._files is None else self.path.name[: -len(SUFFIX)]
-        return self.path.with_name(name + SIGNATURE_SUFFIX)
+        path = self.path.resolve()  # `.` has no name of its own
+        name = path.name if self._files is None else path.name[: -len(SUFFIX)]
+        return path.with_name(name + SIGNATURE_SUFFIX)
 
     def _check_signature(self, trust: Path, signature: Path) -> None:
         from serving import signature as signatures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -46,7 +47,7 @@ def server() -> Iterator[str]:
         wait_for(address, running)
         yield address
     finally:
-        running.terminate()
+        running.send_signal(signal.SIGINT)  # it does not wait for clients to leave
         running.wait(30)
         shutil.rmtree(folder)
 

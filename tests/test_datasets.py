@@ -74,7 +74,7 @@ def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
         ({"x_train": np.zeros((2, 3, 3), np.float32), "y_train": np.zeros(2, int)}, "x_train is float32"),
         ({"x_train": np.zeros((2, 3, 3), np.uint8)}, "has no array y_train"),
         ({"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.zeros(2)}, "y_train is float64"),
-        ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "without pickles"),
+        ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "holds Python objects"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:

@@ -25,7 +25,8 @@ def load(params: Dataset) -> Raw:
     except FileNotFoundError:
         raise UserError(f"dataset.path {path} does not exist; name an npz file") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"dataset.path {path} is not a readable npz file without pickles ({error})") from None
+        reason = "it holds Python objects, or is no npz" if "allow_pickle" in str(error) else error  # NumPy advises to trust it
+        raise UserError(f"dataset.path {path} is not a readable npz file of arrays ({reason})") from None
     for key in ("x_train", "y_train"):
         if key not in arrays:
             raise UserError(f"{path} has no array {key}; it needs x_train and y_train, and may have x_test and y_test")
