@@ -9,7 +9,6 @@ Where the targets are `all`, one that cannot take the model is left out with a s
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,44 +18,42 @@ from pipeline.embedded._model import Proven
 from pipeline.params import Params
 from pipeline.stage import UserError
 
-Targets = dict[str, Any]  # modules of pipeline/embedded by name
 
-
-def embed(made_from: str, targets: Targets, chosen: Params) -> tuple[Proven | None, dict[str, Any]]:
-    """Writes the folders of the `targets`, which are all made from one format; the file, and of each target what was measured
-    or, as a string, why it was refused."""
+def load(made_from: str, chosen: Params) -> Proven | str:
+    """The proven file of a format, or why there is none."""
     try:
-        model = Proven.load(made_from, chosen)
+        return Proven.load(made_from, chosen)
     except UserError as error:
-        return None, dict.fromkeys(targets, str(error))
-    results: dict[str, Any] = {}
-    for target, module in targets.items():
-        folder = artifacts.EMBEDDED / target
-        folder.mkdir()
-        try:
-            results[target] = module.write(folder, model)
-        except UserError as error:
-            shutil.rmtree(folder)
-            results[target] = str(error)
-    return model, results
+        return str(error)
 
 
-def embed_all(chosen: Params) -> list[dict[str, Any]]:
-    """One row of the report for each target. Those of one format share what its runtime gave; the formats go side by side."""
-    targets: Targets = {name: importlib.import_module(f"pipeline.embedded.{name}") for name in chosen.embed.names}
-    groups: dict[str, Targets] = {}
-    for target, module in targets.items():
-        groups.setdefault(module.FORMAT, {})[target] = module
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = list(pool.map(lambda group: embed(group[0], group[1], chosen), groups.items()))
+def write(target: str, module: Any, model: Proven | str) -> dict[str, Any] | str:
+    """Writes the folder of a target; what was measured of it, or why it was refused."""
+    if isinstance(model, str):
+        return model
+    folder = artifacts.EMBEDDED / target
+    folder.mkdir()
+    try:
+        measured: dict[str, Any] = module.write(folder, model)
+    except UserError as error:
+        shutil.rmtree(folder)
+        return str(error)
+    return measured
+
+
+def embed(chosen: Params) -> list[dict[str, Any]]:
+    """One row of the report for each target. They are made side by side; those of one format share what its runtime gave."""
+    modules = {target: importlib.import_module(f"pipeline.embedded.{target}") for target in chosen.embed.names}
+    models = {made_from: load(made_from, chosen) for made_from in sorted({module.FORMAT for module in modules.values()})}
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda target: write(target, modules[target], models[modules[target].FORMAT]), modules))
     rows = []
-    for target, module in targets.items():  # one by one, with the machine at rest
-        model, result = next((model, results[target]) for model, results in done if target in results)
+    for (target, module), result in zip(modules.items(), results, strict=True):  # one by one, with the machine at rest
         row = {"target": target, "format": module.FORMAT}
         if isinstance(result, str):
             rows.append({**row, "refused": result})
         else:
-            times = module.time(artifacts.EMBEDDED / target, model) if hasattr(module, "time") else {}
+            times = module.time(artifacts.EMBEDDED / target, models[module.FORMAT]) if hasattr(module, "time") else {}
             rows.append({**row, "measured": {**result, **times}})
     return rows
 
@@ -75,7 +72,7 @@ def main() -> None:
     artifacts.empty(artifacts.EMBEDDED)
     if chosen.embed.names:
         environment()
-    rows = embed_all(chosen)
+    rows = embed(chosen)
     artifacts.save_json(artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows})
     for row in rows:
         print(f"{row['target']}: {row.get('refused') or 'embedded'}")

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, keras_files, metrics, params, pictures, stage, tracking
+from pipeline import artifacts, metrics, params, pictures, stage, tracking
 from pipeline.artifacts import Array, Description
 from pipeline.stage import UserError
+from pipeline.training import keras_files
 
 SHOWN_MISTAKES = 30
 SHOWN_TEXTS = 10

@@ -25,15 +25,15 @@ from pipeline import artifacts, model_description, params, stage
 from pipeline.artifacts import Array
 from pipeline.stage import UserError
 
-PRELOADED = ["pipeline.keras_files", "tf2onnx"]  # imported once, in the server that the children fork from
+PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]  # imported once, in the server that the children fork from
 
 
 def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:
     """In the child: sends the file's bytes, which hold `card`, and suffix, or the reason why there is none."""
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    from pipeline import keras_files
     from pipeline.formats import _card
+    from pipeline.training import keras_files
 
     try:
         module: Any = importlib.import_module(f"pipeline.formats.{name}")

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import uv
 
-from pipeline import archive, artifacts, card, card_page, golden_photos, params, reference, stage, tracking
+from pipeline import artifacts, params, stage, tracking
+from pipeline.bundle import archive, card, card_page, golden_photos, reference
 from pipeline.stage import UserError
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard

@@ -18,7 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline import archive, artifacts, card_page, environments, stage
+from pipeline import artifacts, environments, stage
+from pipeline.bundle import archive, card_page
 from pipeline.stage import UserError
 from serving.bundle import SIGNATURE_SUFFIX, SUFFIX, Bundle
 

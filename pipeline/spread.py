@@ -13,14 +13,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import artifacts, params, stage, train
+from pipeline import artifacts, params, stage
 from pipeline.params import Train
 
 with stage.keras_import():
     import keras
 
-    from pipeline import keras_objects, layer_statistics, transfer
-    from pipeline.batches import Data, targets
+    from pipeline.training import fit, keras_objects, layer_statistics, transfer
+    from pipeline.training.batches import Data, targets
 
 EXAMPLES = 256
 WIDTH = 110  # columns of the table, also where the output is no terminal
@@ -41,12 +41,12 @@ class Spread:
 
 def measure(chosen: Train, data: Data) -> list[Spread]:
     """The spread in each layer with a kernel, from the input on, on the first EXAMPLES of p-training."""
-    model = train.build(chosen, data)
+    model = fit.build(chosen, data)
     images, labels = (np.asarray(array[:EXAMPLES]) for array in data.train)
     kernels = [next(layer for layer in group if hasattr(layer, "kernel")) for group in transfer.layers(model)]
     outputs = [layer.output for layer in model.layers if keras_objects.is_activation(layer)] + model.outputs
     loss = keras_objects.loss(chosen.loss)
-    wanted = targets(labels, data.num_classes, train.is_sparse(loss))
+    wanted = targets(labels, data.num_classes, fit.is_sparse(loss))
     gradients, values = layer_statistics.gradients(model, outputs[-len(kernels) :], loss, (images, wanted))
     activations = [keras.ops.convert_to_numpy(value) for value in values]
     return [

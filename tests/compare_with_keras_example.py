@@ -60,15 +60,15 @@ def example(folder: Path) -> dict[str, Any]:
 
 def ours_to_target(folder: Path) -> dict[str, Any]:
     """Seconds from the call of fit to its end in OUR_EPOCHS_TO_99 epochs, and the test accuracy there."""
-    from pipeline import train
-    from pipeline.batches import Data
+    from pipeline.training import fit
+    from pipeline.training.batches import Data
 
     raw = mnist.load(params.load().dataset)
     chosen = params.load().train.model_copy(update={"epochs": OUR_EPOCHS_TO_99})
     rows = np.random.default_rng(42).permutation(60000)
     split = [(raw.train_images[part], raw.train_labels[part]) for part in (rows[:54000], rows[54000:])]
     start = time.perf_counter()
-    trained = train.fit(chosen, Data(split[0], split[1], 10), folder / "state", lambda row: None)
+    trained = fit.fit(chosen, Data(split[0], split[1], 10), folder / "state", lambda row: None)
     seconds = time.perf_counter() - start
     predictions = trained.model.predict(raw.test_images, batch_size=1000, verbose=0).argmax(1)
     return {"seconds": seconds, "accuracy": float((predictions == raw.test_labels).mean())}

@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from pipeline import artifacts, field, params, reference
+from pipeline import artifacts, params
 from pipeline.artifacts import Array
-from pipeline.observations import Observations
+from pipeline.bundle import reference
+from pipeline.field import judge
+from pipeline.field.observations import Observations
 from serving import Classifier, input_statistics
 
 SIZES = (30, 100, 300, 1000, 3000)
@@ -58,7 +60,7 @@ def rate(own: Observations, probabilities: Array, shifted: Observations, size: i
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
         expected = reference.summary(own.statistics[half], names, probabilities[half], own.labels[half])
         drawn = some(shifted, rest[:size])
-        alarms += any(test["alarm"] for test in field.drift(drawn, expected, level))
+        alarms += any(test["alarm"] for test in judge.drift(drawn, expected, level))
     return alarms / trials
 
 

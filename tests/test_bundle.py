@@ -15,8 +15,8 @@ import onnx
 import pytest
 import tflite
 
-from pipeline import archive as archives
 from pipeline import package
+from pipeline.bundle import archive as archives
 from serving import Bundle, BundleError
 from tests.conftest import ROOT, Project
 

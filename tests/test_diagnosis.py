@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifacts, learning_curves
+from pipeline import artifacts
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.selection import evidence
 from pipeline.selection.verdicts import diagnose
+from pipeline.training import learning_curves
 from tests.conftest import ROOT
 from tests.diagnosis import judge
 

@@ -16,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pipeline import fetch
 from pipeline.datasets import Raw, fashion_mnist, mnist
+from pipeline.datasets import _fetch as fetch
 from pipeline.stage import UserError
 
 ARRAYS = tuple(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8) for shape in ((6, 4, 4), (6,), (3, 4, 4), (3,)))

@@ -17,8 +17,10 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from pipeline import comparison, field, observations, params, reference
-from pipeline.observations import UNKNOWN, Observations
+from pipeline import params
+from pipeline.bundle import reference
+from pipeline.field import comparison, judge, observations
+from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.stage import UserError
 from serving import Bundle, Classifier, input_statistics
 from serving.field_log import FieldLog
@@ -116,7 +118,7 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
     }
     assert classifier.card.reference
     for name, shifted in shifts.items():
-        tests = field.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
+        tests = judge.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
         assert any(test["alarm"] for test in tests), name
 
 
@@ -128,7 +130,7 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
     chosen = np.flatnonzero(labels == digit)[:wrong] if digit is not None else np.arange(wrong)
     assert len(chosen) == wrong
     observed.predicted[chosen] = (labels[chosen] + 1) % 10
-    return field.judge(dataclasses.replace(observed, labels=labels), CHOSEN)
+    return judge.judge(dataclasses.replace(observed, labels=labels), CHOSEN)
 
 
 @pytest.mark.slow
@@ -141,7 +143,7 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
     fours = answered(own, 1000, 80, digit=4)
     assert [one["class"] for one in fours["classes"] if one["suffers"]] == ["4"]
     assert "Classes that suffer" in fours["sentences"][1]
-    unknown = field.judge(dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN)
+    unknown = judge.judge(dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN)
     assert unknown["accuracy"]["verdict"] == "no labels"
     assert unknown["sentences"][0].startswith("No label of 10,000 predictions is known")
 

@@ -22,7 +22,7 @@ import pytest
 import tritonclient.http as triton
 from PIL import Image
 
-from pipeline import observations
+from pipeline.field import observations
 from pipeline.stage import UserError
 from serving import Classifier
 from serving.errors import InputError, LogError

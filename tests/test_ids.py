@@ -85,7 +85,7 @@ def test_ratings_become_two_ids_and_whether_the_user_liked_the_item(tmp_path: Pa
 def test_a_multi_hot_row_has_a_one_for_each_id_and_none_for_zero() -> None:
     import keras
 
-    from pipeline.multi_hot import MultiHot
+    from pipeline.training.multi_hot import MultiHot
 
     rows = keras.ops.convert_to_numpy(MultiHot(4)(np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32")))
     assert rows.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]]

@@ -45,11 +45,12 @@ def test_tensorboard_sees_the_curves_and_the_weights_are_the_same(raw_mnist: Raw
     from tensorboard.util.tensor_util import make_ndarray
 
     from pipeline import train
+    from pipeline.training import fit
 
     monkeypatch.chdir(tmp_path)
     fed, recipe = data(raw_mnist), chosen(epochs=2)
-    seen = train.fit(recipe, fed, tmp_path / "seen", lambda row: None, train.watchers(Watch(tensorboard=True), "key"))
-    unseen = train.fit(recipe, fed, tmp_path / "unseen", lambda row: None, train.watchers(Watch(tensorboard=False), "key"))
+    seen = fit.fit(recipe, fed, tmp_path / "seen", lambda row: None, train.watchers(Watch(tensorboard=True), "key"))
+    unseen = fit.fit(recipe, fed, tmp_path / "unseen", lambda row: None, train.watchers(Watch(tensorboard=False), "key"))
     for one, other in zip(seen.model.get_weights(), unseen.model.get_weights(), strict=True):
         assert (one == other).all()
     events = EventAccumulator(str(tmp_path / ".state/tensorboard/key/validation")).Reload()

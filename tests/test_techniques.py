@@ -43,7 +43,7 @@ def chosen(**values: Any) -> Train:
 
 
 def data(raw: Raw, count: int = 64, classes: int = 10) -> Any:
-    from pipeline.batches import Data
+    from pipeline.training.batches import Data
 
     rows = np.flatnonzero(raw.train_labels < classes)[: count + 32]
     images, labels = raw.train_images[rows], raw.train_labels[rows]
@@ -52,29 +52,29 @@ def data(raw: Raw, count: int = 64, classes: int = 10) -> Any:
 
 def step(raw: Raw, train: Train, classes: int = 10) -> Any:
     """The model after one batch, eagerly, because nothing is compiled for a single step; the loss must be a number."""
-    from pipeline import train as stage
-    from pipeline.batches import targets
+    from pipeline.training import fit
+    from pipeline.training.batches import targets
 
     fed = data(raw, classes=classes)
-    model = stage.build(train, fed)
-    stage.compile_for(train, model, train.learning_rate, 10)
+    model = fit.build(train, fed)
+    fit.compile_for(train, model, train.learning_rate, 10)
     model.run_eagerly = True
-    labels = targets(fed.train[1], classes, stage.is_sparse(model.loss))
+    labels = targets(fed.train[1], classes, fit.is_sparse(model.loss))
     loss = model.train_on_batch(fed.train[0], labels, return_dict=True)["loss"]
     assert np.isfinite(loss)
     return model
 
 
 def fit(raw: Raw, folder: Path, train: Train, on_row: Any = lambda row: None, classes: int = 10) -> Any:
-    from pipeline import train as stage
+    from pipeline.training import fit
 
-    return stage.fit(train, data(raw, classes=classes), folder, on_row)
+    return fit.fit(train, data(raw, classes=classes), folder, on_row)
 
 
 def names(module: str, base: str) -> list[str]:
     import keras
 
-    from pipeline import keras_objects
+    from pipeline.training import keras_objects
 
     found = keras_objects.classes(getattr(keras, module), getattr(keras, base))
     return sorted({one.__name__ for one in found.values()})
@@ -110,10 +110,10 @@ def test_momentum_and_clipping_are_in_the_optimizers_config(raw_mnist: Raw, conf
 
 
 def test_clipping_bounds_the_step(raw_mnist: Raw) -> None:
-    from pipeline import train as stage
+    from pipeline.training import fit
 
     train = chosen(optimizer={"class_name": "SGD", "config": {"clipvalue": 1e-3}}, learning_rate=1.0)
-    before = stage.build(train, data(raw_mnist)).get_weights()
+    before = fit.build(train, data(raw_mnist)).get_weights()
     after = step(raw_mnist, train).get_weights()
     assert 0 < max(np.abs(new - old).max() for new, old in zip(after, before, strict=True)) <= 1.001e-3
 
@@ -158,7 +158,7 @@ def test_every_regularizer_adds_to_the_loss(raw_mnist: Raw, name: Any) -> None:
     ],
 )
 def test_every_schedule_of_keras_starts_at_the_rate_and_lowers_it(schedule: dict[str, Any]) -> None:
-    from pipeline import schedules
+    from pipeline.training import schedules
 
     rate = schedules.learning_rate(chosen(schedule=schedule), 0.01, 12)
     assert float(rate(0)) == pytest.approx(0.01)
@@ -204,7 +204,7 @@ def test_drop_connect_is_in_training_alone(raw_mnist: Raw, tmp_path: Path) -> No
 
 
 def test_metrics_stand_in_the_learning_curves(raw_mnist: Raw, tmp_path: Path) -> None:
-    from pipeline import learning_curves
+    from pipeline.training import learning_curves
 
     rows = fit(raw_mnist, tmp_path, chosen(loss="CategoricalCrossentropy", metrics=["Precision", "AUC"], epochs=1)).rows
     assert {"train_precision", "validation_auc"} <= set(rows[0])
@@ -216,7 +216,7 @@ def test_metrics_stand_in_the_learning_curves(raw_mnist: Raw, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 64), ("full", 1)])
 def test_batches_from_one_image_to_all(raw_mnist: Raw, tmp_path: Path, batch_size: Any, steps: int) -> None:
-    from pipeline.batches import Batches
+    from pipeline.training.batches import Batches
 
     fed = data(raw_mnist)
     assert len(Batches(fed, fed.batch(batch_size), sparse=True, seed=0, epoch=0)) == steps

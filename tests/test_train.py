@@ -13,8 +13,8 @@ import pytest
 from pipeline import params
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
-from pipeline.learning_curves import best_epoch
 from pipeline.stage import UserError
+from pipeline.training.learning_curves import best_epoch
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -26,11 +26,11 @@ def chosen(**values: object) -> params.Train:
 
 
 def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[str, float]]]:
-    from pipeline import train as stage
-    from pipeline.batches import Data
+    from pipeline.training import fit as fitting
+    from pipeline.training.batches import Data
 
     data = Data((raw.train_images[:500], raw.train_labels[:500]), (raw.train_images[500:600], raw.train_labels[500:600]), 10)
-    trained = stage.fit(train, data, folder, lambda row: None)
+    trained = fitting.fit(train, data, folder, lambda row: None)
     return np.concatenate([weights.ravel() for weights in trained.model.get_weights()]), trained.rows
 
 
@@ -40,8 +40,8 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("architecture", ["mlp", "edge", "cnn"])
 def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path, architecture: str) -> None:
-    from pipeline import train as stage
-    from pipeline.batches import Data
+    from pipeline.training import fit as fitting
+    from pipeline.training.batches import Data
 
     train = chosen(architecture=architecture, augmentation=params.load(ROOT / "params.yaml").train.augmentation)
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
@@ -54,7 +54,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: P
             raise KilledError
 
     with pytest.raises(KilledError):
-        stage.fit(train, data, tmp_path / "killed", kill)
+        fitting.fit(train, data, tmp_path / "killed", kill)
     resumed, resumed_rows = fit(raw_mnist, tmp_path / "killed", train)
     np.testing.assert_array_equal(resumed, whole)
     assert [row["validation_loss"] for row in resumed_rows] == [row["validation_loss"] for row in rows]
@@ -108,11 +108,12 @@ sys.meta_path.insert(0, NoTensorFlow())
 import numpy as np, keras
 from pathlib import Path
 from pipeline import params, train
-from pipeline.batches import Data
+from pipeline.training import fit
+from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})
 x, y = data["x"], data["y"]
 chosen = params.load().train.model_copy(update=dict(epochs=3))
-done = train.fit(chosen, Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
+done = fit.fit(chosen, Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
 assert keras.backend.backend() == "jax"
 assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
 """

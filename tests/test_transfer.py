@@ -20,7 +20,7 @@ NETWORK = {"hidden": [8, 6], "normalization": "before"}
 @pytest.fixture(scope="module")
 def five_digits(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the digits 0 to 4."""
-    from pipeline import keras_files
+    from pipeline.training import keras_files
 
     path = tmp_path_factory.mktemp("start") / "five.keras"
     keras_files.save(path, fit(raw_mnist, path.parent / "state", chosen(network=NETWORK, epochs=2), classes=5).model)
@@ -29,7 +29,7 @@ def five_digits(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def weights(model: Any) -> list[list[np.ndarray]]:
     """The weights of each layer, as transfer learning counts them."""
-    from pipeline import transfer
+    from pipeline.training import transfer
 
     return [[weight for layer in group for weight in layer.get_weights()] for group in transfer.layers(model)]
 
@@ -43,16 +43,16 @@ def starting(five_digits: Path, **values: Any) -> Any:
 
 
 def test_hidden_layers_are_taken_and_the_output_layer_is_new(raw_mnist: Raw, five_digits: Path) -> None:
-    from pipeline import keras_files, train, transfer
+    from pipeline.training import fit, keras_files, transfer
 
-    old, new = keras_files.load(five_digits), train.build(starting(five_digits), data(raw_mnist))
+    old, new = keras_files.load(five_digits), fit.build(starting(five_digits), data(raw_mnist))
     assert transfer.take(starting(five_digits), new) == 2
     assert [equal(one, other) for one, other in zip(weights(old)[:2], weights(new)[:2], strict=True)] == [True, True]
     assert [weight.shape for weight in weights(new)[2]] == [(6, 10), (10,)]
 
 
 def test_frozen_layers_stay_and_thaw_when_told_at_the_rate_told(raw_mnist: Raw, five_digits: Path, tmp_path: Path) -> None:
-    from pipeline import keras_files
+    from pipeline.training import keras_files
 
     start = weights(keras_files.load(five_digits))
     thaw = [{"after": 2, "freeze": 1, "learning_rate": 0.0005}, {"after": 3, "freeze": 0, "learning_rate": 0.0001}]
@@ -82,7 +82,7 @@ def test_runs_interrupted_at_and_after_thawing_end_as_an_uninterrupted_one(raw_m
 
 
 def test_all_layers_taken_is_training_that_goes_on(raw_mnist: Raw, five_digits: Path, tmp_path: Path) -> None:
-    from pipeline import keras_files
+    from pipeline.training import keras_files
 
     on = fit(raw_mnist, tmp_path, starting(five_digits, start_layers="all", learning_rate=1e-12, epochs=1), classes=5)
     trained = keras_files.load(five_digits)

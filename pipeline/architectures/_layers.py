@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pipeline import keras_objects
 from pipeline.artifacts import Inputs
 from pipeline.params import Network
 from pipeline.stage import UserError
+from pipeline.training import keras_objects
 
 Layers = Callable[..., keras.Layer]  # makes a layer with weights from its units or filters
 

@@ -10,8 +10,8 @@ import keras
 
 from pipeline.architectures import _layers
 from pipeline.artifacts import Inputs
-from pipeline.multi_hot import MultiHot
 from pipeline.params import Network
+from pipeline.training.multi_hot import MultiHot
 
 OWN = Network(hidden=[16, 16])
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from pipeline import fetch, published
 from pipeline.datasets import Raw, _cifar
+from pipeline.datasets import _fetch as fetch
+from pipeline.datasets import _published as published
 from pipeline.params import Dataset
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"

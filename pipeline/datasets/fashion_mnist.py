@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline import fetch
 from pipeline.datasets import Raw
+from pipeline.datasets import _fetch as fetch
 from pipeline.params import Dataset
 
 SHA256 = (

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline import fetch, published
 from pipeline.datasets import Raw
-from pipeline.fetch import SourceError
+from pipeline.datasets import _fetch as fetch
+from pipeline.datasets import _published as published
+from pipeline.datasets._fetch import SourceError
 from pipeline.params import Dataset
 from serving.text import Vocabulary, words
 

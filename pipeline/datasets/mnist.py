@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import fetch
 from pipeline.datasets import Raw
+from pipeline.datasets import _fetch as fetch
 from pipeline.params import Dataset
 
 SHA256 = (

@@ -12,9 +12,10 @@ import zlib
 
 import numpy as np
 
-from pipeline import fetch, published
 from pipeline.datasets import Raw
-from pipeline.fetch import SourceError
+from pipeline.datasets import _fetch as fetch
+from pipeline.datasets import _published as published
+from pipeline.datasets._fetch import SourceError
 from pipeline.params import Dataset
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pipeline.stage import UserError
 
 TEMPLATES = Path(__file__).parent
 LARGEST_MODEL = 8 * 1024 * 1024  # bytes of a file whose weights, written out as text, compile within a minute
+TRANSLATING = threading.Lock()
 SOURCES = ("classify.c", "model.c", "model_weights.c")
 
 
@@ -38,12 +40,18 @@ def fill(folder: Path, model: Proven) -> None:
     (folder / "golden.h").write_text(golden(model, model.golden_probabilities, metrics.FLOAT_TOLERANCE), encoding="utf-8")
 
 
-@cache
 def translate(file: Path) -> dict[str, str]:
     """The C of an ONNX file for a batch of 1: {"model.c": ..., "model_weights.c": ...}. Equal models give equal text.
 
+    Threads that ask for the same get it from one run of the generator.
     Raises UserError where the file is too large or the generator does not know an operator.
     """
+    with TRANSLATING:
+        return _translated(file)
+
+
+@cache
+def _translated(file: Path) -> dict[str, str]:
     if file.stat().st_size > LARGEST_MODEL:
         raise UserError(f"{file.name} has {file.stat().st_size:,} bytes, and as C at most {LARGEST_MODEL:,}; use a smaller architecture")
     network = onnx.load(file)

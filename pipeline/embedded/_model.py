@@ -68,7 +68,7 @@ class Proven:
 
     @cached_property
     def expected(self) -> Array:
-        """What the runtime that the file is for gives for the test images: (N, K) float32. Raises UserError."""
+        """What the runtime that the file is for gives for the test images: (N, K) float32; asked once. Raises UserError."""
         return self.answers("litert" if self.file.suffix == ".tflite" else "onnxruntime", self.test_images)[0]
 
     def answers(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:

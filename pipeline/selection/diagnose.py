@@ -15,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, learning_curves, params, stage
+from pipeline import artifacts, params, stage
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import Diagnosis, diagnose
 from pipeline.stage import UserError
+from pipeline.training import learning_curves
 
 
 def diagnose_file(path: Path, target: float) -> Diagnosis:

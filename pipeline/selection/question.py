@@ -123,13 +123,9 @@ def markdown(cells: Sequence[str]) -> str:
 @contextmanager
 def figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     """A matplotlib figure to draw on, saved without a date, so that equal contents are equal bytes."""
-    from matplotlib import pyplot as plt  # takes a second, which a mistake need not wait for
+    from matplotlib.figure import Figure  # takes a second, which a mistake need not wait for
 
-    plt.switch_backend("Agg")
-    drawn = plt.figure(figsize=size, layout="constrained")
-    try:
-        yield drawn
-        with stage.replacing(path) as temporary:
-            drawn.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
-    finally:
-        plt.close(drawn)
+    drawn = Figure(figsize=size, layout="constrained")
+    yield drawn
+    with stage.replacing(path) as temporary:
+        drawn.savefig(temporary, format="png", dpi=100, metadata={"Software": None})

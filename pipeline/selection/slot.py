@@ -16,11 +16,11 @@ from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedT
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.learning_curves import Row
 from pipeline.selection import question, study, trial
 from pipeline.selection.study import Search
 from pipeline.selection.trial import Result, Training
 from pipeline.stage import UserError
+from pipeline.training.learning_curves import Row
 
 SECONDS_BETWEEN_LOOKS = 1.0  # at whether a trial of another worker has come back
 

@@ -20,11 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, learning_curves, preprocess, training_key
+from pipeline import artifacts, preprocess
 from pipeline.artifacts import Array
-from pipeline.learning_curves import Row
 from pipeline.params import Params, Train
 from pipeline.stage import UserError
+from pipeline.training import key as training_key
+from pipeline.training import learning_curves
+from pipeline.training.learning_curves import Row
 
 FOLDER = artifacts.STATE / "trials"
 
@@ -105,9 +107,9 @@ class Training:
         return result
 
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
-        from pipeline import train  # TensorFlow, which the process that asks does not need
-        from pipeline.batches import Data
         from pipeline.selection.batch_losses import BatchLosses
+        from pipeline.training import fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training.batches import Data
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
         losses = BatchLosses()
@@ -116,7 +118,7 @@ class Training:
         for row in artifacts.load_json(folder / "state.json")["rows"] if (folder / "state.json").exists() else ():
             on_row(row)
         data = Data(selected(self.rows), selected(self.validation_rows), *ranges())
-        trained = train.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
+        trained = fit.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
         return Result(key, trained.rows, trained.best, len(self.validation_rows), losses.values)
 
     def forget(self) -> None:

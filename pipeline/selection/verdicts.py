@@ -13,8 +13,8 @@ import numpy as np
 
 from pipeline import metrics
 from pipeline.artifacts import Array
-from pipeline.learning_curves import Row
 from pipeline.selection.evidence import Evidence
+from pipeline.training.learning_curves import Row
 
 FEWEST_EPOCHS = 3
 

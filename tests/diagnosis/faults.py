@@ -24,10 +24,11 @@ import numpy as np
 from keras import layers
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline import artifacts, keras_files, layer_statistics, learning_curves, params, stage
+from pipeline import artifacts, params, stage
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw, fashion_mnist, mnist
 from pipeline.selection import evidence
+from pipeline.training import keras_files, layer_statistics, learning_curves
 
 CORPUS = Path(__file__).parent / "corpus"
 DATASETS = {"mnist": mnist, "fashion_mnist": fashion_mnist}

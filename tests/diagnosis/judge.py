@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import artifacts, learning_curves, summary
+from pipeline import artifacts, summary
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import diagnose
+from pipeline.training import learning_curves
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parents[1] / "README.md"

@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 
-from pipeline import keras_objects
-from pipeline.learning_curves import Row, logs
 from pipeline.params import KerasObject, Train
 from pipeline.stage import UserError
+from pipeline.training import keras_objects
+from pipeline.training.learning_curves import Row, logs
 
 PLATEAU = "ReduceLROnPlateau"
 

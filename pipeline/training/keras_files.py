@@ -12,7 +12,7 @@ from pipeline.stage import UserError, keras_import, replacing
 with keras_import():
     import keras
 
-    import pipeline.multi_hot  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
+    import pipeline.training.multi_hot  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 

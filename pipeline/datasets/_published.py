@@ -8,8 +8,8 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 
-from pipeline import fetch
-from pipeline.fetch import Source, SourceError
+from pipeline.datasets import _fetch as fetch
+from pipeline.datasets._fetch import Source, SourceError
 
 
 def sources(address: str, sha256: str) -> list[Source[bytes]]:

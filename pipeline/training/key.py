@@ -12,13 +12,13 @@ from pipeline.params import Train
 
 CODE = (
     "architectures/_layers",
-    "batches",
-    "keras_objects",
-    "multi_hot",
-    "schedules",
-    "train",
-    "training_state",
-    "transfer",
+    "training/batches",
+    "training/fit",
+    "training/keras_objects",
+    "training/multi_hot",
+    "training/schedules",
+    "training/state",
+    "training/transfer",
 )
 
 

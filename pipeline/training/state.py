@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from pipeline import artifacts
-from pipeline.learning_curves import Row, best_epoch, measures
 from pipeline.params import Train
+from pipeline.training.learning_curves import Row, best_epoch, measures
 
 
 class State(keras.callbacks.Callback):

@@ -55,12 +55,12 @@ def draw(path: Path, rows: Sequence[Row], kept: int, diagnosis: tuple[str, int, 
 
     `diagnosis` is the verdict, the epoch where what it says begins, shaded from there on, and its sentence, as the title.
     """
-    from matplotlib import pyplot as plt  # takes a second, which the many readers of the file need not wait
+    from matplotlib.figure import Figure  # takes a second, which the many readers of the file need not wait
     from matplotlib.ticker import MaxNLocator
 
-    plt.switch_backend("Agg")
     verdict, since, sentence = diagnosis
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    axes = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
     for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
         for split, label in (("train", "p-training"), ("validation", "validation")):
@@ -77,4 +77,3 @@ def draw(path: Path, rows: Sequence[Row], kept: int, diagnosis: tuple[str, int, 
     figure.suptitle("\n".join(textwrap.wrap(sentence, 120)), fontsize=10)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)

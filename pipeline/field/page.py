@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from pipeline import artifacts, pictures
-from pipeline.observations import UNKNOWN, Observations
+from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.summary import interval, percent
 
 FILE = "field.md"
@@ -147,7 +147,8 @@ def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
     """For each respect the shares of its bins in the field as bars, and those of the test as a line."""
     columns = 4
     rows = -(-len(tests) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.2 * rows), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(tests) :]:
         axis.axis("off")
     for axis, test in zip(axes.flat, tests, strict=False):

@@ -19,8 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, learning_curves, params, record, registry, stage
-from pipeline.learning_curves import Row
+from pipeline import artifacts, params
+from pipeline.tracking import record, registry
+from pipeline.training import learning_curves
+from pipeline.training.learning_curves import Row
 
 JOIN_SECONDS = 30
 PARENT = "MLFLOW_PARENT_RUN_ID"  # where a search sets it, its trainings are children of that run
@@ -197,13 +199,3 @@ def _sync(client: Any, experiment: str) -> None:
     if "package" in reports:
         registry.register(client, run, reports, model)
     client.set_terminated(run.info.run_id)
-
-
-def main() -> None:
-    if sys.argv[1:] != ["sync"]:
-        sys.exit("usage: python -m pipeline.tracking sync")
-    sys.exit(0 if sync() else 1)
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import keras
 
-from pipeline import keras_files
 from pipeline.params import Train
 from pipeline.stage import UserError
+from pipeline.training import keras_files
 
 
 @dataclass(frozen=True)

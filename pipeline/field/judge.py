@@ -1,30 +1,20 @@
-"""The model in the field, against the test: accuracy, classes that suffer, drift, the worst cases.
-
-    python -m pipeline.field LOG_OR_FOLDER [--labels CSV] [--bundle BUNDLE]
-
-Reads: the SQLite file that `serving serve --log` or `serving predict --log` wrote, or a folder of pictures with one folder
-for each class. Writes: reports/field/<model>/ with field.json, field.md and two pictures, and adds them to the model's run.
-
-No stage: the field is no input of the line, and nothing that the line makes depends on it.
-"""
+"""The verdict on one model in use: its accuracy, the classes that suffer, drift."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, comparison, field_page, metrics, params, reference, stage, tracking
+from pipeline import metrics
 from pipeline.artifacts import Array
-from pipeline.observations import UNKNOWN, Observations, read
+from pipeline.bundle import reference
+from pipeline.field import comparison, page
+from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.params import InTheField
 from pipeline.stage import UserError
 from serving import input_statistics
 from serving.model_card import Histogram, Reference
-
-FOLDER = artifacts.REPORTS / "field"
 
 
 def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
@@ -50,7 +40,7 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
         "classes": classes(observed.labels[known], right, card.reference, card.class_names),
         "drift": drift(observed, card.reference, chosen.false_alarms),
     }
-    return {**facts, "sentences": field_page.sentences(facts)}
+    return {**facts, "sentences": page.sentences(facts)}
 
 
 def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -> dict[str, Any]:
@@ -137,23 +127,3 @@ def figures(facts: dict[str, Any]) -> dict[str, float]:
         found |= {"field_accuracy_difference": accuracy["difference"], "field_p_value": accuracy["p_value"]}
     found["field_drift_alarms"] = sum(test["alarm"] for test in facts["drift"])
     return found | {f"field_stability.{test['of'].replace(' ', '_')}": test["population_stability"] for test in facts["drift"]}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.field", description="The model in the field, against the test.")
-    parser.add_argument("source", metavar="LOG_OR_FOLDER", type=Path, help="what --log wrote, or a folder with one folder for each class")
-    parser.add_argument("--labels", type=Path, metavar="CSV", help="true classes, in the columns id,label or file,label")
-    parser.add_argument("--bundle", type=Path, default=artifacts.DIST, help="which a folder is tried on (default %(default)s)")
-    arguments = parser.parse_args()
-    chosen = params.load().field
-    for observed in read(arguments.source, arguments.labels, arguments.bundle):
-        facts = judge(observed, chosen)
-        folder = FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
-        field_page.write(artifacts.empty(folder), facts, observed)
-        print("\n".join([f"{folder}/{field_page.FILE}", *facts["sentences"]]))
-        tags = {"field_verdict": facts["accuracy"]["verdict"]}
-        tracking.add(facts["model_sha256"], figures(facts), tags, folder)
-
-
-if __name__ == "__main__":
-    stage.run(main)

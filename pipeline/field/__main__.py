@@ -1,0 +1,41 @@
+"""The model in the field, against the test: accuracy, classes that suffer, drift, the worst cases.
+
+    python -m pipeline.field LOG_OR_FOLDER [--labels CSV] [--bundle BUNDLE]
+
+Reads: the SQLite file that `serving serve --log` or `serving predict --log` wrote, or a folder of pictures with one folder
+for each class. Writes: reports/field/<model>/ with field.json, field.md and two pictures, and adds them to the model's run.
+
+No stage: the field is no input of the line, and nothing that the line makes depends on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pipeline import artifacts, params, stage, tracking
+from pipeline.field import page
+from pipeline.field.judge import figures, judge
+from pipeline.field.observations import read
+
+FOLDER = artifacts.REPORTS / "field"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.field", description="The model in the field, against the test.")
+    parser.add_argument("source", metavar="LOG_OR_FOLDER", type=Path, help="what --log wrote, or a folder with one folder for each class")
+    parser.add_argument("--labels", type=Path, metavar="CSV", help="true classes, in the columns id,label or file,label")
+    parser.add_argument("--bundle", type=Path, default=artifacts.DIST, help="which a folder is tried on (default %(default)s)")
+    arguments = parser.parse_args()
+    chosen = params.load().field
+    for observed in read(arguments.source, arguments.labels, arguments.bundle):
+        facts = judge(observed, chosen)
+        folder = FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
+        page.write(artifacts.empty(folder), facts, observed)
+        print("\n".join([f"{folder}/{page.FILE}", *facts["sentences"]]))
+        tags = {"field_verdict": facts["accuracy"]["verdict"]}
+        tracking.add(facts["model_sha256"], figures(facts), tags, folder)
+
+
+if __name__ == "__main__":
+    stage.run(main)

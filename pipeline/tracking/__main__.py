@@ -1,0 +1,17 @@
+"""`python -m pipeline.tracking sync`: logs what the store lacks of the files that lie here."""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline import stage, tracking
+
+
+def main() -> None:
+    if sys.argv[1:] != ["sync"]:
+        sys.exit("usage: python -m pipeline.tracking sync")
+    sys.exit(0 if tracking.sync() else 1)
+
+
+if __name__ == "__main__":
+    stage.run(main)
