@@ -6,6 +6,7 @@ Both are tests against the hypothesis that the two parts were drawn alike, so a 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +38,11 @@ def gather(train: Array, validation: Array) -> Evidence:
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.permutation(len(train))[:QUERIES])
     asked = np.sort(rng.permutation(len(validation))[:QUERIES])
-    copied = _copied(blocks(train), chosen, blocks(np.asarray(validation[asked])))
-    balanced = min(len(chosen), len(asked))
-    told_apart = _told_apart(train[np.sort(rng.permutation(len(train))[:balanced])], validation[asked])
-    return Evidence(len(train), len(validation), *copied, *told_apart)
+    drawn = np.sort(rng.permutation(len(train))[: min(len(chosen), len(asked))])
+    with ThreadPoolExecutor() as pool:
+        copied = pool.submit(lambda: _copied(blocks(train), chosen, blocks(np.asarray(validation[asked]))))
+        told_apart = pool.submit(_told_apart, train[drawn], validation[asked])
+        return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
 
 
 def blocks(images: Array) -> Array:
