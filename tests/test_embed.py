@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tflite
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from pipeline.artifacts import Array
-from pipeline.embedded import _generated, _zig, c, microcontroller
+from pipeline.artifacts import Array, Description
+from pipeline.embedded import _generated, _zig, browser, c, microcontroller
+from pipeline.embedded._model import Proven
 from pipeline.stage import UserError
 from tests.conftest import Project
 
@@ -170,6 +173,30 @@ def test_an_operator_that_micro_lacks_is_named(finished: Project, tmp_path: Path
     (tmp_path / "select.tflite").write_bytes(data)
     with pytest.raises(UserError, match=r"refuses select\.tflite \(it has no operator SELECT\); use layers and activations"):
         microcontroller.board_fit(tmp_path / "select.tflite")
+
+
+def test_a_network_whose_layers_are_too_large_for_a_stack_is_refused(tmp_path: Path) -> None:
+    """One convolution with 64 filters on a picture of 640 x 640 leaves 100 MB."""
+    weights = numpy_helper.from_array(np.ones((64, 1, 3, 3), np.float32), "weights")
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["pixels", "weights"], ["filtered"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["filtered"], ["positive"]),
+        helper.make_node("GlobalAveragePool", ["positive"], ["means"]),
+        helper.make_node("Softmax", ["means"], ["probabilities"], axis=1),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 640, 640])
+    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 64, 1, 1])
+    graph = helper.make_graph(nodes, "large", [image], [probabilities], [weights])
+    file = tmp_path / "onnx_float32.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    data = Description("large", [str(number) for number in range(64)], (640, 640, 1), {}, [])
+    images = np.zeros((1, 640, 640, 1), np.uint8)
+    (tmp_path / "folder").mkdir()
+    model = Proven("large", "1.0.0", "onnx_float32", file, data, images, np.zeros((1, 64), np.float32), images, ("x86_64",), 0)
+    for target, given in ((c, "of stack, and Linux gives 8,257,536"), (browser, "for one image, and a page gives 67,108,864")):
+        with pytest.raises(UserError, match=rf"^it takes [\d,]+ bytes {given}; use smaller images or fewer filters$"):
+            target.write(tmp_path / "folder", model)
 
 
 def test_no_target_is_a_target_list_too(finished: Project, tmp_path: Path) -> None:
