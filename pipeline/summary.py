@@ -73,7 +73,7 @@ def notes(verification: dict[str, Any]) -> str:
     pairs = verification["pairs"]
     processor = next((pair["processor"] for pair in pairs if "processor" in pair), "an unknown processor")
     sampled = [f"{pair['runtime']} on the first {pair['images']:,} test images" for pair in pairs if pair.get("arena_bytes")]
-    arena = [f"with an arena of {pair['arena_bytes']:,} bytes" for pair in pairs if pair.get("arena_bytes")]
+    arena = [f"with an arena of {pair['arena_bytes']:,} bytes in this build" for pair in pairs if pair.get("arena_bytes")]
     whole = max((pair["images"] for pair in pairs if "images" in pair), default=0)
     sample = f"; {sampled[0]}, {arena[0]}" if sampled else ""
     return (

@@ -142,8 +142,9 @@ def test_the_card_tells_of_each_target_what_was_measured(finished: Project, bund
     for row in boards:
         assert f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'yes' if row['fits'] else 'no'} |" in page
     for target in ("c", "microcontroller"):
-        assert (bundle / "embedded" / target / "README.md").exists()
-        assert "$" not in (bundle / "embedded" / target / "README.md").read_text()
+        readme = (bundle / "embedded" / target / "README.md").read_text()
+        assert "$" not in readme
+        assert card["preprocessing"]["description"] in readme
 
 
 def test_a_target_that_was_named_and_cannot_be_had_stops_the_line(finished: Project, tmp_path: Path) -> None:

@@ -135,6 +135,23 @@ def test_the_registered_model_is_a_tflite_file_is_served_and_answers_as_keras_do
     np.testing.assert_allclose(answer, keras, atol=0.02)
 
 
+def test_a_copied_project_leaves_the_store_of_the_original_alone(finished: Project, tmp_path: Path) -> None:
+    copied = finished.copy(tmp_path / "copied")
+    shutil.copy(finished.folder / "mlflow.db", copied.folder)
+    shutil.copytree(finished.folder / "mlruns", copied.folder / "mlruns")
+    before = sorted((finished.folder / "mlruns").rglob("*"))
+    (copied.folder / "reports/new.txt").write_text("only in the copy")
+    copied.run("python", "-m", "pipeline.tracking", "sync")
+    store = client(copied)
+    (run,) = runs(store)
+    assert run.info.artifact_uri.startswith((copied.folder / "mlruns").as_uri())
+    assert any((copied.folder / "mlruns").rglob("new.txt"))
+    assert sorted((finished.folder / "mlruns").rglob("*")) == before
+    models = store.search_logged_models([run.info.experiment_id])
+    assert models
+    assert all(model.artifact_location.startswith((copied.folder / "mlruns").as_uri()) for model in models)
+
+
 def test_four_queued_experiments_on_a_fresh_store_make_four_runs(project: Project) -> None:
     project.run("dvc", "repro", "baseline")
     project.commit()

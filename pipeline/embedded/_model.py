@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, environments
+from pipeline import artifacts, environments, model_description
 from pipeline.artifacts import Array, Description
 from pipeline.params import Params
 from pipeline.runtime_process import RuntimeProcess
@@ -64,6 +64,7 @@ class Proven:
             "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
             "pixels": f"{height * width * channels:,}",
             "golden": str(len(self.golden_images)),
+            "prepared": model_description.preprocessing(self.data)["description"],
         }
 
     @cached_property

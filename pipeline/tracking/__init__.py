@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts, params
-from pipeline.tracking import record, registry
+from pipeline.tracking import local_store, record, registry
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -40,7 +40,7 @@ def home() -> Path:
 
 def address() -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file in the user's checkout; absolute, because experiments run elsewhere."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.address(home())
 
 
 @contextmanager
@@ -58,12 +58,14 @@ def store() -> Iterator[tuple[Any, str]]:
         logging.getLogger("alembic").setLevel(logging.ERROR)
         import mlflow
 
+        name = params.load().problem.name
+        if address() == local_store.address(home()):
+            local_store.follow(home(), name)
         mlflow.set_tracking_uri(address())
         client = mlflow.MlflowClient()
-        name = params.load().problem.name
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            location = (home() / "mlruns").as_uri() if address().startswith("sqlite:") else None
+            location = local_store.artifacts(home()) if address().startswith("sqlite:") else None
             yield client, client.create_experiment(name, artifact_location=location)
         else:
             yield client, experiment.experiment_id
