@@ -70,6 +70,21 @@ def test_a_binned_test_never_cries_earlier_than_that_of_the_values() -> None:
     assert stats.ks_2samp(values, before, method="asymp").pvalue <= found < 0.01
 
 
+def test_the_least_drift_that_shows_is_that_of_the_test_itself() -> None:
+    before = np.full(20, 500)
+    least = comparison.least_distance(100, 10000, 0.001)
+    for share, shows in ((least - 0.01, False), (least / 0.95 + 0.01, True)):  # a twentieth of those that move lies there already
+        moved = 100 * (1 - share) * before / before.sum()
+        moved[-1] += 100 * share
+        assert (comparison.kolmogorov_smirnov(moved, before) < 0.001) == shows
+
+
+def test_the_median_of_a_histogram_is_that_of_its_values() -> None:
+    values = np.random.default_rng(2).normal(3, 1, 10000)
+    assert reference.median(reference.histogram(values, reference.equal_shares(values))) == pytest.approx(np.median(values), abs=1e-4)
+    assert reference.median(reference.histogram(values, [9.0])) is None
+
+
 def test_a_class_that_was_hardly_ever_met_is_noticed_when_it_becomes_frequent() -> None:
     before = np.array([1000, 1000, 3, 2, 1])
     assert comparison.class_shares(np.array([50, 48, 0, 0, 0]), before) > 0.5
@@ -117,6 +132,9 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
         "turned": np.rot90(images, axes=(1, 2)).copy(),
     }
     assert classifier.card.reference
+    drawn = some(own, np.arange(100))
+    told = field.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN)["sentences"][-1]
+    assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
         tests = judge.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
         assert any(test["alarm"] for test in tests), name
@@ -140,6 +158,10 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
     assert "more labels will probably tell" in few["sentences"][0]
     assert many["sentences"][0].startswith("The field holds what the test promised")
     assert bad["sentences"][0].startswith("The field is worse than the test: field accuracy 75.00 %")
+    one = answered(own, 1, 1)
+    assert (one["accuracy"]["verdict"], [each["class"] for each in one["classes"] if each["suffers"]]) == ("open", [])
+    assert answered(own, 4, 4)["accuracy"]["verdict"] == "worse"
+    assert few["sentences"][-1].startswith("Too few predictions to tell drift: of 20, it would have to concern 4")
     fours = answered(own, 1000, 80, digit=4)
     assert [one["class"] for one in fours["classes"] if one["suffers"]] == ["4"]
     assert "Classes that suffer" in fours["sentences"][1]

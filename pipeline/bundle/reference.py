@@ -48,3 +48,13 @@ def histogram(values: Array, edges: list[float]) -> Histogram:
 def count(values: Array, edges: list[float]) -> Array:
     """How many of the values (N,) lie in each of the bins (len(edges) + 1,)."""
     return np.bincount(np.searchsorted(np.asarray(edges), values, side="right"), minlength=len(edges) + 1)
+
+
+def median(histogram: Histogram) -> float | None:
+    """The median, within a bin by interpolation; None where it lies in the first or last bin, of which one edge is unknown."""
+    reached = np.cumsum(histogram.counts) / sum(histogram.counts)
+    row = int(np.searchsorted(reached, 0.5))
+    if not 0 < row < len(histogram.edges):
+        return None
+    low, high = reached[row - 1], reached[row]
+    return float(histogram.edges[row - 1] + (0.5 - low) / (high - low) * (histogram.edges[row] - histogram.edges[row - 1]))

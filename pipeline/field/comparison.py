@@ -104,9 +104,17 @@ def kolmogorov_smirnov(counts: Array, reference: Array) -> float:
     The exact distribution of the one-sample statistic at the effective size, as `scipy.stats.ks_2samp` has it for large
     samples. Within bins the two are not told apart, so that false alarms can only become fewer.
     """
-    count, total = int(counts.sum()), int(reference.sum())
-    distance = float(np.abs(np.cumsum(counts) / count - np.cumsum(reference) / total).max())
-    return float(stats.kstwo.sf(distance, max(round(count * total / (count + total)), 1)))
+    distance = float(np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(reference) / reference.sum()).max())
+    return float(stats.kstwo.sf(distance, _effective(int(counts.sum()), int(reference.sum()))))
+
+
+def least_distance(count: int, total: int, p_value: float) -> float:
+    """The share of a sample of `count` that must have moved, at least, for `kolmogorov_smirnov` to fall to `p_value`."""
+    return float(stats.kstwo.isf(p_value, _effective(count, total)))
+
+
+def _effective(count: int, total: int) -> int:
+    return max(round(count * total / (count + total)), 1)
 
 
 def class_shares(counts: Array, reference: Array) -> float:

@@ -16,6 +16,9 @@ from pipeline.stage import UserError
 from serving import input_statistics
 from serving.model_card import Histogram, Reference
 
+FEWEST_MISTAKES = 3  # for a verdict against the model: one or two may as well be labels that are wrong, or sent because they are rare
+
+
 
 def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
     """The report on one model: what a program reads."""
@@ -39,6 +42,7 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
         "accuracy": accuracy(right, test_right, proof.images, chosen.max_accuracy_drop),
         "classes": classes(observed.labels[known], right, card.reference, card.class_names),
         "drift": drift(observed, card.reference, chosen.false_alarms),
+        "least_drift": least_drift(observed, card.reference, chosen.false_alarms),
     }
     return {**facts, "sentences": page.sentences(facts)}
 
@@ -52,7 +56,7 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
     found = comparison.difference(hits, count, test_right, test_images)
     if found.interval[0] > -max_drop:
         verdict = "holds"
-    elif found.p_value < comparison.SIGNIFICANCE and found.difference < 0:
+    elif found.p_value < comparison.SIGNIFICANCE and found.difference < 0 and count - hits >= FEWEST_MISTAKES:
         verdict = "worse"
     else:
         verdict = "open"
@@ -85,7 +89,7 @@ def classes(labels: Array, right: Array, expected: Reference, class_names: list[
             "test_images": expected.images[row],
             "test_right": expected.right[row],
             "p_value": adjusted.get(row),
-            "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE,
+            "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE and shown[row] - hits[row] >= FEWEST_MISTAKES,
         }
         for row, name in enumerate(class_names)
     ]
@@ -99,6 +103,10 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
         name: (reference.count(observed.statistics[:, column], expected.inputs[name].edges), expected.inputs[name])
         for column, name in enumerate(names)
     }
+    medians = {
+        name: (float(np.median(observed.statistics[:, column])), reference.median(expected.inputs[name]))
+        for column, name in enumerate(names)
+    }
     ordered["confidence"] = reference.count(observed.confidence, expected.confidence.edges), expected.confidence
     tests = [(name, counts, np.array(histogram.counts), comparison.kolmogorov_smirnov) for name, (counts, histogram) in ordered.items()]
     predicted = np.bincount(observed.predicted, minlength=len(card.class_names))
@@ -110,11 +118,19 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
             "p_value": p_value,
             "alarm": p_value < false_alarms,
             "population_stability": comparison.population_stability(counts, before),
+            "medians": medians.get(name),
+            "edges": ordered[name][1].edges if name in ordered else None,
             "field": counts.tolist(),
             "test": before.tolist(),
         }
         for (name, counts, before, _), p_value in zip(tests, adjusted, strict=True)
     ]
+
+
+def least_drift(observed: Observations, expected: Reference, false_alarms: float) -> float:
+    """The share of the predictions that a drift must concern, at least, for an alarm at this number of them."""
+    respects = len(expected.inputs) + 2  # confidence and predicted class
+    return comparison.least_distance(len(observed.predicted), sum(expected.predicted), false_alarms / respects)
 
 
 def figures(facts: dict[str, Any]) -> dict[str, float]:

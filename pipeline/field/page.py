@@ -17,6 +17,7 @@ FILE = "field.md"
 SHOWN = 30
 SMALLEST_P = 1e-6  # below it a p-value says no more
 LARGE, SMALL = 0.25, 0.1  # of the population stability index
+FEW = 0.25  # where a drift must concern more of the predictions than this to show, they are too few
 
 
 def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
@@ -54,7 +55,7 @@ def sentences(facts: dict[str, Any]) -> list[str]:
     spoken = [VERDICTS[accuracy["verdict"]](facts, accuracy)]
     if "field_accuracy" in accuracy:
         spoken.append(_classes(facts["classes"]))
-    spoken.append(_drift(facts["drift"]))
+    spoken.append(_drift(facts))
     if facts["unreadable"]:
         spoken.append(f"{len(facts['unreadable'])} pictures could not be read: {facts['unreadable'][0]}.")
     return spoken
@@ -127,12 +128,32 @@ def _classes(classes: list[dict[str, Any]]) -> str:
     return f"Classes that suffer (Fisher's exact test for each, Holm): {', '.join(told)}."
 
 
-def _drift(tests: list[dict[str, Any]]) -> str:
-    alarms = sorted((test for test in tests if test["alarm"]), key=lambda test: -test["population_stability"])
+def _drift(facts: dict[str, Any]) -> str:
+    alarms = sorted((test for test in facts["drift"] if test["alarm"]), key=lambda test: -test["population_stability"])
+    least, count = f"{100 * facts['least_drift']:.0f} %", facts["predictions"]
+    if not alarms and facts["least_drift"] > FEW:
+        return f"Too few predictions to tell drift: of {count:,}, it would have to concern {least} to show."
     if not alarms:
-        return f"Neither inputs nor predictions have drifted from those of the test, in any of {len(tests)} respects."
-    told = [f"{test['of']} ({_size(test['population_stability'])}, p {_p(test['p_value'])})" for test in alarms]
+        respects = f"in any of {len(facts['drift'])} respects"
+        unseen = f"what concerns less than {least} of {count:,} predictions would not show"
+        return f"Neither inputs nor predictions have drifted from those of the test, {respects}; {unseen}."
+    names = [one["class"] for one in facts["classes"]]
+    told = [f"{test['of']} ({_change(test, names)}; {_size(test['population_stability'])}, p {_p(test['p_value'])})" for test in alarms]
     return f"Drift: not distributed as in the test {'is' if len(told) == 1 else 'are'} {', '.join(told)}."
+
+
+def _change(test: dict[str, Any], classes: list[str]) -> str:
+    """Where to and how far: the class whose share changed most, the medians, or where these tell nothing the share below an edge."""
+    field, before = (np.array(test[name]) / sum(test[name]) for name in ("field", "test"))
+    if test["edges"] is None:
+        row = int(np.abs(field - before).argmax())
+        return f"{classes[row]} in {100 * field[row]:.0f} % instead of {100 * before[row]:.0f} %"
+    now, then = test["medians"] or (None, None)
+    if then is not None and f"{now:.3g}" != f"{then:.3g}":
+        return f"{'higher' if now > then else 'lower'} by {abs(now - then):.3g}: median {now:.3g} instead of {then:.3g}"
+    below, expected = np.cumsum(field)[:-1], np.cumsum(before)[:-1]
+    row = int(np.abs(below - expected).argmax())
+    return f"{100 * below[row]:.0f} % below {test['edges'][row]:g} instead of {100 * expected[row]:.0f} %"
 
 
 def _p(value: float) -> str:
