@@ -61,6 +61,9 @@ def main() -> None:
     parser.add_argument("--certificate", type=Path, help="the certificate of that key")
     parser.add_argument("--chain", type=Path, nargs="+", default=[], help="certificates between that and the authority")
     arguments = parser.parse_args()
+    for path in (arguments.key, *([arguments.certificate] if arguments.certificate else []), *arguments.chain):
+        if not path.is_file():
+            raise UserError(f"{path} is no file; name a private key, certificate or chain in PEM")
     archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(archives) != 1:
         raise UserError(f"{artifacts.DIST} holds {len(archives)} bundles; run `dvc repro` for the one to sign")

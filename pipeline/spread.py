@@ -15,6 +15,7 @@ from rich.table import Table
 
 from pipeline import artifacts, params, stage
 from pipeline.params import Train
+from pipeline.selection import verdicts
 
 with stage.keras_import():
     import keras
@@ -29,13 +30,18 @@ SATURATED = 0.99  # an activation beyond this is where tanh and the sigmoid are 
 
 @dataclass(frozen=True)
 class Spread:
-    """One layer on the first examples: its activations after the activation function, and the gradient of its kernel."""
+    """One layer on the first examples: its activations after the activation function, and the gradient of its kernel.
+
+    `zero` and `saturated` are shares of all activations, `dead` of the units, or channels, that are zero for every example.
+    """
 
     layer: str
     activation_mean: float
     activation_deviation: float
     zero: float
+    dead: float
     saturated: float
+    bounded: bool
     gradient_deviation: float
 
 
@@ -55,11 +61,37 @@ def measure(chosen: Train, data: Data) -> list[Spread]:
             activation_mean=float(activation.mean()),
             activation_deviation=float(activation.std()),
             zero=float((activation == 0).mean()),
+            dead=float((activation.reshape(-1, activation.shape[-1]) == 0).all(0).mean()),
             saturated=float((np.abs(activation) > SATURATED).mean()),
+            bounded=float(np.abs(activation).max()) <= 1,
             gradient_deviation=float(gradient.std()),
         )
         for layer, activation, gradient in zip(kernels, activations, gradients, strict=True)
     ]
+
+
+def verdict(spreads: list[Spread]) -> str:
+    """What the table means, in a sentence, by the limits of `diagnose`; of the last layer only the gradient counts."""
+    *hidden, last = spreads
+    ratio = spreads[0].gradient_deviation / last.gradient_deviation if last.gradient_deviation else 0.0
+    passed_on = hidden[-1].activation_deviation / hidden[0].activation_deviation if hidden and hidden[0].activation_deviation else 1.0
+    dead = next((one for one in hidden if one.dead >= verdicts.DEAD), None)
+    flat = next((one for one in hidden if one.bounded and one.saturated >= verdicts.SATURATED), None)
+    if dead:
+        return (
+            f"dead: {dead.dead:.0%} of the units of {dead.layer} are zero for every example; initialize otherwise, or use LeakyReLU or SELU"
+        )
+    if flat:
+        return (
+            f"saturated: {flat.saturated:.0%} of the activations of {flat.layer} are at an end of their range; use smaller initial weights"
+        )
+    cure = "use an initializer that fits the activation (relu: HeNormal, tanh: GlorotNormal, selu: LecunNormal), or normalization"
+    for what, change in (("activations of the last hidden layer are", passed_on), ("gradient of the first layer is", ratio)):
+        if not verdicts.VANISHED <= change <= 1 / verdicts.VANISHED:
+            name = "vanishing" if change < 1 else "exploding"
+            of = "those of the first" if change is passed_on else "that of the last"
+            return f"{name}: the {what} {change:.1g} times {of}; {cure}"
+    return f"sound: no layer is dead or saturated, and the first gets {ratio:.2g} times the gradient of the last"
 
 
 def main() -> None:
@@ -73,6 +105,7 @@ def main() -> None:
         shares = (f"{100 * one.zero:.1f} %", f"{100 * one.saturated:.1f} %")
         table.add_row(one.layer, f"{one.activation_mean:.2g}", f"{one.activation_deviation:.2g}", *shares, f"{one.gradient_deviation:.2g}")
     Console(width=WIDTH).print(table)
+    print(verdict(spreads))
 
 
 if __name__ == "__main__":

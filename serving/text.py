@@ -14,6 +14,7 @@ from typing import Any, Sequence, Union
 import numpy as np
 
 from serving.bundle import Bundle
+from serving.errors import BundleError
 
 FILE = "vocabulary.txt"
 BREAK = re.compile(r"<br\s*/?>")
@@ -36,6 +37,8 @@ class Vocabulary:
     def load(cls, bundle: Union[str, Path, Bundle]) -> Vocabulary:
         """The vocabulary of the bundle. Raises BundleError where it has none."""
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        if FILE not in opened.digests:
+            raise BundleError(f"{opened.path} has no {FILE}, because its model takes no texts; name the bundle of a text model")
         return cls(opened.read(FILE).decode().splitlines(), opened.card.input_shape[0])
 
     def ids(self, texts: Sequence[str]) -> Any:

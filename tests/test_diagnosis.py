@@ -88,6 +88,10 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
     done = command(str(alone), "--target", "0.9")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("overfit (from epoch ")
+    mistyped = command(str(tmp_path / "learning_curve.csv"))
+    assert (
+        mistyped.stderr == f"error: {tmp_path}/learning_curve.csv is no file; name a learning_curves.csv, or nothing for that of the line\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,12 @@ def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
     assert running.ask("POST", address).status == 405
 
 
+def test_a_form_is_told_to_be_sent_as_a_picture(server: Server) -> None:
+    answer = server.ask("POST", "/predict", b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status == 415
+    assert "send the picture itself, as `curl --data-binary @picture.png` does" in answer.body.decode()
+
+
 def test_where_a_bundle_holds_no_page_the_start_is_the_servers_own(bundle: Path) -> None:
     shutil.rmtree(bundle / "embedded/browser")
     with Server(rename(bundle, "bare"), "--format", FORMAT) as running:

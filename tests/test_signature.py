@@ -232,8 +232,10 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     try:
         changed.write_bytes(original + b"# changed\n")
         done = finished.attempt("python", "-m", "pipeline.sign", str(signed.folder / "private.pem"))
+        missing = finished.attempt("python", "-m", "pipeline.sign", "nokey.pem")
     finally:
         changed.write_bytes(original)
+    assert missing.stderr == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml is not committed; commit it")
     wrong = finished.attempt("python", "-m", "pipeline.sign", str(signed.folder / "public.pem"))

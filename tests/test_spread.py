@@ -31,6 +31,8 @@ def test_small_weights_let_signals_vanish_large_ones_saturate_and_scaled_ones_ke
     glorot = spread.measure(stack("GlorotNormal", "tanh"), fed)
     he = spread.measure(stack("HeNormal", "relu"), fed)
     assert len(small) == 9
+    told = [spread.verdict(one).split(":")[0] for one in (small, large, glorot, he)]
+    assert told == ["vanishing", "saturated", "sound", "sound"]
     assert small[7].activation_deviation < 1e-4 * small[0].activation_deviation
     assert small[0].gradient_deviation < 1e-4 * glorot[0].gradient_deviation
     assert large[7].saturated > 0.5

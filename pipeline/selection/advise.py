@@ -2,14 +2,18 @@
 
     python -m pipeline.selection.advise        of the line's last training, as commands to paste
 
-Reads: params.yaml, reports/diagnose.json, reports/preprocess.json.
+Reads: params.yaml, reports/diagnose.json, data/raw and data/prepared, if dvc.lock says that they belong together.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from pipeline import artifacts, params, stage
 from pipeline.params import Params
 from pipeline.selection.cures import CURES, Change, Situation
+from pipeline.stage import UserError
 
 
 def advise(now: Situation) -> list[Change]:
@@ -26,7 +30,16 @@ def situation(chosen: Params) -> Situation:
     return Situation(chosen, diagnosis["verdict"], len(labels), images.ndim == 4)
 
 
+def check_that_it_is_the_last() -> None:
+    """Raises UserError where the verdict speaks of other params, data or code than those that lie here."""
+    if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "--with-deps", "diagnose"], check=False).returncode == 1:
+        raise UserError(
+            "the last verdict is of other params, data or code (`dvc status --with-deps diagnose` tells which); run `dvc repro`"
+        )
+
+
 def main() -> None:
+    check_that_it_is_the_last()
     now = situation(params.load())
     print(f"verdict: {now.verdict}")
     for change in advise(now):

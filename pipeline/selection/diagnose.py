@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("file", type=Path, nargs="?", help="a learning_curves.csv; without it, the line's own, as a stage")
     parser.add_argument("--target", type=float, help="the accuracy that training must reach; problem.target unless given")
     arguments = parser.parse_args()
+    if arguments.file is not None and not arguments.file.is_file():
+        raise UserError(f"{arguments.file} is no file; name a learning_curves.csv, or nothing for that of the line")
     target = params.load().problem.target if arguments.target is None else arguments.target
     found = diagnose_file(arguments.file or artifacts.LEARNING_CURVES, target)
     if arguments.file is None:

@@ -151,6 +151,8 @@ class Service:
     async def _predict(self, request: Request) -> Answer:
         served = self._chosen(request.query)
         model = served.model
+        if request.header(b"content-type").lower().startswith("multipart/"):
+            raise RequestError(415, "the body is a form; send the picture itself, as `curl --data-binary @picture.png` does")
         body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
         if self._pictures >= self.limits.max_pictures:
             raise RequestError(503, f"{self._pictures} pictures are being read already, so try again in a second")
