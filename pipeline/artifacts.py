@@ -67,6 +67,11 @@ def report(stage: str) -> Path:
     return REPORTS / f"{stage}.json"
 
 
+def figures(stage: str) -> Path:
+    """The few figures of a stage that one compares between experiments, as `dvc metrics` shows them."""
+    return REPORTS / "metrics" / f"{stage}.json"
+
+
 def save_json(path: Path, values: Any) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -84,6 +84,8 @@ def main() -> None:
     predictions = probabilities.argmax(1)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_json(artifacts.report("evaluate"), summary)
+    compared = {name: summary[name] for name in ("test_accuracy", "test_loss")}
+    artifacts.save_json(artifacts.figures("evaluate"), {**compared, "baseline_test_accuracy": summary["gate"]["baseline_accuracy"]})
     pairs = [(class_names[true], class_names[predicted]) for true, predicted in zip(labels, predictions, strict=True)]
     artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
     matrix = metrics.confusion(predictions, labels, len(class_names))

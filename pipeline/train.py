@@ -80,6 +80,8 @@ def main() -> None:
     answers.save(artifacts.VALIDATION, answers.Answers(probabilities, np.asarray(labels), answers.digests(images)))
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)
+    compared = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")
+    artifacts.save_json(artifacts.figures("train"), {name: summary[name] for name in compared})
     tracking.sync()
     shutil.rmtree(folder, ignore_errors=True)
     print(f"kept epoch {trained.best}: validation accuracy {kept['validation_accuracy']:.4f}")

@@ -19,7 +19,6 @@ from serving.model_card import Histogram, Reference
 FEWEST_MISTAKES = 3  # for a verdict against the model: one or two may as well be labels that are wrong, or sent because they are rare
 
 
-
 def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
     """The report on one model: what a program reads."""
     card = observed.card
