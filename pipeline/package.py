@@ -26,18 +26,19 @@ from serving import bundle, classifier, text
 from serving.model_card import ModelCard
 
 SERVING = Path("serving")
+DEVICES = Path("pipeline/bundle/requirements")  # resolved for every Python, where the project's own lock knows one
 WHEELS = "wheels"
 WHEEL_TIME = 315532800  # 1980-01-01, the earliest time a zip entry can have
 
 
 def requirements(group: str, *left_out: str) -> str:
-    """The packages of a dependency group as uv.lock pins them, with their hashes."""
-    command = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", "--only-group", group]
+    """The packages of a dependency group with their hashes, for each Python that `serving` runs on."""
+    command = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", "--project", str(DEVICES), "--only-group", group]
     command += [argument for name in ("serving", *left_out) for argument in ("--no-emit-package", name)]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"the requirements of {group} could not be read from uv.lock: {' '.join(done.stderr.split())}")
+        raise UserError(f"the requirements of {group} could not be read from {DEVICES}/uv.lock: {' '.join(done.stderr.split())}")
     return done.stdout
 
 

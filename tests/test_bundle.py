@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 import tflite
+from packaging.requirements import Requirement
 
 from pipeline import package
 from pipeline.bundle import archive as archives
@@ -166,3 +167,19 @@ def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(fi
     rows = [int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in golden["images"]]
     np.testing.assert_allclose(golden["tflite_float32"], keras[rows], atol=1e-4)
     assert set(golden["labels"]) == set(range(10))
+
+
+@pytest.mark.parametrize("group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http"])
+def test_a_device_with_python_3_11_gets_what_was_proven(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The requirements hold for every Python; where they are read by 3.11, they are those of the project's own lock."""
+    monkeypatch.chdir(ROOT)
+    here = {"python_full_version": "3.11.7", "python_version": "3.11", "sys_platform": "linux"}
+
+    def pinned(text: str) -> set[str]:
+        found = [Requirement(line.rstrip(" \\")) for line in text.splitlines() if line[:1].isalnum()]
+        return {f"{one.name}{one.specifier}" for one in found if one.marker is None or one.marker.evaluate(here)}
+
+    device = package.requirements(group)
+    assert "python_full_version < '3.10'" in device
+    monkeypatch.setattr(package, "DEVICES", ROOT)
+    assert pinned(device) == pinned(package.requirements(group))

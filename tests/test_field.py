@@ -133,7 +133,7 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
     }
     assert classifier.card.reference
     drawn = some(own, np.arange(100))
-    told = field.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN)["sentences"][-1]
+    told = judge.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN)["sentences"][-1]
     assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
         tests = judge.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
