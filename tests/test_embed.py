@@ -137,6 +137,8 @@ def test_the_card_tells_of_each_target_what_was_measured(finished: Project, bund
     card = json.loads((bundle / "model_card.json").read_text())
     assert [{**row, "refused": None} for row in rows] == card["embedded"]
     page = (bundle / "MODEL_CARD.md").read_text()
+    assert not re.findall(r"\| [a-z0-9]*_bytes[a-z_]* \||\d[eE]-\d", page.split("## Without Python", 1)[1].split("## Provenance")[0])
+    assert "| arena to reserve, bytes | " in page
     boards = facts(finished, "microcontroller")["boards"]
     assert len(boards) > 20
     for row in boards:

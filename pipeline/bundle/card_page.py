@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.summary import interval, percent
 from serving import model_card
 from serving.model_card import ModelCard, ModelFile, Proof
@@ -15,6 +17,26 @@ PICTURES = {
     "confusion": "What the test images are, and what the model takes them for",
     "mistakes": "Test images that the model gets wrong",
     "learning_curves": "Loss and accuracy over the epochs of training",
+}
+LABELS = {  # of what `embed` measured, for people
+    "wasm_bytes": "size of the WebAssembly module, bytes",
+    "page_bytes": "size of the whole page, bytes",
+    "program_bytes": "size of the programs, bytes",
+    "stack_bytes": "stack that one image takes, bytes",
+    "model_bytes": "flash for the model, bytes",
+    "flash_bytes_with_runtime": "flash for the model and its runtime, bytes",
+    "arena_bytes_measured": "arena in the build that takes most, bytes",
+    "arena_bytes_margin": "margin for optimised kernels, bytes",
+    "arena_bytes": "arena to reserve, bytes",
+    "multiply_accumulates": "multiply-accumulate operations for an image",
+    "test_images": "test images tried",
+    "agreement_with_onnxruntime": "same class as ONNX Runtime",
+    "agreement_with_litert": "same class as LiteRT",
+    "largest_difference": "largest difference of a probability",
+    "equal_to_the_last_bit": "probabilities equal to the last bit",
+    "median_milliseconds": "one image, median, ms",
+    "ram_bytes": "RAM free for the model, bytes",
+    "flash_bytes": "flash, bytes",
 }
 COLUMNS = ("file", "bytes", "runtime", "test accuracy", "95 % interval", "loses at most", "ms/image", "arena")
 
@@ -92,16 +114,23 @@ def _needs(file: ModelFile) -> tuple[str, str, str]:
 
 
 def _without_python(card: ModelCard) -> list[str]:
-    """A section for each target: what was measured, in the words of its keys, which name the unit; rows of facts as a table."""
+    """A section for each target: what was measured; rows of facts as a table."""
     sections = []
     for entry in card.embedded:
         tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
-        facts = [(name.replace("_", " "), _value(value, name)) for name, value in entry.measured.items() if name not in tables]
+        facts = [(_label(name), _value(value, name)) for name, value in entry.measured.items() if name not in tables]
         made = entry.refused or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
         sections.append(f"## Without Python: {entry.target}\n\n{made}")
         sections += [_table(("measured", "value"), facts)] if facts else []
-        sections += [_table(list(rows[0]), [[_value(value) for value in row.values()] for row in rows]) for rows in tables.values()]
+        sections += [
+            _table([_label(name) for name in rows[0]], [[_value(value) for value in row.values()] for row in rows])
+            for rows in tables.values()
+        ]
     return sections
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))
 
 
 def _value(value: Any, name: str = "") -> str:
@@ -111,7 +140,9 @@ def _value(value: Any, name: str = "") -> str:
         return "yes" if value else "no"
     if name.startswith(("agreement", "equal")):
         return percent(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return np.format_float_positional(value, precision=3, fractional=False, trim="-")
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _provenance(card: ModelCard) -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drain", type=float, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
     )
-    help_ = "in which a request must have come whole (default %(default)s)"
+    help_ = "within which all of a request must arrive (default %(default)s)"
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_
     )
