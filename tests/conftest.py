@@ -37,14 +37,6 @@ SMALL = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of the finished project in one worker, so that it is made once and none changes it under another."""
-    for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("finished"))
-
-
 @pytest.fixture(scope="session")
 def raw_mnist() -> Raw:
     return mnist.load(params.load(ROOT / "params.yaml").dataset)

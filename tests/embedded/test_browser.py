@@ -28,8 +28,6 @@ from tests.server import FORMAT, Server, rename
 from tests.test_browser import sheets
 from tests.test_photo import card
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
