@@ -188,7 +188,7 @@ def test_a_space_is_read_as_it_is_written() -> None:
 
 WRONG = {
     "train.learning_rat is not a known key; allowed here: architecture": ["train.learning_rat=0.1,0.2"],
-    "train.epochs is 0; input should be greater than 0": ["train.epochs=0..5"],
+    "train.epochs is 0; allowed is greater than 0": ["train.epochs=0..5"],
     "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
     "is an empty range": ["train.learning_rate=0.1..0.01"],
     "allowed are ends above 0": ["train.learning_rate=0..0.01 log"],
@@ -239,36 +239,40 @@ def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_sa
         searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
 
 
+TRIALS = 12  # enough that one worker is still busy when another command has come, run and gone
+
+
 @pytest.mark.slow
 def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leaves(tiny: Project) -> None:
     with server() as address:
         command = ["python", "-m", "pipeline.selection.sweep", "train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh"]
-        command += ["-S", "train.epochs=12", "--trials", "8", "--workers", "2", "--heartbeat", "2", "--storage", address, "--name", "four"]
+        command += ["-S", "train.epochs=12", "--trials", f"{TRIALS}", "--workers", "2", "--heartbeat", "2"]
+        command += ["--storage", address, "--name", "four"]
         stays, leaves = tiny.start(*command), tiny.start(*command)
         storage = optuna.storages.RDBStorage(study.address(address))
         killed = running_worker(storage, stays.pid)
         os.kill(killed, signal.SIGKILL)
         running_worker(storage, leaves.pid)
-        for _ in range(6):  # as one presses Ctrl-C again
+        for _ in range(12):  # as one presses Ctrl-C again
             os.killpg(leaves.pid, signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
-                leaves.wait(10)
+                leaves.wait(5)
                 break
-        assert leaves.returncode == 130
+        assert leaves.returncode in (130, -signal.SIGINT)  # the latter where one more came while Python was ending
         log = (tiny.folder.parent / f"{tiny.folder.name}.log").read_text
         assert stays.wait(300) == 0, log()
         trials = optuna.load_study(study_name="four", storage=storage).trials
         storage.engine.dispose()
     done = [one for one in trials if one.state.name in ("COMPLETE", "PRUNED")]
-    assert sorted(one.user_attrs["slot"] for one in done) == list(range(8))
+    assert sorted(one.user_attrs["slot"] for one in done) == list(range(TRIALS))
     lost = [one for one in trials if one.state.name == "FAIL" and one.user_attrs.get("worker", "").endswith(f":{killed}")]
     assert len(lost) == 1
     (again,) = (one for one in done if one.user_attrs["slot"] == lost[0].user_attrs["slot"])
     assert again.params == lost[0].params
-    assert len({one.params["train.learning_rate"] for one in done}) == 8
+    assert len({one.params["train.learning_rate"] for one in done}) == TRIALS
     assert "its worker has ended (signal 9); another takes it over" in log()
-    assert len(children(tiny.folder, "four")) == 8
-    assert "The best of 8 trials" in (tiny.folder / "reports/sweep.md").read_text()
+    assert len(children(tiny.folder, "four")) == TRIALS
+    assert f"The best of {TRIALS} trials" in (tiny.folder / "reports/sweep.md").read_text()
 
 
 def running_worker(storage: optuna.storages.RDBStorage, parent: int, seconds: float = 120) -> int:
