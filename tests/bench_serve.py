@@ -1,6 +1,6 @@
 """`make bench-serve`: our server and others with the same ONNX file, in turn, each with wrk at 8 connections; one table.
 
-    python -m tests.bench_serve [--seconds 3] [--rounds 3] [--triton triton/bin/python]
+    python -m tests.bench_serve [--seconds 3] [--rounds 3] [--triton PYTHON] [--mlserver PYTHON]
 
 One process each, our checks on. The figures are medians of the rounds, each of which asks every server every kind of
 request, so that other work on the machine meets all of them alike. Needs wrk, which Debian has: apt-get install wrk.
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--triton", metavar="PYTHON", help="of an environment with nvidia-pytriton")
+    parser.add_argument("--mlserver", metavar="PYTHON", help="of an environment with mlserver and onnxruntime")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("error: wrk is not installed; on Debian: apt-get install wrk")
@@ -155,6 +156,9 @@ def main() -> None:
         if arguments.triton:
             servers.append(start("Triton, Python backend", COLUMNS, arguments.triton, "tests/serving_peers.py", "triton", "PORT", onnx))
             time.sleep(10)  # it listens before it has loaded the model
+        if arguments.mlserver:
+            servers.append(start("MLServer", ("json",), arguments.mlserver, "-m", "tests.serving_mlserver", "PORT", onnx))
+            time.sleep(5)  # the same
         results = defaultdict(list)
         try:
             for _ in range(arguments.rounds):
