@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,13 +72,15 @@ def main() -> None:
     card = Bundle(archives[0]).card
     card = dataclasses.replace(card, provenance={**card.provenance, "git_commit": head})
     root = f"{card.name}-{card.version}"
-    artifacts.empty(RELEASE)
     with tempfile.TemporaryDirectory() as name:
         folder = archive.unpack(archives[0], Path(name))
         card_page.write(folder, card)
-        with stage.replacing(RELEASE / f"{root}{SIGNATURE_SUFFIX}") as signature, stage.replacing(RELEASE / f"{root}{SUFFIX}") as target:
-            archive.write(folder, target, root)
-            sign(folder, signature, arguments.key, arguments.certificate, arguments.chain)
+        made = [Path(name) / f"{root}{suffix}" for suffix in (SUFFIX, SIGNATURE_SUFFIX)]
+        archive.write(folder, made[0], root)
+        sign(folder, made[1], arguments.key, arguments.certificate, arguments.chain)
+        artifacts.empty(RELEASE)  # an earlier release stays until there is another
+        for path in made:
+            shutil.move(path, RELEASE)
     print(f"{RELEASE / root}{SUFFIX} and {SIGNATURE_SUFFIX}: commit {head}")
 
 

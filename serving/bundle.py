@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zlib
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Union
+from typing import Dict, List, Mapping, Optional, Set, Union
 
 from serving.errors import BundleError
 from serving.model_card import FILE, ModelCard
@@ -37,14 +38,14 @@ class Bundle:
         by default in `signature`, which is the file `<name>-<version>.sig` beside it. Raises BundleError.
         """
         self.path = locate(Path(path))
-        self._files = None if self.path.is_dir() else _unpack(self.path)
+        self._files = None if is_folder(self.path) else _unpack(self.path)
         self.digests = _parse(self._read(MANIFEST))
         for name in self.digests:
             self.read(name)
+        self.signed = trust is not None
         if trust is not None:
             self._check_signature(Path(trust), Path(signature or self._default_signature()))
-        self.signed = trust is not None
-        unlisted = sorted(set(self._files or ()) - set(self.digests) - {MANIFEST})
+        unlisted = sorted(self._names(trust, signature) - set(self.digests) - {MANIFEST})
         if unlisted:
             raise BundleError(f"{self.path} holds {unlisted[0]}, which its {MANIFEST} does not name; fetch the bundle again")
         self.card = ModelCard.parse(self.read(FILE))
@@ -71,6 +72,15 @@ class Bundle:
         except OSError as error:
             raise BundleError(f"{self.path / name} is not readable ({error.strerror}); name a bundle, or unpack it again") from None
 
+    def _names(self, *own: Union[str, Path, None]) -> Set[str]:
+        """What an archive holds; of a folder that must be signed, all that lies in it but the caller's `own` files."""
+        if self._files is not None:
+            return set(self._files)
+        if not self.signed:
+            return set()
+        kept = {Path(path).resolve() for path in own if path is not None}
+        return {path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if not path.is_dir() and path.resolve() not in kept}
+
     def _default_signature(self) -> Path:
         path = self.path.resolve()  # `.` has no name of its own
         name = path.name if self._files is None else path.name[: -len(SUFFIX)]
@@ -93,9 +103,14 @@ class Bundle:
             raise BundleError(f"{self.path} is not the bundle that was signed: {signature} covers other files; fetch both again")
 
 
+def is_folder(path: Union[str, Path]) -> bool:
+    """Without the error that Path.is_dir has for a name that is too long or in a closed folder: who reads it will tell."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def locate(path: Path) -> Path:
     """The bundle that `path` means: itself, or the only bundle in it. Raises BundleError."""
-    if not path.is_dir() or (path / MANIFEST).exists():
+    if not is_folder(path) or os.path.exists(path / MANIFEST):  # noqa: PTH110  for the same reason
         return path
     found = sorted([*path.glob(f"*{SUFFIX}"), *(entry.parent for entry in path.glob(f"*/{MANIFEST}"))])
     if len(found) == 1:

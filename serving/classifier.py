@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Union
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -69,8 +70,11 @@ class Classifier:
 
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """The largest difference from the first `count` golden vectors, None for all. Raises RuntimeRefusalError beyond the tolerance."""
-        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-            images, expected = golden["images"][:count], golden[self.file.format][:count]
+        try:
+            with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
+                images, expected = golden["images"][:count], golden[self.file.format][:count]
+        except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+            raise BundleError(f"{bundle.path}: {GOLDEN} is not what package writes ({error}); make the bundle again") from None
         difference = float(np.abs(self.predict(images) - expected).max())
         if not difference <= self.file.golden_tolerance:
             raise RuntimeRefusalError(

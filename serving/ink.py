@@ -52,7 +52,7 @@ def _shrink(grey: Any) -> Any:
     factor = -(-max(grey.shape) // LONGEST)
     height, width = (max(side // factor, 1) for side in grey.shape)
     blocks = grey[: height * factor, : width * factor]
-    rows = np.add.reduceat(blocks, np.arange(0, blocks.shape[0], factor), axis=0, dtype=np.int64)
+    rows = np.stack([blocks[top : top + factor].sum(0, dtype=np.int64) for top in range(0, blocks.shape[0], factor)])
     sums = np.add.reduceat(rows, np.arange(0, blocks.shape[1], factor), axis=1)
     return _divide(sums, min(factor, blocks.shape[0]) * min(factor, blocks.shape[1]))
 

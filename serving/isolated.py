@@ -22,6 +22,8 @@ from serving.errors import RuntimeRefusalError
 from serving.model_card import ModelCard
 
 OK, REFUSED = b"\0", b"\1"
+# Nothing is imported from the current folder, which may be a bundle that somebody else has made.
+PROGRAM = "import sys; sys.path[:] = [path for path in sys.path if path]; from serving.isolated import main; main()"
 
 
 class Isolated:
@@ -36,7 +38,7 @@ class Isolated:
 
     def _start(self) -> subprocess.Popen[bytes]:
         paths = [str(Path(__file__).parent.parent), *filter(None, sys.path)]
-        command = [sys.executable, "-c", "from serving.isolated import main; main()", self.runtime]
+        command = [sys.executable, "-c", PROGRAM, self.runtime]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         try:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
@@ -63,6 +65,10 @@ class Isolated:
             status, answer = child.stdout.read(1), _receive(child.stdout)
         except (BrokenPipeError, EOFError):
             raise RuntimeRefusalError(f"{self.runtime} died with {_cause(_end(child))}; the program goes on") from None
+        except BaseException:  # interrupted half-way: what this child says next would be taken for the answer to another question
+            child.kill()
+            _end(child)
+            raise
         if status == REFUSED:
             _end(child)
             raise RuntimeRefusalError(answer.decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import Any, Tuple, Union
@@ -15,6 +16,17 @@ from serving.model_card import ModelCard
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # Pillow before 10.1, as Debian 12 has it, cannot be asked
+ORIENTATION = 0x0112  # the tag in EXIF, and what turns back each of its values but 1
+TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+STRIP = 256  # rows
 LARGEST_PIXELS = 64_000_000  # the largest photo that a telephone takes is smaller; a small file can claim to be much larger
 
 
@@ -36,7 +48,7 @@ def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, .
         raise InputError(f"{name} is no picture; allowed are {', '.join(formats)}") from None
     except OSError as error:
         raise InputError(f"{name} is not readable ({error.strerror or error}); name a picture: {', '.join(formats)}") from None
-    except (ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # what Pillow raises on damaged files
+    except (ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:  # what Pillow raises on damaged files
         raise InputError(f"{name} is damaged ({error}); name a picture: {', '.join(formats)}") from None
 
 
@@ -60,12 +72,25 @@ def to_input(image: Any, card: ModelCard) -> Any:
 
 def upright(image: Any, mode: str) -> Any:
     """`image` in `mode`, turned as its EXIF orientation says, transparency laid on white, deeper pixels scaled to 8 bits."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    image = ImageOps.exif_transpose(image)
+    turn = TURNS.get(image.getexif().get(ORIENTATION))
+    if turn:  # not by ImageOps.exif_transpose, which writes the rest of EXIF anew and falls over what is wrong in it
+        image = image.transpose(Image.Transpose[turn])
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in TRANSPARENT or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return _on_white(image, mode)
     return image.convert(mode)
+
+
+def _on_white(image: Any, mode: str) -> Any:
+    """In strips, as the whole of it would be in memory three times more."""
+    from PIL import Image
+
+    result = Image.new(mode, image.size)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height))).convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        result.paste(Image.alpha_composite(white, strip).convert(mode), (0, top))
+    return result

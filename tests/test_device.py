@@ -198,6 +198,52 @@ print(sum("died with signal 11" in reason for reason in reasons), len(reasons))
     assert 1 <= died <= refused
 
 
+def test_an_interrupted_prediction_leaves_no_answer_to_the_next(devices: dict[str, Path], archive: Path) -> None:
+    code = """
+import signal, sys
+import numpy as np
+from serving import Classifier
+classifier = Classifier.load(sys.argv[1])
+images = np.random.default_rng(0).integers(0, 256, (4000, 28, 28, 1)).astype(np.uint8)
+expected = [classifier.predict(images[place : place + 1]) for place in range(5)]
+interrupted = 0
+signal.signal(signal.SIGALRM, signal.default_int_handler)  # what Ctrl-C does
+for milliseconds in (1, 3, 10, 30):
+    signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
+    try:
+        classifier.predict(images)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+    for place in range(5):
+        assert (classifier.predict(images[place : place + 1]) == expected[place]).all(), place
+assert interrupted >= 3, interrupted
+"""
+    done = subprocess.run([devices["tflite_runtime"] / "python", "-c", code, archive], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_beside_the_bundle_is_not_imported(devices: dict[str, Path], bundle: Path) -> None:
+    (bundle / "json.py").write_text("print('imported')\nraise SystemExit(3)\n")
+    command = [str(devices["tflite_runtime"] / "serving"), "check", ".", "--format", "tflite_float32"]
+    done = subprocess.run(command, cwd=bundle, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "may run it" in done.stdout
+    assert "imported" not in done.stdout + done.stderr
+
+
+def test_a_pictures_name_may_be_any_bytes(
+    devices: dict[str, Path], archive: Path, pictures: tuple[Path, list[int]], tmp_path: Path
+) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
+    next(pictures[0].glob("*.png")).rename(name)
+    command = [str(devices["litert"] / "serving"), "predict", str(archive), name, "--output", "csv", "--log", "log.sqlite"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}  # strict
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith(f"{tmp_path}/\\xff.png,")
+
+
 def test_mistakes_are_answered_in_one_sentence_each(devices: dict[str, Path], archive: Path, bundle: Path, tmp_path: Path) -> None:
     two = tmp_path / "two"
     two.mkdir()
@@ -216,6 +262,8 @@ def test_mistakes_are_answered_in_one_sentence_each(devices: dict[str, Path], ar
         (devices["litert"] / "python", ("predict", tmp_path / "empty", "x.png"), "is no bundle and holds none"),
         (devices["litert"] / "python", ("predict", unreadable, "x.png"), "is not readable (Is a directory)"),
         (devices["litert"] / "python", ("predict", archive, tmp_path / "x.png"), "is not readable (No such file or directory)"),
+        (devices["litert"] / "python", ("predict", "a" * 300, "x.png"), "is not readable (File name too long)"),
+        (devices["litert"] / "python", ("predict", archive, "a" * 300), "is not readable (File name too long)"),
         (devices["litert"] / "python", ("predict", archive, tmp_path / "empty"), "holds no picture"),
         (devices["litert"] / "python", ("predict", archive, "x.png", "--top", "11"), "allowed is 1 to 10"),
         (devices["litert"] / "python", ("bench", archive, "--format", "onnx_int8"), "install one of onnxruntime"),

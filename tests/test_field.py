@@ -207,7 +207,7 @@ def test_a_copied_log_becomes_a_report_with_pictures_in_the_models_run(finished:
     assert facts["accuracy"]["field_accuracy"] == 0.99
     assert facts["files"] == ["drift.png", "field.json", "field.md", "worst.png"]
     with (tmp_path / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("file", "label"), *((f"{row}.png", "0") for row in range(0, 20, 2))])
+        csv.writer(file).writerows([("file", "label"), *((f"{row}.png", "0") for row in range(0, 20, 2)), ("fell out of the log.png", "0")])
     assert told(log, "--labels", tmp_path / "labels.csv")["labels"] == 110
     import mlflow
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline import params
 from pipeline.artifacts import Array, Description
@@ -73,14 +74,14 @@ def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
     assert np.abs(result.astype(int) - photo.to_input(grey, DIGITS)).mean() < 8
 
 
-def test_a_picture_that_a_telephone_turned_is_turned_back(raw_mnist: Raw) -> None:
-    upright = Image.fromarray(raw_mnist.test_images[0, :, :, 0])
-    lying = upright.rotate(90, expand=True)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    file = io.BytesIO()
-    lying.save(file, "PNG", exif=exif)
-    np.testing.assert_array_equal(photo.read(file.getvalue(), DIGITS), photo.read(png(upright), DIGITS))
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(raw_mnist: Raw, orientation: int) -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(raw_mnist.test_images[0, :, :, 0]).resize((30, 50)).save(file, "PNG", exif=exif)
+    turned = ImageOps.exif_transpose(Image.open(file))
+    np.testing.assert_array_equal(photo.upright(Image.open(file), "L"), turned)
+    np.testing.assert_array_equal(photo.read(file.getvalue(), DIGITS), photo.read(png(turned), DIGITS))
 
 
 def test_other_data_are_resized_as_they_were_for_training(tmp_path: Path) -> None:
@@ -127,6 +128,33 @@ def test_what_cannot_be_read_is_told_in_one_sentence(data: bytes, reason: str) -
     with pytest.raises(InputError, match=reason) as caught:
         photo.read(data, DIGITS)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_damaged_picture_is_read_or_refused(raw_mnist: Raw, kind: str) -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x010F] = 6, "a maker of cameras"
+    Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).save(file, kind, exif=exif)
+    dice, refused = random.Random(0), 0
+    for _ in range(2000):
+        damaged = bytearray(file.getvalue())
+        for _ in range(3):
+            damaged[dice.randrange(250)] = dice.randrange(256)
+        try:
+            photo.read(bytes(damaged), DIGITS)
+        except InputError:
+            refused += 1
+    assert refused > 100
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 40, 4)).astype(np.uint8)
+    image = Image.fromarray(pixels).quantize(16) if mode == "P" else Image.fromarray(pixels).convert(mode)
+    if mode == "P":
+        image.info["transparency"] = 3
+    whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("L")
+    np.testing.assert_array_equal(photo.upright(image, "L"), whole)
 
 
 @settings(max_examples=200, deadline=None)

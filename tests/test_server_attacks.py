@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.record_triton import INFER, binary, json_body, length, tensor
 from tests.server import FORMAT, Server
@@ -130,6 +131,25 @@ def test_two_thousand_malformed_requests_to_the_server_without_packages(archive:
         assert attack(plain, 2_000) > 1_700
         assert plain.ask("POST", INFER, json_body()).status == 200
         assert plain.megabytes < MEGABYTES
+
+
+def test_large_pictures_take_little_memory_and_give_it_back(archive: Path) -> None:
+    """Two at a time of the most pixels that are allowed, with transparency; each is 64 MB when it is decoded."""
+    file = io.BytesIO()
+    picture = Image.new("RGBA", (4000, 4000))
+    picture.paste("black", (1900, 500, 2100, 3500))
+    picture.save(file, "PNG")
+    with Server(archive, "--format", FORMAT) as running:
+        before = running.megabytes
+        threads = [threading.Thread(target=running.ask, args=("POST", "/predict", file.getvalue())) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert running.ask("POST", "/predict", file.getvalue()).status == 200
+        status = Path(f"/proc/{running.process.pid}/status").read_text()
+        assert int(status.split("VmHWM:")[1].split()[0]) / 1000 < before + 160
+        assert running.megabytes < before + 25
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "999999", "abc", "", " ", "+5", "1_0", "٣"])

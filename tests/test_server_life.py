@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from serving import Classifier
-from serving.bundle import MANIFEST
+from serving.bundle import MANIFEST, manifest
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import FORMAT, Server, failed, rename
 
@@ -119,6 +119,22 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service(bundle: Path, class
         status, errors = running.stop()
     assert status == 0
     assert "the model loaded before goes on" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(bundle: Path, classifier: Classifier) -> None:
+    """Its checksums hold, so that it is opened; its golden vectors do not."""
+    names = [path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
+    whole = {name: (bundle / name).read_bytes() for name in names}
+    with Server(bundle, "--format", FORMAT) as running:
+        for golden in (whole["golden.npz"][:-100], whole["golden.npz"]):
+            (bundle / "golden.npz").write_bytes(golden)
+            (bundle / MANIFEST).write_bytes(manifest({**whole, "golden.npz": golden}))
+            wanted = b"done" if golden == whole["golden.npz"] else b"failed"
+            wait_for(lambda wanted=wanted: b'outcome="%s"' % wanted in running.get("/metrics").body)  # type: ignore[misc]
+            assert running.ask("POST", INFER, BODY, HEADERS).status == 200
+        _, errors = running.stop()
+    assert "golden.npz is not what package writes" in errors
     assert "Traceback" not in errors
 
 

@@ -217,6 +217,15 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
         with pytest.raises(BundleError) as caught:
             Bundle(bundle, trust=trust, signature=made)
         assert len(str(caught.value).splitlines()) == 1
+    root = unpacked(signed)
+    added = root / "embedded" / "json.py"
+    added.write_text("")
+    with pytest.raises(BundleError, match=r"holds embedded/json.py, which its SHA256SUMS does not name"):
+        Bundle(root, trust=public, signature=signed.signature)
+    added.unlink()
+    trusted = root / "public.pem"  # the caller's own
+    trusted.write_bytes(public.read_bytes())
+    assert Bundle(root, trust=trusted, signature=signed.signature).signed
     with pytest.raises(BundleError, match="was not made by the key"):
         made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].update(signatures=other))
         Bundle(signed.archive, trust=public, signature=made)
@@ -238,7 +247,10 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     assert missing.stderr == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml is not committed; commit it")
+    earlier = finished.folder / "release/earlier.sig"
+    earlier.write_text("an earlier release")
     wrong = finished.attempt("python", "-m", "pipeline.sign", str(signed.folder / "public.pem"))
     assert wrong.returncode == 1
     assert "cannot sign" in wrong.stderr
-    assert not list((finished.folder / "release").glob("*"))
+    assert list(earlier.parent.iterdir()) == [earlier]
+    earlier.unlink()

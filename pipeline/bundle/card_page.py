@@ -28,6 +28,7 @@ LABELS = {  # of what `embed` measured, for people
     "arena_bytes_measured": "arena in the build that takes most, bytes",
     "arena_bytes_margin": "margin for optimised kernels, bytes",
     "arena_bytes": "arena to reserve, bytes",
+    "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
     "multiply_accumulates": "multiply-accumulate operations for an image",
     "test_images": "test images tried",
     "agreement_with_onnxruntime": "same class as ONNX Runtime",

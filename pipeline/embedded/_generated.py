@@ -79,8 +79,8 @@ def _translated(file: Path) -> dict[str, str]:
         return {"model.c": (folder / "model.c").read_text(), "model_weights.c": (folder / "model_data.c").read_text()}
 
 
-def header(model: Proven, **others: int) -> str:
-    """model.h: what is known of the model at compile time, and `others`."""
+def header(model: Proven, more: str = "") -> str:
+    """model.h: what is known of the model at compile time, and `more` definitions."""
     height, width, channels = model.data.input_shape
     names = model.data.class_names
     return (
@@ -89,8 +89,7 @@ def header(model: Proven, **others: int) -> str:
         f"#define MODEL_HEIGHT {height}\n#define MODEL_WIDTH {width}\n#define MODEL_CHANNELS {channels}\n"
         "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
         f"#define MODEL_CLASSES {len(names)}\n#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"
-        + "".join(f"#define {name} {value}\n" for name, value in others.items())
-        + "\n#endif\n"
+        f"{more}\n#endif\n"
     )
 
 

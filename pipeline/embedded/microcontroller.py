@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 import tflite
-from tflite.utils import opcode2name
 
 from pipeline import environments, metrics
 from pipeline.artifacts import Array
-from pipeline.embedded import _generated
+from pipeline.embedded import _generated, _scratch
 from pipeline.embedded._model import Proven
 from pipeline.stage import UserError
 
@@ -39,7 +38,7 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     if len(data) > LARGEST_MODEL:
         raise UserError(f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller one")
     network = tflite.Model.GetRootAsModel(data, 0)
-    measured, golden = measure(model, margin(network))
+    measured, golden = measure(model, network)
     if measured["arena_bytes"] > model.arena_bytes:
         raise UserError(
             f"it needs an arena of {measured['arena_bytes']:,} bytes and embed.arena_bytes allows {model.arena_bytes:,}; allow more, "
@@ -49,34 +48,44 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     return measured
 
 
-def measure(model: Proven, spare: int) -> tuple[dict[str, Any], Array]:
-    """What the model takes, with `spare` bytes more of arena, and how it agrees; and TensorFlow Lite Micro's golden probabilities."""
+def measure(model: Proven, network: tflite.Model) -> tuple[dict[str, Any], Array]:
+    """What the model takes, and how it agrees; and TensorFlow Lite Micro's golden probabilities."""
     fit = board_fit(model.file)
     golden_images = len(model.golden_images)
     every, facts = model.answers("tflite_micro", np.concatenate([model.golden_images, model.test_images]))
     golden, answers = every[:golden_images], every[golden_images:]
     needed = max(fit["arena"], facts["arena_bytes"])
-    arena = -(-(needed + spare) // ALIGNMENT) * ALIGNMENT
+    convolutions = list(_scratch.convolutions(network))
+    arena = aligned(needed + max([LEAST_MARGIN, *map(_scratch.cmsis_nn, convolutions)]))
+    espressif = aligned(needed + max([LEAST_MARGIN, *map(_scratch.esp_nn, convolutions)]))
     measured = {
         "model_bytes": model.file.stat().st_size,
         "flash_bytes_with_runtime": fit["flash"],
         "arena_bytes_measured": needed,
         "arena_bytes_margin": arena - needed,
         "arena_bytes": arena,
+        "arena_bytes_esp32": espressif,
         "multiply_accumulates": fit["macs"],
         "test_images": len(answers),
         "agreement_with_litert": float((answers.argmax(1) == model.expected.argmax(1)).mean()),
         "largest_difference": float(np.abs(answers - model.expected).max()),
-        "boards": [{**row, "fits": row["fits"] and arena <= row["ram_bytes"]} for row in fit["boards"]],
+        "boards": [
+            {**row, "fits": row["fits"] and (espressif if row["board"].startswith("ESP32") else arena) <= row["ram_bytes"]}
+            for row in fit["boards"]
+        ],
     }
     return measured, golden
+
+
+def aligned(count: int) -> int:
+    return -(-count // ALIGNMENT) * ALIGNMENT
 
 
 def fill(folder: Path, model: Proven, facts: dict[str, Any], golden: Array) -> None:
     """Writes the folder: the files as they are, what is generated, and what the files say of this model."""
     shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
     generated = {
-        "model.h": _generated.header(model, MODEL_ARENA_BYTES=facts["arena_bytes"]),
+        "model.h": _generated.header(model, arena_definition(facts)),
         "model_data.cpp": array(model.file),
         "operators.h": resolver(facts["operators"]),
         "golden.h": _generated.golden(model, golden, metrics.QUANTIZED_TOLERANCE),
@@ -102,31 +111,17 @@ def board_fit(file: Path) -> dict[str, Any]:
     return result
 
 
-def margin(network: tflite.Model) -> int:
-    """Bytes beside the measured arena, for kernels that are optimised for a processor.
-
-    CMSIS-NN's convolution takes the most: two columns of int16, each as long as a filter
-    (`arm_convolve_s8_get_buffer_size`).
-    """
-    graph = network.Subgraphs(0)
-    filters = [
-        graph.Tensors(graph.Operators(index).Inputs(1)) for index in range(graph.OperatorsLength()) if is_convolution(network, index)
-    ]
-    return max([LEAST_MARGIN, *(2 * 2 * int(np.prod(tensor.ShapeAsNumpy()[1:])) for tensor in filters)])
-
-
-def is_convolution(network: tflite.Model, index: int) -> bool:
-    code = network.OperatorCodes(network.Subgraphs(0).Operators(index).OpcodeIndex())
-    return builtin_name(code) in ("CONV_2D", "DEPTHWISE_CONV_2D")
-
-
-def builtin_name(code: tflite.OperatorCode) -> str:
-    return str(opcode2name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())))
+def arena_definition(facts: dict[str, Any]) -> str:
+    """The definition of MODEL_ARENA_BYTES, by where it is compiled."""
+    return (
+        f"#ifdef ESP_PLATFORM /* ESP-NN takes much scratch memory */\n#define MODEL_ARENA_BYTES {facts['arena_bytes_esp32']}\n"
+        f"#else\n#define MODEL_ARENA_BYTES {facts['arena_bytes']}\n#endif\n"
+    )
 
 
 def operator_names(network: tflite.Model) -> list[str]:
     """The names of the operators that the model has, each once: CONV_2D, ..."""
-    return sorted({builtin_name(network.OperatorCodes(index)) for index in range(network.OperatorCodesLength())})
+    return sorted({_scratch.operator_name(network.OperatorCodes(index)) for index in range(network.OperatorCodesLength())})
 
 
 def method(operator: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sqlite3
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -83,7 +84,10 @@ def from_log(path: Path, told: dict[str, str]) -> list[Observations]:
         rows = {number: connection.execute(query, (number,)).fetchall() for number, *_ in models}
     missing = set(told).difference(*(row[:2] for found in rows.values() for row in found))
     if missing:
-        raise UserError(f"{path} holds no prediction {min(missing)!r}, which is one of {len(missing)} unknown ones of the labels")
+        sentence = f"{path} holds no prediction {min(missing)!r}, which is one of {len(missing)} unknown ones of {len(told)} labels"
+        if len(missing) == len(told):
+            raise UserError(sentence)
+        print(f"warning: {sentence}; the oldest fall out of a log", file=sys.stderr)
     found = []
     for number, sha256, runtime, card in models:
         if rows[number]:

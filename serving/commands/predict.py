@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, Tuple, Union
 
 from serving import commands, photo
+from serving.bundle import is_folder
 from serving.classifier import Classifier
 from serving.errors import InputError, ServingError
 
@@ -67,13 +69,18 @@ def _sources(pictures: List[str]) -> Iterator[Tuple[str, Union[Path, bytes]]]:
         path = Path(name)
         if name == "-":
             yield "standard input", sys.stdin.buffer.read()
-        elif path.is_dir():
+        elif is_folder(path):
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES]
             if not files:
                 raise InputError(f"{path} holds no picture; allowed are {', '.join(sorted(SUFFIXES))}")
-            yield from ((str(file), file) for file in files)
+            yield from ((_printable(str(file)), file) for file in files)
         else:
-            yield name, path
+            yield _printable(name), path
+
+
+def _printable(name: str) -> str:
+    """A file's name of any bytes, of which those that are no UTF-8 are written as \\xFF."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:

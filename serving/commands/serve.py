@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8000
 BACKLOG = 1024  # connections that wait to be accepted
+M_MMAP_THRESHOLD = -3  # of mallopt(3)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     log = commands.open_log(arguments)
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
+    _give_memory_back_at_once()
     models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
-    _give_memory_back()
     models.watch()
     writer = None
     if log:
@@ -105,10 +106,11 @@ def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
     return Classifier.load(bundle, arguments.format, arguments.runtime), public(bundle, arguments.onnxruntime_web)
 
 
-def _give_memory_back() -> None:
-    """Returns the megabytes in which the bundles were unpacked, which glibc would keep; elsewhere there is no such call."""
+def _give_memory_back_at_once() -> None:
+    """Has glibc return what is larger than a megabyte, such as an unpacked bundle or picture, where it is freed; it would keep
+    some. Elsewhere there is no such call."""
     with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _server(plain: bool) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
-from serving.errors import BundleError, RequestError, ServingError
+from serving.errors import BundleError, RequestError
 from serving.server.files import PublicFile
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
@@ -203,7 +203,7 @@ class Models:
                 model = self._load(served.path)
                 if model.signature.name != name:
                     raise BundleError(f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
-            except ServingError as error:
+            except Exception as error:  # a fault that nobody foresaw must not end the watch either
                 if str(error) != served.fault:
                     served.fault = str(error)
                     self.metrics.reloads.add(1, name, "failed")

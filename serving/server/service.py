@@ -67,7 +67,7 @@ class Service:
         self.models, self.limits, self.metrics, self.log = models, limits, metrics, log
         self.draining = False
         self._token = token.encode() if token else None
-        self._pictures, self._readers = 0, ThreadPoolExecutor(2)  # a large picture takes a hundred megabytes while it is read
+        self._pictures, self._reader = 0, ThreadPoolExecutor(1)  # a large picture takes some eighty megabytes while it is read
         self._fixed = {
             "/": Route("start", "GET", self._start),
             "/docs": Route("page", "GET", self._page),
@@ -159,7 +159,7 @@ class Service:
         self._pictures += 1
         try:
             read = partial(photo.read, body, model.classifier.card, ("PNG", "JPEG"), self.limits.max_pixels)
-            image = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+            image = await asyncio.get_running_loop().run_in_executor(self._reader, read)
         except InputError as error:
             raise RequestError(400, str(error)) from None
         finally:

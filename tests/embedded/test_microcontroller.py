@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from importlib.metadata import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.artifacts import Array
+from pipeline.embedded._scratch import Convolution, esp_nn
 from tests.conftest import ROOT, Project
 from tests.embedded.conftest import answers, run
 
@@ -32,6 +35,50 @@ def test_the_array_is_compiled_and_read_back_equal(embedded: Path, tmp_path: Pat
     run("cmake", "--build", tmp_path)
     run("ctest", "--test-dir", tmp_path, "--no-tests=error")
     assert run(tmp_path / "array_test").stdout == (ROOT / "exported/tflite_int8.tflite").read_bytes()
+
+
+SCRATCH = """
+#include <stdio.h>
+#include "esp_nn_esp32s3.h"
+int main(void)
+{
+    int depthwise, ih, iw, ic, fh, fw, oh, ow, oc, sh, sw, ph, pw;
+    while (scanf("%d %d %d %d %d %d %d %d %d %d %d %d %d", &depthwise, &ih, &iw, &ic, &fh, &fw, &oh, &ow, &oc, &sh, &sw, &ph, &pw) == 13) {
+        const data_dims_t input = {iw, ih, ic, 1}, output = {ow, oh, oc, 1}, filter = {fw, fh, depthwise ? oc : ic, 1};
+        const conv_params_t conv = {.stride = {sw, sh}, .padding = {pw, ph}, .dilation = {1, 1}};
+        const dw_conv_params_t dw = {.ch_mult = oc / ic, .stride = {sw, sh}, .padding = {pw, ph}, .dilation = {1, 1}};
+        printf("%d\\n", depthwise ? esp_nn_get_depthwise_conv_scratch_size_esp32s3(&input, &filter, &output, &dw)
+                                  : esp_nn_get_conv_scratch_size_esp32s3(&input, &filter, &output, &conv));
+    }
+    return 0;
+}
+"""
+
+
+def test_the_arena_of_an_esp32_has_room_for_what_esp_nn_asks(tmp_path: Path) -> None:
+    """Espressif's own functions, which BakeNN's wheel brings, compiled here and asked for 3,000 convolutions of all kinds."""
+    (found,) = {str(path.locate()) for path in files("bakenn") or () if path.name == "esp_nn_esp32s3.h"}
+    vendor = Path(found).parent.parent
+    (tmp_path / "scratch.c").write_text(SCRATCH)
+    sources = [vendor / f"src/convolution/esp_nn_{name}_esp32s3.c" for name in ("conv", "depthwise_conv_s8")]
+    options = ["-w", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", f"-I{vendor}/include", f"-I{vendor}/src/common"]
+    run("gcc", *options, tmp_path / "scratch.c", *sources, "-o", tmp_path / "scratch")
+    rng, cases, lines = np.random.default_rng(0), [], []
+    for number in range(3000):
+        depthwise, same = bool(number % 2), bool(rng.integers(2))
+        size, given = rng.integers(5, 40, 2), int(rng.choice([1, 3, 4, 8, 12, 16, 24, 48, 64, 100]))
+        filters, stride = rng.choice([1, 2, 3, 5], 2), rng.integers(1, 3, 2)
+        made = given * int(rng.integers(1, 5)) if depthwise else int(rng.choice([1, 8, 10, 16, 64, 100]))
+        out = -(-size // stride) if same else -(-(size - filters + 1) // stride)
+        padding = np.maximum((out - 1) * stride + filters - size, 0) // 2 if same else np.zeros(2, int)
+        cases.append(Convolution(depthwise, (*size.tolist(), given), tuple(filters.tolist()), (*out.tolist(), made)))
+        lines.append(" ".join(map(str, [int(depthwise), *size, given, *filters, *out, made, *stride, *padding])))
+    done = subprocess.run([tmp_path / "scratch"], input="\n".join(lines), capture_output=True, text=True, check=True)
+    asked = [int(line) for line in done.stdout.split()]
+    assert len(asked) == len(cases)
+    short = [(case, theirs, esp_nn(case)) for case, theirs in zip(cases, asked, strict=True) if esp_nn(case) < theirs]
+    assert not short, short[:3]
+    assert max(asked) > 100_000
 
 
 def test_a_microcontrollers_compiler_takes_the_array_into_flash(embedded: Path, tmp_path: Path) -> None:
