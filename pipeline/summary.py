@@ -102,6 +102,12 @@ def load() -> tuple[list[list[str]], str]:
     return rows(baseline, evaluation, verification, artifacts.MODEL.stat().st_size), note
 
 
+def block() -> str:
+    """What the README shows."""
+    lines, note = load()
+    return f"{table(lines, MARKDOWN, 400)}\n\n{note}"
+
+
 def replace(path: Path, block: str, begin: str, end: str) -> None:
     """Writes `block` between two marking lines of a file. Raises UserError where they are missing."""
     text = path.read_text(encoding="utf-8")
@@ -113,12 +119,12 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
 
 
 def main() -> None:
-    lines, note = load()
     if len(sys.argv) == 1:
+        lines, note = load()
         print(table(lines, ASCII2, 170))
         print(note)
         return
-    replace(Path(sys.argv[1]), f"{table(lines, MARKDOWN, 400)}\n\n{note}", BEGIN, END)
+    replace(Path(sys.argv[1]), block(), BEGIN, END)
 
 
 if __name__ == "__main__":
