@@ -1,6 +1,7 @@
 """`make bench-serve`: our server and others with the same ONNX file, in turn, each with wrk at 8 connections; one table.
 
     python -m tests.bench_serve [--seconds 3] [--rounds 3] [--triton PYTHON] [--mlserver PYTHON]
+    python -m tests.bench_serve --endurance 600
 
 One process each, our checks on. The figures are medians of the rounds, each of which asks every server every kind of
 request, so that other work on the machine meets all of them alike. Needs wrk, which Debian has: apt-get install wrk.
@@ -86,6 +87,17 @@ def measure(running: Running, script: Path, seconds: int) -> tuple[float, float,
     return rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit], 1e6 * used / count
 
 
+def endurance(server: Running, script: Path, seconds: int) -> str:
+    """How the memory goes while the server is under load for so long, which is looked at ten times."""
+    measure(server, script, 10)  # by then all that is made once has been made
+    memory, answered = [server.megabytes()], 0.0
+    for _ in range(10):
+        answered += measure(server, script, seconds // 10)[0] * (seconds // 10)
+        memory.append(server.megabytes())
+    course = ", ".join(f"{megabytes:.1f}" for megabytes in memory)
+    return f"{server.name}: {answered:,.0f} {script.stem} requests in {seconds} seconds; memory, MB: {course}"
+
+
 def scripts(folder: Path, images: object) -> dict[str, Path]:
     """wrk's Lua script for each kind of request."""
     paths = {}
@@ -128,6 +140,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--triton", metavar="PYTHON", help="of an environment with nvidia-pytriton")
     parser.add_argument("--mlserver", metavar="PYTHON", help="of an environment with mlserver and onnxruntime")
+    parser.add_argument("--endurance", type=int, metavar="SECONDS", help="instead: our server under load for so long, and its memory")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("error: wrk is not installed; on Debian: apt-get install wrk")
@@ -144,6 +157,11 @@ def main() -> None:
             paths = scripts(folder, golden["images"])
         ours = [sys.executable, "-m", "serving", "serve", str(bundle), "--port", "PORT", "--format"]
         peer = [sys.executable, "-m", "tests.serving_peers"]
+        if arguments.endurance:
+            server = start("ours, onnx_float32", COLUMNS, *ours, "onnx_float32")
+            print(endurance(server, paths["json"], arguments.endurance))
+            server.process.terminate()
+            return
         servers = [
             start("ours, onnx_float32", COLUMNS, *ours, "onnx_float32"),
             start("ours, tflite_float32", COLUMNS, *ours, "tflite_float32", "--runtime", "litert"),
