@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -73,6 +74,21 @@ def test_a_device_of_nothing_but_the_bundle_may_run_it(run: Run, archive: Path, 
     assert json.loads(run("serving", "check", archive, "--json").stdout)["may_run"] is True
     listed = run("python", "-c", "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))").stdout
     assert not {"tensorflow", "keras", "mlflow", "pipeline"} & set(listed.split())
+
+
+@pytest.mark.parametrize(("version", "runtime"), [("3.9", "tflite_runtime"), ("3.13", "litert")])
+def test_the_oldest_and_the_newest_python_may_run_it(bundle: Path, tmp_path: Path, version: str, runtime: str) -> None:
+    """Where pyenv has brought them."""
+    pyenv = shutil.which("pyenv")
+    root = Path(subprocess.run([pyenv, "root"], capture_output=True, text=True, check=True).stdout.strip()) if pyenv else tmp_path
+    found = sorted(root.glob(f"versions/{version}.*/bin/python"))
+    if not found:
+        pytest.skip(f"there is no Python {version} here")
+    subprocess.run([uv.find_uv_bin(), "venv", "--quiet", "--python", str(found[-1]), str(tmp_path / "device")], check=True)
+    install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--require-hashes", "--python", str(tmp_path / "device")]
+    subprocess.run([*install, "--requirement", f"requirements/{runtime}.txt"], cwd=bundle, check=True)
+    done = subprocess.run([tmp_path / "device/bin/serving", "check", bundle], capture_output=True, text=True, check=False)
+    assert "This device may run mnist-digits 1.0.0: " in done.stdout, done.stderr
 
 
 def test_the_wheel_runs_from_where_it_lies_and_the_microcontrollers_interpreter_too(bundle: Path, tmp_path: Path) -> None:
