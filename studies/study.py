@@ -1,0 +1,98 @@
+"""A worked example of the lectures as a file: what was asked, what was varied, and what was published."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import PositiveInt, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import params, sentence
+from pipeline.params import Params, Section
+from pipeline.stage import UserError
+
+FOLDER = Path(__file__).parent
+PLAIN = "plain"
+QUICK = {"preprocess.subset": 1000, "preprocess.validation": 0.2, "train.epochs": 1}
+QUICK_SEEDS = 2
+
+
+class Order(Section):
+    """Published as a verdict on two variations: this one's measure lies below that of another, or above."""
+
+    below: str | None = None
+    above: str | None = None
+
+
+Published = float | str | list[str] | Order  # a figure; a verdict, or several that all fit what was published; or an order
+
+
+class Variation(Section):
+    """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    published: dict[str, Published] = {}
+
+
+class Study(Section):
+    """`measures` are shown of every variation, published or not; `findings` tell what came out, `mistakes` what was wrong in a listing."""
+
+    title: str
+    lecture: str
+    question: str
+    kind: Literal["training", "nearest_mean", "ridge", "initialization"] = "training"
+    seeds: PositiveInt = 1
+    settings: dict[str, Any] = {}
+    measures: list[str] = []
+    picture: Literal["losses", "figures", "errors", "spreads"]
+    variations: list[Variation]
+    mistakes: list[str] = []
+    findings: list[str] = []
+
+    def params(self, variation: Variation, quick: bool) -> Params:
+        """What a variation trains with: the line's params.yaml, under the plain training, the study and the variation. Raises UserError."""
+        settings = {**_read(PLAIN), **self.settings, **variation.settings, **(QUICK if quick else {})}
+        try:
+            return params.override(params.load(), settings)
+        except UserError as error:
+            raise UserError(f"variation {variation.name!r}: {error}") from None
+
+    def seeds_to_run(self, quick: bool) -> range:
+        return range(min(self.seeds, QUICK_SEEDS) if quick else self.seeds)
+
+
+def names() -> list[str]:
+    """S1, S2, ... in the order of their numbers."""
+    return sorted((path.stem for path in FOLDER.glob("S*.yaml") if re.fullmatch(r"S\d+", path.stem)), key=lambda name: int(name[1:]))
+
+
+def load(name: str) -> Study:
+    """Raises UserError: one sentence with the key, what is wrong and what is allowed."""
+    if name not in names():
+        raise UserError(f"{name!r} is no study; allowed are {', '.join(names())}")
+    values = _read(name)
+    try:
+        study = Study.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{_path(name)}: {sentence.of(error, values, Study)}") from None
+    known = [variation.name for variation in study.variations]
+    for variation in study.variations:
+        for measure, published in variation.published.items():
+            if isinstance(published, Order) and (published.below or published.above) not in known:
+                raise UserError(f"{_path(name)}: {variation.name}: {measure} is compared with no variation; allowed are {', '.join(known)}")
+    return study
+
+
+def _path(name: str) -> Path:
+    return FOLDER / f"{name}.yaml"
+
+
+def _read(name: str) -> Any:
+    try:
+        return YAML(typ="safe").load(_path(name).read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{_path(name)} is not readable YAML: {' '.join(str(error).split())}") from None
