@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run test test-fast test-embedded lint sign ui results diagnosis compare bench-serve clean
+.PHONY: help env run test test-fast test-embedded lint sign ui results diagnosis studies compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ results: env ## write the table of results into README.md
 diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into README.md
 	$(RUN) python -m tests.diagnosis.faults
 	$(RUN) python -m tests.diagnosis.judge
+
+studies: env ## the worked examples of the lectures: all, or make studies NAME=S12
+	$(RUN) python -m studies $(NAME)
 
 compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
 	$(RUN) python -m tests.compare_with_keras_example

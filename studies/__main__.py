@@ -47,7 +47,9 @@ def tell(study: Study, rows: Sequence[Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m studies", description="The worked examples of the lectures, run again.")
     parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"some of {', '.join(names())}; all of them unless given")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="trainings side by side; one a core unless given")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="trainings side by side; one a core unless given"
+    )
     parser.add_argument("--quick", action="store_true", help=f"one epoch of 1,000 examples; results go to {data.FOLDER / 'quick'}")
     asked = parser.parse_args()
     if asked.workers < 1:

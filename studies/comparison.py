@@ -10,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 from scipy import special, stats
 
+from pipeline.artifacts import Array
 from studies.outcome import Figure, Outcome
 from studies.study import Order, Published, Study, Variation
 
@@ -31,15 +32,15 @@ class Row:
 def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
     """What was published of each variation, and what the study shows of all."""
     by_name = {outcome.name: outcome for outcome in outcomes}
-    result = []
-    for variation in study.variations:
-        for measure in dict.fromkeys([*variation.published, *study.measures]):
-            if measure in by_name[variation.name].figures:
-                result.append(row(variation, measure, by_name))
-    return result
+    return [
+        row(variation, measure, by_name, study.places)
+        for variation in study.variations
+        for measure in study.shown(variation)
+        if measure in by_name[variation.name].figures
+    ]
 
 
-def row(variation: Variation, measure: str, by_name: dict[str, Outcome]) -> Row:
+def row(variation: Variation, measure: str, by_name: dict[str, Outcome], places: int | None) -> Row:
     values = by_name[variation.name].figures[measure]
     published = variation.published.get(measure)
     if published is None:
@@ -50,22 +51,22 @@ def row(variation: Variation, measure: str, by_name: dict[str, Outcome]) -> Row:
         numbers = np.array(values, float)
         off = float(numbers.mean() - published)
         difference = points(measure, off)
-        met = "yes" if abs(off) <= noise(numbers) + rounding(published) else f"no, ours is {'higher' if off > 0 else 'lower'}"
+        met = "yes" if abs(off) <= noise(numbers) + rounding(published, places) else f"no, ours is {'higher' if off > 0 else 'lower'}"
     else:
         wanted = [published] if isinstance(published, str) else published
         difference, met = "", "yes" if sum(value in wanted for value in values) * 2 > len(values) else "no"
     return Row(variation.name, measure, written(measure, published), shown(measure, values), difference, met)
 
 
-def noise(values: np.ndarray) -> float:
+def noise(values: Array) -> float:
     """Half the 95 % prediction interval of one more run: what was published is one run, of another seed."""
     n = len(values)
     return float(special.stdtrit(n - 1, 0.975) * values.std(ddof=1) * np.sqrt(1 + 1 / n)) if n > 1 else 0.0
 
 
-def rounding(published: float) -> float:
-    """Half a unit of the last digit that was published."""
-    exponent = Decimal(str(published)).normalize().as_tuple().exponent
+def rounding(published: float, places: int | None) -> float:
+    """Half a unit of the last digit that was published; none of a whole number, which is a count."""
+    exponent = Decimal(str(published)).normalize().as_tuple().exponent if places is None else -places
     return 0.5 * 10.0 ** int(exponent) if published % 1 else 0.0
 
 

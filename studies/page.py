@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pipeline.selection.question import markdown
 from pipeline.stage import replacing
@@ -69,21 +68,33 @@ def tally(rows: Sequence[Row]) -> str:
     return f"{sum(row.met == 'yes' for row in published)} of {len(published)}" if published else "none published"
 
 
+def verdict(rows: Sequence[Row]) -> str:
+    """The sentence on what was met."""
+    missed = [
+        f"{row.measure.replace('_', ' ')} of {row.variation} ({row.met.removeprefix('no, ') if ',' in row.met else 'another'})"
+        for row in rows
+        if row.met.startswith("no")
+    ]
+    if not any(row.met for row in rows):
+        return "Nothing was published that could be compared."
+    return f"**{tally(rows)} published results are met**{'; not met: ' + '; '.join(missed) if missed else ''}."
+
+
 def section(name: str, study: Study, results: Results | None, rows: Sequence[Row]) -> str:
     parts = [f'<a id="{name.lower()}"></a>\n## {name}: {study.title}', f"**{study.question}** ({study.lecture})"]
     if results:
-        parts += [f"Data: {results.data}. Seeds: {study.seeds}. {results.seconds / 60:.1f} minutes of one core: `python -m studies {name}`."]
+        parts += [
+            f"Data: {results.data}. Seeds: {study.seeds}. {results.seconds / 60:.1f} minutes of one core: `python -m studies {name}`."
+        ]
         table = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
         last = ""
         for row in rows:
             shown = "" if row.variation == last else row.variation
             table.append(markdown((shown, row.measure.replace("_", " "), row.published, row.ours, row.difference, row.met)))
             last = row.variation
-        parts += ["\n".join(table), f"![{study.title}](results/{name}.png)"]
+        parts += ["\n".join(table), f"![{study.title}](results/{name}.png)", verdict(rows)]
     else:
         parts += [f"Not run here; `python -m studies {name}` runs it."]
     parts += study.findings
     parts += [f"A mistake in the listing: {mistake}" for mistake in study.mistakes]
     return "\n\n".join(parts)
-
-

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.artifacts import Array
 from pipeline.selection.question import figure
 from studies import comparison
 from studies.outcome import Outcome
@@ -47,12 +48,12 @@ def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
     drawn.supylabel("loss", fontsize=9)
 
 
-def numeric(study: Study, outcomes: Sequence[Outcome]) -> list[tuple[str, str, np.ndarray, float | None]]:
+def numeric(study: Study, outcomes: Sequence[Outcome]) -> list[tuple[str, str, Array, float | None]]:
     """Variation, measure, our values and the published one, of all that the table shows as shares."""
     by_name = {outcome.name: outcome.figures for outcome in outcomes}
     found = []
     for variation in study.variations:
-        for measure in dict.fromkeys([*variation.published, *study.measures]):
+        for measure in study.shown(variation):
             if comparison.is_share(measure) and measure in by_name[variation.name]:
                 published = variation.published.get(measure)
                 values = np.array(by_name[variation.name][measure], float)

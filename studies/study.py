@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -34,24 +34,26 @@ class Variation(Section):
     """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind."""
 
     name: str
-    settings: dict[str, Any] = {}
-    published: dict[str, Published] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
+    published: dict[str, Published] = Field(default_factory=dict)
 
 
 class Study(Section):
-    """`measures` are shown of every variation, published or not; `findings` tell what came out, `mistakes` what was wrong in a listing."""
+    """`measures` are shown of every variation, published or not; `places` are the digits after the point that were published, where
+    the figures do not show it; `findings` tell what came out, `mistakes` what was wrong in a listing."""
 
     title: str
     lecture: str
     question: str
     kind: Literal["training", "nearest_mean", "ridge", "initialization"] = "training"
     seeds: PositiveInt = 1
-    settings: dict[str, Any] = {}
-    measures: list[str] = []
+    settings: dict[str, Any] = Field(default_factory=dict)
+    measures: list[str] = Field(default_factory=list)
+    places: NonNegativeInt | None = None
     picture: Literal["losses", "figures", "errors", "spreads"]
     variations: list[Variation]
-    mistakes: list[str] = []
-    findings: list[str] = []
+    mistakes: list[str] = Field(default_factory=list)
+    findings: list[str] = Field(default_factory=list)
 
     def params(self, variation: Variation, quick: bool) -> Params:
         """What a variation trains with: the line's params.yaml, under the plain training, the study and the variation. Raises UserError."""
@@ -60,6 +62,10 @@ class Study(Section):
             return params.override(params.load(), settings)
         except UserError as error:
             raise UserError(f"variation {variation.name!r}: {error}") from None
+
+    def shown(self, variation: Variation) -> list[str]:
+        """The measures of a variation's rows in the table: what was published of it, and then the study's own."""
+        return list(dict.fromkeys([*variation.published, *self.measures]))
 
     def seeds_to_run(self, quick: bool) -> range:
         return range(min(self.seeds, QUICK_SEEDS) if quick else self.seeds)

@@ -124,11 +124,9 @@ def digests(folder: Path) -> tuple[str, ...]:
 def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
     """What came of each variation, and what the data were. Raises UserError."""
     chosen = [study.params(variation, quick) for variation in study.variations]
-    undivided = [UNDIVIDED in [*study.measures, *variation.published] for variation in study.variations]
+    undivided = [UNDIVIDED in study.shown(variation) for variation in study.variations]
     tasks = [
-        Training(
-            f"{variation.name}, seed {seed}", values.train.model_copy(update={"seed": seed}), data.prepared(values), also_undivided
-        )
+        Training(f"{variation.name}, seed {seed}", values.train.model_copy(update={"seed": seed}), data.prepared(values), also_undivided)
         for variation, values, also_undivided in zip(study.variations, chosen, undivided, strict=True)
         for seed in study.seeds_to_run(quick)
     ]

@@ -1,0 +1,155 @@
+"""The worked examples of the lectures: their files, their statistics, real trainings, and the page that shows what came out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.stage import UserError
+from studies import comparison, outcome, page, ridge, study
+from studies.outcome import Outcome
+from studies.study import Order, Study, Variation
+from tests.conftest import ROOT, Project
+
+SMALL = """
+title: A small study
+lecture: L2
+question: Does it run?
+picture: losses
+seeds: 2
+settings: {dataset.name: mnist, train.network.hidden: [16]}
+measures: [verdict]
+variations:
+  - name: Adam
+    settings: {train.optimizer: Adam, train.learning_rate: 0.001}
+    published: {undivided_test_accuracy: 0.5, parameters: 12730}
+  - name: SGD
+"""
+
+
+@pytest.mark.parametrize("name", study.names())
+def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = study.load(name)
+    for variation in found.variations:
+        if found.kind in ("training", "initialization"):
+            assert found.params(variation, quick=False).train.epochs >= 1
+
+
+def test_there_is_a_study_for_each_worked_example_but_deployment() -> None:
+    assert study.names() == [f"S{number}" for number in range(1, 14)]
+
+
+def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
+    (folder / "S1.yaml").write_text(content, encoding="utf-8")
+    (folder / "plain.yaml").write_text("train.warmup: 0.0\n", encoding="utf-8")
+    monkeypatch.setattr(study, "FOLDER", folder)
+    monkeypatch.chdir(ROOT)
+    return study.load("S1")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (SMALL.replace("seeds: 2", "sedes: 2"), "sedes is not a known key; allowed here: title"),
+        (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; input should be greater than 0"),
+        (SMALL.replace("question: Does it run?", ""), "question is missing"),
+        (SMALL + "    published: {loss_gap: {below: RMSprop}}", "loss_gap is compared with no variation; allowed are Adam, SGD"),
+        (SMALL + "  - {", "is not readable YAML"),
+    ],
+)
+def test_a_wrong_study_is_told_in_a_sentence(wrong: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=sentence):
+        one(monkeypatch, tmp_path, wrong)
+
+
+def test_a_setting_that_params_yaml_does_not_know_is_told_with_its_variation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = one(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
+    with pytest.raises(UserError, match=r"variation 'Adam': train.optimiser is not a known key"):
+        found.params(found.variations[0], quick=False)
+
+
+def met(published: study.Published, values: list[float], other: tuple[float, ...] = (1.0, 1.1, 0.9), places: int | None = None) -> str:
+    variation = Variation(name="ours", published={"loss": published})
+    by_name = {"ours": Outcome("ours", {"loss": list(values)}), "other": Outcome("other", {"loss": list(other)})}
+    return comparison.row(variation, "loss", by_name, places).met
+
+
+def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() -> None:
+    # five runs with a standard deviation of 0.1: the interval of one more is 2.776 * 0.1 * sqrt(1.2) = 0.304 on either side
+    values = [0.9, 1.0, 1.1, 1.0 - 0.1 * np.sqrt(1), 1.0 + 0.1 * np.sqrt(1)]
+    assert np.std(values, ddof=1) == pytest.approx(0.1)
+    assert met(1.30, values) == met(0.70, values) == "yes"
+    assert met(1.3551, values) == "no, ours is lower"
+    assert met(0.6449, values) == "no, ours is higher"
+    assert met(0.81, [0.8146]) == "yes"
+    assert met(0.81, [0.8151]) == "no, ours is higher"
+    assert met(0.6, [0.591]) == "yes"
+    assert met(0.6, [0.591], places=2) == "no, ours is lower"
+    assert met(266610.0, [266611.0]) == "no, ours is higher"
+
+
+def test_an_order_of_two_variations_is_met_where_it_is_seen_beyond_chance() -> None:
+    assert met(Order(below="other"), [0.1, 0.2, 0.15]) == "yes"
+    assert met(Order(below="other"), [0.9, 1.1, 0.8]) == "no, not beyond chance"
+    assert met(Order(above="other"), [0.1, 0.2, 0.15]) == "no, the reverse"
+    assert met(Order(above="other"), [3.0, 3.0, 3.0], (2.0, 2.0, 2.0)) == "yes"
+    assert met(Order(above="other"), [2.0, 2.0, 2.0], (2.0, 2.0, 2.0)) != "yes"
+
+
+def test_ridge_in_closed_form_is_that_of_scikit_learn() -> None:
+    from sklearn.linear_model import Ridge
+
+    chosen = ridge.Setting(degree=5, examples=30, range=1.5, noise=0.5, penalty=0.3)
+    x, y = ridge.drawn(chosen, 30, np.random.default_rng(0))
+    theirs = Ridge(alpha=0.3, fit_intercept=False).fit(x, y).coef_
+    assert ridge.solved(x, y, 0.3) == pytest.approx(theirs)
+
+
+def test_the_best_penalty_has_smaller_weights_and_a_smaller_error() -> None:
+    found, _ = ridge.outcomes(study.load("S5"), 1, quick=False)
+    without, best = (one.figures for one in found[:2])
+    assert np.mean(np.array(best["test_error"], float)) < np.mean(np.array(without["test_error"], float))
+    assert np.mean(np.array(best["largest_weight"], float)) < np.mean(np.array(without["largest_weight"], float))
+
+
+def test_the_page_is_what_the_results_generate() -> None:
+    studies = {name: study.load(name) for name in study.names()}
+    results = {name: outcome.load(study.FOLDER / "results" / f"{name}.json") for name in studies}
+    assert page.PAGE.read_text(encoding="utf-8") == page.text(studies, results)
+    for name, result in results.items():
+        assert (study.FOLDER / "results" / f"{name}.png").exists() == (result is not None)
+
+
+def test_every_result_belongs_to_its_study_as_it_stands() -> None:
+    for name in study.names():
+        found, results = study.load(name), outcome.load(study.FOLDER / "results" / f"{name}.json")
+        if results:
+            assert [one.name for one in results.outcomes] == [variation.name for variation in found.variations], name
+            for one, variation in zip(results.outcomes, found.variations, strict=True):
+                assert set(found.shown(variation)) <= set(one.figures), f"{name}: {one.name}"
+                assert all(len(values) in (1, found.seeds) for values in one.figures.values()), f"{name}: {one.name}"
+
+
+@pytest.mark.slow
+def test_a_study_runs_and_runs_again_without_training_to_the_same_bytes(project: Project) -> None:
+    (project.folder / "studies/S99.yaml").write_text(SMALL, encoding="utf-8")
+    before = (project.folder / "studies/README.md").read_bytes()
+    told = project.run("python", "-m", "studies", "S99", "S1", "--quick", "--workers", "2")
+    assert "Adam, seed 1: validation accuracy" in told and "(4 of 4)" in told
+    made = project.folder / ".state/studies/quick"
+    first = {path.name: path.read_bytes() for path in made.iterdir()}
+    assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
+    again = project.run("python", "-m", "studies", "S99", "S1", "--quick")
+    assert "4 of 4 trainings have been made before" in again
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == first
+    assert (project.folder / "studies/README.md").read_bytes() == before
+    adam = json.loads(first["S99.json"])["outcomes"][0]["figures"]
+    assert adam["parameters"] == [12730, 12730]
+    assert adam["undivided_test_accuracy"] != adam["test_accuracy"]
+    wrong = project.attempt("python", "-m", "studies", "S77")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2") and "Traceback" not in wrong.stderr
