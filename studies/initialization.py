@@ -21,7 +21,7 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     for variation in study.variations:
         chosen = study.params(variation, quick)
         started = time.perf_counter()
-        runs = [measured(chosen, seed) for seed in study.seeds_to_run(quick)]
+        runs = [measured(chosen, seed) for seed in study.seeds_of(variation, quick)]
         figures = {measure: [one[0][measure] for one in runs] for measure in runs[0][0]}
         deviations = runs[0][1]
         layers = [float(number) for number in range(1, len(deviations) + 1)]

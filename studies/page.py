@@ -68,6 +68,11 @@ def tally(rows: Sequence[Row]) -> str:
     return f"{sum(row.met == 'yes' for row in published)} of {len(published)}" if published else "none published"
 
 
+def seeds(study: Study) -> str:
+    fewer = [f"{variation.seeds} of {variation.name}" for variation in study.variations if variation.seeds]
+    return "; ".join([str(study.seeds), *fewer])
+
+
 def verdict(rows: Sequence[Row]) -> str:
     """The sentence on what was met."""
     missed = [
@@ -84,7 +89,7 @@ def section(name: str, study: Study, results: Results | None, rows: Sequence[Row
     parts = [f'<a id="{name.lower()}"></a>\n## {name}: {study.title}', f"**{study.question}** ({study.lecture})"]
     if results:
         parts += [
-            f"Data: {results.data}. Seeds: {study.seeds}. {results.seconds / 60:.1f} minutes of one core: `python -m studies {name}`."
+            f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `python -m studies {name}`."
         ]
         table = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
         last = ""

@@ -40,7 +40,7 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     for variation in study.variations:
         chosen = _checked({**study.settings, **variation.settings}, variation.name)
         started = time.perf_counter()
-        runs = [measured(chosen, seed) for seed in study.seeds_to_run(quick)]
+        runs = [measured(chosen, seed) for seed in study.seeds_of(variation, quick)]
         figures = {measure: [one[0][measure] for one in runs] for measure in runs[0][0]}
         curves = {name: rounded(np.mean([one[1][name] for one in runs], axis=0)) for name in runs[0][1]}
         made.append(Outcome(variation.name, figures, curves, round(time.perf_counter() - started, 1)))

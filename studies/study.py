@@ -31,9 +31,11 @@ Published = float | str | list[str] | Order  # a figure; a verdict, or several t
 
 
 class Variation(Section):
-    """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind."""
+    """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind.
+    `seeds` are fewer than the study's where trainings are long."""
 
     name: str
+    seeds: PositiveInt | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     published: dict[str, Published] = Field(default_factory=dict)
 
@@ -67,8 +69,9 @@ class Study(Section):
         """The measures of a variation's rows in the table: what was published of it, and then the study's own."""
         return list(dict.fromkeys([*variation.published, *self.measures]))
 
-    def seeds_to_run(self, quick: bool) -> range:
-        return range(min(self.seeds, QUICK_SEEDS) if quick else self.seeds)
+    def seeds_of(self, variation: Variation, quick: bool) -> range:
+        count = variation.seeds or self.seeds
+        return range(min(count, QUICK_SEEDS) if quick else count)
 
 
 def names() -> list[str]:
@@ -86,6 +89,8 @@ def load(name: str) -> Study:
     except ValidationError as error:
         raise UserError(f"{_path(name)}: {sentence.of(error, values, Study)}") from None
     known = [variation.name for variation in study.variations]
+    if len(set(known)) < len(known):
+        raise UserError(f"{_path(name)}: a variation is named twice; give each a name of its own")
     for variation in study.variations:
         for measure, published in variation.published.items():
             if isinstance(published, Order) and (published.below or published.above) not in known:

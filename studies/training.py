@@ -21,12 +21,12 @@ import numpy as np
 from pipeline import artifacts, learning_curves, training_key
 from pipeline.artifacts import Array
 from pipeline.learning_curves import Row
-from pipeline.params import Train
+from pipeline.params import Params, Train
 from pipeline.selection import trial, verdicts, workers
 from pipeline.selection.evidence import Evidence
 from studies import data
 from studies.outcome import Figure, Outcome, rounded
-from studies.study import Study
+from studies.study import Study, Variation
 
 FOLDER = data.FOLDER / "trainings"
 UNDIVIDED = "undivided_test_accuracy"
@@ -123,31 +123,34 @@ def digests(folder: Path) -> tuple[str, ...]:
 
 def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
     """What came of each variation, and what the data were. Raises UserError."""
-    chosen = [study.params(variation, quick) for variation in study.variations]
-    undivided = [UNDIVIDED in study.shown(variation) for variation in study.variations]
-    tasks = [
-        Training(f"{variation.name}, seed {seed}", values.train.model_copy(update={"seed": seed}), data.prepared(values), also_undivided)
-        for variation, values, also_undivided in zip(study.variations, chosen, undivided, strict=True)
-        for seed in study.seeds_to_run(quick)
-    ]
-    found = results(tasks, workers_wanted)
-    by_variation = [found[start : start + len(study.seeds_to_run(quick))] for start in range(0, len(found), len(study.seeds_to_run(quick)))]
+    chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
+    tasks = {variation.name: trainings(study, variation, chosen[variation.name], quick) for variation in study.variations}
+    found = results([task for several in tasks.values() for task in several], workers_wanted)
     made = [
-        outcome(variation.name, several, tasks[index * len(several)].folder, values.problem.target)
-        for index, (variation, several, values) in enumerate(zip(study.variations, by_variation, chosen, strict=True))
+        outcome(name, [found[task.key()] for task in several], several[0].folder, chosen[name].problem.target)
+        for name, several in tasks.items()
     ]
-    return made, "; ".join(dict.fromkeys(data.size(values) for values in chosen))
+    return made, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
 
 
-def results(tasks: Sequence[Training], workers_wanted: int) -> list[Result]:
-    """What came of each: read where it was made before, else trained now."""
+def trainings(study: Study, variation: Variation, chosen: Params, quick: bool) -> list[Training]:
+    """One for each seed."""
+    folder, undivided = data.prepared(chosen), UNDIVIDED in study.shown(variation)
+    return [
+        Training(f"{variation.name}, seed {seed}", chosen.train.model_copy(update={"seed": seed}), folder, undivided)
+        for seed in study.seeds_of(variation, quick)
+    ]
+
+
+def results(tasks: Sequence[Training], workers_wanted: int) -> dict[str, Result]:
+    """What came of each, by its key: read where it was made before, else trained now."""
     found = {task.key(): result for task in tasks if (result := task.known()) is not None}
     todo = list({task.key(): task for task in tasks if task.key() not in found}.values())
     if len(todo) < len(tasks):
         print(f"{len(tasks) - len(todo)} of {len(tasks)} trainings have been made before", flush=True)
     for number, result in workers.results(todo, min(workers_wanted, max(len(todo), 1)), line):
         found[todo[number].key()] = result
-    return [found[task.key()] for task in tasks]
+    return found
 
 
 def line(task: Training, result: Result) -> str:

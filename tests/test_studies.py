@@ -58,6 +58,7 @@ def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
         (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; input should be greater than 0"),
         (SMALL.replace("question: Does it run?", ""), "question is missing"),
         (SMALL + "    published: {loss_gap: {below: RMSprop}}", "loss_gap is compared with no variation; allowed are Adam, SGD"),
+        (SMALL.replace("name: SGD", "name: Adam"), "a variation is named twice"),
         (SMALL + "  - {", "is not readable YAML"),
     ],
 )
@@ -131,7 +132,7 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
             assert [one.name for one in results.outcomes] == [variation.name for variation in found.variations], name
             for one, variation in zip(results.outcomes, found.variations, strict=True):
                 assert set(found.shown(variation)) <= set(one.figures), f"{name}: {one.name}"
-                assert all(len(values) in (1, found.seeds) for values in one.figures.values()), f"{name}: {one.name}"
+                assert all(len(values) == (variation.seeds or found.seeds) for values in one.figures.values()), f"{name}: {one.name}"
 
 
 @pytest.mark.slow
