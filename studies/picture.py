@@ -15,7 +15,7 @@ from studies.outcome import Outcome
 from studies.study import Study
 
 COLUMNS = 4
-CEILING = 1.25  # of the highest first loss: what goes beyond is left out of a picture
+FLOOR = 0.2  # of the lowest validation loss: a training loss below it is left out of the picture
 STYLES = ("-", "--", "-.", ":")
 
 
@@ -32,6 +32,8 @@ def draw(path: Path, study: Study, outcomes: Sequence[Outcome]) -> None:
 
 def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
     """Loss of p-training and validation by epoch, a panel for each variation, with the diagnosis; all of the first seed."""
+    from matplotlib import ticker
+
     axes = drawn.subplots(-(-len(outcomes) // COLUMNS), min(COLUMNS, len(outcomes)), sharey=True, squeeze=False).flat
     for axis, outcome in zip(axes, outcomes, strict=False):
         epochs = outcome.curves["epoch"]
@@ -42,7 +44,12 @@ def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
         axis.grid(alpha=0.3)
     for axis in list(axes)[len(outcomes) :]:
         axis.axis("off")
-    drawn.axes[0].set_ylim(0, CEILING * max(outcome.curves["validation_loss"][0] for outcome in outcomes))
+    lowest = {name: min(min(outcome.curves[f"{name}_loss"]) for outcome in outcomes) for name in ("train", "validation")}
+    drawn.axes[0].set_yscale("log")
+    drawn.axes[0].set_ylim(bottom=0.9 * max(lowest["train"], FLOOR * lowest["validation"]))
+    drawn.axes[0].yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    drawn.axes[0].yaxis.set_major_formatter("{x:g}")
+    drawn.axes[0].yaxis.set_minor_formatter(ticker.NullFormatter())
     drawn.axes[0].legend(fontsize=8)
     drawn.supxlabel("epoch", fontsize=9)
     drawn.supylabel("loss", fontsize=9)
