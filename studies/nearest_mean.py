@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from pipeline import artifacts, baseline
+from pipeline.stage import UserError
 from studies import data
 from studies.outcome import Outcome
 from studies.study import Study
@@ -24,7 +25,10 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     seconds = round((time.perf_counter() - started) / len(study.variations), 1)
     made = []
     for variation in study.variations:
-        scored = baseline.score(predictions[variation.settings["distance"]], labels, names)
+        distance = variation.settings.get("distance")
+        if distance not in predictions:
+            raise UserError(f"variation {variation.name!r}: distance is {distance!r}; allowed are {', '.join(predictions)}")
+        scored = baseline.score(predictions[distance], labels, names)
         recalls = {f"accuracy_of_{name}": [recall] for name, recall in scored["per_class"].items()}
         made.append(Outcome(variation.name, {"accuracy": [scored["accuracy"]], **recalls}, seconds=seconds))
     return made, data.size(chosen)
