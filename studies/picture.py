@@ -34,15 +34,15 @@ def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
     """Loss of p-training and validation by epoch, a panel for each variation, with the diagnosis; all of the first seed."""
     from matplotlib import ticker
 
-    axes = drawn.subplots(-(-len(outcomes) // COLUMNS), min(COLUMNS, len(outcomes)), sharey=True, squeeze=False).flat
-    for axis, outcome in zip(axes, outcomes, strict=False):
+    axes = drawn.subplots(-(-len(outcomes) // COLUMNS), min(COLUMNS, len(outcomes)), sharey=True, squeeze=False)
+    for axis, outcome in zip(axes.flat, outcomes, strict=False):
         epochs = outcome.curves["epoch"]
         for name, label in (("train_loss", "p-training"), ("validation_loss", "validation")):
             axis.plot(epochs, outcome.curves[name], marker="o" if len(epochs) == 1 else None, label=label)
         verdict = str(outcome.figures["verdict"][0]).replace("_", " ")
         axis.set_title(f"{outcome.name}\n{verdict}", fontsize=9)
         axis.grid(alpha=0.3)
-    for axis in list(axes)[len(outcomes) :]:
+    for axis in axes.flat[len(outcomes) :]:
         axis.axis("off")
     lowest = {name: min(min(outcome.curves[f"{name}_loss"]) for outcome in outcomes) for name in ("train", "validation")}
     drawn.axes[0].set_yscale("log")
