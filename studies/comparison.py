@@ -14,12 +14,13 @@ from pipeline.artifacts import Array
 from studies.outcome import Figure, Outcome
 from studies.study import Order, Published, Study, Variation
 
+FEWEST = 3  # seeds; the prediction interval of two is 16 standard deviations to either side
 SIGNIFICANT = 0.05  # p-value, one-sided, below which an order of two variations counts as seen
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measure of one variation. `met` is yes; or no, with how ours differs; or nothing where nothing was published."""
+    """One measure of one variation. `met` is yes; or no or open, with the reason; or nothing where nothing was published."""
 
     variation: str
     measure: str
@@ -51,11 +52,19 @@ def row(variation: Variation, measure: str, by_name: dict[str, Outcome], places:
         numbers = np.array(values, float)
         off = float(numbers.mean() - published)
         difference = points(measure, off)
-        met = "yes" if abs(off) <= noise(numbers) + rounding(published, places) else f"no, ours is {'higher' if off > 0 else 'lower'}"
+        met = figure_met(numbers, published, places)
     else:
         wanted = [published] if isinstance(published, str) else published
         difference, met = "", "yes" if sum(value in wanted for value in values) * 2 > len(values) else "no"
     return Row(variation.name, measure, written(measure, published), shown(measure, values), difference, met)
+
+
+def figure_met(values: Array, published: float, places: int | None) -> str:
+    """Whether one more run may give the published figure; two different ones alone do not tell how far it may lie."""
+    off = float(values.mean() - published)
+    if len(values) < FEWEST and values.std() > 0:
+        return "open, too few seeds"
+    return "yes" if abs(off) <= noise(values) + rounding(published, places) else f"no, ours is {'higher' if off > 0 else 'lower'}"
 
 
 def noise(values: Array) -> float:

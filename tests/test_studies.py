@@ -90,6 +90,7 @@ def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() ->
     assert met(0.81, [0.8151]) == "no, ours is higher"
     assert met(0.6, [0.591]) == "yes"
     assert met(0.6, [0.591], places=2) == "no, ours is lower"
+    assert met(0.81, [0.80, 0.82]) == "open, too few seeds"
     assert met(266610.0, [266611.0]) == "no, ours is higher"
 
 
