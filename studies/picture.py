@@ -104,8 +104,10 @@ def spreads(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
     """The standard deviation of each hidden layer's activations before the first step, of the first seed."""
     axis = drawn.add_subplot()
     for number, outcome in enumerate(outcomes):
-        deviations = np.maximum(outcome.curves["deviation"], 1e-12)
-        axis.plot(outcome.curves["layer"], deviations, STYLES[number % len(STYLES)], marker="o", markersize=3, label=outcome.name)
+        layers, deviations = np.array(outcome.curves["layer"]), np.array(outcome.curves["deviation"])
+        seen = deviations > 0  # a logarithmic axis has no zero
+        label = outcome.name if seen.any() else f"{outcome.name}: 0 everywhere"
+        axis.plot(layers[seen], deviations[seen], STYLES[number % len(STYLES)], marker="o", markersize=3, label=label)
     axis.set(yscale="log", xlabel="hidden layer", ylabel="standard deviation of activations")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
