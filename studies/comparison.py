@@ -34,14 +34,14 @@ def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
     """What was published of each variation, and what the study shows of all."""
     by_name = {outcome.name: outcome for outcome in outcomes}
     return [
-        row(variation, measure, by_name, study.places)
+        row(study, variation, measure, by_name)
         for variation in study.variations
         for measure in study.shown(variation)
         if measure in by_name[variation.name].figures
     ]
 
 
-def row(variation: Variation, measure: str, by_name: dict[str, Outcome], places: int | None) -> Row:
+def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Outcome]) -> Row:
     values = by_name[variation.name].figures[measure]
     published = variation.published.get(measure)
     if published is None:
@@ -52,19 +52,19 @@ def row(variation: Variation, measure: str, by_name: dict[str, Outcome], places:
         numbers = np.array(values, float)
         off = float(numbers.mean() - published)
         difference = points(measure, off)
-        met = figure_met(numbers, published, places)
+        met = figure_met(study, numbers, published)
     else:
         wanted = [published] if isinstance(published, str) else published
         difference, met = "", "yes" if sum(value in wanted for value in values) * 2 > len(values) else "no"
     return Row(variation.name, measure, written(measure, published), shown(measure, values), difference, met)
 
 
-def figure_met(values: Array, published: float, places: int | None) -> str:
-    """Whether one more run may give the published figure; two different ones alone do not tell how far it may lie."""
+def figure_met(study: Study, values: Array, published: float) -> str:
+    """Whether one more run may give the published figure; one or two that may differ do not tell how far it may lie."""
     off = float(values.mean() - published)
-    if len(values) < FEWEST and values.std() > 0:
+    if study.seeds > 1 and len(values) < FEWEST and published % 1:
         return "open, too few seeds"
-    return "yes" if abs(off) <= noise(values) + rounding(published, places) else f"no, ours is {'higher' if off > 0 else 'lower'}"
+    return "yes" if abs(off) <= noise(values) + rounding(published, study.places) else f"no, ours is {'higher' if off > 0 else 'lower'}"
 
 
 def noise(values: Array) -> float:

@@ -30,9 +30,9 @@ The lectures: L0 "Training Workflows for Deep Learning" (Notre Dame, 2023), L1 "
 ANNs" (lecture 26).
 
 *Ours* is the mean over the seeds with its 95 % interval (Student's t). A published figure is one run, so it is *met* where it
-lies within the 95 % prediction interval of one more run of our recipe, widened by half a unit of its last digit; with two seeds,
-which tell too little, it stays *open*. An order of two variations is met where Welch's t test sees it (p < 0.05), and a verdict
-where most of the seeds get it from the line's own diagnosis. All figures are of the last epoch unless a study keeps another;
+lies within the 95 % prediction interval of one more run of our recipe, widened by half a unit of its last digit; with one seed or
+two, which tell too little, it stays *open*. An order of two variations is met where Welch's t test sees it (p < 0.05), and a
+verdict where most of the seeds get it from the line's own diagnosis. All figures are of the last epoch unless a study keeps another;
 `first` is the first epoch, a gap is validation against p-training at the last epoch, and `lowest epoch` is that of the lowest
 validation loss."""
 

@@ -76,7 +76,8 @@ def test_a_setting_that_params_yaml_does_not_know_is_told_with_its_variation(tmp
 def met(published: study.Published, values: list[float], other: tuple[float, ...] = (1.0, 1.1, 0.9), places: int | None = None) -> str:
     variation = Variation(name="ours", published={"loss": published})
     by_name = {"ours": Outcome("ours", {"loss": list(values)}), "other": Outcome("other", {"loss": list(other)})}
-    return comparison.row(variation, "loss", by_name, places).met
+    found = Study(title="", lecture="", question="", picture="figures", variations=[variation], seeds=len(values), places=places)
+    return comparison.row(found, variation, "loss", by_name).met
 
 
 def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() -> None:
