@@ -40,7 +40,7 @@ class Look:
 
     def run(self, saw: Callable[[int], None]) -> Measured:
         from pipeline import spread  # TensorFlow, which the process that asks does not need
-        from pipeline.batches import Data
+        from pipeline.training.batches import Data
 
         started = time.perf_counter()
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)

@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, learning_curves, training_key
+from pipeline import artifacts, stage
 from pipeline.artifacts import Array
-from pipeline.learning_curves import Row
 from pipeline.params import Params, Train
 from pipeline.selection import trial, verdicts, workers
 from pipeline.selection.evidence import Evidence
+from pipeline.training import key as training_key
+from pipeline.training import learning_curves
+from pipeline.training.learning_curves import Row
 from studies import data
 from studies.outcome import Figure, Outcome, rounded
 from studies.study import Study, Variation
@@ -76,8 +78,8 @@ class Training:
         return result
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> Result:
-        from pipeline import stage, train  # TensorFlow, which the process that asks does not need
-        from pipeline.batches import Data
+        from pipeline.training import fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training.batches import Data
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
         started, state = time.perf_counter(), folder / "state.json"
@@ -86,7 +88,7 @@ class Training:
             on_row(row)
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
         parts = Data(self._split("train"), self._split("validation"), len(description.class_names), description.highest)
-        trained = train.fit(self.chosen, parts, folder, on_row)
+        trained = fit.fit(self.chosen, parts, folder, on_row)
         with stage.quiet():
             tested = {"parameters": trained.model.count_params(), "test_accuracy": self._accuracy(trained.model)}
             if self.undivided:

@@ -55,7 +55,7 @@ def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
     ("wrong", "sentence"),
     [
         (SMALL.replace("seeds: 2", "sedes: 2"), "sedes is not a known key; allowed here: title"),
-        (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; input should be greater than 0"),
+        (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; allowed is greater than 0"),
         (SMALL.replace("question: Does it run?", ""), "question is missing"),
         (SMALL + "    published: {loss_gap: {below: RMSprop}}", "loss_gap is compared with no variation; allowed are Adam, SGD"),
         (SMALL.replace("name: SGD", "name: Adam"), "a variation is named twice"),
