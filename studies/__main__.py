@@ -32,7 +32,7 @@ def run(name: str, workers: int, quick: bool, folder: Path) -> None:
     study = load(name)
     print(f"{name}: {study.title}", flush=True)
     found, described = importlib.import_module(f"studies.{study.kind}").outcomes(study, workers, quick)
-    outcome.save(folder / f"{name}.json", found, described)
+    outcome.save(folder / f"{name}.json", found, described, study.digest())
     picture.draw(folder / f"{name}.png", study, found)
     tell(study, comparison.rows(study, found))
 

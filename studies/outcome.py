@@ -23,10 +23,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Results:
-    """`data` says how many examples there were, which is fewer where only a part of a dataset could be had."""
+    """`data` says how many examples there were, which is fewer where only a part of a dataset could be had; `study` is the digest
+    of the study as it was run."""
 
     outcomes: list[Outcome]
     data: str
+    study: str
     processor: str
 
     @property
@@ -34,8 +36,9 @@ class Results:
         return sum(outcome.seconds for outcome in self.outcomes)
 
 
-def save(path: Path, outcomes: Sequence[Outcome], data: str) -> None:
-    artifacts.save_json(path, {"data": data, "processor": measurements.processor(), "outcomes": [asdict(outcome) for outcome in outcomes]})
+def save(path: Path, outcomes: Sequence[Outcome], data: str, study: str) -> None:
+    facts = {"data": data, "study": study, "processor": measurements.processor()}
+    artifacts.save_json(path, {**facts, "outcomes": [asdict(outcome) for outcome in outcomes]})
 
 
 def load(path: Path) -> Results | None:
@@ -43,7 +46,8 @@ def load(path: Path) -> Results | None:
     if not path.exists():
         return None
     values = artifacts.load_json(path)
-    return Results([Outcome(**one) for one in values["outcomes"]], values["data"], values["processor"])
+    outcomes = [Outcome(**one) for one in values.pop("outcomes")]
+    return Results(outcomes, **values)
 
 
 def rounded(values: Sequence[float], digits: int = 5) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline import params, sentence
+from pipeline import measurements, params, sentence
 from pipeline.params import Params, Section
 from pipeline.stage import UserError
 
@@ -68,6 +69,11 @@ class Study(Section):
     def shown(self, variation: Variation) -> list[str]:
         """The measures of a variation's rows in the table: what was published of it, and then the study's own."""
         return list(dict.fromkeys([*variation.published, *self.measures]))
+
+    def digest(self) -> str:
+        """Another one where figures may be others: with the settings of the plain training, the study or a variation, or the seeds."""
+        each = [(variation.name, variation.settings, len(self.seeds_of(variation, quick=False))) for variation in self.variations]
+        return measurements.digest([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
 
     def seeds_of(self, variation: Variation, quick: bool) -> range:
         count = variation.seeds or self.seeds

@@ -131,6 +131,7 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
     for name in study.names():
         found, results = study.load(name), outcome.load(study.FOLDER / "results" / f"{name}.json")
         if results:
+            assert results.study == found.digest(), f"{name} has changed since it was run: python -m studies {name}"
             assert [one.name for one in results.outcomes] == [variation.name for variation in found.variations], name
             for one, variation in zip(results.outcomes, found.variations, strict=True):
                 assert set(found.shown(variation)) <= set(one.figures), f"{name}: {one.name}"
