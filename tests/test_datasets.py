@@ -40,6 +40,21 @@ def test_pictures_of_any_size_and_mode_become_one_shape(pictures: Path) -> None:
     assert means["clear"] == 255  # transparency is laid on white
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
+@pytest.mark.parametrize(("place", "byte"), [(0, 0), (11, 0), (11, 26)])
+def test_a_picture_with_damaged_exif_data_is_left_out_and_named(tmp_path: Path, place: int, byte: int) -> None:
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x010F: "maker"})
+    data = bytearray(exif.tobytes()[6:])  # after the six bytes that JPEG puts before it
+    data[place] = byte
+    for name in ("cat", "dog"):
+        picture(tmp_path / name / "sound.png", "RGB", (9, 9), 0)
+    Image.new("RGB", (9, 9)).save(tmp_path / "cat" / "damaged.png", exif=bytes(data))
+    raw = image_folder.load(Dataset(name="image_folder", path=str(tmp_path)))
+    assert raw.unreadable == [f"{tmp_path.name}/cat/damaged.png"]
+    assert len(raw.train_images) == 2
+
+
 def test_colour_is_kept_where_params_ask_for_it(pictures: Path) -> None:
     raw = image_folder.load(Dataset(name="image_folder", path=str(pictures), height=4, width=4, channels=3))
     assert raw.train_images.shape == (5, 4, 4, 3)

@@ -84,17 +84,39 @@ def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(raw_mni
     np.testing.assert_array_equal(photo.read(file.getvalue(), DIGITS), photo.read(png(turned), DIGITS))
 
 
-def test_other_data_are_resized_as_they_were_for_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("size", "mode"), [((50, 40), "RGB"), ((20, 24), "L"), ((7, 9), "RGBA")])
+def test_other_data_are_read_as_they_were_for_training(
+    tmp_path: Path, size: tuple[int, int], mode: str, orientation: int, suffix: str
+) -> None:
     from pipeline.datasets import image_folder
     from pipeline.params import Dataset
 
-    rng = np.random.default_rng(0)
-    chosen = Dataset(name="image_folder", height=20, width=24, channels=3)
-    for size, mode in (((50, 40), "RGB"), ((20, 24), "L"), ((7, 9), "RGBA")):
-        channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
-        path = tmp_path / f"{mode}.png"
-        Image.fromarray(rng.integers(0, 256, (*size, *channels)).astype(np.uint8)).save(path)
-        np.testing.assert_array_equal(photo.read(path, card("image_folder", (20, 24, 3))), image_folder.picture(path, chosen))
+    channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, *channels)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"picture.{suffix}"
+    if (mode, suffix) == ("RGBA", "jpg"):
+        mode = "RGB"  # a JPEG has no transparency
+    Image.fromarray(pixels).convert(mode).save(path, exif=exif)
+    trained_on = image_folder.picture(path, Dataset(name="image_folder", height=20, width=24, channels=3))
+    np.testing.assert_array_equal(photo.read(path, card("image_folder", (20, 24, 3))), trained_on)
+
+
+def test_own_photos_of_a_turned_telephone_are_trained_upright(tmp_path: Path) -> None:
+    from pipeline.datasets import image_folder
+    from pipeline.params import Dataset
+
+    upright = Image.new("L", (40, 60), 255)
+    upright.paste(0, (0, 0, 40, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.rotate(90, expand=True).save(tmp_path / "lying.jpg", exif=exif)
+    image = image_folder.picture(tmp_path / "lying.jpg", Dataset(name="image_folder", height=20, width=20, channels=1))
+    assert image[:8].mean() < 10
+    assert image[-8:].mean() > 245
 
 
 @pytest.mark.slow

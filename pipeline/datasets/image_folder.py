@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from rich.progress import track
 
 from pipeline.artifacts import Array
@@ -15,6 +16,9 @@ from pipeline.params import Dataset
 from pipeline.stage import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+UNREADABLE = (  # what Pillow raises on damaged files
+    OSError, ValueError, TypeError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
 
 
 def load(params: Dataset) -> Raw:
@@ -52,7 +56,7 @@ def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Ar
     for path, label in track(files, f"reading {root}", transient=True):
         try:
             images[count] = picture(path, params)
-        except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        except UNREADABLE:
             unreadable.append(str(path.relative_to(root.parent)))
             continue
         labels[count] = label
@@ -61,11 +65,12 @@ def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Ar
 
 
 def picture(path: Path, params: Dataset) -> Array:
-    """One image as (height, width, channels) uint8; transparency is laid on white, 16-bit grey is scaled to 8."""
+    """One image as (height, width, channels) uint8, read as `serving.photo` reads it on a device: turned as its EXIF
+    orientation says, transparency laid on white, 16-bit grey scaled to 8."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as opened:
-            image: Image.Image = opened
+            image = ImageOps.exif_transpose(opened)
             if image.mode.startswith("I"):
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if image.has_transparency_data:
