@@ -54,6 +54,64 @@ def test_a_blip_of_noise_is_not_an_upturn() -> None:
         assert diagnose(rows).verdict == "good_fit"
 
 
+LOOKED_AT = evidence.Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)  # and the data are sound
+
+
+def table(
+    train_loss: list[float],
+    train_accuracy: list[float],
+    validation_loss: list[float] | None = None,
+    validation_accuracy: list[float] | None = None,
+) -> list[learning_curves.Row]:
+    """Learning curves, whose last values stay, and whose validation is like p-training unless given."""
+    columns = (train_loss, train_accuracy, validation_loss or train_loss, validation_accuracy or train_accuracy)
+    epochs = max(map(len, columns))
+    filled = [[*column, *[column[-1]] * (epochs - len(column))] for column in columns]
+    rows = zip(*filled, strict=True)
+    return [{"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))} for epoch, row in enumerate(rows, 1)]
+
+
+FALLEN = [2.0, 1.0, 0.5, 0.3, 0.22, 0.2, 0.2, 0.2, 0.2, 0.2]
+CONVERGED = [0.0200, 0.0202, 0.0198, 0.0199, 0.0196, 0.0197, 0.0195, 0.0196]
+
+
+@pytest.mark.parametrize("looked_at", [None, LOOKED_AT])
+@pytest.mark.parametrize(
+    ("rows", "verdicts"),
+    [
+        (table([0.1], [0.97]), {"too_few_epochs"}),
+        (table([5.0, 2.2], [0.4]), {"too_few_epochs"}),
+        (table([5.0, 3.5, 2.2], [0.1, 0.2, 0.4]), {"stopped_early"}),
+        (table([5.0, 4.0, 3.2, 2.6, 2.2], [0.1, 0.2, 0.3, 0.35, 0.4]), {"stopped_early"}),
+        (table([4.6, 3.6, 3.1, 2.8, 2.6, 2.5, 2.4, 2.35, 2.32, 2.3, 2.29, 2.29], [0.4]), {"too_little_capacity"}),
+        (table([2.5, 30, 400, 5000], [0.1]), {"diverged"}),
+        (table([2.5, 1.5, 0.9, 1.4, 2.2, 2.4], [0.1, 0.5, 0.7, 0.5, 0.2, 0.1]), {"diverged"}),
+        (table([2.303, 2.31, 2.304, 2.302, 2.303, 2.304], [0.1]), {"vanishing_gradients"}),
+        (table(CONVERGED, [0.995]), {"good_fit"}),
+        (table(CONVERGED[::-1], [0.995]), {"good_fit"}),
+        (table([0.5, 0.1, 0.0, 0.0, 0.0], [1.0]), {"good_fit"}),
+        (table(FALLEN, [0.99], [2.0, 1.2, 1.0], [0.70]), {"overfit", "unrepresentative_training"}),
+    ],
+)
+def test_curves_unlike_those_of_the_corpus(
+    rows: list[learning_curves.Row], verdicts: set[str], looked_at: evidence.Evidence | None
+) -> None:
+    found = diagnose(rows, looked_at, target=0.99)
+    assert found.verdict in verdicts
+    assert found.verdict != "unrepresentative_training" or looked_at is None, "that the parts differ was looked for and not found"
+    assert np.isfinite(list(found.numbers.values())).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("measure", learning_curves.MEASURES)
+def test_a_value_that_is_no_number_is_told_with_its_epoch(measure: str, value: float) -> None:
+    rows = table(FALLEN, [0.99])
+    rows[6][measure] = value
+    found = diagnose(rows, LOOKED_AT)
+    assert (found.verdict, found.epoch) == ("diverged", 7)
+    assert f"{measure.replace('train_', 'training_').replace('_', ' ')} is no number at epoch 7" in found.sentence
+
+
 def parts(raw: Raw, train: int = 2000, validation: int = 500) -> tuple[Array, Array]:
     rows = np.random.default_rng(0).permutation(len(raw.train_labels))  # as they stand, the writers are grouped
     return raw.train_images[rows[:train]], raw.train_images[rows[train : train + validation]]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.params import Params
+from pipeline.selection.verdicts import FEWEST_EPOCHS
 
 CONVOLUTIONS = "edge"  # the architecture that images are moved to
 TRANSLATION = {"class_name": "RandomTranslation", "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"}}
@@ -131,7 +132,9 @@ def more_capacity(now: Situation) -> Change | None:
 
 
 def longer(now: Situation) -> Change | None:
-    epochs = 2 * now.params.train.epochs
+    epochs = max(FEWEST_EPOCHS, 2 * now.params.train.epochs)
+    if now.verdict == "too_few_epochs":
+        return Change(f"{epochs} epochs", {"train.epochs": epochs}, "of so few epochs nothing can be told: more of them show what is wrong")
     rest = "the losses have not come to rest: more epochs let them"
     deeper = "the schedule stretches with the epochs, and a slower fall of the rate ends at a lower loss"
     return Change(f"{epochs} epochs", {"train.epochs": epochs}, rest if now.verdict == "stopped_early" else deeper)
@@ -220,6 +223,7 @@ def random_split(now: Situation) -> Change | None:
 CURES: dict[str, tuple[Callable[[Situation], Change | None], ...]] = {
     "overfit": (more_data, convolutions, augmentation, dropout, adam, weight_penalty, annealing, fewer_layers, less_capacity),
     "too_little_capacity": (convolutions, adam, fewer_layers, more_capacity, normalization, annealing, longer),
+    "too_few_epochs": (longer,),
     "stopped_early": (faster, longer, adam),
     "diverged": (slower, adam, annealing),
     "dead_units": (relu, normalization, slower),

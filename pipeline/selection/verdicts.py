@@ -14,9 +14,9 @@ import numpy as np
 from pipeline import metrics
 from pipeline.artifacts import Array
 from pipeline.selection.evidence import Evidence
-from pipeline.training.learning_curves import Row
+from pipeline.training.learning_curves import MEASURES, Row
 
-FEWEST_EPOCHS = 3
+FEWEST_EPOCHS = 3  # of fewer no curve tells anything
 
 SOUND = {"dead_units": 0.0, "saturated_units": 0.0, "gradient_ratio": 1.0}  # of layers that nobody looked at
 DEAD = 0.8  # share of a rectified layer's units that are zero for every image before the first step
@@ -27,9 +27,11 @@ TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-traini
 CERTAIN = 1e-4  # p-value of the two tests on the data
 WIDE = 0.04  # half the 95 % interval of the validation accuracy
 UNMOVED = 0.03  # share of its first value below which a training loss has not fallen at all
+RISE = 0.08  # relative rise of a loss over its lowest
+DOUBLED = 1.0  # the same rise, where training is as good as it must be: a small loss is noisy
+ERRATIC = 0.02  # noise of the logarithm of a training loss, from one epoch to the next
 BLOWN_UP = 0.2  # share of all that the training loss fell which it rose again
-RISE = 0.08  # relative rise of the validation loss over its lowest
-SIGNIFICANT = 4.0  # that rise in standard errors of the curve's own noise
+SIGNIFICANT = 4.0  # the rise of a validation loss in standard errors of the curve's own noise
 FALLING = 0.05  # share of all that a loss fell which fell in the last quarter
 ANNEALED = 0.2  # the last learning rate over the highest, below which a schedule has run out
 MEDIAN_ERROR = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
@@ -54,6 +56,7 @@ class Curves:
     evidence: Evidence | None
     layers: dict[str, float]
     target: float
+    trained_before: bool
 
     def __getitem__(self, name: str) -> Array:
         return self.columns[name]
@@ -69,18 +72,27 @@ class Curves:
 
 
 def diagnose(
-    rows: Sequence[Row], evidence: Evidence | None = None, layers: dict[str, float] | None = None, target: float = 0.9
+    rows: Sequence[Row],
+    evidence: Evidence | None = None,
+    layers: dict[str, float] | None = None,
+    target: float = 0.9,
+    trained_before: bool = False,
 ) -> Diagnosis:
     """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show.
 
-    `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach.
+    `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach, and
+    `trained_before` whether it started from the weights of a trained model.
     """
-    curves = Curves({name: np.array([row[name] for row in rows]) for name in rows[0]}, evidence, layers or {}, target)
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    curves = Curves(columns, evidence, layers or {}, target, trained_before)
     return next(found for rule in RULES if (found := rule(curves)) is not None)
 
 
 def before_the_first_step(curves: Curves) -> Diagnosis | None:
-    """Layers through which training cannot get: dead or saturated units, or gradients that vanish on the way down."""
+    """Layers through which training cannot get: dead or saturated units, or gradients that vanish on the way down.
+
+    A trained model's outputs may stand at the ends of their range: it is sure of its answers.
+    """
     share, ends, ratio = (curves.layers.get(name, sound) for name, sound in SOUND.items())
     if share >= DEAD:
         return Diagnosis(
@@ -90,7 +102,7 @@ def before_the_first_step(curves: Curves) -> Diagnosis | None:
             f"{share:.0%} of the rectified units of a layer are zero for every image before training begins, so no gradient passes "
             "through them: look at the initial weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
         )
-    if ends >= SATURATED:
+    if ends >= SATURATED and not curves.trained_before:
         return Diagnosis(
             "saturated_units",
             1,
@@ -109,10 +121,27 @@ def before_the_first_step(curves: Curves) -> Diagnosis | None:
     return None
 
 
+def no_number(curves: Curves) -> Diagnosis | None:
+    """A loss or an accuracy that is infinite or no number; every rule below needs numbers."""
+    broken = {name: np.flatnonzero(~np.isfinite(curves[name])) for name in MEASURES}
+    name = min(MEASURES, key=lambda name: broken[name][0] if len(broken[name]) else curves.epochs)
+    if not len(broken[name]):
+        return None
+    epoch = int(broken[name][0]) + 1
+    return Diagnosis(
+        "diverged",
+        epoch,
+        {"epochs_without_a_number": len(broken[name])},
+        f"the {name.replace('train_', 'training ').replace('_', ' ')} is no number at epoch {epoch}: the learning rate is too high; divide "
+        "it by ten, or clip the gradients",
+    )
+
+
 def nothing_learned(curves: Curves) -> Diagnosis | None:
-    """The training loss stays where it began, though the layers looked sound."""
+    """The training loss stays where it began, though the layers looked sound and there was something to learn."""
     loss = curves["train_loss"]
-    if curves.epochs < FEWEST_EPOCHS or not np.isfinite(loss).all() or 1 - loss.min() / loss[0] >= UNMOVED:
+    moved = 1 - loss.min() / loss[0] >= UNMOVED or loss[-1] / loss[0] - 1 >= RISE
+    if curves.epochs < FEWEST_EPOCHS or moved or curves.accuracy >= curves.target or curves.trained_before:
         return None
     return Diagnosis(
         "vanishing_gradients",
@@ -124,26 +153,23 @@ def nothing_learned(curves: Curves) -> Diagnosis | None:
 
 
 def diverged(curves: Curves) -> Diagnosis | None:
-    loss = curves["train_loss"]
-    broken = np.flatnonzero(~np.isfinite(loss))
-    if len(broken):
-        return Diagnosis(
-            "diverged",
-            int(broken[0]) + 1,
-            {"train_loss": float(loss[broken[0]])},
-            f"the training loss is no number any more from epoch {broken[0] + 1} on: the learning rate is too high; divide it by ten, "
-            "or clip the gradients",
-        )
+    """The training loss rises again, far more than it does about its rest, or jumps to where nothing is learned."""
+    loss = np.maximum(curves["train_loss"], np.finfo(float).tiny)  # a table may have rounded it to zero
+    if curves.epochs < FEWEST_EPOCHS:
+        return None
     best = int(np.argmin(loss))
     rebound = float((loss[-1] - loss[best]) / (loss[0] - loss[best])) if best else 1.0
-    erratic = noise(np.log(loss))
-    stuck = curves["train_accuracy"].max() < curves.target / 2 and (erratic > 0.02 or loss[0] > 2 * loss[-1])
-    if rebound < BLOWN_UP and not stuck:
+    rise = float(loss[-1] / loss[best] - 1)
+    risen = rebound >= BLOWN_UP and rise >= (DOUBLED if curves.accuracy >= curves.target else RISE)
+    erratic = noise(np.log(loss)) > ERRATIC and bool((np.diff(loss) > 0).any())
+    fallen, early = loss[0] - loss[-1], loss[max(1, curves.epochs // 4)]
+    jumped = loss[0] > (1 + DOUBLED) * loss[-1] and early - loss[-1] < FALLING * fallen
+    if not risen and not (curves["train_accuracy"].max() < curves.target / 2 and (erratic or jumped)):
         return None
     return Diagnosis(
         "diverged",
         best + 1,
-        {"rebound_of_train_loss": rebound, "noise_of_train_loss": erratic},
+        {"rebound_of_train_loss": rebound, "rise_of_train_loss": rise},
         f"the training loss does not settle ({loss[best]:.3g} at best, {loss[-1]:.3g} at the end): the learning rate is too high; "
         "divide it by ten, or clip the gradients",
     )
@@ -193,6 +219,18 @@ def shifted(curves: Curves) -> Diagnosis | None:
     )
 
 
+def too_few_epochs(curves: Curves) -> Diagnosis | None:
+    """Curves of one point or two, from which no fault can be seen, and not that there is none either."""
+    if curves.epochs >= FEWEST_EPOCHS:
+        return None
+    return Diagnosis(
+        "too_few_epochs",
+        1,
+        {"epochs": curves.epochs},
+        f"{FEWEST_EPOCHS - 1} epochs or fewer are too few to judge by: whether training went well cannot be seen yet; train longer",
+    )
+
+
 def overfit(curves: Curves) -> Diagnosis | None:
     """Validation loss significantly above its lowest while training loss went on falling."""
     loss, best = curves["validation_loss"], lowest(curves)
@@ -218,9 +256,6 @@ def overfit(curves: Curves) -> Diagnosis | None:
 
 def stopped_early(curves: Curves) -> Diagnosis | None:
     """Both losses still falling at the last epoch, though the learning rate has not run out or the target is not reached."""
-    if curves.epochs < FEWEST_EPOCHS:
-        sentence = f"{FEWEST_EPOCHS - 1} epochs or fewer are too few to judge by: train longer"
-        return Diagnosis("stopped_early", curves.epochs, {"epochs": curves.epochs}, sentence)
     falls = {name: still_falling(curves[name]) for name in ("train_loss", "validation_loss")}
     rate = curves.columns.get("learning_rate", np.ones(curves.epochs))
     annealed = bool(rate[-1] < ANNEALED * rate.max())
@@ -252,17 +287,16 @@ def too_little_capacity(curves: Curves) -> Diagnosis | None:
 
 
 def far_apart(curves: Curves) -> Diagnosis | None:
-    """The curves alone, where nobody has looked at the data: a wide gap without an upturn."""
+    """A wide gap without an upturn; that the two parts differ is the likely reason only where nobody has looked at the data."""
     gap = float(np.median((curves["train_accuracy"] - curves["validation_accuracy"])[-FEWEST_EPOCHS:]))
-    if curves.evidence is not None or gap < GAP:
+    if gap < GAP:
         return None
-    return Diagnosis(
-        "unrepresentative_training",
-        1,
-        {"gap": gap},
-        f"validation stays {gap:.1%} behind training without turning up: it has features that training does not show; look at both, "
-        "and collect more data",
-    )
+    found = f"validation stays {gap:.1%} behind training without turning up: "
+    if curves.evidence is None:
+        reason = "it has features that training does not show; look at both, and collect more data"
+        return Diagnosis("unrepresentative_training", 1, {"gap": gap}, found + reason)
+    reason = "the model learns its examples by heart; take more data or augmentation, dropout or L2, or less capacity"
+    return Diagnosis("overfit", 1, {"gap": gap}, found + reason)
 
 
 def good_fit(curves: Curves) -> Diagnosis:
@@ -278,8 +312,8 @@ def good_fit(curves: Curves) -> Diagnosis:
 
 Rule = Callable[[Curves], Diagnosis | None]
 RULES: tuple[Rule, ...] = (
-    before_the_first_step, nothing_learned, diverged, too_small, leakage, shifted, overfit, stopped_early, too_little_capacity,
-    far_apart, good_fit,
+    before_the_first_step, no_number, nothing_learned, diverged, too_small, leakage, shifted, too_few_epochs, overfit, stopped_early,
+    too_little_capacity, far_apart, good_fit,
 )  # fmt: skip
 
 
@@ -297,7 +331,7 @@ def noise(values: Array) -> float:
 
 
 def still_falling(loss: Array) -> float:
-    """The share of all that a loss fell which fell in the last quarter of its epochs."""
+    """The share of all that a loss fell which fell in the last quarter of its epochs; 0 where it has hardly fallen at all."""
     quarter = max(1, len(loss) // 4)
     whole = loss[0] - loss[-1]
-    return float((loss[-1 - quarter] - loss[-1]) / whole) if whole > 0 else 0.0
+    return float((loss[-1 - quarter] - loss[-1]) / whole) if whole > UNMOVED * loss[0] else 0.0
