@@ -68,6 +68,7 @@ def main() -> None:
         "training_seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
         "layers_at_start": trained.layers,
+        "trained_before": chosen.train.starts_from_a_model,
         "backend": keras.backend.backend(),
         "devices": keras.distribution.list_devices(),
         "precision": chosen.train.precision,

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import artifacts
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.selection import evidence
+from pipeline.selection.diagnose import diagnose_file
 from pipeline.selection.verdicts import diagnose
 from pipeline.training import learning_curves
 from tests.conftest import ROOT
@@ -143,13 +145,39 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
     curves = next((judge.FOLDER / "corpus/too_much_capacity").glob("*.csv"))
     alone = tmp_path / "learning_curves.csv"
     alone.write_bytes(curves.read_bytes())
-    done = command(str(alone), "--target", "0.9")
+    done = command(str(alone), "--target", "0.9", "--picture", str(tmp_path / "curves.png"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("overfit (from epoch ")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (1000, 450)
     mistyped = command(str(tmp_path / "learning_curve.csv"))
     assert (
         mistyped.stderr == f"error: {tmp_path}/learning_curve.csv is no file; name a learning_curves.csv, or nothing for that of the line\n"
     )
+
+
+def save(path: Path, rows: list[learning_curves.Row]) -> None:
+    learning_curves.save(path, [{**dict.fromkeys(learning_curves.COLUMNS, 1.0), **row} for row in rows])
+
+
+@pytest.mark.parametrize("foreign", ["[]", '{"layers_at_start": 3, "evidence": {"rows": 1}}', "no JSON"])
+def test_another_programs_reports_beside_the_curves_say_nothing(tmp_path: Path, foreign: str) -> None:
+    path = tmp_path / "history.csv"
+    save(path, table(FALLEN, [0.99]))
+    for name in ("train", "preprocess"):
+        (tmp_path / f"{name}.json").write_text(foreign)
+    assert diagnose_file(path, 0.9).verdict == "good_fit"
+
+
+def test_a_trained_model_that_is_sure_of_its_answers_has_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "learning_curves.csv"
+    save(path, table(CONVERGED, [0.98]))
+    told = {"layers_at_start": {"dead_units": 0.0, "saturated_units": 0.96, "gradient_ratio": 8.3}}
+    artifacts.save_json(tmp_path / "train.json", told)
+    assert diagnose_file(path, 0.99).verdict == "saturated_units"
+    artifacts.save_json(tmp_path / "train.json", {**told, "trained_before": True})
+    assert diagnose_file(path, 0.98).verdict == "good_fit"
+    assert diagnose_file(path, 0.99).verdict == "too_little_capacity"
 
 
 @pytest.mark.parametrize(

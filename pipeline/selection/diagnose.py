@@ -1,25 +1,45 @@
 """Says in words what is wrong with a training, from its learning curves and from what the data tell.
 
     python -m pipeline.selection.diagnose            as a stage, after train
-    python -m pipeline.selection.diagnose FILE       of any learning_curves.csv
+    python -m pipeline.selection.diagnose FILE       of any learning_curves.csv; --picture PNG draws it
 
 Reads: reports/learning_curves.csv and beside it train.json and preprocess.json. Writes: reports/diagnose.json and
-reports/learning_curves.png. Any CSV with epoch, train_loss, train_accuracy, validation_loss and validation_accuracy will
-do; a learning_rate, and those reports beside it, say more.
+reports/learning_curves.png; of a FILE the picture alone. Any CSV with epoch, train_loss,
+train_accuracy, validation_loss and validation_accuracy will do; a learning_rate, and those reports beside it, say more.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline import artifacts, params, stage
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import Diagnosis, diagnose
 from pipeline.stage import UserError
 from pipeline.training import learning_curves
+
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What preprocess.json tells here."""
+
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What train.json tells here."""
+
+    layers_at_start: dict[str, float] = field(default_factory=dict)
+    trained_before: bool = False
+    kept_epoch: int | None = None
 
 
 def diagnose_file(path: Path, target: float) -> Diagnosis:
@@ -31,32 +51,40 @@ def diagnose_file(path: Path, target: float) -> Diagnosis:
     missing = [name for name in ("epoch", *learning_curves.MEASURES) if not rows or name not in rows[0]]
     if missing:
         raise UserError(f"{path} has no {', '.join(missing)}; allowed is a CSV as train writes it, with a row for each epoch")
-    facts = {name: _beside(path, name) for name in ("preprocess", "train")}
-    evidence = facts["preprocess"].get("evidence")
-    return diagnose(rows, Evidence(**evidence) if evidence else None, facts["train"].get("layers_at_start"), target)
+    prepared, trained = beside(path, "preprocess", Prepared), beside(path, "train", Trained)
+    return diagnose(rows, prepared.evidence, trained.layers_at_start, target, trained.trained_before)
 
 
-def _beside(path: Path, name: str) -> dict[str, Any]:
-    report = path.with_name(f"{name}.json")
-    found: dict[str, Any] = artifacts.load_json(report) if report.exists() else {}
-    return found
+def beside(path: Path, name: str, kind: type[Told]) -> Told:
+    """What the report `name` beside the curves tells: nothing where there is none, or another program's file of that name."""
+    try:
+        return TypeAdapter(kind).validate_json(path.with_name(f"{name}.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return kind()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.selection.diagnose")
     parser.add_argument("file", type=Path, nargs="?", help="a learning_curves.csv; without it, the line's own, as a stage")
     parser.add_argument("--target", type=float, help="the accuracy that training must reach; problem.target unless given")
+    parser.add_argument("--picture", type=Path, help="a PNG into which to draw the curves of the file and the verdict")
     arguments = parser.parse_args()
+    if arguments.picture is not None and arguments.file is None:
+        parser.error(f"--picture goes with a file; that of the line is {artifacts.LEARNING_CURVES.with_suffix('.png')}")
     if arguments.file is not None and not arguments.file.is_file():
         raise UserError(f"{arguments.file} is no file; name a learning_curves.csv, or nothing for that of the line")
     target = params.load().problem.target if arguments.target is None else arguments.target
-    found = diagnose_file(arguments.file or artifacts.LEARNING_CURVES, target)
+    path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture
+    if picture is not None and picture.is_dir():
+        raise UserError(f"--picture {picture} is a folder; name a file")
+    found = diagnose_file(path, target)
     if arguments.file is None:
-        trained = artifacts.load_json(artifacts.report("train"))
-        rows = learning_curves.load(artifacts.LEARNING_CURVES)
-        picture = artifacts.LEARNING_CURVES.with_suffix(".png")
-        learning_curves.draw(picture, rows, trained["kept_epoch"], (found.verdict, found.epoch, found.sentence))
-        artifacts.save_json(artifacts.report("diagnose"), {"training_key": trained["training_key"], **asdict(found)})
+        key = artifacts.load_json(artifacts.report("train"))["training_key"]
+        artifacts.save_json(artifacts.report("diagnose"), {"training_key": key, **asdict(found)})
+        picture = path.with_suffix(".png")
+    if picture is not None:
+        kept = beside(path, "train", Trained).kept_epoch
+        learning_curves.draw(picture, learning_curves.load(path), kept, (found.verdict, found.epoch, found.sentence))
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     print(f"{found.verdict} (from epoch {found.epoch}; {numbers}): {found.sentence}")
 

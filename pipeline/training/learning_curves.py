@@ -50,8 +50,8 @@ def best_epoch(rows: list[Row], keep: str) -> int:
     return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
 
 
-def draw(path: Path, rows: Sequence[Row], kept: int, diagnosis: tuple[str, int, str]) -> None:
-    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept.
+def draw(path: Path, rows: Sequence[Row], kept: int | None, diagnosis: tuple[str, int, str]) -> None:
+    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept, if any.
 
     `diagnosis` is the verdict, the epoch where what it says begins, shaded from there on, and its sentence, as the title.
     """
@@ -65,7 +65,8 @@ def draw(path: Path, rows: Sequence[Row], kept: int, diagnosis: tuple[str, int, 
     for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
         for split, label in (("train", "p-training"), ("validation", "validation")):
             axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
-        axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
+        if kept is not None:
+            axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
         if verdict != "good_fit":
             axis.axvspan(
                 since, max(epochs[-1], since + 0.2), color="tab:red", alpha=0.12, label=f"{verdict.replace('_', ' ')}: from epoch {since}"
