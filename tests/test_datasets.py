@@ -83,6 +83,9 @@ def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
     assert len(raw.test_labels) == 0
 
 
+SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
@@ -90,6 +93,14 @@ def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
         ({"x_train": np.zeros((2, 3, 3), np.uint8)}, "has no array y_train"),
         ({"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.zeros(2)}, "y_train is float64"),
         ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "holds Python objects"),
+        (
+            {**SOUND, "x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.zeros(2, int)},
+            r"x_test is uint8 of shape \(2, 4, 4, 1\) and x_train",
+        ),
+        ({**SOUND, "x_test": np.zeros((2, 9), np.int32), "y_test": np.zeros(2, int)}, "x_test is int32"),
+        ({**SOUND, "x_train": np.zeros((2, 3, 3, 2), np.uint8)}, "x_train has 2 channels; allowed are 1 or 3"),
+        ({**SOUND, "class_names": np.array(["a", "b", "b", "c"])}, "class_names has 'b' more than once"),
+        ({**SOUND, "y_train": np.array([0, 10**9])}, "labels up to 1000000000 and 2 examples"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
