@@ -68,11 +68,21 @@ def test_train_and_test_folders_are_used_as_they_are(pictures: Path, tmp_path_fa
     assert raw.test_labels.tolist() == [1]
 
 
-@pytest.mark.parametrize("content", ["missing", "one"])
-def test_a_folder_without_classes_is_refused(tmp_path: Path, content: str) -> None:
-    if content == "one":
-        (tmp_path / "data" / "only").mkdir(parents=True)
-    with pytest.raises(UserError, match="folder"):
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    for name in ("bus", "car", "test", "train"):
+        picture(tmp_path / name / "one.png", "L", (5, 5), 3)
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    raw = image_folder.load(Dataset(name="image_folder", path=str(tmp_path)))
+    assert raw.class_names == ["bus", "car", "test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "is not a folder"), ("only", "1 class folders"), ("train", "train has 0 class folders")]
+)
+def test_a_folder_without_classes_is_refused(tmp_path: Path, content: str | None, reason: str) -> None:
+    if content:
+        picture(tmp_path / "data" / content / "one.png", "L", (5, 5), 3)
+    with pytest.raises(UserError, match=reason):
         image_folder.load(Dataset(name="image_folder", path=str(tmp_path / "data")))
 
 

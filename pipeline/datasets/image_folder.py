@@ -25,9 +25,9 @@ def load(params: Dataset) -> Raw:
     root = Path(params.path)
     if not root.is_dir():
         raise UserError(f"dataset.path {root} is not a folder; name one that holds a folder for each class")
-    has_parts = (root / "train").is_dir()
+    has_parts = "train" in folders(root) and bool(folders(root / "train") or set(folders(root)) <= {"train", "test"})
     train_root = root / "train" if has_parts else root
-    class_names = sorted(path.name for path in train_root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    class_names = folders(train_root)
     if len(class_names) < 2:
         raise UserError(f"{train_root} has {len(class_names)} class folders; at least 2 are needed")
     train_images, train_labels, unreadable = read(train_root, class_names, params)
@@ -39,9 +39,14 @@ def load(params: Dataset) -> Raw:
     return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable + more)
 
 
+def folders(root: Path) -> list[str]:
+    """The names of those in `root`, in their order, but hidden ones."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Array, list[str]]:
     """Images (N, height, width, channels) and labels (N,) in the order of class and file name, and the unreadable files."""
-    unknown = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in class_names)
+    unknown = [name for name in folders(root) if name not in class_names]
     if unknown:
         raise UserError(f"{root / unknown[0]} is no class of the training part; allowed are {', '.join(class_names)}")
     files = [
