@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import shutil
@@ -140,6 +141,5 @@ def empty(folder: Path) -> Path:
 
 
 def save_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with replacing(path) as temporary:
-        lines = [",".join(map(str, row)) for row in [columns, *rows]]
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])

@@ -18,6 +18,11 @@ def save(path: Path, figure: Figure) -> None:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
 
 
+def plain(name: str) -> str:
+    """A name or a text for Matplotlib, to which what stands between two dollars is a formula."""
+    return name.replace("$", r"\$")
+
+
 def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10, title: str = "") -> None:
     """A sheet of images (N, H, W, C), values 0 to 255, each under its title."""
     columns = max(min(columns, len(pictures)), 1)
@@ -31,7 +36,7 @@ def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10
         shown: Any = np.clip(np.asarray(picture), 0, 255).astype(np.uint8)
         extent = (middle - width / 2, middle + width / 2, bottom, bottom - height)
         axis.imshow(shown.squeeze(-1) if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=255, extent=extent)
-        axis.text(middle, bottom - height - 0.04, text, fontsize=8, ha="center", va="bottom")
+        axis.text(middle, bottom - height - 0.04, plain(text), fontsize=8, ha="center", va="bottom")
     axis.set(xlim=(0, cell[0] * columns), ylim=(cell[1] * rows, 0), aspect="equal")
     axis.axis("off")
     if title:
@@ -45,8 +50,8 @@ def telling_ids(path: Path, telling: Array, names: Sequence[str], class_names: S
     axes = figure.subplots(1, len(telling), squeeze=False)
     for axis, values, title in zip(axes.flat, telling, class_names, strict=True):
         best = np.argsort(-values, kind="stable")[:shown][::-1]
-        axis.barh([names[row].replace("$", r"\$") for row in best], values[best])
-        axis.set(title=title, xlabel="log-likelihood above the mean")
+        axis.barh([plain(names[row]) for row in best], values[best])
+        axis.set(title=plain(title), xlabel="log-likelihood above the mean")
     save(path, figure)
 
 
@@ -56,8 +61,8 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
     figure = Figure(figsize=(13, 0.9 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, 1, squeeze=False)
     for axis, content, heading in zip(axes.flat, contents, titles, strict=False):
-        axis.text(0, 0.5, content, fontsize=8, va="center", wrap=True, parse_math=False)
-        axis.set_title(heading, fontsize=9, loc="left")
+        axis.text(0, 0.5, plain(content), fontsize=8, va="center", wrap=True)
+        axis.set_title(plain(heading), fontsize=9, loc="left")
     for axis in axes.flat:
         axis.axis("off")
     if title:
@@ -73,8 +78,9 @@ def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> N
     axis = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(count), class_names, rotation=45, ha="right")
-    axis.set_yticks(range(count), class_names)
+    names = [plain(name) for name in class_names]
+    axis.set_xticks(range(count), names, rotation=45, ha="right")
+    axis.set_yticks(range(count), names)
     axis.set(xlabel="predicted", ylabel="true")
     for row, column in np.argwhere(matrix > 0) if count <= 30 else []:
         colour = "white" if shares[row, column] > 0.5 else "black"
