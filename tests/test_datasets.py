@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline.datasets import image_folder, npz
 from pipeline.params import Dataset
 from pipeline.stage import UserError
+from tests.test_fetch import claiming
 
 
 def picture(path: Path, mode: str, size: tuple[int, int], colour: object) -> None:
@@ -116,4 +117,10 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
     np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=sentence):
+        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+def test_an_npz_of_your_own_that_claims_more_than_memory_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.npz").write_bytes(claiming((10**15,)))
+    with pytest.raises(UserError, match="is not a readable npz file"):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))

@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -119,6 +120,38 @@ def test_arrays_of_another_dataset_are_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     with pytest.raises(UserError, match="x_train is not the published data"):
         fetch.first_of(fetch.mirror("set"), mnist.SHA256)
+
+
+def claiming(shape: tuple[int, ...]) -> bytes:
+    """An npz whose arrays have 80 bytes, and a header that claims to be of `shape`."""
+    buffer, header = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for key in fetch.KEYS:
+            packed.writestr(f"{key}.npy", header.getvalue() + bytes(80))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(10**15,), (10**8, 10**7), (1000,)])
+def test_an_npz_that_claims_more_than_it_has_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(fetch.SourceError, match="not an npz"):
+        fetch.npz(claiming(shape))
+
+
+def test_what_unpacks_to_more_than_is_allowed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "LARGEST_BYTES", 1 << 20)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **dict.fromkeys(fetch.KEYS, np.zeros(1 << 19, np.uint8)))  # type: ignore[arg-type]
+    for read, bomb in ((fetch.npz, packed.getvalue()), (fetch.parse_idx, gzip.compress(bytes(2 << 20)))):
+        assert len(bomb) < 10_000
+        with pytest.raises(fetch.SourceError, match="unpacks to more than the 1048576 bytes allowed"):
+            read(bomb)
+
+
+@pytest.mark.parametrize("damaged", [idx_bytes(ARRAYS[0])[:-12], b"", b"<html>", gzip.compress(b"")])
+def test_what_is_no_gzipped_idx_file_is_refused(damaged: bytes) -> None:
+    with pytest.raises(fetch.SourceError, match="not a gzipped IDX file"):
+        fetch.parse_idx(damaged)
 
 
 class Hostile:

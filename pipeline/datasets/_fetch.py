@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import shutil
@@ -142,13 +141,30 @@ def _copy(response: requests.Response, file: Any, total: int | None, address: st
 
 
 def npz(data: bytes) -> Arrays:
-    """The four arrays of an npz file's bytes; nothing in it is unpickled."""
+    """The four arrays of an npz file's bytes; nothing in it is unpickled, and at most LARGEST_BYTES are unpacked."""
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            check_unpacked(sum(member.file_size for member in packed.infolist()))  # zipfile reads no more than that
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (file[key] for key in KEYS)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise SourceError(f"not an npz with the keys {', '.join(KEYS)} ({error})") from None
     return x_train, y_train, x_test, y_test
+
+
+def check_unpacked(size: int) -> None:
+    if size > LARGEST_BYTES:
+        raise SourceError(f"unpacks to more than the {LARGEST_BYTES} bytes allowed")
+
+
+def gunzip(data: bytes) -> bytes:
+    """Raises zlib.error or EOFError for what is no gzip, or cut, and SourceError for what unpacks to more than LARGEST_BYTES."""
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    result = unpacker.decompress(data, LARGEST_BYTES + 1)
+    check_unpacked(len(result))
+    if not unpacker.eof:
+        raise EOFError("it ends too early")
+    return result
 
 
 def idx(base: str) -> Arrays:
@@ -161,7 +177,7 @@ def idx(base: str) -> Arrays:
 def parse_idx(data: bytes) -> Array:
     """One gzipped IDX file of unsigned bytes (Y. LeCun, "The MNIST database": magic 00 00 08 n, then n big-endian sizes)."""
     try:
-        raw = gzip.decompress(data)
+        raw = gunzip(data)
         dimensions = raw[3]
         if raw[:3] != b"\0\0\x08" or dimensions > 3:
             raise ValueError("wrong magic number")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import pickle
 from typing import Any
@@ -74,6 +73,6 @@ class _ArraysOnly(pickle.Unpickler):
 def unpickle_arrays(data: bytes) -> Any:
     """A gzipped pickle of NumPy arrays in tuples and lists. Raises SourceError for anything else."""
     try:
-        return _ArraysOnly(io.BytesIO(gzip.decompress(data)), encoding="latin1").load()
+        return _ArraysOnly(io.BytesIO(fetch.gunzip(data)), encoding="latin1").load()
     except Exception as error:  # a damaged pickle can raise anything; none of it may pass
         raise fetch.SourceError(f"not a gzipped pickle of NumPy arrays ({error})") from None
