@@ -15,10 +15,11 @@ from pipeline.artifacts import Array
 FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.1
 
 
-def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
-    """The exact 95 % interval of a proportion (Clopper and Pearson, 1934)."""
-    low = special.betaincinv(correct, total - correct + 1, 0.025) if correct else 0.0
-    high = special.betaincinv(correct + 1, total - correct, 0.975) if correct < total else 1.0
+def accuracy_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a proportion (Clopper and Pearson, 1934); each end of that of 0.9 is a one-sided 95 % bound."""
+    tail = (1 - confidence) / 2
+    low = special.betaincinv(correct, total - correct + 1, tail) if correct else 0.0
+    high = special.betaincinv(correct + 1, total - correct, 1 - tail) if correct < total else 1.0
     return float(low), float(high)
 
 

@@ -40,6 +40,11 @@ def test_healthy_trainings_raise_no_alarm(reported: list[judge.Pair]) -> None:
     assert sum(verdict != judge.HEALTHY for verdict in given) <= 0.02 * len(given)
 
 
+def test_the_report_says_how_little_so_few_trainings_prove(reported: list[judge.Pair]) -> None:
+    assert "0 of 25. So few prove that at most 11.3 % of" in judge.report(reported)  # 1 - 0.05 ** (1 / 25)
+    assert "| 2 diverged |  | 5 |  |  |  |  |  |  |  |  |  | 1.00 | 1.00 | 0.55 |" in judge.report(reported)  # 0.05 ** (1 / 5)
+
+
 def test_the_confusion_matrix_in_the_readme_is_that_of_the_corpus(reported: list[judge.Pair]) -> None:
     assert judge.report(reported) in judge.README.read_text(encoding="utf-8")
 

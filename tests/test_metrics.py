@@ -23,11 +23,12 @@ def test_mcnemar_is_exact() -> None:
     assert metrics.mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
 
 
-@given(first=st.integers(1, 10000), second=st.integers(0, 10000), swapped=st.booleans())
-def test_interval_and_p_value_are_those_of_scipy_stats(first: int, second: int, swapped: bool) -> None:
+@given(first=st.integers(1, 10000), second=st.integers(0, 10000), swapped=st.booleans(), confidence=st.sampled_from([0.9, 0.95]))
+def test_interval_and_p_value_are_those_of_scipy_stats(first: int, second: int, swapped: bool, confidence: float) -> None:
     first, second = (second, first) if swapped else (first, second)
     peer = stats.binomtest(first, first + second)
-    assert metrics.accuracy_interval(first, first + second) == pytest.approx(tuple(peer.proportion_ci(0.95, "exact")), abs=1e-9)
+    interval = metrics.accuracy_interval(first, first + second, confidence)
+    assert interval == pytest.approx(tuple(peer.proportion_ci(confidence, "exact")), abs=1e-9)
     assert metrics.mcnemar(first, second) == pytest.approx(peer.pvalue, rel=1e-6)
 
 

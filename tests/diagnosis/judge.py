@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import artifacts, summary
+from pipeline import artifacts, metrics, summary
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import diagnose
 from pipeline.training import learning_curves
@@ -33,6 +33,7 @@ EXPECTED = {
     "vanishing_gradients": "vanishing_gradients",
 }
 HEALTHY = "good_fit"
+ONE_SIDED = 0.9  # the interval whose ends are one-sided 95 % bounds
 
 Pair = tuple[str, str]  # a verdict that the fault's name asks for, and the one that was given
 
@@ -58,13 +59,19 @@ def report(pairs: Sequence[Pair]) -> str:
     names = sorted({name for pair in pairs for name in pair})
     counts = Counter(pairs)
     heads = [str(number) for number in range(1, len(names) + 1)]
-    lines = [f"| made on purpose | {' | '.join(heads)} | precision | recall |", "|---|" + "--:|" * (len(names) + 2)]
-    for name, (_, precision, recall) in figures(pairs).items():
+    lines = [f"| made on purpose | {' | '.join(heads)} | precision | recall | at least |", "|---|" + "--:|" * (len(names) + 3)]
+    for name, (asked, precision, recall) in figures(pairs).items():
         row = [str(counts[name, other] or "") for other in names]
-        lines.append(f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} |")
+        least, _ = metrics.accuracy_interval(counts[name, name], asked, ONE_SIDED)
+        lines.append(f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} | {least:.2f} |")
     healthy = [given for asked, given in pairs if asked == HEALTHY]
     alarms = sum(given != HEALTHY for given in healthy)
-    return "\n".join([*lines, "", f"False alarms on healthy trainings: {alarms} of {len(healthy)}."])
+    _, most = metrics.accuracy_interval(alarms, len(healthy), ONE_SIDED)
+    told = (
+        f"False alarms on healthy trainings: {alarms} of {len(healthy)}. So few prove that at most {100 * most:.1f} % of such trainings "
+        'raise one, and a recall of "at least" (one-sided 95 % bounds, Clopper-Pearson).'
+    )
+    return "\n".join([*lines, "", told])
 
 
 def main() -> None:
