@@ -171,9 +171,8 @@ def main() -> None:
     for split, (images, labels) in parts.items():
         check(images, labels, description.class_names, split)
     artifacts.save_description(artifacts.DESCRIPTION, description)
-    summary = data_report(parts, description)
-    if parts["train"][0].ndim == 4:  # what evidence is gathered from are images
-        summary["evidence"] = asdict(evidence.gather(parts["train"][0], parts["validation"][0]))
+    found = evidence.gather(parts["train"][0], parts["validation"][0])
+    summary = {**data_report(parts, description), "evidence": asdict(found)}
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
     needed = metrics.images_needed(chosen.export.max_accuracy_drop)

@@ -22,6 +22,8 @@ from pipeline import baseline, package
 from pipeline.artifacts import Array, Description
 from pipeline.datasets import imdb, movielens_100k, npz
 from pipeline.params import Dataset
+from pipeline.selection import evidence
+from pipeline.selection.verdicts import diagnose
 from pipeline.stage import UserError
 from serving.text import Vocabulary, words
 from tests.conftest import ROOT, Project
@@ -33,6 +35,11 @@ REVIEWS = [
     ("test", 0, 0, 1, "bad unseen"),
     ("test", 1, 10, 10, "good good unseen film"),
     ("test", 1, 9, 8, "film"),
+]
+
+FALLING_CURVES = [
+    {"epoch": epoch, "train_loss": loss, "validation_loss": loss, "train_accuracy": 0.95, "validation_accuracy": 0.95}
+    for epoch, loss in enumerate([0.7, 0.4, 0.3, 0.25, 0.21, 0.2, 0.2, 0.2, 0.2, 0.2], 1)
 ]
 
 
@@ -105,6 +112,25 @@ def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x_train=np.array([[1, 3]], np.int32), y_train=np.array([0]), vocabulary=np.array(["a", "b"]))
     with pytest.raises(UserError, match="ids up to 3 and a vocabulary of 2"):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+def test_copies_of_texts_in_validation_are_found_beyond_those_that_are_natural() -> None:
+    rng = np.random.default_rng(0)
+    texts = rng.integers(1, 1000, (2000, 20)).astype(np.int32)
+    train, validation = texts[:1500], texts[1500:]
+    train[:30] = train[30:60]
+    found = evidence.gather(train, np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]]))
+    assert (found.train_images, found.validation_images) == (1500, 500)
+    assert found.copied == pytest.approx(100 / 500 - 60 / 1500)
+    assert found.copied_p_value < 1e-10
+    assert diagnose(FALLING_CURVES, found).verdict == "leakage"
+    assert diagnose(FALLING_CURVES, evidence.gather(train, validation)).verdict == "good_fit"
+    assert diagnose(FALLING_CURVES, evidence.gather(train, validation[:20])).verdict == "unrepresentative_validation"
+
+
+def test_ratings_of_few_users_and_items_repeat_by_nature() -> None:
+    ids = np.random.default_rng(0).integers(1, 30, (5000, 2)).astype(np.int32)
+    assert evidence.gather(ids[:4000], ids[4000:]).copied_p_value > 1e-3
 
 
 def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenizer_on(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import artifacts
 from pipeline.artifacts import Array
+from pipeline.selection.answers import digests
 
 QUERIES = 1000  # images of either part that are looked at
 GRID = 14  # images are compared by the means of GRID x GRID blocks, which noise and compression hardly move
@@ -23,18 +24,20 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Evidence:
-    """Counts of images, and two tests. Shares are fractions 0 to 1."""
+    """Counts of images or rows of ids, and two tests. Shares are fractions 0 to 1."""
 
     train_images: int
     validation_images: int
-    copied: float  # share of validation images that have a copy, exact or nearly, in p-training, beyond what is natural
+    copied: float  # share of validation that has a copy, of images exact or nearly, in p-training, beyond what is natural
     copied_p_value: float
-    told_apart: float  # area under the ROC curve of a classifier that tells validation images from p-training ones; 0.5 is chance
+    told_apart: float  # area under the ROC curve of a classifier that tells validation images from p-training ones; 0.5 is chance, or ids
     told_apart_p_value: float
 
 
 def gather(train: Array, validation: Array) -> Evidence:
-    """Images (N, H, W, C) uint8 of p-training and of validation."""
+    """Images (N, H, W, C) uint8, or ids (N, L) int32, of p-training and of validation; ids are searched for exact copies alone."""
+    if train.ndim == 2:
+        return Evidence(len(train), len(validation), *_copied_exactly(train, validation), 0.5, 1.0)
     rng = np.random.default_rng(SEED)
     chosen = np.sort(rng.permutation(len(train))[:QUERIES])
     asked = np.sort(rng.permutation(len(validation))[:QUERIES])
@@ -58,19 +61,29 @@ def blocks(images: Array) -> Array:
 
 
 def _copied(train: Array, chosen: Array, validation: Array) -> tuple[float, float]:
-    """The share of copies beyond what is natural, and Fisher's exact p-value.
+    """The share of copies beyond what is natural, and its p-value.
 
     Natural is how near the images of p-training lie to each other: a set with many alike images has near pairs anyway.
     """
-    from scipy import stats
-
     within = _nearest(train[chosen], train, itself=chosen)
     across = _nearest(validation, train)
     limit = np.quantile(within, NEAREST)
-    natural, found = int((within <= limit).sum()), int((across <= limit).sum())
-    table = np.array([[found, len(across) - found], [natural, len(within) - natural]])
-    p_value = stats.fisher_exact(table, alternative="greater").pvalue
-    return max(0.0, found / len(across) - natural / len(within)), float(p_value)
+    return _beyond(across <= limit, within <= limit)
+
+
+def _copied_exactly(train: Array, validation: Array) -> tuple[float, float]:
+    """The same of rows of ids (N, L), where natural are those of p-training that stand there more than once."""
+    within, across = digests(train), digests(validation)
+    values, counts = np.unique(within, return_counts=True)
+    return _beyond(np.isin(across, values), np.isin(within, values[counts > 1]))
+
+
+def _beyond(found: Array, natural: Array) -> tuple[float, float]:
+    """By how much the share of `found` (N,) is above that of `natural` (M,), and the p-value of Fisher's exact test."""
+    from scipy import stats
+
+    table = np.array([[part.sum(), len(part) - part.sum()] for part in (found, natural)])
+    return max(0.0, float(found.mean() - natural.mean())), float(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
 def _nearest(queries: Array, train: Array, itself: Array | None = None) -> Array:

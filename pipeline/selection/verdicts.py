@@ -188,7 +188,7 @@ def too_small(curves: Curves) -> Diagnosis | None:
         "unrepresentative_validation",
         1,
         {"validation_images": images, "interval_low": low, "interval_high": high},
-        f"{images} validation images are too few to judge by: their accuracy may lie anywhere from {low:.1%} to {high:.1%}; "
+        f"{images} validation examples are too few to judge by: their accuracy may lie anywhere from {low:.1%} to {high:.1%}; "
         "take more of the data for validation, or use cross-validation",
     )
 
@@ -201,7 +201,7 @@ def leakage(curves: Curves) -> Diagnosis | None:
         "leakage",
         1,
         {"copied": evidence.copied, "p_value": evidence.copied_p_value},
-        f"{evidence.copied:.0%} of the validation images have a copy, exact or nearly, in p-training, so validation flatters the "
+        f"{evidence.copied:.0%} of the validation examples have a copy, exact or nearly, in p-training, so validation flatters the "
         "model: remove the duplicates, or split by their origin",
     )
 
