@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import artifacts
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.selection import evidence
+from pipeline.selection.cures import CURES
 from pipeline.selection.diagnose import diagnose_file
 from pipeline.selection.verdicts import diagnose
 from pipeline.training import learning_curves
@@ -106,6 +109,18 @@ def test_curves_unlike_those_of_the_corpus(
     found = diagnose(rows, looked_at, target=0.99)
     assert found.verdict in verdicts
     assert found.verdict != "unrepresentative_training" or looked_at is None, "that the parts differ was looked for and not found"
+    assert np.isfinite(list(found.numbers.values())).all()
+
+
+LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(LOSS, ACCURACY, LOSS, ACCURACY), min_size=1, max_size=12), st.sampled_from([None, LOOKED_AT]))
+def test_any_numbers_have_a_verdict(values: list[tuple[float, ...]], looked_at: evidence.Evidence | None) -> None:
+    rows = [{"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))} for epoch, row in enumerate(values, 1)]
+    found = diagnose(rows, looked_at)
+    assert 1 <= found.epoch <= len(rows)
+    assert found.verdict in CURES
     assert np.isfinite(list(found.numbers.values())).all()
 
 

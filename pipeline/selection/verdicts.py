@@ -26,6 +26,7 @@ COPIED = 0.05  # share of validation images with a copy in p-training
 TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-training
 CERTAIN = 1e-4  # p-value of the two tests on the data
 WIDE = 0.04  # half the 95 % interval of the validation accuracy
+SMALLEST = 1e-9  # a loss counts as this at least: a table may have rounded it to zero
 UNMOVED = 0.03  # share of its first value below which a training loss has not fallen at all
 RISE = 0.08  # relative rise of a loss over its lowest
 DOUBLED = 1.0  # the same rise, where training is as good as it must be: a small loss is noisy
@@ -84,6 +85,7 @@ def diagnose(
     `trained_before` whether it started from the weights of a trained model.
     """
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    columns |= {name: np.maximum(columns[name], SMALLEST) for name in ("train_loss", "validation_loss")}
     curves = Curves(columns, evidence, layers or {}, target, trained_before)
     return next(found for rule in RULES if (found := rule(curves)) is not None)
 
@@ -154,7 +156,7 @@ def nothing_learned(curves: Curves) -> Diagnosis | None:
 
 def diverged(curves: Curves) -> Diagnosis | None:
     """The training loss rises again, far more than it does about its rest, or jumps to where nothing is learned."""
-    loss = np.maximum(curves["train_loss"], np.finfo(float).tiny)  # a table may have rounded it to zero
+    loss = curves["train_loss"]
     if curves.epochs < FEWEST_EPOCHS:
         return None
     best = int(np.argmin(loss))
