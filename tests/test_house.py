@@ -119,7 +119,8 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
     assert (
         crossing
         == {
-            "pipeline/datasets/imdb.py",  # texts become ids in the line as they do on a device
+            "pipeline/datasets/image_folder.py",  # pictures are read in the line as they are on a device,
+            "pipeline/datasets/imdb.py",  # and texts become ids
             "pipeline/environments.py",
             "pipeline/verify.py",
             "pipeline/model_file.py",

@@ -7,13 +7,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from rich.progress import track
 
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.params import Dataset
 from pipeline.stage import UserError
+from serving import photo
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 UNREADABLE = (  # what Pillow raises on damaged files
@@ -70,17 +71,11 @@ def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Ar
 
 
 def picture(path: Path, params: Dataset) -> Array:
-    """One image as (height, width, channels) uint8, read as `serving.photo` reads it on a device: turned as its EXIF
-    orientation says, transparency laid on white, 16-bit grey scaled to 8."""
+    """One image as (height, width, channels) uint8, by the code that reads it on a device: turned as its EXIF orientation says,
+    transparency laid on white, 16-bit grey scaled to 8."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I"):
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if params.channels == 1 else "RGB")
+            image = photo.upright(opened, "L" if params.channels == 1 else "RGB")
             image = image.resize((params.width, params.height), Image.Resampling.LANCZOS)
     return np.asarray(image, np.uint8).reshape(params.height, params.width, params.channels)
