@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import params
+from pipeline.selection import experiment
 from pipeline.selection.advise import advise
 from pipeline.selection.answers import Answers, compare
 from pipeline.selection.cures import CURES, Situation, written
@@ -74,6 +75,21 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
 def test_values_are_written_as_dvc_reads_them() -> None:
     assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
     assert written([None, True, 1, 0]) == "[null,true,1,0]"
+
+
+def test_an_experiment_of_other_data_or_code_is_another(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    Path("own.npz").write_bytes(b"first")
+    own = {"dataset.name": "npz", "dataset.path": "own.npz"}
+    assert experiment.origin({**own, "train.epochs": 3}) != experiment.origin(own)
+    for name in ("own.npz", "pipeline/training/fit.py", "pipeline/preprocess.py", "pipeline/selection/verdicts.py"):
+        before = experiment.origin(own)
+        Path(name).write_bytes(Path(name).read_bytes() + b"\n")
+        assert experiment.origin(own) != before, name
+    before = experiment.origin(own)
+    Path("README.md").write_text("")
+    Path("pipeline/architectures/tiny.py").write_text("")  # which this training is not built of
+    assert experiment.origin(own) == before
 
 
 @pytest.mark.slow

@@ -11,41 +11,22 @@ MLflow with the trainings as its children. What is finished is never trained aga
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dvc.api
-import numpy as np
-from ruamel.yaml import YAML
-
-from pipeline import artifacts, measurements, metrics, params, stage, tracking
-from pipeline.params import Params
-from pipeline.selection import answers
+from pipeline import artifacts, metrics, stage, tracking
+from pipeline.selection import answers, experiment
 from pipeline.selection.advise import advise
-from pipeline.selection.answers import Answers, Comparison
-from pipeline.selection.cures import Change, Situation, written
+from pipeline.selection.answers import Comparison
+from pipeline.selection.cures import Change, written
+from pipeline.selection.experiment import Trained
 from pipeline.selection.overrides import parsed
-from pipeline.stage import UserError
 
 LEDGER = artifacts.REPORTS / "improvement.md"
 CERTAIN = 0.05  # p-value of a confirmed hypothesis
 QUICK = {"preprocess.subset": 2000, "train.epochs": 2}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished experiment, as DVC keeps it."""
-
-    experiment: str
-    overrides: dict[str, Any]
-    diagnosis: dict[str, Any]
-    answers: Answers
-    situation: Situation
 
 
 @dataclass(frozen=True)
@@ -75,30 +56,12 @@ class Search:
     def __init__(self, start: dict[str, Any], quick: bool) -> None:
         self.quick = quick
         self.start = {**start, **(QUICK if quick else {})}
-        key = measurements.digest([params.FILE.read_text(encoding="utf-8"), json.dumps(self.start, sort_keys=True)])[:8]
-        self.title = f"improve-{key}"
+        self.title = f"improve-{experiment.origin(self.start)[:8]}"
         self.steps: list[Step] = []
         self.parent: str | None = None
 
     def trained(self, overrides: dict[str, Any]) -> Trained:
-        """The experiment with these overrides: from DVC where it is finished, else trained now."""
-        overrides = {**overrides, **(QUICK if self.quick else {})}
-        name = f"{self.title}-{measurements.digest([json.dumps(overrides, sort_keys=True)])[:8]}"
-        if name not in experiments():
-            run_experiment(name, overrides, self.parent)
-        chosen = Params.model_validate(YAML(typ="safe").load(self._read(name, params.FILE)))
-        diagnosis = json.loads(self._read(name, artifacts.report("diagnose")))
-        splits = json.loads(self._read(name, artifacts.report("preprocess")))
-        size = (artifacts.RAW / "train" / "labels.npy").as_posix()
-        with dvc.api.open(size, rev=name, mode="rb") as file:
-            available = len(np.load(file))
-        situation = Situation(chosen, diagnosis["verdict"], available, len(splits["input_shape"]) == 3)
-        return Trained(name, overrides, diagnosis, answers.load(self._read(name, artifacts.VALIDATION)), situation)
-
-    def _read(self, name: str, path: Path) -> bytes:
-        with dvc.api.open(path.as_posix(), rev=name, mode="rb") as file:
-            data: bytes = file.read()
-        return data
+        return experiment.trained(self.title, {**overrides, **(QUICK if self.quick else {})}, self.parent)
 
     def best(self) -> Trained:
         return next(step.trained for step in reversed(self.steps) if step.kept)
@@ -168,24 +131,6 @@ def told(number: int, step: Step) -> list[str]:
         f"{comparison.difference:+.4f} against the best so far, {how}: {chance}.",
         verdict,
     ]
-
-
-def experiments() -> set[str]:
-    done = subprocess.run(["dvc", "exp", "list", "--all-commits", "--name-only"], capture_output=True, text=True, check=True)
-    return {line.strip() for line in done.stdout.splitlines()}
-
-
-def run_experiment(name: str, overrides: dict[str, Any], parent: str | None) -> None:
-    """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
-    command = ["dvc", "exp", "run", "--temp", "--name", name, "diagnose"]
-    command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
-    own = str(overrides.get("dataset.path", params.load().dataset.path))
-    if Path(own).exists() and not Path(own).is_absolute() and own != params.Dataset.model_fields["path"].default:
-        command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
-    environment = {**os.environ, **({tracking.PARENT: parent} if parent else {})}
-    done = subprocess.run(command, env=environment, check=False)
-    if done.returncode:
-        raise UserError(f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays")
 
 
 def main() -> None:
