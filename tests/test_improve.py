@@ -14,6 +14,7 @@ from pipeline.selection import experiment
 from pipeline.selection.advise import advise
 from pipeline.selection.answers import Answers, compare
 from pipeline.selection.cures import CURES, Situation, written
+from pipeline.selection.improve import confirmed
 from tests.conftest import ROOT, Project
 
 GUARD = """
@@ -51,6 +52,32 @@ def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
     assert compare(answers(better[shuffled], shuffled), answers(old, rows)) == compare(answers(better, rows), answers(old, rows))
     assert not compare(answers(better, rows + 5000), answers(old, rows)).paired
     assert compare(answers(old, rows), answers(old, rows)).loss_p_value == 1.0
+
+
+def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
+    old = np.ones(6000, bool)
+    old[:10] = False
+    new = np.ones(6000, bool)
+    new[20:38] = False  # 10 gained, 18 lost
+    rows = np.arange(6000)
+    surer = answers(new, rows)
+    surer.probabilities[38:] = [0.99, 0.01]
+    found = compare(surer, answers(old, rows))
+    assert found.loss_p_value < 1e-6
+    assert found.difference == pytest.approx(-8 / 6000)
+    assert not confirmed(found)
+    level = compare(Answers(np.where(old[:, None], [[0.99, 0.01]], [[0.2, 0.8]]), np.zeros(6000, int), surer.examples), answers(old, rows))
+    assert confirmed(level)  # as accurate, and surer of it
+
+
+def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
+    rng = np.random.default_rng(1)
+    rows, pairs, count = np.arange(300), 2000, 0
+    for _ in range(pairs):
+        first, second = (rng.beta(4, 1, 300) for _ in range(2))  # the probability of the right class
+        made = [Answers(np.stack([right, 1 - right], axis=1), np.zeros(300, int), rows.astype(np.uint64)) for right in (first, second)]
+        count += confirmed(compare(*made))
+    assert count / pairs < 0.05
 
 
 @pytest.mark.parametrize("verdict", sorted(CURES))

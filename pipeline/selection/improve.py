@@ -25,7 +25,7 @@ from pipeline.selection.experiment import Trained
 from pipeline.selection.overrides import parsed
 
 LEDGER = artifacts.REPORTS / "improvement.md"
-CERTAIN = 0.05  # p-value of a confirmed hypothesis
+CERTAIN = 0.05  # at most this often is a model that is no better confirmed, or one that is no worse refuted
 QUICK = {"preprocess.subset": 2000, "train.epochs": 2}
 
 
@@ -41,13 +41,21 @@ class Step:
     def outcome(self) -> str:
         if self.comparison is None:
             return "start"
-        if min(self.comparison.p_value, self.comparison.loss_p_value) < CERTAIN and self.comparison.worse_p_value >= CERTAIN:
+        if confirmed(self.comparison):
             return "confirmed"
         return "refuted" if self.comparison.worse_p_value < CERTAIN else "not shown"
 
     @property
     def kept(self) -> bool:
         return self.outcome in ("start", "confirmed")
+
+
+def confirmed(found: Comparison) -> bool:
+    """Whether accuracy or loss is better beyond chance, with an accuracy that is not lower.
+
+    Of two tests the smaller p-value counts twice (S. Holm, 1979, A Simple Sequentially Rejective Multiple Test Procedure).
+    """
+    return found.difference >= 0 and 2 * min(found.p_value, found.loss_p_value) < CERTAIN
 
 
 class Search:
