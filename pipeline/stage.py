@@ -1,15 +1,18 @@
-"""How every stage runs: it ends with `dvc repro`, answers a user's mistake in one sentence and writes nothing by halves."""
+"""How every stage runs: it ends with `dvc repro`, answers a user's mistake in one sentence, and writes nothing by halves and
+nowhere that another process does.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -125,3 +128,40 @@ def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return umask
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Lets one process at a time in, until it removes the folder or leaves; an empty folder goes with it."""
+    handle = _held(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # what is not empty stays
+            if _is(handle, folder):
+                folder.rmdir()
+        os.close(handle)
+
+
+def _held(folder: Path) -> int:
+    """A handle on `folder` that locks it. Who waited may hold one that has been removed meanwhile, and takes the new one."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+        except (FileExistsError, FileNotFoundError):  # removed between the two calls, or within the first
+            if folder.is_file():
+                raise
+            continue
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if _is(handle, folder):
+            return handle
+        os.close(handle)
+
+
+def _is(handle: int, folder: Path) -> bool:
+    """Whether it is the folder that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    except FileNotFoundError:
+        return False
