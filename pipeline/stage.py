@@ -24,6 +24,16 @@ class UserError(Exception):
     """What the user can mend: one sentence that names the thing, what is wrong with it and what is allowed."""
 
 
+def home() -> Path:
+    """The user's checkout, also from the copy that DVC makes of it for a queued experiment."""
+    here = Path.cwd()
+    parts = here.parts
+    for index in range(len(parts) - 2):
+        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
+            return Path(*parts[:index])
+    return here
+
+
 def run(main: Callable[[], None]) -> None:
     """Runs `main` and exits: 0, or 1 after one sentence on stderr, or 130 after Ctrl-C."""
     end_with_dvc()

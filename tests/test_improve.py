@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +128,17 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     command = ["python", "-m", "pipeline.selection.improve", "--quick", "-S", "train.architecture=mlp", "-S", "problem.target=0.999"]
     guarded = {"PYTHONPATH": str(tmp_path), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     params_before = (project.folder / "params.yaml").read_text()
+    interrupted = project.start(*command, "--budget", "1", **guarded)
+    end = time.monotonic() + 120
+    while not list(project.folder.glob(".state/train/*/state.json")):
+        assert interrupted.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    os.killpg(interrupted.pid, signal.SIGINT)
+    assert interrupted.wait(60) == 130
+    assert not list(project.folder.glob(".dvc/tmp/exps/standalone/tmp*"))
     first = project.attempt(*command, "--budget", "1", **guarded)
+    assert "going on after epoch" in first.stdout
     second = project.attempt(*command, "--budget", "2", **guarded)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "step 2 of at most 2" in second.stdout

@@ -96,8 +96,13 @@ def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
     if Path(own).exists() and not Path(own).is_absolute() and own != params.Dataset.model_fields["path"].default:
         command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
     environment = {**os.environ, **({tracking.PARENT: parent} if parent else {})}
-    done = subprocess.run(command, env=environment, check=False)
-    if done.returncode:
+    with subprocess.Popen(command, env=environment) as running:
+        try:
+            failed = running.wait()
+        except KeyboardInterrupt:  # which DVC gets too, and then clears its copy away
+            running.wait()
+            raise
+    if failed:
         raise UserError(f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays")
 
 

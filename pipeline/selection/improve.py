@@ -5,7 +5,8 @@
 
 Each step is a DVC experiment with a hypothesis. It is compared with the best so far on validation alone, by paired tests,
 and kept or rejected; the test set waits for `dvc repro`. reports/improvement.md tells the story, and so does a run in
-MLflow with the trainings as its children. What is finished is never trained again: after Ctrl-C the same command goes on.
+MLflow with the trainings as its children. What is finished is never trained again: after Ctrl-C the same command goes on, in
+the midst of a training too.
 """
 
 from __future__ import annotations
