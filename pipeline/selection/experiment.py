@@ -9,6 +9,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from pipeline.selection.answers import Answers
 from pipeline.selection.cures import Situation, written
 from pipeline.stage import UserError
 
+DVC = (sys.executable, "-m", "dvc")  # also where the environment is not activated
 LAST = "diagnose"  # the stage that an experiment runs up to
 ASKED = {"problem", "dataset", "preprocess", "train"}  # the sections that the line follows from up to there
 FLOW = Path("dvc.yaml")
@@ -84,18 +86,19 @@ def _filled_in(dep: str, chosen: Params) -> str:
 
 
 def finished() -> set[str]:
-    done = subprocess.run(["dvc", "exp", "list", "--all-commits", "--name-only"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*DVC, "exp", "list", "--all-commits", "--name-only"], capture_output=True, text=True, check=True)
     return {line.strip() for line in done.stdout.splitlines()}
 
 
 def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
     """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
-    command = ["dvc", "exp", "run", "--temp", "--name", name, LAST]
+    command = [*DVC, "exp", "run", "--temp", "--name", name, LAST]
     command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
     own = str(overrides.get("dataset.path", params.load().dataset.path))
     if Path(own).exists() and not Path(own).is_absolute() and own != params.Dataset.model_fields["path"].default:
         command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
-    environment = {**os.environ, **({tracking.PARENT: parent} if parent else {})}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # the stages run this Python
+    environment = {**os.environ, "PATH": path, **({tracking.PARENT: parent} if parent else {})}
     with subprocess.Popen(command, env=environment) as running:
         try:
             failed = running.wait()
