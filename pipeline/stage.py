@@ -126,12 +126,23 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        settle(temporary)
         temporary.replace(path)
+        settle(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on the disk, where a power cut leaves them as they are."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

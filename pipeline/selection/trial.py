@@ -110,14 +110,14 @@ class Training:
 
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
         from pipeline.selection.batch_losses import BatchLosses
-        from pipeline.training import fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training import fit, state  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
         losses = BatchLosses()
         for path in folder.iterdir() if self.every_batch else ():
             path.unlink()  # of the batches that lie behind it no losses are known
-        for row in artifacts.load_json(folder / "state.json")["rows"] if (folder / "state.json").exists() else ():
+        for row in state.read(folder)["rows"]:
             on_row(row)
         data = Data(selected(self.rows), selected(self.validation_rows), *ranges())
         trained = fit.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
