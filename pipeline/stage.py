@@ -63,6 +63,11 @@ def describe(error: OSError) -> str | None:
     }.get(error.errno or 0)
 
 
+def duration(seconds: float) -> str:
+    """As one says how long something takes."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
 def end_with_dvc(every_seconds: float = 0.2) -> None:
     """Ends this process when `dvc` is gone, so that a killed `dvc repro` leaves no writer behind."""
     if "DVC_STAGE" not in os.environ:

@@ -35,11 +35,14 @@ def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)] if chosen.tensorboard else []
 
 
-def print_row(row: Row) -> None:
+def print_row(row: Row, epochs: int) -> None:
+    """Of an epoch out of so many at most; those that are left are taken to be as long as it was."""
+    left = (epochs - row["epoch"]) * row["seconds"]
     print(
         f"epoch {row['epoch']:3.0f}: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}; "
         f"validation loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.4f}; "
-        f"rate {row['learning_rate']:.2g}; {row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s",
+        f"rate {row['learning_rate']:.2g}; {row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s"
+        + (f"; about {stage.duration(left)} left" if left else ""),
         flush=True,
     )
 
@@ -55,7 +58,7 @@ def main() -> None:
         with tracking.live(key) as log:
 
             def on_row(row: Row) -> None:
-                print_row(row)
+                print_row(row, chosen.train.epochs)
                 log(row)
 
             trained = fit.fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))

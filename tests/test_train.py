@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -145,7 +146,8 @@ from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})
 x, y = data["x"], data["y"]
 chosen = params.load().train.model_copy(update=dict(epochs=3))
-done = fit.fit(chosen, Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
+data = Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10)
+done = fit.fit(chosen, data, Path({str(tmp_path / "state")!r}), lambda row: train.print_row(row, 3))
 assert keras.backend.backend() == "jax"
 assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
 """
@@ -153,3 +155,4 @@ assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"(epoch   [12]: .*; about \d+ s left\n){2}epoch   3: .* images/s\n", done.stdout)

@@ -86,6 +86,7 @@ class Search:
         """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
         started = time.monotonic()
         self.parent = tracking.tell(self.title, self.write(), {})
+        print(f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes", flush=True)
         self.record(Step(self.trained(self.start), None, None))
         while len(self.steps) < budget and not self.reached():
             best, change = self.best(), self.next_change()
@@ -94,7 +95,7 @@ class Search:
                 return
             spent = time.monotonic() - started
             left = spent / len(self.steps) * (budget - len(self.steps))
-            print(f"\nstep {len(self.steps) + 1} of at most {budget} (at most {left / 60:.0f} min left)", flush=True)
+            print(f"\nstep {len(self.steps) + 1} of at most {budget} (about {stage.duration(left)} left, if it takes them all)", flush=True)
             print(f"{change.name}: {change.reason}", flush=True)
             trained = self.trained({**best.overrides, **change.overrides})
             self.record(Step(trained, change, answers.compare(trained.answers, best.answers)))
