@@ -155,7 +155,13 @@ def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
     stuck = Measured(sizes, np.maximum(3 * sizes**-0.4, 0.07) * noise)  # no data can mend the rest
     assert not stuck.holds
     assert "does not hold, and twice the data may bring less" in data_size.checked(stuck)
-    assert "no effect" in data_size.sentence(Measured(sizes, 0.1 * noise))
+    few = np.repeat([100.0, 200.0, 400.0, 800.0], 2)
+    noisy = Measured(few, np.array([0.10, 0.24, 0.22, 0.10, 0.19, 0.11, 0.08, 0.18]))  # fewer were worse, and it may be luck
+    assert noisy.mean(100) > noisy.mean(800)
+    for measured in (noisy, Measured(sizes, 0.1 * noise)):
+        sentence = data_size.sentence(measured)
+        assert sentence.startswith("No effect of more data could be shown")
+        assert "{:.2f} to {:.2f}".format(*measured.law.exponent_interval()) in sentence
     assert ahead == pytest.approx(3 * 64_000**-0.4, rel=0.05)
 
 
