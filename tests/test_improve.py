@@ -106,6 +106,17 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
         assert changed != start, change.name
 
 
+@pytest.mark.parametrize(("rate", "with_larger_batches"), [(0.001, 0.002), (0.008, 0.01), (0.1, None)])
+def test_an_advised_rate_suits_what_is_advised(rate: float, with_larger_batches: float | None) -> None:
+    chosen = params.load(ROOT / "params.yaml")
+    update = {"batch_size": 32, "learning_rate": rate, "optimizer": params.KerasObject(class_name="SGD")}
+    now = Situation(chosen.model_copy(update={"train": chosen.train.model_copy(update=update)}), "good_fit", 60000, images=True)
+    advice = {change.name: change for change in advise(now)}
+    assert advice["batches of 128"].overrides.get("train.learning_rate") == with_larger_batches
+    assert ("larger step" in advice["batches of 128"].reason) is (with_larger_batches is not None)
+    assert advice["AdamW"].overrides["train.learning_rate"] == 0.001
+
+
 def test_values_are_written_as_dvc_reads_them() -> None:
     assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
     assert written([None, True, 1, 0]) == "[null,true,1,0]"
