@@ -132,7 +132,7 @@ def told(number: int, step: Step) -> list[str]:
     if change is None or comparison is None:
         return [f"## {number}. Start", facts, verdict]
     how = "pair by pair" if comparison.paired else "not in pairs, since the validation examples are others"
-    chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}"
+    chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}, of which the smaller counts twice"
     return [
         f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
         f"Hypothesis: {change.reason}.",
