@@ -1,15 +1,18 @@
-"""How every stage runs: it ends with `dvc repro`, answers a user's mistake in one sentence and writes nothing by halves."""
+"""How every stage runs: it ends with `dvc repro`, answers a user's mistake in one sentence, and writes nothing by halves and
+nowhere that another process does.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -19,6 +22,16 @@ import psutil
 
 class UserError(Exception):
     """What the user can mend: one sentence that names the thing, what is wrong with it and what is allowed."""
+
+
+def home() -> Path:
+    """The user's checkout, also from the copy that DVC makes of it for a queued experiment."""
+    here = Path.cwd()
+    parts = here.parts
+    for index in range(len(parts) - 2):
+        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
+            return Path(*parts[:index])
+    return here
 
 
 def run(main: Callable[[], None]) -> None:
@@ -48,6 +61,11 @@ def describe(error: OSError) -> str | None:
         errno.EROFS: f"{name} lies on a read-only file system: run where you may write",
         errno.ENOENT: f"{name} is missing: run the stage that makes it, or `dvc repro` for all of them",
     }.get(error.errno or 0)
+
+
+def duration(seconds: float) -> str:
+    """As one says how long something takes."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def end_with_dvc(every_seconds: float = 0.2) -> None:
@@ -113,7 +131,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        settle(temporary)
         temporary.replace(path)
+        settle(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
@@ -121,7 +141,53 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def settle(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on the disk, where a power cut leaves them as they are."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return umask
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Lets one process at a time in, until it removes the folder or leaves; an empty folder goes with it."""
+    handle = _held(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # what is not empty stays
+            if _is(handle, folder):
+                folder.rmdir()
+        os.close(handle)
+
+
+def _held(folder: Path) -> int:
+    """A handle on `folder` that locks it. Who waited may hold one that has been removed meanwhile, and takes the new one."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+        except (FileExistsError, FileNotFoundError):  # removed between the two calls, or within the first
+            if folder.is_file():
+                raise
+            continue
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if _is(handle, folder):
+            return handle
+        os.close(handle)
+
+
+def _is(handle: int, folder: Path) -> bool:
+    """Whether it is the folder that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(handle), folder.stat())
+    except FileNotFoundError:
+        return False

@@ -4,7 +4,8 @@
 
 Reads: data/prepared/{train,validation}. Writes: model/model.keras, evaluation/validation.npz,
 reports/learning_curves.csv, reports/train.json.
-While it runs it keeps its state in .state/train/<key>; a killed training goes on from its last whole epoch.
+While it runs it keeps its state in .state/train/<key> of the user's checkout; a killed training, of an experiment too, goes on
+from its last whole epoch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import numpy as np
 
 from pipeline import artifacts, measurements, params, stage, tracking
-from pipeline.params import Watch
+from pipeline.params import Train, Watch
 from pipeline.selection import answers
 from pipeline.training import key as training_key
 from pipeline.training import learning_curves
@@ -26,18 +27,22 @@ with stage.keras_import():
 
     from pipeline.training import fit, keras_files
     from pipeline.training.batches import Data
+    from pipeline.training.fit import Trained
 
 
 def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
-    folder = tracking.home() / artifacts.STATE / "tensorboard" / key
+    folder = stage.home() / artifacts.STATE / "tensorboard" / key
     return [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)] if chosen.tensorboard else []
 
 
-def print_row(row: Row) -> None:
+def print_row(row: Row, epochs: int) -> None:
+    """Of an epoch out of so many at most; those that are left are taken to be as long as it was."""
+    left = (epochs - row["epoch"]) * row["seconds"]
     print(
         f"epoch {row['epoch']:3.0f}: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}; "
         f"validation loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.4f}; "
-        f"rate {row['learning_rate']:.2g}; {row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s",
+        f"rate {row['learning_rate']:.2g}; {row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s"
+        + (f"; about {stage.duration(left)} left" if left else ""),
         flush=True,
     )
 
@@ -48,19 +53,27 @@ def main() -> None:
     data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
     files = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
     key = training_key.of(chosen.train, map(artifacts.sha256, files))
-    folder = artifacts.STATE / "train" / key
-    with tracking.live(key) as log:
+    folder = stage.home() / artifacts.STATE / "train" / key
+    with stage.alone(folder):
+        with tracking.live(key) as log:
 
-        def on_row(row: Row) -> None:
-            print_row(row)
-            log(row)
+            def on_row(row: Row) -> None:
+                print_row(row, chosen.train.epochs)
+                log(row)
 
-        trained = fit.fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
+            trained = fit.fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
+        save(chosen.train, key, data, trained)
+        tracking.sync()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
+    """Writes the outs."""
     measured = measurements.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]
     summary = {
-        "architecture": chosen.train.architecture,
+        "architecture": chosen.architecture,
         "parameters": trained.model.count_params(),
         "epochs": len(rows),
         "kept_epoch": trained.best,
@@ -71,7 +84,7 @@ def main() -> None:
         "trained_before": chosen.train.starts_from_a_model,
         "backend": keras.backend.backend(),
         "devices": keras.distribution.list_devices(),
-        "precision": chosen.train.precision,
+        "precision": chosen.precision,
         "training_key": key,
     }
     keras_files.save(artifacts.MODEL, trained.model)
@@ -83,8 +96,6 @@ def main() -> None:
     artifacts.save_json(artifacts.report("train"), summary)
     compared = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")
     artifacts.save_json(artifacts.figures("train"), {name: summary[name] for name in compared})
-    tracking.sync()
-    shutil.rmtree(folder, ignore_errors=True)
     print(f"kept epoch {trained.best}: validation accuracy {kept['validation_accuracy']:.4f}")
 
 

@@ -87,6 +87,17 @@ def test_a_folder_as_mirror_gives_the_arrays(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(read(monkeypatch, str(tmp_path))[0], ARRAYS[0])
 
 
+def test_a_folder_is_named_from_where_the_user_stands_also_in_an_experiments_copy_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/set.npz").write_bytes(npz_bytes())
+    for copy in ("project", "project/.dvc/tmp/exps/standalone/tmp1"):
+        (tmp_path / copy).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / copy)
+        np.testing.assert_array_equal(read(monkeypatch, "../data")[0], ARRAYS[0])
+
+
 def test_idx_files_end_in_the_same_arrays(server: str) -> None:
     source = fetch.Source("idx", lambda: fetch.idx(f"{server}/idx"))
     np.testing.assert_array_equal(fetch.first_of([source], SHA256)[2], ARRAYS[2])

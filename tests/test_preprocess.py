@@ -17,7 +17,7 @@ def chosen(**values: object) -> Preprocess:
     return Preprocess.model_validate({"subset": None, "validation": 0.1, "order": "stratified", "seed": 42, **values})
 
 
-@given(seed=st.integers(0, 1000), order=st.sampled_from(["stratified", "random", "first"]), count=st.integers(1, 99))
+@given(seed=st.integers(0, 1000), order=st.sampled_from(["stratified", "random", "first", "last"]), count=st.integers(1, 99))
 def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, 100)
     rows = preprocess.splits(labels, None, chosen(validation=count, order=order, seed=seed))
@@ -35,6 +35,12 @@ def test_order_first_takes_the_first_images_for_training_as_the_lectures_do() ->
     rows = preprocess.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="first"))
     assert rows["train"].tolist() == list(range(30))
     assert rows["validation"].tolist() == list(range(30, 40))
+
+
+def test_order_last_takes_the_last_images_for_training() -> None:
+    rows = preprocess.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="last"))
+    assert rows["train"].tolist() == list(range(10, 40))
+    assert rows["validation"].tolist() == list(range(10))
 
 
 def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> None:

@@ -7,6 +7,8 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,9 +25,9 @@ from pipeline.selection import batch_size, data_size, folds, learning_rate, ques
 from pipeline.selection.overrides import Choices, Range, space
 from pipeline.selection.power_law import Measured, fit
 from pipeline.selection.question import Question
-from pipeline.selection.trial import Result, Training
+from pipeline.selection.trial import GivenUpError, Result, Training
 from pipeline.stage import UserError
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 from tests.postgresql import server
 
 TINY = {
@@ -153,8 +155,65 @@ def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
     stuck = Measured(sizes, np.maximum(3 * sizes**-0.4, 0.07) * noise)  # no data can mend the rest
     assert not stuck.holds
     assert "does not hold, and twice the data may bring less" in data_size.checked(stuck)
-    assert "no effect" in data_size.sentence(Measured(sizes, 0.1 * noise))
+    few = np.repeat([100.0, 200.0, 400.0, 800.0], 2)
+    noisy = Measured(few, np.array([0.10, 0.24, 0.22, 0.10, 0.19, 0.11, 0.08, 0.18]))  # fewer were worse, and it may be luck
+    assert noisy.mean(100) > noisy.mean(800)
+    for measured in (noisy, Measured(sizes, 0.1 * noise)):
+        sentence = data_size.sentence(measured)
+        assert sentence.startswith("No effect of more data could be shown")
+        assert "{:.2f} to {:.2f}".format(*measured.law.exponent_interval()) in sentence
     assert ahead == pytest.approx(3 * 64_000**-0.4, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("hopeless", [False, True])
+def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(here: Path, hopeless: bool) -> None:
+    ask = asked("folds")
+    training = Training("one", {}, ask.chosen.train.model_copy(update={"epochs": 2, "seed": 7 + hopeless}), *trial.rows_of(ask.chosen))
+    waited: list[Result] = []
+    waiter = threading.Thread(target=lambda: waited.append(training.run()))
+
+    def on_row(row: dict[str, float]) -> None:
+        if row["epoch"] == 1:
+            waiter.start()
+            time.sleep(0.5)  # by then it waits
+            if hopeless:
+                raise GivenUpError
+
+    if hopeless:
+        with pytest.raises(GivenUpError) as given_up:
+            training.run(on_row=on_row)
+        assert len(given_up.value.result.rows) == 1
+    else:
+        training.run(on_row=on_row)
+    waiter.join()
+    assert waited == [training.known()]
+    assert len(waited[0].rows) == 2
+    assert not (trial.FOLDER / training.key()).exists()
+
+
+ALONE = """
+import shutil, sys
+from pathlib import Path
+from pipeline import stage
+for _ in range(100):
+    with stage.alone(Path("folder")):
+        Path("inside").touch(exist_ok=False)
+        Path("folder/state").touch()
+        Path("count").write_text(str(int(Path("count").read_text()) + 1))
+        Path("inside").unlink()
+        shutil.rmtree("folder")
+"""
+
+
+def test_one_process_at_a_time_is_let_in_though_each_removes_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "count").write_text("0")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    processes = [subprocess.Popen([sys.executable, "-c", ALONE], cwd=tmp_path, env=environment) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "300"
+    assert not (tmp_path / "folder").exists()
 
 
 @pytest.mark.slow

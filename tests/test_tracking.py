@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.tracking import record
 from tests.conftest import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -103,6 +104,23 @@ def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(finis
     finished.run("python", "-m", "pipeline.tracking", "sync", MLFLOW_TRACKING_URI=other)
     (run,) = runs(client(finished, other))
     assert "test_accuracy" in run.data.metrics
+
+
+def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    run = store.create_run(store.create_experiment("digits"))
+    for target in (0.98, 0.99, 0.98):
+        Path("params.yaml").write_text(f"problem: {{target: {target}}}\ntrain: {{seed: 0}}\n")
+        record.log_facts(store, run, {}, "model")
+        run = store.get_run(run.info.run_id)
+        assert run.data.params == {"problem.target": "0.98", "train.seed": "0"}
+        now = {tag: value for tag, value in run.data.tags.items() if tag.startswith("now.")}
+        assert now.get("now.problem.target", "0.98") == str(target)
+        assert set(now) <= {"now.problem.target"}
+    assert now
 
 
 def test_every_file_is_a_model_of_its_own_with_its_accuracy_and_size(finished: Project) -> None:

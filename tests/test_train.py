@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import params
+from pipeline import params, stage
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.stage import UserError
@@ -58,6 +60,37 @@ def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: P
     resumed, resumed_rows = fit(raw_mnist, tmp_path / "killed", train)
     np.testing.assert_array_equal(resumed, whole)
     assert [row["validation_loss"] for row in resumed_rows] == [row["validation_loss"] for row in rows]
+
+
+def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts_afresh(
+    raw_mnist: Raw, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.training import state
+
+    fit(raw_mnist, tmp_path / "whole", chosen(epochs=2))
+    assert len(state.read(tmp_path / "whole")["rows"]) == 2
+    capfd.readouterr()
+    for damaged in ("2.weights.h5", "best-*.h5", "state.json"):
+        for size in (0, 100, None):
+            folder = tmp_path / f"{damaged[0]}-{size}"
+            shutil.copytree(tmp_path / "whole", folder)
+            (file,) = folder.glob(damaged)
+            file.unlink() if size is None else os.truncate(file, size)
+            assert state.read(folder) == {"rows": [], "seeds": []}
+            warned = capfd.readouterr().err
+            if file.name != "state.json" or size is not None:  # without it nothing was begun
+                assert warned == f"warning: {folder} is damaged, as after a power cut; the training starts afresh\n"
+                assert not list(folder.iterdir())
+    os.truncate(tmp_path / "whole/2.weights.h5", 5000)
+    assert len(fit(raw_mnist, tmp_path / "whole", chosen(epochs=2))[1]) == 2
+
+
+def test_what_takes_a_files_place_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled = []
+    monkeypatch.setattr(os, "fsync", lambda handle: settled.append((os.fstat(handle).st_ino, (tmp_path / "file").exists())))
+    with stage.replacing(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+    assert settled == [((tmp_path / "file").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch(raw_mnist: Raw, tmp_path: Path) -> None:
@@ -113,7 +146,8 @@ from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})
 x, y = data["x"], data["y"]
 chosen = params.load().train.model_copy(update=dict(epochs=3))
-done = fit.fit(chosen, Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10), Path({str(tmp_path / "state")!r}), train.print_row)
+data = Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10)
+done = fit.fit(chosen, data, Path({str(tmp_path / "state")!r}), lambda row: train.print_row(row, 3))
 assert keras.backend.backend() == "jax"
 assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
 """
@@ -121,3 +155,4 @@ assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"(epoch   [12]: .*; about \d+ s left\n){2}epoch   3: .* images/s\n", done.stdout)

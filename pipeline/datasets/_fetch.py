@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from urllib3.util import Retry
 
 from pipeline.artifacts import Array, array_sha256
-from pipeline.stage import UserError
+from pipeline.stage import UserError, home
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 5, 30, 3
@@ -87,9 +87,11 @@ def mirrored(file: str) -> list[Source[bytes]]:
     place = os.environ.get("DATA_MIRROR")
     if not place:
         return []
-    path = f"{place.rstrip('/')}/{file}"
-    remote = place.startswith(("http://", "https://"))
-    return [Source(f"DATA_MIRROR {path}", (lambda: download(path)) if remote else (lambda: _read(Path(path))))]
+    if place.startswith(("http://", "https://")):
+        address = f"{place.rstrip('/')}/{file}"
+        return [Source(f"DATA_MIRROR {address}", lambda: download(address))]
+    path = home() / place / file  # as it was meant where the user stands, and not in an experiment's copy of the project
+    return [Source(f"DATA_MIRROR {path}", lambda: _read(path))]
 
 
 def _read(path: Path) -> bytes:

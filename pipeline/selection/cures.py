@@ -18,6 +18,7 @@ from pipeline.selection.verdicts import FEWEST_EPOCHS
 CONVOLUTIONS = "edge"  # the architecture that images are moved to
 TRANSLATION = {"class_name": "RandomTranslation", "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"}}
 LARGEST_RATE = 0.01
+ADAM_RATE = 0.001  # Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; Keras's default
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ def adam(now: Situation) -> Change | None:
         return None
     return Change(
         "AdamW",
-        {"train.optimizer": {"class_name": "AdamW", "config": {"weight_decay": 0.05}}},
-        "Adam is the best first choice, and its decay of weights regularizes",
+        {"train.optimizer": {"class_name": "AdamW", "config": {"weight_decay": 0.05}}, "train.learning_rate": ADAM_RATE},
+        "Adam is the best first choice, at the rate that suits it, and its decay of weights regularizes",
     )
 
 
@@ -166,11 +167,11 @@ def larger_batches(now: Situation) -> Change | None:
     size, rate = now.params.train.batch_size, now.params.train.learning_rate
     if size == "full" or size >= 128:
         return None
-    return Change(
-        "batches of 128",
-        {"train.batch_size": 128, "train.learning_rate": min(LARGEST_RATE, 2 * rate)},
-        "the mean over more examples is a gradient with less noise, and allows a larger step",
-    )
+    reason = "the mean over more examples is a gradient with less noise"
+    higher = min(LARGEST_RATE, 2 * rate)
+    if higher <= rate:
+        return Change("batches of 128", {"train.batch_size": 128}, reason)
+    return Change("batches of 128", {"train.batch_size": 128, "train.learning_rate": higher}, f"{reason}, and allows a larger step")
 
 
 def normalization(now: Situation) -> Change | None:

@@ -101,8 +101,12 @@ def answer(found: Measured, target: float) -> Answer:
 def sentence(found: Measured) -> str:
     now = found.mean(found.largest)
     law, low, high = (float(value[0]) for value in found.law.predict(np.array([2 * found.largest])))
-    if found.law.exponent_interval()[0] <= 0:
-        return f"More data have shown no effect: with {found.largest:,} examples the validation error is {now:.2%}, with fewer no worse."
+    least, most = found.law.exponent_interval()
+    if least <= 0:
+        return (
+            f"No effect of more data could be shown: with {found.largest:,} examples the validation error is {now:.2%}, and the "
+            f"exponent by which it falls may be anything from {least:.2f} to {most:.2f}."
+        )
     return (
         f"Twice the data ({2 * found.largest:,} examples) would bring the validation error from {now:.2%} to {law:.2%} "
         f"(95 % interval {low:.2%} to {high:.2%}), if it goes on as it did."

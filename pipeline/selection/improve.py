@@ -5,47 +5,29 @@
 
 Each step is a DVC experiment with a hypothesis. It is compared with the best so far on validation alone, by paired tests,
 and kept or rejected; the test set waits for `dvc repro`. reports/improvement.md tells the story, and so does a run in
-MLflow with the trainings as its children. What is finished is never trained again: after Ctrl-C the same command goes on.
+MLflow with the trainings as its children. What is finished is never trained again: after Ctrl-C the same command goes on, in
+the midst of a training too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dvc.api
-import numpy as np
-from ruamel.yaml import YAML
-
-from pipeline import artifacts, measurements, metrics, params, stage, tracking
-from pipeline.params import Params
-from pipeline.selection import answers
+from pipeline import artifacts, metrics, stage, tracking
+from pipeline.selection import answers, experiment
 from pipeline.selection.advise import advise
-from pipeline.selection.answers import Answers, Comparison
-from pipeline.selection.cures import Change, Situation, written
+from pipeline.selection.answers import Comparison
+from pipeline.selection.cures import Change, written
+from pipeline.selection.experiment import Trained
 from pipeline.selection.overrides import parsed
-from pipeline.stage import UserError
 
 LEDGER = artifacts.REPORTS / "improvement.md"
-CERTAIN = 0.05  # p-value of a confirmed hypothesis
+CERTAIN = 0.05  # at most this often is a model that is no better confirmed, or one that is no worse refuted
 QUICK = {"preprocess.subset": 2000, "train.epochs": 2}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished experiment, as DVC keeps it."""
-
-    experiment: str
-    overrides: dict[str, Any]
-    diagnosis: dict[str, Any]
-    answers: Answers
-    situation: Situation
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ class Step:
     def outcome(self) -> str:
         if self.comparison is None:
             return "start"
-        if min(self.comparison.p_value, self.comparison.loss_p_value) < CERTAIN and self.comparison.worse_p_value >= CERTAIN:
+        if confirmed(self.comparison):
             return "confirmed"
         return "refuted" if self.comparison.worse_p_value < CERTAIN else "not shown"
 
@@ -69,36 +51,26 @@ class Step:
         return self.outcome in ("start", "confirmed")
 
 
+def confirmed(found: Comparison) -> bool:
+    """Whether accuracy or loss is better beyond chance, with an accuracy that is not lower.
+
+    Of two tests the smaller p-value counts twice (S. Holm, 1979, A Simple Sequentially Rejective Multiple Test Procedure).
+    """
+    return found.difference >= 0 and 2 * min(found.p_value, found.loss_p_value) < CERTAIN
+
+
 class Search:
     """Experiments from one starting point, each made once and then read."""
 
     def __init__(self, start: dict[str, Any], quick: bool) -> None:
         self.quick = quick
         self.start = {**start, **(QUICK if quick else {})}
-        key = measurements.digest([params.FILE.read_text(encoding="utf-8"), json.dumps(self.start, sort_keys=True)])[:8]
-        self.title = f"improve-{key}"
+        self.title = f"improve-{experiment.origin(self.start)[:8]}"
         self.steps: list[Step] = []
         self.parent: str | None = None
 
     def trained(self, overrides: dict[str, Any]) -> Trained:
-        """The experiment with these overrides: from DVC where it is finished, else trained now."""
-        overrides = {**overrides, **(QUICK if self.quick else {})}
-        name = f"{self.title}-{measurements.digest([json.dumps(overrides, sort_keys=True)])[:8]}"
-        if name not in experiments():
-            run_experiment(name, overrides, self.parent)
-        chosen = Params.model_validate(YAML(typ="safe").load(self._read(name, params.FILE)))
-        diagnosis = json.loads(self._read(name, artifacts.report("diagnose")))
-        splits = json.loads(self._read(name, artifacts.report("preprocess")))
-        size = (artifacts.RAW / "train" / "labels.npy").as_posix()
-        with dvc.api.open(size, rev=name, mode="rb") as file:
-            available = len(np.load(file))
-        situation = Situation(chosen, diagnosis["verdict"], available, len(splits["input_shape"]) == 3)
-        return Trained(name, overrides, diagnosis, answers.load(self._read(name, artifacts.VALIDATION)), situation)
-
-    def _read(self, name: str, path: Path) -> bytes:
-        with dvc.api.open(path.as_posix(), rev=name, mode="rb") as file:
-            data: bytes = file.read()
-        return data
+        return experiment.trained(self.title, {**overrides, **(QUICK if self.quick else {})}, self.parent)
 
     def best(self) -> Trained:
         return next(step.trained for step in reversed(self.steps) if step.kept)
@@ -114,6 +86,7 @@ class Search:
         """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
         started = time.monotonic()
         self.parent = tracking.tell(self.title, self.write(), {})
+        print(f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes", flush=True)
         self.record(Step(self.trained(self.start), None, None))
         while len(self.steps) < budget and not self.reached():
             best, change = self.best(), self.next_change()
@@ -122,7 +95,7 @@ class Search:
                 return
             spent = time.monotonic() - started
             left = spent / len(self.steps) * (budget - len(self.steps))
-            print(f"\nstep {len(self.steps) + 1} of at most {budget} (at most {left / 60:.0f} min left)", flush=True)
+            print(f"\nstep {len(self.steps) + 1} of at most {budget} (about {stage.duration(left)} left, if it takes them all)", flush=True)
             print(f"{change.name}: {change.reason}", flush=True)
             trained = self.trained({**best.overrides, **change.overrides})
             self.record(Step(trained, change, answers.compare(trained.answers, best.answers)))
@@ -159,7 +132,7 @@ def told(number: int, step: Step) -> list[str]:
     if change is None or comparison is None:
         return [f"## {number}. Start", facts, verdict]
     how = "pair by pair" if comparison.paired else "not in pairs, since the validation examples are others"
-    chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}"
+    chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}, of which the smaller counts twice"
     return [
         f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
         f"Hypothesis: {change.reason}.",
@@ -168,24 +141,6 @@ def told(number: int, step: Step) -> list[str]:
         f"{comparison.difference:+.4f} against the best so far, {how}: {chance}.",
         verdict,
     ]
-
-
-def experiments() -> set[str]:
-    done = subprocess.run(["dvc", "exp", "list", "--all-commits", "--name-only"], capture_output=True, text=True, check=True)
-    return {line.strip() for line in done.stdout.splitlines()}
-
-
-def run_experiment(name: str, overrides: dict[str, Any], parent: str | None) -> None:
-    """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
-    command = ["dvc", "exp", "run", "--temp", "--name", name, "diagnose"]
-    command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
-    own = str(overrides.get("dataset.path", params.load().dataset.path))
-    if Path(own).exists() and not Path(own).is_absolute() and own != params.Dataset.model_fields["path"].default:
-        command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
-    environment = {**os.environ, **({tracking.PARENT: parent} if parent else {})}
-    done = subprocess.run(command, env=environment, check=False)
-    if done.returncode:
-        raise UserError(f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays")
 
 
 def main() -> None:

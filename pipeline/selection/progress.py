@@ -9,6 +9,8 @@ from types import TracebackType
 from rich import progress
 from rich.console import Console
 
+from pipeline import stage
+
 
 class Progress:
     """Over tasks by number, each of which costs so many examples."""
@@ -58,8 +60,4 @@ class Progress:
         count = f"{self.finished} of {len(self.costs)}"
         if not done or done == whole:
             return count
-        return f"{count}, about {left((time.monotonic() - self.started) * (whole - done) / done)} left"
-
-
-def left(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+        return f"{count}, about {stage.duration((time.monotonic() - self.started) * (whole - done) / done)} left"

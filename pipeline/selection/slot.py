@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.selection import question, study, trial
 from pipeline.selection.study import Search
-from pipeline.selection.trial import Result, Training
+from pipeline.selection.trial import GivenUpError, Result, Training
 from pipeline.stage import UserError
 from pipeline.training.learning_curves import Row
 
@@ -85,7 +85,7 @@ def accuracy(search: Search, one: optuna.Trial, saw: Callable[[int], None]) -> f
         one.report(row["validation_accuracy"], epoch)
         reported.add(epoch)
         if epoch < chosen.train.epochs and one.should_prune():
-            raise TrialPruned
+            raise GivenUpError
 
     try:
         chosen = question.changed(search.start, values)
@@ -94,10 +94,9 @@ def accuracy(search: Search, one: optuna.Trial, saw: Callable[[int], None]) -> f
     except UserError as error:
         one.set_user_attr("refused", str(error))
         raise
-    except TrialPruned:
-        keep(one, training.so_far())
-        training.forget()
-        raise
+    except GivenUpError as given_up:
+        keep(one, given_up.result)
+        raise TrialPruned from None
     for row in result.rows:
         if int(row["epoch"]) not in reported:  # the training had been made before
             one.report(row["validation_accuracy"], int(row["epoch"]))

@@ -15,7 +15,7 @@ import math
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline import artifacts, stage, tracking
+from pipeline import artifacts, stage
 from pipeline.selection import question, study, trial, workers
 from pipeline.selection.overrides import Choices, Range, space
 from pipeline.selection.question import Question
@@ -51,7 +51,7 @@ def begun(arguments: argparse.Namespace) -> tuple[Question, Search, optuna.Study
         raise UserError(f"--workers {arguments.workers} are more than there are trials; allowed is 1 to {trials}")
     asked.title = arguments.name or asked.title
     trial.rows_of(asked.chosen)  # the data are there
-    default = f"sqlite:///{tracking.home() / artifacts.STATE / 'studies.db'}"
+    default = f"sqlite:///{stage.home() / artifacts.STATE / 'studies.db'}"
     storage = study.address(arguments.storage or default)
     alone = arguments.workers == 1 and arguments.storage is None
     search = Search(asked.title, storage, found, arguments.sampler, pruner, asked.chosen, trials, arguments.heartbeat, alone)

@@ -7,12 +7,9 @@ whole epoch. The rows are those of the raw training part alone: no question sees
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -23,7 +20,7 @@ import numpy as np
 from pipeline import artifacts, preprocess
 from pipeline.artifacts import Array
 from pipeline.params import Params, Train
-from pipeline.stage import UserError
+from pipeline.stage import UserError, alone
 from pipeline.training import key as training_key
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
@@ -89,7 +86,7 @@ class Training:
         """What came of it, made now where it has not been.
 
         After each epoch `saw` is told how many examples that was, and `on_row` its figures; of a training that goes on, also
-        those of the epochs that lie behind it.
+        those of the epochs that lie behind it. Where it raises GivenUpError, the training ends there and is forgotten.
         """
         key = self.key()
         folder = FOLDER / key
@@ -100,49 +97,41 @@ class Training:
 
         with alone(folder):
             result = self.known()
-            if result is None:
-                result = self._fit(key, folder, told)
-                artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
+            try:
+                if result is None:
+                    result = self._fit(key, folder, told)
+                    artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
+            except GivenUpError as given_up:
+                given_up.result = self._so_far(key, folder)
+                shutil.rmtree(folder)
+                raise
             shutil.rmtree(folder)
         return result
 
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
         from pipeline.selection.batch_losses import BatchLosses
-        from pipeline.training import fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training import fit, state  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
         losses = BatchLosses()
         for path in folder.iterdir() if self.every_batch else ():
             path.unlink()  # of the batches that lie behind it no losses are known
-        for row in artifacts.load_json(folder / "state.json")["rows"] if (folder / "state.json").exists() else ():
+        for row in state.read(folder)["rows"]:
             on_row(row)
         data = Data(selected(self.rows), selected(self.validation_rows), *ranges())
         trained = fit.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
         return Result(key, trained.rows, trained.best, len(self.validation_rows), losses.values)
 
-    def forget(self) -> None:
-        """Removes what lies there of it half made."""
-        shutil.rmtree(FOLDER / self.key(), ignore_errors=True)
-
-    def so_far(self) -> Result:
-        """What came of it up to now, where it is given up before its end."""
-        rows = artifacts.load_json(FOLDER / self.key() / "state.json")["rows"]
-        return Result(self.key(), rows, learning_curves.best_epoch(rows, self.chosen.keep), len(self.validation_rows))
+    def _so_far(self, key: str, folder: Path) -> Result:
+        rows = artifacts.load_json(folder / "state.json")["rows"]
+        return Result(key, rows, learning_curves.best_epoch(rows, self.chosen.keep), len(self.validation_rows))
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Lets one process at a time in; what it holds is the folder, which goes where nothing has been written into it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-        with suppress(OSError):
-            folder.rmdir()
+class GivenUpError(Exception):
+    """Whoever is told of an epoch has no hope in the training; `result` is what came of it up to there."""
+
+    result: Result
 
 
 def rows_of(chosen: Params) -> tuple[Array, Array]:

@@ -20,22 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts, params
+from pipeline.stage import home
 from pipeline.tracking import local_store, record, registry
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
 
 JOIN_SECONDS = 30
 PARENT = "MLFLOW_PARENT_RUN_ID"  # where a search sets it, its trainings are children of that run
-
-
-def home() -> Path:
-    """The user's checkout, also from the copy that DVC makes of it for a queued experiment."""
-    here = Path.cwd()
-    parts = here.parts
-    for index in range(len(parts) - 2):
-        if parts[index : index + 3] == (".dvc", "tmp", "exps"):
-            return Path(*parts[:index])
-    return here
 
 
 def address() -> str:

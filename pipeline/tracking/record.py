@@ -14,6 +14,7 @@ from pipeline import artifacts, params
 
 REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
+NOW = "now."  # before the name of a param, in the tag that holds what it has become
 FILES = (params.FILE, Path("dvc.lock"))
 
 
@@ -29,11 +30,18 @@ def log_facts(client: Any, run: Any, reports: dict[str, Any], model: str) -> Non
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.time import get_current_time_millis
 
-    values = YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))
-    new_params = [Param(name, str(value)[:6000]) for name, value in flat(values).items() if name not in run.data.params]
+    values = {name: str(value)[:6000] for name, value in flat(YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))).items()}
+    new_params = [Param(name, value) for name, value in values.items() if name not in run.data.params]
     now = get_current_time_millis()
     metrics = [Metric(name, value, now, 0) for name, value in figures(reports).items() if run.data.metrics.get(name) != value]
-    client.log_batch(run.info.run_id, metrics=metrics, params=new_params, tags=[RunTag(*tag) for tag in tags(model, reports).items()])
+    new_tags = {**tags(model, reports), **changed(values, run)}
+    client.log_batch(run.info.run_id, metrics=metrics, params=new_params, tags=[RunTag(*tag) for tag in new_tags.items()])
+
+
+def changed(values: dict[str, str], run: Any) -> dict[str, str]:
+    """A tag for each param that is another since the run was begun, or was for a time: MLflow lets no param change."""
+    known = {name: run.data.tags.get(f"{NOW}{name}", value) for name, value in run.data.params.items()}
+    return {f"{NOW}{name}": value for name, value in values.items() if known.get(name, value) != value}
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,26 @@ from typing import Any
 
 import keras
 
-from pipeline import artifacts
+from pipeline import artifacts, stage
 from pipeline.params import Train
 from pipeline.training.learning_curves import Row, best_epoch, measures
+
+STATE = "state.json"
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The rows and random states of an interrupted training; none, after a warning, where what lies there is not whole."""
+    if (folder / STATE).exists():
+        try:
+            state: dict[str, Any] = artifacts.load_json(folder / STATE)
+            if all(artifacts.sha256(folder / name) == digest for name, digest in state["sha256"].items()):
+                return state
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            pass
+        print(f"warning: {folder} is damaged, as after a power cut; the training starts afresh", file=sys.stderr, flush=True)
+        for path in folder.iterdir():
+            path.unlink()
+    return {"rows": [], "seeds": []}
 
 
 class State(keras.callbacks.Callback):
@@ -25,11 +43,9 @@ class State(keras.callbacks.Callback):
         self.started = 0.0
 
     def read(self) -> int:
-        """Reads how far an interrupted run came; the number of its whole epochs."""
-        path = self.folder / "state.json"
-        if path.exists():
-            state = artifacts.load_json(path)
-            self.rows, self.seeds = state["rows"], state["seeds"]
+        """Reads how far an interrupted training came; the number of its whole epochs."""
+        state = read(self.folder)
+        self.rows, self.seeds = state["rows"], state["seeds"]
         return len(self.rows)
 
     def resume(self) -> None:
@@ -57,18 +73,23 @@ class State(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self) -> None:
-        """state.json is written last: the weights it counts are whole when it names them."""
+        """state.json is written last: the weights it names are whole, and on the disk, by then."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        count = len(self.rows)
-        self.model.save_weights(self.folder / f"{count}.weights.h5")
-        if best_epoch(self.rows, self.chosen.keep) == count:
-            self._architecture().save_weights(self.folder / f"best-{count}.weights.h5")
+        count, best = len(self.rows), best_epoch(self.rows, self.chosen.keep)
+        last, kept = f"{count}.weights.h5", f"best-{best}.weights.h5"
+        self._write(last, self.model)
+        if best == count:
+            self._write(kept, self._architecture())
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
-        artifacts.save_json(self.folder / "state.json", {"rows": self.rows, "seeds": seeds})
-        kept = {f"{count}.weights.h5", f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5", "state.json"}
+        digests = {name: artifacts.sha256(self.folder / name) for name in (last, kept)}
+        artifacts.save_json(self.folder / STATE, {"rows": self.rows, "seeds": seeds, "sha256": digests})
         for path in self.folder.iterdir():
-            if path.name not in kept:
+            if path.name not in (last, kept, STATE):
                 path.unlink()
+
+    def _write(self, name: str, model: keras.Model) -> None:
+        model.save_weights(self.folder / name)
+        stage.settle(self.folder / name)
 
     def should_stop(self) -> bool:
         patience = self.chosen.patience
