@@ -238,6 +238,56 @@ def test_keys_draw_undo_and_clear(page: Any) -> None:
     assert announced(page) == "1"
 
 
+@pytest.mark.parametrize("key", ["Control+z", "Delete"])
+def test_a_line_that_is_taken_away_while_it_is_drawn_is_drawn_no_further(page: Any, tab: Tab, key: str) -> None:
+    shown = "document.getElementById('drawing').toDataURL()"
+    empty = page.evaluate(shown)
+    draw(page, STROKES["1"])
+    expected = page.evaluate(shown) if key == "Control+z" else empty
+    box = page.locator("#drawing").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.keyboard.press(key)
+    page.mouse.move(box["x"] + 250, box["y"] + 20, steps=3)
+    page.mouse.up()
+    assert page.evaluate(shown) == expected
+    assert not tab.faults
+
+
+DROP_AND = """async ([pictures, selector]) => {
+    const asked = [], original = window.createImageBitmap;
+    window.createImageBitmap = (...given) => (asked.push(original(...given)), asked.at(-1));
+    for (const picture of pictures) {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(atob(picture), letter => letter.charCodeAt(0))], "photo.png", { type: "image/png" }));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+    }
+    if (selector) document.querySelector(selector).click();
+    for (let count = 0; count < asked.length; count++) {
+        await asked[count].catch(() => null);
+        await new Promise(resolve => setTimeout(resolve));
+    }
+    await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));
+    window.createImageBitmap = original;
+    return document.getElementById("answer").firstChild.textContent;
+}"""
+
+
+def test_a_photo_that_is_ready_late_does_not_answer_what_came_after_it(page: Any, tab: Tab, server: Server, images: Array) -> None:
+    small = png(255 - images[0, ..., 0])
+    large = png(255 - images[1, ..., 0].repeat(80, 0).repeat(80, 1))
+    first, second = (server.ask("POST", "/predict", picture).json["class"] for picture in (large, small))
+    assert first != second
+    sent = [base64.b64encode(picture).decode() for picture in (large, small)]
+    assert page.evaluate(DROP_AND, [sent, None]) == second
+    assert page.evaluate(DROP_AND, [sent[:1], "#clear"]) == "Nothing drawn yet"
+    example = page.locator("#examples button").first
+    label = str(example.get_attribute("aria-label")).rpartition(" ")[2]
+    assert label != first
+    assert page.evaluate(DROP_AND, [sent[:1], "#examples button"]) == label
+    assert not tab.faults
+
+
 def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: Server, images: Array) -> None:
     deliver = """([name, picture]) => {
         const file = new File([Uint8Array.from(atob(picture), letter => letter.charCodeAt(0))], "photo.png", { type: "image/png" });
