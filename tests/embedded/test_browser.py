@@ -17,20 +17,20 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from pipeline.artifacts import Array
 from pipeline.embedded import browser as target
 from serving import Classifier, InputError, photo
 from serving.model_card import ModelCard
 from tests.conftest import ROOT
+from tests.embedded.conftest import DESKTOP, Tab, png
 from tests.server import FORMAT, Server, rename
 from tests.test_browser import sheets
 from tests.test_photo import card
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 CARD_FILE = "model_card.json"
 PAGE = "embedded/browser/"
 STROKES = {
@@ -64,42 +64,9 @@ def packages() -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    path = shutil.which("chromium")
-    assert path, "Chromium is not installed; on Debian: apt-get install chromium"
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-
-
-@pytest.fixture(scope="module")
 def server(archive: Path, packages: Path) -> Iterator[Server]:
     with Server(archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web") as running:
         yield running
-
-
-class Tab:
-    """A page in a window of its own, with all that it asks for and complains of."""
-
-    def __init__(self, chromium: Any, **options: Any) -> None:
-        self.page = chromium.new_context(**options).new_page()
-        self.addresses: list[str] = []
-        self.faults: list[str] = []
-        self.page.on("request", lambda request: self.addresses.append(request.url))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
-
-    def open(self, address: str) -> Any:
-        """The page, once it has started."""
-        self.page.goto(address)
-        self.page.wait_for_selector("#main:not([hidden])")
-        return self.page
-
-
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Tab]:
-    opened = Tab(chromium, **DESKTOP)
-    yield opened
-    opened.page.context.close()
 
 
 @pytest.fixture
@@ -119,12 +86,6 @@ def host(bundle: Path) -> Iterator[str]:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
         running.shutdown()
-
-
-def png(pixels: Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def prepare(page: Any, picture: bytes, chosen: ModelCard, kind: str = "image/png") -> Array | str:

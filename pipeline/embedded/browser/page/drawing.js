@@ -156,11 +156,12 @@ export class Drawing {
 }
 
 function trace(context, stroke, width, height) {
-  const [first, ...others] = stroke.points.map(({ x, y }) => [x * width, y * height]);
+  const [[x, y], ...others] = stroke.points.map(point => [point.x * width, point.y * height]);
   Object.assign(context, { strokeStyle: stroke.colour, lineWidth: stroke.width * Math.max(width, height), lineCap: "round", lineJoin: "round" });
   context.beginPath();
-  context.moveTo(...first);
-  for (const point of others.length ? others : [first]) context.lineTo(...point);
+  context.moveTo(x, y);
+  context.lineTo(x + 0.01, y); // so that a tap leaves a dot: of a line without length nothing is drawn
+  for (const point of others) context.lineTo(...point);
   context.stroke();
 }
 
