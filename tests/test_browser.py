@@ -96,6 +96,15 @@ def test_a_model_that_is_too_large_for_a_page_is_refused_with_the_cure(tmp_path:
         browser.compile_module(tmp_path, tmp_path / "model.wasm")
 
 
+def test_a_stack_of_any_size_is_aligned_as_the_linker_asks(tmp_path: Path) -> None:
+    for name in _generated.SOURCES:
+        (tmp_path / name).write_text("")
+    (tmp_path / "model.c").write_text("float *sink;\nvoid model(void) {\n    float tmp0_t1[1][13];\n    sink = tmp0_t1[0];\n}\n")
+    (tmp_path / "exports.c").write_text('void model(void);\n__attribute__((export_name("predict"))) void predict(void) { model(); }\n')
+    browser.compile_module(tmp_path, tmp_path / "model.wasm")
+    assert (tmp_path / "model.wasm").read_bytes().startswith(b"\0asm")
+
+
 def test_a_call_that_no_library_has_is_one_sentence(tmp_path: Path) -> None:
     for name in _generated.SOURCES:
         (tmp_path / name).write_text("int missing(void);\nint model(void) { return missing(); }\n" if name == "model.c" else "")

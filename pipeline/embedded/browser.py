@@ -30,6 +30,7 @@ MODEL = "model.wasm"
 TIMED_RUNS = 200
 TEMPLATES = Path(__file__).parent / "browser"
 SPARE_STACK = 65536  # bytes, beyond what the network's own arrays take
+STACK_ALIGNMENT = 16  # bytes, which wasm-ld asks for
 LARGEST_STACK = 64 * 1024 * 1024  # bytes; a telephone's browser gives a page some hundred megabytes in all
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
@@ -56,7 +57,7 @@ def golden(model: Proven) -> str:
 
 def compile_module(sources: Path, output: Path) -> None:
     """The C in `sources` as WebAssembly that imports nothing. Raises UserError."""
-    stack = stack_bytes((sources / "model.c").read_text()) + SPARE_STACK
+    stack = -(-(stack_bytes((sources / "model.c").read_text()) + SPARE_STACK) // STACK_ALIGNMENT) * STACK_ALIGNMENT
     if stack > LARGEST_STACK:
         raise UserError(f"it takes {stack:,} bytes for one image, and a page gives {LARGEST_STACK:,}; use smaller images or fewer filters")
     try:

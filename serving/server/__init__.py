@@ -4,7 +4,7 @@ protocol.py     bytes <-> arrays; with compression.py the part that every server
 models.py       the bundles, each with its queue and its reload
 service.py      from a request to its answer, whatever carries the two
 application.py  carries them over ASGI; connection.py and process.py are uvicorn with limits and a drain
-plain.py        carries them over the standard library's HTTP server, where no package may be installed
+plain.py        carries them over the standard library's HTTP server, where no package may be installed; incoming.py reads its requests
 """
 
 from importlib import metadata

@@ -1,19 +1,25 @@
-"""What these tests share: the model of this working tree, as `make run` left it, and the tools of other processors."""
+"""What these tests share: the model of this working tree, as `make run` left it, the tools of other processors, and Chromium."""
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from pipeline import artifacts, environments
 from pipeline.artifacts import Array
 from pipeline.runtime_process import RuntimeProcess
 from tests.conftest import ROOT
+
+DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,3 +61,42 @@ def answers(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array
     process.close()
     assert not isinstance(answer, str), answer
     return np.load(folder / f"{runtime}.npy"), answer
+
+
+def png(pixels: Array) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    path = shutil.which("chromium")
+    assert path, "Chromium is not installed; on Debian: apt-get install chromium"
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
+class Tab:
+    """A page in a window of its own, with all that it asks for and complains of."""
+
+    def __init__(self, chromium: Any, **options: Any) -> None:
+        self.page = chromium.new_context(**options).new_page()
+        self.addresses: list[str] = []
+        self.faults: list[str] = []
+        self.page.on("request", lambda request: self.addresses.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+
+    def open(self, address: str) -> Any:
+        """The page, once it has started."""
+        self.page.goto(address)
+        self.page.wait_for_selector("#main:not([hidden])")
+        return self.page
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Tab]:
+    opened = Tab(chromium, **DESKTOP)
+    yield opened
+    opened.page.context.close()

@@ -17,20 +17,20 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from pipeline.artifacts import Array
 from pipeline.embedded import browser as target
 from serving import Classifier, InputError, photo
 from serving.model_card import ModelCard
 from tests.conftest import ROOT
+from tests.embedded.conftest import DESKTOP, Tab, png
 from tests.server import FORMAT, Server, rename
 from tests.test_browser import sheets
 from tests.test_photo import card
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 CARD_FILE = "model_card.json"
 PAGE = "embedded/browser/"
 STROKES = {
@@ -64,42 +64,9 @@ def packages() -> Path:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    path = shutil.which("chromium")
-    assert path, "Chromium is not installed; on Debian: apt-get install chromium"
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-
-
-@pytest.fixture(scope="module")
 def server(archive: Path, packages: Path) -> Iterator[Server]:
     with Server(archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web") as running:
         yield running
-
-
-class Tab:
-    """A page in a window of its own, with all that it asks for and complains of."""
-
-    def __init__(self, chromium: Any, **options: Any) -> None:
-        self.page = chromium.new_context(**options).new_page()
-        self.addresses: list[str] = []
-        self.faults: list[str] = []
-        self.page.on("request", lambda request: self.addresses.append(request.url))
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
-
-    def open(self, address: str) -> Any:
-        """The page, once it has started."""
-        self.page.goto(address)
-        self.page.wait_for_selector("#main:not([hidden])")
-        return self.page
-
-
-@pytest.fixture
-def tab(chromium: Any) -> Iterator[Tab]:
-    opened = Tab(chromium, **DESKTOP)
-    yield opened
-    opened.page.context.close()
 
 
 @pytest.fixture
@@ -119,12 +86,6 @@ def host(bundle: Path) -> Iterator[str]:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
         running.shutdown()
-
-
-def png(pixels: Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def prepare(page: Any, picture: bytes, chosen: ModelCard, kind: str = "image/png") -> Array | str:
@@ -236,6 +197,56 @@ def test_keys_draw_undo_and_clear(page: Any) -> None:
     expect(page.locator("#answer")).to_have_text("Nothing drawn yet")
     page.click("#undo")
     assert announced(page) == "1"
+
+
+@pytest.mark.parametrize("key", ["Control+z", "Delete"])
+def test_a_line_that_is_taken_away_while_it_is_drawn_is_drawn_no_further(page: Any, tab: Tab, key: str) -> None:
+    shown = "document.getElementById('drawing').toDataURL()"
+    empty = page.evaluate(shown)
+    draw(page, STROKES["1"])
+    expected = page.evaluate(shown) if key == "Control+z" else empty
+    box = page.locator("#drawing").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.keyboard.press(key)
+    page.mouse.move(box["x"] + 250, box["y"] + 20, steps=3)
+    page.mouse.up()
+    assert page.evaluate(shown) == expected
+    assert not tab.faults
+
+
+DROP_AND = """async ([pictures, selector]) => {
+    const asked = [], original = window.createImageBitmap;
+    window.createImageBitmap = (...given) => (asked.push(original(...given)), asked.at(-1));
+    for (const picture of pictures) {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(atob(picture), letter => letter.charCodeAt(0))], "photo.png", { type: "image/png" }));
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+    }
+    if (selector) document.querySelector(selector).click();
+    for (let count = 0; count < asked.length; count++) {
+        await asked[count].catch(() => null);
+        await new Promise(resolve => setTimeout(resolve));
+    }
+    await new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)));
+    window.createImageBitmap = original;
+    return document.getElementById("answer").firstChild.textContent;
+}"""
+
+
+def test_a_photo_that_is_ready_late_does_not_answer_what_came_after_it(page: Any, tab: Tab, server: Server, images: Array) -> None:
+    small = png(255 - images[0, ..., 0])
+    large = png(255 - images[1, ..., 0].repeat(80, 0).repeat(80, 1))
+    first, second = (server.ask("POST", "/predict", picture).json["class"] for picture in (large, small))
+    assert first != second
+    sent = [base64.b64encode(picture).decode() for picture in (large, small)]
+    assert page.evaluate(DROP_AND, [sent, None]) == second
+    assert page.evaluate(DROP_AND, [sent[:1], "#clear"]) == "Nothing drawn yet"
+    example = page.locator("#examples button").first
+    label = str(example.get_attribute("aria-label")).rpartition(" ")[2]
+    assert label != first
+    assert page.evaluate(DROP_AND, [sent[:1], "#examples button"]) == label
+    assert not tab.faults
 
 
 def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: Server, images: Array) -> None:

@@ -15,6 +15,7 @@ export class Drawing {
     this.history = [[]]; // each entry: the strokes that were there, oldest state first
     this.cursor = { x: 0.5, y: 0.5, shown: false };
     this.penDown = false;
+    this.stroke = null; // the one under way
     this.pen = { width: 0.08, colour: "white" };
     this.paper = "black";
     this.picture = null;
@@ -33,21 +34,21 @@ export class Drawing {
 
   /** Shows an image in place of what was drawn. */
   show(picture) {
-    this.penDown = false;
+    this.lift();
     this.history = [[]];
     this.picture = picture;
     this.render();
   }
 
   undo() {
-    this.penDown = false;
+    this.lift();
     if (this.history.length > 1) this.history.pop();
     this.picture = null;
     this.update();
   }
 
   clear() {
-    this.penDown = false;
+    this.lift();
     this.picture = null;
     if (this.strokes.length) this.history.push([]);
     this.update();
@@ -55,13 +56,21 @@ export class Drawing {
 
   begin(point) {
     this.picture = null;
-    this.history.push([...this.strokes, { ...this.pen, points: [point] }]);
+    this.stroke = { ...this.pen, points: [point] };
+    this.history.push([...this.strokes, this.stroke]);
     this.update();
   }
 
+  /** Draws on, unless what was begun has been taken away meanwhile. */
   extend(...points) {
-    this.strokes.at(-1).points.push(...points);
+    if (!this.stroke) return;
+    this.stroke.points.push(...points);
     this.update();
+  }
+
+  lift() {
+    this.penDown = false;
+    this.stroke = null;
   }
 
   update() {
@@ -147,11 +156,12 @@ export class Drawing {
 }
 
 function trace(context, stroke, width, height) {
-  const [first, ...others] = stroke.points.map(({ x, y }) => [x * width, y * height]);
+  const [[x, y], ...others] = stroke.points.map(point => [point.x * width, point.y * height]);
   Object.assign(context, { strokeStyle: stroke.colour, lineWidth: stroke.width * Math.max(width, height), lineCap: "round", lineJoin: "round" });
   context.beginPath();
-  context.moveTo(...first);
-  for (const point of others.length ? others : [first]) context.lineTo(...point);
+  context.moveTo(x, y);
+  context.lineTo(x + 0.01, y); // so that a tap leaves a dot: of a line without length nothing is drawn
+  for (const point of others) context.lineTo(...point);
   context.stroke();
 }
 

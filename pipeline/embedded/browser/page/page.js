@@ -17,6 +17,7 @@ class Page {
   constructor(classifier) {
     this.classifier = classifier;
     this.card = classifier.card;
+    this.action = 0; // the number of what was drawn or brought last
     const [height, width] = this.card.input.shape;
     this.drawing = new Drawing(by("drawing"), height, width, () => this.drawn());
     this.choosePaper();
@@ -52,6 +53,7 @@ class Page {
       const button = element("button", { type: "button" }, canvas);
       button.setAttribute("aria-label", `Test image ${index + 1}, of class ${this.card.class_names[label]}`);
       button.addEventListener("click", () => {
+        this.begin();
         this.drawing.show(canvas);
         this.answer(pixels, 0);
       });
@@ -85,27 +87,34 @@ class Page {
 
   /** Asks for an answer to the drawing, once for each frame that is shown. */
   drawn() {
-    cancelAnimationFrame(this.frame);
+    this.begin();
     this.frame = requestAnimationFrame(() => (this.drawing.empty ? this.rest() : this.attempt(() => toInput(this.drawing.sheet, this.card))));
   }
 
   async bring(file) {
-    cancelAnimationFrame(this.frame);
-    await this.attempt(async () => {
+    await this.attempt(async isLatest => {
       if (!file) throw new InputError("what was dropped is no picture; drop a PNG or JPEG");
-      this.drawing.show(await createImageBitmap(file).catch(() => null));
+      const picture = await createImageBitmap(file).catch(() => null);
+      if (!isLatest()) return null;
+      this.drawing.show(picture);
       return read(file, this.card);
     });
   }
 
-  /** Answers what `prepare` makes; what it refuses is told instead. */
+  /** Whatever is still being prepared will not be answered; the number of what begins now. */
+  begin() {
+    cancelAnimationFrame(this.frame);
+    return ++this.action;
+  }
+
+  /** Answers what `prepare` makes, or tells what it refuses, unless something else has begun meanwhile. */
   async attempt(prepare) {
-    const started = performance.now();
+    const action = this.begin(), isLatest = () => action === this.action, started = performance.now();
     try {
-      const pixels = await prepare();
-      this.answer(pixels, performance.now() - started);
+      const pixels = await prepare(isLatest);
+      if (isLatest()) this.answer(pixels, performance.now() - started);
     } catch (error) {
-      this.rest(error.message);
+      if (isLatest()) this.rest(error.message);
       if (!(error instanceof InputError)) throw error;
     }
   }

@@ -1,0 +1,153 @@
+"""The page of a model that is not like MNIST's: colour, wider than high, with more classes than it has bars."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from playwright.sync_api import expect
+
+from pipeline import artifacts, embed, metrics, package, params, verify
+from pipeline.artifacts import Array, Description
+from pipeline.bundle import archive, card, card_page, reference
+from serving.bundle import Bundle
+from tests.conftest import ROOT, Project
+from tests.embedded.conftest import Tab, png
+from tests.server import FORMAT, Server
+
+SHAPE = (20, 36, 3)
+NAMES = [*(f"pattern {number}" for number in range(1, 12)), "Käsekästchen", "a pattern whose name is rather long"]
+SPREAD = 1.5e6  # of squared distances, which leaves no probability at 0 or 1
+PARAMS = {
+    "problem.name": "patterns",
+    "problem.statement": "Which pattern of coloured squares is it?",
+    "problem.use": "Trying the page.",
+    "problem.limits": ["It knows no other pattern."],
+    "export.max_accuracy_drop": 0.1,
+    "verify.runtimes": ["onnxruntime"],
+    "embed.targets": ["browser"],
+}
+
+
+def patterns() -> tuple[Array, Array, Array]:
+    """The pattern of each class (K, H, W, C), images (N, H, W, C) uint8 of them under noise, and their labels (N,)."""
+    dice = np.random.default_rng(0)
+    squares = dice.integers(0, 256, (len(NAMES), 5, 9, 3)).repeat(4, 1).repeat(4, 2)
+    labels = np.arange(260) % len(NAMES)
+    images = np.clip(squares[labels] + dice.normal(0, 40, (len(labels), *SHAPE)), 0, 255).astype(np.uint8)
+    return squares, images, labels
+
+
+def network(squares: Array) -> onnx.ModelProto:
+    """The nearest pattern by Euclidean distance, as one convolution that is as large as the image: x.t - t.t / 2 is largest there."""
+    weights = numpy_helper.from_array((squares.transpose(0, 3, 1, 2) / SPREAD).astype(np.float32), "weights")
+    bias = numpy_helper.from_array((-(squares.astype(float) ** 2).sum((1, 2, 3)) / 2 / SPREAD).astype(np.float32), "bias")
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["pixels"], ["channels_first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["channels_first", "weights", "bias"], ["nearness"]),
+        helper.make_node("Flatten", ["nearness"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *SHAPE])
+    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(NAMES)])
+    graph = helper.make_graph(nodes, "patterns", [image], [probabilities], [weights, bias])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
+    """What the stages before `verify` leave, in the working directory; the network's own file stands for the trained model."""
+    data = Description("npz", NAMES, SHAPE, {}, [])
+    for path in (artifacts.DESCRIPTION, artifacts.PREPARED / "test/images", artifacts.MODEL, artifacts.EXPORTED / "file", artifacts.GOLDEN):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.save_description(artifacts.DESCRIPTION, data)
+    artifacts.save_array(artifacts.PREPARED / "test/images.npy", images)
+    artifacts.save_array(artifacts.PREPARED / "test/labels.npy", labels)
+    file = artifacts.EXPORTED / f"{FORMAT}.onnx"
+    onnx.save(network(squares), file)
+    shutil.copy(file, artifacts.MODEL)
+    digest = artifacts.sha256(file)
+    entry = {"file": file.name, "bytes": file.stat().st_size, "sha256": digest}
+    artifacts.save_json(artifacts.report("export"), {"model_sha256": digest, "formats": {FORMAT: entry}})
+    logits = (images.reshape(len(images), -1) @ squares.reshape(len(squares), -1).T - (squares**2).sum((1, 2, 3)) / 2) / SPREAD
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    artifacts.save_array(artifacts.TEST_PROBABILITIES, (powers / powers.sum(1, keepdims=True)).astype(np.float32))
+    return data
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The line from `verify` on, for that network; `package` without its entry in MLflow."""
+    folder = tmp_path_factory.mktemp("patterns")
+    Project(folder, folder).change(PARAMS)
+    squares, images, labels = patterns()
+    with contextlib.chdir(folder), tempfile.TemporaryDirectory() as content:
+        data = write_inputs(squares, images, labels)
+        verify.main()
+        embed.main()
+        probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
+        measured = metrics.accuracy_report(probabilities.argmax(1), labels)
+        reports = {name: artifacts.load_json(artifacts.report(name)) for name in ("export", "verify", "embed")}
+        reports["train"] = {"training_key": "none"}
+        reports["evaluate"] = {
+            "model_sha256": artifacts.sha256(artifacts.MODEL),
+            "test_accuracy": measured["accuracy"],
+            "test_accuracy_interval": measured["interval"],
+            "test_images": len(labels),
+            "gate": {"baseline_accuracy": float((labels == 0).mean())},
+        }
+        for name in card_page.PICTURES:
+            shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
+        model_card = card.build(params.load(), reports, data, reference.of(images, probabilities, labels))
+        package.fill(Path(content), model_card, data)
+        archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")
+    return folder / "patterns.tar.gz"
+
+
+def shown(page: Any) -> dict[str, float]:
+    """The classes that have a bar, from top to bottom, with their probabilities in percent."""
+    rows = page.evaluate(
+        "[...document.querySelectorAll('#probabilities tr')].map(row => [row.cells[0].textContent, row.cells[2].textContent])"
+    )
+    return {name: float(share.removesuffix(" %")) for name, share in rows}
+
+
+def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_proven(bundle: Path, tab: Tab) -> None:
+    with np.load(io.BytesIO(Bundle(bundle).read("golden.npz"))) as golden:
+        images, proven = golden["images"], golden[FORMAT]
+    with Server(bundle, "--format", FORMAT) as server:
+        page = tab.open(f"http://{server.url}/")
+        assert page.locator("#examples button").count() == len(images) == 16
+        assert page.is_visible("#pen-colour-label")
+        assert page.text_content("#shape") == " \N{MULTIPLICATION SIGN} ".join(map(str, SHAPE))
+        assert page.evaluate("[drawing.width / drawing.height, seen.width, seen.height]") == [pytest.approx(36 / 20, abs=0.01), 36, 20]
+        for index, probabilities in enumerate(proven):
+            page.locator("#examples button").nth(index).click()
+            bars = shown(page)
+            assert len(bars) == 12
+            assert next(iter(bars)) == NAMES[probabilities.argmax()]
+            assert sorted(bars.values(), reverse=True) == list(bars.values())
+            assert bars == {name: pytest.approx(100 * probabilities[NAMES.index(name)], abs=0.006) for name in bars}
+            pixels = page.evaluate("[...seen.getContext('2d').getImageData(0, 0, 36, 20).data]")
+            np.testing.assert_array_equal(np.reshape(pixels, (20, 36, 4))[..., :3], images[index])
+        photo = png(images[0].repeat(9, 0).repeat(9, 1))
+        page.set_input_files("#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": photo})
+        expect(page.locator("#latency")).to_contain_text("to prepare the image")
+        answer = server.ask("POST", "/predict", photo).json
+        assert next(iter(shown(page))) == answer["class"] == NAMES[proven[0].argmax()]
+        assert shown(page)[answer["class"]] == pytest.approx(100 * answer["probabilities"][answer["class"]], abs=0.006)
+        page.fill("#pen-colour", "#ff8000")
+        sheet = page.locator("#drawing").bounding_box()
+        page.locator("#drawing").click(position={"x": sheet["width"] / 4, "y": sheet["height"] / 2})
+        expect(page.locator("#announcement")).to_be_empty()
+        expect(page.locator("#announcement")).not_to_be_empty()
+        assert page.evaluate("[...seen.getContext('2d').getImageData(9, 10, 1, 1).data]") == pytest.approx([255, 128, 0, 255], abs=20)
+    assert not tab.faults
