@@ -81,7 +81,7 @@ def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
         "training_seconds": sum(row["seconds"] for row in rows),
         "images_per_second": statistics.median(row["images_per_second"] for row in rows),
         "layers_at_start": trained.layers,
-        "trained_before": chosen.train.starts_from_a_model,
+        "trained_before": chosen.starts_from_a_model,
         "backend": keras.backend.backend(),
         "devices": keras.distribution.list_devices(),
         "precision": chosen.precision,

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from pipeline import artifacts, measurements, params
 from pipeline.params import Params
-from pipeline.selection import trial
-from pipeline.stage import UserError
+from pipeline.stage import UserError, alone
 
 FOLDER = artifacts.STATE / "studies"
 
@@ -38,7 +37,7 @@ def size(chosen: Params) -> str:
 
 def _made(stage: str, folder: Path, chosen: Params, source: Path | None = None) -> Path:
     """`folder`, where the stage has run to its end; it appears there whole or not at all."""
-    with trial.alone(folder.with_name(f".{folder.name}")):
+    with alone(folder.with_name(f".{folder.name}")):
         if folder.exists():
             return folder
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as temporary:

@@ -21,8 +21,9 @@ import numpy as np
 from pipeline import artifacts, stage
 from pipeline.artifacts import Array
 from pipeline.params import Params, Train
-from pipeline.selection import trial, verdicts, workers
+from pipeline.selection import verdicts, workers
 from pipeline.selection.evidence import Evidence
+from pipeline.stage import alone
 from pipeline.training import key as training_key
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
@@ -69,7 +70,7 @@ class Training:
     def run(self, saw: Callable[[int], None]) -> Result:
         """What came of it; `saw` is told after each epoch how many examples that was. Raises UserError."""
         folder, kept = FOLDER / self.key(), FOLDER / f"{self.key()}.json"
-        with trial.alone(folder):
+        with alone(folder):
             result = self.known()
             if result is None:
                 result = self._fit(folder, lambda row: saw(len(self._split("train")[1])))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8000
 BACKLOG = 1024  # connections that wait to be accepted
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
+LARGE = 1 << 18  # bytes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,10 +108,10 @@ def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
 
 
 def _give_memory_back_at_once() -> None:
-    """Has glibc return what is larger than a megabyte, such as an unpacked bundle or picture, where it is freed; it would keep
-    some. Elsewhere there is no such call."""
+    """Has glibc return what is large, such as an unpacked bundle, a picture or a body, where it is freed; it would keep some of it,
+    for each thread. Elsewhere there is no such call."""
     with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def _server(plain: bool) -> Any:

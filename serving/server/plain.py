@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import signal
 import socket
 import sys
@@ -14,11 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Optional, Set
 
 from serving.errors import RequestError
-from serving.server.incoming import PART, Incoming, TimeIsUp, too_slow
+from serving.server.incoming import Incoming, TimeIsUp, too_slow
 from serving.server.service import Answer, Service, refusal
 
 LINGER_SECONDS = 1.0  # RFC 9112, 9.6: closing at once would reset the connection, and take the answer from a client that still sends
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -143,7 +141,6 @@ class PlainServer(ThreadingHTTPServer):
 
 def run(service: Service, listening: socket.socket, drain_seconds: float) -> None:
     """Serves on a listening socket until a signal, and answers what it has begun."""
-    _keep_bodies_apart()
     server = PlainServer(service, listening)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -162,9 +159,3 @@ def run(service: Service, listening: socket.socket, drain_seconds: float) -> Non
     until = time.monotonic() + service.limits.seconds_to_answer
     while any(since is not None for since in list(server.since.values())) and time.monotonic() < until:
         time.sleep(0.01)
-
-
-def _keep_bodies_apart() -> None:
-    """Lets glibc give large parts of bodies pages of their own, since it keeps what threads free; elsewhere there is no such call."""
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, PART)
