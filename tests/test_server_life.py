@@ -153,8 +153,9 @@ def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Cla
         assert [type(error) for error in client.lost] in ([ConnectionRefusedError], [ConnectionResetError])
 
 
-def test_a_slow_client_does_not_hold_up_the_end(archive: Path) -> None:
-    start = Server(archive, "--format", FORMAT, "--timeout", "1", "--drain", "0")
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_a_slow_client_does_not_hold_up_the_end(archive: Path, options: list[str]) -> None:
+    start = Server(archive, "--format", FORMAT, "--timeout", "1", "--drain", "0", *options)
     with start as running, socket.create_connection(("127.0.0.1", running.port)) as slow:
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Length: 500\r\n\r\n.")
         time.sleep(0.1)
