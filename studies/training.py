@@ -79,12 +79,12 @@ class Training:
         return result
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> Result:
-        from pipeline.training import fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training import fit, state  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
-        started, state = time.perf_counter(), folder / "state.json"
-        earlier: list[Row] = artifacts.load_json(state)["rows"] if state.exists() else []
+        started = time.perf_counter()
+        earlier: list[Row] = state.read(folder)["rows"]
         for row in earlier:
             on_row(row)
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
