@@ -167,6 +167,11 @@ def test_a_body_is_asked_for_where_the_client_waits_for_that(server: Server) -> 
         assert statuses(connection.recv(65536)) == [200]
 
 
+def test_a_request_for_no_path_is_refused(server: Server) -> None:
+    (status,) = statuses(server.send(b"OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n"))
+    assert status in (400, 404)
+
+
 def test_large_pictures_take_little_memory_and_give_it_back(archive: Path) -> None:
     """Two at a time of the most pixels that are allowed, with transparency; each is 64 MB when it is decoded."""
     file = io.BytesIO()

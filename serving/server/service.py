@@ -120,7 +120,7 @@ class Service:
                 return Route("model_ready", "GET", lambda request: self._model_ready(served()))
             if not rest:
                 return Route("model", "GET", lambda request: _json(protocol.metadata(served().model.signature)))
-        if parts[0] == "bundles" and len(parts) > 2:
+        if parts[:1] == ["bundles"] and len(parts) > 2:
             return Route("file", "GET", lambda request: self._file(self.models.find(parts[1]), "/".join(parts[2:]), request))
         raise RequestError(404, f"there is nothing at {path[:80]!r}; /openapi.json tells what there is")
 
