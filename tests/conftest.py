@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,10 @@ from pipeline.datasets import Raw, mnist
 from serving import Classifier
 
 ROOT = Path(__file__).parent.parent
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
+with suppress(ValueError):  # not in the main thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # small, but real in every part
 SMALL = {
@@ -121,8 +127,12 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path, mirror: Path) -> Project:
+    """A project that has not been run, and leaves out what takes long: the model without Python."""
     (tmp_path / "project").mkdir()
-    return Project(tmp_path / "project", mirror)
+    made = Project(tmp_path / "project", mirror)
+    made.change({"embed.targets": []})
+    made.commit()
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ def test_your_own_data_come_through_the_whole_line(
             "export.max_accuracy_drop": 0.3,
             "export.formats": ["tflite_int8", "onnx_float32"],
             "verify.micro_max_accuracy_drop": 0.3,
+            "embed.targets": "all",
         }
     )
     project.run("dvc", "repro", MLFLOW_TRACKING_URI="sqlite:///own.db")

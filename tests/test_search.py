@@ -298,7 +298,7 @@ def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_sa
         searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
 
 
-TRIALS = 12  # enough that one worker is still busy when another command has come, run and gone
+TRIALS = 8  # enough that one worker is still busy when another command has come, run and gone
 
 
 @pytest.mark.slow

@@ -248,6 +248,7 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml is not committed; commit it")
     earlier = finished.folder / "release/earlier.sig"
+    earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("an earlier release")
     wrong = finished.attempt("python", "-m", "pipeline.sign", str(signed.folder / "public.pem"))
     assert wrong.returncode == 1
