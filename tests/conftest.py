@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import params
+from pipeline import params, stage
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw, mnist
 from serving import Classifier
@@ -70,17 +69,21 @@ class Project:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "PYTEST_"))}
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment["DATA_MIRROR"] = str(mirror)
+
+    def begin(self) -> Project:
+        """Fills the folder."""
         tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
         for name in tracked.stdout.splitlines():
             if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, folder / name)
-        (folder / "dvc.lock").unlink(missing_ok=True)
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, self.folder / name)
+        (self.folder / "dvc.lock").unlink(missing_ok=True)
         self.run("git", "init", "--quiet")
         self.run("git", "config", "user.email", "test@example.org")
         self.run("git", "config", "user.name", "test")
         self.change(SMALL)
         self.commit()
+        return self
 
     def copy(self, folder: Path) -> Project:
         """The same project in another folder, to change what lies there; without git, DVC's cache and MLflow, and the data only to read."""
@@ -129,20 +132,27 @@ class Project:
 def project(tmp_path: Path, mirror: Path) -> Project:
     """A project that has not been run, and leaves out what takes long: the model without Python."""
     (tmp_path / "project").mkdir()
-    made = Project(tmp_path / "project", mirror)
+    made = Project(tmp_path / "project", mirror).begin()
     made.change({"embed.targets": []})
     made.commit()
     return made
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Iterator[Project]:
-    """A project whose line has run to its end. Tests read it, and leave it as they found it."""
-    folder = tmp_path_factory.mktemp("finished")
-    project = Project(folder, mirror)
-    project.run("dvc", "repro")
-    project.commit()
-    yield project
+def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid: str) -> Project:
+    """A project whose line has run to its end. Tests read it, and leave it as they found it.
+
+    It is made once for all workers, of which each has a copy.
+    """
+    made = tmp_path_factory.getbasetemp().parent / f"finished-{testrun_uid}"
+    with stage.alone(made.with_suffix(".lock")):
+        if not made.exists():
+            folder = tmp_path_factory.mktemp("making")
+            project = Project(folder, mirror).begin()
+            project.run("dvc", "repro")
+            project.commit()
+            folder.rename(made)
+    return Project(shutil.copytree(made, tmp_path_factory.mktemp("finished") / "project", symlinks=True), mirror)
 
 
 @pytest.fixture(scope="session")

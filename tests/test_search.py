@@ -44,7 +44,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
     """A project with its raw data and a training that takes a second."""
-    project = Project(tmp_path_factory.mktemp("search"), mirror)
+    project = Project(tmp_path_factory.mktemp("search"), mirror).begin()
     project.change(TINY)
     project.run("python", "-m", "pipeline.download")
     return project

@@ -87,7 +87,7 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The line from `verify` on, for that network; `package` without its entry in MLflow."""
     folder = tmp_path_factory.mktemp("patterns")
-    Project(folder, folder).change(PARAMS)
+    Project(folder, folder).begin().change(PARAMS)
     squares, images, labels = patterns()
     with contextlib.chdir(folder), tempfile.TemporaryDirectory() as content:
         data = write_inputs(squares, images, labels)
