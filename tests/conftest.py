@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from pipeline import params, stage
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw, mnist
+from pipeline.tracking import local_store
 from serving import Classifier
 
 ROOT = Path(__file__).parent.parent
@@ -152,7 +153,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid
             project.run("dvc", "repro")
             project.commit()
             folder.rename(made)
-    return Project(shutil.copytree(made, tmp_path_factory.mktemp("finished") / "project", symlinks=True), mirror)
+    own = shutil.copytree(made, tmp_path_factory.mktemp("finished") / "project", symlinks=True)
+    local_store.follow(own, "mnist-digits")
+    return Project(own, mirror)
 
 
 @pytest.fixture(scope="session")
