@@ -22,7 +22,7 @@ from serving.errors import RuntimeRefusalError
 from serving.model_card import ModelCard
 
 OK, REFUSED = b"\0", b"\1"
-# Nothing is imported from the current folder, which may be a bundle that somebody else has made.
+# Python puts the current folder first for a command, and that may be a bundle that somebody else has made.
 PROGRAM = "import sys; sys.path[:] = [path for path in sys.path if path]; from serving.isolated import main; main()"
 
 

@@ -41,8 +41,8 @@ def operator_name(code: tflite.OperatorCode) -> str:
 
 def cmsis_nn(convolution: Convolution) -> int:
     """Bytes that CMSIS-NN takes on Arm's Cortex-M: two columns of int16, each as long as a filter (`arm_convolve_s8_get_buffer_size`)."""
-    channels = 1 if convolution.depthwise else convolution.input[2]
-    return 2 * 2 * int(np.prod(convolution.filter)) * (convolution.output[2] if convolution.depthwise else channels)
+    channels = convolution.output[2] if convolution.depthwise else convolution.input[2]
+    return 2 * 2 * int(np.prod(convolution.filter)) * channels
 
 
 def esp_nn(convolution: Convolution) -> int:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +77,7 @@ def origin(overrides: Mapping[str, Any]) -> str:
 
 def _filled_in(dep: str, chosen: Params) -> str:
     """A path of dvc.yaml with the values that it takes from params.yaml."""
-    values = {
-        "dataset.path": chosen.dataset.path,
-        "train.architecture": chosen.train.architecture,
-        "train.start_from": chosen.train.start_from,
-    }
-    for key, value in values.items():
-        dep = dep.replace(f"${{{key}}}", str(value))
-    return dep
+    return re.sub(r"\$\{([\w.]+)\}", lambda key: str(attrgetter(key[1])(chosen)), dep)
 
 
 def finished() -> set[str]:
