@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 from importlib.metadata import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from uv import find_uv_bin
 
 from pipeline.artifacts import Array
 from pipeline.embedded._scratch import Convolution, esp_nn
@@ -35,6 +38,52 @@ def test_the_array_is_compiled_and_read_back_equal(embedded: Path, tmp_path: Pat
     run("cmake", "--build", tmp_path)
     run("ctest", "--test-dir", tmp_path, "--no-tests=error")
     assert run(tmp_path / "array_test").stdout == (ROOT / "exported/tflite_int8.tflite").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def tflite_micro() -> list[str]:
+    """How CMake finds TensorFlow Lite Micro's C++ interpreter: XMOS's build, which has its names in a namespace of its own."""
+    done = run(find_uv_bin(), "run", "--quiet", "--script", ROOT / "tests/embedded/tflite_micro_build.py")
+    xmos = Path(done.stdout.decode().strip())
+    gemmlowp = next(str(path.locate()) for path in files("tensorflow") or () if path.match("gemmlowp/fixedpoint/fixedpoint.h"))
+    return [
+        f"-DTFLITE_MICRO_LIBRARY={xmos}/xinterpreters/libs/linux/xtflm_python.so.1.0.1",
+        f"-DTFLITE_MICRO_INCLUDES={xmos}/runtime/include;{Path(gemmlowp).parent.parent}",
+        "-DCMAKE_CXX_FLAGS=-Dtflite=tflite_micro",
+    ]
+
+
+def test_the_interpreter_in_cpp_reproduces_the_golden_vectors(embedded: Path, tflite_micro: list[str], tmp_path: Path) -> None:
+    run("cmake", "-S", embedded / "microcontroller", "-B", tmp_path, *tflite_micro)
+    run("cmake", "--build", tmp_path)
+    run("ctest", "--test-dir", tmp_path, "--no-tests=error")
+    told = run(tmp_path / "self_test").stdout.decode()
+    assert told.startswith("16 golden vectors, largest difference 0, "), told
+    used, allowed = map(int, re.findall(r"arena: (\d+) of (\d+) bytes", told)[0])
+    assert 0 < used <= allowed
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("golden.h", "[MODEL_CLASSES] = {\n    {", "[MODEL_CLASSES] = {\n    {1.0f - "),
+        ("model_data.cpp", "model_data[] = {\n    ", "model_data[] = {\n    1 ^ "),
+    ],
+)
+def test_the_self_test_in_cpp_finds_what_is_wrong(
+    embedded: Path, tflite_micro: list[str], tmp_path: Path, damage: tuple[str, str, str]
+) -> None:
+    """A model that answers otherwise, and one that a damaged flash has changed."""
+    file, right, wrong = damage
+    folder = shutil.copytree(embedded / "microcontroller", tmp_path / "folder")
+    source = folder / "src" / file
+    text = source.read_text()
+    assert right in text
+    source.write_text(text.replace(right, wrong, 1))
+    run("cmake", "-S", folder, "-B", tmp_path / "build", *tflite_micro)
+    run("cmake", "--build", tmp_path / "build")
+    done = subprocess.run([tmp_path / "build/self_test"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done
 
 
 SCRATCH = """
