@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pipeline import artifacts, params, stage
 from pipeline.params import Train
-from pipeline.selection import verdicts
+from pipeline.selection.verdicts import data_and_layers
 
 with stage.keras_import():
     import keras
@@ -75,8 +75,8 @@ def verdict(spreads: list[Spread]) -> str:
     *hidden, last = spreads
     ratio = spreads[0].gradient_deviation / last.gradient_deviation if last.gradient_deviation else 0.0
     passed_on = hidden[-1].activation_deviation / hidden[0].activation_deviation if hidden and hidden[0].activation_deviation else 1.0
-    dead = next((one for one in hidden if one.dead >= verdicts.DEAD), None)
-    flat = next((one for one in hidden if one.bounded and one.saturated >= verdicts.SATURATED), None)
+    dead = next((one for one in hidden if one.dead >= data_and_layers.DEAD), None)
+    flat = next((one for one in hidden if one.bounded and one.saturated >= data_and_layers.SATURATED), None)
     if dead:
         return (
             f"dead: {dead.dead:.0%} of the units of {dead.layer} are zero for every example; initialize otherwise, or use LeakyReLU or SELU"
@@ -87,7 +87,7 @@ def verdict(spreads: list[Spread]) -> str:
         )
     cure = "use an initializer that fits the activation (relu: HeNormal, tanh: GlorotNormal, selu: LecunNormal), or normalization"
     for what, change in (("activations of the last hidden layer are", passed_on), ("gradient of the first layer is", ratio)):
-        if not verdicts.VANISHED <= change <= 1 / verdicts.VANISHED:
+        if not data_and_layers.VANISHED <= change <= 1 / data_and_layers.VANISHED:
             name = "vanishing" if change < 1 else "exploding"
             of = "those of the first" if change is passed_on else "that of the last"
             return f"{name}: the {what} {change:.1g} times {of}; {cure}"

@@ -127,7 +127,7 @@ def test_an_experiment_of_other_data_or_code_is_another(project: Project, monkey
     Path("own.npz").write_bytes(b"first")
     own = {"dataset.name": "npz", "dataset.path": "own.npz"}
     assert experiment.origin({**own, "train.epochs": 3}) != experiment.origin(own)
-    for name in ("own.npz", "pipeline/training/fit.py", "pipeline/preprocess.py", "pipeline/selection/verdicts.py"):
+    for name in ("own.npz", "pipeline/training/fit.py", "pipeline/preprocess.py", "pipeline/selection/verdicts/curves.py"):
         before = experiment.origin(own)
         Path(name).write_bytes(Path(name).read_bytes() + b"\n")
         assert experiment.origin(own) != before, name

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.params import Params
-from pipeline.selection.verdicts import FEWEST_EPOCHS
+from pipeline.selection.verdicts.diagnosis import FEWEST_EPOCHS
 
 CONVOLUTIONS = "edge"  # the architecture that images are moved to
 TRANSLATION = {"class_name": "RandomTranslation", "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"}}

@@ -19,7 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline import artifacts, params, stage
 from pipeline.selection.evidence import Evidence
-from pipeline.selection.verdicts import Diagnosis, diagnose
+from pipeline.selection.verdicts import diagnose
+from pipeline.selection.verdicts.diagnosis import Diagnosis
 from pipeline.stage import UserError
 from pipeline.training import learning_curves
 

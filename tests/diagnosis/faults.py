@@ -220,9 +220,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp()) if quick else CORPUS
     names = list(DATASETS)
     todo = [
-        (kind, names[seed // 2 % 2], seed)
-        for seed in range(1 if quick else HEALTHY_SEEDS)
-        for kind in (CASES if seed < SEEDS else HEALTHY)
+        (kind, names[seed // 2 % 2], seed) for seed in range(1 if quick else HEALTHY_SEEDS) for kind in (CASES if seed < SEEDS else HEALTHY)
     ]
     keras_files.make_deterministic()
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,6 +1,6 @@
 """Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into the README.
 
-The thresholds of pipeline/selection/verdicts.py were chosen on the seeds 0 to 4; the figures are those of the seeds 5 to 9.
+The thresholds of pipeline/selection/verdicts were chosen on the seeds 0 to 4; the figures are those of the seeds 5 to 9.
 """
 
 from __future__ import annotations

@@ -1,32 +1,13 @@
-"""The verdicts on a training and the rule of each: those of the deep-learning lectures, and faults that show before the first step.
-
-The thresholds were chosen on one half of the seeds of a corpus of trainings with a known fault and are judged on the other
-half (`make diagnosis`).
-"""
+"""The rules of the learning curves themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
-from pipeline import metrics
 from pipeline.artifacts import Array
-from pipeline.selection.evidence import Evidence
-from pipeline.training.learning_curves import MEASURES, Row
+from pipeline.selection.verdicts.diagnosis import FEWEST_EPOCHS, Curves, Diagnosis, lowest
+from pipeline.training.learning_curves import MEASURES
 
-FEWEST_EPOCHS = 3  # of fewer no curve tells anything
-
-SOUND = {"dead_units": 0.0, "saturated_units": 0.0, "gradient_ratio": 1.0}  # of layers that nobody looked at
-DEAD = 0.8  # share of a rectified layer's units that are zero for every image before the first step
-SATURATED = 0.3  # share of bounded outputs at an end of their range before the first step
-VANISHED = 1e-3  # gradient in the first layer over that in the last before the first step
-COPIED = 0.05  # share of validation images with a copy in p-training
-TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-training
-CERTAIN = 1e-4  # p-value of the two tests on the data
-WIDE = 0.04  # half the 95 % interval of the validation accuracy
-SMALLEST = 1e-9  # a loss counts as this at least: a table may have rounded it to zero
 UNMOVED = 0.03  # share of its first value below which a training loss has not fallen at all
 RISE = 0.08  # relative rise of a loss over its lowest
 DOUBLED = 1.0  # the same rise, where training is as good as it must be: a small loss is noisy
@@ -37,90 +18,6 @@ FALLING = 0.05  # share of all that a loss fell which fell in the last quarter
 ANNEALED = 0.2  # the last learning rate over the highest, below which a schedule has run out
 MEDIAN_ERROR = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
 GAP = 0.1  # training accuracy less validation accuracy
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """One verdict, the epoch at which it begins (from 1), the numbers that led to it, and a sentence for people."""
-
-    verdict: str
-    epoch: int
-    numbers: dict[str, float]
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Curves:
-    """The columns of learning_curves.csv, and what is known beside them."""
-
-    columns: dict[str, Array]
-    evidence: Evidence | None
-    layers: dict[str, float]
-    target: float
-    trained_before: bool
-
-    def __getitem__(self, name: str) -> Array:
-        return self.columns[name]
-
-    @property
-    def epochs(self) -> int:
-        return len(self["epoch"])
-
-    @property
-    def accuracy(self) -> float:
-        """What training came to: the better of p-training, which augmentation and dropout make harder, and validation."""
-        return float(max(np.median(self[f"{split}_accuracy"][-FEWEST_EPOCHS:]) for split in ("train", "validation")))
-
-
-def diagnose(
-    rows: Sequence[Row],
-    evidence: Evidence | None = None,
-    layers: dict[str, float] | None = None,
-    target: float = 0.9,
-    trained_before: bool = False,
-) -> Diagnosis:
-    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show.
-
-    `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach, and
-    `trained_before` whether it started from the weights of a trained model.
-    """
-    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    columns |= {name: np.maximum(columns[name], SMALLEST) for name in ("train_loss", "validation_loss")}
-    curves = Curves(columns, evidence, layers or {}, target, trained_before)
-    return next(found for rule in RULES if (found := rule(curves)) is not None)
-
-
-def before_the_first_step(curves: Curves) -> Diagnosis | None:
-    """Layers through which training cannot get: dead or saturated units, or gradients that vanish on the way down.
-
-    A trained model's outputs may stand at the ends of their range: it is sure of its answers.
-    """
-    share, ends, ratio = (curves.layers.get(name, sound) for name, sound in SOUND.items())
-    if share >= DEAD:
-        return Diagnosis(
-            "dead_units",
-            1,
-            {"dead_units": share},
-            f"{share:.0%} of the rectified units of a layer are zero for every image before training begins, so no gradient passes "
-            "through them: look at the initial weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
-        )
-    if ends >= SATURATED and not curves.trained_before:
-        return Diagnosis(
-            "saturated_units",
-            1,
-            {"saturated_units": ends},
-            f"{ends:.0%} of a layer's outputs stand at the ends of their range before training begins, where the gradient is next to "
-            "nothing: the initial weights are too large; use Glorot's, He's or LeCun's initialization",
-        )
-    if ratio < VANISHED:
-        return Diagnosis(
-            "vanishing_gradients",
-            1,
-            {"gradient_ratio": ratio},
-            f"the first layer gets {ratio:.1g} of the gradient that the last one gets, so the lower layers hardly learn: use ReLU or "
-            "SELU with the initialization that fits, batch normalization, or fewer layers",
-        )
-    return None
 
 
 def no_number(curves: Curves) -> Diagnosis | None:
@@ -174,50 +71,6 @@ def diverged(curves: Curves) -> Diagnosis | None:
         {"rebound_of_train_loss": rebound, "rise_of_train_loss": rise},
         f"the training loss does not settle ({loss[best]:.3g} at best, {loss[-1]:.3g} at the end): the learning rate is too high; "
         "divide it by ten, or clip the gradients",
-    )
-
-
-def too_small(curves: Curves) -> Diagnosis | None:
-    """How far the validation accuracy may be off by chance alone, where the number of its images is known."""
-    if curves.evidence is None:
-        return None
-    images = curves.evidence.validation_images
-    correct = round(float(curves["validation_accuracy"][lowest(curves)]) * images)
-    low, high = metrics.accuracy_interval(correct, images)
-    if (high - low) / 2 < WIDE:
-        return None
-    return Diagnosis(
-        "unrepresentative_validation",
-        1,
-        {"validation_images": images, "interval_low": low, "interval_high": high},
-        f"{images} validation examples are too few to judge by: their accuracy may lie anywhere from {low:.1%} to {high:.1%}; "
-        "take more of the data for validation, or use cross-validation",
-    )
-
-
-def leakage(curves: Curves) -> Diagnosis | None:
-    evidence = curves.evidence
-    if evidence is None or evidence.copied < COPIED or evidence.copied_p_value > CERTAIN:
-        return None
-    return Diagnosis(
-        "leakage",
-        1,
-        {"copied": evidence.copied, "p_value": evidence.copied_p_value},
-        f"{evidence.copied:.0%} of the validation examples have a copy, exact or nearly, in p-training, so validation flatters the "
-        "model: remove the duplicates, or split by their origin",
-    )
-
-
-def shifted(curves: Curves) -> Diagnosis | None:
-    evidence = curves.evidence
-    if evidence is None or evidence.told_apart < TOLD_APART or evidence.told_apart_p_value > CERTAIN:
-        return None
-    return Diagnosis(
-        "unrepresentative_training",
-        1,
-        {"told_apart": evidence.told_apart, "p_value": evidence.told_apart_p_value},
-        f"a classifier can tell validation images from those of p-training (area under its ROC curve {evidence.told_apart:.2f}, 0.5 "
-        "is chance): validation has features that training never shows; split at random, or collect data like those of the application",
     )
 
 
@@ -310,18 +163,6 @@ def good_fit(curves: Curves) -> Diagnosis:
         {"gap_of_loss": gap, "validation_accuracy": float(curves["validation_accuracy"][best])},
         f"nothing is wrong: both losses fell and came to rest, the validation loss at {curves['validation_loss'][best]:.3g}",
     )
-
-
-Rule = Callable[[Curves], Diagnosis | None]
-RULES: tuple[Rule, ...] = (
-    before_the_first_step, no_number, nothing_learned, diverged, too_small, leakage, shifted, too_few_epochs, overfit, stopped_early,
-    too_little_capacity, far_apart, good_fit,
-)  # fmt: skip
-
-
-def lowest(curves: Curves) -> int:
-    """The index of the lowest validation loss."""
-    return int(np.argmin(curves["validation_loss"]))
 
 
 def noise(values: Array) -> float:
