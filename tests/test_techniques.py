@@ -216,10 +216,10 @@ def test_metrics_stand_in_the_learning_curves(raw_mnist: Raw, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 64), ("full", 1)])
 def test_batches_from_one_image_to_all(raw_mnist: Raw, tmp_path: Path, batch_size: Any, steps: int) -> None:
-    from pipeline.training.batches import Batches
+    from pipeline.training.batches import ShuffledBatches
 
     fed = data(raw_mnist)
-    assert len(Batches(fed, fed.batch(batch_size), sparse=True, seed=0, epoch=0)) == steps
+    assert len(ShuffledBatches(fed, fed.batch(batch_size), sparse=True, seed=0, epoch=0)) == steps
     assert len(fit(raw_mnist, tmp_path, chosen(batch_size=batch_size, epochs=1)).rows) == 1
 
 

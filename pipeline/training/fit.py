@@ -25,11 +25,12 @@ with stage.keras_import():
     import keras
 
     from pipeline.training import keras_files, keras_objects, layer_statistics, schedules, transfer
-    from pipeline.training.batches import Batches, Data, targets
+    from pipeline.training.batches import Batches, Data, ShuffledBatches, targets
     from pipeline.training.state import State
 
     keras.ops.convert_to_tensor(0)
 
+VALIDATION_BATCH = 1000
 PROBE = 256  # images on which the layers are looked at before training
 
 
@@ -116,16 +117,14 @@ def with_augmentation(chosen: Train, model: keras.Model, data: Data) -> keras.Mo
 def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]) -> None:
     """Trains the compiled model to the end of the phase, or until it should stop; `callbacks` start with the state it goes on from."""
     sparse = is_sparse(trained.loss)
-    images, labels = data.validation
     rows = callbacks[0].rows
     with stage.quiet():
         trained.fit(
-            Batches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
-            validation_data=(np.asarray(images), targets(labels, data.num_classes, sparse)),
-            validation_batch_size=1000,
+            ShuffledBatches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
+            validation_data=Batches(data.validation, VALIDATION_BATCH, data.num_classes, sparse),
             epochs=phase.last,
             initial_epoch=len(rows),
-            shuffle=False,  # Batches shuffles, by seed and epoch
+            shuffle=False,  # ShuffledBatches does it, by seed and epoch
             callbacks=[*callbacks, *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :])],
             verbose="auto" if os.isatty(1) else 0,
         )
