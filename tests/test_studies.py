@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -139,12 +142,24 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
 
 
 @pytest.mark.slow
-def test_a_study_runs_and_runs_again_without_training_to_the_same_bytes(project: Project) -> None:
+def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(project: Project) -> None:
     (project.folder / "studies/S99.yaml").write_text(SMALL, encoding="utf-8")
     before = (project.folder / "studies/README.md").read_bytes()
+    trained, made = project.folder / ".state/studies/trainings", project.folder / ".state/studies/quick"
+    interrupted = project.start("python", "-m", "studies", "S99", "--quick", "--workers", "2")
+    end = time.monotonic() + 120
+    while not list(trained.glob("*.json")):
+        assert interrupted.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.killpg(interrupted.pid, signal.SIGINT)
+    assert interrupted.wait(60) == 130
+    assert not list(made.glob("S99.*"))
+    finished = {path: path.stat().st_mtime_ns for path in trained.glob("*.json")}
     told = project.run("python", "-m", "studies", "S99", "S1", "--quick", "--workers", "2")
-    assert "Adam, seed 1: validation accuracy" in told and "(4 of 4)" in told
-    made = project.folder / ".state/studies/quick"
+    left = 4 - len(finished)
+    assert f"{len(finished)} of 4 trainings have been made before" in told and f"({left} of {left})" in told
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
     first = {path.name: path.read_bytes() for path in made.iterdir()}
     assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
     again = project.run("python", "-m", "studies", "S99", "S1", "--quick")
