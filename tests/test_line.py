@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -105,12 +106,24 @@ def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(project: Pr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_wrong_params_file_stops_before_anything_is_written(project: Project) -> None:
-    project.change({"train.epochs": -1})
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("train.epochs", -1, "params.yaml: train.epochs is -1"),
+        ("train.architecture", "vgg", "'vgg' is not one of pipeline/architectures: cnn, edge, mlp"),
+        ("dataset.name", "emnist", "'emnist' is not one of pipeline/datasets: cifar10, cifar100"),
+        ("dataset.path", "none.npz", "dataset.path none.npz does not exist; name your npz file"),
+        ("train.start_from", "none.keras", "train.start_from none.keras does not exist; name a trained model"),
+    ],
+)
+def test_a_wrong_params_file_stops_before_anything_is_run_or_written(project: Project, key: str, value: Any, sentence: str) -> None:
+    project.change({key: value})
     done = project.attempt("dvc", "repro")
     assert done.returncode != 0
-    assert "error: params.yaml: train.epochs is -1" in done.stderr
+    (told,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert sentence in told
     assert "Traceback" not in done.stderr
+    assert "Running stage 'download'" not in done.stdout
     assert not (project.folder / "data").exists() or not list((project.folder / "data").rglob("*.npy"))
 
 
