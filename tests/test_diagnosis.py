@@ -39,12 +39,12 @@ def test_every_verdict_is_precise_and_misses_little(reported: list[judge.Pair]) 
 
 def test_healthy_trainings_raise_no_alarm(reported: list[judge.Pair]) -> None:
     given = [given for asked, given in reported if asked == judge.HEALTHY]
-    assert len(given) >= 25
+    assert len(given) >= 150  # of fewer, none at all would not prove 2 %
     assert sum(verdict != judge.HEALTHY for verdict in given) <= 0.02 * len(given)
 
 
-def test_the_report_says_how_little_so_few_trainings_prove(reported: list[judge.Pair]) -> None:
-    assert "0 of 25. So few prove that at most 11.3 % of" in judge.report(reported)  # 1 - 0.05 ** (1 / 25)
+def test_the_report_says_what_so_many_trainings_prove(reported: list[judge.Pair]) -> None:
+    assert "0 of 175, which proves that at most 1.7 % of" in judge.report(reported)  # 1 - 0.05 ** (1 / 175)
     assert "| 2 diverged |  | 5 |  |  |  |  |  |  |  |  |  | 1.00 | 1.00 | 0.55 |" in judge.report(reported)  # 0.05 ** (1 / 5)
 
 
