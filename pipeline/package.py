@@ -28,6 +28,7 @@ from serving.model_card import ModelCard
 SERVING = Path("serving")
 DEVICES = Path("pipeline/bundle/requirements")  # resolved for every Python, where the project's own lock knows one
 WHEELS = "wheels"
+ARMV7 = "# beside python3-numpy and python3-pil of Debian 12, as the package index has neither for armv7\n"
 WHEEL_TIME = 315532800  # 1980-01-01, the earliest time a zip entry can have
 
 
@@ -61,6 +62,18 @@ def fill_vocabulary(folder: Path, data: artifacts.Description) -> None:
         (folder / "golden_texts.json").write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
 
 
+def fill_requirements(folder: Path, wheel: Path, runtimes: set[str]) -> None:
+    """What pip installs on a device, one file for each runtime, and what it installs beside one of them."""
+    own = f"./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
+    contents = {runtime: requirements(runtime) + own for runtime in runtimes}
+    if "tflite_runtime" in runtimes:
+        contents["tflite_runtime_armv7"] = ARMV7 + requirements("tflite_runtime", "numpy", "pillow") + own
+    contents["http"] = requirements("http", "numpy", "pillow")
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / f"{name}.txt").write_text(content, encoding="utf-8")
+
+
 def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
     """Writes all that belongs into the bundle."""
     for file in content.files:
@@ -76,12 +89,8 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
             fill_vocabulary(folder, data)
         else:
             golden_photos.write(folder / "photos", content, golden["images"])
-    wheel = build_wheel(folder / WHEELS)
-    (folder / "requirements").mkdir()
-    for runtime in sorted({proof.runtime for file in content.files for proof in file.proofs}):
-        own = f"./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
-        (folder / "requirements" / f"{runtime}.txt").write_text(requirements(runtime) + own, encoding="utf-8")
-    (folder / "requirements" / "http.txt").write_text(requirements("http", "numpy", "pillow"), encoding="utf-8")  # beside a runtime's
+    proven = {proof.runtime for file in content.files for proof in file.proofs}
+    fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), proven)
     (folder / "pictures").mkdir()
     for name in card_page.PICTURES:
         shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")

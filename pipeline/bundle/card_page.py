@@ -39,6 +39,21 @@ LABELS = {  # of what `embed` measured, for people
     "ram_bytes": "RAM free for the model, bytes",
     "flash_bytes": "flash, bytes",
 }
+INSTALL = """\
+```
+pip install --requirement requirements/litert.txt   # in this folder; or another runtime's file
+serving check .
+serving predict . picture.png
+```"""
+INSTALL_ON_ARMV7 = """
+
+On armv7, with Debian 12 or a Raspberry Pi OS made from it, numpy and Pillow come from there:
+
+```
+sudo apt-get install python3-venv python3-numpy python3-pil
+python3 -m venv --system-site-packages ~/device && source ~/device/bin/activate
+pip install --requirement requirements/tflite_runtime_armv7.txt
+```"""
 COLUMNS = ("file", "bytes", "runtime", "test accuracy", "95 % interval", "loses at most", "ms/image", "arena")
 
 
@@ -60,8 +75,7 @@ def render(card: ModelCard) -> str:
         "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
         *_without_python(card),
         "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
-        "## On a device\n\n```\npip install --requirement requirements/litert.txt   # in this folder; or another runtime's file\n"
-        "serving check .\nserving predict . picture.png\n```",
+        f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}",
         "## Provenance\n\n" + _table(("what", "value"), _provenance(card)),
         "## Checksums\n\n" + _table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
     ]
@@ -85,6 +99,10 @@ def _input(card: ModelCard) -> str:
         f"- Out: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), in the order {', '.join(card.class_names)}.\n"
         f"- {'A photo is' if pixels else 'Data are'} brought to this input so: {card.preprocessing.description}.{of_photos}"
     )
+
+
+def _runs_on(card: ModelCard, runtime: str) -> bool:
+    return any(proof.runtime == runtime for file in card.files for proof in file.proofs)
 
 
 def _row(file: ModelFile, proof: Proof) -> tuple[str, ...]:
