@@ -78,7 +78,7 @@ def main() -> None:
     baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
     with stage.quiet():
         model = keras_files.load(artifacts.MODEL)
-        probabilities = model.predict(np.asarray(images), batch_size=1000, verbose=0)
+        probabilities = keras_files.probabilities(model, images)
     summary = evaluate(probabilities, labels, baseline, class_names, chosen.problem.target)
     summary = {"model_sha256": artifacts.sha256(artifacts.MODEL), **summary}
     predictions = probabilities.argmax(1)

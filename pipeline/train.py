@@ -90,7 +90,7 @@ def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
     keras_files.save(artifacts.MODEL, trained.model)
     images, labels = data.validation
     with stage.quiet():
-        probabilities = trained.model.predict(np.asarray(images), batch_size=1000, verbose=0)
+        probabilities = keras_files.probabilities(trained.model, images)
     answers.save(artifacts.VALIDATION, answers.Answers(probabilities, np.asarray(labels), answers.digests(images)))
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)

@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import artifacts, stage
 from pipeline.artifacts import Array
 from pipeline.params import Params, Train
@@ -101,8 +99,10 @@ class Training:
         return artifacts.load_split(name, self.folder / artifacts.PREPARED)
 
     def _accuracy(self, model: Any) -> float:
+        from pipeline.training import keras_files
+
         images, labels = self._split("test")
-        return float((model.predict(np.asarray(images), batch_size=1000, verbose=0).argmax(1) == labels).mean())
+        return float((keras_files.probabilities(model, images).argmax(1) == labels).mean())
 
 
 def without_division(model: Any) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import artifacts, params
-from pipeline.stage import home
+from pipeline.stage import home, importing
 from pipeline.tracking import local_store, record, registry
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
@@ -47,13 +47,14 @@ def store() -> Iterator[tuple[Any, str]]:
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
-        import mlflow
-
         name = params.load().problem.name
         if address() == local_store.address(home()):
             local_store.follow(home(), name)
-        mlflow.set_tracking_uri(address())
-        client = mlflow.MlflowClient()
+        with importing():
+            import mlflow
+
+            mlflow.set_tracking_uri(address())
+            client = mlflow.MlflowClient()  # imports what its store needs
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             location = local_store.artifacts(home()) if address().startswith("sqlite:") else None

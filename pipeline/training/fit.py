@@ -30,7 +30,6 @@ with stage.keras_import():
 
     keras.ops.convert_to_tensor(0)
 
-VALIDATION_BATCH = 1000
 PROBE = 256  # images on which the layers are looked at before training
 
 
@@ -121,7 +120,7 @@ def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.P
     with stage.quiet():
         trained.fit(
             ShuffledBatches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
-            validation_data=Batches(data.validation, VALIDATION_BATCH, data.num_classes, sparse),
+            validation_data=Batches(data.validation, keras_files.BATCH, data.num_classes, sparse),
             epochs=phase.last,
             initial_epoch=len(rows),
             shuffle=False,  # ShuffledBatches does it, by seed and epoch

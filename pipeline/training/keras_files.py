@@ -7,6 +7,9 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
+from pipeline.artifacts import Array
 from pipeline.stage import UserError, keras_import, replacing
 
 with keras_import():
@@ -14,6 +17,7 @@ with keras_import():
 
     import pipeline.training.multi_hot  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
 
+BATCH = 1000
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
@@ -53,6 +57,12 @@ def _renumber(config: str) -> str:
     """Keras marks objects that layers share by their memory address; here they are counted."""
     numbers: dict[str, int] = {}
     return re.sub(r'(?<="shared_object_id": )\d+', lambda found: str(numbers.setdefault(found[0], len(numbers))), config)
+
+
+def probabilities(model: keras.Model, inputs: Array) -> Array:
+    """What `model` says of inputs (N, ...): (N, K) float32. Not by its `predict`, since that makes a tf.data pipeline, which may
+    end seconds after its last batch, as `Batches` tells."""
+    return np.concatenate([model.predict_on_batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)])
 
 
 def load(path: Path) -> keras.Model:
