@@ -114,7 +114,7 @@ def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(tmp_path:
     run = store.create_run(store.create_experiment("digits"))
     for target in (0.98, 0.99, 0.98):
         Path("params.yaml").write_text(f"problem: {{target: {target}}}\ntrain: {{seed: 0}}\n")
-        record.log_facts(store, run, {}, "model")
+        record.log_settings(store, run, {}, "model")
         run = store.get_run(run.info.run_id)
         assert run.data.params == {"problem.target": "0.98", "train.seed": "0"}
         now = {tag: value for tag, value in run.data.tags.items() if tag.startswith("now.")}

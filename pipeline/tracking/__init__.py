@@ -188,8 +188,9 @@ def _sync(client: Any, experiment: str) -> None:
         if int(row["epoch"]) not in known:
             log_row(client, run, row)
     run = client.get_run(run.info.run_id)
-    record.log_facts(client, run, reports, model)
+    record.log_settings(client, run, reports, model)
     record.log_files(client, run, set(reports))
     if "package" in reports:
         registry.register(client, run, reports, model)
+    record.log_figures(client, run, reports)  # last, since MLflow copies to each model that is registered what its run has
     client.set_terminated(run.info.run_id)

@@ -26,16 +26,22 @@ def current_reports(model: str) -> dict[str, Any]:
     return {name: report for name, report in reports.items() if all(report.get(key, value) == value for key, value in current.items())}
 
 
-def log_facts(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
-    from mlflow.entities import Metric, Param, RunTag
-    from mlflow.utils.time import get_current_time_millis
+def log_settings(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
+    from mlflow.entities import Param, RunTag
 
     values = {name: str(value)[:6000] for name, value in flat(YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))).items()}
     new_params = [Param(name, value) for name, value in values.items() if name not in run.data.params]
+    new_tags = {**tags(model, reports), **changed(values, run)}
+    client.log_batch(run.info.run_id, params=new_params, tags=[RunTag(*tag) for tag in new_tags.items()])
+
+
+def log_figures(client: Any, run: Any, reports: dict[str, Any]) -> None:
+    from mlflow.entities import Metric
+    from mlflow.utils.time import get_current_time_millis
+
     now = get_current_time_millis()
     metrics = [Metric(name, value, now, 0) for name, value in figures(reports).items() if run.data.metrics.get(name) != value]
-    new_tags = {**tags(model, reports), **changed(values, run)}
-    client.log_batch(run.info.run_id, metrics=metrics, params=new_params, tags=[RunTag(*tag) for tag in new_tags.items()])
+    client.log_batch(run.info.run_id, metrics=metrics)
 
 
 def changed(values: dict[str, str], run: Any) -> dict[str, str]:
