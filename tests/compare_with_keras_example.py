@@ -22,6 +22,7 @@ import numpy as np
 from pipeline import params, stage
 from pipeline.artifacts import Inputs
 from pipeline.datasets import mnist
+from pipeline.embedded import browser, c
 from tests.conftest import ROOT
 
 EXAMPLE_EPOCHS = 15
@@ -97,9 +98,12 @@ def whole_line(folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     subprocess.run(["dvc", "repro"], cwd=folder, env=environment, check=True)
     seconds = time.perf_counter() - start
-    reports = {name: json.loads((folder / f"reports/{name}.json").read_text()) for name in ("train", "evaluate", "verify")}
+    reports = {name: json.loads((folder / f"reports/{name}.json").read_text()) for name in ("train", "evaluate", "verify", "embed")}
     runs = params.load(folder / "params.yaml").verify.latency_runs
     latency = sum(pair["median_milliseconds"] * runs / 1000 for pair in reports["verify"]["pairs"])
+    embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
+    measured = {row["target"]: row["measured"] for row in reports["embed"]["targets"]}
+    latency += sum(measured[target]["median_milliseconds"] * count / 1000 for target, count in embedded_runs.items())
     return {
         "seconds": seconds,
         "fit": reports["train"]["training_seconds"],

@@ -12,7 +12,8 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 from time import perf_counter
@@ -39,9 +40,11 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     for name in ("main.c", "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     shutil.copy(reader(), folder / "stb_image.h")
-    with tempfile.TemporaryDirectory() as name:
-        stack_bytes = build_programs(folder, Path(name), {HERE, *model.programs})
-        measured = {"stack_bytes": stack_bytes, **measure(Path(name) / HERE, model)}
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
+        builds = {program: pool.submit(build, folder, Path(name), program) for program in dict.fromkeys([HERE, *model.programs])}
+        stack_bytes([builds[HERE]])  # which must be known before it runs
+        measured = measure(Path(name) / HERE, model)
+        measured = {"stack_bytes": stack_bytes(builds.values()), **measured}
         (folder / PROGRAMS).mkdir()
         for program in model.programs:
             shutil.copy(Path(name) / program, folder / PROGRAMS / f"classify-{program}")
@@ -57,17 +60,17 @@ def reader() -> Path:
     return next(packages.glob("python*/site-packages/emx_onnx_cgen/third_party/stb_image.h"))
 
 
-def build_programs(folder: Path, output: Path, programs: set[str]) -> int:
-    """Compiles `programs` into the folder `output`; the bytes of stack that the model takes. Raises UserError."""
+def build(folder: Path, output: Path, program: str) -> str:
+    """Compiles one of _zig.PROGRAMS into the folder `output`; the compiler's warnings. Raises ValueError."""
+    sources = [*_generated.SOURCES, "main.c"]
+    target = ("-target", _zig.PROGRAMS[program])
+    return _zig.build(folder, sources, output / program, *target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
 
-    def build(program: str) -> str:
-        target = _zig.PROGRAMS[program]
-        sources = [*_generated.SOURCES, "main.c"]
-        return _zig.build(folder, sources, output / program, "-target", target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
 
+def stack_bytes(builds: Iterable[Future[str]]) -> int:
+    """The bytes of stack that the model takes in these programs, once they are built. Raises UserError."""
     try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            warnings = " ".join(pool.map(build, programs))
+        warnings = " ".join(program.result() for program in builds)
     except ValueError as error:
         raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
     stack = max(int(size) for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings))
@@ -93,7 +96,7 @@ def time(folder: Path, model: Proven) -> dict[str, Any]:
         program = folder / PROGRAMS / f"classify-{HERE}"
         if not program.exists():
             program = Path(name) / HERE
-            build_programs(folder, Path(name), {HERE})
+            build(folder, Path(name), HERE)
         key = f"c-{measurements.digest([program.read_bytes().hex()])}"
         times = measurements.recall(key) or measurements.remember(key, milliseconds(program, model.test_images))
     return {"median_milliseconds": statistics.median(times), "processor": measurements.processor()}
