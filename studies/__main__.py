@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from studies.comparison import Row
 from studies.study import FOLDER, Study, load, names
 
 RESULTS = FOLDER / "results"
+IN_A_FILE = 200  # columns of a table that is written to no terminal
 
 
 def run(name: str, workers: int, quick: bool, folder: Path) -> None:
@@ -41,7 +43,7 @@ def tell(study: Study, rows: Sequence[Row]) -> None:
     table = Table(*page.COLUMNS, title=study.question)
     for row in rows:
         table.add_row(row.variation, row.measure, row.published, row.ours, row.difference, row.met)
-    Console(soft_wrap=True, highlight=False).print(table)
+    Console(width=None if sys.stdout.isatty() else IN_A_FILE, soft_wrap=True, highlight=False).print(table)
 
 
 def main() -> None:

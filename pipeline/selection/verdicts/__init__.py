@@ -1,7 +1,7 @@
 """The verdicts on a training and the rule of each: those of the deep-learning lectures, and faults that show before the first step.
 
-The thresholds were chosen on one half of the seeds of a corpus of trainings with a known fault and are judged on the other
-half (`make diagnosis`).
+The thresholds were chosen on the first five seeds of a corpus of trainings with a known fault and are judged on the others
+(`make diagnosis`).
 """
 
 from __future__ import annotations
