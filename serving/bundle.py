@@ -20,6 +20,7 @@ MANIFEST = "SHA256SUMS"
 SUFFIX = ".tar.gz"
 SIGNATURE_SUFFIX = ".sig"
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"  # RFC 1952: deflate, no name, no time, best compression, unknown system
+Data = Union[bytes, memoryview]
 LARGEST_BYTES = 1 << 30  # an archive that unpacks to more is no bundle for a device
 
 
@@ -39,9 +40,9 @@ class Bundle:
         """
         self.path = locate(Path(path))
         self._files = None if is_folder(self.path) else _unpack(self.path)
-        self.digests = _parse(self._read(MANIFEST))
+        self.digests = _parse(bytes(self._read(MANIFEST)))
         for name in self.digests:
-            self.read(name)
+            self._verified(name)
         self.signed = trust is not None
         if trust is not None:
             self._check_signature(Path(trust), Path(signature or self._default_signature()))
@@ -57,12 +58,15 @@ class Bundle:
         """The verified bytes of one file. Raises BundleError."""
         if name not in self.digests:
             raise BundleError(f"{self.path} has no file {name}; it holds {', '.join(self.digests)}")
+        return bytes(self._verified(name))
+
+    def _verified(self, name: str) -> Data:
         data = self._read(name)
         if hashlib.sha256(data).hexdigest() != self.digests[name]:
             raise BundleError(f"{self.path}: {name} is damaged (its SHA-256 is not the one in {MANIFEST}); fetch the bundle again")
         return data
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str) -> Data:
         if self._files is not None:
             if name not in self._files:
                 raise BundleError(f"{self.path} is no bundle: it has no {name}; fetch the bundle again")
@@ -141,8 +145,8 @@ def _plain(name: str) -> bool:
     return bool(name) and name.isprintable() and "\\" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
-def _unpack(path: Path) -> Dict[str, bytes]:
-    """The files of an archive by their names below its one root folder. Raises BundleError."""
+def _unpack(path: Path) -> Dict[str, memoryview]:
+    """The files of an archive by their names below its one root folder, as parts of one block of memory. Raises BundleError."""
     try:
         packed = path.read_bytes()
     except OSError as error:
@@ -165,18 +169,17 @@ def _decompress(packed: bytes) -> bytes:
     return data
 
 
-def _members(data: bytes) -> Dict[str, bytes]:
+def _members(data: bytes) -> Dict[str, memoryview]:
     import tarfile
 
-    files: Dict[str, bytes] = {}
+    files: Dict[str, memoryview] = {}
     roots: List[Optional[str]] = []
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for member in tar:
             root, _, name = member.name.partition("/")
-            content = tar.extractfile(member) if member.isreg() else None
-            if content is None or not _plain(name) or not _plain(root) or name in files:
+            if not member.isreg() or not _plain(name) or not _plain(root) or name in files:
                 raise ValueError(f"its entry {member.name!r} is no plain file or is there twice")
-            files[name] = content.read()
+            files[name] = memoryview(data)[member.offset_data : member.offset_data + member.size]
             if len(files[name]) != member.size:
                 raise ValueError(f"its entry {member.name!r} is cut short")
             roots.append(root)
