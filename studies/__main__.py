@@ -23,6 +23,7 @@ from pipeline import stage
 from pipeline.stage import UserError
 from studies import comparison, data, outcome, page, picture
 from studies.comparison import Row
+from studies.outcome import Outcome
 from studies.study import FOLDER, Study, load, names
 
 RESULTS = FOLDER / "results"
@@ -33,10 +34,21 @@ def run(name: str, workers: int, quick: bool, folder: Path) -> None:
     """Runs one study, and writes its results and its picture into `folder`. Raises UserError."""
     study = load(name)
     print(f"{name}: {study.title}", flush=True)
-    found, described = importlib.import_module(f"studies.{study.kind}").outcomes(study, workers, quick)
+    found, described = outcomes(study, workers, quick)
     outcome.save(folder / f"{name}.json", found, described, study.digest())
     picture.draw(folder / f"{name}.png", study, found)
     tell(study, comparison.rows(study, found))
+
+
+def outcomes(study: Study, workers: int, quick: bool) -> tuple[list[Outcome], str]:
+    """What came of each variation, made by the module of its kind, and what the data were. Raises UserError."""
+    made, described = dict[str, Outcome](), ""
+    kinds = {variation.name: variation.kind or study.kind for variation in study.variations}
+    for kind in dict.fromkeys(kinds.values()):
+        part = study.model_copy(update={"variations": [variation for variation in study.variations if kinds[variation.name] == kind]})
+        found, described = importlib.import_module(f"studies.{kind}").outcomes(part, workers, quick)
+        made |= {one.name: one for one in found}
+    return [made[name] for name in kinds], described
 
 
 def tell(study: Study, rows: Sequence[Row]) -> None:

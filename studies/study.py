@@ -28,14 +28,16 @@ class Order(Section):
     above: str | None = None
 
 
+Kind = Literal["training", "nearest_mean", "ridge", "initialization", "lbfgs"]
 Published = float | str | list[str] | Order  # a figure; a verdict, or several that all fit what was published; or an order
 
 
 class Variation(Section):
     """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind.
-    `seeds` are fewer than the study's where trainings are long."""
+    `kind` is the module that makes it, where it is not the study's; `seeds` are fewer than the study's where trainings are long."""
 
     name: str
+    kind: Kind | None = None
     seeds: PositiveInt | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     published: dict[str, Published] = Field(default_factory=dict)
@@ -48,7 +50,7 @@ class Study(Section):
     title: str
     lecture: str
     question: str
-    kind: Literal["training", "nearest_mean", "ridge", "initialization"] = "training"
+    kind: Kind = "training"
     seeds: PositiveInt = 1
     settings: dict[str, Any] = Field(default_factory=dict)
     measures: list[str] = Field(default_factory=list)

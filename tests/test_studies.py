@@ -172,3 +172,32 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     wrong = project.attempt("python", "-m", "studies", "S77")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2") and "Traceback" not in wrong.stderr
+
+
+LIKED = """
+title: Liked
+lecture: L2
+question: Does a user like a film?
+picture: figures
+seeds: 2
+settings:
+  dataset: {name: movielens_100k, test: 0.2}
+  train.architecture: multi_hot
+  train.network: {hidden: [8], activation: tanh}
+measures: [test_accuracy, train_accuracy]
+variations:
+  - {name: as the line trains}
+  - {name: as scikit-learn trains, kind: lbfgs, published: {train_accuracy: 1.0}}
+"""
+
+
+@pytest.mark.slow
+def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> None:
+    (project.folder / "studies/S98.yaml").write_text(LIKED, encoding="utf-8")
+    project.run("python", "-m", "studies", "S98", "--quick")
+    made = json.loads((project.folder / ".state/studies/quick/S98.json").read_text())
+    line, lbfgs = (one["figures"] for one in made["outcomes"])
+    assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
+    assert min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])  # 1,000 ratings are learned by heart
+    again = project.run("python", "-m", "studies", "S98", "--quick")
+    assert "2 of 2 trainings have been made before" in again
