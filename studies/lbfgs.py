@@ -18,7 +18,6 @@ from scipy.sparse import csr_array
 from pipeline import artifacts, measurements
 from pipeline.artifacts import Array
 from pipeline.params import Params
-from pipeline.selection import workers
 from pipeline.stage import UserError, alone
 from studies import data, training
 from studies.outcome import Figure, Outcome
@@ -52,14 +51,23 @@ class Fit:
         facts = [*training.digests(self.folder), artifacts.sha256(Path(__file__)), str(self.hidden), self.activation, str(self.seed)]
         return measurements.digest(facts)
 
+    def known(self) -> Result | None:
+        """What came of it, where it has been made."""
+        return Result(**artifacts.load_json(self._path)) if self._path.exists() else None
+
     def run(self, saw: Callable[[int], None]) -> Result:
-        """What came of it: made once, and read from then on."""
-        path = training.FOLDER / f"{self.key()}.json"
-        with alone(path.with_suffix("")):
-            if not path.exists():
-                artifacts.save_json(path, asdict(self._fit()))
+        """What came of it."""
+        with alone(self._path.with_suffix("")):
+            result = self.known()
+            if result is None:
+                result = self._fit()
+                artifacts.save_json(self._path, asdict(result))
         saw(ITERATIONS)
-        return Result(**artifacts.load_json(path))
+        return result
+
+    @property
+    def _path(self) -> Path:
+        return training.FOLDER / f"{self.key()}.json"
 
     def _fit(self) -> Result:
         from sklearn.exceptions import ConvergenceWarning
@@ -91,8 +99,8 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     }
     tasks = [task for several in made.values() for task in several]
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the workers: two of them with two threads each wait for one another
-    found = {tasks[number]: result for number, result in workers.results(tasks, min(workers_wanted, len(tasks)), line)}
-    each = [outcome(name, [found[task] for task in several]) for name, several in made.items()]
+    found = training.results(tasks, workers_wanted, line)
+    each = [outcome(name, [found[task.key()] for task in several]) for name, several in made.items()]
     return each, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
 
 

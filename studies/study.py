@@ -34,7 +34,7 @@ Published = float | str | list[str] | Order  # a figure; a verdict, or several t
 
 class Variation(Section):
     """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind.
-    `kind` is the module that makes it, where it is not the study's; `seeds` are fewer than the study's where trainings are long."""
+    `kind` is the module that makes it and `seeds` how many, where they are not the study's: fewer where trainings are long."""
 
     name: str
     kind: Kind | None = None

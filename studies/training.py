@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pipeline import artifacts, stage
 from pipeline.artifacts import Array
@@ -31,6 +31,21 @@ from studies.study import Study, Variation
 
 FOLDER = data.FOLDER / "trainings"
 UNDIVIDED = "undivided_test_accuracy"
+
+
+class Kept(workers.Task, Protocol):
+    """A task whose result is kept in a file."""
+
+    def key(self) -> str:
+        """What its result depends on."""
+        ...
+
+    def known(self) -> Any:
+        """Its result, where it has been made; else nothing."""
+        ...
+
+
+AnyKept = TypeVar("AnyKept", bound=Kept)
 
 
 @dataclass(frozen=True)
@@ -128,7 +143,7 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     """What came of each variation, and what the data were. Raises UserError."""
     chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = {variation.name: trainings(study, variation, chosen[variation.name], quick) for variation in study.variations}
-    found = results([task for several in tasks.values() for task in several], workers_wanted)
+    found = results([task for several in tasks.values() for task in several], workers_wanted, line)
     made = [
         outcome(name, [found[task.key()] for task in several], several[0].folder, chosen[name].problem.target)
         for name, several in tasks.items()
@@ -145,13 +160,13 @@ def trainings(study: Study, variation: Variation, chosen: Params, quick: bool) -
     ]
 
 
-def results(tasks: Sequence[Training], workers_wanted: int) -> dict[str, Result]:
-    """What came of each, by its key: read where it was made before, else trained now."""
+def results(tasks: Sequence[AnyKept], workers_wanted: int, tell: Callable[[AnyKept, Any], str]) -> dict[str, Any]:
+    """What came of each, by its key: read where it was made before, else trained now; `tell` says a line on each of those."""
     found = {task.key(): result for task in tasks if (result := task.known()) is not None}
     todo = list({task.key(): task for task in tasks if task.key() not in found}.values())
     if len(todo) < len(tasks):
         print(f"{len(tasks) - len(todo)} of {len(tasks)} trainings have been made before", flush=True)
-    for number, result in workers.results(todo, min(workers_wanted, max(len(todo), 1)), line):
+    for number, result in workers.results(todo, min(workers_wanted, max(len(todo), 1)), tell):
         found[todo[number].key()] = result
     return found
 
@@ -175,7 +190,7 @@ def outcome(name: str, several: Sequence[Result], folder: Path, target: float) -
 
 def measured(result: Result, evidence: Evidence | None, target: float) -> dict[str, Figure]:
     """The kept epoch's figures under their own names; those of the first epoch; gaps at the last; the epoch of the lowest
-    validation loss; what the model reaches on the test set; and the diagnosis."""
+    validation loss and the highest validation accuracy of all; what the model reaches on the test set; and the diagnosis."""
     first, kept, last = result.rows[0], result.rows[result.kept - 1], result.rows[-1]
     return {
         **{measure: kept[measure] for measure in learning_curves.MEASURES},
@@ -183,6 +198,7 @@ def measured(result: Result, evidence: Evidence | None, target: float) -> dict[s
         "loss_gap": last["validation_loss"] - last["train_loss"],
         "accuracy_gap": last["train_accuracy"] - last["validation_accuracy"],
         "lowest_epoch": float(learning_curves.best_epoch(result.rows, "validation_loss")),
+        "highest_validation_accuracy": max(row["validation_accuracy"] for row in result.rows),
         "epochs": float(len(result.rows)),
         **result.tested,
         "verdict": verdicts.diagnose(result.rows, evidence, result.layers, target).verdict,
