@@ -49,7 +49,7 @@ def from_parquet(data: bytes) -> bytes:
     """The table as u.data has it: a line for each rating, its numbers divided by tabs."""
     try:
         columns = pyarrow.parquet.read_table(io.BytesIO(data)).to_pydict().values()
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise SourceError(f"not a Parquet file ({error})") from None
     return "".join("\t".join(map(str, row)) + "\n" for row in zip(*columns, strict=True)).encode()
 
