@@ -23,7 +23,7 @@ class Classifier:
 
     def __init__(self, card: ModelCard, file: ModelFile, runtime: str, model: runtimes.Model) -> None:
         self.card, self.file, self.runtime = card, file, runtime
-        self._shape, self._type, self._probabilities = card.input_shape, card.input.type, model.probabilities
+        self._shape, self._type, self._probabilities = card.input_shape, np.dtype(card.input.type), model.probabilities
 
     @classmethod
     def load(

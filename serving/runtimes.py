@@ -59,7 +59,7 @@ def open_model(runtime: str, data: bytes) -> Model:
         raise RuntimeRefusalError(f"{runtime} refuses the file: {' '.join(str(error).split())[:300]}") from None
 
 
-def _one_by_one(invoke: Callable[[Any], Any], images: Any) -> Any:
+def one_by_one(invoke: Callable[[Any], Any], images: Any) -> Any:
     """TensorFlow Lite files have a batch of 1, as microcontrollers need it."""
     if len(images) == 1:
         return invoke(images)
@@ -92,7 +92,7 @@ class _TFLite:
         return cls(Interpreter(model_content=data, num_threads=1))
 
     def probabilities(self, images: Any) -> Any:
-        return _one_by_one(self._invoke, images)
+        return one_by_one(self._invoke, images)
 
     def _invoke(self, image: Any) -> Any:
         with self._lock:
@@ -136,7 +136,7 @@ class Micro:
         self.input_type = np.dtype(details["dtype"]).name
 
     def probabilities(self, images: Any) -> Any:
-        return _one_by_one(self._invoke, images)
+        return one_by_one(self._invoke, images)
 
     def _invoke(self, image: Any) -> Any:
         with self._lock:
