@@ -19,6 +19,7 @@ import pytest
 import uv
 from PIL import Image
 
+from pipeline import stage
 from tests.conftest import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -28,16 +29,19 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
-def devices(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of the programs of each device, installed as the bundle's MODEL_CARD.md says."""
-    folder = tmp_path_factory.mktemp("devices")
-    subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
-    bundle = folder / archive.name.removesuffix(".tar.gz")
-    for runtime in RUNTIMES:
-        subprocess.run([uv.find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(folder / runtime)], check=True)
-        install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes"]
-        target = ["--python", str(folder / runtime), "--requirement", f"requirements/{runtime}.txt"]
-        subprocess.run([*install, *target], cwd=bundle, check=True)
+def devices(archive: Path, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> dict[str, Path]:
+    """The folder of the programs of each device, installed as the bundle's MODEL_CARD.md says, once for all workers."""
+    folder = tmp_path_factory.getbasetemp().parent / f"devices-{testrun_uid}"
+    with stage.alone(folder.with_suffix(".lock")):
+        if not folder.exists():
+            making = tmp_path_factory.mktemp("bundle")
+            subprocess.run(["tar", "-xzf", archive, "-C", making], check=True)
+            bundle = making / archive.name.removesuffix(".tar.gz")
+            for runtime in RUNTIMES:
+                subprocess.run([uv.find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(folder / runtime)], check=True)
+                install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes"]
+                target = ["--python", str(folder / runtime), "--requirement", f"requirements/{runtime}.txt"]
+                subprocess.run([*install, *target], cwd=bundle, check=True)
     return {runtime: folder / runtime / "bin" for runtime in RUNTIMES}
 
 

@@ -145,7 +145,7 @@ from pipeline.training import fit
 from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})
 x, y = data["x"], data["y"]
-chosen = params.load().train.model_copy(update=dict(epochs=3))
+chosen = params.load().train.model_copy(update=dict(epochs=3, architecture="mlp"))
 data = Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10)
 done = fit.fit(chosen, data, Path({str(tmp_path / "state")!r}), lambda row: train.print_row(row, 3))
 assert keras.backend.backend() == "jax"
