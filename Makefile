@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run test test-fast test-embedded lint sign ui results diagnosis studies compare bench-serve clean
+.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis studies compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -18,12 +18,17 @@ help: ## list the targets
 env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
 	$(UV) sync --frozen
 	$(RUN) python -m pipeline.environments >/dev/null
+	$(RUN) python -m pipeline.emulation
 	$(RUN) python -m pipeline.embedded
 
 run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table
 	$(RUN) dvc repro
 	$(RUN) python -m pipeline.tracking sync
 	$(RUN) python -m pipeline.summary
+
+draft: env ## a bundle of what there is, whatever gate it fails, marked as not proven, in draft/
+	$(RUN) dvc repro diagnose embed
+	$(RUN) python -m pipeline.package --draft
 
 test: env ## the whole test suite but the emulated processors
 	$(RUN) pytest -m "not embedded"
@@ -63,4 +68,4 @@ bench-serve: env ## our server and others with the same file, under load in turn
 	$(RUN) python -m tests.bench_serve
 
 clean: ## remove everything made here but the cache of DVC
-	rm -rf .venv .uv data model exported embedded evaluation reports dist release .state
+	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release .state

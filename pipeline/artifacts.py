@@ -31,6 +31,7 @@ EMBEDDED = Path("embedded")
 GOLDEN = Path("evaluation/golden.npz")
 REPORTS = Path("reports")
 DIST = Path("dist")
+DRAFT = Path("draft")
 STATE = Path(".state")
 
 CHUNK = 4096  # rows copied or compared at a time, so that a set larger than memory passes

@@ -34,10 +34,14 @@ def python(group: str) -> Path:
     return folder / "bin" / "python"
 
 
+def packages(group: str) -> Path:
+    """The folder in which the packages of an environment lie."""
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(FOLDER / group)}))
+
+
 def version(runtime: str) -> str:
     """The version of the runtime that its environment holds."""
-    packages = sysconfig.get_path("purelib", "venv", {"base": str(FOLDER / runtime)})
-    found = next(iter(importlib.metadata.distributions(name=runtimes.DISTRIBUTIONS[runtime], path=[packages])))
+    found = next(iter(importlib.metadata.distributions(name=runtimes.DISTRIBUTIONS[runtime], path=[str(packages(runtime))])))
     return found.version
 
 

@@ -29,7 +29,7 @@ IDS = {"method": "ids", "box": None, "description": "the ids as `vocabulary.txt`
 def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str, Any]:
     """The part of the model card that no measurement is needed for, as `serving.model_card` names its fields."""
     return {
-        "card_version": 1,
+        "card_version": 2,
         "name": problem.name,
         "version": problem.version,
         "statement": problem.statement,

@@ -1,6 +1,7 @@
 """Stage 9: the bundle a device gets: the files that passed, their model card, golden vectors, the serving wheel.
 
-    python -m pipeline.package
+    python -m pipeline.package             the gate: no bundle where a gate fails
+    python -m pipeline.package --draft     all the same, into draft/, marked as not proven
 
 Reads: exported/, embedded/, the reports, evaluation/, data/prepared/test, serving/. Writes: dist/<name>-<version>.tar.gz, the
 same bytes for the same input.
@@ -8,6 +9,7 @@ same bytes for the same input.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -20,7 +22,8 @@ import numpy as np
 import uv
 
 from pipeline import artifacts, params, stage, tracking
-from pipeline.bundle import archive, card, card_page, golden_photos, reference
+from pipeline.bundle import archive, card, card_page, gates, golden_photos, reference
+from pipeline.golden import NO_LABEL
 from pipeline.stage import UserError
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
@@ -88,7 +91,7 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
         if data.holds_ids:
             fill_vocabulary(folder, data)
         else:
-            golden_photos.write(folder / "photos", content, golden["images"])
+            golden_photos.write(folder / "photos", content, golden["images"][golden["labels"] != NO_LABEL])
     proven = {proof.runtime for file in content.files for proof in file.proofs}
     fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), proven)
     (folder / "pictures").mkdir()
@@ -97,23 +100,39 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
     card_page.write(folder, content)
 
 
+def pack(content: ModelCard, data: artifacts.Description, target: Path) -> int:
+    """Writes the bundle `target`; its size in bytes."""
+    with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
+        fill(Path(folder), content, data)
+        archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
+    return target.stat().st_size
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.package")
+    parser.add_argument("--draft", action="store_true", help="pack what there is, marked as not proven, into draft/")
+    draft = parser.parse_args().draft
     chosen = params.load()
     names = ("train", "evaluate", "export", "verify", "embed")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
+    failures = gates.failures(chosen, reports)
+    if failures and not draft:
+        tracking.sync()
+        raise UserError(f"no bundle: {'; '.join(failures)}. `make draft` packs what there is, marked as not proven")
     data = artifacts.load_description()
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels))
+    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), draft=draft)
     if not content.files:
-        raise UserError("no exported file passed verification, so there is nothing to package; see reports/verify.json")
+        raise UserError("no exported file ran, so there is nothing to package; see reports/verify.json")
     root = f"{content.name}-{content.version}"
-    artifacts.empty(artifacts.DIST)
-    target = artifacts.DIST / f"{root}{bundle.SUFFIX}"
-    with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
-        fill(Path(folder), content, data)
-        archive.write(Path(folder), temporary, root)
-    size = target.stat().st_size
+    if draft:
+        target = artifacts.empty(artifacts.DRAFT) / f"{root}-NOT-PROVEN{bundle.SUFFIX}"
+        size = pack(content, data, target)
+        print("\n".join([f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft", *failures]))
+        return
+    target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
+    size = pack(content, data, target)
     artifacts.save_json(
         artifacts.report("package"),
         {
@@ -125,7 +144,7 @@ def main() -> None:
             "runtimes": sorted({proof.runtime for file in content.files for proof in file.proofs}),
         },
     )
-    print(f"{target}: {len(content.files)} files proven, {size:,} bytes")
+    print(f"{target}: {len(content.files)} files, {size:,} bytes")
     tracking.sync()
 
 

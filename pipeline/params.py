@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import sentence
+from pipeline.processors import EMULATED, NATIVE
 from pipeline.stage import UserError
 
 FILE = Path("params.yaml")
@@ -164,11 +165,31 @@ class Export(Section):
         return [known("formats", name) for name in names]
 
 
+Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
+
+
 class Verify(Section):
-    runtimes: Annotated[list[Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]], Field(min_length=1)]
+    runtimes: Annotated[list[Runtime], Field(min_length=1)]
+    processors: Annotated[list[str], Field(min_length=1)] = [NATIVE]
+    emulated_runtimes: list[Runtime] = ["litert", "onnxruntime"]
+    processor_images: PositiveInt = 100
+    require: Literal["proven", "not worse"] = "not worse"
     latency_runs: Annotated[int, Field(ge=50)]
     micro_images: PositiveInt
     micro_max_accuracy_drop: Fraction
+
+    @field_validator("processors")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        allowed = [NATIVE, *EMULATED]
+        for name in names:
+            if name not in allowed:
+                raise ValueError(f"{name!r} is not one of {', '.join(allowed)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a processor is named twice; name each once")
+        if NATIVE not in names:
+            raise ValueError(f"{NATIVE} is missing: emulated processors are compared with this one; add it")
+        return names
 
 
 class Embed(Section):

@@ -1,24 +1,64 @@
-"""One exported file on one runtime, in a process of its own: a runtime that dies takes nothing with it."""
+"""Exported files on one runtime, in a process of its own: a runtime that dies takes nothing with it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LARGEST_SECONDS = 1800
 
 
-class RuntimeProcess:
-    """`serving.measure` with these arguments under the interpreter `python`. It stays, with the model loaded, until it is closed."""
+@dataclass(frozen=True)
+class Interpreter:
+    """How a Python with a runtime is run: the beginning of its command, and its environment."""
 
-    def __init__(self, python: Path, *arguments: str | Path) -> None:
-        command = [python, "-m", "serving.measure", *arguments]
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+    @classmethod
+    def here(cls, python: Path) -> Interpreter:
+        """This processor's own, in a virtual environment."""
+        return cls((str(python),), dict(os.environ))
+
+
+@dataclass(frozen=True)
+class Task:
+    """Files to measure on images, npy files that are read one after the other.
+
+    `counts` says how many of all those images each file sees; where it is empty, each sees all. The probabilities
+    (N, K) of each file go into the folder `output`, under the file's own name with the suffix .npy.
+    """
+
+    files: Sequence[Path]
+    images: Sequence[Path]
+    output: Path
+    counts: Sequence[int] = ()
+
+
+class RuntimeProcess:
+    """`serving.measure` on a task, with an answer for each file. It stays, with the last model loaded, until it is closed."""
+
+    def __init__(self, interpreter: Interpreter, runtime: str, task: Task) -> None:
+        command: list[str | Path] = [*interpreter.command, "-m", "serving.measure", runtime, *task.files]
+        command += ["--images", *task.images, "--output", task.output]
+        command += ["--counts", *map(str, task.counts)] if task.counts else []
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8")
+        self._process = subprocess.Popen(
+            command,
+            env=interpreter.environment,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            encoding="utf-8",
+        )
 
     def answer(self) -> dict[str, Any] | str:
         """The next answer of the process, or in words the reason why there is none."""
@@ -42,7 +82,8 @@ class RuntimeProcess:
             return f"no answer within {LARGEST_SECONDS} seconds"
         if status < 0:
             return f"the runtime died with signal {-status}"
-        return " ".join(errors.strip().splitlines()[-1:]) or f"exit status {status}"
+        lines = [line for line in errors.strip().splitlines() if not line.startswith("qemu-")]
+        return " ".join(lines[-1:]) or f"exit status {status}"
 
     def milliseconds(self, runs: int) -> list[float] | str:
         """The times of `runs` predictions of single images on one thread, after a warm-up; or the reason why there are none."""

@@ -32,11 +32,18 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
 class Bundle:
     """The files of one bundle, each verified whenever it is read."""
 
-    def __init__(self, path: Union[str, Path], trust: Union[str, Path, None] = None, signature: Union[str, Path, None] = None) -> None:
+    def __init__(
+        self,
+        path: Union[str, Path],
+        trust: Union[str, Path, None] = None,
+        signature: Union[str, Path, None] = None,
+        draft: bool = False,
+    ) -> None:
         """Opens and verifies the bundle at `path`, or the only one in the folder `path`.
 
         `trust` is a PEM file with the maker's public key or a certificate authority: with it the bundle must be signed,
-        by default in `signature`, which is the file `<name>-<version>.sig` beside it. Raises BundleError.
+        by default in `signature`, which is the file `<name>-<version>.sig` beside it. `draft` opens also a bundle that is
+        marked as not proven. Raises BundleError.
         """
         self.path = locate(Path(path))
         self._files = None if is_folder(self.path) else _unpack(self.path)
@@ -50,6 +57,10 @@ class Bundle:
         if unlisted:
             raise BundleError(f"{self.path} holds {unlisted[0]}, which its {MANIFEST} does not name; fetch the bundle again")
         self.card = ModelCard.parse(self.read(FILE))
+        if self.card.not_proven and not draft:
+            raise BundleError(
+                f"{self.path} is a draft, NOT PROVEN ({self.card.not_proven[0]}); open it with --draft to try it all the same"
+            )
         for file in self.card.files:
             if self.digests.get(file.file) != file.sha256:
                 raise BundleError(f"{self.path}: {file.file} is not the file that was proven (its SHA-256 differs); make the bundle again")

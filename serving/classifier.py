@@ -35,7 +35,7 @@ class Classifier:
     ) -> Classifier:
         """The best file of the bundle for what is installed here, as `candidates` orders them; `format` and `runtime` narrow the choice.
 
-        It has reproduced the first golden vector before it is returned. `isolated` says whether the runtime has a process
+        It has reproduced the golden vectors before it is returned. `isolated` says whether the runtime has a process
         of its own; None, the default: tflite_runtime alone, which may die. Raises BundleError, RuntimeRefusalError.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
@@ -50,7 +50,7 @@ class Classifier:
                 continue
             try:
                 classifier = cls(opened.card, file, proof.runtime, _open(opened, file, proof.runtime, isolated))
-                classifier.check_golden(opened, count=1)
+                classifier.check_golden(opened)
             except RuntimeRefusalError as error:
                 reasons.append(str(error))
             else:

@@ -1,7 +1,7 @@
-"""Measures one model file on one runtime: `python -m serving.measure RUNTIME FILE IMAGES --probabilities OUT`.
+"""Measures model files on one runtime: `python -m serving.measure RUNTIME FILE ... --images IMAGES ... --output FOLDER`.
 
-Verification runs this in an environment that holds the runtime and numpy alone. It prints one JSON object when the
-probabilities are written; then, for each number that it reads on standard input, it times so many single-image
+Verification runs this in an environment that holds the runtime and numpy alone. It prints one JSON object for each file
+when its probabilities are written; then, for each number that it reads on standard input, it times so many single-image
 predictions and prints another. So the caller chooses the moment, with the machine at rest and the model loaded.
 """
 
@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -40,26 +40,31 @@ def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
     return result
 
 
+def measure(runtime: str, file: Path, images: Any, output: Path) -> Tuple[Optional[runtimes.Model], Dict[str, Any]]:
+    """The model, and the answer: nothing but an arena, or the reason why the runtime refuses the file. Writes the probabilities."""
+    try:
+        model = runtimes.open_model(runtime, file.read_bytes())
+    except RuntimeRefusalError as error:
+        return None, {"reason": str(error)}
+    np.save(output / f"{file.stem}.npy", probabilities(model, images))
+    return model, {"arena_bytes": model.arena_bytes()} if isinstance(model, runtimes.Micro) else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m serving.measure")
     parser.add_argument("runtime", choices=sorted(runtimes.DISTRIBUTIONS))
-    parser.add_argument("file", type=Path)
-    parser.add_argument("images", type=Path)
-    parser.add_argument("--count", type=int, default=None, help="only the first COUNT images")
-    parser.add_argument("--probabilities", type=Path, default=None, help="write the probabilities there (npy)")
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--images", nargs="+", type=Path, required=True, help="npy files, read one after the other")
+    parser.add_argument("--output", type=Path, required=True, help="the folder for the probabilities, FILE's stem.npy")
+    parser.add_argument("--counts", nargs="*", type=int, default=[], help="how many images each file sees (default: all)")
     arguments = parser.parse_args()
-    images = np.ascontiguousarray(np.load(arguments.images, mmap_mode="r")[: arguments.count])
-    try:
-        model = runtimes.open_model(arguments.runtime, arguments.file.read_bytes())
-    except RuntimeRefusalError as error:
-        sys.exit(f"{error}")
-    answer: dict[str, Any] = {}
-    if arguments.probabilities:
-        np.save(arguments.probabilities, probabilities(model, images))
-    if isinstance(model, runtimes.Micro):
-        answer["arena_bytes"] = model.arena_bytes()
-    print(json.dumps(answer), flush=True)
+    images = np.concatenate([np.load(path, mmap_mode="r") for path in arguments.images])
+    model = None
+    for file, count in zip(arguments.files, arguments.counts or [len(images)] * len(arguments.files)):
+        model, answer = measure(arguments.runtime, file, images[:count], arguments.output)
+        print(json.dumps(answer), flush=True)
     for line in sys.stdin:
+        assert model is not None
         print(json.dumps({"milliseconds": latencies(model.probabilities, images, int(line)).tolist()}), flush=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from serving.errors import BundleError
 
 FILE = "model_card.json"
-CARD_VERSION = 1  # grows when a device with an older `serving` could misread the card
+CARD_VERSION = 2  # grows when a device with an older `serving` could misread the card
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,14 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Proof:
-    """What verification found for one file on one runtime. Accuracies are fractions, times milliseconds for one image."""
+    """What verification found for one file on one runtime, on the maker's processor. `verdict` is one of serving.gate's.
+
+    Accuracies are fractions, times milliseconds for one image on `processor`. `images` were compared, the test set among them.
+    """
 
     runtime: str
     runtime_version: str
+    verdict: str
     images: int
     accuracy: float
     accuracy_interval: Tuple[float, float]
@@ -65,8 +69,25 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Emulated:
+    """What verification found for one file on one runtime, on a processor that QEMU played.
+
+    `golden_difference` is the largest difference of a probability of the golden vectors from the maker's processor.
+    """
+
+    processor: str
+    description: str
+    runtime: str
+    verdict: str
+    images: int
+    agreement: float
+    largest_difference: float
+    golden_difference: Optional[float] = None
+
+
+@dataclass(frozen=True)
 class ModelFile:
-    """One file of the bundle and the runtimes on which it passed; golden vectors may differ by `golden_tolerance`."""
+    """One file of the bundle and the runtimes that ran it; golden vectors may differ by `golden_tolerance`."""
 
     format: str
     file: str
@@ -75,6 +96,7 @@ class ModelFile:
     golden_tolerance: float
     requirements: Requirements
     proofs: List[Proof]
+    emulated: List[Emulated] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -134,6 +156,7 @@ class ModelCard:
     provenance: Dict[str, Any]
     embedded: List[Embedded] = field(default_factory=list)
     reference: Optional[Reference] = None
+    not_proven: List[str] = field(default_factory=list)  # of a draft: each gate that it fails, in a sentence
     card_version: int = CARD_VERSION
 
     @property
@@ -173,6 +196,7 @@ def _file(values: Dict[str, Any]) -> ModelFile:
             **values,
             "requirements": Requirements.parse(values["requirements"]),
             "proofs": [Proof(**_tuples(proof)) for proof in values["proofs"]],
+            "emulated": [Emulated(**entry) for entry in values.get("emulated", [])],
         }
     )
 

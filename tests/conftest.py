@@ -39,6 +39,8 @@ SMALL = {
     "verify.micro_images": 50,
     "verify.micro_max_accuracy_drop": 0.2,
     "verify.latency_runs": 50,
+    "verify.processors": ["native", "nehalem"],
+    "verify.processor_images": 50,
     "embed.images": 50,
 }
 
@@ -106,6 +108,11 @@ class Project:
                 section = section[name]
             section[last] = value
         yaml.dump(content, path)
+
+    def params(self) -> dict[str, Any]:
+        """What params.yaml holds."""
+        values: dict[str, Any] = YAML(typ="safe").load(self.folder / "params.yaml")
+        return values
 
     def commit(self) -> None:
         self.run("git", "add", "--all")

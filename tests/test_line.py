@@ -33,9 +33,10 @@ def wait_for(condition: object, seconds: float = 60) -> None:
 
 def test_every_exported_file_passes_on_every_runtime(finished: Project) -> None:
     pairs = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
-    assert len(pairs) == 4 * 2 + 1 + 2
+    assert len([pair for pair in pairs if pair["processor"] == "native"]) == 4 * 2 + 1 + 2
+    assert len([pair for pair in pairs if pair["processor"] == "nehalem"]) == 4 + 2
     for pair in pairs:
-        assert pair["state"] == "passed", pair
+        assert pair["state"] == "proven", pair
         least = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995}.get(pair["format"].split("_")[1], 0.99)
         assert pair["agreement"] >= least, pair
 

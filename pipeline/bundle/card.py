@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import artifacts, metrics, model_description
+from pipeline.bundle import gates
 from pipeline.params import Params
-from serving.model_card import Embedded, ModelCard, ModelFile, Preprocessing, Proof, Reference, Requirements, Tensor
+from pipeline.processors import EMULATED, NATIVE
+from serving.gate import COULD_NOT_RUN
+from serving.model_card import Embedded, Emulated, ModelCard, ModelFile, Preprocessing, Proof, Reference, Requirements, Tensor
 
 
-def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, reference: Reference) -> ModelCard:
-    """The card of the files that passed on every runtime that was asked for."""
+def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, reference: Reference, *, draft: bool = False) -> ModelCard:
+    """The card of the files that belong into the bundle, or into its draft."""
     evaluation = reports["evaluate"]
     described = model_description.describe(chosen.problem, data, evaluation["model_sha256"])
     return ModelCard(
@@ -24,8 +27,9 @@ def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, 
             "test_images": evaluation["test_images"],
             "baseline_accuracy": evaluation["gate"]["baseline_accuracy"],
             "reference": reference,
-            "files": [model_file(name, reports) for name in reports["export"]["formats"] if _passed(name, reports)],
+            "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
             "embedded": [Embedded(**row) for row in reports["embed"]["targets"]],
+            "not_proven": gates.failures(chosen, reports) if draft else [],
             "provenance": {
                 **described["provenance"],
                 "training_key": reports["train"]["training_key"],
@@ -40,17 +44,11 @@ def _tensor(values: dict[str, Any]) -> Tensor:
     return Tensor(values["name"], values["type"], tuple(values["shape"]), tuple(values["range"]))
 
 
-def _pairs(name: str, reports: dict[str, Any]) -> list[dict[str, Any]]:
-    return [pair for pair in reports["verify"]["pairs"] if pair["format"] == name]
-
-
-def _passed(name: str, reports: dict[str, Any]) -> bool:
-    return all(pair["state"] == "passed" for pair in _pairs(name, reports))
-
-
 def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
-    entry, pairs = reports["export"]["formats"][name], _pairs(name, reports)
-    requirements = Requirements.parse(pairs[0]["requirements"])
+    entry = reports["export"]["formats"][name]
+    ran = [pair for pair in reports["verify"]["pairs"] if pair["format"] == name and pair["state"] != COULD_NOT_RUN]
+    here = [pair for pair in ran if pair["processor"] == NATIVE]
+    requirements = Requirements.parse(here[0]["requirements"])
     return ModelFile(
         format=name,
         file=entry["file"],
@@ -58,19 +56,35 @@ def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
         sha256=entry["sha256"],
         golden_tolerance=metrics.QUANTIZED_TOLERANCE if "int8" in requirements.weights else metrics.FLOAT_TOLERANCE,
         requirements=requirements,
-        proofs=[
-            Proof(
-                runtime=pair["runtime"],
-                runtime_version=pair["runtime_version"],
-                images=pair["images"],
-                accuracy=pair["accuracy"],
-                accuracy_interval=tuple(pair["accuracy_interval"]),
-                accuracy_lost_bound=pair["accuracy_lost_bound"],
-                agreement=pair["agreement"],
-                median_milliseconds=pair.get("median_milliseconds"),
-                processor=pair.get("processor"),
-                arena_bytes=pair.get("arena_bytes"),
-            )
-            for pair in pairs
-        ],
+        proofs=[_proof(pair) for pair in here],
+        emulated=[_emulated(pair) for pair in ran if pair["processor"] != NATIVE],
+    )
+
+
+def _proof(pair: dict[str, Any]) -> Proof:
+    return Proof(
+        runtime=pair["runtime"],
+        runtime_version=pair["runtime_version"],
+        verdict=pair["state"],
+        images=pair["images"],
+        accuracy=pair["accuracy"],
+        accuracy_interval=tuple(pair["accuracy_interval"]),
+        accuracy_lost_bound=pair["accuracy_lost_bound"],
+        agreement=pair["agreement"],
+        median_milliseconds=pair.get("median_milliseconds"),
+        processor=pair.get("measured_on"),
+        arena_bytes=pair.get("arena_bytes"),
+    )
+
+
+def _emulated(pair: dict[str, Any]) -> Emulated:
+    return Emulated(
+        processor=pair["processor"],
+        description=EMULATED[pair["processor"]].description,
+        runtime=pair["runtime"],
+        verdict=pair["state"],
+        images=pair["images"],
+        agreement=pair["agreement"],
+        largest_difference=pair["largest_difference"],
+        golden_difference=pair.get("golden_difference"),
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.summary import interval, percent
 from serving import model_card
+from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import ModelCard, ModelFile, Proof
 
 FILE = "MODEL_CARD.md"
@@ -54,7 +55,23 @@ sudo apt-get install python3-venv python3-numpy python3-pil
 python3 -m venv --system-site-packages ~/device && source ~/device/bin/activate
 pip install --requirement requirements/tflite_runtime_armv7.txt
 ```"""
-COLUMNS = ("file", "bytes", "runtime", "test accuracy", "95 % interval", "loses at most", "ms/image", "arena")
+COLUMNS = ("file", "bytes", "runtime", "verdict", "test accuracy", "95 % interval", "loses at most", "ms/image", "arena")
+EMULATED_COLUMNS = (
+    "file",
+    "processor",
+    "what it is",
+    "runtime",
+    "verdict",
+    "images",
+    "same class",
+    "largest difference",
+    "of golden vectors",
+)
+MEANINGS = {
+    PROVEN: "*Proven*: the bound is within the loss that was allowed.",
+    NOT_SHOWN: "*Not shown*: no significant loss, but too few images to bound it further.",
+    WORSE: "*Worse*: a significant loss, or more than was allowed.",
+}
 
 
 def write(folder: Path, card: ModelCard) -> None:
@@ -68,10 +85,12 @@ def render(card: ModelCard) -> str:
     sections = [
         f"# {card.name} {card.version}",
         f"**{card.statement}**",
+        *_not_proven(card),
         _accuracy(card),
         f"## Use\n\n{card.use}\n\nLimits:\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         _input(card),
         f"## Files\n\n{_table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
+        *_emulated(card),
         "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
         *_without_python(card),
         "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
@@ -87,6 +106,42 @@ def _accuracy(card: ModelCard) -> str:
         f"Test accuracy {percent(card.test_accuracy)} (95 % interval {interval(list(card.test_accuracy_interval))}) on "
         f"{card.test_images:,} images that training never saw; the baseline has {percent(card.baseline_accuracy)}."
     )
+
+
+def _not_proven(card: ModelCard) -> list[str]:
+    """The warning on a draft."""
+    if not card.not_proven:
+        return []
+    return [
+        "## NOT PROVEN\n\nThis is a draft, not for use. It fails these gates:\n\n" + "\n".join(f"- {reason}" for reason in card.not_proven)
+    ]
+
+
+def _emulated(card: ModelCard) -> list[str]:
+    """What was found on other processors, which QEMU played."""
+    rows = [
+        (
+            file.file,
+            entry.processor,
+            entry.description,
+            entry.runtime,
+            entry.verdict,
+            f"{entry.images:,}",
+            percent(entry.agreement),
+            f"{entry.largest_difference:.2g}",
+            "" if entry.golden_difference is None else f"{entry.golden_difference:.2g}",
+        )
+        for file in card.files
+        for entry in file.emulated
+    ]
+    if not rows:
+        return []
+    told = (
+        "Emulated by QEMU, with the wheels that such devices install. Differences are the largest of a probability: from the trained "
+        "model on test images, and from this file on the maker's processor on the golden vectors. A file that is proven there, and "
+        "answers the golden vectors alike here, is proven here."
+    )
+    return [f"## On other processors\n\n{_table(EMULATED_COLUMNS, rows)}\n\n{told}"]
 
 
 def _input(card: ModelCard) -> str:
@@ -110,6 +165,7 @@ def _row(file: ModelFile, proof: Proof) -> tuple[str, ...]:
         file.file,
         f"{file.bytes:,}",
         f"{proof.runtime} {proof.runtime_version}",
+        proof.verdict,
         percent(proof.accuracy),
         interval(list(proof.accuracy_interval)),
         percent(proof.accuracy_lost_bound),
@@ -121,10 +177,13 @@ def _row(file: ModelFile, proof: Proof) -> tuple[str, ...]:
 def _notes(card: ModelCard) -> str:
     proofs = [proof for file in card.files for proof in file.proofs]
     processors = sorted({proof.processor for proof in proofs if proof.processor})
+    verdicts = {proof.verdict for proof in proofs}
+    meanings = " ".join(meaning for verdict, meaning in MEANINGS.items() if verdict in verdicts)
     return (
-        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against the trained model, image by image, on '
-        f"{max(proof.images for proof in proofs):,} test images or, where the interpreter is slow, fewer. Milliseconds are the median "
-        f"of single images on one thread of {', '.join(processors) or 'an unknown processor'}: measure on your device with `serving bench`."
+        f'{meanings} "Loses at most" is the one-sided upper 95 % bound of the accuracy lost against the trained model, image by image, '
+        f"on {max(proof.images for proof in proofs):,} test and validation images or, where the interpreter is slow, fewer. "
+        f"Milliseconds are the median of single images on one thread of {', '.join(processors) or 'an unknown processor'}: "
+        "measure on your device with `serving bench`."
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from urllib3.util import Retry
 
+from pipeline import debian
 from pipeline.artifacts import Array, array_sha256
 from pipeline.stage import UserError, home
 
@@ -202,23 +202,18 @@ def wheel_member(requirement: str, member: str) -> bytes:
 
 def debian_files(package: str, folder_in_package: str) -> dict[str, bytes]:
     """The files of a Debian package's folder by name, fetched and unpacked without root."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise SourceError("apt-get and dpkg-deb are not on this machine")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("lists/partial", "archives/partial"):
-            (folder / part).mkdir(parents=True)
-        apt = ["apt-get", "-qq", f"-oDir::State::Lists={folder}/lists", f"-oDir::Cache={folder}", "-oAPT::Sandbox::User="]
-        _call([*apt, "update"], cwd=folder)
-        _call([*apt, "download", package], cwd=folder)
-        for archive in folder.glob("*.deb"):
-            _call(["dpkg-deb", "-x", str(archive), str(folder / "unpacked")])
-        return {path.name: path.read_bytes() for path in (folder / "unpacked" / folder_in_package).glob("*")}
+        try:
+            debian.unpack([package], folder)
+        except OSError as error:
+            raise SourceError(str(error)) from None
+        return {path.name: path.read_bytes() for path in (folder / folder_in_package).glob("*")}
 
 
-def _call(command: list[str], cwd: Path | None = None) -> None:
+def _call(command: list[str]) -> None:
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise SourceError(f"{command[0]} did not answer within {REGISTRY_SECONDS} seconds") from None
     if done.returncode:

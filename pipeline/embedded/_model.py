@@ -13,7 +13,7 @@ import numpy as np
 from pipeline import artifacts, environments, model_description
 from pipeline.artifacts import Array, Description
 from pipeline.params import Params
-from pipeline.runtime_process import RuntimeProcess
+from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
 from pipeline.stage import UserError
 
 
@@ -84,11 +84,12 @@ class Proven:
                 python = environments.python(runtime)
             except OSError as error:
                 raise UserError(f"{error}; make it, or take the target out of embed.targets") from None
-            process = RuntimeProcess(python, runtime, self.file, folder / "images.npy", "--probabilities", folder / "probabilities.npy")
+            process = RuntimeProcess(Interpreter.here(python), runtime, Task([self.file], [folder / "images.npy"], folder))
             try:
                 answer = process.answer()
             finally:
                 process.close()
-            if isinstance(answer, str):
-                raise UserError(f"{self.file} did not run on {runtime}: {answer}")
-            return np.load(folder / "probabilities.npy"), answer
+            if isinstance(answer, str) or "reason" in answer:
+                reason = answer if isinstance(answer, str) else answer["reason"]
+                raise UserError(f"{self.file} did not run on {runtime}: {reason}")
+            return np.load(folder / f"{self.file.stem}.npy"), answer

@@ -11,9 +11,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline import artifacts, params
+from pipeline.processors import NATIVE
 
 REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
+FIGURES = ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes")
+EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 NOW = "now."  # before the name of a param, in the tag that holds what it has become
 FILES = (params.FILE, Path("dvc.lock"))
 
@@ -69,9 +72,9 @@ def figures(reports: dict[str, Any]) -> dict[str, float]:
         for label, scores in reports["evaluate"]["per_class"].items():
             found |= {f"test_{score}.{_metric_name(label)}": value for score, value in scores.items()}
     for pair in reports.get("verify", {}).get("pairs", []):
-        for name in ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes"):
-            if name in pair:
-                found[f"{pair['format']}.{pair['runtime']}.{name}"] = pair[name]
+        there = "" if pair["processor"] == NATIVE else f".{pair['processor']}"
+        names = FIGURES if pair["processor"] == NATIVE else EMULATED_FIGURES
+        found |= {f"{pair['format']}.{pair['runtime']}{there}.{name}": pair[name] for name in names if name in pair}
     for row in reports.get("embed", {}).get("targets", []):
         numbers = {name: value for name, value in row.get("measured", {}).items() if isinstance(value, int | float)}
         found |= {f"embedded.{row['target']}.{name}": value for name, value in numbers.items()}

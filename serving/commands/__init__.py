@@ -18,6 +18,11 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", help="the .tar.gz of a bundle, the folder it was unpacked to, or a folder that holds one of them")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: the bundle must be signed by it")
     parser.add_argument("--signature", metavar="FILE", help="the signature (default: <name>-<version>.sig beside the bundle)")
+    add_draft(parser)
+
+
+def add_draft(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--draft", action="store_true", help="open also a bundle that is marked as not proven")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +56,7 @@ def count(text: str) -> int:
 
 def open_bundle(arguments: argparse.Namespace) -> Bundle:
     """The verified bundle that the arguments name."""
-    return Bundle(arguments.bundle, arguments.trust, arguments.signature)
+    return Bundle(arguments.bundle, arguments.trust, arguments.signature, arguments.draft)
 
 
 def installed_pairs(opened: Bundle, arguments: argparse.Namespace) -> Iterator[Tuple[ModelFile, str]]:

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
+    commands.add_draft(parser)
     commands.add_choice(parser)
     commands.add_log(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
     from serving.server.files import public
 
-    bundle = Bundle(path, arguments.trust)
+    bundle = Bundle(path, arguments.trust, draft=arguments.draft)
     return Classifier.load(bundle, arguments.format, arguments.runtime), public(bundle, arguments.onnxruntime_web)
 
 

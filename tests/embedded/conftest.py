@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from pipeline import artifacts, environments
 from pipeline.artifacts import Array
-from pipeline.runtime_process import RuntimeProcess
+from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
 
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
@@ -56,11 +56,14 @@ def answers(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array
     file = next((ROOT / artifacts.EXPORTED).glob(f"{name}.*"))
     np.save(folder / "images.npy", images)
     python = environments.python(runtime)
-    process = RuntimeProcess(python, runtime, file, folder / "images.npy", "--probabilities", folder / f"{runtime}.npy")
+    output = folder / runtime
+    output.mkdir(exist_ok=True)
+    process = RuntimeProcess(Interpreter.here(python), runtime, Task([file], [folder / "images.npy"], output))
     answer = process.answer()
     process.close()
     assert not isinstance(answer, str), answer
-    return np.load(folder / f"{runtime}.npy"), answer
+    assert "reason" not in answer, answer
+    return np.load(output / f"{file.stem}.npy"), answer
 
 
 def png(pixels: Array) -> bytes:

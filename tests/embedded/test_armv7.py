@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts, environments, stage
+from pipeline import artifacts, debian, environments, stage
 from pipeline.artifacts import Array
 from tests.conftest import ROOT
 from tests.embedded.conftest import png, run
@@ -25,49 +23,25 @@ PACKAGES = ("python3-numpy", "python3-pil", "python3-pip")
 # the processor of a Raspberry Pi 2; Debian's packages come without byte code, and not to keep it doubles the time of most commands
 EMULATOR = ("qemu-arm-static", "-cpu", "cortex-a7", "-U", "PYTHONDONTWRITEBYTECODE", "-L")
 LIBRARIES = "usr/lib/arm-linux-gnueabihf"
-# apt for another processor, in a folder of its own: it asks the machine's sources and changes nothing of the machine
-APT = """
-APT::Architecture "armhf";
-APT::Architectures {{ "armhf"; }};
-APT::Install-Recommends "false";
-APT::Sandbox::User "";
-Dir::State "{folder}/state";
-Dir::State::status "{folder}/status";
-Dir::Cache "{folder}/cache";
-"""
 ON_ARMV7 = 40  # test images
 # Largest difference of a probability from x86-64. Of 500 test images it was 7e-7 where weights are floats and 1.5e-5 where they alone are
 # integers, as sums are added up in another order; where all is integers there was none.
 TOLERANCES = {"tflite_float32": 5e-6, "tflite_float16": 5e-6, "tflite_dynamic": 1e-4, "tflite_int8": 0.0}
 
 
-def debian(folder: Path) -> None:
-    """Unpacks PACKAGES and all that they depend on, as files alone: no script of theirs is run."""
-    for name in ("state/lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    (folder / "status").touch()
-    (folder / "apt.conf").write_text(APT.format(folder=folder))
-    environment = {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
-    subprocess.run(["apt-get", "-qq", "update"], env=environment, capture_output=True, check=False)  # one source of several may be away
-    command = ["apt-get", "-qq", "--yes", "--download-only", "install", *PACKAGES]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for package in (folder / "cache/archives").glob("*.deb"):
-        run("dpkg-deb", "--extract", package, folder / "root")
-    for name in ("blas", "lapack"):  # as update-alternatives would
-        (folder / "root" / LIBRARIES / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
-    assert (folder / "root/usr/bin/python3.11").exists(), "the sources of apt are not those of Debian 12"
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The root folder of a Debian 12 for armhf, downloaded once for this environment."""
+    """The root folder of a Debian 12 for armhf, with what a device installs from there."""
     folder = Path(sys.prefix) / "debian_armhf"
     with stage.alone(folder.with_suffix(".lock")):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=sys.prefix) as making:
-                debian(Path(making))
-                (Path(making) / "root").rename(folder)
+                made = Path(making) / "root"
+                debian.unpack(PACKAGES, made, architecture="armhf", dependencies=True)
+                for name in ("blas", "lapack"):  # as update-alternatives would
+                    (made / LIBRARIES / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
+                assert (made / "usr/bin/python3.11").exists(), "the sources of apt are not those of Debian 12"
+                made.rename(folder)
     return folder
 
 

@@ -29,7 +29,8 @@ class Page {
 
   /** Paper and pen as in the test images, by what most of their borders show. */
   choosePaper() {
-    const borders = this.classifier.golden.images.map((_, index) => border(this.classifier.goldenImage(index), this.card.input.shape));
+    const tested = [...this.classifier.golden.labels.keys()].filter(index => this.classifier.golden.labels[index] >= 0);
+    const borders = tested.map(index => border(this.classifier.goldenImage(index), this.card.input.shape));
     const dark = borders.filter(brightness => brightness < 128).length * 2 > borders.length;
     this.drawing.paper = dark ? "#000000" : "#ffffff";
     this.drawing.pen.colour = by("pen-colour").value = dark ? "#ffffff" : "#000000";
@@ -49,6 +50,7 @@ class Page {
 
   showExamples() {
     this.classifier.golden.labels.forEach((label, index) => {
+      if (label < 0) return; // a synthetic extreme
       const pixels = this.classifier.goldenImage(index), canvas = paint(document.createElement("canvas"), pixels, this.card.input.shape);
       const button = element("button", { type: "button" }, canvas);
       button.setAttribute("aria-label", `Test image ${index + 1}, of class ${this.card.class_names[label]}`);

@@ -1,0 +1,106 @@
+"""Pairs on a processor that QEMU plays: do they answer there as they do here?
+
+So few images as an emulator can take prove little by themselves. But a file that is proven here, and answers the
+golden vectors there as it does here, is proven there: these are chosen to show where kernels differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import emulation, metrics
+from pipeline.artifacts import Array
+from pipeline.golden import Golden
+from pipeline.params import Params
+from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.verification.material import Material
+from pipeline.verification.pair import Pair
+from serving import gate
+from serving.gate import PROVEN, WORSE
+
+# Of the images there, files that compute in float32 see one in so many: their kernels differ by the
+# order of additions, some 1e-6, and QEMU takes up to thirty times as long for a fused multiply-add.
+FLOAT_SHARE = 10
+
+
+class EmulatedRuntime:
+    """The files of one runtime on one processor. They share a process, since to start one takes seconds there."""
+
+    def __init__(self, pairs: list[Pair]) -> None:
+        self.pairs = pairs
+        self.runtime, self.processor = pairs[0].runtime, pairs[0].processor
+
+    def run(self, material: Material, chosen: Params, folder: Path) -> None:
+        """Fills the probabilities of the pairs: of the telling golden vectors, in `folder`, then of the sample."""
+        waiting = [pair for pair in self.pairs if not pair.refused()]
+        try:
+            interpreter = emulation.interpreter(self.processor, self.runtime)
+        except OSError as error:
+            for pair in waiting:
+                pair.could_not_run(str(error))
+            return
+        output = folder / f"{self.processor}-{self.runtime}"
+        output.mkdir()
+        images = [folder / "telling.npy", material.sampled]
+        telling = len(np.load(images[0], mmap_mode="r"))
+        while waiting:  # a runtime that dies of one file is started again for the others
+            counts = [telling + sampled(pair, chosen) for pair in waiting]
+            task = Task([pair.file for pair in waiting], images, output, counts)
+            waiting = self._answered(interpreter, task, waiting)
+
+    def _answered(self, interpreter: Interpreter, task: Task, pairs: list[Pair]) -> list[Pair]:
+        """Fills what one process answers; the pairs that are left, if it has died before."""
+        process = RuntimeProcess(interpreter, self.runtime, task)
+        try:
+            for index, pair in enumerate(pairs):
+                answer = process.answer()
+                if isinstance(answer, str):
+                    pair.could_not_run(answer)
+                    return pairs[index + 1 :]
+                if "reason" in answer:
+                    pair.could_not_run(answer["reason"])
+                else:
+                    pair.probabilities = np.load(task.output / f"{pair.file.stem}.npy")
+        finally:
+            process.close()
+        return []
+
+
+def sampled(pair: Pair, chosen: Params) -> int:
+    """How many test images the file sees there."""
+    count = chosen.verify.processor_images
+    return count if pair.computes_in_integers else max(1, count // FLOAT_SHARE)
+
+
+def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here: str | None) -> None:
+    """Fills the facts of a pair that has answered; `here` is the verdict on its file on this processor."""
+    assert pair.probabilities is not None
+    telling = len(vectors.telling)
+    rows = material.sample[: len(pair.probabilities) - telling]
+    told, reference, labels = pair.probabilities[telling:], material.reference[rows], material.labels[rows]
+    pair.facts |= gate.compare(told, reference, labels, chosen.export.max_accuracy_drop)
+    if here is not None:
+        expected = vectors.probabilities[pair.format][-telling:]
+        pair.facts |= beside(pair, pair.probabilities[:telling], expected, here)
+    if pair.facts["state"] == PROVEN:
+        for name in ("reason", "images_needed"):  # of the sample alone
+            pair.facts.pop(name, None)
+
+
+def beside(pair: Pair, told: Array, expected: Array, here: str) -> dict[str, Any]:
+    """What the golden vectors add to the facts: their largest difference, and the verdict that follows from it."""
+    difference = float(np.abs(told - expected).max())
+    tolerance = metrics.QUANTIZED_TOLERANCE if pair.computes_in_integers else metrics.FLOAT_TOLERANCE
+    facts: dict[str, Any] = {"golden_difference": difference}
+    if not difference <= tolerance:
+        reason = (
+            f"it answers golden vectors otherwise than on this processor, by up to {difference:.2g} where {tolerance:g} "
+            "is tolerated; take this format out of export.formats"
+        )
+        return {**facts, "state": WORSE, "reason": reason}
+    if pair.facts["state"] == WORSE:
+        return facts
+    return {**facts, "state": here}

@@ -1,0 +1,59 @@
+"""What the files are tried on, and what the Keras model answered there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import artifacts, golden
+from pipeline.artifacts import Array
+from pipeline.params import Params
+from pipeline.selection import answers
+
+TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
+
+
+@dataclass(frozen=True)
+class Material:
+    """All images that the weights have not seen: the test set, and the validation set behind it.
+
+    `labels` (N,) and `reference` (N, K), the answers of the Keras model, are of both; the first `tests` are the test
+    set. `sample` (S,) are rows of the test set in random order, for what is too slow for all. `extremes` are the
+    synthetic inputs among the golden vectors. Runtimes read the images from files: `unseen` has all of them and the
+    extremes last, `sampled` the sample alone.
+    """
+
+    labels: Array
+    reference: Array
+    tests: int
+    sample: Array
+    extremes: Array
+    unseen: list[Path]
+    sampled: Path
+
+    @property
+    def split(self) -> dict[str, int]:
+        return {"test": self.tests, "validation": len(self.labels) - self.tests}
+
+
+def gather(chosen: Params, folder: Path) -> Material:
+    """Reads the outs of earlier stages, and writes files into `folder` for the runtimes to read."""
+    images, labels = artifacts.load_split("test")
+    validation = answers.load(artifacts.VALIDATION.read_bytes())
+    data = artifacts.load_description()
+    extremes = golden.extremes(images.shape[1:], data.input_dtype, data.highest)
+    np.save(folder / "extremes.npy", extremes)
+    largest = max(chosen.verify.micro_images, chosen.verify.processor_images)
+    sample = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[:largest]
+    np.save(folder / "sample.npy", images[sample])
+    return Material(
+        labels=np.concatenate([labels, validation.labels]),
+        reference=np.concatenate([artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]),
+        tests=len(labels),
+        sample=sample,
+        extremes=extremes,
+        unseen=[TEST, VALIDATION, folder / "extremes.npy"],
+        sampled=folder / "sample.npy",
+    )

@@ -1,0 +1,83 @@
+"""A pair on this processor: its answers on all images, and its latency."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import artifacts, measurements
+from pipeline.params import Params
+from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.verification.material import Material
+from pipeline.verification.pair import Pair
+from serving import gate
+
+
+class NativePair:
+    """A pair in a process of its own, which stays for the latency. `environment` is its Python, or why there is none."""
+
+    def __init__(self, pair: Pair, environment: Path | str) -> None:
+        self.pair, self.environment = pair, environment
+        self._process: RuntimeProcess | None = None
+
+    def run(self, material: Material, chosen: Params, folder: Path) -> None:
+        """Fills the pair's facts and probabilities; files go into `folder`."""
+        if isinstance(self.environment, str):
+            self.pair.could_not_run(self.environment)
+        elif not self.pair.refused():
+            self._ask(Interpreter.here(self.environment), material, folder)
+            if self.pair.probabilities is not None:
+                self._judge(material, chosen)
+
+    def _ask(self, interpreter: Interpreter, material: Material, folder: Path) -> None:
+        pair = self.pair
+        output = folder / pair.runtime
+        output.mkdir(exist_ok=True)
+        images = [material.sampled] if pair.micro else material.unseen
+        self._process = RuntimeProcess(interpreter, pair.runtime, Task([pair.file], images, output))
+        answer = self._process.answer()
+        if isinstance(answer, str) or "reason" in answer:
+            pair.could_not_run(answer if isinstance(answer, str) else answer["reason"])
+            return
+        pair.facts |= answer
+        pair.probabilities = np.load(output / f"{pair.file.stem}.npy")
+
+    def _judge(self, material: Material, chosen: Params) -> None:
+        pair = self.pair
+        assert pair.probabilities is not None
+        rows, tests = np.arange(len(material.labels)), material.tests
+        max_accuracy_drop = chosen.export.max_accuracy_drop
+        if pair.micro:  # its interpreter is slow, and fewer images prove less
+            rows = material.sample[: chosen.verify.micro_images]
+            tests, max_accuracy_drop = len(rows), chosen.verify.micro_max_accuracy_drop
+        told = pair.probabilities[: len(rows)]
+        reference, labels = material.reference[rows], material.labels[rows]
+        pair.facts |= gate.compare(told, reference, labels, max_accuracy_drop, tests)
+
+    def time(self, runs: int) -> None:
+        """Median and 95th percentile of single images on one thread, on this processor; remembered per file, runtime and runs."""
+        pair = self.pair
+        if self._process is None or pair.probabilities is None:
+            return
+        file = artifacts.sha256(pair.file)
+        facts = [file, pair.runtime, pair.facts["runtime_version"], str(runs), "measured_on"]
+        key = f"latency-{measurements.digest(facts)}"
+        measured = measurements.recall(key)
+        if measured is None:
+            times = self._process.milliseconds(runs)
+            if isinstance(times, str):
+                pair.facts["latency_reason"] = times
+                return
+            measured = {
+                "median_milliseconds": statistics.median(times),
+                "p95_milliseconds": sorted(times)[int(0.95 * (len(times) - 1))],
+                "measured_on": measurements.processor(),
+            }
+            measured = measurements.remember(key, measured)
+        pair.facts |= measured
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.close()

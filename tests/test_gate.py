@@ -1,0 +1,137 @@
+"""The gate's statistics, held against independent computations, and its verdicts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special, stats
+
+from serving import gate
+from serving.gate import NOT_SHOWN, PROVEN, WORSE
+
+
+def test_the_accuracy_interval_covers_the_true_accuracy_at_least_95_times_in_100() -> None:
+    for accuracy in (0.9, 0.99, 0.995):
+        counts = np.arange(401)
+        inside = [low <= accuracy <= high for low, high in (gate.accuracy_interval(int(count), 400) for count in counts)]
+        assert stats.binom.pmf(counts, 400, accuracy) @ inside >= 0.95
+
+
+def test_mcnemar_is_exact() -> None:
+    assert gate.mcnemar(0, 0) == 1.0
+    assert gate.mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
+
+
+@given(first=st.integers(1, 10000), second=st.integers(0, 10000), swapped=st.booleans(), confidence=st.sampled_from([0.9, 0.95]))
+def test_interval_and_p_value_are_those_of_scipy_stats(first: int, second: int, swapped: bool, confidence: float) -> None:
+    first, second = (second, first) if swapped else (first, second)
+    peer = stats.binomtest(first, first + second)
+    interval = gate.accuracy_interval(first, first + second, confidence)
+    assert interval == pytest.approx(tuple(peer.proportion_ci(confidence, "exact")), abs=1e-9)
+    assert gate.mcnemar(first, second) == pytest.approx(peer.pvalue, rel=1e-6)
+
+
+@given(a=st.integers(1, 20000), b=st.integers(1, 20000), x=st.floats(0, 1))
+def test_the_incomplete_beta_function_is_that_of_scipy(a: int, b: int, x: float) -> None:
+    assert gate.incomplete_beta(a, b, x) == pytest.approx(special.betainc(a, b, x), rel=1e-8, abs=1e-12)
+
+
+@given(lost=st.integers(0, 50), gained=st.integers(0, 50), total=st.integers(200, 20000))
+def test_the_bound_lies_above_the_estimate_and_grows_with_every_loss(lost: int, gained: int, total: int) -> None:
+    bound = gate.accuracy_lost_bound(lost, gained, total)
+    assert (lost - gained) / total < bound <= 1
+    assert gate.accuracy_lost_bound(lost + 1, gained, total) > bound
+
+
+def test_without_a_gain_the_bound_is_close_to_the_exact_one_of_a_proportion() -> None:
+    for lost in (0, 1, 5, 50):
+        _, exact = gate.accuracy_interval(lost, 2000, confidence=0.9)
+        assert gate.accuracy_lost_bound(lost, 0, 2000) == pytest.approx(exact, rel=0.05)
+
+
+@cache
+def bound(lost: int, gained: int, total: int) -> float:
+    return gate.accuracy_lost_bound(lost, gained, total)
+
+
+@pytest.mark.parametrize("total", [200, 500, 1000, 2000, 10000])
+def test_the_bound_covers_the_true_loss_at_least_95_times_in_100(total: int) -> None:
+    """Added up over all outcomes, not simulated; of 0.1 to 1 % of images that disagree, more or fewer are lost than gained."""
+    for disagreeing in (0.001, 0.002, 0.0035, 0.005, 0.0075, 0.01):
+        for share in (1.0, 0.9, 0.65, 0.5, 0.25, 0.0):
+            assert coverage(total, disagreeing * share, disagreeing * (1 - share)) >= 0.95, (disagreeing, share)
+
+
+def coverage(total: int, p_lost: float, p_gained: float) -> float:
+    """How often the bound is at least the true loss."""
+    covered = 0.0
+    lost_counts = np.arange(stats.binom.ppf(1 - 1e-7, total, p_lost) + 1, dtype=int)
+    for lost, weight in zip(lost_counts, stats.binom.pmf(lost_counts, total, p_lost), strict=True):
+        rest = total - lost
+        gained_counts = np.arange(stats.binom.ppf(1 - 1e-7, rest, p_gained / (1 - p_lost)) + 1, dtype=int)
+        weights = stats.binom.pmf(gained_counts, rest, p_gained / (1 - p_lost))
+        inside = [bound(int(lost), int(gained), total) >= p_lost - p_gained for gained in gained_counts]
+        covered += weight * float(weights @ inside)
+    return covered
+
+
+@pytest.mark.parametrize("drop", [0.001, 0.002, 0.01])
+def test_so_many_images_are_needed_to_prove_a_drop_and_not_one_less(drop: float) -> None:
+    needed = gate.images_needed(drop)
+    assert needed is not None
+    assert gate.accuracy_lost_bound(0, 0, needed) <= drop < gate.accuracy_lost_bound(0, 0, needed - 1)
+
+
+def test_no_number_of_images_proves_what_is_not_so() -> None:
+    assert gate.images_needed(0.002, lost_rate=0.003) is None
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "total", "expected"),
+    [
+        (0, 0, 200, NOT_SHOWN),  # files equal to the bit, and too few images
+        (1, 0, 280, NOT_SHOWN),  # one image is the least that can be lost
+        (2, 0, 280, WORSE),  # 0.7 % of them, where 0.2 % is allowed
+        (1, 0, 2007, NOT_SHOWN),
+        (0, 0, 2007, PROVEN),
+        (6, 0, 1500, WORSE),
+        (7, 6, 2007, NOT_SHOWN),
+        (16, 3, 16000, PROVEN),  # a significant loss, but within what is allowed
+        (45, 3, 16000, WORSE),
+    ],
+)
+def test_a_verdict_is_proven_not_shown_or_worse(lost: int, gained: int, total: int, expected: str) -> None:
+    assert gate.verdict(lost, gained, total, 0.002) == expected
+
+
+def test_a_file_that_is_not_proven_tells_why_and_what_would_help() -> None:
+    labels = np.arange(200) % 2
+    reference = np.eye(2)[labels]
+    facts = gate.compare(reference.copy(), reference, labels, 0.002)
+    assert facts["state"] == NOT_SHOWN
+    assert facts["reason"] == (
+        "0 of 200 images lost, 0 gained: no significant loss, but so few images show only that it is at most 1.54 %; "
+        "1,559 images like these would show 0.2 %"
+    )
+
+
+def test_the_accuracy_is_of_the_test_set_and_the_loss_of_all_images() -> None:
+    labels = np.zeros(300, int)
+    reference = np.tile([0.9, 0.1], (300, 1))
+    told = reference.copy()
+    told[250] = [0.1, 0.9]  # behind the test set
+    facts = gate.compare(told, reference, labels, 0.002, test_images=200)
+    assert (facts["accuracy"], facts["lost"], facts["images"], facts["test_images"]) == (1.0, 1, 300, 200)
+
+
+def test_probabilities_that_are_not_finite_are_worse() -> None:
+    labels = np.zeros(3000, int)
+    reference = np.tile([0.9, 0.1], (3000, 1))
+    told = reference.copy()
+    told[7, 1] = np.nan
+    facts = gate.compare(told, reference, labels, 0.002)
+    assert (facts["state"], facts["reason"]) == (WORSE, "some of its probabilities are not finite numbers")
