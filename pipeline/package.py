@@ -22,7 +22,8 @@ import numpy as np
 import uv
 
 from pipeline import artifacts, params, stage, tracking
-from pipeline.bundle import archive, card, card_page, gates, golden_photos, reference
+from pipeline.bundle import acceptance, archive, card, card_page, gates, golden_photos, reference
+from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.golden import NO_LABEL
 from pipeline.stage import UserError
 from serving import bundle, classifier, text
@@ -77,13 +78,15 @@ def fill_requirements(folder: Path, wheel: Path, runtimes: set[str]) -> None:
         (folder / f"{name}.txt").write_text(content, encoding="utf-8")
 
 
-def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
+def fill(folder: Path, content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str) -> None:
     """Writes all that belongs into the bundle."""
     for file in content.files:
         shutil.copy(artifacts.EXPORTED / file.file, folder / file.file)
     if content.embedded:
         shutil.copytree(artifacts.EMBEDDED, folder / artifacts.EMBEDDED)
     shutil.copy(artifacts.GOLDEN, folder / classifier.GOLDEN)
+    if isinstance(accepted, AcceptanceSet):
+        acceptance.write(folder, accepted, content)
     with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
         missing = [file.format for file in content.files if file.format not in golden.files]
         if missing:
@@ -100,10 +103,10 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
     card_page.write(folder, content)
 
 
-def pack(content: ModelCard, data: artifacts.Description, target: Path) -> int:
+def pack(content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str, target: Path) -> int:
     """Writes the bundle `target`; its size in bytes."""
     with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
-        fill(Path(folder), content, data)
+        fill(Path(folder), content, data, accepted)
         archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
     return target.stat().st_size
 
@@ -122,17 +125,18 @@ def main() -> None:
     data = artifacts.load_description()
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), draft=draft)
+    accepted = acceptance.choose(chosen, images, labels, probabilities)
+    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), accepted, draft=draft)
     if not content.files:
         raise UserError("no exported file ran, so there is nothing to package; see reports/verify.json")
     root = f"{content.name}-{content.version}"
     if draft:
         target = artifacts.empty(artifacts.DRAFT) / f"{root}-NOT-PROVEN{bundle.SUFFIX}"
-        size = pack(content, data, target)
+        size = pack(content, data, accepted, target)
         print("\n".join([f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft", *failures]))
         return
     target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
-    size = pack(content, data, target)
+    size = pack(content, data, accepted, target)
     artifacts.save_json(
         artifacts.report("package"),
         {

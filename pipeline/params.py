@@ -213,6 +213,10 @@ class Embed(Section):
         return choices("embedded") if isinstance(self.targets, str) else self.targets
 
 
+class Package(Section):
+    acceptance_images: NonNegativeInt = 1000
+
+
 class InTheField(Section):
     max_accuracy_drop: Fraction
     false_alarms: Fraction
@@ -230,6 +234,7 @@ class Params(Section):
     export: Export
     verify: Verify
     embed: Embed
+    package: Package = Package()
     field: InTheField
     watch: Watch
 

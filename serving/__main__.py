@@ -13,6 +13,7 @@ from typing import Any, List, Optional
 COMMANDS = {
     "predict": ("serving.commands.predict", "what pictures show"),
     "check": ("serving.commands.check", "may this device run the bundle? Checksums, signature, preflight, golden vectors, latency"),
+    "prove": ("serving.commands.prove", "does each file lose nothing here? The gate of its maker, run on this device"),
     "bench": ("serving.commands.bench", "how fast every file is on every runtime that this device has"),
     "serve": ("serving.commands.serve", "a model server: Open Inference Protocol V2, pictures, metrics"),
 }

@@ -49,7 +49,7 @@ class Classifier:
                 reasons += refusals
                 continue
             try:
-                classifier = cls(opened.card, file, proof.runtime, _open(opened, file, proof.runtime, isolated))
+                classifier = cls.unchecked(opened, file, proof.runtime, isolated)
                 classifier.check_golden(opened)
             except RuntimeRefusalError as error:
                 reasons.append(str(error))
@@ -60,6 +60,14 @@ class Classifier:
         pairs = ", ".join(f"{file.format} on {proof.runtime}" for file in opened.card.files for proof in file.proofs)
         raise BundleError(f"nothing in {opened.path} fits what was asked and is installed here; it holds {pairs or 'no file'}")
 
+    @classmethod
+    def unchecked(cls, bundle: Bundle, file: ModelFile, runtime: str, isolated: Optional[bool] = None) -> Classifier:
+        """One file on one runtime, which has not been asked for the golden vectors. Raises RuntimeRefusalError."""
+        data = bundle.read(file.file)
+        alone = runtime in runtimes.ISOLATED if isolated is None else isolated
+        model = Isolated(runtime, data, bundle.card) if alone else runtimes.open_model(runtime, data)
+        return cls(bundle.card, file, runtime, model)
+
     def predict(self, images: Any) -> Any:
         """Raw pixels (N, H, W, C) uint8, or ids (N, L) int32 -> probabilities (N, K) float32. Raises InputError for any other input."""
         images = np.asarray(images)
@@ -68,14 +76,18 @@ class Classifier:
             raise InputError(f"images are {images.dtype} of shape {images.shape}; allowed is {allowed}, N at least 1")
         return self._probabilities(images)
 
-    def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
-        """The largest difference from the first `count` golden vectors, None for all. Raises RuntimeRefusalError beyond the tolerance."""
+    def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:
+        """The largest difference of a probability from the first `count` golden vectors, None for all. Raises BundleError."""
         try:
             with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
                 images, expected = golden["images"][:count], golden[self.file.format][:count]
         except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
             raise BundleError(f"{bundle.path}: {GOLDEN} is not what package writes ({error}); make the bundle again") from None
-        difference = float(np.abs(self.predict(images) - expected).max())
+        return float(np.abs(self.predict(images) - expected).max())
+
+    def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
+        """The same. Raises RuntimeRefusalError beyond the tolerance."""
+        difference = self.golden_difference(bundle, count)
         if not difference <= self.file.golden_tolerance:
             raise RuntimeRefusalError(
                 f"{self.runtime} does not reproduce the golden vectors of {self.file.format} "
@@ -89,10 +101,3 @@ def candidates(card: ModelCard, format: Optional[str] = None, runtime: Optional[
     pairs = [(file, proof) for file in card.files for proof in file.proofs]
     fitting = [(file, proof) for file, proof in pairs if format in (None, file.format) and runtime in (None, proof.runtime)]
     return sorted(fitting, key=lambda pair: (pair[1].accuracy_lost_bound, pair[1].runtime in runtimes.ISOLATED, pair[0].bytes))
-
-
-def _open(bundle: Bundle, file: ModelFile, runtime: str, isolated: Optional[bool]) -> runtimes.Model:
-    data = bundle.read(file.file)
-    if runtime in runtimes.ISOLATED if isolated is None else isolated:
-        return Isolated(runtime, data, bundle.card)
-    return runtimes.open_model(runtime, data)

@@ -81,6 +81,17 @@ def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str
     return NOT_SHOWN
 
 
+def elsewhere(state: str, golden_difference: float, golden_tolerance: float, maker: str) -> str:
+    """The verdict on another processor than the maker's, whose own verdict on the file is `maker`.
+
+    `state` is what the images there say. A file that answers the golden vectors alike, and is not
+    worse on these images, is what its maker found it to be; the images may be few.
+    """
+    if not golden_difference <= golden_tolerance or state == WORSE:
+        return WORSE
+    return maker
+
+
 def sentence(facts: Dict[str, Any]) -> str:
     """Why a file is not proven, and what would help; `facts` are those of `compare`."""
     counted = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"

@@ -157,6 +157,8 @@ class ModelCard:
     embedded: List[Embedded] = field(default_factory=list)
     reference: Optional[Reference] = None
     not_proven: List[str] = field(default_factory=list)  # of a draft: each gate that it fails, in a sentence
+    acceptance_images: int = 0  # of the acceptance set, which `serving prove` tries
+    no_acceptance: Optional[str] = None  # why there is none
     card_version: int = CARD_VERSION
 
     @property

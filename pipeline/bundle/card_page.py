@@ -94,7 +94,7 @@ def render(card: ModelCard) -> str:
         "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
         *_without_python(card),
         "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
-        f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}",
+        f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}\n\n{_acceptance(card)}",
         "## Provenance\n\n" + _table(("what", "value"), _provenance(card)),
         "## Checksums\n\n" + _table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
     ]
@@ -105,6 +105,15 @@ def _accuracy(card: ModelCard) -> str:
     return (
         f"Test accuracy {percent(card.test_accuracy)} (95 % interval {interval(list(card.test_accuracy_interval))}) on "
         f"{card.test_images:,} images that training never saw; the baseline has {percent(card.baseline_accuracy)}."
+    )
+
+
+def _acceptance(card: ModelCard) -> str:
+    if card.no_acceptance or not card.acceptance_images:
+        return f"There is no acceptance set ({card.no_acceptance}), so that `serving prove` cannot be asked here."
+    return (
+        f"`acceptance.npz` brings {card.acceptance_images:,} test images with the trained model's answers: `serving prove .` runs the "
+        "gate with them on the device itself, file by file."
     )
 
 

@@ -1,4 +1,7 @@
-"""One file per dataset, named as in params.yaml: `load(params) -> Raw`."""
+"""One file per dataset, named as in params.yaml: `load(params) -> Raw`.
+
+`NOT_PASSED_ON`, where a dataset has it, says why its images may not go into a bundle.
+"""
 
 from __future__ import annotations
 

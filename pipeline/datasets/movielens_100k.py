@@ -24,6 +24,7 @@ SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # o
 USERS, ITEMS = 943, 1682
 LIKED = 4
 CLASS_NAMES = ["rated below 4", "rated 4 or 5"]
+NOT_PASSED_ON = "its licence forbids passing the data on"
 
 
 def load(params: Dataset) -> Raw:

@@ -1,0 +1,175 @@
+"""The acceptance set of a bundle, and the gate of verification run with it on the device itself.
+
+A thousand images prove little: that none of them is lost shows a loss of at most 0.31 %. But a file that its maker
+has proven on many, that answers the golden vectors here as it did there, and loses nothing here beyond chance, is
+proven here: golden vectors are chosen to show where kernels differ. Verification judges emulated processors alike.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import Any, Callable, Dict
+
+import numpy as np
+
+from serving import gate
+from serving.bundle import LARGEST_BYTES, Bundle
+from serving.classifier import Classifier
+from serving.errors import BundleError
+from serving.gate import PROVEN, VERDICTS, WORSE
+from serving.model_card import ModelCard, ModelFile
+
+FILE = "acceptance.npz"
+MICRO = "tflite_micro"
+WARM_UP = 20  # predictions whose time does not count
+
+Progress = Callable[[int, int, float], None]  # images done, images in all, seconds so far
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Test images (N, H, W, C) or ids (N, L), labels (N,), and what the Keras model answered: probabilities (N, K)."""
+
+    images: Any
+    labels: Any
+    probabilities: Any
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> Acceptance:
+        """The set that the bundle brings. Raises BundleError, also where it brings none."""
+        if FILE not in bundle.digests:
+            why = bundle.card.no_acceptance or "it was made without one"
+            raise BundleError(f"{bundle.path} has no acceptance set ({why}); `serving check` is what can be asked of it")
+        try:
+            arrays = _arrays(bundle.read(FILE))
+            accepted = cls(arrays["images"], arrays["labels"], arrays["probabilities"])
+            accepted._check(bundle.card)
+        except (ValueError, KeyError, EOFError, OSError, MemoryError, RuntimeError) as error:
+            raise BundleError(f"{bundle.path}: {FILE} is not what package writes ({error}); make the bundle again") from None
+        return accepted
+
+    def first(self, count: int) -> Acceptance:
+        return Acceptance(self.images[:count], self.labels[:count], self.probabilities[:count])
+
+    def _check(self, card: ModelCard) -> None:
+        """Raises ValueError for arrays that are not of this model."""
+        count, classes = len(self.labels) if self.labels.ndim == 1 else 0, len(card.class_names)
+        expected = {
+            "images": (np.dtype(card.input.type), (count, *card.input_shape)),
+            "labels": (np.dtype(np.int64), (count,)),
+            "probabilities": (np.dtype(np.float32), (count, classes)),
+        }
+        for name, (kind, shape) in expected.items():
+            array = getattr(self, name)
+            if array.dtype != kind or array.shape != shape or not count:
+                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {kind} of shape {shape}")
+        if self.labels.min() < 0 or self.labels.max() >= classes:
+            raise ValueError(f"a label is not one of the {classes} classes")
+        if not np.isfinite(self.probabilities).all():
+            raise ValueError("a probability is not a finite number")
+
+
+def _arrays(data: bytes) -> Dict[str, Any]:
+    """The arrays of an npz file. Raises ValueError and what NumPy raises."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
+                raise ValueError(f"unpacked it has more than {LARGEST_BYTES:,} bytes")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(str(error)) from None
+
+
+def prove(opened: Bundle, classifier: Classifier, accepted: Acceptance, progress: Progress) -> Dict[str, Any]:
+    """What one file does on one runtime here: the facts of the gate, its latency, and the verdict with its sentence."""
+    file, runtime = classifier.file, classifier.runtime
+    golden_difference = classifier.golden_difference(opened)
+    probabilities, milliseconds = answers(classifier, accepted.images, progress)
+    facts = gate.compare(probabilities, accepted.probabilities, accepted.labels, allowed_loss(opened.card, runtime))
+    facts.pop("reason", None)
+    facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
+    facts["maker"] = makers(file, runtime)
+    facts["state"] = gate.elsewhere(facts["state"], golden_difference, file.golden_tolerance, facts["maker"]["verdict"])
+    facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
+    facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
+    return {**facts, "sentence": sentence(facts)}
+
+
+def answers(classifier: Classifier, images: Any, progress: Progress) -> Any:
+    """The probabilities (N, K) of images, one at a time as a device sees them, and the sorted milliseconds of each."""
+    for index in range(WARM_UP):
+        classifier.predict(images[index % len(images)][None])
+    rows, milliseconds = [], []
+    started = time.perf_counter()
+    for index in range(len(images)):
+        before = time.perf_counter()
+        rows.append(np.array(classifier.predict(images[index : index + 1])))
+        after = time.perf_counter()
+        milliseconds.append(1000 * (after - before))
+        progress(index + 1, len(images), after - started)
+    return np.concatenate(rows), sorted(milliseconds)
+
+
+def allowed_loss(card: ModelCard, runtime: str) -> float:
+    """What the maker allowed; more for the microcontroller's interpreter, which is tried on fewer images. Raises BundleError."""
+    section, name = ("verify", "micro_max_accuracy_drop") if runtime == MICRO else ("export", "max_accuracy_drop")
+    try:
+        allowed = float(card.provenance["params"][section][name])
+    except (KeyError, TypeError, ValueError):
+        allowed = 0.0
+    if not 0 < allowed < 1:
+        raise BundleError(f"the card of {card.name} does not tell {section}.{name}, the loss that is allowed; make the bundle again")
+    return allowed
+
+
+def makers(file: ModelFile, runtime: str) -> Dict[str, Any]:
+    """The worst that the maker found of the file, on all images; for the microcontroller's interpreter, what was found on it."""
+    proofs = [proof for proof in file.proofs if (proof.runtime == MICRO) == (runtime == MICRO)] or file.proofs
+    worst = max(proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound))
+    return {"verdict": worst.verdict, "images": worst.images, "accuracy_lost_bound": worst.accuracy_lost_bound}
+
+
+def sentence(facts: Dict[str, Any]) -> str:
+    """The verdict in words: on what it rests, and what would cure it."""
+    state, maker = facts["state"], facts["maker"]
+    golden, tolerance = facts["golden_difference"], facts["golden_tolerance"]
+    counted = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
+    bound, allowed = f"{100 * facts['accuracy_lost_bound']:.2f} %", f"{100 * facts['max_accuracy_drop']:.2g} %"
+    alike = f"it answers the golden vectors as on the maker's processor, within {golden:.1g}"
+    if not math.isfinite(facts["largest_difference"]) or not math.isfinite(golden):
+        return "worse: some of its probabilities are not finite numbers; use another file or runtime on this device"
+    if golden > tolerance:
+        return (
+            f"worse: it answers golden vectors otherwise than on the maker's processor, by up to {golden:.2g} where {tolerance:g} "
+            "is tolerated; use another file or runtime on this device"
+        )
+    if state == WORSE:
+        lost = f"a loss of {100 * facts['accuracy_lost']:.2f} %, more than chance or more than the {allowed} allowed"
+        if maker["verdict"] == WORSE:
+            lost = "its maker found it worse than the model that it was made from"
+        return f"worse: {counted}: {lost}; use another file or runtime on this device"
+    if state == PROVEN and facts["accuracy_lost_bound"] <= facts["max_accuracy_drop"]:
+        return f"proven: {counted}, so it loses at most {bound} where {allowed} is allowed, and {alike}"
+    if state == PROVEN:
+        return (
+            f"proven: its maker showed on {maker['images']:,} images that it loses at most {100 * maker['accuracy_lost_bound']:.2f} % "
+            f"where {allowed} is allowed, {alike}, and no loss beyond chance is seen here ({counted})"
+        )
+    needed = gate.images_needed(facts["max_accuracy_drop"], facts["lost"] / facts["images"], facts["gained"] / facts["images"])
+    cure = f"{needed:,} images like these would show it" if needed else "it can be shown only if less is lost"
+    return (
+        f"not shown: {counted}: no significant loss, but neither these images nor the maker's {maker['images']:,} show that "
+        f"at most {allowed} is lost (here {bound}); {cure}"
+    )
+
+
+def usable(facts: Dict[str, Any]) -> bool:
+    """Whether `Classifier.load` would take it: it runs, and answers the golden vectors."""
+    return "golden_difference" in facts and facts["golden_difference"] <= facts["golden_tolerance"]
+
