@@ -31,13 +31,15 @@ FORMAT = "onnx_float32"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 LARGEST_STACK = 8 * 1024 * 1024 - 128 * 1024  # what Linux gives a program by default, less what the program itself takes
 PROGRAMS = "programs"
+SOURCES = ("main.c", "prove.c", "gate.c")
+PROGRAM = (*SOURCES, "program.h", "gate.h", "self_test.c", "CMakeLists.txt")
 TEMPLATES = _generated.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
 def write(folder: Path, model: Proven) -> dict[str, Any]:
     _generated.fill(folder, model)
-    for name in ("main.c", "self_test.c", "CMakeLists.txt"):
+    for name in PROGRAM:
         shutil.copy(TEMPLATES / name, folder / name)
     shutil.copy(reader(), folder / "stb_image.h")
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -62,7 +64,7 @@ def reader() -> Path:
 
 def build(folder: Path, output: Path, program: str) -> str:
     """Compiles one of _zig.PROGRAMS into the folder `output`; the compiler's warnings. Raises ValueError."""
-    sources = [*_generated.SOURCES, "main.c"]
+    sources = [*_generated.SOURCES, *SOURCES]
     target = ("-target", _zig.PROGRAMS[program])
     return _zig.build(folder, sources, output / program, *target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
 

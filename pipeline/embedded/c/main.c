@@ -1,5 +1,7 @@
 /*
- * classify FILE...    prints for each image its file, its class and its probabilities, separated by tabs
+ * classify FILE...           prints for each image its file, its class and its probabilities, separated by tabs
+ * classify --prove FILE      runs the gate of verification on this device with acceptance.bin: does it answer here as it was proven?
+ *                            The exit status is 0: proven, 3: not shown, as too few images tell, 1: worse, or the file cannot be used
  *
  * A FILE is a PNG or a binary PGM or PPM of the model's size, or raw pixels: MODEL_PIXELS bytes for each image, one after
  * the other; - is standard input. Probabilities have nine digits, which hold a float to the last bit.
@@ -9,6 +11,7 @@
 #include <string.h>
 
 #include "classify.h"
+#include "program.h"
 
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_PNG
@@ -60,12 +63,79 @@ static int is_picture(const uint8_t *bytes, size_t length)
     return length > 8 && (!memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) || !memcmp(bytes, "P5", 2) || !memcmp(bytes, "P6", 2));
 }
 
+uint32_t crc32_of(const uint8_t *bytes, size_t length)
+{
+    uint32_t table[256], crc = 0xffffffff;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        table[byte] = byte;
+        for (int bit = 0; bit < 8; bit++)
+            table[byte] = table[byte] >> 1 ^ (table[byte] & 1 ? 0xedb88320 : 0);
+    }
+    while (length--)
+        crc = crc >> 8 ^ table[(crc ^ *bytes++) & 255];
+    return ~crc;
+}
+
+static uint32_t adler32_of(const uint8_t *bytes, size_t length)
+{
+    uint32_t low = 1, high = 0;
+    while (length--) {
+        low = (low + *bytes++) % 65521;
+        high = (high + low) % 65521;
+    }
+    return high << 16 | low;
+}
+
+static uint32_t big_endian(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Whether the compressed pixels, `length` bytes of a zlib stream, end in their Adler-32. */
+static int pixels_are_whole(const uint8_t *stream, size_t length)
+{
+    int unpacked_length = 0, whole;
+    char *unpacked = length < 6 ? NULL : stbi_zlib_decode_malloc((const char *)stream, (int)length, &unpacked_length);
+    whole = unpacked && adler32_of((const uint8_t *)unpacked, (size_t)unpacked_length) == big_endian(stream + length - 4);
+    STBI_FREE(unpacked);
+    return whole;
+}
+
+/* What is wrong with a PNG, or NULL: stb_image looks at no checksum, and at nothing behind the pixels. */
+static const char *png_fault(const uint8_t *bytes, size_t length)
+{
+    size_t size, packed = 0;
+    const char *fault = "cut short";
+    uint8_t *stream = malloc(length); /* the pixels may come in several parts */
+    for (size_t at = 8; stream && length - at >= 12; at += size + 12) {
+        const uint8_t *kind = bytes + at + 4;
+        size = big_endian(bytes + at);
+        if (size > length - at - 12)
+            break;
+        if (crc32_of(kind, size + 4) != big_endian(kind + 4 + size)) {
+            fault = "a checksum is wrong";
+            break;
+        }
+        if (!memcmp(kind, "IDAT", 4)) {
+            memcpy(stream + packed, kind + 4, size);
+            packed += size;
+        }
+        if (!memcmp(kind, "IEND", 4)) {
+            fault = at + size + 12 != length ? "something follows its end" : pixels_are_whole(stream, packed) ? NULL : "a checksum is wrong";
+            break;
+        }
+    }
+    free(stream);
+    return fault;
+}
+
 static int classify_picture(const char *name, const uint8_t *bytes, size_t length)
 {
     int width, height, channels;
-    uint8_t *pixels = length > INT32_MAX ? NULL : stbi_load_from_memory(bytes, (int)length, &width, &height, &channels, MODEL_CHANNELS);
+    const char *fault = length > INT32_MAX ? "too large" : *bytes == 'P' ? NULL : png_fault(bytes, length);
+    uint8_t *pixels = fault ? NULL : stbi_load_from_memory(bytes, (int)length, &width, &height, &channels, MODEL_CHANNELS);
     if (!pixels) {
-        fprintf(stderr, "error: %s is damaged: %s\n", name, length > INT32_MAX ? "too large" : stbi_failure_reason());
+        fprintf(stderr, "error: %s is damaged: %s\n", name, fault ? fault : stbi_failure_reason());
         return 1;
     }
     if (width != MODEL_WIDTH || height != MODEL_HEIGHT)
@@ -88,7 +158,13 @@ static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
     return 0;
 }
 
-static int classify_file(const char *name)
+static int classify_bytes(const char *name, const uint8_t *bytes, size_t length)
+{
+    return is_picture(bytes, length) ? classify_picture(name, bytes, length) : classify_raw(name, bytes, length);
+}
+
+/* Hands all bytes of the file `name` to `use`; its exit status. */
+static int with_file(const char *name, int (*use)(const char *, const uint8_t *, size_t))
 {
     size_t length;
     FILE *file = strcmp(name, "-") ? fopen(name, "rb") : stdin;
@@ -100,7 +176,7 @@ static int classify_file(const char *name)
         fprintf(stderr, "error: %s cannot be read\n", name);
         return 1;
     }
-    failed = is_picture(bytes, length) ? classify_picture(name, bytes, length) : classify_raw(name, bytes, length);
+    failed = use(name, bytes, length);
     free(bytes);
     return failed;
 }
@@ -110,12 +186,17 @@ int main(int count, char **arguments)
     int failed = 0;
     if (count < 2 || !strcmp(arguments[1], "--help")) {
         fprintf(count < 2 ? stderr : stdout,
-                "%s %s\nusage: classify FILE...\nA FILE is a PNG, binary PGM or PPM of %d x %d pixels, or raw bytes, %d for each image; - is "
-                "standard input.\n",
+                "%s %s\nusage: classify FILE...\n       classify --prove FILE\nA FILE is a PNG, binary PGM or PPM of %d x %d pixels, or raw bytes, "
+                "%d for each image; - is standard input. --prove takes acceptance.bin.\n",
                 MODEL_NAME, MODEL_VERSION, MODEL_WIDTH, MODEL_HEIGHT, MODEL_PIXELS);
         return count < 2 ? 2 : 0;
     }
+    if (!strcmp(arguments[1], "--prove")) {
+        if (count != 3)
+            fprintf(stderr, "error: --prove takes one file, acceptance.bin\n");
+        return count == 3 ? with_file(arguments[2], prove) : 2;
+    }
     for (int index = 1; index < count; index++)
-        failed |= classify_file(arguments[index]);
+        failed |= with_file(arguments[index], classify_bytes);
     return failed;
 }
