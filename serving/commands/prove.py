@@ -112,10 +112,11 @@ def _line(pair: Dict[str, Any]) -> str:
         return f"{name}: {pair['sentence']}"
     low, high = pair["accuracy_interval"]
     return (
-        f"{name}: {pair['sentence']}\n"
+        f"{name}: {pair['state'] if pair['state'] == PROVEN else pair['sentence']}\n"
         f"    accuracy {100 * pair['accuracy']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
-        f"the trained model {100 * pair['keras_accuracy']:.2f} %; loses at most {100 * pair['accuracy_lost_bound']:.2f} % of these images; "
-        f"same class for {100 * pair['agreement']:.2f} %; {pair['median_milliseconds']:.3f} ms an image "
+        f"the trained model {100 * pair['keras_accuracy']:.2f} %; {pair['lost']:,} images lost, {pair['gained']:,} gained: "
+        f"loses at most {100 * pair['accuracy_lost_bound']:.2f} % by these images alone; same class for {100 * pair['agreement']:.2f} %\n"
+        f"    golden vectors within {pair['golden_difference']:.1g}; {pair['median_milliseconds']:.3f} ms an image "
         f"(95 % within {pair['p95_milliseconds']:.3f})"
     )
 
@@ -125,7 +126,8 @@ def _verdict(opened: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[st
     if opened.card.not_proven:
         name += ", a draft, NOT PROVEN by its maker,"
     if best is None:
-        return f"No file of {name} may be used on this device; the first, {pairs[0]['format']} on {pairs[0]['runtime']}, {pairs[0]['sentence']}."
+        first = f"{pairs[0]['format']} on {pairs[0]['runtime']}: {pairs[0]['sentence']}"
+        return f"No file of {name} may be used on this device; {first}."
     return f"{name} on this device, as {best['format']} on {best['runtime']} {best['runtime_version']}, is {best['sentence']}."
 
 

@@ -63,7 +63,8 @@ function size(tensor) {
   return tensor.shape.reduce((one, other) => one * other, 1);
 }
 
-async function fetched(address) {
+/** The answer from `address`. Throws BundleError. */
+export async function fetched(address) {
   const response = await fetch(address).catch(() => null);
   if (!response?.ok) throw new BundleError(`${address} could not be read (${response?.status ?? "no answer"}); serve the whole bundle`);
   return response;

@@ -22,6 +22,8 @@ class Page {
     this.drawing = new Drawing(by("drawing"), height, width, () => this.drawn());
     this.choosePaper();
     this.describe();
+    this.warn();
+    this.offerProof();
     this.showExamples();
     this.listen();
     this.rest();
@@ -48,6 +50,21 @@ class Page {
     by("card").append(...describe(this.card, pictures));
   }
 
+  /** Of a draft: that it is not proven, and each gate that it fails. */
+  warn() {
+    const failures = this.card.not_proven ?? [];
+    by("draft").hidden = !failures.length;
+    by("failures").replaceChildren(...failures.map(failure => element("li", {}, failure)));
+    if (failures.length) document.title += ", NOT PROVEN";
+  }
+
+  /** Without an acceptance set there is nothing to prove it with. */
+  offerProof() {
+    const { acceptance_images: images, no_acceptance: why } = this.card;
+    by("prove").hidden = !images;
+    if (!images) by("verdict").textContent = `The bundle has no acceptance set to prove it with (${why ?? "it was made without one"}).`;
+  }
+
   showExamples() {
     this.classifier.golden.labels.forEach((label, index) => {
       if (label < 0) return; // a synthetic extreme
@@ -69,6 +86,7 @@ class Page {
     by("pen-width").addEventListener("input", event => (this.drawing.pen.width = event.target.value / 100));
     by("pen-colour").addEventListener("input", event => (this.drawing.pen.colour = event.target.value));
     by("compare").addEventListener("click", () => this.compare());
+    by("prove").addEventListener("click", () => this.prove());
     for (const id of ["picture", "camera"])
       by(id).addEventListener("change", ({ target }) => {
         if (target.files.length) this.bring(target.files[0]);
@@ -173,6 +191,27 @@ class Page {
     }
   }
 
+  /** Runs the gate on this device, and shows its verdict and what stands behind it. */
+  async prove() {
+    const [verdict, progress] = [by("verdict"), by("prove-progress")];
+    verdict.textContent = by("prove-problem").textContent = "";
+    by("prove").disabled = true;
+    progress.hidden = false;
+    try {
+      const { prove } = await import("./prove.js");
+      const facts = await prove(this.classifier, (done, images) => Object.assign(progress, { value: done, max: images }));
+      verdict.textContent = `${facts.sentence[0].toUpperCase()}${facts.sentence.slice(1)}.`;
+      by("proof").replaceChildren(table("What the gate says of this browser", ["what", "here"], proofRows(facts)));
+      by("proof").hidden = false;
+    } catch (error) {
+      by("prove-problem").textContent = error.message;
+    } finally {
+      by("prove").disabled = false;
+      progress.hidden = true;
+      progress.removeAttribute("value");
+    }
+  }
+
   async compare() {
     by("comparison-problem").textContent = "";
     try {
@@ -187,6 +226,23 @@ class Page {
       by("comparison-problem").textContent = error.message;
     }
   }
+}
+
+/** The rows of the table below the verdict. */
+function proofRows(facts) {
+  const [low, high] = facts.accuracy_interval;
+  return [
+    ["test images", facts.images],
+    ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${percent(low)} to ${percent(high)})`],
+    ["accuracy of the trained model", percent(facts.keras_accuracy)],
+    ["lost and gained", `${facts.lost} and ${facts.gained} (McNemar’s p-value ${facts.mcnemar_p_value.toPrecision(2)})`],
+    ["loses at most, by these images", percent(facts.accuracy_lost_bound)],
+    ["loss that is allowed", percent(facts.max_accuracy_drop)],
+    ["same class as the trained model", percent(facts.agreement)],
+    ["largest difference of a probability", facts.largest_difference.toExponential(1)],
+    ["of golden vectors", facts.golden_difference.toExponential(1)],
+    ["milliseconds for an image, median", facts.milliseconds.toFixed(2)],
+  ];
 }
 
 function pictureIn(transfer) {

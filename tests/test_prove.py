@@ -1,0 +1,380 @@
+"""The device proves for itself what it was given: `serving prove`, here and on processors that QEMU plays."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import signal
+import struct
+import subprocess
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from pipeline import artifacts, emulation, environments, golden, metrics, params
+from pipeline.artifacts import Array
+from pipeline.bundle import acceptance
+from pipeline.formats import onnx_int8
+from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from serving import Bundle, BundleError, Classifier, __main__
+from serving.acceptance import FILE, Acceptance
+from serving.bundle import MANIFEST, manifest
+from serving.classifier import GOLDEN
+from serving.gate import NOT_SHOWN, PROVEN, WORSE
+from serving.model_card import FILE as CARD
+from serving.model_card import ModelCard
+from tests.conftest import ROOT, Project
+
+pytestmark = pytest.mark.slow
+
+SHARED = ("state", "images", "accuracy", "lost", "gained", "mcnemar_p_value", "accuracy_lost_bound", "agreement", "largest_difference")
+FEW = ["--images", "100"]
+
+
+def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line on a device, which has one runtime and numpy."""
+    variables = interpreter.environment
+    paths = ":".join(filter(None, [str(ROOT), variables.get("PYTHONPATH")]))
+    command = [*interpreter.command, "-m", "serving", *map(str, arguments)]
+    return subprocess.run(command, env={**variables, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+
+
+def here(runtime: str) -> Interpreter:
+    return Interpreter.here(environments.python(runtime))
+
+
+def rewrite(bundle: Path, **files: bytes) -> Path:
+    """The unpacked bundle with other content of some files, of which its checksums know: as if it had been made so."""
+    for name, content in files.items():
+        (bundle / name.replace("__", ".")).write_bytes(content)
+    names = [path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
+    (bundle / MANIFEST).write_bytes(manifest({name: (bundle / name).read_bytes() for name in names}))
+    return bundle
+
+
+def npz(**arrays: Array) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def change_card(bundle: Path, **values: Any) -> Path:
+    card = ModelCard.parse((bundle / CARD).read_bytes())
+    return rewrite(bundle, model_card__json=dataclasses.replace(card, **values).dump())
+
+
+def verified(finished: Project, **facts: str) -> dict[str, Any]:
+    pairs = artifacts.load_json(finished.folder / "reports/verify.json")["pairs"]
+    (pair,) = (pair for pair in pairs if facts.items() <= pair.items())
+    return dict(pair)
+
+
+def same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
+    assert {name: proved[name] for name in SHARED} == pytest.approx({name: pair[name] for name in SHARED}, abs=1e-12)
+
+
+def test_the_bundle_brings_the_images_that_verification_samples_with_the_answers_of_keras(finished: Project, archive: Path) -> None:
+    accepted = Acceptance.load(Bundle(archive))
+    test = finished.folder / "data/prepared/test"
+    labels = np.load(test / "labels.npy")
+    rows = np.random.default_rng(params.load(ROOT / "params.yaml").preprocess.seed).permutation(len(labels))[:1000]
+    np.testing.assert_array_equal(accepted.images, np.load(test / "images.npy", mmap_mode="r")[rows])
+    np.testing.assert_array_equal(accepted.labels, labels[rows])
+    expected = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[rows]
+    np.testing.assert_array_equal(accepted.probabilities, expected)
+
+
+def test_the_same_set_is_the_same_bytes(finished: Project, bundle: Path, tmp_path: Path) -> None:
+    opened = Bundle(bundle)
+    accepted = Acceptance.load(opened)
+    again = tmp_path / "again"
+    for target in ("c", "browser"):
+        (again / "embedded" / target).mkdir(parents=True)
+    (again / GOLDEN).write_bytes((bundle / GOLDEN).read_bytes())
+    acceptance.write(again, acceptance.AcceptanceSet(accepted.images, accepted.labels, accepted.probabilities), opened.card)
+    for name in (FILE, "embedded/c/acceptance.bin", "embedded/browser/acceptance.bin"):
+        assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
+
+
+def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = params.override(params.load(ROOT / "params.yaml"), {"dataset.name": "movielens_100k"})
+    nothing = np.zeros((3, 2), np.int32)
+    why = acceptance.choose(chosen, nothing, np.zeros(3), nothing)
+    assert why == "movielens_100k: its licence forbids passing the data on"
+    none = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 0})
+    assert acceptance.choose(none, nothing, np.zeros(3), nothing) == "package.acceptance_images is 0"
+    (bundle / FILE).unlink()
+    change_card(bundle, acceptance_images=0, no_acceptance=why)
+    assert __main__.main(["prove", str(bundle)]) == 1
+    error = capsys.readouterr().err
+    assert error == f"error: {bundle} has no acceptance set ({why}); `serving check` is what can be asked of it\n"
+
+
+@pytest.mark.parametrize("runtime", ["litert", "onnxruntime", "tflite_runtime"])
+def test_every_file_is_proven_on_the_processor_that_proved_it(archive: Path, runtime: str) -> None:
+    done = serving(here(runtime), "prove", archive, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["state"], answer["chosen"]["runtime"]) == (PROVEN, runtime)
+    assert {pair["state"] for pair in answer["pairs"]} == {PROVEN}
+    assert answer["versions"][runtime] == answer["chosen"]["runtime_version"]
+    assert answer["bundle"]["name"] == "mnist-digits"
+    assert answer["device"]["processor"]
+    for pair in answer["pairs"]:
+        assert pair["images"] == 1000
+        assert pair["accuracy_interval"][0] < pair["accuracy"] <= pair["accuracy_interval"][1]
+        assert 0 < pair["median_milliseconds"] <= pair["p95_milliseconds"]
+        assert f"{pair['lost']} of 1,000 images lost, {pair['gained']} gained" in pair["sentence"]
+
+
+def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(finished: Project, archive: Path) -> None:
+    pair = verified(finished, runtime="tflite_micro", processor="native")
+    done = serving(here("tflite_micro"), "prove", archive, "--images", str(pair["images"]), "--json")
+    (proved,) = json.loads(done.stdout)["pairs"]
+    same(proved, pair)
+    assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3}[pair["state"]]
+
+
+@pytest.mark.parametrize(
+    ("processor", "runtime", "format"), [("nehalem", "onnxruntime", "onnx_int8"), ("haswell", "litert", "tflite_int8")]
+)
+def test_on_another_processor_it_says_what_verify_says(
+    finished: Project, archive: Path, processor: str, runtime: str, format: str
+) -> None:
+    pair = verified(finished, format=format, runtime=runtime, processor=processor)
+    done = serving(emulation.interpreter(processor, runtime), "prove", archive, *FEW, "--format", format, "--json")
+    (proved,) = json.loads(done.stdout)["pairs"]
+    same(proved, pair)
+    assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3, WORSE: 1}[pair["state"]]
+
+
+def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = ModelCard.parse((bundle / CARD).read_bytes())
+    unsure = [
+        dataclasses.replace(file, proofs=[dataclasses.replace(proof, verdict=NOT_SHOWN, images=200) for proof in file.proofs])
+        for file in card.files
+    ]
+    change_card(bundle, files=unsure)
+    assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
+    told = capsys.readouterr().out
+    assert "not shown: 0 of 100 images lost, 0 gained: no significant loss" in told
+    assert "nor the maker's 200 show that at most 1 % is lost (here 3.04 %); 309 images like these would show it" in told
+
+
+def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    accepted = Acceptance.load(Bundle(bundle))
+    arrays = {"images": 255 - accepted.images, "labels": accepted.labels, "probabilities": accepted.probabilities}
+    rewrite(bundle, acceptance__npz=npz(**arrays))
+    assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW, "--json"]) == 1
+    (pair,) = json.loads(capsys.readouterr().out)["pairs"]
+    assert pair["state"] == WORSE
+    assert "more than chance or more than the 1 % allowed; use another file or runtime on this device" in pair["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (lambda arrays: b"not at all", "is not a zip file"),
+        (lambda arrays: npz(**arrays)[:-40], "is not a zip file"),
+        (lambda arrays: npz(images=arrays["images"], labels=arrays["labels"]), "probabilities is not a file in the archive"),
+        (lambda arrays: npz(**{**arrays, "images": arrays["images"][:, :20]}), r"images is uint8 of shape \(1000, 20, 28, 1\)"),
+        (lambda arrays: npz(**{**arrays, "labels": arrays["labels"] + 3}), "a label is not one of the 10 classes"),
+        (lambda arrays: npz(**{**arrays, "labels": arrays["labels"][:0]}), "expected"),
+        (lambda arrays: npz(**{**arrays, "probabilities": arrays["probabilities"] * np.float32(np.nan)}), "not a finite number"),
+        (lambda arrays: npz(**{**arrays, "probabilities": arrays["probabilities"].astype(np.float64)}), "float64"),
+        (lambda arrays: inflated(npz(**arrays)), "is not what package writes"),
+    ],
+)
+def test_a_damaged_acceptance_set_is_one_sentence(bundle: Path, capsys: pytest.CaptureFixture[str], content: Any, why: str) -> None:
+    accepted = Acceptance.load(Bundle(bundle))
+    rewrite(bundle, acceptance__npz=content(dataclasses.asdict(accepted)))
+    with pytest.raises(BundleError, match=why):
+        Acceptance.load(Bundle(bundle))
+    assert __main__.main(["prove", str(bundle), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["state"] == "could not run"
+    assert "acceptance.npz is not what package writes" in answer["sentence"]
+    assert "\n" not in answer["sentence"]
+
+
+def inflated(data: bytes) -> bytes:
+    """The same archive, whose directory says that each member has 4 GB."""
+    changed = bytearray(data)
+    at = changed.find(b"PK\x01\x02")
+    while at >= 0:
+        changed[at + 24 : at + 28] = struct.pack("<I", 0xFFFFFFF0)
+        at = changed.find(b"PK\x01\x02", at + 4)
+    return bytes(changed)
+
+
+def test_more_images_than_there_are_and_a_draft_are_refused_in_a_sentence(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["prove", str(bundle), "--images", "1001"]) == 1
+    assert capsys.readouterr().err == "error: --images 1001 is too many: the acceptance set has 1,000 images\n"
+    change_card(bundle, not_proven=["the target was missed"])
+    assert __main__.main(["prove", str(bundle)]) == 1
+    assert "is a draft, NOT PROVEN (the target was missed)" in capsys.readouterr().err
+    assert __main__.main(["prove", str(bundle), "--draft", "--format", "onnx_float32", *FEW]) == 0
+    assert "a draft, NOT PROVEN by its maker, on this device, as onnx_float32" in capsys.readouterr().out
+
+
+def test_long_work_says_how_long_it_takes_and_ends_cleanly_at_ctrl_c(bundle: Path) -> None:
+    accepted = Acceptance.load(Bundle(bundle))
+    more = {name: np.concatenate([array] * 40) for name, array in dataclasses.asdict(accepted).items()}
+    rewrite(bundle, acceptance__npz=npz(**more))
+    interpreter = here("tflite_micro")
+    command = [*interpreter.command, "-m", "serving", "prove", str(bundle)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    while "images" not in first:  # the interpreter's own words
+        first = process.stderr.readline()
+    assert "of 40,000 images, some " in first
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not out
+    assert "Traceback" not in errors
+
+
+@pytest.fixture(scope="session")
+def saturating(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The network with unsigned activations and signed weights in 8 bits, whose sums saturate on some processors: U8S8."""
+    folder = tmp_path_factory.mktemp("u8s8")
+    images = np.load(finished.folder / "data/prepared/train/images.npy", mmap_mode="r")[:100]
+    quant_pre_process(finished.folder / "exported/onnx_float32.onnx", folder / "prepared.onnx", skip_symbolic_shape=True)
+    quantize_static(
+        folder / "prepared.onnx",
+        folder / "onnx_int8.onnx",
+        onnx_int8.Calibration(images),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return (folder / "onnx_int8.onnx").read_bytes()
+
+
+def answers(interpreter: Interpreter, file: Path, images: Array, folder: Path) -> Array:
+    np.save(folder / "images.npy", images)
+    process = RuntimeProcess(interpreter, "onnxruntime", Task([file], [folder / "images.npy"], folder))
+    try:
+        assert process.answer() == {}
+    finally:
+        process.close()
+    return np.asarray(np.load(folder / f"{file.stem}.npy"))
+
+
+def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
+    finished: Project, bundle: Path, tmp_path: Path, saturating: bytes
+) -> None:
+    """The golden vectors are those of a processor without AVX, on which U8S8 does not saturate; it does with AVX2 and no VNNI."""
+    (bundle / "onnx_int8.onnx").write_bytes(saturating)
+    test = finished.folder / "data/prepared/test"
+    images, labels = np.load(test / "images.npy", mmap_mode="r")[:300], np.load(test / "labels.npy")[:300]
+    extremes = golden.extremes(images.shape[1:], "uint8", 255)
+    seen = np.concatenate([images, extremes])
+    right = answers(emulation.interpreter("nehalem", "onnxruntime"), bundle / "onnx_int8.onnx", seen, tmp_path)
+    reference = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[:300]
+    vectors = golden.choose(images, labels, reference, {"onnx_int8": right}, extremes)
+    card = ModelCard.parse((bundle / CARD).read_bytes())
+    (file,) = (file for file in card.files if file.format == "onnx_int8")
+    digest = artifacts.sha256(bundle / "onnx_int8.onnx")
+    file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=metrics.QUANTIZED_TOLERANCE)
+    arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
+    rewrite(bundle, golden__npz=npz(**arrays), model_card__json=dataclasses.replace(card, files=[file]).dump())
+    on_nehalem, on_haswell = (emulation.interpreter(name, "onnxruntime") for name in ("nehalem", "haswell"))
+    checked = serving(on_haswell, "check", bundle)
+    assert checked.returncode == 1
+    assert "onnxruntime does not reproduce the golden vectors of onnx_int8 (off by " in checked.stdout
+    assert serving(on_nehalem, "check", bundle).returncode == 0
+    load = "import sys; from serving import Classifier; Classifier.load(sys.argv[1])"
+    loaded = subprocess.run(
+        [*on_haswell.command, "-c", load, str(bundle)], env=on_haswell.environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "RuntimeRefusalError" in loaded.stderr
+    assert "does not reproduce the golden vectors of onnx_int8" in loaded.stderr
+    proved = serving(on_haswell, "prove", bundle, "--images", "10")
+    assert proved.returncode == 1
+    assert "worse: it answers golden vectors otherwise than on the maker's processor" in proved.stdout
+
+
+def test_a_file_whose_golden_vectors_alone_differ_is_refused_by_load(bundle: Path) -> None:
+    with np.load(bundle / GOLDEN) as vectors:
+        arrays = {name: vectors[name] for name in vectors.files}
+    arrays["onnx_float32"][-1] = arrays["onnx_float32"][-1][::-1]  # the last of the synthetic extremes
+    rewrite(bundle, golden__npz=npz(**arrays))
+    with pytest.raises(Exception, match="does not reproduce the golden vectors of onnx_float32"):
+        Classifier.load(bundle, "onnx_float32")
+
+
+def program(finished: Project, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    path = next((finished.folder / "embedded/c/programs").glob("classify-x86_64"))
+    return subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_c_program_says_what_python_says(finished: Project, bundle: Path) -> None:
+    done = program(finished, "--prove", bundle / "embedded/c/acceptance.bin")
+    proved = json.loads(serving(here("onnxruntime"), "prove", bundle, "--format", "onnx_float32", "--json").stdout)["pairs"][0]
+    *lines, told = done.stdout.splitlines()
+    facts = {name: float(value) for name, value in (line.split("\t") for line in lines)}
+    low, high = proved["accuracy_interval"]
+    for name, value in {**proved, "accuracy_low": low, "accuracy_high": high}.items():
+        if name in facts and name not in ("largest_difference", "golden_difference"):
+            assert facts[name] == pytest.approx(value, rel=1e-8), name
+    assert abs(facts["largest_difference"] - proved["largest_difference"]) < 1e-5
+    assert told.split(":")[0] == proved["state"]
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: data[:-1], "damaged"),
+        (lambda data: data[:100] + bytes([data[100] ^ 4]) + data[101:], "damaged"),
+        (lambda data: b"EDGE", "not an acceptance.bin"),
+        (lambda data: b"", "not an acceptance.bin"),
+        (lambda data: sealed(data[:16] + struct.pack("<I", 785) + data[20:-4]), "belongs to another model"),
+        (lambda data: sealed(data[:12] + struct.pack("<I", 0xFFFFFFFF) + data[16:-4]), "not what package writes"),
+        (lambda data: sealed(data[:-8]), "not what package writes"),
+    ],
+)
+def test_the_c_program_answers_a_damaged_set_in_one_sentence(
+    finished: Project, bundle: Path, tmp_path: Path, change: Any, why: str
+) -> None:
+    path = tmp_path / "set.bin"
+    path.write_bytes(change((bundle / "embedded/c/acceptance.bin").read_bytes()))
+    done = program(finished, "--prove", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert why in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_c_program_tells_the_three_verdicts_apart(finished: Project, bundle: Path, tmp_path: Path) -> None:
+    data = (bundle / "embedded/c/acceptance.bin").read_bytes()
+    (tmp_path / "unsure.bin").write_bytes(sealed(data[:24] + struct.pack("<I", 1) + data[28:-4]))
+    unsure = program(finished, "--prove", tmp_path / "unsure.bin")
+    golden_images = struct.unpack_from("<I", data, 8)[0]
+    first = 56 + golden_images * (784 + 40)
+    inverted = bytes(255 - byte for byte in data[first : first + 784 * 1000])
+    (tmp_path / "worse.bin").write_bytes(sealed(data[:first] + inverted + data[first + len(inverted) : -4]))
+    worse = program(finished, "--prove", tmp_path / "worse.bin")
+    assert unsure.stdout.splitlines()[-1].split(":")[0] in ("not shown", PROVEN)
+    assert unsure.returncode == 3
+    assert worse.stdout.splitlines()[-1].startswith("worse: ")
+    assert worse.returncode == 1
+
+
+def sealed(data: bytes) -> bytes:
+    """With the checksum that belongs to the changed content."""
+    return data + struct.pack("<I", zlib.crc32(data))
