@@ -14,8 +14,9 @@ from PIL import Image
 from pipeline.artifacts import Array
 from pipeline.embedded import _generated, browser
 from pipeline.stage import UserError
-from serving import InputError, ink
+from serving import InputError, gate, ink
 from tests.conftest import Project
+from tests.test_gate import gate_outcomes
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +66,25 @@ def test_pictures_are_prepared_as_in_python_to_the_pixel() -> None:
         assert answer[1] == np.asarray(Image.fromarray(picture).resize((28, 28), Image.Resampling.LANCZOS)).ravel().tolist(), number
         refused += isinstance(answer[0], str)
     assert 0 < refused < 30
+
+
+GATE = """
+import { readFileSync } from "node:fs";
+const gate = await import(process.argv[1] + "/gate.js");
+console.log(JSON.stringify(JSON.parse(readFileSync(0)).map(([lost, gained, total, allowed]) => [
+  gate.verdict(lost, gained, total, allowed), gate.accuracyLostBound(lost, gained, total), gate.mcnemar(lost, gained),
+  ...gate.accuracyInterval(total - lost, total), gate.imagesNeeded(allowed, lost / total, gained / total)])));
+"""
+
+
+def test_the_gate_of_the_page_is_that_of_python() -> None:
+    outcomes = gate_outcomes()
+    for outcome, told in zip(outcomes, in_node(GATE, PAGE, data=json.dumps(outcomes)), strict=True):
+        lost, gained, total, allowed = outcome
+        assert told[0] == gate.verdict(lost, gained, total, allowed), outcome
+        expected = [gate.accuracy_lost_bound(lost, gained, total), gate.mcnemar(lost, gained)]
+        assert told[1:5] == pytest.approx([*expected, *gate.accuracy_interval(total - lost, total)], abs=1e-9), outcome
+        assert told[5] == gate.images_needed(allowed, lost / total, gained / total), outcome
 
 
 def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:

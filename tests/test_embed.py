@@ -22,7 +22,9 @@ from pipeline.artifacts import Array, Description
 from pipeline.embedded import _generated, _zig, browser, c, microcontroller
 from pipeline.embedded._model import Proven
 from pipeline.stage import UserError
+from serving import gate
 from tests.conftest import Project
+from tests.test_gate import gate_outcomes
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +94,68 @@ def test_the_program_answers_what_is_no_image_in_one_sentence(finished: Project,
     assert sentence in done.stderr.decode()
     assert len(done.stderr.splitlines()) == 1
     assert not done.stdout
+
+
+def test_the_program_refuses_a_png_with_any_bit_flipped(finished: Project) -> None:
+    data = png(some_images(finished)[0, ..., 0])
+    assert classify(finished, "-", data=data).returncode == 0
+    for bit in np.random.default_rng(0).choice(8 * len(data), 200, replace=False).tolist():
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        done = classify(finished, "-", data=bytes(flipped))
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, b"", 1), bit
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+
+def test_the_program_looks_at_the_checksum_of_the_pixels_and_behind_the_end(finished: Project) -> None:
+    data = png(some_images(finished)[0, ..., 0])
+    start = data.index(b"IDAT") - 4
+    length = int.from_bytes(data[start : start + 4], "big")
+    before, pixels, after = data[:start], data[start + 8 : start + 8 + length], data[start + 12 + length :]
+    expected = classify(finished, "-", data=data)
+    parts = before + chunk(b"IDAT", pixels[:40]) + chunk(b"IDAT", pixels[40:]) + after
+    assert classify(finished, "-", data=parts).stdout == expected.stdout
+    wrong = before + chunk(b"IDAT", pixels[:-1] + bytes([pixels[-1] ^ 1])) + after
+    for picture, sentence in ((wrong, b"a checksum is wrong"), (data + b"more", b"something follows its end"), (data[:-12], b"cut short")):
+        done = classify(finished, "-", data=picture)
+        assert (done.returncode, done.stderr) == (1, b"error: - is damaged: " + sentence + b"\n")
+
+
+GATE = r"""
+#include <stdio.h>
+#include "gate.h"
+int main(void)
+{
+    double lost, gained, total, allowed, low, high;
+    while (scanf("%lf %lf %lf %lf", &lost, &gained, &total, &allowed) == 4) {
+        gate_interval(total - lost, total, &low, &high);
+        printf("%d %.17g %.17g %.17g %.17g %ld\n", gate_verdict(lost, gained, total, allowed), gate_bound(lost, gained, total),
+               gate_mcnemar(lost, gained), low, high, gate_images_needed(allowed, lost / total, gained / total));
+    }
+    return 0;
+}
+"""
+
+
+def test_the_gate_in_c_is_that_of_python(tmp_path: Path) -> None:
+    (tmp_path / "gates.c").write_text(GATE)
+    for name in ("gate.c", "gate.h"):
+        (tmp_path / name).write_bytes((c.TEMPLATES / name).read_bytes())
+    _zig.build(tmp_path, ["gates.c", "gate.c"], tmp_path / "gates", *_zig.C99, "-Wall", "-Wextra", "-Werror", "-lm")
+    outcomes = gate_outcomes()
+    given = "".join(" ".join(map(repr, outcome)) + "\n" for outcome in outcomes)
+    done = subprocess.run([tmp_path / "gates"], input=given, capture_output=True, text=True, check=True)
+    for outcome, line in zip(outcomes, done.stdout.splitlines(), strict=True):
+        lost, gained, total, allowed = outcome
+        state, bound, p_value, low, high, needed = map(float, line.split())
+        assert gate.VERDICTS[int(state)] == gate.verdict(lost, gained, total, allowed), outcome
+        assert bound == pytest.approx(gate.accuracy_lost_bound(lost, gained, total), abs=1e-9), outcome
+        assert p_value == pytest.approx(gate.mcnemar(lost, gained), abs=1e-9), outcome
+        assert (low, high) == pytest.approx(gate.accuracy_interval(total - lost, total), abs=1e-9), outcome
+        assert int(needed) == (gate.images_needed(allowed, lost / total, gained / total) or 0), outcome
 
 
 def test_the_array_is_the_file_with_its_length_and_checksum(finished: Project) -> None:

@@ -135,3 +135,11 @@ def test_probabilities_that_are_not_finite_are_worse() -> None:
     told[7, 1] = np.nan
     facts = gate.compare(told, reference, labels, 0.002)
     assert (facts["state"], facts["reason"]) == (WORSE, "some of its probabilities are not finite numbers")
+
+
+def gate_outcomes() -> list[tuple[int, int, int, float]]:
+    """Images lost, gained, in all, and the loss that is allowed: what the gate in other languages is held to."""
+    dice = np.random.default_rng(0)
+    counts = [(int(lost), int(gained)) for lost, gained in dice.integers(0, 40, (60, 2))]
+    rare = [(0, 0), (1, 0), (0, 1), (2, 0), (0, 30), (100, 100), (200, 0), (0, 200)]
+    return [(lost, gained, total, 0.002) for lost, gained in [*rare, *counts] for total in (200, 1000, 10000)]

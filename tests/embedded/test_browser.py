@@ -21,7 +21,8 @@ from playwright.sync_api import expect
 
 from pipeline.artifacts import Array
 from pipeline.embedded import browser as target
-from serving import Classifier, InputError, photo
+from serving import Bundle, Classifier, InputError, acceptance, photo
+from serving.acceptance import Acceptance
 from serving.model_card import ModelCard
 from tests.conftest import ROOT
 from tests.embedded.conftest import DESKTOP, Tab, png
@@ -290,12 +291,69 @@ def test_axe_finds_nothing_to_complain_of(chromium: Any, server: Server, package
     draw(page, STROKES["7"])
     page.click("#compare")
     page.wait_for_selector("#comparison:not([hidden])")
+    page.click("#prove")
+    page.wait_for_selector("#proof:not([hidden])")
     page.add_script_tag(path=packages / "axe-core/axe.min.js")
     found = page.evaluate("axe.run()")
     assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not tab.faults
     page.context.close()
+
+
+def test_the_page_proves_the_model_in_this_browser_as_python_does_on_this_device(page: Any, tab: Tab, archive: Path) -> None:
+    page.click("#prove")
+    page.wait_for_selector("#proof:not([hidden])")
+    opened = Bundle(archive)
+    proved = acceptance.prove(opened, Classifier.load(opened, FORMAT), Acceptance.load(opened), lambda *_: None)
+    here = page.evaluate(
+        """async () => {
+            const { Classifier } = await import("./classifier.js"), { prove } = await import("./prove.js");
+            return await prove(await Classifier.load(), () => null);
+        }"""
+    )
+    for name, value in here.items():
+        if name in ("state", "images", "lost", "gained", "accuracy", "keras_accuracy", "agreement", "max_accuracy_drop"):
+            assert value == proved[name], name
+        elif name in ("accuracy_interval", "mcnemar_p_value", "accuracy_lost_bound"):
+            assert value == pytest.approx(proved[name], abs=1e-9), name
+    verdict = page.text_content("#verdict")
+    assert verdict.split(":")[0].lower() == proved["state"]
+    assert f"{proved['lost']} of {proved['images']:,} images lost, {proved['gained']} gained" in verdict
+    assert page.locator("#proof tbody tr").count() == 10
+    assert not tab.faults
+
+
+def test_an_acceptance_set_of_another_model_is_one_sentence(host: str, bundle: Path, tab: Tab) -> None:
+    path = bundle / PAGE / "acceptance.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    page = tab.open(host)
+    page.click("#prove")
+    expect(page.locator("#prove-problem")).to_have_text(
+        "acceptance.bin belongs to another model or is cut short; make the bundle again"
+    )
+    path.unlink()
+    page.click("#prove")
+    expect(page.locator("#prove-problem")).to_contain_text("acceptance.bin could not be read (404); serve the whole bundle")
+    assert page.is_enabled("#prove")
+
+
+def test_the_page_of_a_draft_says_plainly_that_it_is_not_proven(host: str, bundle: Path, tab: Tab) -> None:
+    card = json.loads((bundle / CARD_FILE).read_text())
+    (bundle / CARD_FILE).write_text(json.dumps({**card, "not_proven": ["the test accuracy of 97.10 % misses the target of 99.00 %"]}))
+    page = tab.open(host)
+    assert "NOT PROVEN. This is a draft, not for use." in page.inner_text("#draft")
+    assert page.text_content("#failures li") == "the test accuracy of 97.10 % misses the target of 99.00 %"
+    assert page.title().endswith(", NOT PROVEN")
+    assert not tab.faults
+
+
+def test_a_bundle_without_an_acceptance_set_offers_no_proof(host: str, bundle: Path, tab: Tab) -> None:
+    card = json.loads((bundle / CARD_FILE).read_text())
+    (bundle / CARD_FILE).write_text(json.dumps({**card, "acceptance_images": 0, "no_acceptance": "package.acceptance_images is 0"}))
+    page = tab.open(host)
+    assert not page.is_visible("#prove")
+    assert page.text_content("#verdict") == "The bundle has no acceptance set to prove it with (package.acceptance_images is 0)."
 
 
 def test_onnx_runtime_web_gives_the_same_probabilities(page: Any, tab: Tab) -> None:

@@ -9,7 +9,11 @@ import pytest
 from PIL import Image
 
 from pipeline.artifacts import Array
+from pipeline.bundle import acceptance
 from pipeline.embedded import c
+from serving import Bundle
+from serving.acceptance import Acceptance
+from serving.classifier import GOLDEN
 from tests.conftest import ROOT
 from tests.embedded.conftest import answers, run
 
@@ -20,7 +24,7 @@ STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-c
 
 
 def test_gcc_compiles_it_without_a_warning_and_cmake_reproduces_the_golden_vectors(embedded: Path, tmp_path: Path) -> None:
-    for name in ("classify.c", "self_test.c"):
+    for name in ("classify.c", "self_test.c", "prove.c", "gate.c"):
         run("gcc", *STRICT, "-c", embedded / "c" / name, "-o", tmp_path / "object.o")
     run("gcc", *STRICT[:1], *STRICT[2:], "-c", embedded / "c" / "model.c", "-o", tmp_path / "object.o")
     run("cmake", "-S", embedded / "c", "-B", tmp_path / "build")
@@ -54,6 +58,27 @@ def test_every_processor_reads_pictures(embedded: Path, images: Array, tmp_path:
     program = embedded / "c/programs" / f"classify-{processor}"
     done = run(EMULATORS[processor], program, *(tmp_path / f"a.{kind}" for kind in ("png", "ppm", "raw")))
     assert len({line.split("\t", 1)[1] for line in done.stdout.decode().splitlines()}) == 1
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """acceptance.bin with 100 images, of the bundle of this working tree."""
+    (archive,) = (ROOT / "dist").glob("*.tar.gz")
+    opened, folder = Bundle(archive), tmp_path_factory.mktemp("acceptance")
+    (folder / GOLDEN).write_bytes(opened.read(GOLDEN))
+    first = Acceptance.load(opened).first(100)
+    chosen = acceptance.AcceptanceSet(first.images, first.labels, first.probabilities)
+    acceptance.binary(folder / "few.bin", folder / GOLDEN, chosen, opened.card, "onnx_float32")
+    return folder / "few.bin"
+
+
+@pytest.mark.parametrize("processor", EMULATORS)
+def test_every_processor_proves_the_program_with_the_same_numbers(embedded: Path, few: Path, processor: str) -> None:
+    program = embedded / "c/programs" / f"classify-{processor}"
+    emulated = run(EMULATORS[processor], program, "--prove", few).stdout.decode().splitlines()
+    native = run(embedded / "c/programs" / f"classify-{c.HERE}", "--prove", few).stdout.decode().splitlines()
+    assert [line for line in emulated if "milliseconds" not in line] == [line for line in native if "milliseconds" not in line]
+    assert emulated[-1].startswith("proven: its maker showed on ")
 
 
 def test_a_cortex_m3_without_an_operating_system_gives_the_classes_that_python_gives(embedded: Path, images: Array, tmp_path: Path) -> None:
