@@ -126,7 +126,8 @@ def main() -> None:
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     accepted = acceptance.choose(chosen, images, labels, probabilities)
-    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), accepted, draft=draft)
+    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), draft=draft)
+    content = acceptance.described(content, accepted)
     if not content.files:
         raise UserError("no exported file ran, so there is nothing to package; see reports/verify.json")
     root = f"{content.name}-{content.version}"

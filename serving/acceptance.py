@@ -172,4 +172,3 @@ def sentence(facts: Dict[str, Any]) -> str:
 def usable(facts: Dict[str, Any]) -> bool:
     """Whether `Classifier.load` would take it: it runs, and answers the golden vectors."""
     return "golden_difference" in facts and facts["golden_difference"] <= facts["golden_tolerance"]
-

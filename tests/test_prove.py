@@ -143,22 +143,16 @@ def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(finished:
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3}[pair["state"]]
 
 
-@pytest.mark.parametrize(
-    ("processor", "runtime", "format"), [("nehalem", "onnxruntime", "onnx_int8"), ("haswell", "litert", "tflite_int8")]
-)
-def test_on_another_processor_it_says_what_verify_says(
-    finished: Project, archive: Path, processor: str, runtime: str, format: str
-) -> None:
-    pair = verified(finished, format=format, runtime=runtime, processor=processor)
-    done = serving(emulation.interpreter(processor, runtime), "prove", archive, *FEW, "--format", format, "--json")
+@pytest.mark.parametrize(("processor", "runtime", "name"), [("nehalem", "onnxruntime", "onnx_int8"), ("haswell", "litert", "tflite_int8")])
+def test_on_another_processor_it_says_what_verify_says(finished: Project, archive: Path, processor: str, runtime: str, name: str) -> None:
+    pair = verified(finished, format=name, runtime=runtime, processor=processor)
+    done = serving(emulation.interpreter(processor, runtime), "prove", archive, *FEW, "--format", name, "--json")
     (proved,) = json.loads(done.stdout)["pairs"]
     same(proved, pair)
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3, WORSE: 1}[pair["state"]]
 
 
-def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = ModelCard.parse((bundle / CARD).read_bytes())
     unsure = [
         dataclasses.replace(file, proofs=[dataclasses.replace(proof, verdict=NOT_SHOWN, images=200) for proof in file.proofs])

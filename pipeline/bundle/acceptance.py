@@ -13,7 +13,7 @@ import importlib
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,13 @@ def choose(chosen: Params, images: Array, labels: Array, probabilities: Array) -
         return "package.acceptance_images is 0"
     rows = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[: chosen.package.acceptance_images]
     return AcceptanceSet(images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32))
+
+
+def described(card: ModelCard, accepted: AcceptanceSet | str) -> ModelCard:
+    """The card, which says how many images go with it, or why none do."""
+    if isinstance(accepted, str):
+        return replace(card, no_acceptance=accepted)
+    return replace(card, acceptance_images=len(accepted.labels))
 
 
 def write(folder: Path, accepted: AcceptanceSet, card: ModelCard) -> None:

@@ -6,23 +6,16 @@ from typing import Any
 
 from pipeline import artifacts, metrics, model_description
 from pipeline.bundle import gates
-from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.params import Params
 from pipeline.processors import EMULATED, NATIVE
 from serving.gate import COULD_NOT_RUN
 from serving.model_card import Embedded, Emulated, ModelCard, ModelFile, Preprocessing, Proof, Reference, Requirements, Tensor
 
+PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}  # that made the bundle
 
-def build(
-    chosen: Params,
-    reports: dict[str, Any],
-    data: artifacts.Description,
-    reference: Reference,
-    accepted: AcceptanceSet | str,
-    *,
-    draft: bool = False,
-) -> ModelCard:
-    """The card of the files that belong into the bundle, or into its draft; `accepted` goes with them, or why it does not."""
+
+def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, reference: Reference, *, draft: bool = False) -> ModelCard:
+    """The card of the files that belong into the bundle, or into its draft."""
     evaluation = reports["evaluate"]
     described = model_description.describe(chosen.problem, data, evaluation["model_sha256"])
     return ModelCard(
@@ -39,12 +32,10 @@ def build(
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
             "embedded": [Embedded(**row) for row in reports["embed"]["targets"]],
             "not_proven": gates.failures(chosen, reports) if draft else [],
-            "acceptance_images": len(accepted.labels) if isinstance(accepted, AcceptanceSet) else 0,
-            "no_acceptance": accepted if isinstance(accepted, str) else None,
             "provenance": {
                 **described["provenance"],
                 "training_key": reports["train"]["training_key"],
-                "params": chosen.model_dump(mode="json", include={"dataset", "preprocess", "train", "export", "verify", "embed", "package"}),
+                "params": chosen.model_dump(mode="json", include=PARAMS),
                 "git_commit": None,  # known when the bundle is signed: an out that named its commit would change with every commit
             },
         }

@@ -329,9 +329,7 @@ def test_an_acceptance_set_of_another_model_is_one_sentence(host: str, bundle: P
     path.write_bytes(path.read_bytes()[:-1])
     page = tab.open(host)
     page.click("#prove")
-    expect(page.locator("#prove-problem")).to_have_text(
-        "acceptance.bin belongs to another model or is cut short; make the bundle again"
-    )
+    expect(page.locator("#prove-problem")).to_have_text("acceptance.bin belongs to another model or is cut short; make the bundle again")
     path.unlink()
     page.click("#prove")
     expect(page.locator("#prove-problem")).to_contain_text("acceptance.bin could not be read (404); serve the whole bundle")
