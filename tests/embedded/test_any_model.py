@@ -107,7 +107,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in card_page.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
         model_card = card.build(params.load(), reports, data, reference.of(images, probabilities, labels))
-        package.fill(Path(content), model_card, data)
+        package.fill(Path(content), model_card, data, "these patterns are nobody's test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")
     return folder / "patterns.tar.gz"
 
