@@ -11,14 +11,13 @@ import io
 import math
 import time
 import zipfile
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Callable, Dict
 
 import numpy as np
 
 from serving import gate
-from serving.bundle import LARGEST_BYTES, Bundle
+from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import BundleError
 from serving.gate import PROVEN, VERDICTS, WORSE
@@ -26,6 +25,7 @@ from serving.model_card import ModelCard, ModelFile
 
 FILE = "acceptance.npz"
 MICRO = "tflite_micro"
+LARGEST_BYTES = 1 << 30  # unpacked; the limits of the bundle see the packed file alone
 WARM_UP = 20  # predictions whose time does not count
 
 Progress = Callable[[int, int, float], None]  # images done, images in all, seconds so far
@@ -47,9 +47,12 @@ class Acceptance:
             raise BundleError(f"{bundle.path} has no acceptance set ({why}); `serving check` is what can be asked of it")
         try:
             arrays = _arrays(bundle.read(FILE))
+            missing = [field.name for field in fields(cls) if field.name not in arrays]
+            if missing:
+                raise ValueError(f"it has no {missing[0]}")
             accepted = cls(arrays["images"], arrays["labels"], arrays["probabilities"])
             accepted._check(bundle.card)
-        except (ValueError, KeyError, EOFError, OSError, MemoryError, RuntimeError) as error:
+        except ValueError as error:
             raise BundleError(f"{bundle.path}: {FILE} is not what package writes ({error}); make the bundle again") from None
         return accepted
 
@@ -75,15 +78,16 @@ class Acceptance:
 
 
 def _arrays(data: bytes) -> Dict[str, Any]:
-    """The arrays of an npz file. Raises ValueError and what NumPy raises."""
+    """The arrays of an npz file by their names. Raises ValueError."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
-                raise ValueError(f"unpacked it has more than {LARGEST_BYTES:,} bytes")
+        with zipfile.ZipFile(io.BytesIO(data)) as entries:
+            unpacked = sum(entry.file_size for entry in entries.infolist())
+        if unpacked > LARGEST_BYTES:
+            raise ValueError(f"it unpacks to {unpacked:,} bytes, expected at most {LARGEST_BYTES:,}")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(str(error)) from None
+    except Exception as error:  # zipfile and numpy raise whatever their parsers fall over
+        raise ValueError(" ".join(str(error).split())[:200]) from None
 
 
 def prove(opened: Bundle, classifier: Classifier, accepted: Acceptance, progress: Progress) -> Dict[str, Any]:

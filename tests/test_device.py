@@ -77,6 +77,8 @@ def test_a_device_of_nothing_but_the_bundle_may_run_it(run: Run, archive: Path, 
         assert done.stdout.splitlines()[-1].startswith("This device may run mnist-digits 1.0.0: ")
         assert f"{count} files, each with its SHA-256" in done.stdout
     assert json.loads(run("serving", "check", archive, "--json").stdout)["may_run"] is True
+    proved = run("serving", "prove", archive, "--json")
+    assert (proved.returncode, json.loads(proved.stdout)["state"]) == (0, "proven"), proved.stderr
     listed = run("python", "-c", "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))").stdout
     assert not {"tensorflow", "keras", "mlflow", "pipeline"} & set(listed.split())
 
@@ -94,6 +96,8 @@ def test_the_oldest_and_the_newest_python_may_run_it(bundle: Path, tmp_path: Pat
     subprocess.run([*install, "--requirement", f"requirements/{runtime}.txt"], cwd=bundle, check=True)
     done = subprocess.run([tmp_path / "device/bin/serving", "check", bundle], capture_output=True, text=True, check=False)
     assert "This device may run mnist-digits 1.0.0: " in done.stdout, done.stderr
+    done = subprocess.run([tmp_path / "device/bin/serving", "prove", bundle], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_wheel_runs_from_where_it_lies_and_the_microcontrollers_interpreter_too(bundle: Path, tmp_path: Path) -> None:
