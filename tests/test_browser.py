@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.artifacts import Array
 from pipeline.embedded import _generated, browser
 from pipeline.stage import UserError
-from serving import InputError, gate, ink
+from serving import InputError, acceptance, gate, ink
 from tests.conftest import Project
 from tests.test_gate import gate_outcomes
 
@@ -85,6 +85,29 @@ def test_the_gate_of_the_page_is_that_of_python() -> None:
         expected = [gate.accuracy_lost_bound(lost, gained, total), gate.mcnemar(lost, gained)]
         assert told[1:5] == pytest.approx([*expected, *gate.accuracy_interval(total - lost, total)], abs=1e-9), outcome
         assert told[5] == gate.images_needed(allowed, lost / total, gained / total), outcome
+
+
+JUDGE = """
+import { readFileSync } from "node:fs";
+const { judged } = await import(process.argv[1] + "/prove.js");
+const told = JSON.parse(readFileSync(0)).map(([lost, golden, verdict]) => judged({
+  images: { length: 1000 }, correct: 990 - lost, reference: 990, lost, gained: 0, agreeing: 1000 - lost, golden: golden ?? NaN,
+  largest: 0.1, allowed: 0.002, tolerance: 0.1, maker: { verdict, images: 16000, bound: 0.0008 }, milliseconds: 1 }));
+console.log(JSON.stringify(told.map(({ state, sentence }) => [state, sentence])));
+"""
+
+
+def test_the_page_tells_the_three_verdicts_apart_as_python_does() -> None:
+    cases = [(lost, golden, maker) for lost in (0, 1, 9) for golden in (0.04, 0.5, None) for maker in ("proven", "not shown", "worse")]
+    for (lost, golden, maker), (state, sentence) in zip(cases, in_node(JUDGE, PAGE, data=json.dumps(cases)), strict=True):
+        difference = float("nan") if golden is None else golden
+        assert state == gate.elsewhere(gate.verdict(lost, 0, 1000, 0.002), difference, 0.1, maker), (lost, golden, maker)
+        facts = {"state": state, "lost": lost, "gained": 0, "images": 1000, "accuracy_lost": lost / 1000, "max_accuracy_drop": 0.002}
+        facts |= {"accuracy_lost_bound": gate.accuracy_lost_bound(lost, 0, 1000), "largest_difference": 0.1}
+        facts |= {"golden_difference": difference, "golden_tolerance": 0.1}
+        facts["maker"] = {"verdict": maker, "images": 16000, "accuracy_lost_bound": 0.0008}
+        expected = acceptance.sentence(facts).replace("file or runtime on this device", "browser")
+        assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, (lost, golden, maker)
 
 
 def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:

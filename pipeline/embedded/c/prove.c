@@ -136,7 +136,7 @@ static void print_sentence(const struct acceptance *set, const struct findings *
         printf("worse: it answers golden vectors otherwise than on the maker's processor, by up to %.2g where %g is tolerated; "
                "use another build on this device\n", found->golden, set->tolerance);
     else if (state == WORSE && set->verdict == WORSE)
-        printf("worse: %s: its maker found it worse than the model that it was made from\n", counted);
+        printf("worse: %s: its maker found it worse than the model that it was made from; use another build on this device\n", counted);
     else if (state == WORSE)
         printf("worse: %s: a loss of %.2f %%, more than chance or more than the %.2g %% allowed; use another build on this device\n", counted,
                100 * ((double)found->lost - (double)found->gained) / total, allowed);

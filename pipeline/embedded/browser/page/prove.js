@@ -65,7 +65,8 @@ function sentence(facts) {
   if (golden > facts.golden_tolerance)
     return `worse: it answers golden vectors otherwise than on the maker’s processor, by up to ${golden.toPrecision(2)} where ` +
       `${facts.golden_tolerance} is tolerated; use another browser`;
-  if (state === gate.WORSE && maker.verdict === gate.WORSE) return `worse: ${counted}: its maker found it worse than the model that it was made from`;
+  if (state === gate.WORSE && maker.verdict === gate.WORSE)
+    return `worse: ${counted}: its maker found it worse than the model that it was made from; use another browser`;
   if (state === gate.WORSE)
     return `worse: ${counted}: a loss of ${percent(facts.accuracy_lost)}, more than chance or more than the ${allowed} allowed; use another browser`;
   if (state === gate.PROVEN && bound <= drop)
