@@ -24,6 +24,7 @@ from pipeline.artifacts import Array
 from pipeline.bundle import acceptance
 from pipeline.formats import onnx_int8
 from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.stage import UserError
 from serving import Bundle, BundleError, Classifier, __main__
 from serving.acceptance import FILE, Acceptance
 from serving.bundle import MANIFEST, manifest
@@ -116,6 +117,13 @@ def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(bu
     assert __main__.main(["prove", str(bundle)]) == 1
     error = capsys.readouterr().err
     assert error == f"error: {bundle} has no acceptance set ({why}); `serving check` is what can be asked of it\n"
+
+
+def test_a_set_that_no_device_would_take_is_refused_by_its_maker() -> None:
+    photos, labels = np.broadcast_to(np.uint8(0), (1000, 512, 512, 3)), np.zeros(1000, np.uint8)
+    chosen = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 400})
+    with pytest.raises(UserError, match=r"package.acceptance_images: 400 images are 314,\d+,\d+ bytes, .* 268,435,456; ask for fewer"):
+        acceptance.choose(chosen, photos, labels, np.zeros((1000, 10), np.float32))
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime", "tflite_runtime"])

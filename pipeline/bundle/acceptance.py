@@ -21,12 +21,14 @@ import numpy as np
 from pipeline import artifacts
 from pipeline.artifacts import Array
 from pipeline.params import Params
+from pipeline.stage import UserError
 from serving import acceptance, classifier
 from serving.gate import VERDICTS
 from serving.model_card import ModelCard
 
 BINARY = "acceptance.bin"
 MAGIC = b"EDGEACC1"
+SPARE_BYTES = 4096  # of the headers of arrays
 # Little-endian: how many golden vectors G and images N, values P of an image and classes K, the maker's verdict as its
 # place in serving.gate.VERDICTS, on how many images; the maker's bound, the loss allowed, the tolerance of golden vectors.
 HEADER = struct.Struct("<8s6I3d")
@@ -42,14 +44,21 @@ class AcceptanceSet:
 
 
 def choose(chosen: Params, images: Array, labels: Array, probabilities: Array) -> AcceptanceSet | str:
-    """The acceptance set of the test set, or why there is none."""
+    """The acceptance set of the test set, or why there is none. Raises UserError for one that no device would take."""
     dataset = importlib.import_module(f"pipeline.datasets.{chosen.dataset.name}")
     if hasattr(dataset, "NOT_PASSED_ON"):
         return f"{chosen.dataset.name}: {dataset.NOT_PASSED_ON}"
     if not chosen.package.acceptance_images:
         return "package.acceptance_images is 0"
     rows = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[: chosen.package.acceptance_images]
-    return AcceptanceSet(images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32))
+    accepted = AcceptanceSet(images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32))
+    size = sum(array.nbytes for array in (accepted.images, accepted.labels, accepted.probabilities)) + SPARE_BYTES
+    if size > acceptance.LARGEST_BYTES:
+        raise UserError(
+            f"package.acceptance_images: {len(rows):,} images are {size:,} bytes, and a device takes at most "
+            f"{acceptance.LARGEST_BYTES:,}; ask for fewer"
+        )
+    return accepted
 
 
 def described(card: ModelCard, accepted: AcceptanceSet | str) -> ModelCard:
