@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.artifacts import Array
-from pipeline.formats import _tflite
+from pipeline.formats import _calibration, _tflite
 
 SUFFIX = ".tflite"
 
@@ -20,7 +20,7 @@ def convert(model: keras.Model, calibration: Array) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = _tflite.representative(calibration, model)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        if not _tflite.takes_ids(model):
+        if not _calibration.takes_ids(model):
             converter.inference_input_type = tf.uint8
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         return bytes(converter.convert())
