@@ -69,6 +69,7 @@ def fill_requirements(folder: Path, wheel: Path, runtimes: set[str]) -> None:
     if "tflite_runtime" in runtimes:
         contents["tflite_runtime_armv7"] = ARMV7 + requirements("tflite_runtime", "numpy", "pillow") + own
     contents["http"] = requirements("http", "numpy", "pillow")
+    contents["certificates"] = requirements("certificates", "numpy", "pillow")
     folder.mkdir()
     for name, content in contents.items():
         (folder / f"{name}.txt").write_text(content, encoding="utf-8")
@@ -113,6 +114,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
         fill(Path(folder), content, data)
         archive.write(Path(folder), temporary, root)
+        archive.check(temporary)
     size = target.stat().st_size
     artifacts.save_json(
         artifacts.report("package"),

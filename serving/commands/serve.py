@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
+    help_ = "with --trust, let a reload put an older version in the place of a newer one, which is refused otherwise"
+    parser.add_argument("--allow-rollback", action="store_true", help=help_)
     commands.add_choice(parser)
     commands.add_log(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
@@ -84,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
     _give_memory_back_at_once()
-    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
+    may_roll_back = arguments.trust is None or arguments.allow_rollback
+    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics, may_roll_back)
     models.watch()
     writer = None
     if log:

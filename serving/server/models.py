@@ -22,6 +22,7 @@ from serving.server.files import PublicFile
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.protocol import Signature
+from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 
@@ -138,9 +139,20 @@ class Served:
 class Models:
     """All bundles by the name on their card."""
 
-    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Loaded], limits: Limits, metrics: Metrics) -> None:
-        """Loads every bundle with `load`: its model and its public files. Raises ServingError."""
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        load: Callable[[Path], Loaded],
+        limits: Limits,
+        metrics: Metrics,
+        may_roll_back: bool = True,
+    ) -> None:
+        """Loads every bundle with `load`: its model and its public files. Raises ServingError.
+
+        With `may_roll_back` a reload may put an older version in the place of a newer one.
+        """
         self._open, self.limits, self.metrics = load, limits, metrics
+        self.may_roll_back = may_roll_back
         self._by_name: Dict[str, Served] = {}
         for path in paths:
             stamp = _stamp(path)
@@ -203,6 +215,7 @@ class Models:
                 model = self._load(served.path)
                 if model.signature.name != name:
                     raise BundleError(f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
+                self._refuse_older(model, served, stamp)
             except Exception as error:  # a fault that nobody foresaw must not end the watch either
                 if str(error) != served.fault:
                     served.fault = str(error)
@@ -212,6 +225,13 @@ class Models:
             served.model, served.stamp, served.fault = model, stamp, ""
             self.metrics.reloads.add(1, name, "done")
             print(f"{served.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
+
+    def _refuse_older(self, model: Model, served: Served, stamp: Tuple[int, ...]) -> None:
+        """A signature says who made a bundle and not when: whoever keeps an old one could bring its faults back."""
+        new, now = model.signature.version, served.model.signature.version
+        if not self.may_roll_back and older(new, now):
+            served.stamp = stamp  # it stays older, so that it is not loaded again each second
+            raise BundleError(f"{served.path} now holds version {new}, older than {now}; --allow-rollback would serve it")
 
 
 def _stamp(path: Path) -> Tuple[int, ...]:
