@@ -67,11 +67,15 @@ def sign(folder: Path, signature: Path, key: Path, certificate: Path | None, cha
         raise UserError(f"{key} cannot sign ({reason[0]}); allowed is a private key on P-256 in PEM, without a password")
 
 
+def located(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # noqa: PTH111  not every shell does it in KEY=~/keys/private.pem, and a name may begin so
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.sign")
-    parser.add_argument("key", type=Path, help="private key on the curve P-256, in PEM")
-    parser.add_argument("--certificate", type=Path, help="the certificate of that key")
-    parser.add_argument("--chain", type=Path, nargs="+", default=[], help="certificates between that and the authority")
+    parser.add_argument("key", type=located, help="private key on the curve P-256, in PEM")
+    parser.add_argument("--certificate", type=located, help="the certificate of that key")
+    parser.add_argument("--chain", type=located, nargs="+", default=[], help="certificates between that and the authority")
     arguments = parser.parse_args()
     for path in (arguments.key, *([arguments.certificate] if arguments.certificate else []), *arguments.chain):
         if not path.is_file():

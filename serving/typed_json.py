@@ -7,6 +7,7 @@ through (NaN, a key twice, any depth) is not, and each fault is one ValueError t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import typing
@@ -51,7 +52,7 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
     if not isinstance(values, dict):
         raise _wrong(where or "it", values, "an object")
     before = f"{where}." if where else ""
-    types, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
+    types, fields = _types(kind), dataclasses.fields(kind)
     unknown = sorted(values.keys() - {field.name for field in fields})
     if unknown:
         raise ValueError(f"{before}{unknown[0][:SHOWN]} is not a field that this package knows")
@@ -63,6 +64,11 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
         return kind(**parsed)
     except ValueError as error:
         raise ValueError(f"{before}{error}") from None
+
+
+@functools.cache
+def _types(kind: Any) -> Dict[str, Any]:
+    return typing.get_type_hints(kind)  # evaluates every annotation, which is slow
 
 
 def _required(field: Any) -> bool:

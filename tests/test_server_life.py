@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from serving import Classifier
+from pipeline import sign
+from pipeline.bundle import archive as archives
+from serving import Bundle, Classifier
 from serving.bundle import MANIFEST, manifest
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import FORMAT, Server, failed, rename
+from tests.test_bundle_attacks import MEMORY, bomb
+from tests.test_signature import pem
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +142,56 @@ def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(bundle: Pat
         _, errors = running.stop()
     assert "golden.npz is not what package writes" in errors
     assert "Traceback" not in errors
+
+
+def release(bundle: Path, version: str, key: Path, folder: Path) -> None:
+    """Has the link folder/current lead to that version of the bundle, signed; all of it at once."""
+    content = rename(shutil.copytree(bundle, folder / f"content-{version}"), "mnist-digits", version)
+    made = folder / version
+    made.mkdir()
+    archives.write(content, made / "new.tar.gz", f"mnist-digits-{version}")
+    sign.sign(content, made / "new.sig", key, None, [])
+    (folder / "next").symlink_to(made, target_is_directory=True)
+    (folder / "next").replace(folder / "current")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_an_older_version_takes_over_only_where_that_is_allowed(bundle: Path, tmp_path: Path, allowed: bool) -> None:
+    """Each is signed by the key that is trusted: who kept an old release could bring its faults back."""
+    folder, secret = tmp_path / "releases", ec.generate_private_key(ec.SECP256R1())
+    folder.mkdir()
+    key, trust = pem(tmp_path, "private", secret), pem(tmp_path, "public", secret.public_key())
+    release(bundle, "1.0.10", key, folder)
+    options = ("--trust", str(trust), "--format", FORMAT, *(("--allow-rollback",) if allowed else ()))
+    with Server(folder / "current", *options) as running:
+        for refused, version in enumerate(("1.0.9", "1.0.10-rc1"), 1):
+            release(bundle, version, key, folder)
+            told = f'outcome="{"done" if allowed else "failed"}"}} {refused}'.encode()
+            wait_for(lambda told=told: told in running.get("/metrics").body)  # type: ignore[misc]
+            there = version if allowed else "1.0.10"
+            assert running.get(f"/v2/models/mnist-digits/versions/{there}/ready").status == 200
+        release(bundle, "1.0.11", key, folder)
+        wait_for(lambda: running.get("/v2/models/mnist-digits/versions/1.0.11/ready").status == 200)
+        _, errors = running.stop()
+    for version in ("1.0.9", "1.0.10-rc1"):
+        sentence = f"now holds version {version}, older than 1.0.10; --allow-rollback would serve it"
+        assert (sentence in errors) is not allowed
+    assert "Traceback" not in errors
+
+
+def test_a_bomb_in_the_place_of_a_bundle_takes_little_memory(archive: Path, tmp_path: Path) -> None:
+    served = tmp_path / "served.tar.gz"
+    shutil.copy(archive, served)
+    with Server(served, "--format", FORMAT) as running:
+        before = psutil.Process(running.process.pid).memory_info().rss
+        opened = Bundle(archive)
+        (tmp_path / "bomb").write_bytes(bomb({name: opened.read(name) for name in opened.digests}, 8 << 20, 100))
+        (tmp_path / "bomb").rename(served)
+        wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
+        peak = next(line for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines() if "VmHWM" in line)
+        assert int(peak.split()[1]) * 1024 - before < MEMORY
+        _, errors = running.stop()
+    assert "it unpacks to far more than a bundle of its size" in errors
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
