@@ -39,7 +39,7 @@ lint: env ## ruff and the type checker
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-sign: env ## sign the bundle: make sign KEY=private.pem [CERTIFICATE=maker.pem CHAIN="authority.pem"]
+sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
 	$(RUN) python -m pipeline.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000

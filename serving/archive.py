@@ -1,11 +1,13 @@
-"""The .tar.gz of a bundle, which is a function of its root folder and its files: one content, one way to write it.
+"""The .tar.gz of a bundle, which is a function of its root folder and its files: one content, one
+way to write it.
 
-Programs read tar differently (pax, sparse and GNU headers, links, junk between members), so that what one of them verified
-is not what another unpacks. Here every header is made anew from the name and the size, and no other byte is accepted. So
-every tar unpacks exactly what was verified.
+Programs read tar differently (pax, sparse and GNU headers, links, junk between members), so that
+what one of them verified is not what another unpacks. Here every header is made anew from the name
+and the size, and no other byte is accepted. So every tar unpacks exactly what was verified.
 
-An archive is SHA256SUMS, then the files that it names in its order, each behind a header of POSIX's ustar and filled up with
-zeros to 512 bytes; at the end zeros up to a multiple of 10,240 bytes; all of it as one gzip stream.
+An archive is SHA256SUMS, then the files that it names in its order, each behind a header of POSIX's
+ustar and filled up with zeros to 512 bytes; at the end zeros up to a multiple of 10,240 bytes; all
+of it as one gzip stream.
 """
 
 from __future__ import annotations
@@ -16,20 +18,22 @@ import zlib
 from pathlib import PurePosixPath
 from typing import BinaryIO, List, Tuple
 
-GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"  # RFC 1952: deflate, no name, no time, level 9, unknown system
+# RFC 1952: deflate, no name, no time, the best compression, an unknown system
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
 BLOCK = 512
 RECORD = 20 * BLOCK
 CHUNK = 1 << 16  # packed bytes that are read at a time
 PROGRAMS = "programs"  # the folders whose files may be executed
 
-# Weights hardly shrink, so that a bundle unpacks to twice its size or a little more. What unpacks to much more is a bomb.
+# Weights hardly shrink, so that a bundle unpacks to twice its size or a little more. What unpacks
+# to much more is a bomb.
 LARGEST_RATIO = 16
 ALWAYS_ALLOWED = 32 << 20  # bytes, however few they were packed to
 LARGEST_BYTES = 1 << 30
 
 
 def header(name: str, size: int) -> bytes:
-    """The 512 bytes before a file: no owner, no time, and a mode that follows from the name. Raises ValueError."""
+    """The 512 bytes before a file: no owner, no time, a mode that the name decides. Raises ValueError."""
     prefix, short = _split(name.encode())
     mode = 0o755 if PurePosixPath(name).parent.name == PROGRAMS else 0o644
     if not 0 <= size <= LARGEST_BYTES:
@@ -75,7 +79,10 @@ def ending(size: int) -> bytes:
 
 
 class Reader:
-    """Reads an archive from its beginning to its end, a file at a time; its methods raise ValueError, zlib.error or OSError."""
+    """Reads an archive from its beginning to its end, a file at a time.
+
+    Its methods raise ValueError, zlib.error or OSError.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         status = os.fstat(file.fileno())
@@ -90,7 +97,8 @@ class Reader:
         """The first file, which must be `name`; the folder before it is the archive's `root`."""
         self._left, rest = largest_bytes, self._left - largest_bytes
         block = self._bytes(BLOCK)
-        path = b"/".join(part for part in (block[345:500].rstrip(b"\0"), block[:100].rstrip(b"\0")) if part).decode()
+        fields = block[345:500].rstrip(b"\0"), block[:100].rstrip(b"\0")
+        path = b"/".join(field for field in fields if field).decode()
         if not path.endswith(f"/{name}"):
             raise ValueError(f"it does not begin with a folder's {name}")
         self.root = path[: -len(name) - 1]

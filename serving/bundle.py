@@ -1,8 +1,10 @@
-"""A bundle: a folder or the .tar.gz itself, of which not one byte is parsed that is not the byte that was packed.
+"""A bundle: a folder or the .tar.gz itself, of which not one byte is parsed that is not the byte
+that was packed.
 
-`SHA256SUMS` names every file with its SHA-256, as `sha256sum --check` reads it. Opening a bundle checks them all; reading
-a file checks the bytes that are returned. Where a signature is asked for, it is verified first, and must cover the very
-same files: of what nobody signed, no more is looked at than the list of checksums.
+`SHA256SUMS` names every file with its SHA-256, as `sha256sum --check` reads it. Opening a bundle
+checks them all; reading a file checks the bytes that are returned. Where a signature is asked for,
+it is verified first, and must cover the very same files: of what nobody signed, no more is looked
+at than the list of checksums.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""The key that a certificate authority vouches for; the library `cryptography` validates the path to it (RFC 5280).
+"""The key that a certificate authority vouches for; the library `cryptography` validates the path
+to it (RFC 5280).
 
-The signer's certificate must be one for code signing: an authority vouches for servers and people too, and none of them
-makes models. Every certificate must be valid now, by the clock of this device. A signature does not tell when it was made, so
-a certificate that has expired vouches for nothing, whatever it signed before. A device that has no clock, or that outlives
-the certificate, trusts the maker's public key instead, which knows no time.
+The signer's certificate must be one for code signing: an authority vouches for servers and people
+too, and none of them makes models. Every certificate must be valid now, by the clock of this
+device. A signature does not tell when it was made, so a certificate that has expired vouches for
+nothing, whatever it signed before. A device that has no clock, or that outlives the certificate,
+trusts the maker's public key instead, which knows no time.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ EITHER = Criticality.AGNOSTIC  # an extension counts, whether or not it is marke
 
 
 def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
-    """The public key (x, y) of the first certificate (DER) in `chain`, once it leads to one in `pem`. Raises ValueError."""
+    """The public key (x, y) of the first certificate (DER) in `chain`, which leads to one in `pem`.
+
+    Raises ValueError.
+    """
     now = datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017  of Python 3.11
     try:
         leaf, *between = map(x509.load_der_x509_certificate, chain)
@@ -41,7 +46,7 @@ def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
         reason = str(error).partition(" (encountered")[0].rpartition(": ")[2]
         day = f"{now:%Y-%m-%d}"
         raise ValueError(f"no authority vouches for its signer on {day}, the date of this device: {reason}") from None
-    except Exception as error:  # a certificate can be malformed in many ways, and each has its exception
+    except Exception as error:  # each way to be malformed has its own
         raise ValueError(f"one of its certificates is not readable: {error}") from None
     if not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == ec.SECP256R1.name):
         raise ValueError("its signer's key is not on the curve P-256, the only one that is read here")
@@ -55,7 +60,7 @@ def _signer() -> ExtensionPolicy:
 
 
 def _authority() -> ExtensionPolicy:
-    """Names that an authority is confined to are not compared with the signer's, so such an authority vouches for nobody."""
+    """An authority that may vouch for some names alone vouches for nobody: names are not compared."""
     policy = ExtensionPolicy.permit_all().require_present(x509.BasicConstraints, EITHER, None)
     policy = policy.may_be_present(x509.KeyUsage, EITHER, _certifies)
     policy = policy.may_be_present(x509.ExtendedKeyUsage, EITHER, _certifies_code)

@@ -10,12 +10,16 @@ import numpy as np
 
 from serving.model_card import ModelCard
 
-FILE = "golden.npz"  # `images` (N, H, W, C) uint8, `labels` (N,), and under each format's name its probabilities (N, K)
-LARGEST_BYTES = 64 << 20  # unpacked; of an archive in the archive, whose size the bundle's own limits do not see
+# `images` (N, H, W, C) uint8, `labels` (N,), and under each format's name its probabilities (N, K)
+FILE = "golden.npz"
+LARGEST_BYTES = 64 << 20  # unpacked; the limits of the bundle see the packed file alone
 
 
 def read(data: bytes, format: str, card: ModelCard) -> Tuple[Any, Any]:
-    """Images (N, H, W, C), or ids (N, L), and the probabilities (N, K) that the file of `format` must give. Raises ValueError."""
+    """Images (N, H, W, C), or ids (N, L), and the probabilities (N, K) that `format` must give.
+
+    Raises ValueError.
+    """
     try:
         with ZipFile(io.BytesIO(data)) as entries:
             unpacked = sum(entry.file_size for entry in entries.infolist())

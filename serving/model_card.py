@@ -14,7 +14,7 @@ from serving.errors import BundleError
 
 FILE = "model_card.json"
 CARD_VERSION = 1  # grows when a device with an older `serving` could misread the card
-NAME, VERSION = "[a-z0-9][a-z0-9._-]*", "[0-9A-Za-z][0-9A-Za-z.+-]*"
+NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"  # short enough for ustar
 RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
 SHA256 = "[0-9a-f]{64}"
 DIMENSIONS = {"uint8": 3, "int32": 1}  # of inputs: pixels (H, W, C) and ids (L,)
@@ -175,7 +175,8 @@ class ModelCard:
     reference: Optional[Reference] = None
     card_version: int = CARD_VERSION
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
+        """What the types do not say. Raises ValueError."""
         for name, pattern in (("name", NAME), ("version", VERSION)):
             value = getattr(self, name)
             _expect(bool(re.fullmatch(pattern, value)), f"{name} is {value[:40]!r}, expected {pattern}")
@@ -206,6 +207,8 @@ class ModelCard:
             version = values.get("card_version") if isinstance(values, dict) else CARD_VERSION
             if version != CARD_VERSION:
                 raise ValueError(f"it has version {str(version)[:40]}, this package reads version {CARD_VERSION}; install the other")
-            return typed_json.build(cls, values)
+            card = typed_json.build(cls, values)
+            card._check()
         except ValueError as error:
             raise BundleError(f"{FILE} is not a model card ({error}); make the bundle again") from None
+        return card

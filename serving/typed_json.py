@@ -1,7 +1,9 @@
-"""JSON that somebody else has written -> dataclasses: every value has the type that its field declares, or it is refused.
+"""JSON that somebody else has written -> dataclasses: every value has the type that its field
+declares, or it is refused.
 
-A card or a signature is read before anything vouches for it. So nothing is guessed or converted, what json would let
-through (NaN, a key twice, any depth) is not, and each fault is one ValueError that names the field.
+A card or a signature is read before anything vouches for it. So nothing is guessed or converted,
+what json would let through (NaN, a key twice, any depth) is not, and each fault is one ValueError
+that names the field.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ T = TypeVar("T")
 LONGEST_NUMBER = 20  # digits
 SHOWN = 40  # characters of a value in an error
 LAYOUT = "\n\t"  # the control characters that a text may have
-CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of surrogate pairs, line and paragraph separators
-BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}  # what turns the order of text round
+# control characters, halves of surrogate pairs, separators of lines and paragraphs
+CONTROL = {"Cc", "Cs", "Zl", "Zp"}
+# what turns the order of text round
+BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -34,8 +38,9 @@ def loads(data: bytes) -> Any:
 def build(kind: Type[T], values: Any, where: str = "") -> T:
     """The dataclass `kind` from an object as `loads` gives it. Raises ValueError.
 
-    Fields may be str, int, float, bool, Any, dataclasses, and List, Tuple, Dict and Optional of them. A dataclass checks in
-    its __post_init__ what a type does not say. `where` is what errors call the object.
+    Fields may be str, int, float, bool, Any, dataclasses, and List, Tuple, Dict and Optional of
+    them. What a type does not say, a dataclass checks in its __post_init__. `where` is what errors
+    call the object.
     """
     try:
         return typing.cast(T, _dataclass(kind, values, where))

@@ -1,9 +1,10 @@
-"""Which of two versions is older, for every version that a model may have: letters, digits, and . - + between them.
+"""Which of two versions is older, for every version that params.yaml lets a model have.
 
-Numbers are compared as numbers and words by the alphabet, one after the other: 1.9 is older than 1.10, 2024a than 2024b.
-Where one version ends, the other is newer if it goes on with a number above 0, and older if it goes on with a word: 1.0-rc1 and
-1.0rc1 are older than 1.0, and 1.0 and 1.0.0 are equal. A word is older than a number. What follows a + is a build: it
-decides between versions that are equal before it, and a version without one is older than with one. Case does not matter.
+Numbers are compared as numbers and words by the alphabet, one after the other: 1.9 is older than
+1.10, 2024a than 2024b. Where one version ends, the other is newer if it goes on with a number above
+0, and older if it goes on with a word: 1.0-rc1 and 1.0rc1 are older than 1.0, and 1.0 and 1.0.0 are
+equal. A word is older than a number. What follows a + is a build: it decides between versions that
+are equal before it, and a version without one is older than with one. Case does not matter.
 """
 
 from __future__ import annotations

@@ -311,23 +311,8 @@ def test_a_bomb_is_refused_in_bounded_memory(files: Files, tmp_path: Path, size:
 
 
 WRONG: tuple[Any, ...] = (
-    None,
-    "x",
-    "",
-    1,
-    -1,
-    0.5,
-    True,
-    [],
-    {},
-    [[]],
-    [1, 2, 3, 4],
-    "\x1b[31mred",
-    "\ud800",
-    10**30,
-    float("nan"),
-    1e300,
-    ...,
+    *(None, "x", "", 1, -1, 0.5, True, [], {}, [[]], [1, 2, 3, 4]),
+    *("\x1b[31mred", "\ud800", 10**30, float("nan"), 1e300, ...),
 )
 
 

@@ -1,4 +1,4 @@
-"""A folder as the .tar.gz of a bundle: the same files, the same bytes. `serving.archive` tells which, and reads them."""
+"""A folder as the .tar.gz of a bundle: equal files, equal bytes. `serving.archive` tells which."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def check(path: Path) -> None:
-    """Raises UserError for an archive that a device would refuse, such as one whose card has a control character."""
+    """Raises UserError for an archive that a device would refuse, and says why it would."""
     try:
         bundle.Bundle(path)
     except BundleError as error:
