@@ -169,7 +169,7 @@ def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(fi
     assert set(golden["labels"]) == set(range(10))
 
 
-@pytest.mark.parametrize("group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http"])
+@pytest.mark.parametrize("group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http", "certificates"])
 def test_a_device_with_python_3_11_gets_what_was_proven(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The requirements hold for every Python; where they are read by 3.11, they are those of the project's own lock."""
     monkeypatch.chdir(ROOT)

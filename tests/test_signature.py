@@ -272,6 +272,7 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
         assert len(str(caught.value).splitlines()) == 1
     root = unpacked(signed)
     added = root / "embedded" / "json.py"
+    added.parent.mkdir(exist_ok=True)
     added.write_text("")
     with pytest.raises(BundleError, match=r"holds embedded/json.py, which its SHA256SUMS does not name"):
         Bundle(root, trust=public, signature=signed.signature)
