@@ -27,7 +27,7 @@ PROGRAMS = "programs"  # the folders whose files may be executed
 
 # Weights hardly shrink, so that a bundle unpacks to twice its size or a little more. What unpacks
 # to much more is a bomb.
-LARGEST_RATIO = 16
+LARGEST_RATIO = 8
 ALWAYS_ALLOWED = 32 << 20  # bytes, however few they were packed to
 LARGEST_BYTES = 1 << 30
 
