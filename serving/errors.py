@@ -17,6 +17,10 @@ class RuntimeRefusalError(ServingError):
     """A runtime that is missing, refuses a file or died on it."""
 
 
+class RuntimeTimeoutError(RuntimeRefusalError):
+    """A runtime that lives and does not answer."""
+
+
 class InputError(ServingError, ValueError):
     """Input that is no picture, or pixels of another type or shape than the model's."""
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
-from serving.errors import BundleError, RequestError
+from serving.errors import BundleError, RequestError, RuntimeTimeoutError
 from serving.server.files import PublicFile
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
@@ -54,6 +54,7 @@ class Queue:
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
         self.waiting = 0
+        self.since: Optional[float] = None  # when the batch began that is being computed
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         threading.Thread(target=self._work, daemon=True).start()
@@ -79,7 +80,9 @@ class Queue:
             with self._lock:
                 self.waiting -= images
             self.metrics.batch.observe(images, batch[0].model.signature.name)
+            self.since = time.monotonic()
             outcome = self._compute(batch)
+            self.since = None
             for loop in {job.loop for job in batch}:
                 _call(loop, _deliver, [pair for pair in zip(batch, outcome) if pair[0].loop is loop])
 
@@ -105,6 +108,9 @@ class Queue:
         images = [job.images for job in batch]
         try:
             result = batch[0].model.classifier.predict(images[0] if len(images) == 1 else np.concatenate(images))
+        except RuntimeTimeoutError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return [RequestError(503, f"{error}, so try again in a second")] * len(batch)
         except Exception as error:  # whatever a runtime raises must not end this thread
             print(f"error: {batch[0].model.signature.name} failed on a batch: {error!r}", file=sys.stderr)
             return [RequestError(500, f"the model {batch[0].model.signature.name!r} failed on these images")] * len(batch)
@@ -166,6 +172,11 @@ class Models:
     def pages(self) -> List[str]:
         """The names of the models whose bundle holds a page."""
         return [name for name, served in self._by_name.items() if served.model.files]
+
+    def stuck(self) -> List[str]:
+        """The names of the models that compute one batch for so long that a request now would wait in vain."""
+        latest = time.monotonic() - self.limits.seconds_to_wait
+        return [name for name, served in self._by_name.items() if (served.queue.since or latest) < latest]
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
         """For each model how many images wait for it."""
