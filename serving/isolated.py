@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any, Optional
 
@@ -133,6 +134,7 @@ class _Child:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment)
         assert isinstance(self._process.stdin, io.FileIO)
         assert isinstance(self._process.stdout, io.FileIO)
+        weakref.finalize(self, self._process.kill)  # also at the end of the program, which a stopped child would outlive
         self._images, self._answers = self._process.stdin, self._process.stdout
         for stream in (self._images, self._answers):
             os.set_blocking(stream.fileno(), False)

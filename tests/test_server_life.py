@@ -154,6 +154,55 @@ def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Cla
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: list[str]) -> None:
+    """Half of the clients keep their connection, half make one for each request; several ends, as it is about an instant."""
+    ends: list[str] = []
+
+    def ask(port: int, keeps: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            while True:
+                connection.request("GET", "/v2")
+                assert connection.getresponse().read().startswith(b'{"name":"serving"')
+                if not keeps:
+                    connection.close()
+        except Exception as error:
+            ends.append(type(error).__name__)
+
+    for _ in range(5):
+        with Server(archive, "--format", FORMAT, "--drain", "0.1", *options) as running:
+            threads = [threading.Thread(target=ask, args=(running.port, number % 2)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2)
+            assert running.stop() == (0, "")
+            for thread in threads:
+                thread.join(30)
+    assert ends == ["ConnectionRefusedError"] * 40
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_a_model_whose_process_was_stopped_answers_again_soon(archive: Path, options: list[str]) -> None:
+    import psutil
+
+    python = Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"
+    with Server(archive, "--runtime", "tflite_runtime", "--format", "tflite_float32", *options, python=python) as running:
+        before = running.ask("POST", INFER, BODY, HEADERS)
+        for _ in range(2):
+            (child,) = psutil.Process(running.process.pid).children()
+            child.suspend()
+            start = time.monotonic()
+            assert running.ask("POST", INFER, BODY, HEADERS).body == before.body
+            assert time.monotonic() - start < 12
+            assert not child.is_running()
+            assert running.get("/v2/health/ready").status == 200
+        (child,) = psutil.Process(running.process.pid).children()
+        child.suspend()
+        assert running.stop()[0] == 0
+        assert not child.is_running()
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
 def test_a_slow_client_does_not_hold_up_the_end(archive: Path, options: list[str]) -> None:
     start = Server(archive, "--format", FORMAT, "--timeout", "1", "--drain", "0", *options)
     with start as running, socket.create_connection(("127.0.0.1", running.port)) as slow:

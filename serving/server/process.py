@@ -18,6 +18,7 @@ from serving.server.service import Service
 
 BACKLOG = 1024  # connections that wait to be accepted
 CHECK_SECONDS = 1.0
+TURNS_TO_ACCEPT = 10  # of the loop, within which it makes connections of what it has accepted; not once it has closed
 SO_ATTACH_FILTER = 26  # of socket(7), on Linux
 
 
@@ -60,6 +61,8 @@ class Server:
         _let_none_in(listening)
         for accepted in _accepted(listening):
             await loop.connect_accepted_socket(lambda: Connection(self), accepted)
+        for _ in range(TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         listener.close()
         await self._end()
 
