@@ -31,7 +31,7 @@ from serving.errors import InputError, LogError
 
 APPLICATION_ID = 0x4669654C  # "FieL", by which https://www.sqlite.org/pragma.html#pragma_application_id tells our files from others
 VERSION = 1
-LIMIT = 100_000  # predictions, which take 12 MB without their pixels
+LIMIT = 100_000  # predictions, which take 15 MB without their pixels
 BUSY_SECONDS = 5.0  # how long to wait for another process that writes
 ID_BYTES = 16
 JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is cut back

@@ -329,7 +329,7 @@ def test_a_page_of_another_origin_reads_nothing_where_nobody_allowed_it(which: s
 
 def test_a_page_of_an_allowed_origin_may_ask(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open sesame")
-    options = ["--allow-origin", OTHER, "--token-file", tmp_path / "token"]
+    options = ["--allow-origin", OTHER, "--token-file", str(tmp_path / "token")]
     with Server(archive, "--format", FORMAT, *options) as running:
         preflight = running.ask("OPTIONS", "/predict", headers=PREFLIGHT)
         assert preflight.status == 204, "it brings no token yet"

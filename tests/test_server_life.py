@@ -199,7 +199,7 @@ def test_a_model_whose_process_was_stopped_answers_again_soon(archive: Path, opt
         (child,) = psutil.Process(running.process.pid).children()
         child.suspend()
         assert running.stop()[0] == 0
-        assert not child.is_running()
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
