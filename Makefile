@@ -44,7 +44,7 @@ sign: env ## sign the bundle: make sign KEY=private.pem [CERTIFICATE=maker.pem C
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	@echo "starting on http://127.0.0.1:5000, which takes a moment"
-	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 results: env ## write the table of results into README.md
 	$(RUN) python -m pipeline.summary README.md

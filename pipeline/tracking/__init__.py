@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline import artifacts, params
 from pipeline.stage import home, importing
-from pipeline.tracking import local_store, record, registry
+from pipeline.tracking import credentials, local_store, record, registry
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -53,7 +53,8 @@ def store() -> Iterator[tuple[Any, str]]:
         with importing():
             import mlflow
 
-            mlflow.set_tracking_uri(address())
+            local_store.find_migrations()
+            mlflow.set_tracking_uri(credentials.handed_over(address()))
             client = mlflow.MlflowClient()  # imports what its store needs
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
@@ -73,9 +74,10 @@ def _lock() -> Iterator[None]:
 
 
 def warn(error: Exception, cure: str = "`python -m pipeline.tracking sync` logs it later") -> None:
-    reason = " ".join(str(error).split())[:200]
+    reason = credentials.masked(" ".join(str(error).split()))[:200]
+    server = credentials.masked(address())
     print(
-        f"warning: MLflow at {address()} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
+        f"warning: MLflow at {server} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
         file=sys.stderr,
         flush=True,
     )
