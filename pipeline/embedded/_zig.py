@@ -32,7 +32,8 @@ def build(folder: Path, sources: Sequence[str], output: Path, *options: str) -> 
         libraries, written = temporary / "libraries", temporary / output.name
         (environment / "zig").mkdir(exist_ok=True)
         libraries.symlink_to(environment / "zig")
-        command = [environment / "bin" / "python", "-m", "ziglang", "cc", *options, *sources, "-o", written]
+        command: list[str | Path] = [environment / "bin" / "python", "-m", "ziglang", "cc"]
+        command += [*options, *sources, "-o", written]
         variables = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(libraries), "ZIG_LOCAL_CACHE_DIR": str(temporary / "cache")}
         done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
         if done.returncode:

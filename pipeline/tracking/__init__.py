@@ -53,15 +53,16 @@ def store() -> Iterator[tuple[Any, str]]:
         with importing():
             import mlflow
 
-            local_store.find_migrations()
             mlflow.set_tracking_uri(credentials.handed_over(address()))
-            client = mlflow.MlflowClient()  # imports what its store needs
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            location = local_store.artifacts(home()) if address().startswith("sqlite:") else None
-            yield client, client.create_experiment(name, artifact_location=location)
-        else:
-            yield client, experiment.experiment_id
+        with local_store.migrations():
+            with importing():
+                client = mlflow.MlflowClient()  # imports what its store needs
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                location = local_store.artifacts(home()) if address().startswith("sqlite") else None
+                yield client, client.create_experiment(name, artifact_location=location)
+            else:
+                yield client, experiment.experiment_id
 
 
 @contextmanager

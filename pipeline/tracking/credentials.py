@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 MASK = "***"
-LOCAL = ("sqlite:", "file:")  # an @ in a path has no password before it
+LOCAL = ("sqlite", "file:")  # an @ in a path has no password before it
 WEB = ("http:", "https:")  # where a name alone before the @ is a token
 SCHEME = re.compile(r"[\w+.-]*:?/{1,3}")
 ADDRESS = re.compile(r"([\w+.-]+:/{1,3})([^\s'\"<>]*)@")

@@ -7,9 +7,11 @@ read, and write, in the folder that it was copied from.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
@@ -22,8 +24,13 @@ COLUMNS = {  # those that MLflow 3 keeps such paths in
 
 
 def address(home: Path) -> str:
-    """The database in the checkout `home`, as MLflow names it. SQLAlchemy unquotes the path, in which % and ? would else be syntax."""
-    return f"sqlite:///{quote(str(home / DATABASE))}"
+    """The database in the checkout `home`, as MLflow names it.
+
+    SQLAlchemy unquotes the path, in which % and ? would else be syntax. MLflow does not, and would make the folder of the quoted
+    path as well; it leaves that where the address names its driver.
+    """
+    path = str(home / DATABASE)
+    return f"sqlite+pysqlite:///{quote(path)}" if "%" in path or "?" in path else f"sqlite:///{path}"
 
 
 def artifacts(home: Path) -> str:
@@ -48,21 +55,30 @@ def follow(home: Path, experiment: str) -> None:
             connection.execute(moved, (here, len(old) + 1, old, len(old) + 1, f"{old}/"))
 
 
-def find_migrations() -> None:
-    """Has MLflow find its migrations where there is a % in the path of its package, which it hands to Alembic as it is."""
+@contextmanager
+def migrations() -> Iterator[None]:
+    """Has MLflow find its migrations where a % stands in the path of its package, which Alembic's configuration takes for syntax."""
+    import mlflow
+
+    folder = Path(mlflow.__file__).parent / "store" / "db_migrations"
+    if "%" not in str(folder):
+        yield
+        return
     from mlflow.store.db import utils
 
-    if "%" in utils.__file__:
-        utils._get_alembic_config = alembic_config
+    given = utils._get_alembic_config
+    with linked(folder) as link:
+        utils._get_alembic_config = partial(given, alembic_dir=str(link))
+        try:
+            yield
+        finally:
+            utils._get_alembic_config = given
 
 
-def alembic_config(db_url: str, alembic_dir: str | None = None) -> Any:
-    """What MLflow's function of that name makes, with every % escaped: Alembic's values are those of a configuration file."""
-    from alembic.config import Config
-    from mlflow.store.db import utils
-
-    folder = alembic_dir or str(Path(utils.__file__).parents[1] / "db_migrations")
-    config = Config(f"{folder}/alembic.ini")
-    for name, value in {"script_location": folder, "sqlalchemy.url": db_url}.items():
-        config.set_main_option(name, value.replace("%", "%%"))
-    return config
+@contextmanager
+def linked(folder: Path) -> Iterator[Path]:
+    """A link to `folder` among the temporary files."""
+    with tempfile.TemporaryDirectory() as name:
+        link = Path(name) / folder.name
+        link.symlink_to(folder)
+        yield link
