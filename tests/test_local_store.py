@@ -12,7 +12,23 @@ from pipeline.tracking import local_store, record
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow
 
 PATHS = ["50% off, 100%25 %(here)s %20", "sharp#1?now=1&then", "Käse 日本 a'b;c+d@e[f]"]
-CLASSES = ["<5 mm", ">5 mm", "C++", "C##", "C", "a/b", "a:b", "_5 mm", "ä", "a\u0308", "x" * 300, "x" * 299 + "y", "☃", "..", "cat"]
+CLASSES = [
+    "<5 mm",
+    ">5 mm",
+    "C++",
+    "C##",
+    "C",
+    "a/b",
+    "a:b",
+    "_5 mm",
+    "ä",
+    "a\u0308",
+    "x" * 300,
+    "x" * 299 + "y",
+    "☃",
+    "..",
+    "cat",
+]
 
 
 @pytest.mark.parametrize("name", PATHS)

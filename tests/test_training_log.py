@@ -115,7 +115,16 @@ def test_validation_twice_an_epoch_stays_twice_an_epoch(tmp_path: Path) -> None:
 
 
 def test_the_kinds_of_measures_that_are_missing_are_not_needed(tmp_path: Path) -> None:
-    plateau = [(epoch, 1.6 + 0.6 / 2**epoch, 0.4 - 0.2 / 2**epoch, 1.62 + 0.6 / 2**epoch, 0.39 - 0.2 / 2**epoch) for epoch in range(1, 21)]
+    plateau = [
+        (
+            epoch,
+            1.6 + 0.6 / 2**epoch,
+            0.4 - 0.2 / 2**epoch,
+            1.62 + 0.6 / 2**epoch,
+            0.39 - 0.2 / 2**epoch,
+        )
+        for epoch in range(1, 21)
+    ]
     path = write(tmp_path, csv_text("epoch,train/loss,val/loss,metrics/accuracy_top1", plateau, (0, 1, 3, 4)))
     found = diagnose_file(path, 0.9)
     assert found.verdict == "too_little_capacity"
@@ -134,7 +143,11 @@ def test_percent_is_read_as_percent_and_said(tmp_path: Path) -> None:
     expected = diagnose_file(write(tmp_path, csv_text(OURS, FROM_1)), 0.9)
     done = command(write(tmp_path, csv_text(OURS, columns(scale=100))), "--target", "0.9")
     found = diagnose_file(path, 0.9)
-    assert (found.verdict, found.epoch, found.sentence) == (expected.verdict, expected.epoch, expected.sentence)
+    assert (found.verdict, found.epoch, found.sentence) == (
+        expected.verdict,
+        expected.epoch,
+        expected.sentence,
+    )
     assert done.stdout.startswith("overfit (from epoch 7;")
     assert "note: train_accuracy and validation_accuracy are read as percent, since the values go above 1" in done.stdout
 
@@ -189,28 +202,64 @@ PERCENT = csv_text(OURS, columns(scale=100)).splitlines()
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (f"{TWO_ROWS}2,1.2,0.5,,0.4\n", "row 3 (epoch 2) has no number in the column validation_loss"),
+        (
+            f"{TWO_ROWS}2,1.2,0.5,,0.4\n",
+            "row 3 (epoch 2) has no number in the column validation_loss",
+        ),
         (f"{TWO_ROWS}2,1.2,0.5\n", "row 3 (epoch 2) has no number in the column validation_loss"),
-        (f"{TWO_ROWS}2,1.2,NA,1.4,0.4\n", "row 3 (epoch 2) has no number in the column train_accuracy"),
-        (f"{TWO_ROWS}\n2,much,0.5,1.4,0.4\n", "row 4, column train_loss holds 'much'; expected a number"),
+        (
+            f"{TWO_ROWS}2,1.2,NA,1.4,0.4\n",
+            "row 3 (epoch 2) has no number in the column train_accuracy",
+        ),
+        (
+            f"{TWO_ROWS}\n2,much,0.5,1.4,0.4\n",
+            "row 4, column train_loss holds 'much'; expected a number",
+        ),
         (f"{TWO_ROWS}2,1.2,0.5,1.4,0.4,7\n", "row 3 has 6 cells, and the header names 5 columns"),
         (f"{TWO_ROWS}2,1,2,0,5,1,4,0,4\n", "row 3 has 9 cells"),
         (f"{TWO_ROWS},1.2,0.5,1.4,0.4\n", "row 3 has no number in the column epoch"),
         (f"{TWO_ROWS}nan,1.2,0.5,1.4,0.4\n", "row 3 has no number in the column epoch"),
-        (f"{TWO_ROWS}2,1.2,0.5,1.4,-0.4\n", "row 3 (epoch 2) has -0.4 in the column validation_accuracy"),
-        (f"{TWO_ROWS}2,1.2,0.5,1.4,140\n", "row 3 (epoch 2) has 140 in the column validation_accuracy"),
-        (csv_text(OURS, FROM_1).replace("5,0.7", "5,70.7", 1).replace(f",{ACCURACY[8]}\n", ",78\n"), "(epoch 9) has 78 in the column"),
-        ("\n".join([PERCENT[0], *(f"{line.rsplit(',', 1)[0]},0.5" for line in PERCENT[1:])]), "train_accuracy is in percent and the other"),
+        (
+            f"{TWO_ROWS}2,1.2,0.5,1.4,-0.4\n",
+            "row 3 (epoch 2) has -0.4 in the column validation_accuracy",
+        ),
+        (
+            f"{TWO_ROWS}2,1.2,0.5,1.4,140\n",
+            "row 3 (epoch 2) has 140 in the column validation_accuracy",
+        ),
+        (
+            csv_text(OURS, FROM_1).replace("5,0.7", "5,70.7", 1).replace(f",{ACCURACY[8]}\n", ",78\n"),
+            "(epoch 9) has 78 in the column",
+        ),
+        (
+            "\n".join([PERCENT[0], *(f"{line.rsplit(',', 1)[0]},0.5" for line in PERCENT[1:])]),
+            "train_accuracy is in percent and the other",
+        ),
         (f"{OURS}\n", "has a header and no figures below it"),
         ("\n\n", "has no epoch: it is empty"),
         ("", "has no epoch: it is empty"),
-        ("epoch,loss\n1,0.5\n", "has no train_loss, validation_loss, train_accuracy, validation_accuracy"),
+        (
+            "epoch,loss\n1,0.5\n",
+            "has no train_loss, validation_loss, train_accuracy, validation_accuracy",
+        ),
         ("epoch,train_loss,train_accuracy\n1,0.5,0.8\n", "has no validation_loss; expected"),
-        ("epoch,train_loss,val_loss\n1,0.5,0.8\n", "has no train_accuracy, validation_accuracy; expected"),
+        (
+            "epoch,train_loss,val_loss\n1,0.5,0.8\n",
+            "has no train_accuracy, validation_accuracy; expected",
+        ),
         ("train_loss,val_loss,val_acc\n0.5,0.8,0.9\n", "has no epoch; expected"),
-        ("epoch,loss,loss,accuracy,val_loss\n1,0.5,0.6,0.5,0.8\n", "has 2 columns for train_loss (loss, loss); leave one of them"),
-        ("epoch,train_loss,train/loss,val_loss,val_acc\n1,1,1,1,0.8\n", "(train_loss, train/loss); leave one of them"),
-        ("epoch,train/box_loss,val/box_loss,metrics/mAP50\n1,1,1,0.3\n", "has no train_loss, validation_loss"),
+        (
+            "epoch,loss,loss,accuracy,val_loss\n1,0.5,0.6,0.5,0.8\n",
+            "has 2 columns for train_loss (loss, loss); leave one of them",
+        ),
+        (
+            "epoch,train_loss,train/loss,val_loss,val_acc\n1,1,1,1,0.8\n",
+            "(train_loss, train/loss); leave one of them",
+        ),
+        (
+            "epoch,train/box_loss,val/box_loss,metrics/mAP50\n1,1,1,0.3\n",
+            "has no train_loss, validation_loss",
+        ),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is not a text file"),
         (b"epoch,train_loss\n1,\xff\xfe\xb2\n", "is not a text file"),
         (b"PK\x03\x04\x14\x00\x06\x00", "is not a text file"),

@@ -1,7 +1,8 @@
-"""The learning curves of any training, read from a CSV file of this line, Keras, Lightning, Ultralytics or Hugging Face.
+"""The learning curves of any training, from a CSV file of this line, Keras, Lightning, Ultralytics or
+Hugging Face.
 
-Separators may be commas, semicolons or tabs, and decimals may have commas. What is read otherwise than it stands in the
-file is said in a note.
+Separators may be commas, semicolons or tabs, and decimals may have commas. What is read otherwise
+than it stands in the file is said in a note.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """A row for each epoch, under our names, and what was read otherwise than it stands in the file.
+    """A row for each epoch, under our names, and what was read otherwise than it stands there.
 
     Epochs are the file's own numbers. Of the two accuracies one may be missing.
     """
@@ -144,7 +145,7 @@ def tabulated(path: Path) -> Table:
 
 
 def recognized(table: Table) -> tuple[dict[str, int], list[str]]:
-    """The column of each measure, by our name for it, and what is to be said of that. Raises UserError."""
+    """The column of each measure, by our name for it, and a note on that. Raises UserError."""
     names = [plain(name) for name in table.header]
     candidates: dict[str, list[int]] = {}
     for column, name in enumerate(names):
@@ -164,12 +165,12 @@ def recognized(table: Table) -> tuple[dict[str, int], list[str]]:
 
 
 def plain(name: str) -> str:
-    """A column's name in small letters, its words joined by underscores, without Lightning's `_epoch` at the end."""
+    """A column's name in small letters and underscores, without Lightning's `_epoch` at the end."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").removesuffix("_epoch")
 
 
 def measure_of(name: str, names: Sequence[str]) -> str | None:
-    """Our name for the column `name`, or None where the columns' `names` do not make it unmistakable."""
+    """Our name for the column `name`; None where the columns' `names` leave it open."""
     if name == "epoch":
         return name
     if name in RATES:
@@ -179,16 +180,20 @@ def measure_of(name: str, names: Sequence[str]) -> str | None:
         return f"{PARTS[prefix]}_{KINDS[kind]}"
     if name in KINDS and "loss" in names and {"val_loss", "eval_loss"} & set(names):  # Keras, Hugging Face
         return f"train_{KINDS[name]}"
-    tables = ({"training_loss", "validation_loss"}, {"train_loss", "valid_loss"})  # Hugging Face's in a notebook, and fastai's
+    tables = (
+        {"training_loss", "validation_loss"},
+        {"train_loss", "valid_loss"},
+    )  # Hugging Face's in a notebook, and fastai's
     if KINDS.get(name) == "accuracy" and any(known <= set(names) for known in tables):
         return "validation_accuracy"
     return None
 
 
 def surest(table: Table, names: Sequence[str], measure: str, found: list[int]) -> int:
-    """Of several columns for a measure the one with most figures, then the one with the surest name. Raises UserError.
+    """Of several columns for a measure the one with most figures, then the one with the surest name.
 
-    Hugging Face adds `train_loss` in the last row, of the whole training; Keras can log several accuracies.
+    Hugging Face adds `train_loss` in the last row, of the whole training; Keras can log several
+    accuracies. Raises UserError.
     """
     order = list(KINDS)
 
@@ -236,7 +241,7 @@ def sorted_up(entries: list[Entry]) -> list[Entry]:
 
 
 def last_run(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
-    """Where epochs begin again, as in a file that was appended to, the later rows count; and a note on it."""
+    """Where epochs begin again, as in a file that was appended to, the later rows; a note on it."""
     kept: list[Entry] = []
     again: set[float] = set()
     dropped: set[float] = set()
@@ -256,10 +261,10 @@ def last_run(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
 
 
 def one_each(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
-    """One entry for each epoch, from the rows that have its number; a note on those that stand there more than once.
+    """One entry for each epoch, from the rows that have its number; a note on repeated ones.
 
-    Lightning writes training and validation into rows of their own. Of several figures of training within an epoch the
-    mean is that of the epoch; of several rows with validation the last counts.
+    Lightning writes training and validation into rows of their own. Of several figures of training
+    within an epoch the mean is that of the epoch; of several rows with validation the last counts.
     """
     groups: dict[float, list[Entry]] = {}
     for entry in entries:
@@ -270,7 +275,7 @@ def one_each(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
 
 
 def together(group: list[Entry], mean: bool) -> Entry:
-    """The figures of several rows as one entry, at the last epoch of them; of training losses and accuracies the mean."""
+    """The figures of several rows as one entry, at the last of them; of those of training the mean."""
     values: Row = {}
     for entry in group:
         values |= entry.values
@@ -282,7 +287,8 @@ def together(group: list[Entry], mean: bool) -> Entry:
 
 
 def carried(entries: list[Entry]) -> list[Entry]:
-    """Where figures come within epochs, as Hugging Face logs them: each validation with the training since the one before."""
+    """Where figures come within epochs, as Hugging Face logs them: each validation with the training
+    since the one before."""
     result: list[Entry] = []
     pending: list[Entry] = []
     for entry in entries:
@@ -305,7 +311,10 @@ def check_complete(table: Table, columns: dict[str, int], entries: Iterable[Entr
 
 
 def in_fractions(table: Table, columns: dict[str, int], entries: list[Entry]) -> tuple[list[Row], list[str]]:
-    """The rows with accuracies from 0 to 1; columns in percent are divided by 100, and a note says so. Raises UserError."""
+    """The rows with accuracies from 0 to 1; percent is divided by 100, and a note says so.
+
+    Raises UserError.
+    """
     rated = all("learning_rate" in entry.values for entry in entries)
     names = [name for name in ("epoch", *MEASURES, "learning_rate") if name in columns and (rated or name != "learning_rate")]
     rows = [{name: entry.values[name] for name in names} for entry in entries]
@@ -327,7 +336,10 @@ def rounded_off(fraction: float) -> float:
 
 
 def is_percent(table: Table, column: str, name: str, entries: list[Entry]) -> bool:
-    """Whether an accuracy stands in percent, by the whole of its column. Raises UserError where it is neither that nor a fraction."""
+    """Whether an accuracy stands in percent, by the whole of its column.
+
+    Raises UserError where it is neither that nor a fraction.
+    """
     finite = [entry for entry in entries if np.isfinite(entry.values[name])]
     above = [entry for entry in finite if entry.values[name] > 1 + ROUNDING]
     percent = 2 * len(above) > len(finite)

@@ -69,5 +69,8 @@ def handed_over(address: str) -> str:
     if not at or not address.startswith(WEB) or "@" in parts.path:  # of two @ nobody can say which ends the password
         return address
     user, _, password = name.partition(":")
-    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(user), unquote(password)
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = (
+        unquote(user),
+        unquote(password),
+    )
     return urlunsplit(parts._replace(netloc=host))
