@@ -158,13 +158,13 @@ def test_a_small_validation_is_a_note_on_the_verdict(rows: list[learning_curves.
     nothing_to_judge_by = images == 24 and verdict == "good_fit"
     assert found.verdict == ("unrepresentative_validation" if nothing_to_judge_by else verdict)
     low, high = found.numbers["interval_low"], found.numbers["interval_high"]
-    note = f"{images} validation examples are too few to judge by: their accuracy may lie anywhere from {low:.1%} to {high:.1%}"
+    note = f"the accuracy of its {images} examples may lie anywhere from {low:.1%} to {high:.1%}"
     assert note in found.sentence
     assert found.sentence.startswith(diagnose(rows, LOOKED_AT).sentence) != nothing_to_judge_by
 
 
 def test_a_large_validation_gets_no_note() -> None:
-    assert "validation examples" not in diagnose(SOUND, LOOKED_AT).sentence
+    assert "validation is" not in diagnose(SOUND, LOOKED_AT).sentence
 
 
 def parts(raw: Raw, train: int = 2000, validation: int = 500) -> tuple[Array, Array]:

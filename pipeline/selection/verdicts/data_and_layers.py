@@ -53,7 +53,12 @@ def too_small(curves: Curves) -> Diagnosis | None:
     if curves.evidence is None or curves.interval is None or not curves.validation_is_tiny:
         return None
     numbers, sentence = width(curves.evidence.validation_images, *curves.interval)
-    return Diagnosis("unrepresentative_validation", curves.epoch(0), numbers, f"training shows no fault, but {sentence}")
+    return Diagnosis(
+        "unrepresentative_validation",
+        curves.epoch(0),
+        numbers,
+        f"training shows no fault, but validation is too small to judge by: {sentence}",
+    )
 
 
 def noted(found: Diagnosis, curves: Curves) -> Diagnosis:
@@ -70,7 +75,7 @@ def width(images: int, low: float, high: float) -> tuple[dict[str, float], str]:
     """How far the accuracy of so few validation images may be off by chance alone, in numbers and in words."""
     return (
         {"validation_images": images, "interval_low": low, "interval_high": high},
-        f"{images} validation examples are too few to judge by: their accuracy may lie anywhere from {low:.1%} to {high:.1%}; "
+        f"the accuracy of its {images} examples may lie anywhere from {low:.1%} to {high:.1%}; "
         "take more of the data for validation, or use cross-validation",
     )
 
