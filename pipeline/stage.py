@@ -21,7 +21,6 @@ from typing import cast
 
 import psutil
 
-
 # parameters of mallopt(3), by their numbers in glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LARGEST_INT = 2**31 - 1

@@ -194,9 +194,7 @@ def test_averages_are_what_is_validated_and_kept_and_the_training_goes_on_withou
     assert averaged_rows[-1]["validation_loss"] != rows[-1]["validation_loss"]
 
 
-def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_in_the_same_weights(
-    raw_mnist: Raw, tmp_path: Path
-) -> None:
+def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path) -> None:
     from pipeline.training import fit as fitting
     from pipeline.training import keras_files
     from pipeline.training.batches import Data
