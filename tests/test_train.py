@@ -248,3 +248,16 @@ def test_batch_normalization_in_one_operation_is_that_of_keras(raw_mnist: Raw) -
         found.append([outputs, *gradients, layer.moving_mean.value, layer.moving_variance.value, layer(maps, training=False)])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4)
+
+
+def test_layers_that_batch_normalization_is_not_are_trained_as_they_are(raw_mnist: Raw, tmp_path: Path) -> None:
+    """Dropped connections beside batch normalization; and what is kept has Keras's own layers and nothing of ours."""
+    from pipeline.training import fit as fitting
+    from pipeline.training.batches import Data
+
+    network = params.Network(hidden=[8, 8], normalization="before", drop_connect=0.3)
+    data = Data(
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[:100], raw_mnist.train_labels[:100]), 10
+    )
+    trained = fitting.fit(chosen(network=network, epochs=1), data, tmp_path, lambda row: None)
+    assert {type(layer).__module__.split(".")[0] for layer in trained.model.layers} == {"keras"}

@@ -31,14 +31,14 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 def fused(model: keras.Model) -> keras.Model:
-    """A model that shares nothing with `model` but has the same weights, to train."""
-    if keras.backend.backend() != "tensorflow":
+    """`model` with this layer in the place of Keras's, to train; they share all other layers, and begin with the same weights."""
+    plain = [layer for layer in model.layers if type(layer) is keras.layers.BatchNormalization]
+    if keras.backend.backend() != "tensorflow" or not plain:
         return model
 
-    def cloned(layer: keras.Layer) -> keras.Layer:
-        maker = FusedBatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
-        return maker.from_config(layer.get_config())
+    def replaced(layer: keras.Layer) -> keras.Layer:
+        return FusedBatchNormalization.from_config(layer.get_config()) if layer in plain else layer
 
-    result = keras.models.clone_model(model, clone_function=cloned)
+    result = keras.models.clone_model(model, clone_function=replaced)
     result.set_weights(model.get_weights())
     return result
