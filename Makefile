@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis studies compare bench-serve clean
+.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis studies seeds compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -44,12 +44,12 @@ lint: env ## ruff and the type checker
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-sign: env ## sign the bundle: make sign KEY=private.pem [CERTIFICATE=maker.pem CHAIN="authority.pem"]
+sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
 	$(RUN) python -m pipeline.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	@echo "starting on http://127.0.0.1:5000, which takes a moment"
-	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 results: env ## write the table of results into README.md
 	$(RUN) python -m pipeline.summary README.md
@@ -61,8 +61,11 @@ diagnosis: env ## judge the diagnosis by its corpus of real faults, and write th
 studies: env ## the worked examples of the lectures: all, or make studies NAME=S12
 	$(RUN) python -m studies $(NAME)
 
+seeds: env ## the line with ten seeds, each in a copy: mean, deviation and range; writes benchmarks/seeds.md
+	$(RUN) python -m benchmarks.seeds
+
 compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
-	$(RUN) python -m tests.compare_with_keras_example
+	$(RUN) python -m benchmarks.compare_with_keras_example
 
 bench-serve: env ## our server and others with the same file, under load in turn
 	$(RUN) python -m tests.bench_serve

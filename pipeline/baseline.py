@@ -77,7 +77,7 @@ def score(predictions: Array, labels: Array, class_names: list[str]) -> dict[str
 def of_images(description: Description) -> Predict:
     """The class whose mean image is nearest; draws the mean images."""
     means = class_means(*artifacts.load_split("train"), len(description.class_names))
-    pictures.images(PICTURE, means, description.class_names, title="Mean image of each class")
+    pictures.images(PICTURE, means, pictures.shown_names(description.class_names), title="Mean image of each class")
     return lambda images: nearest(images, means)
 
 

@@ -31,7 +31,7 @@ QEMU = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7l": "arm"}
 PACKAGES = {
     "x86_64": ["python3", "libstdc++6"],
     "aarch64": ["python3", "libstdc++6"],
-    "armv7l": ["python3", "python3-numpy"],  # of which the package index has no wheel
+    "armv7l": ["python3", "libstdc++6", "python3-numpy"],  # of which the package index has no wheel
 }
 # What the wheels' cpuinfo library reads on Arm. QEMU lets the host's own files through, which are
 # an x86's, and the library dies of them; a file below the emulated root goes before.

@@ -98,7 +98,8 @@ def main() -> None:
     pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, class_names)
     worst = worst_mistakes(probabilities, labels, SHOWN_MISTAKES)
     joint = " " if description.holds_ids else "\n"
-    titles = [f"{class_names[labels[row]]} as {class_names[predictions[row]]}{joint}{probabilities[row].max():.2f}" for row in worst]
+    names = pictures.shown_names(class_names)
+    titles = [f"{names[labels[row]]} as {names[predictions[row]]}{joint}{probabilities[row].max():.2f}" for row in worst]
     title = f"The worst of {int((predictions != labels).sum())} mistakes: true as predicted, and how sure"
     if description.holds_ids:
         pictures.texts(

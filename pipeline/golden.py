@@ -37,26 +37,33 @@ class Golden:
         return self.images[self.spread :]
 
 
-def extremes(shape: tuple[int, ...], dtype: str, highest: int) -> Array:
-    """Synthetic inputs (3, *shape): all zero, all `highest`, and noise between the two."""
+def synthetic(images: Array, labels: Array, highest: int) -> Array:
+    """Inputs (E, ...) that nobody recorded, at the ends of what can be: negatives of test images, zeros, `highest`, noise.
+
+    `images` (N, ...) are those of the test set, `labels` (N,). Bright where the data are dark and the other way round,
+    negatives make sums of products that the data do not.
+    """
+    shape = images.shape[1:]
+    negatives = highest - np.asarray(images[spread_rows(labels)[::2]])
     noise = np.random.default_rng(0).integers(0, highest + 1, shape)
-    return np.stack([np.zeros(shape), np.full(shape, highest), noise]).astype(dtype)
+    extremes = np.stack([np.zeros(shape), np.full(shape, highest), noise])
+    return np.concatenate([negatives, extremes]).astype(images.dtype)
 
 
-def choose(images: Array, labels: Array, reference: Array, answers: Mapping[str, Array], synthetic: Array) -> Golden:
+def choose(images: Array, labels: Array, reference: Array, answers: Mapping[str, Array], made: Array) -> Golden:
     """The golden vectors of test images (N, ...), labels (N,) and the Keras model's `reference` (N, K).
 
-    `answers` are the probabilities of each format: of the test images first, of `synthetic` (E, ...) last.
+    `answers` are the probabilities of each format: of the test images first, of `made` (E, ...), the synthetic inputs, last.
     """
     tests, spread = len(labels), spread_rows(labels)
     tested = [told[:tests] for told in answers.values()]
     telling = [row for row in telling_rows(reference, tested) if row not in spread]
     rows = np.array([*spread, *telling])
-    unlabelled = [NO_LABEL] * len(synthetic)
+    unlabelled = [NO_LABEL] * len(made)
     return Golden(
-        images=np.concatenate([images[rows], synthetic]),
+        images=np.concatenate([images[rows], made]),
         labels=np.concatenate([labels[rows], unlabelled]).astype(np.int64),
-        probabilities={name: np.concatenate([told[rows], told[-len(synthetic) :]]) for name, told in answers.items()},
+        probabilities={name: np.concatenate([told[rows], told[-len(made) :]]) for name, told in answers.items()},
         spread=len(spread),
     )
 

@@ -21,8 +21,10 @@ __all__ = [
 ]
 
 # Largest difference of a probability at which a device still computes what was proven. Kernels add in another order on
-# another processor, which moves float32 results by some 1e-6; where activations are int8 it can move a rounding.
-FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.1
+# another processor, which moved float32 results by at most 1.5e-6. Where activations are int8 that can move a rounding: of
+# 10,000 images by at most 0.043, on all processors, runtimes and kernels tried. Sums that saturate moved the golden vectors
+# by 0.19 or more.
+FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.08
 
 
 def accuracy_report(predictions: Array, labels: Array) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def fill_requirements(folder: Path, wheel: Path, runtimes: set[str]) -> None:
     if "tflite_runtime" in runtimes:
         contents["tflite_runtime_armv7"] = ARMV7 + requirements("tflite_runtime", "numpy", "pillow") + own
     contents["http"] = requirements("http", "numpy", "pillow")
+    contents["certificates"] = requirements("certificates", "numpy", "pillow")
     folder.mkdir()
     for name, content in contents.items():
         (folder / f"{name}.txt").write_text(content, encoding="utf-8")
@@ -108,6 +109,7 @@ def pack(content: ModelCard, data: artifacts.Description, accepted: AcceptanceSe
     with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
         fill(Path(folder), content, data, accepted)
         archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
+        archive.check(temporary)
     return target.stat().st_size
 
 

@@ -2,6 +2,9 @@
 
 Kernels are chosen by what a processor can do, and other kernels may compute otherwise: without VNNI, say, some
 sums of products saturate. Each of these stands for a kind of device; what it lacks is what makes it worth a look.
+
+QEMU cannot play AVX-512 without VNNI; ONNX Runtime's kernels for it answer as those for AVX2 do. Its kernels for SSE4.1
+that saturate exist on Windows alone, and Nehalem on Linux does not stand for them.
 """
 
 from __future__ import annotations

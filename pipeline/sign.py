@@ -1,7 +1,7 @@
 """Signs the bundle for release with OpenSSF's model-signing, offline, by a key or by one that an authority of one's own vouches for.
 
-    python -m pipeline.sign private.pem
-    python -m pipeline.sign private.pem --certificate maker.pem --chain authority.pem
+    python -m pipeline.sign ~/keys/private.pem
+    python -m pipeline.sign ~/keys/private.pem --certificate ~/keys/maker.pem --chain ~/keys/between.pem
 
 Reads: dist/. Writes: release/<name>-<version>.tar.gz and, detached, release/<name>-<version>.sig.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -23,8 +24,18 @@ from pipeline import artifacts, environments, stage
 from pipeline.bundle import archive, card_page
 from pipeline.stage import UserError
 from serving.bundle import SIGNATURE_SUFFIX, SUFFIX, Bundle
+from serving.errors import BundleError
 
 RELEASE = Path("release")
+
+
+def refuse_inside(key: Path) -> None:
+    """Raises UserError for a private key that lies where it may be committed, or handed over with the folder."""
+    top = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False)
+    trees = {Path.cwd(), Path(top.stdout.rstrip("\n") or ".").resolve()}
+    written = Path(os.path.abspath(key))  # noqa: PTH100  a link inside the tree counts, and so does what a link leads to
+    if trees & {*written.parents, *key.resolve().parents}:
+        raise UserError(f"{key} lies inside the work tree, where it may be committed; keep it outside, such as in ~/keys")
 
 
 def commit() -> str:
@@ -56,20 +67,28 @@ def sign(folder: Path, signature: Path, key: Path, certificate: Path | None, cha
         raise UserError(f"{key} cannot sign ({reason[0]}); allowed is a private key on P-256 in PEM, without a password")
 
 
+def located(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # noqa: PTH111  not every shell does it in KEY=~/keys/private.pem, and a name may begin so
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.sign")
-    parser.add_argument("key", type=Path, help="private key on the curve P-256, in PEM")
-    parser.add_argument("--certificate", type=Path, help="the certificate of that key")
-    parser.add_argument("--chain", type=Path, nargs="+", default=[], help="certificates between that and the authority")
+    parser.add_argument("key", type=located, help="private key on the curve P-256, in PEM")
+    parser.add_argument("--certificate", type=located, help="the certificate of that key")
+    parser.add_argument("--chain", type=located, nargs="+", default=[], help="certificates between that and the authority")
     arguments = parser.parse_args()
     for path in (arguments.key, *([arguments.certificate] if arguments.certificate else []), *arguments.chain):
         if not path.is_file():
             raise UserError(f"{path} is no file; name a private key, certificate or chain in PEM")
+    refuse_inside(arguments.key)
     archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(archives) != 1:
         raise UserError(f"{artifacts.DIST} holds {len(archives)} bundles; run `dvc repro` for the one to sign")
     head = commit()
-    card = Bundle(archives[0]).card
+    try:
+        card = Bundle(archives[0]).card
+    except BundleError as error:
+        raise UserError(f"{error}") from None
     card = dataclasses.replace(card, provenance={**card.provenance, "git_commit": head})
     root = f"{card.name}-{card.version}"
     with tempfile.TemporaryDirectory() as name:

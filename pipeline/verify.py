@@ -84,7 +84,7 @@ def choose_golden(seen: Material, pairs: Sequence[Pair]) -> Golden:
     for each in pairs:
         if each.probabilities is not None and not each.micro:
             answered.setdefault(each.format, each.probabilities)
-    return golden.choose(images, labels, seen.reference[: seen.tests], answered, seen.extremes)
+    return golden.choose(images, labels, seen.reference[: seen.tests], answered, seen.synthetic)
 
 
 def worst(pairs: Sequence[Pair]) -> dict[str, str]:

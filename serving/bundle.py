@@ -1,32 +1,43 @@
-"""A bundle: a folder or the .tar.gz itself, of which not one byte is parsed that is not the byte that was packed.
+"""A bundle: a folder or the .tar.gz itself, of which not one byte is parsed that is not the byte
+that was packed.
 
-`SHA256SUMS` names every file with its SHA-256, as `sha256sum --check` reads it. Opening a bundle checks them all; reading
-a file checks the bytes that are returned. Where a signature is asked for, it must cover the same files.
+`SHA256SUMS` names every file with its SHA-256, as `sha256sum --check` reads it. Opening a bundle
+checks them all; reading a file checks the bytes that are returned. Where a signature is asked for,
+it is verified first, and must cover the very same files: of what nobody signed, no more is looked
+at than the list of checksums.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
+import stat
 import zlib
-from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Set, Union
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Dict, List, Mapping, Optional, Union
 
+from serving import archive
 from serving.errors import BundleError
 from serving.model_card import FILE, ModelCard
 
 MANIFEST = "SHA256SUMS"
 SUFFIX = ".tar.gz"
 SIGNATURE_SUFFIX = ".sig"
-GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"  # RFC 1952: deflate, no name, no time, best compression, unknown system
-Data = Union[bytes, memoryview]
-LARGEST_BYTES = 1 << 30  # an archive that unpacks to more is no bundle for a device
+LARGEST_MANIFEST = 1 << 20  # bytes; also of a signature or a PEM file
+CHUNK = 1 << 20
+NAME_A_BUNDLE = "name a bundle, or fetch it again"
+Source = Union[str, Path]
+Digests = Dict[str, str]  # SHA-256 by the name of the file
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """The SHA256SUMS of `files` (name -> bytes)."""
-    return b"".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n".encode() for name in sorted(files))
+    return listing({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+
+
+def listing(digests: Mapping[str, str]) -> bytes:
+    """SHA256SUMS, from the SHA-256 by name."""
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 class Bundle:
@@ -34,9 +45,9 @@ class Bundle:
 
     def __init__(
         self,
-        path: Union[str, Path],
-        trust: Union[str, Path, None] = None,
-        signature: Union[str, Path, None] = None,
+        path: Source,
+        trust: Optional[Source] = None,
+        signature: Optional[Source] = None,
         draft: bool = False,
     ) -> None:
         """Opens and verifies the bundle at `path`, or the only one in the folder `path`.
@@ -46,79 +57,103 @@ class Bundle:
         marked as not proven. Raises BundleError.
         """
         self.path = locate(Path(path))
-        self._files = None if is_folder(self.path) else _unpack(self.path)
-        self.digests = _parse(bytes(self._read(MANIFEST)))
-        for name in self.digests:
-            self._verified(name)
         self.signed = trust is not None
-        if trust is not None:
-            self._check_signature(Path(trust), Path(signature or self._default_signature()))
-        unlisted = sorted(self._names(trust, signature) - set(self.digests) - {MANIFEST})
-        if unlisted:
-            raise BundleError(f"{self.path} holds {unlisted[0]}, which its {MANIFEST} does not name; fetch the bundle again")
+        self._files: Optional[Dict[str, bytes]] = None
+        root = None
+        if is_folder(self.path):
+            covered = self._covered(trust, signature)
+            self.digests = self._listed(self._on_disk(MANIFEST), covered)
+            self._check_folder([Path(own) for own in (trust, signature) if own is not None])
+        else:
+            with _opened(self.path) as file:
+                covered = self._covered(trust, signature)
+                root = self._unpack(file, covered)
         self.card = ModelCard.parse(self.read(FILE))
         if self.card.not_proven and not draft:
             raise BundleError(
                 f"{self.path} is a draft, NOT PROVEN ({self.card.not_proven[0]}); open it with --draft to try it all the same"
             )
-        for file in self.card.files:
-            if self.digests.get(file.file) != file.sha256:
-                raise BundleError(f"{self.path}: {file.file} is not the file that was proven (its SHA-256 differs); make the bundle again")
+        for entry in self.card.files:
+            if self.digests.get(entry.file) != entry.sha256:
+                raise BundleError(f"{self.path}: {entry.file} is not the file that was proven (its SHA-256 differs); make the bundle again")
+        if root not in (None, f"{self.card.name}-{self.card.version}"):  # no signature covers it
+            raise BundleError(
+                f"{self.path} would unpack to the folder {root}, expected {self.card.name}-{self.card.version}; fetch it again"
+            )
 
     def read(self, name: str) -> bytes:
         """The verified bytes of one file. Raises BundleError."""
         if name not in self.digests:
-            raise BundleError(f"{self.path} has no file {name}; it holds {', '.join(self.digests)}")
-        return bytes(self._verified(name))
-
-    def _verified(self, name: str) -> Data:
-        data = self._read(name)
-        if hashlib.sha256(data).hexdigest() != self.digests[name]:
-            raise BundleError(f"{self.path}: {name} is damaged (its SHA-256 is not the one in {MANIFEST}); fetch the bundle again")
+            held = ", ".join(self.digests)
+            raise BundleError(f"{self.path} has no file {name}; it holds {held}")
+        data = self._on_disk(name) if self._files is None else self._files[name]
+        self._verify(name, hashlib.sha256(data).hexdigest())
         return data
 
-    def _read(self, name: str) -> Data:
-        if self._files is not None:
-            if name not in self._files:
-                raise BundleError(f"{self.path} is no bundle: it has no {name}; fetch the bundle again")
-            return self._files[name]
-        try:
-            return (self.path / name).read_bytes()
-        except OSError as error:
-            raise BundleError(f"{self.path / name} is not readable ({error.strerror}); name a bundle, or unpack it again") from None
+    def _verify(self, name: str, digest: str) -> None:
+        if digest != self.digests[name]:
+            raise BundleError(f"{self.path}: {name} is damaged (its SHA-256 is not the one in {MANIFEST}); fetch the bundle again")
 
-    def _names(self, *own: Union[str, Path, None]) -> Set[str]:
-        """What an archive holds; of a folder that must be signed, all that lies in it but the caller's `own` files."""
-        if self._files is not None:
-            return set(self._files)
+    def _covered(self, trust: Optional[Source], signature: Optional[Source]) -> Optional[Digests]:
+        """The SHA-256 of every file that the signature names; None where none is asked for."""
+        if trust is None:
+            return None
+        from serving import signature as signatures
+
+        path = self._default_signature() if signature is None else Path(signature)
+        cure = "name a PEM file with a public key or a certificate"
+        pem = _contents(Path(trust), LARGEST_MANIFEST, cure)
+        envelope = _contents(path, LARGEST_MANIFEST, "sign it", f"{self.path} is not signed: ")
+        return signatures.verify(envelope, pem, str(path))
+
+    def _listed(self, data: bytes, covered: Optional[Digests]) -> Digests:
+        """SHA-256 by name, of a list that the signature covers."""
+        digests = _parse(data)
+        if covered is not None and covered != {**digests, MANIFEST: hashlib.sha256(data).hexdigest()}:
+            raise BundleError(f"{self.path} is not the bundle that was signed: its signature covers other files; fetch both again")
+        return digests
+
+    def _unpack(self, file: BinaryIO, covered: Optional[Digests]) -> str:
+        """Reads an archive: its files, each verified before the next one is unpacked. The folder it would unpack to."""
+        self._files = {}
+        try:
+            reader = archive.Reader(file)
+            self.digests = self._listed(reader.first(MANIFEST, LARGEST_MANIFEST), covered)
+            if "/" in reader.root or not _plain(reader.root):
+                raise ValueError(f"its files lie in {reader.root!r}, expected one folder")
+            for name in self.digests:
+                self._files[name] = reader.next(name)
+                self._verify(name, hashlib.sha256(self._files[name]).hexdigest())
+            reader.end()
+        except (ValueError, zlib.error, OSError) as error:
+            raise BundleError(f"{self.path} is damaged or no bundle ({error}); fetch it again") from None
+        return reader.root
+
+    def _check_folder(self, own: List[Path]) -> None:
+        """Verifies the files; beside them, a signed folder holds nothing but the caller's `own`."""
+        for name in self.digests:
+            self._verify(name, _sha256(self.path / name))
         if not self.signed:
-            return set()
-        kept = {Path(path).resolve() for path in own if path is not None}
-        return {path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if not path.is_dir() and path.resolve() not in kept}
+            return
+        kept = {path.resolve() for path in own}
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            expected = is_folder(path) and not path.is_symlink()
+            if not (expected or name in (*self.digests, MANIFEST) or path.resolve() in kept):
+                sentence = f"holds {name}, which its {MANIFEST} does not name; fetch the bundle again"
+                raise BundleError(f"{self.path} {sentence}")
+
+    def _on_disk(self, name: str) -> bytes:
+        largest = LARGEST_MANIFEST if name == MANIFEST else archive.LARGEST_BYTES
+        return _contents(self.path / name, largest)
 
     def _default_signature(self) -> Path:
         path = self.path.resolve()  # `.` has no name of its own
-        name = path.name if self._files is None else path.name[: -len(SUFFIX)]
+        name = path.name[: -len(SUFFIX)] if path.name.endswith(SUFFIX) else path.name
         return path.with_name(name + SIGNATURE_SUFFIX)
 
-    def _check_signature(self, trust: Path, signature: Path) -> None:
-        from serving import signature as signatures
 
-        try:
-            pem = trust.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
-            raise BundleError(f"{trust} is not readable; name a PEM file with a public key or a certificate") from None
-        try:
-            envelope = signature.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{self.path} is not signed: {signature} is not readable ({error.strerror}); sign it") from None
-        covered = signatures.verify(envelope, pem, str(signature))
-        actual = {**self.digests, MANIFEST: hashlib.sha256(self._read(MANIFEST)).hexdigest()}
-        if covered != actual:
-            raise BundleError(f"{self.path} is not the bundle that was signed: {signature} covers other files; fetch both again")
-
-
-def is_folder(path: Union[str, Path]) -> bool:
+def is_folder(path: Source) -> bool:
     """Without the error that Path.is_dir has for a name that is too long or in a closed folder: who reads it will tell."""
     return os.path.isdir(path)  # noqa: PTH112
 
@@ -132,68 +167,58 @@ def locate(path: Path) -> Path:
         return found[0]
     if not found:
         raise BundleError(f"{path} is no bundle and holds none; name a {SUFFIX} of a bundle or the folder it was unpacked to")
-    raise BundleError(f"{path} holds {len(found)} bundles, {' and '.join(entry.name for entry in found[:2])}; name one of them")
+    names = " and ".join(entry.name for entry in found[:2])
+    raise BundleError(f"{path} holds {len(found)} bundles, {names}; name one of them")
 
 
-def _parse(data: bytes) -> Dict[str, str]:
-    """SHA256SUMS -> SHA-256 by name; only the very bytes that `manifest` writes will do."""
-    digests: Dict[str, str] = {}
+def _opened(path: Path, cure: str = NAME_A_BUNDLE, before: str = "") -> BinaryIO:
+    """A file to read, and no pipe or device, which might never end. Raises BundleError."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of a folder the system tells what is wrong
+            return path.open("rb")
+        reason = "it is not a file"
+    except OSError as error:
+        reason = str(error.strerror)
+    except ValueError as error:  # a NUL in its name
+        reason = str(error)
+    raise BundleError(f"{before}{path} is not readable ({reason}); {cure}")
+
+
+def _contents(path: Path, largest: int, cure: str = NAME_A_BUNDLE, before: str = "") -> bytes:
+    """The bytes of a file that has at most `largest`. Raises BundleError."""
+    with _opened(path, cure, before) as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise BundleError(f"{before}{path} is too large (more than {largest:,} bytes); {cure}")
+    return data
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with _opened(path) as file:
+        for chunk in iter(lambda: file.read(CHUNK), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _parse(data: bytes) -> Digests:
+    """SHA256SUMS -> SHA-256 by name; only the very bytes that `listing` writes will do."""
+    digests: Digests = {}
     try:
         for line in data.decode().splitlines():
             digest, name = line[:64], line[66:]
             if len(bytes.fromhex(digest)) != 32 or not _plain(name):
                 raise ValueError
             digests[name] = digest
+        folders = {str(folder) for name in digests for folder in PurePosixPath(name).parents}
+        if data != listing(digests) or FILE not in digests or MANIFEST in digests or folders & digests.keys():
+            raise ValueError
     except ValueError:
         raise BundleError(f"the {MANIFEST} of the bundle is damaged; fetch the bundle again") from None
-    if data != "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode() or FILE not in digests:
-        raise BundleError(f"the {MANIFEST} of the bundle is damaged; fetch the bundle again")
     return digests
 
 
 def _plain(name: str) -> bool:
     """A relative path that stays inside the bundle."""
-    return bool(name) and name.isprintable() and "\\" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
-
-
-def _unpack(path: Path) -> Dict[str, memoryview]:
-    """The files of an archive by their names below its one root folder, as parts of one block of memory. Raises BundleError."""
-    try:
-        packed = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path} is not readable ({error.strerror}); name a {SUFFIX} of a bundle or its folder") from None
-    import tarfile  # slow to import, and a folder does without
-
-    try:
-        return _members(_decompress(packed))
-    except (tarfile.TarError, zlib.error, ValueError, EOFError, OSError) as error:
-        raise BundleError(f"{path} is damaged or no bundle ({error}); fetch it again") from None
-
-
-def _decompress(packed: bytes) -> bytes:
-    if not packed.startswith(GZIP_HEADER):
-        raise ValueError("it does not begin as our archives do")
-    decompressor = zlib.decompressobj(wbits=31)  # gzip, which checks CRC-32 and length
-    data = decompressor.decompress(packed, LARGEST_BYTES)
-    if not decompressor.eof or decompressor.unused_data:
-        raise ValueError("it is cut short or has something behind its end")
-    return data
-
-
-def _members(data: bytes) -> Dict[str, memoryview]:
-    import tarfile
-
-    files: Dict[str, memoryview] = {}
-    roots: List[Optional[str]] = []
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        for member in tar:
-            root, _, name = member.name.partition("/")
-            if not member.isreg() or not _plain(name) or not _plain(root) or name in files:
-                raise ValueError(f"its entry {member.name!r} is no plain file or is there twice")
-            files[name] = memoryview(data)[member.offset_data : member.offset_data + member.size]
-            if len(files[name]) != member.size:
-                raise ValueError(f"its entry {member.name!r} is cut short")
-            roots.append(root)
-    if len(set(roots)) != 1:
-        raise ValueError("its files do not lie in one folder")
-    return files
+    return name.isprintable() and "\\" not in name and all(part not in ("", ".", "..") for part in name.split("/"))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any, List, Optional, Tuple, Union
-from zipfile import BadZipFile
 
 import numpy as np
 
-from serving import preflight, runtimes
+from serving import golden_vectors, preflight, runtimes
 from serving.bundle import Bundle
-from serving.errors import BundleError, InputError, RuntimeRefusalError
+from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError
 from serving.isolated import Isolated
 from serving.model_card import ModelCard, ModelFile, Proof
 
-GOLDEN = "golden.npz"  # `images` (N, H, W, C) uint8, `labels` (N,), and under each format's name its probabilities (N, K)
+GOLDEN = golden_vectors.FILE
 
 
 class Classifier:
@@ -79,11 +77,10 @@ class Classifier:
     def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """The largest difference of a probability from the first `count` golden vectors, None for all. Raises BundleError."""
         try:
-            with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-                images, expected = golden["images"][:count], golden[self.file.format][:count]
-        except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+            images, expected = golden_vectors.read(bundle.read(GOLDEN), self.file.format, self.card)
+        except ValueError as error:
             raise BundleError(f"{bundle.path}: {GOLDEN} is not what package writes ({error}); make the bundle again") from None
-        return float(np.abs(self.predict(images) - expected).max())
+        return float(np.abs(self._answers(images[:count]) - expected[:count]).max())
 
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """The same. Raises RuntimeRefusalError beyond the tolerance."""
@@ -94,6 +91,22 @@ class Classifier:
                 f"(off by {difference:.3g}, allowed is {self.file.golden_tolerance:g}); use another format or runtime"
             )
         return difference
+
+    def _answers(self, images: Any) -> Any:
+        """The probabilities (N, K), also of a file that is not the model that its card describes. Raises RuntimeRefusalError."""
+        try:
+            answers = self.predict(images)
+        except ServingError:
+            raise
+        except Exception as error:  # the runtimes' exceptions share no base class
+            reason = " ".join(str(error).split())[:300]
+            raise RuntimeRefusalError(f"{self.runtime} fails on {self.file.format}: {reason}") from None
+        expected = len(images), len(self.card.class_names)
+        if answers.shape != expected:
+            raise RuntimeRefusalError(
+                f"{self.file.format} gives probabilities of shape {answers.shape}, expected {expected} as its card says"
+            )
+        return answers
 
 
 def candidates(card: ModelCard, format: Optional[str] = None, runtime: Optional[str] = None) -> List[Tuple[ModelFile, Proof]]:

@@ -6,7 +6,19 @@ from typing import Tuple
 
 
 class ServingError(Exception):
-    """The base of all that this package tells its user; the command line prints it without a traceback."""
+    """The base of all that this package tells its user; the command line prints it without a traceback.
+
+    What comes from a file can be part of it, and must neither break the line nor command the terminal.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
+
+
+def printable(text: str) -> str:
+    """`text` in one line, with \\x1b and the like in place of what a terminal would obey."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(escaped)
 
 
 class BundleError(ServingError):
@@ -15,6 +27,10 @@ class BundleError(ServingError):
 
 class RuntimeRefusalError(ServingError):
     """A runtime that is missing, refuses a file or died on it."""
+
+
+class RuntimeTimeoutError(RuntimeRefusalError):
+    """A runtime that lives and does not answer."""
 
 
 class InputError(ServingError, ValueError):

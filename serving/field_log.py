@@ -6,7 +6,7 @@ from serving.field_log import FieldLog
 with FieldLog("field.sqlite") as log:
     probabilities = classifier.predict(images)
     (first, *_) = log.add(classifier, images, probabilities)       # an id for each image
-    log.label({first: "7"})                                        # today or next month
+    log.label({first: "7"})                                        # today or next month; the first label is kept
 
 The oldest predictions fall out at the limit, so that the file grows to a size and stays there. Several processes may share it.
 """
@@ -31,8 +31,9 @@ from serving.errors import InputError, LogError
 
 APPLICATION_ID = 0x4669654C  # "FieL", by which https://www.sqlite.org/pragma.html#pragma_application_id tells our files from others
 VERSION = 1
-LIMIT = 100_000  # predictions, which take 12 MB without their pixels
+LIMIT = 100_000  # predictions, which take 15 MB without their pixels
 BUSY_SECONDS = 5.0  # how long to wait for another process that writes
+ID_BYTES = 16
 JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is cut back
 
 SCHEMA = """
@@ -73,11 +74,13 @@ class Entry(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A prediction whose true class is known now."""
+    """A prediction whose true class is known now; `kept` where it was known before, and the new label was not taken."""
 
     model: str
     version: str
     right: bool
+    id: str
+    kept: bool
 
 
 class FieldLog:
@@ -86,7 +89,6 @@ class FieldLog:
     def __init__(self, path: Union[str, Path], limit: int = LIMIT, images: bool = False) -> None:
         """Opens the log at `path`, or makes it; of the last `limit` predictions, with their pixels where `images` is true."""
         self.path, self.limit, self.images = Path(path), limit, images
-        self._prefix, self._numbers = secrets.token_hex(6), itertools.count(1)
         self._open()
 
     def __enter__(self) -> FieldLog:
@@ -132,8 +134,8 @@ class FieldLog:
             self._connection.close()
 
     def new_ids(self, images: int) -> List[str]:
-        """Ids that no other process makes, of several images together ID.0, ID.1, ...; any thread may ask for them."""
-        id_ = f"{self._prefix}-{next(self._numbers)}"
+        """Ids that nobody can guess, as who knows one may label it; of several images together ID.0, ID.1, ..."""
+        id_ = secrets.token_hex(ID_BYTES)
         return [id_] if images == 1 else [f"{id_}.{index}" for index in range(images)]
 
     def add(self, classifier: Classifier, images: Any, probabilities: Any, source: Optional[str] = None) -> List[str]:
@@ -167,23 +169,34 @@ class FieldLog:
         rows = zip(ids, predicted, probabilities.max(1).tolist(), statistics, kept)
         return ((*head, klass, confidence, numbers.tobytes(), image) for head, klass, confidence, numbers, image in rows)
 
-    def label(self, labels: Mapping[str, str]) -> Tuple[List[Labelled], List[str]]:
-        """Notes true classes by id: what came of each, and the ids that the log does not hold. Raises InputError for an unknown class."""
+    def label(self, labels: Mapping[str, str], replace: bool = False) -> Tuple[List[Labelled], List[str]]:
+        """Notes true classes by id: what came of each, and the ids that the log does not hold. The first label of a
+        prediction stays, unless `replace` is true. Raises InputError for an unknown class."""
         found: List[Labelled] = []
         unknown: List[str] = []
         with self._told("written"), self._transaction():
             for id_, label in labels.items():
-                row = self._connection.execute("SELECT number, model, predicted FROM predictions WHERE id = ?", (id_,)).fetchone()
-                if row is None:
+                labelled = self._label(id_, label, replace)
+                if labelled:
+                    found.append(labelled)
+                else:
                     unknown.append(id_)
-                    continue
-                number, model, predicted = row
-                name, version, classes = self._described(model)
-                if label not in classes:
-                    raise InputError(f"{label[:80]!r} is no class of {name}; allowed are {', '.join(classes[:20])}")
-                self._connection.execute("UPDATE predictions SET label = ? WHERE number = ?", (classes.index(label), number))
-                found.append(Labelled(name, version, classes.index(label) == predicted))
         return found, unknown
+
+    def _label(self, id_: str, label: str, replace: bool) -> Optional[Labelled]:
+        select = "SELECT number, model, predicted, label FROM predictions WHERE id = ?"
+        row = self._connection.execute(select, (id_,)).fetchone()
+        if row is None:
+            return None
+        number, model, predicted, earlier = row
+        name, version, classes = self._described(model)
+        if label not in classes:
+            raise InputError(f"{label[:80]!r} is not a class of {name}; expected one of {', '.join(classes[:20])}")
+        new = classes.index(label)
+        kept = earlier not in (None, new) and not replace
+        if not kept:
+            self._connection.execute("UPDATE predictions SET label = ? WHERE number = ?", (new, number))
+        return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept)
 
     def checkpoint(self) -> None:
         """Brings everything into the one file, so that a copy of it is whole."""

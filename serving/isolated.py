@@ -6,6 +6,8 @@ its input is the child's end.
 
 To put a process to sleep and to wake it takes some 25 microseconds, which is much beside a model that takes 30. So both sides
 ask for what comes next again and again for a while before they sleep.
+
+A child that lives and does not answer in time, for instance because it was stopped, is replaced as one that has died.
 """
 
 from __future__ import annotations
@@ -13,27 +15,34 @@ from __future__ import annotations
 import io
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from serving import runtimes
-from serving.errors import RuntimeRefusalError
+from serving.errors import RuntimeRefusalError, RuntimeTimeoutError
 from serving.model_card import ModelCard
 
 POLLING_SECONDS = 3e-4  # a few times what it saves (Karlin et al., "Empirical studies of competitive spinning", 1991)
+FIRST_SECONDS = 120.0  # to load Python, the runtime and the model, and to answer once, on the slowest device
+SECONDS_TO_LOAD, SECONDS_TO_ANSWER = 10.0, 3.0  # at least, after that
+# What was done once may take so many times as long the next time, as the processor may be busy with other things.
+TIMES_THE_FIRST = 10
+SECONDS_TO_END = 2.0
 # Python puts the current folder first for a command, and that may be a bundle that somebody else has made.
 PROGRAM = "import sys; sys.path[:] = [path for path in sys.path if path]; from serving.isolated import main; main()"
 
 
 class Isolated:
-    """The model `data` on `runtime` in a child. A child that has died is replaced, and asked once more."""
+    """The model `data` on `runtime` in a child. A child that has died or hangs is replaced, and asked once more."""
 
     def __init__(self, runtime: str, data: bytes, card: ModelCard) -> None:
         self.runtime, self._data = runtime, data
@@ -41,12 +50,14 @@ class Isolated:
         self._image_bytes = math.prod(card.input_shape) * np.dtype(card.input.type).itemsize
         self._num_classes = len(card.class_names)
         self._lock = threading.Lock()
+        self._seconds_to_load = self._seconds_to_answer = FIRST_SECONDS
         self._child: Optional[_Child] = None
         self._child = self._start()
 
     def _start(self) -> _Child:
+        start = time.perf_counter()
         try:
-            child = _Child(self.runtime, self._data, self._image_bytes, self._num_classes)
+            child = _Child(self.runtime, self._data, self._image_bytes, self._num_classes, self._seconds_to_load)
         except OSError as error:
             raise RuntimeRefusalError(
                 f"{self.runtime} cannot have a process of its own here ({error}); load it with isolated=False"
@@ -54,30 +65,46 @@ class Isolated:
         if child.refusal != "\n":
             ended = child.end()
             raise RuntimeRefusalError(child.refusal.strip() or self._death(ended))
+        if self._seconds_to_load == FIRST_SECONDS:
+            self._seconds_to_load = _allowed(start, SECONDS_TO_LOAD)
         return child
 
     def _death(self, ended: str) -> str:
         return f"{self.runtime} died with {ended}; the program goes on"
 
     def probabilities(self, images: Any) -> Any:
-        """Images (N, H, W, C), or ids (N, L) -> probabilities (N, K) float32. Raises RuntimeRefusalError where an image kills children."""
+        """Images (N, H, W, C), or ids (N, L) -> probabilities (N, K) float32.
+
+        Raises RuntimeRefusalError where an image kills children, RuntimeTimeoutError where they do not answer.
+        """
         with self._lock:
             return runtimes.one_by_one(self._ask, images)
 
     def _ask(self, image: Any) -> Any:
-        ended = ""
+        fault = RuntimeRefusalError("")
         for _ in range(2):  # the first child may have died before it was asked
             child = self._child = self._child or self._start()
             try:
-                return child.ask(image)
+                return self._answer(child, image)
             except EOFError:
                 self._child = None
-                ended = child.end()
+                fault = RuntimeRefusalError(self._death(child.end()))
+            except TimeoutError:
+                self._child = None
+                child.kill()
+                fault = RuntimeTimeoutError(f"{self.runtime} did not answer within {self._seconds_to_answer:.0f} seconds")
             except BaseException:  # interrupted: what this child says next would be taken for the answer to another question
                 self._child = None
                 child.kill()
                 raise
-        raise RuntimeRefusalError(self._death(ended))
+        raise fault
+
+    def _answer(self, child: _Child, image: Any) -> Any:
+        start = time.perf_counter()
+        answer = child.ask(image, self._seconds_to_answer)
+        if self._seconds_to_answer == FIRST_SECONDS:
+            self._seconds_to_answer = _allowed(start, SECONDS_TO_ANSWER)
+        return answer
 
     def close(self) -> None:
         """Ends the child."""
@@ -90,10 +117,15 @@ class Isolated:
             self.close()
 
 
+def _allowed(start: float, least: float) -> float:
+    """How many seconds something may take that took from `start` to now."""
+    return max(least, TIMES_THE_FIRST * (time.perf_counter() - start))
+
+
 class _Child:
     """A process with a model, unless `refusal` tells why not: a line, or nothing where the process died."""
 
-    def __init__(self, runtime: str, data: bytes, image_bytes: int, num_classes: int) -> None:
+    def __init__(self, runtime: str, data: bytes, image_bytes: int, num_classes: int, seconds: float) -> None:
         self._num_classes = num_classes
         paths = [str(Path(__file__).parent.parent), *filter(None, sys.path)]
         sizes = len(data), image_bytes, num_classes
@@ -102,62 +134,92 @@ class _Child:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment)
         assert isinstance(self._process.stdin, io.FileIO)
         assert isinstance(self._process.stdout, io.FileIO)
+        weakref.finalize(self, self._process.kill)  # also at the end of the program, which a stopped child would outlive
         self._images, self._answers = self._process.stdin, self._process.stdout
+        for stream in (self._images, self._answers):
+            os.set_blocking(stream.fileno(), False)
         try:
-            _send(self._images, data)
-            self.refusal = self._answers.readline().decode()
+            self._send(data, seconds)
+            self.refusal = self._line(seconds)
         except EOFError:
             self.refusal = ""
-        os.set_blocking(self._answers.fileno(), False)
+        except TimeoutError:
+            self._process.kill()
+            self.refusal = f"the process of {runtime} did not load the model within {seconds:.0f} seconds"
 
-    def ask(self, image: Any) -> Any:
-        """An image (1, H, W, C) or ids (1, L) -> probabilities (1, K) float32. Raises EOFError where the process has died."""
-        _send(self._images, image.tobytes())
-        return _receive(self._answers, np.empty((1, self._num_classes), np.float32))
+    def ask(self, image: Any, seconds: float) -> Any:
+        """An image (1, H, W, C) or ids (1, L) -> probabilities (1, K) float32.
+
+        Raises EOFError where the process has died, TimeoutError where it does not answer in time.
+        """
+        self._send(image.tobytes(), seconds)
+        return _receive(self._answers, np.empty((1, self._num_classes), np.float32), seconds)
 
     def end(self) -> str:
-        """Closes both pipes, at which a living child ends; how it ended."""
+        """Closes both pipes, at which a living child ends, and one that hangs is killed; how it ended."""
         self._images.close()
         self._answers.close()
-        status = self._process.wait()
+        try:
+            status = self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
         return f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
 
     def kill(self) -> None:
         self._process.kill()
         self.end()
 
+    def _send(self, data: bytes, seconds: float) -> None:
+        """Raises EOFError where nobody reads any more, TimeoutError where nobody does so in time."""
+        left = memoryview(data)
+        try:
+            while left:
+                sent = self._images.write(left)
+                if sent is None:
+                    _wait(self._images, select.POLLOUT, seconds)
+                left = left[sent or 0 :]
+        except BrokenPipeError:
+            raise EOFError from None
 
-def _send(stream: io.FileIO, data: bytes) -> None:
-    try:
-        sent = stream.write(data)
-        while sent < len(data):  # a signal came between
-            sent += stream.write(data[sent:])
-    except BrokenPipeError:
-        raise EOFError from None
+    def _line(self, seconds: float) -> str:
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            byte = bytearray(1)
+            _read(self._answers, byte, seconds)
+            line += byte
+        return line.decode()
 
 
-def _receive(stream: io.FileIO, array: Any) -> Any:
-    """The array, filled from a stream that does not block. Raises EOFError at the end of the stream."""
-    received = _read(stream, array)
+def _receive(stream: io.FileIO, array: Any, seconds: Optional[float] = None) -> Any:
+    """The array, filled from a stream that does not block. Raises EOFError at its end, TimeoutError where nothing comes."""
+    received = _read(stream, array, seconds)
     while received < array.nbytes:
-        received += _read(stream, memoryview(array).cast("B")[received:])
+        received += _read(stream, memoryview(array).cast("B")[received:], seconds)
     return array
 
 
-def _read(stream: io.FileIO, buffer: Any) -> int:
+def _read(stream: io.FileIO, buffer: Any, seconds: Optional[float]) -> int:
     """Reads what has come, as soon as anything has; how many bytes. Raises EOFError at the end of the stream."""
     end = time.perf_counter() + POLLING_SECONDS
     count = stream.readinto(buffer)
     while count is None and time.perf_counter() < end:
         os.sched_yield()  # to the other side, where both are on one processor
         count = stream.readinto(buffer)
-    if count is None:
-        os.set_blocking(stream.fileno(), True)
+    while count is None:
+        _wait(stream, select.POLLIN, seconds)
         count = stream.readinto(buffer)
-        os.set_blocking(stream.fileno(), False)
     if not count:
         raise EOFError
     return count
+
+
+def _wait(stream: io.FileIO, event: int, seconds: Optional[float]) -> None:
+    """Sleeps until the stream is ready. Raises TimeoutError where it is not in time."""
+    poll = select.poll()
+    poll.register(stream, event)
+    if not poll.poll(None if seconds is None else 1000 * seconds):
+        raise TimeoutError
 
 
 def main() -> None:

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+from serving import typed_json
 from serving.errors import BundleError
 
 FILE = "model_card.json"
 CARD_VERSION = 2  # grows when a device with an older `serving` could misread the card
+NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"  # short enough for ustar
+RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
+SHA256 = "[0-9a-f]{64}"
+DIMENSIONS = {"uint8": 3, "int32": 1}  # of inputs: pixels (H, W, C) and ids (L,)
+LARGEST_TENSOR = 1 << 26  # values; larger ones would only fill the memory of a device
+LARGEST_VALUE = 2**31 - 1  # of an input
+
+
+def _expect(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise ValueError(sentence)
+
+
+def _expect_lines(**texts: str) -> None:
+    """What a terminal shows has neither line breaks nor is it empty."""
+    for name, text in texts.items():
+        _expect(bool(text.strip()) and typed_json.is_line(text), f"{name} is {text[:40]!r}, expected one line of text")
 
 
 @dataclass(frozen=True)
@@ -21,6 +41,12 @@ class Tensor:
     type: str
     shape: Tuple[int, ...]
     range: Tuple[float, float]
+
+    def __post_init__(self) -> None:
+        sizes = self.shape and all(size > 0 for size in self.shape) and math.prod(self.shape) <= LARGEST_TENSOR
+        _expect(bool(sizes), f"shape is {str(self.shape)[:40]}, expected sizes above 0 and at most {LARGEST_TENSOR:,} values")
+        low, high = self.range
+        _expect(-LARGEST_VALUE <= low < high <= LARGEST_VALUE, f"range is {low} to {high}, expected two that rise")
 
 
 @dataclass(frozen=True)
@@ -43,9 +69,17 @@ class Requirements:
     input_quantization: Optional[Tuple[float, int]] = None
     output_quantization: Optional[Tuple[float, int]] = None
 
+    def __post_init__(self) -> None:
+        version = self.minimum_runtime_version
+        known = not version or re.fullmatch(RUNTIME_VERSION, version)
+        _expect(bool(known), f"minimum_runtime_version is {str(version)[:40]!r}, expected one such as 2.14.0 or opset 17")
+        for operator in self.operators:
+            _expect_lines(operators=operator)
+
     @classmethod
     def parse(cls, values: Dict[str, Any]) -> Requirements:
-        return cls(**_tuples(values))
+        """From JSON. Raises ValueError."""
+        return typed_json.build(cls, values)
 
 
 @dataclass(frozen=True)
@@ -67,6 +101,9 @@ class Proof:
     processor: Optional[str] = None
     arena_bytes: Optional[int] = None
 
+    def __post_init__(self) -> None:
+        _expect_lines(runtime=self.runtime, runtime_version=self.runtime_version)
+
 
 @dataclass(frozen=True)
 class Emulated:
@@ -84,6 +121,9 @@ class Emulated:
     largest_difference: float
     golden_difference: Optional[float] = None
 
+    def __post_init__(self) -> None:
+        _expect_lines(processor=self.processor, description=self.description, runtime=self.runtime)
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -97,6 +137,10 @@ class ModelFile:
     requirements: Requirements
     proofs: List[Proof]
     emulated: List[Emulated] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _expect_lines(format=self.format, file=self.file)
+        _expect(bool(re.fullmatch(SHA256, self.sha256)), f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits")
 
 
 @dataclass(frozen=True)
@@ -119,6 +163,9 @@ class Histogram:
     edges: List[float]
     counts: List[int]
 
+    def __post_init__(self) -> None:
+        _expect(len(self.counts) == len(self.edges) + 1, f"counts are {len(self.counts)}, expected one more than the edges")
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -130,11 +177,6 @@ class Reference:
     predicted: List[int]
     images: List[int]
     right: List[int]
-
-    @classmethod
-    def parse(cls, values: Dict[str, Any]) -> Reference:
-        inputs = {name: Histogram(**histogram) for name, histogram in values["inputs"].items()}
-        return cls(**{**values, "inputs": inputs, "confidence": Histogram(**values["confidence"])})
 
 
 @dataclass(frozen=True)
@@ -161,6 +203,23 @@ class ModelCard:
     no_acceptance: Optional[str] = None  # why there is none
     card_version: int = CARD_VERSION
 
+    def _check(self) -> None:
+        """What the types do not say. Raises ValueError."""
+        for name, pattern in (("name", NAME), ("version", VERSION)):
+            value = getattr(self, name)
+            _expect(bool(re.fullmatch(pattern, value)), f"{name} is {value[:40]!r}, expected {pattern}")
+        for class_name in self.class_names:
+            _expect_lines(class_names=class_name)
+        for reason in self.not_proven:
+            _expect_lines(not_proven=reason)
+        classes, dimensions = (len(self.class_names),), DIMENSIONS.get(self.input.type)
+        _expect(self.output.shape == classes, f"output.shape is {self.output.shape}, expected {classes}, the classes")
+        _expect(dimensions is not None, f"input.type is {self.input.type[:40]!r}, expected {' or '.join(DIMENSIONS)}")
+        _expect(len(self.input.shape) == dimensions, f"input.shape has {len(self.input.shape)} sizes, expected {dimensions}")
+        box, side = self.preprocessing.box, self.input.shape[0]
+        inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
+        _expect(inside, f"preprocessing.box is {box}, expected one inside a square image of one channel")
+
     @property
     def input_shape(self) -> Tuple[int, ...]:
         """(H, W, C)"""
@@ -174,36 +233,12 @@ class ModelCard:
     def parse(cls, data: bytes) -> ModelCard:
         """Reads the bytes of a card. Raises BundleError."""
         try:
-            values = json.loads(data)
-            if values["card_version"] != CARD_VERSION:
-                raise ValueError(f"it has version {values['card_version']}, this package reads version {CARD_VERSION}; install the other")
-            return cls(
-                **{
-                    **_tuples(values),
-                    "input": Tensor(**_tuples(values["input"])),
-                    "output": Tensor(**_tuples(values["output"])),
-                    "preprocessing": Preprocessing(**values["preprocessing"]),
-                    "files": [_file(entry) for entry in values["files"]],
-                    "embedded": [Embedded(**entry) for entry in values.get("embedded", [])],
-                    "reference": Reference.parse(values["reference"]) if values.get("reference") else None,
-                }
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            values = typed_json.loads(data)
+            version = values.get("card_version") if isinstance(values, dict) else CARD_VERSION
+            if version != CARD_VERSION:
+                raise ValueError(f"it has version {str(version)[:40]}, this package reads version {CARD_VERSION}; install the other")
+            card = typed_json.build(cls, values)
+            card._check()
+        except ValueError as error:
             raise BundleError(f"{FILE} is not a model card ({error}); make the bundle again") from None
-
-
-def _file(values: Dict[str, Any]) -> ModelFile:
-    return ModelFile(
-        **{
-            **values,
-            "requirements": Requirements.parse(values["requirements"]),
-            "proofs": [Proof(**_tuples(proof)) for proof in values["proofs"]],
-            "emulated": [Emulated(**entry) for entry in values.get("emulated", [])],
-        }
-    )
-
-
-def _tuples(values: Dict[str, Any]) -> Dict[str, Any]:
-    """JSON knows no tuples."""
-    names = ("shape", "range", "test_accuracy_interval", "accuracy_interval", "input_quantization", "output_quantization")
-    return {name: tuple(value) if name in names and value is not None else value for name, value in values.items()}
+        return card

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from pathlib import Path
 from typing import Any, Tuple, Union
@@ -48,7 +47,7 @@ def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, .
         raise InputError(f"{name} is no picture; allowed are {', '.join(formats)}") from None
     except OSError as error:
         raise InputError(f"{name} is not readable ({error.strerror or error}); name a picture: {', '.join(formats)}") from None
-    except (ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:  # what Pillow raises on damaged files
+    except Exception as error:  # on damaged files Pillow raises whatever its parsers fall over
         raise InputError(f"{name} is damaged ({error}); name a picture: {', '.join(formats)}") from None
 
 

@@ -33,7 +33,7 @@ def refusals(requirements: Requirements, runtime: str, version: Optional[str]) -
     lacking = sorted(MICRO_LACKS & {operator.split()[0] for operator in requirements.operators})
     if runtime == "tflite_micro" and lacking:
         reasons.append(f"TensorFlow Lite Micro has no {', '.join(lacking)}: take it out of verify.runtimes")
-    if runtime == "onnxruntime" and needed:
+    if runtime == "onnxruntime" and needed and needed.startswith("opset "):
         opset, newest = int(needed.split()[1]), newest_opset(here)
         if not OLDEST_OPSET <= opset <= newest:
             reasons.append(f"the file has opset {opset}, onnxruntime {version} reads {OLDEST_OPSET} to {newest}: install a newer one")

@@ -34,9 +34,11 @@ class Model(Protocol):
 
 
 def version(runtime: str) -> Optional[str]:
-    """The installed version of a runtime, or None."""
+    """The installed version of a runtime, or None; also None of one that a newer card names and that is not known here."""
     import importlib.metadata  # slow to import, and a process of its own does without
 
+    if runtime not in DISTRIBUTIONS:
+        return None
     try:
         return importlib.metadata.version(DISTRIBUTIONS[runtime])
     except importlib.metadata.PackageNotFoundError:

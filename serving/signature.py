@@ -1,4 +1,4 @@
-"""Verifies what OpenSSF's model-signing signed, with the standard library alone.
+"""Verifies what OpenSSF's model-signing signed, with the standard library alone where a public key is trusted.
 
 The signature is a Sigstore bundle (JSON): a DSSE envelope around an in-toto statement that names every file with its
 SHA-256, signed with ECDSA on P-256 (FIPS 186-5), by a key of the maker or one that a certificate authority vouches for.
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from typing import Any, Dict, Optional, Tuple
+import re
+from typing import Any, Dict, List, Optional, Tuple
 
+from serving import typed_json
 from serving.errors import BundleError
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -26,31 +27,46 @@ G = (
     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
 )
 
+# The DER of a SubjectPublicKeyInfo before the 64 bytes of an uncompressed point on P-256 (RFC 5480)
+P256_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+
 Point = Optional[Tuple[int, int]]  # None is the point at infinity
 
 
-def verify(envelope: bytes, pem: str, name: str) -> Dict[str, str]:
+def verify(envelope: bytes, pem: bytes, name: str) -> Dict[str, str]:
     """The SHA-256 of every file that the signature `envelope` covers, by name. Raises BundleError unless `pem` vouches for it.
 
     `pem` holds the maker's public key, or the certificates of authorities; `name` is what errors call the signature.
     """
-    from serving import certificate
-
     try:
-        bundle = json.loads(envelope)
-        material, dsse = bundle["verificationMaterial"], bundle["dsseEnvelope"]
-        payload, (signature,) = base64.b64decode(dsse["payload"], validate=True), dsse["signatures"]
-        if "BEGIN CERTIFICATE" in pem:
-            chain = [base64.b64decode(entry["rawBytes"], validate=True) for entry in material["x509CertificateChain"]["certificates"]]
-            key = certificate.signer(chain, certificate.from_pem(pem))
-        else:
-            key = certificate.public_key(certificate.from_pem(pem, "PUBLIC KEY")[0])
+        bundle = typed_json.loads(envelope)
+        dsse, (signature,) = bundle["dsseEnvelope"], bundle["dsseEnvelope"]["signatures"]
+        payload, made = _decoded(dsse["payload"]), _decoded(signature["sig"])
+        key = _key(pem, bundle["verificationMaterial"])
         signed = _pre_authentication_encoding(dsse["payloadType"], payload)
-        if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, base64.b64decode(signature["sig"], validate=True)):
+        if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, made):
             raise BundleError(f"{name} was not made by the key that is trusted here; ask the maker for a signature, or for the right key")
-        return _files(json.loads(payload))
+        return _files(typed_json.loads(payload))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise BundleError(f"{name} is no signature that can be trusted ({error}); fetch it again, or trust another key") from None
+
+
+def _decoded(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _key(pem: bytes, material: Any) -> Tuple[int, int]:
+    """The public key that `pem` trusts, or the signer's, for whom an authority in `pem` vouches. Raises ValueError."""
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        return public_key(pem)
+    try:
+        from serving import certificate
+    except ImportError:
+        raise BundleError(
+            "certificates need the package cryptography, 45 or newer; install serving[certificates], or trust the maker's public key"
+        ) from None
+    chain: List[bytes] = [_decoded(entry["rawBytes"]) for entry in material["x509CertificateChain"]["certificates"]]
+    return certificate.signer(chain, pem)
 
 
 def _pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
@@ -67,16 +83,50 @@ def _files(statement: Any) -> Dict[str, str]:
     return {resource["name"]: resource["digest"] for resource in predicate["resources"]}
 
 
+def public_key(pem: bytes) -> Tuple[int, int]:
+    """The point of the first public key in a PEM file. Raises ValueError for a key that is not on P-256."""
+    found = re.search(rb"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----", pem)
+    if found is None:
+        raise ValueError("the trusted file holds neither a certificate nor a public key")
+    data = base64.b64decode(b"".join(found[1].split()), validate=True)
+    begin, x, y = data[:-64], int.from_bytes(data[-64:-32], "big"), int.from_bytes(data[-32:], "big")
+    if begin != P256_KEY or not on_curve(x, y):
+        raise ValueError("the trusted key is not on the curve P-256, the only one that is read here")
+    return x, y
+
+
 def valid(key: Tuple[int, int], message: bytes, signature: bytes) -> bool:
     """ECDSA with SHA-256: does `signature` (DER) of `message` come from the private half of `key`? FIPS 186-5, section 6.4.2."""
-    from serving import certificate
-
-    r, s = certificate.integers(signature)
+    r, s = _two_integers(signature)
     if not (0 < r < N and 0 < s < N):
         return False
     digest, inverse = int.from_bytes(hashlib.sha256(message).digest(), "big"), pow(s, -1, N)
     point = _add(_multiply(digest * inverse % N, G), _multiply(r * inverse % N, key))
     return point is not None and point[0] % N == r
+
+
+def _two_integers(der: bytes) -> Tuple[int, int]:
+    """The numbers of a DER sequence of two (X.690), none longer than 127 bytes as a whole. Raises ValueError."""
+    values, rest = [], der[2:]
+    for _ in range(2):
+        if len(rest) < 2:
+            raise ValueError("it does not hold two numbers")
+        length = rest[1]
+        values.append(int.from_bytes(rest[2 : 2 + length], "big", signed=True))
+        rest = rest[2 + length :]
+    r, s = values
+    if r <= 0 or s <= 0 or der != _sequence(0x30, _sequence(0x02, _bytes(r)) + _sequence(0x02, _bytes(s))):
+        raise ValueError("it does not hold two numbers")
+    return r, s
+
+
+def _sequence(tag: int, content: bytes) -> bytes:
+    return bytes([tag, len(content)]) + content
+
+
+def _bytes(number: int) -> bytes:
+    """A number above 0 in two's complement, as short as it will go."""
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 
 def on_curve(x: int, y: int) -> bool:

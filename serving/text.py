@@ -39,7 +39,11 @@ class Vocabulary:
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         if FILE not in opened.digests:
             raise BundleError(f"{opened.path} has no {FILE}, because its model takes no texts; name the bundle of a text model")
-        return cls(opened.read(FILE).decode().splitlines(), opened.card.input_shape[0])
+        try:
+            known = opened.read(FILE).decode().splitlines()
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{opened.path}: {FILE} is not UTF-8 ({error}); make the bundle again") from None
+        return cls(known, opened.card.input_shape[0])
 
     def ids(self, texts: Sequence[str]) -> Any:
         """(N, L) int32: the different known words of each text in the order they first appear, at most L of them."""

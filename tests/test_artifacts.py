@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 
 from pipeline import artifacts, pictures
 
@@ -26,3 +31,67 @@ def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path: Path, sha
     pictures.telling_ids(tmp_path / "ids.png", np.zeros((3, 3)), NAMES, NAMES)
     pictures.texts(tmp_path / "texts.png", NAMES, NAMES)
     assert len(list(tmp_path.glob("*.png"))) == 4
+
+
+@pytest.fixture
+def font(tmp_path: Path) -> Iterator[str]:
+    """A font of two Chinese letters, installed as Matplotlib would find it; its name."""
+    made = FontBuilder(1000, isTTF=True)
+    made.setupGlyphOrder([".notdef", "cat", "dog"])
+    made.setupCharacterMap({0x732B: "cat", 0x72AC: "dog", PRIVATE: "dog"})
+    shapes = {}
+    for name, width in ((".notdef", 900), ("cat", 300), ("dog", 700)):
+        pen = TTGlyphPen(None)
+        pen.moveTo((0, 0))
+        for corner in ((0, 800), (width, 800), (width, 0)):
+            pen.lineTo(corner)
+        pen.closePath()
+        shapes[name] = pen.glyph()
+    made.setupGlyf(shapes)
+    made.setupHorizontalMetrics(dict.fromkeys(shapes, (1000, 0)))
+    made.setupHorizontalHeader(ascent=800, descent=-200)
+    made.setupNameTable({"familyName": "Edgeproof Test", "styleName": "Regular"})
+    made.setupOS2(sTypoAscender=800)
+    made.setupPost()
+    made.save(tmp_path / "test.ttf")
+    before = list(font_manager.fontManager.ttflist)
+    families = list(matplotlib.rcParams["font.family"])
+    font_manager.fontManager.addfont(tmp_path / "test.ttf")
+    pictures.font_of.cache_clear()
+    yield "Edgeproof Test"
+    font_manager.fontManager.ttflist[:] = before
+    matplotlib.rcParams["font.family"] = families
+    pictures.font_of.cache_clear()
+
+
+PRIVATE = 0x10FFFD  # the last code point that is nobody's: no font has it but ours
+UNSHOWN = chr(PRIVATE)
+
+
+def draw_all(folder: Path, names: list[str]) -> dict[str, bytes]:
+    folder.mkdir()
+    shown = pictures.shown_names(names)
+    pictures.images(folder / "means.png", np.zeros((3, 8, 8, 1)), [f"{name} as {shown[0]}\n0.98" for name in shown])
+    pictures.confusion_matrix(folder / "confusion.png", np.eye(3), names)
+    pictures.telling_ids(folder / "ids.png", np.eye(3), ["a", "b", "c"], names)
+    pictures.texts(folder / "texts.png", shown, shown)
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_that_no_font_can_show_is_its_number_in_pictures(tmp_path: Path) -> None:
+    plain = ["cat", "Käse", "10 €"]
+    assert draw_all(tmp_path / "plain", plain) == draw_all(tmp_path / "again", plain)
+    unshown = draw_all(tmp_path / "unshown", [UNSHOWN, f"dog {UNSHOWN}", "bird"])
+    assert unshown == draw_all(tmp_path / "numbers", ["0", "1", "bird"])
+    pictures.texts(tmp_path / "texts.png", [f"a text with {UNSHOWN}\n\tand\x07"], ["猫 🐈 ก ﷽"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_comes_from_a_font_that_has_it(tmp_path: Path, font: str) -> None:
+    letter = draw_all(tmp_path / "letters", [UNSHOWN, f"dog {UNSHOWN}", "bird"])
+    assert pictures.font_of(UNSHOWN) == font
+    assert font in matplotlib.rcParams["font.family"]
+    numbers = draw_all(tmp_path / "numbers", ["0", "1", "bird"])
+    assert all(letter[name] != numbers[name] for name in letter)
+    assert pictures.font_of("d") == "DejaVu Sans", "the default font shows what it can"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import environments
 from pipeline.artifacts import Array
-from pipeline.embedded import _generated, browser
+from pipeline.embedded import _generated, _zig, browser, c
 from pipeline.stage import UserError
 from serving import InputError, acceptance, gate, ink
 from tests.conftest import Project
@@ -146,6 +148,21 @@ def test_a_stack_of_any_size_is_aligned_as_the_linker_asks(tmp_path: Path) -> No
     (tmp_path / "exports.c").write_text('void model(void);\n__attribute__((export_name("predict"))) void predict(void) { model(); }\n')
     browser.compile_module(tmp_path, tmp_path / "model.wasm")
     assert (tmp_path / "model.wasm").read_bytes().startswith(b"\0asm")
+
+
+def test_a_percent_sign_in_the_path_hinders_neither_the_compiler_nor_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = tmp_path / "50% off #1? Käse"
+    checkout.mkdir()
+    (checkout / "runtimes").symlink_to(environments.FOLDER)
+    monkeypatch.setattr(environments, "FOLDER", checkout / "runtimes")
+    (tmp_path / "main.c").write_text("#include <math.h>\nint main(int count, char **words) { return (int)sqrt(count); }\n")
+    for name, target in {"program": ("-target", _zig.PROGRAMS[c.HERE]), "module.wasm": _zig.WEBASSEMBLY}.items():
+        _zig.build(tmp_path, ["main.c"], checkout / name, *target, *_zig.C99, "-lm")
+        assert (checkout / name).stat().st_size > 100
+    assert subprocess.run([checkout / "program"], check=False).returncode == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(checkout))
+    with pytest.raises(ValueError, match=r"has a % in its path, where Zig cannot write; set TMPDIR to another"):
+        _zig.build(tmp_path, ["main.c"], checkout / "again", *_zig.WEBASSEMBLY, *_zig.C99)
 
 
 def test_a_call_that_no_library_has_is_one_sentence(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_equal_input_gives_equal_bytes(
     monkeypatch.chdir(finished.folder)
     wheel = package.build_wheel(tmp_path)
     assert wheel.read_bytes() == (bundle / "wheels" / wheel.name).read_bytes()
-    assert wheel.stat().st_size < 100_000
+    assert wheel.stat().st_size < 120_000
 
 
 def test_the_manifest_is_one_that_sha256sum_reads(bundle: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(fi
     assert [image.min() for image in golden["images"][-3:]] == [0, 255, 0]
 
 
-@pytest.mark.parametrize("group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http"])
+@pytest.mark.parametrize("group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http", "certificates"])
 def test_a_device_with_python_3_11_gets_what_was_proven(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The requirements hold for every Python; where they are read by 3.11, they are those of the project's own lock."""
     monkeypatch.chdir(ROOT)

@@ -134,6 +134,39 @@ def test_a_value_that_is_no_number_is_told_with_its_epoch(measure: str, value: f
     assert f"{measure.replace('train_', 'training_').replace('_', ' ')} is no number at epoch 7" in found.sentence
 
 
+SMALL_VALIDATIONS = [24, 48, 72, 100, 200, 400]  # images of three classes; of 400 an accuracy of 90 % is narrow enough
+LEARNED_NOTHING = table([1.0986, 1.0991, 1.0985, 1.0987, 1.0986, 1.0985, 1.0986, 1.0986], [0.335, 0.33, 0.34, 0.335])
+OVERFITTED = table(
+    [1.0, 0.6, 0.35, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.008],
+    [0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 0.995, 0.999],
+    [1.0, 0.75, 0.62, 0.6, 0.66, 0.75, 0.86, 0.95, 1.05, 1.15],
+    [0.5, 0.62, 0.7, 0.72, 0.71, 0.7],
+)
+SOUND = table([1.0, 0.6, 0.4, 0.32, 0.29, 0.28, 0.28, 0.279, 0.28, 0.28], [0.5, 0.7, 0.85, 0.9, 0.91], None, [0.5, 0.7, 0.84, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict", "images"),
+    [
+        *((LEARNED_NOTHING, "vanishing_gradients", images) for images in SMALL_VALIDATIONS),
+        *((OVERFITTED, "overfit", images) for images in SMALL_VALIDATIONS),
+        *((SOUND, "good_fit", images) for images in SMALL_VALIDATIONS[:-1]),
+    ],
+)
+def test_a_small_validation_is_a_note_on_the_verdict(rows: list[learning_curves.Row], verdict: str, images: int) -> None:
+    found = diagnose(rows, evidence.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
+    nothing_to_judge_by = images == 24 and verdict == "good_fit"
+    assert found.verdict == ("unrepresentative_validation" if nothing_to_judge_by else verdict)
+    low, high = found.numbers["interval_low"], found.numbers["interval_high"]
+    note = f"the accuracy of its {images} examples may lie anywhere from {low:.1%} to {high:.1%}"
+    assert note in found.sentence
+    assert found.sentence.startswith(diagnose(rows, LOOKED_AT).sentence) != nothing_to_judge_by
+
+
+def test_a_large_validation_gets_no_note() -> None:
+    assert "validation is" not in diagnose(SOUND, LOOKED_AT).sentence
+
+
 def parts(raw: Raw, train: int = 2000, validation: int = 500) -> tuple[Array, Array]:
     rows = np.random.default_rng(0).permutation(len(raw.train_labels))  # as they stand, the writers are grouped
     return raw.train_images[rows[:train]], raw.train_images[rows[train : train + validation]]
@@ -202,7 +235,7 @@ def test_a_trained_model_that_is_sure_of_its_answers_has_no_fault(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("epoch,loss\n1,0.5\n", "has no train_loss"), ("epoch,train_loss\n1,much\n", "is no table of numbers"), ("", "has no epoch")],
+    [("epoch,loss\n1,0.5\n", "has no train_loss"), ("epoch,train_loss\n1,much\n", "has no validation_loss"), ("", "has no epoch")],
 )
 def test_a_file_that_is_no_learning_curve_is_refused_in_one_sentence(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "curves.csv").write_text(content)

@@ -200,6 +200,22 @@ def told(finished: Project) -> Iterator[Any]:
 
 
 @pytest.mark.slow
+def test_of_two_labels_the_first_is_kept_and_it_is_said(
+    log: Path, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (before,) = observations.read(log, None, archive)
+    labels = tmp_path / "labels.csv"
+    other = (before.labels[1] + 1) % 10
+    labels.write_text(f"file,label\n0.png,4\n1.png,{other}\n3.png,{before.labels[3]}\n")
+    (kept,) = observations.read(log, labels, archive)
+    assert kept.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
+    assert "1 predictions of" in capsys.readouterr().err
+    (replaced,) = observations.read(log, labels, archive, replace=True)
+    assert replaced.labels[:4].tolist() == [4, other, UNKNOWN, before.labels[3]]
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_copied_log_becomes_a_report_with_pictures_in_the_models_run(finished: Project, log: Path, told: Any, tmp_path: Path) -> None:
     facts = told(log)
@@ -208,7 +224,7 @@ def test_a_copied_log_becomes_a_report_with_pictures_in_the_models_run(finished:
     assert facts["files"] == ["drift.png", "field.json", "field.md", "worst.png"]
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("file", "label"), *((f"{row}.png", "0") for row in range(0, 20, 2)), ("fell out of the log.png", "0")])
-    assert told(log, "--labels", tmp_path / "labels.csv")["labels"] == 110
+    assert told(log, "--labels", tmp_path / "labels.csv", "--replace")["labels"] == 110
     import mlflow
 
     store = mlflow.MlflowClient(f"sqlite:///{finished.folder}/mlflow.db")
@@ -262,6 +278,8 @@ def test_damage_is_told_in_a_sentence(log: Path, finished: Project, archive: Pat
         ([log, wrote("a.csv", b"id;label\n1;2\n")], "allowed are id,label or file,label"),
         ([log, wrote("b.csv", b"file,label\nother.png,2\n")], "holds no prediction 'other.png'"),
         ([log, wrote("c.csv", b"file,label\n3.png,two\n")], "allowed are 0, 1, 2"),
+        ([log, wrote("e.csv", b"file,label\n3.png,2\n3.png,3\n")], "has the labels '2' and '3' for '3.png'; keep one of them"),
+        ([log, wrote("f.csv", b"file,label\n3.png\n")], "fewer cells than columns in row 2"),
         ([log, wrote("d.csv", b"\xff\xfe\x00")], "no readable CSV"),
     ]
     for (source, *labels), sentence in cases:

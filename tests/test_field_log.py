@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import resource
 import signal
@@ -105,24 +106,118 @@ def test_without_wishing_for_them_no_pixels_are_kept_and_without_a_log_nothing_i
         assert "/feedback" not in running.get("/openapi.json").json["paths"]
 
 
-def test_feedback_that_cannot_be_is_refused(server: Server) -> None:
-    id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
-    for body, status in (
-        (b"nonsense", 400),
-        (b"[]", 400),
-        (b"7", 400),
-        (b'{"id": 7, "label": "1"}', 400),
-        (b'{"id": "x", "label": "1", "more": 1}', 400),
-        (json.dumps({"id": id_, "label": "ten"}).encode(), 400),
-        (json.dumps([{"id": id_, "label": "1"}] * 1001).encode(), 400),
-        (b"[" * 100_000, 413),
-        (b'{"id": "other", "label": "1"}', 404),
-        (json.dumps({"id": "\ud800", "label": "1"}).encode(), 400),
-        (b'{"id": "a\\u0000b", "label": "1"}', 404),
-    ):
-        refused = server.ask("POST", "/feedback", body)
-        assert (refused.status, list(refused.json)) == (status, ["error"]), (body[:50], refused.body)
-    assert server.ask("GET", "/feedback").status == 405
+REFUSED = (
+    (b"nonsense", 400, "is not JSON"),
+    (b"[]", 400, "0 labels; expected 1 to 1000"),
+    (b"7", 400, "an entry of the labels is a number"),
+    (b'{"id": 7, "label": "1"}', 400, "the id is a number; expected a string"),
+    (b'{"id": "x", "label": 1}', 400, "the label is a number; expected a string"),
+    (b'{"id": "x", "label": true}', 400, "the label is a boolean; expected a string"),
+    (b'{"id": "x", "label": null}', 400, "the label is null; expected a string"),
+    (b'{"id": ["x"], "label": "1"}', 400, "the id is an array; expected a string"),
+    (b'{"id": {"x": 1}, "label": "1"}', 400, "the id is an object; expected a string"),
+    (b'{"id": "x"}', 400, "the label is missing"),
+    (b'{"label": "1"}', 400, "the id is missing"),
+    (b'{"id": "x", "label": "1", "more": 1}', 400, "the field 'more'; expected id and label alone"),
+    (b'[{"id": "x", "label": "1"}, {"id": "x", "label": "2"}]', 400, "'x' has two labels; send one"),
+    (json.dumps({"id": "x" * 2000, "label": "1"}).encode(), 400, "at most 1000 characters"),
+    (json.dumps({"id": "\ud800", "label": "1"}).encode(), 400, ""),
+    (b"[" * 100_000, 413, "more values than 1000 labels"),
+    (b'{"id": "other", "label": "1"}', 404, "holds no prediction 'other'"),
+    (b'{"id": "a\\u0000b", "label": "1"}', 404, "holds no prediction"),
+)
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_feedback_that_cannot_be_is_refused(archive: Path, path: Path, options: list[str]) -> None:
+    """By msgspec's parser, and by the standard library's where there is no package."""
+    python = f"{sys.prefix}/runtimes/onnxruntime/bin/python" if options else sys.executable
+    with Server(archive, "--format", FORMAT, "--log", path, *options, python=python) as server:
+        id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
+        many = json.dumps([{"id": id_, "label": "1"}] * 1001).encode()
+        ten = json.dumps({"id": id_, "label": "ten"}).encode()
+        for body, status, sentence in (*REFUSED, (ten, 400, "'ten' is not a class"), (many, 400, "1001 labels")):
+            refused = server.ask("POST", "/feedback", body)
+            assert (refused.status, list(refused.json)) == (status, ["error"]), (body[:50], refused.body)
+            assert sentence in refused.json["error"]
+        assert server.ask("GET", "/feedback").status == 405
+
+
+def test_ids_tell_nothing_of_each_other(server: Server) -> None:
+    ids = [server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(50)]
+    assert all(len(id_) == 32 for id_ in ids)
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(50, 16), axis=1)
+    assert (bits.std(axis=0) > 0).all(), "every bit changes"
+    for first, second in itertools.combinations(bits, 2):
+        assert 30 < (first != second).sum() < 98, "as many as two throws of 128 coins differ in"
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_the_first_label_is_kept_unless_the_server_was_told_otherwise(archive: Path, path: Path, options: list[str]) -> None:
+    def label(server: Server, *labels: tuple[str, str]) -> Any:
+        return server.ask("POST", "/feedback", json.dumps([{"id": id_, "label": label} for id_, label in labels]).encode())
+
+    with Server(archive, "--format", FORMAT, "--log", path, *options) as server:
+        first, second = (server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(2))
+        assert label(server, (first, "3")).json == {"labelled": 1, "unknown": []}
+        assert label(server, (first, "3")).status == 200, "an answer may have been lost, and the label come again"
+        refused = label(server, (first, "4"))
+        assert refused.status == 409
+        assert f"'{first}' has another label already" in refused.json["error"]
+        assert label(server, (first, "4"), (second, "5")).json == {"labelled": 1, "unknown": [], "kept": [first]}
+        assert 'right="false"} 3' in server.get("/metrics").body.decode()
+        assert server.stop()[0] == 0
+    assert rows(path, "label") == [(3,), (5,)]
+    with Server(archive, "--format", FORMAT, "--log", path, "--replace-labels", *options) as server:
+        assert label(server, (first, "4")).json == {"labelled": 1, "unknown": []}
+        assert server.stop()[0] == 0
+    assert rows(path, "label") == [(4,), (5,)]
+    assert "--replace-labels" in failed(archive, "--replace-labels", "--port", "0")
+
+
+FOREIGN = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:1"},  # another port is another site
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    {"Host": "evil.example", "Origin": "http://evil.example"},  # a name that was resolved anew to this machine
+    {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
+    {"Host": "127.0.0.1.evil.example", "Origin": "http://127.0.0.1.evil.example"},
+    {"Host": "localhost.evil.example", "Origin": "http://localhost.evil.example"},
+    {"Host": "0x7f000001", "Origin": "http://0x7f000001"},
+)
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_no_page_of_another_site_writes_to_the_log(archive: Path, path: Path, options: list[str]) -> None:
+    extra = ["--allow-host", "models.example", "--allow-origin", "https://app.example", *options]
+    with Server(archive, "--format", FORMAT, "--log", path, *extra) as server:
+        id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
+        body = json.dumps({"id": id_, "label": "3"}).encode()
+        asked = {"/feedback": body, "/predict": png(image(1)), INFER: json_body()}
+        for headers in FOREIGN:
+            for where, sent in asked.items():
+                refused = server.ask("POST", where, sent, headers)
+                assert (refused.status, list(refused.json)) == (403, ["error"]), (where, headers)
+        assert server.ask("POST", "/feedback", body, {"Host": "evil.example"}).status == 403, "whatever the client is"
+        absolute = b"POST http://evil.example/feedback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+        assert server.send(absolute).startswith(b"HTTP/1.1 403")
+        assert server.ask("POST", INFER, json_body(), {"Host": "any.name"}).status == 200, "no browser asks so"
+        here = f"127.0.0.1:{server.port}"
+        for headers in (
+            {},
+            {"Origin": f"http://{here}"},
+            {"Sec-Fetch-Site": "same-origin"},
+            {"Host": f"localhost:{server.port}", "Origin": f"http://localhost:{server.port}"},
+            {"Host": "[::1]", "Origin": "http://[::1]:80"},
+            {"Host": "models.example", "Origin": "https://models.example"},
+            {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
+            {"Host": "MODELS.example:8000"},
+        ):
+            for where, sent in asked.items():
+                assert server.ask("POST", where, sent, headers).status == 200, (where, headers)
 
 
 def test_the_feedback_is_what_openapi_says(server: Server, tmp_path: Path) -> None:
@@ -277,9 +372,15 @@ def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(path: Pa
         ids = log.add(classifier, image(4), classifier.predict(image(4)))
         found, unknown = log.label({ids[0]: "1", ids[3]: "2"})
         assert (len(found), unknown) == (1, [ids[0]]), "the oldest has fallen out"
-        with pytest.raises(InputError, match="'ten' is no class of mnist-digits"):
+        with pytest.raises(InputError, match="'ten' is not a class of mnist-digits"):
             log.label({ids[2]: "1", ids[3]: "ten"})
         assert rows(path, "label") == [(None,), (None,), (2,)], "all labels or none"
+        ((kept,), _) = log.label({ids[3]: "5"})
+        assert kept.kept
+        assert rows(path, "label")[2] == (2,)
+        ((taken,), _) = log.label({ids[3]: "5"}, replace=True)
+        assert not taken.kept
+        assert rows(path, "label")[2] == (5,)
     other = sqlite3.connect(path)
     other.execute("PRAGMA user_version = 99")
     other.close()

@@ -32,7 +32,7 @@ STAGE_FILES = {ROOT / "pipeline" / f"{module}.py" for module in STAGES.values()}
 NOUNS = ("datasets", "architectures", "formats", "embedded", "training", "verification", "bundle", "tracking", "field")
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses"}
-KNOW_TENSORFLOW = {"keras_files", "layer_statistics"}  # the only files of the loop that are not Keras alone
+KNOW_TENSORFLOW = {"batch_normalization", "keras_files", "layer_statistics"}  # the only files of the loop that are not Keras alone
 
 # What these decide is not what a stage writes: how it is run, where its params are read and what is recorded of it.
 NO_DEPENDENCY = {

@@ -152,11 +152,23 @@ def test_what_cannot_be_read_is_told_in_one_sentence(data: bytes, reason: str) -
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_tiff_whose_offsets_are_floats_is_refused_in_one_sentence() -> None:
+    """Pillow counts with whatever type a tag has."""
+    file = io.BytesIO()
+    Image.new("L", (8, 8), 200).save(file, "TIFF")
+    data = bytearray(file.getvalue())
+    (place,) = [place for place in range(0, len(data) - 12, 2) if data[place : place + 4] == b"\x11\x01\x04\x00"]
+    data[place + 2 : place + 4] = b"\x0b\x00"  # StripOffsets, of the type FLOAT
+    with pytest.raises(InputError, match="the picture is damaged"):
+        photo.read(bytes(data), DIGITS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP"])
 def test_a_damaged_picture_is_read_or_refused(raw_mnist: Raw, kind: str) -> None:
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x0112], exif[0x010F] = 6, "a maker of cameras"
-    Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).save(file, kind, exif=exif)
+    described = {"exif": exif} if kind in ("JPEG", "PNG", "TIFF", "WEBP") else {}
+    Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).save(file, kind, **described)
     dice, refused = random.Random(0), 0
     for _ in range(2000):
         damaged = bytearray(file.getvalue())

@@ -312,11 +312,11 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     (bundle / "onnx_int8.onnx").write_bytes(saturating)
     test = finished.folder / "data/prepared/test"
     images, labels = np.load(test / "images.npy", mmap_mode="r")[:300], np.load(test / "labels.npy")[:300]
-    extremes = golden.extremes(images.shape[1:], "uint8", 255)
-    seen = np.concatenate([images, extremes])
+    synthetic = golden.synthetic(images, labels, 255)
+    seen = np.concatenate([images, synthetic])
     right = answers(emulation.interpreter("nehalem", "onnxruntime"), bundle / "onnx_int8.onnx", seen, tmp_path)
     reference = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[:300]
-    vectors = golden.choose(images, labels, reference, {"onnx_int8": right}, extremes)
+    vectors = golden.choose(images, labels, reference, {"onnx_int8": right}, synthetic)
     card = ModelCard.parse((bundle / CARD).read_bytes())
     (file,) = (file for file in card.files if file.format == "onnx_int8")
     digest = artifacts.sha256(bundle / "onnx_int8.onnx")

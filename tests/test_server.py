@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import numpy as np
 import pytest
@@ -175,7 +176,7 @@ def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -
     command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 15" in done.stdout
+    assert "Tested: 16" in done.stdout
 
 
 @pytest.mark.parametrize("which", ["server", "plain"])
@@ -231,12 +232,14 @@ def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
     running: Server = request.getfixturevalue(which)
     start = running.get("/")
     assert start.status == 307
-    address = start.headers["location"]
+    assert not start.headers["location"].startswith("/")
+    address = urljoin("/", start.headers["location"])
     page = running.get(address)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "http" not in page.headers["content-security-policy"]
-    assert page.headers["link"] == '</docs>; rel="service-doc"'
+    assert page.headers["link"] == '<../../../../docs>; rel="service-doc"'
+    assert running.get("/docs/").headers["location"] == "../docs"
     opened = Bundle(archive)
     types = {"model.wasm": "application/wasm", "page.js": "text/javascript; charset=utf-8", "page.css": "text/css; charset=utf-8"}
     for name, kind in types.items():
@@ -300,6 +303,63 @@ def test_one_server_serves_two_models_each_from_its_own_bundle(archive: Path, bu
             assert answer.json["model_name"] == name
 
 
+@pytest.mark.parametrize("which", ["server", "plain"])
+def test_an_answer_says_what_it_depends_on(which: str, request: pytest.FixtureRequest) -> None:
+    running: Server = request.getfixturevalue(which)
+    for path in ("/docs", "/openapi.json", "/v2", "/metrics", "/nowhere", "/"):
+        assert running.get(path).headers["vary"] == "accept-encoding"
+    unchanged = running.get("/bundles/mnist-digits/model_card.json").headers["etag"]
+    answer = running.ask("GET", "/bundles/mnist-digits/model_card.json", headers={"If-None-Match": unchanged})
+    assert (answer.status, answer.headers["vary"]) == (304, "accept-encoding")
+    assert "content-length" not in answer.headers
+
+
+OTHER = "https://app.example:8443"
+PREFLIGHT = {"Origin": OTHER, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,authorization"}
+
+
+@pytest.mark.parametrize("which", ["server", "plain"])
+def test_a_page_of_another_origin_reads_nothing_where_nobody_allowed_it(which: str, request: pytest.FixtureRequest) -> None:
+    running: Server = request.getfixturevalue(which)
+    preflight = running.ask("OPTIONS", "/predict", headers=PREFLIGHT)
+    assert preflight.status == 405
+    for answer in (preflight, running.ask("GET", "/v2", headers={"Origin": OTHER})):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_a_page_of_an_allowed_origin_may_ask(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("open sesame")
+    options = ["--allow-origin", OTHER, "--token-file", str(tmp_path / "token")]
+    with Server(archive, "--format", FORMAT, *options) as running:
+        preflight = running.ask("OPTIONS", "/predict", headers=PREFLIGHT)
+        assert preflight.status == 204, "it brings no token yet"
+        assert preflight.headers["access-control-allow-origin"] == OTHER
+        assert preflight.headers["access-control-allow-methods"] == "POST"
+        assert preflight.headers["access-control-allow-headers"] == "content-type,authorization"
+        assert "content-length" not in preflight.headers
+        for path in ("/v2", "/nowhere"):
+            refused = running.ask("GET", path, headers={"Origin": OTHER})
+            assert refused.status in (401, 404)
+            assert refused.headers["access-control-allow-origin"] == OTHER, "a page may read why"
+        stranger = running.ask("GET", "/v2", headers={"Origin": "https://app.example"})
+        assert "access-control-allow-origin" not in stranger.headers
+        assert "origin" in stranger.headers["vary"]
+        assert "origin" in running.get("/v2").headers["vary"]
+        assert running.ask("OPTIONS", "/predict", headers={**PREFLIGHT, "Origin": "https://evil.example"}).status == 403
+        assert running.ask("OPTIONS", "/nowhere", headers=PREFLIGHT).status == 404
+        large = {"Content-Length": "99999999", "Origin": OTHER}
+        assert running.ask("POST", "/predict", headers=large).headers["access-control-allow-origin"] == OTHER
+    with Server(archive, "--format", FORMAT, "--allow-origin", "*") as running:
+        answer = running.ask("GET", "/v2", headers={"Origin": OTHER})
+        assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("origin", ["app.example", "https://app.example/path", "null", "https://", "ftp://app.example"])
+def test_an_origin_that_is_none_is_one_sentence(archive: Path, origin: str) -> None:
+    assert f"--allow-origin is '{origin}'" in failed(archive, "--allow-origin", origin, "--port", "0")
+    assert "--allow-host is 'http://a'" in failed(archive, "--allow-host", "http://a", "--port", "0")
+
+
 def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open sesame\n")
     with Server(archive, "--format", FORMAT, "--token-file", tmp_path / "token") as running:
@@ -308,7 +368,43 @@ def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None
             refused = running.ask("GET", "/v2", headers=headers)
             assert refused.status == 401
             assert refused.headers["www-authenticate"] == "Bearer"
-        assert running.ask("GET", "/v2", headers={"Authorization": "Bearer open sesame"}).status == 200
+            assert list(refused.json) == ["error"]
+        answer = running.ask("GET", "/v2", headers={"Authorization": "Bearer open sesame"})
+        assert answer.status == 200
+        assert {"authorization", "cookie", "accept"} <= set(answer.headers["vary"].split(", "))
+
+
+def test_a_person_shows_the_token_once_and_is_in(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("open sesame\n")
+    with Server(archive, "--format", FORMAT, "--token-file", tmp_path / "token") as running:
+        page = {"Accept": "text/html,*/*;q=0.8"}
+        deep = "/bundles/mnist-digits/embedded/browser/"
+        for path, action in (("/", "login"), ("/docs", "login"), (deep, "../../../../login")):
+            asked = running.ask("GET", path, headers=page)
+            assert (asked.status, asked.headers["content-type"]) == (401, "text/html; charset=utf-8")
+            assert f'action="{action}"' in asked.body.decode()
+            assert f'name="page" type="hidden" value="{path[1:]}"' in asked.body.decode()
+        assert running.ask("GET", deep + "model.wasm").status == 401, "the model is behind the token too"
+        assert running.get("/login").status == 200
+        wrong = running.ask("POST", "/login", b"token=wrong&page=docs")
+        assert wrong.status == 401
+        assert "not the token" in wrong.body.decode()
+        assert "set-cookie" not in wrong.headers
+        let_in = running.ask("POST", "/login", b"token=open+sesame&page=docs")
+        assert (let_in.status, let_in.headers["location"]) == (303, "./docs")
+        cookie, *attributes = let_in.headers["set-cookie"].split("; ")
+        assert attributes == ["HttpOnly", "SameSite=Strict"]
+        assert "sesame" not in cookie
+        for path in ("/docs", "/openapi.json", deep, deep + "model.wasm"):
+            assert running.ask("GET", path, headers={"Cookie": f"other=1; {cookie}"}).status == 200
+        assert running.ask("GET", "/v2", headers={"Cookie": cookie[:-1] + "!"}).status == 401
+        for target in (b"//evil.example", b"https://evil.example", b"%0d%0aX: y", b"../../x"):
+            location = running.ask("POST", "/login", b"token=open+sesame&page=" + target).headers["location"]
+            assert urljoin("http://test/x/login", location).startswith("http://test/")
+        for body in (b"\xff", b"&".join([b"a=b"] * 99), b""):
+            assert running.ask("POST", "/login", body).status in (400, 401)
+        hostile = running.ask("GET", '/docs?"><script>', headers=page).body.decode()
+        assert "<script" not in hostile
 
 
 BARE_SESSION = """
@@ -341,7 +437,7 @@ def test_ready_within_a_second_and_a_half_in_little_memory(archive: Path, bundle
 def test_the_bundle_holds_the_servers_packages_pinned_by_their_hashes(archive: Path) -> None:
     text = Bundle(archive).read("requirements/http.txt").decode()
     named = re.findall(r"^([\w-]+)==.*\n +--hash=sha256:", text, re.MULTILINE)
-    assert {"httptools", "msgspec", "uvicorn", "uvloop"} <= set(named)
+    assert {"msgspec", "uvloop"} <= set(named)
     assert "numpy" not in named  # which the runtime's requirements pin
 
 

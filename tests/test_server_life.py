@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from serving import Classifier
+from pipeline import sign
+from pipeline.bundle import archive as archives
+from serving import Bundle, Classifier
 from serving.bundle import MANIFEST, manifest
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import FORMAT, Server, failed, rename
+from tests.test_bundle_attacks import MEMORY, bomb
+from tests.test_signature import pem
 
 pytestmark = pytest.mark.slow
 
@@ -138,6 +144,56 @@ def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(bundle: Pat
     assert "Traceback" not in errors
 
 
+def release(bundle: Path, version: str, key: Path, folder: Path) -> None:
+    """Has the link folder/current lead to that version of the bundle, signed; all of it at once."""
+    content = rename(shutil.copytree(bundle, folder / f"content-{version}"), "mnist-digits", version)
+    made = folder / version
+    made.mkdir()
+    archives.write(content, made / "new.tar.gz", f"mnist-digits-{version}")
+    sign.sign(content, made / "new.sig", key, None, [])
+    (folder / "next").symlink_to(made, target_is_directory=True)
+    (folder / "next").replace(folder / "current")
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_an_older_version_takes_over_only_where_that_is_allowed(bundle: Path, tmp_path: Path, allowed: bool) -> None:
+    """Each is signed by the key that is trusted: who kept an old release could bring its faults back."""
+    folder, secret = tmp_path / "releases", ec.generate_private_key(ec.SECP256R1())
+    folder.mkdir()
+    key, trust = pem(tmp_path, "private", secret), pem(tmp_path, "public", secret.public_key())
+    release(bundle, "1.0.10", key, folder)
+    options = ("--trust", str(trust), "--format", FORMAT, *(("--allow-rollback",) if allowed else ()))
+    with Server(folder / "current", *options) as running:
+        for refused, version in enumerate(("1.0.9", "1.0.10-rc1"), 1):
+            release(bundle, version, key, folder)
+            told = f'outcome="{"done" if allowed else "failed"}"}} {refused}'.encode()
+            wait_for(lambda told=told: told in running.get("/metrics").body)  # type: ignore[misc]
+            there = version if allowed else "1.0.10"
+            assert running.get(f"/v2/models/mnist-digits/versions/{there}/ready").status == 200
+        release(bundle, "1.0.11", key, folder)
+        wait_for(lambda: running.get("/v2/models/mnist-digits/versions/1.0.11/ready").status == 200)
+        _, errors = running.stop()
+    for version in ("1.0.9", "1.0.10-rc1"):
+        sentence = f"now holds version {version}, older than 1.0.10; --allow-rollback would serve it"
+        assert (sentence in errors) is not allowed
+    assert "Traceback" not in errors
+
+
+def test_a_bomb_in_the_place_of_a_bundle_takes_little_memory(archive: Path, tmp_path: Path) -> None:
+    served = tmp_path / "served.tar.gz"
+    shutil.copy(archive, served)
+    with Server(served, "--format", FORMAT) as running:
+        before = psutil.Process(running.process.pid).memory_info().rss
+        opened = Bundle(archive)
+        (tmp_path / "bomb").write_bytes(bomb({name: opened.read(name) for name in opened.digests}, 8 << 20, 100))
+        (tmp_path / "bomb").rename(served)
+        wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
+        peak = next(line for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines() if "VmHWM" in line)
+        assert int(peak.split()[1]) * 1024 - before < MEMORY
+        _, errors = running.stop()
+    assert "it unpacks to far more than a bundle of its size" in errors
+
+
 @pytest.mark.parametrize("options", [[], ["--plain"]])
 def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Classifier, options: list[str]) -> None:
     with Server(archive, "--format", FORMAT, "--drain", "0.5", *options) as running, load(running.port, classifier) as clients:
@@ -151,6 +207,55 @@ def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Cla
         assert not client.wrong
         # the server was gone, or the kernel let the client in at the very instant in which it went; no answer was cut off
         assert [type(error) for error in client.lost] in ([ConnectionRefusedError], [ConnectionResetError])
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: list[str]) -> None:
+    """Half of the clients keep their connection, half make one for each request; several ends, as it is about an instant."""
+    ends: list[str] = []
+
+    def ask(port: int, keeps: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            while True:
+                connection.request("GET", "/v2")
+                assert connection.getresponse().read().startswith(b'{"name":"serving"')
+                if not keeps:
+                    connection.close()
+        except Exception as error:
+            ends.append(type(error).__name__)
+
+    for _ in range(5):
+        with Server(archive, "--format", FORMAT, "--drain", "0.1", *options) as running:
+            threads = [threading.Thread(target=ask, args=(running.port, number % 2)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2)
+            assert running.stop() == (0, "")
+            for thread in threads:
+                thread.join(30)
+    assert ends == ["ConnectionRefusedError"] * 40
+
+
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_a_model_whose_process_was_stopped_answers_again_soon(archive: Path, options: list[str]) -> None:
+    import psutil
+
+    python = Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"
+    with Server(archive, "--runtime", "tflite_runtime", "--format", "tflite_float32", *options, python=python) as running:
+        before = running.ask("POST", INFER, BODY, HEADERS)
+        for _ in range(2):
+            (child,) = psutil.Process(running.process.pid).children()
+            child.suspend()
+            start = time.monotonic()
+            assert running.ask("POST", INFER, BODY, HEADERS).body == before.body
+            assert time.monotonic() - start < 12
+            assert not child.is_running()
+            assert running.get("/v2/health/ready").status == 200
+        (child,) = psutil.Process(running.process.pid).children()
+        child.suspend()
+        assert running.stop()[0] == 0
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,15 +16,29 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import environments
 from serving import Bundle, BundleError, certificate, signature
 from tests.conftest import ROOT, Project
+from tests.test_bundle_attacks import MEMORY, OPEN, WRONG, bomb, places, replaced
 
 Key = ec.EllipticCurvePrivateKey
-BEGIN = datetime.datetime(2026, 1, 1)
+NOW = datetime.datetime.now(datetime.UTC)
+BEGIN, END = NOW - datetime.timedelta(1), NOW + datetime.timedelta(1)
+USES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 def point(key: Key) -> tuple[int, int]:
@@ -45,20 +60,33 @@ def pem(folder: Path, name: str, thing: Any) -> Path:
 
 
 def certify(
-    key: Key, name: str, issuer: str, issuer_key: Key, *, authority: bool, begin: datetime.datetime = BEGIN, length: int | None = None
+    key: Key,
+    name: str,
+    issuer: str,
+    issuer_key: Key,
+    *,
+    authority: bool,
+    begin: datetime.datetime = BEGIN,
+    end: datetime.datetime = END,
+    length: int | None = None,
+    uses: tuple[str, ...] | None = None,
+    purposes: tuple[x509.ObjectIdentifier, ...] | None = None,
+    more: x509.ExtensionType | None = None,
 ) -> x509.Certificate:
-    """A certificate that says what one of its kind should."""
-    usage = dict.fromkeys(
-        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign", "encipher_only", "decipher_only"),
-        False,
-    )
+    """A certificate that says what one of its kind should, where nothing else is named."""
     names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (name, issuer)]
-    return (
-        x509.CertificateBuilder(names[1], names[0], key.public_key(), x509.random_serial_number(), begin, begin + datetime.timedelta(3650))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=length), critical=True)
-        .add_extension(x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, **usage), critical=True)
-        .sign(issuer_key, hashes.SHA256())
-    )
+    usual = ("key_cert_sign",) if authority else ("digital_signature",)
+    usage = {use: use in (usual if uses is None else uses) for use in USES}
+    purposes = (() if authority else (Purpose.CODE_SIGNING,)) if purposes is None else purposes
+    builder = x509.CertificateBuilder(names[1], names[0], key.public_key(), x509.random_serial_number(), begin, end)
+    builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=length), critical=True)
+    if uses != ():
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    if more:
+        builder = builder.add_extension(more, critical=True)
+    return builder.sign(issuer_key, hashes.SHA256())
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,43 +108,68 @@ def test_ecdsa_agrees_with_openssl(message: bytes, secret: int, flip: int, place
 def test_the_public_key_is_read_and_other_curves_are_refused() -> None:
     for curve, allowed in ((ec.SECP256R1(), True), (ec.SECP384R1(), False), (ec.SECP256K1(), False)):
         key = ec.generate_private_key(curve)
-        data = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        text = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         if allowed:
-            assert certificate.public_key(data) == point(key)
+            assert signature.public_key(text) == point(key)
         else:
             with pytest.raises(ValueError, match="P-256"):
-                certificate.public_key(data)
+                signature.public_key(text)
 
 
-def chain(**changes: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+def chain(leaf: dict[str, Any], middle: dict[str, Any], root: dict[str, Any]) -> tuple[tuple[int, int], tuple[int, int]]:
     """The key that a chain of three certificates vouches for, and the maker's own."""
-    root, between, maker = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
+    maker, between, authority = keys[0], keys[1], keys[2]
     certificates = [
-        certify(maker, "maker", "between", changes.get("forger", between), authority=changes.get("maker_is_authority", False)),
-        certify(between, "between", "authority", root, authority=changes.get("authority", True), length=changes.get("length")),
-        certify(root, "authority", "authority", root, authority=True, begin=changes.get("root_begin", BEGIN)),
+        certify(maker, "maker", "between", leaf.pop("forger", between), **{"authority": False, **leaf}),
+        certify(between, "between", "authority", authority, **{"authority": True, **middle}),
+        certify(authority, "authority", "authority", authority, **{"authority": True, **root}),
     ]
-    leaf, middle, trusted = (item.public_bytes(serialization.Encoding.DER) for item in certificates)
-    return certificate.signer([leaf, middle], [trusted]), point(maker)
+    encoded = [item.public_bytes(serialization.Encoding.DER) for item in certificates[:2]]
+    trusted = certificates[2].public_bytes(serialization.Encoding.PEM)
+    return certificate.signer(encoded, trusted), point(maker)
 
 
-def test_a_chain_is_followed_to_the_authority() -> None:
-    found, maker = chain(length=0)
+@pytest.mark.parametrize("middle", [{}, {"length": 0}, {"purposes": (Purpose.CODE_SIGNING,)}, {"uses": ()}])
+def test_a_chain_is_followed_to_the_authority(middle: dict[str, Any]) -> None:
+    found, maker = chain({}, middle, {})
     assert found == maker
 
 
+DAY = datetime.timedelta(1)
+CONFINED = x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)
+
+
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("place", "change", "reason"),
     [
-        ({"forger": ec.generate_private_key(ec.SECP256R1())}, "does not lead to the authority"),
-        ({"authority": False}, "does not lead to the authority"),
-        ({"root_begin": BEGIN + datetime.timedelta(1)}, "does not lead to the authority"),
-        ({"maker_is_authority": True}, "is not for signing"),
+        (0, {"forger": ec.generate_private_key(ec.SECP256R1())}, "signature does not match"),
+        (0, {"authority": True}, "lacks digitalSignature|an authority's own certificate"),
+        (0, {"authority": True, "uses": ("digital_signature",)}, "an authority's own certificate"),
+        (0, {"purposes": (Purpose.SERVER_AUTH,)}, "lacks codeSigning"),
+        (0, {"purposes": (Purpose.SERVER_AUTH, Purpose.CLIENT_AUTH)}, "lacks codeSigning"),
+        (0, {"purposes": (Purpose.ANY_EXTENDED_KEY_USAGE,)}, "lacks codeSigning"),
+        (0, {"purposes": ()}, "lacks codeSigning"),
+        (0, {"uses": ("key_encipherment",)}, "lacks digitalSignature"),
+        (0, {"uses": ()}, "lacks digitalSignature"),
+        (0, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "on 20..-..-.., the date of this device: cert is not valid"),
+        (0, {"begin": NOW + DAY}, "cert is not valid"),
+        (1, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
+        (1, {"begin": NOW + DAY}, "cert is not valid"),
+        (1, {"authority": False}, "must be asserted in a CA certificate|lacks keyCertSign"),
+        (1, {"uses": ("digital_signature",)}, "lacks keyCertSign"),
+        (1, {"purposes": (Purpose.SERVER_AUTH,)}, "an authority's extended key usage lacks codeSigning"),
+        (1, {"more": CONFINED}, "prohibited extension"),
+        (2, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
+        (2, {"begin": NOW + DAY}, "cert is not valid"),
+        (2, {"length": 0}, "path length"),
     ],
 )
-def test_a_chain_with_a_flaw_is_refused(changes: dict[str, Any], reason: str) -> None:
+def test_a_chain_with_a_flaw_is_refused(place: int, change: dict[str, Any], reason: str) -> None:
+    changes: list[dict[str, Any]] = [{}, {}, {}]
+    changes[place] = dict(change)
     with pytest.raises(ValueError, match=reason):
-        chain(**changes)
+        chain(*changes)
 
 
 class Release(NamedTuple):
@@ -219,6 +272,7 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
         assert len(str(caught.value).splitlines()) == 1
     root = unpacked(signed)
     added = root / "embedded" / "json.py"
+    added.parent.mkdir(exist_ok=True)
     added.write_text("")
     with pytest.raises(BundleError, match=r"holds embedded/json.py, which its SHA256SUMS does not name"):
         Bundle(root, trust=public, signature=signed.signature)
@@ -232,6 +286,103 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
     with pytest.raises(BundleError, match="neither a certificate nor a public key"):
         (tmp_path / "text.pem").write_text("no key")
         Bundle(signed.archive, trust=tmp_path / "text.pem", signature=signed.signature)
+
+
+@pytest.mark.slow
+def test_a_signature_is_the_very_one_or_it_is_refused_in_one_sentence(signed: Release, tmp_path: Path) -> None:
+    trust, content = signed.folder / "public.pem", json.loads(signed.signature.read_text())
+    whole = Bundle(signed.archive, trust=trust).digests
+    texts = [b"[" * 100_000, b'{"a":' * 100_000, b"[]", b"{}", b"null", b"\xff", b"", b"1" * 5000, signed.signature.read_bytes() * 2]
+    changed = [replaced(content, path, other) for path in places(content) for other in WRONG[: None if path else -1]]
+    refused = 0
+    for data in [*texts, *(json.dumps(value).encode() for value in changed)]:
+        (tmp_path / "changed.sig").write_bytes(data)
+        try:
+            opened = Bundle(signed.archive, trust=trust, signature=tmp_path / "changed.sig")
+        except BundleError as error:
+            refused += 1
+            assert str(error).isprintable()
+        else:
+            assert opened.digests == whole  # what was changed is a part that nobody relies on
+    assert refused > 100
+
+
+@pytest.mark.slow
+def test_the_statement_that_was_signed_names_files_or_is_refused(tmp_path: Path, archive: Path) -> None:
+    """By a maker who is trusted, and signs something else."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    trust = pem(tmp_path, "public", key.public_key())
+    for statement in (b"[" * 100_000, b"[]", b"{}", b'{"predicateType": 1, "predicate": 2}', b'{"predicate": []}', b"\xff"):
+        encoded = b"DSSEv1 %d %b %d %b" % (len(signature.PAYLOAD_TYPE), signature.PAYLOAD_TYPE.encode(), len(statement), statement)
+        made = base64.b64encode(key.sign(encoded, ec.ECDSA(hashes.SHA256()))).decode()
+        payload = base64.b64encode(statement).decode()
+        envelope = {"payload": payload, "payloadType": signature.PAYLOAD_TYPE, "signatures": [{"sig": made}]}
+        (tmp_path / "made.sig").write_text(json.dumps({"verificationMaterial": {}, "dsseEnvelope": envelope}))
+        with pytest.raises(BundleError, match="is no signature that can be trusted") as caught:
+            Bundle(archive, trust=trust, signature=tmp_path / "made.sig")
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.slow
+def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(signed: Release, tmp_path: Path) -> None:
+    opened = Bundle(signed.archive)
+    files = {name: opened.read(name) for name in opened.digests}
+    path = tmp_path / "bomb.tar.gz"
+    path.write_bytes(bomb(files, 1 << 30, 1))
+    arguments = [str(path), str(signed.folder / "public.pem"), str(signed.signature)]
+    done = subprocess.run([sys.executable, "-c", OPEN, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    sentence, memory = done.stdout.splitlines()
+    assert "is not the bundle that was signed" in sentence
+    assert int(memory) < MEMORY
+    path.write_bytes(b"no archive at all")
+    with pytest.raises(BundleError, match="is not signed"):
+        Bundle(path, trust=arguments[1])
+
+
+@pytest.mark.slow
+def test_a_folder_that_was_signed_holds_no_links_and_pipes_beside_it(signed: Release, tmp_path: Path) -> None:
+    public = signed.folder / "public.pem"
+    subprocess.run(["tar", "-xzf", signed.archive, "-C", tmp_path], check=True)
+    root = tmp_path / signed.archive.name.removesuffix(".tar.gz")
+    assert Bundle(root, trust=public, signature=signed.signature).signed
+    (root / "linked").symlink_to("/usr/lib", target_is_directory=True)
+    with pytest.raises(BundleError, match="holds linked, which its SHA256SUMS does not name"):
+        Bundle(root, trust=public, signature=signed.signature)
+    (root / "linked").unlink()
+    (root / "golden.npz").unlink()
+    os.mkfifo(root / "golden.npz")
+    with pytest.raises(BundleError, match=r"golden\.npz is not readable"):
+        Bundle(root, trust=public, signature=signed.signature)
+
+
+@pytest.mark.slow
+def test_certificates_need_a_package_and_a_key_none(signed: Release, certified: Release) -> None:
+    """A runtime's own environment is as a device has it."""
+    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
+    for release, trust in ((signed, "public.pem"), (certified, "authority.pem")):
+        done = subprocess.run(
+            [python, "-c", OPEN, release.archive, release.folder / trust], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert ("install serving[certificates], or trust the maker's public key" in done.stdout) == (release is certified)
+
+
+@pytest.mark.slow
+def test_a_key_inside_the_work_tree_does_not_sign(finished: Project, signed: Release) -> None:
+    inside = finished.folder / "private.pem"
+    (signed.folder / "linked.pem").symlink_to(inside)
+    try:
+        shutil.copy(signed.folder / "private.pem", inside)
+        assert finished.run("git", "status", "--porcelain", "--untracked-files=all") == ""
+        for key in ("private.pem", str(inside), "pipeline/../private.pem", str(signed.folder / "linked.pem")):
+            done = finished.attempt("python", "-m", "pipeline.sign", key)
+            assert done.returncode == 1
+            assert done.stderr.startswith(f"error: {key} lies inside the work tree")
+            assert len(done.stderr.splitlines()) == 1
+        inside.unlink()
+        inside.symlink_to(signed.folder / "private.pem")
+        assert "inside the work tree" in finished.attempt("python", "-m", "pipeline.sign", "private.pem").stderr
+    finally:
+        inside.unlink()
 
 
 @pytest.mark.slow

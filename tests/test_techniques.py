@@ -211,7 +211,7 @@ def test_metrics_stand_in_the_learning_curves(raw_mnist: Raw, tmp_path: Path) ->
     learning_curves.save(tmp_path / "curves.csv", rows)
     assert learning_curves.load(tmp_path / "curves.csv")[0]["validation_auc"] == rows[0]["validation_auc"]
     with pytest.raises(UserError, match="Precision takes other labels"):
-        step(raw_mnist, chosen(metrics=["Precision"]))
+        step(raw_mnist, chosen(loss="SparseCategoricalCrossentropy", metrics=["Precision"]))
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 64), ("full", 1)])

@@ -156,3 +156,108 @@ assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
     )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"(epoch   [12]: .*; about \d+ s left\n){2}epoch   3: .* images/s\n", done.stdout)
+
+
+AVERAGES = params.KerasObject(class_name="AdamW", config={"weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.9})
+
+
+def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path) -> None:
+    from pipeline.training import fit as fitting
+    from pipeline.training.batches import Data
+
+    train = chosen(optimizer=AVERAGES, schedule="constant", epochs=4, learning_rate=0.003)
+    whole, rows = fit(raw_mnist, tmp_path / "whole", train)
+    data = Data(
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
+    )
+    for last in (1, 2, 3):
+
+        def kill(row: dict[str, float], last: int = last) -> None:
+            if row["epoch"] == last:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            fitting.fit(train, data, tmp_path / str(last), kill)
+        resumed, resumed_rows = fit(raw_mnist, tmp_path / str(last), train)
+        np.testing.assert_array_equal(resumed, whole)
+        assert [row["validation_loss"] for row in resumed_rows] == [row["validation_loss"] for row in rows]
+
+
+def test_averages_are_what_is_validated_and_kept_and_the_training_goes_on_without_them(raw_mnist: Raw, tmp_path: Path) -> None:
+    """The training loss is that of a training without averages; the kept model has the validation loss of the curves."""
+    plain = chosen(schedule="constant", epochs=3, learning_rate=0.003, keep="last", optimizer="Adam")
+    averages = params.KerasObject(class_name="Adam", config={"use_ema": True, "ema_momentum": 0.9})
+    weights, rows = fit(raw_mnist, tmp_path / "plain", plain)
+    averaged, averaged_rows = fit(raw_mnist, tmp_path / "averaged", plain.model_copy(update={"optimizer": averages}))
+    assert [row["train_loss"] for row in averaged_rows] == [row["train_loss"] for row in rows]
+    assert not np.array_equal(averaged, weights)
+    assert averaged_rows[-1]["validation_loss"] != rows[-1]["validation_loss"]
+
+
+def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path) -> None:
+    from pipeline.training import fit as fitting
+    from pipeline.training import keras_files
+    from pipeline.training.batches import Data
+
+    data = Data(
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
+    )
+    start = fitting.fit(chosen(epochs=1), data, tmp_path / "start", lambda row: None)
+    keras_files.save(tmp_path / "start.keras", start.model)
+    train = chosen(
+        optimizer=AVERAGES,
+        schedule="constant",
+        epochs=4,
+        start_from=str(tmp_path / "start.keras"),
+        freeze="all",
+        thaw=[params.Thaw(after=2, freeze=0, learning_rate=0.001)],
+    )
+    whole, _ = fit(raw_mnist, tmp_path / "whole", train)
+
+    def kill(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fitting.fit(train, data, tmp_path / "killed", kill)
+    resumed, _ = fit(raw_mnist, tmp_path / "killed", train)
+    np.testing.assert_array_equal(resumed, whole)
+
+
+def test_batch_normalization_in_one_operation_is_that_of_keras(raw_mnist: Raw) -> None:
+    """Outputs, gradients and moving averages, on feature maps of real digits; and the trained model holds Keras's own layer."""
+    import keras
+    import tensorflow as tf
+
+    from pipeline.training.batch_normalization import FusedBatchNormalization
+
+    images = tf.constant(raw_mnist.train_images[:64].astype("float32") / 255)
+    maps = tf.nn.relu(keras.layers.Conv2D(8, 3, kernel_initializer=keras.initializers.GlorotUniform(seed=1))(images))
+    weights = tf.random.stateless_normal(maps.shape, seed=(1, 2))
+    found = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = kind(momentum=0.9)
+        layer.build(maps.shape)
+        layer.gamma.assign(tf.linspace(0.5, 2.0, 8))
+        layer.beta.assign(tf.linspace(-1.0, 1.0, 8))
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            outputs = layer(maps, training=True)
+            total = tf.reduce_sum(outputs * weights)
+        gradients = tape.gradient(total, [maps, layer.gamma.value, layer.beta.value])
+        found.append([outputs, *gradients, layer.moving_mean.value, layer.moving_variance.value, layer(maps, training=False)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4)
+
+
+def test_layers_that_batch_normalization_is_not_are_trained_as_they_are(raw_mnist: Raw, tmp_path: Path) -> None:
+    """Dropped connections beside batch normalization; and what is kept has Keras's own layers and nothing of ours."""
+    from pipeline.training import fit as fitting
+    from pipeline.training.batches import Data
+
+    network = params.Network(hidden=[8, 8], normalization="before", drop_connect=0.3)
+    data = Data(
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[:100], raw_mnist.train_labels[:100]), 10
+    )
+    trained = fitting.fit(chosen(network=network, epochs=1), data, tmp_path, lambda row: None)
+    assert {type(layer).__module__.split(".")[0] for layer in trained.model.layers} == {"keras"}

@@ -31,7 +31,7 @@ def test_each_pair_tells_its_processor_and_how_far_it_is_from_this_one(finished:
     assert {pair["format"] for pair in emulated} == {pair["format"] for pair in pairs}
     for pair in emulated:
         assert pair["images"] == (50 if "int8" in pair["requirements"]["weights"] else 5)
-        assert pair["golden_difference"] <= (0.1 if "int8" in pair["requirements"]["weights"] else 0.001)
+        assert pair["golden_difference"] <= (0.08 if "int8" in pair["requirements"]["weights"] else 0.001)
         assert "median_milliseconds" not in pair, "an emulator tells nothing of a latency"
 
 
@@ -87,15 +87,14 @@ def test_golden_vectors_take_the_images_nearest_to_a_boundary_and_those_where_a_
     told = reference.copy()
     told[77] = told[77][::-1] + 0.5
     margins = np.sort(reference, 1)[:, -1] - np.sort(reference, 1)[:, -2]
-    synthetic = golden.extremes((4, 4, 1), "uint8", 255)
-    vectors = golden.choose(images, labels, reference, {"file": np.concatenate([told, told[:3]])}, synthetic)
-    taken = {int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in vectors.telling[:-3]}
-    assert {77, int(margins.argmin())} <= taken | {
-        int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in vectors.images[:16]
-    }
-    assert (vectors.images[-3:] == synthetic).all()
-    assert list(vectors.labels[-3:]) == [golden.NO_LABEL] * 3
-    np.testing.assert_array_equal(vectors.probabilities["file"][-3:], told[:3])
+    synthetic = golden.synthetic(images, labels, 255)
+    made = len(synthetic)
+    vectors = golden.choose(images, labels, reference, {"file": np.concatenate([told, told[:made]])}, synthetic)
+    taken = {int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in vectors.images[:-made]}
+    assert {77, int(margins.argmin())} <= taken
+    assert (vectors.images[-made:] == synthetic).all()
+    assert list(vectors.labels[-made:]) == [golden.NO_LABEL] * made
+    np.testing.assert_array_equal(vectors.probabilities["file"][-made:], told[:made])
 
 
 def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(finished: Project, tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(finished: 
     assert "is below problem.target 1.0" in evaluated
     stopped = copy.attempt("python", "-m", "pipeline.package")
     assert stopped.returncode == 1
-    (sentence,) = stopped.stderr.strip().splitlines()
+    sentence = stopped.stderr.strip().splitlines()[-1]
     assert sentence.startswith("error: no bundle: test accuracy 0.")
     assert sentence.endswith("`make draft` packs what there is, marked as not proven")
 
@@ -164,6 +163,7 @@ def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(project: P
             "train.epochs": 6,
             "export.calibration_images": 5000,
             "export.max_accuracy_drop": 0.002,
+            "verify.micro_max_accuracy_drop": 0.002,
             "verify.processors": ["native"],
         }
     )

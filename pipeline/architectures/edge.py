@@ -19,7 +19,7 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [16, 32, 48, 64]
     depth = len(hidden)
     places: list[Place | None] = ["none" if index == 0 else "before" for index in range(depth)]
-    own = Network(hidden=hidden, normalization=places, dropout=[0.3])
+    own = Network(hidden=hidden, normalization=places, dropout=[0.1])
     network = _layers.complete(network, own)
     unpadded = min(inputs.shape[:2]) >= 28 and depth <= 4  # four unpadded convolutions leave nothing of a smaller image
     return keras.Sequential(

@@ -1,33 +1,50 @@
-"""A folder as a .tar.gz: the same files, the same bytes."""
+"""A folder as the .tar.gz of a bundle: equal files, equal bytes. `serving.archive` tells which."""
 
 from __future__ import annotations
 
 import gzip
-import tarfile
 from pathlib import Path
 
-from serving import bundle
+from pipeline.stage import UserError
+from serving import archive, bundle
+from serving.errors import BundleError
 
 
 def write(folder: Path, target: Path, root: str) -> None:
-    """Packs `folder` under the name `root`, without times and owners, after a SHA256SUMS of its files is written into it."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != bundle.MANIFEST)
-    manifest = folder / bundle.MANIFEST
-    manifest.write_bytes(bundle.manifest({path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}))
-    with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
-        for path in [manifest, *paths]:
-            info = tarfile.TarInfo(f"{root}/{path.relative_to(folder).as_posix()}")
-            info.size, info.mode = path.stat().st_size, 0o755 if path.parent.name == "programs" else 0o644
-            with path.open("rb") as file:
-                tar.addfile(info, file)
+    """Packs `folder` under the name `root`, after a SHA256SUMS of its files is written into it."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = {name: (folder / name).read_bytes() for name in names if name != bundle.MANIFEST}
+    manifest = bundle.manifest(files)
+    (folder / bundle.MANIFEST).write_bytes(manifest)
+    size = 0
+    with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped:
+        for name, data in {bundle.MANIFEST: manifest, **files}.items():
+            size += zipped.write(_header(f"{root}/{name}", len(data)) + data + archive.filling(len(data)))
+        zipped.write(archive.ending(size))
+
+
+def _header(name: str, size: int) -> bytes:
+    try:
+        return archive.header(name, size)
+    except ValueError as error:
+        raise UserError(f"{error}; a bundle cannot hold it") from None
+
+
+def check(path: Path) -> None:
+    """Raises UserError for an archive that a device would refuse, and says why it would."""
+    try:
+        bundle.Bundle(path, draft=True)
+    except BundleError as error:
+        raise UserError(f"no device would take this bundle: {error}") from None
 
 
 def unpack(source: Path, folder: Path) -> Path:
     """Unpacks a verified bundle below `folder`; the folder that holds its files. Raises serving.BundleError."""
     opened = bundle.Bundle(source)
     root = folder / f"{opened.card.name}-{opened.card.version}"
-    for name in [*opened.digests, bundle.MANIFEST]:
+    for name in opened.digests:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(opened.read(name) if name != bundle.MANIFEST else bundle.manifest({n: opened.read(n) for n in opened.digests}))
+        path.write_bytes(opened.read(name))
+    (root / bundle.MANIFEST).write_bytes(bundle.listing(opened.digests))
     return root

@@ -1,6 +1,6 @@
 """The model in the field, against the test: accuracy, classes that suffer, drift, the worst cases.
 
-    python -m pipeline.field LOG_OR_FOLDER [--labels CSV] [--bundle BUNDLE]
+    python -m pipeline.field LOG_OR_FOLDER [--labels CSV [--replace]] [--bundle BUNDLE]
 
 Reads: the SQLite file that `serving serve --log` or `serving predict --log` wrote, or a folder of pictures with one folder
 for each class. Writes: reports/field/<model>/ with field.json, field.md and two pictures, and adds them to the model's run.
@@ -25,10 +25,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.field", description="The model in the field, against the test.")
     parser.add_argument("source", metavar="LOG_OR_FOLDER", type=Path, help="what --log wrote, or a folder with one folder for each class")
     parser.add_argument("--labels", type=Path, metavar="CSV", help="true classes, in the columns id,label or file,label")
+    help_ = "the CSV's labels take the place of those in the log (default: the first label is kept)"
+    parser.add_argument("--replace", action="store_true", help=help_)
     parser.add_argument("--bundle", type=Path, default=artifacts.DIST, help="which a folder is tried on (default %(default)s)")
     arguments = parser.parse_args()
     chosen = params.load().field
-    for observed in read(arguments.source, arguments.labels, arguments.bundle):
+    for observed in read(arguments.source, arguments.labels, arguments.bundle, arguments.replace):
         facts = judge(observed, chosen)
         folder = FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
         page.write(artifacts.empty(folder), facts, observed)

@@ -42,11 +42,14 @@ class Observations:
     unreadable: list[str]
 
 
-def read(source: Path, labels: Path | None, bundle: Path) -> list[Observations]:
-    """One for each model that the log tells of, or that of the folder. Raises UserError."""
+def read(source: Path, labels: Path | None, bundle: Path, replace: bool = False) -> list[Observations]:
+    """One for each model that the log tells of, or that of the folder; `replace` prefers the CSV's labels to the log's.
+
+    Raises UserError.
+    """
     told = read_labels(labels) if labels else {}
     try:
-        found = [from_folder(source, told, bundle)] if source.is_dir() else from_log(source, told)
+        found = [from_folder(source, told, bundle)] if source.is_dir() else from_log(source, told, replace)
     except ServingError as error:
         raise UserError(str(error)) from None
     if not found:
@@ -62,9 +65,19 @@ def read_labels(path: Path) -> dict[str, str]:
             key = next((name for name in ("id", "file") if name in (rows.fieldnames or ())), None)
             if key is None or "label" not in (rows.fieldnames or ()):
                 raise UserError(f"{path} has the columns {rows.fieldnames}; allowed are id,label or file,label")
-            return {row[key]: row["label"] for row in rows}
+            return _labels(path, [(row[key], row["label"]) for row in rows])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no readable CSV ({error}); allowed are the columns id,label or file,label") from None
+
+
+def _labels(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for line, (name, label) in enumerate(rows, 2):
+        if name is None or label is None:
+            raise UserError(f"{path} has fewer cells than columns in row {line}; expected id,label or file,label")
+        if labels.setdefault(name, label) != label:
+            raise UserError(f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; keep one of them")
+    return labels
 
 
 def number_of(label: str, card: ModelCard, where: object) -> int:
@@ -73,8 +86,8 @@ def number_of(label: str, card: ModelCard, where: object) -> int:
     return card.class_names.index(label)
 
 
-def from_log(path: Path, told: dict[str, str]) -> list[Observations]:
-    """The models of a log. `told` brings further labels, and its word is the last."""
+def from_log(path: Path, told: dict[str, str], replace: bool = False) -> list[Observations]:
+    """The models of a log. `told` brings further labels; of two for one prediction the log's is kept, unless `replace`."""
     with opened(path) as connection:
         (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if state != "ok":
@@ -95,18 +108,32 @@ def from_log(path: Path, told: dict[str, str]) -> list[Observations]:
             file = next((file for file in parsed.files if file.sha256 == sha256), None)
             if file is None:
                 raise UserError(f"{path} is damaged: the card of {parsed.name} does not know the file that answered")
-            found.append(_of_rows(path, (parsed, file, runtime), rows[number], told))
+            labelled = _labelled(path, parsed, rows[number], told, replace)
+            found.append(_of_rows(path, (parsed, file, runtime), rows[number], labelled))
     return found
 
 
-def _of_rows(path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], told: dict[str, str]) -> Observations:
-    card, file, runtime = model
-    ids, sources, _, predicted, confidence, statistics, labels = zip(*rows, strict=True)
-    kinds, classes = len(input_statistics.names(card.input_shape, card.input.type)), len(card.class_names)
-    known = [UNKNOWN if label is None else label for label in labels]
-    for row, (id_, source) in enumerate(zip(ids, sources, strict=True)):
+def _labelled(path: Path, card: ModelCard, rows: list[Any], told: dict[str, str], replace: bool) -> list[int]:
+    """The true class of each row, UNKNOWN where nobody has told."""
+    known, kept = [], 0
+    for id_, source, *_, logged in rows:
         label = told.get(id_, told.get(source))
-        known[row] = known[row] if label is None else number_of(label, card, path)
+        number = UNKNOWN if label is None else number_of(label, card, path)
+        if logged is None or (replace and label is not None):
+            known.append(number)
+        else:
+            kept += number not in (UNKNOWN, logged)
+            known.append(logged)
+    if kept:
+        sentence = f"{kept} predictions of {path} have another label already, which was kept; --replace takes the CSV's"
+        print(f"warning: {sentence}", file=sys.stderr)
+    return known
+
+
+def _of_rows(path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], known: list[int]) -> Observations:
+    card, file, runtime = model
+    ids, sources, _, predicted, confidence, statistics, _ = zip(*rows, strict=True)
+    kinds, classes = len(input_statistics.names(card.input_shape, card.input.type)), len(card.class_names)
     if {len(blob) for blob in statistics} != {4 * kinds} or not 0 <= min(predicted) <= max([*predicted, *known]) < classes:
         raise UserError(f"{path} is damaged: what it tells of {card.name} does not fit its card")
     return Observations(

@@ -44,7 +44,7 @@ def worst(observed: Observations) -> tuple[list[int], str]:
 
 
 def _title(observed: Observations, row: int) -> str:
-    names = observed.card.class_names
+    names = pictures.shown_names(observed.card.class_names)
     label, predicted = observed.labels[row], names[observed.predicted[row]]
     return f"{predicted if label == UNKNOWN else f'{names[label]} as {predicted}'}\n{observed.confidence[row]:.2f}"
 

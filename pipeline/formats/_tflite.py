@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.artifacts import Array
+from pipeline.formats import _calibration
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
     It converts from a SavedModel, because from a concrete function the variables of a Keras 3 model stay unfrozen and a
     full-integer calibration fails.
     """
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), "int32" if takes_ids(model) else dtype, name="image")]
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), "int32" if _calibration.takes_ids(model) else dtype, name="image")]
     archive = keras.export.ExportArchive()
     archive.track(model)
 
@@ -33,20 +34,9 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
         yield tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serve"])
 
 
-def takes_ids(model: keras.Model) -> bool:
-    return bool(model.inputs[0].dtype == "int32")
-
-
 def representative(calibration: Array, model: keras.Model) -> Any:
-    """The calibration images as the converter asks for them, one by one, with every value of a byte in their range; or the ids.
-
-    From images without a 0 or a 255 it would take a narrower range, and a device that hands over its raw pixels would be
-    misread; so the first image lends a corner where they are missing.
-    """
-    images = calibration.copy()
-    for place, extreme in () if takes_ids(model) else ((0, 0), (-1, 255)):
-        if extreme not in images:
-            images[0].flat[place] = extreme
+    """The calibration images as the converter asks for them, one by one; or the ids."""
+    images = _calibration.whole_range(calibration, model)
 
     def samples() -> Iterator[dict[str, Array]]:
         for image in images:

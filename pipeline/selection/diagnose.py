@@ -4,8 +4,8 @@
     python -m pipeline.selection.diagnose FILE       of any learning_curves.csv; --picture PNG draws it
 
 Reads: reports/learning_curves.csv and beside it train.json and preprocess.json. Writes: reports/diagnose.json and
-reports/learning_curves.png; of a FILE the picture alone. Any CSV with epoch, train_loss,
-train_accuracy, validation_loss and validation_accuracy will do; a learning_rate, and those reports beside it, say more.
+reports/learning_curves.png; of a FILE the picture alone. A CSV of Keras, Lightning, Ultralytics or Hugging Face will do, or
+any with epoch, train_loss, validation_loss and an accuracy; a learning_rate, and those reports beside it, say more.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline import artifacts, params, stage
+from pipeline.selection import training_log
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import diagnose
 from pipeline.selection.verdicts.diagnosis import Diagnosis
 from pipeline.stage import UserError
 from pipeline.training import learning_curves
+from pipeline.training.learning_curves import Row
 
 Told = TypeVar("Told")
 
@@ -44,14 +46,12 @@ class Trained:
 
 
 def diagnose_file(path: Path, target: float) -> Diagnosis:
-    """The diagnosis of a learning_curves.csv, and of what the reports beside it tell. Raises UserError."""
-    try:
-        rows = learning_curves.load(path)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is no table of numbers ({error}); allowed is a CSV as train writes it") from None
-    missing = [name for name in ("epoch", *learning_curves.MEASURES) if not rows or name not in rows[0]]
-    if missing:
-        raise UserError(f"{path} has no {', '.join(missing)}; allowed is a CSV as train writes it, with a row for each epoch")
+    """The diagnosis of a CSV of learning curves, and of what the reports beside it tell. Raises UserError."""
+    return judged(path, training_log.read(path).rows, target)
+
+
+def judged(path: Path, rows: list[Row], target: float) -> Diagnosis:
+    """The diagnosis of the rows that stand in `path`."""
     prepared, trained = beside(path, "preprocess", Prepared), beside(path, "train", Trained)
     return diagnose(rows, prepared.evidence, trained.layers_at_start, target, trained.trained_before)
 
@@ -73,21 +73,25 @@ def main() -> None:
     if arguments.picture is not None and arguments.file is None:
         parser.error(f"--picture goes with a file; that of the line is {artifacts.LEARNING_CURVES.with_suffix('.png')}")
     if arguments.file is not None and not arguments.file.is_file():
-        raise UserError(f"{arguments.file} is no file; name a learning_curves.csv, or nothing for that of the line")
+        fault = "is a folder" if arguments.file.is_dir() else "is no file"
+        raise UserError(f"{arguments.file} {fault}; name a learning_curves.csv, or nothing for that of the line")
     target = params.load().problem.target if arguments.target is None else arguments.target
     path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture
     if picture is not None and picture.is_dir():
         raise UserError(f"--picture {picture} is a folder; name a file")
-    found = diagnose_file(path, target)
+    log = training_log.read(path)
+    found = judged(path, log.rows, target)
     if arguments.file is None:
         key = artifacts.load_json(artifacts.report("train"))["training_key"]
         artifacts.save_json(artifacts.report("diagnose"), {"training_key": key, **asdict(found)})
         picture = path.with_suffix(".png")
     if picture is not None:
         kept = beside(path, "train", Trained).kept_epoch
-        learning_curves.draw(picture, learning_curves.load(path), kept, (found.verdict, found.epoch, found.sentence))
+        learning_curves.draw(picture, log.rows, kept, (found.verdict, found.epoch, found.sentence))
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     print(f"{found.verdict} (from epoch {found.epoch}; {numbers}): {found.sentence}")
+    for note in log.notes:
+        print(f"note: {note}")
 
 
 if __name__ == "__main__":

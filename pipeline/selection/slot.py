@@ -69,8 +69,10 @@ class Slot:
         except UpdateFinishedTrialError:
             return None  # it was given up while this worker slept; who makes it now finds the result
         except (StorageInternalError, SQLAlchemyError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"the storage {study.shown(self.search.storage)} has gone away: {reason}; the same command goes on") from None
+            storage = self.search.storage
+            raise UserError(
+                f"the storage {study.shown(storage)} has gone away: {study.reason(error, storage)}; the same command goes on"
+            ) from None
         return taken[0] if taken else None
 
 

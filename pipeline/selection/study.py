@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from pipeline.params import Params
 from pipeline.selection.overrides import Choices, Range
 from pipeline.stage import UserError
+from pipeline.tracking.credentials import masked
 
 BEATS = 3  # signs of life that may fail to come before a worker counts as gone
 LOCK = 7_205_759  # the number of the lock in PostgreSQL that searches share; any fixed one
@@ -53,10 +54,12 @@ def address(given: str) -> str:
     """The storage as SQLAlchemy takes it. Raises UserError."""
     try:
         url = sqlalchemy.make_url(given)
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # the latter of a port that is not a number
         url = None
     if url is None or not url.database or url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
-        raise UserError(f"--storage {given} is none; allowed are sqlite:///FILE and postgresql://USER:PASSWORD@HOST/DATABASE")
+        raise UserError(
+            f"--storage {masked(given, given)} is none; allowed are sqlite:///FILE and postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
     if url.get_backend_name() != "sqlite":
         url = url.set(drivername="postgresql+psycopg")
     return url.render_as_string(hide_password=False)
@@ -65,7 +68,12 @@ def address(given: str) -> str:
 def shown(storage: str) -> str:
     """The storage's address without its password."""
     url = sqlalchemy.make_url(storage)
-    return url.set(drivername=url.get_backend_name()).render_as_string()
+    return masked(url.set(drivername=url.get_backend_name()).render_as_string(), storage)
+
+
+def reason(error: Exception, storage: str) -> str:
+    """What an error says, without the storage's password."""
+    return masked(" ".join(str(error).split()), storage)[:200]
 
 
 @contextmanager
@@ -81,8 +89,8 @@ def one_at_a_time(storage: str) -> Iterator[None]:
         return
     try:
         connection = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=10)
-    except psycopg.OperationalError as error:
-        raise UserError(f"the storage {shown(storage)} cannot be reached: {' '.join(str(error).split())}") from None
+    except psycopg.Error as error:
+        raise UserError(f"the storage {shown(storage)} cannot be reached: {reason(error, storage)}") from None
     with connection:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
         yield
@@ -95,7 +103,7 @@ def opened(storage: str, seconds: int) -> RDBStorage:
     try:
         return RDBStorage(storage, engine_kwargs=arguments, heartbeat_interval=seconds, grace_period=BEATS * seconds)
     except (sqlalchemy.exc.SQLAlchemyError, RuntimeError, OSError) as error:
-        raise UserError(f"the storage {shown(storage)} cannot be used: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(f"the storage {shown(storage)} cannot be used: {reason(error, storage)}") from None
 
 
 def begin(search: Search, question: dict[str, Any]) -> optuna.Study:

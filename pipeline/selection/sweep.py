@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from urllib.parse import quote
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -51,7 +52,7 @@ def begun(arguments: argparse.Namespace) -> tuple[Question, Search, optuna.Study
         raise UserError(f"--workers {arguments.workers} are more than there are trials; allowed is 1 to {trials}")
     asked.title = arguments.name or asked.title
     trial.rows_of(asked.chosen)  # the data are there
-    default = f"sqlite:///{stage.home() / artifacts.STATE / 'studies.db'}"
+    default = f"sqlite:///{quote(str(stage.home() / artifacts.STATE / 'studies.db'))}"
     storage = study.address(arguments.storage or default)
     alone = arguments.workers == 1 and arguments.storage is None
     search = Search(asked.title, storage, found, arguments.sampler, pruner, asked.chosen, trials, arguments.heartbeat, alone)

@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline import artifacts, params
 from pipeline.stage import home, importing
-from pipeline.tracking import local_store, record, registry
+from pipeline.tracking import credentials, local_store, record, registry
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -53,14 +53,16 @@ def store() -> Iterator[tuple[Any, str]]:
         with importing():
             import mlflow
 
-            mlflow.set_tracking_uri(address())
-            client = mlflow.MlflowClient()  # imports what its store needs
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            location = local_store.artifacts(home()) if address().startswith("sqlite:") else None
-            yield client, client.create_experiment(name, artifact_location=location)
-        else:
-            yield client, experiment.experiment_id
+            mlflow.set_tracking_uri(credentials.handed_over(address()))
+        with local_store.migrations():
+            with importing():
+                client = mlflow.MlflowClient()  # imports what its store needs
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                location = local_store.artifacts(home()) if address().startswith("sqlite") else None
+                yield client, client.create_experiment(name, artifact_location=location)
+            else:
+                yield client, experiment.experiment_id
 
 
 @contextmanager
@@ -73,9 +75,10 @@ def _lock() -> Iterator[None]:
 
 
 def warn(error: Exception, cure: str = "`python -m pipeline.tracking sync` logs it later") -> None:
-    reason = " ".join(str(error).split())[:200]
+    reason = credentials.masked(" ".join(str(error).split()))[:200]
+    server = credentials.masked(address())
     print(
-        f"warning: MLflow at {address()} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
+        f"warning: MLflow at {server} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
         file=sys.stderr,
         flush=True,
     )

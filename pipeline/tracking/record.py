@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifa
 FIGURES = ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes")
 EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 NOW = "now."  # before the name of a param, in the tag that holds what it has become
+LONGEST_NAME = 200  # letters of a class in the name of a metric, to which MLflow allows 250
 FILES = (params.FILE, Path("dvc.lock"))
 
 
@@ -69,8 +73,9 @@ def figures(reports: dict[str, Any]) -> dict[str, float]:
         found["baseline_test_accuracy"] = reports["baseline"]["test_accuracy"]
     if "evaluate" in reports:
         found |= {name: reports["evaluate"][name] for name in ("test_accuracy", "test_loss")}
-        for label, scores in reports["evaluate"]["per_class"].items():
-            found |= {f"test_{score}.{_metric_name(label)}": value for score, value in scores.items()}
+        per_class = reports["evaluate"]["per_class"]
+        for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
+            found |= {f"test_{score}.{name}": value for score, value in scores.items()}
     for pair in reports.get("verify", {}).get("pairs", []):
         there = "" if pair["processor"] == NATIVE else f".{pair['processor']}"
         names = FIGURES if pair["processor"] == NATIVE else EMULATED_FIGURES
@@ -81,8 +86,25 @@ def figures(reports: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def _metric_name(label: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in label)
+def metric_names(labels: Sequence[str]) -> list[str]:
+    """For each class a name of letters that MLflow takes, distinct for distinct classes.
+
+    What it does not take becomes an underscore, or, where two classes would share a name, the sign's name in Unicode.
+    """
+    names = [_allowed(label, "_") for label in labels]
+    shared = {name for name, count in Counter(names).items() if count > 1}
+    for index, label in enumerate(labels):
+        if names[index] in shared:
+            spelled = "".join(_allowed(sign, f"_{unicodedata.name(sign, f'{ord(sign):x}').lower()}_") for sign in label)
+            names[index] = spelled[:LONGEST_NAME]
+    for index in range(len(names)):
+        while names[index] in names[:index]:
+            names[index] += f".{index}"
+    return names
+
+
+def _allowed(text: str, other: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "_-. " else other for sign in text)[:LONGEST_NAME]
 
 
 def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from pipeline.training.learning_curves import Row, best_epoch
 with stage.keras_import():
     import keras
 
-    from pipeline.training import keras_files, keras_objects, layer_statistics, schedules, transfer
+    from pipeline.training import averaging, batch_normalization, keras_files, keras_objects, layer_statistics, schedules, transfer
     from pipeline.training.batches import Batches, Data, ShuffledBatches, targets
     from pipeline.training.state import State
 
@@ -85,6 +85,7 @@ def fit(
     model = build(chosen, data)
     phases = transfer.phases(chosen, transfer.take(chosen, model))
     layers = layers_at_start(model, data, keras_objects.loss(chosen.loss))
+    model = batch_normalization.fused(model)
     trained = with_augmentation(chosen, model, data)
     state = State(folder, chosen, len(data.train[1]), on_row)
     state.set_model(trained)
@@ -102,6 +103,7 @@ def fit(
         if done < phase.last and not state.should_stop():
             fit_phase(chosen, trained, data, phase, [state, *watchers])
             done = len(state.rows)
+        trained.optimizer.finalize_variable_values(trained.trainable_weights)  # as Keras does, but also where nothing was left to fit
     state.load_best()
     return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers)
 
@@ -124,7 +126,7 @@ def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.P
             epochs=phase.last,
             initial_epoch=len(rows),
             shuffle=False,  # ShuffledBatches does it, by seed and epoch
-            callbacks=[*callbacks, *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :])],
+            callbacks=[averaging.ValidatesAverages(), *callbacks, *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :])],
             verbose="auto" if os.isatty(1) else 0,
         )
 

@@ -12,6 +12,8 @@ from pipeline.params import Train
 
 CODE = (
     "architectures/_layers",
+    "training/averaging",
+    "training/batch_normalization",
     "training/batches",
     "training/fit",
     "training/keras_objects",

@@ -50,8 +50,9 @@ def best_epoch(rows: list[Row], keep: str) -> int:
     return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
 
 
-def draw(path: Path, rows: Sequence[Row], kept: int | None, diagnosis: tuple[str, int, str]) -> None:
-    """Loss and accuracy of p-training and validation over the epochs; a line marks the epoch that was kept, if any.
+def draw(path: Path, rows: Sequence[Row], kept: int | None, diagnosis: tuple[str, float, str]) -> None:
+    """Loss and accuracy, as far as the rows have them, of p-training and validation over the epochs; a line marks the epoch that
+    was kept, if any.
 
     `diagnosis` is the verdict, the epoch where what it says begins, shaded from there on, and its sentence, as the title.
     """
@@ -64,7 +65,8 @@ def draw(path: Path, rows: Sequence[Row], kept: int | None, diagnosis: tuple[str
     epochs = [row["epoch"] for row in rows]
     for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
         for split, label in (("train", "p-training"), ("validation", "validation")):
-            axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
+            if f"{split}_{metric}" in rows[0]:
+                axis.plot(epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label)
         if kept is not None:
             axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
         if verdict != "good_fit":

@@ -12,6 +12,7 @@ import keras
 
 from pipeline import artifacts, stage
 from pipeline.params import Train
+from pipeline.training.averaging import averaged
 from pipeline.training.learning_curves import Row, best_epoch, measures
 
 STATE = "state.json"
@@ -79,7 +80,8 @@ class State(keras.callbacks.Callback):
         last, kept = f"{count}.weights.h5", f"best-{best}.weights.h5"
         self._write(last, self.model)
         if best == count:
-            self._write(kept, self._architecture())
+            with averaged(self.model):
+                self._write(kept, self._architecture())
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
         digests = {name: artifacts.sha256(self.folder / name) for name in (last, kept)}
         artifacts.save_json(self.folder / STATE, {"rows": self.rows, "seeds": seeds, "sha256": digests})

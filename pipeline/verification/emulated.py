@@ -7,19 +7,17 @@ golden vectors there as it does here, is proven there: these are chosen to show 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline import emulation, metrics
-from pipeline.artifacts import Array
 from pipeline.golden import Golden
 from pipeline.params import Params
 from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
 from serving import gate
-from serving.gate import PROVEN, WORSE
+from serving.gate import PROVEN
 
 # Of the images there, files that compute in float32 see one in so many: their kernels differ by the
 # order of additions, some 1e-6, and QEMU takes up to thirty times as long for a fused multiply-add.
@@ -82,25 +80,18 @@ def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here:
     rows = material.sample[: len(pair.probabilities) - telling]
     told, reference, labels = pair.probabilities[telling:], material.reference[rows], material.labels[rows]
     pair.facts |= gate.compare(told, reference, labels, chosen.export.max_accuracy_drop)
-    if here is not None:
-        expected = vectors.probabilities[pair.format][-telling:]
-        pair.facts |= beside(pair, pair.probabilities[:telling], expected, here)
+    if here is None:
+        return
+    expected = vectors.probabilities[pair.format][-telling:]
+    difference = float(np.abs(pair.probabilities[:telling] - expected).max())
+    tolerance = metrics.QUANTIZED_TOLERANCE if pair.computes_in_integers else metrics.FLOAT_TOLERANCE
+    pair.facts["golden_difference"] = difference
+    pair.facts["state"] = gate.elsewhere(pair.facts["state"], difference, tolerance, here)
     if pair.facts["state"] == PROVEN:
         for name in ("reason", "images_needed"):  # of the sample alone
             pair.facts.pop(name, None)
-
-
-def beside(pair: Pair, told: Array, expected: Array, here: str) -> dict[str, Any]:
-    """What the golden vectors add to the facts: their largest difference, and the verdict that follows from it."""
-    difference = float(np.abs(told - expected).max())
-    tolerance = metrics.QUANTIZED_TOLERANCE if pair.computes_in_integers else metrics.FLOAT_TOLERANCE
-    facts: dict[str, Any] = {"golden_difference": difference}
     if not difference <= tolerance:
-        reason = (
+        pair.facts["reason"] = (
             f"it answers golden vectors otherwise than on this processor, by up to {difference:.2g} where {tolerance:g} "
             "is tolerated; take this format out of export.formats"
         )
-        return {**facts, "state": WORSE, "reason": reason}
-    if pair.facts["state"] == WORSE:
-        return facts
-    return {**facts, "state": here}

@@ -20,16 +20,16 @@ class Material:
     """All images that the weights have not seen: the test set, and the validation set behind it.
 
     `labels` (N,) and `reference` (N, K), the answers of the Keras model, are of both; the first `tests` are the test
-    set. `sample` (S,) are rows of the test set in random order, for what is too slow for all. `extremes` are the
-    synthetic inputs among the golden vectors. Runtimes read the images from files: `unseen` has all of them and the
-    extremes last, `sampled` the sample alone.
+    set. `sample` (S,) are rows of the test set in random order, for what is too slow for all. `synthetic` are the
+    inputs among the golden vectors that nobody recorded. Runtimes read the images from files: `unseen` has all of them and the
+    synthetic ones last, `sampled` the sample alone.
     """
 
     labels: Array
     reference: Array
     tests: int
     sample: Array
-    extremes: Array
+    synthetic: Array
     unseen: list[Path]
     sampled: Path
 
@@ -43,8 +43,8 @@ def gather(chosen: Params, folder: Path) -> Material:
     images, labels = artifacts.load_split("test")
     validation = answers.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
-    extremes = golden.extremes(images.shape[1:], data.input_dtype, data.highest)
-    np.save(folder / "extremes.npy", extremes)
+    synthetic = golden.synthetic(images, labels, data.highest)
+    np.save(folder / "synthetic.npy", synthetic)
     largest = max(chosen.verify.micro_images, chosen.verify.processor_images)
     sample = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[:largest]
     np.save(folder / "sample.npy", images[sample])
@@ -53,7 +53,7 @@ def gather(chosen: Params, folder: Path) -> Material:
         reference=np.concatenate([artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]),
         tests=len(labels),
         sample=sample,
-        extremes=extremes,
-        unseen=[TEST, VALIDATION, folder / "extremes.npy"],
+        synthetic=synthetic,
+        unseen=[TEST, VALIDATION, folder / "synthetic.npy"],
         sampled=folder / "sample.npy",
     )

@@ -64,6 +64,9 @@ def installed_pairs(opened: Bundle, arguments: argparse.Namespace) -> Iterator[T
     pairs = classifier.candidates(opened.card, arguments.format, arguments.runtime)
     here = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
     if not here:
-        asked = ", ".join(sorted({runtimes.DISTRIBUTIONS[proof.runtime] for _, proof in pairs})) or "nothing: no file fits what was asked"
+        asked = (
+            ", ".join(sorted({runtimes.DISTRIBUTIONS.get(proof.runtime, proof.runtime) for _, proof in pairs}))
+            or "nothing: no file fits what was asked"
+        )
         raise RuntimeRefusalError(f"no runtime of {opened.path} is installed here; install one of {asked}")
     yield from here

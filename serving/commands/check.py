@@ -12,7 +12,7 @@ import numpy as np
 from serving import commands, measure, preflight, runtimes
 from serving.bundle import Bundle
 from serving.classifier import Classifier
-from serving.errors import RuntimeRefusalError, ServingError
+from serving.errors import RuntimeRefusalError, ServingError, printable
 from serving.model_card import ModelFile
 
 LATENCY_RUNS = 100
@@ -59,7 +59,7 @@ def examine(opened: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
 
 def _checksums(opened: Bundle) -> str:
     signed = "and the signature holds" if opened.signed else "no signature was asked for (--trust)"
-    return f"{opened.path}: {len(opened.digests)} files, each with its SHA-256; {signed}"
+    return f"{printable(str(opened.path))}: {len(opened.digests)} files, each with its SHA-256; {signed}"
 
 
 def _line(result: Dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, T
 from serving import commands, photo
 from serving.bundle import is_folder
 from serving.classifier import Classifier
-from serving.errors import InputError, ServingError
+from serving.errors import InputError, ServingError, printable
 
 if TYPE_CHECKING:
     from serving.field_log import FieldLog
@@ -86,7 +86,7 @@ def _printable(name: str) -> str:
 def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     for prediction in predictions:
         classes = "   ".join(f"{entry['class']} {100 * entry['probability']:6.2f} %" for entry in prediction["classes"])
-        output.write("   ".join([classes, prediction["picture"], *_id(prediction)]) + "\n")
+        output.write("   ".join([classes, printable(prediction["picture"]), *_id(prediction)]) + "\n")
 
 
 def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ctypes
-import importlib
 import os
 import socket
 import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 
 from serving import commands
 from serving.bundle import Bundle
@@ -36,12 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
     commands.add_draft(parser)
+    help_ = "with --trust, let a reload put an older version in the place of a newer one, which is refused otherwise"
+    parser.add_argument("--allow-rollback", action="store_true", help=help_)
     commands.add_choice(parser)
     commands.add_log(parser)
+    help_ = "a label for a prediction that has one takes its place (default: the first is kept)"
+    parser.add_argument("--replace-labels", action="store_true", help=help_)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
     help_ = "npm's folder of onnxruntime-web, which the page then offers as a second engine"
     parser.add_argument("--onnxruntime-web", type=Path, metavar="FOLDER", help=help_)
-    parser.add_argument("--plain", action="store_true", help="the standard library's HTTP server, also where no package is installed")
+    help_ = "a page of this origin, such as https://app.example, may ask too; * for any; may be repeated (default none)"
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=help_)
+    help_ = "a name by which browsers may address what writes, beside --host, localhost and IP addresses; may be repeated"
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=help_)
+    parser.add_argument("--plain", action="store_true", help="the standard library's event loop, even where uvloop is installed")
     parser.add_argument(
         "--drain", type=float, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
     )
@@ -74,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     from serving.server.limits import Limits
     from serving.server.metrics import Metrics
     from serving.server.models import Models
+    from serving.server.origins import Origins
+    from serving.server.process import run as run_server
     from serving.server.service import Service
 
     names = ("max_body_bytes", "max_pixels", "max_images", "max_queue", "max_connections", "seconds_to_receive")
@@ -81,21 +91,25 @@ def run(arguments: argparse.Namespace) -> int:
     if limits.max_images > limits.max_queue:
         raise ServingError(f"--max-images is {limits.max_images}, more than may wait; allowed is at most --max-queue, {limits.max_queue}")
     token = _token(arguments.token_file)
+    origins = Origins.parse(arguments.allow_origin, arguments.allow_host, arguments.host)
     log = commands.open_log(arguments)
+    if arguments.replace_labels and not log:
+        raise ServingError("--replace-labels says what becomes of a log's labels, and there is none; add --log FILE")
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
     _give_memory_back_at_once()
-    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics)
+    may_roll_back = arguments.trust is None or arguments.allow_rollback
+    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics, may_roll_back)
     models.watch()
     writer = None
     if log:
         from serving.server.log import LogWriter  # SQLite only where there is a log
 
-        writer = LogWriter(log, limits, metrics)
-    service = Service(models, limits, metrics, token, writer)
+        writer = LogWriter(log, limits, metrics, arguments.replace_labels)
+    service = Service(models, origins, token, writer)
     for signature in models.signatures():
         print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}", flush=True)
-    _server(arguments.plain).run(service, listening, arguments.drain)
+    run_server(service, listening, arguments.drain, _event_loop(arguments.plain))
     if writer:
         writer.close()
     return 0
@@ -115,13 +129,16 @@ def _give_memory_back_at_once() -> None:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
-def _server(plain: bool) -> Any:
-    """The module that carries the service: uvicorn where its packages are installed, the standard library elsewhere."""
-    try:
-        return importlib.import_module("serving.server.plain" if plain else "serving.server.process")
-    except ImportError as error:
-        print(f"{error.name} is not installed, so the standard library serves, more slowly; install serving[http]", file=sys.stderr)
-        return _server(plain=True)
+def _event_loop(plain: bool) -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, the standard library's elsewhere."""
+    if not plain:
+        try:
+            import uvloop
+        except ImportError:
+            print("uvloop is not installed, so the standard library serves, more slowly; install serving[http]", file=sys.stderr)
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
 
 
 def _token(path: Optional[Path]) -> Optional[str]:

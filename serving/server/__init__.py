@@ -3,8 +3,10 @@
 protocol.py     bytes <-> arrays; with compression.py the part that every server needs
 models.py       the bundles, each with its queue and its reload
 service.py      from a request to its answer, whatever carries the two
-application.py  carries them over ASGI; connection.py and process.py are uvicorn with limits and a drain
-plain.py        carries them over the standard library's HTTP server, where no package may be installed; incoming.py reads its requests
+origins.py      which pages in browsers may ask; login.py is their way in where there is a token
+incoming.py     bytes -> requests, by RFC 9112
+connection.py   one connection: requests, answers, limits of time
+process.py      the event loop, and a drain on SIGTERM
 """
 
 from importlib import metadata

@@ -1,116 +1,196 @@
-"""uvicorn's HTTP connection with the limits that it lacks: heads, pipelines, slow senders and readers, connections."""
+"""One connection: reads requests, has them answered one after the other, and ends what takes too long."""
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any, Optional, Type
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import asyncio
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Optional
 
 from serving.errors import RequestError
-from serving.server.limits import Limits
-from serving.server.service import refusal
+from serving.server.incoming import Incoming
+from serving.server.service import Answer, Request
 
-UNREADABLE = "this is not an HTTP request that the server can read; see RFC 9112"
-LINGER_SECONDS = 1.0  # RFC 9112, 9.6: closing at once would reset the connection, and take the answer from a client that still sends
+if TYPE_CHECKING:
+    from serving.server.process import Server
+
+# RFC 9112, 9.6: closing at once would reset the connection, and take the answer from a client that still sends
+LINGER_SECONDS = 1.0
+READ_AHEAD = 1 << 16  # bytes of further requests that are read while one is answered
+STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+WITHOUT_BODY = (204, 304)
 
 
-class Connection(HttpToolsProtocol):
-    """Where uvicorn answers in plain text or waits for ever, this answers as the service does, and closes."""
-
-    limits: Limits
-
-    @classmethod
-    def limited(cls, limits: Limits) -> Type[Connection]:
-        """The class that uvicorn is to make its connections of."""
-        return type("LimitedConnection", (cls,), {"limits": limits})
+class Connection(asyncio.Protocol):
+    def __init__(self, server: Server) -> None:
+        self.server, self.service, self.limits = server, server.service, server.service.limits
+        self.incoming = Incoming(self.limits, server.hold)
+        self.loop = asyncio.get_running_loop()
+        self.answering: Optional[asyncio.Task[None]] = None
+        self.since = self.loop.time()  # when it began what it is now about: to wait, to read, to answer, to close
+        self.fresh = True  # nothing has been answered yet
+        self.closing = self.lost = self.paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self.since: Optional[float] = self.loop.time()  # when what the server now waits for began; None between two requests
-        self.in_head, self.head_bytes = True, 0
-        self.fault = RequestError(400, UNREADABLE)
-        self.refused = False
-        if len(self.connections) > self.limits.max_connections:
-            self.refuse(RequestError(503, f"{self.limits.max_connections} connections are open already, so try again in a second"))
+        self.transport = transport
+        self.server.connections.add(self)
+        allowed = self.limits.max_connections
+        if len(self.server.connections) > 2 * allowed:  # a flood, which is not answered
+            transport.abort()
+        elif len(self.server.connections) > allowed:
+            self.refuse(RequestError(503, f"{allowed} connections are open already, so try again in a second"))
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        self.server.connections.discard(self)
+        self.closing = self.lost = True
+        self.incoming.release(everything=True)
+        self._writable.set()
 
     def data_received(self, data: bytes) -> None:
-        if self.refused:
+        if self.closing:
             return
-        if self.since is None:
+        if not self.answering and not self.incoming.begun:
             self.since = self.loop.time()
-        was_in_head = self.in_head
-        super().data_received(data)
-        if was_in_head and self.in_head:
-            self.head_bytes += len(data)
-            if self.head_bytes > self.limits.max_head_bytes and not self.refused:
-                self.refuse(self._head_too_large())
+        self.incoming.feed(data)
+        if not self.answering:
+            self._go_on()
+        elif self.incoming.unread > READ_AHEAD:
+            self.paused = True
+            self.transport.pause_reading()
 
-    def eof_received(self) -> Optional[bool]:  # type: ignore[override]
-        """A client that has sent all it will send still gets its answer."""
-        if self.refused or self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
-            return None
-        self.cycle.keep_alive = False
+    def eof_received(self) -> bool:
+        """A client that has sent all it will send still gets its answers."""
+        self.incoming.end()
+        if self.closing:
+            return False
+        if not self.answering:
+            self._go_on()
         return True
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.in_head, self.head_bytes = True, 0
-        if len(self.pipeline) >= self.limits.max_pipelined:
-            self.fault = RequestError(400, f"more than {self.limits.max_pipelined} requests were sent before the first answer; send fewer")
-            raise self.fault
+    def pause_writing(self) -> None:
+        self._writable.clear()
 
-    def on_headers_complete(self) -> None:
-        self.in_head = False
-        if len(self.url) + sum(map(len, chain.from_iterable(self.headers))) > self.limits.max_head_bytes:
-            self.fault = self._head_too_large()
-            raise self.fault
-        super().on_headers_complete()
+    def resume_writing(self) -> None:
+        self._writable.set()
 
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        if self.cycle.response_complete:  # the answer, a refusal, was there before the body
-            self.on_response_complete()
+    def _go_on(self) -> None:
+        request = self._next()
+        if request:
+            self.answering = self.loop.create_task(self._answer_all(request))
 
-    def on_response_complete(self) -> None:
-        self.since = self.loop.time() if self.pipeline else None
-        super().on_response_complete()
+    def _next(self) -> Optional[Request]:
+        """The next request, where it is here; one that cannot be read ends the connection, with an answer."""
+        if self.closing:
+            return None
+        try:
+            request = self.incoming.next()
+        except RequestError as error:
+            self.refuse(error)
+            return None
+        if request is None and self.incoming.ended:
+            self.close()
+        elif self.incoming.waits_for_continue:
+            self.incoming.waits_for_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return request
 
-    def send_400_response(self, msg: str) -> None:
-        self.refuse(self.fault)
+    async def _answer_all(self, first: Request) -> None:
+        """Answers one request after the other for as long as further ones are here."""
+        request: Optional[Request] = first
+        while request:
+            request = await self._answer(request)
+        self.answering = None
+        self._read_on()
+
+    async def _answer(self, request: Request) -> Optional[Request]:
+        """The request that follows, where it is here and is to be answered."""
+        answer = await self.service.answer(request)
+        if self.closing:
+            return None
+        last = self.service.draining or b"close" in request.headers.get(b"connection", b"").lower()
+        self._send(answer, request.method == "HEAD", last)
+        self.incoming.release()
+        self.since, self.fresh = self.loop.time(), False
+        if last:
+            self.close()
+            return None
+        if not self._writable.is_set():
+            await self._writable.wait()
+        if self.incoming.unread:
+            await asyncio.sleep(0)  # others have their turn between two requests of one client
+        self.since = self.loop.time()
+        return self._next()
+
+    def _read_on(self) -> None:
+        if self.paused and not self.lost:
+            self.paused = False
+            self.transport.resume_reading()
+
+    def _send(self, answer: Answer, without_body: bool, last: bool) -> None:
+        lines = [STATUS_LINES[answer.status], b"date: ", self.server.date, b"\r\n"]
+        if answer.status not in WITHOUT_BODY:
+            lines += [b"content-type: ", answer.content_type, b"\r\ncontent-length: %d\r\n" % len(answer.body)]
+        for name, value in answer.headers:
+            lines += [name, b": ", value, b"\r\n"]
+        lines.append(b"connection: close\r\n\r\n" if last else b"\r\n")
+        if not without_body and answer.status not in WITHOUT_BODY:
+            lines.append(answer.body)
+        self.transport.write(b"".join(lines))
 
     def refuse(self, error: RequestError) -> None:
-        """Answers where no request was read whole, and closes soon."""
-        self.refused = True
-        answer = refusal(error)
-        headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body)), *answer.headers]
-        lines = b"".join(b"%s: %s\r\n" % header for header in [*headers, (b"connection", b"close")])
-        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + answer.body)
-        if self.transport.can_write_eof():
+        """Answers where no request was read whole, and closes."""
+        self.service.metrics.requests.add(1, "none", error.status)
+        head = self.incoming.head
+        self._send(self.service.refused(error, head), head is not None and head.method == "HEAD", last=True)
+        self.close()
+
+    def close(self) -> None:
+        """Says that nothing will follow, and reads on for a moment for the client to take what was sent."""
+        if self.closing:
+            return
+        self.closing, self.since = True, self.loop.time()
+        self.incoming.release(everything=True)
+        if self.incoming.ended:
+            self.transport.close()
+            return
+        with suppress(OSError, RuntimeError):  # the client went away meanwhile
             self.transport.write_eof()
+        self._read_on()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-    def shutdown(self) -> None:
+    def stop(self) -> None:
         """The server stops: what is on its way here already is still answered."""
-        if self.cycle is None or self.cycle.response_complete:
-            self.loop.call_later(LINGER_SECONDS, super().shutdown)
-        else:
-            super().shutdown()
+
+        def close_if_idle() -> None:
+            if not self.answering and not self.incoming.begun:
+                self.close()
+
+        self.loop.call_later(LINGER_SECONDS, close_if_idle)
 
     def check(self, now: float) -> None:
         """Called every second: ends what takes too long."""
-        if self.transport.is_closing():
-            self.since = self.since or now
-        if self.since is None:
-            return
         waited = now - self.since
-        if waited > self.limits.seconds_to_answer or (self.transport.is_closing() and waited > self.limits.seconds_to_receive):
+        if self.closing:
+            if waited > self.limits.seconds_to_receive:  # an answer that nobody takes
+                self.transport.abort()
+        elif self.answering:
+            if waited > self.limits.seconds_to_answer:
+                self._give_up()
+        elif self.incoming.begun or self.fresh:
+            if waited > self.limits.seconds_to_receive:
+                limit = self.limits.seconds_to_receive
+                self.refuse(RequestError(408, f"the request did not come within {limit:g} seconds; send it faster"))
+        elif waited > self.limits.seconds_idle:
+            self.close()
+
+    def _give_up(self) -> None:
+        """The answer was not ready in time, or nobody took it."""
+        if self.answering:
+            self.answering.cancel()
+        if self._writable.is_set():
+            limit = self.limits.seconds_to_answer
+            self.refuse(RequestError(503, f"the answer was not ready within {limit:g} seconds, so try again later"))
+        else:
             self.transport.abort()
-        elif waited > self.limits.seconds_to_receive and not self.refused and (self.in_head or self._in_body()):
-            self.refuse(RequestError(408, f"the request did not come within {self.limits.seconds_to_receive:g} seconds; send it faster"))
-
-    def _in_body(self) -> bool:
-        return self.cycle is not None and self.cycle.more_body and not self.cycle.response_started
-
-    def _head_too_large(self) -> RequestError:
-        return RequestError(431, f"the request line and headers are larger than {self.limits.max_head_bytes} bytes; send fewer")

@@ -37,11 +37,13 @@ class PublicFile:
     content: bytes
     content_type: bytes
     tag: str
+    up: str  # from the file's folder to the root of the server, which a proxy may have below a path
 
     @property
     def headers(self) -> List[Tuple[bytes, bytes]]:
         """What is sent with it; a copy that is kept must be asked about, because a bundle can change."""
-        page = [(b"content-security-policy", POLICY), (b"link", '</docs>; rel="service-doc"')] if b"html" in self.content_type else []
+        link = f'<{self.up}docs>; rel="service-doc"'
+        page = [(b"content-security-policy", POLICY), (b"link", link)] if b"html" in self.content_type else []
         values = [(b"etag", self.tag), (b"cache-control", "no-cache"), (b"x-content-type-options", "nosniff"), *page]
         return [(name, value.encode()) for name, value in [*values, (b"referrer-policy", "no-referrer")]]
 
@@ -71,4 +73,5 @@ def _engine(folder: Path) -> Dict[str, PublicFile]:
 
 def _file(name: str, content: bytes) -> PublicFile:
     kind = TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
-    return PublicFile(content, kind.encode(), f'W/"{hashlib.sha256(content).hexdigest()}"')
+    up = "../" * (name.count("/") + len(("bundles", "NAME")))
+    return PublicFile(content, kind.encode(), f'W/"{hashlib.sha256(content).hexdigest()}"', up)

@@ -32,8 +32,8 @@ Job = Union[Entry, Labels, None]  # None: the end
 
 
 class LogWriter:
-    def __init__(self, log: FieldLog, limits: Limits, metrics: Metrics) -> None:
-        self.log, self.limits, self.metrics = log, limits, metrics
+    def __init__(self, log: FieldLog, limits: Limits, metrics: Metrics, replace_labels: bool = False) -> None:
+        self.log, self.limits, self.metrics, self.replace_labels = log, limits, metrics, replace_labels
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock, self._waiting = threading.Lock(), 0  # bytes
         self._fault = ""
@@ -121,11 +121,13 @@ class LogWriter:
         if not job.future.set_running_or_notify_cancel():
             return
         try:
-            found, unknown = self.log.label(job.labels)
+            found, unknown = self.log.label(job.labels, self.replace_labels)
         except Exception as error:
             status = 503 if isinstance(error, LogError) else 400 if isinstance(error, ServingError) else 500
             job.future.set_exception(RequestError(status, str(error) if isinstance(error, ServingError) else "the log failed"))
             return
-        for labelled in found:
+        noted = [labelled for labelled in found if not labelled.kept]
+        kept = [labelled.id for labelled in found if labelled.kept]
+        for labelled in noted:
             self.metrics.labels.add(1, labelled.model, labelled.version, str(labelled.right).lower())
-        job.future.set_result({"labelled": len(found), "unknown": unknown})
+        job.future.set_result({"labelled": len(noted), "unknown": unknown, **({"kept": kept} if kept else {})})

@@ -17,11 +17,12 @@ import numpy as np
 
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
-from serving.errors import BundleError, RequestError
+from serving.errors import BundleError, RequestError, RuntimeTimeoutError
 from serving.server.files import PublicFile
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.protocol import Signature
+from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 
@@ -54,6 +55,7 @@ class Queue:
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
         self.waiting = 0
+        self.since: Optional[float] = None  # when the batch began that is being computed
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         threading.Thread(target=self._work, daemon=True).start()
@@ -79,7 +81,9 @@ class Queue:
             with self._lock:
                 self.waiting -= images
             self.metrics.batch.observe(images, batch[0].model.signature.name)
+            self.since = time.monotonic()
             outcome = self._compute(batch)
+            self.since = None
             for loop in {job.loop for job in batch}:
                 _call(loop, _deliver, [pair for pair in zip(batch, outcome) if pair[0].loop is loop])
 
@@ -105,6 +109,9 @@ class Queue:
         images = [job.images for job in batch]
         try:
             result = batch[0].model.classifier.predict(images[0] if len(images) == 1 else np.concatenate(images))
+        except RuntimeTimeoutError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return [RequestError(503, f"{error}, so try again in a second")] * len(batch)
         except Exception as error:  # whatever a runtime raises must not end this thread
             print(f"error: {batch[0].model.signature.name} failed on a batch: {error!r}", file=sys.stderr)
             return [RequestError(500, f"the model {batch[0].model.signature.name!r} failed on these images")] * len(batch)
@@ -138,9 +145,20 @@ class Served:
 class Models:
     """All bundles by the name on their card."""
 
-    def __init__(self, paths: Sequence[Path], load: Callable[[Path], Loaded], limits: Limits, metrics: Metrics) -> None:
-        """Loads every bundle with `load`: its model and its public files. Raises ServingError."""
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        load: Callable[[Path], Loaded],
+        limits: Limits,
+        metrics: Metrics,
+        may_roll_back: bool = True,
+    ) -> None:
+        """Loads every bundle with `load`: its model and its public files. Raises ServingError.
+
+        With `may_roll_back` a reload may put an older version in the place of a newer one.
+        """
         self._open, self.limits, self.metrics = load, limits, metrics
+        self.may_roll_back = may_roll_back
         self._by_name: Dict[str, Served] = {}
         for path in paths:
             stamp = _stamp(path)
@@ -166,6 +184,11 @@ class Models:
     def pages(self) -> List[str]:
         """The names of the models whose bundle holds a page."""
         return [name for name, served in self._by_name.items() if served.model.files]
+
+    def stuck(self) -> List[str]:
+        """The names of the models that compute one batch for so long that a request now would wait in vain."""
+        latest = time.monotonic() - self.limits.seconds_to_wait
+        return [name for name, served in self._by_name.items() if (served.queue.since or latest) < latest]
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
         """For each model how many images wait for it."""
@@ -203,6 +226,7 @@ class Models:
                 model = self._load(served.path)
                 if model.signature.name != name:
                     raise BundleError(f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
+                self._refuse_older(model, served, stamp)
             except Exception as error:  # a fault that nobody foresaw must not end the watch either
                 if str(error) != served.fault:
                     served.fault = str(error)
@@ -212,6 +236,13 @@ class Models:
             served.model, served.stamp, served.fault = model, stamp, ""
             self.metrics.reloads.add(1, name, "done")
             print(f"{served.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
+
+    def _refuse_older(self, model: Model, served: Served, stamp: Tuple[int, ...]) -> None:
+        """A signature says who made a bundle and not when: whoever keeps an old one could bring its faults back."""
+        new, now = model.signature.version, served.model.signature.version
+        if not self.may_roll_back and older(new, now):
+            served.stamp = stamp  # it stays older, so that it is not loaded again each second
+            raise BundleError(f"{served.path} now holds version {new}, older than {now}; --allow-rollback would serve it")
 
 
 def _stamp(path: Path) -> Tuple[int, ...]:

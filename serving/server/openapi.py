@@ -32,17 +32,27 @@ def document(signatures: List[Signature], limits: Limits, token: bool, log: bool
         for version in ("", f"/versions/{signature.version}"):
             root, suffix = f"/v2/models/{signature.name}{version}", f"_{signature.name}{'_version' if version else ''}"
             paths[root] = {"get": _operation(f"model{suffix}", f"What {signature.name} takes and gives", _reference("Model"))}
-            paths[f"{root}/ready"] = {"get": _operation(f"model_ready{suffix}", "Whether the model is loaded", _reference("ModelReady"))}
+            paths[f"{root}/ready"] = {
+                "get": _operation(f"model_ready{suffix}", "Whether the model is loaded", _reference("ModelReady"), 503)
+            }
             paths[f"{root}/infer"] = {"post": _infer(signature, suffix)}
     for name in pages:
         paths[f"/bundles/{name}/{FOLDER}"] = {"get": _operation(f"try_{name}", f"{name} in the browser, to try it", HTML, 304)}
     described: Dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "serving", "version": VERSION, "description": "Open Inference Protocol V2, and pictures for people."},
+        "servers": [{"url": "."}],  # relative to this description, as a proxy may have the server below a path
         "paths": paths,
         "components": {"schemas": _schemas(signatures, limits)},
     }
     if token:
+        form = _object(token={"type": "string"}, page={"type": "string", "description": "Where to go then"})
+        paths["/login"] = {
+            "post": {
+                **_operation("login", "The token, for which a browser gets a cookie", HTML, 303, 401, token=False),
+                "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}},
+            }
+        }
         described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         described["security"] = [{"token": []}]
     return described
@@ -61,7 +71,7 @@ def _operation(name: str, summary: str, content: Dict[str, Any], *statuses: int,
 def _predict(names: List[str]) -> Dict[str, Any]:
     picture = {"schema": {"type": "string", "format": "binary"}}
     return {
-        **_operation("predict", "The class of a picture", _reference("Prediction"), 400, 404, 415, 503),
+        **_operation("predict", "The class of a picture", _reference("Prediction"), 400, 403, 404, 415, 503),
         "parameters": [{"name": "model", "in": "query", "schema": {"enum": names}, "description": f"{names[0]} where it is left out"}],
         "requestBody": {"required": True, "content": {"image/png": picture, "image/jpeg": picture}},
     }
@@ -72,8 +82,11 @@ def _feedback(limits: Limits) -> Dict[str, Any]:
     label = {**_object(id=text, label=text), "additionalProperties": False}
     body = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1, "maxItems": limits.max_labels}]}
     noted = _object(labelled={"type": "integer", "minimum": 1}, unknown={"type": "array", "items": text})
+    description = "Ids of predictions that had another label already, which was kept"
+    noted["properties"]["kept"] = {"type": "array", "items": text, "description": description}
+    statuses = (400, 403, 404, 409, 415, 503)
     return {
-        **_operation("feedback", "The true class of earlier predictions, by their ids", _json(noted), 400, 404, 415, 503),
+        **_operation("feedback", "The true class of earlier predictions, by their ids", _json(noted), *statuses),
         "requestBody": {"required": True, "content": _json(body)},
     }
 
@@ -88,7 +101,7 @@ def _infer(signature: Signature, suffix: str) -> Dict[str, Any]:
         "description": "Bytes of JSON before the tensors; 0 for images alone, without any JSON",
     }
     return {
-        **_operation(f"infer{suffix}", f"Probabilities from {signature.name}", content, 400, 415, 500, 503),
+        **_operation(f"infer{suffix}", f"Probabilities from {signature.name}", content, 400, 403, 415, 500, 503),
         "parameters": [header],
         "requestBody": {"required": True, "content": _reference(f"Request_{signature.name}")},
     }

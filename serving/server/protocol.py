@@ -24,6 +24,7 @@ except ImportError:
 
 INPUT, OUTPUT = "image", "probabilities"
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
+MAX_LABEL_LENGTH = 1000  # characters of an id or a class name
 SPARE_VALUES = 1024  # JSON values that a request may have beside its pixels
 
 
@@ -104,11 +105,38 @@ def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
     value = parse(body)
     entries = value if isinstance(value, list) else [value]
     if not 1 <= len(entries) <= limit:
-        raise RequestError(400, f"the request has {len(entries)} labels; allowed are 1 to {limit}")
+        raise RequestError(400, f"the request has {len(entries)} labels; expected 1 to {limit}")
+    labels: Dict[str, str] = {}
     for entry in entries:
-        if set(_object(entry, "a label")) != {"id", "label"} or not all(isinstance(part, str) for part in entry.values()):
-            raise RequestError(400, 'a label is not of the allowed form, {"id": "...", "label": "..."} with two strings')
-    return {entry["id"]: entry["label"] for entry in entries}
+        id_, label = _label(entry)
+        if labels.setdefault(id_, label) != label:
+            raise RequestError(400, f"the prediction {id_[:80]!r} has two labels; send one")
+    return labels
+
+
+def _label(entry: Any) -> Tuple[str, str]:
+    """The id and the label of {"id": ..., "label": ...}."""
+    fields = _object(entry, "an entry of the labels")
+    for name in ("id", "label"):
+        if name not in fields:
+            raise RequestError(400, f'the {name} is missing; expected {{"id": "...", "label": "..."}}')
+        if not isinstance(fields[name], str):
+            raise RequestError(400, f"the {name} is {_kind(fields[name])}; expected a string")
+        if len(fields[name]) > MAX_LABEL_LENGTH or not _is_text(fields[name]):
+            raise RequestError(400, f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters")
+    unknown = sorted(set(fields) - {"id", "label"})
+    if unknown:
+        raise RequestError(400, f"a label has the field {unknown[0][:80]!r}; expected id and label alone")
+    return fields["id"], fields["label"]
+
+
+def _is_text(value: str) -> bool:
+    """Python's own parser of JSON takes halves of surrogate pairs, which are not text."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def likeliest(probabilities: Any, count: int, class_names: List[str]) -> List[str]:

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qs, quote
 
 from serving import photo
 from serving.errors import InputError, RequestError
-from serving.server import VERSION, files, openapi, protocol
+from serving.server import VERSION, files, login, openapi, protocol
 from serving.server.compression import compress, decompress
-from serving.server.limits import Limits
-from serving.server.metrics import CONTENT_TYPE, Gauge, Metrics
+from serving.server.metrics import CONTENT_TYPE, Gauge
 from serving.server.models import Models, Served
+from serving.server.origins import Origins
 
 if TYPE_CHECKING:
     from serving.server.log import LogWriter
 
 PAGE = Path(__file__).parent / "page.html"
+HTML = b"text/html; charset=utf-8"
 LENGTH_HEADER = b"inference-header-content-length"
-OPEN = ("live", "ready")  # routes that need no token, because what starts and stops servers asks them
+READ, POST = ("GET", "HEAD"), ("POST",)
+OPEN = ("live", "ready", "login")  # routes that need no token; what starts and stops servers asks the first two
 
 
-@dataclass(frozen=True)
-class Request:
-    """`path` is decoded, `headers` are lower-case names and their last values."""
+class Request(NamedTuple):
+    """`path` is decoded, `headers` are lower-case names, each with all its values."""
 
     method: str
     path: str
@@ -56,32 +56,35 @@ class Route:
     """`name` is the route's in the metrics."""
 
     name: str
-    method: str
+    methods: Tuple[str, ...]
     answer: Callable[[Request], Awaitable[Answer]]
 
 
 class Service:
-    def __init__(
-        self, models: Models, limits: Limits, metrics: Metrics, token: Optional[str] = None, log: Optional[LogWriter] = None
-    ) -> None:
-        self.models, self.limits, self.metrics, self.log = models, limits, metrics, log
+    def __init__(self, models: Models, origins: Origins, token: Optional[str] = None, log: Optional[LogWriter] = None) -> None:
+        self.models, self.origins, self.log = models, origins, log
+        self.limits, self.metrics = models.limits, models.metrics
         self.draining = False
-        self._token = token.encode() if token else None
+        self._token = login.Token(token) if token else None
+        depends_on = ["accept-encoding", *origins.vary, *(("accept", "authorization", "cookie") if token else ())]
+        self._vary = (b"vary", ", ".join(depends_on).encode())
         self._pictures, self._reader = 0, ThreadPoolExecutor(1)  # a large picture takes some eighty megabytes while it is read
         self._fixed = {
-            "/": Route("start", "GET", self._start),
-            "/docs": Route("page", "GET", self._page),
-            "/openapi.json": Route("openapi", "GET", self._openapi),
-            "/metrics": Route("metrics", "GET", self._metrics),
-            "/predict": Route("predict", "POST", self._predict),
-            "/feedback": Route("feedback", "POST", self._feedback),
-            "/v2": Route("server", "GET", self._server),
-            "/v2/health/live": Route("live", "GET", self._live),
-            "/v2/health/ready": Route("ready", "GET", self._ready),
-            "/v2/repository/index": Route("index", "POST", self._index),
+            "/": Route("start", READ, self._start),
+            "/docs": Route("page", READ, self._page),
+            "/openapi.json": Route("openapi", READ, self._openapi),
+            "/metrics": Route("metrics", READ, self._metrics),
+            "/predict": Route("predict", POST, self._predict),
+            "/feedback": Route("feedback", POST, self._feedback),
+            "/v2": Route("server", READ, self._server),
+            "/v2/health/live": Route("live", READ, self._live),
+            "/v2/health/ready": Route("ready", READ, self._ready),
+            "/v2/repository/index": Route("index", POST, self._index),
         }
+        if token:
+            self._fixed[login.PATH] = Route("login", (*READ, *POST), self._login)
         waiting = Gauge("serving_waiting_images", "Images that wait for a model.", ("model",), models.waiting)
-        metrics.all.append(waiting)
+        self.metrics.all.append(waiting)
 
     async def answer(self, request: Request) -> Answer:
         """The answer to any request; it never raises."""
@@ -89,18 +92,36 @@ class Service:
         try:
             route = self.route(request.path)
             name = route.name
-            self.admit(request, route)
-            answer = await route.answer(request)
+            if _is_preflight(request) and self.origins.allowed:
+                answer = Answer(204, b"", headers=self.origins.preflight(request, route.methods))
+            else:
+                self.admit(request, route)
+                answer = await route.answer(request)
         except RequestError as error:
-            answer = refusal(error)
+            answer = self._refusal(error, request)
         except Exception as error:  # a fault of ours must neither end the server nor show its inside
             print(f"error: {request.method} {name}: {error!r}", file=sys.stderr)
             answer = refusal(RequestError(500, "the server failed on this request"))
         answer.body, encoding = compress(answer.body, request.header(b"accept-encoding"))
         if encoding:
             answer.headers.append((b"content-encoding", encoding.encode()))
+        answer.headers += [self._vary, *self.origins.headers(request)]
         self.metrics.requests.add(1, name, answer.status)
         self.metrics.seconds.observe(time.perf_counter() - start, name)
+        return answer
+
+    def refused(self, error: RequestError, head: Optional[Request]) -> Answer:
+        """The answer to a request that could not be read whole; `head` is what was read of it, where that is enough."""
+        answer = refusal(error)
+        answer.headers += [self._vary, *(self.origins.headers(head) if head else [])]
+        return answer
+
+    def _refusal(self, error: RequestError, request: Request) -> Answer:
+        """For people a page with the form for the token, where that is what was missing."""
+        answer = refusal(error)
+        if self._token and error.status == 401 and login.wanted(request):
+            answer.body, answer.content_type = login.page(request.path), HTML
+            answer.headers += login.HEADERS
         return answer
 
     def route(self, path: str) -> Route:
@@ -115,25 +136,25 @@ class Service:
                 version, rest = rest[1], rest[2:]
             served = partial(self.models.find, name, version)
             if rest == ["infer"]:
-                return Route("infer", "POST", lambda request: self._infer(request, served()))
+                return Route("infer", POST, lambda request: self._infer(request, served()))
             if rest == ["ready"]:
-                return Route("model_ready", "GET", lambda request: self._model_ready(served()))
+                return Route("model_ready", READ, lambda request: self._model_ready(served()))
             if not rest:
-                return Route("model", "GET", lambda request: _json(protocol.metadata(served().model.signature)))
+                return Route("model", READ, lambda request: _json(protocol.metadata(served().model.signature)))
         if parts[:1] == ["bundles"] and len(parts) > 2:
-            return Route("file", "GET", lambda request: self._file(self.models.find(parts[1]), "/".join(parts[2:]), request))
+            return Route("file", READ, lambda request: self._file(self.models.find(parts[1]), "/".join(parts[2:]), request))
         raise RequestError(404, f"there is nothing at {path[:80]!r}; /openapi.json tells what there is")
 
     def admit(self, request: Request, route: Route) -> None:
         """Raises RequestError for a method or a token that is not allowed here."""
-        if request.method != route.method and (request.method, route.method) != ("HEAD", "GET"):
-            allowed = (b"allow", b"GET, HEAD" if route.method == "GET" else b"POST")
-            raise RequestError(405, f"{request.method[:20]} is not allowed here; allowed is {route.method}", allowed)
-        if self._token and route.name not in OPEN:
-            given = request.headers.get(b"authorization", b"")
-            if given[:7].lower() != b"bearer " or not hmac.compare_digest(given[7:].strip(), self._token):
-                sentence = "the request has no valid token; send the header Authorization: Bearer TOKEN"
-                raise RequestError(401, sentence, (b"www-authenticate", b"Bearer"))
+        if request.method not in route.methods:
+            allowed = ", ".join(route.methods)
+            raise RequestError(405, f"{request.method} is not allowed here; expected {allowed}", (b"allow", allowed.encode()))
+        if route.name == "feedback" or (self.log and route.name in ("predict", "infer")):  # which write
+            self.origins.admit_write(request, by_anything=route.name == "feedback")
+        if self._token and route.name not in OPEN and not self._token.holds(request):
+            sentence = "the request has no valid token; send the header Authorization: Bearer TOKEN"
+            raise RequestError(401, sentence, (b"www-authenticate", b"Bearer"))
 
     async def _infer(self, request: Request, served: Served) -> Answer:
         model, headers = served.model, request.headers
@@ -183,9 +204,12 @@ class Service:
             raise RequestError(404, "this server keeps no log that labels could go to; start it with --log FILE")
         body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
         noted = await self.log.label(protocol.decode_labels(body, self.limits.max_labels))
-        if not noted["labelled"]:
+        if noted["labelled"]:
+            return await _json(noted)
+        if noted["unknown"]:
             raise RequestError(404, f"the log holds no prediction {noted['unknown'][0][:80]!r}; the oldest fall out of it")
-        return await _json(noted)
+        first = noted["kept"][0]
+        raise RequestError(409, f"the prediction {first!r} has another label already, and the first is kept")
 
     def _chosen(self, query: str) -> Served:
         """The bundle that `?model=NAME` names, or the first."""
@@ -200,7 +224,7 @@ class Service:
         signatures, pages = self.models.signatures(), self.models.pages()
         if len(signatures) > 1 or not pages:
             return await self._page(request)
-        return Answer(307, b"", headers=[(b"location", f"/bundles/{quote(pages[0])}/{files.FOLDER}".encode())])
+        return _elsewhere(f"bundles/{quote(pages[0])}/{files.FOLDER}")
 
     async def _file(self, served: Served, name: str, request: Request) -> Answer:
         known = served.model.files
@@ -214,9 +238,19 @@ class Service:
         return Answer(200, file.content, file.content_type, file.headers)
 
     async def _page(self, request: Request) -> Answer:
-        return Answer(
-            200, PAGE.read_bytes(), b"text/html; charset=utf-8", [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")]
-        )
+        if request.path.endswith("/") and request.path != "/":  # below which its relative links lead nowhere
+            return _elsewhere(f"../{request.path.strip('/')}")
+        return Answer(200, PAGE.read_bytes(), HTML, [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")])
+
+    async def _login(self, request: Request) -> Answer:
+        assert self._token
+        if request.method != "POST":
+            return Answer(200, login.page(request.path), HTML, list(login.HEADERS))
+        try:
+            return Answer(303, b"", headers=self._token.login(request.body))
+        except RequestError as error:
+            page = login.page(request.path, str(error))
+            return Answer(error.status, page, HTML, [*error.headers, *login.HEADERS])
 
     async def _openapi(self, request: Request) -> Answer:
         token, log = self._token is not None, self.log is not None
@@ -234,9 +268,15 @@ class Service:
     async def _ready(self, request: Request) -> Answer:
         if self.draining:
             raise RequestError(503, "the server is about to stop, so ask another one")
+        stuck = self.models.stuck()
+        if stuck:
+            raise RequestError(503, f"the model {stuck[0]!r} does not answer, so ask another server or try again in a second")
         return await _json({"ready": True})
 
     async def _model_ready(self, served: Served) -> Answer:
+        name = served.model.signature.name
+        if name in self.models.stuck():
+            raise RequestError(503, f"the model {name!r} does not answer, so ask another server or try again in a second")
         return await _json({"name": served.model.signature.name, "ready": True})
 
     async def _index(self, request: Request) -> Answer:
@@ -248,6 +288,15 @@ def refusal(error: RequestError) -> Answer:
     """How every refused request is answered."""
     headers = [*error.headers, *([(b"retry-after", b"1")] if error.status == 503 else [])]
     return Answer(error.status, protocol.dumps({"error": str(error)}), headers=headers)
+
+
+def _elsewhere(address: str) -> Answer:
+    """An address relative to that of the request, as a proxy may have the server below a path."""
+    return Answer(307, b"", headers=[(b"location", address.encode())])
+
+
+def _is_preflight(request: Request) -> bool:
+    return request.method == "OPTIONS" and b"origin" in request.headers and b"access-control-request-method" in request.headers
 
 
 async def _json(value: Any) -> Answer:

@@ -403,7 +403,7 @@ def test_one_server_offers_the_pages_of_two_bundles(archive: Path, bundle: Path,
         tab.page.click("#pages a >> nth=1")
         tab.page.wait_for_selector("#main:not([hidden])")
         assert tab.page.title().startswith("second ")
-        assert tab.page.get_attribute("#server", "href") == "/docs"
+        assert tab.page.evaluate("document.getElementById('server').href") == f"http://{running.url}/docs"
     assert not tab.faults
 
 

@@ -23,7 +23,6 @@ RULES: tuple[Rule, ...] = (
     curves.no_number,
     curves.nothing_learned,
     curves.diverged,
-    data_and_layers.too_small,
     data_and_layers.leakage,
     data_and_layers.shifted,
     curves.too_few_epochs,
@@ -31,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     curves.stopped_early,
     curves.too_little_capacity,
     curves.far_apart,
+    data_and_layers.too_small,
     curves.good_fit,
 )
 
@@ -42,12 +42,15 @@ def diagnose(
     target: float = 0.9,
     trained_before: bool = False,
 ) -> Diagnosis:
-    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show.
+    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show. That
+    validation is small is a verdict only where training shows no fault and validation can tell nothing; else it is a note.
 
     `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach, and
     `trained_before` whether it started from the weights of a trained model.
     """
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    columns |= {name: np.maximum(columns[name], SMALLEST) for name in ("train_loss", "validation_loss")}
+    for name in ("train_loss", "validation_loss"):
+        columns[name] = np.where(np.isfinite(columns[name]), np.maximum(columns[name], SMALLEST), columns[name])
     given = Curves(columns, evidence, layers or {}, target, trained_before)
-    return next(found for rule in RULES if (found := rule(given)) is not None)
+    found = next(found for rule in RULES if (found := rule(given)) is not None)
+    return data_and_layers.noted(found, given)

@@ -17,16 +17,18 @@ SIGNIFICANT = 4.0  # the rise of a validation loss in standard errors of the cur
 FALLING = 0.05  # share of all that a loss fell which fell in the last quarter
 ANNEALED = 0.2  # the last learning rate over the highest, below which a schedule has run out
 MEDIAN_ERROR = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
+UNLIKELY = 0.01  # p-value of a tiny validation's accuracy, above which its rising loss may be that of one odd image
+CERTAIN = 1e-4  # the same, above which its gap may be
 GAP = 0.1  # training accuracy less validation accuracy
 
 
 def no_number(curves: Curves) -> Diagnosis | None:
     """A loss or an accuracy that is infinite or no number; every rule below needs numbers."""
-    broken = {name: np.flatnonzero(~np.isfinite(curves[name])) for name in MEASURES}
-    name = min(MEASURES, key=lambda name: broken[name][0] if len(broken[name]) else curves.epochs)
+    broken = {name: np.flatnonzero(~np.isfinite(curves[name])) for name in MEASURES if name in curves.columns}
+    name = min(broken, key=lambda name: broken[name][0] if len(broken[name]) else curves.epochs)
     if not len(broken[name]):
         return None
-    epoch = int(broken[name][0]) + 1
+    epoch = curves.epoch(broken[name][0])
     return Diagnosis(
         "diverged",
         epoch,
@@ -44,7 +46,7 @@ def nothing_learned(curves: Curves) -> Diagnosis | None:
         return None
     return Diagnosis(
         "vanishing_gradients",
-        1,
+        curves.epoch(0),
         {"first_train_loss": float(loss[0]), "lowest_train_loss": float(loss.min())},
         f"the training loss does not leave its first value ({loss[0]:.3g}): the gradient is lost on its way to the lower layers; use ReLU "
         "with He's initialization, fewer or wider layers, or batch normalization; or the learning rate is far too low",
@@ -63,11 +65,11 @@ def diverged(curves: Curves) -> Diagnosis | None:
     erratic = noise(np.log(loss)) > ERRATIC and bool((np.diff(loss) > 0).any())
     fallen, early = loss[0] - loss[-1], loss[max(1, curves.epochs // 4)]
     jumped = loss[0] > (1 + DOUBLED) * loss[-1] and early - loss[-1] < FALLING * fallen
-    if not risen and not (curves["train_accuracy"].max() < curves.target / 2 and (erratic or jumped)):
+    if not risen and not (curves.accuracies[0].max() < curves.target / 2 and (erratic or jumped)):
         return None
     return Diagnosis(
         "diverged",
-        best + 1,
+        curves.epoch(best),
         {"rebound_of_train_loss": rebound, "rise_of_train_loss": rise},
         f"the training loss does not settle ({loss[best]:.3g} at best, {loss[-1]:.3g} at the end): the learning rate is too high; "
         "divide it by ten, or clip the gradients",
@@ -80,7 +82,7 @@ def too_few_epochs(curves: Curves) -> Diagnosis | None:
         return None
     return Diagnosis(
         "too_few_epochs",
-        1,
+        curves.epoch(0),
         {"epochs": curves.epochs},
         f"{FEWEST_EPOCHS - 1} epochs or fewer are too few to judge by: whether training went well cannot be seen yet; train longer",
     )
@@ -100,12 +102,14 @@ def overfit(curves: Curves) -> Diagnosis | None:
     falls = curves["train_loss"][-1] < curves["train_loss"][best]
     if rise < RISE or errors < SIGNIFICANT or not falls:
         return None
+    if curves.validation_is_tiny and curves.chance_of_gap > UNLIKELY:
+        return None
     return Diagnosis(
         "overfit",
-        best + 1,
+        curves.epoch(best),
         {"rise_of_validation_loss": rise, "standard_errors": float(errors)},
-        f"from epoch {best + 1} on the validation loss rises (by {rise:.0%}) while the training loss goes on falling: the model learns "
-        "its examples by heart; take more data or augmentation, dropout or L2, less capacity, or stop at that epoch",
+        f"from epoch {curves.epoch(best)} on the validation loss rises (by {rise:.0%}) while the training loss goes on falling: "
+        "the model learns its examples by heart; take more data or augmentation, dropout or L2, less capacity, or stop at that epoch",
     )
 
 
@@ -118,7 +122,7 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
         return None
     return Diagnosis(
         "stopped_early",
-        curves.epochs,
+        curves.epoch(-1),
         falls,
         f"both losses are still falling at the last epoch ({falls['validation_loss']:.0%} of all that the validation loss fell came in "
         "the last quarter): train longer, or with a higher learning rate",
@@ -130,37 +134,42 @@ def too_little_capacity(curves: Curves) -> Diagnosis | None:
     accuracy = curves.accuracy
     if accuracy >= curves.target:
         return None
+    what = "training accuracy itself" if curves.knows_train_accuracy else "accuracy"
     resting = still_falling(curves["train_loss"]) < FALLING
     reached = "comes to rest at" if resting else "has come no further than"
     return Diagnosis(
         "too_little_capacity",
-        curves.epochs,
+        curves.epoch(-1),
         {"accuracy": accuracy, "target": curves.target},
-        f"the training accuracy itself {reached} {accuracy:.1%}, below the target of {curves.target:.1%}: first give the model more units "
+        f"the {what} {reached} {accuracy:.1%}, below the target of {curves.target:.1%}: first give the model more units "
         f"or layers, or better inputs{'; more data will not help' if resting else ''}",
     )
 
 
 def far_apart(curves: Curves) -> Diagnosis | None:
     """A wide gap without an upturn; that the two parts differ is the likely reason only where nobody has looked at the data."""
-    gap = float(np.median((curves["train_accuracy"] - curves["validation_accuracy"])[-FEWEST_EPOCHS:]))
-    if gap < GAP:
+    if len(curves.accuracies) < 2:
+        return None
+    train, validation = (accuracy[-FEWEST_EPOCHS:] for accuracy in curves.accuracies)
+    gap = float(np.median(train - validation))
+    if gap < GAP or (curves.validation_is_tiny and curves.chance_of_gap > CERTAIN):
         return None
     found = f"validation stays {gap:.1%} behind training without turning up: "
     if curves.evidence is None:
         reason = "it has features that training does not show; look at both, and collect more data"
-        return Diagnosis("unrepresentative_training", 1, {"gap": gap}, found + reason)
+        return Diagnosis("unrepresentative_training", curves.epoch(0), {"gap": gap}, found + reason)
     reason = "the model learns its examples by heart; take more data or augmentation, dropout or L2, or less capacity"
-    return Diagnosis("overfit", 1, {"gap": gap}, found + reason)
+    return Diagnosis("overfit", curves.epoch(0), {"gap": gap}, found + reason)
 
 
 def good_fit(curves: Curves) -> Diagnosis:
     best = lowest(curves)
     gap = float(curves["validation_loss"][best] - curves["train_loss"][best])
+    accuracy = {name: float(values[best]) for name, values in curves.columns.items() if name == "validation_accuracy"}
     return Diagnosis(
         "good_fit",
-        best + 1,
-        {"gap_of_loss": gap, "validation_accuracy": float(curves["validation_accuracy"][best])},
+        curves.epoch(best),
+        {"gap_of_loss": gap, **accuracy},
         f"nothing is wrong: both losses fell and came to rest, the validation loss at {curves['validation_loss'][best]:.3g}",
     )
 

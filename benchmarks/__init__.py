@@ -1,0 +1,1 @@
+"""What `make` measures on a machine and a reader is shown: `make seeds`, `make compare`."""

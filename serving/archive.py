@@ -1,0 +1,175 @@
+"""The .tar.gz of a bundle, which is a function of its root folder and its files: one content, one
+way to write it.
+
+Programs read tar differently (pax, sparse and GNU headers, links, junk between members), so that
+what one of them verified is not what another unpacks. Here every header is made anew from the name
+and the size, and no other byte is accepted. So every tar unpacks exactly what was verified.
+
+An archive is SHA256SUMS, then the files that it names in its order, each behind a header of POSIX's
+ustar and filled up with zeros to 512 bytes; at the end zeros up to a multiple of 10,240 bytes; all
+of it as one gzip stream.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from pathlib import PurePosixPath
+from typing import BinaryIO, List, Tuple
+
+# RFC 1952: deflate, no name, no time, the best compression, an unknown system
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+BLOCK = 512
+RECORD = 20 * BLOCK
+CHUNK = 1 << 16  # packed bytes that are read at a time
+PROGRAMS = "programs"  # the folders whose files may be executed
+
+# Weights hardly shrink, so that a bundle unpacks to twice its size or a little more. What unpacks
+# to much more is a bomb.
+LARGEST_RATIO = 8
+ALWAYS_ALLOWED = 32 << 20  # bytes, however few they were packed to
+LARGEST_BYTES = 1 << 30
+
+
+def header(name: str, size: int) -> bytes:
+    """The 512 bytes before a file: no owner, no time, a mode that the name decides. Raises ValueError."""
+    prefix, short = _split(name.encode())
+    mode = 0o755 if PurePosixPath(name).parent.name == PROGRAMS else 0o644
+    if not 0 <= size <= LARGEST_BYTES:
+        raise ValueError(f"{name!r} would have {size:,} bytes, expected at most {LARGEST_BYTES:,}")
+    block = b"".join(
+        [
+            short.ljust(100, b"\0"),
+            b"%07o\0" % mode,
+            b"%07o\0" % 0,  # user
+            b"%07o\0" % 0,  # group
+            b"%011o\0" % size,
+            b"%011o\0" % 0,  # time
+            b" " * 8,  # stands for the checksum while it is computed
+            b"0",  # a file
+            bytes(100),  # the target of a link
+            b"ustar\x0000",
+            bytes(32 + 32 + 8 + 8),  # names of user and group, numbers of a device
+            prefix.ljust(155, b"\0"),
+            bytes(12),
+        ]
+    )
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def _split(name: bytes) -> Tuple[bytes, bytes]:
+    """`name` in the two fields that ustar has for it: as little as will do in the first."""
+    parts = name.split(b"/")
+    for index in range(len(parts)):
+        prefix, short = b"/".join(parts[:index]), b"/".join(parts[index:])
+        if len(short) <= 100 and len(prefix) <= 155:
+            return prefix, short
+    raise ValueError(f"the name {name.decode()!r} is too long for an archive")
+
+
+def filling(size: int) -> bytes:
+    """The zeros behind a file of `size` bytes."""
+    return bytes(-size % BLOCK)
+
+
+def ending(size: int) -> bytes:
+    """The zeros at the end of an archive, `size` bytes of which are written."""
+    return bytes(2 * BLOCK + -(size + 2 * BLOCK) % RECORD)
+
+
+class Reader:
+    """Reads an archive from its beginning to its end, a file at a time.
+
+    Its methods raise ValueError, zlib.error or OSError.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is not a file")
+        self._stream = _Stream(file)
+        self._left = min(LARGEST_BYTES, max(ALWAYS_ALLOWED, LARGEST_RATIO * status.st_size))
+        self._read = 0
+        self.root = ""
+
+    def first(self, name: str, largest_bytes: int) -> bytes:
+        """The first file, which must be `name`; the folder before it is the archive's `root`."""
+        self._left, rest = largest_bytes, self._left - largest_bytes
+        block = self._bytes(BLOCK)
+        fields = block[345:500].rstrip(b"\0"), block[:100].rstrip(b"\0")
+        path = b"/".join(field for field in fields if field).decode()
+        if not path.endswith(f"/{name}"):
+            raise ValueError(f"it does not begin with a folder's {name}")
+        self.root = path[: -len(name) - 1]
+        data = self._file(path, block)
+        self._left += rest
+        return data
+
+    def next(self, name: str) -> bytes:
+        """The next file, which must be `name`."""
+        return self._file(f"{self.root}/{name}", self._bytes(BLOCK))
+
+    def end(self) -> None:
+        """Nothing must follow but the zeros at the end."""
+        zeros = ending(self._read)
+        if self._bytes(len(zeros)) != zeros:
+            raise ValueError("something follows its last file")
+        self._stream.end()
+
+    def _file(self, path: str, block: bytes) -> bytes:
+        field = block[124:135]
+        size = int(field, 8) if field.isdigit() else 0
+        if block != header(path, size):
+            raise ValueError(f"the header of {path!r} is not the one that our archives have there")
+        data = self._bytes(size)
+        if self._bytes(-size % BLOCK) != filling(size):
+            raise ValueError(f"something stands between {path!r} and the next file")
+        return data
+
+    def _bytes(self, count: int) -> bytes:
+        if count > self._left:
+            raise ValueError("it unpacks to far more than a bundle of its size")
+        self._left -= count
+        self._read += count
+        return self._stream.read(count)
+
+
+class _Stream:
+    """The unpacked bytes of a gzip file; never more of them in memory than were asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        begin = file.read(len(GZIP_HEADER))
+        if begin != GZIP_HEADER:
+            raise ValueError("it does not begin as our archives do")
+        self._file = file
+        self._gzip = zlib.decompressobj(wbits=31)  # gzip, which checks CRC-32 and length
+        self._gzip.decompress(begin)
+
+    def read(self, count: int) -> bytes:
+        parts: List[bytes] = []
+        while count:
+            part, ended = self._some(count)
+            if ended and not part:
+                raise ValueError("it is cut short")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def end(self) -> None:
+        """Has the checksum at the end verified, behind which nothing must stand."""
+        ended = False
+        while not ended:
+            part, ended = self._some(1)
+            if part:
+                raise ValueError("something follows its last file")
+        if not self._gzip.eof:
+            raise ValueError("it is cut short")
+        if self._gzip.unused_data or self._file.read(1):
+            raise ValueError("something follows its end")
+
+    def _some(self, count: int) -> Tuple[bytes, bool]:
+        """At most `count` bytes, and whether nothing is left to unpack."""
+        packed = self._gzip.unconsumed_tail or self._file.read(CHUNK)
+        part = self._gzip.decompress(packed, count)
+        return part, self._gzip.eof or not (packed or part)

@@ -1,0 +1,176 @@
+"""JSON that somebody else has written -> dataclasses: every value has the type that its field
+declares, or it is refused.
+
+A card or a signature is read before anything vouches for it. So nothing is guessed or converted,
+what json would let through (NaN, a key twice, any depth) is not, and each fault is one ValueError
+that names the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import typing
+import unicodedata
+from typing import Any, Dict, List, Tuple, Type, TypeVar, Union
+
+T = TypeVar("T")
+LONGEST_NUMBER = 20  # digits
+SHOWN = 40  # characters of a value in an error
+LAYOUT = "\n\t"  # the control characters that a text may have
+# control characters, halves of surrogate pairs, separators of lines and paragraphs
+CONTROL = {"Cc", "Cs", "Zl", "Zp"}
+# what turns the order of text round
+BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def loads(data: bytes) -> Any:
+    """The value of a JSON text in UTF-8. Raises ValueError, for one of any depth too."""
+    try:
+        return json.loads(data.decode(), parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def build(kind: Type[T], values: Any, where: str = "") -> T:
+    """The dataclass `kind` from an object as `loads` gives it. Raises ValueError.
+
+    Fields may be str, int, float, bool, Any, dataclasses, and List, Tuple, Dict and Optional of
+    them. What a type does not say, a dataclass checks in its __post_init__. `where` is what errors
+    call the object.
+    """
+    try:
+        return typing.cast(T, _dataclass(kind, values, where))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def is_line(text: str) -> bool:
+    """Is this a text of one line that a terminal can be given?"""
+    return not any(map(_commands, text)) and not any(character in text for character in LAYOUT)
+
+
+def _dataclass(kind: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise _wrong(where or "it", values, "an object")
+    before = f"{where}." if where else ""
+    types, fields = _types(kind), dataclasses.fields(kind)
+    unknown = sorted(values.keys() - {field.name for field in fields})
+    if unknown:
+        raise ValueError(f"{before}{unknown[0][:SHOWN]} is not a field that this package knows")
+    missing = [field.name for field in fields if _required(field) and field.name not in values]
+    if missing:
+        raise ValueError(f"{before}{missing[0]} is missing")
+    parsed = {name: _value(types[name], value, before + name) for name, value in values.items()}
+    try:
+        return kind(**parsed)
+    except ValueError as error:
+        raise ValueError(f"{before}{error}") from None
+
+
+@functools.cache
+def _types(kind: Any) -> Dict[str, Any]:
+    return typing.get_type_hints(kind)  # evaluates every annotation, which is slow
+
+
+def _required(field: Any) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Union:  # Optional
+        return None if value is None else _value(arguments[0], value, where)
+    if origin is list:
+        return [_value(arguments[0], item, place) for item, place in _items(value, where)]
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if origin is dict:
+        return {name: _value(arguments[1], item, place) for name, item, place in _entries(value, where)}
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind, value, where)
+    return _anything(value, where) if kind is Any else _scalar(kind, value, where)
+
+
+def _tuple(kinds: Tuple[Any, ...], value: Any, where: str) -> Tuple[Any, ...]:
+    items = _items(value, where)
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(items)
+    if len(kinds) != len(items):
+        raise ValueError(f"{where} has {len(items)} values, expected {len(kinds)}")
+    return tuple(_value(kind, item, place) for kind, (item, place) in zip(kinds, items))
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    allowed = (int, float) if kind is float else (kind,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise _wrong(where, value, NAMES[kind])
+    return _anything(value, where)
+
+
+def _anything(value: Any, where: str) -> Any:
+    """A value of any type, without control characters and infinite numbers."""
+    if isinstance(value, list):
+        return [_anything(item, place) for item, place in _items(value, where)]
+    if isinstance(value, dict):
+        return {name: _anything(item, place) for name, item, place in _entries(value, where)}
+    if isinstance(value, str) and any(map(_commands, value)):
+        raise ValueError(f"{where} has a control character in {_shown(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is not a finite number")
+    return value
+
+
+def _items(value: Any, where: str) -> List[Tuple[Any, str]]:
+    """Each value of a list, with what errors call it."""
+    if not isinstance(value, list):
+        raise _wrong(where, value, "a list")
+    return [(item, f"{where}[{index}]") for index, item in enumerate(value)]
+
+
+def _entries(value: Any, where: str) -> List[Tuple[str, Any, str]]:
+    """Each name and value of an object, with what errors call it."""
+    if not isinstance(value, dict):
+        raise _wrong(where, value, "an object")
+    for name in value:
+        _scalar(str, name, f"a name in {where}")
+    return [(name, item, f"{where}.{name[:SHOWN]}") for name, item in value.items()]
+
+
+def _commands(character: str) -> bool:
+    """Would a terminal obey this instead of showing it?"""
+    if character in LAYOUT or " " <= character <= "~":
+        return False
+    category = unicodedata.category(character)
+    return category in CONTROL or unicodedata.bidirectional(character) in BIDIRECTIONAL
+
+
+def _wrong(where: str, value: Any, expected: str) -> ValueError:
+    return ValueError(f"{where} is {_shown(value)}, expected {expected}")
+
+
+def _shown(value: Any) -> str:
+    """A value as an error names it."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    return "null" if value is None else repr(value)[:SHOWN]
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"it has a number of {len(text)} digits")
+    return int(text)
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"it has the number {text}, which JSON does not know")
+
+
+def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise ValueError("an object in it has a name twice")
+    return result

@@ -1,0 +1,51 @@
+"""Every file of this working tree on every processor that QEMU plays and every runtime that has a wheel there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import artifacts, params, verify
+from pipeline.golden import Golden
+from pipeline.processors import EMULATED, WHEELS
+from pipeline.verification import emulated, material
+from pipeline.verification.emulated import EmulatedRuntime
+from pipeline.verification.pair import Pair
+from serving import runtimes
+from serving.gate import PROVEN
+from tests.conftest import ROOT
+
+IMAGES = 200  # of integer files; those that compute in float32 see a tenth
+PLACES = [(name, runtime) for name, processor in EMULATED.items() for runtime in sorted(WHEELS[processor.architecture] - {"tflite_micro"})]
+
+
+@pytest.fixture
+def vectors(monkeypatch: pytest.MonkeyPatch) -> Golden:
+    """The golden vectors of the line that lies here."""
+    monkeypatch.chdir(ROOT)
+    with np.load(artifacts.GOLDEN) as arrays:
+        formats = {name: arrays[name] for name in arrays.files if name not in ("images", "labels")}
+        return Golden(arrays["images"], arrays["labels"], formats, spread=16)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="what runs natively here is x86-64")
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("processor", "runtime"), PLACES)
+def test_a_file_that_is_proven_here_is_proven_there(vectors: Golden, processor: str, runtime: str, tmp_path: Path) -> None:
+    values = params.load().model_dump(mode="json")
+    values["verify"]["processor_images"] = IMAGES
+    chosen = params.Params.model_validate(values)
+    seen = material.gather(chosen, tmp_path)
+    np.save(tmp_path / "telling.npy", vectors.telling)
+    files = verify.exported_files()
+    pairs = [Pair(name, file, runtime, processor) for name, file in files.items() if runtimes.SUFFIXES[runtime] == file.suffix]
+    EmulatedRuntime(pairs).run(seen, chosen, tmp_path)
+    assert pairs
+    for pair in pairs:
+        assert pair.probabilities is not None, pair.facts
+        emulated.judge(pair, seen, chosen, vectors, PROVEN)
+        assert pair.facts["state"] == PROVEN, pair.facts
+        assert pair.facts["images"] == (IMAGES if pair.computes_in_integers else IMAGES // 10)

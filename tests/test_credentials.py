@@ -1,0 +1,147 @@
+"""A password in the address of a store is seen by nobody: not in warnings, not in what MLflow prints, not in its runs."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline import tracking
+from pipeline.selection import study
+from pipeline.stage import UserError
+from pipeline.tracking import credentials
+from tests.conftest import ROOT
+
+PASSWORD = "hunter2-Tr0ub4dor"
+ADDRESSES = [
+    f"http://me:{PASSWORD}@127.0.0.1:1",
+    f"https://me:{PASSWORD}@127.0.0.1:1/below/a/path",
+    f"http://me:{PASSWORD}@127.0.0.1:port",
+    f"http://{PASSWORD}@127.0.0.1:1",
+    f"http://me:first@{PASSWORD}/third@127.0.0.1:1",
+    f"http://me:[{PASSWORD}@127.0.0.1:1",
+    f"http:/me:{PASSWORD}@127.0.0.1:1",
+    f"me:{PASSWORD}@127.0.0.1:1",
+    f"htp://me:{PASSWORD}@127.0.0.1",
+    f"postgresql://me:{PASSWORD}@127.0.0.1:1/mlflow",
+    f"postgresql+nothing://me:{PASSWORD}@127.0.0.1:1/mlflow",
+    f"postgresql//me:{PASSWORD}@127.0.0.1/mlflow",
+    f"postgresql://127.0.0.1:1/mlflow?user=me&password={PASSWORD}",
+    f"mysql+pymysql://me:{PASSWORD}@127.0.0.1:1/mlflow",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_store_that_cannot_be_used_is_told_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import mlflow.store.db.utils
+
+    # of the ten times that MLflow tries a database, with ever longer pauses, one will do
+    monkeypatch.setattr(mlflow.store.db.utils, "MAX_RETRY_COUNT", 1)
+    forget_credentials(monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.chdir(ROOT)
+    assert tracking.tell("search", Path("params.yaml"), {}) is None
+    said = capfd.readouterr()
+    assert said.err.startswith("warning: MLflow at ")
+    assert "nothing is lost" in said.err
+    assert PASSWORD not in said.out + said.err
+    assert not any(PASSWORD in value for name, value in os.environ.items() if name.endswith("_URI") and value != address)
+
+
+def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the variables that MLflow is given put back in the end."""
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+
+
+@pytest.mark.parametrize("spelled", ["p%40ss%2Fword%21", "p@ss/word!"])
+def test_a_password_is_masked_in_any_spelling_and_in_parts(spelled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_credentials(monkeypatch)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{spelled}@host")
+    said = credentials.masked("cannot read p@ss/word! or p%40ss%2Fword%21 at /word!; http://me:p@ss/word!@host, http://host/a")
+    assert said == "cannot read *** or *** at /***; http://me:***@host, http://host/a"
+
+
+def test_what_is_no_password_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_credentials(monkeypatch)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for text in (
+        "sqlite:////home/me@work:1/mlflow.db",
+        "postgresql://tester@/postgres?host=/tmp/socket",
+    ):
+        assert credentials.masked(text, text) == text
+    sentence = "http://127.0.0.1:5000/api/2.0/mlflow and me@example.org"
+    assert credentials.masked(sentence) == sentence
+
+
+class Asked(http.server.BaseHTTPRequestHandler):
+    """A server that asks for a password and, given it, has no experiment and makes none."""
+
+    heard: list[str]
+
+    def do_GET(self) -> None:
+        type(self).heard.append(self.headers.get("Authorization", ""))
+        body = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}).encode()
+        self.send_response(404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@contextmanager
+def asking() -> Iterator[tuple[int, list[str]]]:
+    heard: list[str] = []
+    handler = type("Handler", (Asked,), {"heard": heard})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], heard
+        server.shutdown()
+
+
+def test_user_and_password_reach_the_server_though_its_address_is_given_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "another")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.chdir(ROOT)
+    with asking() as (port, heard):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:p%40ss{PASSWORD}@127.0.0.1:{port}")
+        assert tracking.tell("search", Path("params.yaml"), {}) is None
+    assert set(heard) == {f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"}
+    assert PASSWORD not in capsys.readouterr().err
+    assert PASSWORD not in os.environ["MLFLOW_TRACKING_URI"]
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        f"mysql://me:{PASSWORD}@127.0.0.1/x",
+        f"postgresql//me:{PASSWORD}@127.0.0.1/x",
+        f"postgresql://me:{PASSWORD}@127.0.0.1:port/x",
+        f"postgresql://me:{PASSWORD}@127.0.0.1",
+        f"postgresql://me:{PASSWORD}@127.0.0.1:1/x",
+        f"postgresql://127.0.0.1:1/x?user=me&password={PASSWORD}",
+        f"postgresql://me@127.0.0.1:1/x?nothing={PASSWORD}&sslpassword={PASSWORD}",
+    ],
+)
+def test_a_storage_of_a_search_is_told_without_its_password(storage: str) -> None:
+    with pytest.raises(UserError) as refusal, study.one_at_a_time(study.address(storage)):
+        pass
+    assert "storage " in str(refusal.value)
+    assert PASSWORD not in str(refusal.value)

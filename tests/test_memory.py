@@ -1,0 +1,69 @@
+"""Freed memory is kept for the next batch, and nothing else changes by that."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import stage
+from pipeline.datasets import Raw
+from tests.conftest import ROOT
+
+TRAINING = """
+import hashlib, json, resource, sys
+from pathlib import Path
+from pipeline import params, stage
+if sys.argv[2] == "given back":
+    stage.keep_freed_memory = lambda: None
+from pipeline.training import fit
+from pipeline.training.batches import Data
+import numpy as np
+folder = Path(sys.argv[1])
+data = np.load(folder / "data.npz")
+train = params.load().train.model_copy(update={"epochs": 2})
+faults = []
+fit.fit(train, Data((data["x"], data["y"]), (data["x"][:100], data["y"][:100]), 10), folder / sys.argv[2],
+        lambda row: faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt))
+weights = next((folder / sys.argv[2]).glob("2.weights.h5")).read_bytes()
+print(json.dumps({"weights": hashlib.sha256(weights).hexdigest(), "faults": faults[1] - faults[0]}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
+def test_a_training_that_keeps_its_memory_has_the_same_weights_and_a_tenth_of_the_page_faults(
+    raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As on a processor without VNNI, where TensorFlow takes its tensors from glibc; the second epoch, when all is warm."""
+    folder = tmp_path_factory.mktemp("memory")
+    np.savez(folder / "data.npz", x=raw_mnist.train_images[:5120], y=raw_mnist.train_labels[:5120])
+
+    def trained(memory: str) -> dict[str, Any]:
+        environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+        command = [sys.executable, "-c", TRAINING, str(folder), memory]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return result
+
+    kept, given_back = trained("kept"), trained("given back")
+    assert kept["weights"] == given_back["weights"]
+    assert kept["faults"] < given_back["faults"] / 10
+
+
+@pytest.mark.parametrize("library", [None, object()])
+def test_a_c_library_without_the_call_is_left_as_it_is(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: None) -> object:
+        if library is None:
+            raise OSError("there is no C library to ask")
+        return library
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    stage.keep_freed_memory()

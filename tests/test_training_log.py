@@ -1,0 +1,290 @@
+"""Learning curves as people have them: files of other programs, of spreadsheets, and such as nobody can read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.selection import training_log
+from pipeline.selection.diagnose import diagnose_file
+from pipeline.stage import UserError
+from tests.conftest import ROOT
+
+EPOCHS = 12
+TRAIN_LOSS = [0.05 + 1.6 * 0.8**epoch for epoch in range(EPOCHS)]
+TRAIN_ACCURACY = [1 - 0.6 * 0.78**epoch for epoch in range(EPOCHS)]
+LOSS = [max(1.82 * 0.8**epoch, 0.5) + 0.06 * max(0, epoch - 5) for epoch in range(EPOCHS)]  # overfits from the seventh epoch on
+ACCURACY = [0.8 - 0.44 * 0.7**epoch for epoch in range(EPOCHS)]
+OURS = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy"
+
+
+def columns(first: int = 1, scale: float = 1) -> list[tuple[float, ...]]:
+    accuracies = ([scale * value for value in column] for column in (TRAIN_ACCURACY, ACCURACY))
+    train_accuracy, accuracy = accuracies
+    return list(zip(range(first, first + EPOCHS), TRAIN_LOSS, train_accuracy, LOSS, accuracy, strict=True))
+
+
+def csv_text(header: str, rows: Sequence[Sequence[float | str]], order: tuple[int, ...] = (0, 1, 2, 3, 4)) -> str:
+    return "\n".join([header, *(",".join(str(row[column]) for column in order) for row in rows)]) + "\n"
+
+
+FROM_1, FROM_0 = columns(), columns(first=0)
+KERAS = csv_text("epoch,accuracy,loss,val_accuracy,val_loss", FROM_0, (0, 2, 1, 4, 3))
+LIGHTNING = "epoch,step,train_acc,train_loss_epoch,train_loss_step,val_acc,val_loss\n" + "".join(
+    f"{epoch},{50 * epoch + 9},,,{loss + 0.1},,\n"
+    f"{epoch},{50 * epoch + 49},,,,{accuracy},{validation}\n"
+    f"{epoch},{50 * epoch + 49},{train_accuracy},{loss},,,\n"
+    for epoch, loss, train_accuracy, validation, accuracy in FROM_0
+)
+ULTRALYTICS = "       epoch,   time,  train/loss, metrics/accuracy_top1, metrics/accuracy_top5,  val/loss, lr/pg0\n" + "".join(
+    f"      {epoch},  {8.1 * epoch},     {loss},          {accuracy},  0.99,         {validation},  0.01\n"
+    for epoch, loss, _, validation, accuracy in FROM_1
+)
+HUGGING_FACE = "loss,grad_norm,learning_rate,epoch,step,eval_loss,eval_accuracy,eval_runtime,train_runtime,train_loss\n" + "".join(
+    f"{loss - 0.1},1.1,0.001,{epoch - 0.5},{100 * epoch - 50},,,,,\n"
+    f"{loss + 0.1},1.0,0.001,{epoch}.0,{100 * epoch},,,,,\n"
+    f",,,{epoch}.0,{100 * epoch},{validation},{accuracy},3.2,,\n"
+    for epoch, loss, _, validation, accuracy in FROM_1
+)
+HUGGING_FACE += f",,,{EPOCHS}.0,{100 * EPOCHS},,,,412.5,0.61\n"  # what the Trainer adds at its end
+SEMICOLONS = csv_text(OURS.replace(",", ";"), FROM_1).replace(",", ";").replace(".", ",")
+TABS = csv_text(OURS, FROM_1).replace(",", "\t")
+PREFIXED = csv_text("Epoch,train/loss,train/acc,val/loss,val/acc", FROM_1)
+FASTAI = csv_text("epoch,train_loss,valid_loss,accuracy,time", FROM_0, (0, 1, 3, 4, 0))
+NOTEBOOK = csv_text("Epoch,Training Loss,Validation Loss,Accuracy", FROM_1, (0, 1, 3, 4))
+
+
+def write(folder: Path, content: str | bytes) -> Path:
+    path = folder / "curves.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    module = [sys.executable, "-m", "pipeline.selection.diagnose"]
+    return subprocess.run([*module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        (csv_text(OURS, FROM_1), 1),
+        (csv_text(OURS, FROM_0), 0),
+        (KERAS, 0),
+        (KERAS.replace("accuracy", "sparse_categorical_accuracy"), 0),
+        (LIGHTNING, 0),
+        (ULTRALYTICS, 1),
+        (HUGGING_FACE, 1),
+        (PREFIXED, 1),
+        (FASTAI, 0),
+        (NOTEBOOK, 1),
+        (SEMICOLONS, 1),
+        (TABS, 1),
+        ("\ufeff" + csv_text(OURS, FROM_1).replace("\n", "\r\n"), 1),
+        (csv_text(OURS, FROM_1).replace("\n", "\r\n").encode("utf-16"), 1),
+        (csv_text(OURS, FROM_1).replace("\n", " , \n"), 1),
+        (csv_text(OURS, FROM_1[::-1]), 1),
+    ],
+)
+def test_the_same_training_has_the_same_diagnosis_whoever_wrote_the_file(content: str | bytes, first: int, tmp_path: Path) -> None:
+    path = write(tmp_path, content)
+    rows = training_log.read(path).rows
+    np.testing.assert_allclose([row["train_loss"] for row in rows], TRAIN_LOSS)
+    np.testing.assert_allclose([row["validation_loss"] for row in rows], LOSS)
+    np.testing.assert_allclose([row["validation_accuracy"] for row in rows], ACCURACY)
+    if "train_accuracy" in rows[0]:
+        np.testing.assert_allclose([row["train_accuracy"] for row in rows], TRAIN_ACCURACY)
+    assert [row["epoch"] for row in rows] == list(range(first, first + EPOCHS))
+    found = diagnose_file(path, 0.9)
+    assert (found.verdict, found.epoch) == ("overfit", first + 6)
+    assert found.sentence.startswith(f"from epoch {first + 6} on the validation loss rises")
+
+
+def test_validation_twice_an_epoch_stays_twice_an_epoch(tmp_path: Path) -> None:
+    halves = [(epoch / 2, *figures) for epoch, *figures in FROM_1]
+    found = diagnose_file(write(tmp_path, csv_text(OURS, halves)), 0.9)
+    assert (found.verdict, found.epoch) == ("overfit", 3.5)
+    assert "from epoch 3.5 on" in found.sentence
+
+
+def test_the_kinds_of_measures_that_are_missing_are_not_needed(tmp_path: Path) -> None:
+    plateau = [
+        (
+            epoch,
+            1.6 + 0.6 / 2**epoch,
+            0.4 - 0.2 / 2**epoch,
+            1.62 + 0.6 / 2**epoch,
+            0.39 - 0.2 / 2**epoch,
+        )
+        for epoch in range(1, 21)
+    ]
+    path = write(tmp_path, csv_text("epoch,train/loss,val/loss,metrics/accuracy_top1", plateau, (0, 1, 3, 4)))
+    found = diagnose_file(path, 0.9)
+    assert found.verdict == "too_little_capacity"
+    assert found.sentence.startswith("the accuracy comes to rest at 39.0%")
+    learned = [(epoch, 0.001 + 2 / 4**epoch, 0, 1.6 + 2 / 4**epoch, 0.7) for epoch in range(1, 21)]
+    path = write(tmp_path, csv_text("loss,eval_loss,eval_accuracy,epoch", learned, (1, 3, 4, 0)))
+    assert diagnose_file(path, 0.9).verdict == "unrepresentative_training", "a training loss near 0 is not too little capacity"
+    done = command(path, "--picture", tmp_path / "curves.png")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (1000, 450)
+
+
+def test_percent_is_read_as_percent_and_said(tmp_path: Path) -> None:
+    path = write(tmp_path, csv_text(OURS, columns(scale=100)))
+    expected = diagnose_file(write(tmp_path, csv_text(OURS, FROM_1)), 0.9)
+    done = command(write(tmp_path, csv_text(OURS, columns(scale=100))), "--target", "0.9")
+    found = diagnose_file(path, 0.9)
+    assert (found.verdict, found.epoch, found.sentence) == (
+        expected.verdict,
+        expected.epoch,
+        expected.sentence,
+    )
+    assert done.stdout.startswith("overfit (from epoch 7;")
+    assert "note: train_accuracy and validation_accuracy are read as percent, since the values go above 1" in done.stdout
+
+
+def test_a_percent_column_that_begins_below_one_is_percent_as_a_whole(tmp_path: Path) -> None:
+    rows = [(epoch, 5 - epoch / 4, 0.1 * 3 ** (epoch / 2), 5 - epoch / 5, 0.1 * 2.8 ** (epoch / 2)) for epoch in range(1, 13)]
+    found = training_log.read(write(tmp_path, csv_text(OURS, rows)))
+    np.testing.assert_allclose([row["train_accuracy"] for row in found.rows], [row[2] / 100 for row in rows])
+
+
+def test_rounding_above_one_is_no_percent(tmp_path: Path) -> None:
+    rows = [(epoch, 0.1 / epoch, 1.0000001, 0.1 / epoch, 0.99) for epoch in range(1, 9)]
+    found = training_log.read(write(tmp_path, csv_text(OURS, rows)))
+    assert {row["train_accuracy"] for row in found.rows} == {1.0}
+    assert found.notes == []
+
+
+def test_a_file_that_was_appended_to_counts_from_where_it_begins_again(tmp_path: Path) -> None:
+    text = csv_text(OURS, FROM_1)
+    path = write(tmp_path, text + text.split("\n", 1)[1])
+    done = command(path, "--target", "0.9")
+    assert done.stdout.startswith("overfit (from epoch 7;")
+    assert "note: the file has the epochs 1 to 12 twice, since it begins again; the later rows are used\n" in done.stdout
+    found = training_log.read(write(tmp_path, text + csv_text(OURS, FROM_1[:3])))  # with a header in the middle
+    assert [row["epoch"] for row in found.rows] == [1, 2, 3]
+    assert found.notes == [
+        "the file has the epochs 1 to 3 twice, since it begins again; the later rows are used, "
+        "and the epochs 4 to 12 of the earlier ones left out"
+    ]
+    found = training_log.read(write(tmp_path, csv_text(OURS, FROM_1[:8]) + csv_text(OURS, FROM_1[6:])))  # killed, and gone on
+    assert [row["epoch"] for row in found.rows] == list(range(1, 13))
+    assert found.notes == ["the file has the epochs 7 and 8 twice, since it begins again; the later rows are used"]
+    found = training_log.read(write(tmp_path, csv_text(OURS, [*FROM_1[:4], FROM_1[3], *FROM_1[4:]])))
+    assert [row["epoch"] for row in found.rows] == list(range(1, 13))
+    assert found.notes == ["the file has epoch 4 twice or more; the last row of each is used"]
+
+
+def test_the_picture_has_the_epochs_of_the_file(tmp_path: Path) -> None:
+    pictures = []
+    for first in (0, 100):
+        path = write(tmp_path, csv_text(OURS, columns(first=first)))
+        assert command(path, "--picture", tmp_path / f"{first}.png").returncode == 0
+        with Image.open(tmp_path / f"{first}.png") as picture:
+            pictures.append(np.asarray(picture))
+    assert (pictures[0] != pictures[1]).any()
+
+
+TWO_ROWS = f"{OURS}\n1,1.5,0.4,1.6,0.3\n"
+PERCENT = csv_text(OURS, columns(scale=100)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            f"{TWO_ROWS}2,1.2,0.5,,0.4\n",
+            "row 3 (epoch 2) has no number in the column validation_loss",
+        ),
+        (f"{TWO_ROWS}2,1.2,0.5\n", "row 3 (epoch 2) has no number in the column validation_loss"),
+        (
+            f"{TWO_ROWS}2,1.2,NA,1.4,0.4\n",
+            "row 3 (epoch 2) has no number in the column train_accuracy",
+        ),
+        (
+            f"{TWO_ROWS}\n2,much,0.5,1.4,0.4\n",
+            "row 4, column train_loss holds 'much'; expected a number",
+        ),
+        (f"{TWO_ROWS}2,1.2,0.5,1.4,0.4,7\n", "row 3 has 6 cells, and the header names 5 columns"),
+        (f"{TWO_ROWS}2,1,2,0,5,1,4,0,4\n", "row 3 has 9 cells"),
+        (f"{TWO_ROWS},1.2,0.5,1.4,0.4\n", "row 3 has no number in the column epoch"),
+        (f"{TWO_ROWS}nan,1.2,0.5,1.4,0.4\n", "row 3 has no number in the column epoch"),
+        (
+            f"{TWO_ROWS}2,1.2,0.5,1.4,-0.4\n",
+            "row 3 (epoch 2) has -0.4 in the column validation_accuracy",
+        ),
+        (
+            f"{TWO_ROWS}2,1.2,0.5,1.4,140\n",
+            "row 3 (epoch 2) has 140 in the column validation_accuracy",
+        ),
+        (
+            csv_text(OURS, FROM_1).replace("5,0.7", "5,70.7", 1).replace(f",{ACCURACY[8]}\n", ",78\n"),
+            "(epoch 9) has 78 in the column",
+        ),
+        (
+            "\n".join([PERCENT[0], *(f"{line.rsplit(',', 1)[0]},0.5" for line in PERCENT[1:])]),
+            "train_accuracy is in percent and the other",
+        ),
+        (f"{OURS}\n", "has a header and no figures below it"),
+        ("\n\n", "has no epoch: it is empty"),
+        ("", "has no epoch: it is empty"),
+        (
+            "epoch,loss\n1,0.5\n",
+            "has no train_loss, validation_loss, train_accuracy, validation_accuracy",
+        ),
+        ("epoch,train_loss,train_accuracy\n1,0.5,0.8\n", "has no validation_loss; expected"),
+        (
+            "epoch,train_loss,val_loss\n1,0.5,0.8\n",
+            "has no train_accuracy, validation_accuracy; expected",
+        ),
+        ("train_loss,val_loss,val_acc\n0.5,0.8,0.9\n", "has no epoch; expected"),
+        (
+            "epoch,loss,loss,accuracy,val_loss\n1,0.5,0.6,0.5,0.8\n",
+            "has 2 columns for train_loss (loss, loss); leave one of them",
+        ),
+        (
+            "epoch,train_loss,train/loss,val_loss,val_acc\n1,1,1,1,0.8\n",
+            "(train_loss, train/loss); leave one of them",
+        ),
+        (
+            "epoch,train/box_loss,val/box_loss,metrics/mAP50\n1,1,1,0.3\n",
+            "has no train_loss, validation_loss",
+        ),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is not a text file"),
+        (b"epoch,train_loss\n1,\xff\xfe\xb2\n", "is not a text file"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "is not a text file"),
+        (b"\xff\xfee", "is not a text file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_row_and_column(content: str | bytes, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as refusal:
+        training_log.read(write(tmp_path, content))
+    assert reason in str(refusal.value)
+    assert str(refusal.value).startswith(f"{tmp_path}/curves.csv")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
+    done = command(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for that of the line\n"
+    done = command(os.devnull)
+    assert done.stderr == f"error: {os.devnull} is no file; name a learning_curves.csv, or nothing for that of the line\n"
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf"])
+def test_a_loss_that_is_not_a_number_is_a_verdict_and_no_fault_of_the_file(cell: str, tmp_path: Path) -> None:
+    rows = [*FROM_0[:4], (4, cell, 0.5, LOSS[4], 0.5), *FROM_0[5:]]
+    found = diagnose_file(write(tmp_path, csv_text(OURS, rows)), 0.9)
+    assert (found.verdict, found.epoch) == ("diverged", 4)
+    assert "at epoch 4" in found.sentence
