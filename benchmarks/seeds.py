@@ -183,7 +183,7 @@ def main() -> None:
 
 
 def left(seconds: Sequence[float], count: int) -> str:
-    """How long so many more lines will take, by those that are finished or else by the last training here."""
+    """The time left for `count` lines, judged by those that are finished, or else by the last training here."""
     if not count:
         return "nothing is left"
     report = artifacts.report("train")
