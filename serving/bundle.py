@@ -13,8 +13,9 @@ import hashlib
 import os
 import stat
 import zlib
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Dict, List, Mapping, Optional, Union
+from typing import BinaryIO, Dict, Iterator, List, Mapping, Optional, Union
 
 from serving import archive
 from serving.errors import BundleError
@@ -25,6 +26,7 @@ SUFFIX = ".tar.gz"
 SIGNATURE_SUFFIX = ".sig"
 LARGEST_MANIFEST = 1 << 20  # bytes; also of a signature or a PEM file
 CHUNK = 1 << 20
+KEPT = 256 << 10  # bytes up to which a file of an archive stays in memory; larger ones are unpacked again when they are read
 NAME_A_BUNDLE = "name a bundle, or fetch it again"
 Source = Union[str, Path]
 Digests = Dict[str, str]  # SHA-256 by the name of the file
@@ -58,7 +60,7 @@ class Bundle:
         """
         self.path = locate(Path(path))
         self.signed = trust is not None
-        self._files: Optional[Dict[str, bytes]] = None
+        self._files: Dict[str, bytes] = {}  # of an archive
         root = None
         if is_folder(self.path):
             covered = self._covered(trust, signature)
@@ -67,7 +69,7 @@ class Bundle:
         else:
             with _opened(self.path) as file:
                 covered = self._covered(trust, signature)
-                root = self._unpack(file, covered)
+                root = self._check_archive(file, covered)
         self.card = ModelCard.parse(self.read(FILE))
         if self.card.not_proven and not draft:
             raise BundleError(
@@ -86,7 +88,9 @@ class Bundle:
         if name not in self.digests:
             held = ", ".join(self.digests)
             raise BundleError(f"{self.path} has no file {name}; it holds {held}")
-        data = self._on_disk(name) if self._files is None else self._files[name]
+        data = self._files.get(name)
+        if data is None:
+            data = self._on_disk(name) if is_folder(self.path) else self._unpacked(name)
         self._verify(name, hashlib.sha256(data).hexdigest())
         return data
 
@@ -113,21 +117,39 @@ class Bundle:
             raise BundleError(f"{self.path} is not the bundle that was signed: its signature covers other files; fetch both again")
         return digests
 
-    def _unpack(self, file: BinaryIO, covered: Optional[Digests]) -> str:
-        """Reads an archive: its files, each verified before the next one is unpacked. The folder it would unpack to."""
-        self._files = {}
-        try:
+    def _check_archive(self, file: BinaryIO, covered: Optional[Digests]) -> str:
+        """Verifies the files, each before the next one is unpacked. Returns the folder they would unpack to."""
+        with self._sound():
             reader = archive.Reader(file)
             self.digests = self._listed(reader.first(MANIFEST, LARGEST_MANIFEST), covered)
             if "/" in reader.root or not _plain(reader.root):
                 raise ValueError(f"its files lie in {reader.root!r}, expected one folder")
             for name in self.digests:
-                self._files[name] = reader.next(name)
-                self._verify(name, hashlib.sha256(self._files[name]).hexdigest())
+                data = reader.next(name)
+                self._verify(name, hashlib.sha256(data).hexdigest())
+                if len(data) <= KEPT:
+                    self._files[name] = data
             reader.end()
+        return reader.root
+
+    def _unpacked(self, name: str) -> bytes:
+        """A file of the archive that was too large to keep."""
+        with _opened(self.path) as file, self._sound():
+            reader = archive.Reader(file)
+            reader.first(MANIFEST, LARGEST_MANIFEST)
+            for other in self.digests:
+                data = reader.next(other)
+                if other == name:
+                    break
+        return data
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """Raises BundleError for what the reader of archives raises."""
+        try:
+            yield
         except (ValueError, zlib.error, OSError) as error:
             raise BundleError(f"{self.path} is damaged or no bundle ({error}); fetch it again") from None
-        return reader.root
 
     def _check_folder(self, own: List[Path]) -> None:
         """Verifies the files; beside them, a signed folder holds nothing but the caller's `own`."""

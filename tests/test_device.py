@@ -377,7 +377,7 @@ def test_the_api_costs_little_time_and_memory_beside_the_bare_runtime(
         assert program.stdout is not None
         return program.stdout.readline().split()
 
-    programs = {"bare": start("bare", bundle / file), "serving": start("serving", bundle)}  # unpacked, as the README says
+    programs = {"bare": start("bare", bundle / file), "serving": start("serving", archive)}
     memory = {kind: resident_megabytes([int(number) for number in answer(program)]) for kind, program in programs.items()}
     best = dict.fromkeys(programs, float("inf"))
     for _ in range(400):
