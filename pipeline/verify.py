@@ -30,7 +30,6 @@ from pipeline.verification.material import Material
 from pipeline.verification.native import NativePair
 from pipeline.verification.pair import Pair
 from serving import gate
-from serving.gate import COULD_NOT_RUN
 
 
 def exported_files() -> dict[str, Path]:
@@ -87,14 +86,11 @@ def choose_golden(seen: Material, pairs: Sequence[Pair]) -> Golden:
     return golden.choose(images, labels, seen.reference[: seen.tests], answered, seen.synthetic)
 
 
-def worst(pairs: Sequence[Pair]) -> dict[str, str]:
-    """The worst verdict of each format on this processor, of the runtimes that ran it on all images."""
-    result: dict[str, str] = {}
-    for each in pairs:
-        state = each.facts["state"]
-        if state != COULD_NOT_RUN and not each.micro:
-            result[each.format] = max(result.get(each.format, state), state, key=gate.VERDICTS.index)
-    return result
+def same_file_here(each: Pair, natives: Sequence[Pair]) -> Pair | None:
+    """The pair on this processor that an emulated one is judged by: of its runtime, or else the worst that saw all images."""
+    answered = [native for native in natives if native.format == each.format and native.probabilities is not None and not native.micro]
+    same = [native for native in answered if native.runtime == each.runtime]
+    return max(same or answered, key=lambda native: gate.VERDICTS.index(native.facts["state"]), default=None)
 
 
 def save(vectors: Golden, seen: Material, pairs: Sequence[Pair]) -> None:
@@ -131,11 +127,10 @@ def main() -> None:
         np.save(folder / "telling.npy", vectors.telling)
         if groups:
             there(groups, seen, chosen, folder, progress)
-    verdicts = worst(natives)
     elsewhere = [each for group in groups for each in group]
     for each in elsewhere:
         if each.probabilities is not None:
-            emulated.judge(each, seen, chosen, vectors, verdicts.get(each.format))
+            emulated.judge(each, seen, chosen, vectors, same_file_here(each, natives))
     save(vectors, seen, [*natives, *elsewhere])
 
 

@@ -1,8 +1,9 @@
 """The acceptance set of a bundle, and the gate of verification run with it on the device itself.
 
-A thousand images prove little: that none of them is lost shows a loss of at most 0.31 %. But a file that its maker
-has proven on many, that answers the golden vectors here as it did there, and loses nothing here beyond chance, is
-proven here: golden vectors are chosen to show where kernels differ. Verification judges emulated processors alike.
+A thousand images prove little: that none of them is lost shows a loss of at most 0.31 %. But a file that its maker has
+proven on many, that answers the golden vectors here as it did there, and loses no more here than is allowed, up to
+chance, is proven here: golden vectors are chosen to show where kernels differ. Verification judges emulated
+processors alike.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def prove(opened: Bundle, classifier: Classifier, accepted: Acceptance, progress
     facts.pop("reason", None)
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
     facts["maker"] = makers(file, runtime)
-    facts["state"] = gate.elsewhere(facts["state"], golden_difference, file.golden_tolerance, facts["maker"]["verdict"])
+    facts["state"] = gate.elsewhere(facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"])
     facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
     facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
     return {**facts, "sentence": sentence(facts)}
@@ -133,8 +134,9 @@ def allowed_loss(card: ModelCard, runtime: str) -> float:
 
 
 def makers(file: ModelFile, runtime: str) -> Dict[str, Any]:
-    """The worst that the maker found of the file, on all images; for the microcontroller's interpreter, what was found on it."""
-    proofs = [proof for proof in file.proofs if (proof.runtime == MICRO) == (runtime == MICRO)] or file.proofs
+    """What the maker found of the file on `runtime`; where it was not tried there, the worst of those that saw all images."""
+    same = [proof for proof in file.proofs if proof.runtime == runtime]
+    proofs = same or [proof for proof in file.proofs if proof.runtime != MICRO] or file.proofs
     worst = max(proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound))
     return {"verdict": worst.verdict, "images": worst.images, "accuracy_lost_bound": worst.accuracy_lost_bound}
 
@@ -154,7 +156,7 @@ def sentence(facts: Dict[str, Any]) -> str:
             "is tolerated; use another file or runtime on this device"
         )
     if state == WORSE:
-        lost = f"a loss of {100 * facts['accuracy_lost']:.2f} %, more than chance or more than the {allowed} allowed"
+        lost = f"a loss of {100 * facts['accuracy_lost']:.2f} %, beyond chance more than the {allowed} allowed"
         if maker["verdict"] == WORSE:
             lost = "its maker found it worse than the model that it was made from"
         return f"worse: {counted}: {lost}; use another file or runtime on this device"
@@ -163,13 +165,13 @@ def sentence(facts: Dict[str, Any]) -> str:
     if state == PROVEN:
         return (
             f"proven: its maker showed on {maker['images']:,} images that it loses at most {100 * maker['accuracy_lost_bound']:.2f} % "
-            f"where {allowed} is allowed, {alike}, and no loss beyond chance is seen here ({counted})"
+            f"where {allowed} is allowed, {alike}, and the images here do not speak against it ({counted})"
         )
     needed = gate.images_needed(facts["max_accuracy_drop"], facts["lost"] / facts["images"], facts["gained"] / facts["images"])
     cure = f"{needed:,} images like these would show it" if needed else "it can be shown only if less is lost"
     return (
-        f"not shown: {counted}: no significant loss, but neither these images nor the maker's {maker['images']:,} show that "
-        f"at most {allowed} is lost (here {bound}); {cure}"
+        f"not shown: {counted}: neither these images nor the maker's {maker['images']:,} show that at most {allowed} is lost "
+        f"(here {bound}); {cure}"
     )
 
 

@@ -16,6 +16,7 @@ VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
 
 Z = 1.6448536269514722  # the 95 % quantile of the normal distribution
 SIGNIFICANT = 0.05
+CERTAIN = 0.01  # of a sample on another processor, since so many of them are tried
 MOST_IMAGES = 10**9  # beyond which nobody is told how many images would do
 
 
@@ -81,15 +82,26 @@ def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str
     return NOT_SHOWN
 
 
-def elsewhere(state: str, golden_difference: float, golden_tolerance: float, maker: str) -> str:
+def elsewhere(facts: Dict[str, Any], golden_difference: float, golden_tolerance: float, maker: str) -> str:
     """The verdict on another processor than the maker's, whose own verdict on the file is `maker`.
 
-    `state` is what the images there say. A file that answers the golden vectors alike, and is not
-    worse on these images, is what its maker found it to be; the images may be few.
+    `facts` are those of `compare` on a sample there, which may be small. So what the maker found
+    holds, unless the file answers the golden vectors otherwise there or loses more than is allowed
+    beyond chance. A sample that proves by itself what the maker's images could not show is enough.
     """
-    if not golden_difference <= golden_tolerance or state == WORSE:
+    lost, gained, images = facts["lost"], facts["gained"], facts["images"]
+    alike = math.isfinite(facts["largest_difference"]) and golden_difference <= golden_tolerance
+    if not alike or exceeds(lost, gained, images, facts["max_accuracy_drop"]):
         return WORSE
+    if maker == NOT_SHOWN and facts["accuracy_lost_bound"] <= facts["max_accuracy_drop"]:
+        return PROVEN
     return maker
+
+
+def exceeds(lost: int, gained: int, total: int, allowed: float) -> bool:
+    """Whether more is lost than is allowed, beyond chance: by the exact binomial test, and never by one image."""
+    net = lost - gained
+    return net > 1 and incomplete_beta(net, total - net + 1, allowed) < CERTAIN
 
 
 def sentence(facts: Dict[str, Any]) -> str:

@@ -132,7 +132,7 @@ int main(void)
     double lost, gained, total, allowed, low, high;
     while (scanf("%lf %lf %lf %lf", &lost, &gained, &total, &allowed) == 4) {
         gate_interval(total - lost, total, &low, &high);
-        printf("%d %.17g %.17g %.17g %.17g %ld\n", gate_verdict(lost, gained, total, allowed), gate_bound(lost, gained, total),
+        printf("%d %.17g %.17g %.17g %.17g %ld\n", gate_exceeds(lost, gained, total, allowed), gate_bound(lost, gained, total),
                gate_mcnemar(lost, gained), low, high, gate_images_needed(allowed, lost / total, gained / total));
     }
     return 0;
@@ -150,8 +150,8 @@ def test_the_gate_in_c_is_that_of_python(tmp_path: Path) -> None:
     done = subprocess.run([tmp_path / "gates"], input=given, capture_output=True, text=True, check=True)
     for outcome, line in zip(outcomes, done.stdout.splitlines(), strict=True):
         lost, gained, total, allowed = outcome
-        state, bound, p_value, low, high, needed = map(float, line.split())
-        assert gate.VERDICTS[int(state)] == gate.verdict(lost, gained, total, allowed), outcome
+        exceeds, bound, p_value, low, high, needed = map(float, line.split())
+        assert bool(exceeds) == gate.exceeds(lost, gained, total, allowed), outcome
         assert bound == pytest.approx(gate.accuracy_lost_bound(lost, gained, total), abs=1e-9), outcome
         assert p_value == pytest.approx(gate.mcnemar(lost, gained), abs=1e-9), outcome
         assert (low, high) == pytest.approx(gate.accuracy_interval(total - lost, total), abs=1e-9), outcome

@@ -137,6 +137,55 @@ def test_probabilities_that_are_not_finite_are_worse() -> None:
     assert (facts["state"], facts["reason"]) == (WORSE, "some of its probabilities are not finite numbers")
 
 
+def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[str, float]:
+    """The facts of a sample on another processor."""
+    bound = gate.accuracy_lost_bound(lost, gained, images)
+    counts = {"lost": lost, "gained": gained, "images": images, "largest_difference": 0.1}
+    return {**counts, "max_accuracy_drop": allowed, "accuracy_lost_bound": bound}
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "images", "maker", "expected"),
+    [
+        (0, 0, 100, PROVEN, PROVEN),  # too few images to prove it, but the maker had enough
+        (1, 0, 10, PROVEN, PROVEN),
+        (2, 0, 100, PROVEN, PROVEN),  # where 0.2 is expected: 1 sample in 60
+        (3, 0, 100, PROVEN, WORSE),  # 1 in 900
+        (76, 0, 100, PROVEN, WORSE),
+        (0, 0, 100, NOT_SHOWN, NOT_SHOWN),
+        (0, 0, 2000, NOT_SHOWN, PROVEN),  # the sample proves it by itself
+        (0, 0, 2000, WORSE, WORSE),
+    ],
+)
+def test_elsewhere_the_makers_verdict_holds_until_a_sample_speaks_against_it(
+    lost: int, gained: int, images: int, maker: str, expected: str
+) -> None:
+    facts = sample(lost, gained, images)
+    assert gate.elsewhere(facts, 0.01, 0.08, maker) == expected
+    assert gate.elsewhere(facts, 0.2, 0.08, maker) == WORSE  # the golden vectors differ
+    assert gate.elsewhere(facts, float("nan"), 0.08, maker) == WORSE
+    assert gate.elsewhere({**facts, "largest_difference": float("nan")}, 0.01, 0.08, maker) == WORSE
+
+
+@pytest.mark.parametrize("images", [10, 100, 1000])
+@pytest.mark.parametrize(
+    ("allowed", "p_lost", "p_gained"),
+    [(0.01, 0.007, 0.003), (0.01, 0.005, 0.001), (0.002, 0.002, 0.001), (0.002, 0.0015, 0.0005)],
+)
+def test_a_file_that_loses_less_than_is_allowed_is_worse_elsewhere_at_most_once_in_a_hundred_times(
+    images: int, allowed: float, p_lost: float, p_gained: float
+) -> None:
+    """Added up over all outcomes, not simulated."""
+    counts = np.arange(min(images, 40) + 1)
+    alarms = 0.0
+    for lost, weight in zip(counts, stats.binom.pmf(counts, images, p_lost), strict=True):
+        gained = stats.binom.pmf(counts, images - lost, p_gained / (1 - p_lost))
+        alarms += weight * sum(
+            chance for count, chance in enumerate(gained) if count + lost <= images and gate.exceeds(int(lost), count, images, allowed)
+        )
+    assert alarms <= 0.01
+
+
 def gate_outcomes() -> list[tuple[int, int, int, float]]:
     """Images lost, gained, in all, and the loss that is allowed: what the gate in other languages is held to."""
     dice = np.random.default_rng(0)

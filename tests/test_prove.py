@@ -170,8 +170,10 @@ def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(b
     change_card(bundle, files=unsure)
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
     told = capsys.readouterr().out
-    assert "not shown: 0 of 100 images lost, 0 gained: no significant loss" in told
-    assert "nor the maker's 200 show that at most 1 % is lost (here 3.04 %); 310 images like these would show it" in told
+    assert "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's 200 show that at most 1 % is lost" in told
+    assert "(here 3.04 %); 310 images like these would show it" in told
+    assert __main__.main(["prove", str(bundle), "--format", "onnx_float32"]) == 0  # a thousand images show it by themselves
+    assert "proven: 0 of 1,000 images lost, 0 gained, so it loses at most 0.31 % where 1 % is allowed" in capsys.readouterr().out
 
 
 def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +183,7 @@ def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.Cap
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW, "--json"]) == 1
     (pair,) = json.loads(capsys.readouterr().out)["pairs"]
     assert pair["state"] == WORSE
-    assert "more than chance or more than the 1 % allowed; use another file or runtime on this device" in pair["sentence"]
+    assert "beyond chance more than the 1 % allowed; use another file or runtime on this device" in pair["sentence"]
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,12 @@ def _not_converted(formats: dict[str, Any]) -> list[str]:
 
 def _not_good_enough(chosen: Params, pairs: list[dict[str, Any]]) -> list[str]:
     demanded = chosen.verify.require
+    here = {(pair["format"], pair["state"]) for pair in pairs if pair["processor"] == NATIVE}
     return [
         f"{name(pair)} is {pair['state']} ({pair['reason']})" + (f", and verify.require is {demanded}" if pair["state"] != WORSE else "")
         for pair in pairs
         if pair["state"] == WORSE or (demanded == PROVEN and pair["state"] != PROVEN)
+        if pair["processor"] == NATIVE or (pair["format"], pair["state"]) not in here  # the same again
     ]
 
 

@@ -6,7 +6,9 @@ golden vectors there as it does here, is proven there: these are chosen to show 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,8 +75,8 @@ def sampled(pair: Pair, chosen: Params) -> int:
     return count if pair.computes_in_integers else max(1, count // FLOAT_SHARE)
 
 
-def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here: str | None) -> None:
-    """Fills the facts of a pair that has answered; `here` is the verdict on its file on this processor."""
+def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here: Pair | None) -> None:
+    """Fills the facts of a pair that has answered; `here` is its file on this processor."""
     assert pair.probabilities is not None
     telling = len(vectors.telling)
     rows = material.sample[: len(pair.probabilities) - telling]
@@ -86,12 +88,24 @@ def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here:
     difference = float(np.abs(pair.probabilities[:telling] - expected).max())
     tolerance = metrics.QUANTIZED_TOLERANCE if pair.computes_in_integers else metrics.FLOAT_TOLERANCE
     pair.facts["golden_difference"] = difference
-    pair.facts["state"] = gate.elsewhere(pair.facts["state"], difference, tolerance, here)
-    if pair.facts["state"] == PROVEN:
-        for name in ("reason", "images_needed"):  # of the sample alone
-            pair.facts.pop(name, None)
+    pair.facts["state"] = gate.elsewhere(pair.facts, difference, tolerance, here.facts["state"])
+    for name in ("reason", "images_needed"):  # of the sample alone
+        pair.facts.pop(name, None)
+    if pair.facts["state"] != PROVEN:
+        pair.facts["reason"] = reason(pair.facts, difference, tolerance, here)
+
+
+def reason(facts: dict[str, Any], difference: float, tolerance: float, here: Pair) -> str:
+    """Why a pair is not proven, with the cure."""
+    cure = "take this format out of export.formats"
     if not difference <= tolerance:
-        pair.facts["reason"] = (
-            f"it answers golden vectors otherwise than on this processor, by up to {difference:.2g} where {tolerance:g} "
-            "is tolerated; take this format out of export.formats"
+        return (
+            f"it answers golden vectors otherwise than on this processor, by up to {difference:.2g} "
+            f"where {tolerance:g} is tolerated; {cure}"
         )
+    if not math.isfinite(facts["largest_difference"]):
+        return f"some of its probabilities are not finite numbers; {cure}"
+    if facts["state"] == here.facts["state"]:
+        return f"as on this processor: {here.facts['reason']}"
+    counted = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
+    return f"{counted}: beyond chance more than the {100 * facts['max_accuracy_drop']:.2g} % allowed; {cure}"

@@ -46,6 +46,7 @@ def test_a_file_that_is_proven_here_is_proven_there(vectors: Golden, processor: 
     assert pairs
     for pair in pairs:
         assert pair.probabilities is not None, pair.facts
-        emulated.judge(pair, seen, chosen, vectors, PROVEN)
+        native = Pair(pair.format, pair.file, runtime, facts={"state": PROVEN})
+        emulated.judge(pair, seen, chosen, vectors, native)
         assert pair.facts["state"] == PROVEN, pair.facts
         assert pair.facts["images"] == (IMAGES if pair.computes_in_integers else IMAGES // 10)

@@ -4,7 +4,7 @@
 #include <math.h>
 
 static const double Z = 1.6448536269514722; /* the 95 % quantile of the normal distribution */
-static const double SIGNIFICANT = 0.05;
+static const double CERTAIN = 0.01;
 static const long MOST_IMAGES = 1000000000;
 
 struct counts {
@@ -109,10 +109,8 @@ long gate_images_needed(double allowed, double lost_rate, double gained_rate)
     return low;
 }
 
-enum verdict gate_verdict(double lost, double gained, double total, double allowed)
+int gate_exceeds(double lost, double gained, double total, double allowed)
 {
-    int significant = lost > gained && gate_mcnemar(lost, gained) < SIGNIFICANT;
-    if (gate_bound(lost, gained, total) <= allowed)
-        return PROVEN;
-    return significant || lost - gained > fmax(1, allowed * total) ? WORSE : NOT_SHOWN;
+    double net = lost - gained;
+    return net > 1 && incomplete_beta(net, total - net + 1, allowed) < CERTAIN;
 }

@@ -4,8 +4,11 @@
 
 enum verdict { PROVEN, NOT_SHOWN, WORSE };
 
-/* `lost` images only the trained model has right, `gained` only this one, of `total`; `allowed` is a fraction of them. */
-enum verdict gate_verdict(double lost, double gained, double total, double allowed);
+/*
+ * Whether more is lost than is allowed, beyond chance: `lost` images only the trained model has right, `gained` only
+ * this one, of `total`; `allowed` is a fraction of them.
+ */
+int gate_exceeds(double lost, double gained, double total, double allowed);
 
 /* The one-sided upper 95 % bound of the accuracy lost. */
 double gate_bound(double lost, double gained, double total);

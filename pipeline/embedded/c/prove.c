@@ -138,18 +138,18 @@ static void print_sentence(const struct acceptance *set, const struct findings *
     else if (state == WORSE && set->verdict == WORSE)
         printf("worse: %s: its maker found it worse than the model that it was made from; use another build on this device\n", counted);
     else if (state == WORSE)
-        printf("worse: %s: a loss of %.2f %%, more than chance or more than the %.2g %% allowed; use another build on this device\n", counted,
+        printf("worse: %s: a loss of %.2f %%, beyond chance more than the %.2g %% allowed; use another build on this device\n", counted,
                100 * ((double)found->lost - (double)found->gained) / total, allowed);
     else if (state == PROVEN && bound <= set->allowed)
         printf("proven: %s, so it loses at most %.2f %% where %.2g %% is allowed, and it answers the golden vectors as on the maker's "
                "processor, within %.1g\n", counted, 100 * bound, allowed, found->golden);
     else if (state == PROVEN)
         printf("proven: its maker showed on %lu images that it loses at most %.2f %% where %.2g %% is allowed, it answers the golden "
-               "vectors as on the maker's processor, within %.1g, and no loss beyond chance is seen here (%s)\n",
+               "vectors as on the maker's processor, within %.1g, and the images here do not speak against it (%s)\n",
                (unsigned long)set->makers_images, 100 * set->makers_bound, allowed, found->golden, counted);
     else {
         long needed = gate_images_needed(set->allowed, found->lost / total, found->gained / total);
-        printf("not shown: %s: no significant loss, but neither these images nor the maker's %lu show that at most %.2g %% is lost "
+        printf("not shown: %s: neither these images nor the maker's %lu show that at most %.2g %% is lost "
                "(here %.2f %%); ", counted, (unsigned long)set->makers_images, allowed, 100 * bound);
         if (needed)
             printf("%ld images like these would show it\n", needed);
@@ -173,11 +173,12 @@ int prove(const char *name, const uint8_t *bytes, size_t length)
     found = try_all(&set, &ticks);
     total = set.images;
     bound = gate_bound(found.lost, found.gained, total);
-    state = gate_verdict(found.lost, found.gained, total, set.allowed);
-    if (found.golden > set.tolerance || found.largest == HUGE_VAL)
+    /* as `elsewhere` of serving/gate.py */
+    state = (enum verdict)set.verdict;
+    if (found.golden > set.tolerance || found.largest == HUGE_VAL || gate_exceeds(found.lost, found.gained, total, set.allowed))
         state = WORSE;
-    if (state != WORSE) /* so few images prove little by themselves; the golden vectors are chosen to show where processors differ */
-        state = (enum verdict)set.verdict;
+    else if (state == NOT_SHOWN && bound <= set.allowed)
+        state = PROVEN;
     gate_interval(found.correct, total, &low, &high);
     printf("images\t%lu\naccuracy\t%.9g\naccuracy_low\t%.9g\naccuracy_high\t%.9g\nkeras_accuracy\t%.9g\n", (unsigned long)set.images,
            found.correct / total, low, high, found.reference_correct / total);

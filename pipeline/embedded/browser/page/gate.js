@@ -4,23 +4,25 @@ export const PROVEN = "proven", NOT_SHOWN = "not shown", WORSE = "worse";
 export const VERDICTS = [PROVEN, NOT_SHOWN, WORSE]; // from best to worst
 
 const Z = 1.6448536269514722; // the 95 % quantile of the normal distribution
-const SIGNIFICANT = 0.05;
+const CERTAIN = 0.01;
 const MOST_IMAGES = 1e9;
 const LANCZOS = [
   0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313, -176.61502916214059, 12.507343278686905,
   -0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7,
 ];
 
-/** `lost` images only the trained model has right, `gained` only this one, of `total`; `allowed` is a fraction of them. */
-export function verdict(lost, gained, total, allowed) {
-  if (accuracyLostBound(lost, gained, total) <= allowed) return PROVEN;
-  const significant = lost > gained && mcnemar(lost, gained) < SIGNIFICANT;
-  return significant || lost - gained > Math.max(1, allowed * total) ? WORSE : NOT_SHOWN;
+/** The verdict on another processor than the maker's: `facts` of a sample there, with the maker's own verdict in `maker`. */
+export function elsewhere(facts) {
+  const { lost, gained, images, accuracy_lost_bound: bound, max_accuracy_drop: allowed, maker } = facts;
+  const alike = Number.isFinite(facts.largest_difference) && facts.golden_difference <= facts.golden_tolerance;
+  if (!alike || exceeds(lost, gained, images, allowed)) return WORSE;
+  return maker.verdict === NOT_SHOWN && bound <= allowed ? PROVEN : maker.verdict;
 }
 
-/** The verdict on another processor than the maker's, whose own verdict is `maker`; `state` is what the images here say. */
-export function elsewhere(state, goldenDifference, goldenTolerance, maker) {
-  return !(goldenDifference <= goldenTolerance) || state === WORSE ? WORSE : maker;
+/** Whether more is lost than is allowed, beyond chance. */
+export function exceeds(lost, gained, total, allowed) {
+  const net = lost - gained;
+  return net > 1 && incompleteBeta(net, total - net + 1, allowed) < CERTAIN;
 }
 
 /** The one-sided upper 95 % bound of the accuracy lost. */

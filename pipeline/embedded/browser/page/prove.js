@@ -39,9 +39,8 @@ export async function prove(classifier, progress) {
 export function judged({ correct, reference, lost, gained, agreeing, golden, largest, allowed, tolerance, maker, milliseconds, ...set }) {
   const images = set.images.length;
   const finite = Number.isFinite(golden) && Number.isFinite(largest);
-  const state = gate.elsewhere(finite ? gate.verdict(lost, gained, images, allowed) : gate.WORSE, golden, tolerance, maker.verdict);
   const facts = {
-    state, images, lost, gained, maker, milliseconds,
+    images, lost, gained, maker, milliseconds,
     accuracy: correct / images,
     accuracy_interval: gate.accuracyInterval(correct, images),
     keras_accuracy: reference / images,
@@ -54,6 +53,7 @@ export function judged({ correct, reference, lost, gained, agreeing, golden, lar
     golden_difference: golden,
     golden_tolerance: tolerance,
   };
+  facts.state = gate.elsewhere(facts);
   return { ...facts, sentence: finite ? sentence(facts) : "worse: some of its probabilities are not finite numbers; use another browser" };
 }
 
@@ -68,14 +68,14 @@ function sentence(facts) {
   if (state === gate.WORSE && maker.verdict === gate.WORSE)
     return `worse: ${counted}: its maker found it worse than the model that it was made from; use another browser`;
   if (state === gate.WORSE)
-    return `worse: ${counted}: a loss of ${percent(facts.accuracy_lost)}, more than chance or more than the ${allowed} allowed; use another browser`;
+    return `worse: ${counted}: a loss of ${percent(facts.accuracy_lost)}, beyond chance more than the ${allowed} allowed; use another browser`;
   if (state === gate.PROVEN && bound <= drop)
     return `proven: ${counted}, so it loses at most ${percent(bound)} where ${allowed} is allowed, and ${alike}`;
   if (state === gate.PROVEN)
     return `proven: its maker showed on ${write(maker.images)} images that it loses at most ${percent(maker.bound)} where ${allowed} is allowed, ` +
-      `${alike}, and no loss beyond chance is seen here (${counted})`;
+      `${alike}, and the images here do not speak against it (${counted})`;
   const needed = gate.imagesNeeded(drop, lost / images, gained / images);
-  return `not shown: ${counted}: no significant loss, but neither these images nor the maker’s ${write(maker.images)} show that at most ` +
+  return `not shown: ${counted}: neither these images nor the maker’s ${write(maker.images)} show that at most ` +
     `${allowed} is lost (here ${percent(bound)}); ` + (needed ? `${write(needed)} images like these would show it` : "it can be shown only if less is lost");
 }
 
