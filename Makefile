@@ -5,6 +5,8 @@ export UV_COMPILE_BYTECODE := 1
 # uv from the path, or from the package index into .uv
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
+# Commands, then the table of what they came to, also where a gate fails; the status is that of the commands.
+with_table = trap 'exit 130' INT; $(1); status=$$?; $(RUN) python -m pipeline.summary; exit $$status
 
 .PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis studies seeds compare bench-serve clean
 
@@ -21,16 +23,13 @@ env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for e
 	$(RUN) python -m pipeline.emulation
 	$(RUN) python -m pipeline.embedded
 
-run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table
-	$(RUN) dvc repro
-	$(RUN) python -m pipeline.tracking sync
-	$(RUN) python -m pipeline.summary
+run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table, also where a gate fails
+	$(call with_table,$(RUN) dvc repro && $(RUN) python -m pipeline.tracking sync)
 
 draft: env ## a bundle of what there is, whatever gate it fails, marked as not proven, in draft/
-	$(RUN) dvc repro diagnose embed
-	$(RUN) python -m pipeline.package --draft
+	$(call with_table,$(RUN) dvc repro diagnose embed && $(RUN) python -m pipeline.package --draft)
 
-test: env ## the whole test suite but the emulated processors
+test: env ## all tests but those of test-embedded; those that need QEMU are skipped where it is not to be had
 	$(RUN) pytest -m "not embedded"
 
 test-fast: env ## the tests without training

@@ -1,9 +1,10 @@
 """`make compare`: the line and Keras's own MNIST example (`mnist_convnet`) in turn on this machine, and the ratios.
 
 The example is Keras's: 32 and 64 filters, Adam, batch 128, 15 epochs, 10 % validation split. Its time is that of its
-epochs alone; the looks at the test set between them are not counted. Ours is counted whole. The example is timed twice: as
-it is, against which the aims are, and with freed memory kept as our processes keep it, which helps on processors without VNNI.
-Verification on emulated processors stands in a row of its own: its time follows from the processors that params.yaml names.
+epochs alone; the looks at the test set between them are not counted. Ours is counted whole, but for verification on
+emulated processors: it has a row of its own, as its time follows from the processors that params.yaml names. The example
+is timed twice: as it is, against which the aims are, and with freed memory kept as our processes keep it, which helps on
+processors without VNNI.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pipeline.embedded import browser, c
 EXAMPLE_EPOCHS = 15
 OUR_EPOCHS_TO_99 = 2
 TARGET = 0.99
-AIMS = {"to 99 %": 0.30, "whole line": 0.90, "rest": 0.45, "nothing to do": 1.35}
+AIMS = {"to 99 %": 0.30, "whole line": 0.90, "rest": 0.45, "emulated": 0.25, "nothing to do": 1.35}
 
 
 def example(folder: Path) -> dict[str, Any]:
@@ -145,14 +146,14 @@ def table(first: dict[str, Any], peer: dict[str, Any], fair: dict[str, Any], lin
     rows: list[tuple[str, float, float, float | str]] = [
         (f"to 99.0 % on the test set (ours: {first['accuracy']:.2%})", first["seconds"], reached(peer), AIMS["to 99 %"]),
         ("  the same, the example with our allocator", first["seconds"], reached(fair), ""),
-        (f"whole line ({line['accuracy']:.2%}), {epochs}", without, peer["seconds"][-1], AIMS["whole line"]),
+        (f"whole line without emulated processors ({line['accuracy']:.2%}), {epochs}", without, peer["seconds"][-1], AIMS["whole line"]),
         ("  the same, the example with our allocator", without, fair["seconds"][-1], ""),
-        ("line without fit and latency runs, against its fit", rest, line["fit"], AIMS["rest"]),
-        ("verification on emulated processors, against the fit", line["emulated"], line["fit"], ""),
+        ("  of that, without fit and latency runs, against the fit", rest, line["fit"], AIMS["rest"]),
+        ("verification on emulated processors, against the fit", line["emulated"], line["fit"], AIMS["emulated"]),
         ("dvc repro with nothing to do, against a trivial project", line["nothing"], line["trivial"], AIMS["nothing to do"]),
     ]
-    lines = [f"{'what':60}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}"]
-    lines += [f"{what:60}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}" for what, ours, theirs, aim in rows]
+    lines = [f"{'what':70}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}"]
+    lines += [f"{what:70}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}" for what, ours, theirs, aim in rows]
     faults = {"ours in 2 epochs": first, "the line's stages": line, "the example": peer, "the example with our allocator": fair}
     lines.append("page faults: " + "; ".join(f"{name} {one['faults']:,}" for name, one in faults.items()))
     return "\n".join([*lines, machine.sentence()])

@@ -9,6 +9,7 @@ of Debian, and the wheels of its architecture. Nothing needs root; all of it lie
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,16 @@ from pathlib import Path
 
 import uv
 
-from pipeline import artifacts, debian, environments, params, processors, stage
+from pipeline import artifacts, debian, environments, params, stage
 from pipeline.processors import EMULATED, Processor
 from pipeline.runtime_process import Interpreter
 
 FOLDER = Path(sys.prefix) / "emulated"
 REQUIREMENTS = Path("pipeline/bundle/requirements")
 HERE = os.uname().machine
+
+# The first QEMU that plays AVX and AVX2. An older one warns and goes on without them.
+OLDEST = (7, 2)
 
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
 QEMU = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7l": "arm"}
@@ -63,19 +67,23 @@ PARTS = {"cortex-a53": "0xd03", "cortex-a72": "0xd08", "cortex-a76": "0xd0b"}
 def interpreter(name: str, runtime: str) -> Interpreter:
     """How Python with `runtime` is run on the emulated processor `name`. Raises OSError with the reason and the cure."""
     processor = EMULATED[name]
-    if runtime not in processors.WHEELS[processor.architecture]:
-        raise OSError(f"{runtime} has no wheel for {processor.architecture}; take it out of verify.emulated_runtimes")
     try:
-        return _interpreter(name, processor, runtime)
+        program = qemu(processor.architecture)
     except OSError as error:
-        raise OSError(
-            f"{name} cannot be emulated here: {error}; install QEMU's user mode (Debian: qemu-user-static), "
-            f"or take {name} out of verify.processors"
-        ) from None
+        cure = "install QEMU's user mode, {}.{} or newer (Debian: qemu-user-static)".format(*OLDEST)
+        raise _cannot(name, error, cure) from None
+    try:
+        return _interpreter(name, processor, runtime, program)
+    except OSError as error:
+        raise _cannot(name, error, "run `make env` where packages can be reached") from None
 
 
-def _interpreter(name: str, processor: Processor, runtime: str) -> Interpreter:
-    emulator = [str(qemu(processor.architecture)), "-cpu", processor.model]
+def _cannot(name: str, error: OSError, cure: str) -> OSError:
+    return OSError(f"{name} cannot be emulated here: {error}; {cure}, or take {name} out of verify.processors")
+
+
+def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -> Interpreter:
+    emulator = [str(program), "-cpu", processor.model]
     options = ["-s", "-S"]  # no site packages but those named here, and a start in half of the time
     if processor.architecture == HERE:
         python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
@@ -98,17 +106,40 @@ def _environment(*packages: Path) -> dict[str, str]:
 
 
 def qemu(architecture: str) -> Path:
-    """QEMU's user mode for an architecture: the machine's own, or Debian's package. Raises OSError."""
-    names = (f"qemu-{QEMU[architecture]}-static", f"qemu-{QEMU[architecture]}")
-    for name in names:
+    """QEMU's user mode for an architecture: the machine's own, or else Debian's. Raises OSError."""
+    static = f"qemu-{QEMU[architecture]}-static"
+    reasons = []
+    for name in (static, f"qemu-{QEMU[architecture]}"):
         if found := shutil.which(name):
-            return Path(found)
+            try:
+                return new_enough(Path(found))
+            except OSError as error:
+                reasons.append(str(error))
+    try:
+        return new_enough(debians(static))
+    except OSError as error:
+        raise OSError("; ".join([*reasons, str(error)])) from None
+
+
+def new_enough(program: Path) -> Path:
+    """The program, if it plays what Haswell has. Raises OSError."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"version (\d+)\.(\d+)", done.stdout)
+    if version is None:
+        raise OSError(f"{program} does not tell its version")
+    if tuple(map(int, version.groups())) < OLDEST:
+        raise OSError(f"{program} is {version[0]}, which cannot play AVX")
+    return program
+
+
+def debians(name: str) -> Path:
+    """A program of Debian's package, which is fetched where it is not here yet. Raises OSError."""
 
     def fill(folder: Path) -> None:
         members = [f"./usr/bin/qemu-{QEMU[each]}-static" for each in QEMU]
         debian.unpack(["qemu-user-static"], folder, members=members)
 
-    program = _made("qemu", fill) / "usr/bin" / names[0]
+    program = _made("qemu", fill) / "usr/bin" / name
     if not program.exists():
         raise OSError("Debian's package qemu-user-static does not hold it")
     return program
@@ -197,12 +228,11 @@ def _made(name: str, fill: Callable[[Path], None]) -> Path:
 def main() -> None:
     """Fetches everything; what cannot be had is said, and stops nothing: verification says it again."""
     chosen = params.load().verify
-    for name in chosen.processors:
-        for runtime in chosen.emulated_runtimes if name in EMULATED else ():
-            try:
-                interpreter(name, runtime)
-            except OSError as error:
-                print(f"warning: {error}", file=sys.stderr)
+    for name, runtime in chosen.places:
+        try:
+            interpreter(name, runtime)
+        except OSError as error:
+            print(f"warning: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

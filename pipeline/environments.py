@@ -46,7 +46,9 @@ def version(runtime: str) -> str:
 
 
 def main() -> None:
-    for group in (*params.load().verify.runtimes, EMBEDDED):
+    chosen = params.load().verify
+    emulated = [runtime for _, runtime in chosen.places]
+    for group in dict.fromkeys([*chosen.runtimes, *emulated, EMBEDDED]):
         print(python(group))
 
 

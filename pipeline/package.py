@@ -91,7 +91,9 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description, accepted
     with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
         missing = [file.format for file in content.files if file.format not in golden.files]
         if missing:
-            raise UserError(f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; run `dvc repro --force verify`")
+            raise UserError(
+                f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; run `dvc repro --force --downstream verify`"
+            )
         if data.holds_ids:
             fill_vocabulary(folder, data)
         else:

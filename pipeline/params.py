@@ -6,14 +6,24 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import sentence
-from pipeline.processors import EMULATED, NATIVE
+from pipeline.processors import EMULATED, NATIVE, WHEELS
 from pipeline.stage import UserError
 
 FILE = Path("params.yaml")
@@ -190,6 +200,29 @@ class Verify(Section):
         if NATIVE not in names:
             raise ValueError(f"{NATIVE} is missing: emulated processors are compared with this one; add it")
         return names
+
+    @model_validator(mode="after")
+    def _each_has_a_runtime(self) -> Self:
+        tried = {name for name, _ in self.places}
+        for name in self.processors:
+            if name in EMULATED and name not in tried:
+                wheels = ", ".join(sorted(WHEELS[EMULATED[name].architecture]))
+                raise ValueError(
+                    f"emulated_runtimes names none that has a wheel for {name}, as {wheels} would; "
+                    f"add one, or take {name} out of processors"
+                )
+        return self
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Each emulated processor with each of the runtimes that have a wheel there."""
+        return [
+            (name, runtime)
+            for name in self.processors
+            if name in EMULATED
+            for runtime in self.emulated_runtimes
+            if runtime in WHEELS[EMULATED[name].architecture]
+        ]
 
 
 class Embed(Section):

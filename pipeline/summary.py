@@ -2,11 +2,15 @@
 
 python -m pipeline.summary            prints it
 python -m pipeline.summary README.md  writes it between the markers of that file
+
+Where the line has stopped before its end, the reports of later stages are of an earlier run. DVC knows which, and no
+figure of them is printed.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from serving.gate import COULD_NOT_RUN, VERDICTS
 
 COLUMNS = ("model", "runtimes", "test accuracy", "95 % interval", "loses at most", "agreement", "bytes", "ms/image", "emulated", "verdict")
 BASELINES = {"rmse": "nearest class mean (RMSE)", "mae": "nearest class mean (MAE)", "naive_bayes": "naive Bayes"}
+REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 BEGIN, END = "<!-- results: python -m pipeline.summary README.md -->", "<!-- end of results -->"
 
 
@@ -32,26 +37,50 @@ def interval(bounds: list[float]) -> str:
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 
 
-def rows(baseline: dict[str, Any], evaluation: dict[str, Any], verification: dict[str, Any], model_bytes: int) -> list[list[str]]:
+def outdated() -> list[str]:
+    """Those of REPORTS that are missing, or of an earlier run: what they follow from has changed. Raises UserError."""
+    from dvc.exceptions import DvcException  # takes half a second, which others who import this need not
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            return [name for name in REPORTS if repo.status([name], with_deps=True)]
+    except DvcException as error:
+        raise UserError(f"no table, as DVC cannot tell of which run the reports are: {error}") from None
+
+
+def rows(reports: dict[str, Any]) -> list[list[str]]:
+    """The lines of the table, of those reports that there are."""
+    lines = []
+    if "baseline" in reports:
+        lines.append(baseline_row(reports["baseline"]))
+    if "evaluate" in reports:
+        lines.append(keras_row(reports["evaluate"], artifacts.MODEL.stat().st_size))
+    if "verify" in reports:
+        lines += [file_row(name, pairs) for name, pairs in by_format(reports["verify"]).items()]
+    return lines
+
+
+def baseline_row(baseline: dict[str, Any]) -> list[str]:
     nearest = baseline[f"test_{baseline['best']}"]
+    name = f"baseline: {BASELINES[baseline['best']]}"
+    return [name, "", percent(nearest["accuracy"]), interval(nearest["interval"]), "", "", "", "", "", ""]
+
+
+def keras_row(evaluation: dict[str, Any], model_bytes: int) -> list[str]:
     gate = evaluation["gate"]
     passed = gate["target_reached"] and gate["baseline_beaten"]
-    name = f"baseline: {BASELINES[baseline['best']]}"
     return [
-        [name, "", percent(nearest["accuracy"]), interval(nearest["interval"]), "", "", "", "", "", ""],
-        [
-            "Keras",
-            "",
-            percent(evaluation["test_accuracy"]),
-            interval(evaluation["test_accuracy_interval"]),
-            "",
-            "",
-            f"{model_bytes:,}",
-            "",
-            "",
-            "passed" if passed else "failed",
-        ],
-        *[file_row(name, pairs) for name, pairs in by_format(verification).items()],
+        "Keras",
+        "",
+        percent(evaluation["test_accuracy"]),
+        interval(evaluation["test_accuracy_interval"]),
+        "",
+        "",
+        f"{model_bytes:,}",
+        "",
+        "",
+        "passed" if passed else "failed",
     ]
 
 
@@ -137,17 +166,16 @@ def table(lines: list[list[str]], box: Any, width: int) -> str:
     return "\n".join(line.strip() for line in capture.get().splitlines() if line.strip())
 
 
-def load() -> tuple[list[list[str]], str]:
-    names = ("baseline", "evaluate", "verify", "diagnose")
-    baseline, evaluation, verification, diagnosis = (artifacts.load_json(artifacts.report(name)) for name in names)
-    note = f"{notes(verification)} The learning curves: {diagnosis['sentence']}."
-    return rows(baseline, evaluation, verification, artifacts.MODEL.stat().st_size), note
-
-
-def block() -> str:
-    """What the README shows."""
-    lines, note = load()
-    return f"{table(lines, MARKDOWN, 400)}\n\n{note}"
+def block(box: Any = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -> str:
+    """The table and what belongs to it, without the reports that are left out; by default as the README shows it."""
+    reports = {name: artifacts.load_json(artifacts.report(name)) for name in REPORTS if name not in left_out}
+    lines = rows(reports)
+    told = [notes(reports["verify"])] if "verify" in reports else []
+    if "diagnose" in reports:
+        told.append(f"The learning curves: {reports['diagnose']['sentence']}.")
+    if left_out:
+        told.append(f"Not shown, as missing or of an earlier run: {', '.join(left_out)}.")
+    return "\n\n".join([*([table(lines, box, width)] if lines else []), " ".join(told)])
 
 
 def replace(path: Path, block: str, begin: str, end: str) -> None:
@@ -161,11 +189,12 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
 
 
 def main() -> None:
+    missing = outdated()
     if len(sys.argv) == 1:
-        lines, note = load()
-        print(table(lines, ASCII2, 210))
-        print(note)
+        print(block(ASCII2, 210, missing))
         return
+    if missing:
+        raise UserError(f"the reports of {', '.join(missing)} are missing or of an earlier run; run `dvc repro` first")
     replace(Path(sys.argv[1]), block(), BEGIN, END)
 
 

@@ -47,7 +47,7 @@ def environment(runtime: str) -> Path | str:
     try:
         return environments.python(runtime)
     except OSError as error:
-        return str(error)
+        return f"{error}; run `make env` where packages can be reached"
 
 
 def here(pairs: Sequence[Pair], seen: Material, chosen: Params, folder: Path, progress: Progress) -> None:
@@ -68,9 +68,11 @@ def here(pairs: Sequence[Pair], seen: Material, chosen: Params, folder: Path, pr
 def there(groups: Sequence[list[Pair]], seen: Material, chosen: Params, folder: Path, progress: Progress) -> None:
     """Has the pairs of emulated processors answer; remembers how long that took."""
     task = progress.add_task("on emulated processors", total=len(groups))
+    pythons = {runtime: environment(runtime) for runtime in {group[0].runtime for group in groups}}
+    runtimes = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda group: EmulatedRuntime(group).run(seen, chosen, folder), groups):
+        for _ in pool.map(lambda runtime: runtime.run(seen, chosen, folder), runtimes):
             progress.advance(task)
     seconds = time.perf_counter() - started
     measurements.remember("emulated-processors", {"seconds": seconds})

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import params, stage
+from pipeline import emulation, params, stage
 from pipeline.artifacts import Array
 from pipeline.datasets import Raw, mnist
+from pipeline.runtime_process import Interpreter
 from pipeline.tracking import local_store
 from serving import Classifier
 
@@ -58,6 +59,14 @@ def mirror(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "mnist.npz", raw_mnist.train_images[..., 0], raw_mnist.train_labels, raw_mnist.test_images[..., 0], raw_mnist.test_labels
     )
     return folder
+
+
+def emulated(name: str, runtime: str) -> Interpreter:
+    """Python with a runtime on a processor that QEMU plays; the test is skipped where that is not to be had."""
+    try:
+        return emulation.interpreter(name, runtime)
+    except OSError as error:
+        pytest.skip(str(error))
 
 
 def save_npz(path: Path, x_train: Array, y_train: Array, x_test: Array, y_test: Array) -> None:

@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import emulation, environments, golden, metrics
+from pipeline import environments, golden, metrics
 from pipeline.artifacts import Array
 from pipeline.formats import _onnx, onnx_int8
 from pipeline.processors import NATIVE
 from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
 from pipeline.training import keras_files
-from tests.conftest import Project
+from tests.conftest import Project, emulated
 
 
 def graph(order: tuple[int, ...], prefix: str) -> onnx.ModelProto:
@@ -77,11 +77,7 @@ def answers(finished: Project, files: Path) -> Answers:
     np.save(files / "images.npy", vectors.images)
     here = Interpreter.here(environments.python("onnxruntime"))
     interpreters = {NATIVE: here}
-    try:
-        for name in ("nehalem", "haswell"):
-            interpreters[name] = emulation.interpreter(name, "onnxruntime")
-    except OSError as error:
-        pytest.skip(str(error))
+    interpreters |= {name: emulated(name, "onnxruntime") for name in ("nehalem", "haswell")}
     told = {name: answered(files, each, name) for name, each in interpreters.items()}
     return Answers(*({name: told[name][file] for name in told} for file in ("now", "old")))
 

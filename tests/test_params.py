@@ -56,6 +56,16 @@ def message(tmp_path: Path, old: str, new: str) -> str:
         ("start_layers: hidden", "start_layers: most", ["train.start_layers is 'most'; allowed is 'hidden' or 'all', or a valid integer"]),
         ("freeze: 0 ", "freeze: -1 ", ["train.freeze is -1; allowed is greater than or equal to 0, or 'all'"]),
         ("validation: 0.1 ", "validation: most ", ["preprocess.validation is 'most'; allowed is a valid number, or a valid integer"]),
+        (
+            "processors: [native, nehalem, haswell, cortex-a72]",
+            "processors: [native, cortex-a7]",
+            ["verify: emulated_runtimes names none that has a wheel for cortex-a7, as tflite_runtime would; add one, or take cortex-a7"],
+        ),
+        (
+            "emulated_runtimes: [litert, onnxruntime]",
+            "emulated_runtimes: []",
+            ["a wheel for nehalem, as litert, onnxruntime, tflite_micro, tflite_runtime would"],
+        ),
         ("targets: all", "targets: c", ["embed.targets is 'c'; allowed is 'all', or a valid list"]),
         ("  name: mnist-digits", "  name: My Digits", ["problem.name is 'My Digits'; allowed is a text like '^[a-z0-9]"]),
         ("dropout: null", "dropuot: 0.5", ["train.network.dropuot is not a known key", "input_dropout"]),

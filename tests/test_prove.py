@@ -19,7 +19,7 @@ import pytest
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline import artifacts, emulation, environments, golden, metrics, params
+from pipeline import artifacts, environments, golden, metrics, params
 from pipeline.artifacts import Array
 from pipeline.bundle import acceptance
 from pipeline.formats import onnx_int8
@@ -32,7 +32,7 @@ from serving.classifier import GOLDEN
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT, Project, emulated
 
 pytestmark = pytest.mark.slow
 
@@ -153,9 +153,10 @@ def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(finished:
 
 @pytest.mark.parametrize(("runtime", "name"), [("onnxruntime", "onnx_int8"), ("litert", "tflite_int8"), ("onnxruntime", "onnx_float32")])
 def test_on_an_emulated_processor_it_says_what_verify_says(finished: Project, archive: Path, runtime: str, name: str) -> None:
+    nehalem = emulated("nehalem", runtime)
     pair = verified(finished, format=name, runtime=runtime, processor="nehalem")
     options = ["--images", str(pair["images"]), "--format", name, "--json"]
-    done = serving(emulation.interpreter("nehalem", runtime), "prove", archive, *options)
+    done = serving(nehalem, "prove", archive, *options)
     (proved,) = json.loads(done.stdout)["pairs"]
     same(proved, pair)
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3, WORSE: 1}[pair["state"]]
@@ -311,12 +312,13 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     finished: Project, bundle: Path, tmp_path: Path, saturating: bytes
 ) -> None:
     """The golden vectors are those of a processor without AVX, on which U8S8 does not saturate; it does with AVX2 and no VNNI."""
+    on_nehalem, on_haswell = (emulated(name, "onnxruntime") for name in ("nehalem", "haswell"))
     (bundle / "onnx_int8.onnx").write_bytes(saturating)
     test = finished.folder / "data/prepared/test"
     images, labels = np.load(test / "images.npy", mmap_mode="r")[:300], np.load(test / "labels.npy")[:300]
     synthetic = golden.synthetic(images, labels, 255)
     seen = np.concatenate([images, synthetic])
-    right = answers(emulation.interpreter("nehalem", "onnxruntime"), bundle / "onnx_int8.onnx", seen, tmp_path)
+    right = answers(on_nehalem, bundle / "onnx_int8.onnx", seen, tmp_path)
     reference = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[:300]
     vectors = golden.choose(images, labels, reference, {"onnx_int8": right}, synthetic)
     card = ModelCard.parse((bundle / CARD).read_bytes())
@@ -325,7 +327,6 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=metrics.QUANTIZED_TOLERANCE)
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
     rewrite(bundle, golden__npz=npz(**arrays), model_card__json=dataclasses.replace(card, files=[file]).dump())
-    on_nehalem, on_haswell = (emulation.interpreter(name, "onnxruntime") for name in ("nehalem", "haswell"))
     checked = serving(on_haswell, "check", bundle)
     assert checked.returncode == 1
     assert "onnxruntime does not reproduce the golden vectors of onnx_int8 (off by " in checked.stdout

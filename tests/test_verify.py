@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline import debian, emulation, golden
+from pipeline import emulation, environments, golden, params
 from pipeline.bundle import gates
 from pipeline.params import Params
 from pipeline.processors import EMULATED
+from pipeline.runtime_process import Interpreter
 from serving import Bundle, BundleError, Classifier
-from tests.conftest import ROOT, Project, save_npz
+from tests.conftest import ROOT, Project, emulated, save_npz
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +30,12 @@ def report(project: Project, stage: str) -> Any:
 
 
 def test_each_pair_tells_its_processor_and_how_far_it_is_from_this_one(finished: Project) -> None:
+    for runtime in ("litert", "onnxruntime"):
+        emulated("nehalem", runtime)
     pairs = report(finished, "verify")["pairs"]
-    emulated = [pair for pair in pairs if pair["processor"] == "nehalem"]
-    assert {pair["format"] for pair in emulated} == {pair["format"] for pair in pairs}
-    for pair in emulated:
+    there = [pair for pair in pairs if pair["processor"] == "nehalem"]
+    assert {pair["format"] for pair in there} == {pair["format"] for pair in pairs}
+    for pair in there:
         assert pair["images"] == (50 if "int8" in pair["requirements"]["weights"] else 5)
         assert pair["golden_difference"] <= (0.08 if "int8" in pair["requirements"]["weights"] else 0.001)
         assert "median_milliseconds" not in pair, "an emulator tells nothing of a latency"
@@ -47,10 +53,59 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
 @pytest.mark.parametrize("name", ["haswell", "cortex-a72", "cortex-a7"])
 def test_a_real_wheel_runs_on_an_emulated_processor(name: str) -> None:
     runtime = "tflite_runtime" if name == "cortex-a7" else "onnxruntime"
-    interpreter = emulation.interpreter(name, runtime)
-    told = "import platform, sys, numpy; import " + runtime + "; print(platform.machine())"
-    done = subprocess.run([*interpreter.command, "-c", told], env=interpreter.environment, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == EMULATED[name].architecture, done.stderr
+    assert there(emulated(name, runtime), f"import platform, {runtime}; print(platform.machine())") == EMULATED[name].architecture
+
+
+def there(interpreter: Interpreter, code: str) -> str:
+    """What a line of Python prints on an emulated processor."""
+    done = subprocess.run([*interpreter.command, "-c", code], env=interpreter.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(emulation.HERE != "x86_64", reason="elsewhere x86-64 has no numpy of ours")
+@pytest.mark.parametrize(("name", "instructions"), [("nehalem", []), ("haswell", ["AVX", "AVX2", "FMA3"])])
+def test_an_emulated_processor_has_its_instructions_and_no_others(name: str, instructions: list[str]) -> None:
+    asked = ["AVX", "AVX2", "FMA3", "AVX512F", "AVX512VNNI"]
+    code = f"from numpy._core._multiarray_umath import __cpu_features__ as has; print([name for name in {asked} if has[name]])"
+    assert there(emulated(name, "onnxruntime"), code) == str(instructions)
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of programs, which is all that this process finds; nothing has been fetched before."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(emulation, "FOLDER", tmp_path / "emulated")
+    return folder
+
+
+def program(path: Path, output: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{output}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_qemu_that_cannot_play_avx_is_refused_and_debians_is_taken(tools: Path) -> None:
+    old = program(tools / "qemu-x86_64-static", "qemu-x86_64 version 6.2.0 (Debian 1:6.2+dfsg-2ubuntu6)")
+    with pytest.raises(OSError, match=r"is version 6\.2, which cannot play AVX; apt-get is not on this machine; install .* 7\.2 or newer"):
+        emulation.interpreter("haswell", "onnxruntime")
+    new = program(emulation.FOLDER / "qemu/usr/bin/qemu-x86_64-static", "qemu-x86_64 version 7.2.22 (Debian 1:7.2)")
+    assert emulation.qemu("x86_64") == new
+    program(old, "qemu-x86_64 version 10.0.2")
+    assert emulation.qemu("x86_64") == old
+    program(new, "qemu-x86_64 version 5.2.0")
+    program(old, "nothing of the kind")
+    with pytest.raises(OSError, match=r"does not tell its version; .* is version 5\.2, which cannot play AVX"):
+        emulation.qemu("x86_64")
+
+
+def test_packages_that_cannot_be_fetched_are_not_mended_by_qemu(tools: Path) -> None:
+    program(tools / "qemu-aarch64-static", "qemu-aarch64 version 7.2.22")
+    with pytest.raises(OSError, match="apt-get is not on this machine; run `make env` where packages can be reached, or take cortex-a72"):
+        emulation.interpreter("cortex-a72", "litert")
 
 
 def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished: Project, tmp_path: Path) -> None:
@@ -65,8 +120,51 @@ def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished
     assert pairs
     for pair in pairs:
         assert pair["state"] == "could not run"
-        assert "install QEMU's user mode (Debian: qemu-user-static), or take nehalem out of verify.processors" in pair["reason"]
+        assert "install QEMU's user mode, 7.2 or newer (Debian: qemu-user-static), or take nehalem out of" in pair["reason"]
+        assert pair["reason"].endswith(f"; then `{' '.join(AGAIN)}` tries again")
     assert not gates.failures(Params.model_validate(copy.params()), {**reports(copy)})
+
+
+AGAIN = ("dvc", "repro", "--force", "--downstream", "verify")
+
+
+def test_the_command_that_tries_again_runs_verify_and_what_follows_and_trains_nothing(finished: Project) -> None:
+    assert re.findall("Running stage '(.*)'", finished.run("dvc", "repro", "--dry")) == []
+    assert re.findall("Running stage '(.*)'", finished.run(*AGAIN, "--dry")) == ["verify", "embed", "package"]
+
+
+def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(finished: Project, tmp_path: Path) -> None:
+    """Its environment is not here, and uv cannot make it."""
+    copy = finished.copy(tmp_path / "project")
+    copy.change({"verify.runtimes": ["tflite_runtime"], "verify.emulated_runtimes": ["litert"]})
+    exported = report(copy, "export")
+    exported["formats"] = {"tflite_int8": exported["formats"]["tflite_int8"]}
+    (copy.folder / "reports/export.json").unlink()
+    (copy.folder / "reports/export.json").write_text(json.dumps(exported))
+    (tmp_path / "runtimes").mkdir()
+    (tmp_path / "runtimes/tflite_runtime").symlink_to(environments.FOLDER / "tflite_runtime")
+    code = f"from pathlib import Path; from pipeline import environments, verify; environments.FOLDER = Path('{tmp_path}/runtimes')"
+    copy.run(sys.executable, "-c", f"{code}; verify.main()", UV_OFFLINE="1", UV_CACHE_DIR=str(tmp_path / "cache"))
+    here, elsewhere = report(copy, "verify")["pairs"]
+    assert (here["runtime"], here["state"]) == ("tflite_runtime", "proven")
+    assert (elsewhere["runtime"], elsewhere["processor"], elsewhere["state"]) == ("litert", "nehalem", "could not run")
+    assert elsewhere["reason"].startswith("no environment for litert: ")
+    assert "; run `make env` where packages can be reached; then `dvc repro --force --downstream verify`" in elsewhere["reason"]
+
+
+def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_right(project: Project) -> None:
+    emulated("cortex-a7", "tflite_runtime")
+    emulated("nehalem", "litert")
+    project.change(
+        {
+            "verify.runtimes": ["onnxruntime"],
+            "verify.processors": ["native", "nehalem", "cortex-a7"],
+            "verify.emulated_runtimes": ["litert", "tflite_runtime"],
+        }
+    )
+    made = project.run("python", "-m", "pipeline.environments").splitlines()
+    assert [Path(path).parts[-3] for path in made] == ["onnxruntime", "litert", "tflite_runtime", "embedded"]
+    assert project.attempt("python", "-m", "pipeline.emulation").stderr == ""
 
 
 def reports(project: Project) -> dict[str, Any]:
@@ -75,9 +173,21 @@ def reports(project: Project) -> dict[str, Any]:
 
 def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulation, "FOLDER", tmp_path)
-    with pytest.raises(OSError, match="no-such-package-anywhere"):
-        emulation._made("broken", lambda folder: debian.unpack(["no-such-package-anywhere"], folder))
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith("broken")]
+
+    def fill(folder: Path) -> None:
+        (folder / "first").touch()
+        time.sleep(0.1)
+        if (tmp_path / "full").exists():
+            raise OSError("the disk is full")
+        (folder / f"made-{time.monotonic()}").touch()
+
+    with ThreadPoolExecutor(2) as pool:
+        (folder,) = set(pool.map(lambda _: emulation._made("tools", fill), range(2)))
+    assert len(list(folder.glob("made-*"))) == len(list(folder.iterdir())) - 1 == 1
+    (tmp_path / "full").touch()
+    with pytest.raises(OSError, match="the disk is full"):
+        emulation._made("others", fill)
+    assert {path.name for path in tmp_path.iterdir()} == {"full", "tools"}
 
 
 def test_golden_vectors_take_the_images_nearest_to_a_boundary_and_those_where_a_file_differs_most() -> None:
@@ -136,6 +246,7 @@ def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None
 
 def test_that_every_pair_is_proven_can_be_demanded(finished: Project) -> None:
     told = reports(finished)
+    told["verify"]["pairs"] = [pair for pair in told["verify"]["pairs"] if pair["processor"] == "native"]
     pair = told["verify"]["pairs"][0]
     pair |= {"state": "not shown", "reason": "0 of 200 images lost"}
     lenient, strict = finished.params(), finished.params()
@@ -180,6 +291,8 @@ def test_our_own_line_is_proven_on_every_processor() -> None:
     path = ROOT / "reports/verify.json"
     if not path.exists():
         pytest.skip("no line has run here")
+    for processor, runtime in params.load(ROOT / "params.yaml").verify.places:
+        emulated(processor, runtime)
     pairs = json.loads(path.read_text())["pairs"]
     assert [pair for pair in pairs if pair["state"] != "proven"] == []
     assert {pair["processor"] for pair in pairs} >= {"native", "nehalem", "haswell", "cortex-a72"}

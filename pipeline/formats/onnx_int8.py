@@ -29,7 +29,8 @@ The quantizer refuses int8 activations with uint8 weights. Where no image gets a
 probability changes a bit, with AVX2 alone and with AVX-512 (natively, the other features hidden from
 the process). The kind taken also answers with the same bits on Nehalem, Haswell, Cortex-A53, A72 and
 A76 (200 images in QEMU). Times are the median CPU time of single images on an Intel Xeon, the kinds
-taking turns. So it is the fastest kind that is safe, and its seven bits lose no more than eight do.
+taking turns; on Arm none were measured, as an emulator tells nothing of them. So the kind taken is the
+fastest on x86-64 of those that are safe, and its seven bits lose no more than eight do.
 """
 
 from __future__ import annotations

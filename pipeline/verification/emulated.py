@@ -27,20 +27,27 @@ FLOAT_SHARE = 10
 
 
 class EmulatedRuntime:
-    """The files of one runtime on one processor. They share a process, since to start one takes seconds there."""
+    """The files of one runtime on one processor. They share a process, since to start one takes seconds there.
 
-    def __init__(self, pairs: list[Pair]) -> None:
-        self.pairs = pairs
+    `environment` is the runtime's Python here, or why there is none.
+    """
+
+    def __init__(self, pairs: list[Pair], environment: Path | str) -> None:
+        self.pairs, self.environment = pairs, environment
         self.runtime, self.processor = pairs[0].runtime, pairs[0].processor
 
     def run(self, material: Material, chosen: Params, folder: Path) -> None:
         """Fills the probabilities of the pairs: of the telling golden vectors, in `folder`, then of the sample."""
+        if isinstance(self.environment, str):
+            for pair in self.pairs:
+                pair.not_here(self.environment)
+            return
         waiting = [pair for pair in self.pairs if not pair.refused()]
         try:
             interpreter = emulation.interpreter(self.processor, self.runtime)
         except OSError as error:
             for pair in waiting:
-                pair.could_not_run(str(error))
+                pair.not_here(str(error))
             return
         output = folder / f"{self.processor}-{self.runtime}"
         output.mkdir()

@@ -25,7 +25,7 @@ class NativePair:
     def run(self, material: Material, chosen: Params, folder: Path) -> None:
         """Fills the pair's facts and probabilities; files go into `folder`."""
         if isinstance(self.environment, str):
-            self.pair.could_not_run(self.environment)
+            self.pair.not_here(self.environment)
         elif not self.pair.refused():
             self._ask(Interpreter.here(self.environment), material, folder)
             if self.pair.probabilities is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import environments, model_file
 from pipeline.artifacts import Array
 from pipeline.params import Params
-from pipeline.processors import EMULATED, NATIVE, WHEELS
+from pipeline.processors import NATIVE
 from serving import preflight, runtimes
 from serving.gate import COULD_NOT_RUN
 
@@ -56,6 +56,10 @@ class Pair:
     def could_not_run(self, reason: str) -> None:
         self.facts |= {"state": COULD_NOT_RUN, "reason": reason}
 
+    def not_here(self, reason: str) -> None:
+        """Could not run for want of something on this machine, of which DVC knows nothing."""
+        self.could_not_run(f"{reason}; then `dvc repro --force --downstream verify` tries again")
+
 
 def native(files: dict[str, Path], chosen: Params) -> list[Pair]:
     """Every file with each runtime that reads it, on this processor."""
@@ -71,9 +75,6 @@ def emulated(files: dict[str, Path], chosen: Params) -> list[list[Pair]]:
     """The same on each emulated processor, for the runtimes that have a wheel there; a list for each of these."""
     groups = [
         [Pair(name, file, runtime, processor) for name, file in files.items() if runtimes.SUFFIXES[runtime] == file.suffix]
-        for processor in chosen.verify.processors
-        if processor in EMULATED
-        for runtime in chosen.verify.emulated_runtimes
-        if runtime in WHEELS[EMULATED[processor].architecture]
+        for processor, runtime in chosen.verify.places
     ]
     return [group for group in groups if group]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifacts, params, verify
+from pipeline import artifacts, environments, params, verify
 from pipeline.golden import Golden
 from pipeline.processors import EMULATED, WHEELS
 from pipeline.verification import emulated, material
@@ -42,7 +42,7 @@ def test_a_file_that_is_proven_here_is_proven_there(vectors: Golden, processor: 
     np.save(tmp_path / "telling.npy", vectors.telling)
     files = verify.exported_files()
     pairs = [Pair(name, file, runtime, processor) for name, file in files.items() if runtimes.SUFFIXES[runtime] == file.suffix]
-    EmulatedRuntime(pairs).run(seen, chosen, tmp_path)
+    EmulatedRuntime(pairs, environments.python(runtime)).run(seen, chosen, tmp_path)
     assert pairs
     for pair in pairs:
         assert pair.probabilities is not None, pair.facts
