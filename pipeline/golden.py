@@ -1,4 +1,4 @@
-"""Golden vectors: the images that a device must answer as the proven files did, chosen to notice if it does not.
+"""Golden vectors: the images that a device must answer as the files did here, chosen to notice if it does not.
 
 An evenly spread sample shows that a file works at all. What differs from one processor to another shows where a
 file is furthest from the Keras model, where two classes are nearly equal, and at the ends of the input's range,

@@ -77,7 +77,7 @@ class Bundle:
             )
         for entry in self.card.files:
             if self.digests.get(entry.file) != entry.sha256:
-                raise BundleError(f"{self.path}: {entry.file} is not the file that was proven (its SHA-256 differs); make the bundle again")
+                raise BundleError(f"{self.path}: {entry.file} is not the file that was verified (its SHA-256 differs); make the bundle again")
         if root not in (None, f"{self.card.name}-{self.card.version}"):  # no signature covers it
             raise BundleError(
                 f"{self.path} would unpack to the folder {root}, expected {self.card.name}-{self.card.version}; fetch it again"

@@ -1,4 +1,4 @@
-"""The contract between the export and every device: what the files of a bundle are and what was proven of them."""
+"""The contract between the export and every device: what the files of a bundle are and what was found of them."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def open_bundle(arguments: argparse.Namespace) -> Bundle:
 
 
 def installed_pairs(opened: Bundle, arguments: argparse.Namespace) -> Iterator[Tuple[ModelFile, str]]:
-    """Every file with every runtime that it passed on and that is installed here, best first. Raises RuntimeRefusalError for none."""
+    """Every file with every runtime that ran it at its maker's and is installed here, best first. Raises RuntimeRefusalError for none."""
     pairs = classifier.candidates(opened.card, arguments.format, arguments.runtime)
     here = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
     if not here:
