@@ -221,6 +221,15 @@ class ModelCard:
         _expect(inside, f"preprocessing.box is {box}, expected one inside a square image of one channel")
 
     @property
+    def draft(self) -> str:
+        """Of a draft, in words: that it is one, the first gate that it fails, and how many more; of any other bundle nothing."""
+        if not self.not_proven:
+            return ""
+        first, *others = self.not_proven
+        more = f", and {len(others)} more" if others else ""
+        return f"a draft, NOT PROVEN ({first}{more})"
+
+    @property
     def input_shape(self) -> Tuple[int, ...]:
         """(H, W, C)"""
         return self.input.shape

@@ -248,6 +248,7 @@ def test_the_readme_says_what_few_images_of_ones_own_can_show() -> None:
         assert f": {unseen(images, chosen):,} unseen, " in README
         assert f"at most {100 * most:.2g} %.\n" in README
     needed = gate.images_needed(chosen.export.max_accuracy_drop)
+    assert needed is not None
     assert f"{needed:,} unseen images can\nprove 0.2 %, which takes 5,568 in all" in README
     assert unseen(5568, chosen) == needed > unseen(5565, chosen)
 
