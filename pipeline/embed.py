@@ -14,20 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline import artifacts, environments, params, stage
-from pipeline.embedded._model import Proven
+from pipeline.embedded._model import Verified
 from pipeline.params import Params
 from pipeline.stage import UserError
 
 
-def load(made_from: str, chosen: Params) -> Proven | str:
-    """The proven file of a format, or why there is none."""
+def load(made_from: str, chosen: Params) -> Verified | str:
+    """The exported file of a format, or why there is none that ran."""
     try:
-        return Proven.load(made_from, chosen)
+        return Verified.load(made_from, chosen)
     except UserError as error:
         return str(error)
 
 
-def write(target: str, module: Any, model: Proven | str) -> dict[str, Any] | str:
+def write(target: str, module: Any, model: Verified | str) -> dict[str, Any] | str:
     """Writes the folder of a target; what was measured of it, or why it was refused."""
     if isinstance(model, str):
         return model

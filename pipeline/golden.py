@@ -1,4 +1,4 @@
-"""Golden vectors: the images that a device must answer as the proven files did, chosen to notice if it does not.
+"""Golden vectors: the images that a device must answer as the files did here, chosen to notice if it does not.
 
 An evenly spread sample shows that a file works at all. What differs from one processor to another shows where a
 file is furthest from the Keras model, where two classes are nearly equal, and at the ends of the input's range,
@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.artifacts import Array
 
 SPREAD, CLOSE, DIFFERENT = 16, 4, 1  # over the classes, nearest to a decision boundary, and for each file
+INVENTED = 32  # where no test image may be passed on
 NO_LABEL = -1  # of an image that nobody labelled
 
 
@@ -23,7 +24,7 @@ class Golden:
     """Images (G, H, W, C), labels (G,), and the probabilities (G, K) of each format.
 
     The first `spread` are test images over the classes, the next ones test images that were chosen to tell, the last
-    ones synthetic.
+    ones synthetic. Where no test image may be passed on, all are synthetic.
     """
 
     images: Array
@@ -50,6 +51,19 @@ def synthetic(images: Array, labels: Array, highest: int) -> Array:
     return np.concatenate([negatives, extremes]).astype(images.dtype)
 
 
+def invented(images: Array, highest: int) -> Array:
+    """The same of nothing that was recorded, for data that may not be passed on, of which a negative tells as much.
+
+    Drawn at random; by chance ids can be those of a test input, and such a draw is left out.
+    """
+    shape = images.shape[1:]
+    lowest = 0 if images.dtype == np.uint8 else 1  # an id of 0 fills up
+    drawn = np.random.default_rng(0).integers(lowest, highest + 1, (INVENTED, *shape)).astype(images.dtype)
+    recorded = {image.tobytes() for image in images}
+    kept = [image for image in drawn if image.tobytes() not in recorded]
+    return np.stack([*kept, np.zeros_like(drawn[0]), np.full_like(drawn[0], highest)])
+
+
 def choose(images: Array, labels: Array, reference: Array, answers: Mapping[str, Array], made: Array) -> Golden:
     """The golden vectors of test images (N, ...), labels (N,) and the Keras model's `reference` (N, K).
 
@@ -58,7 +72,7 @@ def choose(images: Array, labels: Array, reference: Array, answers: Mapping[str,
     tests, spread = len(labels), spread_rows(labels)
     tested = [told[:tests] for told in answers.values()]
     telling = [row for row in telling_rows(reference, tested) if row not in spread]
-    rows = np.array([*spread, *telling])
+    rows = np.array([*spread, *telling], int)
     unlabelled = [NO_LABEL] * len(made)
     return Golden(
         images=np.concatenate([images[rows], made]),

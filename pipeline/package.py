@@ -1,4 +1,4 @@
-"""Stage 9: the bundle a device gets: the files that passed, their model card, golden vectors, the serving wheel.
+"""Stage 9: the bundle a device gets: the files that are not worse, their model card, golden vectors, the serving wheel.
 
     python -m pipeline.package             the gate: no bundle where a gate fails
     python -m pipeline.package --draft     all the same, into draft/, marked as not proven
@@ -24,6 +24,7 @@ import uv
 from pipeline import artifacts, params, stage, tracking
 from pipeline.bundle import acceptance, archive, card, card_page, gates, golden_photos, reference
 from pipeline.bundle.acceptance import AcceptanceSet
+from pipeline.datasets import not_passed_on
 from pipeline.golden import NO_LABEL
 from pipeline.stage import UserError
 from serving import bundle, classifier, text
@@ -97,11 +98,13 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description, accepted
         if data.holds_ids:
             fill_vocabulary(folder, data)
         else:
-            golden_photos.write(folder / "photos", content, golden["images"][golden["labels"] != NO_LABEL])
+            recorded = golden["labels"] != NO_LABEL
+            golden_photos.write(folder / "photos", content, golden["images"][recorded if recorded.any() else ~recorded])
     proven = {proof.runtime for file in content.files for proof in file.proofs}
     fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), proven)
     (folder / "pictures").mkdir()
-    for name in card_page.PICTURES:
+    shown = [name for name in card_page.PICTURES if name != card_page.OF_TEST_IMAGES or not not_passed_on(data.name)]
+    for name in shown:
         shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")
     card_page.write(folder, content)
 
@@ -113,6 +116,12 @@ def pack(content: ModelCard, data: artifacts.Description, accepted: AcceptanceSe
         archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
         archive.check(temporary)
     return target.stat().st_size
+
+
+def notes(content: ModelCard) -> list[str]:
+    """What the maker should know of the bundle."""
+    fewer = acceptance.fewer(content)
+    return [f"note: its acceptance set has {fewer}"] if fewer else []
 
 
 def main() -> None:
@@ -138,7 +147,7 @@ def main() -> None:
     if draft:
         target = artifacts.empty(artifacts.DRAFT) / f"{root}-NOT-PROVEN{bundle.SUFFIX}"
         size = pack(content, data, accepted, target)
-        print("\n".join([f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft", *failures]))
+        print("\n".join([f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft", *failures, *notes(content)]))
         return
     target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
     size = pack(content, data, accepted, target)
@@ -153,7 +162,7 @@ def main() -> None:
             "runtimes": sorted({proof.runtime for file in content.files for proof in file.proofs}),
         },
     )
-    print(f"{target}: {len(content.files)} files, {size:,} bytes")
+    print("\n".join([f"{target}: {len(content.files)} files, {size:,} bytes", *notes(content)]))
     tracking.sync()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline import artifacts, metrics, params, stage
 from pipeline.artifacts import Array, Description
-from pipeline.params import Preprocess
+from pipeline.params import Params, Preprocess
 from pipeline.selection import evidence
 from pipeline.stage import UserError
 
@@ -154,6 +154,19 @@ def _rows(images: Array) -> Any:
         yield from (row.tobytes() for row in chunk)
 
 
+def too_few(unseen: int, chosen: Params) -> str | None:
+    """What so few images that the weights have not seen mean for the verdicts; None where they can prove a file."""
+    allowed = chosen.export.max_accuracy_drop
+    needed = metrics.images_needed(allowed)
+    if not needed or unseen >= needed:
+        return None
+    no_bundle = ", and as verify.require is proven, there will be no bundle" if chosen.verify.require == "proven" else ""
+    return (
+        f"{unseen} validation and test images are too few to prove that an exported file loses at most {allowed} "
+        f"(export.max_accuracy_drop): files will be `not shown`{no_bundle}; {needed:,} images can prove it"
+    )
+
+
 def main() -> None:
     chosen = params.load()
     description = artifacts.load_description(artifacts.RAW / "description.json")
@@ -175,13 +188,9 @@ def main() -> None:
     summary = {**data_report(parts, description), "evidence": asdict(found)}
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
-    needed = metrics.images_needed(chosen.export.max_accuracy_drop)
     unseen = len(parts["test"][1]) + len(parts["validation"][1])
-    if needed and unseen < needed:
-        print(
-            f"note: {unseen} validation and test images are too few to prove that an exported file loses at most "
-            f"{chosen.export.max_accuracy_drop} (export.max_accuracy_drop): files will be `not shown`; {needed:,} images can prove it"
-        )
+    if note := too_few(unseen, chosen):
+        print(f"note: {note}")
     leaks = {name: count for name, count in summary["duplicates"].items() if "_and_" in name and count}
     if leaks:
         print(f"warning: the same images stand in two splits and leak: {leaks}")

@@ -139,19 +139,25 @@ def notes(verification: dict[str, Any]) -> str:
         for pair in here
         if pair.get("arena_bytes")
     ]
-    if there:
-        differences = [pair["golden_difference"] for pair in there if "golden_difference" in pair]
-        parts.append(
-            f"On each emulated processor {max(pair['images'] for pair in there)} test images, of files that compute in float32 "
-            f"{min(pair['images'] for pair in there)}, and the golden vectors, whose probabilities differ from those here by at most "
-            f"{max(differences, default=0):.2g}."
-        )
+    parts += [_emulated(there)] if there else []
     parts.append(
         f"Milliseconds are the medians of single images on one thread of {measured_on}, of the fastest runtime and of the slowest: on "
         "another processor the order can be the reverse, int8 above all."
     )
     parts.append(f"Runtimes: {', '.join(versions)}.")
     return " ".join(parts)
+
+
+def _emulated(there: list[dict[str, Any]]) -> str:
+    """What was tried on emulated processors, where files that compute in float32 see fewer images."""
+    most, fewest = (count(pair["images"] for pair in there) for count in (max, min))
+    seen = f"{most} test images"
+    if fewest < most:
+        seen += f", of files that compute in float32 {fewest},"
+    differences = [pair["golden_difference"] for pair in there if "golden_difference" in pair]
+    if differences:
+        seen += f" and the golden vectors, whose probabilities differ from those here by at most {max(differences):.2g}"
+    return f"On each emulated processor {seen.removesuffix(',')}."
 
 
 def table(lines: list[list[str]], box: Any, width: int) -> str:

@@ -80,12 +80,12 @@ def there(groups: Sequence[list[Pair]], seen: Material, chosen: Params, folder: 
 
 def choose_golden(seen: Material, pairs: Sequence[Pair]) -> Golden:
     """With what the files answered here; of several runtimes, the first that answered."""
-    images, labels = artifacts.load_split("test")
+    images, labels = (part[: seen.golden_tests] for part in artifacts.load_split("test"))
     answered: dict[str, artifacts.Array] = {}
     for each in pairs:
         if each.probabilities is not None and not each.micro:
             answered.setdefault(each.format, each.probabilities)
-    return golden.choose(images, labels, seen.reference[: seen.tests], answered, seen.synthetic)
+    return golden.choose(images, labels, seen.reference[: seen.golden_tests], answered, seen.synthetic)
 
 
 def same_file_here(each: Pair, natives: Sequence[Pair]) -> Pair | None:

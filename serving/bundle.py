@@ -58,6 +58,9 @@ class Bundle:
         by default in `signature`, which is the file `<name>-<version>.sig` beside it. `draft` opens also a bundle that is
         marked as not proven. Raises BundleError.
         """
+        if signature is not None and trust is None:
+            cure = "name the maker's public key or certificate authority there"
+            raise BundleError(f"the signature {signature} is checked only with --trust; {cure}")
         self.path = locate(Path(path))
         self.signed = trust is not None
         self._files: Dict[str, bytes] = {}  # of an archive
@@ -72,12 +75,12 @@ class Bundle:
                 root = self._check_archive(file, covered)
         self.card = ModelCard.parse(self.read(FILE))
         if self.card.not_proven and not draft:
-            raise BundleError(
-                f"{self.path} is a draft, NOT PROVEN ({self.card.not_proven[0]}); open it with --draft to try it all the same"
-            )
+            raise BundleError(f"{self.path} is {self.card.draft}; open it with --draft to try it all the same")
         for entry in self.card.files:
             if self.digests.get(entry.file) != entry.sha256:
-                raise BundleError(f"{self.path}: {entry.file} is not the file that was proven (its SHA-256 differs); make the bundle again")
+                raise BundleError(
+                    f"{self.path}: {entry.file} is not the file that was verified (its SHA-256 differs); make the bundle again"
+                )
         if root not in (None, f"{self.card.name}-{self.card.version}"):  # no signature covers it
             raise BundleError(
                 f"{self.path} would unpack to the folder {root}, expected {self.card.name}-{self.card.version}; fetch it again"

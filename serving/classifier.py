@@ -17,7 +17,7 @@ GOLDEN = golden_vectors.FILE
 
 
 class Classifier:
-    """A proven model on the runtime that is installed here. Threads may share it."""
+    """A model of a bundle on the runtime that is installed here. Threads may share it."""
 
     def __init__(self, card: ModelCard, file: ModelFile, runtime: str, model: runtimes.Model) -> None:
         self.card, self.file, self.runtime = card, file, runtime
@@ -110,7 +110,10 @@ class Classifier:
 
 
 def candidates(card: ModelCard, format: Optional[str] = None, runtime: Optional[str] = None) -> List[Tuple[ModelFile, Proof]]:
-    """Every proven pair of file and runtime, best first: least accuracy lost, then no second process, then fewest bytes."""
+    """Every pair of file and runtime that ran at its maker's, best first.
+
+    Best is the lowest bound of the accuracy lost, then no second process, then fewest bytes.
+    """
     pairs = [(file, proof) for file in card.files for proof in file.proofs]
     fitting = [(file, proof) for file, proof in pairs if format in (None, file.format) and runtime in (None, proof.runtime)]
     return sorted(fitting, key=lambda pair: (pair[1].accuracy_lost_bound, pair[1].runtime in runtimes.ISOLATED, pair[0].bytes))

@@ -1,4 +1,4 @@
-"""The golden vectors of a bundle: inputs, and what each file answered to them when it was proven."""
+"""The golden vectors of a bundle: inputs, and what each file answered to them when it was verified."""
 
 from __future__ import annotations
 

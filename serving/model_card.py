@@ -1,4 +1,4 @@
-"""The contract between the export and every device: what the files of a bundle are and what was proven of them."""
+"""The contract between the export and every device: what the files of a bundle are and what was found of them."""
 
 from __future__ import annotations
 
@@ -219,6 +219,15 @@ class ModelCard:
         box, side = self.preprocessing.box, self.input.shape[0]
         inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
         _expect(inside, f"preprocessing.box is {box}, expected one inside a square image of one channel")
+
+    @property
+    def draft(self) -> str:
+        """Of a draft, in words: that it is one, the first gate that it fails, and how many more; of any other bundle nothing."""
+        if not self.not_proven:
+            return ""
+        first, *others = self.not_proven
+        more = f", and {len(others)} more" if others else ""
+        return f"a draft, NOT PROVEN ({first}{more})"
 
     @property
     def input_shape(self) -> Tuple[int, ...]:

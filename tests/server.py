@@ -41,9 +41,9 @@ class Server:
         self.start = time.monotonic()
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
         assert self.process.stdout is not None
-        line = self.process.stdout.readline().decode()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-        assert found, f"{line}{self.process.stderr.read().decode() if self.process.stderr else ''}"
+        self.first_line = self.process.stdout.readline().decode()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
+        assert found, f"{self.first_line}{self.process.stderr.read().decode() if self.process.stderr else ''}"
         self.port = int(found[1])
         while self.refuses():
             time.sleep(0.01)

@@ -85,7 +85,7 @@ def test_a_bundle_that_was_changed_and_summed_anew_is_refused_by_its_card(bundle
     model = bundle / "onnx_float32.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"!")
     archives.write(bundle, tmp_path / "changed.tar.gz", "changed")
-    with pytest.raises(BundleError, match="is not the file that was proven"):
+    with pytest.raises(BundleError, match="is not the file that was verified"):
         Bundle(tmp_path / "changed.tar.gz")
 
 

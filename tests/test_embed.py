@@ -20,7 +20,7 @@ from PIL import Image
 
 from pipeline.artifacts import Array, Description
 from pipeline.embedded import _generated, _zig, browser, c, microcontroller
-from pipeline.embedded._model import Proven
+from pipeline.embedded._model import Verified
 from pipeline.stage import UserError
 from serving import gate
 from tests.conftest import Project
@@ -228,7 +228,7 @@ def test_of_all_targets_those_that_cannot_be_had_are_left_out_with_a_sentence(fi
     copy = changed(finished, tmp_path, {"embed.targets": "all"}, exported="tflite_float16")
     copy.run("python", "-m", "pipeline.embed")
     rows = json.loads((copy.folder / "reports/embed.json").read_text())["targets"]
-    assert all(f"it is made from {row['format']}, which no runtime proved; add it to export.formats" in row["refused"] for row in rows)
+    assert all(f"it is made from {row['format']}, which no runtime ran; add it to export.formats" in row["refused"] for row in rows)
     assert not list((copy.folder / "embedded").iterdir())
 
 
@@ -263,7 +263,7 @@ def test_a_network_whose_layers_are_too_large_for_a_stack_is_refused(tmp_path: P
     data = Description("large", [str(number) for number in range(64)], (640, 640, 1), {}, [])
     images = np.zeros((1, 640, 640, 1), np.uint8)
     (tmp_path / "folder").mkdir()
-    model = Proven("large", "1.0.0", "onnx_float32", file, data, images, np.zeros((1, 64), np.float32), images, ("x86_64",), 0)
+    model = Verified("large", "1.0.0", "onnx_float32", file, data, images, np.zeros((1, 64), np.float32), images, ("x86_64",), 0)
     for target, given in ((c, "of stack, and Linux gives 8,257,536"), (browser, "for one image, and a page gives 67,108,864")):
         with pytest.raises(UserError, match=rf"^it takes [\d,]+ bytes {given}; use smaller images or fewer filters$"):
             target.write(tmp_path / "folder", model)

@@ -9,10 +9,12 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import params, summary
+from pipeline import params, preprocess, summary
+from serving import gate
 from tests.conftest import ROOT
 
 STAGES = {
@@ -236,6 +238,25 @@ def test_the_readmes_table_shows_what_the_line_must_reach() -> None:
 
 def number(cell: str) -> float:
     return float(cell.removesuffix(" %"))
+
+
+def test_the_readme_says_what_few_images_of_ones_own_can_show() -> None:
+    chosen = params.load(ROOT / "params.yaml")
+    for images in (200, 1000, 2000):
+        most = gate.accuracy_lost_bound(0, 0, unseen(images, chosen))
+        assert f"**{images:,} images**" in README
+        assert f": {unseen(images, chosen):,} unseen, " in README
+        assert f"at most {100 * most:.2g} %.\n" in README
+    needed = gate.images_needed(chosen.export.max_accuracy_drop)
+    assert needed is not None
+    assert f"{needed:,} unseen images can\nprove 0.2 %, which takes 5,568 in all" in README
+    assert unseen(5568, chosen) == needed > unseen(5565, chosen)
+
+
+def unseen(images: int, chosen: params.Params) -> int:
+    """How many images of one's own, without a test part, the weights do not see."""
+    rows = preprocess.splits(np.zeros(images, int), chosen.dataset.test, chosen.preprocess)
+    return len(rows["test"]) + len(rows["validation"])
 
 
 def test_the_readmes_table_is_the_one_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from pipeline.params import Dataset
 from pipeline.selection import evidence
 from pipeline.selection.verdicts import diagnose
 from pipeline.stage import UserError
+from serving import Bundle, Classifier
 from serving.text import Vocabulary, words
 from tests.conftest import ROOT, Project
 from tests.test_cifar import archive
@@ -219,3 +220,21 @@ except ValueError as error:
     assert int(known) == 80
     assert float(accuracy) > 0.9
     assert "allowed is int32 of shape (N, 2)" in refusal
+    if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project)
+
+
+def if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project: Project) -> None:
+    """The same model, as if its data were those of MovieLens."""
+    description = project.folder / "data/prepared/description.json"
+    description.write_text(description.read_text().replace('"name": "npz"', '"name": "movielens_100k"'))
+    project.change({"dataset.name": "movielens_100k", "verify.processors": ["native"]})
+    for stage in ("verify", "package"):
+        importlib.import_module(f"pipeline.{stage}").main()
+    opened = Bundle(project.folder / "dist")
+    assert {"acceptance.npz", "golden_texts.json", "pictures/mistakes.png"}.isdisjoint(opened.digests)
+    assert "mistakes.png" not in opened.read("MODEL_CARD.md").decode()
+    tests = {row.tobytes() for row in np.load(project.folder / "data/prepared/test/images.npy")}
+    with np.load(io.BytesIO(opened.read("golden.npz"))) as golden:
+        assert tests.isdisjoint(row.tobytes() for row in golden["images"])
+        assert set(golden["labels"].tolist()) == {-1}
+    assert Classifier.load(opened).predict(np.array([[1, 41]], np.int32)).shape == (1, 2)

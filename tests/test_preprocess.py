@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import preprocess
+from pipeline import params, preprocess
 from pipeline.artifacts import Description
 from pipeline.params import Preprocess
 from pipeline.stage import UserError
+from tests.conftest import ROOT
 
 
 def chosen(**values: object) -> Preprocess:
@@ -77,3 +78,14 @@ def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
     assert report["splits"]["train"]["pixel_mean"] == pytest.approx(train.mean())
     assert report["splits"]["train"]["pixel_standard_deviation"] == pytest.approx(train.std())
     assert report["unreadable"] == ["broken.png"]
+
+
+def test_too_few_images_are_told_of_before_anything_is_trained() -> None:
+    told = params.load(ROOT / "params.yaml")
+    note = preprocess.too_few(56, told)
+    assert note is not None
+    assert note.endswith("files will be `not shown`; 1,559 images can prove it")
+    strict = preprocess.too_few(56, params.override(told, {"verify.require": "proven"}))
+    assert strict is not None
+    assert strict.endswith("files will be `not shown`, and as verify.require is proven, there will be no bundle; 1,559 images can prove it")
+    assert preprocess.too_few(1559, told) is None

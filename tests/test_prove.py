@@ -19,14 +19,14 @@ import pytest
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline import artifacts, environments, golden, metrics, params
+from pipeline import artifacts, environments, golden, metrics, package, params
 from pipeline.artifacts import Array
-from pipeline.bundle import acceptance
+from pipeline.bundle import acceptance, card_page
+from pipeline.bundle import archive as packing
 from pipeline.formats import onnx_int8
 from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
-from pipeline.stage import UserError
 from serving import Bundle, BundleError, Classifier, __main__
-from serving.acceptance import FILE, Acceptance
+from serving.acceptance import FILE, LARGEST_BYTES, Acceptance
 from serving.bundle import MANIFEST, manifest
 from serving.classifier import GOLDEN
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
@@ -119,11 +119,36 @@ def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(bu
     assert error == f"error: {bundle} has no acceptance set ({why}); `serving check` is what can be asked of it\n"
 
 
-def test_a_set_that_no_device_would_take_is_refused_by_its_maker() -> None:
-    photos, labels = np.broadcast_to(np.uint8(0), (1000, 512, 512, 3)), np.zeros(1000, np.uint8)
-    chosen = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 400})
-    with pytest.raises(UserError, match=r"package.acceptance_images: 400 images are 314,\d+,\d+ bytes, .* 268,435,456; ask for fewer"):
-        acceptance.choose(chosen, photos, labels, np.zeros((1000, 10), np.float32))
+def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_and_the_card_says_so(bundle: Path) -> None:
+    grain = np.random.default_rng(0).integers(0, 256, 1200 * 1200 * 3, np.uint8).reshape(1, 1200, 1200, 3)
+    photos, labels = np.broadcast_to(grain, (100, 1200, 1200, 3)), np.arange(100)
+    chosen = params.load(ROOT / "params.yaml")
+    accepted = acceptance.choose(chosen, photos, labels, np.zeros((100, 10), np.float32))
+    assert isinstance(accepted, acceptance.AcceptanceSet)
+    order = np.random.default_rng(chosen.preprocess.seed).permutation(100)
+    assert accepted.labels.tolist() == order[:62].tolist()
+    assert accepted.nbytes <= LARGEST_BYTES < accepted.nbytes + 1200 * 1200 * 3
+
+    card = ModelCard.parse((bundle / CARD).read_bytes())
+    made = {**card.provenance, "params": chosen.model_dump(mode="json")}
+    described = acceptance.described(dataclasses.replace(card, provenance=made, test_images=100), accepted)
+    told = "62 images of the 100 asked for, as many of this size as a device takes"
+    card_page.write(bundle, described)
+    assert f" It has {told}." in (bundle / card_page.FILE).read_text()
+    assert package.notes(described) == [f"note: its acceptance set has {told}"]
+    assert package.notes(card) == []
+
+
+def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(bundle: Path, tmp_path: Path) -> None:
+    drawings, labels = np.zeros((1000, 300, 300, 3), np.uint8), np.zeros(1000, np.uint8)
+    accepted = acceptance.choose(params.load(ROOT / "params.yaml"), drawings, labels, np.zeros((1000, 10), np.float32))
+    assert isinstance(accepted, acceptance.AcceptanceSet)
+    assert 20 < len(accepted.labels) < 1000
+    (bundle / FILE).write_bytes(npz(**dataclasses.asdict(accepted)))
+    for target in ("c", "browser"):
+        (bundle / f"embedded/{target}/acceptance.bin").write_bytes(accepted.images.tobytes())
+    packing.write(bundle, tmp_path / "drawings.tar.gz", bundle.name)
+    packing.check(tmp_path / "drawings.tar.gz")
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime", "tflite_runtime"])
@@ -402,7 +427,7 @@ def test_the_c_program_tells_the_three_verdicts_apart(finished: Project, bundle:
     inverted = bytes(255 - byte for byte in data[first : first + 784 * 1000])
     (tmp_path / "worse.bin").write_bytes(sealed(data[:first] + inverted + data[first + len(inverted) : -4]))
     worse = program(finished, "--prove", tmp_path / "worse.bin")
-    assert unsure.stdout.splitlines()[-1].split(":")[0] in ("not shown", PROVEN)
+    assert unsure.stdout.splitlines()[-1].startswith("not shown: ")
     assert unsure.returncode == 3
     assert worse.stdout.splitlines()[-1].startswith("worse: ")
     assert worse.returncode == 1

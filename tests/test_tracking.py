@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from pipeline.tracking import record
+from serving import gate
 from tests.conftest import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -94,6 +95,25 @@ def test_one_run_holds_everything(finished: Project) -> None:
     assert {
         f"reports/{name}" for name in ("learning_curves.csv", "learning_curves.png", "confusion.png", "mistakes.png", "evaluate.json")
     } <= listed("reports")
+
+
+def test_each_pairs_verdict_is_a_tag_also_on_an_emulated_processor_and_so_is_the_gate(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs(client(finished))
+    reports = {name: json.loads((finished.folder / f"reports/{name}.json").read_text()) for name in record.JUDGED}
+    expected = {f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": pair["state"] for pair in reports["verify"]["pairs"]}
+    assert {name: state for name, state in run.data.tags.items() if name.startswith("verdict.")} == expected
+    assert run.data.tags["verdict.onnx_int8.onnxruntime.nehalem"] in gate.VERDICTS
+    assert run.data.tags["gate"] == "passed"
+
+    monkeypatch.chdir(finished.folder)
+    pair = next(pair for pair in reports["verify"]["pairs"] if pair["processor"] == "nehalem")
+    pair |= {"state": gate.WORSE, "reason": "9 of 50 images lost"}
+    told = record.verdicts(reports)
+    assert told[f"verdict.{pair['format']}.{pair['runtime']}.nehalem"] == "worse"
+    assert told["gate"] == f"failed: {pair['format']} on {pair['runtime']} on nehalem is worse (9 of 50 images lost)"
+    assert record.verdicts({}) == {}
 
 
 def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(finished: Project) -> None:

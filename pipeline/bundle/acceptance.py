@@ -9,7 +9,6 @@ what `verify` says of N. Probabilities stay float32, because a rounding could tu
 
 from __future__ import annotations
 
-import importlib
 import io
 import struct
 import zlib
@@ -20,15 +19,16 @@ import numpy as np
 
 from pipeline import artifacts
 from pipeline.artifacts import Array
+from pipeline.datasets import not_passed_on
 from pipeline.params import Params
-from pipeline.stage import UserError
-from serving import acceptance, classifier
+from serving import acceptance, archive, classifier
 from serving.gate import VERDICTS
 from serving.model_card import ModelCard
 
 BINARY = "acceptance.bin"
 MAGIC = b"EDGEACC1"
 SPARE_BYTES = 4096  # of the headers of arrays
+SMALL_BYTES = archive.ALWAYS_ALLOWED // 4  # a set of which a bundle may hold three copies, however little they pack to
 # Little-endian: how many golden vectors G and images N, values P of an image and classes K, the maker's verdict as its
 # place in serving.gate.VERDICTS, on how many images; the maker's bound, the loss allowed, the tolerance of golden vectors.
 HEADER = struct.Struct("<8s6I3d")
@@ -42,23 +42,46 @@ class AcceptanceSet:
     labels: Array
     probabilities: Array
 
+    @property
+    def nbytes(self) -> int:
+        return self.images.nbytes + self.labels.nbytes + self.probabilities.nbytes
+
+    def packs_well(self) -> bool:
+        """Whether the images pack to so little that a bundle with a few copies of them would look like a bomb."""
+        some = self.images[: max(1, SMALL_BYTES // self.images[:1].nbytes)]  # in random order, so that they are like the others
+        return some.nbytes > archive.LARGEST_RATIO * len(zlib.compress(some.tobytes(), 1))
+
 
 def choose(chosen: Params, images: Array, labels: Array, probabilities: Array) -> AcceptanceSet | str:
-    """The acceptance set of the test set, or why there is none. Raises UserError for one that no device would take."""
-    dataset = importlib.import_module(f"pipeline.datasets.{chosen.dataset.name}")
-    if hasattr(dataset, "NOT_PASSED_ON"):
-        return f"{chosen.dataset.name}: {dataset.NOT_PASSED_ON}"
+    """The acceptance set of the test set, or why there is none. Of large images it takes as many as a device does."""
+    reason = not_passed_on(chosen.dataset.name)
+    if reason:
+        return f"{chosen.dataset.name}: {reason}"
     if not chosen.package.acceptance_images:
         return "package.acceptance_images is 0"
     rows = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[: chosen.package.acceptance_images]
-    accepted = AcceptanceSet(images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32))
-    size = sum(array.nbytes for array in (accepted.images, accepted.labels, accepted.probabilities)) + SPARE_BYTES
-    if size > acceptance.LARGEST_BYTES:
-        raise UserError(
-            f"package.acceptance_images: {len(rows):,} images are {size:,} bytes, and a device takes at most "
-            f"{acceptance.LARGEST_BYTES:,}; ask for fewer"
-        )
-    return accepted
+    accepted = taken(images, labels, probabilities, rows[: fitting(acceptance.LARGEST_BYTES, images, probabilities)])
+    if accepted.nbytes > SMALL_BYTES and accepted.packs_well():
+        accepted = taken(images, labels, probabilities, rows[: fitting(SMALL_BYTES, images, probabilities)])
+    return accepted if len(accepted.labels) else "a single image is larger than the set that a device takes"
+
+
+def fitting(largest_bytes: int, images: Array, probabilities: Array) -> int:
+    """How many images fit into a set of so many bytes."""
+    each = images[:1].nbytes + np.dtype(np.int64).itemsize + probabilities.shape[1] * np.dtype(np.float32).itemsize
+    return int((largest_bytes - SPARE_BYTES) // each)
+
+
+def taken(images: Array, labels: Array, probabilities: Array, rows: Array) -> AcceptanceSet:
+    return AcceptanceSet(images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32))
+
+
+def fewer(card: ModelCard) -> str:
+    """That the set has fewer images than were asked for, and why; nothing where it has them all."""
+    asked = min(card.provenance["params"]["package"]["acceptance_images"], card.test_images)
+    if card.no_acceptance or card.acceptance_images >= asked:
+        return ""
+    return f"{card.acceptance_images:,} images of the {asked:,} asked for, as many of this size as a device takes"
 
 
 def described(card: ModelCard, accepted: AcceptanceSet | str) -> ModelCard:

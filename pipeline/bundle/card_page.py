@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.bundle import acceptance
 from pipeline.summary import interval, percent
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
@@ -19,6 +20,7 @@ PICTURES = {
     "mistakes": "Test images that the model gets wrong",
     "learning_curves": "Loss and accuracy over the epochs of training",
 }
+OF_TEST_IMAGES = "mistakes"  # the picture that shows some of them
 LABELS = {  # of what `embed` measured, for people
     "wasm_bytes": "size of the WebAssembly module, bytes",
     "page_bytes": "size of the whole page, bytes",
@@ -75,13 +77,14 @@ MEANINGS = {
 
 
 def write(folder: Path, card: ModelCard) -> None:
-    """Writes the card for programs and the page for people."""
+    """Writes the card for programs, and the page for people with the pictures that lie in `folder`."""
     (folder / model_card.FILE).write_bytes(card.dump())
-    (folder / FILE).write_text(render(card), encoding="utf-8")
+    pictures = {name: caption for name, caption in PICTURES.items() if (folder / f"pictures/{name}.png").exists()}
+    (folder / FILE).write_text(render(card, pictures), encoding="utf-8")
 
 
-def render(card: ModelCard) -> str:
-    """The page in Markdown."""
+def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
+    """The page in Markdown; `pictures` are captions by the name of the file."""
     sections = [
         f"# {card.name} {card.version}",
         f"**{card.statement}**",
@@ -93,7 +96,7 @@ def render(card: ModelCard) -> str:
         *_emulated(card),
         "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
         *_without_python(card),
-        "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
+        "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()),
         f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}\n\n{_acceptance(card)}",
         "## Provenance\n\n" + _table(("what", "value"), _provenance(card)),
         "## Checksums\n\n" + _table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
@@ -111,9 +114,10 @@ def _accuracy(card: ModelCard) -> str:
 def _acceptance(card: ModelCard) -> str:
     if card.no_acceptance or not card.acceptance_images:
         return f"There is no acceptance set ({card.no_acceptance}), so that `serving prove` cannot be asked here."
+    fewer = acceptance.fewer(card)
     return (
         f"`acceptance.npz` brings {card.acceptance_images:,} test images with the trained model's answers: `serving prove .` runs the "
-        "gate with them on the device itself, file by file."
+        f"gate with them on the device itself, file by file.{f' It has {fewer}.' if fewer else ''}"
     )
 
 

@@ -1,10 +1,11 @@
 """One file per dataset, named as in params.yaml: `load(params) -> Raw`.
 
-`NOT_PASSED_ON`, where a dataset has it, says why its images may not go into a bundle.
+`NOT_PASSED_ON`, where a dataset has it, says why nothing of it may go into a bundle.
 """
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 
 from pipeline.artifacts import Array
@@ -27,3 +28,9 @@ class Raw:
     highest: int = 255
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
+
+
+def not_passed_on(name: str) -> str | None:
+    """Why nothing of a dataset may go into a bundle; None where its images may."""
+    reason: str | None = getattr(importlib.import_module(f"pipeline.datasets.{name}"), "NOT_PASSED_ON", None)
+    return reason

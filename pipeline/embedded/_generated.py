@@ -21,7 +21,7 @@ import onnx
 
 from pipeline import environments, metrics
 from pipeline.artifacts import Array
-from pipeline.embedded._model import Proven
+from pipeline.embedded._model import Verified
 from pipeline.stage import UserError
 
 TEMPLATES = Path(__file__).parent
@@ -30,7 +30,7 @@ TRANSLATING = threading.Lock()
 SOURCES = ("classify.c", "model.c", "model_weights.c")
 
 
-def fill(folder: Path, model: Proven) -> None:
+def fill(folder: Path, model: Verified) -> None:
     """Writes the model's C and its golden vectors. Raises UserError where the generator does not know an operator."""
     for name, content in translate(model.file).items():
         (folder / name).write_text(content, encoding="utf-8")
@@ -79,7 +79,7 @@ def _translated(file: Path) -> dict[str, str]:
         return {"model.c": (folder / "model.c").read_text(), "model_weights.c": (folder / "model_data.c").read_text()}
 
 
-def header(model: Proven, more: str = "") -> str:
+def header(model: Verified, more: str = "") -> str:
     """model.h: what is known of the model at compile time, and `more` definitions."""
     height, width, channels = model.data.input_shape
     names = model.data.class_names
@@ -93,10 +93,10 @@ def header(model: Proven, more: str = "") -> str:
     )
 
 
-def golden(model: Proven, probabilities: Array, tolerance: float) -> str:
-    """golden.h: test images and their proven probabilities (G, K), which a device may miss by `tolerance`."""
+def golden(model: Verified, probabilities: Array, tolerance: float) -> str:
+    """golden.h: the golden images and their probabilities (G, K), which a device may miss by `tolerance`."""
     return (
-        f"/* Golden vectors: test images, and what {model.file.name} gave for them when it was proven. */\n"
+        f"/* Golden vectors: images, and what {model.file.name} gave for them when it was verified. */\n"
         f'#ifndef GOLDEN_H\n#define GOLDEN_H\n\n#include <stdint.h>\n\n#include "model.h"\n\n'
         f"#define GOLDEN_IMAGES {len(model.golden_images)}\n#define GOLDEN_TOLERANCE {tolerance}f\n\n"
         f"static const uint8_t golden_images[GOLDEN_IMAGES][MODEL_PIXELS] = {{\n{rows(model.golden_images)}}};\n\n"

@@ -1,4 +1,4 @@
-"""The proven model as every target takes it."""
+"""The exported file as every target takes it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pipeline.stage import UserError
 
 
 @dataclass(frozen=True)
-class Proven:
-    """One exported file that passed, its golden vectors, and test images to try what is made of it.
+class Verified:
+    """One exported file that ran in verification, its golden vectors, and test images to try what is made of it.
 
     `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_probabilities` (G, K) float32 are those of a runtime.
     `programs` and `arena_bytes` are what params.yaml asks for.
@@ -37,7 +37,7 @@ class Proven:
     arena_bytes: int
 
     @classmethod
-    def load(cls, made_from: str, chosen: Params) -> Proven:
+    def load(cls, made_from: str, chosen: Params) -> Verified:
         """Raises UserError where there is no such file, or where it takes ids, which no target reads."""
         data = artifacts.load_description()
         if data.holds_ids:
@@ -45,7 +45,7 @@ class Proven:
         exported = artifacts.load_json(artifacts.report("export"))["formats"]
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
             if made_from not in exported or made_from not in golden.files:
-                raise UserError(f"it is made from {made_from}, which no runtime proved; add it to export.formats and its runtime to verify")
+                raise UserError(f"it is made from {made_from}, which no runtime ran; add it to export.formats and its runtime to verify")
             images, probabilities = golden["images"], golden[made_from]
         file = artifacts.EXPORTED / exported[made_from]["file"]
         if artifacts.sha256(file) != exported[made_from]["sha256"]:

@@ -22,7 +22,7 @@ import numpy as np
 from pipeline import artifacts, environments, measurements
 from pipeline.artifacts import Array
 from pipeline.embedded import _generated, _zig
-from pipeline.embedded._model import Proven
+from pipeline.embedded._model import Verified
 from pipeline.stage import UserError
 
 FORMAT = "onnx_float32"
@@ -35,7 +35,7 @@ LARGEST_STACK = 64 * 1024 * 1024  # bytes; a telephone's browser gives a page so
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
-def write(folder: Path, model: Proven) -> dict[str, Any]:
+def write(folder: Path, model: Verified) -> dict[str, Any]:
     shutil.copytree(TEMPLATES / "page", folder, dirs_exist_ok=True)
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
@@ -46,8 +46,8 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     return measure(folder, model)
 
 
-def golden(model: Proven) -> str:
-    """golden.json: test images as base64 of their raw pixels, their labels, and the probabilities of the proven file."""
+def golden(model: Verified) -> str:
+    """golden.json: the golden images as base64 of their raw pixels, their labels, and the probabilities of the exported file."""
     with np.load(artifacts.GOLDEN, allow_pickle=False) as vectors:
         labels = vectors["labels"]
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
@@ -74,7 +74,7 @@ def stack_bytes(network: str) -> int:
     return sum(widths.get(kind, 4) * math.prod(map(int, re.findall(r"\d+", sizes))) for kind, sizes in arrays)
 
 
-def measure(folder: Path, model: Proven) -> dict[str, Any]:
+def measure(folder: Path, model: Verified) -> dict[str, Any]:
     """What the page's classifier gives for test images, against ONNX Runtime, and what a browser has to load."""
     answers, _ = run(folder, model, model.test_images)
     expected = model.expected
@@ -87,14 +87,14 @@ def measure(folder: Path, model: Proven) -> dict[str, Any]:
     }
 
 
-def time(folder: Path, model: Proven) -> dict[str, Any]:
+def time(folder: Path, model: Verified) -> dict[str, Any]:
     """How long Node takes for an image; remembered per module."""
     key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
     times = measurements.recall(key) or measurements.remember(key, run(folder, model, model.golden_images, TIMED_RUNS)[1])
     return {"median_milliseconds": statistics.median(times), "engine": f"V8 {v8()}", "processor": measurements.processor()}
 
 
-def run(folder: Path, model: Proven, tried: Array, runs: int = 0) -> tuple[Array, list[float]]:
+def run(folder: Path, model: Verified, tried: Array, runs: int = 0) -> tuple[Array, list[float]]:
     """Probabilities (N, K) float32 of the images `tried` in Node, and the milliseconds of `runs` single ones. Raises UserError."""
     shape = (*model.data.input_shape, len(model.data.class_names))
     with tempfile.TemporaryDirectory() as name:

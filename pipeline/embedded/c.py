@@ -24,7 +24,7 @@ import numpy as np
 from pipeline import environments, measurements
 from pipeline.artifacts import Array
 from pipeline.embedded import _generated, _zig
-from pipeline.embedded._model import Proven
+from pipeline.embedded._model import Verified
 from pipeline.stage import UserError
 
 FORMAT = "onnx_float32"
@@ -37,7 +37,7 @@ TEMPLATES = _generated.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
-def write(folder: Path, model: Proven) -> dict[str, Any]:
+def write(folder: Path, model: Verified) -> dict[str, Any]:
     _generated.fill(folder, model)
     for name in PROGRAM:
         shutil.copy(TEMPLATES / name, folder / name)
@@ -81,7 +81,7 @@ def stack_bytes(builds: Iterable[Future[str]]) -> int:
     return stack
 
 
-def measure(program: Path, model: Proven) -> dict[str, Any]:
+def measure(program: Path, model: Verified) -> dict[str, Any]:
     """The program's answers on test images against those of ONNX Runtime."""
     answers, expected = classify(program, model.test_images), model.expected
     return {
@@ -92,7 +92,7 @@ def measure(program: Path, model: Proven) -> dict[str, Any]:
     }
 
 
-def time(folder: Path, model: Proven) -> dict[str, Any]:
+def time(folder: Path, model: Verified) -> dict[str, Any]:
     """How long this processor's program takes for an image; remembered per program."""
     with tempfile.TemporaryDirectory() as name:
         program = folder / PROGRAMS / f"classify-{HERE}"
@@ -121,7 +121,7 @@ def milliseconds(program: Path, images: Array) -> list[float]:
     return times
 
 
-def described(model: Proven, measured: dict[str, Any]) -> dict[str, str]:
+def described(model: Verified, measured: dict[str, Any]) -> dict[str, str]:
     """What the README says of this model."""
     return {
         **model.words,

@@ -21,7 +21,7 @@ import tflite
 from pipeline import environments, metrics
 from pipeline.artifacts import Array
 from pipeline.embedded import _generated, _scratch
-from pipeline.embedded._model import Proven
+from pipeline.embedded._model import Verified
 from pipeline.stage import UserError
 
 FORMAT = "tflite_int8"
@@ -33,7 +33,7 @@ METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}  # operators whose name does no
 SPELLED = ("README.md", "library.properties")
 
 
-def write(folder: Path, model: Proven) -> dict[str, Any]:
+def write(folder: Path, model: Verified) -> dict[str, Any]:
     data = model.file.read_bytes()
     if len(data) > LARGEST_MODEL:
         raise UserError(f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller one")
@@ -48,7 +48,7 @@ def write(folder: Path, model: Proven) -> dict[str, Any]:
     return measured
 
 
-def measure(model: Proven, network: tflite.Model) -> tuple[dict[str, Any], Array]:
+def measure(model: Verified, network: tflite.Model) -> tuple[dict[str, Any], Array]:
     """What the model takes, and how it agrees; and TensorFlow Lite Micro's golden probabilities."""
     fit = board_fit(model.file)
     golden_images = len(model.golden_images)
@@ -81,7 +81,7 @@ def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def fill(folder: Path, model: Proven, facts: dict[str, Any], golden: Array) -> None:
+def fill(folder: Path, model: Verified, facts: dict[str, Any], golden: Array) -> None:
     """Writes the folder: the files as they are, what is generated, and what the files say of this model."""
     shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
     generated = {
@@ -151,7 +151,7 @@ def array(file: Path) -> str:
     )
 
 
-def described(model: Proven, facts: dict[str, Any]) -> dict[str, str]:
+def described(model: Verified, facts: dict[str, Any]) -> dict[str, str]:
     """What the files say of this model."""
     boards = facts["boards"]
     table = ["| board | RAM free for the model | flash | |", "| --- | ---: | ---: | --- |"]

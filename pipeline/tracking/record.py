@@ -14,13 +14,17 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline import artifacts, params
+from pipeline.bundle import gates
 from pipeline.processors import NATIVE
 
 REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
+JUDGED = {"evaluate", "export", "verify", "embed"}  # by the gates of package
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FIGURES = ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes")
 EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 NOW = "now."  # before the name of a param, in the tag that holds what it has become
+MOST_TAGS = 100  # that MLflow takes at a time
+LONGEST_TAG = 5000  # letters
 LONGEST_NAME = 200  # letters of a class in the name of a metric, to which MLflow allows 250
 FILES = (params.FILE, Path("dvc.lock"))
 
@@ -39,7 +43,10 @@ def log_settings(client: Any, run: Any, reports: dict[str, Any], model: str) -> 
     values = {name: str(value)[:6000] for name, value in flat(YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))).items()}
     new_params = [Param(name, value) for name, value in values.items() if name not in run.data.params]
     new_tags = {**tags(model, reports), **changed(values, run)}
-    client.log_batch(run.info.run_id, params=new_params, tags=[RunTag(*tag) for tag in new_tags.items()])
+    client.log_batch(run.info.run_id, params=new_params)
+    named = [RunTag(*tag) for tag in new_tags.items()]
+    for start in range(0, len(named), MOST_TAGS):
+        client.log_batch(run.info.run_id, tags=named[start : start + MOST_TAGS])
 
 
 def log_figures(client: Any, run: Any, reports: dict[str, Any]) -> None:
@@ -111,6 +118,7 @@ def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
     result = {"model_sha256": model}
     if "diagnose" in reports:
         result["diagnosis"] = reports["diagnose"]["verdict"]
+    result |= verdicts(reports)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if commit.returncode == 0:
         result["git_commit"] = commit.stdout.strip()
@@ -119,6 +127,16 @@ def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
     if "DVC_EXP_NAME" in os.environ:
         result["DVC_EXP_NAME"] = os.environ["DVC_EXP_NAME"]
     return result
+
+
+def verdicts(reports: dict[str, Any]) -> dict[str, str]:
+    """The verdict on each file, runtime and processor, and whether `package` has a gate that stops them."""
+    pairs = reports.get("verify", {}).get("pairs", [])
+    found = {f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": str(pair["state"]) for pair in pairs}
+    if reports.keys() >= JUDGED:
+        failed = gates.failures(params.load(), reports)
+        found["gate"] = f"failed: {'; '.join(failed)}"[:LONGEST_TAG] if failed else "passed"
+    return found
 
 
 def log_files(client: Any, run: Any, reports: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""The MLflow model registry: every file that passed is a model of its own, and the alias `champion` is on the best bundle's.
+"""The MLflow model registry: every file of the bundle is a model of its own, and the alias `champion` is on the best bundle's.
 
 What is registered is the TensorFlow Lite file that a device would choose, or, where none was exported, the first file.
 """
@@ -54,7 +54,7 @@ def registered(card: ModelCard) -> ModelFile:
 
 
 def log_file(opened: Bundle, file: ModelFile, registered_name: str | None) -> Any:
-    """The file as a pyfunc model, which answers through `serving`, with what was proven of it as its metrics."""
+    """The file as a pyfunc model, which answers through `serving`, with what was found of it as its metrics."""
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
 
 
 def figures(file: ModelFile) -> dict[str, float]:
-    """What was proven of the file: the least of its accuracies, its size, and what belongs to one runtime under its name."""
+    """What was found of the file: the least of its accuracies, its size, and what belongs to one runtime under its name."""
     result: dict[str, float] = {"test_accuracy": min(proof.accuracy for proof in file.proofs), "bytes": file.bytes}
     for proof in file.proofs:
         for name in ("accuracy", "accuracy_lost_bound", "agreement", "median_milliseconds", "arena_bytes"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline import artifacts, golden
 from pipeline.artifacts import Array
+from pipeline.datasets import not_passed_on
 from pipeline.params import Params
 from pipeline.selection import answers
 
@@ -21,7 +22,8 @@ class Material:
 
     `labels` (N,) and `reference` (N, K), the answers of the Keras model, are of both; the first `tests` are the test
     set. `sample` (S,) are rows of the test set in random order, for what is too slow for all. `synthetic` are the
-    inputs among the golden vectors that nobody recorded. Runtimes read the images from files: `unseen` has all of them and the
+    inputs among the golden vectors that nobody recorded; `golden_tests` is how many test images may be among these,
+    either all or, where the data may not be passed on, none. Runtimes read the images from files: `unseen` has all of them and the
     synthetic ones last, `sampled` the sample alone.
     """
 
@@ -30,6 +32,7 @@ class Material:
     tests: int
     sample: Array
     synthetic: Array
+    golden_tests: int
     unseen: list[Path]
     sampled: Path
 
@@ -43,7 +46,8 @@ def gather(chosen: Params, folder: Path) -> Material:
     images, labels = artifacts.load_split("test")
     validation = answers.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
-    synthetic = golden.synthetic(images, labels, data.highest)
+    kept_here = not_passed_on(data.name) is not None
+    synthetic = golden.invented(images, data.highest) if kept_here else golden.synthetic(images, labels, data.highest)
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(chosen.verify.micro_images, chosen.verify.processor_images)
     sample = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[:largest]
@@ -54,6 +58,7 @@ def gather(chosen: Params, folder: Path) -> Material:
         tests=len(labels),
         sample=sample,
         synthetic=synthetic,
+        golden_tests=0 if kept_here else len(labels),
         unseen=[TEST, VALIDATION, folder / "synthetic.npy"],
         sampled=folder / "sample.npy",
     )

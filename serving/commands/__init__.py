@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
 from serving import classifier, runtimes
-from serving.bundle import Bundle
-from serving.errors import InputError, RuntimeRefusalError
+from serving.bundle import Bundle, Source
+from serving.errors import InputError, RuntimeRefusalError, printable
 from serving.model_card import ModelFile
 
 if TYPE_CHECKING:
@@ -56,11 +57,19 @@ def count(text: str) -> int:
 
 def open_bundle(arguments: argparse.Namespace) -> Bundle:
     """The verified bundle that the arguments name."""
-    return Bundle(arguments.bundle, arguments.trust, arguments.signature, arguments.draft)
+    return opened(arguments.bundle, arguments, arguments.signature)
+
+
+def opened(path: Source, arguments: argparse.Namespace, signature: Optional[Source] = None) -> Bundle:
+    """The verified bundle at `path`. Every command opens its bundles here, so that each says of a draft what it is."""
+    bundle = Bundle(path, arguments.trust, signature, arguments.draft)
+    if bundle.card.draft:
+        print(printable(f"warning: {bundle.path} is {bundle.card.draft}"), file=sys.stderr, flush=True)
+    return bundle
 
 
 def installed_pairs(opened: Bundle, arguments: argparse.Namespace) -> Iterator[Tuple[ModelFile, str]]:
-    """Every file with every runtime that it passed on and that is installed here, best first. Raises RuntimeRefusalError for none."""
+    """Every file with every runtime that ran it at its maker's and is installed here, best first. Raises RuntimeRefusalError for none."""
     pairs = classifier.candidates(opened.card, arguments.format, arguments.runtime)
     here = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
     if not here:

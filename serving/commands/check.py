@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     best = next((result for result in results if "reason" not in result), None)
     if arguments.json:
-        facts = {"bundle": str(opened.path), "signed": opened.signed, "files": len(opened.digests), "results": results}
-        print(json.dumps({"may_run": best is not None, **facts}, indent=2))
+        facts = {"bundle": str(opened.path), "signed": opened.signed, "files": len(opened.digests), "not_proven": opened.card.not_proven}
+        print(json.dumps({"may_run": best is not None, **facts, "results": results}, indent=2))
     else:
         print("\n".join([_checksums(opened), *map(_line, results), _verdict(opened, best, results)]))
     return 0 if best else 1
@@ -70,7 +70,7 @@ def _line(result: Dict[str, Any]) -> str:
 
 
 def _verdict(opened: Bundle, best: Any, results: Any) -> str:
-    name = f"{opened.card.name} {opened.card.version}"
+    name = ", ".join(filter(None, [f"{opened.card.name} {opened.card.version}", opened.card.draft]))
     if best is None:
         return f"This device may not run {name}: {results[0]['reason']}."
     return (

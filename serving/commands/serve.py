@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from serving import commands
-from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import ServingError
 
@@ -108,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
         writer = LogWriter(log, limits, metrics, arguments.replace_labels)
     service = Service(models, origins, token, writer)
     for signature in models.signatures():
-        print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}", flush=True)
+        draft = f", {signature.draft}" if signature.draft else ""
+        print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}{draft}", flush=True)
     run_server(service, listening, arguments.drain, _event_loop(arguments.plain))
     if writer:
         writer.close()
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
     from serving.server.files import public
 
-    bundle = Bundle(path, arguments.trust, draft=arguments.draft)
+    bundle = commands.opened(path, arguments)
     return Classifier.load(bundle, arguments.format, arguments.runtime), public(bundle, arguments.onnxruntime_web)
 
 

@@ -175,7 +175,8 @@ class Models:
         if card.input.type != "uint8":
             raise BundleError(f"{card.name} takes {card.input.type} ids, and the server pictures alone; use Classifier")
         height, width, channels = card.input_shape
-        signature = Signature(card.name, card.version, platform, (height, width, channels), card.class_names, self.limits.max_images)
+        shape, most = (height, width, channels), self.limits.max_images
+        signature = Signature(card.name, card.version, platform, shape, card.class_names, most, card.draft)
         return Model(classifier, signature, files)
 
     def signatures(self) -> List[Signature]:

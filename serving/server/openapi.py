@@ -15,6 +15,8 @@ HTML = {"text/html": {"schema": {"type": "string"}}}
 
 def document(signatures: List[Signature], limits: Limits, token: bool, log: bool, pages: List[str]) -> Dict[str, Any]:
     names = [signature.name for signature in signatures]
+    drafts = [f" {signature.name} is {signature.draft}." for signature in signatures if signature.draft]
+    about = f"Open Inference Protocol V2, and pictures for people.{''.join(drafts)}"
     paths = {
         "/": {"get": _operation("start", "The page of the only bundle, or what is served here", HTML, 307)},
         "/docs": {"get": _operation("page", "This description as a page", HTML)},
@@ -40,7 +42,7 @@ def document(signatures: List[Signature], limits: Limits, token: bool, log: bool
         paths[f"/bundles/{name}/{FOLDER}"] = {"get": _operation(f"try_{name}", f"{name} in the browser, to try it", HTML, 304)}
     described: Dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": "serving", "version": VERSION, "description": "Open Inference Protocol V2, and pictures for people."},
+        "info": {"title": "serving", "version": VERSION, "description": about},
         "servers": [{"url": "."}],  # relative to this description, as a proxy may have the server below a path
         "paths": paths,
         "components": {"schemas": _schemas(signatures, limits)},
@@ -129,6 +131,8 @@ def _schemas(signatures: List[Signature], limits: Limits) -> Dict[str, Any]:
             probabilities={"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
         ),
     }
+    not_proven = {"type": "string", "description": "Of a draft: a gate of its maker that it fails"}
+    schemas["Model"]["properties"]["parameters"] = {"type": "object", "properties": {"not_proven": not_proven}}
     schemas["Prediction"]["properties"]["id"] = {"type": "string", "description": "Where there is a log: by which /feedback knows it"}
     for signature in signatures:
         schemas[f"Request_{signature.name}"] = _request(signature)

@@ -30,7 +30,7 @@ SPARE_VALUES = 1024  # JSON values that a request may have beside its pixels
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and gives: images (N, H, W, C) uint8, probabilities (N, K) float32."""
+    """What a model takes and gives: images (N, H, W, C) uint8, probabilities (N, K) float32. `draft` is the card's."""
 
     name: str
     version: str
@@ -38,6 +38,7 @@ class Signature:
     input_shape: Tuple[int, int, int]
     class_names: List[str]
     max_images: int
+    draft: str = ""
 
     @property
     def image_bytes(self) -> int:
@@ -149,6 +150,7 @@ def metadata(model: Signature) -> Dict[str, Any]:
     """The answer to `GET /v2/models/{name}`."""
     return {
         "name": model.name,
+        **({"parameters": {"not_proven": model.draft}} if model.draft else {}),
         "versions": [model.version],
         "platform": model.platform,
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *model.input_shape]}],

@@ -281,7 +281,7 @@ class Service:
 
     async def _index(self, request: Request) -> Answer:
         signatures = self.models.signatures()
-        return await _json([{"name": each.name, "version": each.version, "state": "READY", "reason": ""} for each in signatures])
+        return await _json([{"name": each.name, "version": each.version, "state": "READY", "reason": each.draft} for each in signatures])
 
 
 def refusal(error: RequestError) -> Answer:

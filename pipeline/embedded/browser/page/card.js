@@ -40,7 +40,7 @@ export function describe(card, pictures) {
     element("ul", {}, ...card.limits.map(limit => element("li", {}, limit))),
     element("h3", {}, "A picture becomes the input so"),
     element("p", {}, `${card.preprocessing.description}.`),
-    element("h3", {}, "Files of the bundle, and what was proven of them"),
+    element("h3", {}, "Files of the bundle, and what was found of them"),
     scrolling("Files", files(card)),
     element("h3", {}, "Without Python, and what was measured of it"),
     ...card.embedded.flatMap(embedded),

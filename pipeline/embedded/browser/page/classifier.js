@@ -1,5 +1,5 @@
 /**
- * The proven model in a browser or any other JavaScript: `serving.Classifier` as WebAssembly.
+ * The model in a browser or any other JavaScript: `serving.Classifier` as WebAssembly.
  *
  *     const classifier = await Classifier.load();
  *     const probabilities = classifier.predict(pixels);

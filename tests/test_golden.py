@@ -1,0 +1,82 @@
+"""Golden vectors of data that may not be passed on: chosen as verify does, from outs of earlier stages that lie in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import artifacts, golden, params, verify
+from pipeline.artifacts import Array, Description
+from pipeline.golden import Golden
+from pipeline.selection import answers
+from pipeline.verification import material
+from pipeline.verification.pair import Pair
+from tests.conftest import ROOT
+
+USERS, ITEMS = 30, 40  # so few that what is drawn at random is often a pair that was recorded
+
+
+def ratings(count: int = USERS * ITEMS // 2) -> Array:
+    """So many of all pairs of a user and an item, in random order; by default half of them."""
+    pairs = np.stack(np.meshgrid(np.arange(1, USERS + 1), np.arange(USERS + 1, USERS + ITEMS + 1)), -1).reshape(-1, 2)
+    return np.random.default_rng(0).permutation(pairs)[:count].astype(np.int32)
+
+
+def chosen(folder: Path, dataset: str, ids: Array) -> Golden:
+    """The golden vectors of a dataset of that name with the test rows `ids`, of a file that differs from Keras by a little."""
+    labels = (ids.sum(1) % 2).astype(np.int64)
+    dice = np.random.default_rng(1)
+    reference = dice.dirichlet(np.ones(2), len(ids)).astype(np.float32)
+    for path, array in (("test/images", ids), ("test/labels", labels)):
+        artifacts.save_array(artifacts.PREPARED / f"{path}.npy", array)
+    description = Description(dataset, ["no", "yes"], (2,), {}, [], "int32", USERS + ITEMS)
+    artifacts.save_description(artifacts.DESCRIPTION, description)
+    artifacts.save_array(artifacts.TEST_PROBABILITIES, reference)
+    answers.save(artifacts.VALIDATION, answers.Answers(reference[:10], labels[:10], answers.digests(ids[:10])))
+    seen = material.gather(params.load(ROOT / "params.yaml"), folder)
+    (folder / "model.onnx").touch()
+    pair = Pair("onnx_float32", folder / "model.onnx", "onnxruntime")
+    pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(seen.synthetic)).astype(np.float32)
+    vectors = verify.choose_golden(seen, [pair])
+    np.testing.assert_array_equal(vectors.probabilities["onnx_float32"][-len(seen.synthetic) :], pair.probabilities[-len(seen.synthetic) :])
+    return vectors
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for folder in (artifacts.PREPARED / "test", artifacts.VALIDATION.parent):
+        folder.mkdir(parents=True)
+    return tmp_path
+
+
+def recorded(inputs: Array, ids: Array) -> int:
+    """How many of the inputs are rows of `ids`."""
+    return sum(bool((ids == row).all(1).any()) for row in inputs)
+
+
+def test_of_data_that_may_not_be_passed_on_no_golden_vector_is_a_test_row(prepared: Path) -> None:
+    ids = ratings()
+    vectors = chosen(prepared, "movielens_100k", ids)
+    assert recorded(vectors.images, ids) == 0
+    assert set(vectors.labels.tolist()) == {golden.NO_LABEL}
+    assert len(np.unique(vectors.images, axis=0)) >= 16
+    assert len(vectors.telling) == len(vectors.images), "emulated processors see them all"
+    assert vectors.images[:-2].min() >= 1
+    assert vectors.images.max() <= USERS + ITEMS
+    assert vectors.images.dtype == np.int32
+
+
+def test_nor_is_one_the_negative_of_a_test_row(prepared: Path) -> None:
+    ids = ratings(40)  # so few that none is met by chance
+    assert recorded(USERS + ITEMS - chosen(prepared, "npz", ids).images, ids)
+    assert not recorded(USERS + ITEMS - chosen(prepared, "movielens_100k", ids).images, ids)
+
+
+def test_of_other_data_they_are_test_rows_above_all(prepared: Path) -> None:
+    ids = ratings()
+    vectors = chosen(prepared, "npz", ids)
+    assert recorded(vectors.images, ids) >= golden.SPREAD
+    assert (vectors.labels >= 0).sum() >= golden.SPREAD
