@@ -138,7 +138,7 @@ def test_copies_of_texts_in_validation_are_found_beyond_those_that_are_natural()
     assert found.copied_p_value < 1e-10
     assert diagnose(FALLING_CURVES, found).verdict == "leakage"
     assert diagnose(FALLING_CURVES, evidence.gather(train, validation)).verdict == "good_fit"
-    assert diagnose(FALLING_CURVES, evidence.gather(train, validation[:20])).verdict == "unrepresentative_validation"
+    assert "note that validation is small" in diagnose(FALLING_CURVES, evidence.gather(train, validation[:20])).sentence
 
 
 def test_ratings_of_few_users_and_items_repeat_by_nature() -> None:

@@ -117,6 +117,12 @@ def test_an_advised_rate_suits_what_is_advised(rate: float, with_larger_batches:
     assert advice["AdamW"].overrides["train.learning_rate"] == 0.001
 
 
+@pytest.mark.parametrize("small", [True, False])
+def test_more_validation_is_advised_where_a_note_says_that_it_is_small(small: bool) -> None:
+    now = Situation(params.load(ROOT / "params.yaml"), "good_fit", 200, images=True, small_validation=small)
+    assert ("a fifth for validation" in [change.name for change in advise(now)]) is small
+
+
 def test_values_are_written_as_dvc_reads_them() -> None:
     assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
     assert written([None, True, 1, 0]) == "[null,true,1,0]"

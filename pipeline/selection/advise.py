@@ -13,6 +13,7 @@ import sys
 from pipeline import artifacts, params, stage
 from pipeline.params import Params
 from pipeline.selection.cures import CURES, Change, Situation
+from pipeline.selection.verdicts.data_and_layers import SMALL
 from pipeline.stage import UserError
 
 
@@ -27,7 +28,7 @@ def situation(chosen: Params) -> Situation:
     diagnosis = artifacts.load_json(artifacts.report("diagnose"))
     _, labels = artifacts.load_split("train", artifacts.RAW)
     images, _ = artifacts.load_split("train")
-    return Situation(chosen, diagnosis["verdict"], len(labels), images.ndim == 4)
+    return Situation(chosen, diagnosis["verdict"], len(labels), images.ndim == 4, SMALL in diagnosis["numbers"])
 
 
 def check_that_it_is_the_last() -> None:

@@ -26,6 +26,7 @@ from pipeline.params import Params
 from pipeline.selection import answers
 from pipeline.selection.answers import Answers
 from pipeline.selection.cures import Situation, written
+from pipeline.selection.verdicts.data_and_layers import SMALL
 from pipeline.stage import UserError
 
 DVC = (sys.executable, "-m", "dvc")  # also where the environment is not activated
@@ -54,7 +55,8 @@ def trained(prefix: str, overrides: dict[str, Any], parent: str | None) -> Train
     diagnosis = json.loads(_read(name, artifacts.report(LAST)))
     splits = json.loads(_read(name, artifacts.report("preprocess")))
     available = len(np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy"))))
-    situation = Situation(chosen, diagnosis["verdict"], available, len(splits["input_shape"]) == 3)
+    images, small = len(splits["input_shape"]) == 3, SMALL in diagnosis["numbers"]
+    situation = Situation(chosen, diagnosis["verdict"], available, images, small)
     return Trained(name, overrides, diagnosis, answers.load(_read(name, artifacts.VALIDATION)), situation)
 
 

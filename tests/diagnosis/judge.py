@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline import artifacts, metrics, summary
 from pipeline.selection.evidence import Evidence
 from pipeline.selection.verdicts import diagnose
+from pipeline.selection.verdicts.data_and_layers import SMALL
 from pipeline.training import learning_curves
 
 FOLDER = Path(__file__).parent
@@ -27,7 +28,7 @@ EXPECTED = {
     "learning_rate_too_high": "diverged",
     "leaked_validation": "leakage",
     "shifted_validation": "unrepresentative_training",
-    "tiny_validation": "unrepresentative_validation",
+    "tiny_validation": "good_fit, small validation",  # a sound training, with a note
     "dead_relus": "dead_units",
     "saturated_start": "saturated_units",
     "vanishing_gradients": "vanishing_gradients",
@@ -35,7 +36,7 @@ EXPECTED = {
 HEALTHY = "good_fit"
 ONE_SIDED = 0.9  # the interval whose ends are one-sided 95 % bounds
 
-Pair = tuple[str, str]  # a verdict that the fault's name asks for, and the one that was given
+Pair = tuple[str, str]  # a verdict, with its note, that the fault's name asks for, and the one that was given
 
 
 def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
@@ -44,7 +45,8 @@ def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
         if int(path.stem.rsplit("-", 1)[1]) in seeds:
             told = artifacts.load_json(path.with_suffix(".json"))
             given = diagnose(learning_curves.load(path), Evidence(**told["evidence"]), told["layers"], told["target"])
-            found[path] = (EXPECTED.get(path.parent.name, HEALTHY), given.verdict)
+            note = ", small validation" if SMALL in given.numbers else ""
+            found[path] = (EXPECTED.get(path.parent.name, HEALTHY), given.verdict + note)
     return found
 
 

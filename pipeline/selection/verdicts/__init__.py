@@ -30,7 +30,6 @@ RULES: tuple[Rule, ...] = (
     curves.stopped_early,
     curves.too_little_capacity,
     curves.far_apart,
-    data_and_layers.too_small,
     curves.good_fit,
 )
 
@@ -43,7 +42,7 @@ def diagnose(
     trained_before: bool = False,
 ) -> Diagnosis:
     """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show. That
-    validation is small is a verdict only where training shows no fault and validation can tell nothing; else it is a note.
+    validation is small is a note on it.
 
     `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach, and
     `trained_before` whether it started from the weights of a trained model.

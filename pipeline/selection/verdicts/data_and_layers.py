@@ -12,6 +12,7 @@ SATURATED = 0.3  # share of bounded outputs at an end of their range before the 
 VANISHED = 1e-3  # gradient in the first layer over that in the last before the first step
 COPIED = 0.05  # share of validation images with a copy in p-training
 TOLD_APART = 0.6  # area under the ROC curve of telling validation from p-training
+SMALL = "validation_images"  # among the numbers of a diagnosis where a note says that these are few
 CERTAIN = 1e-4  # p-value of the two tests on the data
 
 
@@ -48,24 +49,9 @@ def before_the_first_step(curves: Curves) -> Diagnosis | None:
     return None
 
 
-def too_small(curves: Curves) -> Diagnosis | None:
-    """Validation on which nothing can be judged, where training itself shows no fault."""
-    if curves.evidence is None or curves.interval is None or not curves.validation_is_tiny:
-        return None
-    numbers, sentence = width(curves.evidence.validation_images, *curves.interval)
-    return Diagnosis(
-        "unrepresentative_validation",
-        curves.epoch(0),
-        numbers,
-        f"training shows no fault, but validation is too small to judge by: {sentence}",
-    )
-
-
 def noted(found: Diagnosis, curves: Curves) -> Diagnosis:
     """A verdict with a note on validation, where that is so small that its accuracy has a wide interval."""
     if curves.evidence is None or curves.interval is None or not is_wide(*curves.interval):
-        return found
-    if found.verdict == "unrepresentative_validation":
         return found
     numbers, sentence = width(curves.evidence.validation_images, *curves.interval)
     return replace(found, numbers={**found.numbers, **numbers}, sentence=f"{found.sentence}; note that validation is small: {sentence}")
@@ -74,7 +60,7 @@ def noted(found: Diagnosis, curves: Curves) -> Diagnosis:
 def width(images: int, low: float, high: float) -> tuple[dict[str, float], str]:
     """How far the accuracy of so few validation images may be off by chance alone, in numbers and in words."""
     return (
-        {"validation_images": images, "interval_low": low, "interval_high": high},
+        {SMALL: images, "interval_low": low, "interval_high": high},
         f"the accuracy of its {images} examples may lie anywhere from {low:.1%} to {high:.1%}; "
         "take more of the data for validation, or use cross-validation",
     )
