@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 import pytest
 
 from pipeline.bundle import archive as archives
@@ -416,6 +417,17 @@ def without_array(npz: bytes, name: str) -> bytes:
     return buffer.getvalue()
 
 
+def onnx_model(*nodes: Any, inputs: tuple[Any, ...] = (), constants: tuple[Any, ...] = ()) -> Callable[[Files], Files]:
+    """Another model, of which the card knows."""
+    outputs = [onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, None)]
+    graph = onnx.helper.make_graph(list(nodes), "graph", list(inputs), outputs, list(constants))
+    data = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    changed = of("files", 0, "sha256", is_=hashlib.sha256(data).hexdigest())
+    return lambda files: {**changed(files), f"{FORMAT}.onnx": data}
+
+
+IMAGE = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", 28, 28, 1])
+LARGE_SHAPE = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [10**7, 10**6])
 PROOF = ("files", 0, "proofs", 0)
 
 
@@ -469,6 +481,13 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "a method of two lines": of("preprocessing", "method", is_="mnist\n"),
     "golden images that are no array": no_array("images"),
     "golden answers that are no array": no_array(FORMAT),
+    "a model without inputs": onnx_model(onnx.helper.make_node("Constant", [], ["probabilities"], value_float=0.1)),
+    "a node whose name commands the terminal": onnx_model(
+        onnx.helper.make_node("ConstantOfShape", ["shape"], ["large"], name="\x1b]0;mine\x07\nThis device may run it"),
+        onnx.helper.make_node("ReduceSum", ["large"], ["probabilities"], keepdims=0),
+        inputs=(IMAGE,),
+        constants=(LARGE_SHAPE,),
+    ),
     "golden vectors that are text": lambda files: {**files, "golden.npz": b"text"},
     "golden vectors cut short": lambda files: {**files, "golden.npz": files["golden.npz"][:-50]},
     "golden vectors that are code": golden(images=np.array([{}], dtype=object)),
@@ -485,17 +504,17 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
 
 
 @pytest.mark.parametrize("label", ATTACKS)
-def test_check_answers_in_one_sentence(label: str, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_answers_in_one_sentence(label: str, files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for name, data in ATTACKS[label](files).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     archives.write(tmp_path, tmp_path.with_suffix(".tar.gz"), ROOT_FOLDER)
     for path in (tmp_path, tmp_path.with_suffix(".tar.gz")):
         assert main(["check", str(path)]) == 1
-        told = capsys.readouterr()
+        told = capfd.readouterr()
         assert told.err == ""
         *facts, verdict = told.out.splitlines()
         assert verdict.startswith("This device may not run it: " if not facts else "This device may not run mnist-digits")
         assert all(line.isprintable() for line in told.out.splitlines())
         assert main(["predict", str(path), "none.png"]) == 1
-        assert len(capsys.readouterr().err.splitlines()) == 1
+        assert len(capfd.readouterr().err.splitlines()) == 1

@@ -328,6 +328,16 @@ def test_the_statement_that_was_signed_names_files_or_is_refused(tmp_path: Path,
 
 
 @pytest.mark.slow
+def test_what_a_signature_lacks_is_named(signed: Release, certified: Release, tmp_path: Path) -> None:
+    made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].pop("payloadType"))
+    with pytest.raises(BundleError, match=r"is no signature that can be trusted \(it has no payloadType\); fetch it again"):
+        Bundle(signed.archive, trust=signed.folder / "public.pem", signature=made)
+    made = forged(certified, tmp_path, lambda content: content["verificationMaterial"]["x509CertificateChain"].update(certificates=[]))
+    with pytest.raises(BundleError, match=r"\(it holds no certificate of its signer\)"):
+        Bundle(certified.archive, trust=certified.folder / "authority.pem", signature=made)
+
+
+@pytest.mark.slow
 def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(signed: Release, tmp_path: Path) -> None:
     opened = Bundle(signed.archive)
     files = {name: opened.read(name) for name in opened.digests}
