@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from typing import Any, List, Optional
@@ -22,6 +23,8 @@ COMMANDS = {
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one command; its exit status. A user's mistake is one sentence on stderr and status 1."""
     given = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a class's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(prog="serving", description="Runs a proven image classifier on this device.")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen: Any = None

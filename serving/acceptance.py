@@ -8,20 +8,18 @@ processors alike.
 
 from __future__ import annotations
 
-import io
 import math
 import time
-import zipfile
 from dataclasses import dataclass, fields
 from typing import Any, Callable, Dict
 
 import numpy as np
 
-from serving import gate
+from serving import gate, golden_vectors
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import BundleError
-from serving.gate import PROVEN, VERDICTS, WORSE
+from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
 from serving.model_card import ModelCard, ModelFile
 
 FILE = "acceptance.npz"
@@ -47,11 +45,8 @@ class Acceptance:
             why = bundle.card.no_acceptance or "it was made without one"
             raise BundleError(f"{bundle.path} has no acceptance set ({why}); `serving check` is what can be asked of it")
         try:
-            arrays = _arrays(bundle.read(FILE))
-            missing = [field.name for field in fields(cls) if field.name not in arrays]
-            if missing:
-                raise ValueError(f"it has no {missing[0]}")
-            accepted = cls(arrays["images"], arrays["labels"], arrays["probabilities"])
+            names = [field.name for field in fields(cls)]
+            accepted = cls(*golden_vectors.arrays(bundle.read(FILE), names, LARGEST_BYTES))
             accepted._check(bundle.card)
         except ValueError as error:
             raise BundleError(f"{bundle.path}: {FILE} is not what package writes ({error}); make the bundle again") from None
@@ -78,28 +73,16 @@ class Acceptance:
             raise ValueError("a probability is not a finite number")
 
 
-def _arrays(data: bytes) -> Dict[str, Any]:
-    """The arrays of an npz file by their names. Raises ValueError."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as entries:
-            unpacked = sum(entry.file_size for entry in entries.infolist())
-        if unpacked > LARGEST_BYTES:
-            raise ValueError(f"it unpacks to {unpacked:,} bytes, expected at most {LARGEST_BYTES:,}")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # zipfile and numpy raise whatever their parsers fall over
-        raise ValueError(" ".join(str(error).split())[:200]) from None
-
-
 def prove(opened: Bundle, classifier: Classifier, accepted: Acceptance, progress: Progress) -> Dict[str, Any]:
     """What one file does on one runtime here: the facts of the gate, its latency, and the verdict with its sentence."""
     file, runtime = classifier.file, classifier.runtime
     golden_difference = classifier.golden_difference(opened)
     probabilities, milliseconds = answers(classifier, accepted.images, progress)
-    facts = gate.compare(probabilities, accepted.probabilities, accepted.labels, allowed_loss(opened.card, runtime))
+    allowed = allowed_loss(opened.card, runtime)
+    facts = gate.compare(probabilities, accepted.probabilities, accepted.labels, allowed)
     facts.pop("reason", None)
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
-    facts["maker"] = makers(file, runtime)
+    facts["maker"] = makers(file, runtime, allowed)
     facts["state"] = gate.elsewhere(facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"])
     facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
     facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
@@ -133,12 +116,17 @@ def allowed_loss(card: ModelCard, runtime: str) -> float:
     return allowed
 
 
-def makers(file: ModelFile, runtime: str) -> Dict[str, Any]:
-    """What the maker found of the file on `runtime`; where it was not tried there, the worst of those that saw all images."""
+def makers(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
+    """What the maker found of the file on `runtime`; where it was not tried there, the worst of those that saw all images.
+
+    A bound above the `allowed` loss proves nothing, whatever the card says.
+    """
     same = [proof for proof in file.proofs if proof.runtime == runtime]
     proofs = same or [proof for proof in file.proofs if proof.runtime != MICRO] or file.proofs
     worst = max(proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound))
-    return {"verdict": worst.verdict, "images": worst.images, "accuracy_lost_bound": worst.accuracy_lost_bound}
+    shown = worst.verdict != PROVEN or worst.accuracy_lost_bound <= allowed
+    verdict = worst.verdict if shown else NOT_SHOWN
+    return {"verdict": verdict, "images": worst.images, "accuracy_lost_bound": worst.accuracy_lost_bound}
 
 
 def sentence(facts: Dict[str, Any]) -> str:

@@ -16,13 +16,14 @@ import os
 import stat
 import zlib
 from pathlib import PurePosixPath
-from typing import BinaryIO, List, Tuple
+from typing import BinaryIO, Iterator, List, Tuple
 
 # RFC 1952: deflate, no name, no time, the best compression, an unknown system
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
 BLOCK = 512
 RECORD = 20 * BLOCK
 CHUNK = 1 << 16  # packed bytes that are read at a time
+PIECE = 1 << 16  # unpacked bytes that are in memory at a time
 PROGRAMS = "programs"  # the folders whose files may be executed
 
 # Weights hardly shrink, so that a bundle unpacks to twice its size or a little more. What unpacks
@@ -79,7 +80,7 @@ def ending(size: int) -> bytes:
 
 
 class Reader:
-    """Reads an archive from its beginning to its end, a file at a time.
+    """Reads an archive from its beginning to its end, a file at a time, in pieces of at most PIECE bytes.
 
     Its methods raise ValueError, zlib.error or OSError.
     """
@@ -102,12 +103,12 @@ class Reader:
         if not path.endswith(f"/{name}"):
             raise ValueError(f"it does not begin with a folder's {name}")
         self.root = path[: -len(name) - 1]
-        data = self._file(path, block)
+        data = b"".join(self._file(path, block))
         self._left += rest
         return data
 
-    def next(self, name: str) -> bytes:
-        """The next file, which must be `name`."""
+    def next(self, name: str) -> Iterator[bytes]:
+        """The pieces of the next file, which must be `name`; take them all before the file after it."""
         return self._file(f"{self.root}/{name}", self._bytes(BLOCK))
 
     def end(self) -> None:
@@ -117,15 +118,15 @@ class Reader:
             raise ValueError("something follows its last file")
         self._stream.end()
 
-    def _file(self, path: str, block: bytes) -> bytes:
+    def _file(self, path: str, block: bytes) -> Iterator[bytes]:
         field = block[124:135]
         size = int(field, 8) if field.isdigit() else 0
         if block != header(path, size):
             raise ValueError(f"the header of {path!r} is not the one that our archives have there")
-        data = self._bytes(size)
+        for start in range(0, size, PIECE):
+            yield self._bytes(min(PIECE, size - start))
         if self._bytes(-size % BLOCK) != filling(size):
             raise ValueError(f"something stands between {path!r} and the next file")
-        return data
 
     def _bytes(self, count: int) -> bytes:
         if count > self._left:

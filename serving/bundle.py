@@ -11,21 +11,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import zlib
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Dict, Iterator, List, Mapping, Optional, Union
 
-from serving import archive
+from serving import archive, model_card
 from serving.errors import BundleError
 from serving.model_card import FILE, ModelCard
+from serving.versions import older
 
 MANIFEST = "SHA256SUMS"
 SUFFIX = ".tar.gz"
 SIGNATURE_SUFFIX = ".sig"
 LARGEST_MANIFEST = 1 << 20  # bytes; also of a signature or a PEM file
 CHUNK = 1 << 20
+LARGEST = {MANIFEST: LARGEST_MANIFEST, FILE: model_card.LARGEST_BYTES}  # of other files the archive's limit holds
+# What every file system takes for one name, and not for another one or a device: letters in ASCII, and no dot at the end
+PART = re.compile(r"[0-9A-Za-z._+-]*[0-9A-Za-z_+-]")
+DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?", re.IGNORECASE)  # of Windows
 KEPT = 256 << 10  # bytes up to which a file of an archive stays in memory; larger ones are unpacked again when they are read
 NAME_A_BUNDLE = "name a bundle, or fetch it again"
 Source = Union[str, Path]
@@ -51,19 +57,21 @@ class Bundle:
         trust: Optional[Source] = None,
         signature: Optional[Source] = None,
         draft: bool = False,
+        at_least: Optional[str] = None,
     ) -> None:
         """Opens and verifies the bundle at `path`, or the only one in the folder `path`.
 
         `trust` is a PEM file with the maker's public key or a certificate authority: with it the bundle must be signed,
         by default in `signature`, which is the file `<name>-<version>.sig` beside it. `draft` opens also a bundle that is
-        marked as not proven. Raises BundleError.
+        marked as not proven; one of a version older than `at_least` is refused. Raises BundleError.
         """
         if signature is not None and trust is None:
             cure = "name the maker's public key or certificate authority there"
             raise BundleError(f"the signature {signature} is checked only with --trust; {cure}")
         self.path = locate(Path(path))
         self.signed = trust is not None
-        self._files: Dict[str, bytes] = {}  # of an archive
+        self._files: Dict[str, bytes] = {}  # of an archive, those that are kept
+        self._sizes: Dict[str, int] = {}  # of all of them
         root = None
         if is_folder(self.path):
             covered = self._covered(trust, signature)
@@ -74,6 +82,8 @@ class Bundle:
                 covered = self._covered(trust, signature)
                 root = self._check_archive(file, covered)
         self.card = ModelCard.parse(self.read(FILE))
+        if at_least is not None and older(self.card.version, at_least):
+            raise BundleError(f"{self.path} has version {self.card.version}, older than {at_least}; fetch a newer bundle")
         if self.card.not_proven and not draft:
             raise BundleError(f"{self.path} is {self.card.draft}; open it with --draft to try it all the same")
         for entry in self.card.files:
@@ -128,12 +138,25 @@ class Bundle:
             if "/" in reader.root or not _plain(reader.root):
                 raise ValueError(f"its files lie in {reader.root!r}, expected one folder")
             for name in self.digests:
-                data = reader.next(name)
-                self._verify(name, hashlib.sha256(data).hexdigest())
-                if len(data) <= KEPT:
-                    self._files[name] = data
+                self._check_pieces(name, reader.next(name))
             reader.end()
         return reader.root
+
+    def _check_pieces(self, name: str, pieces: Iterator[bytes]) -> None:
+        """Verifies a file of the archive, and keeps it where it is small. Raises ValueError for one that is too large."""
+        largest = LARGEST.get(name, archive.LARGEST_BYTES)
+        digest, size, kept = hashlib.sha256(), 0, bytearray()
+        for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+            if size > largest:
+                raise ValueError(f"{name} has more than {largest:,} bytes")
+            if size <= KEPT:
+                kept += piece
+        self._verify(name, digest.hexdigest())
+        self._sizes[name] = size
+        if size <= KEPT:
+            self._files[name] = bytes(kept)
 
     def _unpacked(self, name: str) -> bytes:
         """A file of the archive that was too large to keep."""
@@ -141,10 +164,20 @@ class Bundle:
             reader = archive.Reader(file)
             reader.first(MANIFEST, LARGEST_MANIFEST)
             for other in self.digests:
-                data = reader.next(other)
+                pieces = reader.next(other)
                 if other == name:
                     break
-        return data
+                for _ in pieces:
+                    pass
+            return b"".join(self._at_most(self._sizes[name], pieces))
+
+    def _at_most(self, size: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Raises ValueError where the archive has changed, and there is more than was verified."""
+        for piece in pieces:
+            size -= len(piece)
+            if size < 0:
+                raise ValueError("a file in it has grown")
+            yield piece
 
     @contextmanager
     def _sound(self) -> Iterator[None]:
@@ -155,11 +188,15 @@ class Bundle:
             raise BundleError(f"{self.path} is damaged or no bundle ({error}); fetch it again") from None
 
     def _check_folder(self, own: List[Path]) -> None:
-        """Verifies the files; beside them, a signed folder holds nothing but the caller's `own`."""
+        """Verifies the files. Of a signed folder, none may run as another user (set-uid, set-gid), and beside them
+        it holds nothing but the caller's `own`."""
         for name in self.digests:
             self._verify(name, _sha256(self.path / name))
         if not self.signed:
             return
+        for name in (*self.digests, MANIFEST):
+            if (self.path / name).stat().st_mode & (stat.S_ISUID | stat.S_ISGID):
+                raise BundleError(f"{self.path} holds {name} with a set-uid or set-gid bit, which no bundle has; unpack it again")
         kept = {path.resolve() for path in own}
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
@@ -169,8 +206,7 @@ class Bundle:
                 raise BundleError(f"{self.path} {sentence}")
 
     def _on_disk(self, name: str) -> bytes:
-        largest = LARGEST_MANIFEST if name == MANIFEST else archive.LARGEST_BYTES
-        return _contents(self.path / name, largest)
+        return _contents(self.path / name, LARGEST.get(name, archive.LARGEST_BYTES))
 
     def _default_signature(self) -> Path:
         path = self.path.resolve()  # `.` has no name of its own
@@ -233,17 +269,22 @@ def _parse(data: bytes) -> Digests:
     try:
         for line in data.decode().splitlines():
             digest, name = line[:64], line[66:]
-            if len(bytes.fromhex(digest)) != 32 or not _plain(name):
-                raise ValueError
+            if len(bytes.fromhex(digest)) != 32:
+                raise ValueError("a line does not begin with a SHA-256")
+            if not _plain(name):
+                raise ValueError(f"not every system can hold a file named {name[:80]!r}")
             digests[name] = digest
+        if data != listing(digests) or FILE not in digests:
+            raise ValueError(f"it is not a sorted list of files with {FILE}")
         folders = {str(folder) for name in digests for folder in PurePosixPath(name).parents}
-        if data != listing(digests) or FILE not in digests or MANIFEST in digests or folders & digests.keys():
-            raise ValueError
-    except ValueError:
-        raise BundleError(f"the {MANIFEST} of the bundle is damaged; fetch the bundle again") from None
+        names = [MANIFEST, *digests, *folders]
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("two of its names are one on some systems")
+    except ValueError as error:
+        raise BundleError(f"the {MANIFEST} of the bundle is damaged ({error}); fetch the bundle again") from None
     return digests
 
 
 def _plain(name: str) -> bool:
-    """A relative path that stays inside the bundle."""
-    return name.isprintable() and "\\" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
+    """A relative path that stays inside the bundle and that every system can hold."""
+    return all(PART.fullmatch(part) and not DEVICE.fullmatch(part) for part in name.split("/"))

@@ -34,6 +34,8 @@ def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
 
     Raises ValueError.
     """
+    if not chain:
+        raise ValueError("it holds no certificate of its signer")
     now = datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017  of Python 3.11
     try:
         leaf, *between = map(x509.load_der_x509_certificate, chain)

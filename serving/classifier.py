@@ -9,7 +9,7 @@ import numpy as np
 
 from serving import golden_vectors, preflight, runtimes
 from serving.bundle import Bundle
-from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError
+from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError, reason
 from serving.isolated import Isolated
 from serving.model_card import ModelCard, ModelFile, Proof
 
@@ -99,8 +99,7 @@ class Classifier:
         except ServingError:
             raise
         except Exception as error:  # the runtimes' exceptions share no base class
-            reason = " ".join(str(error).split())[:300]
-            raise RuntimeRefusalError(f"{self.runtime} fails on {self.file.format}: {reason}") from None
+            raise RuntimeRefusalError(f"{self.runtime} fails on {self.file.format}: {reason(error)}") from None
         expected = len(images), len(self.card.class_names)
         if answers.shape != expected:
             raise RuntimeRefusalError(

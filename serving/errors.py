@@ -21,6 +21,11 @@ def printable(text: str) -> str:
     return "".join(escaped)
 
 
+def reason(error: Exception) -> str:
+    """What somebody else's exception says, as a part of a sentence of ours."""
+    return " ".join(str(error).split())[:300].rstrip(".")
+
+
 class BundleError(ServingError):
     """A bundle that may not be run."""
 

@@ -123,7 +123,10 @@ def _allowed(start: float, least: float) -> float:
 
 
 class _Child:
-    """A process with a model, unless `refusal` tells why not: a line, or nothing where the process died."""
+    """A process with a model, unless `refusal` tells why not: a line, or nothing where the process died.
+
+    Raises RuntimeTimeoutError where it does not load the model in time.
+    """
 
     def __init__(self, runtime: str, data: bytes, image_bytes: int, num_classes: int, seconds: float) -> None:
         self._num_classes = num_classes
@@ -144,8 +147,8 @@ class _Child:
         except EOFError:
             self.refusal = ""
         except TimeoutError:
-            self._process.kill()
-            self.refusal = f"the process of {runtime} did not load the model within {seconds:.0f} seconds"
+            self.kill()
+            raise RuntimeTimeoutError(f"the process of {runtime} did not load the model within {seconds:.0f} seconds") from None
 
     def ask(self, image: Any, seconds: float) -> Any:
         """An image (1, H, W, C) or ids (1, L) -> probabilities (1, K) float32.

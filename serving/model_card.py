@@ -11,8 +11,11 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
 from serving.errors import BundleError
+from serving.gate import VERDICTS
+from serving.typed_json import Text
 
 FILE = "model_card.json"
+LARGEST_BYTES = 1 << 20
 CARD_VERSION = 2  # grows when a device with an older `serving` could misread the card
 NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"  # short enough for ustar
 RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
@@ -27,10 +30,33 @@ def _expect(condition: bool, sentence: str) -> None:
         raise ValueError(sentence)
 
 
-def _expect_lines(**texts: str) -> None:
-    """What a terminal shows has neither line breaks nor is it empty."""
+def _expect_words(**texts: str) -> None:
     for name, text in texts.items():
-        _expect(bool(text.strip()) and typed_json.is_line(text), f"{name} is {text[:40]!r}, expected one line of text")
+        _expect(bool(text.strip()), f"{name} is {text[:40]!r}, expected one line of text")
+
+
+def _expect_fractions(**values: float) -> None:
+    for name, value in values.items():
+        _expect(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
+
+
+def _expect_interval(name: str, interval: Tuple[float, float]) -> None:
+    low, high = interval
+    _expect(0 <= low <= high <= 1, f"{name} is {low} to {high}, expected two that rise from 0 to 1")
+
+
+def _expect_counts(**values: int) -> None:
+    for name, value in values.items():
+        _expect(value >= 1, f"{name} is {value}, expected 1 or more")
+
+
+def _expect_amounts(**values: Optional[float]) -> None:
+    for name, value in values.items():
+        _expect(value is None or value >= 0, f"{name} is {value}, expected 0 or more")
+
+
+def _expect_verdict(verdict: str) -> None:
+    _expect(verdict in VERDICTS, f"verdict is {verdict[:40]!r}, expected one of {', '.join(VERDICTS)}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +80,7 @@ class Preprocessing:
     """How a photo becomes the model's input; `serving.photo` has both methods. `box` belongs to `mnist` alone."""
 
     method: str
-    description: str
+    description: Text
     box: Optional[int] = None
 
 
@@ -74,7 +100,7 @@ class Requirements:
         known = not version or re.fullmatch(RUNTIME_VERSION, version)
         _expect(bool(known), f"minimum_runtime_version is {str(version)[:40]!r}, expected one such as 2.14.0 or opset 17")
         for operator in self.operators:
-            _expect_lines(operators=operator)
+            _expect_words(operators=operator)
 
     @classmethod
     def parse(cls, values: Dict[str, Any]) -> Requirements:
@@ -102,7 +128,14 @@ class Proof:
     arena_bytes: Optional[int] = None
 
     def __post_init__(self) -> None:
-        _expect_lines(runtime=self.runtime, runtime_version=self.runtime_version)
+        _expect_words(runtime=self.runtime, runtime_version=self.runtime_version)
+        _expect_verdict(self.verdict)
+        _expect_counts(images=self.images)
+        _expect_fractions(accuracy=self.accuracy, agreement=self.agreement)
+        _expect_interval("accuracy_interval", self.accuracy_interval)
+        bound = self.accuracy_lost_bound
+        _expect(-1 <= bound <= 1, f"accuracy_lost_bound is {bound}, expected -1 to 1")
+        _expect_amounts(median_milliseconds=self.median_milliseconds, arena_bytes=self.arena_bytes)
 
 
 @dataclass(frozen=True)
@@ -122,7 +155,11 @@ class Emulated:
     golden_difference: Optional[float] = None
 
     def __post_init__(self) -> None:
-        _expect_lines(processor=self.processor, description=self.description, runtime=self.runtime)
+        _expect_words(processor=self.processor, description=self.description, runtime=self.runtime)
+        _expect_verdict(self.verdict)
+        _expect_counts(images=self.images)
+        _expect_fractions(agreement=self.agreement)
+        _expect_amounts(largest_difference=self.largest_difference, golden_difference=self.golden_difference)
 
 
 @dataclass(frozen=True)
@@ -139,7 +176,10 @@ class ModelFile:
     emulated: List[Emulated] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        _expect_lines(format=self.format, file=self.file)
+        _expect_words(format=self.format, file=self.file)
+        _expect_counts(bytes=self.bytes)
+        tolerance = self.golden_tolerance
+        _expect(0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1")
         _expect(bool(re.fullmatch(SHA256, self.sha256)), f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits")
 
 
@@ -153,7 +193,7 @@ class Embedded:
     target: str
     format: str
     measured: Dict[str, Any] = field(default_factory=dict)
-    refused: Optional[str] = None
+    refused: Optional[Text] = None
 
 
 @dataclass(frozen=True)
@@ -183,9 +223,9 @@ class Reference:
 class ModelCard:
     name: str
     version: str
-    statement: str
-    use: str
-    limits: List[str]
+    statement: Text
+    use: Text
+    limits: List[Text]
     class_names: List[str]
     input: Tensor
     output: Tensor
@@ -209,9 +249,13 @@ class ModelCard:
             value = getattr(self, name)
             _expect(bool(re.fullmatch(pattern, value)), f"{name} is {value[:40]!r}, expected {pattern}")
         for class_name in self.class_names:
-            _expect_lines(class_names=class_name)
+            _expect_words(class_names=class_name)
         for reason in self.not_proven:
-            _expect_lines(not_proven=reason)
+            _expect_words(not_proven=reason)
+        _expect_fractions(test_accuracy=self.test_accuracy, baseline_accuracy=self.baseline_accuracy)
+        _expect_interval("test_accuracy_interval", self.test_accuracy_interval)
+        _expect_counts(test_images=self.test_images)
+        _expect_amounts(acceptance_images=self.acceptance_images)
         classes, dimensions = (len(self.class_names),), DIMENSIONS.get(self.input.type)
         _expect(self.output.shape == classes, f"output.shape is {self.output.shape}, expected {classes}, the classes")
         _expect(dimensions is not None, f"input.type is {self.input.type[:40]!r}, expected {' or '.join(DIMENSIONS)}")
@@ -242,6 +286,8 @@ class ModelCard:
     def parse(cls, data: bytes) -> ModelCard:
         """Reads the bytes of a card. Raises BundleError."""
         try:
+            if len(data) > LARGEST_BYTES:
+                raise ValueError(f"it has {len(data):,} bytes, expected at most {LARGEST_BYTES:,}")
             values = typed_json.loads(data)
             version = values.get("card_version") if isinstance(values, dict) else CARD_VERSION
             if version != CARD_VERSION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from pathlib import Path
 from typing import Any, Tuple, Union
@@ -35,6 +36,8 @@ def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, .
 
     name = "the picture" if isinstance(source, bytes) else str(source)
     try:
+        if not isinstance(source, bytes) and not stat.S_ISREG(Path(source).stat().st_mode):  # a pipe might never end
+            raise InputError(f"{name} is not a file; name a picture: {', '.join(formats)}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that of a decompression bomb: the limit below is lower
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:

@@ -48,7 +48,8 @@ def verify(envelope: bytes, pem: bytes, name: str) -> Dict[str, str]:
             raise BundleError(f"{name} was not made by the key that is trusted here; ask the maker for a signature, or for the right key")
         return _files(typed_json.loads(payload))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise BundleError(f"{name} is no signature that can be trusted ({error}); fetch it again, or trust another key") from None
+        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise BundleError(f"{name} is no signature that can be trusted ({reason}); fetch it again, or trust another key") from None
 
 
 def _decoded(text: str) -> bytes:

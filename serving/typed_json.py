@@ -14,9 +14,10 @@ import json
 import math
 import typing
 import unicodedata
-from typing import Any, Dict, List, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, Iterator, List, NewType, Tuple, Type, TypeVar, Union
 
 T = TypeVar("T")
+Text = NewType("Text", str)  # of any number of lines, where a str has one
 LONGEST_NUMBER = 20  # digits
 SHOWN = 40  # characters of a value in an error
 LAYOUT = "\n\t"  # the control characters that a text may have
@@ -24,7 +25,7 @@ LAYOUT = "\n\t"  # the control characters that a text may have
 CONTROL = {"Cc", "Cs", "Zl", "Zp"}
 # what turns the order of text round
 BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
-NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+NAMES = {str: "a text", Text: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def loads(data: bytes) -> Any:
@@ -38,9 +39,9 @@ def loads(data: bytes) -> Any:
 def build(kind: Type[T], values: Any, where: str = "") -> T:
     """The dataclass `kind` from an object as `loads` gives it. Raises ValueError.
 
-    Fields may be str, int, float, bool, Any, dataclasses, and List, Tuple, Dict and Optional of
-    them. What a type does not say, a dataclass checks in its __post_init__. `where` is what errors
-    call the object.
+    Fields may be str (one line), Text, int, float, bool, Any, dataclasses, and List, Tuple, Dict
+    and Optional of them. What a type does not say, a dataclass checks in its __post_init__. `where`
+    is what errors call the object.
     """
     try:
         return typing.cast(T, _dataclass(kind, values, where))
@@ -98,16 +99,18 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 def _tuple(kinds: Tuple[Any, ...], value: Any, where: str) -> Tuple[Any, ...]:
     items = _items(value, where)
     if kinds[-1] is Ellipsis:
-        kinds = kinds[:1] * len(items)
-    if len(kinds) != len(items):
-        raise ValueError(f"{where} has {len(items)} values, expected {len(kinds)}")
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        raise ValueError(f"{where} has {len(value)} values, expected {len(kinds)}")
     return tuple(_value(kind, item, place) for kind, (item, place) in zip(kinds, items))
 
 
 def _scalar(kind: Any, value: Any, where: str) -> Any:
-    allowed = (int, float) if kind is float else (kind,)
+    allowed = {float: (int, float), Text: (str,)}.get(kind, (kind,))
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         raise _wrong(where, value, NAMES[kind])
+    if kind is str and not is_line(value):
+        raise _wrong(where, value, "one line of text")
     return _anything(value, where)
 
 
@@ -124,20 +127,20 @@ def _anything(value: Any, where: str) -> Any:
     return value
 
 
-def _items(value: Any, where: str) -> List[Tuple[Any, str]]:
-    """Each value of a list, with what errors call it."""
+def _items(value: Any, where: str) -> Iterator[Tuple[Any, str]]:
+    """Each value of a list, with what errors call it. They are made one by one: a list may be long."""
     if not isinstance(value, list):
         raise _wrong(where, value, "a list")
-    return [(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    return ((item, f"{where}[{index}]") for index, item in enumerate(value))
 
 
-def _entries(value: Any, where: str) -> List[Tuple[str, Any, str]]:
-    """Each name and value of an object, with what errors call it."""
+def _entries(value: Any, where: str) -> Iterator[Tuple[str, Any, str]]:
+    """Each name and value of an object, with what errors call it, made one by one."""
     if not isinstance(value, dict):
         raise _wrong(where, value, "an object")
     for name in value:
         _scalar(str, name, f"a name in {where}")
-    return [(name, item, f"{where}.{name[:SHOWN]}") for name, item in value.items()]
+    return ((name, item, f"{where}.{name[:SHOWN]}") for name, item in value.items())
 
 
 def _commands(character: str) -> bool:

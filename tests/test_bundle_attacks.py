@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 import pytest
 
 from pipeline.bundle import archive as archives
 from serving import Bundle, BundleError
 from serving import archive as layout
 from serving.__main__ import main
-from serving.bundle import MANIFEST, listing, manifest
+from serving.bundle import KEPT, MANIFEST, listing, manifest
 from serving.model_card import FILE, ModelCard
 from tests.conftest import ROOT
 
@@ -233,12 +235,12 @@ def test_every_other_way_to_write_a_gzip_file_is_refused(parts: list[tuple[str, 
 
 def test_names_that_lead_elsewhere_or_are_two_things_at_once_are_refused(files: Files, attack: Callable[[bytes], str]) -> None:
     outside = ("../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\b", "a\nb", "\x1b[31m")
-    for name in (*outside, "golden.npz/a", MANIFEST):
+    devices = ("NUL", "nul.txt", "a/Con", "com1.tar.gz", "a:b", "a.", "a./b", "a ", "e\u0301", "\u00e9")
+    for name in (*outside, *devices, "golden.npz/a", "Golden.npz", "PICTURES/a", "GOLDEN.npz/a", MANIFEST, "sha256sums"):
         named = {**files, name: b"x"}
-        listed = listing({each: hashlib.sha256(data).hexdigest() for each, data in named.items()})
-        content = [(MANIFEST, listed), *sorted(named.items())]
-        tar = b"".join(member(f"root/{each}", data) for each, data in content)
-        assert attack(packed(tar + layout.ending(len(tar)))), name
+        content = [(MANIFEST, manifest(named)), *sorted(named.items())]
+        told = attack(packed(tar_of([(f"{ROOT_FOLDER}/{each}", data) for each, data in content])))
+        assert told.startswith("the SHA256SUMS of the bundle is damaged ("), name
 
 
 def test_a_long_name_is_split_as_every_tar_reads_it(files: Files, tmp_path: Path) -> None:
@@ -312,6 +314,33 @@ def test_a_bomb_is_refused_in_bounded_memory(files: Files, tmp_path: Path, size:
     assert int(memory) < MEMORY
 
 
+@pytest.mark.parametrize("values", [8 << 20, 300_000], ids=["too large", "as large as it may be"])
+def test_a_card_of_very_many_values_takes_little_memory(files: Files, tmp_path: Path, values: int) -> None:
+    many = files[FILE].replace(b'"provenance": {', b'"provenance": {"x": [' + b"[]," * values + b"0], ")
+    for name, data in {**files, FILE: many}.items():
+        (tmp_path / ROOT_FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / ROOT_FOLDER / name).write_bytes(data)
+    archives.write(tmp_path / ROOT_FOLDER, tmp_path / "card.tar.gz", ROOT_FOLDER)
+    for path in (tmp_path / "card.tar.gz", tmp_path / ROOT_FOLDER):
+        done = subprocess.run([sys.executable, "-c", OPEN, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
+        *sentence, memory = done.stdout.splitlines()
+        assert ["1,048,576 bytes" in each for each in sentence] == ([True] if values > 300_000 else [])
+        assert int(memory) < MEMORY
+
+
+def test_a_file_that_grows_after_it_was_verified_is_not_unpacked_whole(files: Files, tmp_path: Path) -> None:
+    path, large = tmp_path / "grows.tar.gz", random.Random(0).randbytes(KEPT + 1)
+    named = {**files, "large": large}
+    parts = [(f"{ROOT_FOLDER}/{name}", data) for name, data in {MANIFEST: manifest(named), **dict(sorted(named.items()))}.items()]
+    path.write_bytes(packed(tar_of(parts)))
+    opened = Bundle(path)
+    assert opened.read("large") == large
+    grown = [(name, data + bytes(20 << 20) if name.endswith("large") else data) for name, data in parts]
+    path.write_bytes(packed(tar_of(grown)))
+    with pytest.raises(BundleError, match="a file in it has grown"):
+        opened.read("large")
+
+
 WRONG: tuple[Any, ...] = (
     *(None, "x", "", 1, -1, 0.5, True, [], {}, [[]], [1, 2, 3, 4]),
     *("\x1b[31mred", "\ud800", 10**30, float("nan"), 1e300, ...),
@@ -375,6 +404,33 @@ def golden(**arrays: Any) -> Callable[[Files], Files]:
     return changed
 
 
+def no_array(name: str) -> Callable[[Files], Files]:
+    """Golden vectors in which a text stands for an array."""
+    return lambda files: {**files, "golden.npz": without_array(files["golden.npz"], name)}
+
+
+def without_array(npz: bytes, name: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(npz)) as held, zipfile.ZipFile(buffer, "w") as changed:
+        for entry in held.namelist():
+            changed.writestr(entry, b"text" if entry == f"{name}.npy" else held.read(entry))
+    return buffer.getvalue()
+
+
+def onnx_model(*nodes: Any, inputs: tuple[Any, ...] = (), constants: tuple[Any, ...] = ()) -> Callable[[Files], Files]:
+    """Another model, of which the card knows."""
+    outputs = [onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, None)]
+    graph = onnx.helper.make_graph(list(nodes), "graph", list(inputs), outputs, list(constants))
+    data = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    changed = of("files", 0, "sha256", is_=hashlib.sha256(data).hexdigest())
+    return lambda files: {**changed(files), f"{FORMAT}.onnx": data}
+
+
+IMAGE = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", 28, 28, 1])
+LARGE_SHAPE = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [10**7, 10**6])
+PROOF = ("files", 0, "proofs", 0)
+
+
 ATTACKS: dict[str, Callable[[Files], Files]] = {
     "a card of any depth": lambda files: {**files, FILE: b"[" * 100_000},
     "a card of any depth in an object": lambda files: {**files, FILE: b'{"a":' * 100_000},
@@ -402,6 +458,36 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "an input of another type": of("input", "type", is_="float64"),
     "a range that falls": of("input", "range", is_=[255, 0]),
     "a box outside the image": of("preprocessing", "box", is_=99),
+    "a verdict of nobody": of(*PROOF, "verdict", is_="good"),
+    "no image": of(*PROOF, "images", is_=0),
+    "images below 0": of(*PROOF, "images", is_=-1),
+    "an accuracy above 1": of(*PROOF, "accuracy", is_=1.01),
+    "an interval that falls": of(*PROOF, "accuracy_interval", is_=[0.9, 0.8]),
+    "an interval outside": of(*PROOF, "accuracy_interval", is_=[-0.1, 0.8]),
+    "a loss of any size": of(*PROOF, "accuracy_lost_bound", is_=1e308),
+    "a gain of any size": of(*PROOF, "accuracy_lost_bound", is_=-1e308),
+    "an agreement below 0": of(*PROOF, "agreement", is_=-0.5),
+    "a time below 0": of(*PROOF, "median_milliseconds", is_=-1),
+    "a tolerance of any size": of("files", 0, "golden_tolerance", is_=1e308),
+    "no tolerance": of("files", 0, "golden_tolerance", is_=0),
+    "no bytes": of("files", 0, "bytes", is_=0),
+    "a test accuracy above 1": of("test_accuracy", is_=99.5),
+    "a test interval outside": of("test_accuracy_interval", is_=[0.9, 1.5]),
+    "no test image": of("test_images", is_=0),
+    "a baseline below 0": of("baseline_accuracy", is_=-1),
+    "acceptance images below 0": of("acceptance_images", is_=-1),
+    "weights of two lines": of("files", 0, "requirements", "weights", is_="float32\nThis device may run it"),
+    "a name of a file of two lines": of("files", 0, "file", is_="onnx_float32.onnx\n"),
+    "a method of two lines": of("preprocessing", "method", is_="mnist\n"),
+    "golden images that are no array": no_array("images"),
+    "golden answers that are no array": no_array(FORMAT),
+    "a model without inputs": onnx_model(onnx.helper.make_node("Constant", [], ["probabilities"], value_float=0.1)),
+    "a node whose name commands the terminal": onnx_model(
+        onnx.helper.make_node("ConstantOfShape", ["shape"], ["large"], name="\x1b]0;mine\x07\nThis device may run it"),
+        onnx.helper.make_node("ReduceSum", ["large"], ["probabilities"], keepdims=0),
+        inputs=(IMAGE,),
+        constants=(LARGE_SHAPE,),
+    ),
     "golden vectors that are text": lambda files: {**files, "golden.npz": b"text"},
     "golden vectors cut short": lambda files: {**files, "golden.npz": files["golden.npz"][:-50]},
     "golden vectors that are code": golden(images=np.array([{}], dtype=object)),
@@ -418,17 +504,17 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
 
 
 @pytest.mark.parametrize("label", ATTACKS)
-def test_check_answers_in_one_sentence(label: str, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_answers_in_one_sentence(label: str, files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for name, data in ATTACKS[label](files).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     archives.write(tmp_path, tmp_path.with_suffix(".tar.gz"), ROOT_FOLDER)
     for path in (tmp_path, tmp_path.with_suffix(".tar.gz")):
         assert main(["check", str(path)]) == 1
-        told = capsys.readouterr()
+        told = capfd.readouterr()
         assert told.err == ""
         *facts, verdict = told.out.splitlines()
         assert verdict.startswith("This device may not run it: " if not facts else "This device may not run mnist-digits")
         assert all(line.isprintable() for line in told.out.splitlines())
         assert main(["predict", str(path), "none.png"]) == 1
-        assert len(capsys.readouterr().err.splitlines()) == 1
+        assert len(capfd.readouterr().err.splitlines()) == 1

@@ -20,7 +20,10 @@ import uv
 from PIL import Image
 
 from pipeline import stage
+from serving.__main__ import main
+from serving.bundle import manifest
 from tests.conftest import ROOT, Project
+from tests.server import failed
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +109,100 @@ def test_the_wheel_runs_from_where_it_lies_and_the_microcontrollers_interpreter_
     command = [str(python), "-m", "serving", "check", str(bundle)]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(wheel)}, capture_output=True, text=True, check=False)
     assert "This device may run mnist-digits 1.0.0: tflite_int8 on tflite_micro" in done.stdout, done.stderr
+
+
+def test_a_damaged_file_is_refused_by_every_interpreter_in_one_sentence(archive: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from serving import Bundle, RuntimeRefusalError, runtimes
+good = Bundle(sys.argv[2]).read("tflite_int8.tflite")
+for data in (b"", b"junk", b"x" * 70_000, good[: len(good) // 2], b"\\x1c\\0\\0\\0TFL3" + bytes(200)):
+    try:
+        runtimes.open_model(sys.argv[1], data)
+        print("taken")
+    except RuntimeRefusalError as error:
+        print(error)
+"""
+    for runtime in ("tflite_micro", "litert"):
+        command = [str(Path(sys.prefix) / f"runtimes/{runtime}/bin/python"), "-c", code, runtime, str(archive)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        assert len(lines) == 5
+        for line in lines:
+            assert line.startswith(f"{runtime} refuses the file: "), line
+            assert not line.endswith("."), "a sentence goes on behind it"
+
+
+def test_a_process_that_does_not_load_in_time_is_a_timeout(archive: Path) -> None:
+    """As the server tells from other faults: it asks its clients to try again."""
+    code = """
+import sys
+import numpy as np
+from serving import Bundle
+from serving.errors import RuntimeTimeoutError
+from serving.isolated import Isolated
+bundle = Bundle(sys.argv[1])
+model = Isolated("tflite_runtime", bundle.read("tflite_float32.tflite"), bundle.card)
+model.close()
+model._seconds_to_load = 0.001
+try:
+    model.probabilities(np.zeros((1, 28, 28, 1), np.uint8))
+except RuntimeTimeoutError as error:
+    print(error)
+"""
+    command = [str(Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"), "-c", code, str(archive)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "the process of tflite_runtime did not load the model within 0 seconds\n", done.stderr
+
+
+def test_an_older_version_is_refused_where_a_newer_one_is_asked_for(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = f"{archive} has version 1.0.0, older than 1.0.1; fetch a newer bundle"
+    for command in (["check", str(archive)], ["predict", str(archive), "none.png"]):
+        assert main([*command, "--at-least", "1.0.1"]) == 1
+        told = capsys.readouterr()
+        assert sentence in told.out + told.err
+    assert failed(archive, "--at-least", "1.0.1", "--port", "0") == f"error: {sentence}\n"
+    assert main(["check", str(archive), "--at-least", "1.0"]) == 0
+    with pytest.raises(SystemExit):
+        main(["check", str(archive), "--at-least", ""])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_classes_in_letters_that_the_terminal_lacks_are_escaped(bundle: Path, pictures: tuple[Path, list[int]], encoding: str) -> None:
+    card = json.loads((bundle / "model_card.json").read_text())
+    names = ["\u65e5\u672c", "\u00e9", *card["class_names"][2:]]
+    (bundle / "model_card.json").write_text(json.dumps({**card, "class_names": names}))
+    files = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    (bundle / "SHA256SUMS").write_bytes(manifest({name: data for name, data in files.items() if name != "SHA256SUMS"}))
+    command = [sys.executable, "-m", "serving", "predict", str(bundle), str(pictures[0] / "00.png"), "--top", "10", "--output"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for output in ("table", "csv", "json"):
+        done = subprocess.run([*command, output], cwd=ROOT, env=environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        told = done.stdout.decode(encoding)
+        if output == "json":
+            assert {entry["class"] for entry in json.loads(told)["classes"]} == set(names)
+        else:
+            assert names[0].encode(encoding, "backslashreplace").decode(encoding) in told
+
+
+def test_what_is_no_picture_neither_hangs_nor_prints_more_than_its_sentence(archive: Path, tmp_path: Path) -> None:
+    """A pipe without a writer, and a TIFF on which libtiff itself writes to stderr."""
+    os.mkfifo(tmp_path / "pipe.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "damaged.tiff", compression="tiff_adobe_deflate")
+    damaged = bytearray((tmp_path / "damaged.tiff").read_bytes())
+    damaged[20:200] = bytes(180)
+    (tmp_path / "damaged.tiff").write_bytes(damaged)
+    command = [sys.executable, "-m", "serving", "predict", str(archive), str(tmp_path), str(tmp_path / "pipe.png")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
+    assert len(errors) == 3, done.stderr
+    assert "damaged.tiff is not readable (decoder error -2)" in errors[0]
+    assert errors[1] == errors[2]
+    assert "pipe.png is not a file; name a picture: PNG, JPEG" in errors[1]
 
 
 def test_pictures_files_folders_and_standard_input_are_answered(run: Run, archive: Path, pictures: tuple[Path, list[int]]) -> None:

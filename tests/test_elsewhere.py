@@ -37,7 +37,7 @@ def judged(folder: Path, here: str, told: Array, golden: Array) -> dict[str, Any
     """The facts of a file that is `here` on this processor and answered so on another."""
     chosen = params.load(ROOT / "params.yaml")
     rows = np.arange(IMAGES)
-    material = Material(LABELS, REFERENCE, IMAGES, rows, np.zeros(0), [], folder)
+    material = Material(LABELS, REFERENCE, IMAGES, rows, np.zeros(0), IMAGES, [], folder)
     vectors = Golden(np.zeros(TELLING), np.zeros(TELLING), {"tflite_int8": EXPECTED}, spread=0)
     native = pair("native", folder, state=here, reason=HERE)
     native.probabilities = REFERENCE

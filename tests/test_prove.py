@@ -33,6 +33,7 @@ from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
 from tests.conftest import ROOT, Project, emulated
+from tests.test_bundle_attacks import without_array
 
 pytestmark = pytest.mark.slow
 
@@ -202,6 +203,19 @@ def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(b
     assert "proven: 0 of 1,000 images lost, 0 gained, so it loses at most 0.31 % where 1 % is allowed" in capsys.readouterr().out
 
 
+def test_a_card_that_calls_proven_what_its_own_bound_does_not_show_is_not_believed(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = ModelCard.parse((bundle / CARD).read_bytes())
+    claimed = [
+        dataclasses.replace(file, proofs=[dataclasses.replace(proof, verdict=PROVEN, accuracy_lost_bound=0.011) for proof in file.proofs])
+        for file in card.files
+    ]
+    change_card(bundle, files=claimed)
+    assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
+    assert "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's" in capsys.readouterr().out
+
+
 def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     accepted = Acceptance.load(Bundle(bundle))
     arrays = {"images": 255 - accepted.images, "labels": accepted.labels, "probabilities": accepted.probabilities}
@@ -223,6 +237,7 @@ def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.Cap
         (lambda arrays: npz(**{**arrays, "labels": arrays["labels"][:0]}), "expected"),
         (lambda arrays: npz(**{**arrays, "probabilities": arrays["probabilities"] * np.float32(np.nan)}), "not a finite number"),
         (lambda arrays: npz(**{**arrays, "probabilities": arrays["probabilities"].astype(np.float64)}), "float64"),
+        (lambda arrays: without_array(npz(**arrays), "labels"), "its labels is not an array"),
         (lambda arrays: inflated(npz(**arrays)), "is not what package writes"),
     ],
 )

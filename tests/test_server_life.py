@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pipeline import sign
 from pipeline.bundle import archive as archives
 from serving import Bundle, Classifier
+from serving.__main__ import main
 from serving.bundle import MANIFEST, manifest
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import FORMAT, Server, failed, rename
@@ -348,6 +349,19 @@ def test_a_token_file_that_cannot_be_used_is_one_sentence(archive: Path, tmp_pat
     assert "is not readable" in failed(archive, "--token-file", tmp_path / "none", "--port", "0")
     (tmp_path / "empty").write_text("\n")
     assert "is empty" in failed(archive, "--token-file", tmp_path / "empty", "--port", "0")
+    for name, token in (("two lines", "one\ntwo"), ("terminal", "\x1b[31m"), ("nul", "a\0b"), ("long", "a" * 100_000)):
+        (tmp_path / name).write_text(token)
+        assert "holds what no header can carry" in failed(archive, "--token-file", tmp_path / name, "--port", "0")
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "soon"])
+def test_a_time_is_a_number_of_seconds(archive: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    for option in ("--drain", "--timeout"):
+        with pytest.raises(SystemExit):
+            main(["serve", str(archive / "none"), f"{option}={text}"])
+        assert f"argument {option}: " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["serve", str(archive / "none"), "--timeout", "0"])
 
 
 def test_an_address_that_is_none_is_one_sentence(archive: Path) -> None:

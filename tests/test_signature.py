@@ -6,7 +6,9 @@ import base64
 import datetime
 import json
 import os
+import random
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +24,10 @@ from hypothesis import strategies as st
 
 from pipeline import environments
 from serving import Bundle, BundleError, certificate, signature
+from serving import archive as layout
+from serving.bundle import MANIFEST, listing
 from tests.conftest import ROOT, Project
-from tests.test_bundle_attacks import MEMORY, OPEN, WRONG, bomb, places, replaced
+from tests.test_bundle_attacks import MEMORY, OPEN, WRONG, bomb, packed, places, replaced
 
 Key = ec.EllipticCurvePrivateKey
 NOW = datetime.datetime.now(datetime.UTC)
@@ -324,6 +328,16 @@ def test_the_statement_that_was_signed_names_files_or_is_refused(tmp_path: Path,
 
 
 @pytest.mark.slow
+def test_what_a_signature_lacks_is_named(signed: Release, certified: Release, tmp_path: Path) -> None:
+    made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].pop("payloadType"))
+    with pytest.raises(BundleError, match=r"is no signature that can be trusted \(it has no payloadType\); fetch it again"):
+        Bundle(signed.archive, trust=signed.folder / "public.pem", signature=made)
+    made = forged(certified, tmp_path, lambda content: content["verificationMaterial"]["x509CertificateChain"].update(certificates=[]))
+    with pytest.raises(BundleError, match=r"\(it holds no certificate of its signer\)"):
+        Bundle(certified.archive, trust=certified.folder / "authority.pem", signature=made)
+
+
+@pytest.mark.slow
 def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(signed: Release, tmp_path: Path) -> None:
     opened = Bundle(signed.archive)
     files = {name: opened.read(name) for name in opened.digests}
@@ -337,6 +351,47 @@ def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(s
     path.write_bytes(b"no archive at all")
     with pytest.raises(BundleError, match="is not signed"):
         Bundle(path, trust=arguments[1])
+
+
+@pytest.mark.slow
+def test_of_a_file_that_is_not_the_signed_one_little_is_in_memory(signed: Release, tmp_path: Path) -> None:
+    """Behind the genuine list of checksums."""
+    opened = Bundle(signed.archive)
+    root, first = signed.archive.name.removesuffix(".tar.gz"), next(iter(opened.digests))
+    listed = listing(opened.digests)
+    content = random.Random(0).randbytes(12 << 20) + bytes(80 << 20)
+    parts = [
+        layout.header(f"{root}/{name}", len(data)) + data + layout.filling(len(data))
+        for name, data in ((MANIFEST, listed), (first, content))
+    ]
+    path = tmp_path / "other.tar.gz"
+    path.write_bytes(packed(b"".join(parts)))
+    arguments = [str(path), str(signed.folder / "public.pem"), str(signed.signature)]
+    done = subprocess.run([sys.executable, "-c", OPEN, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    sentence, memory = done.stdout.splitlines()
+    assert f"{first} is damaged" in sentence
+    assert int(memory) < MEMORY // 2
+
+
+@pytest.mark.slow
+def test_a_signature_is_not_looked_at_without_a_key_and_an_older_version_is_refused_where_that_is_asked(signed: Release) -> None:
+    with pytest.raises(BundleError, match=r"is checked only with --trust; name the maker"):
+        Bundle(signed.archive, signature=signed.signature)
+    assert Bundle(signed.archive, at_least="1.0").card.version == "1.0.0"
+    with pytest.raises(BundleError, match=r"has version 1\.0\.0, older than 1\.0\.1; fetch a newer bundle"):
+        Bundle(signed.archive, at_least="1.0.1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bit", [stat.S_ISUID, stat.S_ISGID])
+def test_a_folder_that_was_signed_holds_no_file_that_runs_as_another_user(signed: Release, tmp_path: Path, bit: int) -> None:
+    subprocess.run(["tar", "-xzf", signed.archive, "-C", tmp_path], check=True)
+    root = tmp_path / signed.archive.name.removesuffix(".tar.gz")
+    root.chmod(root.stat().st_mode | stat.S_ISGID)  # of a folder it only says which group new files have
+    assert Bundle(root, trust=signed.folder / "public.pem", signature=signed.signature).signed
+    (root / "golden.npz").chmod(0o755 | bit)
+    with pytest.raises(BundleError, match=r"holds golden\.npz with a set-uid or set-gid bit"):
+        Bundle(root, trust=signed.folder / "public.pem", signature=signed.signature)
 
 
 @pytest.mark.slow

@@ -112,7 +112,8 @@ def binary(path: Path, vectors: Path, accepted: AcceptanceSet, card: ModelCard, 
         return
     with np.load(vectors, allow_pickle=False) as golden:
         golden_images, golden_probabilities = golden["images"], golden[made_from].astype("<f4")
-    maker = acceptance.makers(file, "")
+    allowed = acceptance.allowed_loss(card, "")
+    maker = acceptance.makers(file, "", allowed)
     counts = len(golden_images), len(accepted.images), int(np.prod(card.input_shape)), len(card.class_names)
     header = HEADER.pack(
         MAGIC,
@@ -120,7 +121,7 @@ def binary(path: Path, vectors: Path, accepted: AcceptanceSet, card: ModelCard, 
         VERDICTS.index(maker["verdict"]),
         maker["images"],
         maker["accuracy_lost_bound"],
-        acceptance.allowed_loss(card, ""),
+        allowed,
         file.golden_tolerance,
     )
     arrays = [golden_images, golden_probabilities, accepted.images, accepted.labels.astype("<u4"), accepted.probabilities.astype("<f4")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
 from serving import classifier, runtimes
 from serving.bundle import Bundle, Source
 from serving.errors import InputError, RuntimeRefusalError, printable
-from serving.model_card import ModelFile
+from serving.model_card import VERSION, ModelFile
 
 if TYPE_CHECKING:
     from serving.field_log import FieldLog
@@ -19,7 +20,12 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", help="the .tar.gz of a bundle, the folder it was unpacked to, or a folder that holds one of them")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: the bundle must be signed by it")
     parser.add_argument("--signature", metavar="FILE", help="the signature (default: <name>-<version>.sig beside the bundle)")
+    add_at_least(parser)
     add_draft(parser)
+
+
+def add_at_least(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--at-least", type=version, metavar="VERSION", help="refuse a bundle of an older version")
 
 
 def add_draft(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +61,12 @@ def count(text: str) -> int:
     return number
 
 
+def version(text: str) -> str:
+    if not re.fullmatch(VERSION, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a version; expected one such as 1.10.0")
+    return text
+
+
 def open_bundle(arguments: argparse.Namespace) -> Bundle:
     """The verified bundle that the arguments name."""
     return opened(arguments.bundle, arguments, arguments.signature)
@@ -62,7 +74,7 @@ def open_bundle(arguments: argparse.Namespace) -> Bundle:
 
 def opened(path: Source, arguments: argparse.Namespace, signature: Optional[Source] = None) -> Bundle:
     """The verified bundle at `path`. Every command opens its bundles here, so that each says of a draft what it is."""
-    bundle = Bundle(path, arguments.trust, signature, arguments.draft)
+    bundle = Bundle(path, arguments.trust, signature, arguments.draft, arguments.at_least)
     if bundle.card.draft:
         print(printable(f"warning: {bundle.path} is {bundle.card.draft}"), file=sys.stderr, flush=True)
     return bundle

@@ -63,17 +63,17 @@ def _checksums(opened: Bundle) -> str:
 
 
 def _line(result: Dict[str, Any]) -> str:
-    pair = f"{result['format']} on {result['runtime']} {result['runtime_version']}"
+    pair = printable(f"{result['format']} on {result['runtime']} {result['runtime_version']}")
     if "reason" in result:
-        return f"{pair}: no: {result['reason']}"
+        return f"{pair}: no: {printable(result['reason'])}"
     return f"{pair}: golden vectors within {result['golden_difference']:.1g}, {result['median_milliseconds']:.3f} ms an image"
 
 
 def _verdict(opened: Bundle, best: Any, results: Any) -> str:
     name = ", ".join(filter(None, [f"{opened.card.name} {opened.card.version}", opened.card.draft]))
     if best is None:
-        return f"This device may not run {name}: {results[0]['reason']}."
+        return f"This device may not run {name}: {printable(results[0]['reason'])}."
     return (
-        f"This device may run {name}: {best['format']} on {best['runtime']} {best['runtime_version']}, "
+        f"This device may run {name}: {printable(best['format'])} on {best['runtime']} {best['runtime_version']}, "
         f"{best['median_milliseconds']:.3f} ms an image."
     )

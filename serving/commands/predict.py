@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import csv
 import json
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, Tuple, Union
 
@@ -52,7 +54,8 @@ def _predictions(
     """One after the other, so that a folder of any size takes the memory of one picture."""
     for name, source in _sources(pictures):
         try:
-            image = photo.read(source, classifier.card)
+            with _silent_stderr():
+                image = photo.read(source, classifier.card)
         except InputError as error:
             failures.append(error)
             print(f"error: {error}", file=sys.stderr)
@@ -62,6 +65,23 @@ def _predictions(
         names = classifier.card.class_names
         classes = [{"class": names[index], "probability": float(answer[0, index])} for index in order]
         yield {"picture": name, "classes": classes, **({"id": log.add(classifier, image[None], answer, name)[0]} if log else {})}
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Nothing is written to stderr: of a damaged TIFF, libtiff prints there what the error says already."""
+    if sys.stderr is None:  # it was closed
+        yield
+        return
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _sources(pictures: List[str]) -> Iterator[Tuple[str, Union[Path, bytes]]]:
@@ -91,8 +111,9 @@ def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], outp
 
 def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     """One object a line."""
+    whole = codecs.lookup(output.encoding or "ascii").name == "utf-8"  # else some letters are written as \\uXXXX
     for prediction in predictions:
-        output.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+        output.write(json.dumps(prediction, ensure_ascii=not whole) + "\n")
 
 
 def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import math
 import os
 import socket
 import sys
@@ -24,6 +25,7 @@ DEFAULT_PORT = 8000
 BACKLOG = 1024  # connections that wait to be accepted
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 1 << 18  # bytes
+LONGEST_TOKEN = 4096  # characters, so that a request's headers have room for it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
     parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
+    commands.add_at_least(parser)
     commands.add_draft(parser)
     help_ = "with --trust, let a reload put an older version in the place of a newer one, which is refused otherwise"
     parser.add_argument("--allow-rollback", action="store_true", help=help_)
@@ -50,11 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=help_)
     parser.add_argument("--plain", action="store_true", help="the standard library's event loop, even where uvloop is installed")
     parser.add_argument(
-        "--drain", type=float, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
+        "--drain", type=seconds, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
     )
     help_ = "within which all of a request must arrive (default %(default)s)"
     parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_
+        "--timeout", type=seconds_above_0, metavar="SECONDS", dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_
     )
     parser.add_argument(
         "--max-body-bytes", type=commands.count, metavar="N", default=standard.max_body_bytes, help="of one request (default %(default)s)"
@@ -151,6 +154,8 @@ def _token(path: Optional[Path]) -> Optional[str]:
         raise ServingError(f"{path} is not readable ({reason}); name a file with a token") from None
     if not token:
         raise ServingError(f"{path} is empty; it must hold the token that requests carry")
+    if not token.isprintable() or len(token) > LONGEST_TOKEN:
+        raise ServingError(f"{path} holds what no header can carry; expected one line of at most {LONGEST_TOKEN:,} characters")
     return token
 
 
@@ -172,6 +177,20 @@ def _bound(host: str, port: int) -> socket.socket:
 def _address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a time; expected a number of seconds, 0 or more")
+    return number
+
+
+def seconds_above_0(text: str) -> float:
+    number = seconds(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text} is too short; expected more than 0 seconds")
+    return number
 
 
 def _port(text: str) -> int:
