@@ -17,14 +17,14 @@ help: ## list the targets
 
 env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
 	$(UV) sync --frozen
-	$(RUN) python -m pipeline.environments >/dev/null
-	$(RUN) python -m pipeline.emulation
+	$(RUN) python -m pipeline.runtimes.environments >/dev/null
+	$(RUN) python -m pipeline.runtimes.emulation
 	$(RUN) python -m pipeline.embedded
 
 run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table
 	$(RUN) dvc repro
 	$(RUN) python -m pipeline.tracking sync
-	$(RUN) python -m pipeline.summary
+	$(RUN) python -m pipeline.reporting.summary
 
 draft: env ## a bundle of what there is, whatever gate it fails, marked as not proven, in draft/
 	$(RUN) dvc repro diagnose embed
@@ -45,14 +45,14 @@ lint: env ## ruff and the type checker
 	$(RUN) mypy
 
 sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
-	$(RUN) python -m pipeline.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
+	$(RUN) python -m pipeline.bundle.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	@echo "starting on http://127.0.0.1:5000, which takes a moment"
 	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 results: env ## write the table of results into README.md
-	$(RUN) python -m pipeline.summary README.md
+	$(RUN) python -m pipeline.reporting.summary README.md
 
 diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into README.md
 	$(RUN) python -m tests.diagnosis.faults

@@ -22,10 +22,12 @@ import numpy as np
 
 from benchmarks import machine, project
 from benchmarks.project import ROOT
-from pipeline import artifacts, params, stage
-from pipeline.artifacts import Inputs
+from pipeline.config import params
 from pipeline.datasets import mnist
 from pipeline.embedded import browser, c
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Inputs
+from pipeline.process import stage
 
 EXAMPLE_EPOCHS = 15
 OUR_EPOCHS_TO_99 = 2

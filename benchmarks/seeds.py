@@ -23,8 +23,11 @@ from ruamel.yaml import YAML
 
 from benchmarks import machine, project
 from benchmarks.project import ROOT
-from pipeline import artifacts, measurements, params, stage, summary
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.files import artifacts, timing_cache
+from pipeline.process import stage
+from pipeline.process.stage import UserError
+from pipeline.reporting import summary
 
 FOLDER = artifacts.STATE / "seeds"
 RESULTS = Path("benchmarks/seeds.json")
@@ -42,7 +45,7 @@ Row = dict[str, Any]
 def key(last_stage: str | None) -> str:
     """What a result follows from: every file that the line is made of, and how far it ran."""
     names = [name for name in project.tracked() if not name.startswith(NOT_THE_LINE)]
-    return measurements.digest([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
+    return timing_cache.digest([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
 
 
 def run(seed: int, folder: Path, last_stage: str | None) -> Row:

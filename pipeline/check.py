@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import params, stage
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.process import stage
+from pipeline.process.stage import UserError
 
 
 def main() -> None:

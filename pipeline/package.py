@@ -21,11 +21,14 @@ from pathlib import Path
 import numpy as np
 import uv
 
-from pipeline import artifacts, params, stage, tracking
-from pipeline.bundle import acceptance, archive, card, card_page, gates, golden_photos, reference
+from pipeline import tracking
+from pipeline.bundle import acceptance, archive, card, card_markdown, drift_reference, gates, golden_photos
 from pipeline.bundle.acceptance import AcceptanceSet
-from pipeline.golden import NO_LABEL
-from pipeline.stage import UserError
+from pipeline.bundle.golden import NO_LABEL
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.process import stage
+from pipeline.process.stage import UserError
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
 
@@ -99,9 +102,9 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description, accepted
     proven = {proof.runtime for file in content.files for proof in file.proofs}
     fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), proven)
     (folder / "pictures").mkdir()
-    for name in card_page.PICTURES:
+    for name in card_markdown.PICTURES:
         shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")
-    card_page.write(folder, content)
+    card_markdown.write(folder, content)
 
 
 def pack(content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str, target: Path) -> int:
@@ -128,7 +131,7 @@ def main() -> None:
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     accepted = acceptance.choose(chosen, images, labels, probabilities)
-    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), draft=draft)
+    content = card.build(chosen, reports, data, drift_reference.of(images, probabilities, labels), draft=draft)
     content = acceptance.described(content, accepted)
     if not content.files:
         raise UserError("no exported file ran, so there is nothing to package; see reports/verify.json")

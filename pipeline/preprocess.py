@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, metrics, params, stage
-from pipeline.artifacts import Array, Description
-from pipeline.params import Preprocess
-from pipeline.selection import evidence
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.config.params import Preprocess
+from pipeline.diagnosis import split_checks
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.process import stage
+from pipeline.process.stage import UserError
+from pipeline.reporting import statistics
 
 
 def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
@@ -171,11 +174,11 @@ def main() -> None:
     for split, (images, labels) in parts.items():
         check(images, labels, description.class_names, split)
     artifacts.save_description(artifacts.DESCRIPTION, description)
-    found = evidence.gather(parts["train"][0], parts["validation"][0])
+    found = split_checks.gather(parts["train"][0], parts["validation"][0])
     summary = {**data_report(parts, description), "evidence": asdict(found)}
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
-    needed = metrics.images_needed(chosen.export.max_accuracy_drop)
+    needed = statistics.images_needed(chosen.export.max_accuracy_drop)
     unseen = len(parts["test"][1]) + len(parts["validation"][1])
     if needed and unseen < needed:
         print(

@@ -20,10 +20,14 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from pipeline import artifacts, environments, golden, measurements, params, stage
-from pipeline.golden import Golden
-from pipeline.params import Params
-from pipeline.stage import UserError
+from pipeline.bundle import golden
+from pipeline.bundle.golden import Golden
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.files import artifacts, timing_cache
+from pipeline.process import stage
+from pipeline.process.stage import UserError
+from pipeline.runtimes import environments
 from pipeline.verification import emulated, material, pair
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material
@@ -74,7 +78,7 @@ def there(groups: Sequence[list[Pair]], seen: Material, chosen: Params, folder: 
         for _ in pool.map(lambda group: EmulatedRuntime(group).run(seen, chosen, folder), groups):
             progress.advance(task)
     seconds = time.perf_counter() - started
-    measurements.remember("emulated-processors", {"seconds": seconds})
+    timing_cache.remember("emulated-processors", {"seconds": seconds})
 
 
 def choose_golden(seen: Material, pairs: Sequence[Pair]) -> Golden:

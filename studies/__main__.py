@@ -19,8 +19,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import stage
-from pipeline.stage import UserError
+from pipeline.process import stage
+from pipeline.process.stage import UserError
 from studies import comparison, data, outcome, page, picture
 from studies.comparison import Row
 from studies.outcome import Outcome

@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 from scipy import special, stats
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from studies.outcome import Figure, Outcome
 from studies.study import Order, Published, Study, Variation
 

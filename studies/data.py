@@ -9,9 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline import artifacts, measurements, params
-from pipeline.params import Params
-from pipeline.stage import UserError, alone
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.files import artifacts, timing_cache
+from pipeline.process.stage import UserError, alone
 
 FOLDER = artifacts.STATE / "studies"
 
@@ -19,14 +20,14 @@ FOLDER = artifacts.STATE / "studies"
 def raw(chosen: Params) -> Path:
     """The folder in which `download` has run. Raises UserError."""
     facts = ["download", chosen.dataset.model_dump_json(), artifacts.sha256(_module(f"datasets/{chosen.dataset.name}"))]
-    return _made("download", FOLDER / f"{chosen.dataset.name}-{measurements.digest(facts)}", chosen)
+    return _made("download", FOLDER / f"{chosen.dataset.name}-{timing_cache.digest(facts)}", chosen)
 
 
 def prepared(chosen: Params) -> Path:
     """The folder in which `preprocess` has run on what `download` brought. Raises UserError."""
     source = raw(chosen)
     facts = [source.name, chosen.preprocess.model_dump_json(), artifacts.sha256(_module("preprocess"))]
-    return _made("preprocess", FOLDER / f"{chosen.dataset.name}-{measurements.digest(facts)}-prepared", chosen, source)
+    return _made("preprocess", FOLDER / f"{chosen.dataset.name}-{timing_cache.digest(facts)}-prepared", chosen, source)
 
 
 def size(chosen: Params) -> str:

@@ -1,4 +1,7 @@
-"""Deep stacks before the first step: do their activations collapse, saturate or keep their spread? As `pipeline.spread` measures it."""
+"""Deep stacks before the first step: do their activations collapse, saturate or keep their spread?
+
+As `pipeline.diagnosis.spread` measures it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import artifacts, stage
-from pipeline.params import Train
-from pipeline.selection import workers
+from pipeline.config.params import Train
+from pipeline.files import artifacts
+from pipeline.process import stage
+from pipeline.search import workers
 from studies import data
 from studies.outcome import Figure, Outcome, rounded
 from studies.study import Study
@@ -39,7 +43,7 @@ class Look:
     examples: int = 1  # each costs about the same
 
     def run(self, saw: Callable[[int], None]) -> Measured:
-        from pipeline import spread  # TensorFlow, which the process that asks does not need
+        from pipeline.diagnosis import spread  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
         started = time.perf_counter()

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from pipeline import artifacts, measurements
-from pipeline.artifacts import Array
-from pipeline.params import Params
-from pipeline.stage import UserError, alone
+from pipeline.config.params import Params
+from pipeline.files import artifacts, timing_cache
+from pipeline.files.artifacts import Array
+from pipeline.process.stage import UserError, alone
 from studies import data, training
 from studies.outcome import Figure, Outcome
 from studies.study import Study
@@ -49,7 +49,7 @@ class Fit:
 
     def key(self) -> str:
         facts = [*training.digests(self.folder), artifacts.sha256(Path(__file__)), str(self.hidden), self.activation, str(self.seed)]
-        return measurements.digest(facts)
+        return timing_cache.digest(facts)
 
     def known(self) -> Result | None:
         """What came of it, where it has been made."""

@@ -6,8 +6,9 @@ import time
 
 import numpy as np
 
-from pipeline import artifacts, baseline
-from pipeline.stage import UserError
+from pipeline import baseline
+from pipeline.files import artifacts
+from pipeline.process.stage import UserError
 from studies import data
 from studies.outcome import Outcome
 from studies.study import Study

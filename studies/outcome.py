@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pipeline import artifacts, measurements
+from pipeline.files import artifacts, timing_cache
 
 Figure = float | str  # a measure, or a verdict
 
@@ -37,7 +37,7 @@ class Results:
 
 
 def save(path: Path, outcomes: Sequence[Outcome], data: str, study: str) -> None:
-    facts = {"data": data, "study": study, "processor": measurements.processor()}
+    facts = {"data": data, "study": study, "processor": timing_cache.processor()}
     artifacts.save_json(path, {**facts, "outcomes": [asdict(outcome) for outcome in outcomes]})
 
 

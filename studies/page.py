@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.selection.question import markdown
-from pipeline.stage import replacing
+from pipeline.process.stage import replacing
+from pipeline.search.analysis import markdown
 from studies import comparison
 from studies.comparison import Row
 from studies.outcome import Results

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.artifacts import Array
-from pipeline.selection.question import figure
+from pipeline.files.artifacts import Array
+from pipeline.search.analysis import figure
 from studies import comparison
 from studies.outcome import Outcome
 from studies.study import Study

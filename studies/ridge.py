@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt, ValidationError
 
-from pipeline import sentence
-from pipeline.artifacts import Array
-from pipeline.params import Section
-from pipeline.stage import UserError
+from pipeline.config import validation_message
+from pipeline.config.params import Section
+from pipeline.files.artifacts import Array
+from pipeline.process.stage import UserError
 from studies.outcome import Outcome, rounded
 from studies.study import Study
 
@@ -87,4 +87,4 @@ def _checked(values: Mapping[str, Any], name: str) -> Setting:
     try:
         return Setting.model_validate(values)
     except ValidationError as found:
-        raise UserError(f"{name}: {sentence.of(found, values, Setting)}") from None
+        raise UserError(f"{name}: {validation_message.of(found, values, Setting)}") from None

@@ -11,9 +11,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline import measurements, params, sentence
-from pipeline.params import Params, Section
-from pipeline.stage import UserError
+from pipeline.config import params, validation_message
+from pipeline.config.params import Params, Section
+from pipeline.files import timing_cache
+from pipeline.process.stage import UserError
 
 FOLDER = Path(__file__).parent
 PLAIN = "plain"
@@ -75,7 +76,7 @@ class Study(Section):
     def digest(self) -> str:
         """Another one where figures may be others: with the settings of the plain training, the study or a variation, or the seeds."""
         each = [(variation.name, variation.settings, len(self.seeds_of(variation, quick=False))) for variation in self.variations]
-        return measurements.digest([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
+        return timing_cache.digest([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
 
     def seeds_of(self, variation: Variation, quick: bool) -> range:
         count = variation.seeds or self.seeds
@@ -95,7 +96,7 @@ def load(name: str) -> Study:
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{_path(name)}: {sentence.of(error, values, Study)}") from None
+        raise UserError(f"{_path(name)}: {validation_message.of(error, values, Study)}") from None
     known = [variation.name for variation in study.variations]
     if len(set(known)) < len(known):
         raise UserError(f"{_path(name)}: a variation is named twice; give each a name of its own")

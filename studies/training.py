@@ -16,14 +16,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pipeline import artifacts, stage
-from pipeline.artifacts import Array
-from pipeline.params import Params, Train
-from pipeline.selection import verdicts, workers
-from pipeline.selection.evidence import Evidence
-from pipeline.stage import alone
-from pipeline.training import key as training_key
-from pipeline.training import learning_curves
+from pipeline.config.params import Params, Train
+from pipeline.diagnosis import rules
+from pipeline.diagnosis.split_checks import Evidence
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.process import stage
+from pipeline.process.stage import alone
+from pipeline.search import workers
+from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 from studies import data
 from studies.outcome import Figure, Outcome, rounded
@@ -73,7 +74,7 @@ class Training:
         return self.chosen.epochs * len(self._split("train")[1])
 
     def key(self) -> str:
-        return training_key.of(self.chosen, [*digests(self.folder), "tested", str(self.undivided)])
+        return fingerprint.of(self.chosen, [*digests(self.folder), "tested", str(self.undivided)])
 
     def known(self) -> Result | None:
         """What came of it, where it has been made."""
@@ -92,12 +93,12 @@ class Training:
         return result
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> Result:
-        from pipeline.training import fit, state  # TensorFlow, which the process that asks does not need
+        from pipeline.training import checkpoint, fit  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
         started = time.perf_counter()
-        earlier: list[Row] = state.read(folder)["rows"]
+        earlier: list[Row] = checkpoint.read(folder)["rows"]
         for row in earlier:
             on_row(row)
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
@@ -201,5 +202,5 @@ def measured(result: Result, evidence: Evidence | None, target: float) -> dict[s
         "highest_validation_accuracy": max(row["validation_accuracy"] for row in result.rows),
         "epochs": float(len(result.rows)),
         **result.tested,
-        "verdict": verdicts.diagnose(result.rows, evidence, result.layers, target).verdict,
+        "verdict": rules.diagnose(result.rows, evidence, result.layers, target).verdict,
     }

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import params, stage
-from pipeline.artifacts import Array
+from pipeline.config import params
 from pipeline.datasets import Raw, mnist
+from pipeline.files.artifacts import Array
+from pipeline.process import stage
 from pipeline.tracking import local_store
 from serving import Classifier
 

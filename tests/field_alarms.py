@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from pipeline import artifacts, params
-from pipeline.artifacts import Array
-from pipeline.bundle import reference
+from pipeline.bundle import drift_reference
+from pipeline.config import params
 from pipeline.field import judge
 from pipeline.field.observations import Observations
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
 from serving import Classifier, input_statistics
 
 SIZES = (30, 100, 300, 1000, 3000)
@@ -58,7 +59,7 @@ def rate(own: Observations, probabilities: Array, shifted: Observations, size: i
     for _ in range(trials):
         rows = random.permutation(len(own.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        expected = reference.summary(own.statistics[half], names, probabilities[half], own.labels[half])
+        expected = drift_reference.summary(own.statistics[half], names, probabilities[half], own.labels[half])
         drawn = some(shifted, rest[:size])
         alarms += any(test["alarm"] for test in judge.drift(drawn, expected, level))
     return alarms / trials

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import tracking
-from pipeline.selection import study
-from pipeline.stage import UserError
+from pipeline.process.stage import UserError
+from pipeline.search import optuna_storage
 from pipeline.tracking import credentials
 from tests.conftest import ROOT
 
@@ -141,7 +141,7 @@ def test_user_and_password_reach_the_server_though_its_address_is_given_without(
     ],
 )
 def test_a_storage_of_a_search_is_told_without_its_password(storage: str) -> None:
-    with pytest.raises(UserError) as refusal, study.one_at_a_time(study.address(storage)):
+    with pytest.raises(UserError) as refusal, optuna_storage.one_at_a_time(optuna_storage.address(storage)):
         pass
     assert "storage " in str(refusal.value)
     assert PASSWORD not in str(refusal.value)

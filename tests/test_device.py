@@ -19,7 +19,7 @@ import pytest
 import uv
 from PIL import Image
 
-from pipeline import stage
+from pipeline.process import stage
 from tests.conftest import ROOT, Project
 
 pytestmark = pytest.mark.slow

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from pipeline import params
-from pipeline.bundle import reference
+from pipeline.bundle import drift_reference
+from pipeline.config import params
 from pipeline.field import comparison, judge, observations
 from pipeline.field.observations import UNKNOWN, Observations
-from pipeline.stage import UserError
+from pipeline.process.stage import UserError
 from serving import Bundle, Classifier, input_statistics
 from serving.field_log import FieldLog
 from tests.conftest import ROOT, Project
@@ -65,8 +65,8 @@ def test_p_values_are_adjusted_as_holm_did() -> None:
 def test_a_binned_test_never_cries_earlier_than_that_of_the_values() -> None:
     random = np.random.default_rng(1)
     values, before = random.normal(0.4, 1, 300), random.normal(0, 1, 10000)
-    edges = reference.equal_shares(before)
-    found = comparison.kolmogorov_smirnov(reference.count(values, edges), reference.count(before, edges))
+    edges = drift_reference.equal_shares(before)
+    found = comparison.kolmogorov_smirnov(drift_reference.count(values, edges), drift_reference.count(before, edges))
     assert stats.ks_2samp(values, before, method="asymp").pvalue <= found < 0.01
 
 
@@ -81,8 +81,10 @@ def test_the_least_drift_that_shows_is_that_of_the_test_itself() -> None:
 
 def test_the_median_of_a_histogram_is_that_of_its_values() -> None:
     values = np.random.default_rng(2).normal(3, 1, 10000)
-    assert reference.median(reference.histogram(values, reference.equal_shares(values))) == pytest.approx(np.median(values), abs=1e-4)
-    assert reference.median(reference.histogram(values, [9.0])) is None
+    assert drift_reference.median(drift_reference.histogram(values, drift_reference.equal_shares(values))) == pytest.approx(
+        np.median(values), abs=1e-4
+    )
+    assert drift_reference.median(drift_reference.histogram(values, [9.0])) is None
 
 
 def test_a_class_that_was_hardly_ever_met_is_noticed_when_it_becomes_frequent() -> None:

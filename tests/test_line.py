@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline import params
+from pipeline.config import params
 from tests.conftest import ROOT, Project
 
 pytestmark = pytest.mark.slow

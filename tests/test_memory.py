@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import stage
 from pipeline.datasets import Raw
+from pipeline.process import stage
 from tests.conftest import ROOT
 
 TRAINING = """

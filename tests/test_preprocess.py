@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import preprocess
-from pipeline.artifacts import Description
-from pipeline.params import Preprocess
-from pipeline.stage import UserError
+from pipeline.config.params import Preprocess
+from pipeline.files.artifacts import Description
+from pipeline.process.stage import UserError
 
 
 def chosen(**values: object) -> Preprocess:

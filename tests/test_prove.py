@@ -19,12 +19,15 @@ import pytest
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline import artifacts, emulation, environments, golden, metrics, params
-from pipeline.artifacts import Array
-from pipeline.bundle import acceptance
+from pipeline.bundle import acceptance, golden
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
 from pipeline.formats import onnx_int8
-from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
-from pipeline.stage import UserError
+from pipeline.process.stage import UserError
+from pipeline.reporting import statistics
+from pipeline.runtimes import emulation, environments
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from serving import Bundle, BundleError, Classifier, __main__
 from serving.acceptance import FILE, Acceptance
 from serving.bundle import MANIFEST, manifest
@@ -320,7 +323,7 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     card = ModelCard.parse((bundle / CARD).read_bytes())
     (file,) = (file for file in card.files if file.format == "onnx_int8")
     digest = artifacts.sha256(bundle / "onnx_int8.onnx")
-    file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=metrics.QUANTIZED_TOLERANCE)
+    file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=statistics.QUANTIZED_TOLERANCE)
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
     rewrite(bundle, golden__npz=npz(**arrays), model_card__json=dataclasses.replace(card, files=[file]).dump())
     on_nehalem, on_haswell = (emulation.interpreter(name, "onnxruntime") for name in ("nehalem", "haswell"))

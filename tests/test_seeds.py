@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine, seeds
-from pipeline.stage import UserError
+from pipeline.process.stage import UserError
 from tests.conftest import Project
 
 

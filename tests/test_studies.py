@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.stage import UserError
+from pipeline.process.stage import UserError
 from studies import comparison, outcome, page, ridge, study
 from studies.outcome import Outcome
 from studies.study import Order, Study, Variation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import Raw
-from pipeline.stage import UserError
+from pipeline.process.stage import UserError
 from tests.test_techniques import KilledError, chosen, data, fit
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import debian, emulation, golden
-from pipeline.bundle import gates
-from pipeline.params import Params
-from pipeline.processors import EMULATED
+from pipeline.bundle import gates, golden
+from pipeline.config.params import Params
+from pipeline.config.processors import EMULATED
+from pipeline.files import debian
+from pipeline.runtimes import emulation
 from serving import Bundle, BundleError, Classifier
 from tests.conftest import ROOT, Project, save_npz
 

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pipeline.artifacts import Inputs
-from pipeline.params import Network
-from pipeline.stage import UserError
+from pipeline.config.params import Network
+from pipeline.files.artifacts import Inputs
+from pipeline.process.stage import UserError
 from pipeline.training import keras_objects
 
 Layers = Callable[..., keras.Layer]  # makes a layer with weights from its units or filters

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import artifacts
-from pipeline.artifacts import Array
-from pipeline.params import Params
-from pipeline.stage import UserError
+from pipeline.config.params import Params
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.process.stage import UserError
 from serving import acceptance, classifier
 from serving.gate import VERDICTS
 from serving.model_card import ModelCard

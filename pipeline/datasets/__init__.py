@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
-from pipeline.params import Dataset
 from serving.text import Vocabulary, words
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"

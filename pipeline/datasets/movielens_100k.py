@@ -13,11 +13,11 @@ import zlib
 import numpy as np
 import pyarrow.parquet
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
-from pipeline.params import Dataset
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # of u.data, the ratings

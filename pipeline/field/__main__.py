@@ -13,10 +13,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline import artifacts, params, stage, tracking
+from pipeline import tracking
+from pipeline.config import params
 from pipeline.field import page
 from pipeline.field.judge import figures, judge
 from pipeline.field.observations import read
+from pipeline.files import artifacts
+from pipeline.process import stage
 
 FOLDER = artifacts.REPORTS / "field"
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline import artifacts, pictures
 from pipeline.field.observations import UNKNOWN, Observations
-from pipeline.summary import interval, percent
+from pipeline.files import artifacts
+from pipeline.reporting import pictures
+from pipeline.reporting.summary import interval, percent
 
 FILE = "field.md"
 SHOWN = 30

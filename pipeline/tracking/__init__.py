@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifacts, params
-from pipeline.stage import home, importing
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.process.stage import home, importing
 from pipeline.tracking import credentials, local_store, record, registry
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pipeline import stage, tracking
+from pipeline import tracking
+from pipeline.process import stage
 
 
 def main() -> None:

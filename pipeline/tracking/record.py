@@ -13,8 +13,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import artifacts, params
-from pipeline.processors import NATIVE
+from pipeline.config import params
+from pipeline.config.processors import NATIVE
+from pipeline.files import artifacts
 
 REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import stage
-from pipeline.params import Train
-from pipeline.stage import UserError
+from pipeline.config.params import Train
+from pipeline.process import stage
+from pipeline.process.stage import UserError
 from pipeline.training.learning_curves import Row, best_epoch
 
 with stage.keras_import():
@@ -26,7 +26,7 @@ with stage.keras_import():
 
     from pipeline.training import averaging, batch_normalization, keras_files, keras_objects, layer_statistics, schedules, transfer
     from pipeline.training.batches import Batches, Data, ShuffledBatches, targets
-    from pipeline.training.state import State
+    from pipeline.training.checkpoint import State
 
     keras.ops.convert_to_tensor(0)
 

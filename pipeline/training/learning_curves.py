@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts
-from pipeline.stage import replacing
+from pipeline.files import artifacts
+from pipeline.process.stage import replacing
 
 Row = dict[str, float]
 

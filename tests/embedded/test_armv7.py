@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts, debian, environments, stage
-from pipeline.artifacts import Array
+from pipeline.files import artifacts, debian
+from pipeline.files.artifacts import Array
+from pipeline.process import stage
+from pipeline.runtimes import environments
 from tests.conftest import ROOT
 from tests.embedded.conftest import png, run
 from tests.server import Server
