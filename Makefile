@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis studies seeds compare bench-serve clean
+.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis lectures seeds compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -58,8 +58,8 @@ diagnosis: env ## judge the diagnosis by its corpus of real faults, and write th
 	$(RUN) python -m tests.diagnosis.faults
 	$(RUN) python -m tests.diagnosis.judge
 
-studies: env ## the worked examples of the lectures: all, or make studies NAME=S12
-	$(RUN) python -m studies $(NAME)
+lectures: env ## the worked examples of the lectures: all, or make lectures NAME=S12
+	$(RUN) python -m lectures $(NAME)
 
 seeds: env ## the line with ten seeds, each in a copy: mean, deviation and range; writes benchmarks/seeds.md
 	$(RUN) python -m benchmarks.seeds
@@ -68,7 +68,7 @@ compare: env ## time the line and Keras's own MNIST example in turn, and print t
 	$(RUN) python -m benchmarks.compare_with_keras_example
 
 bench-serve: env ## our server and others with the same file, under load in turn
-	$(RUN) python -m tests.bench_serve
+	$(RUN) python -m benchmarks.bench_serve
 
 clean: ## remove everything made here but the cache of DVC
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release .state

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from benchmarks.field_alarms import observe, rate, some
 from pipeline.bundle import drift_reference
 from pipeline.config import params
 from pipeline.field import comparison, judge, observations
@@ -25,7 +26,6 @@ from pipeline.process.stage import UserError
 from serving import Bundle, Classifier, input_statistics
 from serving.field_log import FieldLog
 from tests.conftest import ROOT, Project
-from tests.field_alarms import observe, rate, some
 
 CHOSEN = params.load(ROOT / "params.yaml").field
 

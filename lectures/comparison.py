@@ -10,9 +10,9 @@ from decimal import Decimal
 import numpy as np
 from scipy import special, stats
 
+from lectures.example import Order, Published, Study, Variation
+from lectures.outcome import Figure, Outcome
 from pipeline.files.artifacts import Array
-from studies.outcome import Figure, Outcome
-from studies.study import Order, Published, Study, Variation
 
 FEWEST = 3  # seeds; the prediction interval of two is 16 standard deviations to either side
 SIGNIFICANT = 0.05  # p-value, one-sided, below which an order of two variations counts as seen

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lectures import data
+from lectures.example import Study
+from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Train
 from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.search import workers
-from studies import data
-from studies.outcome import Figure, Outcome, rounded
-from studies.study import Study
 
 COLLAPSED = 0.1  # spread of the last hidden layer over that of the first, below which it has collapsed
 EXPLODED = 10.0  # the same, above which it has exploded

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from lectures import data, training
+from lectures.example import Study
+from lectures.outcome import Figure, Outcome
 from pipeline.config.params import Params
 from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
 from pipeline.process.stage import UserError, alone
-from studies import data, training
-from studies.outcome import Figure, Outcome
-from studies.study import Study
 
 ITERATIONS = 200
 FIGURES = ("train_accuracy", "test_accuracy", "iterations")

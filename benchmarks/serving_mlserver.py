@@ -1,6 +1,6 @@
 """MLServer with the same ONNX file, in one process, for `make bench-serve`: it looks its model's class up by module and name.
 
-PYTHON -m tests.serving_mlserver PORT MODEL.onnx      in an environment with mlserver and onnxruntime
+PYTHON -m benchmarks.serving_mlserver PORT MODEL.onnx      in an environment with mlserver and onnxruntime
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from tests.serving_peers import predictor
+from benchmarks.serving_peers import predictor
 
 
 class Digits(MLModel):  # type: ignore[misc]

@@ -6,12 +6,12 @@ import time
 
 import numpy as np
 
+from lectures import data
+from lectures.example import Study
+from lectures.outcome import Outcome
 from pipeline import baseline
 from pipeline.files import artifacts
 from pipeline.process.stage import UserError
-from studies import data
-from studies.outcome import Outcome
-from studies.study import Study
 
 
 def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:

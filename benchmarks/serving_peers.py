@@ -1,6 +1,6 @@
 """Other servers of the same ONNX file, as one would write them in an hour, for `make bench-serve` to be measured against.
 
-    python -m tests.serving_peers bare PORT MODEL.onnx
+    python -m benchmarks.serving_peers bare PORT MODEL.onnx
 
 None has a limit, a check of its input, a queue or a metric. Triton needs the environment that tests/record_triton.py names.
 """

@@ -1,10 +1,10 @@
 """Runs worked examples of the lectures and sets the published figures beside ours.
 
-    python -m studies S12            one study; what has been trained before is not trained again
-    python -m studies                all of them
-    python -m studies S12 --quick    one epoch of 1,000 examples, to see it work
+    python -m lectures S12            one study; what has been trained before is not trained again
+    python -m lectures                all of them
+    python -m lectures S12 --quick    one epoch of 1,000 examples, to see it work
 
-Reads: studies/S*.yaml, params.yaml. Writes: studies/results/<study>.json and .png, and studies/README.md.
+Reads: lectures/S*.yaml, params.yaml. Writes: lectures/results/<study>.json and .png, and lectures/README.md.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from lectures import comparison, data, outcome, page, picture
+from lectures.comparison import Row
+from lectures.example import FOLDER, Study, load, names
+from lectures.outcome import Outcome
 from pipeline.process import stage
 from pipeline.process.stage import UserError
-from studies import comparison, data, outcome, page, picture
-from studies.comparison import Row
-from studies.outcome import Outcome
-from studies.study import FOLDER, Study, load, names
 
 RESULTS = FOLDER / "results"
 IN_A_FILE = 200  # columns of a table that is written to no terminal
@@ -46,7 +46,7 @@ def outcomes(study: Study, workers: int, quick: bool) -> tuple[list[Outcome], st
     kinds = {variation.name: variation.kind or study.kind for variation in study.variations}
     for kind in dict.fromkeys(kinds.values()):
         part = study.model_copy(update={"variations": [variation for variation in study.variations if kinds[variation.name] == kind]})
-        found, described = importlib.import_module(f"studies.{kind}").outcomes(part, workers, quick)
+        found, described = importlib.import_module(f"lectures.{kind}").outcomes(part, workers, quick)
         made |= {one.name: one for one in found}
     return [made[name] for name in kinds], described
 
@@ -59,7 +59,7 @@ def tell(study: Study, rows: Sequence[Row]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m studies", description="The worked examples of the lectures, run again.")
+    parser = argparse.ArgumentParser(prog="python -m lectures", description="The worked examples of the lectures, run again.")
     parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"some of {', '.join(names())}; all of them unless given")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="trainings side by side; one a core unless given"

@@ -1,15 +1,15 @@
-"""studies/README.md: what was asked, published and found, made of the studies' files and their results alone."""
+"""lectures/README.md: what was asked, published and found, made of the studies' files and their results alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lectures import comparison
+from lectures.comparison import Row
+from lectures.example import FOLDER, Study
+from lectures.outcome import Results
 from pipeline.process.stage import replacing
 from pipeline.search.analysis import markdown
-from studies import comparison
-from studies.comparison import Row
-from studies.outcome import Results
-from studies.study import FOLDER, Study
 
 PAGE = FOLDER / "README.md"
 COLUMNS = ("variation", "measure", "published", "ours", "difference", "met")
@@ -20,9 +20,9 @@ The worked examples of five lectures on training deep networks, run again by the
 beside ours. Each is a file here: `S12.yaml` names its variations as values of `params.yaml`, over `plain.yaml`.
 
 ```
-make studies                  # all of them, and this page
-python -m studies S12         # one of them; what has been trained before is not trained again
-python -m studies S12 --quick # one epoch of 1,000 examples, to see it work; the page stays as it is
+make lectures                  # all of them, and this page
+python -m lectures S12         # one of them; what has been trained before is not trained again
+python -m lectures S12 --quick # one epoch of 1,000 examples, to see it work; the page stays as it is
 ```
 
 The lectures: L0 "Training Workflows for Deep Learning" (Notre Dame, 2023), L1 "Training Process Improvements, part 2" (Varma), L2
@@ -90,7 +90,7 @@ def section(name: str, study: Study, results: Results | None, rows: Sequence[Row
     parts = [f'<a id="{name.lower()}"></a>\n## {name}: {study.title}', f"**{study.question}** ({study.lecture})"]
     if results:
         parts += [
-            f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `python -m studies {name}`."
+            f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `python -m lectures {name}`."
         ]
         table = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
         last = ""
@@ -100,7 +100,7 @@ def section(name: str, study: Study, results: Results | None, rows: Sequence[Row
             last = row.variation
         parts += ["\n".join(table), f"![{study.title}](results/{name}.png)", verdict(rows)]
     else:
-        parts += [f"Not run here; `python -m studies {name}` runs it."]
+        parts += [f"Not run here; `python -m lectures {name}` runs it."]
     parts += study.findings
     parts += [f"A mistake in the listing: {mistake}" for mistake in study.mistakes]
     return "\n\n".join(parts)

@@ -1,6 +1,6 @@
 """KServe's Python server with the same ONNX file, in one process, for `make bench-serve`.
 
-PYTHON -m tests.serving_kserve PORT MODEL.onnx      in an environment with kserve and onnxruntime
+PYTHON -m benchmarks.serving_kserve PORT MODEL.onnx      in an environment with kserve and onnxruntime
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 
-from tests.serving_peers import predictor
+from benchmarks.serving_peers import predictor
 
 
 class Digits(Model):  # type: ignore[misc]

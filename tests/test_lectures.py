@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lectures import comparison, example, outcome, page, ridge
+from lectures.example import Order, Study, Variation
+from lectures.outcome import Outcome
 from pipeline.process.stage import UserError
-from studies import comparison, outcome, page, ridge, study
-from studies.outcome import Outcome
-from studies.study import Order, Study, Variation
 from tests.conftest import ROOT, Project
 
 SMALL = """
@@ -33,25 +33,25 @@ variations:
 """
 
 
-@pytest.mark.parametrize("name", study.names())
+@pytest.mark.parametrize("name", example.names())
 def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    found = study.load(name)
+    found = example.load(name)
     for variation in found.variations:
         if found.kind in ("training", "initialization"):
             assert found.params(variation, quick=False).train.epochs >= 1
 
 
 def test_there_is_a_study_for_each_worked_example_but_deployment() -> None:
-    assert study.names() == [f"S{number}" for number in range(1, 14)]
+    assert example.names() == [f"S{number}" for number in range(1, 14)]
 
 
 def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
     (folder / "S1.yaml").write_text(content, encoding="utf-8")
     (folder / "plain.yaml").write_text("train.warmup: 0.0\n", encoding="utf-8")
-    monkeypatch.setattr(study, "FOLDER", folder)
+    monkeypatch.setattr(example, "FOLDER", folder)
     monkeypatch.chdir(ROOT)
-    return study.load("S1")
+    return example.load("S1")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_setting_that_params_yaml_does_not_know_is_told_with_its_variation(tmp
         found.params(found.variations[0], quick=False)
 
 
-def met(published: study.Published, values: list[float], other: tuple[float, ...] = (1.0, 1.1, 0.9), places: int | None = None) -> str:
+def met(published: example.Published, values: list[float], other: tuple[float, ...] = (1.0, 1.1, 0.9), places: int | None = None) -> str:
     variation = Variation(name="ours", published={"loss": published})
     by_name = {"ours": Outcome("ours", {"loss": list(values)}), "other": Outcome("other", {"loss": list(other)})}
     found = Study(title="", lecture="", question="", picture="figures", variations=[variation], seeds=len(values), places=places)
@@ -116,25 +116,25 @@ def test_ridge_in_closed_form_is_that_of_scikit_learn() -> None:
 
 
 def test_the_best_penalty_has_smaller_weights_and_a_smaller_error() -> None:
-    found, _ = ridge.outcomes(study.load("S5"), 1, quick=False)
+    found, _ = ridge.outcomes(example.load("S5"), 1, quick=False)
     without, best = (one.figures for one in found[:2])
     assert np.mean(np.array(best["test_error"], float)) < np.mean(np.array(without["test_error"], float))
     assert np.mean(np.array(best["largest_weight"], float)) < np.mean(np.array(without["largest_weight"], float))
 
 
 def test_the_page_is_what_the_results_generate() -> None:
-    studies = {name: study.load(name) for name in study.names()}
-    results = {name: outcome.load(study.FOLDER / "results" / f"{name}.json") for name in studies}
+    studies = {name: example.load(name) for name in example.names()}
+    results = {name: outcome.load(example.FOLDER / "results" / f"{name}.json") for name in studies}
     assert page.PAGE.read_text(encoding="utf-8") == page.text(studies, results)
     for name, result in results.items():
-        assert (study.FOLDER / "results" / f"{name}.png").exists() == (result is not None)
+        assert (example.FOLDER / "results" / f"{name}.png").exists() == (result is not None)
 
 
 def test_every_result_belongs_to_its_study_as_it_stands() -> None:
-    for name in study.names():
-        found, results = study.load(name), outcome.load(study.FOLDER / "results" / f"{name}.json")
+    for name in example.names():
+        found, results = example.load(name), outcome.load(example.FOLDER / "results" / f"{name}.json")
         if results:
-            assert results.study == found.digest(), f"{name} has changed since it was run: python -m studies {name}"
+            assert results.study == found.digest(), f"{name} has changed since it was run: python -m lectures {name}"
             assert [one.name for one in results.outcomes] == [variation.name for variation in found.variations], name
             for one, variation in zip(results.outcomes, found.variations, strict=True):
                 assert set(found.shown(variation)) <= set(one.figures), f"{name}: {one.name}"
@@ -143,10 +143,10 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
 
 @pytest.mark.slow
 def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(project: Project) -> None:
-    (project.folder / "studies/S99.yaml").write_text(SMALL, encoding="utf-8")
-    before = (project.folder / "studies/README.md").read_bytes()
+    (project.folder / "lectures/S99.yaml").write_text(SMALL, encoding="utf-8")
+    before = (project.folder / "lectures/README.md").read_bytes()
     trained, made = project.folder / ".state/studies/trainings", project.folder / ".state/studies/quick"
-    interrupted = project.start("python", "-m", "studies", "S99", "--quick", "--workers", "2")
+    interrupted = project.start("python", "-m", "lectures", "S99", "--quick", "--workers", "2")
     end = time.monotonic() + 120
     while not list(trained.glob("*.json")):
         assert interrupted.poll() is None
@@ -156,20 +156,20 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     assert interrupted.wait(60) == 130
     assert not list(made.glob("S99.*"))
     finished = {path: path.stat().st_mtime_ns for path in trained.glob("*.json")}
-    told = project.run("python", "-m", "studies", "S99", "S1", "--quick", "--workers", "2")
+    told = project.run("python", "-m", "lectures", "S99", "S1", "--quick", "--workers", "2")
     left = 4 - len(finished)
     assert f"{len(finished)} of 4 trainings have been made before" in told and f"({left} of {left})" in told
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     first = {path.name: path.read_bytes() for path in made.iterdir()}
     assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
-    again = project.run("python", "-m", "studies", "S99", "S1", "--quick")
+    again = project.run("python", "-m", "lectures", "S99", "S1", "--quick")
     assert "4 of 4 trainings have been made before" in again
     assert {path.name: path.read_bytes() for path in made.iterdir()} == first
-    assert (project.folder / "studies/README.md").read_bytes() == before
+    assert (project.folder / "lectures/README.md").read_bytes() == before
     adam = json.loads(first["S99.json"])["outcomes"][0]["figures"]
     assert adam["parameters"] == [12730, 12730]
     assert adam["undivided_test_accuracy"] != adam["test_accuracy"]
-    wrong = project.attempt("python", "-m", "studies", "S77")
+    wrong = project.attempt("python", "-m", "lectures", "S77")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2") and "Traceback" not in wrong.stderr
 
@@ -193,11 +193,11 @@ variations:
 
 @pytest.mark.slow
 def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> None:
-    (project.folder / "studies/S98.yaml").write_text(LIKED, encoding="utf-8")
-    project.run("python", "-m", "studies", "S98", "--quick")
+    (project.folder / "lectures/S98.yaml").write_text(LIKED, encoding="utf-8")
+    project.run("python", "-m", "lectures", "S98", "--quick")
     made = json.loads((project.folder / ".state/studies/quick/S98.json").read_text())
     line, lbfgs = (one["figures"] for one in made["outcomes"])
     assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
     assert min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])  # 1,000 ratings are learned by heart
-    again = project.run("python", "-m", "studies", "S98", "--quick")
+    again = project.run("python", "-m", "lectures", "S98", "--quick")
     assert "2 of 2 trainings have been made before" in again

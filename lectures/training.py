@@ -16,6 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from lectures import data
+from lectures.example import Study, Variation
+from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Params, Train
 from pipeline.diagnosis import rules
 from pipeline.diagnosis.split_checks import Evidence
@@ -26,9 +29,6 @@ from pipeline.process.stage import alone
 from pipeline.search import workers
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
-from studies import data
-from studies.outcome import Figure, Outcome, rounded
-from studies.study import Study, Variation
 
 FOLDER = data.FOLDER / "trainings"
 UNDIVIDED = "undivided_test_accuracy"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from lectures import comparison
+from lectures.example import Study
+from lectures.outcome import Outcome
 from pipeline.files.artifacts import Array
 from pipeline.search.analysis import figure
-from studies import comparison
-from studies.outcome import Outcome
-from studies.study import Study
 
 COLUMNS = 4
 FLOOR = 0.2  # of the lowest validation loss: a training loss below it is left out of the picture

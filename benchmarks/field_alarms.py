@@ -1,6 +1,6 @@
 """How often the drift tests raise an alarm: on fresh samples of the test distribution, where each is false, and on real shifts.
 
-    python -m tests.field_alarms [--trials 2000] [--format tflite_int8]
+    python -m benchmarks.field_alarms [--trials 2000] [--format tflite_int8]
 
 Each trial divides the test set anew at random: one half makes the reference, the sample is drawn from the other. The
 reference is what the Keras model said, the sample what the exported file says, as it is with a device.
@@ -86,7 +86,7 @@ SHIFTS: dict[str, Callable[[Array], Array]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.field_alarms")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.field_alarms")
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--format", default=None, help="the exported file; default: the one that a device would choose")
     arguments = parser.parse_args()

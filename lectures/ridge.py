@@ -13,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt, ValidationError
 
+from lectures.example import Study
+from lectures.outcome import Outcome, rounded
 from pipeline.config import validation_message
 from pipeline.config.params import Section
 from pipeline.files.artifacts import Array
 from pipeline.process.stage import UserError
-from studies.outcome import Outcome, rounded
-from studies.study import Study
 
 PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 46)])
 HELD_OUT = 1000  # examples to choose the penalty by, and as many more to tell the error

@@ -1,6 +1,6 @@
 """BentoML with the same ONNX file, in one process, for `make bench-serve`: it looks its service up by module and name.
 
-MODEL=MODEL.onnx PYTHON -m bentoml serve tests.serving_bentoml:Digits --port PORT      in an environment with bentoml and onnxruntime
+MODEL=MODEL.onnx PYTHON -m bentoml serve benchmarks.serving_bentoml:Digits --port PORT      in an environment with bentoml and onnxruntime
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import bentoml
 import numpy as np
 
-from tests.serving_peers import outputs, predictor
+from benchmarks.serving_peers import outputs, predictor
 
 
 @bentoml.service(workers=1)

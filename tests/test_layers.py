@@ -89,11 +89,11 @@ def test_serving_never_imports_pipeline() -> None:
         assert not any(imported.split(".")[0] == "pipeline" for imported in imports(path)), path
 
 
-def test_studies_import_the_pipeline_and_nothing_imports_them() -> None:
-    for path in (ROOT / "studies").glob("*.py"):
+def test_lectures_import_the_pipeline_and_nothing_imports_them() -> None:
+    for path in (ROOT / "lectures").glob("*.py"):
         assert not {imported.split(".")[0] for imported in imports(path)} & {"serving", "tests", "tensorflow", "mlflow"}, path
     for path in modules():
-        assert not any(imported.split(".")[0] == "studies" for imported in imports(path)), path
+        assert not any(imported.split(".")[0] == "lectures" for imported in imports(path)), path
 
 
 def test_serving_is_written_for_python_3_9() -> None:
@@ -194,13 +194,13 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 
 def test_every_module_in_the_readme_exists() -> None:
-    for module in re.findall(r"python -m ((?:pipeline|serving|studies)[\w.]*)", README):
+    for module in re.findall(r"python -m ((?:pipeline|serving|lectures|benchmarks)[\w.]*)", README):
         stem = ROOT.joinpath(*module.split("."))
         assert stem.with_suffix(".py").exists() or (stem / "__main__.py").exists(), module
 
 
 def test_every_file_in_the_readme_exists() -> None:
-    for path in re.findall(r"`((?:pipeline|serving|studies|tests)/[\w./-]+)`", README):
+    for path in re.findall(r"`((?:pipeline|serving|lectures|tests|benchmarks)/[\w./-]+)`", README):
         assert (ROOT / path).exists() or path.endswith("/mine.py"), path
 
 

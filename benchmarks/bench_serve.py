@@ -1,7 +1,7 @@
 """`make bench-serve`: our server and others with the same ONNX file, in turn, each with wrk at 8 connections; one table.
 
-    python -m tests.bench_serve [--seconds 3] [--rounds 3] [--triton PYTHON] [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
-    python -m tests.bench_serve --endurance 600
+    python -m benchmarks.bench_serve [--seconds 3] [--rounds 3] [--triton PYTHON] [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
+    python -m benchmarks.bench_serve --endurance 600
 
 One process each, our checks on. The figures are medians of the rounds, each of which asks every server every kind of
 request, so that other work on the machine meets all of them alike. Needs wrk, which Debian has: apt-get install wrk.
@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from tests.conftest import ROOT
-from tests.serving_peers import requests
+from benchmarks.project import ROOT
+from benchmarks.serving_peers import requests
 
 CONNECTIONS = 8
 COLUMNS = ("json", "binary", "binary of 64")
@@ -166,18 +166,19 @@ def servers(arguments: argparse.Namespace, bundle: Path, images: Any, folder: Pa
     yield start("ours, tflite_int8", every, *ours, "tflite_int8", "--runtime", "litert")
     yield start("ours, --plain", every, *ours, "onnx_float32", "--plain")
     json_only = {"json": every["json"]}
-    peer = [sys.executable, "-m", "tests.serving_peers"]
+    peer = [sys.executable, "-m", "benchmarks.serving_peers"]
     yield start("bare ASGI", every, *peer, "bare", "PORT", onnx)
     yield start("Starlette", json_only, *peer, "starlette", "PORT", onnx)
     yield start("FastAPI", json_only, *peer, "fastapi", "PORT", onnx)
     if arguments.triton:
-        yield start("Triton, Python backend", every, arguments.triton, "tests/serving_peers.py", "triton", "PORT", onnx)
+        yield start("Triton, Python backend", every, arguments.triton, "benchmarks/serving_peers.py", "triton", "PORT", onnx)
     if arguments.mlserver:
-        yield start("MLServer", json_only, arguments.mlserver, "-m", "tests.serving_mlserver", "PORT", onnx)
+        yield start("MLServer", json_only, arguments.mlserver, "-m", "benchmarks.serving_mlserver", "PORT", onnx)
     if arguments.kserve:
-        yield start("KServe", json_only, arguments.kserve, "-m", "tests.serving_kserve", "PORT", onnx)
+        yield start("KServe", json_only, arguments.kserve, "-m", "benchmarks.serving_kserve", "PORT", onnx)
     if arguments.bentoml:
-        command = [arguments.bentoml, "-m", "bentoml", "serve", "tests.serving_bentoml:Digits", "--host", "127.0.0.1", "--port", "PORT"]
+        command = [arguments.bentoml, "-m", "bentoml", "serve", "benchmarks.serving_bentoml:Digits"]
+        command += ["--host", "127.0.0.1", "--port", "PORT"]
         yield start("BentoML", json_only, *command, MODEL=onnx)
     body = json.dumps({"inputs": images[:1].tolist()}, separators=(",", ":")).encode()
     of_mlflow = {"json": written(folder, "mlflow", "/invocations", {"Content-Type": "application/json"}, body)}
@@ -220,7 +221,7 @@ def table(found: Results, running: list[Running]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench_serve")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_serve")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--triton", metavar="PYTHON", help="of an environment with nvidia-pytriton")
