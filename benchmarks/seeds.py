@@ -24,10 +24,10 @@ from ruamel.yaml import YAML
 from benchmarks import machine, project
 from benchmarks.project import ROOT
 from pipeline.config import params
-from pipeline.files import artifacts, timing_cache
+from pipeline.files import artifacts, atomic, digests
 from pipeline.process import stage
-from pipeline.process.stage import UserError
-from pipeline.reporting import summary
+from pipeline.process.errors import UserError
+from pipeline.reporting import summary, tables
 
 FOLDER = artifacts.STATE / "seeds"
 RESULTS = Path("benchmarks/seeds.json")
@@ -45,7 +45,7 @@ Row = dict[str, Any]
 def key(last_stage: str | None) -> str:
     """What a result follows from: every file that the line is made of, and how far it ran."""
     names = [name for name in project.tracked() if not name.startswith(NOT_THE_LINE)]
-    return timing_cache.digest([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
+    return digests.of_facts([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
 
 
 def run(seed: int, folder: Path, last_stage: str | None) -> Row:
@@ -121,7 +121,7 @@ def page(results: dict[str, Any]) -> str:
     ]
     for one in rows:
         verdict = "passed" if one["passed"] else f"failed: {one['reason']}"
-        accuracies = f"{summary.percent(one['test_accuracy'])} | {summary.percent(one['validation_accuracy'])}"
+        accuracies = f"{tables.percent(one['test_accuracy'])} | {tables.percent(one['validation_accuracy'])}"
         lines.append(f"| {one['seed']} | {accuracies} | {one['training_seconds']:.0f} | {one['seconds']:.0f} | {verdict} |")
     lines += ["", "What each file loses against its Keras model, in points of the test accuracy, where it loses most:", ""]
     lines += ["| file | mean | standard deviation | least | most |", "|---|---:|---:|---:|---:|"]
@@ -143,7 +143,7 @@ def headline(results: dict[str, Any]) -> str:
     line = f"`dvc repro {results['last_stage']}`" if results["last_stage"] else "the whole line"
     spread = f"{100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} %"
     return (
-        f"**{summary.percent(statistics.mean(accuracies))}** on the test set, mean of {len(rows)} seeds "
+        f"**{tables.percent(statistics.mean(accuracies))}** on the test set, mean of {len(rows)} seeds "
         f"(standard deviation {100 * deviation(accuracies):.2f} points, range {spread}); {line} passed "
         f"with {passed} of {len(rows)}. Measured on {results['machine']}."
     )
@@ -179,7 +179,7 @@ def main() -> None:
         "rows": [artifacts.load_json(file) for file in finished.values()],
     }
     artifacts.save_json(RESULTS, results)
-    with stage.replacing(PAGE) as temporary:
+    with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")
     summary.replace(README, headline(results), BEGIN, END)
     print(headline(results))

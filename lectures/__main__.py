@@ -24,7 +24,7 @@ from lectures.comparison import Row
 from lectures.example import FOLDER, Study, load, names
 from lectures.outcome import Outcome
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 RESULTS = FOLDER / "results"
 IN_A_FILE = 200  # columns of a table that is written to no terminal

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, timing_cache
-from pipeline.process.stage import UserError, alone
+from pipeline.config.parts import PACKAGE
+from pipeline.files import artifacts, digests
+from pipeline.files.atomic import alone
+from pipeline.process.errors import UserError
 
 FOLDER = artifacts.STATE / "studies"
 
@@ -20,14 +22,15 @@ FOLDER = artifacts.STATE / "studies"
 def raw(chosen: Params) -> Path:
     """The folder in which `download` has run. Raises UserError."""
     facts = ["download", chosen.dataset.model_dump_json(), artifacts.sha256(_module(f"datasets/{chosen.dataset.name}"))]
-    return _made("download", FOLDER / f"{chosen.dataset.name}-{timing_cache.digest(facts)}", chosen)
+    return _made("download", FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}", chosen)
 
 
 def prepared(chosen: Params) -> Path:
     """The folder in which `preprocess` has run on what `download` brought. Raises UserError."""
     source = raw(chosen)
-    facts = [source.name, chosen.preprocess.model_dump_json(), artifacts.sha256(_module("preprocess"))]
-    return _made("preprocess", FOLDER / f"{chosen.dataset.name}-{timing_cache.digest(facts)}-prepared", chosen, source)
+    code = map(artifacts.sha256, (_module("preprocess"), _module("files/splits")))
+    facts = [source.name, chosen.preprocess.model_dump_json(), *code]
+    return _made("preprocess", FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}-prepared", chosen, source)
 
 
 def size(chosen: Params) -> str:
@@ -55,7 +58,7 @@ def _made(stage: str, folder: Path, chosen: Params, source: Path | None = None) 
 
 
 def _run(stage: str, place: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(params.PACKAGE.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     mirror = environment.get("DATA_MIRROR")
     if mirror and Path(mirror).is_dir():
         environment["DATA_MIRROR"] = str(Path(mirror).resolve())
@@ -68,4 +71,4 @@ def _run(stage: str, place: Path) -> None:
 
 
 def _module(name: str) -> Path:
-    return params.PACKAGE / f"{name}.py"
+    return PACKAGE / f"{name}.py"

@@ -13,8 +13,8 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.config import params, validation_message
 from pipeline.config.params import Params, Section
-from pipeline.files import timing_cache
-from pipeline.process.stage import UserError
+from pipeline.files import digests
+from pipeline.process.errors import UserError
 
 FOLDER = Path(__file__).parent
 PLAIN = "plain"
@@ -76,7 +76,7 @@ class Study(Section):
     def digest(self) -> str:
         """Another one where figures may be others: with the settings of the plain training, the study or a variation, or the seeds."""
         each = [(variation.name, variation.settings, len(self.seeds_of(variation, quick=False))) for variation in self.variations]
-        return timing_cache.digest([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
+        return digests.of_facts([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
 
     def seeds_of(self, variation: Variation, quick: bool) -> range:
         count = variation.seeds or self.seeds

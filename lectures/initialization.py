@@ -15,7 +15,7 @@ from lectures.example import Study
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Train
 from pipeline.files import artifacts
-from pipeline.process import stage
+from pipeline.process import imports
 from pipeline.search import workers
 
 COLLAPSED = 0.1  # spread of the last hidden layer over that of the first, below which it has collapsed
@@ -49,7 +49,7 @@ class Look:
         started = time.perf_counter()
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
         train, validation = (artifacts.load_split(split, self.folder / artifacts.PREPARED) for split in ("train", "validation"))
-        with stage.quiet():
+        with imports.quiet():
             parts = Data(train, validation, len(description.class_names), description.highest)
             hidden = spread.measure(self.chosen, parts)[:-1]
         saw(1)

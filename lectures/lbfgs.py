@@ -19,9 +19,10 @@ from lectures import data, training
 from lectures.example import Study
 from lectures.outcome import Figure, Outcome
 from pipeline.config.params import Params
-from pipeline.files import artifacts, timing_cache
+from pipeline.files import artifacts, digests
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError, alone
+from pipeline.files.atomic import alone
+from pipeline.process.errors import UserError
 
 ITERATIONS = 200
 FIGURES = ("train_accuracy", "test_accuracy", "iterations")
@@ -49,7 +50,7 @@ class Fit:
 
     def key(self) -> str:
         facts = [*training.digests(self.folder), artifacts.sha256(Path(__file__)), str(self.hidden), self.activation, str(self.seed)]
-        return timing_cache.digest(facts)
+        return digests.of_facts(facts)
 
     def known(self) -> Result | None:
         """What came of it, where it has been made."""

@@ -11,7 +11,7 @@ from lectures.example import Study
 from lectures.outcome import Outcome
 from pipeline import baseline
 from pipeline.files import artifacts
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 
 def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:

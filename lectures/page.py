@@ -8,8 +8,8 @@ from lectures import comparison
 from lectures.comparison import Row
 from lectures.example import FOLDER, Study
 from lectures.outcome import Results
-from pipeline.process.stage import replacing
-from pipeline.search.analysis import markdown
+from pipeline.files.atomic import replacing
+from pipeline.reporting.tables import markdown
 
 PAGE = FOLDER / "README.md"
 COLUMNS = ("variation", "measure", "published", "ours", "difference", "met")

@@ -12,7 +12,7 @@ from lectures import comparison
 from lectures.example import Study
 from lectures.outcome import Outcome
 from pipeline.files.artifacts import Array
-from pipeline.search.analysis import figure
+from pipeline.reporting.drawing import figure
 
 COLUMNS = 4
 FLOOR = 0.2  # of the lowest validation loss: a training loss below it is left out of the picture

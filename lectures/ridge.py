@@ -18,7 +18,7 @@ from lectures.outcome import Outcome, rounded
 from pipeline.config import validation_message
 from pipeline.config.params import Section
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 46)])
 HELD_OUT = 1000  # examples to choose the penalty by, and as many more to tell the error

@@ -24,8 +24,8 @@ from pipeline.diagnosis import rules
 from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
-from pipeline.process.stage import alone
+from pipeline.files.atomic import alone
+from pipeline.process import imports
 from pipeline.search import workers
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
@@ -104,7 +104,7 @@ class Training:
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
         parts = Data(self._split("train"), self._split("validation"), len(description.class_names), description.highest)
         trained = fit.fit(self.chosen, parts, folder, on_row)
-        with stage.quiet():
+        with imports.quiet():
             tested = {"parameters": trained.model.count_params(), "test_accuracy": self._accuracy(trained.model)}
             if self.undivided:
                 tested[UNDIVIDED] = self._accuracy(without_division(trained.model))

@@ -20,12 +20,12 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.config import params
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.diagnosis import Diagnosis
+from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
 from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files import artifacts
 from pipeline.process import stage
-from pipeline.process.stage import UserError
-from pipeline.training import learning_curves
+from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row
 
 Told = TypeVar("Told")
@@ -89,7 +89,7 @@ def main() -> None:
         picture = path.with_suffix(".png")
     if picture is not None:
         kept = beside(path, "train", Trained).kept_epoch
-        learning_curves.draw(picture, log.rows, kept, (found.verdict, found.epoch, found.sentence))
+        draw(picture, log.rows, kept, (found.verdict, found.epoch, found.sentence))
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
     print(f"{found.verdict} (from epoch {found.epoch}; {numbers}): {found.sentence}")
     for note in log.notes:

@@ -18,7 +18,7 @@ from pipeline.config.params import Params
 from pipeline.embedded._verified import Proven
 from pipeline.files import artifacts
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
 

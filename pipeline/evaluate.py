@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
-from pipeline.process import stage
+from pipeline.process import imports, stage
 from pipeline.reporting import pictures, statistics
 from pipeline.training import keras_files
 
@@ -85,7 +85,7 @@ def main() -> None:
     class_names = description.class_names
     images, labels = artifacts.load_split("test")
     baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
-    with stage.quiet():
+    with imports.quiet():
         model = keras_files.load(artifacts.MODEL)
         probabilities = keras_files.probabilities(model, images)
     summary = evaluate(probabilities, labels, baseline, class_names, chosen.problem.target)

@@ -25,8 +25,8 @@ from pipeline.bundle import description
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process import imports, stage
+from pipeline.process.errors import UserError
 
 PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]  # imported once, in the server that the children fork from
 
@@ -75,7 +75,7 @@ def main() -> None:
     calibration = calibration_images(images, chosen.export.calibration_images, chosen.preprocess.seed)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    with stage.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with imports.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(lambda name: in_child(context, name, artifacts.MODEL, calibration, card), chosen.export.formats))
     folder = artifacts.empty(artifacts.EXPORTED)
     summary: dict[str, Any] = {"model_sha256": model_sha256, "formats": {}}

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 import uv
 
-from pipeline import tracking
 from pipeline.bundle import acceptance, archive, card, card_markdown, drift_reference, gates, golden_photos
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.bundle.golden import NO_LABEL
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, atomic
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
+from pipeline.tracking import runs
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
 
@@ -109,7 +109,7 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description, accepted
 
 def pack(content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str, target: Path) -> int:
     """Writes the bundle `target`; its size in bytes."""
-    with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
+    with tempfile.TemporaryDirectory() as folder, atomic.replacing(target) as temporary:
         fill(Path(folder), content, data, accepted)
         archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
         archive.check(temporary)
@@ -125,7 +125,7 @@ def main() -> None:
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
     failures = gates.failures(chosen, reports)
     if failures and not draft:
-        tracking.sync()
+        runs.sync()
         raise UserError(f"no bundle: {'; '.join(failures)}. `make draft` packs what there is, marked as not proven")
     data = artifacts.load_description()
     images, labels = artifacts.load_split("test")
@@ -155,7 +155,7 @@ def main() -> None:
         },
     )
     print(f"{target}: {len(content.files)} files, {size:,} bytes")
-    tracking.sync()
+    runs.sync()
 
 
 if __name__ == "__main__":

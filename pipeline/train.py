@@ -15,15 +15,15 @@ import statistics
 
 import numpy as np
 
-from pipeline import tracking
 from pipeline.config import params
 from pipeline.config.params import Train, Watch
-from pipeline.files import artifacts, predictions, timing_cache
-from pipeline.process import stage
+from pipeline.files import artifacts, atomic, digests, predictions, timing_cache
+from pipeline.process import imports, stage
+from pipeline.tracking import runs
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
-with stage.keras_import():
+with imports.keras_import():
     import keras
 
     from pipeline.training import fit, keras_files
@@ -55,8 +55,8 @@ def main() -> None:
     files = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
     key = fingerprint.of(chosen.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
-    with stage.alone(folder):
-        with tracking.live(key) as log:
+    with atomic.alone(folder):
+        with runs.live(key) as log:
 
             def on_row(row: Row) -> None:
                 print_row(row, chosen.train.epochs)
@@ -64,7 +64,7 @@ def main() -> None:
 
             trained = fit.fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
         save(chosen.train, key, data, trained)
-        tracking.sync()
+        runs.sync()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -90,9 +90,9 @@ def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
     }
     keras_files.save(artifacts.MODEL, trained.model)
     images, labels = data.validation
-    with stage.quiet():
+    with imports.quiet():
         probabilities = keras_files.probabilities(trained.model, images)
-    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, np.asarray(labels), predictions.digests(images)))
+    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, np.asarray(labels), digests.of_examples(images)))
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)
     compared = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")

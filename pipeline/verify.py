@@ -24,9 +24,9 @@ from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, timing_cache
+from pipeline.files import artifacts, atomic, timing_cache
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.verification import emulated, material, pair
 from pipeline.verification.emulated import EmulatedRuntime
@@ -104,7 +104,7 @@ def worst(pairs: Sequence[Pair]) -> dict[str, str]:
 def save(vectors: Golden, seen: Material, pairs: Sequence[Pair]) -> None:
     """Writes the outs, and prints the verdicts."""
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
-    with stage.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
+    with atomic.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     model = artifacts.sha256(artifacts.MODEL)
     report = {"model_sha256": model, "judged_on": seen.split, "pairs": [each.facts for each in pairs]}

@@ -19,8 +19,8 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.datasets import Raw, mnist
+from pipeline.files import atomic
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
 from pipeline.tracking import local_store
 from serving import Classifier
 
@@ -154,7 +154,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid
     It is made once for all workers, of which each has a copy.
     """
     made = tmp_path_factory.getbasetemp().parent / f"finished-{testrun_uid}"
-    with stage.alone(made.with_suffix(".lock")):
+    with atomic.alone(made.with_suffix(".lock")):
         if not made.exists():
             folder = tmp_path_factory.mktemp("making")
             project = Project(folder, mirror).begin()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.embedded import _codegen, _zig, browser, c
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving import InputError, acceptance, gate, ink
 from tests.conftest import Project

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import cifar10, cifar100
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 RNG = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder, npz
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from tests.test_fetch import claiming
 
 

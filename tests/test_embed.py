@@ -21,7 +21,7 @@ from PIL import Image
 from pipeline.embedded import _codegen, _zig, browser, c, microcontroller
 from pipeline.embedded._verified import Proven
 from pipeline.files.artifacts import Array, Description
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from serving import gate
 from tests.conftest import Project
 from tests.test_gate import gate_outcomes

@@ -22,7 +22,8 @@ from pipeline.bundle import drift_reference
 from pipeline.config import params
 from pipeline.field import comparison, judge, observations
 from pipeline.field.observations import UNKNOWN, Observations
-from pipeline.process.stage import UserError
+from pipeline.field.sentences import sentences
+from pipeline.process.errors import UserError
 from serving import Bundle, Classifier, input_statistics
 from serving.field_log import FieldLog
 from tests.conftest import ROOT, Project
@@ -135,7 +136,7 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
     }
     assert classifier.card.reference
     drawn = some(own, np.arange(100))
-    told = judge.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN)["sentences"][-1]
+    told = sentences(judge.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN))[-1]
     assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
         tests = judge.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
@@ -157,19 +158,19 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
 def test_the_verdict_is_a_sentence(own: Observations) -> None:
     few, many, bad = answered(own, 20, 0), answered(own, 3000, 0), answered(own, 1000, 250)
     assert [facts["accuracy"]["verdict"] for facts in (few, many, bad)] == ["open", "holds", "worse"]
-    assert "more labels will probably tell" in few["sentences"][0]
-    assert many["sentences"][0].startswith("The field holds what the test promised")
-    assert bad["sentences"][0].startswith("The field is worse than the test: field accuracy 75.00 %")
+    assert "more labels will probably tell" in sentences(few)[0]
+    assert sentences(many)[0].startswith("The field holds what the test promised")
+    assert sentences(bad)[0].startswith("The field is worse than the test: field accuracy 75.00 %")
     one = answered(own, 1, 1)
     assert (one["accuracy"]["verdict"], [each["class"] for each in one["classes"] if each["suffers"]]) == ("open", [])
     assert answered(own, 4, 4)["accuracy"]["verdict"] == "worse"
-    assert few["sentences"][-1].startswith("Too few predictions to tell drift: of 20, it would have to concern 4")
+    assert sentences(few)[-1].startswith("Too few predictions to tell drift: of 20, it would have to concern 4")
     fours = answered(own, 1000, 80, digit=4)
     assert [one["class"] for one in fours["classes"] if one["suffers"]] == ["4"]
-    assert "Classes that suffer" in fours["sentences"][1]
+    assert "Classes that suffer" in sentences(fours)[1]
     unknown = judge.judge(dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN)
     assert unknown["accuracy"]["verdict"] == "no labels"
-    assert unknown["sentences"][0].startswith("No label of 10,000 predictions is known")
+    assert sentences(unknown)[0].startswith("No label of 10,000 predictions is known")
 
 
 @pytest.fixture

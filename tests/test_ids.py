@@ -24,8 +24,9 @@ from pipeline.datasets import imdb, movielens_100k, npz
 from pipeline.diagnosis import split_checks
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files.artifacts import Array, Description
-from pipeline.process.stage import UserError
-from serving.text import Vocabulary, words
+from pipeline.process.errors import UserError
+from serving.text import Vocabulary
+from serving.words import words
 from tests.conftest import ROOT, Project
 from tests.test_cifar import archive
 

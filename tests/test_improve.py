@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import params
-from pipeline.files.predictions import Answers, compare
+from pipeline.config.overrides import written
+from pipeline.files.predictions import Answers
 from pipeline.search import dvc_experiment
 from pipeline.search.advise import advise
 from pipeline.search.improve import confirmed
-from pipeline.search.remedies import CURES, Situation, written
+from pipeline.search.paired_test import compare
+from pipeline.search.remedies import CURES, Situation
 from tests.conftest import ROOT, Project
 
 LOOP = {"improve": "pipeline.search.improve", "train": "pipeline.train", "diagnose": "pipeline.diagnose"}

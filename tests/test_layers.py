@@ -12,43 +12,53 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.config import params
+from pipeline.config import params, parts
+from pipeline.files import code
 from pipeline.reporting import summary
+from pipeline.training import fingerprint
 from tests.conftest import ROOT
 
 STAGES = ("check", "download", "preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
-STAGE_FILES = {ROOT / "pipeline" / f"{module}.py" for module in STAGES}
-NOUNS = ("datasets", "architectures", "formats", "embedded", "training", "verification", "bundle", "tracking", "field")
+PIPELINE = ROOT / "pipeline"
+STAGE_FILES = {PIPELINE / f"{stage}.py" for stage in STAGES}
+ORDER = (  # a folder imports those before it in this list; those that stand together import each other, without a circle of modules
+    "process",
+    "config",
+    "files",
+    "reporting",
+    "runtimes",
+    "architectures training",  # an architecture is made of Keras objects by name, and `fit` imports the one that is named
+    "datasets",
+    "formats",
+    "diagnosis",
+    "bundle",
+    "verification",
+    "embedded",
+    "tracking",
+    "field",
+    "stages",
+    "search",
+)
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses"}
 KNOW_TENSORFLOW = {"batch_normalization", "keras_files", "layer_statistics"}  # the only files of the loop that are not Keras alone
 
-# What these decide is not what a stage writes: how it is run, where its params are read and what is recorded of it.
-NO_DEPENDENCY = {
+# What these decide is not what a stage writes: how it is run, how its params are read, how a file gets onto the disk and what is recorded.
+NO_DEPENDENCY = (
+    "pipeline/process/",
     "pipeline/config/params.py",
+    "pipeline/config/parts.py",
     "pipeline/config/validation_message.py",
-    "pipeline/process/stage.py",
-    "pipeline/tracking/__init__.py",
+    "pipeline/files/atomic.py",
+    "pipeline/tracking/",
     "serving/__init__.py",
-}
+)
 
 DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 
 
 def modules() -> list[Path]:
-    return sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "serving").rglob("*.py")])
-
-
-@cache
-def imports(path: Path) -> set[str]:
-    """Dotted names that a module imports, wherever in the file; of our own packages down to the module."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return sorted([*PIPELINE.rglob("*.py"), *(ROOT / "serving").rglob("*.py")])
 
 
 def is_empty(path: Path) -> bool:
@@ -56,44 +66,92 @@ def is_empty(path: Path) -> bool:
     return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body)
 
 
+@cache
+def by_name(path: Path) -> set[Path]:
+    """The modules that a module imports by a name in params.yaml, which may be any of the folder, or runs in a process of their own."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
+            if not isinstance(node.args[0], ast.JoinedStr):
+                assert path == ROOT / "serving/__main__.py", f"{path} imports what no test can tell"
+                continue  # its commands, whose names stand there
+            found |= set(ROOT.joinpath(*ast.literal_eval(node.args[0].values[0]).rstrip(".").split(".")).glob("[a-z]*.py"))
+        if isinstance(node, ast.Constant) and re.fullmatch(r"(pipeline|serving)(\.\w+)+", str(node.value)):
+            found |= {file for file in [ROOT.joinpath(*str(node.value).split(".")).with_suffix(".py")] if file.exists()}
+    return found
+
+
 def own(path: Path) -> set[Path]:
     """The files of this project that a module imports."""
-    files = set()
-    for name in imports(path):
-        parts = name.split(".")
-        for length in (len(parts), len(parts) - 1):
-            stem = ROOT.joinpath(*parts[:length])
-            for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-                if parts[0] in ("pipeline", "serving") and length and file.exists() and file != path:
-                    files.add(file)
-    return files
+    return {*code.imported(path), *by_name(path)}
 
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_a_stage_never_imports_a_stage() -> None:
+def folder(path: Path) -> str:
+    """Where a module of the pipeline lies, as ORDER calls it."""
+    relative = path.relative_to(PIPELINE).parts
+    return relative[0] if len(relative) > 1 else "stages"
+
+
+def floor(path: Path) -> int:
+    return next(number for number, together in enumerate(ORDER) if folder(path) in together.split())
+
+
+def test_a_file_of_the_pipeline_is_a_stage_and_a_folder_has_its_place() -> None:
+    assert set(PIPELINE.glob("*.py")) == STAGE_FILES | {PIPELINE / "__init__.py"}
+    assert {folder(path) for path in PIPELINE.rglob("*.py")} == set(" ".join(ORDER).split())
+
+
+def test_imports_run_down() -> None:
+    for path in PIPELINE.rglob("*.py"):
+        for other in own(path):
+            if other.is_relative_to(PIPELINE) and other != PIPELINE / "__init__.py":
+                assert floor(other) <= floor(path), f"{name(path)} imports {name(other)}"
+
+
+def test_a_stage_never_imports_a_stage_and_nothing_imports_the_search_but_itself() -> None:
+    for path in modules():
+        if path.parent.name != "search":
+            assert not {other for other in own(path) if other.parent.name == "search"}, path
     for file in STAGE_FILES:
         assert not own(file) & STAGE_FILES, file
 
 
-def test_nouns_never_import_stages() -> None:
-    for noun in NOUNS:
-        for path in (ROOT / "pipeline" / noun).glob("*.py"):
-            assert not own(path) & STAGE_FILES, path
+def test_no_module_imports_itself_by_others() -> None:
+    for path in modules():
+        if path.name != "__init__.py":  # which Python imports with each module of its folder
+            others = {file for module in own(path) for file in below(module)}
+            assert path not in others, path
+
+
+@cache
+def below(path: Path) -> frozenset[Path]:
+    """What a module imports, and so on; through no `__init__.py`."""
+    seen: set[Path] = set()
+    todo = [path]
+    while todo:
+        module = todo.pop()
+        if module not in seen and module.name != "__init__.py":
+            seen.add(module)
+            todo += own(module)
+    return frozenset(seen)
 
 
 def test_serving_never_imports_pipeline() -> None:
     for path in (ROOT / "serving").rglob("*.py"):
-        assert not any(imported.split(".")[0] == "pipeline" for imported in imports(path)), path
+        assert not any(imported.split(".")[0] == "pipeline" for imported in code.names(path)), path
 
 
-def test_lectures_import_the_pipeline_and_nothing_imports_them() -> None:
+def test_lectures_and_benchmarks_import_the_pipeline_and_nothing_imports_them() -> None:
     for path in (ROOT / "lectures").glob("*.py"):
-        assert not {imported.split(".")[0] for imported in imports(path)} & {"serving", "tests", "tensorflow", "mlflow"}, path
+        assert not {imported.split(".")[0] for imported in code.names(path)} & {"serving", "tests", "tensorflow", "mlflow"}, path
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        assert "tests" not in {imported.split(".")[0] for imported in code.names(path)}, path
     for path in modules():
-        assert not any(imported.split(".")[0] == "lectures" for imported in imports(path)), path
+        assert not {imported.split(".")[0] for imported in code.names(path)} & {"lectures", "benchmarks", "tests"}, path
 
 
 def test_serving_is_written_for_python_3_9() -> None:
@@ -105,7 +163,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
     crossing = {
         name(path)
         for path in modules()
-        if path.relative_to(ROOT).parts[0] != "serving" and any(i.split(".")[0] == "serving" for i in imports(path))
+        if path.relative_to(ROOT).parts[0] != "serving" and any(i.split(".")[0] == "serving" for i in code.names(path))
     }
     bundle = {"pipeline/package.py", *(name(path) for path in (ROOT / "pipeline/bundle").glob("[a-z]*.py"))}
     assert crossing - bundle == {
@@ -127,7 +185,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
 
 def test_tensorflow_and_mlflow_are_imported_only_where_they_are_needed() -> None:
     for path in modules():
-        roots = {imported.split(".")[0] for imported in imports(path)}
+        roots = {imported.split(".")[0] for imported in code.names(path)}
         if roots & HEAVY:
             assert path.stem in MAY_IMPORT_HEAVY or path.parent.name in ("architectures", "formats", "training"), path
         if "mlflow" in roots:
@@ -140,22 +198,58 @@ def test_the_training_loop_is_keras_alone() -> None:
         for folder in ("training", "architectures")
         for path in (ROOT / "pipeline" / folder).glob("*.py")
         if path.stem not in KNOW_TENSORFLOW
-        for imported in imports(path)
+        for imported in code.names(path)
     }
     assert "tensorflow" not in roots
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_dvc_yaml_names_every_module_that_a_stage_depends_on(stage: str) -> None:
-    seen, todo = set(), [ROOT / "pipeline" / f"{stage}.py"]
+def closure(stage: str) -> set[Path]:
+    """The modules on which depends what a stage writes."""
+    seen: set[Path] = set()
+    todo = [PIPELINE / f"{stage}.py"]
     while todo:
         path = todo.pop()
         if path not in seen:
             seen.add(path)
-            todo += [file for file in own(path) if name(file) not in NO_DEPENDENCY and not is_empty(file)]
-    deps = DVC["stages"][stage]["deps"]
-    for path in seen:
-        assert any(name(path) == dep or name(path).startswith(f"{dep}/") for dep in deps), f"{stage} depends on {name(path)}"
+            todo += [file for file in own(path) if not name(file).startswith(NO_DEPENDENCY) and not is_empty(file)]
+    return seen
+
+
+def covers(dep: str, path: Path) -> bool:
+    """Whether a line of dvc.yaml names a module, its folder, or the part of that folder which params.yaml names."""
+    pattern = re.sub(r"\\\$\\\{[^}]*\}", "[a-z][a-z0-9_]*", re.escape(dep))
+    return re.fullmatch(rf"{pattern}(/.*)?", name(path)) is not None
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_yaml_names_every_module_that_a_stage_depends_on(stage: str) -> None:
+    for path in closure(stage):
+        assert any(covers(dep, path) for dep in DVC["stages"][stage]["deps"]), f"{stage} depends on {name(path)}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_yaml_names_no_module_that_a_stage_does_not_use(stage: str) -> None:
+    used = closure(stage)
+    for dep in DVC["stages"][stage]["deps"]:
+        if dep.startswith(("pipeline/", "serving")) and not dep.endswith(".lock"):
+            assert any(covers(dep, path) for path in used), f"{stage} does not use {dep}"
+
+
+@pytest.mark.parametrize("stage", ["download", "train"])
+def test_a_new_file_neither_downloads_nor_trains_again(stage: str) -> None:
+    """Where a folder is a dependency, all of it is used; where a file is, a new one is none."""
+    for dep in DVC["stages"][stage]["deps"]:
+        for path in (ROOT / dep).rglob("*.py") if dep.startswith(("pipeline/", "serving")) else ():
+            assert path in closure(stage) or is_empty(path), f"{stage} does not use {name(path)}"
+    assert not (ROOT / params.NONE).is_dir()
+
+
+def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() -> None:
+    for architecture in parts.choices("architectures"):
+        known = fingerprint.modules(architecture)
+        assert PIPELINE / f"architectures/{architecture}.py" in known
+        assert PIPELINE / "training/learning_curves.py" in known  # whose best_epoch says which weights are kept
+        assert not [path for path in known if path.parent.name == "architectures" and path.stem not in (architecture, "_layers")]
 
 
 @pytest.mark.parametrize("stage", STAGES)

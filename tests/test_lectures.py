@@ -14,7 +14,7 @@ import pytest
 from lectures import comparison, example, outcome, page, ridge
 from lectures.example import Order, Study, Variation
 from lectures.outcome import Outcome
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT, Project
 
 SMALL = """

@@ -24,7 +24,7 @@ from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.formats import onnx_int8
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.runtimes import emulation, environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task

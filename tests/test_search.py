@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from pipeline.config.overrides import Choices, Range, space
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search import analysis, batch_size, cached_training, data_size, folds, learning_rate, optuna_storage, sweep
 from pipeline.search.analysis import Question
 from pipeline.search.cached_training import GivenUpError, Result, Training
@@ -198,9 +198,9 @@ def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(h
 ALONE = """
 import shutil, sys
 from pathlib import Path
-from pipeline import stage
+from pipeline.files.atomic import alone
 for _ in range(100):
-    with stage.alone(Path("folder")):
+    with alone(Path("folder")):
         Path("inside").touch(exist_ok=False)
         Path("folder/state").touch()
         Path("count").write_text(str(int(Path("count").read_text()) + 1))

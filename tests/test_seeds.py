@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine, seeds
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from tests.conftest import Project
 
 

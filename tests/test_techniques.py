@@ -11,7 +11,7 @@ import pytest
 from pipeline.config import params
 from pipeline.config.params import KerasObject, Network, Train
 from pipeline.datasets import Raw
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

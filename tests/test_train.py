@@ -14,9 +14,9 @@ import pytest
 
 from pipeline.config import params
 from pipeline.datasets import Raw
+from pipeline.files import atomic
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import best_epoch
 from tests.conftest import ROOT
 
@@ -89,7 +89,7 @@ def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts
 def test_what_takes_a_files_place_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settled = []
     monkeypatch.setattr(os, "fsync", lambda handle: settled.append((os.fstat(handle).st_ino, (tmp_path / "file").exists())))
-    with stage.replacing(tmp_path / "file") as temporary:
+    with atomic.replacing(tmp_path / "file") as temporary:
         temporary.write_text("whole")
     assert settled == [((tmp_path / "file").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
@@ -141,7 +141,8 @@ class NoTensorFlow:  # as on a machine that has JAX alone
 sys.meta_path.insert(0, NoTensorFlow())
 import numpy as np, keras
 from pathlib import Path
-from pipeline import params, train
+from pipeline import train
+from pipeline.config import params
 from pipeline.training import fit
 from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})

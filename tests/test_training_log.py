@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.diagnose import diagnose_file
 from pipeline.diagnosis import training_log
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
 EPOCHS = 12

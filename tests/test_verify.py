@@ -60,7 +60,8 @@ def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished
     (tmp_path / "bin").mkdir()
     for tool in ("git", "uname"):
         (tmp_path / "bin" / tool).symlink_to(Path("/usr/bin") / tool)
-    code = "from pathlib import Path; from pipeline import emulation, verify; emulation.FOLDER = Path('none'); verify.main()"
+    imported = "from pathlib import Path; from pipeline import verify; from pipeline.runtimes import emulation"
+    code = f"{imported}; emulation.FOLDER = Path('none'); verify.main()"
     copy.run(sys.executable, "-c", code, PATH=str(tmp_path / "bin"))
     pairs = [pair for pair in report(copy, "verify")["pairs"] if pair["processor"] == "nehalem"]
     assert pairs

@@ -8,6 +8,10 @@ from pipeline.architectures import _layers
 from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 
+INPUT = "pixels"
+CONVOLUTIONAL = True
+OWN_DROPOUT = True
+
 OWN = Network(hidden=[32, 64], dropout=[0.5])
 
 

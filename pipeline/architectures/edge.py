@@ -14,6 +14,10 @@ from pipeline.architectures import _layers
 from pipeline.config.params import Network, Place
 from pipeline.files.artifacts import Inputs
 
+INPUT = "pixels"
+CONVOLUTIONAL = True
+OWN_DROPOUT = True
+
 
 def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [16, 32, 48, 64]

@@ -9,6 +9,8 @@ from pipeline.architectures import _layers
 from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 
+INPUT = "pixels"
+
 OWN = Network(hidden=[512, 64])
 
 

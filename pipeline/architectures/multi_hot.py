@@ -13,6 +13,8 @@ from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 from pipeline.training.layers import MultiHot
 
+INPUT = "ids"
+
 OWN = Network(hidden=[16, 16])
 
 

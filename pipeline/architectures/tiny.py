@@ -12,6 +12,9 @@ from pipeline.architectures import _layers
 from pipeline.config.params import Network, Place
 from pipeline.files.artifacts import Inputs
 
+INPUT = "pixels"
+CONVOLUTIONAL = True
+
 
 def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [8, 16, 20, 24]

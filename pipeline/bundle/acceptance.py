@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from serving import acceptance, classifier
 from serving.gate import VERDICTS
 from serving.model_card import ModelCard

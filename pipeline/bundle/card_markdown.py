@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.reporting.summary import interval, percent
+from pipeline.reporting.tables import interval, percent, table
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import ModelCard, ModelFile, Proof
@@ -89,14 +88,14 @@ def render(card: ModelCard) -> str:
         _accuracy(card),
         f"## Use\n\n{card.use}\n\nLimits:\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
         _input(card),
-        f"## Files\n\n{_table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
+        f"## Files\n\n{table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
         *_emulated(card),
-        "## What the runtimes need\n\n" + _table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
+        "## What the runtimes need\n\n" + table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
         *_without_python(card),
         "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in PICTURES.items()),
         f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}\n\n{_acceptance(card)}",
-        "## Provenance\n\n" + _table(("what", "value"), _provenance(card)),
-        "## Checksums\n\n" + _table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
+        "## Provenance\n\n" + table(("what", "value"), _provenance(card)),
+        "## Checksums\n\n" + table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -150,7 +149,7 @@ def _emulated(card: ModelCard) -> list[str]:
         "model on test images, and from this file on the maker's processor on the golden vectors. A file that is proven there, and "
         "answers the golden vectors alike here, is proven here."
     )
-    return [f"## On other processors\n\n{_table(EMULATED_COLUMNS, rows)}\n\n{told}"]
+    return [f"## On other processors\n\n{table(EMULATED_COLUMNS, rows)}\n\n{told}"]
 
 
 def _input(card: ModelCard) -> str:
@@ -208,9 +207,9 @@ def _without_python(card: ModelCard) -> list[str]:
         facts = [(_label(name), _value(value, name)) for name, value in entry.measured.items() if name not in tables]
         made = entry.refused or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
         sections.append(f"## Without Python: {entry.target}\n\n{made}")
-        sections += [_table(("measured", "value"), facts)] if facts else []
+        sections += [table(("measured", "value"), facts)] if facts else []
         sections += [
-            _table([_label(name) for name in rows[0]], [[_value(value) for value in row.values()] for row in rows])
+            table([_label(name) for name in rows[0]], [[_value(value) for value in row.values()] for row in rows])
             for rows in tables.values()
         ]
     return sections
@@ -237,8 +236,3 @@ def _provenance(card: ModelCard) -> list[tuple[str, str]]:
     rows = [(name.replace("_", " "), "named when the bundle is signed" if value is None else f"`{value}`") for name, value in known.items()]
     rows += [(f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`") for part, digest in card.provenance["data_sha256"].items()]
     return [*rows, ("params", "in `model_card.json`")]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -23,7 +23,7 @@ from pathlib import Path
 from pipeline.bundle import archive, card_markdown
 from pipeline.files import artifacts
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving.bundle import SIGNATURE_SUFFIX, SUFFIX, Bundle
 from serving.errors import BundleError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.process.stage import UserError
-from pipeline.search.remedies import written
+from pipeline.process.errors import UserError
 
 NUMBER = r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(\s+log)?")
@@ -20,6 +20,15 @@ RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(\s+log)?")
 def parsed(arguments: Sequence[str]) -> dict[str, Any]:
     """-S key=value as in dvc exp run. Raises UserError."""
     return {key: _value(key, text) for key, text in _pairs(arguments, "-S ", "train.epochs=3")}
+
+
+def written(value: Any) -> str:
+    """A value as `dvc exp run -S` reads it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(written, value)) + "]"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,27 +12,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config import validation_message
+from pipeline.config.parts import choices, known
 from pipeline.config.processors import EMULATED, NATIVE
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
-PACKAGE = Path(__file__).parents[1]
-FRESH = "pipeline/architectures/__init__.py"  # what training starts from where it starts from no model; DVC wants a file there
+NONE = "pipeline/none"  # a path that stands for no file, since DVC wants one that is there
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-@cache
-def choices(folder: str) -> list[str]:
-    """The names that params.yaml may use for a kind of part: the modules of pipeline/<folder>."""
-    return sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_"))
-
-
-def known(folder: str, name: str) -> str:
-    """`name`, if pipeline/<folder> has a module of that name. Raises ValueError with the allowed ones."""
-    if name not in choices(folder):
-        raise ValueError(f"{name!r} is not one of pipeline/{folder}: {', '.join(choices(folder))}")
-    return name
 
 
 class Section(BaseModel):
@@ -51,7 +37,7 @@ class Problem(Section):
 
 class Dataset(Section):
     name: str
-    path: str = "pipeline/datasets"
+    path: str = NONE
     height: PositiveInt = 28
     width: PositiveInt = 28
     channels: Literal[1, 3] = 1
@@ -137,13 +123,13 @@ class Train(Section):
 
     @property
     def starts_from_a_model(self) -> bool:
-        return self.start_from != FRESH
+        return self.start_from != NONE
 
     @field_validator("start_from")
     @classmethod
     def _model(cls, path: str) -> str:
-        if path != FRESH and not path.endswith(".keras"):
-            raise ValueError(f"{path!r} is no Keras model; allowed are a .keras file and {FRESH}, which stands for fresh weights")
+        if path != NONE and not path.endswith(".keras"):
+            raise ValueError(f"{path!r} is no Keras model; allowed are a .keras file and {NONE}, which stands for fresh weights")
         return path
 
     @field_validator("architecture")

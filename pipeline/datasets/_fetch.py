@@ -22,7 +22,8 @@ from urllib3.util import Retry
 
 from pipeline.files import debian
 from pipeline.files.artifacts import Array, array_sha256
-from pipeline.process.stage import UserError, home
+from pipeline.process.errors import UserError
+from pipeline.process.stage import home
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 5, 30, 3

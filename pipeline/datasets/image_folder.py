@@ -13,7 +13,7 @@ from rich.progress import track
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from serving import photo
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 CHANNELS = (1, 3)  # grey or colour: what the pictures are that a device is shown
 

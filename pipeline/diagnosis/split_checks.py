@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.files.predictions import digests
+from pipeline.files.digests import of_examples
 
 QUERIES = 1000  # images of either part that are looked at
 GRID = 14  # images are compared by the means of GRID x GRID blocks, which noise and compression hardly move
@@ -73,7 +73,7 @@ def _copied(train: Array, chosen: Array, validation: Array) -> tuple[float, floa
 
 def _copied_exactly(train: Array, validation: Array) -> tuple[float, float]:
     """The same of rows of ids (N, L), where natural are those of p-training that stand there more than once."""
-    within, across = digests(train), digests(validation)
+    within, across = of_examples(train), of_examples(validation)
     values, counts = np.unique(within, return_counts=True)
     return _beyond(np.isin(across, values), np.isin(within, values[counts > 1]))
 

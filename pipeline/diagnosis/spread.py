@@ -17,9 +17,9 @@ from pipeline.config import params
 from pipeline.config.params import Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
-from pipeline.process import stage
+from pipeline.process import imports, stage
 
-with stage.keras_import():
+with imports.keras_import():
     import keras
 
     from pipeline.training import fit, keras_objects, layer_statistics, transfer
@@ -100,7 +100,7 @@ def main() -> None:
     chosen = params.load().train
     description = artifacts.load_description()
     data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
-    with stage.quiet():
+    with imports.quiet():
         spreads = measure(chosen, data)
     table = Table("layer", "activations: mean", "deviation", "zero", f"beyond {SATURATED}", "gradients: deviation")
     for one in spreads:

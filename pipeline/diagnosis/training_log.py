@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import MEASURES, Row
 
 LOSSES = ("train_loss", "validation_loss")

@@ -14,7 +14,7 @@ from pipeline.bundle import description
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 

@@ -23,7 +23,7 @@ from pipeline.embedded import _codegen, _zig
 from pipeline.embedded._verified import Proven
 from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
 FORMAT = "onnx_float32"

@@ -23,9 +23,9 @@ import numpy as np
 
 from pipeline.embedded import _codegen, _zig
 from pipeline.embedded._verified import Proven
-from pipeline.files import timing_cache
+from pipeline.files import digests, timing_cache
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
 FORMAT = "onnx_float32"
@@ -100,7 +100,7 @@ def time(folder: Path, model: Proven) -> dict[str, Any]:
         if not program.exists():
             program = Path(name) / HERE
             build(folder, Path(name), HERE)
-        key = f"c-{timing_cache.digest([program.read_bytes().hex()])}"
+        key = f"c-{digests.of_facts([program.read_bytes().hex()])}"
         times = timing_cache.recall(key) or timing_cache.remember(key, milliseconds(program, model.test_images))
     return {"median_milliseconds": statistics.median(times), "processor": timing_cache.processor()}
 

@@ -21,7 +21,7 @@ import tflite
 from pipeline.embedded import _codegen, _kernel_memory
 from pipeline.embedded._verified import Proven
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from pipeline.bundle import drift_reference
 from pipeline.config.params import InTheField
-from pipeline.field import comparison, page
+from pipeline.field import comparison
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from serving import input_statistics
 from serving.model_card import Histogram, Reference
@@ -27,7 +27,7 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
     proof = next(proof for proof in observed.file.proofs if proof.runtime == observed.runtime)
     test_right, known = round(proof.accuracy * proof.images), observed.labels != UNKNOWN
     right = (observed.predicted == observed.labels)[known]
-    facts = {
+    return {
         "model": card.name,
         "version": card.version,
         "model_sha256": card.provenance["model_sha256"],
@@ -43,7 +43,6 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
         "drift": drift(observed, card.reference, chosen.false_alarms),
         "least_drift": least_drift(observed, card.reference, chosen.false_alarms),
     }
-    return {**facts, "sentences": page.sentences(facts)}
 
 
 def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -> dict[str, Any]:

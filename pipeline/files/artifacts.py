@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.process.stage import replacing
+from pipeline.files.atomic import replacing
 
 Array = NDArray[Any]
 

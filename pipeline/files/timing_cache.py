@@ -6,20 +6,13 @@ Delete .state/measurements to measure anew.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import artifacts
+from pipeline.files import artifacts, digests
 
 FOLDER = artifacts.STATE / "measurements"
-
-
-def digest(facts: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps(list(facts)).encode()).hexdigest()[:16]
 
 
 def recall(key: str) -> Any | None:
@@ -38,7 +31,7 @@ def remember(key: str, measured: Any) -> Any:
 
 
 def _path(key: str) -> Path:
-    return FOLDER / f"{key}-{digest([processor()])}.json"
+    return FOLDER / f"{key}-{digests.of_facts([processor()])}.json"
 
 
 def processor() -> str:

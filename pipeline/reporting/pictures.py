@@ -14,12 +14,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import replacing
-
-
-def save(path: Path, figure: Figure) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+from pipeline.reporting import drawing
 
 
 def plain(text: str) -> str:
@@ -83,7 +78,7 @@ def images(path: Path, pictures: Array, titles: Sequence[str], columns: int = 10
     axis.axis("off")
     if title:
         figure.suptitle(title)
-    save(path, figure)
+    drawing.save(path, figure)
 
 
 def telling_ids(path: Path, telling: Array, names: Sequence[str], class_names: Sequence[str], shown: int = 20) -> None:
@@ -96,7 +91,7 @@ def telling_ids(path: Path, telling: Array, names: Sequence[str], class_names: S
     for axis, values, rows, words, title in zip(axes.flat, telling, best, labels, titles, strict=True):
         axis.barh(words, values[rows])
         axis.set(title=title, xlabel="log-likelihood above the mean")
-    save(path, figure)
+    drawing.save(path, figure)
 
 
 def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str = "") -> None:
@@ -112,7 +107,7 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
         axis.axis("off")
     if title:
         figure.suptitle(title)
-    save(path, figure)
+    drawing.save(path, figure)
 
 
 def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> None:
@@ -130,4 +125,4 @@ def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> N
     for row, column in np.argwhere(matrix > 0) if count <= 30 else []:
         colour = "white" if shares[row, column] > 0.5 else "black"
         axis.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8, color=colour)
-    save(path, figure)
+    drawing.save(path, figure)

@@ -15,22 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config.processors import NATIVE
-from pipeline.files import artifacts
+from pipeline.files import artifacts, atomic
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
+from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, VERDICTS
 
 COLUMNS = ("model", "runtimes", "test accuracy", "95 % interval", "loses at most", "agreement", "bytes", "ms/image", "emulated", "verdict")
 BASELINES = {"rmse": "nearest class mean (RMSE)", "mae": "nearest class mean (MAE)", "naive_bayes": "naive Bayes"}
 BEGIN, END = "<!-- results: python -m pipeline.reporting.summary README.md -->", "<!-- end of results -->"
-
-
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
-
-
-def interval(bounds: list[float]) -> str:
-    return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 
 
 def rows(baseline: dict[str, Any], evaluation: dict[str, Any], verification: dict[str, Any], model_bytes: int) -> list[list[str]]:
@@ -157,7 +150,7 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
     if begin not in text or end not in text:
         raise UserError(f"{path} has no lines {begin!r} and {end!r}; add them where the table belongs")
     before, rest = text.split(begin, 1)
-    with stage.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         temporary.write_text(f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
 
 

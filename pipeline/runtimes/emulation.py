@@ -20,7 +20,7 @@ import uv
 
 from pipeline.config import params, processors
 from pipeline.config.processors import EMULATED, Processor
-from pipeline.files import artifacts, debian
+from pipeline.files import artifacts, atomic, debian
 from pipeline.process import stage
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter
@@ -186,7 +186,7 @@ def _made(name: str, fill: Callable[[Path], None]) -> Path:
     if folder.exists():
         return folder
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with stage.alone(FOLDER / f"{name}.lock"):
+    with atomic.alone(FOLDER / f"{name}.lock"):
         if not folder.exists():
             print(f"emulated processors: making {folder}, once", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=FOLDER) as making:

@@ -14,7 +14,7 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search.remedies import CURES, Change, Situation
 
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,9 +17,10 @@ from rich.table import Table
 from pipeline.config import params
 from pipeline.config.overrides import parsed
 from pipeline.config.params import Params
-from pipeline.files import artifacts, timing_cache
-from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.files import artifacts, atomic, digests
+from pipeline.process.errors import UserError
+from pipeline.reporting.drawing import figure
+from pipeline.reporting.tables import markdown
 from pipeline.search import cached_training, workers
 from pipeline.search.cached_training import Result, Training
 from pipeline.search.mlflow_runs import Story
@@ -53,7 +52,7 @@ class Question:
         self.start = {**parsed(asked.start), **(QUICK if asked.quick else {})}
         self.chosen = changed(params.load(), self.start)
         facts = [self.chosen.model_dump_json(include=set(ASKED)), *cached_training.digests(), json.dumps(more, sort_keys=True)]
-        self.title = f"{name}-{timing_cache.digest(facts)[:8]}"
+        self.title = f"{name}-{digests.of_facts(facts)[:8]}"
 
     def results(self, trainings: Sequence[Training]) -> list[Result]:
         """What came of each: read where it was made before, else trained now; each a child in MLflow. Raises UserError."""
@@ -84,7 +83,7 @@ class Question:
         asked = ", ".join(argument for argument in Change("", self.start, "").arguments() if argument != "-S") or "params.yaml"
         lines = [markdown(row) for row in (answer.columns, ["---"] * len(answer.columns), *answer.table)]
         parts = [f"# {self.title}", f"Start: `{asked}`", f"**{answer.sentence}**", "\n".join(lines), *answer.notes, f"![]({picture.name})"]
-        with stage.replacing(report) as temporary:
+        with atomic.replacing(report) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         table = Table()
         for column in answer.columns:
@@ -116,18 +115,3 @@ def changed(chosen: Params, overrides: Mapping[str, Any]) -> Params:
 
 def line(training: Training, result: Result) -> str:
     return f"{training.name}: validation accuracy {result.accuracy:.4f}, loss {result.loss:.4f}, {result.seconds:.1f} s"
-
-
-def markdown(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-@contextmanager
-def figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """A matplotlib figure to draw on, saved without a date, so that equal contents are equal bytes."""
-    from matplotlib.figure import Figure  # takes a second, which a mistake need not wait for
-
-    drawn = Figure(figsize=size, layout="constrained")
-    yield drawn
-    with stage.replacing(path) as temporary:
-        drawn.savefig(temporary, format="png", dpi=100, metadata={"Software": None})

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import preprocess
 from pipeline.config.params import Params, Train
-from pipeline.files import artifacts
+from pipeline.files import artifacts, splits
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError, alone
+from pipeline.files.atomic import alone
+from pipeline.process.errors import UserError
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -140,7 +140,7 @@ def rows_of(chosen: Params) -> tuple[Array, Array]:
     if description.name != chosen.dataset.name:
         raise UserError(f"data/raw holds {description.name} and params.yaml names {chosen.dataset.name}: `dvc repro preprocess` brings it")
     has_test = len(artifacts.load_split("test", artifacts.RAW)[1]) > 0
-    split = preprocess.splits(labels(), None if has_test else chosen.dataset.test, chosen.preprocess)
+    split = splits.splits(labels(), None if has_test else chosen.dataset.test, chosen.preprocess)
     return split["train"], split["validation"]
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import preprocess
+from pipeline.files import splits
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training
 from pipeline.search.analysis import Answer, Question
 from pipeline.search.cached_training import Result, Training
@@ -58,7 +58,7 @@ def split(rows: Array, labels: Array, size: int, parts: int, seed: int) -> list[
     """Disjoint parts of so many rows, each balanced as the whole is; fewer parts where there are not enough rows."""
     found: list[Array] = []
     while len(found) < parts and len(rows) > size:
-        kept, part = preprocess.split_off(labels[rows], size, "stratified", seed + len(found))
+        kept, part = splits.split_off(labels[rows], size, "stratified", seed + len(found))
         found.append(rows[part])
         rows = rows[kept]
     return [*found, rows] if len(found) < parts and len(rows) == size else found

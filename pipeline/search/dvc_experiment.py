@@ -21,13 +21,14 @@ import dvc.api
 import numpy as np
 from ruamel.yaml import YAML
 
-from pipeline import tracking
 from pipeline.config import params
+from pipeline.config.overrides import written
 from pipeline.config.params import Params
-from pipeline.files import artifacts, predictions, timing_cache
+from pipeline.files import artifacts, digests, predictions
 from pipeline.files.predictions import Answers
-from pipeline.process.stage import UserError
-from pipeline.search.remedies import Situation, written
+from pipeline.process.errors import UserError
+from pipeline.search.remedies import Situation
+from pipeline.tracking import runs
 
 DVC = (sys.executable, "-m", "dvc")  # also where the environment is not activated
 LAST = "diagnose"  # the stage that an experiment runs up to
@@ -73,7 +74,7 @@ def origin(overrides: Mapping[str, Any]) -> str:
         path = Path(dep)
         if made.isdisjoint((path, *path.parents)) and not any(path in out.parents for out in made):
             files |= {path} if path.is_file() else {inner for inner in path.rglob("*") if inner.is_file() and inner.suffix != ".pyc"}
-    return timing_cache.digest([chosen.model_dump_json(include=ASKED), *(f"{path} {artifacts.sha256(path)}" for path in sorted(files))])
+    return digests.of_facts([chosen.model_dump_json(include=ASKED), *(f"{path} {artifacts.sha256(path)}" for path in sorted(files))])
 
 
 def _filled_in(dep: str, chosen: Params) -> str:
@@ -91,10 +92,10 @@ def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
     command = [*DVC, "exp", "run", "--temp", "--name", name, LAST]
     command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
     own = str(overrides.get("dataset.path", params.load().dataset.path))
-    if Path(own).exists() and not Path(own).is_absolute() and own != params.Dataset.model_fields["path"].default:
+    if Path(own).exists() and not Path(own).is_absolute() and own != params.NONE:
         command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # the stages run this Python
-    environment = {**os.environ, "PATH": path, **({tracking.PARENT: parent} if parent else {})}
+    environment = {**os.environ, "PATH": path, **({runs.PARENT: parent} if parent else {})}
     with subprocess.Popen(command, env=environment) as running:
         try:
             failed = running.wait()

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special
 
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.search import analysis, cached_training
 from pipeline.search.analysis import Answer, Question

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import tracking
-from pipeline.config.overrides import parsed
-from pipeline.files import artifacts, predictions
-from pipeline.files.predictions import Comparison
+from pipeline.config.overrides import parsed, written
+from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.reporting import statistics
-from pipeline.search import dvc_experiment
+from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
 from pipeline.search.dvc_experiment import Trained
-from pipeline.search.remedies import Change, written
+from pipeline.search.paired_test import Comparison
+from pipeline.search.remedies import Change
+from pipeline.tracking import runs
 
 LEDGER = artifacts.REPORTS / "improvement.md"
 CERTAIN = 0.05  # at most this often is a model that is no better confirmed, or one that is no worse refuted
@@ -88,7 +88,7 @@ class Search:
     def run(self, budget: int) -> None:
         """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
         started = time.monotonic()
-        self.parent = tracking.tell(self.title, self.write(), {})
+        self.parent = runs.tell(self.title, self.write(), {})
         print(f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes", flush=True)
         self.record(Step(self.trained(self.start), None, None))
         while len(self.steps) < budget and not self.reached():
@@ -101,7 +101,7 @@ class Search:
             print(f"\nstep {len(self.steps) + 1} of at most {budget} (about {stage.duration(left)} left, if it takes them all)", flush=True)
             print(f"{change.name}: {change.reason}", flush=True)
             trained = self.trained({**best.overrides, **change.overrides})
-            self.record(Step(trained, change, predictions.compare(trained.answers, best.answers)))
+            self.record(Step(trained, change, paired_test.compare(trained.answers, best.answers)))
 
     def reached(self) -> bool:
         """Whether the whole 95 % interval of the best one's accuracy lies at or above the target: not by luck on validation."""
@@ -115,14 +115,14 @@ class Search:
         print(f"{trained.experiment}: validation accuracy {trained.answers.accuracy:.4f}, {step.outcome}")
         print(f"{trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}")
         accuracy = {"trainings": len(self.steps), "best_validation_accuracy": self.best().answers.accuracy}
-        tracking.tell(self.title, self.write(), accuracy)
+        runs.tell(self.title, self.write(), accuracy)
 
     def write(self) -> Path:
         """The ledger."""
         start = ", ".join(f"`{key}={written(value)}`" for key, value in self.start.items()) or "params.yaml"
         parts = [f"# {self.title}", f"Start: {start}", *(part for number, step in enumerate(self.steps, 1) for part in told(number, step))]
         LEDGER.parent.mkdir(exist_ok=True)
-        with stage.replacing(LEDGER) as temporary:
+        with atomic.replacing(LEDGER) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         return LEDGER
 
@@ -156,7 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     search = Search(parsed(arguments.start), arguments.quick)
     search.run(arguments.budget)
-    tracking.tell(search.title, search.write(), {}, finished=True)
+    runs.tell(search.title, search.write(), {}, finished=True)
     best = search.best()
     print(
         f"\nbest: {best.experiment}, validation accuracy {best.answers.accuracy:.4f}, target {best.situation.params.problem.target}"

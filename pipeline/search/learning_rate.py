@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.config.params import KerasObject
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training
 from pipeline.search.analysis import Answer, Question
 from pipeline.search.cached_training import Result, Training

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import tracking
+from pipeline.config.overrides import written
 from pipeline.search.cached_training import Result
-from pipeline.search.remedies import written
+from pipeline.tracking import runs
+from pipeline.tracking.store import store, warn
 
 
 class Story:
@@ -25,13 +26,13 @@ class Story:
 
         def log(client: Any, experiment: str) -> None:
             mine = {"part_of": self.title, "training_key": result.key, "part": name}
-            if tracking.find(client, experiment, **mine) is not None:
+            if runs.find(client, experiment, **mine) is not None:
                 return
             run = client.create_run(experiment, tags={**mine, "mlflow.parentRunId": self.parent}, run_name=name)
             for key, value in values.items():
                 client.log_param(run.info.run_id, key, written(value))
             for row in result.rows:
-                tracking.log_row(client, run, row)
+                runs.log_row(client, run, row)
             for metric, value in {"kept.validation_accuracy": result.accuracy, "kept.validation_loss": result.loss}.items():
                 client.log_metric(run.info.run_id, metric, value)
             client.set_terminated(run.info.run_id, state)
@@ -52,7 +53,7 @@ class Story:
         self._tell(log)
 
     def _begin(self, client: Any, experiment: str) -> None:
-        run = tracking.find(client, experiment, search=self.title)
+        run = runs.find(client, experiment, search=self.title)
         run = run or client.create_run(experiment, tags={"search": self.title}, run_name=self.title)
         self.parent = run.info.run_id
 
@@ -60,8 +61,8 @@ class Story:
         if self.away:
             return
         try:
-            with tracking.store() as (client, experiment):
+            with store() as (client, experiment):
                 log(client, experiment)
         except Exception as error:  # whatever the store does, the question goes on
             self.away = True
-            tracking.warn(error, "the same command logs it later")
+            warn(error, "the same command logs it later")

@@ -25,7 +25,7 @@ from optuna.trial import TrialState
 
 from pipeline.config.overrides import Choices, Range
 from pipeline.config.params import Params
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.tracking.credentials import masked
 
 BEATS = 3  # signs of life that may fail to come before a worker counts as gone

@@ -16,7 +16,7 @@ from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedT
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage
 from pipeline.search.cached_training import GivenUpError, Result, Training
 from pipeline.search.optuna_storage import Search

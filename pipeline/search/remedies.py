@@ -6,13 +6,14 @@ it is, and validation is worse, more data help most.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.config.overrides import written
 from pipeline.config.params import Params
+from pipeline.config.parts import declared
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS
 
 CONVOLUTIONS = "edge"  # the architecture that images are moved to
@@ -29,6 +30,11 @@ class Situation:
     verdict: str
     available: int  # training images before validation is split off
     images: bool  # not ids of words or users
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What its architecture declares of itself."""
+        return declared("architectures", self.params.train.architecture)
 
     @property
     def hidden(self) -> list[int]:
@@ -51,15 +57,6 @@ class Change:
         return shlex.join(["dvc", "exp", "run", *self.arguments()])
 
 
-def written(value: Any) -> str:
-    """A value as `dvc exp run -S` reads it."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{written(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(written, value)) + "]"
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-
-
 def more_data(now: Situation) -> Change | None:
     subset = now.params.preprocess.subset
     if subset is None or subset >= now.available:
@@ -74,7 +71,7 @@ def more_data(now: Situation) -> Change | None:
 
 
 def convolutions(now: Situation) -> Change | None:
-    if not now.images or now.params.train.architecture in (CONVOLUTIONS, "cnn"):
+    if not now.images or now.architecture.get("CONVOLUTIONAL"):
         return None
     layers = {f"train.network.{key}": None for key, value in now.params.train.network if value is not None}
     return Change(
@@ -92,7 +89,7 @@ def augmentation(now: Situation) -> Change | None:
 
 def dropout(now: Situation) -> Change | None:
     rate = now.params.train.network.dropout
-    if isinstance(rate, list) or (rate or 0) >= 0.5 or (rate is None and now.params.train.architecture in (CONVOLUTIONS, "cnn")):
+    if isinstance(rate, list) or (rate or 0) >= 0.5 or (rate is None and now.architecture.get("OWN_DROPOUT")):
         return None
     higher = 0.5 if rate else 0.3
     return Change(
@@ -175,7 +172,7 @@ def larger_batches(now: Situation) -> Change | None:
 
 
 def normalization(now: Situation) -> Change | None:
-    if now.params.train.network.normalization not in (None, "none") or now.params.train.architecture in (CONVOLUTIONS, "cnn"):
+    if now.params.train.network.normalization not in (None, "none") or now.architecture.get("CONVOLUTIONAL"):
         return None
     return Change(
         "batch normalization",

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.files import artifacts
 from pipeline.process import stage
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage, workers
 from pipeline.search.analysis import Question
 from pipeline.search.mlflow_runs import Story

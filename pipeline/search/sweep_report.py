@@ -9,13 +9,13 @@ import numpy as np
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.config.overrides import Choices, Range
-from pipeline.process.stage import UserError
+from pipeline.config.overrides import Choices, Range, written
+from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
-from pipeline.search.analysis import Answer, Question, markdown
+from pipeline.reporting.tables import markdown
+from pipeline.search.analysis import Answer, Question
 from pipeline.search.cached_training import Result
 from pipeline.search.optuna_storage import Search
-from pipeline.search.remedies import written
 
 Space = Sequence[Choices | Range]
 

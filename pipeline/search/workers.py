@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Protocol, TypeVar
 
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.search.progress import Progress
 
 LIVES = 3  # workers that one training may lose before nobody tries it again

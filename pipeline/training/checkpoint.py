@@ -11,8 +11,7 @@ from typing import Any
 import keras
 
 from pipeline.config.params import Train
-from pipeline.files import artifacts
-from pipeline.process import stage
+from pipeline.files import artifacts, atomic
 from pipeline.training.averaging import averaged
 from pipeline.training.learning_curves import Row, best_epoch, measures
 
@@ -92,7 +91,7 @@ class State(keras.callbacks.Callback):
 
     def _write(self, name: str, model: keras.Model) -> None:
         model.save_weights(self.folder / name)
-        stage.settle(self.folder / name)
+        atomic.settle(self.folder / name)
 
     def should_stop(self) -> bool:
         patience = self.chosen.patience

@@ -7,29 +7,22 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from pipeline.config import params
 from pipeline.config.params import Train
-from pipeline.files import artifacts, timing_cache
+from pipeline.config.parts import PACKAGE
+from pipeline.files import artifacts, code, digests
 
-CODE = (
-    "architectures/_layers",
-    "training/averaging",
-    "training/batch_normalization",
-    "training/batches",
-    "training/fit",
-    "training/keras_objects",
-    "training/layers",
-    "training/schedules",
-    "training/checkpoint",
-    "training/transfer",
-)
+FOLDERS = (PACKAGE / "training", PACKAGE / "architectures")  # where code lies that may change the weights
 
 
 def of(chosen: Train, data: Iterable[str]) -> str:
     """The key of a training on data with these digests."""
     start = [Path(chosen.start_from)] if chosen.starts_from_a_model else []
-    code = [params.PACKAGE / f"{name}.py" for name in (*CODE, f"architectures/{chosen.architecture}")]
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # as stage.keras_import has it
-    return timing_cache.digest(
-        [chosen.model_dump_json(), metadata.version("keras"), backend, *data, *map(artifacts.sha256, [*code, *start])]
-    )
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # as imports.keras_import has it
+    files = [*modules(chosen.architecture), *start]
+    return digests.of_facts([chosen.model_dump_json(), metadata.version("keras"), backend, *data, *map(artifacts.sha256, files)])
+
+
+def modules(architecture: str) -> list[Path]:
+    """The modules that fit an architecture's weights: what `fit` and the architecture import of these folders."""
+    used = code.closure([PACKAGE / "training/fit.py", PACKAGE / f"architectures/{architecture}.py"])
+    return sorted(module for module in used if module.parent in FOLDERS and module.name != "__init__.py")

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.process.stage import UserError, keras_import, replacing
+from pipeline.files.atomic import replacing
+from pipeline.process.errors import UserError
+from pipeline.process.imports import keras_import
 
 with keras_import():
     import keras

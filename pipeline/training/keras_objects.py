@@ -10,7 +10,7 @@ import keras
 from keras import activations, layers
 
 from pipeline.config.params import KerasObject, Name
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 
 
 def classes(module: Any, base: type) -> dict[str, type]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from pipeline.config.params import KerasObject, Train
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.training import keras_objects
 from pipeline.training.learning_curves import Row, logs
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 
 from pipeline.config.params import Train
-from pipeline.process.stage import UserError
+from pipeline.process.errors import UserError
 from pipeline.training import keras_files
 
 

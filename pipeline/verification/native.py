@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import Params
-from pipeline.files import artifacts, timing_cache
+from pipeline.files import artifacts, digests, timing_cache
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
@@ -63,7 +63,7 @@ class NativePair:
             return
         file = artifacts.sha256(pair.file)
         facts = [file, pair.runtime, pair.facts["runtime_version"], str(runs), "measured_on"]
-        key = f"latency-{timing_cache.digest(facts)}"
+        key = f"latency-{digests.of_facts(facts)}"
         measured = timing_cache.recall(key)
         if measured is None:
             times = self._process.milliseconds(runs)

@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 from pipeline import embed, package, verify
 from pipeline.bundle import archive, card, card_markdown, drift_reference
 from pipeline.config import params
-from pipeline.files import artifacts, predictions
+from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
 from pipeline.reporting import statistics
 from serving.bundle import Bundle
@@ -85,7 +85,7 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     probabilities = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_array(artifacts.PREPARED / "validation/images.npy", images)
-    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, labels, predictions.digests(images)))
+    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, labels, digests.of_examples(images)))
     return data
 
 
