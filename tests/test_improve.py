@@ -119,6 +119,14 @@ def test_an_advised_rate_suits_what_is_advised(rate: float, with_larger_batches:
     assert advice["AdamW"].overrides["train.learning_rate"] == 0.001
 
 
+@pytest.mark.parametrize("architecture", ["cnn", "edge", "tiny"])
+def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) -> None:
+    chosen = params.override(params.load(ROOT / "params.yaml"), {"train.architecture": architecture})
+    for verdict in CURES:
+        names = {change.name for change in advise(Situation(chosen, verdict, 60000, images=True))}
+        assert not names & {"convolutions", "batch normalization"}, verdict
+
+
 def test_values_are_written_as_dvc_reads_them() -> None:
     assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
     assert written([None, True, 1, 0]) == "[null,true,1,0]"
