@@ -6,9 +6,9 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Commands, then the table of what they came to, also where a gate fails; the status is that of the commands.
-with_table = trap 'exit 130' INT; $(1); status=$$?; $(RUN) python -m pipeline.summary; exit $$status
+with_table = trap 'exit 130' INT; $(1); status=$$?; $(RUN) python -m pipeline.reporting.summary; exit $$status
 
-.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis studies seeds compare bench-serve clean
+.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis lectures seeds compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -19,8 +19,8 @@ help: ## list the targets
 
 env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
 	$(UV) sync --frozen
-	$(RUN) python -m pipeline.environments >/dev/null
-	$(RUN) python -m pipeline.emulation
+	$(RUN) python -m pipeline.runtimes.environments >/dev/null
+	$(RUN) python -m pipeline.runtimes.emulation
 	$(RUN) python -m pipeline.embedded
 
 run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table, also where a gate fails
@@ -44,21 +44,21 @@ lint: env ## ruff and the type checker
 	$(RUN) mypy
 
 sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
-	$(RUN) python -m pipeline.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
+	$(RUN) python -m pipeline.bundle.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	@echo "starting on http://127.0.0.1:5000, which takes a moment"
 	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 results: env ## write the table of results into README.md
-	$(RUN) python -m pipeline.summary README.md
+	$(RUN) python -m pipeline.reporting.summary README.md
 
 diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into README.md
 	$(RUN) python -m tests.diagnosis.faults
 	$(RUN) python -m tests.diagnosis.judge
 
-studies: env ## the worked examples of the lectures: all, or make studies NAME=S12
-	$(RUN) python -m studies $(NAME)
+lectures: env ## the worked examples of the lectures: all, or make lectures NAME=S12
+	$(RUN) python -m lectures $(NAME)
 
 seeds: env ## the line with ten seeds, each in a copy: mean, deviation and range; writes benchmarks/seeds.md
 	$(RUN) python -m benchmarks.seeds
@@ -67,7 +67,7 @@ compare: env ## time the line and Keras's own MNIST example in turn, and print t
 	$(RUN) python -m benchmarks.compare_with_keras_example
 
 bench-serve: env ## our server and others with the same file, under load in turn
-	$(RUN) python -m tests.bench_serve
+	$(RUN) python -m benchmarks.bench_serve
 
 clean: ## remove everything made here but the cache of DVC
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release .state

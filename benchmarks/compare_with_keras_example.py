@@ -23,10 +23,12 @@ import numpy as np
 
 from benchmarks import machine, project
 from benchmarks.project import ROOT
-from pipeline import artifacts, params, stage
-from pipeline.artifacts import Inputs
+from pipeline.config import params
 from pipeline.datasets import mnist
 from pipeline.embedded import browser, c
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Inputs
+from pipeline.process import imports
 
 EXAMPLE_EPOCHS = 15
 OUR_EPOCHS_TO_99 = 2
@@ -65,7 +67,7 @@ def example(folder: Path) -> dict[str, Any]:
 
 def example_that_keeps_memory(folder: Path) -> dict[str, Any]:
     """The same with our allocator's settings."""
-    stage.keep_freed_memory()
+    imports.keep_freed_memory()
     return example(folder)
 
 
@@ -168,7 +170,7 @@ def reached(peer: dict[str, Any]) -> float:
 def main() -> None:
     if len(sys.argv) == 3:
         output = Path(sys.argv[2])
-        with stage.quiet():
+        with imports.quiet():
             result = PARTS[sys.argv[1]](output.parent)
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         output.write_text(json.dumps({**result, "faults": faults}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline import measurements
+from pipeline.files import timing_cache
 
 # as Linux names them in /proc/cpuinfo, x86-64 and Arm: those that decide which kernels TensorFlow and the runtimes choose
 INSTRUCTION_SETS = re.compile(r"avx2|avx512f|avx512_vnni|avx_vnni|amx_int8|asimd|asimddp|i8mm|sve")
@@ -26,4 +26,4 @@ def sentence() -> str:
     found = instruction_sets()
     there = f"with {', '.join(found)}" if found else "whose instruction sets are unknown"
     missing = [name for name in NOT_THERE if found and "asimd" not in found and not any(name in have for have in found)]
-    return f"{measurements.processor()} {there}" + (f", without {', '.join(missing)}" if missing else "")
+    return f"{timing_cache.processor()} {there}" + (f", without {', '.join(missing)}" if missing else "")

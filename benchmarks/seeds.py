@@ -24,8 +24,11 @@ from ruamel.yaml import YAML
 
 from benchmarks import machine, project
 from benchmarks.project import ROOT
-from pipeline import artifacts, measurements, params, stage, summary
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.files import artifacts, atomic, digests
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+from pipeline.reporting import summary, tables
 from serving.gate import PROVEN
 
 FOLDER = artifacts.STATE / "seeds"
@@ -33,7 +36,7 @@ RESULTS = Path("benchmarks/seeds.json")
 PAGE = Path("benchmarks/seeds.md")
 README = Path("README.md")
 BEGIN, END = "<!-- seeds: make seeds -->", "<!-- end of seeds -->"
-NOT_THE_LINE = ("README.md", "LICENSE", "Makefile", ".ci/", "benchmarks/", "docs/", "studies/", "tests/")
+NOT_THE_LINE = ("README.md", "LICENSE", "Makefile", ".ci/", "benchmarks/", "docs/", "lectures/", "tests/")
 OF_A_PAIR = (
     *("format", "runtime", "processor", "state", "images", "accuracy"),
     *("accuracy_lost", "accuracy_lost_bound", "agreement"),
@@ -44,7 +47,7 @@ Row = dict[str, Any]
 def key(last_stage: str | None) -> str:
     """What a result follows from: every file that the line is made of, and how far it ran."""
     names = [name for name in project.tracked() if not name.startswith(NOT_THE_LINE)]
-    return measurements.digest([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
+    return digests.of_facts([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
 
 
 def run(seed: int, folder: Path, last_stage: str | None) -> Row:
@@ -136,7 +139,7 @@ def page(results: dict[str, Any]) -> str:
     ]
     for one in rows:
         verdict = "passed" if proven(one) else f"failed: {one['reason'] or 'not every file is proven'}"
-        accuracies = f"{summary.percent(one['test_accuracy'])} | {summary.percent(one['validation_accuracy'])}"
+        accuracies = f"{tables.percent(one['test_accuracy'])} | {tables.percent(one['validation_accuracy'])}"
         lines.append(f"| {one['seed']} | {accuracies} | {one['training_seconds']:.0f} | {one['seconds']:.0f} | {verdict} |")
     judged = f"the accuracy on all {most_images(rows):,} test and validation images"
     lines += ["", f"What each file loses against its Keras model, in points of {judged}, on the runtime where it loses most:", ""]
@@ -160,7 +163,7 @@ def headline(results: dict[str, Any]) -> str:
     proof = f", every file proven on {', '.join(processors)}," if processors else ""
     spread = f"{100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} %"
     return (
-        f"**{summary.percent(statistics.mean(accuracies))}** on the test set, mean of {len(rows)} seeds "
+        f"**{tables.percent(statistics.mean(accuracies))}** on the test set, mean of {len(rows)} seeds "
         f"(standard deviation {100 * deviation(accuracies):.2f} points, range {spread}); {line} passed{proof} "
         f"with {sum(map(proven, rows))} of {len(rows)}. Measured on {results['machine']}."
     )
@@ -196,7 +199,7 @@ def main() -> None:
         "rows": [artifacts.load_json(file) for file in finished.values()],
     }
     artifacts.save_json(RESULTS, results)
-    with stage.replacing(PAGE) as temporary:
+    with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")
     summary.replace(README, headline(results), BEGIN, END)
     print(headline(results))

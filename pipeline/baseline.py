@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, metrics, pictures, stage
-from pipeline.artifacts import Array, Description
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.process import stage
+from pipeline.reporting import pictures, statistics
 
 PICTURE = artifacts.REPORTS / "class_means.png"
 
@@ -69,9 +71,9 @@ def likeliest(ids: Array, priors: Array, likelihoods: Array) -> Array:
 
 
 def score(predictions: Array, labels: Array, class_names: list[str]) -> dict[str, Any]:
-    matrix = metrics.confusion(predictions, labels, len(class_names))
-    recalls = {name: values["recall"] for name, values in metrics.per_class(matrix, class_names).items()}
-    return {**metrics.accuracy_report(predictions, labels), "per_class": recalls}
+    matrix = statistics.confusion(predictions, labels, len(class_names))
+    recalls = {name: values["recall"] for name, values in statistics.per_class(matrix, class_names).items()}
+    return {**statistics.accuracy_report(predictions, labels), "per_class": recalls}
 
 
 def of_images(description: Description) -> Predict:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import importlib
 
-from pipeline import artifacts, params, stage
+from pipeline.config import params
 from pipeline.datasets import Raw
+from pipeline.files import artifacts
+from pipeline.process import stage
 
 
 def describe(name: str, raw: Raw) -> artifacts.Description:
@@ -32,6 +34,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
         highest=raw.highest,
         vocabulary=raw.vocabulary,
         examples=raw.examples,
+        not_passed_on=raw.not_passed_on,
     )
 
 

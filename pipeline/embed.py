@@ -13,10 +13,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline import artifacts, environments, params, stage
-from pipeline.embedded._model import Verified
-from pipeline.params import Params
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.embedded._verified import Verified
+from pipeline.files import artifacts
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 
 
 def load(made_from: str, chosen: Params) -> Verified | str:

@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, metrics, params, pictures, stage
-from pipeline.artifacts import Array, Description
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.process import imports, stage
+from pipeline.reporting import pictures, statistics
 from pipeline.training import keras_files
 
 SHOWN_MISTAKES = 30
@@ -25,9 +28,9 @@ def evaluate(probabilities: Array, labels: Array, baseline: Array, class_names: 
     predictions = probabilities.argmax(1)
     right, baseline_right = predictions == labels, baseline == labels
     gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
-    p_value = metrics.mcnemar(lost, gained)
+    p_value = statistics.mcnemar(lost, gained)
     beaten = gained > lost and p_value < 0.05
-    measured = metrics.accuracy_report(predictions, labels)
+    measured = statistics.accuracy_report(predictions, labels)
     likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1)
     return {
         "test_accuracy": measured["accuracy"],
@@ -42,7 +45,7 @@ def evaluate(probabilities: Array, labels: Array, baseline: Array, class_names: 
             "baseline_beaten": beaten,
             "failures": failures(measured["accuracy"], target, float(baseline_right.mean()), p_value, beaten),
         },
-        "per_class": metrics.per_class(metrics.confusion(predictions, labels, len(class_names)), class_names),
+        "per_class": statistics.per_class(statistics.confusion(predictions, labels, len(class_names)), class_names),
     }
 
 
@@ -82,7 +85,7 @@ def main() -> None:
     class_names = description.class_names
     images, labels = artifacts.load_split("test")
     baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
-    with stage.quiet():
+    with imports.quiet():
         model = keras_files.load(artifacts.MODEL)
         probabilities = keras_files.probabilities(model, images)
     summary = evaluate(probabilities, labels, baseline, class_names, chosen.problem.target)
@@ -94,7 +97,7 @@ def main() -> None:
     artifacts.save_json(artifacts.figures("evaluate"), {**compared, "baseline_test_accuracy": summary["gate"]["baseline_accuracy"]})
     pairs = [(class_names[true], class_names[predicted]) for true, predicted in zip(labels, predictions, strict=True)]
     artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
-    matrix = metrics.confusion(predictions, labels, len(class_names))
+    matrix = statistics.confusion(predictions, labels, len(class_names))
     pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, class_names)
     worst = worst_mistakes(probabilities, labels, SHOWN_MISTAKES)
     joint = " " if description.holds_ids else "\n"

@@ -21,9 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, model_description, params, stage
-from pipeline.artifacts import Array
-from pipeline.stage import UserError
+from pipeline.bundle import description
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.process import imports, stage
+from pipeline.process.errors import UserError
 
 PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]  # imported once, in the server that the children fork from
 
@@ -32,13 +35,13 @@ def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Con
     """In the child: sends the file's bytes, which hold `card`, and suffix, or the reason why there is none."""
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    from pipeline.formats import _card
+    from pipeline.formats import _metadata
     from pipeline.training import keras_files
 
     try:
         module: Any = importlib.import_module(f"pipeline.formats.{name}")
         data = module.convert(keras_files.load(model), calibration)
-        answer.send((_card.embed(data, module.SUFFIX, card), module.SUFFIX))
+        answer.send((_metadata.embed(data, module.SUFFIX, card), module.SUFFIX))
     except Exception as error:  # converters raise anything; each is that format's failure alone
         answer.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
@@ -67,12 +70,12 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     chosen = params.load()
     model_sha256 = artifacts.sha256(artifacts.MODEL)
-    card = json.dumps(model_description.describe(chosen.problem, artifacts.load_description(), model_sha256)).encode()
+    card = json.dumps(description.describe(chosen.problem, artifacts.load_description(), model_sha256)).encode()
     images, _ = artifacts.load_split("train")
     calibration = calibration_images(images, chosen.export.calibration_images, chosen.preprocess.seed)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    with stage.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with imports.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(lambda name: in_child(context, name, artifacts.MODEL, calibration, card), chosen.export.formats))
     folder = artifacts.empty(artifacts.EXPORTED)
     summary: dict[str, Any] = {"model_sha256": model_sha256, "formats": {}}

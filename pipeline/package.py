@@ -21,12 +21,14 @@ from pathlib import Path
 import numpy as np
 import uv
 
-from pipeline import artifacts, params, stage, tracking
-from pipeline.bundle import acceptance, archive, card, card_page, gates, golden_photos, reference
+from pipeline.bundle import acceptance, archive, card, card_markdown, drift_reference, gates, golden_photos
 from pipeline.bundle.acceptance import AcceptanceSet
-from pipeline.datasets import not_passed_on
-from pipeline.golden import NO_LABEL
-from pipeline.stage import UserError
+from pipeline.bundle.golden import NO_LABEL
+from pipeline.config import params
+from pipeline.files import artifacts, atomic
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+from pipeline.tracking import runs
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
 
@@ -103,15 +105,15 @@ def fill(folder: Path, content: ModelCard, data: artifacts.Description, accepted
     proven = {proof.runtime for file in content.files for proof in file.proofs}
     fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), proven)
     (folder / "pictures").mkdir()
-    shown = [name for name in card_page.PICTURES if name != card_page.OF_TEST_IMAGES or not not_passed_on(data.name)]
+    shown = [name for name in card_markdown.PICTURES if name != card_markdown.OF_TEST_IMAGES or not data.not_passed_on]
     for name in shown:
         shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")
-    card_page.write(folder, content)
+    card_markdown.write(folder, content)
 
 
 def pack(content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str, target: Path) -> int:
     """Writes the bundle `target`; its size in bytes."""
-    with tempfile.TemporaryDirectory() as folder, stage.replacing(target) as temporary:
+    with tempfile.TemporaryDirectory() as folder, atomic.replacing(target) as temporary:
         fill(Path(folder), content, data, accepted)
         archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
         archive.check(temporary)
@@ -133,13 +135,13 @@ def main() -> None:
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
     failures = gates.failures(chosen, reports)
     if failures and not draft:
-        tracking.sync()
+        runs.sync()
         raise UserError(f"no bundle: {'; '.join(failures)}. `make draft` packs what there is, marked as not proven")
     data = artifacts.load_description()
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-    accepted = acceptance.choose(chosen, images, labels, probabilities)
-    content = card.build(chosen, reports, data, reference.of(images, probabilities, labels), draft=draft)
+    accepted = acceptance.choose(chosen, data, images, labels, probabilities)
+    content = card.build(chosen, reports, data, drift_reference.of(images, probabilities, labels), draft=draft)
     content = acceptance.described(content, accepted)
     if not content.files:
         raise UserError("no exported file ran, so there is nothing to package; see reports/verify.json")
@@ -163,7 +165,7 @@ def main() -> None:
         },
     )
     print("\n".join([f"{target}: {len(content.files)} files, {size:,} bytes", *notes(content)]))
-    tracking.sync()
+    runs.sync()
 
 
 if __name__ == "__main__":

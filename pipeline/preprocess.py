@@ -15,11 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, metrics, params, stage
-from pipeline.artifacts import Array, Description
-from pipeline.params import Params, Preprocess
-from pipeline.selection import evidence
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.diagnosis import split_checks
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.splits import splits
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+from pipeline.reporting import statistics
 
 
 def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
@@ -34,51 +38,6 @@ def check(images: Array, labels: Array, class_names: list[str], part: str) -> No
     counts = np.bincount(labels, minlength=len(class_names))
     if not counts.all():
         raise UserError(f"class {class_names[int(counts.argmin())]!r} has no image in the {part} part; it needs at least one")
-
-
-def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, Array]:
-    """Row numbers (kept, split off), both sorted: `count` rows go, by class in proportion, at random, from the end or the beginning."""
-    if not 0 < count < len(labels):
-        raise UserError(f"{count} images cannot be split off from {len(labels)}; allowed is 1 to {len(labels) - 1}")
-    if order == "first":
-        rows = np.arange(len(labels))
-        return rows[:-count], rows[-count:]
-    if order == "last":
-        rows = np.arange(len(labels))
-        return rows[count:], rows[:count]
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    if order == "stratified":
-        shuffled = shuffled[np.argsort(_position_in_class(labels[shuffled]), kind="stable")]
-    return np.sort(shuffled[count:]), np.sort(shuffled[:count])
-
-
-def _position_in_class(labels: Array) -> Array:
-    """For each row the fraction of its class that stands before it, so that any prefix in this order is stratified."""
-    position = np.empty(len(labels))
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        position[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
-    return position
-
-
-def validation_count(validation: float, available: int) -> int:
-    return int(validation) if validation >= 1 else round(validation * available)
-
-
-def splits(train_labels: Array, test_fraction: float | None, chosen: Preprocess) -> dict[str, Array]:
-    """Row numbers of the raw training part for train and validation, and for test where `test_fraction` must come from it."""
-    rows = np.arange(len(train_labels))
-    result = {}
-    if test_fraction is not None:
-        kept, split = split_off(train_labels, round(test_fraction * len(rows)), "stratified", chosen.seed)
-        rows, result["test"] = rows[kept], rows[split]
-    if chosen.subset is not None:
-        if chosen.subset > len(rows):
-            raise UserError(f"preprocess.subset is {chosen.subset}; there are only {len(rows)} training images")
-        rows = rows[: chosen.subset]
-    count = validation_count(chosen.validation, len(rows))
-    kept, split = split_off(train_labels[rows], count, chosen.order, chosen.seed)
-    return {"train": rows[kept], "validation": rows[split], **result}
 
 
 def data_report(parts: dict[str, tuple[Array, Array]], description: Description) -> dict[str, Any]:
@@ -157,7 +116,7 @@ def _rows(images: Array) -> Any:
 def too_few(unseen: int, chosen: Params) -> str | None:
     """What so few images that the weights have not seen mean for the verdicts; None where they can prove a file."""
     allowed = chosen.export.max_accuracy_drop
-    needed = metrics.images_needed(allowed)
+    needed = statistics.images_needed(allowed)
     if not needed or unseen >= needed:
         return None
     no_bundle = ", and as verify.require is proven, there will be no bundle" if chosen.verify.require == "proven" else ""
@@ -184,7 +143,7 @@ def main() -> None:
     for split, (images, labels) in parts.items():
         check(images, labels, description.class_names, split)
     artifacts.save_description(artifacts.DESCRIPTION, description)
-    found = evidence.gather(parts["train"][0], parts["validation"][0])
+    found = split_checks.gather(parts["train"][0], parts["validation"][0])
     summary = {**data_report(parts, description), "evidence": asdict(found)}
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))

@@ -15,14 +15,15 @@ import statistics
 
 import numpy as np
 
-from pipeline import artifacts, measurements, params, stage, tracking
-from pipeline.params import Train, Watch
-from pipeline.selection import answers
-from pipeline.training import key as training_key
-from pipeline.training import learning_curves
+from pipeline.config import params
+from pipeline.config.params import Train, Watch
+from pipeline.files import artifacts, atomic, digests, predictions, timing_cache
+from pipeline.process import imports, stage
+from pipeline.tracking import runs
+from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
-with stage.keras_import():
+with imports.keras_import():
     import keras
 
     from pipeline.training import fit, keras_files
@@ -52,10 +53,10 @@ def main() -> None:
     description = artifacts.load_description()
     data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
     files = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
-    key = training_key.of(chosen.train, map(artifacts.sha256, files))
+    key = fingerprint.of(chosen.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
-    with stage.alone(folder):
-        with tracking.live(key) as log:
+    with atomic.alone(folder):
+        with runs.live(key) as log:
 
             def on_row(row: Row) -> None:
                 print_row(row, chosen.train.epochs)
@@ -63,13 +64,13 @@ def main() -> None:
 
             trained = fit.fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
         save(chosen.train, key, data, trained)
-        tracking.sync()
+        runs.sync()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
     """Writes the outs."""
-    measured = measurements.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
+    measured = timing_cache.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]
     summary = {
@@ -89,9 +90,9 @@ def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
     }
     keras_files.save(artifacts.MODEL, trained.model)
     images, labels = data.validation
-    with stage.quiet():
+    with imports.quiet():
         probabilities = keras_files.probabilities(trained.model, images)
-    answers.save(artifacts.VALIDATION, answers.Answers(probabilities, np.asarray(labels), answers.digests(images)))
+    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, np.asarray(labels), digests.of_examples(images)))
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)
     compared = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")

@@ -20,10 +20,14 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from pipeline import artifacts, environments, golden, measurements, params, stage
-from pipeline.golden import Golden
-from pipeline.params import Params
-from pipeline.stage import UserError
+from pipeline.bundle import golden
+from pipeline.bundle.golden import Golden
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.files import artifacts, atomic, timing_cache
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 from pipeline.verification import emulated, material, pair
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material
@@ -75,7 +79,7 @@ def there(groups: Sequence[list[Pair]], seen: Material, chosen: Params, folder: 
         for _ in pool.map(lambda runtime: runtime.run(seen, chosen, folder), runtimes):
             progress.advance(task)
     seconds = time.perf_counter() - started
-    measurements.remember("emulated-processors", {"seconds": seconds})
+    timing_cache.remember("emulated-processors", {"seconds": seconds})
 
 
 def choose_golden(seen: Material, pairs: Sequence[Pair]) -> Golden:
@@ -98,7 +102,7 @@ def same_file_here(each: Pair, natives: Sequence[Pair]) -> Pair | None:
 def save(vectors: Golden, seen: Material, pairs: Sequence[Pair]) -> None:
     """Writes the outs, and prints the verdicts."""
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
-    with stage.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
+    with atomic.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     model = artifacts.sha256(artifacts.MODEL)
     report = {"model_sha256": model, "judged_on": seen.split, "pairs": [each.facts for each in pairs]}

@@ -6,13 +6,15 @@ import io
 import stat
 import warnings
 from pathlib import Path
-from typing import Any, Tuple, Union
+from typing import TYPE_CHECKING, Any, Tuple, Union
 
 import numpy as np
 
 from serving import ink
 from serving.errors import InputError
-from serving.model_card import ModelCard
+
+if TYPE_CHECKING:
+    from serving.model_card import ModelCard
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # Pillow before 10.1, as Debian 12 has it, cannot be asked

@@ -7,23 +7,14 @@ ids = Vocabulary.load("bundle").ids(["what a fine film"])       # (1, L) int32, 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Sequence, Union
 
-import numpy as np
-
+from serving import words
 from serving.bundle import Bundle
 from serving.errors import BundleError
 
 FILE = "vocabulary.txt"
-BREAK = re.compile(r"<br\s*/?>")
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-
-
-def words(text: str) -> list[str]:
-    """Letters and digits in lower case, with apostrophes inside a word; a line break of HTML is none."""
-    return WORD.findall(BREAK.sub(" ", text).lower())
 
 
 class Vocabulary:
@@ -31,7 +22,7 @@ class Vocabulary:
 
     def __init__(self, known: Sequence[str], length: int) -> None:
         self.length = length
-        self.id_of = {word: number for number, word in enumerate(known, 1)}
+        self.id_of = words.numbered(known)
 
     @classmethod
     def load(cls, bundle: Union[str, Path, Bundle]) -> Vocabulary:
@@ -47,9 +38,4 @@ class Vocabulary:
 
     def ids(self, texts: Sequence[str]) -> Any:
         """(N, L) int32: the different known words of each text in the order they first appear, at most L of them."""
-        result = np.zeros((len(texts), self.length), np.int32)
-        for row, text in enumerate(texts):
-            found = dict.fromkeys(self.id_of[word] for word in words(text) if word in self.id_of)
-            ids = list(found)[: self.length]
-            result[row, : len(ids)] = ids
-        return result
+        return words.ids(texts, self.id_of, self.length)

@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import emulation, params, stage
-from pipeline.artifacts import Array
+from pipeline.config import params
 from pipeline.datasets import Raw, mnist
-from pipeline.runtime_process import Interpreter
+from pipeline.files import atomic
+from pipeline.files.artifacts import Array
+from pipeline.runtimes import emulation
+from pipeline.runtimes.process import Interpreter
 from pipeline.tracking import local_store
 from serving import Classifier
 
@@ -162,7 +164,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid
     It is made once for all workers, of which each has a copy.
     """
     made = tmp_path_factory.getbasetemp().parent / f"finished-{testrun_uid}"
-    with stage.alone(made.with_suffix(".lock")):
+    with atomic.alone(made.with_suffix(".lock")):
         if not made.exists():
             folder = tmp_path_factory.mktemp("making")
             project = Project(folder, mirror).begin()

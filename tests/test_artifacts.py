@@ -13,7 +13,8 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
-from pipeline import artifacts, pictures
+from pipeline.files import artifacts
+from pipeline.reporting import pictures
 
 NAMES = ["cat, big", 'the "dog"', "c$_$d"]
 

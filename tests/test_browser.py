@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import environments
-from pipeline.artifacts import Array
-from pipeline.embedded import _generated, _zig, browser, c
-from pipeline.stage import UserError
+from pipeline.embedded import _codegen, _zig, browser, c
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 from serving import InputError, acceptance, gate, ink
 from tests.conftest import Project
 from tests.test_gate import gate_outcomes
@@ -143,7 +143,7 @@ def test_a_model_that_is_too_large_for_a_page_is_refused_with_the_cure(tmp_path:
 
 
 def test_a_stack_of_any_size_is_aligned_as_the_linker_asks(tmp_path: Path) -> None:
-    for name in _generated.SOURCES:
+    for name in _codegen.SOURCES:
         (tmp_path / name).write_text("")
     (tmp_path / "model.c").write_text("float *sink;\nvoid model(void) {\n    float tmp0_t1[1][13];\n    sink = tmp0_t1[0];\n}\n")
     (tmp_path / "exports.c").write_text('void model(void);\n__attribute__((export_name("predict"))) void predict(void) { model(); }\n')
@@ -167,7 +167,7 @@ def test_a_percent_sign_in_the_path_hinders_neither_the_compiler_nor_its_librari
 
 
 def test_a_call_that_no_library_has_is_one_sentence(tmp_path: Path) -> None:
-    for name in _generated.SOURCES:
+    for name in _codegen.SOURCES:
         (tmp_path / name).write_text("int missing(void);\nint model(void) { return missing(); }\n" if name == "model.c" else "")
     (tmp_path / "exports.c").write_text('int model(void);\n__attribute__((export_name("predict"))) int predict(void) { return model(); }\n')
     with pytest.raises(UserError, match=r"model.wasm could not be compiled: .*missing.*; use another architecture"):

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import cifar10, cifar100
-from pipeline.params import Dataset
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 
 RNG = np.random.default_rng(0)
 

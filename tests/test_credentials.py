@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import tracking
-from pipeline.selection import study
-from pipeline.stage import UserError
-from pipeline.tracking import credentials
+from pipeline.process.errors import UserError
+from pipeline.search import optuna_storage
+from pipeline.tracking import credentials, runs
 from tests.conftest import ROOT
 
 PASSWORD = "hunter2-Tr0ub4dor"
@@ -50,7 +49,7 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.chdir(ROOT)
-    assert tracking.tell("search", Path("params.yaml"), {}) is None
+    assert runs.tell("search", Path("params.yaml"), {}) is None
     said = capfd.readouterr()
     assert said.err.startswith("warning: MLflow at ")
     assert "nothing is lost" in said.err
@@ -122,7 +121,7 @@ def test_user_and_password_reach_the_server_though_its_address_is_given_without(
     monkeypatch.chdir(ROOT)
     with asking() as (port, heard):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:p%40ss{PASSWORD}@127.0.0.1:{port}")
-        assert tracking.tell("search", Path("params.yaml"), {}) is None
+        assert runs.tell("search", Path("params.yaml"), {}) is None
     assert set(heard) == {f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"}
     assert PASSWORD not in capsys.readouterr().err
     assert PASSWORD not in os.environ["MLFLOW_TRACKING_URI"]
@@ -141,7 +140,7 @@ def test_user_and_password_reach_the_server_though_its_address_is_given_without(
     ],
 )
 def test_a_storage_of_a_search_is_told_without_its_password(storage: str) -> None:
-    with pytest.raises(UserError) as refusal, study.one_at_a_time(study.address(storage)):
+    with pytest.raises(UserError) as refusal, optuna_storage.one_at_a_time(optuna_storage.address(storage)):
         pass
     assert "storage " in str(refusal.value)
     assert PASSWORD not in str(refusal.value)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder, npz
-from pipeline.params import Dataset
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 from tests.test_fetch import claiming
 
 

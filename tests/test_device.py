@@ -19,7 +19,7 @@ import pytest
 import uv
 from PIL import Image
 
-from pipeline import stage
+from pipeline.files import atomic
 from serving.__main__ import main
 from serving.bundle import manifest
 from tests.conftest import ROOT, Project
@@ -35,7 +35,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def devices(archive: Path, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> dict[str, Path]:
     """The folder of the programs of each device, installed as the bundle's MODEL_CARD.md says, once for all workers."""
     folder = tmp_path_factory.getbasetemp().parent / f"devices-{testrun_uid}"
-    with stage.alone(folder.with_suffix(".lock")):
+    with atomic.alone(folder.with_suffix(".lock")):
         if not folder.exists():
             making = tmp_path_factory.mktemp("bundle")
             subprocess.run(["tar", "-xzf", archive, "-C", making], check=True)

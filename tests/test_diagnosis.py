@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import artifacts
-from pipeline.artifacts import Array
 from pipeline.datasets import Raw
-from pipeline.selection import evidence
-from pipeline.selection.cures import CURES
-from pipeline.selection.diagnose import diagnose_file
-from pipeline.selection.verdicts import diagnose
+from pipeline.diagnose import diagnose_file
+from pipeline.diagnosis import split_checks
+from pipeline.diagnosis.rules import diagnose
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.search.remedies import CURES
 from pipeline.training import learning_curves
 from tests.conftest import ROOT
 from tests.diagnosis import judge
@@ -64,7 +64,7 @@ def test_a_blip_of_noise_is_not_an_upturn() -> None:
         assert diagnose(rows).verdict == "good_fit"
 
 
-LOOKED_AT = evidence.Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)  # and the data are sound
+LOOKED_AT = split_checks.Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)  # and the data are sound
 
 
 def table(
@@ -104,7 +104,7 @@ CONVERGED = [0.0200, 0.0202, 0.0198, 0.0199, 0.0196, 0.0197, 0.0195, 0.0196]
     ],
 )
 def test_curves_unlike_those_of_the_corpus(
-    rows: list[learning_curves.Row], verdicts: set[str], looked_at: evidence.Evidence | None
+    rows: list[learning_curves.Row], verdicts: set[str], looked_at: split_checks.Evidence | None
 ) -> None:
     found = diagnose(rows, looked_at, target=0.99)
     assert found.verdict in verdicts
@@ -116,7 +116,7 @@ LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
 
 
 @given(st.lists(st.tuples(LOSS, ACCURACY, LOSS, ACCURACY), min_size=1, max_size=12), st.sampled_from([None, LOOKED_AT]))
-def test_any_numbers_have_a_verdict(values: list[tuple[float, ...]], looked_at: evidence.Evidence | None) -> None:
+def test_any_numbers_have_a_verdict(values: list[tuple[float, ...]], looked_at: split_checks.Evidence | None) -> None:
     rows = [{"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))} for epoch, row in enumerate(values, 1)]
     found = diagnose(rows, looked_at)
     assert 1 <= found.epoch <= len(rows)
@@ -154,7 +154,7 @@ SOUND = table([1.0, 0.6, 0.4, 0.32, 0.29, 0.28, 0.28, 0.279, 0.28, 0.28], [0.5, 
     ],
 )
 def test_a_small_validation_is_a_note_on_the_verdict(rows: list[learning_curves.Row], verdict: str, images: int) -> None:
-    found = diagnose(rows, evidence.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
+    found = diagnose(rows, split_checks.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
     assert found.verdict == verdict
     low, high = found.numbers["interval_low"], found.numbers["interval_high"]
     note = f"; note that validation is small: the accuracy of its {images} examples may lie anywhere from {low:.1%} to {high:.1%}; "
@@ -174,22 +174,20 @@ def test_copies_in_validation_are_found_even_with_noise_on_them(raw_mnist: Raw) 
     train, validation = parts(raw_mnist)
     rng = np.random.default_rng(0)
     noisy = (train[:100] + rng.normal(0, 8, (100, 28, 28, 1))).clip(0, 255).astype(np.uint8)
-    found = evidence.gather(train, np.concatenate([noisy, validation[100:]]))
+    found = split_checks.gather(train, np.concatenate([noisy, validation[100:]]))
     assert found.copied == pytest.approx(0.2, abs=0.03)
     assert found.copied_p_value < 1e-10
-    assert evidence.gather(train, validation).copied_p_value > 1e-3
+    assert split_checks.gather(train, validation).copied_p_value > 1e-3
 
 
 def test_validation_from_another_camera_is_told_apart(raw_mnist: Raw) -> None:
     train, validation = parts(raw_mnist)
-    assert evidence.gather(train, (validation * 0.6).astype(np.uint8)).told_apart > 0.9
-    assert evidence.gather(train, validation).told_apart_p_value > 1e-3
+    assert split_checks.gather(train, (validation * 0.6).astype(np.uint8)).told_apart > 0.9
+    assert split_checks.gather(train, validation).told_apart_p_value > 1e-3
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.selection.diagnose", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-m", "pipeline.diagnose", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import params, verify
-from pipeline.artifacts import Array
+from pipeline import verify
 from pipeline.bundle import gates
-from pipeline.golden import Golden
+from pipeline.bundle.golden import Golden
+from pipeline.config import params
+from pipeline.files.artifacts import Array
 from pipeline.verification import emulated
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair

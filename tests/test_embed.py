@@ -18,10 +18,10 @@ import tflite
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from pipeline.artifacts import Array, Description
-from pipeline.embedded import _generated, _zig, browser, c, microcontroller
-from pipeline.embedded._model import Verified
-from pipeline.stage import UserError
+from pipeline.embedded import _codegen, _zig, browser, c, microcontroller
+from pipeline.embedded._verified import Verified
+from pipeline.files.artifacts import Array, Description
+from pipeline.process.errors import UserError
 from serving import gate
 from tests.conftest import Project
 from tests.test_gate import gate_outcomes
@@ -60,7 +60,7 @@ def test_the_c_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
 
 def test_the_c_reproduces_the_golden_vectors(finished: Project, tmp_path: Path) -> None:
     folder = finished.folder / "embedded/c"
-    _zig.build(folder, [*_generated.SOURCES, "self_test.c"], tmp_path / "self_test", *_zig.C99, "-Wall", "-Wextra", "-lm")
+    _zig.build(folder, [*_codegen.SOURCES, "self_test.c"], tmp_path / "self_test", *_zig.C99, "-Wall", "-Wextra", "-lm")
     done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
     assert "golden vectors, largest difference" in done.stdout
 
@@ -289,7 +289,7 @@ def changed(finished: Project, folder: Path, values: dict[str, Any], exported: s
 
 
 def test_any_class_name_is_a_c_string() -> None:
-    assert _generated.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
+    assert _codegen.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
 
 
 def test_operators_are_spelled_as_the_resolver_spells_them() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.datasets import Raw, fashion_mnist, mnist
 from pipeline.datasets import _fetch as fetch
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 
 ARRAYS = tuple(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8) for shape in ((6, 4, 4), (6,), (3, 4, 4), (3,)))
 SHA256 = [hashlib.sha256(array.tobytes()).hexdigest() for array in ARRAYS]

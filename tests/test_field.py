@@ -17,15 +17,16 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from pipeline import params
-from pipeline.bundle import reference
+from benchmarks.field_alarms import observe, rate, some
+from pipeline.bundle import drift_reference
+from pipeline.config import params
 from pipeline.field import comparison, judge, observations
 from pipeline.field.observations import UNKNOWN, Observations
-from pipeline.stage import UserError
+from pipeline.field.sentences import sentences
+from pipeline.process.errors import UserError
 from serving import Bundle, Classifier, input_statistics
 from serving.field_log import FieldLog
 from tests.conftest import ROOT, Project
-from tests.field_alarms import observe, rate, some
 
 CHOSEN = params.load(ROOT / "params.yaml").field
 
@@ -65,8 +66,8 @@ def test_p_values_are_adjusted_as_holm_did() -> None:
 def test_a_binned_test_never_cries_earlier_than_that_of_the_values() -> None:
     random = np.random.default_rng(1)
     values, before = random.normal(0.4, 1, 300), random.normal(0, 1, 10000)
-    edges = reference.equal_shares(before)
-    found = comparison.kolmogorov_smirnov(reference.count(values, edges), reference.count(before, edges))
+    edges = drift_reference.equal_shares(before)
+    found = comparison.kolmogorov_smirnov(drift_reference.count(values, edges), drift_reference.count(before, edges))
     assert stats.ks_2samp(values, before, method="asymp").pvalue <= found < 0.01
 
 
@@ -81,8 +82,10 @@ def test_the_least_drift_that_shows_is_that_of_the_test_itself() -> None:
 
 def test_the_median_of_a_histogram_is_that_of_its_values() -> None:
     values = np.random.default_rng(2).normal(3, 1, 10000)
-    assert reference.median(reference.histogram(values, reference.equal_shares(values))) == pytest.approx(np.median(values), abs=1e-4)
-    assert reference.median(reference.histogram(values, [9.0])) is None
+    assert drift_reference.median(drift_reference.histogram(values, drift_reference.equal_shares(values))) == pytest.approx(
+        np.median(values), abs=1e-4
+    )
+    assert drift_reference.median(drift_reference.histogram(values, [9.0])) is None
 
 
 def test_a_class_that_was_hardly_ever_met_is_noticed_when_it_becomes_frequent() -> None:
@@ -133,7 +136,7 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
     }
     assert classifier.card.reference
     drawn = some(own, np.arange(100))
-    told = judge.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN)["sentences"][-1]
+    told = sentences(judge.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN))[-1]
     assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
         tests = judge.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
@@ -155,19 +158,19 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
 def test_the_verdict_is_a_sentence(own: Observations) -> None:
     few, many, bad = answered(own, 20, 0), answered(own, 3000, 0), answered(own, 1000, 250)
     assert [facts["accuracy"]["verdict"] for facts in (few, many, bad)] == ["open", "holds", "worse"]
-    assert "more labels will probably tell" in few["sentences"][0]
-    assert many["sentences"][0].startswith("The field holds what the test promised")
-    assert bad["sentences"][0].startswith("The field is worse than the test: field accuracy 75.00 %")
+    assert "more labels will probably tell" in sentences(few)[0]
+    assert sentences(many)[0].startswith("The field holds what the test promised")
+    assert sentences(bad)[0].startswith("The field is worse than the test: field accuracy 75.00 %")
     one = answered(own, 1, 1)
     assert (one["accuracy"]["verdict"], [each["class"] for each in one["classes"] if each["suffers"]]) == ("open", [])
     assert answered(own, 4, 4)["accuracy"]["verdict"] == "worse"
-    assert few["sentences"][-1].startswith("Too few predictions to tell drift: of 20, it would have to concern 4")
+    assert sentences(few)[-1].startswith("Too few predictions to tell drift: of 20, it would have to concern 4")
     fours = answered(own, 1000, 80, digit=4)
     assert [one["class"] for one in fours["classes"] if one["suffers"]] == ["4"]
-    assert "Classes that suffer" in fours["sentences"][1]
+    assert "Classes that suffer" in sentences(fours)[1]
     unknown = judge.judge(dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN)
     assert unknown["accuracy"]["verdict"] == "no labels"
-    assert unknown["sentences"][0].startswith("No label of 10,000 predictions is known")
+    assert sentences(unknown)[0].startswith("No label of 10,000 predictions is known")
 
 
 @pytest.fixture

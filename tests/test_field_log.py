@@ -24,7 +24,7 @@ import tritonclient.http as triton
 from PIL import Image
 
 from pipeline.field import observations
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 from serving import Classifier
 from serving.errors import InputError, LogError
 from serving.field_log import FieldLog

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifacts, golden, params, verify
-from pipeline.artifacts import Array, Description
-from pipeline.golden import Golden
-from pipeline.selection import answers
+from pipeline import verify
+from pipeline.bundle import golden
+from pipeline.bundle.golden import Golden
+from pipeline.config import params
+from pipeline.files import artifacts, digests, predictions
+from pipeline.files.artifacts import Array, Description
 from pipeline.verification import material
 from pipeline.verification.pair import Pair
 from tests.conftest import ROOT
@@ -24,17 +26,17 @@ def ratings(count: int = USERS * ITEMS // 2) -> Array:
     return np.random.default_rng(0).permutation(pairs)[:count].astype(np.int32)
 
 
-def chosen(folder: Path, dataset: str, ids: Array) -> Golden:
-    """The golden vectors of a dataset of that name with the test rows `ids`, of a file that differs from Keras by a little."""
+def chosen(folder: Path, licence: str | None, ids: Array) -> Golden:
+    """The golden vectors of data, that `licence` may forbid to pass on, with the test rows `ids`, of a file that differs from Keras by a little."""
     labels = (ids.sum(1) % 2).astype(np.int64)
     dice = np.random.default_rng(1)
     reference = dice.dirichlet(np.ones(2), len(ids)).astype(np.float32)
     for path, array in (("test/images", ids), ("test/labels", labels)):
         artifacts.save_array(artifacts.PREPARED / f"{path}.npy", array)
-    description = Description(dataset, ["no", "yes"], (2,), {}, [], "int32", USERS + ITEMS)
+    description = Description("own", ["no", "yes"], (2,), {}, [], "int32", USERS + ITEMS, not_passed_on=licence)
     artifacts.save_description(artifacts.DESCRIPTION, description)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, reference)
-    answers.save(artifacts.VALIDATION, answers.Answers(reference[:10], labels[:10], answers.digests(ids[:10])))
+    predictions.save(artifacts.VALIDATION, predictions.Answers(reference[:10], labels[:10], digests.of_examples(ids[:10])))
     seen = material.gather(params.load(ROOT / "params.yaml"), folder)
     (folder / "model.onnx").touch()
     pair = Pair("onnx_float32", folder / "model.onnx", "onnxruntime")
@@ -59,7 +61,7 @@ def recorded(inputs: Array, ids: Array) -> int:
 
 def test_of_data_that_may_not_be_passed_on_no_golden_vector_is_a_test_row(prepared: Path) -> None:
     ids = ratings()
-    vectors = chosen(prepared, "movielens_100k", ids)
+    vectors = chosen(prepared, "its licence", ids)
     assert recorded(vectors.images, ids) == 0
     assert set(vectors.labels.tolist()) == {golden.NO_LABEL}
     assert len(np.unique(vectors.images, axis=0)) >= 16
@@ -71,12 +73,12 @@ def test_of_data_that_may_not_be_passed_on_no_golden_vector_is_a_test_row(prepar
 
 def test_nor_is_one_the_negative_of_a_test_row(prepared: Path) -> None:
     ids = ratings(40)  # so few that none is met by chance
-    assert recorded(USERS + ITEMS - chosen(prepared, "npz", ids).images, ids)
-    assert not recorded(USERS + ITEMS - chosen(prepared, "movielens_100k", ids).images, ids)
+    assert recorded(USERS + ITEMS - chosen(prepared, None, ids).images, ids)
+    assert not recorded(USERS + ITEMS - chosen(prepared, "its licence", ids).images, ids)
 
 
 def test_of_other_data_they_are_test_rows_above_all(prepared: Path) -> None:
     ids = ratings()
-    vectors = chosen(prepared, "npz", ids)
+    vectors = chosen(prepared, None, ids)
     assert recorded(vectors.images, ids) >= golden.SPREAD
     assert (vectors.labels >= 0).sum() >= golden.SPREAD

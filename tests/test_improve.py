@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import params
-from pipeline.selection import experiment
-from pipeline.selection.advise import advise
-from pipeline.selection.answers import Answers, compare
-from pipeline.selection.cures import CURES, Situation, written
-from pipeline.selection.improve import confirmed
+from pipeline.config import params
+from pipeline.config.overrides import written
+from pipeline.files.predictions import Answers
+from pipeline.search import dvc_experiment
+from pipeline.search.advise import advise
+from pipeline.search.improve import confirmed
+from pipeline.search.paired_test import compare
+from pipeline.search.remedies import CURES, Situation
 from tests.conftest import ROOT, Project
 
-LOOP = {"improve": "pipeline.selection.improve", "train": "pipeline.train", "diagnose": "pipeline.selection.diagnose"}
+LOOP = {"improve": "pipeline.search.improve", "train": "pipeline.train", "diagnose": "pipeline.diagnose"}
 WITNESS = f"""
 import os
 import sys
@@ -123,6 +125,14 @@ def test_more_validation_is_advised_where_a_note_says_that_it_is_small(small: bo
     assert ("a fifth for validation" in [change.name for change in advise(now)]) is small
 
 
+@pytest.mark.parametrize("architecture", ["cnn", "edge", "tiny"])
+def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) -> None:
+    chosen = params.override(params.load(ROOT / "params.yaml"), {"train.architecture": architecture})
+    for verdict in CURES:
+        names = {change.name for change in advise(Situation(chosen, verdict, 60000, images=True))}
+        assert not names & {"convolutions", "batch normalization"}, verdict
+
+
 def test_values_are_written_as_dvc_reads_them() -> None:
     assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
     assert written([None, True, 1, 0]) == "[null,true,1,0]"
@@ -132,21 +142,21 @@ def test_an_experiment_of_other_data_or_code_is_another(project: Project, monkey
     monkeypatch.chdir(project.folder)
     Path("own.npz").write_bytes(b"first")
     own = {"dataset.name": "npz", "dataset.path": "own.npz"}
-    assert experiment.origin({**own, "train.epochs": 3}) != experiment.origin(own)
-    for name in ("own.npz", "pipeline/training/fit.py", "pipeline/preprocess.py", "pipeline/selection/verdicts/curves.py"):
-        before = experiment.origin(own)
+    assert dvc_experiment.origin({**own, "train.epochs": 3}) != dvc_experiment.origin(own)
+    for name in ("own.npz", "pipeline/training/fit.py", "pipeline/preprocess.py", "pipeline/diagnosis/curve_rules.py"):
+        before = dvc_experiment.origin(own)
         Path(name).write_bytes(Path(name).read_bytes() + b"\n")
-        assert experiment.origin(own) != before, name
-    before = experiment.origin(own)
+        assert dvc_experiment.origin(own) != before, name
+    before = dvc_experiment.origin(own)
     Path("README.md").write_text("")
     Path("pipeline/architectures/tiny.py").write_text("")  # which this training is not built of
-    assert experiment.origin(own) == before
+    assert dvc_experiment.origin(own) == before
 
 
 @pytest.mark.slow
 def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_where_it_was(project: Project, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(WITNESS)
-    command = ["python", "-m", "pipeline.selection.improve", "--quick", "-S", "train.architecture=mlp", "-S", "problem.target=0.999"]
+    command = ["python", "-m", "pipeline.search.improve", "--quick", "-S", "train.architecture=mlp", "-S", "problem.target=0.999"]
     watched = {"PYTHONPATH": str(tmp_path), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
     params_before = (project.folder / "params.yaml").read_text()
     interrupted = project.start(*command, "--budget", "1", **watched)

@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import stage
 from pipeline.datasets import Raw
+from pipeline.process import imports
 from tests.conftest import ROOT
 
 TRAINING = """
 import hashlib, json, resource, sys
 from pathlib import Path
-from pipeline import params, stage
+from pipeline.config import params
+from pipeline.process import imports
 if sys.argv[2] == "given back":
-    stage.keep_freed_memory = lambda: None
+    imports.keep_freed_memory = lambda: None
 from pipeline.training import fit
 from pipeline.training.batches import Data
 import numpy as np
@@ -66,4 +67,4 @@ def test_a_c_library_without_the_call_is_left_as_it_is(library: object, monkeypa
         return library
 
     monkeypatch.setattr(ctypes, "CDLL", load)
-    stage.keep_freed_memory()
+    imports.keep_freed_memory()

@@ -11,11 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline import environments, golden, metrics
-from pipeline.artifacts import Array
+from pipeline.bundle import golden
+from pipeline.config.processors import NATIVE
+from pipeline.files.artifacts import Array
 from pipeline.formats import _onnx, onnx_int8
-from pipeline.processors import NATIVE
-from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.reporting import statistics
+from pipeline.runtimes import environments
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.training import keras_files
 from tests.conftest import Project, emulated
 
@@ -113,9 +115,9 @@ def test_a_file_whose_sums_saturate_is_caught_by_the_golden_vectors_on_every_mac
     answers: Answers,
 ) -> None:
     """Where this processor saturates, Nehalem differs from it; where it does not, Haswell."""
-    assert largest_difference(answers.old) > metrics.QUANTIZED_TOLERANCE
+    assert largest_difference(answers.old) > statistics.QUANTIZED_TOLERANCE
     between = float(np.abs(answers.old["nehalem"] - answers.old["haswell"]).max())
-    assert between > metrics.QUANTIZED_TOLERANCE
+    assert between > statistics.QUANTIZED_TOLERANCE
 
 
 def weights(file: Path) -> list[Array]:

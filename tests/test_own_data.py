@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from tests.conftest import Project
 
 pytestmark = pytest.mark.slow

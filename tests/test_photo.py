@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from pipeline import params
-from pipeline.artifacts import Array, Description
+from pipeline.bundle.description import describe
+from pipeline.config import params
 from pipeline.datasets import Raw
-from pipeline.model_description import describe
+from pipeline.files.artifacts import Array, Description
 from serving import Classifier, InputError, photo
 from serving.ink import draw
 from serving.model_card import ModelCard, Preprocessing, Tensor
@@ -90,8 +90,8 @@ def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(raw_mni
 def test_other_data_are_read_as_they_were_for_training(
     tmp_path: Path, size: tuple[int, int], mode: str, orientation: int, suffix: str
 ) -> None:
+    from pipeline.config.params import Dataset
     from pipeline.datasets import image_folder
-    from pipeline.params import Dataset
 
     channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
     pixels = np.random.default_rng(0).integers(0, 256, (*size, *channels)).astype(np.uint8)
@@ -106,8 +106,8 @@ def test_other_data_are_read_as_they_were_for_training(
 
 
 def test_own_photos_of_a_turned_telephone_are_trained_upright(tmp_path: Path) -> None:
+    from pipeline.config.params import Dataset
     from pipeline.datasets import image_folder
-    from pipeline.params import Dataset
 
     upright = Image.new("L", (40, 60), 255)
     upright.paste(0, (0, 0, 40, 30))

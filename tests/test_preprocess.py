@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import params, preprocess
-from pipeline.artifacts import Description
-from pipeline.params import Preprocess
-from pipeline.stage import UserError
+from pipeline import preprocess
+from pipeline.config import params
+from pipeline.config.params import Preprocess
+from pipeline.files import splits
+from pipeline.files.artifacts import Description
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
 
@@ -21,32 +23,32 @@ def chosen(**values: object) -> Preprocess:
 @given(seed=st.integers(0, 1000), order=st.sampled_from(["stratified", "random", "first", "last"]), count=st.integers(1, 99))
 def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, 100)
-    rows = preprocess.splits(labels, None, chosen(validation=count, order=order, seed=seed))
+    rows = splits.splits(labels, None, chosen(validation=count, order=order, seed=seed))
     assert sorted([*rows["train"], *rows["validation"]]) == list(range(100))
     assert len(rows["validation"]) == count
 
 
 def test_a_stratified_validation_part_has_each_class_in_proportion() -> None:
     labels = np.repeat([0, 1, 2], [600, 300, 100])
-    rows = preprocess.splits(labels, None, chosen(validation=100))
+    rows = splits.splits(labels, None, chosen(validation=100))
     assert np.bincount(labels[rows["validation"]]).tolist() == [60, 30, 10]
 
 
 def test_order_first_takes_the_first_images_for_training_as_the_lectures_do() -> None:
-    rows = preprocess.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="first"))
+    rows = splits.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="first"))
     assert rows["train"].tolist() == list(range(30))
     assert rows["validation"].tolist() == list(range(30, 40))
 
 
 def test_order_last_takes_the_last_images_for_training() -> None:
-    rows = preprocess.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="last"))
+    rows = splits.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="last"))
     assert rows["train"].tolist() == list(range(10, 40))
     assert rows["validation"].tolist() == list(range(10))
 
 
 def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> None:
     labels = np.tile([0, 1], 50)
-    rows = preprocess.splits(labels, 0.2, chosen())
+    rows = splits.splits(labels, 0.2, chosen())
     assert len(rows["test"]) == 20
     assert sorted(np.concatenate(list(rows.values()))) == list(range(100))
 

@@ -19,12 +19,16 @@ import pytest
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline import artifacts, environments, golden, metrics, package, params
-from pipeline.artifacts import Array
-from pipeline.bundle import acceptance, card_page
+from pipeline import package
+from pipeline.bundle import acceptance, card_markdown, golden
 from pipeline.bundle import archive as packing
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
 from pipeline.formats import onnx_int8
-from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.reporting import statistics
+from pipeline.runtimes import environments
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from serving import Bundle, BundleError, Classifier, __main__
 from serving.acceptance import FILE, LARGEST_BYTES, Acceptance
 from serving.bundle import MANIFEST, manifest
@@ -39,6 +43,7 @@ pytestmark = pytest.mark.slow
 
 SHARED = ("state", "images", "accuracy", "lost", "gained", "mcnemar_p_value", "accuracy_lost_bound", "agreement", "largest_difference")
 FEW = ["--images", "100"]
+OWN = Description("own", [], (28, 28, 1), {}, [])
 
 
 def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -107,12 +112,13 @@ def test_the_same_set_is_the_same_bytes(finished: Project, bundle: Path, tmp_pat
 
 
 def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = params.override(params.load(ROOT / "params.yaml"), {"dataset.name": "movielens_100k"})
+    chosen = params.load(ROOT / "params.yaml")
     nothing = np.zeros((3, 2), np.int32)
-    why = acceptance.choose(chosen, nothing, np.zeros(3), nothing)
+    kept = Description("movielens_100k", [], (2,), {}, [], not_passed_on="its licence forbids passing the data on")
+    why = acceptance.choose(chosen, kept, nothing, np.zeros(3), nothing)
     assert why == "movielens_100k: its licence forbids passing the data on"
     none = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 0})
-    assert acceptance.choose(none, nothing, np.zeros(3), nothing) == "package.acceptance_images is 0"
+    assert acceptance.choose(none, OWN, nothing, np.zeros(3), nothing) == "package.acceptance_images is 0"
     (bundle / FILE).unlink()
     change_card(bundle, acceptance_images=0, no_acceptance=why)
     assert __main__.main(["prove", str(bundle)]) == 1
@@ -124,7 +130,7 @@ def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_an
     grain = np.random.default_rng(0).integers(0, 256, 1200 * 1200 * 3, np.uint8).reshape(1, 1200, 1200, 3)
     photos, labels = np.broadcast_to(grain, (100, 1200, 1200, 3)), np.arange(100)
     chosen = params.load(ROOT / "params.yaml")
-    accepted = acceptance.choose(chosen, photos, labels, np.zeros((100, 10), np.float32))
+    accepted = acceptance.choose(chosen, OWN, photos, labels, np.zeros((100, 10), np.float32))
     assert isinstance(accepted, acceptance.AcceptanceSet)
     order = np.random.default_rng(chosen.preprocess.seed).permutation(100)
     assert accepted.labels.tolist() == order[:62].tolist()
@@ -134,15 +140,15 @@ def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_an
     made = {**card.provenance, "params": chosen.model_dump(mode="json")}
     described = acceptance.described(dataclasses.replace(card, provenance=made, test_images=100), accepted)
     told = "62 images of the 100 asked for, as many of this size as a device takes"
-    card_page.write(bundle, described)
-    assert f" It has {told}." in (bundle / card_page.FILE).read_text()
+    card_markdown.write(bundle, described)
+    assert f" It has {told}." in (bundle / card_markdown.FILE).read_text()
     assert package.notes(described) == [f"note: its acceptance set has {told}"]
     assert package.notes(card) == []
 
 
 def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(bundle: Path, tmp_path: Path) -> None:
     drawings, labels = np.zeros((1000, 300, 300, 3), np.uint8), np.zeros(1000, np.uint8)
-    accepted = acceptance.choose(params.load(ROOT / "params.yaml"), drawings, labels, np.zeros((1000, 10), np.float32))
+    accepted = acceptance.choose(params.load(ROOT / "params.yaml"), OWN, drawings, labels, np.zeros((1000, 10), np.float32))
     assert isinstance(accepted, acceptance.AcceptanceSet)
     assert 20 < len(accepted.labels) < 1000
     (bundle / FILE).write_bytes(npz(**dataclasses.asdict(accepted)))
@@ -364,7 +370,7 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     card = ModelCard.parse((bundle / CARD).read_bytes())
     (file,) = (file for file in card.files if file.format == "onnx_int8")
     digest = artifacts.sha256(bundle / "onnx_int8.onnx")
-    file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=metrics.QUANTIZED_TOLERANCE)
+    file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=statistics.QUANTIZED_TOLERANCE)
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
     rewrite(bundle, golden__npz=npz(**arrays), model_card__json=dataclasses.replace(card, files=[file]).dump())
     checked = serving(on_haswell, "check", bundle)

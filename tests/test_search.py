@@ -21,12 +21,12 @@ import optuna
 import psutil
 import pytest
 
-from pipeline.selection import batch_size, data_size, folds, learning_rate, question, study, sweep, trial
-from pipeline.selection.overrides import Choices, Range, space
-from pipeline.selection.power_law import Measured, fit
-from pipeline.selection.question import Question
-from pipeline.selection.trial import GivenUpError, Result, Training
-from pipeline.stage import UserError
+from pipeline.config.overrides import Choices, Range, space
+from pipeline.process.errors import UserError
+from pipeline.search import analysis, batch_size, cached_training, data_size, folds, learning_rate, optuna_storage, sweep
+from pipeline.search.analysis import Question
+from pipeline.search.cached_training import GivenUpError, Result, Training
+from pipeline.search.power_law import Measured, fit
 from tests.conftest import ROOT, Project
 from tests.postgresql import server
 
@@ -53,13 +53,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 @pytest.fixture
 def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tiny.folder)
-    trial.digests.cache_clear()
+    cached_training.digests.cache_clear()
     yield tiny.folder
-    trial.digests.cache_clear()
+    cached_training.digests.cache_clear()
 
 
 def asked(name: str, *arguments: str, **more: Any) -> Question:
-    return Question(name, question.parser(name, "").parse_args(arguments), **more)
+    return Question(name, analysis.parser(name, "").parse_args(arguments), **more)
 
 
 def searched(*arguments: str) -> Any:
@@ -76,7 +76,7 @@ def children(folder: Path, title: str) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) -> None:
-    command = ["python", "-m", "pipeline.selection.folds", "--folds", "2"]
+    command = ["python", "-m", "pipeline.search.folds", "--folds", "2"]
     first, second = tiny.run(*command), tiny.run(*command)
     assert "2 of 2 trainings have been made before" in second
     report = (tiny.folder / "reports/folds.md").read_text()
@@ -90,11 +90,11 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
 
 def test_every_example_is_validated_once_and_never_trained_on_then(here: Path) -> None:
     asks = folds.trainings(asked("folds"), 4)
-    rows = np.sort(np.concatenate(trial.rows_of(asked("folds").chosen)))
+    rows = np.sort(np.concatenate(cached_training.rows_of(asked("folds").chosen)))
     np.testing.assert_array_equal(np.sort(np.concatenate([one.validation_rows for one in asks])), rows)
     for one in asks:
         np.testing.assert_array_equal(np.sort(np.concatenate([one.rows, one.validation_rows])), rows)
-        counts = np.bincount(trial.labels()[one.validation_rows]) / np.bincount(trial.labels()[rows])
+        counts = np.bincount(cached_training.labels()[one.validation_rows]) / np.bincount(cached_training.labels()[rows])
         assert np.abs(counts - 0.25).max() < 0.03
 
 
@@ -134,8 +134,8 @@ def test_the_parts_of_a_size_are_disjoint_and_balanced(here: Path) -> None:
     assert sorted({len(one.rows) for one in asks}) == [67, 135, 270, 540]
     parts = [one.rows for one in asks if len(one.rows) == 135]
     assert len(np.unique(np.concatenate(parts))) == 4 * 135
-    whole = np.bincount(trial.labels()[np.concatenate(parts)]) / 4
-    assert max(np.abs(np.bincount(trial.labels()[part]) - whole).max() for part in parts) <= 2
+    whole = np.bincount(cached_training.labels()[np.concatenate(parts)]) / 4
+    assert max(np.abs(np.bincount(cached_training.labels()[part]) - whole).max() for part in parts) <= 2
     largest = [one for one in asks if len(one.rows) == 540]
     assert len({one.chosen.seed for one in largest}) == 4
 
@@ -170,7 +170,9 @@ def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
 @pytest.mark.parametrize("hopeless", [False, True])
 def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(here: Path, hopeless: bool) -> None:
     ask = asked("folds")
-    training = Training("one", {}, ask.chosen.train.model_copy(update={"epochs": 2, "seed": 7 + hopeless}), *trial.rows_of(ask.chosen))
+    training = Training(
+        "one", {}, ask.chosen.train.model_copy(update={"epochs": 2, "seed": 7 + hopeless}), *cached_training.rows_of(ask.chosen)
+    )
     waited: list[Result] = []
     waiter = threading.Thread(target=lambda: waited.append(training.run()))
 
@@ -190,15 +192,15 @@ def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(h
     waiter.join()
     assert waited == [training.known()]
     assert len(waited[0].rows) == 2
-    assert not (trial.FOLDER / training.key()).exists()
+    assert not (cached_training.FOLDER / training.key()).exists()
 
 
 ALONE = """
 import shutil, sys
 from pathlib import Path
-from pipeline import stage
+from pipeline.files.atomic import alone
 for _ in range(100):
-    with stage.alone(Path("folder")):
+    with alone(Path("folder")):
         Path("inside").touch(exist_ok=False)
         Path("folder/state").touch()
         Path("count").write_text(str(int(Path("count").read_text()) + 1))
@@ -220,7 +222,7 @@ def test_one_process_at_a_time_is_let_in_though_each_removes_the_folder(tmp_path
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_loss_of_every_batch_is_that_of_the_epoch_taken_apart(here: Path) -> None:
     ask = asked("learning_rate")
-    rows, validation = trial.rows_of(ask.chosen)
+    rows, validation = cached_training.rows_of(ask.chosen)
     result = Training("one", {}, ask.chosen.train.model_copy(update={"epochs": 2}), rows, validation, every_batch=True).run()
     assert len(result.batch_losses) == 2 * 6
     assert np.mean(result.batch_losses[6:]) == pytest.approx(result.rows[1]["train_loss"], rel=1e-4)
@@ -288,12 +290,12 @@ def test_sizes_that_leave_too_little_are_refused(here: Path) -> None:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_same_goes_on(here: Path) -> None:
     _, small, found = searched("train.learning_rate=0.001..0.1 log", "--name", "mine", "--sampler", "random", "--trials", "3")
-    before = study.points(small)
+    before = optuna_storage.points(small)
     _, larger, again = searched("train.learning_rate=0.001..0.1 log", "--name", "mine", "--sampler", "random", "--trials", "5")
-    assert study.points(larger)[:3] == before
-    assert [one.system_attrs["fixed_params"] for one in again.trials] == study.points(larger)
+    assert optuna_storage.points(larger)[:3] == before
+    assert [one.system_attrs["fixed_params"] for one in again.trials] == optuna_storage.points(larger)
     assert found.study_name == again.study_name
-    assert all(0.001 <= point["train.learning_rate"] <= 0.1 for point in study.points(larger))
+    assert all(0.001 <= point["train.learning_rate"] <= 0.1 for point in optuna_storage.points(larger))
     with pytest.raises(UserError, match=r"the study mine has been begun with other parameters \(space\)"):
         searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
 
@@ -304,11 +306,11 @@ TRIALS = 8  # enough that one worker is still busy when another command has come
 @pytest.mark.slow
 def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leaves(tiny: Project) -> None:
     with server() as address:
-        command = ["python", "-m", "pipeline.selection.sweep", "train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh"]
+        command = ["python", "-m", "pipeline.search.sweep", "train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh"]
         command += ["-S", "train.epochs=12", "--trials", f"{TRIALS}", "--workers", "2", "--heartbeat", "2"]
         command += ["--storage", address, "--name", "four"]
         stays, leaves = tiny.start(*command), tiny.start(*command)
-        storage = optuna.storages.RDBStorage(study.address(address))
+        storage = optuna.storages.RDBStorage(optuna_storage.address(address))
         killed = running_worker(storage, stays.pid)
         os.kill(killed, signal.SIGKILL)
         running_worker(storage, leaves.pid)

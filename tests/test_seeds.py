@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from benchmarks import machine, seeds
-from pipeline import params
-from pipeline.stage import UserError
+from pipeline.config import params
+from pipeline.process.errors import UserError
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN
 from tests.conftest import ROOT, Project
 

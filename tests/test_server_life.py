@@ -21,8 +21,8 @@ import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pipeline import sign
 from pipeline.bundle import archive as archives
+from pipeline.bundle import sign
 from serving import Bundle, Classifier
 from serving.__main__ import main
 from serving.bundle import MANIFEST, manifest

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import environments
+from pipeline.runtimes import environments
 from serving import Bundle, BundleError, certificate, signature
 from serving import archive as layout
 from serving.bundle import MANIFEST, listing
@@ -196,7 +196,7 @@ def signed(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Relea
     folder = tmp_path_factory.mktemp("signed")
     key = ec.generate_private_key(ec.SECP256R1())
     pem(folder, "public", key.public_key())
-    finished.run("python", "-m", "pipeline.sign", str(pem(folder, "private", key)))
+    finished.run("python", "-m", "pipeline.bundle.sign", str(pem(folder, "private", key)))
     return keep(finished, folder)
 
 
@@ -209,7 +209,7 @@ def certified(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Re
     key = pem(folder, "private", maker)
     leaf = pem(folder, "maker", certify(maker, "maker", "between", between, authority=False))
     middle = pem(folder, "between", certify(between, "between", "authority", root, authority=True, length=0))
-    finished.run("python", "-m", "pipeline.sign", str(key), "--certificate", str(leaf), "--chain", str(middle))
+    finished.run("python", "-m", "pipeline.bundle.sign", str(key), "--certificate", str(leaf), "--chain", str(middle))
     return keep(finished, folder)
 
 
@@ -429,13 +429,13 @@ def test_a_key_inside_the_work_tree_does_not_sign(finished: Project, signed: Rel
         shutil.copy(signed.folder / "private.pem", inside)
         assert finished.run("git", "status", "--porcelain", "--untracked-files=all") == ""
         for key in ("private.pem", str(inside), "pipeline/../private.pem", str(signed.folder / "linked.pem")):
-            done = finished.attempt("python", "-m", "pipeline.sign", key)
+            done = finished.attempt("python", "-m", "pipeline.bundle.sign", key)
             assert done.returncode == 1
             assert done.stderr.startswith(f"error: {key} lies inside the work tree")
             assert len(done.stderr.splitlines()) == 1
         inside.unlink()
         inside.symlink_to(signed.folder / "private.pem")
-        assert "inside the work tree" in finished.attempt("python", "-m", "pipeline.sign", "private.pem").stderr
+        assert "inside the work tree" in finished.attempt("python", "-m", "pipeline.bundle.sign", "private.pem").stderr
     finally:
         inside.unlink()
 
@@ -446,8 +446,8 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     original = changed.read_bytes()
     try:
         changed.write_bytes(original + b"# changed\n")
-        done = finished.attempt("python", "-m", "pipeline.sign", str(signed.folder / "private.pem"))
-        missing = finished.attempt("python", "-m", "pipeline.sign", "nokey.pem")
+        done = finished.attempt("python", "-m", "pipeline.bundle.sign", str(signed.folder / "private.pem"))
+        missing = finished.attempt("python", "-m", "pipeline.bundle.sign", "nokey.pem")
     finally:
         changed.write_bytes(original)
     assert missing.stderr == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
@@ -456,7 +456,7 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     earlier = finished.folder / "release/earlier.sig"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("an earlier release")
-    wrong = finished.attempt("python", "-m", "pipeline.sign", str(signed.folder / "public.pem"))
+    wrong = finished.attempt("python", "-m", "pipeline.bundle.sign", str(signed.folder / "public.pem"))
     assert wrong.returncode == 1
     assert "cannot sign" in wrong.stderr
     assert list(earlier.parent.iterdir()) == [earlier]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.config.params import Watch
 from pipeline.datasets import Raw
-from pipeline.params import Watch
 from tests.test_techniques import chosen, data
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -23,7 +23,7 @@ def normal(deviation: float) -> dict[str, Any]:
 
 
 def test_small_weights_let_signals_vanish_large_ones_saturate_and_scaled_ones_keep_their_spread(raw_mnist: Raw) -> None:
-    from pipeline import spread
+    from pipeline.diagnosis import spread
 
     fed = data(raw_mnist)
     small = spread.measure(stack(normal(0.01), "tanh"), fed)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import params
+from pipeline.config import params
+from pipeline.config.params import KerasObject, Network, Train
 from pipeline.datasets import Raw
-from pipeline.params import KerasObject, Network, Train
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

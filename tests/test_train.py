@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import params, stage
-from pipeline.artifacts import Array
+from pipeline.config import params
 from pipeline.datasets import Raw
-from pipeline.stage import UserError
+from pipeline.files import atomic
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import best_epoch
 from tests.conftest import ROOT
 
@@ -65,10 +66,10 @@ def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: P
 def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts_afresh(
     raw_mnist: Raw, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from pipeline.training import state
+    from pipeline.training import checkpoint
 
     fit(raw_mnist, tmp_path / "whole", chosen(epochs=2))
-    assert len(state.read(tmp_path / "whole")["rows"]) == 2
+    assert len(checkpoint.read(tmp_path / "whole")["rows"]) == 2
     capfd.readouterr()
     for damaged in ("2.weights.h5", "best-*.h5", "state.json"):
         for size in (0, 100, None):
@@ -76,7 +77,7 @@ def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts
             shutil.copytree(tmp_path / "whole", folder)
             (file,) = folder.glob(damaged)
             file.unlink() if size is None else os.truncate(file, size)
-            assert state.read(folder) == {"rows": [], "seeds": []}
+            assert checkpoint.read(folder) == {"rows": [], "seeds": []}
             warned = capfd.readouterr().err
             if file.name != "state.json" or size is not None:  # without it nothing was begun
                 assert warned == f"warning: {folder} is damaged, as after a power cut; the training starts afresh\n"
@@ -88,7 +89,7 @@ def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts
 def test_what_takes_a_files_place_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settled = []
     monkeypatch.setattr(os, "fsync", lambda handle: settled.append((os.fstat(handle).st_ino, (tmp_path / "file").exists())))
-    with stage.replacing(tmp_path / "file") as temporary:
+    with atomic.replacing(tmp_path / "file") as temporary:
         temporary.write_text("whole")
     assert settled == [((tmp_path / "file").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
@@ -140,7 +141,8 @@ class NoTensorFlow:  # as on a machine that has JAX alone
 sys.meta_path.insert(0, NoTensorFlow())
 import numpy as np, keras
 from pathlib import Path
-from pipeline import params, train
+from pipeline import train
+from pipeline.config import params
 from pipeline.training import fit
 from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.selection import training_log
-from pipeline.selection.diagnose import diagnose_file
-from pipeline.stage import UserError
+from pipeline.diagnose import diagnose_file
+from pipeline.diagnosis import training_log
+from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
 EPOCHS = 12
@@ -68,7 +68,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    module = [sys.executable, "-m", "pipeline.selection.diagnose"]
+    module = [sys.executable, "-m", "pipeline.diagnose"]
     return subprocess.run([*module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import Raw
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 from tests.test_techniques import KilledError, chosen, data, fit
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -115,5 +115,5 @@ def test_what_does_not_fit_is_answered_in_one_sentence(
 
 
 def test_a_start_that_is_no_model_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"allowed are a .keras file and pipeline/architectures/__init__.py"):
+    with pytest.raises(ValueError, match=r"allowed are a .keras file and pipeline/none"):
         chosen(start_from="model.h5")

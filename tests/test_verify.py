@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import emulation, environments, golden, params
-from pipeline.bundle import gates
-from pipeline.params import Params
-from pipeline.processors import EMULATED
-from pipeline.runtime_process import Interpreter
+from pipeline.bundle import gates, golden
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.config.processors import EMULATED
+from pipeline.runtimes import emulation, environments
+from pipeline.runtimes.process import Interpreter
 from serving import Bundle, BundleError, Classifier
 from tests.conftest import ROOT, Project, emulated, save_npz
 
@@ -114,7 +115,8 @@ def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished
     (tmp_path / "bin").mkdir()
     for tool in ("git", "uname"):
         (tmp_path / "bin" / tool).symlink_to(Path("/usr/bin") / tool)
-    code = "from pathlib import Path; from pipeline import emulation, verify; emulation.FOLDER = Path('none'); verify.main()"
+    imported = "from pathlib import Path; from pipeline import verify; from pipeline.runtimes import emulation"
+    code = f"{imported}; emulation.FOLDER = Path('none'); verify.main()"
     copy.run(sys.executable, "-c", code, PATH=str(tmp_path / "bin"))
     pairs = [pair for pair in report(copy, "verify")["pairs"] if pair["processor"] == "nehalem"]
     assert pairs
@@ -143,7 +145,8 @@ def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(f
     (copy.folder / "reports/export.json").write_text(json.dumps(exported))
     (tmp_path / "runtimes").mkdir()
     (tmp_path / "runtimes/tflite_runtime").symlink_to(environments.FOLDER / "tflite_runtime")
-    code = f"from pathlib import Path; from pipeline import environments, verify; environments.FOLDER = Path('{tmp_path}/runtimes')"
+    imported = "from pathlib import Path; from pipeline import verify; from pipeline.runtimes import environments"
+    code = f"{imported}; environments.FOLDER = Path('{tmp_path}/runtimes')"
     copy.run(sys.executable, "-c", f"{code}; verify.main()", UV_OFFLINE="1", UV_CACHE_DIR=str(tmp_path / "cache"))
     here, elsewhere = report(copy, "verify")["pairs"]
     assert (here["runtime"], here["state"]) == ("tflite_runtime", "proven")
@@ -162,9 +165,9 @@ def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_righ
             "verify.emulated_runtimes": ["litert", "tflite_runtime"],
         }
     )
-    made = project.run("python", "-m", "pipeline.environments").splitlines()
+    made = project.run("python", "-m", "pipeline.runtimes.environments").splitlines()
     assert [Path(path).parts[-3] for path in made] == ["onnxruntime", "litert", "tflite_runtime", "embedded"]
-    assert project.attempt("python", "-m", "pipeline.emulation").stderr == ""
+    assert project.attempt("python", "-m", "pipeline.runtimes.emulation").stderr == ""
 
 
 def reports(project: Project) -> dict[str, Any]:

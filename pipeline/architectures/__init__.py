@@ -5,4 +5,7 @@ inside, so that a device hands over the bytes its camera gave. A model of ids ta
 is called `image` as well: every client, bundle and server knows that one name, and the model card tells what it holds.
 `network` is `train.network` of params.yaml; what that leaves
 open (null) is the architecture's own.
+
+Advice and errors know an architecture by its constants: `INPUT`, "pixels" or "ids", and where they hold, `CONVOLUTIONAL = True`, a
+convolution network with batch normalization of its own, and `OWN_DROPOUT = True`.
 """

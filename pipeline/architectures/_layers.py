@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from pipeline.artifacts import Inputs
-from pipeline.params import Network
-from pipeline.stage import UserError
+from pipeline.config.params import Network
+from pipeline.config.parts import choices, declared
+from pipeline.files.artifacts import Inputs
+from pipeline.process.errors import UserError
 from pipeline.training import keras_objects
 
 Layers = Callable[..., keras.Layer]  # makes a layer with weights from its units or filters
@@ -35,17 +36,24 @@ def complete(network: Network, own: Network) -> Network:
     return network.over(own).over(DEFAULTS)
 
 
+def taking(kind: str) -> str:
+    """The architectures whose INPUT this is."""
+    return ", ".join(name for name in choices("architectures") if declared("architectures", name).get("INPUT") == kind)
+
+
 def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]:
     """The way in for images: raw pixels, scaled to 0 to 1 and shaped. Raises UserError for other data."""
     if inputs.dtype != "uint8":
-        raise UserError(f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; allowed is multi_hot")
+        raise UserError(f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; allowed is {taking('ids')}")
     return [keras.Input(inputs.shape, name="image"), layers.Rescaling(1 / 255), *shaping, *entry(network)]
 
 
 def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[Any]:
     """The way in for ids. Raises UserError for other data."""
     if inputs.dtype != "int32":
-        raise UserError(f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; allowed are edge, cnn and mlp")
+        raise UserError(
+            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; allowed are {taking('pixels')}"
+        )
     return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
 
 

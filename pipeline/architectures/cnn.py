@@ -5,8 +5,12 @@ from __future__ import annotations
 import keras
 
 from pipeline.architectures import _layers
-from pipeline.artifacts import Inputs
-from pipeline.params import Network
+from pipeline.config.params import Network
+from pipeline.files.artifacts import Inputs
+
+INPUT = "pixels"
+CONVOLUTIONAL = True
+OWN_DROPOUT = True
 
 OWN = Network(hidden=[32, 64], dropout=[0.5])
 

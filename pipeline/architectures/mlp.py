@@ -6,8 +6,10 @@ import keras
 from keras import layers
 
 from pipeline.architectures import _layers
-from pipeline.artifacts import Inputs
-from pipeline.params import Network
+from pipeline.config.params import Network
+from pipeline.files.artifacts import Inputs
+
+INPUT = "pixels"
 
 OWN = Network(hidden=[512, 64])
 

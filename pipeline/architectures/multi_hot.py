@@ -9,9 +9,11 @@ from __future__ import annotations
 import keras
 
 from pipeline.architectures import _layers
-from pipeline.artifacts import Inputs
-from pipeline.params import Network
-from pipeline.training.multi_hot import MultiHot
+from pipeline.config.params import Network
+from pipeline.files.artifacts import Inputs
+from pipeline.training.layers import MultiHot
+
+INPUT = "ids"
 
 OWN = Network(hidden=[16, 16])
 

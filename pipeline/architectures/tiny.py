@@ -9,8 +9,11 @@ from __future__ import annotations
 import keras
 
 from pipeline.architectures import _layers
-from pipeline.artifacts import Inputs
-from pipeline.params import Network, Place
+from pipeline.config.params import Network, Place
+from pipeline.files.artifacts import Inputs
+
+INPUT = "pixels"
+CONVOLUTIONAL = True
 
 
 def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import artifacts
-from pipeline.artifacts import Array
-from pipeline.datasets import not_passed_on
-from pipeline.params import Params
+from pipeline.config.params import Params
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
 from serving import acceptance, archive, classifier
 from serving.gate import VERDICTS
 from serving.model_card import ModelCard
@@ -52,11 +51,10 @@ class AcceptanceSet:
         return some.nbytes > archive.LARGEST_RATIO * len(zlib.compress(some.tobytes(), 1))
 
 
-def choose(chosen: Params, images: Array, labels: Array, probabilities: Array) -> AcceptanceSet | str:
+def choose(chosen: Params, data: Description, images: Array, labels: Array, probabilities: Array) -> AcceptanceSet | str:
     """The acceptance set of the test set, or why there is none. Of large images it takes as many as a device does."""
-    reason = not_passed_on(chosen.dataset.name)
-    if reason:
-        return f"{chosen.dataset.name}: {reason}"
+    if data.not_passed_on:
+        return f"{data.name}: {data.not_passed_on}"
     if not chosen.package.acceptance_images:
         return "package.acceptance_images is 0"
     rows = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[: chosen.package.acceptance_images]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from pipeline.stage import UserError
+from pipeline.process.errors import UserError
 from serving import archive, bundle
 from serving.errors import BundleError
 

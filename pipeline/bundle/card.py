@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline import artifacts, metrics, model_description
-from pipeline.bundle import gates
-from pipeline.params import Params
-from pipeline.processors import EMULATED, NATIVE
+from pipeline.bundle import description, gates
+from pipeline.config.params import Params
+from pipeline.config.processors import EMULATED, NATIVE
+from pipeline.files import artifacts
+from pipeline.reporting import statistics
 from serving.gate import COULD_NOT_RUN
 from serving.model_card import Embedded, Emulated, ModelCard, ModelFile, Preprocessing, Proof, Reference, Requirements, Tensor
 
@@ -17,7 +18,7 @@ PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "packag
 def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, reference: Reference, *, draft: bool = False) -> ModelCard:
     """The card of the files that belong into the bundle, or into its draft."""
     evaluation = reports["evaluate"]
-    described = model_description.describe(chosen.problem, data, evaluation["model_sha256"])
+    described = description.describe(chosen.problem, data, evaluation["model_sha256"])
     return ModelCard(
         **{
             **described,
@@ -56,7 +57,7 @@ def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
         file=entry["file"],
         bytes=entry["bytes"],
         sha256=entry["sha256"],
-        golden_tolerance=metrics.QUANTIZED_TOLERANCE if "int8" in requirements.weights else metrics.FLOAT_TOLERANCE,
+        golden_tolerance=statistics.QUANTIZED_TOLERANCE if "int8" in requirements.weights else statistics.FLOAT_TOLERANCE,
         requirements=requirements,
         proofs=[_proof(pair) for pair in here],
         emulated=[_emulated(pair) for pair in ran if pair["processor"] != NATIVE],

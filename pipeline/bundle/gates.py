@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.params import Params
-from pipeline.processors import NATIVE
+from pipeline.config.params import Params
+from pipeline.config.processors import NATIVE
 from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
 

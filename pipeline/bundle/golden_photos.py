@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from serving import photo
 from serving.model_card import ModelCard
 

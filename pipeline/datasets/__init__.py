@@ -1,14 +1,10 @@
-"""One file per dataset, named as in params.yaml: `load(params) -> Raw`.
-
-`NOT_PASSED_ON`, where a dataset has it, says why nothing of it may go into a bundle.
-"""
+"""One file per dataset, named as in params.yaml: `load(params) -> Raw`."""
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 
 
 @dataclass(frozen=True)
@@ -17,6 +13,7 @@ class Raw:
 
     A dataset without a test part of its own has the two test arrays empty (N = 0). Where the inputs are ids, `vocabulary`
     names them, from id 1 on, 0 fills up, and `examples` are texts of the test part for those who encode texts themselves.
+    `not_passed_on` says why nothing of the data may go into a bundle.
     """
 
     train_images: Array
@@ -28,9 +25,4 @@ class Raw:
     highest: int = 255
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
-
-
-def not_passed_on(name: str) -> str | None:
-    """Why nothing of a dataset may go into a bundle; None where its images may."""
-    reason: str | None = getattr(importlib.import_module(f"pipeline.datasets.{name}"), "NOT_PASSED_ON", None)
-    return reason
+    not_passed_on: str | None = None

@@ -6,10 +6,10 @@ import io
 
 import numpy as np
 
-from pipeline.artifacts import Array
 from pipeline.datasets import Raw
 from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
+from pipeline.files.artifacts import Array
 
 SHAPE = (3, 32, 32)  # a row's pixels: red, green, blue
 

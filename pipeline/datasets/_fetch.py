@@ -20,9 +20,10 @@ from requests.adapters import HTTPAdapter
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from urllib3.util import Retry
 
-from pipeline import debian
-from pipeline.artifacts import Array, array_sha256
-from pipeline.stage import UserError, home
+from pipeline.files import debian
+from pipeline.files.artifacts import Array, array_sha256
+from pipeline.process.errors import UserError
+from pipeline.process.stage import home
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 5, 30, 3

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from pipeline.artifacts import Array
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.params import Dataset
-from pipeline.stage import UserError
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 from serving import photo
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}

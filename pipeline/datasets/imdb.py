@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
-from pipeline.params import Dataset
-from serving.text import Vocabulary, words
+from serving import words
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
@@ -45,15 +45,17 @@ def encode(reviews: Reviews, params: Dataset) -> Raw:
     rng = np.random.default_rng(0)
     train, test = ([part[row] for row in rng.permutation(len(part))] for part in (reviews["train"], reviews["test"]))
     known = most_frequent([text for _, text in train], params.vocabulary)
-    vocabulary = Vocabulary(known, params.length)
-    arrays = [(vocabulary.ids([text for _, text in part]), np.array([label for label, _ in part])) for part in (train, test)]
+    id_of = words.numbered(known)
+    arrays = [
+        (words.ids([text for _, text in part], id_of, params.length), np.array([label for label, _ in part])) for part in (train, test)
+    ]
     examples = [text for _, text in test[:EXAMPLES]]
     return Raw(*arrays[0], *arrays[1], CLASS_NAMES, highest=len(known), vocabulary=known, examples=examples)
 
 
 def most_frequent(texts: Sequence[str], count: int) -> list[str]:
     """The `count` words that occur most often, the first in the alphabet among equals."""
-    counts = Counter(word for text in texts for word in words(text))
+    counts = Counter(word for text in texts for word in words.words(text))
     return sorted(counts, key=lambda word: (-counts[word], word))[:count]
 
 

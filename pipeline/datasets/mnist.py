@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.datasets import _fetch as fetch
-from pipeline.params import Dataset
 
 SHA256 = (
     "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",

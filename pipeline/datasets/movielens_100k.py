@@ -13,11 +13,11 @@ import zlib
 import numpy as np
 import pyarrow.parquet
 
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.datasets import _fetch as fetch
 from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
-from pipeline.params import Dataset
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # of u.data, the ratings
@@ -60,4 +60,13 @@ def ratings(data: bytes) -> Raw:
     users, items, stars, _ = np.loadtxt(io.BytesIO(data), dtype=np.int64, delimiter="\t").T
     ids = np.stack([users, USERS + items], 1).astype(np.int32)
     names = [*(f"user {number}" for number in range(1, USERS + 1)), *(f"item {number}" for number in range(1, ITEMS + 1))]
-    return Raw(ids, (stars >= LIKED).astype(np.int64), ids[:0], stars[:0], CLASS_NAMES, highest=USERS + ITEMS, vocabulary=names)
+    return Raw(
+        ids,
+        (stars >= LIKED).astype(np.int64),
+        ids[:0],
+        stars[:0],
+        CLASS_NAMES,
+        highest=USERS + ITEMS,
+        vocabulary=names,
+        not_passed_on=NOT_PASSED_ON,
+    )

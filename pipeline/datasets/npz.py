@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.artifacts import Array
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.params import Dataset
-from pipeline.stage import UserError
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 
 CHANNELS = (1, 3)  # grey or colour: what the pictures are that a device is shown
 

@@ -10,8 +10,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline import params, stage
+from pipeline.config import params
 from pipeline.embedded import _zig, c
+from pipeline.process import stage
 
 
 def main() -> None:

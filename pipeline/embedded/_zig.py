@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import environments
+from pipeline.runtimes import environments
 
 # No fused multiply-add: it rounds once where C's two operations round twice, so that processors would differ in the last bits.
 C99 = ("-std=c99", "-O2", "-ffp-contract=off", "-DNDEBUG", "-s")

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, environments, measurements
-from pipeline.artifacts import Array
-from pipeline.embedded import _generated, _zig
-from pipeline.embedded._model import Verified
-from pipeline.stage import UserError
+from pipeline.embedded import _codegen, _zig
+from pipeline.embedded._verified import Verified
+from pipeline.files import artifacts, timing_cache
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 
 FORMAT = "onnx_float32"
 MODEL = "model.wasm"
@@ -40,7 +41,7 @@ def write(folder: Path, model: Verified) -> dict[str, Any]:
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         sources = Path(name)
-        _generated.fill(sources, model)
+        _codegen.fill(sources, model)
         shutil.copy(TEMPLATES / "exports.c", sources)
         compile_module(sources, folder / MODEL)
     return measure(folder, model)
@@ -61,7 +62,7 @@ def compile_module(sources: Path, output: Path) -> None:
     if stack > LARGEST_STACK:
         raise UserError(f"it takes {stack:,} bytes for one image, and a page gives {LARGEST_STACK:,}; use smaller images or fewer filters")
     try:
-        _zig.build(sources, [*_generated.SOURCES, "exports.c"], output, *_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm")
+        _zig.build(sources, [*_codegen.SOURCES, "exports.c"], output, *_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm")
     except ValueError as error:
         raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
     output.chmod(0o644)
@@ -90,8 +91,8 @@ def measure(folder: Path, model: Verified) -> dict[str, Any]:
 def time(folder: Path, model: Verified) -> dict[str, Any]:
     """How long Node takes for an image; remembered per module."""
     key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
-    times = measurements.recall(key) or measurements.remember(key, run(folder, model, model.golden_images, TIMED_RUNS)[1])
-    return {"median_milliseconds": statistics.median(times), "engine": f"V8 {v8()}", "processor": measurements.processor()}
+    times = timing_cache.recall(key) or timing_cache.remember(key, run(folder, model, model.golden_images, TIMED_RUNS)[1])
+    return {"median_milliseconds": statistics.median(times), "engine": f"V8 {v8()}", "processor": timing_cache.processor()}
 
 
 def run(folder: Path, model: Verified, tried: Array, runs: int = 0) -> tuple[Array, list[float]]:

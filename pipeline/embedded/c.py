@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import environments, measurements
-from pipeline.artifacts import Array
-from pipeline.embedded import _generated, _zig
-from pipeline.embedded._model import Verified
-from pipeline.stage import UserError
+from pipeline.embedded import _codegen, _zig
+from pipeline.embedded._verified import Verified
+from pipeline.files import digests, timing_cache
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 
 FORMAT = "onnx_float32"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
@@ -33,12 +34,12 @@ LARGEST_STACK = 8 * 1024 * 1024 - 128 * 1024  # what Linux gives a program by de
 PROGRAMS = "programs"
 SOURCES = ("main.c", "prove.c", "gate.c")
 PROGRAM = (*SOURCES, "program.h", "gate.h", "self_test.c", "CMakeLists.txt")
-TEMPLATES = _generated.TEMPLATES / "c"
+TEMPLATES = _codegen.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
 def write(folder: Path, model: Verified) -> dict[str, Any]:
-    _generated.fill(folder, model)
+    _codegen.fill(folder, model)
     for name in PROGRAM:
         shutil.copy(TEMPLATES / name, folder / name)
     shutil.copy(reader(), folder / "stb_image.h")
@@ -64,7 +65,7 @@ def reader() -> Path:
 
 def build(folder: Path, output: Path, program: str) -> str:
     """Compiles one of _zig.PROGRAMS into the folder `output`; the compiler's warnings. Raises ValueError."""
-    sources = [*_generated.SOURCES, *SOURCES]
+    sources = [*_codegen.SOURCES, *SOURCES]
     target = ("-target", _zig.PROGRAMS[program])
     return _zig.build(folder, sources, output / program, *target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
 
@@ -99,9 +100,9 @@ def time(folder: Path, model: Verified) -> dict[str, Any]:
         if not program.exists():
             program = Path(name) / HERE
             build(folder, Path(name), HERE)
-        key = f"c-{measurements.digest([program.read_bytes().hex()])}"
-        times = measurements.recall(key) or measurements.remember(key, milliseconds(program, model.test_images))
-    return {"median_milliseconds": statistics.median(times), "processor": measurements.processor()}
+        key = f"c-{digests.of_facts([program.read_bytes().hex()])}"
+        times = timing_cache.recall(key) or timing_cache.remember(key, milliseconds(program, model.test_images))
+    return {"median_milliseconds": statistics.median(times), "processor": timing_cache.processor()}
 
 
 def classify(program: Path, images: Array) -> Array:

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 import tflite
 
-from pipeline import environments, metrics
-from pipeline.artifacts import Array
-from pipeline.embedded import _generated, _scratch
-from pipeline.embedded._model import Verified
-from pipeline.stage import UserError
+from pipeline.embedded import _codegen, _kernel_memory
+from pipeline.embedded._verified import Verified
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.reporting import statistics
+from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"
-TEMPLATES = _generated.TEMPLATES / "microcontroller"
+TEMPLATES = _codegen.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024
 LARGEST_MODEL = 2_000_000  # bytes, of which mcufit makes room
 ALIGNMENT = 16  # of the arena and of the array, as the interpreter wants them
@@ -55,9 +56,9 @@ def measure(model: Verified, network: tflite.Model) -> tuple[dict[str, Any], Arr
     every, facts = model.answers("tflite_micro", np.concatenate([model.golden_images, model.test_images]))
     golden, answers = every[:golden_images], every[golden_images:]
     needed = max(fit["arena"], facts["arena_bytes"])
-    convolutions = list(_scratch.convolutions(network))
-    arena = aligned(needed + max([LEAST_MARGIN, *map(_scratch.cmsis_nn, convolutions)]))
-    espressif = aligned(needed + max([LEAST_MARGIN, *map(_scratch.esp_nn, convolutions)]))
+    convolutions = list(_kernel_memory.convolutions(network))
+    arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.cmsis_nn, convolutions)]))
+    espressif = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.esp_nn, convolutions)]))
     measured = {
         "model_bytes": model.file.stat().st_size,
         "flash_bytes_with_runtime": fit["flash"],
@@ -85,10 +86,10 @@ def fill(folder: Path, model: Verified, facts: dict[str, Any], golden: Array) ->
     """Writes the folder: the files as they are, what is generated, and what the files say of this model."""
     shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
     generated = {
-        "model.h": _generated.header(model, arena_definition(facts)),
+        "model.h": _codegen.header(model, arena_definition(facts)),
         "model_data.cpp": array(model.file),
         "operators.h": resolver(facts["operators"]),
-        "golden.h": _generated.golden(model, golden, metrics.QUANTIZED_TOLERANCE),
+        "golden.h": _codegen.golden(model, golden, statistics.QUANTIZED_TOLERANCE),
     }
     for name, text in generated.items():
         (folder / "src" / name).write_text(text, encoding="utf-8")
@@ -121,7 +122,7 @@ def arena_definition(facts: dict[str, Any]) -> str:
 
 def operator_names(network: tflite.Model) -> list[str]:
     """The names of the operators that the model has, each once: CONV_2D, ..."""
-    return sorted({_scratch.operator_name(network.OperatorCodes(index)) for index in range(network.OperatorCodesLength())})
+    return sorted({_kernel_memory.operator_name(network.OperatorCodes(index)) for index in range(network.OperatorCodesLength())})
 
 
 def method(operator: str) -> str:

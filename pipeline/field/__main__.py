@@ -13,10 +13,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pipeline import artifacts, params, stage, tracking
+from pipeline.config import params
 from pipeline.field import page
 from pipeline.field.judge import figures, judge
 from pipeline.field.observations import read
+from pipeline.field.sentences import sentences
+from pipeline.files import artifacts
+from pipeline.process import stage
+from pipeline.tracking import runs
 
 FOLDER = artifacts.REPORTS / "field"
 
@@ -32,11 +36,12 @@ def main() -> None:
     chosen = params.load().field
     for observed in read(arguments.source, arguments.labels, arguments.bundle, arguments.replace):
         facts = judge(observed, chosen)
+        facts["sentences"] = sentences(facts)
         folder = FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
         page.write(artifacts.empty(folder), facts, observed)
         print("\n".join([f"{folder}/{page.FILE}", *facts["sentences"]]))
         tags = {"field_verdict": facts["accuracy"]["verdict"]}
-        tracking.add(facts["model_sha256"], figures(facts), tags, folder)
+        runs.add(facts["model_sha256"], figures(facts), tags, folder)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 
 SIGNIFICANCE = 0.05
 POWER = 0.8  # with which the labels that are asked for bring a verdict

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import metrics
-from pipeline.artifacts import Array
-from pipeline.bundle import reference
-from pipeline.field import comparison, page
+from pipeline.bundle import drift_reference
+from pipeline.config.params import InTheField
+from pipeline.field import comparison
 from pipeline.field.observations import UNKNOWN, Observations
-from pipeline.params import InTheField
-from pipeline.stage import UserError
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.reporting import statistics
 from serving import input_statistics
 from serving.model_card import Histogram, Reference
 
@@ -27,7 +27,7 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
     proof = next(proof for proof in observed.file.proofs if proof.runtime == observed.runtime)
     test_right, known = round(proof.accuracy * proof.images), observed.labels != UNKNOWN
     right = (observed.predicted == observed.labels)[known]
-    facts = {
+    return {
         "model": card.name,
         "version": card.version,
         "model_sha256": card.provenance["model_sha256"],
@@ -43,7 +43,6 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
         "drift": drift(observed, card.reference, chosen.false_alarms),
         "least_drift": least_drift(observed, card.reference, chosen.false_alarms),
     }
-    return {**facts, "sentences": page.sentences(facts)}
 
 
 def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
     return {
         "verdict": verdict,
         "field_accuracy": hits / count,
-        "interval": metrics.accuracy_interval(hits, count),
+        "interval": statistics.accuracy_interval(hits, count),
         "difference": found.difference,
         "difference_interval": found.interval,
         "p_value": found.p_value,
@@ -99,14 +98,14 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
     card = observed.card
     names = input_statistics.names(card.input_shape, card.input.type)
     ordered: dict[str, tuple[Array, Histogram]] = {
-        name: (reference.count(observed.statistics[:, column], expected.inputs[name].edges), expected.inputs[name])
+        name: (drift_reference.count(observed.statistics[:, column], expected.inputs[name].edges), expected.inputs[name])
         for column, name in enumerate(names)
     }
     medians = {
-        name: (float(np.median(observed.statistics[:, column])), reference.median(expected.inputs[name]))
+        name: (float(np.median(observed.statistics[:, column])), drift_reference.median(expected.inputs[name]))
         for column, name in enumerate(names)
     }
-    ordered["confidence"] = reference.count(observed.confidence, expected.confidence.edges), expected.confidence
+    ordered["confidence"] = drift_reference.count(observed.confidence, expected.confidence.edges), expected.confidence
     tests = [(name, counts, np.array(histogram.counts), comparison.kolmogorov_smirnov) for name, (counts, histogram) in ordered.items()]
     predicted = np.bincount(observed.predicted, minlength=len(card.class_names))
     tests.append(("predicted class", predicted, np.array(expected.predicted), comparison.class_shares))

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from pipeline.artifacts import Array
-from pipeline.stage import UserError
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 from serving import Classifier, InputError, ModelCard, ServingError, input_statistics, photo
 from serving.field_log import APPLICATION_ID, VERSION
 from serving.model_card import ModelFile

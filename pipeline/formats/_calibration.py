@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 
 
 def takes_ids(model: keras.Model) -> bool:

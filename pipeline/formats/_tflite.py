@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from pipeline.formats import _calibration
 
 

@@ -9,7 +9,7 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from pipeline.formats import _onnx
 
 SUFFIX = ".onnx"

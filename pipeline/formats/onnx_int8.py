@@ -44,7 +44,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from pipeline.formats import _calibration, _onnx, onnx_float32
 
 SUFFIX = ".onnx"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from pipeline.formats import _tflite
 
 SUFFIX = ".tflite"

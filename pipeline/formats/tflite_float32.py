@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from pipeline.formats import _tflite
 
 SUFFIX = ".tflite"

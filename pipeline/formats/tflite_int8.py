@@ -20,7 +20,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 from pipeline.formats import _calibration, _tflite
 
 SUFFIX = ".tflite"

@@ -13,9 +13,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import artifacts, params
 from pipeline.bundle import gates
-from pipeline.processors import NATIVE
+from pipeline.config import params
+from pipeline.config.processors import NATIVE
+from pipeline.files import artifacts
 
 REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
 JUDGED = {"evaluate", "export", "verify", "embed"}  # by the gates of package

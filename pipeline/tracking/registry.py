@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifacts, params
+from pipeline.config import params
+from pipeline.files import artifacts
 from serving import bundle, classifier, model_card
 from serving.bundle import Bundle
 from serving.model_card import ModelCard, ModelFile

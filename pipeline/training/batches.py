@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
-from pipeline.artifacts import Array, Inputs
+from pipeline.files.artifacts import Array, Inputs
 
 Split = tuple[Array, Array]  # images (N, H, W, C) uint8 or ids (N, L) int32, labels (N,)
 

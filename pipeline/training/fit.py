@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import stage
-from pipeline.params import Train
-from pipeline.stage import UserError
+from pipeline.config.params import Train
+from pipeline.process import imports
+from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row, best_epoch
 
-with stage.keras_import():
+with imports.keras_import():
     import keras
 
     from pipeline.training import averaging, batch_normalization, keras_files, keras_objects, layer_statistics, schedules, transfer
     from pipeline.training.batches import Batches, Data, ShuffledBatches, targets
-    from pipeline.training.state import State
+    from pipeline.training.checkpoint import State
 
     keras.ops.convert_to_tensor(0)
 
@@ -119,7 +119,7 @@ def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.P
     """Trains the compiled model to the end of the phase, or until it should stop; `callbacks` start with the state it goes on from."""
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
-    with stage.quiet():
+    with imports.quiet():
         trained.fit(
             ShuffledBatches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
             validation_data=Batches(data.validation, keras_files.BATCH, data.num_classes, sparse),

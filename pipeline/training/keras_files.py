@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.artifacts import Array
-from pipeline.stage import UserError, keras_import, replacing
+from pipeline.files.artifacts import Array
+from pipeline.files.atomic import replacing
+from pipeline.process.errors import UserError
+from pipeline.process.imports import keras_import
 
 with keras_import():
     import keras
 
-    import pipeline.training.multi_hot  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
+    import pipeline.training.layers  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
 
 BATCH = 1000
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have

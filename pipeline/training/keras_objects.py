@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from keras import activations, layers
 
-from pipeline.params import KerasObject, Name
-from pipeline.stage import UserError
+from pipeline.config.params import KerasObject, Name
+from pipeline.process.errors import UserError
 
 
 def classes(module: Any, base: type) -> dict[str, type]:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline.artifacts import Array
+from pipeline.files.artifacts import Array
 
 SATURATED = 0.01  # a bounded unit this close to an end of its range passes next to no gradient on
 

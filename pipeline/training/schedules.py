@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from pipeline.params import KerasObject, Train
-from pipeline.stage import UserError
+from pipeline.config.params import KerasObject, Train
+from pipeline.process.errors import UserError
 from pipeline.training import keras_objects
 from pipeline.training.learning_curves import Row, logs
 

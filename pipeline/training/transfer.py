@@ -11,8 +11,8 @@ from pathlib import Path
 
 import keras
 
-from pipeline.params import Train
-from pipeline.stage import UserError
+from pipeline.config.params import Train
+from pipeline.process.errors import UserError
 from pipeline.training import keras_files
 
 

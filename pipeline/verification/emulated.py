@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import emulation, metrics
-from pipeline.golden import Golden
-from pipeline.params import Params
-from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.bundle.golden import Golden
+from pipeline.config.params import Params
+from pipeline.reporting import statistics
+from pipeline.runtimes import emulation
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
 from serving import gate
@@ -93,7 +94,7 @@ def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here:
         return
     expected = vectors.probabilities[pair.format][-telling:]
     difference = float(np.abs(pair.probabilities[:telling] - expected).max())
-    tolerance = metrics.QUANTIZED_TOLERANCE if pair.computes_in_integers else metrics.FLOAT_TOLERANCE
+    tolerance = statistics.QUANTIZED_TOLERANCE if pair.computes_in_integers else statistics.FLOAT_TOLERANCE
     pair.facts["golden_difference"] = difference
     pair.facts["state"] = gate.elsewhere(pair.facts, difference, tolerance, here.facts["state"])
     for name in ("reason", "images_needed"):  # of the sample alone

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import artifacts, golden
-from pipeline.artifacts import Array
-from pipeline.datasets import not_passed_on
-from pipeline.params import Params
-from pipeline.selection import answers
+from pipeline.bundle import golden
+from pipeline.config.params import Params
+from pipeline.files import artifacts, predictions
+from pipeline.files.artifacts import Array
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
 
@@ -44,9 +43,9 @@ class Material:
 def gather(chosen: Params, folder: Path) -> Material:
     """Reads the outs of earlier stages, and writes files into `folder` for the runtimes to read."""
     images, labels = artifacts.load_split("test")
-    validation = answers.load(artifacts.VALIDATION.read_bytes())
+    validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
-    kept_here = not_passed_on(data.name) is not None
+    kept_here = data.not_passed_on is not None
     synthetic = golden.invented(images, data.highest) if kept_here else golden.synthetic(images, labels, data.highest)
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(chosen.verify.micro_images, chosen.verify.processor_images)

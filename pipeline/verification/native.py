@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import artifacts, measurements
-from pipeline.params import Params
-from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.config.params import Params
+from pipeline.files import artifacts, digests, timing_cache
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
 from serving import gate
@@ -63,8 +63,8 @@ class NativePair:
             return
         file = artifacts.sha256(pair.file)
         facts = [file, pair.runtime, pair.facts["runtime_version"], str(runs), "measured_on"]
-        key = f"latency-{measurements.digest(facts)}"
-        measured = measurements.recall(key)
+        key = f"latency-{digests.of_facts(facts)}"
+        measured = timing_cache.recall(key)
         if measured is None:
             times = self._process.milliseconds(runs)
             if isinstance(times, str):
@@ -73,9 +73,9 @@ class NativePair:
             measured = {
                 "median_milliseconds": statistics.median(times),
                 "p95_milliseconds": sorted(times)[int(0.95 * (len(times) - 1))],
-                "measured_on": measurements.processor(),
+                "measured_on": timing_cache.processor(),
             }
-            measured = measurements.remember(key, measured)
+            measured = timing_cache.remember(key, measured)
         pair.facts |= measured
 
     def close(self) -> None:

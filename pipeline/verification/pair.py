@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import environments, model_file
-from pipeline.artifacts import Array
-from pipeline.params import Params
-from pipeline.processors import NATIVE
+from pipeline.config.params import Params
+from pipeline.config.processors import NATIVE
+from pipeline.files.artifacts import Array
+from pipeline.runtimes import environments, inspect_model
 from serving import preflight, runtimes
 from serving.gate import COULD_NOT_RUN
 
@@ -46,7 +46,7 @@ class Pair:
     def refused(self) -> bool:
         """Reads what the file asks for. Where that tells that it cannot run, the facts then say so."""
         version = environments.version(self.runtime)
-        requirements, problems = model_file.read(self.file)
+        requirements, problems = inspect_model.read(self.file)
         self.facts |= {"runtime_version": version, "requirements": asdict(requirements)}
         refusals = [*problems, *preflight.refusals(requirements, self.runtime, version)]
         if refusals:

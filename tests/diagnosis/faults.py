@@ -24,10 +24,12 @@ import numpy as np
 from keras import layers
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline import artifacts, params, stage
-from pipeline.artifacts import Array
+from pipeline.config import params
 from pipeline.datasets import Raw, fashion_mnist, mnist
-from pipeline.selection import evidence
+from pipeline.diagnosis import split_checks
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.process import stage
 from pipeline.training import keras_files, layer_statistics, learning_curves
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -202,7 +204,7 @@ def make(kind: str, dataset: str, seed: int, path: Path) -> None:
     validation = case.change(rng, fit, validation)
     curves, layers_at_start = train(case, fit, validation, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"target": TARGETS[dataset], "layers": layers_at_start, "evidence": asdict(evidence.gather(fit[0], validation[0]))}
+    told = {"target": TARGETS[dataset], "layers": layers_at_start, "evidence": asdict(split_checks.gather(fit[0], validation[0]))}
     artifacts.save_json(path.with_suffix(".json"), told)
     columns = list(curves[0])
     artifacts.save_csv(path, columns, [[f"{row[name]:.6g}" for name in columns] for row in curves])

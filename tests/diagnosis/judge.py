@@ -1,6 +1,6 @@
 """Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into the README.
 
-The thresholds of pipeline/selection/verdicts were chosen on the seeds 0 to 4; the figures are those of all others.
+The thresholds of pipeline/diagnosis were chosen on the seeds 0 to 4; the figures are those of all others.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import artifacts, metrics, summary
-from pipeline.selection.evidence import Evidence
-from pipeline.selection.verdicts import diagnose
-from pipeline.selection.verdicts.data_and_layers import SMALL
+from pipeline.diagnosis.data_and_layer_rules import SMALL
+from pipeline.diagnosis.rules import diagnose
+from pipeline.diagnosis.split_checks import Evidence
+from pipeline.files import artifacts
+from pipeline.reporting import statistics, summary
 from pipeline.training import learning_curves
 
 FOLDER = Path(__file__).parent
@@ -64,11 +65,11 @@ def report(pairs: Sequence[Pair]) -> str:
     lines = [f"| made on purpose | {' | '.join(heads)} | precision | recall | at least |", "|---|" + "--:|" * (len(names) + 3)]
     for name, (asked, precision, recall) in figures(pairs).items():
         row = [str(counts[name, other] or "") for other in names]
-        least, _ = metrics.accuracy_interval(counts[name, name], asked, ONE_SIDED)
+        least, _ = statistics.accuracy_interval(counts[name, name], asked, ONE_SIDED)
         lines.append(f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} | {least:.2f} |")
     healthy = [given for asked, given in pairs if asked == HEALTHY]
     alarms = sum(given != HEALTHY for given in healthy)
-    _, most = metrics.accuracy_interval(alarms, len(healthy), ONE_SIDED)
+    _, most = statistics.accuracy_interval(alarms, len(healthy), ONE_SIDED)
     told = (
         f"False alarms on healthy trainings: {alarms} of {len(healthy)}, which proves that at most {100 * most:.1f} % of such trainings "
         'raise one. The others prove a recall of "at least" (one-sided 95 % bounds, Clopper-Pearson).'

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from pipeline import artifacts, environments
-from pipeline.artifacts import Array
-from pipeline.runtime_process import Interpreter, RuntimeProcess, Task
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.runtimes import environments
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
 
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}

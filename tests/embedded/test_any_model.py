@@ -15,10 +15,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from playwright.sync_api import expect
 
-from pipeline import artifacts, embed, metrics, package, params, verify
-from pipeline.artifacts import Array, Description
-from pipeline.bundle import archive, card, card_page, reference
-from pipeline.selection import answers
+from pipeline import embed, package, verify
+from pipeline.bundle import archive, card, card_markdown, drift_reference
+from pipeline.config import params
+from pipeline.files import artifacts, digests, predictions
+from pipeline.files.artifacts import Array, Description
+from pipeline.reporting import statistics
 from serving.bundle import Bundle
 from tests.conftest import ROOT, Project
 from tests.embedded.conftest import Tab, png
@@ -83,7 +85,7 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     probabilities = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_array(artifacts.PREPARED / "validation/images.npy", images)
-    answers.save(artifacts.VALIDATION, answers.Answers(probabilities, labels, answers.digests(images)))
+    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, labels, digests.of_examples(images)))
     return data
 
 
@@ -98,7 +100,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         verify.main()
         embed.main()
         probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-        measured = metrics.accuracy_report(probabilities.argmax(1), labels)
+        measured = statistics.accuracy_report(probabilities.argmax(1), labels)
         reports = {name: artifacts.load_json(artifacts.report(name)) for name in ("export", "verify", "embed")}
         reports["train"] = {"training_key": "none"}
         reports["evaluate"] = {
@@ -108,9 +110,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "test_images": len(labels),
             "gate": {"baseline_accuracy": float((labels == 0).mean())},
         }
-        for name in card_page.PICTURES:
+        for name in card_markdown.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
-        model_card = card.build(params.load(), reports, data, reference.of(images, probabilities, labels))
+        model_card = card.build(params.load(), reports, data, drift_reference.of(images, probabilities, labels))
         package.fill(Path(content), model_card, data, "these patterns are nobody's test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")
     return folder / "patterns.tar.gz"

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import artifacts, debian, environments, stage
-from pipeline.artifacts import Array
+from pipeline.files import artifacts, atomic, debian
+from pipeline.files.artifacts import Array
+from pipeline.runtimes import environments
 from tests.conftest import ROOT
 from tests.embedded.conftest import png, run
 from tests.server import Server
@@ -33,7 +34,7 @@ TOLERANCES = {"tflite_float32": 5e-6, "tflite_float16": 5e-6, "tflite_dynamic": 
 def root() -> Path:
     """The root folder of a Debian 12 for armhf, with what a device installs from there."""
     folder = Path(sys.prefix) / "debian_armhf"
-    with stage.alone(folder.with_suffix(".lock")):
+    with atomic.alone(folder.with_suffix(".lock")):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=sys.prefix) as making:
                 made = Path(making) / "root"

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from pipeline.artifacts import Array
 from pipeline.embedded import browser as target
+from pipeline.files.artifacts import Array
 from serving import Bundle, Classifier, InputError, acceptance, photo
 from serving.acceptance import Acceptance
 from serving.model_card import ModelCard

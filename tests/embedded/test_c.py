@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.artifacts import Array
 from pipeline.bundle import acceptance
 from pipeline.embedded import c
+from pipeline.files.artifacts import Array
 from serving import Bundle
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from uv import find_uv_bin
 
-from pipeline import environments
-from pipeline.artifacts import Array
-from pipeline.embedded._scratch import Convolution, esp_nn
+from pipeline.embedded._kernel_memory import Convolution, esp_nn
+from pipeline.files.artifacts import Array
+from pipeline.runtimes import environments
 from tests.conftest import ROOT, Project
 from tests.embedded.conftest import answers, run
 

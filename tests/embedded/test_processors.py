@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifacts, environments, params, verify
-from pipeline.golden import Golden
-from pipeline.processors import EMULATED, WHEELS
+from pipeline import verify
+from pipeline.bundle.golden import Golden
+from pipeline.config import params
+from pipeline.config.processors import EMULATED, WHEELS
+from pipeline.files import artifacts
+from pipeline.runtimes import environments
 from pipeline.verification import emulated, material
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.pair import Pair

@@ -1,0 +1,294 @@
+"""params.yaml as typed, frozen objects. The only reader of that file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.config import validation_message
+from pipeline.config.parts import choices, known
+from pipeline.config.processors import EMULATED, NATIVE, WHEELS
+from pipeline.process.errors import UserError
+
+FILE = Path("params.yaml")
+NONE = "pipeline/none"  # a path that stands for no file, since DVC wants one that is there
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Problem(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$")]
+    statement: str
+    use: str
+    limits: list[str]
+    target: Annotated[float, Field(ge=0, le=1)]
+
+
+class Dataset(Section):
+    name: str
+    path: str = NONE
+    height: PositiveInt = 28
+    width: PositiveInt = 28
+    channels: Literal[1, 3] = 1
+    test: Fraction = 0.2
+    vocabulary: PositiveInt = 10000
+    length: PositiveInt = 512
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("datasets", name)
+
+
+class Preprocess(Section):
+    subset: PositiveInt | None
+    validation: Fraction | PositiveInt
+    order: Literal["stratified", "random", "first", "last"]
+    seed: int
+
+
+class KerasObject(Section):
+    """A Keras object by its class name and config, as `keras.saving` serializes it."""
+
+    class_name: str
+    config: dict[str, Any] = {}
+
+
+Name = str | KerasObject  # by name alone, where it needs no config
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Place = Literal["none", "before", "after"]
+
+
+class Network(Section):
+    """What an architecture is built of; None where it is the architecture's own. A list holds one value for each hidden layer."""
+
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    activation: Name | list[Name | None] | None = None
+    kernel_initializer: Name | list[Name | None] | None = None
+    kernel_regularizer: Name | list[Name | None] | None = None
+    normalization: Place | list[Place | None] | None = None
+    normalization_momentum: Rate | None = None
+    input_normalization: bool | None = None
+    dropout: Rate | list[Rate | None] | None = None
+    input_dropout: Rate | None = None
+    dropout_layer: Name | None = None
+    drop_connect: Rate | None = None
+    output: Literal["softmax", "sigmoid"] | None = None
+
+    def over(self, other: Network) -> Network:
+        """This network, with the values of `other` where it has none."""
+        return other.model_copy(update={name: value for name, value in self if value is not None})
+
+
+class Thaw(Section):
+    """After so many epochs only `freeze` layers stay frozen, and the rate is this one."""
+
+    after: PositiveInt
+    freeze: NonNegativeInt
+    learning_rate: PositiveFloat
+
+
+class Train(Section):
+    architecture: str
+    network: Network
+    start_from: str
+    start_layers: Literal["hidden", "all"] | PositiveInt
+    freeze: NonNegativeInt | Literal["all"]
+    thaw: list[Thaw]
+    seed: Annotated[int, Field(ge=0)]
+    epochs: PositiveInt
+    batch_size: PositiveInt | Literal["full"]
+    loss: Name
+    metrics: list[Name]
+    optimizer: Name
+    learning_rate: PositiveFloat
+    schedule: Literal["cosine", "constant"] | KerasObject
+    warmup: Rate
+    augmentation: list[KerasObject]
+    keep: Literal["validation_loss", "validation_accuracy", "last"]
+    patience: PositiveInt | None
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    steps_per_execution: PositiveInt
+
+    @property
+    def starts_from_a_model(self) -> bool:
+        return self.start_from != NONE
+
+    @field_validator("start_from")
+    @classmethod
+    def _model(cls, path: str) -> str:
+        if path != NONE and not path.endswith(".keras"):
+            raise ValueError(f"{path!r} is no Keras model; allowed are a .keras file and {NONE}, which stands for fresh weights")
+        return path
+
+    @field_validator("architecture")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known("architectures", name)
+
+
+class Export(Section):
+    formats: Annotated[list[str], Field(min_length=1)]
+    calibration_images: PositiveInt
+    max_accuracy_drop: Fraction
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("a format is named twice; name each once")
+        return [known("formats", name) for name in names]
+
+
+Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
+
+
+class Verify(Section):
+    runtimes: Annotated[list[Runtime], Field(min_length=1)]
+    processors: Annotated[list[str], Field(min_length=1)] = [NATIVE]
+    emulated_runtimes: list[Runtime] = ["litert", "onnxruntime"]
+    processor_images: PositiveInt = 100
+    require: Literal["proven", "not worse"] = "not worse"
+    latency_runs: Annotated[int, Field(ge=50)]
+    micro_images: PositiveInt
+    micro_max_accuracy_drop: Fraction
+
+    @field_validator("processors")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        allowed = [NATIVE, *EMULATED]
+        for name in names:
+            if name not in allowed:
+                raise ValueError(f"{name!r} is not one of {', '.join(allowed)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a processor is named twice; name each once")
+        if NATIVE not in names:
+            raise ValueError(f"{NATIVE} is missing: emulated processors are compared with this one; add it")
+        return names
+
+    @model_validator(mode="after")
+    def _each_has_a_runtime(self) -> Self:
+        tried = {name for name, _ in self.places}
+        for name in self.processors:
+            if name in EMULATED and name not in tried:
+                wheels = ", ".join(sorted(WHEELS[EMULATED[name].architecture]))
+                raise ValueError(
+                    f"emulated_runtimes names none that has a wheel for {name}, as {wheels} would; "
+                    f"add one, or take {name} out of processors"
+                )
+        return self
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Each emulated processor with each of the runtimes that have a wheel there."""
+        return [
+            (name, runtime)
+            for name in self.processors
+            if name in EMULATED
+            for runtime in self.emulated_runtimes
+            if runtime in WHEELS[EMULATED[name].architecture]
+        ]
+
+
+class Embed(Section):
+    targets: Literal["all"] | list[str]
+    images: PositiveInt
+    programs: list[Literal["aarch64", "armv7", "x86_64"]]
+    arena_bytes: PositiveInt
+
+    @field_validator("targets")
+    @classmethod
+    def _known(cls, targets: str | list[str]) -> str | list[str]:
+        if isinstance(targets, list):
+            if len(set(targets)) < len(targets):
+                raise ValueError("a target is named twice; name each once")
+            targets = [known("embedded", name) for name in targets]
+        return targets
+
+    @property
+    def names(self) -> list[str]:
+        """The targets to try, in the order in which they are tried."""
+        return choices("embedded") if isinstance(self.targets, str) else self.targets
+
+
+class Package(Section):
+    acceptance_images: NonNegativeInt = 1000
+
+
+class InTheField(Section):
+    max_accuracy_drop: Fraction
+    false_alarms: Fraction
+
+
+class Watch(Section):
+    tensorboard: bool
+
+
+class Params(Section):
+    problem: Problem
+    dataset: Dataset
+    preprocess: Preprocess
+    train: Train
+    export: Export
+    verify: Verify
+    embed: Embed
+    package: Package = Package()
+    field: InTheField
+    watch: Watch
+
+
+def load(path: Path = FILE) -> Params:
+    """Reads and checks `path`. Raises UserError: one sentence with the key, what is wrong and what is allowed."""
+    try:
+        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {validation_message.of(error, values, Params)}") from None
+
+
+def override(chosen: Params, overrides: Mapping[str, Any]) -> Params:
+    """`chosen` with other values by dotted key, as `dvc exp run -S` sets them. Raises UserError as `load` does."""
+    values = chosen.model_dump(mode="json")
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        section = values
+        for name in sections:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise UserError(f"{key} is not a known key: {name} is {section!r}, which has no keys of its own")
+        section[last] = value
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(validation_message.of(error, values, Params)) from None
+
+
+if __name__ == "__main__":
+    try:
+        print(load().model_dump_json(indent=2))
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,147 @@
+"""Every file passed between stages: its name, how it is saved and loaded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.files.atomic import replacing
+
+Array = NDArray[Any]
+
+RAW = Path("data/raw")
+PREPARED = Path("data/prepared")
+DESCRIPTION = PREPARED / "description.json"
+MODEL = Path("model/model.keras")
+LEARNING_CURVES = Path("reports/learning_curves.csv")
+BASELINE_PREDICTIONS = Path("evaluation/baseline_predictions.npy")
+TEST_PROBABILITIES = Path("evaluation/test_probabilities.npy")
+VALIDATION = Path("evaluation/validation.npz")
+EXPORTED = Path("exported")
+EMBEDDED = Path("embedded")
+GOLDEN = Path("evaluation/golden.npz")
+REPORTS = Path("reports")
+DIST = Path("dist")
+DRAFT = Path("draft")
+STATE = Path(".state")
+
+CHUNK = 4096  # rows copied or compared at a time, so that a set larger than memory passes
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32 from 1 to `highest`, where 0 fills up."""
+
+    shape: tuple[int, ...]
+    dtype: str = "uint8"
+    highest: int = 255
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a dataset beside its arrays."""
+
+    name: str
+    class_names: list[str]
+    input_shape: tuple[int, ...]
+    sha256: dict[str, str]
+    unreadable: list[str]
+    input_dtype: str = "uint8"
+    highest: int = 255
+    vocabulary: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
+    not_passed_on: str | None = None  # why nothing of the data may go into a bundle
+
+    @property
+    def holds_ids(self) -> bool:
+        return self.input_dtype == "int32"
+
+
+def report(stage: str) -> Path:
+    return REPORTS / f"{stage}.json"
+
+
+def figures(stage: str) -> Path:
+    """The few figures of a stage that one compares between experiments, as `dvc metrics` shows them."""
+    return REPORTS / "metrics" / f"{stage}.json"
+
+
+def save_json(path: Path, values: Any) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def load_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def save_description(path: Path, description: Description) -> None:
+    save_json(path, description.__dict__)
+
+
+def load_description(path: Path = DESCRIPTION) -> Description:
+    values = load_json(path)
+    return Description(**{**values, "input_shape": tuple(values["input_shape"])})
+
+
+def save_array(path: Path, array: Array) -> None:
+    save_rows(path, array, np.arange(len(array)))
+
+
+def load_array(path: Path) -> Array:
+    """The array in `path`, memory-mapped and read-only."""
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def save_rows(path: Path, source: Array, rows: Array) -> None:
+    """Writes `source[rows]`, a chunk at a time; through the file, because a full disk under a memory map kills the process."""
+    header = {"descr": np.lib.format.dtype_to_descr(source.dtype), "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start, stop in chunks(len(rows)):
+            file.write(source[rows[start:stop]].tobytes())
+
+
+def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, size):
+        yield start, min(start + size, length)
+
+
+def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
+    """Images (N, H, W, C) uint8, or ids (N, L) int32, and labels (N,) uint8 or int64 of train, validation or test, memory-mapped."""
+    return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def array_sha256(array: Array) -> str:
+    """SHA-256 of the raw bytes of `array` in C order."""
+    digest = hashlib.sha256()
+    for start, stop in chunks(len(array)):
+        digest.update(np.ascontiguousarray(array[start:stop]).tobytes())
+    return digest.hexdigest()
+
+
+def empty(folder: Path) -> Path:
+    """`folder`, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def save_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])

@@ -1,0 +1,22 @@
+"""Figures as text, and tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def interval(bounds: list[float]) -> str:
+    return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
+
+
+def markdown(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

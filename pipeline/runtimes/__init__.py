@@ -1,0 +1,1 @@
+"""Exported files on real runtimes: an environment for each, this processor and emulated ones."""

@@ -1,0 +1,242 @@
+"""Runtimes on processors that this machine does not have: QEMU's user mode with the wheels that devices install.
+
+    python -m pipeline.runtimes.emulation       fetches what verify.processors needs
+
+A processor of this machine's own architecture runs this machine's Python and packages. Another one gets a Python
+of Debian, and the wheels of its architecture. Nothing needs root; all of it lies below the virtual environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import uv
+
+from pipeline.config import params
+from pipeline.config.processors import EMULATED, Processor
+from pipeline.files import artifacts, atomic, debian
+from pipeline.process import stage
+from pipeline.runtimes import environments
+from pipeline.runtimes.process import Interpreter
+
+FOLDER = Path(sys.prefix) / "emulated"
+REQUIREMENTS = Path("pipeline/bundle/requirements")
+HERE = os.uname().machine
+
+# The first QEMU that plays AVX and AVX2. An older one warns and goes on without them.
+OLDEST = (7, 2)
+
+DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
+QEMU = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7l": "arm"}
+PACKAGES = {
+    "x86_64": ["python3", "libstdc++6"],
+    "aarch64": ["python3", "libstdc++6"],
+    "armv7l": ["python3", "libstdc++6", "python3-numpy"],  # of which the package index has no wheel
+}
+# What the wheels' cpuinfo library reads on Arm. QEMU lets the host's own files through, which are
+# an x86's, and the library dies of them; a file below the emulated root goes before.
+CPUINFO = """\
+processor\t: 0
+BogoMIPS\t: 108.00
+Features\t: {features}
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: {part}
+CPU revision\t: 3
+"""
+SYSTEM = {
+    "possible": "0",
+    "present": "0",
+    "online": "0",
+    "cpu0/topology/physical_package_id": "0",
+    "cpu0/topology/core_id": "0",
+    "cpu0/topology/core_siblings": "1",
+    "cpu0/topology/core_siblings_list": "0",
+    "cpu0/topology/thread_siblings": "1",
+    "cpu0/topology/thread_siblings_list": "0",
+}
+BASIC, DOT_PRODUCTS = "fp asimd evtstrm crc32 cpuid", " atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
+PARTS = {"cortex-a53": "0xd03", "cortex-a72": "0xd08", "cortex-a76": "0xd0b"}
+
+
+def interpreter(name: str, runtime: str) -> Interpreter:
+    """How Python with `runtime` is run on the emulated processor `name`. Raises OSError with the reason and the cure."""
+    processor = EMULATED[name]
+    try:
+        program = qemu(processor.architecture)
+    except OSError as error:
+        cure = "install QEMU's user mode, {}.{} or newer (Debian: qemu-user-static)".format(*OLDEST)
+        raise _cannot(name, error, cure) from None
+    try:
+        return _interpreter(name, processor, runtime, program)
+    except OSError as error:
+        raise _cannot(name, error, "run `make env` where packages can be reached") from None
+
+
+def _cannot(name: str, error: OSError, cure: str) -> OSError:
+    return OSError(f"{name} cannot be emulated here: {error}; {cure}, or take {name} out of verify.processors")
+
+
+def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -> Interpreter:
+    emulator = [str(program), "-cpu", processor.model]
+    options = ["-s", "-S"]  # no site packages but those named here, and a start in half of the time
+    if processor.architecture == HERE:
+        python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+        packages = environments.packages(runtime)
+        return Interpreter((*emulator, str(python), *options), _environment(packages))
+    system = root(processor.architecture)
+    python = next((system / "usr/bin").glob("python3.[0-9]*"))
+    packages = wheels(processor.architecture, python.name.removeprefix("python"), runtime)
+    if name in PARTS:
+        system = described(name, system)
+    own = system / "usr/lib/python3/dist-packages"
+    return Interpreter((*emulator, "-L", str(system), str(python), *options), _environment(packages, own))
+
+
+def _environment(*packages: Path) -> dict[str, str]:
+    """Byte code is kept, so that only the first start compiles."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    cache = FOLDER / "bytecode"
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, packages)), "PYTHONPYCACHEPREFIX": str(cache)}
+
+
+def qemu(architecture: str) -> Path:
+    """QEMU's user mode for an architecture: the machine's own, or else Debian's. Raises OSError."""
+    static = f"qemu-{QEMU[architecture]}-static"
+    reasons = []
+    for name in (static, f"qemu-{QEMU[architecture]}"):
+        if found := shutil.which(name):
+            try:
+                return new_enough(Path(found))
+            except OSError as error:
+                reasons.append(str(error))
+    try:
+        return new_enough(debians(static))
+    except OSError as error:
+        raise OSError("; ".join([*reasons, str(error)])) from None
+
+
+def new_enough(program: Path) -> Path:
+    """The program, if it plays what Haswell has. Raises OSError."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"version (\d+)\.(\d+)", done.stdout)
+    if version is None:
+        raise OSError(f"{program} does not tell its version")
+    if tuple(map(int, version.groups())) < OLDEST:
+        raise OSError(f"{program} is {version[0]}, which cannot play AVX")
+    return program
+
+
+def debians(name: str) -> Path:
+    """A program of Debian's package, which is fetched where it is not here yet. Raises OSError."""
+
+    def fill(folder: Path) -> None:
+        members = [f"./usr/bin/qemu-{QEMU[each]}-static" for each in QEMU]
+        debian.unpack(["qemu-user-static"], folder, members=members)
+
+    program = _made("qemu", fill) / "usr/bin" / name
+    if not program.exists():
+        raise OSError("Debian's package qemu-user-static does not hold it")
+    return program
+
+
+def root(architecture: str) -> Path:
+    """The root folder of a Debian of another architecture, with Python. Raises OSError."""
+
+    def fill(folder: Path) -> None:
+        debian.unpack(PACKAGES[architecture], folder, architecture=DEBIAN[architecture], dependencies=True)
+        for name in ("blas", "lapack"):  # as update-alternatives would
+            for library in folder.glob(f"usr/lib/*/{name}/lib{name}.so.3"):
+                (library.parents[1] / library.name).symlink_to(f"{name}/{library.name}")
+
+    return _made(f"debian_{DEBIAN[architecture]}", fill)
+
+
+def described(name: str, system: Path) -> Path:
+    """The same root with the processor's description, in a folder of its own."""
+
+    def fill(folder: Path) -> None:
+        for entry in system.iterdir():
+            (folder / entry.name).symlink_to(entry)
+        (folder / "proc").unlink(missing_ok=True)
+        (folder / "sys").unlink(missing_ok=True)
+        features = BASIC + (DOT_PRODUCTS if name == "cortex-a76" else "")
+        files = {f"sys/devices/system/cpu/{path}": f"{value}\n" for path, value in SYSTEM.items()}
+        files["proc/cpuinfo"] = CPUINFO.format(features=features, part=PARTS[name])
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content)
+
+    return _made(f"root_{name}", fill)
+
+
+def wheels(architecture: str, version: str, runtime: str) -> Path:
+    """The packages of a runtime for Python `version` on another architecture, as a device installs them. Raises OSError."""
+
+    def fill(folder: Path) -> None:
+        left_out = ("numpy", "pillow") if architecture == "armv7l" else ()
+        names = [option for name in ("serving", *left_out) for option in ("--no-emit-package", name)]
+        project = ["--project", str(REQUIREMENTS), "--only-group", runtime]
+        export = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", *project, *names]
+        if architecture == "armv7l":  # which uv does not know
+            install = [sys.executable, "-m", "pip", "install"]
+            install += ["--platform", "manylinux_2_34_armv7l", "--implementation", "cp"]
+        else:
+            install = [uv.find_uv_bin(), "pip", "install"]
+            install += ["--python-platform", f"{architecture}-manylinux_2_34"]
+        install += ["--quiet", "--python-version", version, "--only-binary", ":all:"]
+        install += ["--require-hashes", "--no-deps", "--target", str(folder)]
+        with tempfile.TemporaryDirectory() as elsewhere:  # where uv finds no constraints of this project
+            requirements = Path(elsewhere) / "requirements.txt"
+            requirements.write_text(_output(export))
+            _output([*install, "--requirement", str(requirements)], Path(elsewhere))
+
+    digest = artifacts.sha256(REQUIREMENTS / "uv.lock")[:8]
+    return _made(f"{architecture}_{version}_{runtime}_{digest}", fill)
+
+
+def _output(command: list[str], folder: Path | None = None) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(" ".join(done.stderr.split())[-300:])
+    return done.stdout
+
+
+def _made(name: str, fill: Callable[[Path], None]) -> Path:
+    """The folder of that name, which `fill` fills where it is not there; whole or not at all, by one process."""
+    folder = FOLDER / name
+    if folder.exists():
+        return folder
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with atomic.alone(FOLDER / f"{name}.lock"):
+        if not folder.exists():
+            print(f"emulated processors: making {folder}, once", file=sys.stderr, flush=True)
+            with tempfile.TemporaryDirectory(dir=FOLDER) as making:
+                content = Path(making) / "content"
+                content.mkdir()
+                fill(content)
+                content.rename(folder)
+    return folder
+
+
+def main() -> None:
+    """Fetches everything; what cannot be had is said, and stops nothing: verification says it again."""
+    chosen = params.load().verify
+    for name, runtime in chosen.places:
+        try:
+            interpreter(name, runtime)
+        except OSError as error:
+            print(f"warning: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,1 +1,0 @@
-"""The loop above the line: what is wrong with a training, in words, and what to change."""

@@ -1,0 +1,142 @@
+"""MLflow: one run for each trained model, found by the SHA-256 of the model file.
+
+    python -m pipeline.tracking sync     logs what the store lacks of the files that lie here
+
+The reports are the journal: all that a run holds stands in files first, so a store that is away stops nothing, and a
+model that DVC restored from its cache gets its run from the same files.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.tracking import record, registry
+from pipeline.tracking.store import store, warn
+from pipeline.training import learning_curves
+from pipeline.training.learning_curves import Row
+
+JOIN_SECONDS = 30
+PARENT = "MLFLOW_PARENT_RUN_ID"  # where a search sets it, its trainings are children of that run
+
+
+@contextmanager
+def live(training_key: str) -> Iterator[Callable[[Row], None]]:
+    """A function that shows each epoch in MLflow while the training runs, without ever waiting for MLflow."""
+    rows: queue.Queue[Row | None] = queue.Queue()
+    thread = threading.Thread(target=_follow, args=(training_key, rows), daemon=True)
+    thread.start()
+    try:
+        yield rows.put
+    finally:
+        rows.put(None)
+        thread.join(JOIN_SECONDS)
+
+
+def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
+    try:
+        with store() as (client, experiment):
+            run = find(client, experiment, training_key=training_key) or create(client, experiment, training_key)
+            known = logged_epochs(client, run)
+        while (row := rows.get()) is not None:
+            if int(row["epoch"]) not in known:
+                log_row(client, run, row)
+    except Exception as error:  # whatever the store does, training goes on
+        warn(error)
+
+
+def find(client: Any, experiment: str, **tags: str) -> Any | None:
+    """The oldest run with these tags."""
+    query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"], max_results=1)
+    return found[0] if found else None
+
+
+def create(client: Any, experiment: str, training_key: str) -> Any:
+    name = os.environ.get("DVC_EXP_NAME") or f"{params.load().train.architecture}-{training_key[:6]}"
+    tags = {"training_key": training_key}
+    if PARENT in os.environ:
+        tags["mlflow.parentRunId"] = os.environ[PARENT]
+    return client.create_run(experiment, tags=tags, run_name=name)
+
+
+def tell(title: str, ledger: Path, metrics: dict[str, float], finished: bool = False) -> str | None:
+    """The run that stands for a whole search, with its story so far; its id, or None where the store is away."""
+    try:
+        with store() as (client, experiment):
+            run = find(client, experiment, search=title) or client.create_run(experiment, tags={"search": title}, run_name=title)
+            client.log_artifact(run.info.run_id, str(ledger))
+            for name, value in metrics.items():
+                client.log_metric(run.info.run_id, name, value)
+            if finished:
+                client.set_terminated(run.info.run_id)
+            return str(run.info.run_id)
+    except Exception as error:  # the ledger is a file; a store that is away stops nothing
+        warn(error)
+        return None
+
+
+def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], folder: Path) -> None:
+    """Adds to a model's run what was found after its line had ended; each time is a step, and a model unknown here gets a run."""
+    try:
+        with store() as (client, experiment):
+            run = find(client, experiment, model_sha256=model_sha256)
+            run = run or client.create_run(experiment, tags={"model_sha256": model_sha256}, run_name=f"field-{model_sha256[:6]}")
+            step = len(client.get_metric_history(run.info.run_id, next(iter(metrics))))
+            for name, value in metrics.items():
+                client.log_metric(run.info.run_id, name, value, step=step)
+            for tag, text in tags.items():
+                client.set_tag(run.info.run_id, tag, text)
+            client.log_artifacts(run.info.run_id, str(folder), f"{folder.parent.name}/{folder.name}")
+            client.set_terminated(run.info.run_id)
+    except Exception as error:  # the report is a file; a store that is away stops nothing
+        warn(error, "the same command logs it later")
+
+
+def logged_epochs(client: Any, run: Any) -> set[int]:
+    return {metric.step for metric in client.get_metric_history(run.info.run_id, "validation_loss")}
+
+
+def log_row(client: Any, run: Any, row: Row) -> None:
+    from mlflow.entities import Metric
+    from mlflow.utils.time import get_current_time_millis
+
+    now, step = get_current_time_millis(), int(row["epoch"])
+    metrics = [Metric(name, value, now, step) for name, value in row.items() if name != "epoch"]
+    client.log_batch(run.info.run_id, metrics=metrics)
+
+
+def sync() -> bool:
+    """Brings the model's run up to date with the files that lie here; True where the store took all of it."""
+    try:
+        with store() as (client, experiment):
+            _sync(client, experiment)
+    except Exception as error:  # the files are the record; a store that is away or full stops nothing
+        warn(error)
+        return False
+    return True
+
+
+def _sync(client: Any, experiment: str) -> None:
+    model = artifacts.sha256(artifacts.MODEL)
+    reports = record.current_reports(model)
+    key = reports["train"]["training_key"]
+    run = find(client, experiment, model_sha256=model) or find(client, experiment, training_key=key) or create(client, experiment, key)
+    known = logged_epochs(client, run)
+    for row in learning_curves.load(artifacts.LEARNING_CURVES):
+        if int(row["epoch"]) not in known:
+            log_row(client, run, row)
+    run = client.get_run(run.info.run_id)
+    record.log_settings(client, run, reports, model)
+    record.log_files(client, run, set(reports))
+    if "package" in reports:
+        registry.register(client, run, reports, model)
+    record.log_figures(client, run, reports)  # last, since MLflow copies to each model that is registered what its run has
+    client.set_terminated(run.info.run_id)

@@ -1,0 +1,72 @@
+"""Where the runs are kept: MLflow's store, local or of a server, and the warning where it takes nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline.config import params
+from pipeline.files import artifacts
+from pipeline.process.imports import importing
+from pipeline.process.stage import home
+from pipeline.tracking import credentials, local_store
+
+
+def address() -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite file in the user's checkout; absolute, because experiments run elsewhere."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.address(home())
+
+
+@contextmanager
+def store() -> Iterator[tuple[Any, str]]:
+    """A client of the store and the id of the experiment. One process at a time creates or changes a local store."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with _lock(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import logging
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        name = params.load().problem.name
+        if address() == local_store.address(home()):
+            local_store.follow(home(), name)
+        with importing():
+            import mlflow
+
+            mlflow.set_tracking_uri(credentials.handed_over(address()))
+        with local_store.migrations():
+            with importing():
+                client = mlflow.MlflowClient()  # imports what its store needs
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                location = local_store.artifacts(home()) if address().startswith("sqlite") else None
+                yield client, client.create_experiment(name, artifact_location=location)
+            else:
+                yield client, experiment.experiment_id
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    path = home() / artifacts.STATE / "mlflow.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def warn(error: Exception, cure: str = "`python -m pipeline.tracking sync` logs it later") -> None:
+    reason = credentials.masked(" ".join(str(error).split()))[:200]
+    server = credentials.masked(address())
+    print(
+        f"warning: MLflow at {server} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,188 @@
+"""The whole line, as `dvc repro` runs it, on a small part of MNIST."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.config import params
+from tests.conftest import ROOT, Project, emulated
+
+pytestmark = pytest.mark.slow
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def wait_for(condition: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("processor", "count"), [("native", 4 * 2 + 1 + 2), ("nehalem", 4 + 2)])
+def test_every_exported_file_passes_on_every_runtime(finished: Project, processor: str, count: int) -> None:
+    if processor != "native":
+        for runtime in params.Verify.model_validate(finished.params()["verify"]).emulated_runtimes:
+            emulated(processor, runtime)
+    told = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
+    pairs = [pair for pair in told if pair["processor"] == processor]
+    assert len(pairs) == count
+    for pair in pairs:
+        assert pair["state"] == "proven", pair
+        least = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995}.get(pair["format"].split("_")[1], 0.99)
+        assert pair["agreement"] >= least, pair
+
+
+def test_a_second_repro_has_nothing_to_do(finished: Project) -> None:
+    assert "Data and pipelines are up to date" in finished.run("dvc", "repro")
+
+
+def test_metrics_and_plots_can_be_shown(finished: Project, tmp_path: Path) -> None:
+    shown = finished.run("dvc", "metrics", "show")
+    assert {"validation_accuracy", "test_accuracy"} <= set(shown.split())
+    assert max(map(len, shown.splitlines())) < 250
+    finished.run("dvc", "metrics", "diff")
+    finished.run("dvc", "plots", "show", "--out", str(tmp_path))
+    page = (tmp_path / "index.html").read_text()
+    assert "Loss by epoch" in page
+    assert "Confusion matrix" in page
+
+
+def test_two_forced_runs_give_the_same_lock_file_byte_for_byte(finished: Project) -> None:
+    before = (finished.folder / "dvc.lock").read_bytes()
+    finished.run("dvc", "repro", "--force")
+    assert (finished.folder / "dvc.lock").read_bytes() == before
+
+
+def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) -> None:
+    project.change({"train.epochs": 4})
+    project.run("dvc", "repro", "train")
+    whole = sha256(project.folder / "model/model.keras")
+
+    project.run("rm", "-rf", ".dvc/cache", ".state/train", ".state/measurements", "model", "reports/train.json")
+    dvc = project.start("dvc", "repro", "--force", "--single-item", "train")
+    wait_for(lambda: list(project.folder.glob(".state/train/*/state.json")))
+    time.sleep(0.3)
+    stage = [child for child in psutil.Process(dvc.pid).children(recursive=True) if "pipeline.train" in " ".join(child.cmdline())]
+    assert stage
+    dvc.send_signal(signal.SIGKILL)
+    dvc.wait()
+    _, alive = psutil.wait_procs(stage, timeout=5)
+    assert not alive, "the stage outlived dvc"
+    assert not (project.folder / "model/model.keras").exists()
+    epochs = json.loads(next(project.folder.glob(".state/train/*/state.json")).read_text())["rows"]
+    assert 0 < len(epochs) < 4
+
+    output = project.run("dvc", "repro", "--single-item", "train")
+    assert f"going on after epoch {len(epochs)}" in output
+    assert sha256(project.folder / "model/model.keras") == whole
+    assert not list(project.folder.glob(".state/train/*"))
+
+    # the run cache restores both of two parameter sets
+    project.change({"train.seed": 1})
+    project.run("dvc", "repro", "--single-item", "train")
+    other = sha256(project.folder / "model/model.keras")
+    assert other != whole
+    for seed, expected in ((0, whole), (1, other)):
+        project.change({"train.seed": seed})
+        output = project.run("dvc", "repro", "--single-item", "train")
+        assert "epoch" not in output.replace("train.epochs", "")
+        assert sha256(project.folder / "model/model.keras") == expected
+
+
+@pytest.mark.parametrize("stage", ["preprocess", "baseline", "train", "evaluate", "export", "verify", "embed", "package"])
+def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(project: Project, stage: str) -> None:
+    done = project.attempt("python", "-m", f"pipeline.{stage}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "is missing: run the stage that makes it" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("train.epochs", -1, "params.yaml: train.epochs is -1"),
+        ("train.architecture", "vgg", "'vgg' is not one of pipeline/architectures: cnn, edge, mlp"),
+        ("dataset.name", "emnist", "'emnist' is not one of pipeline/datasets: cifar10, cifar100"),
+        ("dataset.path", "none.npz", "dataset.path none.npz does not exist; name your npz file"),
+        ("train.start_from", "none.keras", "train.start_from none.keras does not exist; name a trained model"),
+    ],
+)
+def test_a_wrong_params_file_stops_before_anything_is_run_or_written(project: Project, key: str, value: Any, sentence: str) -> None:
+    project.change({key: value})
+    done = project.attempt("dvc", "repro")
+    assert done.returncode != 0
+    (told,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert sentence in told
+    assert "Traceback" not in done.stderr
+    assert "Running stage 'download'" not in done.stdout
+    assert not (project.folder / "data").exists() or not list((project.folder / "data").rglob("*.npy"))
+
+
+def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(finished.folder), str(copy)], check=True)
+    file = copy / "exported/tflite_int8.tflite"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.unlink()
+    file.write_bytes(data)
+    done = subprocess.run(
+        ["python", "-m", "pipeline.verify"], cwd=copy, env=finished.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        == "error: exported/tflite_int8.tflite is not the file that export wrote (its SHA-256 differs); run `dvc repro export`"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted as root")
+def test_a_full_disk_is_answered_in_one_sentence_and_leaves_nothing_by_halves(project: Project) -> None:
+    data = project.folder / "data"
+    data.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(data)], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        done = project.attempt("python", "-m", "pipeline.download")
+        assert done.returncode == 1
+        assert "the disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(data.rglob("images.npy"))
+        assert not list(data.rglob(".images.npy*"))
+    finally:
+        subprocess.run(["umount", str(data)], check=True)
+
+
+def test_a_folder_without_write_permission_is_answered_in_one_sentence(project: Project) -> None:
+    """As a user who is not root: root may write anywhere."""
+    data = project.folder / "data"
+    data.mkdir(mode=0o555)
+    if os.geteuid() == 0:
+        project.run("chattr", "+i", "data")
+    try:
+        done = project.attempt("python", "-m", "pipeline.download")
+    finally:
+        if os.geteuid() == 0:
+            project.run("chattr", "-i", "data")
+    assert done.returncode == 1
+    assert "permissions" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_default_params_name_all_six_formats() -> None:
+    assert len(params.load(ROOT / "params.yaml").export.formats) == 6
