@@ -27,7 +27,7 @@ def ratings(count: int = USERS * ITEMS // 2) -> Array:
 
 
 def chosen(folder: Path, licence: str | None, ids: Array) -> Golden:
-    """The golden vectors of data, that `licence` may forbid to pass on, with the test rows `ids`, of a file that differs from Keras by a little."""
+    """The golden vectors of data with the test rows `ids`, which `licence` may forbid to pass on, of a file close to Keras."""
     labels = (ids.sum(1) % 2).astype(np.int64)
     dice = np.random.default_rng(1)
     reference = dice.dirichlet(np.ones(2), len(ids)).astype(np.float32)
