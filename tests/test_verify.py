@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -259,34 +260,85 @@ def test_that_every_pair_is_proven_can_be_demanded(finished: Project) -> None:
     assert failure.endswith("is not shown (0 of 200 images lost), and verify.require is proven")
 
 
-@pytest.mark.parametrize("count", [200])
-def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(project: Project, count: int) -> None:
+OWN = {
+    "problem.name": "mine",
+    "problem.target": 0.5,
+    "dataset.name": "npz",
+    "dataset.path": "mine.npz",
+    "preprocess.subset": None,
+    "export.calibration_images": 5000,
+    "export.max_accuracy_drop": 0.002,
+    "verify.runtimes": ["litert", "onnxruntime"],
+    "verify.processors": ["native"],
+    "embed.targets": [],
+}
+
+
+def save_own(project: Project, train: int, test: int) -> None:
+    """A new user's images: so many of MNIST's."""
     with np.load(Path(project.environment["DATA_MIRROR"]) / "mnist.npz") as mnist:
-        x_train, y_train = mnist["x_train"][: 3 * count], mnist["y_train"][: 3 * count]
-        x_test, y_test = mnist["x_test"][:count], mnist["y_test"][:count]
-    save_npz(project.folder / "mine.npz", x_train, y_train, x_test, y_test)
-    project.change(
-        {
-            "problem.name": "mine",
-            "problem.target": 0.5,
-            "dataset.name": "npz",
-            "dataset.path": "mine.npz",
-            "preprocess.subset": None,
-            "train.batch_size": 32,
-            "train.learning_rate": 0.002,
-            "train.epochs": 6,
-            "export.calibration_images": 5000,
-            "export.max_accuracy_drop": 0.002,
-            "verify.micro_max_accuracy_drop": 0.002,
-            "verify.processors": ["native"],
-        }
-    )
+        parts = [mnist[name][:count] for name, count in (("x_train", train), ("y_train", train), ("x_test", test), ("y_test", test))]
+    save_npz(project.folder / "mine.npz", *parts)
+
+
+def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(project: Project) -> None:
+    save_own(project, train=600, test=200)
+    recipe = {"train.batch_size": 32, "train.learning_rate": 0.002, "train.epochs": 6}
+    every_runtime = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
+    project.change({**OWN, **recipe, "verify.runtimes": every_runtime, "verify.micro_max_accuracy_drop": 0.002})
     output = project.run("dvc", "repro", MLFLOW_TRACKING_URI="sqlite:///own.db")
     assert "too few to prove that an exported file loses at most 0.002" in output
     pairs = report(project, "verify")["pairs"]
     assert {pair["state"] for pair in pairs} == {"not shown"}
     assert all("images like these would show 0.2 %" in pair["reason"] for pair in pairs if not pair["lost"])
     assert list((project.folder / "dist").glob("mine-*.tar.gz"))
+
+
+NOT_TRAINED = ("download", "preprocess", "baseline", "evaluate", "verify", "embed", "package")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("test", [1000, 2000])
+def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_proven(
+    finished: Project, tmp_path: Path, test: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The images that `finished` was trained on, as a new user's own, with fewer test images; so that nothing is trained anew."""
+    float_files = {1000: "not shown", 2000: "proven"}[test]
+    copy = finished.copy(tmp_path / "project")
+    (copy.folder / "data").unlink()
+    save_own(copy, train=finished.params()["preprocess"]["subset"], test=test)
+    copy.change({**OWN, "verify.processors": ["native", "haswell"]} if test == 2000 else OWN)
+    monkeypatch.chdir(copy.folder)
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
+    for stage in NOT_TRAINED:
+        importlib.import_module(f"pipeline.{stage}").main()
+    told = capsys.readouterr().out
+    for name in ("train/images", "train/labels", "validation/images", "validation/labels"):
+        arrays = [np.load(project.folder / f"data/prepared/{name}.npy") for project in (copy, finished)]
+        np.testing.assert_array_equal(*arrays)
+    assert ("too few to prove that an exported file loses at most 0.002" in told) == (test == 1000)
+
+    verified = report(copy, "verify")
+    assert verified["judged_on"] == {"test": test, "validation": 400}
+    native = [pair for pair in verified["pairs"] if pair["processor"] == "native"]
+    assert {pair["state"] for pair in native} <= {"not shown", "proven"}
+    for pair in native:
+        if pair["format"].endswith("float32"):
+            assert (pair["lost"], pair["state"]) == (0, float_files)
+        if pair["state"] == "not shown":
+            counted = f"{pair['lost']} of {test + 400:,} images lost, {pair['gained']} gained: no significant loss, but so few images"
+            assert pair["reason"].startswith(f"{counted} show only that it is at most {100 * pair['accuracy_lost_bound']:.2f} %")
+            assert pair["accuracy_lost_bound"] > 0.002
+    opened = Bundle(copy.folder / "dist")
+    page = opened.read("MODEL_CARD.md").decode()
+    assert f"on {test + 400:,} test and validation images" in page
+    assert f"| {float_files} |" in page
+    emulated = [pair for pair in verified["pairs"] if pair["processor"] == "haswell"]
+    if any(pair["state"] == "could not run" for pair in emulated):
+        pytest.skip(emulated[0]["reason"])
+    here = {pair["format"]: pair["state"] for pair in native}
+    assert {pair["format"]: pair["state"] for pair in emulated} == ({} if test == 1000 else here)
 
 
 def test_our_own_line_is_proven_on_every_processor() -> None:
