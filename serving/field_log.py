@@ -74,13 +74,15 @@ class Entry(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A prediction whose true class is known now; `kept` where it was known before, and the new label was not taken."""
+    """A prediction whose true class is known now; `kept` where it was known before, and the new label was not taken; `changed`
+    where the log holds another label than before, or its first."""
 
     model: str
     version: str
     right: bool
     id: str
     kept: bool
+    changed: bool
 
 
 class FieldLog:
@@ -174,13 +176,15 @@ class FieldLog:
         prediction stays, unless `replace` is true. Raises InputError for an unknown class."""
         found: List[Labelled] = []
         unknown: List[str] = []
-        with self._told("written"), self._transaction():
-            for id_, label in labels.items():
-                labelled = self._label(id_, label, replace)
-                if labelled:
-                    found.append(labelled)
-                else:
-                    unknown.append(id_)
+        with self._told("written"):
+            self._reopen_if_gone()
+            with self._transaction():
+                for id_, label in labels.items():
+                    labelled = self._label(id_, label, replace)
+                    if labelled:
+                        found.append(labelled)
+                    else:
+                        unknown.append(id_)
         return found, unknown
 
     def _label(self, id_: str, label: str, replace: bool) -> Optional[Labelled]:
@@ -194,9 +198,10 @@ class FieldLog:
             raise InputError(f"{label[:80]!r} is not a class of {name}; expected one of {', '.join(classes[:20])}")
         new = classes.index(label)
         kept = earlier not in (None, new) and not replace
-        if not kept:
+        changed = earlier != new and not kept
+        if changed:
             self._connection.execute("UPDATE predictions SET label = ? WHERE number = ?", (new, number))
-        return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept)
+        return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept, changed)
 
     def checkpoint(self) -> None:
         """Brings everything into the one file, so that a copy of it is whole."""

@@ -118,6 +118,9 @@ REFUSED = (
     (b'{"id": {"x": 1}, "label": "1"}', 400, "the id is an object; expected a string"),
     (b'{"id": "x"}', 400, "the label is missing"),
     (b'{"label": "1"}', 400, "the id is missing"),
+    (b'{"id": "x", "id": "y", "label": "1"}', 400, "a name twice"),
+    (b'{"id": "x", "label": "1", "label": "2"}', 400, "a name twice"),
+    ('{"id": "x", "label": "1"}'.encode("utf-16"), 400, "is not JSON"),
     (b'{"id": "x", "label": "1", "more": 1}', 400, "the field 'more'; expected id and label alone"),
     (b'[{"id": "x", "label": "1"}, {"id": "x", "label": "2"}]', 400, "'x' has two labels; send one"),
     (json.dumps({"id": "x" * 2000, "label": "1"}).encode(), 400, "at most 1000 characters"),
@@ -165,11 +168,13 @@ def test_the_first_label_is_kept_unless_the_server_was_told_otherwise(archive: P
         assert refused.status == 409
         assert f"'{first}' has another label already" in refused.json["error"]
         assert label(server, (first, "4"), (second, "5")).json == {"labelled": 1, "unknown": [], "kept": [first]}
-        assert 'right="false"} 3' in server.get("/metrics").body.decode()
+        assert 'right="false"} 2' in server.get("/metrics").body.decode(), "what came again counts once"
         assert server.stop()[0] == 0
     assert rows(path, "label") == [(3,), (5,)]
     with Server(archive, "--format", FORMAT, "--log", path, "--replace-labels", *options) as server:
-        assert label(server, (first, "4")).json == {"labelled": 1, "unknown": []}
+        for _ in range(2):
+            assert label(server, (first, "4")).json == {"labelled": 1, "unknown": []}
+        assert 'right="false"} 1' in server.get("/metrics").body.decode()
         assert server.stop()[0] == 0
     assert rows(path, "label") == [(4,), (5,)]
     assert "--replace-labels" in failed(archive, "--replace-labels", "--port", "0")
@@ -324,6 +329,15 @@ def test_a_log_that_vanishes_under_the_server_is_made_anew(server: Server, path:
     assert server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status == 200
     assert server.stop() == (0, "")
     assert rows(path, "id, label") == [(id_, 0)]
+
+
+def test_a_label_for_a_log_that_was_moved_away_is_not_taken(path: Path, classifier: Classifier) -> None:
+    with FieldLog(path) as log:
+        (id_,) = log.add(classifier, image(1), classifier.predict(image(1)))
+        for file in path.parent.glob(f"{path.name}*"):
+            file.rename(file.with_name(f"moved-{file.name}"))
+        assert log.label({id_: "1"}) == ([], [id_])
+        assert rows(path) == []
 
 
 def test_a_log_that_is_overwritten_under_the_server_harms_no_answer(server: Server, archive: Path, path: Path) -> None:

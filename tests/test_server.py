@@ -249,6 +249,11 @@ def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
         assert answer.body == opened.read(f"embedded/browser/{name}")
         unchanged = running.ask("GET", address + name, headers={"If-None-Match": answer.headers["etag"]})
         assert (unchanged.status, unchanged.body) == (304, b"")
+        strong = answer.headers["etag"].removeprefix("W/")
+        for known in ("*", strong, f'"other", {strong}', f'W/"a,b",W/{strong} , "c"'):
+            assert running.ask("GET", address + name, headers={"If-None-Match": known}).status == 304, known
+        for other in ('"other"', strong.strip('"'), strong[:-1], f'"{strong[2:]}', ""):
+            assert running.ask("HEAD", address + name, headers={"If-None-Match": other}).status == 200, other
         assert running.ask("HEAD", address + name).body == b""
     for path in ("golden.npz", "SHA256SUMS", "../../../../etc/passwd", "embedded/browser/none.js", ""):
         assert running.get(f"/bundles/{opened.card.name}/{path}").status == 404

@@ -161,6 +161,19 @@ REQUESTS = {
     "two Hosts": (GET + b"Host: test\r\n\r\n", 400),
     "an empty Host": (b"GET /v2 HTTP/1.1\r\nHost:\r\n\r\n", 400),
     "a Host that is none": (b"GET /v2 HTTP/1.1\r\nHost: a b/c\r\n\r\n", 400),
+    "a Host of a percent sign": (b"GET /v2 HTTP/1.1\r\nHost: %\r\n\r\n", 400),
+    "two Hosts in one": (b"GET /v2 HTTP/1.1\r\nHost: a,b\r\n\r\n", 400),
+    "an address of colons": (b"GET /v2 HTTP/1.1\r\nHost: [:::::]\r\n\r\n", 400),
+    "a port above 65535": (b"GET /v2 HTTP/1.1\r\nHost: test:65536\r\n\r\n", 400),
+    "a port of many digits": (b"GET /v2 HTTP/1.1\r\nHost: test:000080\r\n\r\n", 400),
+    "absolute form of a port above 65535": (b"GET http://test:99999/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+    "an address and a port": (b"GET /v2 HTTP/1.1\r\nHost: [::1]:65535\r\n\r\n", 200),
+    "a name with a dot at its end": (b"GET /v2 HTTP/1.1\r\nHost: my_host.example.:\r\n\r\n", 200),
+    "two slashes at the end": (b"GET /docs// HTTP/1.1\r\nHost: test\r\n\r\n", 404),
+    "slashes alone": (b"GET // HTTP/1.1\r\nHost: test\r\n\r\n", 404),
+    "an encoded slash at the end": (b"GET /docs%2f HTTP/1.1\r\nHost: test\r\n\r\n", 404),
+    "an encoded slash within": (b"GET /v2%2Fhealth/live HTTP/1.1\r\nHost: test\r\n\r\n", 404),
+    "an encoded letter": (b"GET /%76%32/ HTTP/1.1\r\nHost: test\r\n\r\n", 200),
     "no colon": (GET + b"no colon\r\nX: y\r\n\r\n", 400),
     "a folded header": (GET + b"X: y\r\n folded\r\n\r\n", 400),
     "a folded first header": (b"GET /v2 HTTP/1.1\r\n Host: test\r\n\r\n", 400),
@@ -317,6 +330,12 @@ def test_large_pictures_take_little_memory_and_give_it_back(archive: Path) -> No
 def test_a_wrong_length_of_the_json_is_refused(server: Server, text: str) -> None:
     head, body = length(text)
     assert statuses(server.send(http(INFER, head, body))) == [400]
+
+
+def test_json_is_utf_8_and_an_id_is_text(server: Server) -> None:
+    for encoding in ("utf-16", "utf-32", "utf-8-sig"):
+        assert server.ask("POST", INFER, BODY.decode().encode(encoding)).status == 400, encoding
+    assert server.ask("POST", INFER, json_body(id="\ud800")).status == 400
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Tuple
@@ -25,6 +26,7 @@ TYPES = {
     ".png": "image/png",
     ".wasm": "application/wasm",
 }
+ETAG = re.compile(r'"[!#-~\x80-\xff]*"')
 # The server's, because a bundle may come from anybody: nothing but this server is contacted, and no other site shows the page in a frame.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -38,6 +40,10 @@ class PublicFile:
     content_type: bytes
     tag: str
     up: str  # from the file's folder to the root of the server, which a proxy may have below a path
+
+    def is_known_by(self, if_none_match: str) -> bool:
+        """Whether the client has this content already: RFC 9110, 13.1.2, which compares weakly."""
+        return if_none_match.strip() == "*" or self.tag[len("W/") :] in ETAG.findall(if_none_match)
 
     @property
     def headers(self) -> List[Tuple[bytes, bytes]]:

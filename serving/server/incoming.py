@@ -6,6 +6,7 @@ other one: one Host, one length, chunks to the letter, no bare line feeds, no fo
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Callable, Dict, Generator, Iterator, Optional, Tuple
 from urllib.parse import unquote_to_bytes
@@ -18,7 +19,8 @@ METHODS = {b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST"
 # RFC 9112, 3 and 5; RFC 3986, 3.2.2; a target in absolute form names the host that counts (RFC 9112, 3.2.2)
 REQUEST_LINE = re.compile(rb"([A-Z]+) ([!-~]+) HTTP/1\.([01])")
 TARGET = re.compile(rb"(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]+))?(/[^?#]*)?(?:\?([^#]*))?")
-HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~!$&'()*+,;=%-]+)(?::[0-9]*)?")
+HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|[0-9A-Za-z._~-]+)(?::([0-9]{0,5}))?")
+ENCODED_SLASH = re.compile(rb"%2[Ff]")  # part of a name, and no end of it
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 # what may still become one of these lines
@@ -203,9 +205,9 @@ def _request_line(line: bytes) -> Tuple[str, bytes, str, str, bytes]:
     target = found and TARGET.fullmatch(found[2])
     if not (found and target and (target[1] or target[2])) or found[1] not in METHODS:
         raise RequestError(400, UNREADABLE)
-    if target[1] and not HOST.fullmatch(target[1]):
+    if target[1] and not _is_host(target[1]):
         raise RequestError(400, UNREADABLE)
-    path = unquote_to_bytes(target[2] or b"/").decode(errors="replace")
+    path = unquote_to_bytes(ENCODED_SLASH.sub(b"%252F", target[2] or b"/")).decode(errors="replace")
     return found[1].decode(), target[1] or b"", path, (target[3] or b"").decode(), found[3]
 
 
@@ -225,10 +227,23 @@ def _field(line: bytes) -> Tuple[bytes, bytes]:
     return found[1].lower(), found[2].strip(b" \t")
 
 
+def _is_host(host: bytes) -> bool:
+    """A name or an address, and a port."""
+    found = HOST.fullmatch(host)
+    if not found or int(found[2] or 0) > 65535:
+        return False
+    if found[1]:
+        try:
+            ipaddress.IPv6Address(found[1].decode())
+        except ValueError:
+            return False
+    return True
+
+
 def _check_host(headers: Dict[bytes, bytes], minor: bytes) -> None:
     """RFC 9112, 3.2. Raises RequestError."""
     host = headers.get(b"host")
     if host is None and minor == b"1":
         raise RequestError(400, "the request has no Host header; send one")
-    if host is not None and not HOST.fullmatch(host):
+    if host is not None and not _is_host(host):
         raise RequestError(400, f"the Host is {host[:80].decode('latin-1')!r}; expected a name or an address, and a port")

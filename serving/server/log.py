@@ -128,6 +128,7 @@ class LogWriter:
             return
         noted = [labelled for labelled in found if not labelled.kept]
         kept = [labelled.id for labelled in found if labelled.kept]
-        for labelled in noted:
-            self.metrics.labels.add(1, labelled.model, labelled.version, str(labelled.right).lower())
+        for labelled in found:
+            if labelled.changed:  # a label may come again, as its answer was lost
+                self.metrics.labels.add(1, labelled.model, labelled.version, str(labelled.right).lower())
         job.future.set_result({"labelled": len(noted), "unknown": unknown, **({"kept": kept} if kept else {})})

@@ -17,7 +17,7 @@ import numpy as np
 
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
-from serving.errors import BundleError, RequestError, RuntimeTimeoutError
+from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
 from serving.server.files import PublicFile
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
@@ -229,10 +229,11 @@ class Models:
                     raise BundleError(f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
                 self._refuse_older(model, served, stamp)
             except Exception as error:  # a fault that nobody foresaw must not end the watch either
-                if str(error) != served.fault:
-                    served.fault = str(error)
+                fault = printable(str(error))
+                if fault != served.fault:
+                    served.fault = fault
                     self.metrics.reloads.add(1, name, "failed")
-                    print(f"error: {error}; the model loaded before goes on", file=sys.stderr)
+                    print(f"error: {fault}; the model loaded before goes on", file=sys.stderr)
                 continue
             served.model, served.stamp, served.fault = model, stamp, ""
             self.metrics.reloads.add(1, name, "done")

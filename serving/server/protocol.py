@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from serving import typed_json
 from serving.errors import RequestError
 
 try:
@@ -68,6 +69,8 @@ def decode(body: bytes, header_length: Optional[str], model: Signature) -> Infer
     id_ = request.get("id")
     if id_ is not None and not isinstance(id_, str):
         raise RequestError(400, f"the id is {_kind(id_)}; allowed is a string")
+    if id_ is not None and not _is_text(id_):
+        raise RequestError(400, "the id is not text")
     binary, classes = _output(request, model)
     images = _input(request, tail, model, booleans=b"true" in head or b"false" in head)
     return Inference(images, id_, binary, classes)
@@ -103,7 +106,7 @@ def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
     """True classes by id, of {"id": ..., "label": ...} or an array of such. Raises RequestError."""
     if body.count(b",") + body.count(b"[") + body.count(b"{") > 4 * limit + SPARE_VALUES:
         raise RequestError(413, f"the JSON has more values than {limit} labels; send fewer at a time")
-    value = parse(body)
+    value = parse_strictly(body)
     entries = value if isinstance(value, list) else [value]
     if not 1 <= len(entries) <= limit:
         raise RequestError(400, f"the request has {len(entries)} labels; expected 1 to {limit}")
@@ -190,10 +193,18 @@ def _json(text: bytes, model: Signature) -> Any:
 def parse(text: bytes) -> Any:
     """JSON as Python's values. Raises RequestError."""
     try:
-        return msgspec.json.decode(text) if msgspec else json.loads(text, parse_constant=_no_number)
+        return msgspec.json.decode(text) if msgspec else json.loads(text.decode(), parse_constant=_no_number)
     except RecursionError:
         raise RequestError(400, "the JSON is nested too deep") from None
     except Exception as error:  # msgspec's errors and the standard library's share no narrower base
+        raise RequestError(400, f"the body is not JSON ({str(error)[:200]})") from None
+
+
+def parse_strictly(text: bytes) -> Any:
+    """The same for a body that writes: no object may have a name twice. Raises RequestError."""
+    try:
+        return typed_json.loads(text)
+    except ValueError as error:
         raise RequestError(400, f"the body is not JSON ({str(error)[:200]})") from None
 
 

@@ -126,8 +126,8 @@ class Service:
 
     def route(self, path: str) -> Route:
         """Raises RequestError where there is none."""
-        fixed = self._fixed.get(path if path == "/" else path.rstrip("/"))
-        if fixed:
+        fixed = self._fixed.get(path.rstrip("/") or "/")
+        if fixed and not path.endswith("//"):
             return fixed
         parts = path.split("/")[1:]
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
@@ -233,7 +233,7 @@ class Service:
             raise RequestError(
                 404, f"there is nothing at {name[:80]!r} for a browser; there is {', '.join(known) or 'no page in this bundle'}"
             )
-        if file.tag in request.header(b"if-none-match"):
+        if file.is_known_by(request.header(b"if-none-match")):
             return Answer(304, b"", file.content_type, file.headers)
         return Answer(200, file.content, file.content_type, file.headers)
 
