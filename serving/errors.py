@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 def reason(error: Exception) -> str:
     """What somebody else's exception says, as a part of a sentence of ours."""
-    return " ".join(str(error).split())[:300].rstrip(".")
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 class BundleError(ServingError):

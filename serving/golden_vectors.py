@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from serving.errors import reason
 from serving.model_card import ModelCard
 
 # `images` (N, H, W, C) uint8, `labels` (N,), and under each format's name its probabilities (N, K)
@@ -39,7 +40,7 @@ def arrays(data: bytes, names: Sequence[str], largest_bytes: int) -> List[Any]:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             return [_array(held, name) for name in names]
     except Exception as error:  # zipfile and numpy raise whatever their parsers fall over
-        raise ValueError(" ".join(str(error).split())[:200]) from None
+        raise ValueError(reason(error)) from None
 
 
 def _array(held: Any, name: str) -> Any:

@@ -60,7 +60,7 @@ def open_model(runtime: str, data: bytes) -> Model:
     except ImportError as error:
         raise RuntimeRefusalError(f"{runtime} is not installed here ({error}); install {DISTRIBUTIONS[runtime]}") from None
     except Exception as error:  # on a damaged file each raises whatever its parser falls over
-        raise RuntimeRefusalError(f"{runtime} refuses the file: {reason(error) or type(error).__name__}") from None
+        raise RuntimeRefusalError(f"{runtime} refuses the file: {reason(error)}") from None
 
 
 def one_by_one(invoke: Callable[[Any], Any], images: Any) -> Any:
