@@ -478,6 +478,9 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "acceptance images below 0": of("acceptance_images", is_=-1),
     "weights of two lines": of("files", 0, "requirements", "weights", is_="float32\nThis device may run it"),
     "a name of a file of two lines": of("files", 0, "file", is_="onnx_float32.onnx\n"),
+    "a format of letters that nobody sees": lambda files: of("files", 0, "format", is_="onnx\u200b")(
+        of("files", 0, "requirements", "minimum_runtime_version", is_="opset 999")(files)
+    ),
     "a method of two lines": of("preprocessing", "method", is_="mnist\n"),
     "golden images that are no array": no_array("images"),
     "golden answers that are no array": no_array(FORMAT),
