@@ -28,7 +28,7 @@ def raw(chosen: Params) -> Path:
 def prepared(chosen: Params) -> Path:
     """The folder in which `preprocess` has run on what `download` brought. Raises UserError."""
     source = raw(chosen)
-    code = map(artifacts.sha256, (_module("preprocess"), _module("files/splits")))
+    code = map(artifacts.sha256, (_module("preprocess"), _module("files/splits"), _module("diagnosis/split_checks")))
     facts = [source.name, chosen.preprocess.model_dump_json(), *code]
     return _made("preprocess", FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}-prepared", chosen, source)
 

@@ -1,4 +1,4 @@
-"""Says in words what is wrong with a training, from its learning curves and from what the data tell.
+"""Stage 5: says in words what is wrong with a training, from its learning curves and from what the data tell.
 
     python -m pipeline.diagnose            as a stage, after train
     python -m pipeline.diagnose FILE       of any learning_curves.csv; --picture PNG draws it

@@ -1,4 +1,4 @@
-"""Stage 8: the model without Python: as C, and for whatever else `embed.targets` names, one folder for each.
+"""Stage 9: the model without Python: as C, and for whatever else `embed.targets` names, one folder for each.
 
     python -m pipeline.embed
 

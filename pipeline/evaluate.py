@@ -1,4 +1,4 @@
-"""Stage 5: the held-out test set, once; whether target and baseline are passed, by which `package` goes.
+"""Stage 6: the held-out test set, once; whether target and baseline are passed, by which `package` goes.
 
     python -m pipeline.evaluate
 
@@ -20,7 +20,6 @@ from pipeline.reporting import pictures, statistics
 from pipeline.training import keras_files
 
 SHOWN_MISTAKES = 30
-SHOWN_TEXTS = 10
 
 
 def evaluate(probabilities: Array, labels: Array, baseline: Array, class_names: list[str], target: float) -> dict[str, Any]:

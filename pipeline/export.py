@@ -1,4 +1,4 @@
-"""Stage 6: the trained model as TensorFlow Lite and ONNX files, each converted in a child process.
+"""Stage 7: the trained model as TensorFlow Lite and ONNX files, each converted in a child process.
 
     python -m pipeline.export
 

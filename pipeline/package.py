@@ -1,4 +1,4 @@
-"""Stage 9: the bundle a device gets: the files that are not worse, their model card, golden vectors, the serving wheel.
+"""Stage 10: the bundle a device gets: the files that are not worse, their model card, golden vectors, the serving wheel.
 
     python -m pipeline.package             the gate: no bundle where a gate fails
     python -m pipeline.package --draft     all the same, into draft/, marked as not proven

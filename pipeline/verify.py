@@ -1,4 +1,4 @@
-"""Stage 7: every exported file on every runtime and processor, against the Keras model, image by image.
+"""Stage 8: every exported file on every runtime and processor, against the Keras model, image by image.
 
     python -m pipeline.verify
 
@@ -55,7 +55,7 @@ def environment(runtime: str) -> Path | str:
 
 
 def here(pairs: Sequence[Pair], seen: Material, chosen: Params, folder: Path, progress: Progress) -> None:
-    """Tries the pairs of this processor, two at a time, and times them one by one, with the machine at rest."""
+    """Tries the pairs of this processor, as many at a time as there are cores, and times them one by one, with the machine at rest."""
     task = progress.add_task("on this processor", total=2 * len(pairs))
     pythons = {runtime: environment(runtime) for runtime in {each.runtime for each in pairs}}
     natives = [NativePair(each, pythons[each.runtime]) for each in pairs]

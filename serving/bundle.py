@@ -249,7 +249,8 @@ def _opened(path: Path, cure: str = NAME_A_BUNDLE, before: str = "") -> BinaryIO
 def _contents(path: Path, largest: int, cure: str = NAME_A_BUNDLE, before: str = "") -> bytes:
     """The bytes of a file that has at most `largest`. Raises BundleError."""
     with _opened(path, cure, before) as file:
-        data = file.read(largest + 1)
+        size = os.fstat(file.fileno()).st_size  # more is not asked for: Python makes room for all of it
+        data = file.read(min(size, largest) + 1)
     if len(data) > largest:
         raise BundleError(f"{before}{path} is too large (more than {largest:,} bytes); {cure}")
     return data

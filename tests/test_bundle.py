@@ -111,6 +111,19 @@ def test_an_archive_reads_as_the_folder_also_what_is_too_large_to_keep_in_memory
         opened.read(large)
 
 
+def test_an_unpacked_bundle_is_read_in_little_memory(bundle: Path) -> None:
+    """As on a board of half a gigabyte, which gives no program more."""
+    code = """
+import sys
+from serving import Bundle
+opened = Bundle(sys.argv[1])
+print(sum(len(opened.read(name)) for name in opened.digests))
+"""
+    command = ["bash", "-c", 'ulimit -v 600000; exec "$@"', "bash", sys.executable, "-c", code, str(bundle)]
+    done = subprocess.run(command, cwd=ROOT, env={"OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+    assert int(done.stdout) > 1_000_000, done.stderr
+
+
 def test_equal_input_gives_equal_bytes(
     finished: Project, archive: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -459,6 +459,7 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "a range that falls": of("input", "range", is_=[255, 0]),
     "a box outside the image": of("preprocessing", "box", is_=99),
     "a verdict of nobody": of(*PROOF, "verdict", is_="good"),
+    "a proof of what did not run": of(*PROOF, "verdict", is_="could not run"),
     "no image": of(*PROOF, "images", is_=0),
     "images below 0": of(*PROOF, "images", is_=-1),
     "an accuracy above 1": of(*PROOF, "accuracy", is_=1.01),

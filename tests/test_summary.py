@@ -101,5 +101,10 @@ def test_what_emulated_processors_saw_is_told_and_nothing_that_they_did_not(emul
     assert f" On each emulated processor {sentence}" in told(*emulated)
 
 
+def test_a_file_that_no_runtime_here_reads_is_told_so_whatever_an_emulator_found() -> None:
+    there = {"format": "onnx_int8", "runtime": "onnxruntime", "processor": "haswell", "bytes": 58193, "state": "proven", "images": 100}
+    assert summary.file_row("onnx_int8", [there])[-1] == "could not run: none of verify.runtimes reads it"
+
+
 def test_without_an_emulated_processor_nothing_is_said_of_one() -> None:
     assert "emulated" not in told()

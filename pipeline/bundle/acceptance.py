@@ -48,7 +48,7 @@ class AcceptanceSet:
     def packs_well(self) -> bool:
         """Whether the images pack to so little that a bundle with a few copies of them would look like a bomb."""
         some = self.images[: max(1, SMALL_BYTES // self.images[:1].nbytes)]  # in random order, so that they are like the others
-        return some.nbytes > archive.LARGEST_RATIO * len(zlib.compress(some.tobytes(), 1))
+        return some.nbytes > archive.LARGEST_RATIO * len(zlib.compress(some.tobytes(), 9))
 
 
 def choose(chosen: Params, data: Description, images: Array, labels: Array, probabilities: Array) -> AcceptanceSet | str:
@@ -61,7 +61,7 @@ def choose(chosen: Params, data: Description, images: Array, labels: Array, prob
     accepted = taken(images, labels, probabilities, rows[: fitting(acceptance.LARGEST_BYTES, images, probabilities)])
     if accepted.nbytes > SMALL_BYTES and accepted.packs_well():
         accepted = taken(images, labels, probabilities, rows[: fitting(SMALL_BYTES, images, probabilities)])
-    return accepted if len(accepted.labels) else "a single image is larger than the set that a device takes"
+    return accepted if len(accepted.labels) else "a single image is too large for one"
 
 
 def fitting(largest_bytes: int, images: Array, probabilities: Array) -> int:

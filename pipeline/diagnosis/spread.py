@@ -7,6 +7,7 @@ Reads: params.yaml, data/prepared. Writes nothing; prints a table for the networ
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +98,11 @@ def verdict(spreads: list[Spread]) -> str:
 
 
 def main() -> None:
+    description = "How activations and gradients spread over the layers before the first step."
+    argparse.ArgumentParser(prog="python -m pipeline.diagnosis.spread", description=description).parse_args()
     chosen = params.load().train
-    description = artifacts.load_description()
-    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
+    known = artifacts.load_description()
+    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(known.class_names), known.highest)
     with imports.quiet():
         spreads = measure(chosen, data)
     table = Table("layer", "activations: mean", "deviation", "zero", f"beyond {SATURATED}", "gradients: deviation")

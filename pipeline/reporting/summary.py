@@ -9,7 +9,7 @@ figure of them is printed.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from serving.gate import COULD_NOT_RUN, VERDICTS
 COLUMNS = ("model", "runtimes", "test accuracy", "95 % interval", "loses at most", "agreement", "bytes", "ms/image", "emulated", "verdict")
 BASELINES = {"rmse": "nearest class mean (RMSE)", "mae": "nearest class mean (MAE)", "naive_bayes": "naive Bayes"}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
+UNREAD = "none of verify.runtimes reads it"
 BEGIN, END = "<!-- results: python -m pipeline.reporting.summary README.md -->", "<!-- end of results -->"
 
 
@@ -91,7 +92,8 @@ def file_row(name: str, pairs: list[dict[str, Any]]) -> list[str]:
     ran = [pair for pair in pairs if pair["state"] != COULD_NOT_RUN]
     here = [pair for pair in ran if pair["processor"] == NATIVE]
     if not here:
-        return [name, "", "", "", "", "", size, "", "", f"could not run: {pairs[0]['reason']}"]
+        reasons = [pair["reason"] for pair in pairs if pair["state"] == COULD_NOT_RUN]
+        return [name, "", "", "", "", "", size, "", "", f"could not run: {(reasons or [UNREAD])[0]}"]
     most_images = max(pair["images"] for pair in here)
     on_all = [pair for pair in here if pair["images"] == most_images]  # an interpreter may be too slow for them
     least = min(on_all, key=lambda pair: pair["accuracy"])
@@ -189,13 +191,16 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.reporting.summary", description="The table of results.")
+    parser.add_argument("file", nargs="?", type=Path, help="a file to write it into, between its markers (default: print it)")
+    file = parser.parse_args().file
     missing = outdated()
-    if len(sys.argv) == 1:
+    if file is None:
         print(block(ASCII2, 210, missing))
         return
     if missing:
         raise UserError(f"the reports of {', '.join(missing)} are missing or of an earlier run; run `dvc repro` first")
-    replace(Path(sys.argv[1]), block(), BEGIN, END)
+    replace(file, block(), BEGIN, END)
 
 
 if __name__ == "__main__":

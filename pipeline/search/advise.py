@@ -7,6 +7,7 @@ Reads: params.yaml, reports/diagnose.json, data/raw and data/prepared, if dvc.lo
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 
@@ -42,6 +43,7 @@ def check_that_it_is_the_last() -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m pipeline.search.advise", description="What to change next, as commands.").parse_args()
     check_that_it_is_the_last()
     now = situation(params.load())
     print(f"verdict: {now.verdict}")
