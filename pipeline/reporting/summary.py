@@ -106,7 +106,7 @@ def file_row(name: str, pairs: list[dict[str, Any]]) -> list[str]:
         percent(least["accuracy"]),
         interval(least["accuracy_interval"]),
         percent(max(pair["accuracy_lost_bound"] for pair in on_all)),
-        percent(min(pair["agreement"] for pair in ran)),
+        percent(min(pair["agreement"] for pair in on_all)),
         size,
         " to ".join(dict.fromkeys(f"{time:.3f}" for time in (times[0], times[-1]))) if times else "",
         ", ".join(dict.fromkeys(pair["processor"] for pair in ran if pair["processor"] != NATIVE)),
@@ -131,7 +131,8 @@ def notes(verification: dict[str, Any]) -> str:
         f"{split['test'] + split['validation']:,} test and validation images.",
     ]
     parts += [
-        f"{pair['runtime']} sees {pair['images']:,} of them, and takes an arena of {pair['arena_bytes']:,} bytes in this build."
+        f"{pair['runtime']} sees {pair['images']:,} of them, which bound its loss at {percent(pair['accuracy_lost_bound'])}, "
+        f"and takes an arena of {pair['arena_bytes']:,} bytes in this build."
         for pair in here
         if pair.get("arena_bytes")
     ]
