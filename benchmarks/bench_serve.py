@@ -18,7 +18,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
@@ -236,8 +235,7 @@ def main() -> None:
         sys.exit("error: dist/ holds no bundle; `make run` makes one")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with tarfile.open(archives[0]) as tar:
-            tar.extractall(folder, filter="data")
+        shutil.unpack_archive(archives[0], folder)
         bundle = next(path for path in folder.iterdir() if path.is_dir())
         with np.load(bundle / "golden.npz") as golden:
             images = golden["images"]

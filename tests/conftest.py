@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -190,6 +189,5 @@ def classifier(archive: Path) -> Classifier:
 @pytest.fixture
 def bundle(archive: Path, tmp_path: Path) -> Path:
     """The same, unpacked, for a test to damage."""
-    with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     return tmp_path / archive.name.removesuffix(".tar.gz")

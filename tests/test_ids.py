@@ -9,9 +9,9 @@ import importlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -195,8 +195,7 @@ def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp
     assert all("this dataset holds ids" in row["refused"] for row in targets)
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
     assert gate["baseline_accuracy"] < 0.7, "no id alone tells whether it is liked"
-    with tarfile.open(project.folder / "dist/likes-1.0.0.tar.gz") as tar:
-        tar.extractall(tmp_path / "device", filter="data")
+    shutil.unpack_archive(project.folder / "dist/likes-1.0.0.tar.gz", tmp_path / "device")
     code = f"""
 import numpy as np
 from serving import Classifier

@@ -275,7 +275,7 @@ def test_where_a_bundle_holds_no_page_the_start_is_the_servers_own(bundle: Path)
 
 
 def test_a_folder_without_the_second_engine_is_one_sentence(archive: Path, tmp_path: Path) -> None:
-    assert "is no folder of onnxruntime-web" in failed(archive, "--onnxruntime-web", tmp_path, "--port", "0")
+    assert "is no folder of onnxruntime-web" in failed(archive, "--format", "onnx_float32", "--onnxruntime-web", tmp_path)
 
 
 def test_the_servers_own_page_shows_it_and_predicts(server: Server, archive: Path, tmp_path: Path) -> None:

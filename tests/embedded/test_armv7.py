@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of this working tree, unpacked."""
     archive = next((ROOT / artifacts.DIST).glob("*.tar.gz"))
     folder = tmp_path_factory.mktemp("bundle")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     return next(folder.iterdir())
 
 
