@@ -441,7 +441,8 @@ def test_the_c_program_answers_a_damaged_set_in_one_sentence(
 
 def test_the_c_program_tells_the_three_verdicts_apart(finished: Project, bundle: Path, tmp_path: Path) -> None:
     data = (bundle / "embedded/c/acceptance.bin").read_bytes()
-    (tmp_path / "unsure.bin").write_bytes(sealed(data[:24] + struct.pack("<I", 1) + data[28:-4]))
+    maker_unsure, little_allowed = struct.pack("<I", 1), struct.pack("<d", 0.002)
+    (tmp_path / "unsure.bin").write_bytes(sealed(data[:24] + maker_unsure + data[28:40] + little_allowed + data[48:-4]))
     unsure = program(finished, "--prove", tmp_path / "unsure.bin")
     golden_images = struct.unpack_from("<I", data, 8)[0]
     first = 56 + golden_images * (784 + 40)
