@@ -32,7 +32,7 @@ LARGEST = {MANIFEST: LARGEST_MANIFEST, FILE: model_card.LARGEST_BYTES}  # of oth
 # What every file system takes for one name, and not for another one or a device: letters in ASCII, and no dot at the end
 PART = re.compile(r"[0-9A-Za-z._+-]*[0-9A-Za-z_+-]")
 DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?", re.IGNORECASE)  # of Windows
-KEPT = 256 << 10  # bytes up to which a file of an archive stays in memory; larger ones are unpacked again when they are read
+KEPT = 64 << 10  # bytes up to which a file of an archive stays in memory; larger ones are unpacked again when they are read
 NAME_A_BUNDLE = "name a bundle, or fetch it again"
 Source = Union[str, Path]
 Digests = Dict[str, str]  # SHA-256 by the name of the file
