@@ -1,4 +1,4 @@
-"""lectures/README.md: what was asked, published and found, made of the studies' files and their results alone."""
+"""lectures/README.md: the question, the published figures and ours, made only from the examples' files and results."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
 def log_likelihoods(ids: Array, labels: Array, num_classes: int, highest: int) -> tuple[Array, Array]:
     """Naive Bayes on ids (N, L): log P(class) (K,), and log P(id | class) (K, highest + 1) with one added to each count.
 
-    McCallum and Nigam, 1998, multinomial model; the column of id 0, which fills up, is 0.
+    McCallum and Nigam, 1998, multinomial model; the column of id 0, the padding, is 0.
     """
     counts = np.ones((num_classes, highest + 1))
     for label in range(num_classes):

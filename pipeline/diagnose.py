@@ -75,7 +75,7 @@ def main() -> None:
     if arguments.picture is not None and arguments.file is None:
         parser.error(f"--picture goes with a file; that of the line is {artifacts.LEARNING_CURVES.with_suffix('.png')}")
     if arguments.file is not None and not arguments.file.is_file():
-        fault = "is a folder" if arguments.file.is_dir() else "is no file"
+        fault = "is a folder" if arguments.file.is_dir() else "is not a file"
         raise UserError(f"{arguments.file} {fault}; name a learning_curves.csv, or nothing for that of the line")
     target = params.load().problem.target if arguments.target is None else arguments.target
     path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture

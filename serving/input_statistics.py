@@ -60,7 +60,7 @@ def _of_pixels(images: Any) -> Dict[str, Any]:
 
 
 def _of_ids(ids: Any) -> Dict[str, Any]:
-    """Of the ids that are not 0, which fills up: their count, their mean, and their standard deviation."""
+    """Of the ids that are not 0, the padding: their count, their mean, and their standard deviation."""
     there = ids > 0
     length = there.sum(1)
     divisor = np.maximum(length, 1)

@@ -18,7 +18,7 @@ FILE = "vocabulary.txt"
 
 
 class Vocabulary:
-    """The words that a model knows. A word's id is its line in vocabulary.txt, from 1; 0 fills up."""
+    """The words that a model knows. A word's id is its line in vocabulary.txt, from 1; 0 is padding."""
 
     def __init__(self, known: Sequence[str], length: int) -> None:
         self.length = length

@@ -17,7 +17,7 @@ def words(text: str) -> list[str]:
 
 
 def numbered(known: Sequence[str]) -> Dict[str, int]:
-    """The id of each word: its line in vocabulary.txt, from 1; 0 fills up."""
+    """The id of each word: its line in vocabulary.txt, from 1; 0 is padding."""
     return {word: number for number, word in enumerate(known, 1)}
 
 

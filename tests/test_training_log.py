@@ -279,7 +279,7 @@ def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for that of the line\n"
     done = command(os.devnull)
-    assert done.stderr == f"error: {os.devnull} is no file; name a learning_curves.csv, or nothing for that of the line\n"
+    assert done.stderr == f"error: {os.devnull} is not a file; name a learning_curves.csv, or nothing for that of the line\n"
 
 
 @pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf"])

@@ -44,7 +44,7 @@ def taking(kind: str) -> str:
 def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]:
     """The way in for images: raw pixels, scaled to 0 to 1 and shaped. Raises UserError for other data."""
     if inputs.dtype != "uint8":
-        raise UserError(f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; allowed is {taking('ids')}")
+        raise UserError(f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; expected {taking('ids')}")
     return [keras.Input(inputs.shape, name="image"), layers.Rescaling(1 / 255), *shaping, *entry(network)]
 
 
@@ -52,7 +52,7 @@ def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[
     """The way in for ids. Raises UserError for other data."""
     if inputs.dtype != "int32":
         raise UserError(
-            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; allowed are {taking('pixels')}"
+            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; expected one of {taking('pixels')}"
         )
     return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
 

@@ -65,7 +65,7 @@ def choose(chosen: Params, data: Description, images: Array, labels: Array, prob
 
 
 def fitting(largest_bytes: int, images: Array, probabilities: Array) -> int:
-    """How many images fit into a set of so many bytes."""
+    """How many images fit into a set of at most `largest_bytes`."""
     each = images[:1].nbytes + np.dtype(np.int64).itemsize + probabilities.shape[1] * np.dtype(np.float32).itemsize
     return int((largest_bytes - SPARE_BYTES) // each)
 

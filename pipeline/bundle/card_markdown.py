@@ -131,7 +131,7 @@ def _not_proven(card: ModelCard) -> list[str]:
 
 
 def _emulated(card: ModelCard) -> list[str]:
-    """What was found on other processors, which QEMU played."""
+    """The results on other processors, emulated by QEMU."""
     rows = [
         (
             file.file,

@@ -57,7 +57,7 @@ def invented(images: Array, highest: int) -> Array:
     Drawn at random; by chance ids can be those of a test input, and such a draw is left out.
     """
     shape = images.shape[1:]
-    lowest = 0 if images.dtype == np.uint8 else 1  # an id of 0 fills up
+    lowest = 0 if images.dtype == np.uint8 else 1  # id 0 is padding
     drawn = np.random.default_rng(0).integers(lowest, highest + 1, (INVENTED, *shape)).astype(images.dtype)
     recorded = {image.tobytes() for image in images}
     kept = [image for image in drawn if image.tobytes() not in recorded]

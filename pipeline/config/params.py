@@ -139,7 +139,7 @@ class Train(Section):
     @classmethod
     def _model(cls, path: str) -> str:
         if path != NONE and not path.endswith(".keras"):
-            raise ValueError(f"{path!r} is no Keras model; allowed are a .keras file and {NONE}, which stands for fresh weights")
+            raise ValueError(f"{path!r} is not a Keras model; expected a .keras file, or {NONE} for fresh weights")
         return path
 
     @field_validator("architecture")

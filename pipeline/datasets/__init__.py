@@ -12,7 +12,7 @@ class Raw:
     """A dataset as it came: images (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`; labels (N,) integers from 0.
 
     A dataset without a test part of its own has the two test arrays empty (N = 0). Where the inputs are ids, `vocabulary`
-    names them, from id 1 on, 0 fills up, and `examples` are texts of the test part for those who encode texts themselves.
+    names them from id 1 on (0 is padding), and `examples` are texts of the test part for those who encode texts themselves.
     `not_passed_on` says why nothing of the data may go into a bundle.
     """
 

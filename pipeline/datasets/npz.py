@@ -1,6 +1,6 @@
 """Your own arrays: an npz file with x_train and y_train, and x_test and y_test where there is a test part.
 
-Images, or ids (N, L) int32 from 1 on, where 0 fills up; `vocabulary` may name them.
+Images, or ids (N, L) int32 from 1 on, zero-padded; `vocabulary` may name them.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ CHUNK = 4096  # rows copied or compared at a time, so that a set larger than mem
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32 from 1 to `highest`, where 0 fills up."""
+    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32 from 1 to `highest`, zero-padded."""
 
     shape: tuple[int, ...]
     dtype: str = "uint8"

@@ -111,7 +111,7 @@ def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], outp
 
 def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     """One object a line."""
-    whole = codecs.lookup(output.encoding or "ascii").name == "utf-8"  # else some letters are written as \\uXXXX
+    whole = codecs.lookup(output.encoding or "ascii").name == "utf-8"  # any other may lack a letter, so that it is escaped
     for prediction in predictions:
         output.write(json.dumps(prediction, ensure_ascii=not whole) + "\n")
 
