@@ -115,5 +115,5 @@ def test_what_does_not_fit_is_answered_in_one_sentence(
 
 
 def test_a_start_that_is_no_model_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"allowed are a .keras file and pipeline/none"):
+    with pytest.raises(ValueError, match=r"expected a .keras file, or pipeline/none"):
         chosen(start_from="model.h5")
