@@ -60,7 +60,10 @@ class Running:
         return [own, *own.children(recursive=True)]
 
     def cpu(self) -> float:
-        return sum(times.user + times.system for times in (process.cpu_times() for process in self.processes))
+        return sum(
+            times.user + times.system
+            for times in (process.cpu_times() for process in self.processes)
+        )
 
     def megabytes(self) -> float:
         return sum(process.memory_info().rss for process in self.processes) / 1e6
@@ -72,7 +75,9 @@ class Running:
         """One request as JSON."""
         asked = self.requests["json"]
         try:
-            with urllib.request.urlopen(urllib.request.Request(self.url("json"), asked.body, asked.headers), timeout=1):
+            with urllib.request.urlopen(
+                urllib.request.Request(self.url("json"), asked.body, asked.headers), timeout=1
+            ):
                 return True
         except OSError:
             return False
@@ -108,7 +113,16 @@ def measure(running: Running, kind: str, seconds: int) -> tuple[float, float, fl
     """Requests a second, the 99th percentile in milliseconds, and CPU microseconds for each request."""
     script = str(running.requests[kind].script)
     before = running.cpu()
-    command = ["wrk", "--latency", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "-s", script, running.url(kind)]
+    command = [
+        "wrk",
+        "--latency",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}",
+        "-s",
+        script,
+        running.url(kind),
+    ]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     used = running.cpu() - before
     if "Non-2xx" in text:
@@ -127,13 +141,20 @@ def endurance(server: Running, seconds: int) -> str:
         answered += measure(server, "json", seconds // 10)[0] * (seconds // 10)
         memory.append(server.megabytes())
     course = ", ".join(f"{megabytes:.1f}" for megabytes in memory)
-    return f"{server.name}: {answered:,.0f} JSON requests in {seconds} seconds; memory, MB: {course}"
+    return (
+        f"{server.name}: {answered:,.0f} JSON requests in {seconds} seconds; memory, MB: {course}"
+    )
 
 
 def written(folder: Path, name: str, path: str, headers: dict[str, str], body: bytes) -> Request:
     """A request, with wrk's script in Lua for it."""
     (folder / f"{name}.body").write_bytes(body)
-    lines = [f'local file = io.open("{folder / name}.body", "rb")', 'wrk.body = file:read("*a")', "file:close()", 'wrk.method = "POST"']
+    lines = [
+        f'local file = io.open("{folder / name}.body", "rb")',
+        'wrk.body = file:read("*a")',
+        "file:close()",
+        'wrk.method = "POST"',
+    ]
     lines += [f'wrk.headers["{header}"] = "{value}"' for header, value in headers.items()]
     script = folder / f"{name}.lua"
     script.write_text("\n".join(lines) + "\n")
@@ -146,15 +167,24 @@ def mlflow_model(onnx_file: str, folder: Path, images: Any) -> str:
     import onnx
 
     signature = mlflow.models.infer_signature(images[:1])
-    mlflow.onnx.save_model(onnx.load(onnx_file), folder / "mlflow", signature=signature, pip_requirements=["onnxruntime"])
+    mlflow.onnx.save_model(
+        onnx.load(onnx_file),
+        folder / "mlflow",
+        signature=signature,
+        pip_requirements=["onnxruntime"],
+    )
     return str(folder / "mlflow")
 
 
-def servers(arguments: argparse.Namespace, bundle: Path, images: Any, folder: Path) -> Iterator[Running]:
+def servers(
+    arguments: argparse.Namespace, bundle: Path, images: Any, folder: Path
+) -> Iterator[Running]:
     """Starts one after the other: ours, and the peers for which there is an environment."""
     onnx = str(bundle / "onnx_float32.onnx")
     every = {
-        kind: written(folder, kind.replace(" ", "-"), "/v2/models/mnist-digits/infer", headers, body)
+        kind: written(
+            folder, kind.replace(" ", "-"), "/v2/models/mnist-digits/infer", headers, body
+        )
         for kind, (headers, body) in requests(images).items()
     }
     ours = [sys.executable, "-m", "serving", "serve", str(bundle), "--port", "PORT", "--format"]
@@ -170,18 +200,50 @@ def servers(arguments: argparse.Namespace, bundle: Path, images: Any, folder: Pa
     yield start("Starlette", json_only, *peer, "starlette", "PORT", onnx)
     yield start("FastAPI", json_only, *peer, "fastapi", "PORT", onnx)
     if arguments.triton:
-        yield start("Triton, Python backend", every, arguments.triton, "benchmarks/serving_peers.py", "triton", "PORT", onnx)
+        yield start(
+            "Triton, Python backend",
+            every,
+            arguments.triton,
+            "benchmarks/serving_peers.py",
+            "triton",
+            "PORT",
+            onnx,
+        )
     if arguments.mlserver:
-        yield start("MLServer", json_only, arguments.mlserver, "-m", "benchmarks.serving_mlserver", "PORT", onnx)
+        yield start(
+            "MLServer",
+            json_only,
+            arguments.mlserver,
+            "-m",
+            "benchmarks.serving_mlserver",
+            "PORT",
+            onnx,
+        )
     if arguments.kserve:
-        yield start("KServe", json_only, arguments.kserve, "-m", "benchmarks.serving_kserve", "PORT", onnx)
+        yield start(
+            "KServe", json_only, arguments.kserve, "-m", "benchmarks.serving_kserve", "PORT", onnx
+        )
     if arguments.bentoml:
         command = [arguments.bentoml, "-m", "bentoml", "serve", "benchmarks.serving_bentoml:Digits"]
         command += ["--host", "127.0.0.1", "--port", "PORT"]
         yield start("BentoML", json_only, *command, MODEL=onnx)
     body = json.dumps({"inputs": images[:1].tolist()}, separators=(",", ":")).encode()
-    of_mlflow = {"json": written(folder, "mlflow", "/invocations", {"Content-Type": "application/json"}, body)}
-    served = [sys.executable, "-m", "mlflow", "models", "serve", "-m", mlflow_model(onnx, folder, images), "--env-manager", "local"]
+    of_mlflow = {
+        "json": written(
+            folder, "mlflow", "/invocations", {"Content-Type": "application/json"}, body
+        )
+    }
+    served = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        mlflow_model(onnx, folder, images),
+        "--env-manager",
+        "local",
+    ]
     yield start("mlflow models serve", of_mlflow, *served, "--workers", "1", "--port", "PORT")
 
 
@@ -197,13 +259,32 @@ def results(running: list[Running], rounds: int, seconds: int) -> Results:
 
 
 def table(found: Results, running: list[Running]) -> str:
-    columns = ["server", "ready, s", "JSON, requests/s", "binary, requests/s", "batches of 64, images/s", "p99 JSON, ms", "p99 binary, ms"]
+    columns = [
+        "server",
+        "ready, s",
+        "JSON, requests/s",
+        "binary, requests/s",
+        "batches of 64, images/s",
+        "p99 JSON, ms",
+        "p99 binary, ms",
+    ]
     columns += ["CPU µs a JSON request", "CPU µs a binary request", "memory, MB"]
     lines = [f"| {' | '.join(columns)} |", "|---|" + "---:|" * 9]
     for server in running:
-        medians = {kind: [statistics.median(column) for column in zip(*found[server.name, kind], strict=True)] for kind in server.requests}
+        medians = {
+            kind: [
+                statistics.median(column) for column in zip(*found[server.name, kind], strict=True)
+            ]
+            for kind in server.requests
+        }
 
-        def cell(kind: str, column: int, factor: int = 1, digits: int = 0, medians: dict[str, list[float]] = medians) -> str:
+        def cell(
+            kind: str,
+            column: int,
+            factor: int = 1,
+            digits: int = 0,
+            medians: dict[str, list[float]] = medians,
+        ) -> str:
             return f"{factor * medians[kind][column]:,.{digits}f}" if kind in medians else ""
 
         cells = [
@@ -215,7 +296,9 @@ def table(found: Results, running: list[Running]) -> str:
             cell("json", 2),
             cell("binary", 2),
         ]
-        lines.append(f"| {server.name} | {server.seconds_to_ready:.1f} | {' | '.join(cells)} | {server.megabytes():.0f} |")
+        lines.append(
+            f"| {server.name} | {server.seconds_to_ready:.1f} | {' | '.join(cells)} | {server.megabytes():.0f} |"
+        )
     return "\n".join(lines)
 
 
@@ -225,8 +308,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--triton", metavar="PYTHON", help="of an environment with nvidia-pytriton")
     for peer in ("mlserver", "kserve", "bentoml"):
-        parser.add_argument(f"--{peer}", metavar="PYTHON", help=f"of an environment with {peer} and onnxruntime")
-    parser.add_argument("--endurance", type=int, metavar="SECONDS", help="instead: our server under load for so long, and its memory")
+        parser.add_argument(
+            f"--{peer}", metavar="PYTHON", help=f"of an environment with {peer} and onnxruntime"
+        )
+    parser.add_argument(
+        "--endurance",
+        type=int,
+        metavar="SECONDS",
+        help="instead: our server under load for so long, and its memory",
+    )
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("error: wrk is not installed; on Debian: apt-get install wrk")

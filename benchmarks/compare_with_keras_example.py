@@ -59,9 +59,20 @@ def example(folder: Path) -> dict[str, Any]:
             times.append(seconds)
             predictions = model.predict(raw.test_images, batch_size=1000, verbose=0).argmax(1)
             accuracies.append(float((predictions == raw.test_labels).mean()))
-            print(f"example, epoch {epoch + 1}: {seconds:.1f} s, test accuracy {accuracies[-1]:.4f}", flush=True)
+            print(
+                f"example, epoch {epoch + 1}: {seconds:.1f} s, test accuracy {accuracies[-1]:.4f}",
+                flush=True,
+            )
 
-    model.fit(images, labels, batch_size=128, epochs=EXAMPLE_EPOCHS, validation_split=0.1, verbose=0, callbacks=[Clock()])
+    model.fit(
+        images,
+        labels,
+        batch_size=128,
+        epochs=EXAMPLE_EPOCHS,
+        validation_split=0.1,
+        verbose=0,
+        callbacks=[Clock()],
+    )
     return {"seconds": times, "accuracies": accuracies}
 
 
@@ -79,7 +90,9 @@ def ours_to_target(folder: Path) -> dict[str, Any]:
     raw = mnist.load(params.load().dataset)
     chosen = params.load().train.model_copy(update={"epochs": OUR_EPOCHS_TO_99})
     rows = np.random.default_rng(42).permutation(60000)
-    split = [(raw.train_images[part], raw.train_labels[part]) for part in (rows[:54000], rows[54000:])]
+    split = [
+        (raw.train_images[part], raw.train_labels[part]) for part in (rows[:54000], rows[54000:])
+    ]
     start = time.perf_counter()
     trained = fit.fit(chosen, Data(split[0], split[1], 10), folder / "state", lambda row: None)
     seconds = time.perf_counter() - start
@@ -87,13 +100,19 @@ def ours_to_target(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": float((predictions == raw.test_labels).mean())}
 
 
-PARTS = {function.__name__: function for function in (example, example_that_keeps_memory, ours_to_target)}
+PARTS = {
+    function.__name__: function for function in (example, example_that_keeps_memory, ours_to_target)
+}
 
 
 def in_process(name: str, folder: Path) -> dict[str, Any]:
     """One of PARTS in a process of its own, so that none warms up another."""
     output = folder / f"{name}.json"
-    subprocess.run([sys.executable, "-m", "benchmarks.compare_with_keras_example", name, str(output)], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.compare_with_keras_example", name, str(output)],
+        cwd=ROOT,
+        check=True,
+    )
     result: dict[str, Any] = artifacts.load_json(output)
     return result
 
@@ -107,13 +126,23 @@ def whole_line(folder: Path) -> dict[str, float]:
     subprocess.run(["dvc", "repro"], cwd=folder, env=environment, check=True)
     seconds = time.perf_counter() - start
     faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before
-    reports = {name: artifacts.load_json(folder / artifacts.report(name)) for name in ("train", "evaluate", "verify", "embed")}
+    reports = {
+        name: artifacts.load_json(folder / artifacts.report(name))
+        for name in ("train", "evaluate", "verify", "embed")
+    }
     runs = params.load(folder / "params.yaml").verify.latency_runs
-    latency = sum(pair.get("median_milliseconds", 0) * runs / 1000 for pair in reports["verify"]["pairs"])
-    emulated = sorted((folder / ".state/measurements").glob("emulated-processors-*.json"))  # as pipeline.verify remembers it
+    latency = sum(
+        pair.get("median_milliseconds", 0) * runs / 1000 for pair in reports["verify"]["pairs"]
+    )
+    emulated = sorted(
+        (folder / ".state/measurements").glob("emulated-processors-*.json")
+    )  # as pipeline.verify remembers it
     embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
     measured = {row["target"]: row["measured"] for row in reports["embed"]["targets"]}
-    latency += sum(measured[target]["median_milliseconds"] * count / 1000 for target, count in embedded_runs.items())
+    latency += sum(
+        measured[target]["median_milliseconds"] * count / 1000
+        for target, count in embedded_runs.items()
+    )
     return {
         "seconds": seconds,
         "fit": reports["train"]["training_seconds"],
@@ -128,8 +157,14 @@ def whole_line(folder: Path) -> dict[str, float]:
 def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
     """Seconds of a `dvc repro` with nothing to do, here and in a project of one trivial stage; medians of five in turn."""
     trivial.mkdir()
-    (trivial / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo done > out\n    outs: [out]\n")
-    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"], ["dvc", "repro", "--quiet"]):
+    (trivial / "dvc.yaml").write_text(
+        "stages:\n  one:\n    cmd: echo done > out\n    outs: [out]\n"
+    )
+    for command in (
+        ["git", "init", "--quiet"],
+        ["dvc", "init", "--quiet"],
+        ["dvc", "repro", "--quiet"],
+    ):
         subprocess.run(command, cwd=trivial, check=True)
     times: dict[Path, list[float]] = {folder: [], trivial: []}
     for _ in range(5):
@@ -137,27 +172,67 @@ def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
             start = time.perf_counter()
             subprocess.run(["dvc", "repro", "--quiet"], cwd=place, check=True)
             measured.append(time.perf_counter() - start)
-    return {"nothing": statistics.median(times[folder]), "trivial": statistics.median(times[trivial])}
+    return {
+        "nothing": statistics.median(times[folder]),
+        "trivial": statistics.median(times[trivial]),
+    }
 
 
-def table(first: dict[str, Any], peer: dict[str, Any], fair: dict[str, Any], line: dict[str, float]) -> str:
+def table(
+    first: dict[str, Any], peer: dict[str, Any], fair: dict[str, Any], line: dict[str, float]
+) -> str:
     """What was measured, ours against theirs, beside the aims."""
     rest = line["seconds"] - line["fit"] - line["latency"] - line["emulated"]
     epochs = f"{EXAMPLE_EPOCHS} epochs ({peer['accuracies'][-1]:.2%})"
     without = line["seconds"] - line["emulated"]
     rows: list[tuple[str, float, float, float | str]] = [
-        (f"to 99.0 % on the test set (ours: {first['accuracy']:.2%})", first["seconds"], reached(peer), AIMS["to 99 %"]),
+        (
+            f"to 99.0 % on the test set (ours: {first['accuracy']:.2%})",
+            first["seconds"],
+            reached(peer),
+            AIMS["to 99 %"],
+        ),
         ("  the same, the example with our allocator", first["seconds"], reached(fair), ""),
-        (f"whole line without emulated processors ({line['accuracy']:.2%}), {epochs}", without, peer["seconds"][-1], AIMS["whole line"]),
+        (
+            f"whole line without emulated processors ({line['accuracy']:.2%}), {epochs}",
+            without,
+            peer["seconds"][-1],
+            AIMS["whole line"],
+        ),
         ("  the same, the example with our allocator", without, fair["seconds"][-1], ""),
-        ("  of that, without fit and latency runs, against the fit", rest, line["fit"], AIMS["rest"]),
-        ("verification on emulated processors, against the fit", line["emulated"], line["fit"], AIMS["emulated"]),
-        ("dvc repro with nothing to do, against a trivial project", line["nothing"], line["trivial"], AIMS["nothing to do"]),
+        (
+            "  of that, without fit and latency runs, against the fit",
+            rest,
+            line["fit"],
+            AIMS["rest"],
+        ),
+        (
+            "verification on emulated processors, against the fit",
+            line["emulated"],
+            line["fit"],
+            AIMS["emulated"],
+        ),
+        (
+            "dvc repro with nothing to do, against a trivial project",
+            line["nothing"],
+            line["trivial"],
+            AIMS["nothing to do"],
+        ),
     ]
     lines = [f"{'what':70}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}"]
-    lines += [f"{what:70}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}" for what, ours, theirs, aim in rows]
-    faults = {"ours in 2 epochs": first, "the line's stages": line, "the example": peer, "the example with our allocator": fair}
-    lines.append("page faults: " + "; ".join(f"{name} {one['faults']:,}" for name, one in faults.items()))
+    lines += [
+        f"{what:70}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}"
+        for what, ours, theirs, aim in rows
+    ]
+    faults = {
+        "ours in 2 epochs": first,
+        "the line's stages": line,
+        "the example": peer,
+        "the example with our allocator": fair,
+    }
+    lines.append(
+        "page faults: " + "; ".join(f"{name} {one['faults']:,}" for name, one in faults.items())
+    )
     return "\n".join([*lines, machine.sentence()])
 
 

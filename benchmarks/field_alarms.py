@@ -31,9 +31,22 @@ def observe(classifier: Classifier, images: Array, labels: Array) -> Observation
     """What `classifier` would have logged of images (N, H, W, C), with labels (N,)."""
     probabilities = classifier.predict(images)
     names = [str(row) for row in range(len(images))]
-    predicted, confidence, statistics = probabilities.argmax(1), probabilities.max(1), input_statistics.of(images)
+    predicted, confidence, statistics = (
+        probabilities.argmax(1),
+        probabilities.max(1),
+        input_statistics.of(images),
+    )
     return Observations(
-        classifier.card, classifier.file, classifier.runtime, names, predicted, confidence, labels, statistics, lambda row: images[row], []
+        classifier.card,
+        classifier.file,
+        classifier.runtime,
+        names,
+        predicted,
+        confidence,
+        labels,
+        statistics,
+        lambda row: images[row],
+        [],
     )
 
 
@@ -42,13 +55,18 @@ def some(observed: Observations, rows: Array) -> Observations:
     return Observations(
         **{
             **observed.__dict__,
-            **{name: getattr(observed, name)[rows] for name in ("predicted", "confidence", "labels", "statistics")},
+            **{
+                name: getattr(observed, name)[rows]
+                for name in ("predicted", "confidence", "labels", "statistics")
+            },
             "names": [observed.names[row] for row in rows],
         }
     )
 
 
-def rate(own: Observations, probabilities: Array, shifted: Observations, size: int, trials: int) -> float:
+def rate(
+    own: Observations, probabilities: Array, shifted: Observations, size: int, trials: int
+) -> float:
     """The share of trials with an alarm, on samples of `shifted`: the test images (N) themselves, or each of them changed.
 
     `own` is what the file says to the test images, probabilities (N, K) what the trained model said.
@@ -59,7 +77,9 @@ def rate(own: Observations, probabilities: Array, shifted: Observations, size: i
     for _ in range(trials):
         rows = random.permutation(len(own.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        expected = drift_reference.summary(own.statistics[half], names, probabilities[half], own.labels[half])
+        expected = drift_reference.summary(
+            own.statistics[half], names, probabilities[half], own.labels[half]
+        )
         drawn = some(shifted, rest[:size])
         alarms += any(test["alarm"] for test in judge.drift(drawn, expected, level))
     return alarms / trials
@@ -81,23 +101,34 @@ SHIFTS: dict[str, Callable[[Array], Array]] = {
     "one pixel to the right": lambda images: np.roll(images, 1, 2),
     "turned by 5 degrees": lambda images: rotated(images, 5),
     "turned by 15 degrees": lambda images: rotated(images, 15),
-    "Fashion-MNIST": lambda images: np.load(Path(os.environ["DATA_MIRROR"]) / "fashion_mnist.npz")["x_test"][..., None],
+    "Fashion-MNIST": lambda images: np.load(Path(os.environ["DATA_MIRROR"]) / "fashion_mnist.npz")[
+        "x_test"
+    ][..., None],
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.field_alarms")
     parser.add_argument("--trials", type=int, default=2000)
-    parser.add_argument("--format", default=None, help="the exported file; default: the one that a device would choose")
+    parser.add_argument(
+        "--format",
+        default=None,
+        help="the exported file; default: the one that a device would choose",
+    )
     arguments = parser.parse_args()
     classifier = Classifier.load(artifacts.DIST, arguments.format)
     images, labels = (np.asarray(part) for part in artifacts.load_split("test"))
     probabilities = np.asarray(artifacts.load_array(artifacts.TEST_PROBABILITIES))
     own = observe(classifier, images, labels)
-    print(f"| {classifier.file.format} | {' | '.join(f'{size:,}' for size in SIZES)} |\n|---|{'---:|' * len(SIZES)}")
+    print(
+        f"| {classifier.file.format} | {' | '.join(f'{size:,}' for size in SIZES)} |\n|---|{'---:|' * len(SIZES)}"
+    )
     for name, observed, trials in [
         ("the test's own", own, arguments.trials),
-        *((name, observe(classifier, shift(images), labels), max(arguments.trials // 20, 1)) for name, shift in SHIFTS.items()),
+        *(
+            (name, observe(classifier, shift(images), labels), max(arguments.trials // 20, 1))
+            for name, shift in SHIFTS.items()
+        ),
     ]:
         found = [rate(own, probabilities, observed, size, trials) for size in SIZES]
         print(f"| {name} | {' | '.join(f'{100 * value:.1f} %' for value in found)} |", flush=True)

@@ -25,5 +25,11 @@ def sentence() -> str:
     """The processor, what it has and what it lacks."""
     found = instruction_sets()
     there = f"with {', '.join(found)}" if found else "whose instruction sets are unknown"
-    missing = [name for name in NOT_THERE if found and "asimd" not in found and not any(name in have for have in found)]
-    return f"{timing_cache.processor()} {there}" + (f", without {', '.join(missing)}" if missing else "")
+    missing = [
+        name
+        for name in NOT_THERE
+        if found and "asimd" not in found and not any(name in have for have in found)
+    ]
+    return f"{timing_cache.processor()} {there}" + (
+        f", without {', '.join(missing)}" if missing else ""
+    )

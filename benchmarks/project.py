@@ -12,8 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 def tracked() -> list[str]:
     """The files that git knows, by their paths in the project."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return [name for name in listed.stdout.splitlines() if name != "dvc.lock" and (ROOT / name).is_file()]
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [
+        name
+        for name in listed.stdout.splitlines()
+        if name != "dvc.lock" and (ROOT / name).is_file()
+    ]
 
 
 def fresh(folder: Path) -> None:

@@ -47,7 +47,9 @@ Row = dict[str, Any]
 def key(last_stage: str | None) -> str:
     """What a result follows from: every file that the line is made of, and how far it ran."""
     names = [name for name in project.tracked() if not name.startswith(NOT_THE_LINE)]
-    return digests.of_facts([*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"])
+    return digests.of_facts(
+        [*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"]
+    )
 
 
 def run(seed: int, folder: Path, last_stage: str | None) -> Row:
@@ -58,14 +60,35 @@ def run(seed: int, folder: Path, last_stage: str | None) -> Row:
     log = folder.with_suffix(".log")
     started = time.perf_counter()
     with log.open("ab") as output:
-        subprocess.run(["dvc", "config", "--local", "cache.dir", cache], cwd=folder, check=True, stdout=output, stderr=output)
+        subprocess.run(
+            ["dvc", "config", "--local", "cache.dir", cache],
+            cwd=folder,
+            check=True,
+            stdout=output,
+            stderr=output,
+        )
         command = ["dvc", "repro", *([last_stage] if last_stage else [])]
-        done = subprocess.run(command, cwd=folder, env=project.environment(), stdout=output, stderr=output, check=False)
-    missing = [name for name in ("train", "evaluate") if not (folder / artifacts.report(name)).exists()]
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=project.environment(),
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+    missing = [
+        name for name in ("train", "evaluate") if not (folder / artifacts.report(name)).exists()
+    ]
     if missing or done.returncode < 0:  # no verdict on the recipe
-        raise UserError(f"seed {seed} did not come to its end: {last_line(log)}; {log} tells more, and the same command goes on")
+        raise UserError(
+            f"seed {seed} did not come to its end: {last_line(log)}; {log} tells more, and the same command goes on"
+        )
     passed = done.returncode == 0
-    return {"passed": passed, "reason": "" if passed else last_line(log), **row(folder, time.perf_counter() - started)}
+    return {
+        "passed": passed,
+        "reason": "" if passed else last_line(log),
+        **row(folder, time.perf_counter() - started),
+    }
 
 
 def change_params(path: Path, seed: int) -> None:
@@ -79,14 +102,20 @@ def change_params(path: Path, seed: int) -> None:
 
 def last_line(log: Path) -> str:
     """What a line that ended badly said, without DVC's own last words."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [
+        line.strip()
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return (told or lines or ["nothing was said"])[-1]
 
 
 def row(folder: Path, seconds: float) -> Row:
     """What the reports in a copy say; without the verdicts on files, where the line ended before."""
-    training, evaluation = (artifacts.load_json(folder / artifacts.report(name)) for name in ("train", "evaluate"))
+    training, evaluation = (
+        artifacts.load_json(folder / artifacts.report(name)) for name in ("train", "evaluate")
+    )
     verified = folder / artifacts.report("verify")
     pairs = artifacts.load_json(verified)["pairs"] if verified.exists() else []
     return {
@@ -130,7 +159,9 @@ def page(results: dict[str, Any]) -> str:
     """benchmarks/seeds.md."""
     rows = results["rows"]
     lines = [
-        "# The default recipe with ten seeds" if len(rows) == 10 else f"# The default recipe with {len(rows)} seeds",
+        "# The default recipe with ten seeds"
+        if len(rows) == 10
+        else f"# The default recipe with {len(rows)} seeds",
         "",
         f"{headline(results)} `make seeds` makes this page; `seeds.json` beside it has every pair.",
         "",
@@ -138,15 +169,27 @@ def page(results: dict[str, Any]) -> str:
         "|---:|---:|---:|---:|---:|---|",
     ]
     for one in rows:
-        verdict = "passed" if proven(one) else f"failed: {one['reason'] or 'not every file is proven'}"
-        accuracies = f"{tables.percent(one['test_accuracy'])} | {tables.percent(one['validation_accuracy'])}"
-        lines.append(f"| {one['seed']} | {accuracies} | {one['training_seconds']:.0f} | {one['seconds']:.0f} | {verdict} |")
+        verdict = (
+            "passed" if proven(one) else f"failed: {one['reason'] or 'not every file is proven'}"
+        )
+        accuracies = (
+            f"{tables.percent(one['test_accuracy'])} | {tables.percent(one['validation_accuracy'])}"
+        )
+        lines.append(
+            f"| {one['seed']} | {accuracies} | {one['training_seconds']:.0f} | {one['seconds']:.0f} | {verdict} |"
+        )
     judged = f"the accuracy on all {most_images(rows):,} test and validation images"
-    lines += ["", f"What each file loses against its Keras model, in points of {judged}, on the runtime where it loses most:", ""]
+    lines += [
+        "",
+        f"What each file loses against its Keras model, in points of {judged}, on the runtime where it loses most:",
+        "",
+    ]
     lines += ["| file | mean | standard deviation | least | most |", "|---|---:|---:|---:|---:|"]
     for name, lost in losses(rows).items():
         figures = (statistics.mean(lost), deviation(lost), min(lost), max(lost))
-        lines.append(f"| {name} | " + " | ".join(f"{100 * figure:.3f}" for figure in figures) + " |")
+        lines.append(
+            f"| {name} | " + " | ".join(f"{100 * figure:.3f}" for figure in figures) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -170,17 +213,30 @@ def headline(results: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description="The line with many seeds.")
-    parser.add_argument("--seeds", type=int, default=10, metavar="N", help="seeds 0 to N - 1 (default %(default)s)")
-    parser.add_argument("--until", metavar="STAGE", help="the last stage to run, such as verify (default: the whole line)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.seeds", description="The line with many seeds."
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=10, metavar="N", help="seeds 0 to N - 1 (default %(default)s)"
+    )
+    parser.add_argument(
+        "--until",
+        metavar="STAGE",
+        help="the last stage to run, such as verify (default: the whole line)",
+    )
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         raise UserError(f"--seeds is {arguments.seeds}; expected 1 or more")
     folder = FOLDER / key(arguments.until)
     finished = {seed: folder / f"{seed}.json" for seed in range(arguments.seeds)}
     todo = [seed for seed, file in finished.items() if not file.exists()]
-    seconds = [artifacts.load_json(file)["seconds"] for seed, file in finished.items() if seed not in todo]
-    print(f"{arguments.seeds} seeds, {len(seconds)} of them finished before; {left(seconds, len(todo))}", flush=True)
+    seconds = [
+        artifacts.load_json(file)["seconds"] for seed, file in finished.items() if seed not in todo
+    ]
+    print(
+        f"{arguments.seeds} seeds, {len(seconds)} of them finished before; {left(seconds, len(todo))}",
+        flush=True,
+    )
     for count, seed in enumerate(todo, 1):
         copy = folder / f"seed-{seed}"
         one = run(seed, copy, arguments.until)
@@ -212,7 +268,11 @@ def left(seconds: Sequence[float], count: int) -> str:
     report = artifacts.report("train")
     if not seconds and not report.exists():
         return f"{count} left, and the first will tell how long one takes"
-    each = statistics.mean(seconds) if seconds else 1.5 * artifacts.load_json(report)["training_seconds"]
+    each = (
+        statistics.mean(seconds)
+        if seconds
+        else 1.5 * artifacts.load_json(report)["training_seconds"]
+    )
     return f"about {stage.duration(count * each)} left"
 
 

@@ -22,5 +22,7 @@ class Digits:
     @bentoml.api(route="/v2/models/mnist-digits/infer")  # type: ignore[untyped-decorator]
     def infer(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         tensor = inputs[0]
-        probabilities = self.probabilities(np.array(tensor["data"], np.uint8).reshape(tensor["shape"]))
+        probabilities = self.probabilities(
+            np.array(tensor["data"], np.uint8).reshape(tensor["shape"])
+        )
         return outputs(probabilities, data=probabilities.ravel().tolist())

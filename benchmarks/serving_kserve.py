@@ -19,7 +19,9 @@ class Digits(Model):  # type: ignore[misc]
         self.probabilities = predictor(path)
         self.ready = True
 
-    def predict(self, payload: InferRequest, headers: Any = None, response_headers: Any = None) -> InferResponse:
+    def predict(
+        self, payload: InferRequest, headers: Any = None, response_headers: Any = None
+    ) -> InferResponse:
         probabilities = self.probabilities(payload.inputs[0].as_numpy())
         output = InferOutput("probabilities", list(probabilities.shape), "FP32")
         output.set_data_from_numpy(probabilities, binary_data=False)
@@ -27,4 +29,6 @@ class Digits(Model):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    ModelServer(http_port=int(sys.argv[1]), enable_grpc=False, workers=1, access_log_format=None).start([Digits(sys.argv[2])])
+    ModelServer(
+        http_port=int(sys.argv[1]), enable_grpc=False, workers=1, access_log_format=None
+    ).start([Digits(sys.argv[2])])

@@ -22,10 +22,21 @@ class Digits(MLModel):  # type: ignore[misc]
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         probabilities = self.probabilities(NumpyCodec.decode_input(payload.inputs[0]))
-        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", probabilities)])
+        return InferenceResponse(
+            model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", probabilities)]
+        )
 
 
 if __name__ == "__main__":
     port = int(sys.argv[1])
-    settings = Settings(host="127.0.0.1", http_port=port, grpc_port=port + 1, metrics_port=port + 2, parallel_workers=0, debug=False)
-    asyncio.run(MLServer(settings).start([ModelSettings(name="mnist-digits", implementation=Digits)]))
+    settings = Settings(
+        host="127.0.0.1",
+        http_port=port,
+        grpc_port=port + 1,
+        metrics_port=port + 2,
+        parallel_workers=0,
+        debug=False,
+    )
+    asyncio.run(
+        MLServer(settings).start([ModelSettings(name="mnist-digits", implementation=Digits)])
+    )

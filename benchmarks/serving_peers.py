@@ -28,7 +28,16 @@ def predictor(path: str) -> Predict:
 
 
 def outputs(probabilities: Any, **fields: Any) -> dict[str, Any]:
-    return {"outputs": [{"name": "probabilities", "shape": list(probabilities.shape), "datatype": "FP32", **fields}]}
+    return {
+        "outputs": [
+            {
+                "name": "probabilities",
+                "shape": list(probabilities.shape),
+                "datatype": "FP32",
+                **fields,
+            }
+        ]
+    }
 
 
 def bare(port: int, predict: Predict) -> None:
@@ -43,13 +52,24 @@ def bare(port: int, predict: Predict) -> None:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         length = int(dict(scope["headers"]).get(b"inference-header-content-length", 0))
         tensor = msgspec.json.decode(body[: length or None])["inputs"][0]
-        pixels = np.frombuffer(body, np.uint8, offset=length) if length else np.array(tensor["data"], np.uint8)
+        pixels = (
+            np.frombuffer(body, np.uint8, offset=length)
+            if length
+            else np.array(tensor["data"], np.uint8)
+        )
         probabilities = predict(pixels.reshape(tensor["shape"]))
         if length:
             tail = probabilities.tobytes()
-            answer = msgspec.json.encode(outputs(probabilities, parameters={"binary_data_size": len(tail)})) + tail
+            answer = (
+                msgspec.json.encode(
+                    outputs(probabilities, parameters={"binary_data_size": len(tail)})
+                )
+                + tail
+            )
         else:
-            answer = msgspec.json.encode(outputs(probabilities, data=probabilities.ravel().tolist()))
+            answer = msgspec.json.encode(
+                outputs(probabilities, data=probabilities.ravel().tolist())
+            )
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
@@ -78,7 +98,13 @@ def fastapi(port: int, predict: Predict) -> None:
     from fastapi import FastAPI
     from pydantic import create_model
 
-    tensor_type = create_model("Tensor", name=(str, ...), shape=(list[int], ...), datatype=(str, ...), data=(list[int], ...))
+    tensor_type = create_model(
+        "Tensor",
+        name=(str, ...),
+        shape=(list[int], ...),
+        datatype=(str, ...),
+        data=(list[int], ...),
+    )
     request_type: Any = create_model("Request", inputs=(list[tensor_type], ...))  # type: ignore[valid-type]
     application = FastAPI()
 
@@ -101,7 +127,9 @@ def triton(port: int, predict: Predict) -> None:
     def infer(image: Any) -> Any:
         return [predict(image)]
 
-    config = TritonConfig(http_port=port, http_address="127.0.0.1", allow_grpc=False, allow_metrics=False)
+    config = TritonConfig(
+        http_port=port, http_address="127.0.0.1", allow_grpc=False, allow_metrics=False
+    )
     with Triton(config=config) as server:
         server.bind(
             model_name="mnist-digits",
@@ -117,16 +145,35 @@ def requests(images: Any) -> dict[str, tuple[dict[str, str], bytes]]:
     """The three requests of the measurement: kind -> headers and body."""
 
     def binary(batch: Any) -> tuple[dict[str, str], bytes]:
-        tensor = {"name": "image", "shape": batch.shape, "datatype": "UINT8", "parameters": {"binary_data_size": batch.size}}
+        tensor = {
+            "name": "image",
+            "shape": batch.shape,
+            "datatype": "UINT8",
+            "parameters": {"binary_data_size": batch.size},
+        }
         wanted = [{"name": "probabilities", "parameters": {"binary_data": True}}]
         head = json.dumps({"inputs": [tensor], "outputs": wanted}, separators=(",", ":")).encode()
-        return {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}, head + batch.tobytes()
+        return {
+            "Content-Type": "application/octet-stream",
+            "Inference-Header-Content-Length": str(len(head)),
+        }, head + batch.tobytes()
 
     one, many = images[:1], np.resize(images, (64, *images.shape[1:]))
-    tensor = {"name": "image", "shape": one.shape, "datatype": "UINT8", "data": one.ravel().tolist()}
+    tensor = {
+        "name": "image",
+        "shape": one.shape,
+        "datatype": "UINT8",
+        "data": one.ravel().tolist(),
+    }
     body = json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode()
-    return {"json": ({"Content-Type": "application/json"}, body), "binary": binary(one), "binary of 64": binary(many)}
+    return {
+        "json": ({"Content-Type": "application/json"}, body),
+        "binary": binary(one),
+        "binary of 64": binary(many),
+    }
 
 
 if __name__ == "__main__":
-    {"bare": bare, "starlette": starlette, "fastapi": fastapi, "triton": triton}[sys.argv[1]](int(sys.argv[2]), predictor(sys.argv[3]))
+    {"bare": bare, "starlette": starlette, "fastapi": fastapi, "triton": triton}[sys.argv[1]](
+        int(sys.argv[2]), predictor(sys.argv[3])
+    )

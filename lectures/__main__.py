@@ -45,8 +45,16 @@ def outcomes(study: Study, workers: int, quick: bool) -> tuple[list[Outcome], st
     made, described = dict[str, Outcome](), ""
     kinds = {variation.name: variation.kind or study.kind for variation in study.variations}
     for kind in dict.fromkeys(kinds.values()):
-        part = study.model_copy(update={"variations": [variation for variation in study.variations if kinds[variation.name] == kind]})
-        found, described = importlib.import_module(f"lectures.{kind}").outcomes(part, workers, quick)
+        part = study.model_copy(
+            update={
+                "variations": [
+                    variation for variation in study.variations if kinds[variation.name] == kind
+                ]
+            }
+        )
+        found, described = importlib.import_module(f"lectures.{kind}").outcomes(
+            part, workers, quick
+        )
         made |= {one.name: one for one in found}
     return [made[name] for name in kinds], described
 
@@ -55,16 +63,33 @@ def tell(study: Study, rows: Sequence[Row]) -> None:
     table = Table(*page.COLUMNS, title=study.question)
     for row in rows:
         table.add_row(row.variation, row.measure, row.published, row.ours, row.difference, row.met)
-    Console(width=None if sys.stdout.isatty() else IN_A_FILE, soft_wrap=True, highlight=False).print(table)
+    Console(
+        width=None if sys.stdout.isatty() else IN_A_FILE, soft_wrap=True, highlight=False
+    ).print(table)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lectures", description="The worked examples of the lectures, run again.")
-    parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"some of {', '.join(names())}; all of them unless given")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="trainings side by side; one a core unless given"
+    parser = argparse.ArgumentParser(
+        prog="python -m lectures", description="The worked examples of the lectures, run again."
     )
-    parser.add_argument("--quick", action="store_true", help=f"one epoch of 1,000 examples; results go to {data.FOLDER / 'quick'}")
+    parser.add_argument(
+        "studies",
+        nargs="*",
+        metavar="STUDY",
+        help=f"some of {', '.join(names())}; all of them unless given",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="trainings side by side; one a core unless given",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"one epoch of 1,000 examples; results go to {data.FOLDER / 'quick'}",
+    )
     asked = parser.parse_args()
     if asked.workers < 1:
         raise UserError(f"--workers is {asked.workers}; allowed is 1 or more")
@@ -85,7 +110,9 @@ def main() -> None:
         page.write(studies, {name: outcome.load(RESULTS / f"{name}.json") for name in studies})
         print(f"{page.PAGE} shows it")
     if missed:
-        raise UserError(f"{', '.join(missed)} could not be run, the reasons stand above; the same command tries again")
+        raise UserError(
+            f"{', '.join(missed)} could not be run, the reasons stand above; the same command tries again"
+        )
 
 
 if __name__ == "__main__":

@@ -55,8 +55,18 @@ def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Out
         met = figure_met(study, numbers, published)
     else:
         wanted = [published] if isinstance(published, str) else published
-        difference, met = "", "yes" if sum(value in wanted for value in values) * 2 > len(values) else "no"
-    return Row(variation.name, measure, written(measure, published), shown(measure, values), difference, met)
+        difference, met = (
+            "",
+            "yes" if sum(value in wanted for value in values) * 2 > len(values) else "no",
+        )
+    return Row(
+        variation.name,
+        measure,
+        written(measure, published),
+        shown(measure, values),
+        difference,
+        met,
+    )
 
 
 def figure_met(study: Study, values: Array, published: float) -> str:
@@ -64,22 +74,34 @@ def figure_met(study: Study, values: Array, published: float) -> str:
     off = float(values.mean() - published)
     if study.seeds > 1 and len(values) < FEWEST and published % 1:
         return "open, too few seeds"
-    return "yes" if abs(off) <= noise(values) + rounding(published, study.places) else f"no, ours is {'higher' if off > 0 else 'lower'}"
+    return (
+        "yes"
+        if abs(off) <= noise(values) + rounding(published, study.places)
+        else f"no, ours is {'higher' if off > 0 else 'lower'}"
+    )
 
 
 def noise(values: Array) -> float:
     """Half the 95 % prediction interval of one more run: what was published is one run, of another seed."""
     n = len(values)
-    return float(special.stdtrit(n - 1, 0.975) * values.std(ddof=1) * np.sqrt(1 + 1 / n)) if n > 1 else 0.0
+    return (
+        float(special.stdtrit(n - 1, 0.975) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
+        if n > 1
+        else 0.0
+    )
 
 
 def rounding(published: float, places: int | None) -> float:
     """Half a unit of the last digit that was published; none of a whole number, which is a count."""
-    exponent = Decimal(str(published)).normalize().as_tuple().exponent if places is None else -places
+    exponent = (
+        Decimal(str(published)).normalize().as_tuple().exponent if places is None else -places
+    )
     return 0.5 * 10.0 ** int(exponent) if published % 1 else 0.0
 
 
-def order(published: Order, measure: str, values: Sequence[Figure], by_name: dict[str, Outcome]) -> tuple[str, str]:
+def order(
+    published: Order, measure: str, values: Sequence[Figure], by_name: dict[str, Outcome]
+) -> tuple[str, str]:
     """The difference from the other variation, and whether it has the published sign beyond chance (Welch's t test)."""
     other = np.array(by_name[published.below or published.above or ""].figures[measure], float)
     ours = np.array(values, float)
@@ -88,15 +110,28 @@ def order(published: Order, measure: str, values: Sequence[Figure], by_name: dic
     if ours.std() == other.std() == 0:
         p_value = float(off * sign <= 0)
     else:
-        p_value = float(stats.ttest_ind(sign * ours, sign * other, equal_var=False, alternative="greater").pvalue)
-    met = "yes" if p_value < SIGNIFICANT else "no, not beyond chance" if off * sign > 0 else "no, the reverse"
+        p_value = float(
+            stats.ttest_ind(
+                sign * ours, sign * other, equal_var=False, alternative="greater"
+            ).pvalue
+        )
+    met = (
+        "yes"
+        if p_value < SIGNIFICANT
+        else "no, not beyond chance"
+        if off * sign > 0
+        else "no, the reverse"
+    )
     return points(measure, off), met
 
 
 def shown(measure: str, values: Sequence[Figure]) -> str:
     """The mean with half its 95 % interval over the seeds; of verdicts, how often each came."""
     if isinstance(values[0], str):
-        return ", ".join(f"{str(value).replace('_', ' ')} {count} of {len(values)}" for value, count in Counter(values).most_common())
+        return ", ".join(
+            f"{str(value).replace('_', ' ')} {count} of {len(values)}"
+            for value, count in Counter(values).most_common()
+        )
     numbers = np.array(values, float)
     n = len(numbers)
     mean = number(measure, float(numbers.mean()))
@@ -108,7 +143,11 @@ def shown(measure: str, values: Sequence[Figure]) -> str:
 
 def written(measure: str, published: Published) -> str:
     if isinstance(published, Order):
-        return f"below that of {published.below}" if published.below else f"above that of {published.above}"
+        return (
+            f"below that of {published.below}"
+            if published.below
+            else f"above that of {published.above}"
+        )
     if isinstance(published, float):
         return number(measure, published)
     return (published if isinstance(published, str) else " or ".join(published)).replace("_", " ")

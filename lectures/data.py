@@ -21,21 +21,36 @@ FOLDER = artifacts.STATE / "studies"
 
 def raw(chosen: Params) -> Path:
     """The folder in which `download` has run. Raises UserError."""
-    facts = ["download", chosen.dataset.model_dump_json(), artifacts.sha256(_module(f"datasets/{chosen.dataset.name}"))]
+    facts = [
+        "download",
+        chosen.dataset.model_dump_json(),
+        artifacts.sha256(_module(f"datasets/{chosen.dataset.name}")),
+    ]
     return _made("download", FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}", chosen)
 
 
 def prepared(chosen: Params) -> Path:
     """The folder in which `preprocess` has run on what `download` brought. Raises UserError."""
     source = raw(chosen)
-    code = map(artifacts.sha256, (_module("preprocess"), _module("files/splits"), _module("diagnosis/split_checks")))
+    code = map(
+        artifacts.sha256,
+        (_module("preprocess"), _module("files/splits"), _module("diagnosis/split_checks")),
+    )
     facts = [source.name, chosen.preprocess.model_dump_json(), *code]
-    return _made("preprocess", FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}-prepared", chosen, source)
+    return _made(
+        "preprocess",
+        FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}-prepared",
+        chosen,
+        source,
+    )
 
 
 def size(chosen: Params) -> str:
     """How many examples of which dataset there are."""
-    counts = [len(artifacts.load_split(split, raw(chosen) / artifacts.RAW)[1]) for split in ("train", "test")]
+    counts = [
+        len(artifacts.load_split(split, raw(chosen) / artifacts.RAW)[1])
+        for split in ("train", "test")
+    ]
     return f"{chosen.dataset.name}, {counts[0]:,} + {counts[1]:,} examples"
 
 
@@ -63,7 +78,12 @@ def _run(stage: str, place: Path) -> None:
     if mirror and Path(mirror).is_dir():
         environment["DATA_MIRROR"] = str(Path(mirror).resolve())
     done = subprocess.run(
-        [sys.executable, "-m", f"pipeline.{stage}"], cwd=place, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", f"pipeline.{stage}"],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         told = done.stderr.strip().splitlines() or [f"it ended with exit status {done.returncode}"]

@@ -30,7 +30,9 @@ class Order(Section):
 
 
 Kind = Literal["training", "nearest_mean", "ridge", "initialization", "lbfgs"]
-Published = float | str | list[str] | Order  # a figure; a verdict, or several that all fit what was published; or an order
+Published = (
+    float | str | list[str] | Order
+)  # a figure; a verdict, or several that all fit what was published; or an order
 
 
 class Variation(Section):
@@ -63,7 +65,12 @@ class Study(Section):
 
     def params(self, variation: Variation, quick: bool) -> Params:
         """What a variation trains with: the line's params.yaml, under the plain training, the study and the variation. Raises UserError."""
-        settings = {**_read(PLAIN), **self.settings, **variation.settings, **(QUICK if quick else {})}
+        settings = {
+            **_read(PLAIN),
+            **self.settings,
+            **variation.settings,
+            **(QUICK if quick else {}),
+        }
         try:
             return params.override(params.load(), settings)
         except UserError as error:
@@ -75,7 +82,10 @@ class Study(Section):
 
     def digest(self) -> str:
         """Another one where figures may be others: with the settings of the plain training, the study or a variation, or the seeds."""
-        each = [(variation.name, variation.settings, len(self.seeds_of(variation, quick=False))) for variation in self.variations]
+        each = [
+            (variation.name, variation.settings, len(self.seeds_of(variation, quick=False)))
+            for variation in self.variations
+        ]
         return digests.of_facts([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
 
     def seeds_of(self, variation: Variation, quick: bool) -> range:
@@ -85,7 +95,10 @@ class Study(Section):
 
 def names() -> list[str]:
     """S1, S2, ... in the order of their numbers."""
-    return sorted((path.stem for path in FOLDER.glob("S*.yaml") if re.fullmatch(r"S\d+", path.stem)), key=lambda name: int(name[1:]))
+    return sorted(
+        (path.stem for path in FOLDER.glob("S*.yaml") if re.fullmatch(r"S\d+", path.stem)),
+        key=lambda name: int(name[1:]),
+    )
 
 
 def load(name: str) -> Study:
@@ -103,7 +116,9 @@ def load(name: str) -> Study:
     for variation in study.variations:
         for measure, published in variation.published.items():
             if isinstance(published, Order) and (published.below or published.above) not in known:
-                raise UserError(f"{_path(name)}: {variation.name}: {measure} is compared with no variation; allowed are {', '.join(known)}")
+                raise UserError(
+                    f"{_path(name)}: {variation.name}: {measure} is compared with no variation; allowed are {', '.join(known)}"
+                )
     return study
 
 
@@ -115,4 +130,6 @@ def _read(name: str) -> Any:
     try:
         return YAML(typ="safe").load(_path(name).read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{_path(name)} is not readable YAML: {' '.join(str(error).split())}") from None
+        raise UserError(
+            f"{_path(name)} is not readable YAML: {' '.join(str(error).split())}"
+        ) from None

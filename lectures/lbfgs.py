@@ -49,7 +49,13 @@ class Fit:
         return ITERATIONS
 
     def key(self) -> str:
-        facts = [*training.digests(self.folder), artifacts.sha256(Path(__file__)), str(self.hidden), self.activation, str(self.seed)]
+        facts = [
+            *training.digests(self.folder),
+            artifacts.sha256(Path(__file__)),
+            str(self.hidden),
+            self.activation,
+            str(self.seed),
+        ]
         return digests.of_facts(facts)
 
     def known(self) -> Result | None:
@@ -75,14 +81,27 @@ class Fit:
         from sklearn.neural_network import MLPClassifier
 
         highest = artifacts.load_description(self.folder / artifacts.DESCRIPTION).highest
-        train, validation, test = (artifacts.load_split(name, self.folder / artifacts.PREPARED) for name in ("train", "validation", "test"))
+        train, validation, test = (
+            artifacts.load_split(name, self.folder / artifacts.PREPARED)
+            for name in ("train", "validation", "test")
+        )
         ids, labels = (np.concatenate(both) for both in zip(train, validation, strict=True))
         x, started = multi_hot(ids, highest), time.perf_counter()
-        model = MLPClassifier(self.hidden, activation=self.activation, solver="lbfgs", max_iter=ITERATIONS, random_state=self.seed)
+        model = MLPClassifier(
+            self.hidden,
+            activation=self.activation,
+            solver="lbfgs",
+            max_iter=ITERATIONS,
+            random_state=self.seed,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # at ITERATIONS, as meant
             model.fit(x, labels)
-        figures = (model.score(x, labels), model.score(multi_hot(test[0], highest), test[1]), float(model.n_iter_))
+        figures = (
+            model.score(x, labels),
+            model.score(multi_hot(test[0], highest), test[1]),
+            float(model.n_iter_),
+        )
         return Result(dict(zip(FIGURES, figures, strict=True)), time.perf_counter() - started)
 
 
@@ -96,12 +115,19 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     """What came of each variation's hidden layers and activation, and what the data were. Raises UserError."""
     chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
     made = {
-        variation.name: fits(variation.name, chosen[variation.name], study.seeds_of(variation, quick)) for variation in study.variations
+        variation.name: fits(
+            variation.name, chosen[variation.name], study.seeds_of(variation, quick)
+        )
+        for variation in study.variations
     }
     tasks = [task for several in made.values() for task in several]
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the workers: two of them with two threads each wait for one another
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # for the workers: two of them with two threads each wait for one another
     found = training.results(tasks, workers_wanted, line)
-    each = [outcome(name, [found[task.key()] for task in several]) for name, several in made.items()]
+    each = [
+        outcome(name, [found[task.key()] for task in several]) for name, several in made.items()
+    ]
     return each, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
 
 
@@ -109,14 +135,29 @@ def fits(name: str, chosen: Params, seeds: Sequence[int]) -> list[Fit]:
     """One for each seed. Raises UserError."""
     network = chosen.train.network
     if network.hidden is None or not isinstance(network.activation, str):
-        raise UserError(f"variation {name!r}: L-BFGS needs train.network.hidden and one train.network.activation")
-    return [Fit(f"{name}, seed {seed}", tuple(network.hidden), network.activation, seed, data.prepared(chosen)) for seed in seeds]
+        raise UserError(
+            f"variation {name!r}: L-BFGS needs train.network.hidden and one train.network.activation"
+        )
+    return [
+        Fit(
+            f"{name}, seed {seed}",
+            tuple(network.hidden),
+            network.activation,
+            seed,
+            data.prepared(chosen),
+        )
+        for seed in seeds
+    ]
 
 
 def outcome(name: str, several: Sequence[Result]) -> Outcome:
-    figures: dict[str, list[Figure]] = {figure: [result.figures[figure] for result in several] for figure in FIGURES}
+    figures: dict[str, list[Figure]] = {
+        figure: [result.figures[figure] for result in several] for figure in FIGURES
+    }
     return Outcome(name, figures, seconds=round(sum(result.seconds for result in several), 1))
 
 
 def line(task: Fit, result: Result) -> str:
-    return f"{task.name}: test accuracy {result.figures['test_accuracy']:.4f}, {result.seconds:.1f} s"
+    return (
+        f"{task.name}: test accuracy {result.figures['test_accuracy']:.4f}, {result.seconds:.1f} s"
+    )

@@ -28,8 +28,12 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
     for variation in study.variations:
         distance = variation.settings.get("distance")
         if distance not in predictions:
-            raise UserError(f"variation {variation.name!r}: distance is {distance!r}; allowed are {', '.join(predictions)}")
+            raise UserError(
+                f"variation {variation.name!r}: distance is {distance!r}; allowed are {', '.join(predictions)}"
+            )
         scored = baseline.score(predictions[distance], labels, names)
         recalls = {f"accuracy_of_{name}": [recall] for name, recall in scored["per_class"].items()}
-        made.append(Outcome(variation.name, {"accuracy": [scored["accuracy"]], **recalls}, seconds=seconds))
+        made.append(
+            Outcome(variation.name, {"accuracy": [scored["accuracy"]], **recalls}, seconds=seconds)
+        )
     return made, data.size(chosen)

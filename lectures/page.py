@@ -44,15 +44,39 @@ def write(studies: Mapping[str, Study], results: Mapping[str, Results | None]) -
 
 def text(studies: Mapping[str, Study], results: Mapping[str, Results | None]) -> str:
     made = {name: (study, results[name]) for name, study in studies.items()}
-    found = {name: comparison.rows(study, result.outcomes) if result else [] for name, (study, result) in made.items()}
-    overview = [markdown(("study", "what", "lecture", "published results met", "minutes of one core")), markdown(["---"] * 5)]
+    found = {
+        name: comparison.rows(study, result.outcomes) if result else []
+        for name, (study, result) in made.items()
+    }
+    overview = [
+        markdown(("study", "what", "lecture", "published results met", "minutes of one core")),
+        markdown(["---"] * 5),
+    ]
     for name, (study, result) in made.items():
         minutes = f"{result.seconds / 60:.1f}" if result else ""
         overview.append(
-            markdown((f"[{name}](#{name.lower()})", study.title, study.lecture, tally(found[name]) if result else "not run", minutes))
+            markdown(
+                (
+                    f"[{name}](#{name.lower()})",
+                    study.title,
+                    study.lecture,
+                    tally(found[name]) if result else "not run",
+                    minutes,
+                )
+            )
         )
     sections = [section(name, study, result, found[name]) for name, (study, result) in made.items()]
-    return "\n\n".join([OPENING, total([result for _, result in made.values() if result]), "\n".join(overview), *sections]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                OPENING,
+                total([result for _, result in made.values() if result]),
+                "\n".join(overview),
+                *sections,
+            ]
+        )
+        + "\n"
+    )
 
 
 def total(results: Sequence[Results]) -> str:
@@ -66,11 +90,19 @@ def total(results: Sequence[Results]) -> str:
 
 def tally(rows: Sequence[Row]) -> str:
     published = [row for row in rows if row.met]
-    return f"{sum(row.met == 'yes' for row in published)} of {len(published)}" if published else "none published"
+    return (
+        f"{sum(row.met == 'yes' for row in published)} of {len(published)}"
+        if published
+        else "none published"
+    )
 
 
 def seeds(study: Study) -> str:
-    fewer = [f"{variation.seeds} of {variation.name}" for variation in study.variations if variation.seeds]
+    fewer = [
+        f"{variation.seeds} of {variation.name}"
+        for variation in study.variations
+        if variation.seeds
+    ]
     return "; ".join([str(study.seeds), *fewer])
 
 
@@ -87,7 +119,10 @@ def verdict(rows: Sequence[Row]) -> str:
 
 
 def section(name: str, study: Study, results: Results | None, rows: Sequence[Row]) -> str:
-    parts = [f'<a id="{name.lower()}"></a>\n## {name}: {study.title}', f"**{study.question}** ({study.lecture})"]
+    parts = [
+        f'<a id="{name.lower()}"></a>\n## {name}: {study.title}',
+        f"**{study.question}** ({study.lecture})",
+    ]
     if results:
         parts += [
             f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `python -m lectures {name}`."
@@ -96,7 +131,18 @@ def section(name: str, study: Study, results: Results | None, rows: Sequence[Row
         last = ""
         for row in rows:
             shown = "" if row.variation == last else row.variation
-            table.append(markdown((shown, row.measure.replace("_", " "), row.published, row.ours, row.difference, row.met)))
+            table.append(
+                markdown(
+                    (
+                        shown,
+                        row.measure.replace("_", " "),
+                        row.published,
+                        row.ours,
+                        row.difference,
+                        row.met,
+                    )
+                )
+            )
             last = row.variation
         parts += ["\n".join(table), f"![{study.title}](results/{name}.png)", verdict(rows)]
     else:

@@ -42,17 +42,28 @@ def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outco
         started = time.perf_counter()
         runs = [measured(chosen, seed) for seed in study.seeds_of(variation, quick)]
         figures = {measure: [one[0][measure] for one in runs] for measure in runs[0][0]}
-        curves = {name: rounded(np.mean([one[1][name] for one in runs], axis=0)) for name in runs[0][1]}
-        made.append(Outcome(variation.name, figures, curves, round(time.perf_counter() - started, 1)))
-    return made, f"made as the lecture has them, {_checked({'penalty': 0.0, **study.settings}, 'settings').examples} training examples"
+        curves = {
+            name: rounded(np.mean([one[1][name] for one in runs], axis=0)) for name in runs[0][1]
+        }
+        made.append(
+            Outcome(variation.name, figures, curves, round(time.perf_counter() - started, 1))
+        )
+    return (
+        made,
+        f"made as the lecture has them, {_checked({'penalty': 0.0, **study.settings}, 'settings').examples} training examples",
+    )
 
 
 def measured(chosen: Setting, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
     """The figures at the chosen penalty, and the errors (root mean square) over all penalties."""
     rng = np.random.default_rng(seed)
-    (x, y), (x_validation, y_validation), (x_test, y_test) = (drawn(chosen, count, rng) for count in (chosen.examples, HELD_OUT, HELD_OUT))
+    (x, y), (x_validation, y_validation), (x_test, y_test) = (
+        drawn(chosen, count, rng) for count in (chosen.examples, HELD_OUT, HELD_OUT)
+    )
     weights = np.array([solved(x, y, penalty) for penalty in PENALTIES])
-    train, validation, test = (error(weights, *part) for part in ((x, y), (x_validation, y_validation), (x_test, y_test)))
+    train, validation, test = (
+        error(weights, *part) for part in ((x, y), (x_validation, y_validation), (x_test, y_test))
+    )
     best = int(validation.argmin())
     at = best if chosen.penalty == "best" else int(np.abs(PENALTIES - chosen.penalty).argmin())
     sizes = np.abs(weights[at])
@@ -69,7 +80,9 @@ def measured(chosen: Setting, seed: int) -> tuple[dict[str, Any], dict[str, Arra
 def drawn(chosen: Setting, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """The powers 0 to degree of x (N, degree + 1), and the targets (N,)."""
     x = rng.uniform(-chosen.range, chosen.range, count)
-    return np.vander(x, chosen.degree + 1, increasing=True), x + 0.2 * x**2 - x**3 + rng.normal(0, chosen.noise, count)
+    return np.vander(x, chosen.degree + 1, increasing=True), x + 0.2 * x**2 - x**3 + rng.normal(
+        0, chosen.noise, count
+    )
 
 
 def solved(x: Array, y: Array, penalty: float) -> Array:

@@ -93,19 +93,32 @@ class Training:
         return result
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> Result:
-        from pipeline.training import checkpoint, fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training import (
+            checkpoint,
+            fit,
+        )  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
+        logging.getLogger("tensorflow").setLevel(
+            logging.ERROR
+        )  # it warns of one new graph for each training
         started = time.perf_counter()
         earlier: list[Row] = checkpoint.read(folder)["rows"]
         for row in earlier:
             on_row(row)
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
-        parts = Data(self._split("train"), self._split("validation"), len(description.class_names), description.highest)
+        parts = Data(
+            self._split("train"),
+            self._split("validation"),
+            len(description.class_names),
+            description.highest,
+        )
         trained = fit.fit(self.chosen, parts, folder, on_row)
         with imports.quiet():
-            tested = {"parameters": trained.model.count_params(), "test_accuracy": self._accuracy(trained.model)}
+            tested = {
+                "parameters": trained.model.count_params(),
+                "test_accuracy": self._accuracy(trained.model),
+            }
             if self.undivided:
                 tested[UNDIVIDED] = self._accuracy(without_division(trained.model))
         seconds = time.perf_counter() - started + sum(row["seconds"] for row in earlier)
@@ -137,16 +150,26 @@ def without_division(model: Any) -> Any:
 @cache
 def digests(folder: Path) -> tuple[str, ...]:
     """What the data in a folder are."""
-    return tuple(artifacts.sha256(path) for path in sorted((folder / artifacts.PREPARED).glob("*/*.npy")))
+    return tuple(
+        artifacts.sha256(path) for path in sorted((folder / artifacts.PREPARED).glob("*/*.npy"))
+    )
 
 
 def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
     """What came of each variation, and what the data were. Raises UserError."""
     chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
-    tasks = {variation.name: trainings(study, variation, chosen[variation.name], quick) for variation in study.variations}
+    tasks = {
+        variation.name: trainings(study, variation, chosen[variation.name], quick)
+        for variation in study.variations
+    }
     found = results([task for several in tasks.values() for task in several], workers_wanted, line)
     made = [
-        outcome(name, [found[task.key()] for task in several], several[0].folder, chosen[name].problem.target)
+        outcome(
+            name,
+            [found[task.key()] for task in several],
+            several[0].folder,
+            chosen[name].problem.target,
+        )
         for name, several in tasks.items()
     ]
     return made, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
@@ -156,17 +179,26 @@ def trainings(study: Study, variation: Variation, chosen: Params, quick: bool) -
     """One for each seed."""
     folder, undivided = data.prepared(chosen), UNDIVIDED in study.shown(variation)
     return [
-        Training(f"{variation.name}, seed {seed}", chosen.train.model_copy(update={"seed": seed}), folder, undivided)
+        Training(
+            f"{variation.name}, seed {seed}",
+            chosen.train.model_copy(update={"seed": seed}),
+            folder,
+            undivided,
+        )
         for seed in study.seeds_of(variation, quick)
     ]
 
 
-def results(tasks: Sequence[AnyKept], workers_wanted: int, tell: Callable[[AnyKept, Any], str]) -> dict[str, Any]:
+def results(
+    tasks: Sequence[AnyKept], workers_wanted: int, tell: Callable[[AnyKept, Any], str]
+) -> dict[str, Any]:
     """What came of each, by its key: read where it was made before, else trained now; `tell` says a line on each of those."""
     found = {task.key(): result for task in tasks if (result := task.known()) is not None}
     todo = list({task.key(): task for task in tasks if task.key() not in found}.values())
     if len(todo) < len(tasks):
-        print(f"{len(tasks) - len(todo)} of {len(tasks)} trainings have been made before", flush=True)
+        print(
+            f"{len(tasks) - len(todo)} of {len(tasks)} trainings have been made before", flush=True
+        )
     for number, result in workers.results(todo, min(workers_wanted, max(len(todo), 1)), tell):
         found[todo[number].key()] = result
     return found
@@ -181,11 +213,19 @@ def line(task: Training, result: Result) -> str:
 def outcome(name: str, several: Sequence[Result], folder: Path, target: float) -> Outcome:
     """The figures of one variation, a list with one for each seed."""
     evidence = artifacts.load_json(folder / artifacts.report("preprocess")).get("evidence")
-    each = [measured(result, Evidence(**evidence) if evidence else None, target) for result in several]
+    each = [
+        measured(result, Evidence(**evidence) if evidence else None, target) for result in several
+    ]
     rows = several[0].rows
-    curves = {measure: rounded([row[measure] for row in rows]) for measure in ("epoch", *learning_curves.MEASURES)}
+    curves = {
+        measure: rounded([row[measure] for row in rows])
+        for measure in ("epoch", *learning_curves.MEASURES)
+    }
     return Outcome(
-        name, {measure: [one[measure] for one in each] for measure in each[0]}, curves, round(sum(result.seconds for result in several), 1)
+        name,
+        {measure: [one[measure] for one in each] for measure in each[0]},
+        curves,
+        round(sum(result.seconds for result in several), 1),
     )
 
 

@@ -50,7 +50,9 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
     return {name: np.concatenate(parts) for name, parts in predictions.items()}
 
 
-def log_likelihoods(ids: Array, labels: Array, num_classes: int, highest: int) -> tuple[Array, Array]:
+def log_likelihoods(
+    ids: Array, labels: Array, num_classes: int, highest: int
+) -> tuple[Array, Array]:
     """Naive Bayes on ids (N, L): log P(class) (K,), and log P(id | class) (K, highest + 1) with one added to each count.
 
     McCallum and Nigam, 1998, multinomial model; the column of id 0, the padding, is 0.
@@ -67,26 +69,37 @@ def log_likelihoods(ids: Array, labels: Array, num_classes: int, highest: int) -
 def likeliest(ids: Array, priors: Array, likelihoods: Array) -> Array:
     """For each row of ids (N, L) the likeliest class (N,)."""
     chunks = artifacts.chunks(len(ids))
-    return np.concatenate([(priors + likelihoods[:, ids[start:stop]].sum(2).T).argmax(1) for start, stop in chunks])
+    return np.concatenate(
+        [(priors + likelihoods[:, ids[start:stop]].sum(2).T).argmax(1) for start, stop in chunks]
+    )
 
 
 def score(predictions: Array, labels: Array, class_names: list[str]) -> dict[str, Any]:
     matrix = statistics.confusion(predictions, labels, len(class_names))
-    recalls = {name: values["recall"] for name, values in statistics.per_class(matrix, class_names).items()}
+    recalls = {
+        name: values["recall"] for name, values in statistics.per_class(matrix, class_names).items()
+    }
     return {**statistics.accuracy_report(predictions, labels), "per_class": recalls}
 
 
 def of_images(description: Description) -> Predict:
     """The class whose mean image is nearest; draws the mean images."""
     means = class_means(*artifacts.load_split("train"), len(description.class_names))
-    pictures.images(PICTURE, means, pictures.shown_names(description.class_names), title="Mean image of each class")
+    pictures.images(
+        PICTURE,
+        means,
+        pictures.shown_names(description.class_names),
+        title="Mean image of each class",
+    )
     return lambda images: nearest(images, means)
 
 
 def of_ids(description: Description) -> Predict:
     """The likeliest class by naive Bayes; draws the ids that tell most for each class."""
     ids, labels = artifacts.load_split("train")
-    priors, likelihoods = log_likelihoods(ids, labels, len(description.class_names), description.highest)
+    priors, likelihoods = log_likelihoods(
+        ids, labels, len(description.class_names), description.highest
+    )
     telling = likelihoods[:, 1:] - likelihoods[:, 1:].mean(0)
     pictures.telling_ids(PICTURE, telling, description.vocabulary, description.class_names)
     return lambda ids: {"naive_bayes": likeliest(ids, priors, likelihoods)}

@@ -18,7 +18,11 @@ def main() -> None:
     chosen = params.load()
     for key, path, wanted in (
         ("dataset.path", chosen.dataset.path, "name your npz file or folder of images"),
-        ("train.start_from", chosen.train.start_from, f"name a trained model, a .keras file, or {params.NONE} for fresh weights"),
+        (
+            "train.start_from",
+            chosen.train.start_from,
+            f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
+        ),
     ):
         if not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {wanted}")

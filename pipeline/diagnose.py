@@ -55,7 +55,9 @@ def diagnose_file(path: Path, target: float) -> Diagnosis:
 def judged(path: Path, rows: list[Row], target: float) -> Diagnosis:
     """The diagnosis of the rows that stand in `path`."""
     prepared, trained = beside(path, "preprocess", Prepared), beside(path, "train", Trained)
-    return diagnose(rows, prepared.evidence, trained.layers_at_start, target, trained.trained_before)
+    return diagnose(
+        rows, prepared.evidence, trained.layers_at_start, target, trained.trained_before
+    )
 
 
 def beside(path: Path, name: str, kind: type[Told]) -> Told:
@@ -68,15 +70,32 @@ def beside(path: Path, name: str, kind: type[Told]) -> Told:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.diagnose")
-    parser.add_argument("file", type=Path, nargs="?", help="a learning_curves.csv; without it, the line's own, as a stage")
-    parser.add_argument("--target", type=float, help="the accuracy that training must reach; problem.target unless given")
-    parser.add_argument("--picture", type=Path, help="a PNG into which to draw the curves of the file and the verdict")
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        help="a learning_curves.csv; without it, the line's own, as a stage",
+    )
+    parser.add_argument(
+        "--target",
+        type=float,
+        help="the accuracy that training must reach; problem.target unless given",
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        help="a PNG into which to draw the curves of the file and the verdict",
+    )
     arguments = parser.parse_args()
     if arguments.picture is not None and arguments.file is None:
-        parser.error(f"--picture goes with a file; that of the line is {artifacts.LEARNING_CURVES.with_suffix('.png')}")
+        parser.error(
+            f"--picture goes with a file; that of the line is {artifacts.LEARNING_CURVES.with_suffix('.png')}"
+        )
     if arguments.file is not None and not arguments.file.is_file():
         fault = "is a folder" if arguments.file.is_dir() else "is not a file"
-        raise UserError(f"{arguments.file} {fault}; name a learning_curves.csv, or nothing for that of the line")
+        raise UserError(
+            f"{arguments.file} {fault}; name a learning_curves.csv, or nothing for that of the line"
+        )
     target = params.load().problem.target if arguments.target is None else arguments.target
     path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture
     if picture is not None and picture.is_dir():

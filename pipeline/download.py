@@ -50,7 +50,9 @@ def main() -> None:
         artifacts.save_array(folder / split / "images.npy", images)
         artifacts.save_array(folder / split / "labels.npy", labels)
     artifacts.save_description(folder / "description.json", description)
-    print(f"{chosen.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test examples, {len(raw.class_names)} classes")
+    print(
+        f"{chosen.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test examples, {len(raw.class_names)} classes"
+    )
 
 
 if __name__ == "__main__":

@@ -46,17 +46,34 @@ def write(target: str, module: Any, model: Verified | str) -> dict[str, Any] | s
 
 def embed(chosen: Params) -> list[dict[str, Any]]:
     """One row of the report for each target. They are made side by side; those of one format share what its runtime gave."""
-    modules = {target: importlib.import_module(f"pipeline.embedded.{target}") for target in chosen.embed.names}
-    models = {made_from: load(made_from, chosen) for made_from in sorted({module.FORMAT for module in modules.values()})}
+    modules = {
+        target: importlib.import_module(f"pipeline.embedded.{target}")
+        for target in chosen.embed.names
+    }
+    models = {
+        made_from: load(made_from, chosen)
+        for made_from in sorted({module.FORMAT for module in modules.values()})
+    }
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(lambda target: write(target, modules[target], models[modules[target].FORMAT]), modules))
+        results = list(
+            pool.map(
+                lambda target: write(target, modules[target], models[modules[target].FORMAT]),
+                modules,
+            )
+        )
     rows = []
-    for (target, module), result in zip(modules.items(), results, strict=True):  # one by one, with the machine at rest
+    for (target, module), result in zip(
+        modules.items(), results, strict=True
+    ):  # one by one, with the machine at rest
         row = {"target": target, "format": module.FORMAT}
         if isinstance(result, str):
             rows.append({**row, "refused": result})
         else:
-            times = module.time(artifacts.EMBEDDED / target, models[module.FORMAT]) if hasattr(module, "time") else {}
+            times = (
+                module.time(artifacts.EMBEDDED / target, models[module.FORMAT])
+                if hasattr(module, "time")
+                else {}
+            )
             rows.append({**row, "measured": {**result, **times}})
     return rows
 
@@ -66,7 +83,9 @@ def environment() -> None:
     try:
         environments.python(environments.EMBEDDED)
     except OSError as error:
-        raise UserError(f"{error}; make it with `make env` where packages can be reached, or set embed.targets to []") from None
+        raise UserError(
+            f"{error}; make it with `make env` where packages can be reached, or set embed.targets to []"
+        ) from None
 
 
 def main() -> None:
@@ -76,7 +95,9 @@ def main() -> None:
     if chosen.embed.names:
         environment()
     rows = embed(chosen)
-    artifacts.save_json(artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows})
+    artifacts.save_json(
+        artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows}
+    )
     for row in rows:
         print(f"{row['target']}: {row.get('refused') or 'embedded'}")
 

@@ -28,7 +28,10 @@ from pipeline.files.artifacts import Array
 from pipeline.process import imports, stage
 from pipeline.process.errors import UserError
 
-PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]  # imported once, in the server that the children fork from
+PRELOADED = [
+    "pipeline.training.keras_files",
+    "tf2onnx",
+]  # imported once, in the server that the children fork from
 
 
 def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:
@@ -46,7 +49,9 @@ def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Con
         answer.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def in_child(context: Any, name: str, model: Path, calibration: Array, card: bytes) -> tuple[bytes, str] | str:
+def in_child(
+    context: Any, name: str, model: Path, calibration: Array, card: bytes
+) -> tuple[bytes, str] | str:
     """The converted bytes and their suffix, or a reason: a converter that aborts takes only its child with it."""
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=convert, args=(name, model, calibration, card, sender))
@@ -70,13 +75,22 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     chosen = params.load()
     model_sha256 = artifacts.sha256(artifacts.MODEL)
-    card = json.dumps(description.describe(chosen.problem, artifacts.load_description(), model_sha256)).encode()
+    card = json.dumps(
+        description.describe(chosen.problem, artifacts.load_description(), model_sha256)
+    ).encode()
     images, _ = artifacts.load_split("train")
-    calibration = calibration_images(images, chosen.export.calibration_images, chosen.preprocess.seed)
+    calibration = calibration_images(
+        images, chosen.export.calibration_images, chosen.preprocess.seed
+    )
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with imports.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(lambda name: in_child(context, name, artifacts.MODEL, calibration, card), chosen.export.formats))
+        results = list(
+            pool.map(
+                lambda name: in_child(context, name, artifacts.MODEL, calibration, card),
+                chosen.export.formats,
+            )
+        )
     folder = artifacts.empty(artifacts.EXPORTED)
     summary: dict[str, Any] = {"model_sha256": model_sha256, "formats": {}}
     formats = summary["formats"]
@@ -93,7 +107,9 @@ def main() -> None:
     artifacts.save_json(artifacts.report("export"), summary)
     failed = [name for name, entry in formats.items() if "error" in entry]
     if len(failed) == len(formats):
-        raise UserError(f"no format could be converted; see {artifacts.report('export')} for the reasons")
+        raise UserError(
+            f"no format could be converted; see {artifacts.report('export')} for the reasons"
+        )
 
 
 if __name__ == "__main__":

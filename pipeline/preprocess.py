@@ -29,22 +29,31 @@ from pipeline.reporting import statistics
 def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
     """Stops at data that nothing can be learned from. Raises UserError."""
     if len(images) != len(labels):
-        raise UserError(f"the {part} part has {len(images)} images and {len(labels)} labels; both must be equally many")
+        raise UserError(
+            f"the {part} part has {len(images)} images and {len(labels)} labels; both must be equally many"
+        )
     if len(labels) == 0:
         raise UserError(f"the {part} part is empty; it needs at least one image of each class")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= len(class_names):
-        raise UserError(f"the {part} part has labels from {low} to {high}; allowed is 0 to {len(class_names) - 1}")
+        raise UserError(
+            f"the {part} part has labels from {low} to {high}; allowed is 0 to {len(class_names) - 1}"
+        )
     counts = np.bincount(labels, minlength=len(class_names))
     if not counts.all():
-        raise UserError(f"class {class_names[int(counts.argmin())]!r} has no image in the {part} part; it needs at least one")
+        raise UserError(
+            f"class {class_names[int(counts.argmin())]!r} has no image in the {part} part; it needs at least one"
+        )
 
 
 def data_report(parts: dict[str, tuple[Array, Array]], description: Description) -> dict[str, Any]:
     return {
         "class_names": description.class_names,
         "input_shape": list(description.input_shape),
-        "splits": {name: part_report(images, labels, description) for name, (images, labels) in parts.items()},
+        "splits": {
+            name: part_report(images, labels, description)
+            for name, (images, labels) in parts.items()
+        },
         "duplicates": duplicates({name: images for name, (images, _) in parts.items()}),
         "unreadable": description.unreadable,
     }
@@ -52,14 +61,20 @@ def data_report(parts: dict[str, tuple[Array, Array]], description: Description)
 
 def part_report(images: Array, labels: Array, description: Description) -> dict[str, Any]:
     counts = np.bincount(labels, minlength=len(description.class_names))
-    per_class = {name: int(count) for name, count in zip(description.class_names, counts, strict=True)}
-    contents = ids_report(images, description.highest) if description.holds_ids else pixels_report(images)
+    per_class = {
+        name: int(count) for name, count in zip(description.class_names, counts, strict=True)
+    }
+    contents = (
+        ids_report(images, description.highest) if description.holds_ids else pixels_report(images)
+    )
     return {"images": len(labels), "per_class": per_class, **contents}
 
 
 def ids_report(ids: Array, highest: int) -> dict[str, Any]:
     """How many ids the inputs (N, L) have, and how many of all there are occur."""
-    counts = np.concatenate([np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks(len(ids))])
+    counts = np.concatenate(
+        [np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks(len(ids))]
+    )
     seen = np.zeros(highest + 1, bool)
     for start, stop in artifacts.chunks(len(ids)):
         seen[ids[start:stop]] = True
@@ -103,7 +118,9 @@ def duplicates(parts: dict[str, Array]) -> dict[str, int]:
     counts = {f"within_{name}": len(digests[name]) - len(set(digests[name])) for name in names}
     for first, name in enumerate(names):
         for other in names[first + 1 :]:
-            counts[f"{name}_and_{other}"] = sum(1 for where in seen.values() if {name, other} <= where)
+            counts[f"{name}_and_{other}"] = sum(
+                1 for where in seen.values() if {name, other} <= where
+            )
     return counts
 
 
@@ -119,7 +136,11 @@ def too_few(unseen: int, chosen: Params) -> str | None:
     needed = statistics.images_needed(allowed)
     if not needed or unseen >= needed:
         return None
-    no_bundle = ", and as verify.require is proven, there will be no bundle" if chosen.verify.require == "proven" else ""
+    no_bundle = (
+        ", and as verify.require is proven, there will be no bundle"
+        if chosen.verify.require == "proven"
+        else ""
+    )
     return (
         f"{unseen} validation and test images are too few to prove that an exported file loses at most {allowed} "
         f"(export.max_accuracy_drop): files will be `not shown`{no_bundle}; {needed:,} images can prove it"
@@ -133,7 +154,11 @@ def main() -> None:
     has_test = len(sources["test"][1]) > 0
     check(*sources["train"], description.class_names, "training")
     rows = splits(sources["train"][1], None if has_test else chosen.dataset.test, chosen.preprocess)
-    for split, source in (("train", "train"), ("validation", "train"), ("test", "test" if has_test else "train")):
+    for split, source in (
+        ("train", "train"),
+        ("validation", "train"),
+        ("test", "test" if has_test else "train"),
+    ):
         images, labels = sources[source]
         selected = rows.get(split, np.arange(len(labels)))
         folder = artifacts.empty(artifacts.PREPARED / split)
@@ -146,11 +171,15 @@ def main() -> None:
     found = split_checks.gather(parts["train"][0], parts["validation"][0])
     summary = {**data_report(parts, description), "evidence": asdict(found)}
     artifacts.save_json(artifacts.report("preprocess"), summary)
-    print(", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items()))
+    print(
+        ", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items())
+    )
     unseen = len(parts["test"][1]) + len(parts["validation"][1])
     if note := too_few(unseen, chosen):
         print(f"note: {note}")
-    leaks = {name: count for name, count in summary["duplicates"].items() if "_and_" in name and count}
+    leaks = {
+        name: count for name, count in summary["duplicates"].items() if "_and_" in name and count
+    }
     if leaks:
         print(f"warning: the same images stand in two splits and leak: {leaks}")
 

@@ -33,7 +33,11 @@ with imports.keras_import():
 
 def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
     folder = stage.home() / artifacts.STATE / "tensorboard" / key
-    return [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)] if chosen.tensorboard else []
+    return (
+        [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)]
+        if chosen.tensorboard
+        else []
+    )
 
 
 def print_row(row: Row, epochs: int) -> None:
@@ -51,8 +55,17 @@ def print_row(row: Row, epochs: int) -> None:
 def main() -> None:
     chosen = params.load()
     description = artifacts.load_description()
-    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(description.class_names), description.highest)
-    files = sorted(path for split in ("train", "validation") for path in (artifacts.PREPARED / split).glob("*.npy"))
+    data = Data(
+        artifacts.load_split("train"),
+        artifacts.load_split("validation"),
+        len(description.class_names),
+        description.highest,
+    )
+    files = sorted(
+        path
+        for split in ("train", "validation")
+        for path in (artifacts.PREPARED / split).glob("*.npy")
+    )
     key = fingerprint.of(chosen.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
     with atomic.alone(folder):
@@ -70,7 +83,10 @@ def main() -> None:
 
 def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
     """Writes the outs."""
-    measured = timing_cache.remember(f"train-{key}", [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows])
+    measured = timing_cache.remember(
+        f"train-{key}",
+        [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows],
+    )
     rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
     kept = rows[trained.best - 1]
     summary = {
@@ -92,7 +108,10 @@ def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
     images, labels = data.validation
     with imports.quiet():
         probabilities = keras_files.probabilities(trained.model, images)
-    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, np.asarray(labels), digests.of_examples(images)))
+    predictions.save(
+        artifacts.VALIDATION,
+        predictions.Answers(probabilities, np.asarray(labels), digests.of_examples(images)),
+    )
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)
     compared = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")

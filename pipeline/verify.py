@@ -43,7 +43,9 @@ def exported_files() -> dict[str, Path]:
     files = {name: artifacts.EXPORTED / entry["file"] for name, entry in entries.items()}
     for name, file in files.items():
         if artifacts.sha256(file) != entries[name]["sha256"]:
-            raise UserError(f"{file} is not the file that export wrote (its SHA-256 differs); run `dvc repro export`")
+            raise UserError(
+                f"{file} is not the file that export wrote (its SHA-256 differs); run `dvc repro export`"
+            )
     return files
 
 
@@ -54,7 +56,9 @@ def environment(runtime: str) -> Path | str:
         return f"{error}; run `make env` where packages can be reached"
 
 
-def here(pairs: Sequence[Pair], seen: Material, chosen: Params, folder: Path, progress: Progress) -> None:
+def here(
+    pairs: Sequence[Pair], seen: Material, chosen: Params, folder: Path, progress: Progress
+) -> None:
     """Tries the pairs of this processor, as many at a time as there are cores, and times them one by one, with the machine at rest."""
     task = progress.add_task("on this processor", total=2 * len(pairs))
     pythons = {runtime: environment(runtime) for runtime in {each.runtime for each in pairs}}
@@ -69,7 +73,9 @@ def here(pairs: Sequence[Pair], seen: Material, chosen: Params, folder: Path, pr
             progress.advance(task)
 
 
-def there(groups: Sequence[list[Pair]], seen: Material, chosen: Params, folder: Path, progress: Progress) -> None:
+def there(
+    groups: Sequence[list[Pair]], seen: Material, chosen: Params, folder: Path, progress: Progress
+) -> None:
     """Has the pairs of emulated processors answer; remembers how long that took."""
     task = progress.add_task("on emulated processors", total=len(groups))
     pythons = {runtime: environment(runtime) for runtime in {group[0].runtime for group in groups}}
@@ -89,14 +95,24 @@ def choose_golden(seen: Material, pairs: Sequence[Pair]) -> Golden:
     for each in pairs:
         if each.probabilities is not None and not each.micro:
             answered.setdefault(each.format, each.probabilities)
-    return golden.choose(images, labels, seen.reference[: seen.golden_tests], answered, seen.synthetic)
+    return golden.choose(
+        images, labels, seen.reference[: seen.golden_tests], answered, seen.synthetic
+    )
 
 
 def same_file_here(each: Pair, natives: Sequence[Pair]) -> Pair | None:
     """The pair on this processor that an emulated one is judged by: of its runtime, or else the worst that saw all images."""
-    answered = [native for native in natives if native.format == each.format and native.probabilities is not None and not native.micro]
+    answered = [
+        native
+        for native in natives
+        if native.format == each.format and native.probabilities is not None and not native.micro
+    ]
     same = [native for native in answered if native.runtime == each.runtime]
-    return max(same or answered, key=lambda native: gate.VERDICTS.index(native.facts["state"]), default=None)
+    return max(
+        same or answered,
+        key=lambda native: gate.VERDICTS.index(native.facts["state"]),
+        default=None,
+    )
 
 
 def save(vectors: Golden, seen: Material, pairs: Sequence[Pair]) -> None:
@@ -105,7 +121,11 @@ def save(vectors: Golden, seen: Material, pairs: Sequence[Pair]) -> None:
     with atomic.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     model = artifacts.sha256(artifacts.MODEL)
-    report = {"model_sha256": model, "judged_on": seen.split, "pairs": [each.facts for each in pairs]}
+    report = {
+        "model_sha256": model,
+        "judged_on": seen.split,
+        "pairs": [each.facts for each in pairs],
+    }
     artifacts.save_json(artifacts.report("verify"), report)
     for each in pairs:
         print(f"{each.name}: {each.facts['state']}{told(each)}")

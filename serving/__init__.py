@@ -11,4 +11,12 @@ from serving.classifier import Classifier
 from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError
 from serving.model_card import ModelCard
 
-__all__ = ["Bundle", "BundleError", "Classifier", "InputError", "ModelCard", "RuntimeRefusalError", "ServingError"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Classifier",
+    "InputError",
+    "ModelCard",
+    "RuntimeRefusalError",
+    "ServingError",
+]

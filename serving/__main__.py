@@ -13,19 +13,35 @@ from typing import Any, List, Optional
 # module is imported, so that no command waits for another's imports.
 COMMANDS = {
     "predict": ("serving.commands.predict", "what pictures show"),
-    "check": ("serving.commands.check", "may this device run the bundle? Checksums, signature, preflight, golden vectors, latency"),
-    "prove": ("serving.commands.prove", "does each file lose nothing here? The gate of its maker, run on this device"),
-    "bench": ("serving.commands.bench", "how fast every file is on every runtime that this device has"),
-    "serve": ("serving.commands.serve", "a model server: Open Inference Protocol V2, pictures, metrics"),
+    "check": (
+        "serving.commands.check",
+        "may this device run the bundle? Checksums, signature, preflight, golden vectors, latency",
+    ),
+    "prove": (
+        "serving.commands.prove",
+        "does each file lose nothing here? The gate of its maker, run on this device",
+    ),
+    "bench": (
+        "serving.commands.bench",
+        "how fast every file is on every runtime that this device has",
+    ),
+    "serve": (
+        "serving.commands.serve",
+        "a model server: Open Inference Protocol V2, pictures, metrics",
+    ),
 }
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one command; its exit status. A user's mistake is one sentence on stderr and status 1."""
     given = sys.argv[1:] if arguments is None else arguments
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a class's name
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a terminal may lack the letters of a class's name
         sys.stdout.reconfigure(errors="backslashreplace")
-    parser = argparse.ArgumentParser(prog="serving", description="Runs a proven image classifier on this device.")
+    parser = argparse.ArgumentParser(
+        prog="serving", description="Runs a proven image classifier on this device."
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen: Any = None
     for name, (module, sentence) in COMMANDS.items():

@@ -43,13 +43,17 @@ class Acceptance:
         """The set that the bundle brings. Raises BundleError, also where it brings none."""
         if FILE not in bundle.digests:
             why = bundle.card.no_acceptance or "it was made without one"
-            raise BundleError(f"{bundle.path} has no acceptance set ({why}); `serving check` is what can be asked of it")
+            raise BundleError(
+                f"{bundle.path} has no acceptance set ({why}); `serving check` is what can be asked of it"
+            )
         try:
             names = [field.name for field in fields(cls)]
             accepted = cls(*golden_vectors.arrays(bundle.read(FILE), names, LARGEST_BYTES))
             accepted._check(bundle.card)
         except ValueError as error:
-            raise BundleError(f"{bundle.path}: {FILE} is not what package writes ({error}); make the bundle again") from None
+            raise BundleError(
+                f"{bundle.path}: {FILE} is not what package writes ({error}); make the bundle again"
+            ) from None
         return accepted
 
     def first(self, count: int) -> Acceptance:
@@ -66,14 +70,18 @@ class Acceptance:
         for name, (kind, shape) in expected.items():
             array = getattr(self, name)
             if array.dtype != kind or array.shape != shape or not count:
-                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, expected {kind} of shape {shape}")
+                raise ValueError(
+                    f"{name} is {array.dtype} of shape {array.shape}, expected {kind} of shape {shape}"
+                )
         if self.labels.min() < 0 or self.labels.max() >= classes:
             raise ValueError(f"a label is not one of the {classes} classes")
         if not np.isfinite(self.probabilities).all():
             raise ValueError("a probability is not a finite number")
 
 
-def prove(opened: Bundle, classifier: Classifier, accepted: Acceptance, progress: Progress) -> Dict[str, Any]:
+def prove(
+    opened: Bundle, classifier: Classifier, accepted: Acceptance, progress: Progress
+) -> Dict[str, Any]:
     """What one file does on one runtime here: the facts of the gate, its latency, and the verdict with its sentence."""
     file, runtime = classifier.file, classifier.runtime
     golden_difference = classifier.golden_difference(opened)
@@ -83,7 +91,9 @@ def prove(opened: Bundle, classifier: Classifier, accepted: Acceptance, progress
     facts.pop("reason", None)
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
     facts["maker"] = makers(file, runtime, allowed)
-    facts["state"] = gate.elsewhere(facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"])
+    facts["state"] = gate.elsewhere(
+        facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"]
+    )
     facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
     facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
     return {**facts, "sentence": sentence(facts)}
@@ -106,13 +116,19 @@ def answers(classifier: Classifier, images: Any, progress: Progress) -> Any:
 
 def allowed_loss(card: ModelCard, runtime: str) -> float:
     """What the maker allowed; more for the microcontroller's interpreter, which is tried on fewer images. Raises BundleError."""
-    section, name = ("verify", "micro_max_accuracy_drop") if runtime == MICRO else ("export", "max_accuracy_drop")
+    section, name = (
+        ("verify", "micro_max_accuracy_drop")
+        if runtime == MICRO
+        else ("export", "max_accuracy_drop")
+    )
     try:
         allowed = float(card.provenance["params"][section][name])
     except (KeyError, TypeError, ValueError):
         allowed = 0.0
     if not 0 < allowed < 1:
-        raise BundleError(f"the card of {card.name} does not tell {section}.{name}, the loss that is allowed; make the bundle again")
+        raise BundleError(
+            f"the card of {card.name} does not tell {section}.{name}, the loss that is allowed; make the bundle again"
+        )
     return allowed
 
 
@@ -123,10 +139,16 @@ def makers(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
     """
     same = [proof for proof in file.proofs if proof.runtime == runtime]
     proofs = same or [proof for proof in file.proofs if proof.runtime != MICRO] or file.proofs
-    worst = max(proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound))
+    worst = max(
+        proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound)
+    )
     shown = worst.verdict != PROVEN or worst.accuracy_lost_bound <= allowed
     verdict = worst.verdict if shown else NOT_SHOWN
-    return {"verdict": verdict, "images": worst.images, "accuracy_lost_bound": worst.accuracy_lost_bound}
+    return {
+        "verdict": verdict,
+        "images": worst.images,
+        "accuracy_lost_bound": worst.accuracy_lost_bound,
+    }
 
 
 def sentence(facts: Dict[str, Any]) -> str:
@@ -134,7 +156,10 @@ def sentence(facts: Dict[str, Any]) -> str:
     state, maker = facts["state"], facts["maker"]
     golden, tolerance = facts["golden_difference"], facts["golden_tolerance"]
     counted = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
-    bound, allowed = f"{100 * facts['accuracy_lost_bound']:.2f} %", f"{100 * facts['max_accuracy_drop']:.2g} %"
+    bound, allowed = (
+        f"{100 * facts['accuracy_lost_bound']:.2f} %",
+        f"{100 * facts['max_accuracy_drop']:.2g} %",
+    )
     alike = f"it answers the golden vectors as on the maker's processor, within {golden:.1g}"
     if not math.isfinite(facts["largest_difference"]) or not math.isfinite(golden):
         return "worse: some of its probabilities are not finite numbers; use another file or runtime on this device"
@@ -155,8 +180,16 @@ def sentence(facts: Dict[str, Any]) -> str:
             f"proven: its maker showed on {maker['images']:,} images that it loses at most {100 * maker['accuracy_lost_bound']:.2f} % "
             f"where {allowed} is allowed, {alike}, and the images here do not speak against it ({counted})"
         )
-    needed = gate.images_needed(facts["max_accuracy_drop"], facts["lost"] / facts["images"], facts["gained"] / facts["images"])
-    cure = f"{needed:,} images like these would show it" if needed else "it can be shown only if less is lost"
+    needed = gate.images_needed(
+        facts["max_accuracy_drop"],
+        facts["lost"] / facts["images"],
+        facts["gained"] / facts["images"],
+    )
+    cure = (
+        f"{needed:,} images like these would show it"
+        if needed
+        else "it can be shown only if less is lost"
+    )
     return (
         f"not shown: {counted}: neither these images nor the maker's {maker['images']:,} show that at most {allowed} is lost "
         f"(here {bound}); {cure}"

@@ -28,11 +28,16 @@ SUFFIX = ".tar.gz"
 SIGNATURE_SUFFIX = ".sig"
 LARGEST_MANIFEST = 1 << 20  # bytes; also of a signature or a PEM file
 CHUNK = 1 << 20
-LARGEST = {MANIFEST: LARGEST_MANIFEST, FILE: model_card.LARGEST_BYTES}  # of other files the archive's limit holds
+LARGEST = {
+    MANIFEST: LARGEST_MANIFEST,
+    FILE: model_card.LARGEST_BYTES,
+}  # of other files the archive's limit holds
 # What every file system takes for one name, and not for another one or a device: letters in ASCII, and no dot at the end
 PART = re.compile(r"[0-9A-Za-z._+-]*[0-9A-Za-z_+-]")
 DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?", re.IGNORECASE)  # of Windows
-KEPT = 64 << 10  # bytes up to which a file of an archive stays in memory; larger ones are unpacked again when they are read
+KEPT = (
+    64 << 10
+)  # bytes up to which a file of an archive stays in memory; larger ones are unpacked again when they are read
 NAME_A_BUNDLE = "name a bundle, or fetch it again"
 Source = Union[str, Path]
 Digests = Dict[str, str]  # SHA-256 by the name of the file
@@ -83,9 +88,13 @@ class Bundle:
                 root = self._check_archive(file, covered)
         self.card = ModelCard.parse(self.read(FILE))
         if at_least is not None and older(self.card.version, at_least):
-            raise BundleError(f"{self.path} has version {self.card.version}, older than {at_least}; fetch a newer bundle")
+            raise BundleError(
+                f"{self.path} has version {self.card.version}, older than {at_least}; fetch a newer bundle"
+            )
         if self.card.not_proven and not draft:
-            raise BundleError(f"{self.path} is {self.card.draft}; open it with --draft to try it all the same")
+            raise BundleError(
+                f"{self.path} is {self.card.draft}; open it with --draft to try it all the same"
+            )
         for entry in self.card.files:
             if self.digests.get(entry.file) != entry.sha256:
                 raise BundleError(
@@ -109,7 +118,9 @@ class Bundle:
 
     def _verify(self, name: str, digest: str) -> None:
         if digest != self.digests[name]:
-            raise BundleError(f"{self.path}: {name} is damaged (its SHA-256 is not the one in {MANIFEST}); fetch the bundle again")
+            raise BundleError(
+                f"{self.path}: {name} is damaged (its SHA-256 is not the one in {MANIFEST}); fetch the bundle again"
+            )
 
     def _covered(self, trust: Optional[Source], signature: Optional[Source]) -> Optional[Digests]:
         """The SHA-256 of every file that the signature names; None where none is asked for."""
@@ -126,8 +137,13 @@ class Bundle:
     def _listed(self, data: bytes, covered: Optional[Digests]) -> Digests:
         """SHA-256 by name, of a list that the signature covers."""
         digests = _parse(data)
-        if covered is not None and covered != {**digests, MANIFEST: hashlib.sha256(data).hexdigest()}:
-            raise BundleError(f"{self.path} is not the bundle that was signed: its signature covers other files; fetch both again")
+        if covered is not None and covered != {
+            **digests,
+            MANIFEST: hashlib.sha256(data).hexdigest(),
+        }:
+            raise BundleError(
+                f"{self.path} is not the bundle that was signed: its signature covers other files; fetch both again"
+            )
         return digests
 
     def _check_archive(self, file: BinaryIO, covered: Optional[Digests]) -> str:
@@ -185,7 +201,9 @@ class Bundle:
         try:
             yield
         except (ValueError, zlib.error, OSError) as error:
-            raise BundleError(f"{self.path} is damaged or no bundle ({error}); fetch it again") from None
+            raise BundleError(
+                f"{self.path} is damaged or no bundle ({error}); fetch it again"
+            ) from None
 
     def _check_folder(self, own: List[Path]) -> None:
         """Verifies the files. Of a signed folder, none may run as another user (set-uid, set-gid), and beside them
@@ -196,13 +214,17 @@ class Bundle:
             return
         for name in (*self.digests, MANIFEST):
             if (self.path / name).stat().st_mode & (stat.S_ISUID | stat.S_ISGID):
-                raise BundleError(f"{self.path} holds {name} with a set-uid or set-gid bit, which no bundle has; unpack it again")
+                raise BundleError(
+                    f"{self.path} holds {name} with a set-uid or set-gid bit, which no bundle has; unpack it again"
+                )
         kept = {path.resolve() for path in own}
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             expected = is_folder(path) and not path.is_symlink()
             if not (expected or name in (*self.digests, MANIFEST) or path.resolve() in kept):
-                sentence = f"holds {name}, which its {MANIFEST} does not name; fetch the bundle again"
+                sentence = (
+                    f"holds {name}, which its {MANIFEST} does not name; fetch the bundle again"
+                )
                 raise BundleError(f"{self.path} {sentence}")
 
     def _on_disk(self, name: str) -> bytes:
@@ -223,11 +245,15 @@ def locate(path: Path) -> Path:
     """The bundle that `path` means: itself, or the only bundle in it. Raises BundleError."""
     if not is_folder(path) or os.path.exists(path / MANIFEST):  # noqa: PTH110  for the same reason
         return path
-    found = sorted([*path.glob(f"*{SUFFIX}"), *(entry.parent for entry in path.glob(f"*/{MANIFEST}"))])
+    found = sorted(
+        [*path.glob(f"*{SUFFIX}"), *(entry.parent for entry in path.glob(f"*/{MANIFEST}"))]
+    )
     if len(found) == 1:
         return found[0]
     if not found:
-        raise BundleError(f"{path} is no bundle and holds none; name a {SUFFIX} of a bundle or the folder it was unpacked to")
+        raise BundleError(
+            f"{path} is no bundle and holds none; name a {SUFFIX} of a bundle or the folder it was unpacked to"
+        )
     names = " and ".join(entry.name for entry in found[:2])
     raise BundleError(f"{path} holds {len(found)} bundles, {names}; name one of them")
 
@@ -249,7 +275,9 @@ def _opened(path: Path, cure: str = NAME_A_BUNDLE, before: str = "") -> BinaryIO
 def _contents(path: Path, largest: int, cure: str = NAME_A_BUNDLE, before: str = "") -> bytes:
     """The bytes of a file that has at most `largest`. Raises BundleError."""
     with _opened(path, cure, before) as file:
-        size = os.fstat(file.fileno()).st_size  # more is not asked for: Python makes room for all of it
+        size = os.fstat(
+            file.fileno()
+        ).st_size  # more is not asked for: Python makes room for all of it
         data = file.read(min(size, largest) + 1)
     if len(data) > largest:
         raise BundleError(f"{before}{path} is too large (more than {largest:,} bytes); {cure}")
@@ -282,7 +310,9 @@ def _parse(data: bytes) -> Digests:
         if len({name.lower() for name in names}) < len(names):
             raise ValueError("two of its names are one on some systems")
     except ValueError as error:
-        raise BundleError(f"the {MANIFEST} of the bundle is damaged ({error}); fetch the bundle again") from None
+        raise BundleError(
+            f"the {MANIFEST} of the bundle is damaged ({error}); fetch the bundle again"
+        ) from None
     return digests
 
 

@@ -47,11 +47,15 @@ def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
     except VerificationError as error:
         reason = str(error).partition(" (encountered")[0].rpartition(": ")[2]
         day = f"{now:%Y-%m-%d}"
-        raise ValueError(f"no authority vouches for its signer on {day}, the date of this device: {reason}") from None
+        raise ValueError(
+            f"no authority vouches for its signer on {day}, the date of this device: {reason}"
+        ) from None
     except Exception as error:  # each way to be malformed has its own
         raise ValueError(f"one of its certificates is not readable: {error}") from None
     if not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == ec.SECP256R1.name):
-        raise ValueError("its signer's key is not on the curve P-256, the only one that is read here")
+        raise ValueError(
+            "its signer's key is not on the curve P-256, the only one that is read here"
+        )
     return key.public_numbers().x, key.public_numbers().y
 
 
@@ -74,21 +78,29 @@ def _signs(policy: Policy, certificate: x509.Certificate, usage: Optional[x509.K
         raise ValueError("its key usage lacks digitalSignature")
 
 
-def _signs_code(policy: Policy, certificate: x509.Certificate, usage: Optional[x509.ExtendedKeyUsage]) -> None:
+def _signs_code(
+    policy: Policy, certificate: x509.Certificate, usage: Optional[x509.ExtendedKeyUsage]
+) -> None:
     if usage is None or Purpose.CODE_SIGNING not in usage:
         raise ValueError("its extended key usage lacks codeSigning")
 
 
-def _is_no_authority(policy: Policy, certificate: x509.Certificate, constraints: Optional[x509.BasicConstraints]) -> None:
+def _is_no_authority(
+    policy: Policy, certificate: x509.Certificate, constraints: Optional[x509.BasicConstraints]
+) -> None:
     if constraints and constraints.ca:
         raise ValueError("it is an authority's own certificate")
 
 
-def _certifies(policy: Policy, certificate: x509.Certificate, usage: Optional[x509.KeyUsage]) -> None:
+def _certifies(
+    policy: Policy, certificate: x509.Certificate, usage: Optional[x509.KeyUsage]
+) -> None:
     if usage and not usage.key_cert_sign:
         raise ValueError("an authority's key usage lacks keyCertSign")
 
 
-def _certifies_code(policy: Policy, certificate: x509.Certificate, usage: Optional[x509.ExtendedKeyUsage]) -> None:
+def _certifies_code(
+    policy: Policy, certificate: x509.Certificate, usage: Optional[x509.ExtendedKeyUsage]
+) -> None:
     if usage and not {Purpose.CODE_SIGNING, Purpose.ANY_EXTENDED_KEY_USAGE} & set(usage):
         raise ValueError("an authority's extended key usage lacks codeSigning")

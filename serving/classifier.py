@@ -19,9 +19,15 @@ GOLDEN = golden_vectors.FILE
 class Classifier:
     """A model of a bundle on the runtime that is installed here. Threads may share it."""
 
-    def __init__(self, card: ModelCard, file: ModelFile, runtime: str, model: runtimes.Model) -> None:
+    def __init__(
+        self, card: ModelCard, file: ModelFile, runtime: str, model: runtimes.Model
+    ) -> None:
         self.card, self.file, self.runtime = card, file, runtime
-        self._shape, self._type, self._probabilities = card.input_shape, np.dtype(card.input.type), model.probabilities
+        self._shape, self._type, self._probabilities = (
+            card.input_shape,
+            np.dtype(card.input.type),
+            model.probabilities,
+        )
 
     @classmethod
     def load(
@@ -54,16 +60,28 @@ class Classifier:
             else:
                 return classifier
         if reasons:
-            raise RuntimeRefusalError(f"{opened.path} has no file for this device: {'; '.join(dict.fromkeys(reasons))}")
-        pairs = ", ".join(f"{file.format} on {proof.runtime}" for file in opened.card.files for proof in file.proofs)
-        raise BundleError(f"nothing in {opened.path} fits what was asked and is installed here; it holds {pairs or 'no file'}")
+            raise RuntimeRefusalError(
+                f"{opened.path} has no file for this device: {'; '.join(dict.fromkeys(reasons))}"
+            )
+        pairs = ", ".join(
+            f"{file.format} on {proof.runtime}"
+            for file in opened.card.files
+            for proof in file.proofs
+        )
+        raise BundleError(
+            f"nothing in {opened.path} fits what was asked and is installed here; it holds {pairs or 'no file'}"
+        )
 
     @classmethod
-    def unchecked(cls, bundle: Bundle, file: ModelFile, runtime: str, isolated: Optional[bool] = None) -> Classifier:
+    def unchecked(
+        cls, bundle: Bundle, file: ModelFile, runtime: str, isolated: Optional[bool] = None
+    ) -> Classifier:
         """One file on one runtime, which has not been asked for the golden vectors. Raises RuntimeRefusalError."""
         data = bundle.read(file.file)
         alone = runtime in runtimes.ISOLATED if isolated is None else isolated
-        model = Isolated(runtime, data, bundle.card) if alone else runtimes.open_model(runtime, data)
+        model = (
+            Isolated(runtime, data, bundle.card) if alone else runtimes.open_model(runtime, data)
+        )
         return cls(bundle.card, file, runtime, model)
 
     def predict(self, images: Any) -> Any:
@@ -71,7 +89,9 @@ class Classifier:
         images = np.asarray(images)
         if images.dtype != self._type or images.shape[1:] != self._shape or not len(images):
             allowed = f"{self._type} of shape (N, {', '.join(map(str, self._shape))})"
-            raise InputError(f"images are {images.dtype} of shape {images.shape}; allowed is {allowed}, N at least 1")
+            raise InputError(
+                f"images are {images.dtype} of shape {images.shape}; allowed is {allowed}, N at least 1"
+            )
         return self._probabilities(images)
 
     def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:
@@ -79,7 +99,9 @@ class Classifier:
         try:
             images, expected = golden_vectors.read(bundle.read(GOLDEN), self.file.format, self.card)
         except ValueError as error:
-            raise BundleError(f"{bundle.path}: {GOLDEN} is not what package writes ({error}); make the bundle again") from None
+            raise BundleError(
+                f"{bundle.path}: {GOLDEN} is not what package writes ({error}); make the bundle again"
+            ) from None
         return float(np.abs(self._answers(images[:count]) - expected[:count]).max())
 
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
@@ -99,7 +121,9 @@ class Classifier:
         except ServingError:
             raise
         except Exception as error:  # the runtimes' exceptions share no base class
-            raise RuntimeRefusalError(f"{self.runtime} fails on {self.file.format}: {reason(error)}") from None
+            raise RuntimeRefusalError(
+                f"{self.runtime} fails on {self.file.format}: {reason(error)}"
+            ) from None
         expected = len(images), len(self.card.class_names)
         if answers.shape != expected:
             raise RuntimeRefusalError(
@@ -108,11 +132,24 @@ class Classifier:
         return answers
 
 
-def candidates(card: ModelCard, format: Optional[str] = None, runtime: Optional[str] = None) -> List[Tuple[ModelFile, Proof]]:
+def candidates(
+    card: ModelCard, format: Optional[str] = None, runtime: Optional[str] = None
+) -> List[Tuple[ModelFile, Proof]]:
     """Every pair of file and runtime that ran at its maker's, best first.
 
     Best is the lowest bound of the accuracy lost, then no second process, then fewest bytes.
     """
     pairs = [(file, proof) for file in card.files for proof in file.proofs]
-    fitting = [(file, proof) for file, proof in pairs if format in (None, file.format) and runtime in (None, proof.runtime)]
-    return sorted(fitting, key=lambda pair: (pair[1].accuracy_lost_bound, pair[1].runtime in runtimes.ISOLATED, pair[0].bytes))
+    fitting = [
+        (file, proof)
+        for file, proof in pairs
+        if format in (None, file.format) and runtime in (None, proof.runtime)
+    ]
+    return sorted(
+        fitting,
+        key=lambda pair: (
+            pair[1].accuracy_lost_bound,
+            pair[1].runtime in runtimes.ISOLATED,
+            pair[0].bytes,
+        ),
+    )

@@ -103,7 +103,9 @@ class FieldLog:
         self._models: Dict[Tuple[str, ...], int] = {}
         self._classes: Dict[int, Tuple[str, str, List[str]]] = {}
         with self._told("opened"):
-            self._connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._prepare()
             except BaseException:
@@ -113,21 +115,30 @@ class FieldLog:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        application, version = execute("PRAGMA application_id").fetchone()[0], execute("PRAGMA user_version").fetchone()[0]
+        application, version = (
+            execute("PRAGMA application_id").fetchone()[0],
+            execute("PRAGMA user_version").fetchone()[0],
+        )
         if application == 0 and not execute("SELECT name FROM sqlite_master LIMIT 1").fetchone():
             execute("PRAGMA journal_mode = WAL")
             with self._transaction():
-                if not execute("SELECT name FROM sqlite_master LIMIT 1").fetchone():  # unless another process was faster
+                if not execute(
+                    "SELECT name FROM sqlite_master LIMIT 1"
+                ).fetchone():  # unless another process was faster
                     for statement in SCHEMA.split(";")[:-1]:
                         execute(statement)
                     execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     execute(f"PRAGMA user_version = {VERSION}")
         elif (application, version) != (APPLICATION_ID, VERSION):
-            raise LogError(f"{self.path} is a SQLite file of something else, or of another version; name a new file for the log")
+            raise LogError(
+                f"{self.path} is a SQLite file of something else, or of another version; name a new file for the log"
+            )
         found = execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError("it is damaged")
-        execute("PRAGMA synchronous = NORMAL")  # with a write-ahead log a power cut may cost the last rows, never the file
+        execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # with a write-ahead log a power cut may cost the last rows, never the file
         execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
 
     def close(self) -> None:
@@ -140,7 +151,9 @@ class FieldLog:
         id_ = secrets.token_hex(ID_BYTES)
         return [id_] if images == 1 else [f"{id_}.{index}" for index in range(images)]
 
-    def add(self, classifier: Classifier, images: Any, probabilities: Any, source: Optional[str] = None) -> List[str]:
+    def add(
+        self, classifier: Classifier, images: Any, probabilities: Any, source: Optional[str] = None
+    ) -> List[str]:
         """Writes what `classifier` answered to images (N, H, W, C), or ids (N, L); an id for each of them."""
         ids = self.new_ids(len(images))
         self.write([Entry(ids, time.time(), classifier, images, probabilities, source)])
@@ -151,27 +164,46 @@ class FieldLog:
         rows: List[Tuple[Any, ...]] = []
         with self._told("written"):
             self._reopen_if_gone()
-            for classifier in {id(entry.classifier): entry.classifier for entry in entries}.values():
-                rows += self._rows(classifier, [entry for entry in entries if entry.classifier is classifier])
+            for classifier in {
+                id(entry.classifier): entry.classifier for entry in entries
+            }.values():
+                rows += self._rows(
+                    classifier, [entry for entry in entries if entry.classifier is classifier]
+                )
             with self._transaction():
                 self._connection.executemany(
                     "INSERT INTO predictions (id, time, model, source, predicted, confidence, statistics, image) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     rows,
                 )
-                self._connection.execute("DELETE FROM predictions WHERE number <= (SELECT max(number) FROM predictions) - ?", (self.limit,))
+                self._connection.execute(
+                    "DELETE FROM predictions WHERE number <= (SELECT max(number) FROM predictions) - ?",
+                    (self.limit,),
+                )
 
     def _rows(self, classifier: Classifier, entries: List[Entry]) -> Iterator[Tuple[Any, ...]]:
         model = self._model(classifier)
         images = np.concatenate([entry.images for entry in entries])
         probabilities = np.concatenate([entry.probabilities for entry in entries])
         ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
-        predicted, statistics = probabilities.argmax(1).tolist(), input_statistics.of(images).astype("<f4")
-        kept = (zlib.compress(image.tobytes(), 1) for image in images) if self.images else itertools.repeat(None)
+        predicted, statistics = (
+            probabilities.argmax(1).tolist(),
+            input_statistics.of(images).astype("<f4"),
+        )
+        kept = (
+            (zlib.compress(image.tobytes(), 1) for image in images)
+            if self.images
+            else itertools.repeat(None)
+        )
         rows = zip(ids, predicted, probabilities.max(1).tolist(), statistics, kept)
-        return ((*head, klass, confidence, numbers.tobytes(), image) for head, klass, confidence, numbers, image in rows)
+        return (
+            (*head, klass, confidence, numbers.tobytes(), image)
+            for head, klass, confidence, numbers, image in rows
+        )
 
-    def label(self, labels: Mapping[str, str], replace: bool = False) -> Tuple[List[Labelled], List[str]]:
+    def label(
+        self, labels: Mapping[str, str], replace: bool = False
+    ) -> Tuple[List[Labelled], List[str]]:
         """Notes true classes by id: what came of each, and the ids that the log does not hold. The first label of a
         prediction stays, unless `replace` is true. Raises InputError for an unknown class."""
         found: List[Labelled] = []
@@ -195,12 +227,16 @@ class FieldLog:
         number, model, predicted, earlier = row
         name, version, classes = self._described(model)
         if label not in classes:
-            raise InputError(f"{label[:80]!r} is not a class of {name}; expected one of {', '.join(classes[:20])}")
+            raise InputError(
+                f"{label[:80]!r} is not a class of {name}; expected one of {', '.join(classes[:20])}"
+            )
         new = classes.index(label)
         kept = earlier not in (None, new) and not replace
         changed = earlier != new and not kept
         if changed:
-            self._connection.execute("UPDATE predictions SET label = ? WHERE number = ?", (new, number))
+            self._connection.execute(
+                "UPDATE predictions SET label = ? WHERE number = ?", (new, number)
+            )
         return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept, changed)
 
     def checkpoint(self) -> None:
@@ -222,7 +258,9 @@ class FieldLog:
 
     def _described(self, model: int) -> Tuple[str, str, List[str]]:
         if model not in self._classes:
-            name, version, card = self._connection.execute("SELECT name, version, card FROM models WHERE number = ?", (model,)).fetchone()
+            name, version, card = self._connection.execute(
+                "SELECT name, version, card FROM models WHERE number = ?", (model,)
+            ).fetchone()
             self._classes[model] = name, version, json.loads(card)["class_names"]
         return self._classes[model]
 
@@ -254,5 +292,9 @@ class FieldLog:
             yield
         except (sqlite3.Error, OSError) as error:
             reason = " ".join(str(error).split())
-            allowed = "a new file or an earlier log, where this user may write and the disk has room"
-            raise LogError(f"the log {self.path} cannot be {done} ({reason}); allowed is {allowed}") from None
+            allowed = (
+                "a new file or an earlier log, where this user may write and the disk has room"
+            )
+            raise LogError(
+                f"the log {self.path} cannot be {done} ({reason}); allowed is {allowed}"
+            ) from None

@@ -82,7 +82,9 @@ def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str
     return NOT_SHOWN
 
 
-def elsewhere(facts: Dict[str, Any], golden_difference: float, golden_tolerance: float, maker: str) -> str:
+def elsewhere(
+    facts: Dict[str, Any], golden_difference: float, golden_tolerance: float, maker: str
+) -> str:
     """The verdict on another processor than the maker's, whose own verdict on the file is `maker`.
 
     `facts` are those of `compare` on a sample there, which may be small. So what the maker found
@@ -114,10 +116,12 @@ def sentence(facts: Dict[str, Any]) -> str:
             "take this format out of export.formats, or allow more"
         )
     needed = facts["images_needed"]
-    cure = f"{needed:,} images like these would show {allowed}" if needed else f"{allowed} can be shown only if less is lost"
-    return (
-        f"{counted}: no significant loss, but so few images show only that it is at most {100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
+    cure = (
+        f"{needed:,} images like these would show {allowed}"
+        if needed
+        else f"{allowed} can be shown only if less is lost"
     )
+    return f"{counted}: no significant loss, but so few images show only that it is at most {100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
 
 
 def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:
@@ -148,11 +152,15 @@ def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:
     return _root(excess, max(estimate, -1.0), 1.0)
 
 
-def images_needed(max_accuracy_drop: float, lost_rate: float = 0.0, gained_rate: float = 0.0) -> Optional[int]:
+def images_needed(
+    max_accuracy_drop: float, lost_rate: float = 0.0, gained_rate: float = 0.0
+) -> Optional[int]:
     """How many images show that no more is lost, if images go on being lost and gained at these rates; None if none do."""
 
     def shown(total: int) -> bool:
-        return accuracy_lost_bound(lost_rate * total, gained_rate * total, total) <= max_accuracy_drop
+        return (
+            accuracy_lost_bound(lost_rate * total, gained_rate * total, total) <= max_accuracy_drop
+        )
 
     if not shown(MOST_IMAGES):
         return None
@@ -170,7 +178,9 @@ def accuracy_interval(correct: int, total: int, confidence: float = 0.95) -> Tup
     if correct > 0:
         low = _root(lambda p: tail - incomplete_beta(correct, total - correct + 1, p), 0.0, 1.0)
     if correct < total:
-        high = _root(lambda p: 1 - tail - incomplete_beta(correct + 1, total - correct, p), 0.0, 1.0)
+        high = _root(
+            lambda p: 1 - tail - incomplete_beta(correct + 1, total - correct, p), 0.0, 1.0
+        )
     return low, high
 
 
@@ -191,7 +201,9 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
         return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):
         return 1 - incomplete_beta(b, a, 1 - x)
-    log_factor = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    log_factor = (
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
     fraction = numerator = 1.0
     denominator = 0.0
     for step in range(10_000):

@@ -23,10 +23,14 @@ def read(data: bytes, format: str, card: ModelCard) -> Tuple[Any, Any]:
     """
     images, probabilities = arrays(data, ["images", format], LARGEST_BYTES)
     if images.dtype != card.input.type or images.shape[1:] != card.input_shape or not images.size:
-        raise ValueError(f"its images are {images.dtype} of shape {images.shape}, unlike the input that the card names")
+        raise ValueError(
+            f"its images are {images.dtype} of shape {images.shape}, unlike the input that the card names"
+        )
     expected = len(images), len(card.class_names)
     if probabilities.dtype.kind != "f" or probabilities.shape != expected:
-        raise ValueError(f"its {format} is {probabilities.dtype} of shape {probabilities.shape}, expected floats of {expected}")
+        raise ValueError(
+            f"its {format} is {probabilities.dtype} of shape {probabilities.shape}, expected floats of {expected}"
+        )
     return images, probabilities
 
 
@@ -36,7 +40,9 @@ def arrays(data: bytes, names: Sequence[str], largest_bytes: int) -> List[Any]:
         with ZipFile(io.BytesIO(data)) as entries:
             unpacked = sum(entry.file_size for entry in entries.infolist())
         if unpacked > largest_bytes:
-            raise ValueError(f"it unpacks to {unpacked:,} bytes, expected at most {largest_bytes:,}")
+            raise ValueError(
+                f"it unpacks to {unpacked:,} bytes, expected at most {largest_bytes:,}"
+            )
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             return [_array(held, name) for name in names]
     except Exception as error:  # zipfile and numpy raise whatever their parsers fall over

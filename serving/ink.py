@@ -52,7 +52,12 @@ def _shrink(grey: Any) -> Any:
     factor = -(-max(grey.shape) // LONGEST)
     height, width = (max(side // factor, 1) for side in grey.shape)
     blocks = grey[: height * factor, : width * factor]
-    rows = np.stack([blocks[top : top + factor].sum(0, dtype=np.int64) for top in range(0, blocks.shape[0], factor)])
+    rows = np.stack(
+        [
+            blocks[top : top + factor].sum(0, dtype=np.int64)
+            for top in range(0, blocks.shape[0], factor)
+        ]
+    )
     sums = np.add.reduceat(rows, np.arange(0, blocks.shape[1], factor), axis=1)
     return _divide(sums, min(factor, blocks.shape[0]) * min(factor, blocks.shape[1]))
 
@@ -90,14 +95,18 @@ def _neighbours(mask: Any) -> Any:
 def _drawn(above: Any) -> Any:
     drawn = above & (_neighbours(above) >= 3)
     if not drawn.any():
-        raise InputError("the photo shows nothing that stands out from its background; take it closer, on even paper")
+        raise InputError(
+            "the photo shows nothing that stands out from its background; take it closer, on even paper"
+        )
     return drawn
 
 
 def _levels(ink: Any, threshold: int, drawn: Any) -> Any:
     noise, full = 2 * _median(ink[ink <= threshold]), _median(ink[drawn])
     if full - noise < LEAST_CONTRAST:
-        raise InputError("the photo shows nothing that stands out from its background; take it with more light or a darker pen")
+        raise InputError(
+            "the photo shows nothing that stands out from its background; take it with more light or a darker pen"
+        )
     levels = np.clip(_divide((ink - noise) * 255, full - noise), 0, 255)
     reach = 2 * max(max(ink.shape) // REACH, 1) + 1
     return np.where(_square(drawn.astype(np.uint8), reach, np.maximum), levels, 0)
@@ -118,7 +127,11 @@ def _fit(ink: Any, box: int) -> Any:
 def _overlap(old: int, new: int) -> Any:
     """(new, old): how much of each old pixel lies in each new one, where the whole side is old * new long."""
     starts, ends = np.arange(new)[:, None] * old, np.arange(1, new + 1)[:, None] * old
-    return np.clip(np.minimum(ends, np.arange(1, old + 1) * new) - np.maximum(starts, np.arange(old) * new), 0, None)
+    return np.clip(
+        np.minimum(ends, np.arange(1, old + 1) * new) - np.maximum(starts, np.arange(old) * new),
+        0,
+        None,
+    )
 
 
 def _centre(ink: Any, size: int) -> Any:

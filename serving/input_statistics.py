@@ -25,12 +25,16 @@ def names(shape: Tuple[int, ...], dtype: str) -> Tuple[str, ...]:
 
 def of(inputs: Any) -> Any:
     """Images (N, H, W, C) uint8, or ids (N, L) int32 -> (N, S) float32, a column for each of `names`."""
-    return np.concatenate([_of_few(inputs[start : start + TOGETHER]) for start in range(0, len(inputs), TOGETHER)])
+    return np.concatenate(
+        [_of_few(inputs[start : start + TOGETHER]) for start in range(0, len(inputs), TOGETHER)]
+    )
 
 
 def _of_few(inputs: Any) -> Any:
     measured = _of_pixels(inputs) if inputs.dtype == np.uint8 else _of_ids(inputs)
-    return np.stack([measured[name] for name in names(inputs.shape[1:], inputs.dtype.name)], axis=1).astype(np.float32)
+    return np.stack(
+        [measured[name] for name in names(inputs.shape[1:], inputs.dtype.name)], axis=1
+    ).astype(np.float32)
 
 
 def _of_pixels(images: Any) -> Dict[str, Any]:
@@ -55,7 +59,9 @@ def _of_pixels(images: Any) -> Dict[str, Any]:
         "height": spread[0],
         "width": spread[1],
         "slant": covariance / np.maximum(spread[0] * spread[1], 1e-9),
-        "colour": (images.max(3).astype(np.float64) - images.min(3)).mean((1, 2)) if images.shape[3] > 1 else np.zeros(count),
+        "colour": (images.max(3).astype(np.float64) - images.min(3)).mean((1, 2))
+        if images.shape[3] > 1
+        else np.zeros(count),
     }
 
 

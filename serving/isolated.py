@@ -32,7 +32,9 @@ from serving.errors import RuntimeRefusalError, RuntimeTimeoutError
 from serving.model_card import ModelCard
 
 POLLING_SECONDS = 3e-4  # a few times what it saves (Karlin et al., "Empirical studies of competitive spinning", 1991)
-FIRST_SECONDS = 120.0  # to load Python, the runtime and the model, and to answer once, on the slowest device
+FIRST_SECONDS = (
+    120.0  # to load Python, the runtime and the model, and to answer once, on the slowest device
+)
 SECONDS_TO_LOAD, SECONDS_TO_ANSWER = 10.0, 3.0  # at least, after that
 # What was done once may take so many times as long the next time, as the processor may be busy with other things.
 TIMES_THE_FIRST = 10
@@ -57,7 +59,13 @@ class Isolated:
     def _start(self) -> _Child:
         start = time.perf_counter()
         try:
-            child = _Child(self.runtime, self._data, self._image_bytes, self._num_classes, self._seconds_to_load)
+            child = _Child(
+                self.runtime,
+                self._data,
+                self._image_bytes,
+                self._num_classes,
+                self._seconds_to_load,
+            )
         except OSError as error:
             raise RuntimeRefusalError(
                 f"{self.runtime} cannot have a process of its own here ({error}); load it with isolated=False"
@@ -92,7 +100,9 @@ class Isolated:
             except TimeoutError:
                 self._child = None
                 child.kill()
-                fault = RuntimeTimeoutError(f"{self.runtime} did not answer within {self._seconds_to_answer:.0f} seconds")
+                fault = RuntimeTimeoutError(
+                    f"{self.runtime} did not answer within {self._seconds_to_answer:.0f} seconds"
+                )
             except BaseException:  # interrupted: what this child says next would be taken for the answer to another question
                 self._child = None
                 child.kill()
@@ -128,16 +138,22 @@ class _Child:
     Raises RuntimeTimeoutError where it does not load the model in time.
     """
 
-    def __init__(self, runtime: str, data: bytes, image_bytes: int, num_classes: int, seconds: float) -> None:
+    def __init__(
+        self, runtime: str, data: bytes, image_bytes: int, num_classes: int, seconds: float
+    ) -> None:
         self._num_classes = num_classes
         paths = [str(Path(__file__).parent.parent), *filter(None, sys.path)]
         sizes = len(data), image_bytes, num_classes
         command = [sys.executable, "-c", PROGRAM, runtime, *map(str, sizes)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment
+        )
         assert isinstance(self._process.stdin, io.FileIO)
         assert isinstance(self._process.stdout, io.FileIO)
-        weakref.finalize(self, self._process.kill)  # also at the end of the program, which a stopped child would outlive
+        weakref.finalize(
+            self, self._process.kill
+        )  # also at the end of the program, which a stopped child would outlive
         self._images, self._answers = self._process.stdin, self._process.stdout
         for stream in (self._images, self._answers):
             os.set_blocking(stream.fileno(), False)
@@ -148,7 +164,9 @@ class _Child:
             self.refusal = ""
         except TimeoutError:
             self.kill()
-            raise RuntimeTimeoutError(f"the process of {runtime} did not load the model within {seconds:.0f} seconds") from None
+            raise RuntimeTimeoutError(
+                f"the process of {runtime} did not load the model within {seconds:.0f} seconds"
+            ) from None
 
     def ask(self, image: Any, seconds: float) -> Any:
         """An image (1, H, W, C) or ids (1, L) -> probabilities (1, K) float32.
@@ -167,7 +185,11 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
-        return f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
+        return (
+            f"signal {-status} ({signal.Signals(-status).name})"
+            if status < 0
+            else f"exit status {status}"
+        )
 
     def kill(self) -> None:
         self._process.kill()

@@ -24,7 +24,9 @@ WARM_UP = 20
 
 def probabilities(model: runtimes.Model, images: Any) -> Any:
     """Images (N, H, W, C) uint8, one at a time as a device sees them -> (N, K) float32."""
-    return np.concatenate([np.array(model.probabilities(images[index : index + 1])) for index in range(len(images))])
+    return np.concatenate(
+        [np.array(model.probabilities(images[index : index + 1])) for index in range(len(images))]
+    )
 
 
 def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
@@ -40,7 +42,9 @@ def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
     return result
 
 
-def measure(runtime: str, file: Path, images: Any, output: Path) -> Tuple[Optional[runtimes.Model], Dict[str, Any]]:
+def measure(
+    runtime: str, file: Path, images: Any, output: Path
+) -> Tuple[Optional[runtimes.Model], Dict[str, Any]]:
     """The model, and the answer: nothing but an arena, or the reason why the runtime refuses the file. Writes the probabilities."""
     try:
         model = runtimes.open_model(runtime, file.read_bytes())
@@ -54,18 +58,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m serving.measure")
     parser.add_argument("runtime", choices=sorted(runtimes.DISTRIBUTIONS))
     parser.add_argument("files", nargs="+", type=Path)
-    parser.add_argument("--images", nargs="+", type=Path, required=True, help="npy files, read one after the other")
-    parser.add_argument("--output", type=Path, required=True, help="the folder for the probabilities, FILE's stem.npy")
-    parser.add_argument("--counts", nargs="*", type=int, default=[], help="how many images each file sees (default: all)")
+    parser.add_argument(
+        "--images", nargs="+", type=Path, required=True, help="npy files, read one after the other"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="the folder for the probabilities, FILE's stem.npy",
+    )
+    parser.add_argument(
+        "--counts",
+        nargs="*",
+        type=int,
+        default=[],
+        help="how many images each file sees (default: all)",
+    )
     arguments = parser.parse_args()
     images = np.concatenate([np.load(path, mmap_mode="r") for path in arguments.images])
     model = None
-    for file, count in zip(arguments.files, arguments.counts or [len(images)] * len(arguments.files)):
+    for file, count in zip(
+        arguments.files, arguments.counts or [len(images)] * len(arguments.files)
+    ):
         model, answer = measure(arguments.runtime, file, images[:count], arguments.output)
         print(json.dumps(answer), flush=True)
     for line in sys.stdin:
         assert model is not None
-        print(json.dumps({"milliseconds": latencies(model.probabilities, images, int(line)).tolist()}), flush=True)
+        print(
+            json.dumps(
+                {"milliseconds": latencies(model.probabilities, images, int(line)).tolist()}
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

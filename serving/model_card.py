@@ -17,7 +17,10 @@ from serving.typed_json import Text
 FILE = "model_card.json"
 LARGEST_BYTES = 1 << 20
 CARD_VERSION = 2  # grows when a device with an older `serving` could misread the card
-NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"  # short enough for ustar
+NAME, VERSION = (
+    "[a-z0-9][a-z0-9._-]{0,63}",
+    "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}",
+)  # short enough for ustar
 RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
 SHA256 = "[0-9a-f]{64}"
 DIMENSIONS = {"uint8": 3, "int32": 1}  # of inputs: pixels (H, W, C) and ids (L,)
@@ -57,7 +60,10 @@ def _expect_amounts(**values: Optional[float]) -> None:
 
 def _expect_verdict(verdict: str) -> None:
     *of_what_ran, _ = VERDICTS
-    _expect(verdict in of_what_ran, f"verdict is {verdict[:40]!r}, expected one of {', '.join(of_what_ran)}")
+    _expect(
+        verdict in of_what_ran,
+        f"verdict is {verdict[:40]!r}, expected one of {', '.join(of_what_ran)}",
+    )
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,20 @@ class Tensor:
     range: Tuple[float, float]
 
     def __post_init__(self) -> None:
-        sizes = self.shape and all(size > 0 for size in self.shape) and math.prod(self.shape) <= LARGEST_TENSOR
-        _expect(bool(sizes), f"shape is {str(self.shape)[:40]}, expected sizes above 0 and at most {LARGEST_TENSOR:,} values")
+        sizes = (
+            self.shape
+            and all(size > 0 for size in self.shape)
+            and math.prod(self.shape) <= LARGEST_TENSOR
+        )
+        _expect(
+            bool(sizes),
+            f"shape is {str(self.shape)[:40]}, expected sizes above 0 and at most {LARGEST_TENSOR:,} values",
+        )
         low, high = self.range
-        _expect(-LARGEST_VALUE <= low < high <= LARGEST_VALUE, f"range is {low} to {high}, expected two that rise")
+        _expect(
+            -LARGEST_VALUE <= low < high <= LARGEST_VALUE,
+            f"range is {low} to {high}, expected two that rise",
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,10 @@ class Requirements:
     def __post_init__(self) -> None:
         version = self.minimum_runtime_version
         known = not version or re.fullmatch(RUNTIME_VERSION, version)
-        _expect(bool(known), f"minimum_runtime_version is {str(version)[:40]!r}, expected one such as 2.14.0 or opset 17")
+        _expect(
+            bool(known),
+            f"minimum_runtime_version is {str(version)[:40]!r}, expected one such as 2.14.0 or opset 17",
+        )
         for operator in self.operators:
             _expect_words(operators=operator)
 
@@ -160,7 +179,9 @@ class Emulated:
         _expect_verdict(self.verdict)
         _expect_counts(images=self.images)
         _expect_fractions(agreement=self.agreement)
-        _expect_amounts(largest_difference=self.largest_difference, golden_difference=self.golden_difference)
+        _expect_amounts(
+            largest_difference=self.largest_difference, golden_difference=self.golden_difference
+        )
 
 
 @dataclass(frozen=True)
@@ -180,8 +201,13 @@ class ModelFile:
         _expect_words(format=self.format, file=self.file)
         _expect_counts(bytes=self.bytes)
         tolerance = self.golden_tolerance
-        _expect(0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1")
-        _expect(bool(re.fullmatch(SHA256, self.sha256)), f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits")
+        _expect(
+            0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1"
+        )
+        _expect(
+            bool(re.fullmatch(SHA256, self.sha256)),
+            f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits",
+        )
 
 
 @dataclass(frozen=True)
@@ -205,7 +231,10 @@ class Histogram:
     counts: List[int]
 
     def __post_init__(self) -> None:
-        _expect(len(self.counts) == len(self.edges) + 1, f"counts are {len(self.counts)}, expected one more than the edges")
+        _expect(
+            len(self.counts) == len(self.edges) + 1,
+            f"counts are {len(self.counts)}, expected one more than the edges",
+        )
 
 
 @dataclass(frozen=True)
@@ -239,7 +268,9 @@ class ModelCard:
     provenance: Dict[str, Any]
     embedded: List[Embedded] = field(default_factory=list)
     reference: Optional[Reference] = None
-    not_proven: List[str] = field(default_factory=list)  # of a draft: each gate that it fails, in a sentence
+    not_proven: List[str] = field(
+        default_factory=list
+    )  # of a draft: each gate that it fails, in a sentence
     acceptance_images: int = 0  # of the acceptance set, which `serving prove` tries
     no_acceptance: Optional[str] = None  # why there is none
     card_version: int = CARD_VERSION
@@ -248,22 +279,37 @@ class ModelCard:
         """What the types do not say. Raises ValueError."""
         for name, pattern in (("name", NAME), ("version", VERSION)):
             value = getattr(self, name)
-            _expect(bool(re.fullmatch(pattern, value)), f"{name} is {value[:40]!r}, expected {pattern}")
+            _expect(
+                bool(re.fullmatch(pattern, value)), f"{name} is {value[:40]!r}, expected {pattern}"
+            )
         for class_name in self.class_names:
             _expect_words(class_names=class_name)
         for reason in self.not_proven:
             _expect_words(not_proven=reason)
-        _expect_fractions(test_accuracy=self.test_accuracy, baseline_accuracy=self.baseline_accuracy)
+        _expect_fractions(
+            test_accuracy=self.test_accuracy, baseline_accuracy=self.baseline_accuracy
+        )
         _expect_interval("test_accuracy_interval", self.test_accuracy_interval)
         _expect_counts(test_images=self.test_images)
         _expect_amounts(acceptance_images=self.acceptance_images)
         classes, dimensions = (len(self.class_names),), DIMENSIONS.get(self.input.type)
-        _expect(self.output.shape == classes, f"output.shape is {self.output.shape}, expected {classes}, the classes")
-        _expect(dimensions is not None, f"input.type is {self.input.type[:40]!r}, expected {' or '.join(DIMENSIONS)}")
-        _expect(len(self.input.shape) == dimensions, f"input.shape has {len(self.input.shape)} sizes, expected {dimensions}")
+        _expect(
+            self.output.shape == classes,
+            f"output.shape is {self.output.shape}, expected {classes}, the classes",
+        )
+        _expect(
+            dimensions is not None,
+            f"input.type is {self.input.type[:40]!r}, expected {' or '.join(DIMENSIONS)}",
+        )
+        _expect(
+            len(self.input.shape) == dimensions,
+            f"input.shape has {len(self.input.shape)} sizes, expected {dimensions}",
+        )
         box, side = self.preprocessing.box, self.input.shape[0]
         inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
-        _expect(inside, f"preprocessing.box is {box}, expected one inside a square image of one channel")
+        _expect(
+            inside, f"preprocessing.box is {box}, expected one inside a square image of one channel"
+        )
 
     @property
     def draft(self) -> str:
@@ -292,9 +338,13 @@ class ModelCard:
             values = typed_json.loads(data)
             version = values.get("card_version") if isinstance(values, dict) else CARD_VERSION
             if version != CARD_VERSION:
-                raise ValueError(f"it has version {str(version)[:40]}, this package reads version {CARD_VERSION}; install the other")
+                raise ValueError(
+                    f"it has version {str(version)[:40]}, this package reads version {CARD_VERSION}; install the other"
+                )
             card = typed_json.build(cls, values)
             card._check()
         except ValueError as error:
-            raise BundleError(f"{FILE} is not a model card ({error}); make the bundle again") from None
+            raise BundleError(
+                f"{FILE} is not a model card ({error}); make the bundle again"
+            ) from None
         return card

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # Pillow before 10.1, as Debian 12 has it, cannot be asked
+TRANSPARENT = (
+    "LA",
+    "La",
+    "PA",
+    "RGBA",
+    "RGBa",
+)  # Pillow before 10.1, as Debian 12 has it, cannot be asked
 ORIENTATION = 0x0112  # the tag in EXIF, and what turns back each of its values but 1
 TURNS = {
     2: "FLIP_LEFT_RIGHT",
@@ -32,35 +38,54 @@ STRIP = 256  # rows
 LARGEST_PIXELS = 64_000_000  # the largest photo that a telephone takes is smaller; a small file can claim to be much larger
 
 
-def read(source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, ...] = FORMATS, largest_pixels: int = LARGEST_PIXELS) -> Any:
+def read(
+    source: Union[str, Path, bytes],
+    card: ModelCard,
+    formats: Tuple[str, ...] = FORMATS,
+    largest_pixels: int = LARGEST_PIXELS,
+) -> Any:
     """The picture in a file, or its bytes -> (H, W, C) uint8 for `card`. Raises InputError for what is no picture of `formats`."""
     from PIL import Image, UnidentifiedImageError
 
     name = "the picture" if isinstance(source, bytes) else str(source)
     try:
-        if not isinstance(source, bytes) and not stat.S_ISREG(Path(source).stat().st_mode):  # a pipe might never end
+        if not isinstance(source, bytes) and not stat.S_ISREG(
+            Path(source).stat().st_mode
+        ):  # a pipe might never end
             raise InputError(f"{name} is not a file; name a picture: {', '.join(formats)}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that of a decompression bomb: the limit below is lower
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
+            warnings.simplefilter(
+                "ignore"
+            )  # that of a decompression bomb: the limit below is lower
+            with Image.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats
+            ) as image:
                 if image.width * image.height > largest_pixels:
-                    raise InputError(f"{name} has {image.width} x {image.height} pixels; at most {largest_pixels:,} are allowed")
+                    raise InputError(
+                        f"{name} has {image.width} x {image.height} pixels; at most {largest_pixels:,} are allowed"
+                    )
                 return to_input(image, card)
     except InputError as error:
         raise InputError(str(error).replace("the photo", name, 1)) from None
     except UnidentifiedImageError:
         raise InputError(f"{name} is no picture; allowed are {', '.join(formats)}") from None
     except OSError as error:
-        raise InputError(f"{name} is not readable ({error.strerror or error}); name a picture: {', '.join(formats)}") from None
+        raise InputError(
+            f"{name} is not readable ({error.strerror or error}); name a picture: {', '.join(formats)}"
+        ) from None
     except Exception as error:  # on damaged files Pillow raises whatever its parsers fall over
-        raise InputError(f"{name} is damaged ({error}); name a picture: {', '.join(formats)}") from None
+        raise InputError(
+            f"{name} is damaged ({error}); name a picture: {', '.join(formats)}"
+        ) from None
 
 
 def to_input(image: Any, card: ModelCard) -> Any:
     """A PIL image -> (H, W, C) uint8, by the method that `card` names."""
     method = card.preprocessing.method
     if card.input.type != "uint8":
-        raise InputError(f"the photo is no input of {card.name}, which takes {card.input.type} ids: {card.preprocessing.description}")
+        raise InputError(
+            f"the photo is no input of {card.name}, which takes {card.input.type} ids: {card.preprocessing.description}"
+        )
     height, width, channels = card.input_shape
     flat = upright(image, "L" if channels == 1 else "RGB")
     if method == "mnist" and card.preprocessing.box is not None:
@@ -70,7 +95,9 @@ def to_input(image: Any, card: ModelCard) -> Any:
 
         pixels = np.asarray(flat.resize((width, height), Image.Resampling.LANCZOS))
     else:
-        raise InputError(f"the model card asks for preprocessing by {method!r}, which this package does not know; install a newer one")
+        raise InputError(
+            f"the model card asks for preprocessing by {method!r}, which this package does not know; install a newer one"
+        )
     return pixels.reshape(height, width, channels)
 
 

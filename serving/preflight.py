@@ -29,14 +29,20 @@ def refusals(requirements: Requirements, runtime: str, version: Optional[str]) -
     here, needed = numbers(version), requirements.minimum_runtime_version
     reasons = []
     if runtime == "tflite_micro" and requirements.weights != "int8 activations":
-        reasons.append(f"TensorFlow Lite Micro does not run files with {requirements.weights}: export tflite_int8")
+        reasons.append(
+            f"TensorFlow Lite Micro does not run files with {requirements.weights}: export tflite_int8"
+        )
     lacking = sorted(MICRO_LACKS & {operator.split()[0] for operator in requirements.operators})
     if runtime == "tflite_micro" and lacking:
-        reasons.append(f"TensorFlow Lite Micro has no {', '.join(lacking)}: take it out of verify.runtimes")
+        reasons.append(
+            f"TensorFlow Lite Micro has no {', '.join(lacking)}: take it out of verify.runtimes"
+        )
     if runtime == "onnxruntime" and needed and needed.startswith("opset "):
         opset, newest = int(needed.split()[1]), newest_opset(here)
         if not OLDEST_OPSET <= opset <= newest:
-            reasons.append(f"the file has opset {opset}, onnxruntime {version} reads {OLDEST_OPSET} to {newest}: install a newer one")
+            reasons.append(
+                f"the file has opset {opset}, onnxruntime {version} reads {OLDEST_OPSET} to {newest}: install a newer one"
+            )
     if runtime == "tflite_runtime" and here and numbers(needed) > here:
         reasons.append(
             f"the file needs runtime {needed}, here is {version} (operators {', '.join(requirements.operators)}): "
@@ -47,7 +53,10 @@ def refusals(requirements: Requirements, runtime: str, version: Optional[str]) -
 
 def newest_opset(version: Tuple[int, ...]) -> int:
     """The newest ONNX opset that an ONNX Runtime of `version` reads; of an unknown version, the oldest of the table."""
-    return max([opset for since, opset in NEWEST_OPSET.items() if since <= version], default=min(NEWEST_OPSET.values()))
+    return max(
+        [opset for since, opset in NEWEST_OPSET.items() if since <= version],
+        default=min(NEWEST_OPSET.values()),
+    )
 
 
 def numbers(version: Optional[str]) -> Tuple[int, ...]:

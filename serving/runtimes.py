@@ -18,8 +18,15 @@ DISTRIBUTIONS = {
     "onnxruntime": "onnxruntime",
     "tflite_micro": "tflite-micro",
 }
-SUFFIXES = {"tflite_runtime": ".tflite", "litert": ".tflite", "onnxruntime": ".onnx", "tflite_micro": ".tflite"}
-ISOLATED = {"tflite_runtime"}  # dies on damaged files, so it runs in a child process unless its caller wants otherwise
+SUFFIXES = {
+    "tflite_runtime": ".tflite",
+    "litert": ".tflite",
+    "onnxruntime": ".onnx",
+    "tflite_micro": ".tflite",
+}
+ISOLATED = {
+    "tflite_runtime"
+}  # dies on damaged files, so it runs in a child process unless its caller wants otherwise
 ONNX_BATCH = 8  # images in one call; 64 take 4 MB more and save 3 % of the time
 
 
@@ -58,7 +65,9 @@ def open_model(runtime: str, data: bytes) -> Model:
     except RuntimeRefusalError:
         raise
     except ImportError as error:
-        raise RuntimeRefusalError(f"{runtime} is not installed here ({error}); install {DISTRIBUTIONS[runtime]}") from None
+        raise RuntimeRefusalError(
+            f"{runtime} is not installed here ({error}); install {DISTRIBUTIONS[runtime]}"
+        ) from None
     except Exception as error:  # on a damaged file each raises whatever its parser falls over
         raise RuntimeRefusalError(f"{runtime} refuses the file: {reason(error)}") from None
 
@@ -84,7 +93,9 @@ class _TFLite:
     @classmethod
     def tflite_runtime(cls, data: bytes) -> _TFLite:
         if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeRefusalError(f"tflite-runtime cannot work with numpy {np.__version__}; install numpy<2")
+            raise RuntimeRefusalError(
+                f"tflite-runtime cannot work with numpy {np.__version__}; install numpy<2"
+            )
         from tflite_runtime.interpreter import Interpreter
 
         return cls(Interpreter(model_content=data, num_threads=1))
@@ -111,9 +122,13 @@ class _ONNX:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # none: it would print names of the file's nodes, which may command the terminal
+        options.log_severity_level = (
+            4  # none: it would print names of the file's nodes, which may command the terminal
+        )
         options.enable_mem_pattern = False  # each size of a batch keeps one: a megabyte, for 3 % of the time of a single image
-        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"]
+        )
         inputs = self._session.get_inputs()
         if not inputs:
             raise ValueError("it has no input")
@@ -124,7 +139,12 @@ class _ONNX:
     def probabilities(self, images: Any) -> Any:
         if len(images) <= ONNX_BATCH:
             return self._session.run(["probabilities"], {"image": images})[0]
-        return np.concatenate([self.probabilities(images[start : start + ONNX_BATCH]) for start in range(0, len(images), ONNX_BATCH)])
+        return np.concatenate(
+            [
+                self.probabilities(images[start : start + ONNX_BATCH])
+                for start in range(0, len(images), ONNX_BATCH)
+            ]
+        )
 
 
 class Micro:

@@ -45,11 +45,15 @@ def verify(envelope: bytes, pem: bytes, name: str) -> Dict[str, str]:
         key = _key(pem, bundle["verificationMaterial"])
         signed = _pre_authentication_encoding(dsse["payloadType"], payload)
         if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, made):
-            raise BundleError(f"{name} was not made by the key that is trusted here; ask the maker for a signature, or for the right key")
+            raise BundleError(
+                f"{name} was not made by the key that is trusted here; ask the maker for a signature, or for the right key"
+            )
         return _files(typed_json.loads(payload))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
-        raise BundleError(f"{name} is no signature that can be trusted ({reason}); fetch it again, or trust another key") from None
+        raise BundleError(
+            f"{name} is no signature that can be trusted ({reason}); fetch it again, or trust another key"
+        ) from None
 
 
 def _decoded(text: str) -> bytes:
@@ -66,7 +70,9 @@ def _key(pem: bytes, material: Any) -> Tuple[int, int]:
         raise BundleError(
             "certificates need the package cryptography, 45 or newer; install serving[certificates], or trust the maker's public key"
         ) from None
-    chain: List[bytes] = [_decoded(entry["rawBytes"]) for entry in material["x509CertificateChain"]["certificates"]]
+    chain: List[bytes] = [
+        _decoded(entry["rawBytes"]) for entry in material["x509CertificateChain"]["certificates"]
+    ]
     return certificate.signer(chain, pem)
 
 
@@ -77,7 +83,10 @@ def _pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
 
 def _files(statement: Any) -> Dict[str, str]:
     predicate = statement["predicate"]
-    if statement["predicateType"] != PREDICATE_TYPE or predicate["serialization"]["method"] != "files":
+    if (
+        statement["predicateType"] != PREDICATE_TYPE
+        or predicate["serialization"]["method"] != "files"
+    ):
         raise ValueError("it does not name files")
     if any(resource["algorithm"] != "sha256" for resource in predicate["resources"]):
         raise ValueError("it has digests that are not SHA-256")
@@ -86,13 +95,21 @@ def _files(statement: Any) -> Dict[str, str]:
 
 def public_key(pem: bytes) -> Tuple[int, int]:
     """The point of the first public key in a PEM file. Raises ValueError for a key that is not on P-256."""
-    found = re.search(rb"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----", pem)
+    found = re.search(
+        rb"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----", pem
+    )
     if found is None:
         raise ValueError("the trusted file holds neither a certificate nor a public key")
     data = base64.b64decode(b"".join(found[1].split()), validate=True)
-    begin, x, y = data[:-64], int.from_bytes(data[-64:-32], "big"), int.from_bytes(data[-32:], "big")
+    begin, x, y = (
+        data[:-64],
+        int.from_bytes(data[-64:-32], "big"),
+        int.from_bytes(data[-32:], "big"),
+    )
     if begin != P256_KEY or not on_curve(x, y):
-        raise ValueError("the trusted key is not on the curve P-256, the only one that is read here")
+        raise ValueError(
+            "the trusted key is not on the curve P-256, the only one that is read here"
+        )
     return x, y
 
 
@@ -116,7 +133,11 @@ def _two_integers(der: bytes) -> Tuple[int, int]:
         values.append(int.from_bytes(rest[2 : 2 + length], "big", signed=True))
         rest = rest[2 + length :]
     r, s = values
-    if r <= 0 or s <= 0 or der != _sequence(0x30, _sequence(0x02, _bytes(r)) + _sequence(0x02, _bytes(s))):
+    if (
+        r <= 0
+        or s <= 0
+        or der != _sequence(0x30, _sequence(0x02, _bytes(r)) + _sequence(0x02, _bytes(s)))
+    ):
         raise ValueError("it does not hold two numbers")
     return r, s
 

@@ -29,11 +29,15 @@ class Vocabulary:
         """The vocabulary of the bundle. Raises BundleError where it has none."""
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         if FILE not in opened.digests:
-            raise BundleError(f"{opened.path} has no {FILE}, because its model takes no texts; name the bundle of a text model")
+            raise BundleError(
+                f"{opened.path} has no {FILE}, because its model takes no texts; name the bundle of a text model"
+            )
         try:
             known = opened.read(FILE).decode().splitlines()
         except UnicodeDecodeError as error:
-            raise BundleError(f"{opened.path}: {FILE} is not UTF-8 ({error}); make the bundle again") from None
+            raise BundleError(
+                f"{opened.path}: {FILE} is not UTF-8 ({error}); make the bundle again"
+            ) from None
         return cls(known, opened.card.input_shape[0])
 
     def ids(self, texts: Sequence[str]) -> Any:

@@ -25,13 +25,21 @@ LAYOUT = "\n\t"  # the control characters that a text may have
 CONTROL = {"Cc", "Cs", "Zl", "Zp"}
 # what turns the order of text round
 BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
-NAMES = {str: "a text", Text: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+NAMES = {
+    str: "a text",
+    Text: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 def loads(data: bytes) -> Any:
     """The value of a JSON text in UTF-8. Raises ValueError, for one of any depth too."""
     try:
-        return json.loads(data.decode(), parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object)
+        return json.loads(
+            data.decode(), parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -90,7 +98,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         return _tuple(arguments, value, where)
     if origin is dict:
-        return {name: _value(arguments[1], item, place) for name, item, place in _entries(value, where)}
+        return {
+            name: _value(arguments[1], item, place) for name, item, place in _entries(value, where)
+        }
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, value, where)
     return _anything(value, where) if kind is Any else _scalar(kind, value, where)

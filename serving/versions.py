@@ -21,7 +21,8 @@ def older(version: str, than: str) -> bool:
     """Is `version` older than the version `than`?"""
     first, second = version.partition("+"), than.partition("+")
     return _order(first[0], second[0]) or (
-        not _order(second[0], first[0]) and (bool(first[1]), *_parts(first[2])) < (bool(second[1]), *_parts(second[2]))
+        not _order(second[0], first[0])
+        and (bool(first[1]), *_parts(first[2])) < (bool(second[1]), *_parts(second[2]))
     )
 
 

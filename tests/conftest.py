@@ -57,7 +57,11 @@ def mirror(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for DATA_MIRROR with mnist.npz."""
     folder = tmp_path_factory.mktemp("mirror")
     save_npz(
-        folder / "mnist.npz", raw_mnist.train_images[..., 0], raw_mnist.train_labels, raw_mnist.test_images[..., 0], raw_mnist.test_labels
+        folder / "mnist.npz",
+        raw_mnist.train_images[..., 0],
+        raw_mnist.train_labels,
+        raw_mnist.test_images[..., 0],
+        raw_mnist.test_labels,
     )
     return folder
 
@@ -79,13 +83,23 @@ class Project:
 
     def __init__(self, folder: Path, mirror: Path) -> None:
         self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "PYTEST_"))}
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MLFLOW_", "DVC_", "PYTEST_"))
+        }
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment["DATA_MIRROR"] = str(mirror)
 
     def begin(self) -> Project:
         """Fills the folder."""
-        tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+        tracked = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         for name in tracked.stdout.splitlines():
             if (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +114,11 @@ class Project:
 
     def copy(self, folder: Path) -> Project:
         """The same project in another folder, to change what lies there; without git, DVC's cache and MLflow, and the data only to read."""
-        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".git", ".dvc", "data", "mlflow.db*", "mlruns"))
+        shutil.copytree(
+            self.folder,
+            folder,
+            ignore=shutil.ignore_patterns(".git", ".dvc", "data", "mlflow.db*", "mlruns"),
+        )
         (folder / "data").symlink_to(self.folder / "data")
         other = copy.copy(self)
         other.folder = folder
@@ -137,13 +155,22 @@ class Project:
     def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command that may fail."""
         together = {**self.environment, **environment}
-        return subprocess.run(command, cwd=self.folder, env=together, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=self.folder, env=together, capture_output=True, text=True, check=False
+        )
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Starts a command in a process group of its own."""
         together = {**self.environment, **environment}
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
-            return subprocess.Popen(command, cwd=self.folder, env=together, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=together,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
 
 @pytest.fixture

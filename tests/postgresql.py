@@ -21,7 +21,11 @@ VERSIONS = Path("/usr/lib/postgresql")
 def programs() -> Path:
     """Where initdb and postgres are; as root the package is installed where it is missing."""
     if not VERSIONS.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "install", "--yes", "--quiet", "postgresql"], capture_output=True, check=False)
+        subprocess.run(
+            ["apt-get", "install", "--yes", "--quiet", "postgresql"],
+            capture_output=True,
+            check=False,
+        )
     found = sorted(VERSIONS.glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
@@ -39,9 +43,20 @@ def server() -> Iterator[str]:
     settings = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     data = folder / "data"
-    initdb: list[str | Path] = [binaries / "initdb", "--auth=trust", "--username=tester", "--no-sync", data]
+    initdb: list[str | Path] = [
+        binaries / "initdb",
+        "--auth=trust",
+        "--username=tester",
+        "--no-sync",
+        data,
+    ]
     subprocess.run(initdb, user=owner, cwd=folder, capture_output=True, check=True)
-    running = subprocess.Popen([binaries / "postgres", "-D", data, *options], user=owner, cwd=folder, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [binaries / "postgres", "-D", data, *options],
+        user=owner,
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"postgresql://tester@/postgres?host={folder}"
     try:
         wait_for(address, running)

@@ -42,9 +42,15 @@ def wanted(**parameters: Any) -> list[dict[str, Any]]:
     return [{"name": "probabilities", "parameters": parameters}]
 
 
-def binary(size: int = 1568, tail: bytes | None = None, **fields: Any) -> tuple[dict[str, str], bytes]:
-    head = json.dumps({"inputs": [tensor(parameters={"binary_data_size": size})], **fields}).encode()
-    return {"Inference-Header-Content-Length": str(len(head))}, head + (image(2).tobytes() if tail is None else tail)
+def binary(
+    size: int = 1568, tail: bytes | None = None, **fields: Any
+) -> tuple[dict[str, str], bytes]:
+    head = json.dumps(
+        {"inputs": [tensor(parameters={"binary_data_size": size})], **fields}
+    ).encode()
+    return {"Inference-Header-Content-Length": str(len(head))}, head + (
+        image(2).tobytes() if tail is None else tail
+    )
 
 
 def inputs(*entries: dict[str, Any]) -> tuple[dict[str, str], bytes]:
@@ -78,7 +84,9 @@ def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
         "binary to json by name": binary(outputs=wanted(binary_data=False)),
         "binary to binary": binary(outputs=wanted(binary_data=True)),
         "binary to binary for all": binary(parameters={"binary_data_output": True}),
-        "one output of all in json": binary(parameters={"binary_data_output": True}, outputs=wanted(binary_data=False)),
+        "one output of all in json": binary(
+            parameters={"binary_data_output": True}, outputs=wanted(binary_data=False)
+        ),
         "no outputs named": ({}, json_body(outputs=[])),
         "raw image": ({"Inference-Header-Content-Length": "0"}, image(1).tobytes()),
         "classes in json": ({}, json_body(outputs=wanted(classification=3))),
@@ -86,7 +94,10 @@ def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
         "unknown fields": ({}, json_body(more={"deep": [1, {"er": None}]})),
         "gzip": ({"Content-Encoding": "gzip"}, gzip.compress(json_body(), mtime=0)),
         "deflate": ({"Content-Encoding": "deflate"}, zlib.compress(json_body())),
-        "gzip of binary": ({"Content-Encoding": "gzip", **binary()[0]}, gzip.compress(binary()[1], mtime=0)),
+        "gzip of binary": (
+            {"Content-Encoding": "gzip", **binary()[0]},
+            gzip.compress(binary()[1], mtime=0),
+        ),
     }
     bad = {
         "empty body": ({}, b""),
@@ -126,7 +137,10 @@ def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
         "gzip that is none": ({"Content-Encoding": "gzip"}, json_body()),
         "gzip cut short": ({"Content-Encoding": "gzip"}, gzip.compress(json_body(), mtime=0)[:-20]),
     }
-    return {**asked, **{name: ("POST", INFER, *request) for name, request in {**good, **bad}.items()}}
+    return {
+        **asked,
+        **{name: ("POST", INFER, *request) for name, request in {**good, **bad}.items()},
+    }
 
 
 def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
@@ -136,7 +150,11 @@ def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes)
         connection.request(method, path, body or None, headers)
         response = connection.getresponse()
         kept = {name: value for name in KEPT if (value := response.getheader(name)) is not None}
-        return {"status": response.status, "headers": kept, "body": response.read().decode("latin-1")}
+        return {
+            "status": response.status,
+            "headers": kept,
+            "body": response.read().decode("latin-1"),
+        }
     finally:
         connection.close()
 
@@ -153,7 +171,9 @@ def main() -> None:
     def infer(image: Any) -> Any:
         return [session.run(["probabilities"], {"image": image})[0]]
 
-    config = TritonConfig(http_port=PORT, http_address="127.0.0.1", allow_grpc=False, allow_metrics=False)
+    config = TritonConfig(
+        http_port=PORT, http_address="127.0.0.1", allow_grpc=False, allow_metrics=False
+    )
     with Triton(config=config) as triton:
         triton.bind(
             model_name=NAME,

@@ -36,14 +36,20 @@ class Answer:
 class Server:
     """Started at once, ready when the constructor returns; `with` stops it."""
 
-    def __init__(self, *arguments: str | Path, python: str | Path = sys.executable, port: int = 0) -> None:
+    def __init__(
+        self, *arguments: str | Path, python: str | Path = sys.executable, port: int = 0
+    ) -> None:
         command = [str(python), "-m", "serving", "serve", *map(str, arguments), "--port", str(port)]
         self.start = time.monotonic()
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline().decode()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
-        assert found, f"{self.first_line}{self.process.stderr.read().decode() if self.process.stderr else ''}"
+        assert found, (
+            f"{self.first_line}{self.process.stderr.read().decode() if self.process.stderr else ''}"
+        )
         self.port = int(found[1])
         while self.refuses():
             time.sleep(0.01)
@@ -71,9 +77,14 @@ class Server:
     def megabytes(self) -> float:
         """Of resident memory, children included."""
         process = psutil.Process(self.process.pid)
-        return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 1e6
+        return (
+            sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+            / 1e6
+        )
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None
+    ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, headers or {})
@@ -119,7 +130,15 @@ def environment() -> dict[str, str]:
 def failed(*arguments: str | Path, python: str | Path = sys.executable) -> str:
     """The sentence with which a server that must not start ends."""
     command = [str(python), "-m", "serving", "serve", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60, env=environment())
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment(),
+    )
     assert done.returncode == 1, done
     assert len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
@@ -130,6 +149,10 @@ def rename(folder: Path, name: str, version: str | None = None) -> Path:
     card = json.loads((folder / "model_card.json").read_text())
     changed = {**card, "name": name, "version": version or card["version"]}
     (folder / "model_card.json").write_text(json.dumps(changed))
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST}
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    }
     (folder / MANIFEST).write_bytes(manifest(files))
     return folder

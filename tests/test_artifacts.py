@@ -20,13 +20,20 @@ NAMES = ["cat, big", 'the "dog"', "c$_$d"]
 
 
 def test_names_with_commas_and_quotes_come_back_from_a_table(tmp_path: Path) -> None:
-    artifacts.save_csv(tmp_path / "confusion.csv", ("actual", "predicted"), [(name, NAMES[0]) for name in NAMES])
+    artifacts.save_csv(
+        tmp_path / "confusion.csv", ("actual", "predicted"), [(name, NAMES[0]) for name in NAMES]
+    )
     with (tmp_path / "confusion.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["actual", "predicted"], *([name, NAMES[0]] for name in NAMES)]
+        assert list(csv.reader(file)) == [
+            ["actual", "predicted"],
+            *([name, NAMES[0]] for name in NAMES),
+        ]
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8, 1), (3, 8, 8, 3)])
-def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_names_that_look_like_formulas_are_drawn_as_they_are(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
     pictures.images(tmp_path / "means.png", np.zeros(shape), NAMES)
     pictures.confusion_matrix(tmp_path / "confusion.png", np.eye(3), NAMES)
     pictures.telling_ids(tmp_path / "ids.png", np.zeros((3, 3)), NAMES, NAMES)
@@ -72,7 +79,11 @@ UNSHOWN = chr(PRIVATE)
 def draw_all(folder: Path, names: list[str]) -> dict[str, bytes]:
     folder.mkdir()
     shown = pictures.shown_names(names)
-    pictures.images(folder / "means.png", np.zeros((3, 8, 8, 1)), [f"{name} as {shown[0]}\n0.98" for name in shown])
+    pictures.images(
+        folder / "means.png",
+        np.zeros((3, 8, 8, 1)),
+        [f"{name} as {shown[0]}\n0.98" for name in shown],
+    )
     pictures.confusion_matrix(folder / "confusion.png", np.eye(3), names)
     pictures.telling_ids(folder / "ids.png", np.eye(3), ["a", "b", "c"], names)
     pictures.texts(folder / "texts.png", shown, shown)

@@ -14,10 +14,16 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("distance", ["rmse", "mae"])
-def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(raw_mnist: Raw, distance: str) -> None:
+def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(
+    raw_mnist: Raw, distance: str
+) -> None:
     images, labels = raw_mnist.train_images[:10000], raw_mnist.train_labels[:10000]
     means = baseline.class_means(images, labels, 10)
-    scores = baseline.score(baseline.nearest(images, means)[distance], labels, raw_mnist.class_names)
+    scores = baseline.score(
+        baseline.nearest(images, means)[distance], labels, raw_mnist.class_names
+    )
     total, per_class = PUBLISHED[distance]
     assert 100 * scores["accuracy"] == pytest.approx(total, abs=1.5)
-    assert [100 * value for value in scores["per_class"].values()] == pytest.approx(per_class, abs=1.5)
+    assert [100 * value for value in scores["per_class"].values()] == pytest.approx(
+        per_class, abs=1.5
+    )

@@ -33,8 +33,16 @@ console.log(JSON.stringify(pictures.map(picture => [attempt(() => draw(picture, 
 
 
 def in_node(script: str, *arguments: str | Path, data: str = "") -> Any:
-    command: list[str | Path] = [browser.node(), "--input-type=module", "--eval", script, *arguments]
-    return json.loads(subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout)
+    command: list[str | Path] = [
+        browser.node(),
+        "--input-type=module",
+        "--eval",
+        script,
+        *arguments,
+    ]
+    return json.loads(
+        subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout
+    )
 
 
 def sheets(count: int, channels: int = 1) -> list[Array]:
@@ -44,8 +52,14 @@ def sheets(count: int, channels: int = 1) -> list[Array]:
     for height, width in dice.integers(1, 400, (count, 2)):
         sheet = np.zeros((height, width, channels)) + dice.integers(0, 256, channels)
         for _ in range(3):
-            top, left, thick = dice.integers(0, height), dice.integers(0, width), max(height, width) // 12 + 1
-            down, right = (thick, width // 2 + 1) if dice.random() < 0.5 else (height // 2 + 1, thick)
+            top, left, thick = (
+                dice.integers(0, height),
+                dice.integers(0, width),
+                max(height, width) // 12 + 1,
+            )
+            down, right = (
+                (thick, width // 2 + 1) if dice.random() < 0.5 else (height // 2 + 1, thick)
+            )
             sheet[top : top + down, left : left + right] = dice.integers(0, 256, channels)
         sheet += dice.integers(-6, 7, sheet.shape)
         result.append(np.clip(sheet if channels > 1 else sheet[..., 0], 0, 255).astype(np.uint8))
@@ -60,12 +74,28 @@ def drawn(picture: Array) -> list[int] | str:
 
 
 def test_pictures_are_prepared_as_in_python_to_the_pixel() -> None:
-    pictures = [*sheets(60), np.full((30, 30), 200, np.uint8), sheets(1)[0].repeat(9, 0).repeat(7, 1)]
-    data = json.dumps([{"height": len(each), "width": each.shape[1], "data": each.ravel().tolist()} for each in pictures])
+    pictures = [
+        *sheets(60),
+        np.full((30, 30), 200, np.uint8),
+        sheets(1)[0].repeat(9, 0).repeat(7, 1),
+    ]
+    data = json.dumps(
+        [
+            {"height": len(each), "width": each.shape[1], "data": each.ravel().tolist()}
+            for each in pictures
+        ]
+    )
     refused = 0
-    for number, (picture, answer) in enumerate(zip(pictures, in_node(PREPARE, PAGE, data=data), strict=True)):
+    for number, (picture, answer) in enumerate(
+        zip(pictures, in_node(PREPARE, PAGE, data=data), strict=True)
+    ):
         assert answer[0] == drawn(picture), number
-        assert answer[1] == np.asarray(Image.fromarray(picture).resize((28, 28), Image.Resampling.LANCZOS)).ravel().tolist(), number
+        assert (
+            answer[1]
+            == np.asarray(Image.fromarray(picture).resize((28, 28), Image.Resampling.LANCZOS))
+            .ravel()
+            .tolist()
+        ), number
         refused += isinstance(answer[0], str)
     assert 0 < refused < 30
 
@@ -85,7 +115,9 @@ def test_the_gate_of_the_page_is_that_of_python() -> None:
         lost, gained, total, allowed = outcome
         assert told[0] == gate.exceeds(lost, gained, total, allowed), outcome
         expected = [gate.accuracy_lost_bound(lost, gained, total), gate.mcnemar(lost, gained)]
-        assert told[1:5] == pytest.approx([*expected, *gate.accuracy_interval(total - lost, total)], abs=1e-9), outcome
+        assert told[1:5] == pytest.approx(
+            [*expected, *gate.accuracy_interval(total - lost, total)], abs=1e-9
+        ), outcome
         assert told[5] == gate.images_needed(allowed, lost / total, gained / total), outcome
 
 
@@ -100,17 +132,37 @@ console.log(JSON.stringify(told.map(({ state, sentence }) => [state, sentence]))
 
 
 def test_the_page_tells_the_three_verdicts_apart_as_python_does() -> None:
-    cases = [(lost, golden, maker) for lost in (0, 1, 9) for golden in (0.04, 0.5, None) for maker in ("proven", "not shown", "worse")]
-    for (lost, golden, maker), (state, sentence) in zip(cases, in_node(JUDGE, PAGE, data=json.dumps(cases)), strict=True):
+    cases = [
+        (lost, golden, maker)
+        for lost in (0, 1, 9)
+        for golden in (0.04, 0.5, None)
+        for maker in ("proven", "not shown", "worse")
+    ]
+    for (lost, golden, maker), (state, sentence) in zip(
+        cases, in_node(JUDGE, PAGE, data=json.dumps(cases)), strict=True
+    ):
         difference = float("nan") if golden is None else golden
-        facts: dict[str, Any] = {"lost": lost, "gained": 0, "images": 1000, "accuracy_lost": lost / 1000, "max_accuracy_drop": 0.002}
-        facts |= {"accuracy_lost_bound": gate.accuracy_lost_bound(lost, 0, 1000), "largest_difference": 0.1}
+        facts: dict[str, Any] = {
+            "lost": lost,
+            "gained": 0,
+            "images": 1000,
+            "accuracy_lost": lost / 1000,
+            "max_accuracy_drop": 0.002,
+        }
+        facts |= {
+            "accuracy_lost_bound": gate.accuracy_lost_bound(lost, 0, 1000),
+            "largest_difference": 0.1,
+        }
         facts |= {"golden_difference": difference, "golden_tolerance": 0.1}
         facts["state"] = gate.elsewhere(facts, difference, 0.1, maker)
         assert state == facts["state"], (lost, golden, maker)
         facts["maker"] = {"verdict": maker, "images": 16000, "accuracy_lost_bound": 0.0008}
         expected = acceptance.sentence(facts).replace("file or runtime on this device", "browser")
-        assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, (lost, golden, maker)
+        assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, (
+            lost,
+            golden,
+            maker,
+        )
 
 
 def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
@@ -119,10 +171,14 @@ def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
     assert measured["test_images"] == 50
     assert measured["agreement_with_onnxruntime"] == 1
     assert measured["largest_difference"] < 1e-5
-    assert measured["wasm_bytes"] == (finished.folder / "embedded/browser/model.wasm").stat().st_size
+    assert (
+        measured["wasm_bytes"] == (finished.folder / "embedded/browser/model.wasm").stat().st_size
+    )
 
 
-def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(finished: Project, tmp_path: Path) -> None:
+def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(
+    finished: Project, tmp_path: Path
+) -> None:
     script = """
         import { readFileSync } from "node:fs";
         console.log(JSON.stringify(WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(process.argv[1])))));
@@ -137,38 +193,64 @@ def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(finished: Pro
 
 
 def test_a_model_that_is_too_large_for_a_page_is_refused_with_the_cure(tmp_path: Path) -> None:
-    (tmp_path / "model.c").write_text("void model(void) {\n    float tmp0_t1[1][64][600][600];\n}\n")
-    with pytest.raises(UserError, match=r"it takes 92,225,536 bytes for one image, .*; use smaller images or fewer filters"):
+    (tmp_path / "model.c").write_text(
+        "void model(void) {\n    float tmp0_t1[1][64][600][600];\n}\n"
+    )
+    with pytest.raises(
+        UserError,
+        match=r"it takes 92,225,536 bytes for one image, .*; use smaller images or fewer filters",
+    ):
         browser.compile_module(tmp_path, tmp_path / "model.wasm")
 
 
 def test_a_stack_of_any_size_is_aligned_as_the_linker_asks(tmp_path: Path) -> None:
     for name in _codegen.SOURCES:
         (tmp_path / name).write_text("")
-    (tmp_path / "model.c").write_text("float *sink;\nvoid model(void) {\n    float tmp0_t1[1][13];\n    sink = tmp0_t1[0];\n}\n")
-    (tmp_path / "exports.c").write_text('void model(void);\n__attribute__((export_name("predict"))) void predict(void) { model(); }\n')
+    (tmp_path / "model.c").write_text(
+        "float *sink;\nvoid model(void) {\n    float tmp0_t1[1][13];\n    sink = tmp0_t1[0];\n}\n"
+    )
+    (tmp_path / "exports.c").write_text(
+        'void model(void);\n__attribute__((export_name("predict"))) void predict(void) { model(); }\n'
+    )
     browser.compile_module(tmp_path, tmp_path / "model.wasm")
     assert (tmp_path / "model.wasm").read_bytes().startswith(b"\0asm")
 
 
-def test_a_percent_sign_in_the_path_hinders_neither_the_compiler_nor_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_percent_sign_in_the_path_hinders_neither_the_compiler_nor_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkout = tmp_path / "50% off #1? Käse"
     checkout.mkdir()
     (checkout / "runtimes").symlink_to(environments.FOLDER)
     monkeypatch.setattr(environments, "FOLDER", checkout / "runtimes")
-    (tmp_path / "main.c").write_text("#include <math.h>\nint main(int count, char **words) { return (int)sqrt(count); }\n")
-    for name, target in {"program": ("-target", _zig.PROGRAMS[c.HERE]), "module.wasm": _zig.WEBASSEMBLY}.items():
+    (tmp_path / "main.c").write_text(
+        "#include <math.h>\nint main(int count, char **words) { return (int)sqrt(count); }\n"
+    )
+    for name, target in {
+        "program": ("-target", _zig.PROGRAMS[c.HERE]),
+        "module.wasm": _zig.WEBASSEMBLY,
+    }.items():
         _zig.build(tmp_path, ["main.c"], checkout / name, *target, *_zig.C99, "-lm")
         assert (checkout / name).stat().st_size > 100
     assert subprocess.run([checkout / "program"], check=False).returncode == 1
     monkeypatch.setattr(tempfile, "tempdir", str(checkout))
-    with pytest.raises(ValueError, match=r"has a % in its path, where Zig cannot write; set TMPDIR to another"):
+    with pytest.raises(
+        ValueError, match=r"has a % in its path, where Zig cannot write; set TMPDIR to another"
+    ):
         _zig.build(tmp_path, ["main.c"], checkout / "again", *_zig.WEBASSEMBLY, *_zig.C99)
 
 
 def test_a_call_that_no_library_has_is_one_sentence(tmp_path: Path) -> None:
     for name in _codegen.SOURCES:
-        (tmp_path / name).write_text("int missing(void);\nint model(void) { return missing(); }\n" if name == "model.c" else "")
-    (tmp_path / "exports.c").write_text('int model(void);\n__attribute__((export_name("predict"))) int predict(void) { return model(); }\n')
-    with pytest.raises(UserError, match=r"model.wasm could not be compiled: .*missing.*; use another architecture"):
+        (tmp_path / name).write_text(
+            "int missing(void);\nint model(void) { return missing(); }\n"
+            if name == "model.c"
+            else ""
+        )
+    (tmp_path / "exports.c").write_text(
+        'int model(void);\n__attribute__((export_name("predict"))) int predict(void) { return model(); }\n'
+    )
+    with pytest.raises(
+        UserError, match=r"model.wasm could not be compiled: .*missing.*; use another architecture"
+    ):
         browser.compile_module(tmp_path, tmp_path / "model.wasm")

@@ -67,10 +67,20 @@ Classifier.load(folder), Classifier.load(archive)  # as they were, both run
 """
 
 
-def test_a_thousand_damaged_bundles_are_each_refused_before_a_runtime_sees_them(archive: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_thousand_damaged_bundles_are_each_refused_before_a_runtime_sees_them(
+    archive: Path, bundle: Path, tmp_path: Path
+) -> None:
     """The runtime is not even imported by the time all of them are refused."""
     python = Path(sys.prefix) / "runtimes/litert/bin/python"
-    command = [str(python), "-c", REFUSE, str(archive), str(bundle), str(tmp_path / "damaged.tar.gz"), str(DAMAGED)]
+    command = [
+        str(python),
+        "-c",
+        REFUSE,
+        str(archive),
+        str(bundle),
+        str(tmp_path / "damaged.tar.gz"),
+        str(DAMAGED),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(DAMAGED), "[]", "1"]
 
@@ -81,7 +91,9 @@ def entries(bundle: Path) -> Iterator[tuple[str, bytes]]:
             yield path.relative_to(bundle).as_posix(), path.read_bytes()
 
 
-def test_a_bundle_that_was_changed_and_summed_anew_is_refused_by_its_card(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_that_was_changed_and_summed_anew_is_refused_by_its_card(
+    bundle: Path, tmp_path: Path
+) -> None:
     model = bundle / "onnx_float32.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"!")
     archives.write(bundle, tmp_path / "changed.tar.gz", "changed")
@@ -99,7 +111,9 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(bundle: Path, tmp_
         shutil.rmtree(root)
 
 
-def test_an_archive_reads_as_the_folder_also_what_is_too_large_to_keep_in_memory(archive: Path, bundle: Path, tmp_path: Path) -> None:
+def test_an_archive_reads_as_the_folder_also_what_is_too_large_to_keep_in_memory(
+    archive: Path, bundle: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / archive.name
     shutil.copy(archive, copy)
     opened = Bundle(copy)
@@ -119,8 +133,24 @@ from serving import Bundle
 opened = Bundle(sys.argv[1])
 print(sum(len(opened.read(name)) for name in opened.digests))
 """
-    command = ["bash", "-c", 'ulimit -v 600000; exec "$@"', "bash", sys.executable, "-c", code, str(bundle)]
-    done = subprocess.run(command, cwd=ROOT, env={"OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+    command = [
+        "bash",
+        "-c",
+        'ulimit -v 600000; exec "$@"',
+        "bash",
+        sys.executable,
+        "-c",
+        code,
+        str(bundle),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert int(done.stdout) > 1_000_000, done.stderr
 
 
@@ -136,7 +166,9 @@ def test_equal_input_gives_equal_bytes(
 
 
 def test_the_manifest_is_one_that_sha256sum_reads(bundle: Path) -> None:
-    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=bundle, check=True)
+    subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=bundle, check=True
+    )
     listed = {line.split("  ", 1)[1] for line in (bundle / "SHA256SUMS").read_text().splitlines()}
     assert listed == {name for name, _ in entries(bundle)}
 
@@ -144,14 +176,31 @@ def test_the_manifest_is_one_that_sha256sum_reads(bundle: Path) -> None:
 def test_the_card_says_what_the_reports_say(finished: Project, bundle: Path) -> None:
     card = json.loads((bundle / "model_card.json").read_text())
     told = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
-    pairs = [pair for pair in told if pair["state"] != "could not run"]  # as all emulated ones where QEMU is not to be had
-    proofs = {(file["format"], proof["runtime"]): proof for file in card["files"] for proof in file["proofs"]}
-    emulated = {(file["format"], proof["processor"]): proof for file in card["files"] for proof in file["emulated"]}
+    pairs = [
+        pair for pair in told if pair["state"] != "could not run"
+    ]  # as all emulated ones where QEMU is not to be had
+    proofs = {
+        (file["format"], proof["runtime"]): proof
+        for file in card["files"]
+        for proof in file["proofs"]
+    }
+    emulated = {
+        (file["format"], proof["processor"]): proof
+        for file in card["files"]
+        for proof in file["emulated"]
+    }
     assert (len(proofs), len(proofs) + len(emulated)) == (11, len(pairs))
     for pair in pairs:
         native = pair["processor"] == "native"
-        proof = proofs[pair["format"], pair["runtime"]] if native else emulated[pair["format"], pair["processor"]]
-        renamed = {"verdict": pair["state"], **({"processor": pair["measured_on"]} if native else {})}
+        proof = (
+            proofs[pair["format"], pair["runtime"]]
+            if native
+            else emulated[pair["format"], pair["processor"]]
+        )
+        renamed = {
+            "verdict": pair["state"],
+            **({"processor": pair["measured_on"]} if native else {}),
+        }
         described = {"description": "x86-64 without AVX"} if not native else {}
         assert {name: {**pair, **renamed, **described}.get(name) for name in proof} == proof
     assert card["use"]
@@ -167,16 +216,26 @@ def test_the_page_names_every_file_and_every_picture_is_there(bundle: Path) -> N
     page = (bundle / "MODEL_CARD.md").read_text()
     card = json.loads((bundle / "model_card.json").read_text())
     assert all(file["file"] in page and file["sha256"] in page for file in card["files"])
-    pictures = [line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")]
+    pictures = [
+        line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")
+    ]
     assert len(pictures) == 3
     assert all((bundle / picture).stat().st_size for picture in pictures)
 
 
 def embedded(path: Path) -> bytes:
     if path.suffix == ".onnx":
-        return str(next(entry.value for entry in onnx.load(path).metadata_props if entry.key == "model_card")).encode()
+        return str(
+            next(
+                entry.value for entry in onnx.load(path).metadata_props if entry.key == "model_card"
+            )
+        ).encode()
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
-    entry = next(model.Metadata(index) for index in range(model.MetadataLength()) if model.Metadata(index).Name() == b"model_card")
+    entry = next(
+        model.Metadata(index)
+        for index in range(model.MetadataLength())
+        if model.Metadata(index).Name() == b"model_card"
+    )
     return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
 
 
@@ -190,26 +249,41 @@ def test_the_card_travels_inside_every_file(bundle: Path) -> None:
         assert provenance["model_sha256"] == card["provenance"]["model_sha256"]
 
 
-def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(finished: Project, bundle: Path) -> None:
+def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(
+    finished: Project, bundle: Path
+) -> None:
     golden = np.load(io.BytesIO((bundle / "golden.npz").read_bytes()))
     keras = np.load(finished.folder / "evaluation/test_probabilities.npy")
     images = np.load(finished.folder / "data/prepared/test/images.npy")
     tested = golden["labels"] >= 0
-    rows = [int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in golden["images"][tested]]
+    rows = [
+        int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
+        for image in golden["images"][tested]
+    ]
     np.testing.assert_allclose(golden["tflite_float32"][tested], keras[rows], atol=1e-4)
     assert set(golden["labels"]) == set(range(-1, 10))
     assert [image.min() for image in golden["images"][-3:]] == [0, 255, 0]
 
 
-@pytest.mark.parametrize("group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http", "certificates"])
-def test_a_device_with_python_3_11_gets_what_was_proven(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http", "certificates"]
+)
+def test_a_device_with_python_3_11_gets_what_was_proven(
+    group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The requirements hold for every Python; where they are read by 3.11, they are those of the project's own lock."""
     monkeypatch.chdir(ROOT)
     here = {"python_full_version": "3.11.7", "python_version": "3.11", "sys_platform": "linux"}
 
     def pinned(text: str) -> set[str]:
-        found = [Requirement(line.rstrip(" \\")) for line in text.splitlines() if line[:1].isalnum()]
-        return {f"{one.name}{one.specifier}" for one in found if one.marker is None or one.marker.evaluate(here)}
+        found = [
+            Requirement(line.rstrip(" \\")) for line in text.splitlines() if line[:1].isalnum()
+        ]
+        return {
+            f"{one.name}{one.specifier}"
+            for one in found
+            if one.marker is None or one.marker.evaluate(here)
+        }
 
     device = package.requirements(group)
     assert "python_full_version < '3.10'" in device

@@ -34,7 +34,9 @@ pytestmark = pytest.mark.slow
 FORMAT = "onnx_float32"
 ROOT_FOLDER = "mnist-digits-1.0.0"
 BLOCK = layout.BLOCK
-MEMORY = 160 << 20  # bytes that a process may take to refuse a bundle; Python and numpy take 40 MB of them
+MEMORY = (
+    160 << 20
+)  # bytes that a process may take to refuse a bundle; Python and numpy take 40 MB of them
 Files = dict[str, bytes]
 
 
@@ -42,10 +44,17 @@ def packed(tar: bytes, level: int = 1) -> bytes:
     """A gzip stream that begins as our archives do."""
     deflate = zlib.compressobj(level, wbits=-15)
     body = deflate.compress(tar) + deflate.flush()
-    return layout.GZIP_HEADER + body + zlib.crc32(tar).to_bytes(4, "little") + len(tar).to_bytes(4, "little")
+    return (
+        layout.GZIP_HEADER
+        + body
+        + zlib.crc32(tar).to_bytes(4, "little")
+        + len(tar).to_bytes(4, "little")
+    )
 
 
-def header(name: str, size: int, layout: Literal[0, 1, 2] = tarfile.USTAR_FORMAT, **fields: Any) -> bytes:
+def header(
+    name: str, size: int, layout: Literal[0, 1, 2] = tarfile.USTAR_FORMAT, **fields: Any
+) -> bytes:
     """A header as tarfile makes it, with other fields than ours where they are named."""
     info = tarfile.TarInfo(name)
     info.size = size
@@ -82,11 +91,16 @@ def files(archive: Path) -> Files:
 @pytest.fixture(scope="module")
 def parts(files: Files) -> list[tuple[str, bytes]]:
     """What lies in the archive of `files`, in its order."""
-    return [(f"{ROOT_FOLDER}/{name}", data) for name, data in {MANIFEST: manifest(files), **dict(sorted(files.items()))}.items()]
+    return [
+        (f"{ROOT_FOLDER}/{name}", data)
+        for name, data in {MANIFEST: manifest(files), **dict(sorted(files.items()))}.items()
+    ]
 
 
 def tar_of(parts: list[tuple[str, bytes]]) -> bytes:
-    content = b"".join(layout.header(name, len(data)) + data + layout.filling(len(data)) for name, data in parts)
+    content = b"".join(
+        layout.header(name, len(data)) + data + layout.filling(len(data)) for name, data in parts
+    )
     return content + layout.ending(len(content))
 
 
@@ -114,13 +128,19 @@ def test_our_own_archive_is_accepted_and_tar_unpacks_what_was_verified(
     assert attack(packed(tar_of(parts))) == ""
     subprocess.run(["tar", "xzf", "attacked.tar.gz"], cwd=tmp_path, check=True)
     root = tmp_path / "mnist-digits-1.0.0"
-    unpacked = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    unpacked = {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
     assert unpacked == {**files, MANIFEST: manifest(files)}
 
 
 def with_member(parts: list[tuple[str, bytes]], index: int, changed: bytes) -> bytes:
     """The tar with `changed` in the place of one of its members."""
-    members = [layout.header(name, len(data)) + data + layout.filling(len(data)) for name, data in parts]
+    members = [
+        layout.header(name, len(data)) + data + layout.filling(len(data)) for name, data in parts
+    ]
     members[index] = changed
     content = b"".join(members)
     return content + layout.ending(len(content))
@@ -138,22 +158,56 @@ def changes(parts: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
     yield "pax comment", with_member(parts, 2, pax(b"x", comment="nothing") + own)
     yield "pax link", with_member(parts, 2, pax(b"x", linkpath="/etc/passwd") + own)
     yield "pax for all", pax(b"g", path=f"{root}/evil") + whole
-    sparse = pax(b"x", GNU__sparse__major="1", GNU__sparse__minor="0", GNU__sparse__name=name, GNU__sparse__realsize="9")
+    sparse = pax(
+        b"x",
+        GNU__sparse__major="1",
+        GNU__sparse__minor="0",
+        GNU__sparse__name=name,
+        GNU__sparse__realsize="9",
+    )
     yield "pax sparse", with_member(parts, 2, sparse + own)
     yield "old sparse", with_member(parts, 2, member(name, data, type=b"S"))
-    yield "long name", with_member(parts, 2, member("././@LongLink", f"{root}/evil\0".encode(), type=b"L") + own)
-    yield "long link", with_member(parts, 2, member("././@LongLink", b"/etc/passwd\0", type=b"K") + own)
+    yield (
+        "long name",
+        with_member(parts, 2, member("././@LongLink", f"{root}/evil\0".encode(), type=b"L") + own),
+    )
+    yield (
+        "long link",
+        with_member(parts, 2, member("././@LongLink", b"/etc/passwd\0", type=b"K") + own),
+    )
     yield "GNU magic", with_member(parts, 2, member(name, data, layout=tarfile.GNU_FORMAT))
     for kind in (b"\0", b"7", b"A"):
         yield f"type {kind!r}", with_member(parts, 2, member(name, data, type=kind))
     for kind in (b"1", b"2", b"3", b"4", b"5", b"6"):
-        yield f"type {kind!r}", with_member(parts, 2, header(name, 0, type=kind, linkname="/etc/passwd"))
-        yield f"more of type {kind!r}", with_member(parts, 2, own + header(f"{root}/evil", 0, type=kind, linkname="/etc"))
+        yield (
+            f"type {kind!r}",
+            with_member(parts, 2, header(name, 0, type=kind, linkname="/etc/passwd")),
+        )
+        yield (
+            f"more of type {kind!r}",
+            with_member(parts, 2, own + header(f"{root}/evil", 0, type=kind, linkname="/etc")),
+        )
     for mode in (0o4755, 0o2755, 0o1777, 0o777, 0o755, 0o600, 0):
         yield f"mode {mode:o}", with_member(parts, 2, member(name, data, mode=mode))
-    for field, value in (("uid", 1), ("gid", 1), ("mtime", 1), ("uname", "root"), ("gname", "root"), ("linkname", "x")):
+    for field, value in (
+        ("uid", 1),
+        ("gid", 1),
+        ("mtime", 1),
+        ("uname", "root"),
+        ("gname", "root"),
+        ("linkname", "x"),
+    ):
         yield field, with_member(parts, 2, member(name, data, **{field: value}))
-    for other in (f"./{name}", f"/{name}", f"{root}//x", f"{root}/../x", f"{root}/evil", name.upper(), f"{name}/", f"{name} "):
+    for other in (
+        f"./{name}",
+        f"/{name}",
+        f"{root}//x",
+        f"{root}/../x",
+        f"{root}/evil",
+        name.upper(),
+        f"{name}/",
+        f"{name} ",
+    ):
         yield f"name {other}", with_member(parts, 2, member(other, data))
     yield "more", with_member(parts, 2, own + member(f"{root}/evil", evil))
     yield "twice", with_member(parts, 2, own + own)
@@ -161,7 +215,10 @@ def changes(parts: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
     yield "another order", tar_of([parts[0], *reversed(parts[1:])])
     yield "no manifest", tar_of(parts[1:])
     yield "another root", tar_of([(name.replace(root, "evil"), data) for name, data in parts])
-    yield "two roots", tar_of([*parts[:2], *((name.replace(root, "evil"), data) for name, data in parts[2:])])
+    yield (
+        "two roots",
+        tar_of([*parts[:2], *((name.replace(root, "evil"), data) for name, data in parts[2:])]),
+    )
     yield "no root", tar_of([(name.partition("/")[2], data) for name, data in parts])
     yield "junk between", with_member(parts, 2, bytes(BLOCK) + own)
     yield "junk that is no header", with_member(parts, 2, b"junk".ljust(BLOCK) + own)
@@ -173,7 +230,10 @@ def changes(parts: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
     yield "a byte at the end", whole[:-1] + b"!"
     yield "nothing", b""
     yield "zeros", bytes(layout.RECORD)
-    yield "size in base 256", with_member(parts, 2, _with_size(own, b"\x80" + len(data).to_bytes(11, "big")))
+    yield (
+        "size in base 256",
+        with_member(parts, 2, _with_size(own, b"\x80" + len(data).to_bytes(11, "big"))),
+    )
     yield "size below 0", with_member(parts, 2, _with_size(own, b"-0000000001\0"))
     yield "size with blanks", with_member(parts, 2, _with_size(own, f"{len(data):11o} ".encode()))
 
@@ -188,13 +248,17 @@ def _summed(block: bytes) -> bytes:
     return block[:148] + b"%06o\0 " % sum(blank) + block[156:]
 
 
-def test_every_other_way_to_write_an_archive_is_refused(parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]) -> None:
+def test_every_other_way_to_write_an_archive_is_refused(
+    parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]
+) -> None:
     tried = {label: attack(packed(tar)) for label, tar in changes(parts)}
     assert len(tried) > 60
     assert not [label for label, sentence in tried.items() if not sentence]
 
 
-def test_every_byte_of_a_header_is_looked_at(parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]) -> None:
+def test_every_byte_of_a_header_is_looked_at(
+    parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]
+) -> None:
     """As it is, and with the checksum of the header put right."""
     tar = tar_of(parts)
     second = BLOCK + len(parts[0][1]) + len(layout.filling(len(parts[0][1])))
@@ -208,7 +272,9 @@ def test_every_byte_of_a_header_is_looked_at(parts: list[tuple[str, bytes]], att
                 assert attack(packed(bytes(changed), 0)), place
 
 
-def test_every_other_way_to_write_a_gzip_file_is_refused(parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]) -> None:
+def test_every_other_way_to_write_a_gzip_file_is_refused(
+    parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]
+) -> None:
     tar = tar_of(parts)
     whole = packed(tar)
     body = whole[len(layout.GZIP_HEADER) :]
@@ -233,10 +299,32 @@ def test_every_other_way_to_write_a_gzip_file_is_refused(parts: list[tuple[str, 
         assert attack(blob), label
 
 
-def test_names_that_lead_elsewhere_or_are_two_things_at_once_are_refused(files: Files, attack: Callable[[bytes], str]) -> None:
+def test_names_that_lead_elsewhere_or_are_two_things_at_once_are_refused(
+    files: Files, attack: Callable[[bytes], str]
+) -> None:
     outside = ("../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\b", "a\nb", "\x1b[31m")
-    devices = ("NUL", "nul.txt", "a/Con", "com1.tar.gz", "a:b", "a.", "a./b", "a ", "e\u0301", "\u00e9")
-    for name in (*outside, *devices, "golden.npz/a", "Golden.npz", "PICTURES/a", "GOLDEN.npz/a", MANIFEST, "sha256sums"):
+    devices = (
+        "NUL",
+        "nul.txt",
+        "a/Con",
+        "com1.tar.gz",
+        "a:b",
+        "a.",
+        "a./b",
+        "a ",
+        "e\u0301",
+        "\u00e9",
+    )
+    for name in (
+        *outside,
+        *devices,
+        "golden.npz/a",
+        "Golden.npz",
+        "PICTURES/a",
+        "GOLDEN.npz/a",
+        MANIFEST,
+        "sha256sums",
+    ):
         named = {**files, name: b"x"}
         content = [(MANIFEST, manifest(named)), *sorted(named.items())]
         told = attack(packed(tar_of([(f"{ROOT_FOLDER}/{each}", data) for each, data in content])))
@@ -303,39 +391,68 @@ print(1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").rea
 """
 
 
-@pytest.mark.parametrize(("size", "count"), [(1 << 30, 1), (8 << 20, 100)], ids=["one large file", "many files"])
-def test_a_bomb_is_refused_in_bounded_memory(files: Files, tmp_path: Path, size: int, count: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "count"), [(1 << 30, 1), (8 << 20, 100)], ids=["one large file", "many files"]
+)
+def test_a_bomb_is_refused_in_bounded_memory(
+    files: Files, tmp_path: Path, size: int, count: int
+) -> None:
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(bomb(files, size, count))
     assert path.stat().st_size < 10 << 20
-    done = subprocess.run([sys.executable, "-c", OPEN, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     sentence, memory = done.stdout.splitlines()
     assert "it unpacks to far more than a bundle of its size" in sentence
     assert int(memory) < MEMORY
 
 
 @pytest.mark.parametrize("values", [8 << 20, 300_000], ids=["too large", "as large as it may be"])
-def test_a_card_of_very_many_values_takes_little_memory(files: Files, tmp_path: Path, values: int) -> None:
-    many = files[FILE].replace(b'"provenance": {', b'"provenance": {"x": [' + b"[]," * values + b"0], ")
+def test_a_card_of_very_many_values_takes_little_memory(
+    files: Files, tmp_path: Path, values: int
+) -> None:
+    many = files[FILE].replace(
+        b'"provenance": {', b'"provenance": {"x": [' + b"[]," * values + b"0], "
+    )
     for name, data in {**files, FILE: many}.items():
         (tmp_path / ROOT_FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / ROOT_FOLDER / name).write_bytes(data)
     archives.write(tmp_path / ROOT_FOLDER, tmp_path / "card.tar.gz", ROOT_FOLDER)
     for path in (tmp_path / "card.tar.gz", tmp_path / ROOT_FOLDER):
-        done = subprocess.run([sys.executable, "-c", OPEN, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", OPEN, str(path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         *sentence, memory = done.stdout.splitlines()
-        assert ["1,048,576 bytes" in each for each in sentence] == ([True] if values > 300_000 else [])
+        assert ["1,048,576 bytes" in each for each in sentence] == (
+            [True] if values > 300_000 else []
+        )
         assert int(memory) < MEMORY
 
 
-def test_a_file_that_grows_after_it_was_verified_is_not_unpacked_whole(files: Files, tmp_path: Path) -> None:
+def test_a_file_that_grows_after_it_was_verified_is_not_unpacked_whole(
+    files: Files, tmp_path: Path
+) -> None:
     path, large = tmp_path / "grows.tar.gz", random.Random(0).randbytes(KEPT + 1)
     named = {**files, "large": large}
-    parts = [(f"{ROOT_FOLDER}/{name}", data) for name, data in {MANIFEST: manifest(named), **dict(sorted(named.items()))}.items()]
+    parts = [
+        (f"{ROOT_FOLDER}/{name}", data)
+        for name, data in {MANIFEST: manifest(named), **dict(sorted(named.items()))}.items()
+    ]
     path.write_bytes(packed(tar_of(parts)))
     opened = Bundle(path)
     assert opened.read("large") == large
-    grown = [(name, data + bytes(20 << 20) if name.endswith("large") else data) for name, data in parts]
+    grown = [
+        (name, data + bytes(20 << 20) if name.endswith("large") else data) for name, data in parts
+    ]
     path.write_bytes(packed(tar_of(grown)))
     with pytest.raises(BundleError, match="a file in it has grown"):
         opened.read("large")
@@ -350,7 +467,13 @@ WRONG: tuple[Any, ...] = (
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where something stands in a JSON value; of a list, its first entry."""
     yield path
-    entries = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    entries = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value[:1])
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in entries:
         yield from places(inner, (*path, key))
 
@@ -388,7 +511,10 @@ def test_whatever_stands_in_a_card_has_the_type_of_its_field_or_is_refused(archi
 
 def of(*path: Any, is_: Any) -> Callable[[Files], Files]:
     """The change of one place in the card."""
-    return lambda files: {**files, FILE: json.dumps(replaced(json.loads(files[FILE]), path, is_)).encode()}
+    return lambda files: {
+        **files,
+        FILE: json.dumps(replaced(json.loads(files[FILE]), path, is_)).encode(),
+    }
 
 
 def golden(**arrays: Any) -> Callable[[Files], Files]:
@@ -398,7 +524,9 @@ def golden(**arrays: Any) -> Callable[[Files], Files]:
         with np.load(io.BytesIO(files["golden.npz"])) as held:
             own = {**held, **arrays}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **{name: array for name, array in own.items() if not isinstance(array, str)})
+        np.savez_compressed(
+            buffer, **{name: array for name, array in own.items() if not isinstance(array, str)}
+        )
         return {**files, "golden.npz": buffer.getvalue()}
 
     return changed
@@ -417,11 +545,15 @@ def without_array(npz: bytes, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def onnx_model(*nodes: Any, inputs: tuple[Any, ...] = (), constants: tuple[Any, ...] = ()) -> Callable[[Files], Files]:
+def onnx_model(
+    *nodes: Any, inputs: tuple[Any, ...] = (), constants: tuple[Any, ...] = ()
+) -> Callable[[Files], Files]:
     """Another model, of which the card knows."""
     outputs = [onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, None)]
     graph = onnx.helper.make_graph(list(nodes), "graph", list(inputs), outputs, list(constants))
-    data = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    data = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8
+    ).SerializeToString()
     changed = of("files", 0, "sha256", is_=hashlib.sha256(data).hexdigest())
     return lambda files: {**changed(files), f"{FORMAT}.onnx": data}
 
@@ -437,9 +569,15 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "a card that is no object": lambda files: {**files, FILE: b"[]"},
     "a card that is no JSON": lambda files: {**files, FILE: b"{"},
     "a card in no encoding": lambda files: {**files, FILE: b"\xff\xfe{\0}\0"},
-    "a card with a field twice": lambda files: {**files, FILE: b'{"version": "2", ' + files[FILE][1:]},
+    "a card with a field twice": lambda files: {
+        **files,
+        FILE: b'{"version": "2", ' + files[FILE][1:],
+    },
     "a card with a field of nobody": of("colour", is_="red"),
-    "a number of 10,000 digits": lambda files: {**files, FILE: files[FILE].replace(b"10000", b"1" * 10_000)},
+    "a number of 10,000 digits": lambda files: {
+        **files,
+        FILE: files[FILE].replace(b"10000", b"1" * 10_000),
+    },
     "a name that commands the terminal": of("name", is_="\x1b]0;mine\x07"),
     "a class that commands the terminal": of("class_names", 3, is_="3\x1b[2J"),
     "a class of two lines": of("class_names", 3, is_="3\nThis device may run it"),
@@ -448,8 +586,12 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "no class": of("class_names", is_=[]),
     "a runtime of nobody": of("files", 0, "proofs", 0, "runtime", is_="none"),
     "a runtime of another kind": of("files", 0, "proofs", 0, "runtime", is_="tflite_runtime"),
-    "a version of two words": of("files", 0, "requirements", "minimum_runtime_version", is_="opset"),
-    "a version that is no number": of("files", 0, "requirements", "minimum_runtime_version", is_="\u00b2.0"),
+    "a version of two words": of(
+        "files", 0, "requirements", "minimum_runtime_version", is_="opset"
+    ),
+    "a version that is no number": of(
+        "files", 0, "requirements", "minimum_runtime_version", is_="\u00b2.0"
+    ),
     "an operator of no word": of("files", 0, "requirements", "operators", is_=[" "]),
     "an input of no size": of("input", "shape", is_=[28, 0, 1]),
     "an input of any size": of("input", "shape", is_=[10**9, 10**9, 1]),
@@ -477,17 +619,23 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "no test image": of("test_images", is_=0),
     "a baseline below 0": of("baseline_accuracy", is_=-1),
     "acceptance images below 0": of("acceptance_images", is_=-1),
-    "weights of two lines": of("files", 0, "requirements", "weights", is_="float32\nThis device may run it"),
-    "a name of a file of two lines": of("files", 0, "file", is_="onnx_float32.onnx\n"),
-    "a format of letters that nobody sees": lambda files: of("files", 0, "format", is_="onnx\u200b")(
-        of("files", 0, "requirements", "minimum_runtime_version", is_="opset 999")(files)
+    "weights of two lines": of(
+        "files", 0, "requirements", "weights", is_="float32\nThis device may run it"
     ),
+    "a name of a file of two lines": of("files", 0, "file", is_="onnx_float32.onnx\n"),
+    "a format of letters that nobody sees": lambda files: of(
+        "files", 0, "format", is_="onnx\u200b"
+    )(of("files", 0, "requirements", "minimum_runtime_version", is_="opset 999")(files)),
     "a method of two lines": of("preprocessing", "method", is_="mnist\n"),
     "golden images that are no array": no_array("images"),
     "golden answers that are no array": no_array(FORMAT),
-    "a model without inputs": onnx_model(onnx.helper.make_node("Constant", [], ["probabilities"], value_float=0.1)),
+    "a model without inputs": onnx_model(
+        onnx.helper.make_node("Constant", [], ["probabilities"], value_float=0.1)
+    ),
     "a node whose name commands the terminal": onnx_model(
-        onnx.helper.make_node("ConstantOfShape", ["shape"], ["large"], name="\x1b]0;mine\x07\nThis device may run it"),
+        onnx.helper.make_node(
+            "ConstantOfShape", ["shape"], ["large"], name="\x1b]0;mine\x07\nThis device may run it"
+        ),
         onnx.helper.make_node("ReduceSum", ["large"], ["probabilities"], keepdims=0),
         inputs=(IMAGE,),
         constants=(LARGE_SHAPE,),
@@ -508,7 +656,9 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
 
 
 @pytest.mark.parametrize("label", ATTACKS)
-def test_check_answers_in_one_sentence(label: str, files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_check_answers_in_one_sentence(
+    label: str, files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for name, data in ATTACKS[label](files).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
@@ -518,7 +668,9 @@ def test_check_answers_in_one_sentence(label: str, files: Files, tmp_path: Path,
         told = capfd.readouterr()
         assert told.err == ""
         *facts, verdict = told.out.splitlines()
-        assert verdict.startswith("This device may not run it: " if not facts else "This device may not run mnist-digits")
+        assert verdict.startswith(
+            "This device may not run it: " if not facts else "This device may not run mnist-digits"
+        )
         assert all(line.isprintable() for line in told.out.splitlines())
         assert main(["predict", str(path), "none.png"]) == 1
         assert len(capfd.readouterr().err.splitlines()) == 1

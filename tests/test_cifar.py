@@ -34,7 +34,9 @@ def row(labels: list[int], pixels: np.ndarray) -> bytes:
     return bytes(labels) + pixels.transpose(2, 0, 1).tobytes()
 
 
-def test_the_publishers_binary_rows_become_images_and_fine_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_publishers_binary_rows_become_images_and_fine_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pixels = RNG.integers(0, 255, (6, 32, 32, 3), dtype=np.uint8)
     train = {f"data_batch_{number}.bin": row([number], pixels[number]) for number in range(1, 6)}
     names = "".join(f"class{label}\n" for label in range(10)).encode()
@@ -55,7 +57,10 @@ def test_the_publishers_binary_rows_become_images_and_fine_labels(tmp_path: Path
     assert hundred.train_labels.tolist() == [77, 3]
 
 
-@pytest.mark.skipif(not Path(os.environ.get("DATA_MIRROR", "")).joinpath("cifar10_small.npz").is_file(), reason="the mirror has no CIFAR")
+@pytest.mark.skipif(
+    not Path(os.environ.get("DATA_MIRROR", "")).joinpath("cifar10_small.npz").is_file(),
+    reason="the mirror has no CIFAR",
+)
 def test_real_photographs_come_from_the_mirrors_part() -> None:
     raw = cifar100.load(Dataset(name="cifar100"))
     assert raw.train_images.shape[1:] == (32, 32, 3)
@@ -64,7 +69,9 @@ def test_real_photographs_come_from_the_mirrors_part() -> None:
     assert len(cifar10.load(Dataset(name="cifar10")).class_names) == 10
 
 
-def test_a_changed_archive_is_refused_with_every_sources_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_archive_is_refused_with_every_sources_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive(tmp_path, cifar10.ADDRESS, {"test_batch.bin": b""})
     monkeypatch.setattr(cifar10, "ADDRESS", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))

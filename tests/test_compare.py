@@ -12,17 +12,40 @@ from benchmarks import compare_with_keras_example as compare
 @pytest.fixture
 def rows() -> dict[str, list[str]]:
     """The lines of the table by what they tell, as (ours, peer, ratio, aim)."""
-    example: dict[str, Any] = {"seconds": [10.0, 20.0, 200.0], "accuracies": [0.98, 0.99, 0.992], "faults": 5}
-    line = {"seconds": 190.0, "fit": 100.0, "latency": 10.0, "emulated": 40.0, "accuracy": 0.9957, "nothing": 2.0, "trivial": 1.9}
-    told = compare.table({"seconds": 5.0, "accuracy": 0.991, "faults": 1}, example, example, {**line, "faults": 3})
+    example: dict[str, Any] = {
+        "seconds": [10.0, 20.0, 200.0],
+        "accuracies": [0.98, 0.99, 0.992],
+        "faults": 5,
+    }
+    line = {
+        "seconds": 190.0,
+        "fit": 100.0,
+        "latency": 10.0,
+        "emulated": 40.0,
+        "accuracy": 0.9957,
+        "nothing": 2.0,
+        "trivial": 1.9,
+    }
+    told = compare.table(
+        {"seconds": 5.0, "accuracy": 0.991, "faults": 1}, example, example, {**line, "faults": 3}
+    )
     return {row[:70].strip(): row[70:].split() for row in told.splitlines()[1:-2]}
 
 
-def test_emulated_processors_have_an_aim_of_a_quarter_of_the_fit(rows: dict[str, list[str]]) -> None:
-    assert rows["verification on emulated processors, against the fit"] == ["40.0", "100.0", "0.40", "0.25"]
+def test_emulated_processors_have_an_aim_of_a_quarter_of_the_fit(
+    rows: dict[str, list[str]],
+) -> None:
+    assert rows["verification on emulated processors, against the fit"] == [
+        "40.0",
+        "100.0",
+        "0.40",
+        "0.25",
+    ]
 
 
-def test_the_row_of_the_whole_line_says_that_emulated_processors_are_not_in_it(rows: dict[str, list[str]]) -> None:
+def test_the_row_of_the_whole_line_says_that_emulated_processors_are_not_in_it(
+    rows: dict[str, list[str]],
+) -> None:
     (name,) = (name for name in rows if name.startswith("whole line"))
     assert name.startswith("whole line without emulated processors (99.57%)")
     assert rows[name] == ["150.0", "200.0", "0.75", "0.9"]

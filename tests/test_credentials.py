@@ -54,7 +54,11 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
     assert said.err.startswith("warning: MLflow at ")
     assert "nothing is lost" in said.err
     assert PASSWORD not in said.out + said.err
-    assert not any(PASSWORD in value for name, value in os.environ.items() if name.endswith("_URI") and value != address)
+    assert not any(
+        PASSWORD in value
+        for name, value in os.environ.items()
+        if name.endswith("_URI") and value != address
+    )
 
 
 def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,10 +68,14 @@ def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("spelled", ["p%40ss%2Fword%21", "p@ss/word!"])
-def test_a_password_is_masked_in_any_spelling_and_in_parts(spelled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_masked_in_any_spelling_and_in_parts(
+    spelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forget_credentials(monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{spelled}@host")
-    said = credentials.masked("cannot read p@ss/word! or p%40ss%2Fword%21 at /word!; http://me:p@ss/word!@host, http://host/a")
+    said = credentials.masked(
+        "cannot read p@ss/word! or p%40ss%2Fword%21 at /word!; http://me:p@ss/word!@host, http://host/a"
+    )
     assert said == "cannot read *** or *** at /***; http://me:***@host, http://host/a"
 
 
@@ -90,7 +98,9 @@ class Asked(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         type(self).heard.append(self.headers.get("Authorization", ""))
-        body = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}).encode()
+        body = json.dumps(
+            {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}
+        ).encode()
         self.send_response(404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -140,7 +150,10 @@ def test_user_and_password_reach_the_server_though_its_address_is_given_without(
     ],
 )
 def test_a_storage_of_a_search_is_told_without_its_password(storage: str) -> None:
-    with pytest.raises(UserError) as refusal, optuna_storage.one_at_a_time(optuna_storage.address(storage)):
+    with (
+        pytest.raises(UserError) as refusal,
+        optuna_storage.one_at_a_time(optuna_storage.address(storage)),
+    ):
         pass
     assert "storage " in str(refusal.value)
     assert PASSWORD not in str(refusal.value)

@@ -31,19 +31,31 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_pictures_of_any_size_and_mode_become_one_shape(pictures: Path) -> None:
-    raw = image_folder.load(Dataset(name="image_folder", path=str(pictures), height=12, width=16, channels=1))
+    raw = image_folder.load(
+        Dataset(name="image_folder", path=str(pictures), height=12, width=16, channels=1)
+    )
     assert raw.train_images.shape == (5, 12, 16, 1)
     assert raw.class_names == ["cat", "dog"]
     assert raw.unreadable == [f"{pictures.name}/dog/broken.png"]
-    means = dict(zip(["grey", "palette", "sixteen", "clear", "colour"], raw.train_images.mean((1, 2, 3)), strict=True))
+    means = dict(
+        zip(
+            ["grey", "palette", "sixteen", "clear", "colour"],
+            raw.train_images.mean((1, 2, 3)),
+            strict=True,
+        )
+    )
     assert means["grey"] == 100
     assert means["sixteen"] == 100  # 25700 of 65535 is 100 of 255
     assert means["clear"] == 255  # transparency is laid on white
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
-@pytest.mark.parametrize(("place", "byte", "readable"), [(0, 0, False), (11, 0, True), (11, 26, True)])
-def test_a_picture_with_damaged_exif_data_is_read_or_left_out_and_named(tmp_path: Path, place: int, byte: int, readable: bool) -> None:
+@pytest.mark.parametrize(
+    ("place", "byte", "readable"), [(0, 0, False), (11, 0, True), (11, 26, True)]
+)
+def test_a_picture_with_damaged_exif_data_is_read_or_left_out_and_named(
+    tmp_path: Path, place: int, byte: int, readable: bool
+) -> None:
     exif = Image.Exif()
     exif.update({0x0112: 6, 0x010F: "maker"})
     data = bytearray(exif.tobytes()[6:])  # after the six bytes that JPEG puts before it
@@ -57,11 +69,15 @@ def test_a_picture_with_damaged_exif_data_is_read_or_left_out_and_named(tmp_path
 
 
 def test_colour_is_kept_where_params_ask_for_it(pictures: Path) -> None:
-    raw = image_folder.load(Dataset(name="image_folder", path=str(pictures), height=4, width=4, channels=3))
+    raw = image_folder.load(
+        Dataset(name="image_folder", path=str(pictures), height=4, width=4, channels=3)
+    )
     assert raw.train_images.shape == (5, 4, 4, 3)
 
 
-def test_train_and_test_folders_are_used_as_they_are(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_train_and_test_folders_are_used_as_they_are(
+    pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     root = tmp_path_factory.mktemp("parts")
     (root / "train").symlink_to(pictures)
     picture(root / "test" / "dog" / "one.png", "L", (5, 5), 3)
@@ -78,9 +94,16 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "is not a folder"), ("only", "1 class folders"), ("train", "train has 0 class folders")]
+    ("content", "reason"),
+    [
+        (None, "is not a folder"),
+        ("only", "1 class folders"),
+        ("train", "train has 0 class folders"),
+    ],
 )
-def test_a_folder_without_classes_is_refused(tmp_path: Path, content: str | None, reason: str) -> None:
+def test_a_folder_without_classes_is_refused(
+    tmp_path: Path, content: str | None, reason: str
+) -> None:
     if content:
         picture(tmp_path / "data" / content / "one.png", "L", (5, 5), 3)
     with pytest.raises(UserError, match=reason):
@@ -88,7 +111,11 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path, content: str | None
 
 
 def test_an_npz_of_your_own_needs_no_test_part(tmp_path: Path) -> None:
-    np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 5, 6, 3), np.uint8), y_train=np.array([0, 1, 2, 1]))
+    np.savez(
+        tmp_path / "own.npz",
+        x_train=np.zeros((4, 5, 6, 3), np.uint8),
+        y_train=np.array([0, 1, 2, 1]),
+    )
     raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
     assert raw.class_names == ["0", "1", "2"]
     assert len(raw.test_labels) == 0
@@ -100,7 +127,10 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
-        ({"x_train": np.zeros((2, 3, 3), np.float32), "y_train": np.zeros(2, int)}, "x_train is float32"),
+        (
+            {"x_train": np.zeros((2, 3, 3), np.float32), "y_train": np.zeros(2, int)},
+            "x_train is float32",
+        ),
         ({"x_train": np.zeros((2, 3, 3), np.uint8)}, "has no array y_train"),
         ({"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.zeros(2)}, "y_train is float64"),
         ({"x_train": np.array([{}], object), "y_train": np.zeros(1, int)}, "holds Python objects"),
@@ -108,13 +138,24 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
             {**SOUND, "x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.zeros(2, int)},
             r"x_test is uint8 of shape \(2, 4, 4, 1\) and x_train",
         ),
-        ({**SOUND, "x_test": np.zeros((2, 9), np.int32), "y_test": np.zeros(2, int)}, "x_test is int32"),
-        ({**SOUND, "x_train": np.zeros((2, 3, 3, 2), np.uint8)}, "x_train has 2 channels; allowed are 1 or 3"),
-        ({**SOUND, "class_names": np.array(["a", "b", "b", "c"])}, "class_names has 'b' more than once"),
+        (
+            {**SOUND, "x_test": np.zeros((2, 9), np.int32), "y_test": np.zeros(2, int)},
+            "x_test is int32",
+        ),
+        (
+            {**SOUND, "x_train": np.zeros((2, 3, 3, 2), np.uint8)},
+            "x_train has 2 channels; allowed are 1 or 3",
+        ),
+        (
+            {**SOUND, "class_names": np.array(["a", "b", "b", "c"])},
+            "class_names has 'b' more than once",
+        ),
         ({**SOUND, "y_train": np.array([0, 10**9])}, "labels up to 1000000000 and 2 examples"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
+def test_arrays_that_do_not_fit_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str
+) -> None:
     np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=sentence):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))

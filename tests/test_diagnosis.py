@@ -44,11 +44,17 @@ def test_healthy_trainings_raise_no_alarm(reported: list[judge.Pair]) -> None:
 
 
 def test_the_report_says_what_so_many_trainings_prove(reported: list[judge.Pair]) -> None:
-    assert "0 of 175, which proves that at most 1.7 % of" in judge.report(reported)  # 1 - 0.05 ** (1 / 175)
-    assert "| 2 diverged |  | 5 |  |  |  |  |  |  |  |  |  | 1.00 | 1.00 | 0.55 |" in judge.report(reported)  # 0.05 ** (1 / 5)
+    assert "0 of 175, which proves that at most 1.7 % of" in judge.report(
+        reported
+    )  # 1 - 0.05 ** (1 / 175)
+    assert "| 2 diverged |  | 5 |  |  |  |  |  |  |  |  |  | 1.00 | 1.00 | 0.55 |" in judge.report(
+        reported
+    )  # 0.05 ** (1 / 5)
 
 
-def test_the_confusion_matrix_in_the_readme_is_that_of_the_corpus(reported: list[judge.Pair]) -> None:
+def test_the_confusion_matrix_in_the_readme_is_that_of_the_corpus(
+    reported: list[judge.Pair],
+) -> None:
     assert judge.report(reported) in judge.README.read_text(encoding="utf-8")
 
 
@@ -58,7 +64,13 @@ def test_a_blip_of_noise_is_not_an_upturn() -> None:
         epochs = np.arange(1, 31)
         train, validation = (0.1 + np.exp(-epochs / 4) + rng.normal(0, 0.01, 30) for _ in range(2))
         rows = [
-            {"epoch": e, "train_loss": t, "validation_loss": v + 0.02, "train_accuracy": 0.97, "validation_accuracy": 0.96}
+            {
+                "epoch": e,
+                "train_loss": t,
+                "validation_loss": v + 0.02,
+                "train_accuracy": 0.97,
+                "validation_accuracy": 0.96,
+            }
             for e, t, v in zip(epochs, train, validation, strict=True)
         ]
         assert diagnose(rows).verdict == "good_fit"
@@ -74,11 +86,19 @@ def table(
     validation_accuracy: list[float] | None = None,
 ) -> list[learning_curves.Row]:
     """Learning curves, whose last values stay, and whose validation is like p-training unless given."""
-    columns = (train_loss, train_accuracy, validation_loss or train_loss, validation_accuracy or train_accuracy)
+    columns = (
+        train_loss,
+        train_accuracy,
+        validation_loss or train_loss,
+        validation_accuracy or train_accuracy,
+    )
     epochs = max(map(len, columns))
     filled = [[*column, *[column[-1]] * (epochs - len(column))] for column in columns]
     rows = zip(*filled, strict=True)
-    return [{"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))} for epoch, row in enumerate(rows, 1)]
+    return [
+        {"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))}
+        for epoch, row in enumerate(rows, 1)
+    ]
 
 
 FALLEN = [2.0, 1.0, 0.5, 0.3, 0.22, 0.2, 0.2, 0.2, 0.2, 0.2]
@@ -93,7 +113,10 @@ CONVERGED = [0.0200, 0.0202, 0.0198, 0.0199, 0.0196, 0.0197, 0.0195, 0.0196]
         (table([5.0, 2.2], [0.4]), {"too_few_epochs"}),
         (table([5.0, 3.5, 2.2], [0.1, 0.2, 0.4]), {"stopped_early"}),
         (table([5.0, 4.0, 3.2, 2.6, 2.2], [0.1, 0.2, 0.3, 0.35, 0.4]), {"stopped_early"}),
-        (table([4.6, 3.6, 3.1, 2.8, 2.6, 2.5, 2.4, 2.35, 2.32, 2.3, 2.29, 2.29], [0.4]), {"too_little_capacity"}),
+        (
+            table([4.6, 3.6, 3.1, 2.8, 2.6, 2.5, 2.4, 2.35, 2.32, 2.3, 2.29, 2.29], [0.4]),
+            {"too_little_capacity"},
+        ),
         (table([2.5, 30, 400, 5000], [0.1]), {"diverged"}),
         (table([2.5, 1.5, 0.9, 1.4, 2.2, 2.4], [0.1, 0.5, 0.7, 0.5, 0.2, 0.1]), {"diverged"}),
         (table([2.303, 2.31, 2.304, 2.302, 2.303, 2.304], [0.1]), {"vanishing_gradients"}),
@@ -108,16 +131,26 @@ def test_curves_unlike_those_of_the_corpus(
 ) -> None:
     found = diagnose(rows, looked_at, target=0.99)
     assert found.verdict in verdicts
-    assert found.verdict != "unrepresentative_training" or looked_at is None, "that the parts differ was looked for and not found"
+    assert found.verdict != "unrepresentative_training" or looked_at is None, (
+        "that the parts differ was looked for and not found"
+    )
     assert np.isfinite(list(found.numbers.values())).all()
 
 
 LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
 
 
-@given(st.lists(st.tuples(LOSS, ACCURACY, LOSS, ACCURACY), min_size=1, max_size=12), st.sampled_from([None, LOOKED_AT]))
-def test_any_numbers_have_a_verdict(values: list[tuple[float, ...]], looked_at: split_checks.Evidence | None) -> None:
-    rows = [{"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))} for epoch, row in enumerate(values, 1)]
+@given(
+    st.lists(st.tuples(LOSS, ACCURACY, LOSS, ACCURACY), min_size=1, max_size=12),
+    st.sampled_from([None, LOOKED_AT]),
+)
+def test_any_numbers_have_a_verdict(
+    values: list[tuple[float, ...]], looked_at: split_checks.Evidence | None
+) -> None:
+    rows = [
+        {"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))}
+        for epoch, row in enumerate(values, 1)
+    ]
     found = diagnose(rows, looked_at)
     assert 1 <= found.epoch <= len(rows)
     assert found.verdict in CURES
@@ -131,18 +164,36 @@ def test_a_value_that_is_no_number_is_told_with_its_epoch(measure: str, value: f
     rows[6][measure] = value
     found = diagnose(rows, LOOKED_AT)
     assert (found.verdict, found.epoch) == ("diverged", 7)
-    assert f"{measure.replace('train_', 'training_').replace('_', ' ')} is no number at epoch 7" in found.sentence
+    assert (
+        f"{measure.replace('train_', 'training_').replace('_', ' ')} is no number at epoch 7"
+        in found.sentence
+    )
 
 
-SMALL_VALIDATIONS = [24, 44, 48, 72, 100, 200, 400]  # images of three classes; of 400 an accuracy of 90 % is narrow enough
-LEARNED_NOTHING = table([1.0986, 1.0991, 1.0985, 1.0987, 1.0986, 1.0985, 1.0986, 1.0986], [0.335, 0.33, 0.34, 0.335])
+SMALL_VALIDATIONS = [
+    24,
+    44,
+    48,
+    72,
+    100,
+    200,
+    400,
+]  # images of three classes; of 400 an accuracy of 90 % is narrow enough
+LEARNED_NOTHING = table(
+    [1.0986, 1.0991, 1.0985, 1.0987, 1.0986, 1.0985, 1.0986, 1.0986], [0.335, 0.33, 0.34, 0.335]
+)
 OVERFITTED = table(
     [1.0, 0.6, 0.35, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.008],
     [0.5, 0.7, 0.85, 0.93, 0.97, 0.99, 0.995, 0.999],
     [1.0, 0.75, 0.62, 0.6, 0.66, 0.75, 0.86, 0.95, 1.05, 1.15],
     [0.5, 0.62, 0.7, 0.72, 0.71, 0.7],
 )
-SOUND = table([1.0, 0.6, 0.4, 0.32, 0.29, 0.28, 0.28, 0.279, 0.28, 0.28], [0.5, 0.7, 0.85, 0.9, 0.91], None, [0.5, 0.7, 0.84, 0.9])
+SOUND = table(
+    [1.0, 0.6, 0.4, 0.32, 0.29, 0.28, 0.28, 0.279, 0.28, 0.28],
+    [0.5, 0.7, 0.85, 0.9, 0.91],
+    None,
+    [0.5, 0.7, 0.84, 0.9],
+)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +204,9 @@ SOUND = table([1.0, 0.6, 0.4, 0.32, 0.29, 0.28, 0.28, 0.279, 0.28, 0.28], [0.5, 
         *((SOUND, "good_fit", images) for images in SMALL_VALIDATIONS[:-1]),
     ],
 )
-def test_a_small_validation_is_a_note_on_the_verdict(rows: list[learning_curves.Row], verdict: str, images: int) -> None:
+def test_a_small_validation_is_a_note_on_the_verdict(
+    rows: list[learning_curves.Row], verdict: str, images: int
+) -> None:
     found = diagnose(rows, split_checks.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
     assert found.verdict == verdict
     low, high = found.numbers["interval_low"], found.numbers["interval_high"]
@@ -166,7 +219,9 @@ def test_a_large_validation_gets_no_note() -> None:
 
 
 def parts(raw: Raw, train: int = 2000, validation: int = 500) -> tuple[Array, Array]:
-    rows = np.random.default_rng(0).permutation(len(raw.train_labels))  # as they stand, the writers are grouped
+    rows = np.random.default_rng(0).permutation(
+        len(raw.train_labels)
+    )  # as they stand, the writers are grouped
     return raw.train_images[rows[:train]], raw.train_images[rows[train : train + validation]]
 
 
@@ -187,7 +242,13 @@ def test_validation_from_another_camera_is_told_apart(raw_mnist: Raw) -> None:
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pipeline.diagnose", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.diagnose", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
@@ -207,11 +268,17 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
 
 
 def save(path: Path, rows: list[learning_curves.Row]) -> None:
-    learning_curves.save(path, [{**dict.fromkeys(learning_curves.COLUMNS, 1.0), **row} for row in rows])
+    learning_curves.save(
+        path, [{**dict.fromkeys(learning_curves.COLUMNS, 1.0), **row} for row in rows]
+    )
 
 
-@pytest.mark.parametrize("foreign", ["[]", '{"layers_at_start": 3, "evidence": {"rows": 1}}', "no JSON"])
-def test_another_programs_reports_beside_the_curves_say_nothing(tmp_path: Path, foreign: str) -> None:
+@pytest.mark.parametrize(
+    "foreign", ["[]", '{"layers_at_start": 3, "evidence": {"rows": 1}}', "no JSON"]
+)
+def test_another_programs_reports_beside_the_curves_say_nothing(
+    tmp_path: Path, foreign: str
+) -> None:
     path = tmp_path / "history.csv"
     save(path, table(FALLEN, [0.99]))
     for name in ("train", "preprocess"):
@@ -232,9 +299,15 @@ def test_a_trained_model_that_is_sure_of_its_answers_has_no_fault(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("epoch,loss\n1,0.5\n", "has no train_loss"), ("epoch,train_loss\n1,much\n", "has no validation_loss"), ("", "has no epoch")],
+    [
+        ("epoch,loss\n1,0.5\n", "has no train_loss"),
+        ("epoch,train_loss\n1,much\n", "has no validation_loss"),
+        ("", "has no epoch"),
+    ],
 )
-def test_a_file_that_is_no_learning_curve_is_refused_in_one_sentence(tmp_path: Path, content: str, reason: str) -> None:
+def test_a_file_that_is_no_learning_curve_is_refused_in_one_sentence(
+    tmp_path: Path, content: str, reason: str
+) -> None:
     (tmp_path / "curves.csv").write_text(content)
     done = command(str(tmp_path / "curves.csv"))
     assert done.returncode == 1

@@ -27,8 +27,14 @@ def draft(bundle: Path) -> Path:
     """The unpacked bundle, as if it had been packed as a draft."""
     card = ModelCard.parse((bundle / FILE).read_bytes())
     (bundle / FILE).write_bytes(dataclasses.replace(card, not_proven=REASONS).dump())
-    names = [path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
-    (bundle / MANIFEST).write_bytes(manifest({name: (bundle / name).read_bytes() for name in names}))
+    names = [
+        path.relative_to(bundle).as_posix()
+        for path in bundle.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    ]
+    (bundle / MANIFEST).write_bytes(
+        manifest({name: (bundle / name).read_bytes() for name in names})
+    )
     return bundle
 
 
@@ -42,7 +48,12 @@ def picture(tmp_path: Path) -> Path:
 def test_every_command_says_on_stderr_that_it_opens_a_draft(
     command: str, draft: Path, picture: Path, archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {"check": [], "prove": ["--images", "20"], "predict": [str(picture)], "bench": ["--runs", "5"]}[command]
+    options = {
+        "check": [],
+        "prove": ["--images", "20"],
+        "predict": [str(picture)],
+        "bench": ["--runs", "5"],
+    }[command]
     options += ["--format", FORMAT]
     __main__.main([command, str(draft), *options, "--draft"])
     assert capsys.readouterr().err.splitlines()[0] == f"warning: {draft} is {TOLD}"
@@ -50,10 +61,14 @@ def test_every_command_says_on_stderr_that_it_opens_a_draft(
     assert "NOT PROVEN" not in "".join(capsys.readouterr())
 
 
-def test_the_verdict_of_check_and_its_json_name_the_reason(draft: Path, archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verdict_of_check_and_its_json_name_the_reason(
+    draft: Path, archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert __main__.main(["check", str(draft), "--format", FORMAT, "--draft"]) == 0
     verdict = capsys.readouterr().out.splitlines()[-1]
-    assert verdict.startswith(f"This device may run mnist-digits 1.0.0, {TOLD}: onnx_float32 on onnxruntime ")
+    assert verdict.startswith(
+        f"This device may run mnist-digits 1.0.0, {TOLD}: onnx_float32 on onnxruntime "
+    )
     for bundle, reasons in ((draft, REASONS), (archive, [])):
         __main__.main(["check", str(bundle), "--format", FORMAT, "--draft", "--json"])
         assert json.loads(capsys.readouterr().out)["not_proven"] == reasons
@@ -64,7 +79,11 @@ def test_the_server_says_it_in_its_log_its_metadata_and_its_description(draft: P
         assert running.get("/v2/models/mnist-digits").json["parameters"] == {"not_proven": TOLD}
         (entry,) = running.ask("POST", "/v2/repository/index").json
         assert entry["reason"] == TOLD
-        assert running.get("/openapi.json").json["info"]["description"].endswith(f" mnist-digits is {TOLD}.")
+        assert (
+            running.get("/openapi.json")
+            .json["info"]["description"]
+            .endswith(f" mnist-digits is {TOLD}.")
+        )
         running.signal(signal.SIGTERM)
         out, errors = (stream.decode() for stream in running.process.communicate(timeout=30))
     assert f"warning: {draft} is {TOLD}" in errors
@@ -76,16 +95,24 @@ def test_the_servers_page_shows_it(draft: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with Server(draft, "--format", FORMAT, "--draft") as running, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         page = browser.new_page()
         page.goto(f"http://{running.url}/docs")
         page.get_by_text(f"mnist-digits is {TOLD}.").wait_for()
         browser.close()
 
 
-def test_a_signature_that_nothing_would_check_is_refused(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signature_that_nothing_would_check_is_refused(
+    archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sentence = "the signature made.sig is checked only with --trust; name the maker's public key or certificate authority there"
-    for command in (["prove", str(archive)], ["predict", str(archive), "x.png"], ["bench", str(archive)]):
+    for command in (
+        ["prove", str(archive)],
+        ["predict", str(archive), "x.png"],
+        ["bench", str(archive)],
+    ):
         assert __main__.main([*command, "--signature", "made.sig"]) == 1
         assert capsys.readouterr().err == f"error: {sentence}\n"
     assert __main__.main(["check", str(archive), "--signature", "made.sig"]) == 1

@@ -66,18 +66,30 @@ def test_a_file_that_answers_alike_is_there_what_it_is_here(here: str, tmp_path:
 def test_golden_vectors_that_differ_or_lost_images_make_it_worse(here: str, tmp_path: Path) -> None:
     facts = judged(tmp_path, here, REFERENCE, EXPECTED - np.float32(0.2))
     assert facts["state"] == WORSE
-    assert facts["reason"].startswith("it answers golden vectors otherwise than on this processor, by up to 0.2 where 0.08 is")
+    assert facts["reason"].startswith(
+        "it answers golden vectors otherwise than on this processor, by up to 0.2 where 0.08 is"
+    )
     facts = judged(tmp_path, here, wrong(76), EXPECTED)
     assert facts["state"] == WORSE
-    assert facts["reason"].startswith("76 of 100 images lost, 0 gained: beyond chance more than the 0.2 % allowed; take this")
+    assert facts["reason"].startswith(
+        "76 of 100 images lost, 0 gained: beyond chance more than the 0.2 % allowed; take this"
+    )
     broken = REFERENCE.copy()
     broken[7, 3] = np.nan
-    assert judged(tmp_path, here, broken, EXPECTED)["reason"].startswith("some of its probabilities are not finite numbers")
+    assert judged(tmp_path, here, broken, EXPECTED)["reason"].startswith(
+        "some of its probabilities are not finite numbers"
+    )
 
 
 def test_the_gate_names_what_is_worse_once(tmp_path: Path) -> None:
     chosen = params.load(ROOT / "params.yaml")
-    native = {"format": "a", "runtime": "litert", "processor": "native", "state": WORSE, "reason": "9 lost"}
+    native = {
+        "format": "a",
+        "runtime": "litert",
+        "processor": "native",
+        "state": WORSE,
+        "reason": "9 lost",
+    }
     there = {**native, "processor": "haswell", "reason": "as on this processor: 9 lost"}
     other = {**there, "format": "b", "reason": "it answers golden vectors otherwise"}
     reports = {

@@ -36,8 +36,12 @@ def facts(finished: Project, target: str) -> dict[str, Any]:
     return dict(next(row["measured"] for row in rows if row["target"] == target))
 
 
-def classify(finished: Project, *names: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([finished.folder / PROGRAM, *names], input=data, capture_output=True, check=False)
+def classify(
+    finished: Project, *names: str, data: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [finished.folder / PROGRAM, *names], input=data, capture_output=True, check=False
+    )
 
 
 def some_images(finished: Project) -> Array:
@@ -60,7 +64,15 @@ def test_the_c_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
 
 def test_the_c_reproduces_the_golden_vectors(finished: Project, tmp_path: Path) -> None:
     folder = finished.folder / "embedded/c"
-    _zig.build(folder, [*_codegen.SOURCES, "self_test.c"], tmp_path / "self_test", *_zig.C99, "-Wall", "-Wextra", "-lm")
+    _zig.build(
+        folder,
+        [*_codegen.SOURCES, "self_test.c"],
+        tmp_path / "self_test",
+        *_zig.C99,
+        "-Wall",
+        "-Wextra",
+        "-lm",
+    )
     done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
     assert "golden vectors, largest difference" in done.stdout
 
@@ -88,7 +100,9 @@ def test_the_program_reads_png_pgm_and_raw_pixels_alike(finished: Project, tmp_p
         (b"P5 999999999 999999999 255\n", "is damaged"),
     ],
 )
-def test_the_program_answers_what_is_no_image_in_one_sentence(finished: Project, data: bytes, sentence: str) -> None:
+def test_the_program_answers_what_is_no_image_in_one_sentence(
+    finished: Project, data: bytes, sentence: str
+) -> None:
     done = classify(finished, "-", data=data)
     assert done.returncode == 1
     assert sentence in done.stderr.decode()
@@ -107,19 +121,34 @@ def test_the_program_refuses_a_png_with_any_bit_flipped(finished: Project) -> No
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+    return (
+        len(content).to_bytes(4, "big")
+        + kind
+        + content
+        + zlib.crc32(kind + content).to_bytes(4, "big")
+    )
 
 
-def test_the_program_looks_at_the_checksum_of_the_pixels_and_behind_the_end(finished: Project) -> None:
+def test_the_program_looks_at_the_checksum_of_the_pixels_and_behind_the_end(
+    finished: Project,
+) -> None:
     data = png(some_images(finished)[0, ..., 0])
     start = data.index(b"IDAT") - 4
     length = int.from_bytes(data[start : start + 4], "big")
-    before, pixels, after = data[:start], data[start + 8 : start + 8 + length], data[start + 12 + length :]
+    before, pixels, after = (
+        data[:start],
+        data[start + 8 : start + 8 + length],
+        data[start + 12 + length :],
+    )
     expected = classify(finished, "-", data=data)
     parts = before + chunk(b"IDAT", pixels[:40]) + chunk(b"IDAT", pixels[40:]) + after
     assert classify(finished, "-", data=parts).stdout == expected.stdout
     wrong = before + chunk(b"IDAT", pixels[:-1] + bytes([pixels[-1] ^ 1])) + after
-    for picture, sentence in ((wrong, b"a checksum is wrong"), (data + b"more", b"something follows its end"), (data[:-12], b"cut short")):
+    for picture, sentence in (
+        (wrong, b"a checksum is wrong"),
+        (data + b"more", b"something follows its end"),
+        (data[:-12], b"cut short"),
+    ):
         done = classify(finished, "-", data=picture)
         assert (done.returncode, done.stderr) == (1, b"error: - is damaged: " + sentence + b"\n")
 
@@ -144,24 +173,44 @@ def test_the_gate_in_c_is_that_of_python(tmp_path: Path) -> None:
     (tmp_path / "gates.c").write_text(GATE)
     for name in ("gate.c", "gate.h"):
         (tmp_path / name).write_bytes((c.TEMPLATES / name).read_bytes())
-    _zig.build(tmp_path, ["gates.c", "gate.c"], tmp_path / "gates", *_zig.C99, "-Wall", "-Wextra", "-Werror", "-lm")
+    _zig.build(
+        tmp_path,
+        ["gates.c", "gate.c"],
+        tmp_path / "gates",
+        *_zig.C99,
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-lm",
+    )
     outcomes = gate_outcomes()
     given = "".join(" ".join(map(repr, outcome)) + "\n" for outcome in outcomes)
-    done = subprocess.run([tmp_path / "gates"], input=given, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [tmp_path / "gates"], input=given, capture_output=True, text=True, check=True
+    )
     for outcome, line in zip(outcomes, done.stdout.splitlines(), strict=True):
         lost, gained, total, allowed = outcome
         exceeds, bound, p_value, low, high, needed = map(float, line.split())
         assert bool(exceeds) == gate.exceeds(lost, gained, total, allowed), outcome
-        assert bound == pytest.approx(gate.accuracy_lost_bound(lost, gained, total), abs=1e-9), outcome
+        assert bound == pytest.approx(gate.accuracy_lost_bound(lost, gained, total), abs=1e-9), (
+            outcome
+        )
         assert p_value == pytest.approx(gate.mcnemar(lost, gained), abs=1e-9), outcome
-        assert (low, high) == pytest.approx(gate.accuracy_interval(total - lost, total), abs=1e-9), outcome
-        assert int(needed) == (gate.images_needed(allowed, lost / total, gained / total) or 0), outcome
+        assert (low, high) == pytest.approx(
+            gate.accuracy_interval(total - lost, total), abs=1e-9
+        ), outcome
+        assert int(needed) == (gate.images_needed(allowed, lost / total, gained / total) or 0), (
+            outcome
+        )
 
 
 def test_the_array_is_the_file_with_its_length_and_checksum(finished: Project) -> None:
     data = (finished.folder / "exported/tflite_int8.tflite").read_bytes()
     text = (finished.folder / "embedded/microcontroller/src/model_data.cpp").read_text()
-    assert bytes(int(byte, 16) for byte in re.findall(r"0x([0-9a-f]{2})\b", text.split("{", 1)[1])) == data
+    assert (
+        bytes(int(byte, 16) for byte in re.findall(r"0x([0-9a-f]{2})\b", text.split("{", 1)[1]))
+        == data
+    )
     assert f"model_data_length = {len(data)};" in text
     assert f"model_data_crc32 = 0x{zlib.crc32(data):08x};" in text
     assert "alignas(16)" in text
@@ -181,7 +230,12 @@ def test_the_arena_suffices_and_gives_the_golden_vectors(finished: Project, tmp_
     source = finished.folder / "embedded/microcontroller/src"
     arena = re.findall(r"#define MODEL_ARENA_BYTES (\d+)", (source / "model.h").read_text())[-1]
     assert int(arena) == facts(finished, "microcontroller")["arena_bytes"]
-    files = [finished.folder / "exported/tflite_int8.tflite", arena, tmp_path / "answers.npy", finished.folder / "evaluation/golden.npz"]
+    files = [
+        finished.folder / "exported/tflite_int8.tflite",
+        arena,
+        tmp_path / "answers.npy",
+        finished.folder / "evaluation/golden.npz",
+    ]
     python = Path(sys.prefix) / "runtimes/tflite_micro/bin/python"
     subprocess.run([python, "-c", GOLDEN_IN_THE_ARENA, *files], check=True, capture_output=True)
     body = (source / "golden.h").read_text().split("golden_probabilities", 1)[1]
@@ -192,7 +246,15 @@ def test_the_arena_suffices_and_gives_the_golden_vectors(finished: Project, tmp_
 def test_only_the_operators_of_the_model_are_registered(finished: Project) -> None:
     text = (finished.folder / "embedded/microcontroller/src/operators.h").read_text()
     added = re.findall(r"operators\.Add(\w+)\(\)", text)
-    assert added == ["Conv2D", "Dequantize", "FullyConnected", "MaxPool2D", "Quantize", "Reshape", "Softmax"]
+    assert added == [
+        "Conv2D",
+        "Dequantize",
+        "FullyConnected",
+        "MaxPool2D",
+        "Quantize",
+        "Reshape",
+        "Softmax",
+    ]
     assert f"MicroMutableOpResolver<{len(added)}>" in text
 
 
@@ -201,34 +263,48 @@ def test_the_card_tells_of_each_target_what_was_measured(finished: Project, bund
     card = json.loads((bundle / "model_card.json").read_text())
     assert [{**row, "refused": None} for row in rows] == card["embedded"]
     page = (bundle / "MODEL_CARD.md").read_text()
-    assert not re.findall(r"\| [a-z0-9]*_bytes[a-z_]* \||\d[eE]-\d", page.split("## Without Python", 1)[1].split("## Provenance")[0])
+    assert not re.findall(
+        r"\| [a-z0-9]*_bytes[a-z_]* \||\d[eE]-\d",
+        page.split("## Without Python", 1)[1].split("## Provenance")[0],
+    )
     assert "| arena to reserve, bytes | " in page
     boards = facts(finished, "microcontroller")["boards"]
     assert len(boards) > 20
     for row in boards:
-        assert f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'yes' if row['fits'] else 'no'} |" in page
+        assert (
+            f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'yes' if row['fits'] else 'no'} |"
+            in page
+        )
     for target in ("c", "microcontroller"):
         readme = (bundle / "embedded" / target / "README.md").read_text()
         assert "$" not in readme
         assert card["preprocessing"]["description"] in readme
 
 
-def test_a_target_that_was_named_and_cannot_be_had_stops_the_line(finished: Project, tmp_path: Path) -> None:
-    copy = changed(finished, tmp_path, {"embed.targets": ["microcontroller"], "embed.arena_bytes": 4096})
+def test_a_target_that_was_named_and_cannot_be_had_stops_the_line(
+    finished: Project, tmp_path: Path
+) -> None:
+    copy = changed(
+        finished, tmp_path, {"embed.targets": ["microcontroller"], "embed.arena_bytes": 4096}
+    )
     copy.run("python", "-m", "pipeline.embed")
     done = copy.attempt("python", "-m", "pipeline.package")
     assert done.returncode == 1
-    sentence = (
-        r"error: no bundle: microcontroller refuses the model: it needs an arena of [\d,]+ bytes and embed\.arena_bytes allows 4,096; .*"
-    )
+    sentence = r"error: no bundle: microcontroller refuses the model: it needs an arena of [\d,]+ bytes and embed\.arena_bytes allows 4,096; .*"
     assert re.fullmatch(sentence, done.stderr.strip().splitlines()[-1])
 
 
-def test_of_all_targets_those_that_cannot_be_had_are_left_out_with_a_sentence(finished: Project, tmp_path: Path) -> None:
+def test_of_all_targets_those_that_cannot_be_had_are_left_out_with_a_sentence(
+    finished: Project, tmp_path: Path
+) -> None:
     copy = changed(finished, tmp_path, {"embed.targets": "all"}, exported="tflite_float16")
     copy.run("python", "-m", "pipeline.embed")
     rows = json.loads((copy.folder / "reports/embed.json").read_text())["targets"]
-    assert all(f"it is made from {row['format']}, which no runtime ran; add it to export.formats" in row["refused"] for row in rows)
+    assert all(
+        f"it is made from {row['format']}, which no runtime ran; add it to export.formats"
+        in row["refused"]
+        for row in rows
+    )
     assert not list((copy.folder / "embedded").iterdir())
 
 
@@ -241,7 +317,10 @@ def test_an_operator_that_micro_lacks_is_named(finished: Project, tmp_path: Path
     for field in (4, 10):  # deprecated_builtin_code and builtin_code in the table's index of fields
         data[reshape._tab.Pos + reshape._tab.Offset(field)] = tflite.BuiltinOperator.SELECT
     (tmp_path / "select.tflite").write_bytes(data)
-    with pytest.raises(UserError, match=r"refuses select\.tflite \(it has no operator SELECT\); use layers and activations"):
+    with pytest.raises(
+        UserError,
+        match=r"refuses select\.tflite \(it has no operator SELECT\); use layers and activations",
+    ):
         microcontroller.board_fit(tmp_path / "select.tflite")
 
 
@@ -256,16 +335,37 @@ def test_a_network_whose_layers_are_too_large_for_a_stack_is_refused(tmp_path: P
         helper.make_node("Softmax", ["means"], ["probabilities"], axis=1),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 640, 640])
-    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 64, 1, 1])
+    probabilities = helper.make_tensor_value_info(
+        "probabilities", TensorProto.FLOAT, ["N", 64, 1, 1]
+    )
     graph = helper.make_graph(nodes, "large", [image], [probabilities], [weights])
     file = tmp_path / "onnx_float32.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file
+    )
     data = Description("large", [str(number) for number in range(64)], (640, 640, 1), {}, [])
     images = np.zeros((1, 640, 640, 1), np.uint8)
     (tmp_path / "folder").mkdir()
-    model = Verified("large", "1.0.0", "onnx_float32", file, data, images, np.zeros((1, 64), np.float32), images, ("x86_64",), 0)
-    for target, given in ((c, "of stack, and Linux gives 8,257,536"), (browser, "for one image, and a page gives 67,108,864")):
-        with pytest.raises(UserError, match=rf"^it takes [\d,]+ bytes {given}; use smaller images or fewer filters$"):
+    model = Verified(
+        "large",
+        "1.0.0",
+        "onnx_float32",
+        file,
+        data,
+        images,
+        np.zeros((1, 64), np.float32),
+        images,
+        ("x86_64",),
+        0,
+    )
+    for target, given in (
+        (c, "of stack, and Linux gives 8,257,536"),
+        (browser, "for one image, and a page gives 67,108,864"),
+    ):
+        with pytest.raises(
+            UserError,
+            match=rf"^it takes [\d,]+ bytes {given}; use smaller images or fewer filters$",
+        ):
             target.write(tmp_path / "folder", model)
 
 
@@ -275,7 +375,9 @@ def test_no_target_is_a_target_list_too(finished: Project, tmp_path: Path) -> No
     assert json.loads((copy.folder / "reports/embed.json").read_text())["targets"] == []
 
 
-def changed(finished: Project, folder: Path, values: dict[str, Any], exported: str | None = None) -> Project:
+def changed(
+    finished: Project, folder: Path, values: dict[str, Any], exported: str | None = None
+) -> Project:
     """A copy of the project with other params; `exported` is the only format that was exported."""
     copy = finished.copy(folder / "copy")
     copy.change(values)
@@ -289,7 +391,9 @@ def changed(finished: Project, folder: Path, values: dict[str, Any], exported: s
 
 
 def test_any_class_name_is_a_c_string() -> None:
-    assert _codegen.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
+    assert (
+        _codegen.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
+    )
 
 
 def test_operators_are_spelled_as_the_resolver_spells_them() -> None:

@@ -21,7 +21,10 @@ from pipeline.datasets import Raw, fashion_mnist, mnist
 from pipeline.datasets import _fetch as fetch
 from pipeline.process.errors import UserError
 
-ARRAYS = tuple(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8) for shape in ((6, 4, 4), (6,), (3, 4, 4), (3,)))
+ARRAYS = tuple(
+    np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    for shape in ((6, 4, 4), (6,), (3, 4, 4), (3,))
+)
 SHA256 = [hashlib.sha256(array.tobytes()).hexdigest() for array in ARRAYS]
 
 
@@ -45,8 +48,16 @@ class Public(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.tries[self.path] = self.tries.get(self.path, 0) + 1
         names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-        files = {f"/idx/{name}-ubyte.gz": idx_bytes(array) for name, array in zip(names, ARRAYS, strict=True)}
-        data = {"/good/set.npz": npz_bytes(), "/cut/set.npz": npz_bytes(), "/slow/set.npz": npz_bytes(), **files}.get(self.path)
+        files = {
+            f"/idx/{name}-ubyte.gz": idx_bytes(array)
+            for name, array in zip(names, ARRAYS, strict=True)
+        }
+        data = {
+            "/good/set.npz": npz_bytes(),
+            "/cut/set.npz": npz_bytes(),
+            "/slow/set.npz": npz_bytes(),
+            **files,
+        }.get(self.path)
         if self.path == "/corrupt/set.npz":
             data = npz_bytes().replace(ARRAYS[0].tobytes()[:8], b"corrupt!")
         if self.path == "/html/set.npz":
@@ -77,12 +88,16 @@ def read(monkeypatch: pytest.MonkeyPatch, place: str) -> fetch.Arrays:
     return fetch.first_of(fetch.mirror("set"), SHA256)
 
 
-def test_an_address_as_mirror_gives_the_arrays(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_as_mirror_gives_the_arrays(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for array, expected in zip(read(monkeypatch, f"{server}/good"), ARRAYS, strict=True):
         np.testing.assert_array_equal(array, expected)
 
 
-def test_a_folder_as_mirror_gives_the_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_as_mirror_gives_the_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "set.npz").write_bytes(npz_bytes())
     np.testing.assert_array_equal(read(monkeypatch, str(tmp_path))[0], ARRAYS[0])
 
@@ -111,7 +126,9 @@ def test_a_server_that_is_busy_is_asked_again(server: str, monkeypatch: pytest.M
     ("place", "reason"),
     [("cut", "not reached"), ("corrupt", "."), ("html", "not an npz"), ("missing", "not reached")],
 )
-def test_a_bad_download_is_refused_with_its_reason(server: str, monkeypatch: pytest.MonkeyPatch, place: str, reason: str) -> None:
+def test_a_bad_download_is_refused_with_its_reason(
+    server: str, monkeypatch: pytest.MonkeyPatch, place: str, reason: str
+) -> None:
     with pytest.raises(UserError, match=reason) as error:
         read(monkeypatch, f"{server}/{place}")
     assert "DATA_MIRROR" in str(error.value)
@@ -126,7 +143,9 @@ def test_when_every_source_fails_each_is_named_with_its_reason(server: str) -> N
         fetch.first_of(sources, SHA256)
 
 
-def test_arrays_of_another_dataset_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_arrays_of_another_dataset_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "set.npz").write_bytes(npz_bytes())
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     with pytest.raises(UserError, match="x_train is not the published data"):
@@ -136,7 +155,9 @@ def test_arrays_of_another_dataset_are_refused(monkeypatch: pytest.MonkeyPatch, 
 def claiming(shape: tuple[int, ...]) -> bytes:
     """An npz whose arrays have 80 bytes, and a header that claims to be of `shape`."""
     buffer, header = io.BytesIO(), io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
     with zipfile.ZipFile(buffer, "w") as packed:
         for key in fetch.KEYS:
             packed.writestr(f"{key}.npy", header.getvalue() + bytes(80))
@@ -153,13 +174,20 @@ def test_what_unpacks_to_more_than_is_allowed_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(fetch, "LARGEST_BYTES", 1 << 20)
     packed = io.BytesIO()
     np.savez_compressed(packed, **dict.fromkeys(fetch.KEYS, np.zeros(1 << 19, np.uint8)))  # type: ignore[arg-type]
-    for read, bomb in ((fetch.npz, packed.getvalue()), (fetch.parse_idx, gzip.compress(bytes(2 << 20)))):
+    for read, bomb in (
+        (fetch.npz, packed.getvalue()),
+        (fetch.parse_idx, gzip.compress(bytes(2 << 20))),
+    ):
         assert len(bomb) < 10_000
-        with pytest.raises(fetch.SourceError, match="unpacks to more than the 1048576 bytes allowed"):
+        with pytest.raises(
+            fetch.SourceError, match="unpacks to more than the 1048576 bytes allowed"
+        ):
             read(bomb)
 
 
-@pytest.mark.parametrize("damaged", [idx_bytes(ARRAYS[0])[:-12], b"", b"<html>", gzip.compress(b"", mtime=0)])
+@pytest.mark.parametrize(
+    "damaged", [idx_bytes(ARRAYS[0])[:-12], b"", b"<html>", gzip.compress(b"", mtime=0)]
+)
 def test_what_is_no_gzipped_idx_file_is_refused(damaged: bytes) -> None:
     with pytest.raises(fetch.SourceError, match="not a gzipped IDX file"):
         fetch.parse_idx(damaged)
@@ -186,4 +214,6 @@ def test_the_registry_wheel_gives_the_official_arrays(raw_mnist: Raw) -> None:
 
 
 def test_the_debian_package_gives_the_official_fashion_mnist() -> None:
-    assert fetch.first_of([fetch.Source("Debian", fashion_mnist.debian)], fashion_mnist.SHA256)[0].shape == (60000, 28, 28)
+    assert fetch.first_of([fetch.Source("Debian", fashion_mnist.debian)], fashion_mnist.SHA256)[
+        0
+    ].shape == (60000, 28, 28)

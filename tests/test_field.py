@@ -49,12 +49,19 @@ def test_the_labels_that_are_asked_for_bring_a_verdict_four_times_in_five() -> N
 
     def settled(count: int) -> float:
         answers = drawn.binomial(count, 0.996, 2000).tolist()
-        intervals = {right: comparison.newcombe(right, count, test_right, test_images) for right in set(answers)}
-        return float(np.mean([intervals[right][0] > -0.01 or intervals[right][1] < 0 for right in answers]))
+        intervals = {
+            right: comparison.newcombe(right, count, test_right, test_images)
+            for right in set(answers)
+        }
+        return float(
+            np.mean([intervals[right][0] > -0.01 or intervals[right][1] < 0 for right in answers])
+        )
 
     assert settled(needed) >= 0.78
     assert settled(needed // 2) < 0.78
-    assert comparison.labels_needed(0.9, 90, 100, 0.01) is None, "100 test images cannot show one point"
+    assert comparison.labels_needed(0.9, 90, 100, 0.01) is None, (
+        "100 test images cannot show one point"
+    )
 
 
 def test_p_values_are_adjusted_as_holm_did() -> None:
@@ -67,14 +74,19 @@ def test_a_binned_test_never_cries_earlier_than_that_of_the_values() -> None:
     random = np.random.default_rng(1)
     values, before = random.normal(0.4, 1, 300), random.normal(0, 1, 10000)
     edges = drift_reference.equal_shares(before)
-    found = comparison.kolmogorov_smirnov(drift_reference.count(values, edges), drift_reference.count(before, edges))
+    found = comparison.kolmogorov_smirnov(
+        drift_reference.count(values, edges), drift_reference.count(before, edges)
+    )
     assert stats.ks_2samp(values, before, method="asymp").pvalue <= found < 0.01
 
 
 def test_the_least_drift_that_shows_is_that_of_the_test_itself() -> None:
     before = np.full(20, 500)
     least = comparison.least_distance(100, 10000, 0.001)
-    for share, shows in ((least - 0.01, False), (least / 0.95 + 0.01, True)):  # a twentieth of those that move lies there already
+    for share, shows in (
+        (least - 0.01, False),
+        (least / 0.95 + 0.01, True),
+    ):  # a twentieth of those that move lies there already
         moved = 100 * (1 - share) * before / before.sum()
         moved[-1] += 100 * share
         assert (comparison.kolmogorov_smirnov(moved, before) < 0.001) == shows
@@ -82,9 +94,9 @@ def test_the_least_drift_that_shows_is_that_of_the_test_itself() -> None:
 
 def test_the_median_of_a_histogram_is_that_of_its_values() -> None:
     values = np.random.default_rng(2).normal(3, 1, 10000)
-    assert drift_reference.median(drift_reference.histogram(values, drift_reference.equal_shares(values))) == pytest.approx(
-        np.median(values), abs=1e-4
-    )
+    assert drift_reference.median(
+        drift_reference.histogram(values, drift_reference.equal_shares(values))
+    ) == pytest.approx(np.median(values), abs=1e-4)
     assert drift_reference.median(drift_reference.histogram(values, [9.0])) is None
 
 
@@ -98,10 +110,18 @@ def test_a_class_that_was_hardly_ever_met_is_noticed_when_it_becomes_frequent() 
 def test_statistics_tell_where_ink_lies_and_what_it_is_like() -> None:
     image = np.zeros((1, 20, 10, 3), np.uint8)
     image[0, 4:8, 5:9, 0] = 240
-    measured = dict(zip(input_statistics.names(image.shape[1:], "uint8"), input_statistics.of(image)[0].tolist(), strict=True))
+    measured = dict(
+        zip(
+            input_statistics.names(image.shape[1:], "uint8"),
+            input_statistics.of(image)[0].tolist(),
+            strict=True,
+        )
+    )
     assert measured["brightness"] == pytest.approx(80 * 16 / 200)
     assert (measured["row"], measured["column"]) == pytest.approx((6 / 20, 7 / 10))
-    assert (measured["height"], measured["width"]) == pytest.approx((np.sqrt(1.25) / 20, np.sqrt(1.25) / 10))
+    assert (measured["height"], measured["width"]) == pytest.approx(
+        (np.sqrt(1.25) / 20, np.sqrt(1.25) / 10)
+    )
     assert measured["slant"] == pytest.approx(0, abs=1e-6)
     assert measured["colour"] == pytest.approx(240 * 16 / 200)
     for blank in (np.zeros_like(image), np.full_like(image, 255), np.zeros((1, 1, 1, 1), np.uint8)):
@@ -118,7 +138,9 @@ def own(finished: Project, classifier: Classifier) -> Observations:
 
 
 @pytest.mark.slow
-def test_where_nothing_has_drifted_at_most_one_alarm_in_a_hundred(finished: Project, own: Observations) -> None:
+def test_where_nothing_has_drifted_at_most_one_alarm_in_a_hundred(
+    finished: Project, own: Observations
+) -> None:
     probabilities = np.load(finished.folder / "evaluation/test_probabilities.npy")
     for size in (50, 3000):
         assert rate(own, probabilities, own, size, 120) <= CHOSEN.false_alarms
@@ -136,10 +158,21 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
     }
     assert classifier.card.reference
     drawn = some(own, np.arange(100))
-    told = sentences(judge.judge(dataclasses.replace(observe(classifier, 255 - images, drawn.labels), labels=drawn.labels), CHOSEN))[-1]
+    told = sentences(
+        judge.judge(
+            dataclasses.replace(
+                observe(classifier, 255 - images, drawn.labels), labels=drawn.labels
+            ),
+            CHOSEN,
+        )
+    )[-1]
     assert re.search(r"brightness \(higher by \d+: median 2\d\d instead of \d\d", told), told
     for name, shifted in shifts.items():
-        tests = judge.drift(observe(classifier, shifted, own.labels[:100]), classifier.card.reference, CHOSEN.false_alarms)
+        tests = judge.drift(
+            observe(classifier, shifted, own.labels[:100]),
+            classifier.card.reference,
+            CHOSEN.false_alarms,
+        )
         assert any(test["alarm"] for test in tests), name
 
 
@@ -157,18 +190,29 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
 @pytest.mark.slow
 def test_the_verdict_is_a_sentence(own: Observations) -> None:
     few, many, bad = answered(own, 20, 0), answered(own, 3000, 0), answered(own, 1000, 250)
-    assert [facts["accuracy"]["verdict"] for facts in (few, many, bad)] == ["open", "holds", "worse"]
+    assert [facts["accuracy"]["verdict"] for facts in (few, many, bad)] == [
+        "open",
+        "holds",
+        "worse",
+    ]
     assert "more labels will probably tell" in sentences(few)[0]
     assert sentences(many)[0].startswith("The field holds what the test promised")
     assert sentences(bad)[0].startswith("The field is worse than the test: field accuracy 75.00 %")
     one = answered(own, 1, 1)
-    assert (one["accuracy"]["verdict"], [each["class"] for each in one["classes"] if each["suffers"]]) == ("open", [])
+    assert (
+        one["accuracy"]["verdict"],
+        [each["class"] for each in one["classes"] if each["suffers"]],
+    ) == ("open", [])
     assert answered(own, 4, 4)["accuracy"]["verdict"] == "worse"
-    assert sentences(few)[-1].startswith("Too few predictions to tell drift: of 20, it would have to concern 4")
+    assert sentences(few)[-1].startswith(
+        "Too few predictions to tell drift: of 20, it would have to concern 4"
+    )
     fours = answered(own, 1000, 80, digit=4)
     assert [one["class"] for one in fours["classes"] if one["suffers"]] == ["4"]
     assert "Classes that suffer" in sentences(fours)[1]
-    unknown = judge.judge(dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN)
+    unknown = judge.judge(
+        dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN
+    )
     assert unknown["accuracy"]["verdict"] == "no labels"
     assert sentences(unknown)[0].startswith("No label of 10,000 predictions is known")
 
@@ -196,7 +240,10 @@ def told(finished: Project) -> Iterator[Any]:
     def run(*arguments: object) -> dict[str, Any]:
         finished.run("python", "-m", "pipeline.field", *map(str, arguments))
         (path,) = (finished.folder / "reports/field").glob("*/field.json")
-        return {**json.loads(path.read_text()), "files": sorted(file.name for file in path.parent.iterdir())}
+        return {
+            **json.loads(path.read_text()),
+            "files": sorted(file.name for file in path.parent.iterdir()),
+        }
 
     yield run
     shutil.rmtree(finished.folder / "reports/field", ignore_errors=True)
@@ -220,25 +267,39 @@ def test_of_two_labels_the_first_is_kept_and_it_is_said(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_copied_log_becomes_a_report_with_pictures_in_the_models_run(finished: Project, log: Path, told: Any, tmp_path: Path) -> None:
+def test_a_copied_log_becomes_a_report_with_pictures_in_the_models_run(
+    finished: Project, log: Path, told: Any, tmp_path: Path
+) -> None:
     facts = told(log)
     assert (facts["predictions"], facts["labels"]) == (200, 100)
     assert facts["accuracy"]["field_accuracy"] == 0.99
     assert facts["files"] == ["drift.png", "field.json", "field.md", "worst.png"]
     with (tmp_path / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("file", "label"), *((f"{row}.png", "0") for row in range(0, 20, 2)), ("fell out of the log.png", "0")])
+        csv.writer(file).writerows(
+            [
+                ("file", "label"),
+                *((f"{row}.png", "0") for row in range(0, 20, 2)),
+                ("fell out of the log.png", "0"),
+            ]
+        )
     assert told(log, "--labels", tmp_path / "labels.csv", "--replace")["labels"] == 110
     import mlflow
 
     store = mlflow.MlflowClient(f"sqlite:///{finished.folder}/mlflow.db")
     experiment = store.get_experiment_by_name("mnist-digits").experiment_id
     (run,) = store.search_runs([experiment], f"tags.model_sha256 = '{facts['model_sha256']}'")
-    assert [metric.value for metric in store.get_metric_history(run.info.run_id, "field_labels")][-2:] == [100, 110]
-    assert [file.path for file in store.list_artifacts(run.info.run_id, "field")] == ["field/mnist-digits-1.0.0-onnx_float32-onnxruntime"]
+    assert [metric.value for metric in store.get_metric_history(run.info.run_id, "field_labels")][
+        -2:
+    ] == [100, 110]
+    assert [file.path for file in store.list_artifacts(run.info.run_id, "field")] == [
+        "field/mnist-digits-1.0.0-onnx_float32-onnxruntime"
+    ]
 
 
 @pytest.mark.slow
-def test_a_folder_of_pictures_by_their_class_is_judged_by_the_bundle(own: Observations, told: Any, tmp_path: Path) -> None:
+def test_a_folder_of_pictures_by_their_class_is_judged_by_the_bundle(
+    own: Observations, told: Any, tmp_path: Path
+) -> None:
     pictures = tmp_path / "pictures"
     for row in range(30):
         folder = pictures / str(own.labels[row])
@@ -251,7 +312,9 @@ def test_a_folder_of_pictures_by_their_class_is_judged_by_the_bundle(own: Observ
 
 
 @pytest.mark.slow
-def test_damage_is_told_in_a_sentence(log: Path, finished: Project, archive: Path, tmp_path: Path) -> None:
+def test_damage_is_told_in_a_sentence(
+    log: Path, finished: Project, archive: Path, tmp_path: Path
+) -> None:
     whole = log.read_bytes()
 
     def changed(name: str, statement: str) -> Path:
@@ -273,15 +336,27 @@ def test_damage_is_told_in_a_sentence(log: Path, finished: Project, archive: Pat
         ([wrote("cut", whole[: len(whole) // 2])], "damaged or no log"),
         ([wrote("overwritten", whole[:8192] + b"\xff" * 64 + whole[8256:])], "damaged or no log"),
         ([changed("other", "PRAGMA application_id = 1")], "no log of predictions of version 1"),
-        ([changed("class", "UPDATE predictions SET label = 10 WHERE number = 7")], "does not fit its card"),
-        ([changed("negative", "UPDATE predictions SET predicted = -1 WHERE number = 7")], "does not fit its card"),
-        ([changed("short", "UPDATE predictions SET statistics = x'00' WHERE number = 7")], "does not fit its card"),
+        (
+            [changed("class", "UPDATE predictions SET label = 10 WHERE number = 7")],
+            "does not fit its card",
+        ),
+        (
+            [changed("negative", "UPDATE predictions SET predicted = -1 WHERE number = 7")],
+            "does not fit its card",
+        ),
+        (
+            [changed("short", "UPDATE predictions SET statistics = x'00' WHERE number = 7")],
+            "does not fit its card",
+        ),
         ([changed("card", "UPDATE models SET card = '{}'")], "not a model card"),
         ([changed("none", "DELETE FROM predictions")], "holds no prediction yet"),
         ([log, wrote("a.csv", b"id;label\n1;2\n")], "allowed are id,label or file,label"),
         ([log, wrote("b.csv", b"file,label\nother.png,2\n")], "holds no prediction 'other.png'"),
         ([log, wrote("c.csv", b"file,label\n3.png,two\n")], "allowed are 0, 1, 2"),
-        ([log, wrote("e.csv", b"file,label\n3.png,2\n3.png,3\n")], "has the labels '2' and '3' for '3.png'; keep one of them"),
+        (
+            [log, wrote("e.csv", b"file,label\n3.png,2\n3.png,3\n")],
+            "has the labels '2' and '3' for '3.png'; keep one of them",
+        ),
         ([log, wrote("f.csv", b"file,label\n3.png\n")], "fewer cells than columns in row 2"),
         ([log, wrote("d.csv", b"\xff\xfe\x00")], "no readable CSV"),
     ]
@@ -297,5 +372,7 @@ def test_the_card_brings_what_the_field_is_held_against(archive: Path, finished:
     assert card.reference
     assert sum(card.reference.images) == card.test_images
     assert sum(card.reference.right) == round(card.test_accuracy * card.test_images)
-    assert all(sum(histogram.counts) == card.test_images for histogram in card.reference.inputs.values())
+    assert all(
+        sum(histogram.counts) == card.test_images for histogram in card.reference.inputs.values()
+    )
     assert len(json.dumps(dataclasses.asdict(card.reference))) < 8000

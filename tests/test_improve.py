@@ -23,7 +23,11 @@ from pipeline.search.paired_test import compare
 from pipeline.search.remedies import CURES, Situation
 from tests.conftest import ROOT, Project
 
-LOOP = {"improve": "pipeline.search.improve", "train": "pipeline.train", "diagnose": "pipeline.diagnose"}
+LOOP = {
+    "improve": "pipeline.search.improve",
+    "train": "pipeline.train",
+    "diagnose": "pipeline.diagnose",
+}
 WITNESS = f"""
 import os
 import sys
@@ -58,7 +62,9 @@ def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
     assert compare(answers(lucky, rows), answers(old, rows)).p_value > 0.1
     assert compare(answers(old, rows), answers(better, rows)).worse_p_value < 1e-6
     shuffled = rng.permutation(1000)
-    assert compare(answers(better[shuffled], shuffled), answers(old, rows)) == compare(answers(better, rows), answers(old, rows))
+    assert compare(answers(better[shuffled], shuffled), answers(old, rows)) == compare(
+        answers(better, rows), answers(old, rows)
+    )
     assert not compare(answers(better, rows + 5000), answers(old, rows)).paired
     assert compare(answers(old, rows), answers(old, rows)).loss_p_value == 1.0
 
@@ -75,7 +81,14 @@ def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
     assert found.loss_p_value < 1e-6
     assert found.difference == pytest.approx(-8 / 6000)
     assert not confirmed(found)
-    level = compare(Answers(np.where(old[:, None], [[0.99, 0.01]], [[0.2, 0.8]]), np.zeros(6000, int), surer.examples), answers(old, rows))
+    level = compare(
+        Answers(
+            np.where(old[:, None], [[0.99, 0.01]], [[0.2, 0.8]]),
+            np.zeros(6000, int),
+            surer.examples,
+        ),
+        answers(old, rows),
+    )
     assert confirmed(level)  # as accurate, and surer of it
 
 
@@ -83,8 +96,15 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
     rng = np.random.default_rng(1)
     rows, pairs, count = np.arange(300), 2000, 0
     for _ in range(pairs):
-        first, second = (rng.beta(4, 1, 300) for _ in range(2))  # the probability of the right class
-        made = [Answers(np.stack([right, 1 - right], axis=1), np.zeros(300, int), rows.astype(np.uint64)) for right in (first, second)]
+        first, second = (
+            rng.beta(4, 1, 300) for _ in range(2)
+        )  # the probability of the right class
+        made = [
+            Answers(
+                np.stack([right, 1 - right], axis=1), np.zeros(300, int), rows.astype(np.uint64)
+            )
+            for right in (first, second)
+        ]
         count += confirmed(compare(*made))
     assert count / pairs < 0.05
 
@@ -92,8 +112,15 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
 @pytest.mark.parametrize("verdict", sorted(CURES))
 def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
     chosen = params.load(ROOT / "params.yaml")
-    train = chosen.train.model_copy(update={"architecture": "mlp", "augmentation": [], "schedule": "constant", "batch_size": 32})
-    start = chosen.model_copy(update={"train": train, "preprocess": chosen.preprocess.model_copy(update={"subset": 10000})})
+    train = chosen.train.model_copy(
+        update={"architecture": "mlp", "augmentation": [], "schedule": "constant", "batch_size": 32}
+    )
+    start = chosen.model_copy(
+        update={
+            "train": train,
+            "preprocess": chosen.preprocess.model_copy(update={"subset": 10000}),
+        }
+    )
     changes = advise(Situation(start, verdict, 60000, images=True))
     assert len(changes) >= 3
     for change in changes:
@@ -108,11 +135,24 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
         assert changed != start, change.name
 
 
-@pytest.mark.parametrize(("rate", "with_larger_batches"), [(0.001, 0.002), (0.008, 0.01), (0.1, None)])
-def test_an_advised_rate_suits_what_is_advised(rate: float, with_larger_batches: float | None) -> None:
+@pytest.mark.parametrize(
+    ("rate", "with_larger_batches"), [(0.001, 0.002), (0.008, 0.01), (0.1, None)]
+)
+def test_an_advised_rate_suits_what_is_advised(
+    rate: float, with_larger_batches: float | None
+) -> None:
     chosen = params.load(ROOT / "params.yaml")
-    update = {"batch_size": 32, "learning_rate": rate, "optimizer": params.KerasObject(class_name="SGD")}
-    now = Situation(chosen.model_copy(update={"train": chosen.train.model_copy(update=update)}), "good_fit", 60000, images=True)
+    update = {
+        "batch_size": 32,
+        "learning_rate": rate,
+        "optimizer": params.KerasObject(class_name="SGD"),
+    }
+    now = Situation(
+        chosen.model_copy(update={"train": chosen.train.model_copy(update=update)}),
+        "good_fit",
+        60000,
+        images=True,
+    )
     advice = {change.name: change for change in advise(now)}
     assert advice["batches of 128"].overrides.get("train.learning_rate") == with_larger_batches
     assert ("larger step" in advice["batches of 128"].reason) is (with_larger_batches is not None)
@@ -121,29 +161,43 @@ def test_an_advised_rate_suits_what_is_advised(rate: float, with_larger_batches:
 
 @pytest.mark.parametrize("small", [True, False])
 def test_more_validation_is_advised_where_a_note_says_that_it_is_small(small: bool) -> None:
-    now = Situation(params.load(ROOT / "params.yaml"), "good_fit", 200, images=True, small_validation=small)
+    now = Situation(
+        params.load(ROOT / "params.yaml"), "good_fit", 200, images=True, small_validation=small
+    )
     assert ("a fifth for validation" in [change.name for change in advise(now)]) is small
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "edge", "tiny"])
 def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) -> None:
-    chosen = params.override(params.load(ROOT / "params.yaml"), {"train.architecture": architecture})
+    chosen = params.override(
+        params.load(ROOT / "params.yaml"), {"train.architecture": architecture}
+    )
     for verdict in CURES:
         names = {change.name for change in advise(Situation(chosen, verdict, 60000, images=True))}
         assert not names & {"convolutions", "batch normalization"}, verdict
 
 
 def test_values_are_written_as_dvc_reads_them() -> None:
-    assert written({"class_name": "L2", "config": {"l2": 0.001}}) == "{class_name:L2,config:{l2:0.001}}"
+    assert (
+        written({"class_name": "L2", "config": {"l2": 0.001}})
+        == "{class_name:L2,config:{l2:0.001}}"
+    )
     assert written([None, True, 1, 0]) == "[null,true,1,0]"
 
 
-def test_an_experiment_of_other_data_or_code_is_another(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_of_other_data_or_code_is_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project.folder)
     Path("own.npz").write_bytes(b"first")
     own = {"dataset.name": "npz", "dataset.path": "own.npz"}
     assert dvc_experiment.origin({**own, "train.epochs": 3}) != dvc_experiment.origin(own)
-    for name in ("own.npz", "pipeline/training/fit.py", "pipeline/preprocess.py", "pipeline/diagnosis/curve_rules.py"):
+    for name in (
+        "own.npz",
+        "pipeline/training/fit.py",
+        "pipeline/preprocess.py",
+        "pipeline/diagnosis/curve_rules.py",
+    ):
         before = dvc_experiment.origin(own)
         Path(name).write_bytes(Path(name).read_bytes() + b"\n")
         assert dvc_experiment.origin(own) != before, name
@@ -154,10 +208,24 @@ def test_an_experiment_of_other_data_or_code_is_another(project: Project, monkey
 
 
 @pytest.mark.slow
-def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_where_it_was(project: Project, tmp_path: Path) -> None:
+def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_where_it_was(
+    project: Project, tmp_path: Path
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(WITNESS)
-    command = ["python", "-m", "pipeline.search.improve", "--quick", "-S", "train.architecture=mlp", "-S", "problem.target=0.999"]
-    watched = {"PYTHONPATH": str(tmp_path), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    command = [
+        "python",
+        "-m",
+        "pipeline.search.improve",
+        "--quick",
+        "-S",
+        "train.architecture=mlp",
+        "-S",
+        "problem.target=0.999",
+    ]
+    watched = {
+        "PYTHONPATH": str(tmp_path),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }
     params_before = (project.folder / "params.yaml").read_text()
     interrupted = project.start(*command, "--budget", "1", **watched)
     end = time.monotonic() + 120
@@ -170,18 +238,30 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     assert not list(project.folder.glob(".dvc/tmp/exps/standalone/tmp*"))
     first = project.attempt(*command, "--budget", "1", **watched)
     assert "going on after epoch" in first.stdout
-    not_activated = os.pathsep.join(place for place in os.environ["PATH"].split(os.pathsep) if not (Path(place) / "dvc").exists())
-    second = project.attempt(sys.executable, *command[1:], "--budget", "2", **watched, PATH=not_activated)
+    not_activated = os.pathsep.join(
+        place
+        for place in os.environ["PATH"].split(os.pathsep)
+        if not (Path(place) / "dvc").exists()
+    )
+    second = project.attempt(
+        sys.executable, *command[1:], "--budget", "2", **watched, PATH=not_activated
+    )
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "step 2 of at most 2" in second.stdout
-    trained = [(done.stdout + done.stderr).count("Running stage 'train'") for done in (first, second)]
+    trained = [
+        (done.stdout + done.stderr).count("Running stage 'train'") for done in (first, second)
+    ]
     assert trained == [1, 1]  # the first training is read the second time, not made again
     ledger = (project.folder / "reports/improvement.md").read_text()
     assert "## 1. Start" in ledger
     assert "Hypothesis: " in ledger
     with sqlite3.connect(tmp_path / "mlflow.db") as store:
-        (parent,) = store.execute("select run_uuid from runs where name like 'improve-%' and status = 'FINISHED' and length(name) = 16")
-        children = store.execute("select count(*) from tags where key = 'mlflow.parentRunId' and value = ?", parent).fetchone()
+        (parent,) = store.execute(
+            "select run_uuid from runs where name like 'improve-%' and status = 'FINISHED' and length(name) = 16"
+        )
+        children = store.execute(
+            "select count(*) from tags where key = 'mlflow.parentRunId' and value = ?", parent
+        ).fetchone()
     assert children == (2,)
     assert (project.folder / "params.yaml").read_text() == params_before
     assert not (project.folder / "model").exists()
@@ -202,5 +282,11 @@ def look_at_what_was_opened(project: Project, opened: list[str]) -> None:
         ("diagnose", "learning_curves.csv"),
     ):
         assert [line for line in opened if line.startswith(f"{module} ") and name in line], module
-    for hidden in (cached["test/images.npy"], cached["test/labels.npy"], "raw/test", "prepared/test", "evaluation/test_"):
+    for hidden in (
+        cached["test/images.npy"],
+        cached["test/labels.npy"],
+        "raw/test",
+        "prepared/test",
+        "evaluation/test_",
+    ):
         assert not [line for line in opened if hidden in line], hidden

@@ -20,7 +20,19 @@ from pipeline.training import fingerprint
 from serving import gate
 from tests.conftest import ROOT
 
-STAGES = ("check", "download", "preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
+STAGES = (
+    "check",
+    "download",
+    "preprocess",
+    "baseline",
+    "train",
+    "diagnose",
+    "evaluate",
+    "export",
+    "verify",
+    "embed",
+    "package",
+)
 PIPELINE = ROOT / "pipeline"
 STAGE_FILES = {PIPELINE / f"{stage}.py" for stage in STAGES}
 ORDER = (  # a folder imports those before it in this list; those that stand together import each other, without a circle of modules
@@ -43,7 +55,11 @@ ORDER = (  # a folder imports those before it in this list; those that stand tog
 )
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses"}
-KNOW_TENSORFLOW = {"batch_normalization", "keras_files", "layer_statistics"}  # the only files of the loop that are not Keras alone
+KNOW_TENSORFLOW = {
+    "batch_normalization",
+    "keras_files",
+    "layer_statistics",
+}  # the only files of the loop that are not Keras alone
 
 # What these decide is not what a stage writes: how it is run, how its params are read, how a file gets onto the disk and what is recorded.
 NO_DEPENDENCY = (
@@ -65,7 +81,9 @@ def modules() -> list[Path]:
 
 def is_empty(path: Path) -> bool:
     """Whether a module says what it is, and nothing else: the `__init__.py` of most folders."""
-    return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body)
+    return all(
+        isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body
+    )
 
 
 @cache
@@ -77,9 +95,19 @@ def by_name(path: Path) -> set[Path]:
             if not isinstance(node.args[0], ast.JoinedStr):
                 assert path == ROOT / "serving/__main__.py", f"{path} imports what no test can tell"
                 continue  # its commands, whose names stand there
-            found |= set(ROOT.joinpath(*ast.literal_eval(node.args[0].values[0]).rstrip(".").split(".")).glob("[a-z]*.py"))
-        if isinstance(node, ast.Constant) and re.fullmatch(r"(pipeline|serving)(\.\w+)+", str(node.value)):
-            found |= {file for file in [ROOT.joinpath(*str(node.value).split(".")).with_suffix(".py")] if file.exists()}
+            found |= set(
+                ROOT.joinpath(
+                    *ast.literal_eval(node.args[0].values[0]).rstrip(".").split(".")
+                ).glob("[a-z]*.py")
+            )
+        if isinstance(node, ast.Constant) and re.fullmatch(
+            r"(pipeline|serving)(\.\w+)+", str(node.value)
+        ):
+            found |= {
+                file
+                for file in [ROOT.joinpath(*str(node.value).split(".")).with_suffix(".py")]
+                if file.exists()
+            }
     return found
 
 
@@ -149,11 +177,20 @@ def test_serving_never_imports_pipeline() -> None:
 
 def test_lectures_and_benchmarks_import_the_pipeline_and_nothing_imports_them() -> None:
     for path in (ROOT / "lectures").glob("*.py"):
-        assert not {imported.split(".")[0] for imported in code.names(path)} & {"serving", "tests", "tensorflow", "mlflow"}, path
+        assert not {imported.split(".")[0] for imported in code.names(path)} & {
+            "serving",
+            "tests",
+            "tensorflow",
+            "mlflow",
+        }, path
     for path in (ROOT / "benchmarks").glob("*.py"):
         assert "tests" not in {imported.split(".")[0] for imported in code.names(path)}, path
     for path in modules():
-        assert not {imported.split(".")[0] for imported in code.names(path)} & {"lectures", "benchmarks", "tests"}, path
+        assert not {imported.split(".")[0] for imported in code.names(path)} & {
+            "lectures",
+            "benchmarks",
+            "tests",
+        }, path
 
 
 def test_serving_is_written_for_python_3_9() -> None:
@@ -165,31 +202,42 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
     crossing = {
         name(path)
         for path in modules()
-        if path.relative_to(ROOT).parts[0] != "serving" and any(i.split(".")[0] == "serving" for i in code.names(path))
+        if path.relative_to(ROOT).parts[0] != "serving"
+        and any(i.split(".")[0] == "serving" for i in code.names(path))
     }
-    bundle = {"pipeline/package.py", *(name(path) for path in (ROOT / "pipeline/bundle").glob("[a-z]*.py"))}
-    assert crossing - bundle == {
-        "pipeline/datasets/image_folder.py",  # pictures are read in the line as they are on a device,
-        "pipeline/datasets/imdb.py",  # and texts become ids
-        "pipeline/runtimes/environments.py",
-        "pipeline/reporting/statistics.py",  # the statistics of the gate, which the device has too
-        "pipeline/reporting/summary.py",
-        "pipeline/verification/emulated.py",
-        "pipeline/verification/native.py",
-        "pipeline/verification/pair.py",
-        "pipeline/verify.py",
-        "pipeline/runtimes/inspect_model.py",
-        "pipeline/tracking/registry.py",
-        "pipeline/field/judge.py",  # what the device logged, and a folder as the device sees it
-        "pipeline/field/observations.py",
+    bundle = {
+        "pipeline/package.py",
+        *(name(path) for path in (ROOT / "pipeline/bundle").glob("[a-z]*.py")),
     }
+    assert (
+        crossing - bundle
+        == {
+            "pipeline/datasets/image_folder.py",  # pictures are read in the line as they are on a device,
+            "pipeline/datasets/imdb.py",  # and texts become ids
+            "pipeline/runtimes/environments.py",
+            "pipeline/reporting/statistics.py",  # the statistics of the gate, which the device has too
+            "pipeline/reporting/summary.py",
+            "pipeline/verification/emulated.py",
+            "pipeline/verification/native.py",
+            "pipeline/verification/pair.py",
+            "pipeline/verify.py",
+            "pipeline/runtimes/inspect_model.py",
+            "pipeline/tracking/registry.py",
+            "pipeline/field/judge.py",  # what the device logged, and a folder as the device sees it
+            "pipeline/field/observations.py",
+        }
+    )
 
 
 def test_tensorflow_and_mlflow_are_imported_only_where_they_are_needed() -> None:
     for path in modules():
         roots = {imported.split(".")[0] for imported in code.names(path)}
         if roots & HEAVY:
-            assert path.stem in MAY_IMPORT_HEAVY or path.parent.name in ("architectures", "formats", "training"), path
+            assert path.stem in MAY_IMPORT_HEAVY or path.parent.name in (
+                "architectures",
+                "formats",
+                "training",
+            ), path
         if "mlflow" in roots:
             assert path.parent.name == "tracking", path
 
@@ -213,7 +261,11 @@ def closure(stage: str) -> set[Path]:
         path = todo.pop()
         if path not in seen:
             seen.add(path)
-            todo += [file for file in own(path) if not name(file).startswith(NO_DEPENDENCY) and not is_empty(file)]
+            todo += [
+                file
+                for file in own(path)
+                if not name(file).startswith(NO_DEPENDENCY) and not is_empty(file)
+            ]
     return seen
 
 
@@ -226,7 +278,9 @@ def covers(dep: str, path: Path) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_yaml_names_every_module_that_a_stage_depends_on(stage: str) -> None:
     for path in closure(stage):
-        assert any(covers(dep, path) for dep in DVC["stages"][stage]["deps"]), f"{stage} depends on {name(path)}"
+        assert any(covers(dep, path) for dep in DVC["stages"][stage]["deps"]), (
+            f"{stage} depends on {name(path)}"
+        )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -250,8 +304,14 @@ def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() ->
     for architecture in parts.choices("architectures"):
         known = fingerprint.modules(architecture)
         assert PIPELINE / f"architectures/{architecture}.py" in known
-        assert PIPELINE / "training/learning_curves.py" in known  # whose best_epoch says which weights are kept
-        assert not [path for path in known if path.parent.name == "architectures" and path.stem not in (architecture, "_layers")]
+        assert (
+            PIPELINE / "training/learning_curves.py" in known
+        )  # whose best_epoch says which weights are kept
+        assert not [
+            path
+            for path in known
+            if path.parent.name == "architectures" and path.stem not in (architecture, "_layers")
+        ]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -261,7 +321,9 @@ def test_every_dependency_in_dvc_yaml_exists_or_is_made_by_an_earlier_stage(stag
         entry = DVC["stages"][earlier]
         made += [*entry.get("outs", []), *entry.get("metrics", [])]
     for dep in DVC["stages"][stage]["deps"]:
-        known = any(dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in made)
+        known = any(
+            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in made
+        )
         assert known or "${" in dep or (ROOT / dep).exists(), dep
 
 
@@ -271,22 +333,34 @@ def test_dvc_yaml_lists_the_stages_in_the_order_they_run_each_with_a_description
 
 
 def test_train_never_sees_the_test_set() -> None:
-    assert not [dep for dep in DVC["stages"]["train"]["deps"] if dep in ("data/prepared", "data/raw") or "test" in dep]
+    assert not [
+        dep
+        for dep in DVC["stages"]["train"]["deps"]
+        if dep in ("data/prepared", "data/raw") or "test" in dep
+    ]
 
 
 def test_no_value_a_person_may_change_lives_outside_params_yaml() -> None:
     params.load(ROOT / "params.yaml")
     for path in modules():
         if path.name != "params.py":
-            assert "yaml.load" not in path.read_text(encoding="utf-8") or path.name == "record.py", path
+            assert (
+                "yaml.load" not in path.read_text(encoding="utf-8") or path.name == "record.py"
+            ), path
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_make_target_in_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z-]+)", README)) | set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE)) <= targets
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert (
+        set(re.findall(r"`make ([a-z-]+)", README))
+        | set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))
+        <= targets
+    )
 
 
 def test_every_module_in_the_readme_exists() -> None:
@@ -302,7 +376,11 @@ def test_every_file_in_the_readme_exists() -> None:
 
 def test_the_readmes_table_shows_what_the_line_must_reach() -> None:
     block = README.split(summary.BEGIN)[1].split(summary.END)[0]
-    header, _, *lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines() if line.startswith("|")]
+    header, _, *lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in block.splitlines()
+        if line.startswith("|")
+    ]
     assert header == list(summary.COLUMNS)
     rows = [dict(zip(header, line, strict=True)) for line in lines]
     size = {row["model"]: int(row["bytes"].replace(",", "")) for row in rows[1:]}
@@ -310,7 +388,9 @@ def test_the_readmes_table_shows_what_the_line_must_reach() -> None:
     keras = number(rows[1]["test accuracy"])
     assert keras >= 99.5
     for row in rows[2:]:
-        agreement = {"float32": 100.0, "float16": 99.9, "dynamic": 99.9, "int8": 99.8}[row["model"].split("_")[1]]
+        agreement = {"float32": 100.0, "float16": 99.9, "dynamic": 99.9, "int8": 99.8}[
+            row["model"].split("_")[1]
+        ]
         assert number(row["agreement"]) >= agreement, row
         assert keras - number(row["test accuracy"]) <= 0.1 + 1e-9, row
         assert row["verdict"] == "proven"
@@ -342,10 +422,20 @@ def unseen(images: int, chosen: params.Params) -> int:
 
 def test_the_readmes_table_is_the_one_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the reports lie that the committed dvc.lock names; another processor measures other times and may train other weights."""
-    committed = subprocess.run(["git", "show", "HEAD:dvc.lock"], cwd=ROOT, capture_output=True, check=True).stdout
-    outs = {out["path"]: out.get("md5") for stage in YAML(typ="safe").load(committed)["stages"].values() for out in stage.get("outs", [])}
+    committed = subprocess.run(
+        ["git", "show", "HEAD:dvc.lock"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    outs = {
+        out["path"]: out.get("md5")
+        for stage in YAML(typ="safe").load(committed)["stages"].values()
+        for out in stage.get("outs", [])
+    }
     reports = [f"reports/{name}.json" for name in ("baseline", "evaluate", "verify", "diagnose")]
-    if any(not (ROOT / path).exists() or hashlib.md5((ROOT / path).read_bytes()).hexdigest() != outs[path] for path in reports):
+    if any(
+        not (ROOT / path).exists()
+        or hashlib.md5((ROOT / path).read_bytes()).hexdigest() != outs[path]
+        for path in reports
+    ):
         pytest.skip("the reports here are of another run")
     monkeypatch.chdir(ROOT)
     assert summary.block() in README

@@ -34,7 +34,9 @@ variations:
 
 
 @pytest.mark.parametrize("name", example.names())
-def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     found = example.load(name)
     for variation in found.variations:
@@ -60,26 +62,49 @@ def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
         (SMALL.replace("seeds: 2", "sedes: 2"), "sedes is not a known key; allowed here: title"),
         (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; allowed is greater than 0"),
         (SMALL.replace("question: Does it run?", ""), "question is missing"),
-        (SMALL + "    published: {loss_gap: {below: RMSprop}}", "loss_gap is compared with no variation; allowed are Adam, SGD"),
+        (
+            SMALL + "    published: {loss_gap: {below: RMSprop}}",
+            "loss_gap is compared with no variation; allowed are Adam, SGD",
+        ),
         (SMALL.replace("name: SGD", "name: Adam"), "a variation is named twice"),
         (SMALL + "  - {", "is not readable YAML"),
     ],
 )
-def test_a_wrong_study_is_told_in_a_sentence(wrong: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_study_is_told_in_a_sentence(
+    wrong: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UserError, match=sentence):
         one(monkeypatch, tmp_path, wrong)
 
 
-def test_a_setting_that_params_yaml_does_not_know_is_told_with_its_variation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_params_yaml_does_not_know_is_told_with_its_variation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = one(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
     with pytest.raises(UserError, match=r"variation 'Adam': train.optimiser is not a known key"):
         found.params(found.variations[0], quick=False)
 
 
-def met(published: example.Published, values: list[float], other: tuple[float, ...] = (1.0, 1.1, 0.9), places: int | None = None) -> str:
+def met(
+    published: example.Published,
+    values: list[float],
+    other: tuple[float, ...] = (1.0, 1.1, 0.9),
+    places: int | None = None,
+) -> str:
     variation = Variation(name="ours", published={"loss": published})
-    by_name = {"ours": Outcome("ours", {"loss": list(values)}), "other": Outcome("other", {"loss": list(other)})}
-    found = Study(title="", lecture="", question="", picture="figures", variations=[variation], seeds=len(values), places=places)
+    by_name = {
+        "ours": Outcome("ours", {"loss": list(values)}),
+        "other": Outcome("other", {"loss": list(other)}),
+    }
+    found = Study(
+        title="",
+        lecture="",
+        question="",
+        picture="figures",
+        variations=[variation],
+        seeds=len(values),
+        places=places,
+    )
     return comparison.row(found, variation, "loss", by_name).met
 
 
@@ -118,8 +143,12 @@ def test_ridge_in_closed_form_is_that_of_scikit_learn() -> None:
 def test_the_best_penalty_has_smaller_weights_and_a_smaller_error() -> None:
     found, _ = ridge.outcomes(example.load("S5"), 1, quick=False)
     without, best = (one.figures for one in found[:2])
-    assert np.mean(np.array(best["test_error"], float)) < np.mean(np.array(without["test_error"], float))
-    assert np.mean(np.array(best["largest_weight"], float)) < np.mean(np.array(without["largest_weight"], float))
+    assert np.mean(np.array(best["test_error"], float)) < np.mean(
+        np.array(without["test_error"], float)
+    )
+    assert np.mean(np.array(best["largest_weight"], float)) < np.mean(
+        np.array(without["largest_weight"], float)
+    )
 
 
 def test_the_page_is_what_the_results_generate() -> None:
@@ -132,20 +161,35 @@ def test_the_page_is_what_the_results_generate() -> None:
 
 def test_every_result_belongs_to_its_study_as_it_stands() -> None:
     for name in example.names():
-        found, results = example.load(name), outcome.load(example.FOLDER / "results" / f"{name}.json")
+        found, results = (
+            example.load(name),
+            outcome.load(example.FOLDER / "results" / f"{name}.json"),
+        )
         if results:
-            assert results.study == found.digest(), f"{name} has changed since it was run: python -m lectures {name}"
-            assert [one.name for one in results.outcomes] == [variation.name for variation in found.variations], name
+            assert results.study == found.digest(), (
+                f"{name} has changed since it was run: python -m lectures {name}"
+            )
+            assert [one.name for one in results.outcomes] == [
+                variation.name for variation in found.variations
+            ], name
             for one, variation in zip(results.outcomes, found.variations, strict=True):
                 assert set(found.shown(variation)) <= set(one.figures), f"{name}: {one.name}"
-                assert all(len(values) == (variation.seeds or found.seeds) for values in one.figures.values()), f"{name}: {one.name}"
+                assert all(
+                    len(values) == (variation.seeds or found.seeds)
+                    for values in one.figures.values()
+                ), f"{name}: {one.name}"
 
 
 @pytest.mark.slow
-def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(project: Project) -> None:
+def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(
+    project: Project,
+) -> None:
     (project.folder / "lectures/S99.yaml").write_text(SMALL, encoding="utf-8")
     before = (project.folder / "lectures/README.md").read_bytes()
-    trained, made = project.folder / ".state/studies/trainings", project.folder / ".state/studies/quick"
+    trained, made = (
+        project.folder / ".state/studies/trainings",
+        project.folder / ".state/studies/quick",
+    )
     interrupted = project.start("python", "-m", "lectures", "S99", "--quick", "--workers", "2")
     end = time.monotonic() + 120
     while not list(trained.glob("*.json")):
@@ -158,7 +202,10 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     finished = {path: path.stat().st_mtime_ns for path in trained.glob("*.json")}
     told = project.run("python", "-m", "lectures", "S99", "S1", "--quick", "--workers", "2")
     left = 4 - len(finished)
-    assert f"{len(finished)} of 4 trainings have been made before" in told and f"({left} of {left})" in told
+    assert (
+        f"{len(finished)} of 4 trainings have been made before" in told
+        and f"({left} of {left})" in told
+    )
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     first = {path.name: path.read_bytes() for path in made.iterdir()}
     assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
@@ -171,7 +218,10 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     assert adam["undivided_test_accuracy"] != adam["test_accuracy"]
     wrong = project.attempt("python", "-m", "lectures", "S77")
     assert wrong.returncode == 1
-    assert wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2") and "Traceback" not in wrong.stderr
+    assert (
+        wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2")
+        and "Traceback" not in wrong.stderr
+    )
 
 
 LIKED = """
@@ -198,6 +248,8 @@ def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> 
     made = json.loads((project.folder / ".state/studies/quick/S98.json").read_text())
     line, lbfgs = (one["figures"] for one in made["outcomes"])
     assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
-    assert min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])  # 1,000 ratings are learned by heart
+    assert (
+        min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])
+    )  # 1,000 ratings are learned by heart
     again = project.run("python", "-m", "lectures", "S98", "--quick")
     assert "2 of 2 trainings have been made before" in again

@@ -32,7 +32,9 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_the_store_of_a_checkout_of_any_name_lies_in_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_of_a_checkout_of_any_name_lies_in_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     (tmp_path / name).mkdir()
@@ -42,11 +44,17 @@ def test_the_store_of_a_checkout_of_any_name_lies_in_it(name: str, tmp_path: Pat
         local_store.follow(home, "digits")
         store = mlflow.MlflowClient(local_store.address(home))
         experiment = store.get_experiment_by_name("digits")
-        number = experiment.experiment_id if experiment else store.create_experiment("digits", local_store.artifacts(home))
+        number = (
+            experiment.experiment_id
+            if experiment
+            else store.create_experiment("digits", local_store.artifacts(home))
+        )
         run = store.create_run(number)
         (tmp_path / "file.txt").write_text("a file")
         store.log_artifact(run.info.run_id, str(tmp_path / "file.txt"), "reports")
-        assert [file.path for file in store.list_artifacts(run.info.run_id, "reports")] == ["reports/file.txt"]
+        assert [file.path for file in store.list_artifacts(run.info.run_id, "reports")] == [
+            "reports/file.txt"
+        ]
         assert sorted(path.name for path in home.iterdir()) == ["mlflow.db", "mlruns"]
         assert len(list(home.glob(f"mlruns/{run.info.run_id}/artifacts/reports/file.txt"))) == 1
         assert {path.name for path in tmp_path.iterdir()} == {"file.txt", home.name}
@@ -62,8 +70,13 @@ def test_mlflow_finds_its_migrations_below_a_percent_sign(tmp_path: Path) -> Non
     with local_store.linked(folder) as link:
         config = utils._get_alembic_config("sqlite:///50%25/mlflow.db", str(link))
         assert len(ScriptDirectory.from_config(config).get_heads()) == 1
-        assert config.get_section(config.config_ini_section)["sqlalchemy.url"] == "sqlite:///50%25/mlflow.db"
-    with pytest.raises(ValueError, match="invalid interpolation syntax"):  # once it is not raised, the link can go
+        assert (
+            config.get_section(config.config_ini_section)["sqlalchemy.url"]
+            == "sqlite:///50%25/mlflow.db"
+        )
+    with pytest.raises(
+        ValueError, match="invalid interpolation syntax"
+    ):  # once it is not raised, the link can go
         utils._get_alembic_config("sqlite:///mlflow.db", str(folder))
 
 
@@ -78,15 +91,22 @@ def test_distinct_classes_have_distinct_metrics_that_mlflow_takes(tmp_path: Path
     assert readable["C"] == "C"
     assert readable["cat"] == "cat"
     scores = {label: {"recall": float(number)} for number, label in enumerate(CLASSES)}
-    figures = record.figures({"evaluate": {"test_accuracy": 1, "test_loss": 0, "per_class": scores}})
+    figures = record.figures(
+        {"evaluate": {"test_accuracy": 1, "test_loss": 0, "per_class": scores}}
+    )
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = store.create_run(store.create_experiment("classes", (tmp_path / "runs").as_uri()))
     for name, value in figures.items():
         store.log_metric(run.info.run_id, name, value)
     logged = store.get_run(run.info.run_id).data.metrics
-    assert sorted(value for name, value in logged.items() if name.startswith("test_recall.")) == list(range(len(CLASSES)))
+    assert sorted(
+        value for name, value in logged.items() if name.startswith("test_recall.")
+    ) == list(range(len(CLASSES)))
 
 
 def test_a_name_alone_keeps_its_underscore() -> None:
     assert record.metric_names(["T-shirt/top", "Dress"]) == ["T-shirt_top", "Dress"]
-    assert record.metric_names(["a/", "a:", "a_", "a_.1"]) != record.metric_names(["a/", "a:", "a_", "a_.1"])[::-1]
+    assert (
+        record.metric_names(["a/", "a:", "a_", "a_.1"])
+        != record.metric_names(["a/", "a:", "a_", "a_.1"])[::-1]
+    )

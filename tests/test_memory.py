@@ -38,7 +38,9 @@ print(json.dumps({"weights": hashlib.sha256(weights).hexdigest(), "faults": faul
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt"
+)
 def test_a_training_that_keeps_its_memory_has_the_same_weights_and_a_tenth_of_the_page_faults(
     raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -49,7 +51,9 @@ def test_a_training_that_keeps_its_memory_has_the_same_weights_and_a_tenth_of_th
     def trained(memory: str) -> dict[str, Any]:
         environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "ONEDNN_MAX_CPU_ISA": "AVX2"}
         command = [sys.executable, "-c", TRAINING, str(folder), memory]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return result
@@ -60,7 +64,9 @@ def test_a_training_that_keeps_its_memory_has_the_same_weights_and_a_tenth_of_th
 
 
 @pytest.mark.parametrize("library", [None, object()])
-def test_a_c_library_without_the_call_is_left_as_it_is(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_c_library_without_the_call_is_left_as_it_is(
+    library: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def load(_: None) -> object:
         if library is None:
             raise OSError("there is no C library to ask")

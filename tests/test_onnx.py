@@ -31,7 +31,10 @@ def graph(order: tuple[int, ...], prefix: str) -> onnx.ModelProto:
         helper.make_node("Relu", ["image"], [f"{prefix}unused"]),
     ]
     product = helper.make_node("Mul", [f"{prefix}more", f"{prefix}less"], ["probabilities"])
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in ("image", "probabilities")]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2])
+        for name in ("image", "probabilities")
+    ]
     nodes = [*(branches[index] for index in order), product]
     made = helper.make_graph(nodes, prefix, values[:1], values[1:], [one])
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])

@@ -35,7 +35,12 @@ def a_folder(path: Path, names: list[str]) -> dict[str, Any]:
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         (path / names[label]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path / names[label] / f"{index}.png")
-    return {"name": "image_folder", "height": IN_FOLDERS[0], "width": IN_FOLDERS[1], "channels": IN_FOLDERS[2]}
+    return {
+        "name": "image_folder",
+        "height": IN_FOLDERS[0],
+        "width": IN_FOLDERS[1],
+        "channels": IN_FOLDERS[2],
+    }
 
 
 def an_npz(path: Path, names: list[str]) -> dict[str, Any]:

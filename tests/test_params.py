@@ -32,34 +32,77 @@ def message(tmp_path: Path, old: str, new: str) -> str:
         (
             "name: mnist  ",
             "name: mnits  ",
-            ["dataset.name", "'mnits'", "cifar10, cifar100, fashion_mnist, image_folder, imdb, mnist"],
+            [
+                "dataset.name",
+                "'mnits'",
+                "cifar10, cifar100, fashion_mnist, image_folder, imdb, mnist",
+            ],
         ),
-        ("architecture: edge", "architecture: resnet", ["train.architecture", "'resnet'", "cnn, edge, mlp, multi_hot"]),
+        (
+            "architecture: edge",
+            "architecture: resnet",
+            ["train.architecture", "'resnet'", "cnn, edge, mlp, multi_hot"],
+        ),
         ("- tflite_int8", "- tflite_int4", ["export.formats", "'tflite_int4'", "tflite_int8"]),
         ("- tflite_int8", "- tflite_float32", ["export.formats", "twice"]),
-        ("precision: float32", "precision: float8", ["train.precision", "'float8'", "mixed_bfloat16"]),
+        (
+            "precision: float32",
+            "precision: float8",
+            ["train.precision", "'float8'", "mixed_bfloat16"],
+        ),
         ("epochs:", "epochs: 0 #", ["train.epochs", "greater than 0"]),
         ("problem:", "problem: [", ["not readable YAML"]),
-        ("batch_size: 256", "batch_size: true", ["train.batch_size is True", "allowed is a valid integer, or 'full'"]),
-        ("dropout: null", "dropout: 1.5", ["train.network.dropout is 1.5", "less than 1, or a valid list"]),
+        (
+            "batch_size: 256",
+            "batch_size: true",
+            ["train.batch_size is True", "allowed is a valid integer, or 'full'"],
+        ),
+        (
+            "dropout: null",
+            "dropout: 1.5",
+            ["train.network.dropout is 1.5", "less than 1, or a valid list"],
+        ),
         (
             "schedule: cosine",
             "schedule: cosin",
-            ["train.schedule is 'cosin'; allowed is 'cosine' or 'constant', or {class_name: ..., config"],
+            [
+                "train.schedule is 'cosin'; allowed is 'cosine' or 'constant', or {class_name: ..., config"
+            ],
         ),
         (
             "activation: null",
             "activation: 3",
-            ["network.activation is 3; allowed is a valid string, or {class_name: ...", "or a valid list"],
+            [
+                "network.activation is 3; allowed is a valid string, or {class_name: ...",
+                "or a valid list",
+            ],
         ),
-        ("normalization: null", "normalization: befor", ["is 'befor'; allowed is 'none', 'before' or 'after', or a valid list"]),
-        ("start_layers: hidden", "start_layers: most", ["train.start_layers is 'most'; allowed is 'hidden' or 'all', or a valid integer"]),
-        ("freeze: 0 ", "freeze: -1 ", ["train.freeze is -1; allowed is greater than or equal to 0, or 'all'"]),
-        ("validation: 0.1 ", "validation: most ", ["preprocess.validation is 'most'; allowed is a valid number, or a valid integer"]),
+        (
+            "normalization: null",
+            "normalization: befor",
+            ["is 'befor'; allowed is 'none', 'before' or 'after', or a valid list"],
+        ),
+        (
+            "start_layers: hidden",
+            "start_layers: most",
+            ["train.start_layers is 'most'; allowed is 'hidden' or 'all', or a valid integer"],
+        ),
+        (
+            "freeze: 0 ",
+            "freeze: -1 ",
+            ["train.freeze is -1; allowed is greater than or equal to 0, or 'all'"],
+        ),
+        (
+            "validation: 0.1 ",
+            "validation: most ",
+            ["preprocess.validation is 'most'; allowed is a valid number, or a valid integer"],
+        ),
         (
             "processors: [native, nehalem, haswell, cortex-a72]",
             "processors: [native, cortex-a7]",
-            ["verify: emulated_runtimes names none that has a wheel for cortex-a7, as tflite_runtime would; add one, or take cortex-a7"],
+            [
+                "verify: emulated_runtimes names none that has a wheel for cortex-a7, as tflite_runtime would; add one, or take cortex-a7"
+            ],
         ),
         (
             "emulated_runtimes: [litert, onnxruntime]",
@@ -67,11 +110,21 @@ def message(tmp_path: Path, old: str, new: str) -> str:
             ["a wheel for nehalem, as litert, onnxruntime, tflite_micro, tflite_runtime would"],
         ),
         ("targets: all", "targets: c", ["embed.targets is 'c'; allowed is 'all', or a valid list"]),
-        ("  name: mnist-digits", "  name: My Digits", ["problem.name is 'My Digits'; allowed is a text like '^[a-z0-9]"]),
-        ("dropout: null", "dropuot: 0.5", ["train.network.dropuot is not a known key", "input_dropout"]),
+        (
+            "  name: mnist-digits",
+            "  name: My Digits",
+            ["problem.name is 'My Digits'; allowed is a text like '^[a-z0-9]"],
+        ),
+        (
+            "dropout: null",
+            "dropuot: 0.5",
+            ["train.network.dropuot is not a known key", "input_dropout"],
+        ),
     ],
 )
-def test_a_mistake_is_answered_in_one_sentence(tmp_path: Path, old: str, new: str, parts: list[str]) -> None:
+def test_a_mistake_is_answered_in_one_sentence(
+    tmp_path: Path, old: str, new: str, parts: list[str]
+) -> None:
     sentence = message(tmp_path, old, new)
     assert all(part in sentence for part in parts), sentence
     assert "\n" not in sentence

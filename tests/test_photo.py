@@ -24,10 +24,20 @@ from tests.conftest import ROOT
 
 def card(dataset: str, shape: tuple[int, int, int] = (28, 28, 1)) -> ModelCard:
     """A card without files, as the line would write it for a dataset of that name and shape."""
-    described = describe(params.load(ROOT / "params.yaml").problem, Description(dataset, ["a", "b"], shape, {}, []), "")
+    described = describe(
+        params.load(ROOT / "params.yaml").problem,
+        Description(dataset, ["a", "b"], shape, {}, []),
+        "",
+    )
     described["input"] = Tensor("image", "uint8", shape, (0, 255))
     described["preprocessing"] = Preprocessing(**described["preprocessing"])
-    proven = {"test_accuracy": 0.0, "test_accuracy_interval": (0.0, 0.0), "test_images": 0, "baseline_accuracy": 0.0, "files": []}
+    proven = {
+        "test_accuracy": 0.0,
+        "test_accuracy_interval": (0.0, 0.0),
+        "test_images": 0,
+        "baseline_accuracy": 0.0,
+        "files": [],
+    }
     return ModelCard(**{**described, **proven})
 
 
@@ -42,7 +52,10 @@ def png(image: Image.Image) -> bytes:
 
 def test_mnists_own_digits_come_out_as_they_are(raw_mnist: Raw) -> None:
     """In place, and within a few of 256 levels: MNIST was made in the way that photos are prepared."""
-    differences = [np.abs(draw(image, 28, 20).astype(int) - image).mean() for image in raw_mnist.test_images[:500, :, :, 0]]
+    differences = [
+        np.abs(draw(image, 28, 20).astype(int) - image).mean()
+        for image in raw_mnist.test_images[:500, :, :, 0]
+    ]
     assert np.median(differences) < 1
     assert np.quantile(differences, 0.9) < 2
 
@@ -50,12 +63,20 @@ def test_mnists_own_digits_come_out_as_they_are(raw_mnist: Raw) -> None:
 def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mnist: Raw) -> None:
     rng, differences = np.random.default_rng(0), []
     for digit in raw_mnist.test_images[:200, :, :, 0]:
-        factor, top, left, paper = (int(rng.integers(*bounds)) for bounds in ((2, 7), (0, 61), (0, 61), (120, 256)))
-        large = np.pad(digit.repeat(factor, 0).repeat(factor, 1), ((top, 60 - top), (left, 60 - left)))
+        factor, top, left, paper = (
+            int(rng.integers(*bounds)) for bounds in ((2, 7), (0, 61), (0, 61), (120, 256))
+        )
+        large = np.pad(
+            digit.repeat(factor, 0).repeat(factor, 1), ((top, 60 - top), (left, 60 - left))
+        )
         result = draw((paper - large.astype(int) * 100 // 255).astype(np.uint8), 28, 20).astype(int)
         expected = draw(digit, 28, 20)
-        shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]  # a centre between two pixels may go to either
-        differences.append(min(np.abs(np.roll(result, shift, (0, 1)) - expected).mean() for shift in shifts))
+        shifts = [
+            (down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)
+        ]  # a centre between two pixels may go to either
+        differences.append(
+            min(np.abs(np.roll(result, shift, (0, 1)) - expected).mean() for shift in shifts)
+        )
     assert np.quantile(differences, 0.98) < 1
 
 
@@ -64,24 +85,34 @@ def test_ink_may_be_darker_or_lighter_than_its_paper(raw_mnist: Raw) -> None:
         np.testing.assert_array_equal(draw(digit, 28, 20), draw(255 - digit, 28, 20))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16", "I", "CMYK", "YCbCr", "HSV", "F"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16", "I", "CMYK", "YCbCr", "HSV", "F"]
+)
 def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
     grey = Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).resize((90, 120))
     deep = {"I;16": np.uint16, "I": np.int32}
-    image = Image.fromarray(np.asarray(grey).astype(deep[mode]) * 257) if mode in deep else grey.convert("RGB").convert(mode)
+    image = (
+        Image.fromarray(np.asarray(grey).astype(deep[mode]) * 257)
+        if mode in deep
+        else grey.convert("RGB").convert(mode)
+    )
     result = photo.to_input(image, DIGITS)
     assert (result.shape, result.dtype) == ((28, 28, 1), np.uint8)
     assert np.abs(result.astype(int) - photo.to_input(grey, DIGITS)).mean() < 8
 
 
 @pytest.mark.parametrize("orientation", range(10))
-def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(raw_mnist: Raw, orientation: int) -> None:
+def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(
+    raw_mnist: Raw, orientation: int
+) -> None:
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     Image.fromarray(raw_mnist.test_images[0, :, :, 0]).resize((30, 50)).save(file, "PNG", exif=exif)
     turned = ImageOps.exif_transpose(Image.open(file))
     np.testing.assert_array_equal(photo.upright(Image.open(file), "L"), turned)
-    np.testing.assert_array_equal(photo.read(file.getvalue(), DIGITS), photo.read(png(turned), DIGITS))
+    np.testing.assert_array_equal(
+        photo.read(file.getvalue(), DIGITS), photo.read(png(turned), DIGITS)
+    )
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
@@ -101,7 +132,9 @@ def test_other_data_are_read_as_they_were_for_training(
     if (mode, suffix) == ("RGBA", "jpg"):
         mode = "RGB"  # a JPEG has no transparency
     Image.fromarray(pixels).convert(mode).save(path, exif=exif)
-    trained_on = image_folder.picture(path, Dataset(name="image_folder", height=20, width=24, channels=3))
+    trained_on = image_folder.picture(
+        path, Dataset(name="image_folder", height=20, width=24, channels=3)
+    )
     np.testing.assert_array_equal(photo.read(path, card("image_folder", (20, 24, 3))), trained_on)
 
 
@@ -114,7 +147,9 @@ def test_own_photos_of_a_turned_telephone_are_trained_upright(tmp_path: Path) ->
     exif = Image.Exif()
     exif[0x0112] = 6
     upright.rotate(90, expand=True).save(tmp_path / "lying.jpg", exif=exif)
-    image = image_folder.picture(tmp_path / "lying.jpg", Dataset(name="image_folder", height=20, width=20, channels=1))
+    image = image_folder.picture(
+        tmp_path / "lying.jpg", Dataset(name="image_folder", height=20, width=20, channels=1)
+    )
     assert image[:8].mean() < 10
     assert image[-8:].mean() > 245
 
@@ -125,7 +160,10 @@ def test_digits_of_another_collection_are_read(archive: Path) -> None:
     from sklearn.datasets import load_digits
 
     collection = load_digits()
-    sheets = [240 - np.pad(digit.astype(np.uint8) * 12, 4).repeat(8, 0).repeat(8, 1) for digit in collection.images[:600]]
+    sheets = [
+        240 - np.pad(digit.astype(np.uint8) * 12, 4).repeat(8, 0).repeat(8, 1)
+        for digit in collection.images[:600]
+    ]
     images = np.stack([photo.to_input(Image.fromarray(sheet), DIGITS) for sheet in sheets])
     right = Classifier.load(archive).predict(images).argmax(1) == collection.target[:600]
     assert right.mean() > 0.5  # by a model that has seen 4,000 digits, twice
@@ -142,7 +180,14 @@ def bomb() -> bytes:
         (b"", "is no picture"),
         (b"some text", "is no picture"),
         (png(Image.new("L", (40, 40), 200)), "nothing that stands out"),
-        (png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 30)).astype(np.uint8)))[:300], "damaged|not readable"),
+        (
+            png(
+                Image.fromarray(
+                    np.random.default_rng(0).integers(0, 256, (30, 30)).astype(np.uint8)
+                )
+            )[:300],
+            "damaged|not readable",
+        ),
         (bomb(), "at most 64,000,000 are allowed"),
     ],
 )
@@ -157,7 +202,11 @@ def test_a_tiff_whose_offsets_are_floats_is_refused_in_one_sentence() -> None:
     file = io.BytesIO()
     Image.new("L", (8, 8), 200).save(file, "TIFF")
     data = bytearray(file.getvalue())
-    (place,) = [place for place in range(0, len(data) - 12, 2) if data[place : place + 4] == b"\x11\x01\x04\x00"]
+    (place,) = [
+        place
+        for place in range(0, len(data) - 12, 2)
+        if data[place : place + 4] == b"\x11\x01\x04\x00"
+    ]
     data[place + 2 : place + 4] = b"\x0b\x00"  # StripOffsets, of the type FLOAT
     with pytest.raises(InputError, match="the picture is damaged"):
         photo.read(bytes(data), DIGITS)
@@ -184,15 +233,24 @@ def test_a_damaged_picture_is_read_or_refused(raw_mnist: Raw, kind: str) -> None
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
 def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (600, 40, 4)).astype(np.uint8)
-    image = Image.fromarray(pixels).quantize(16) if mode == "P" else Image.fromarray(pixels).convert(mode)
+    image = (
+        Image.fromarray(pixels).quantize(16)
+        if mode == "P"
+        else Image.fromarray(pixels).convert(mode)
+    )
     if mode == "P":
         image.info["transparency"] = 3
-    whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("L")
+    whole = Image.alpha_composite(
+        Image.new("RGBA", image.size, "white"), image.convert("RGBA")
+    ).convert("L")
     np.testing.assert_array_equal(photo.upright(image, "L"), whole)
 
 
 @settings(max_examples=200, deadline=None)
-@given(pixels=st.integers(1, 40).flatmap(lambda h: st.integers(1, 40).map(lambda w: (h, w))), seed=st.integers(0, 2**32 - 1))
+@given(
+    pixels=st.integers(1, 40).flatmap(lambda h: st.integers(1, 40).map(lambda w: (h, w))),
+    seed=st.integers(0, 2**32 - 1),
+)
 def test_any_picture_is_drawn_or_refused(pixels: tuple[int, int], seed: int) -> None:
     noise: Array = np.random.default_rng(seed).integers(0, 256, pixels).astype(np.uint8)
     try:

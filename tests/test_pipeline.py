@@ -32,7 +32,9 @@ def wait_for(condition: object, seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize(("processor", "count"), [("native", 4 * 2 + 1 + 2), ("nehalem", 4 + 2)])
-def test_every_exported_file_passes_on_every_runtime(finished: Project, processor: str, count: int) -> None:
+def test_every_exported_file_passes_on_every_runtime(
+    finished: Project, processor: str, count: int
+) -> None:
     if processor != "native":
         for runtime in params.Verify.model_validate(finished.params()["verify"]).emulated_runtimes:
             emulated(processor, runtime)
@@ -41,7 +43,9 @@ def test_every_exported_file_passes_on_every_runtime(finished: Project, processo
     assert len(pairs) == count
     for pair in pairs:
         assert pair["state"] == "proven", pair
-        least = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995}.get(pair["format"].split("_")[1], 0.99)
+        least = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995}.get(
+            pair["format"].split("_")[1], 0.99
+        )
         assert pair["agreement"] >= least, pair
 
 
@@ -71,11 +75,23 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) 
     project.run("dvc", "repro", "train")
     whole = sha256(project.folder / "model/model.keras")
 
-    project.run("rm", "-rf", ".dvc/cache", ".state/train", ".state/measurements", "model", "reports/train.json")
+    project.run(
+        "rm",
+        "-rf",
+        ".dvc/cache",
+        ".state/train",
+        ".state/measurements",
+        "model",
+        "reports/train.json",
+    )
     dvc = project.start("dvc", "repro", "--force", "--single-item", "train")
     wait_for(lambda: list(project.folder.glob(".state/train/*/state.json")))
     time.sleep(0.3)
-    stage = [child for child in psutil.Process(dvc.pid).children(recursive=True) if "pipeline.train" in " ".join(child.cmdline())]
+    stage = [
+        child
+        for child in psutil.Process(dvc.pid).children(recursive=True)
+        if "pipeline.train" in " ".join(child.cmdline())
+    ]
     assert stage
     dvc.send_signal(signal.SIGKILL)
     dvc.wait()
@@ -102,8 +118,12 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) 
         assert sha256(project.folder / "model/model.keras") == expected
 
 
-@pytest.mark.parametrize("stage", ["preprocess", "baseline", "train", "evaluate", "export", "verify", "embed", "package"])
-def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(project: Project, stage: str) -> None:
+@pytest.mark.parametrize(
+    "stage", ["preprocess", "baseline", "train", "evaluate", "export", "verify", "embed", "package"]
+)
+def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(
+    project: Project, stage: str
+) -> None:
     done = project.attempt("python", "-m", f"pipeline.{stage}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
@@ -118,10 +138,16 @@ def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(project: Pr
         ("train.architecture", "vgg", "'vgg' is not one of pipeline/architectures: cnn, edge, mlp"),
         ("dataset.name", "emnist", "'emnist' is not one of pipeline/datasets: cifar10, cifar100"),
         ("dataset.path", "none.npz", "dataset.path none.npz does not exist; name your npz file"),
-        ("train.start_from", "none.keras", "train.start_from none.keras does not exist; name a trained model"),
+        (
+            "train.start_from",
+            "none.keras",
+            "train.start_from none.keras does not exist; name a trained model",
+        ),
     ],
 )
-def test_a_wrong_params_file_stops_before_anything_is_run_or_written(project: Project, key: str, value: Any, sentence: str) -> None:
+def test_a_wrong_params_file_stops_before_anything_is_run_or_written(
+    project: Project, key: str, value: Any, sentence: str
+) -> None:
     project.change({key: value})
     done = project.attempt("dvc", "repro")
     assert done.returncode != 0
@@ -129,7 +155,9 @@ def test_a_wrong_params_file_stops_before_anything_is_run_or_written(project: Pr
     assert sentence in told
     assert "Traceback" not in done.stderr
     assert "Running stage 'download'" not in done.stdout
-    assert not (project.folder / "data").exists() or not list((project.folder / "data").rglob("*.npy"))
+    assert not (project.folder / "data").exists() or not list(
+        (project.folder / "data").rglob("*.npy")
+    )
 
 
 def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_path: Path) -> None:
@@ -141,7 +169,12 @@ def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_pat
     file.unlink()
     file.write_bytes(data)
     done = subprocess.run(
-        ["python", "-m", "pipeline.verify"], cwd=copy, env=finished.environment, capture_output=True, text=True, check=False
+        ["python", "-m", "pipeline.verify"],
+        cwd=copy,
+        env=finished.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert (
@@ -151,10 +184,14 @@ def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted as root")
-def test_a_full_disk_is_answered_in_one_sentence_and_leaves_nothing_by_halves(project: Project) -> None:
+def test_a_full_disk_is_answered_in_one_sentence_and_leaves_nothing_by_halves(
+    project: Project,
+) -> None:
     data = project.folder / "data"
     data.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(data)], check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(data)], check=False
+    )
     if mounted.returncode:
         pytest.skip("this machine lets nobody mount")
     try:

@@ -17,10 +17,16 @@ from tests.conftest import ROOT
 
 
 def chosen(**values: object) -> Preprocess:
-    return Preprocess.model_validate({"subset": None, "validation": 0.1, "order": "stratified", "seed": 42, **values})
+    return Preprocess.model_validate(
+        {"subset": None, "validation": 0.1, "order": "stratified", "seed": 42, **values}
+    )
 
 
-@given(seed=st.integers(0, 1000), order=st.sampled_from(["stratified", "random", "first", "last"]), count=st.integers(1, 99))
+@given(
+    seed=st.integers(0, 1000),
+    order=st.sampled_from(["stratified", "random", "first", "last"]),
+    count=st.integers(1, 99),
+)
 def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, 100)
     rows = splits.splits(labels, None, chosen(validation=count, order=order, seed=seed))
@@ -65,7 +71,9 @@ def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> No
 )
 def test_impossible_data_stop_here(images: int, labels: list[int], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        preprocess.check(np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), ["a", "b"], "training")
+        preprocess.check(
+            np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), ["a", "b"], "training"
+        )
 
 
 def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
@@ -73,7 +81,9 @@ def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
     train[1] = train[0]
     test = np.stack([train[0], np.zeros((2, 2, 1), np.uint8)])
     parts = {"train": (train, np.array([0, 0, 1, 1, 1])), "test": (test, np.array([0, 1]))}
-    report = preprocess.data_report(parts, Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"]))
+    report = preprocess.data_report(
+        parts, Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"])
+    )
     assert report["duplicates"] == {"within_train": 1, "within_test": 0, "train_and_test": 1}
     assert report["splits"]["test"]["empty"] == 1
     assert report["splits"]["train"]["per_class"] == {"a": 2, "b": 3}
@@ -89,5 +99,7 @@ def test_too_few_images_are_told_of_before_anything_is_trained() -> None:
     assert note.endswith("files will be `not shown`; 1,559 images can prove it")
     strict = preprocess.too_few(56, params.override(told, {"verify.require": "proven"}))
     assert strict is not None
-    assert strict.endswith("files will be `not shown`, and as verify.require is proven, there will be no bundle; 1,559 images can prove it")
+    assert strict.endswith(
+        "files will be `not shown`, and as verify.require is proven, there will be no bundle; 1,559 images can prove it"
+    )
     assert preprocess.too_few(1559, told) is None

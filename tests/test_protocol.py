@@ -18,10 +18,18 @@ from serving.server.compression import compress, decompress
 from serving.server.protocol import Signature, decode, encode
 
 MODEL = Signature("shapes", "1.0.0", "test", (2, 3, 1), ["a", "b", "ü"], max_images=4)
-IMAGES = some.integers(1, 4).flatmap(lambda count: some.binary(min_size=6 * count, max_size=6 * count))
+IMAGES = some.integers(1, 4).flatmap(
+    lambda count: some.binary(min_size=6 * count, max_size=6 * count)
+)
 JSON = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False, allow_infinity=False) | some.text(max_size=5),
-    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=5), inner, max_size=4),
+    some.none()
+    | some.booleans()
+    | some.integers()
+    | some.floats(allow_nan=False, allow_infinity=False)
+    | some.text(max_size=5),
+    lambda inner: (
+        some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 quick = settings(deadline=None, max_examples=150)
@@ -43,15 +51,23 @@ def asked(pixels: bytes, way: str, **fields: Any) -> tuple[bytes, str | None]:
     if way == "raw":
         return pixels, "0"
     if way == "binary":
-        head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": len(pixels)}}], **fields}).encode()
+        head = json.dumps(
+            {"inputs": [{**tensor, "parameters": {"binary_data_size": len(pixels)}}], **fields}
+        ).encode()
         return head + pixels, str(len(head))
     data = images.tolist() if way == "nested" else images.ravel().tolist()
     return json.dumps({"inputs": [{**tensor, "data": data}], **fields}).encode(), None
 
 
 @quick
-@given(pixels=IMAGES, way=some.sampled_from(["flat", "nested", "binary", "raw"]), identity=some.none() | some.text(max_size=9))
-def test_images_come_back_in_every_way_of_sending_them(pixels: bytes, way: str, identity: str | None) -> None:
+@given(
+    pixels=IMAGES,
+    way=some.sampled_from(["flat", "nested", "binary", "raw"]),
+    identity=some.none() | some.text(max_size=9),
+)
+def test_images_come_back_in_every_way_of_sending_them(
+    pixels: bytes, way: str, identity: str | None
+) -> None:
     try:
         json.dumps(identity, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # a lone surrogate, which is no text
@@ -67,10 +83,16 @@ def test_images_come_back_in_every_way_of_sending_them(pixels: bytes, way: str, 
 
 @quick
 @given(pixels=IMAGES, binary=some.booleans(), classes=some.integers(0, 9))
-def test_probabilities_come_back_in_every_way_of_asking_for_them(pixels: bytes, binary: bool, classes: int) -> None:
-    outputs = [{"name": "probabilities", "parameters": {"binary_data": binary, "classification": classes}}]
+def test_probabilities_come_back_in_every_way_of_asking_for_them(
+    pixels: bytes, binary: bool, classes: int
+) -> None:
+    outputs = [
+        {"name": "probabilities", "parameters": {"binary_data": binary, "classification": classes}}
+    ]
     inference = decode(*asked(pixels, "flat", outputs=outputs, id="7"), MODEL)
-    probabilities = np.random.default_rng(len(pixels)).dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
+    probabilities = (
+        np.random.default_rng(len(pixels)).dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
+    )
     body, length = encode(inference, probabilities, MODEL)
     assert (length is not None) == binary
     answer = json.loads(body[:length])
@@ -86,12 +108,20 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(pixels: bytes, 
 
 
 def test_the_likeliest_classes_are_named() -> None:
-    assert protocol.likeliest(np.array([[0.2, 0.5, 0.3]], np.float32), 2, MODEL.class_names) == ["0.500000:1:b", "0.300000:2:ü"]
+    assert protocol.likeliest(np.array([[0.2, 0.5, 0.3]], np.float32), 2, MODEL.class_names) == [
+        "0.500000:1:b",
+        "0.300000:2:ü",
+    ]
 
 
 @quick
-@given(body=some.binary(max_size=300), length=some.none() | some.text(max_size=5) | some.integers(-2, 400).map(str))
-def test_any_bytes_are_refused_with_a_sentence_or_are_images(body: bytes, length: str | None) -> None:
+@given(
+    body=some.binary(max_size=300),
+    length=some.none() | some.text(max_size=5) | some.integers(-2, 400).map(str),
+)
+def test_any_bytes_are_refused_with_a_sentence_or_are_images(
+    body: bytes, length: str | None
+) -> None:
     try:
         assert decode(body, length, MODEL).images.dtype == np.uint8
     except RequestError as error:
@@ -100,11 +130,35 @@ def test_any_bytes_are_refused_with_a_sentence_or_are_images(body: bytes, length
 
 
 @quick
-@given(body=JSON, at=some.sampled_from(["", "inputs", "entry", "name", "shape", "datatype", "data", "parameters", "outputs", "id"]))
+@given(
+    body=JSON,
+    at=some.sampled_from(
+        ["", "inputs", "entry", "name", "shape", "datatype", "data", "parameters", "outputs", "id"]
+    ),
+)
 def test_any_json_in_any_place_is_refused_with_a_sentence_or_fits(body: Any, at: str) -> None:
-    entry: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 3, 1], "data": [1, 2, 3, 4, 5, 6]}
-    request: Any = {"inputs": [{**entry, at: body} if at in (*entry, "parameters") else body if at == "entry" else entry]}
-    request = body if not at else {**request, at: body} if at in ("inputs", "outputs", "id", "parameters") else request
+    entry: dict[str, Any] = {
+        "name": "image",
+        "datatype": "UINT8",
+        "shape": [1, 2, 3, 1],
+        "data": [1, 2, 3, 4, 5, 6],
+    }
+    request: Any = {
+        "inputs": [
+            {**entry, at: body}
+            if at in (*entry, "parameters")
+            else body
+            if at == "entry"
+            else entry
+        ]
+    }
+    request = (
+        body
+        if not at
+        else {**request, at: body}
+        if at in ("inputs", "outputs", "id", "parameters")
+        else request
+    )
     try:
         inference = decode(json.dumps(request).encode(), None, MODEL)
     except RequestError as error:
@@ -116,7 +170,18 @@ def test_any_json_in_any_place_is_refused_with_a_sentence_or_fits(body: Any, at:
 
 @pytest.mark.parametrize("value", [True, 1.0, 256, -1, 2**70, "1", None, [1], {}])
 def test_a_value_that_is_no_pixel_is_refused(value: Any) -> None:
-    body = json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 2, 3, 1], "data": [0, 0, value, 0, 0, 0]}]}).encode()
+    body = json.dumps(
+        {
+            "inputs": [
+                {
+                    "name": "image",
+                    "datatype": "UINT8",
+                    "shape": [1, 2, 3, 1],
+                    "data": [0, 0, value, 0, 0, 0],
+                }
+            ]
+        }
+    ).encode()
     with pytest.raises(RequestError, match="something other than whole numbers from 0 to 255"):
         decode(body, None, MODEL)
 
@@ -150,7 +215,9 @@ def test_any_bytes_are_no_compressed_body(body: bytes, encoding: str) -> None:
         decompress(body, encoding, 1000)
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+@pytest.mark.parametrize(
+    ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
 def test_a_body_larger_than_the_limit_is_not_made(encoding: str, pack: Any) -> None:
     assert len(decompress(pack(bytes(1000)), encoding, 1000)) == 1000
     with pytest.raises(RequestError) as refusal:

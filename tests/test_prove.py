@@ -41,7 +41,17 @@ from tests.test_bundle_attacks import without_array
 
 pytestmark = pytest.mark.slow
 
-SHARED = ("state", "images", "accuracy", "lost", "gained", "mcnemar_p_value", "accuracy_lost_bound", "agreement", "largest_difference")
+SHARED = (
+    "state",
+    "images",
+    "accuracy",
+    "lost",
+    "gained",
+    "mcnemar_p_value",
+    "accuracy_lost_bound",
+    "agreement",
+    "largest_difference",
+)
 FEW = ["--images", "100"]
 OWN = Description("own", [], (28, 28, 1), {}, [])
 
@@ -51,7 +61,9 @@ def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.Comp
     variables = interpreter.environment
     paths = ":".join(filter(None, [str(ROOT), variables.get("PYTHONPATH")]))
     command = [*interpreter.command, "-m", "serving", *map(str, arguments)]
-    return subprocess.run(command, env={**variables, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env={**variables, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
 
 
 def here(runtime: str) -> Interpreter:
@@ -62,8 +74,14 @@ def rewrite(bundle: Path, **files: bytes) -> Path:
     """The unpacked bundle with other content of some files, of which its checksums know: as if it had been made so."""
     for name, content in files.items():
         (bundle / name.replace("__", ".")).write_bytes(content)
-    names = [path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
-    (bundle / MANIFEST).write_bytes(manifest({name: (bundle / name).read_bytes() for name in names}))
+    names = [
+        path.relative_to(bundle).as_posix()
+        for path in bundle.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    ]
+    (bundle / MANIFEST).write_bytes(
+        manifest({name: (bundle / name).read_bytes() for name in names})
+    )
     return bundle
 
 
@@ -85,15 +103,23 @@ def verified(finished: Project, **facts: str) -> dict[str, Any]:
 
 
 def same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
-    assert {name: proved[name] for name in SHARED} == pytest.approx({name: pair[name] for name in SHARED}, abs=1e-12)
+    assert {name: proved[name] for name in SHARED} == pytest.approx(
+        {name: pair[name] for name in SHARED}, abs=1e-12
+    )
 
 
-def test_the_bundle_brings_the_images_that_verification_samples_with_the_answers_of_keras(finished: Project, archive: Path) -> None:
+def test_the_bundle_brings_the_images_that_verification_samples_with_the_answers_of_keras(
+    finished: Project, archive: Path
+) -> None:
     accepted = Acceptance.load(Bundle(archive))
     test = finished.folder / "data/prepared/test"
     labels = np.load(test / "labels.npy")
-    rows = np.random.default_rng(params.load(ROOT / "params.yaml").preprocess.seed).permutation(len(labels))[:1000]
-    np.testing.assert_array_equal(accepted.images, np.load(test / "images.npy", mmap_mode="r")[rows])
+    rows = np.random.default_rng(params.load(ROOT / "params.yaml").preprocess.seed).permutation(
+        len(labels)
+    )[:1000]
+    np.testing.assert_array_equal(
+        accepted.images, np.load(test / "images.npy", mmap_mode="r")[rows]
+    )
     np.testing.assert_array_equal(accepted.labels, labels[rows])
     expected = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[rows]
     np.testing.assert_array_equal(accepted.probabilities, expected)
@@ -106,28 +132,48 @@ def test_the_same_set_is_the_same_bytes(finished: Project, bundle: Path, tmp_pat
     for target in ("c", "browser"):
         (again / "embedded" / target).mkdir(parents=True)
     (again / GOLDEN).write_bytes((bundle / GOLDEN).read_bytes())
-    acceptance.write(again, acceptance.AcceptanceSet(accepted.images, accepted.labels, accepted.probabilities), opened.card)
+    acceptance.write(
+        again,
+        acceptance.AcceptanceSet(accepted.images, accepted.labels, accepted.probabilities),
+        opened.card,
+    )
     for name in (FILE, "embedded/c/acceptance.bin", "embedded/browser/acceptance.bin"):
         assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
 
 
-def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     chosen = params.load(ROOT / "params.yaml")
     nothing = np.zeros((3, 2), np.int32)
-    kept = Description("movielens_100k", [], (2,), {}, [], not_passed_on="its licence forbids passing the data on")
+    kept = Description(
+        "movielens_100k", [], (2,), {}, [], not_passed_on="its licence forbids passing the data on"
+    )
     why = acceptance.choose(chosen, kept, nothing, np.zeros(3), nothing)
     assert why == "movielens_100k: its licence forbids passing the data on"
     none = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 0})
-    assert acceptance.choose(none, OWN, nothing, np.zeros(3), nothing) == "package.acceptance_images is 0"
+    assert (
+        acceptance.choose(none, OWN, nothing, np.zeros(3), nothing)
+        == "package.acceptance_images is 0"
+    )
     (bundle / FILE).unlink()
     change_card(bundle, acceptance_images=0, no_acceptance=why)
     assert __main__.main(["prove", str(bundle)]) == 1
     error = capsys.readouterr().err
-    assert error == f"error: {bundle} has no acceptance set ({why}); `serving check` is what can be asked of it\n"
+    assert (
+        error
+        == f"error: {bundle} has no acceptance set ({why}); `serving check` is what can be asked of it\n"
+    )
 
 
-def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_and_the_card_says_so(bundle: Path) -> None:
-    grain = np.random.default_rng(0).integers(0, 256, 1200 * 1200 * 3, np.uint8).reshape(1, 1200, 1200, 3)
+def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_and_the_card_says_so(
+    bundle: Path,
+) -> None:
+    grain = (
+        np.random.default_rng(0)
+        .integers(0, 256, 1200 * 1200 * 3, np.uint8)
+        .reshape(1, 1200, 1200, 3)
+    )
     photos, labels = np.broadcast_to(grain, (100, 1200, 1200, 3)), np.arange(100)
     chosen = params.load(ROOT / "params.yaml")
     accepted = acceptance.choose(chosen, OWN, photos, labels, np.zeros((100, 10), np.float32))
@@ -138,7 +184,9 @@ def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_an
 
     card = ModelCard.parse((bundle / CARD).read_bytes())
     made = {**card.provenance, "params": chosen.model_dump(mode="json")}
-    described = acceptance.described(dataclasses.replace(card, provenance=made, test_images=100), accepted)
+    described = acceptance.described(
+        dataclasses.replace(card, provenance=made, test_images=100), accepted
+    )
     told = "62 images of the 100 asked for, as many of this size as a device takes"
     card_markdown.write(bundle, described)
     assert f" It has {told}." in (bundle / card_markdown.FILE).read_text()
@@ -146,9 +194,13 @@ def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_an
     assert package.notes(card) == []
 
 
-def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(bundle: Path, tmp_path: Path) -> None:
+def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(
+    bundle: Path, tmp_path: Path
+) -> None:
     drawings, labels = np.zeros((1000, 300, 300, 3), np.uint8), np.zeros(1000, np.uint8)
-    accepted = acceptance.choose(params.load(ROOT / "params.yaml"), OWN, drawings, labels, np.zeros((1000, 10), np.float32))
+    accepted = acceptance.choose(
+        params.load(ROOT / "params.yaml"), OWN, drawings, labels, np.zeros((1000, 10), np.float32)
+    )
     assert isinstance(accepted, acceptance.AcceptanceSet)
     assert 20 < len(accepted.labels) < 1000
     (bundle / FILE).write_bytes(npz(**dataclasses.asdict(accepted)))
@@ -175,16 +227,25 @@ def test_every_file_is_proven_on_the_processor_that_proved_it(archive: Path, run
         assert f"{pair['lost']} of 1,000 images lost, {pair['gained']} gained" in pair["sentence"]
 
 
-def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(finished: Project, archive: Path) -> None:
+def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(
+    finished: Project, archive: Path
+) -> None:
     pair = verified(finished, runtime="tflite_micro", processor="native")
-    done = serving(here("tflite_micro"), "prove", archive, "--images", str(pair["images"]), "--json")
+    done = serving(
+        here("tflite_micro"), "prove", archive, "--images", str(pair["images"]), "--json"
+    )
     (proved,) = json.loads(done.stdout)["pairs"]
     same(proved, pair)
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3}[pair["state"]]
 
 
-@pytest.mark.parametrize(("runtime", "name"), [("onnxruntime", "onnx_int8"), ("litert", "tflite_int8"), ("onnxruntime", "onnx_float32")])
-def test_on_an_emulated_processor_it_says_what_verify_says(finished: Project, archive: Path, runtime: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "name"),
+    [("onnxruntime", "onnx_int8"), ("litert", "tflite_int8"), ("onnxruntime", "onnx_float32")],
+)
+def test_on_an_emulated_processor_it_says_what_verify_says(
+    finished: Project, archive: Path, runtime: str, name: str
+) -> None:
     nehalem = emulated("nehalem", runtime)
     pair = verified(finished, format=name, runtime=runtime, processor="nehalem")
     options = ["--images", str(pair["images"]), "--format", name, "--json"]
@@ -194,19 +255,34 @@ def test_on_an_emulated_processor_it_says_what_verify_says(finished: Project, ar
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3, WORSE: 1}[pair["state"]]
 
 
-def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     card = ModelCard.parse((bundle / CARD).read_bytes())
     unsure = [
-        dataclasses.replace(file, proofs=[dataclasses.replace(proof, verdict=NOT_SHOWN, images=200) for proof in file.proofs])
+        dataclasses.replace(
+            file,
+            proofs=[
+                dataclasses.replace(proof, verdict=NOT_SHOWN, images=200) for proof in file.proofs
+            ],
+        )
         for file in card.files
     ]
     change_card(bundle, files=unsure)
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
     told = capsys.readouterr().out
-    assert "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's 200 show that at most 1 % is lost" in told
+    assert (
+        "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's 200 show that at most 1 % is lost"
+        in told
+    )
     assert "(here 3.04 %); 310 images like these would show it" in told
-    assert __main__.main(["prove", str(bundle), "--format", "onnx_float32"]) == 0  # a thousand images show it by themselves
-    assert "proven: 0 of 1,000 images lost, 0 gained, so it loses at most 0.31 % where 1 % is allowed" in capsys.readouterr().out
+    assert (
+        __main__.main(["prove", str(bundle), "--format", "onnx_float32"]) == 0
+    )  # a thousand images show it by themselves
+    assert (
+        "proven: 0 of 1,000 images lost, 0 gained, so it loses at most 0.31 % where 1 % is allowed"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_card_that_calls_proven_what_its_own_bound_does_not_show_is_not_believed(
@@ -214,22 +290,40 @@ def test_a_card_that_calls_proven_what_its_own_bound_does_not_show_is_not_believ
 ) -> None:
     card = ModelCard.parse((bundle / CARD).read_bytes())
     claimed = [
-        dataclasses.replace(file, proofs=[dataclasses.replace(proof, verdict=PROVEN, accuracy_lost_bound=0.011) for proof in file.proofs])
+        dataclasses.replace(
+            file,
+            proofs=[
+                dataclasses.replace(proof, verdict=PROVEN, accuracy_lost_bound=0.011)
+                for proof in file.proofs
+            ],
+        )
         for file in card.files
     ]
     change_card(bundle, files=claimed)
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
-    assert "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's" in capsys.readouterr().out
+    assert (
+        "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's"
+        in capsys.readouterr().out
+    )
 
 
-def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_loses_images_here_is_worse(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     accepted = Acceptance.load(Bundle(bundle))
-    arrays = {"images": 255 - accepted.images, "labels": accepted.labels, "probabilities": accepted.probabilities}
+    arrays = {
+        "images": 255 - accepted.images,
+        "labels": accepted.labels,
+        "probabilities": accepted.probabilities,
+    }
     rewrite(bundle, acceptance__npz=npz(**arrays))
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW, "--json"]) == 1
     (pair,) = json.loads(capsys.readouterr().out)["pairs"]
     assert pair["state"] == WORSE
-    assert "beyond chance more than the 1 % allowed; use another file or runtime on this device" in pair["sentence"]
+    assert (
+        "beyond chance more than the 1 % allowed; use another file or runtime on this device"
+        in pair["sentence"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,17 +331,38 @@ def test_a_file_that_loses_images_here_is_worse(bundle: Path, capsys: pytest.Cap
     [
         (lambda arrays: b"not at all", "is not a zip file"),
         (lambda arrays: npz(**arrays)[:-40], "is not a zip file"),
-        (lambda arrays: npz(images=arrays["images"], labels=arrays["labels"]), "it has no probabilities"),
-        (lambda arrays: npz(**{**arrays, "images": arrays["images"][:, :20]}), r"images is uint8 of shape \(1000, 20, 28, 1\)"),
-        (lambda arrays: npz(**{**arrays, "labels": arrays["labels"] + 3}), "a label is not one of the 10 classes"),
+        (
+            lambda arrays: npz(images=arrays["images"], labels=arrays["labels"]),
+            "it has no probabilities",
+        ),
+        (
+            lambda arrays: npz(**{**arrays, "images": arrays["images"][:, :20]}),
+            r"images is uint8 of shape \(1000, 20, 28, 1\)",
+        ),
+        (
+            lambda arrays: npz(**{**arrays, "labels": arrays["labels"] + 3}),
+            "a label is not one of the 10 classes",
+        ),
         (lambda arrays: npz(**{**arrays, "labels": arrays["labels"][:0]}), "expected"),
-        (lambda arrays: npz(**{**arrays, "probabilities": arrays["probabilities"] * np.float32(np.nan)}), "not a finite number"),
-        (lambda arrays: npz(**{**arrays, "probabilities": arrays["probabilities"].astype(np.float64)}), "float64"),
+        (
+            lambda arrays: npz(
+                **{**arrays, "probabilities": arrays["probabilities"] * np.float32(np.nan)}
+            ),
+            "not a finite number",
+        ),
+        (
+            lambda arrays: npz(
+                **{**arrays, "probabilities": arrays["probabilities"].astype(np.float64)}
+            ),
+            "float64",
+        ),
         (lambda arrays: without_array(npz(**arrays), "labels"), "its labels is not an array"),
         (lambda arrays: inflated(npz(**arrays)), "is not what package writes"),
     ],
 )
-def test_a_damaged_acceptance_set_is_one_sentence(bundle: Path, capsys: pytest.CaptureFixture[str], content: Any, why: str) -> None:
+def test_a_damaged_acceptance_set_is_one_sentence(
+    bundle: Path, capsys: pytest.CaptureFixture[str], content: Any, why: str
+) -> None:
     accepted = Acceptance.load(Bundle(bundle))
     rewrite(bundle, acceptance__npz=content(dataclasses.asdict(accepted)))
     with pytest.raises(BundleError, match=why):
@@ -279,7 +394,12 @@ class OneFile(Bundle):
     """A bundle in memory with a model card and an acceptance set, that was verified."""
 
     def __init__(self, card: ModelCard, content: bytes) -> None:
-        self.path, self.card, self.digests, self._content = Path("memory"), card, {FILE: ""}, content
+        self.path, self.card, self.digests, self._content = (
+            Path("memory"),
+            card,
+            {FILE: ""},
+            content,
+        )
 
     def read(self, name: str) -> bytes:
         assert name == FILE
@@ -296,23 +416,35 @@ def inflated(data: bytes) -> bytes:
     return bytes(changed)
 
 
-def test_more_images_than_there_are_and_a_draft_are_refused_in_a_sentence(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_more_images_than_there_are_and_a_draft_are_refused_in_a_sentence(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert __main__.main(["prove", str(bundle), "--images", "1001"]) == 1
-    assert capsys.readouterr().err == "error: --images 1001 is too many: the acceptance set has 1,000 images\n"
+    assert (
+        capsys.readouterr().err
+        == "error: --images 1001 is too many: the acceptance set has 1,000 images\n"
+    )
     change_card(bundle, not_proven=["the target was missed"])
     assert __main__.main(["prove", str(bundle)]) == 1
     assert "is a draft, NOT PROVEN (the target was missed)" in capsys.readouterr().err
     assert __main__.main(["prove", str(bundle), "--draft", "--format", "onnx_float32", *FEW]) == 0
-    assert "a draft, NOT PROVEN by its maker, on this device, as onnx_float32" in capsys.readouterr().out
+    assert (
+        "a draft, NOT PROVEN by its maker, on this device, as onnx_float32"
+        in capsys.readouterr().out
+    )
 
 
 def test_long_work_says_how_long_it_takes_and_ends_cleanly_at_ctrl_c(bundle: Path) -> None:
     accepted = Acceptance.load(Bundle(bundle))
-    more = {name: np.concatenate([array] * 40) for name, array in dataclasses.asdict(accepted).items()}
+    more = {
+        name: np.concatenate([array] * 40) for name, array in dataclasses.asdict(accepted).items()
+    }
     rewrite(bundle, acceptance__npz=npz(**more))
     interpreter = here("tflite_micro")
     command = [*interpreter.command, "-m", "serving", "prove", str(bundle)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     first = process.stderr.readline()
     while "images" not in first:  # the interpreter's own words
@@ -331,7 +463,11 @@ def saturating(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> b
     """The network with unsigned activations and signed weights in 8 bits, whose sums saturate on some processors: U8S8."""
     folder = tmp_path_factory.mktemp("u8s8")
     images = np.load(finished.folder / "data/prepared/train/images.npy", mmap_mode="r")[:100]
-    quant_pre_process(finished.folder / "exported/onnx_float32.onnx", folder / "prepared.onnx", skip_symbolic_shape=True)
+    quant_pre_process(
+        finished.folder / "exported/onnx_float32.onnx",
+        folder / "prepared.onnx",
+        skip_symbolic_shape=True,
+    )
     quantize_static(
         folder / "prepared.onnx",
         folder / "onnx_int8.onnx",
@@ -346,7 +482,9 @@ def saturating(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> b
 
 def answers(interpreter: Interpreter, file: Path, images: Array, folder: Path) -> Array:
     np.save(folder / "images.npy", images)
-    process = RuntimeProcess(interpreter, "onnxruntime", Task([file], [folder / "images.npy"], folder))
+    process = RuntimeProcess(
+        interpreter, "onnxruntime", Task([file], [folder / "images.npy"], folder)
+    )
     try:
         assert process.answer() == {}
     finally:
@@ -361,7 +499,10 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     on_nehalem, on_haswell = (emulated(name, "onnxruntime") for name in ("nehalem", "haswell"))
     (bundle / "onnx_int8.onnx").write_bytes(saturating)
     test = finished.folder / "data/prepared/test"
-    images, labels = np.load(test / "images.npy", mmap_mode="r")[:300], np.load(test / "labels.npy")[:300]
+    images, labels = (
+        np.load(test / "images.npy", mmap_mode="r")[:300],
+        np.load(test / "labels.npy")[:300],
+    )
     synthetic = golden.synthetic(images, labels, 255)
     seen = np.concatenate([images, synthetic])
     right = answers(on_nehalem, bundle / "onnx_int8.onnx", seen, tmp_path)
@@ -370,28 +511,45 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     card = ModelCard.parse((bundle / CARD).read_bytes())
     (file,) = (file for file in card.files if file.format == "onnx_int8")
     digest = artifacts.sha256(bundle / "onnx_int8.onnx")
-    file = dataclasses.replace(file, sha256=digest, bytes=len(saturating), golden_tolerance=statistics.QUANTIZED_TOLERANCE)
+    file = dataclasses.replace(
+        file, sha256=digest, bytes=len(saturating), golden_tolerance=statistics.QUANTIZED_TOLERANCE
+    )
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
-    rewrite(bundle, golden__npz=npz(**arrays), model_card__json=dataclasses.replace(card, files=[file]).dump())
+    rewrite(
+        bundle,
+        golden__npz=npz(**arrays),
+        model_card__json=dataclasses.replace(card, files=[file]).dump(),
+    )
     checked = serving(on_haswell, "check", bundle)
     assert checked.returncode == 1
-    assert "onnxruntime does not reproduce the golden vectors of onnx_int8 (off by " in checked.stdout
+    assert (
+        "onnxruntime does not reproduce the golden vectors of onnx_int8 (off by " in checked.stdout
+    )
     assert serving(on_nehalem, "check", bundle).returncode == 0
     load = "import sys; from serving import Classifier; Classifier.load(sys.argv[1])"
     loaded = subprocess.run(
-        [*on_haswell.command, "-c", load, str(bundle)], env=on_haswell.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        [*on_haswell.command, "-c", load, str(bundle)],
+        env=on_haswell.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "RuntimeRefusalError" in loaded.stderr
     assert "does not reproduce the golden vectors of onnx_int8" in loaded.stderr
     proved = serving(on_haswell, "prove", bundle, "--images", "10")
     assert proved.returncode == 1
-    assert "worse: it answers golden vectors otherwise than on the maker's processor" in proved.stdout
+    assert (
+        "worse: it answers golden vectors otherwise than on the maker's processor" in proved.stdout
+    )
 
 
 def test_a_file_whose_golden_vectors_alone_differ_is_refused_by_load(bundle: Path) -> None:
     with np.load(bundle / GOLDEN) as vectors:
         arrays = {name: vectors[name] for name in vectors.files}
-    arrays["onnx_float32"][-1] = arrays["onnx_float32"][-1][::-1]  # the last of the synthetic extremes
+    arrays["onnx_float32"][-1] = arrays["onnx_float32"][-1][
+        ::-1
+    ]  # the last of the synthetic extremes
     rewrite(bundle, golden__npz=npz(**arrays))
     with pytest.raises(Exception, match="does not reproduce the golden vectors of onnx_float32"):
         Classifier.load(bundle, "onnx_float32")
@@ -404,7 +562,9 @@ def program(finished: Project, *arguments: str | Path) -> subprocess.CompletedPr
 
 def test_the_c_program_says_what_python_says(finished: Project, bundle: Path) -> None:
     done = program(finished, "--prove", bundle / "embedded/c/acceptance.bin")
-    proved = json.loads(serving(here("onnxruntime"), "prove", bundle, "--format", "onnx_float32", "--json").stdout)["pairs"][0]
+    proved = json.loads(
+        serving(here("onnxruntime"), "prove", bundle, "--format", "onnx_float32", "--json").stdout
+    )["pairs"][0]
     *lines, told = done.stdout.splitlines()
     facts = {name: float(value) for name, value in (line.split("\t") for line in lines)}
     low, high = proved["accuracy_interval"]
@@ -423,8 +583,14 @@ def test_the_c_program_says_what_python_says(finished: Project, bundle: Path) ->
         (lambda data: data[:100] + bytes([data[100] ^ 4]) + data[101:], "damaged"),
         (lambda data: b"EDGE", "not an acceptance.bin"),
         (lambda data: b"", "not an acceptance.bin"),
-        (lambda data: sealed(data[:16] + struct.pack("<I", 785) + data[20:-4]), "belongs to another model"),
-        (lambda data: sealed(data[:12] + struct.pack("<I", 0xFFFFFFFF) + data[16:-4]), "not what package writes"),
+        (
+            lambda data: sealed(data[:16] + struct.pack("<I", 785) + data[20:-4]),
+            "belongs to another model",
+        ),
+        (
+            lambda data: sealed(data[:12] + struct.pack("<I", 0xFFFFFFFF) + data[16:-4]),
+            "not what package writes",
+        ),
         (lambda data: sealed(data[:-8]), "not what package writes"),
     ],
 )
@@ -439,15 +605,21 @@ def test_the_c_program_answers_a_damaged_set_in_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_c_program_tells_the_three_verdicts_apart(finished: Project, bundle: Path, tmp_path: Path) -> None:
+def test_the_c_program_tells_the_three_verdicts_apart(
+    finished: Project, bundle: Path, tmp_path: Path
+) -> None:
     data = (bundle / "embedded/c/acceptance.bin").read_bytes()
     maker_unsure, little_allowed = struct.pack("<I", 1), struct.pack("<d", 0.002)
-    (tmp_path / "unsure.bin").write_bytes(sealed(data[:24] + maker_unsure + data[28:40] + little_allowed + data[48:-4]))
+    (tmp_path / "unsure.bin").write_bytes(
+        sealed(data[:24] + maker_unsure + data[28:40] + little_allowed + data[48:-4])
+    )
     unsure = program(finished, "--prove", tmp_path / "unsure.bin")
     golden_images = struct.unpack_from("<I", data, 8)[0]
     first = 56 + golden_images * (784 + 40)
     inverted = bytes(255 - byte for byte in data[first : first + 784 * 1000])
-    (tmp_path / "worse.bin").write_bytes(sealed(data[:first] + inverted + data[first + len(inverted) : -4]))
+    (tmp_path / "worse.bin").write_bytes(
+        sealed(data[:first] + inverted + data[first + len(inverted) : -4])
+    )
     worse = program(finished, "--prove", tmp_path / "worse.bin")
     assert unsure.stdout.splitlines()[-1].startswith("not shown: ")
     assert unsure.returncode == 3

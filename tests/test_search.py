@@ -23,7 +23,16 @@ import pytest
 
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, batch_size, cached_training, data_size, folds, learning_rate, optuna_storage, sweep
+from pipeline.search import (
+    analysis,
+    batch_size,
+    cached_training,
+    data_size,
+    folds,
+    learning_rate,
+    optuna_storage,
+    sweep,
+)
 from pipeline.search.analysis import Question
 from pipeline.search.cached_training import GivenUpError, Result, Training
 from pipeline.search.power_law import Measured, fit
@@ -69,7 +78,9 @@ def searched(*arguments: str) -> Any:
 def children(folder: Path, title: str) -> list[tuple[str, str]]:
     """Name and status of the children in MLflow of the run called `title`."""
     with sqlite3.connect(folder / "mlflow.db") as store:
-        (parent,) = store.execute("select run_uuid from runs where name = ? and status = 'FINISHED'", [title]).fetchall()
+        (parent,) = store.execute(
+            "select run_uuid from runs where name = ? and status = 'FINISHED'", [title]
+        ).fetchall()
         query = "select name, status from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId' and tags.value = ?"
         return store.execute(query, parent).fetchall()
 
@@ -85,16 +96,24 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
     assert sentence[1] in first and sentence[1] in second
     assert (tiny.folder / "reports/folds.png").read_bytes().startswith(b"\x89PNG")
     title = report.splitlines()[0].removeprefix("# ")
-    assert sorted(children(tiny.folder, title)) == [(f"fold {number} of 2", "FINISHED") for number in (1, 2)]
+    assert sorted(children(tiny.folder, title)) == [
+        (f"fold {number} of 2", "FINISHED") for number in (1, 2)
+    ]
 
 
 def test_every_example_is_validated_once_and_never_trained_on_then(here: Path) -> None:
     asks = folds.trainings(asked("folds"), 4)
     rows = np.sort(np.concatenate(cached_training.rows_of(asked("folds").chosen)))
-    np.testing.assert_array_equal(np.sort(np.concatenate([one.validation_rows for one in asks])), rows)
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([one.validation_rows for one in asks])), rows
+    )
     for one in asks:
-        np.testing.assert_array_equal(np.sort(np.concatenate([one.rows, one.validation_rows])), rows)
-        counts = np.bincount(cached_training.labels()[one.validation_rows]) / np.bincount(cached_training.labels()[rows])
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([one.rows, one.validation_rows])), rows
+        )
+        counts = np.bincount(cached_training.labels()[one.validation_rows]) / np.bincount(
+            cached_training.labels()[rows]
+        )
         assert np.abs(counts - 0.25).max() < 0.03
 
 
@@ -105,16 +124,30 @@ def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:
 
 
 ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Question], list[Training]]]] = {
-    data_size: (["--sizes", "4", "--parts", "2"], "The smaller sizes foretold", lambda ask: data_size.trainings(ask, 4, 2)),
-    learning_rate: (["--steps", "60"], "The loss is lowest at", lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)]),
-    batch_size: (["--sizes", "30", "90", "--seeds", "2"], "reach the best", lambda ask: batch_size.trainings(ask, [30, 90], 2, "none")),
+    data_size: (
+        ["--sizes", "4", "--parts", "2"],
+        "The smaller sizes foretold",
+        lambda ask: data_size.trainings(ask, 4, 2),
+    ),
+    learning_rate: (
+        ["--steps", "60"],
+        "The loss is lowest at",
+        lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)],
+    ),
+    batch_size: (
+        ["--sizes", "30", "90", "--seeds", "2"],
+        "reach the best",
+        lambda ask: batch_size.trainings(ask, [30, 90], 2, "none"),
+    ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("module", ENDS, ids=lambda module: module.__name__)
-def test_a_question_ends_in_a_sentence_a_table_and_a_picture(here: Path, tiny: Project, module: ModuleType) -> None:
+def test_a_question_ends_in_a_sentence_a_table_and_a_picture(
+    here: Path, tiny: Project, module: ModuleType
+) -> None:
     """The trainings are made in this process, and the command finds all of them made."""
     name = module.__name__.split(".")[-1]
     arguments, sentence, build = ENDS[module]
@@ -135,7 +168,10 @@ def test_the_parts_of_a_size_are_disjoint_and_balanced(here: Path) -> None:
     parts = [one.rows for one in asks if len(one.rows) == 135]
     assert len(np.unique(np.concatenate(parts))) == 4 * 135
     whole = np.bincount(cached_training.labels()[np.concatenate(parts)]) / 4
-    assert max(np.abs(np.bincount(cached_training.labels()[part]) - whole).max() for part in parts) <= 2
+    assert (
+        max(np.abs(np.bincount(cached_training.labels()[part]) - whole).max() for part in parts)
+        <= 2
+    )
     largest = [one for one in asks if len(one.rows) == 540]
     assert len({one.chosen.seed for one in largest}) == 4
 
@@ -156,7 +192,9 @@ def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
     assert not stuck.holds
     assert "does not hold, and twice the data may bring less" in data_size.checked(stuck)
     few = np.repeat([100.0, 200.0, 400.0, 800.0], 2)
-    noisy = Measured(few, np.array([0.10, 0.24, 0.22, 0.10, 0.19, 0.11, 0.08, 0.18]))  # fewer were worse, and it may be luck
+    noisy = Measured(
+        few, np.array([0.10, 0.24, 0.22, 0.10, 0.19, 0.11, 0.08, 0.18])
+    )  # fewer were worse, and it may be luck
     assert noisy.mean(100) > noisy.mean(800)
     for measured in (noisy, Measured(sizes, 0.1 * noise)):
         sentence = data_size.sentence(measured)
@@ -168,10 +206,15 @@ def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("hopeless", [False, True])
-def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(here: Path, hopeless: bool) -> None:
+def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(
+    here: Path, hopeless: bool
+) -> None:
     ask = asked("folds")
     training = Training(
-        "one", {}, ask.chosen.train.model_copy(update={"epochs": 2, "seed": 7 + hopeless}), *cached_training.rows_of(ask.chosen)
+        "one",
+        {},
+        ask.chosen.train.model_copy(update={"epochs": 2, "seed": 7 + hopeless}),
+        *cached_training.rows_of(ask.chosen),
     )
     waited: list[Result] = []
     waiter = threading.Thread(target=lambda: waited.append(training.run()))
@@ -212,7 +255,10 @@ for _ in range(100):
 def test_one_process_at_a_time_is_let_in_though_each_removes_the_folder(tmp_path: Path) -> None:
     (tmp_path / "count").write_text("0")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = [subprocess.Popen([sys.executable, "-c", ALONE], cwd=tmp_path, env=environment) for _ in range(3)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", ALONE], cwd=tmp_path, env=environment)
+        for _ in range(3)
+    ]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "300"
     assert not (tmp_path / "folder").exists()
@@ -223,7 +269,14 @@ def test_one_process_at_a_time_is_let_in_though_each_removes_the_folder(tmp_path
 def test_the_loss_of_every_batch_is_that_of_the_epoch_taken_apart(here: Path) -> None:
     ask = asked("learning_rate")
     rows, validation = cached_training.rows_of(ask.chosen)
-    result = Training("one", {}, ask.chosen.train.model_copy(update={"epochs": 2}), rows, validation, every_batch=True).run()
+    result = Training(
+        "one",
+        {},
+        ask.chosen.train.model_copy(update={"epochs": 2}),
+        rows,
+        validation,
+        every_batch=True,
+    ).run()
     assert len(result.batch_losses) == 2 * 6
     assert np.mean(result.batch_losses[6:]) == pytest.approx(result.rows[1]["train_loss"], rel=1e-4)
 
@@ -248,7 +301,9 @@ def test_a_space_is_read_as_it_is_written() -> None:
 
 
 WRONG = {
-    "train.learning_rat is not a known key; allowed here: architecture": ["train.learning_rat=0.1,0.2"],
+    "train.learning_rat is not a known key; allowed here: architecture": [
+        "train.learning_rat=0.1,0.2"
+    ],
     "train.epochs is 0; allowed is greater than 0": ["train.epochs=0..5"],
     "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
     "is an empty range": ["train.learning_rate=0.1..0.01"],
@@ -258,7 +313,13 @@ WRONG = {
     "has no value; allowed is key=value": ["train.epochs"],
     "a grid needs values": ["train.learning_rate=0.1..0.2", "--sampler", "grid"],
     "--trials 0": ["train.epochs=1,2", "--trials", "0"],
-    "--workers 9 are more than there are trials; allowed is 1 to 3": ["train.epochs=1,2", "--trials", "3", "--workers", "9"],
+    "--workers 9 are more than there are trials; allowed is 1 to 3": [
+        "train.epochs=1,2",
+        "--trials",
+        "3",
+        "--workers",
+        "9",
+    ],
     "--workers is 0": ["train.epochs=1,2", "--workers", "0"],
     "cannot be reached": ["train.epochs=1,2", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
     "allowed are sqlite:///FILE and postgresql": ["train.epochs=1,2", "--storage", "mysql://x"],
@@ -288,15 +349,39 @@ def test_sizes_that_leave_too_little_are_refused(here: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_same_goes_on(here: Path) -> None:
-    _, small, found = searched("train.learning_rate=0.001..0.1 log", "--name", "mine", "--sampler", "random", "--trials", "3")
+def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_same_goes_on(
+    here: Path,
+) -> None:
+    _, small, found = searched(
+        "train.learning_rate=0.001..0.1 log",
+        "--name",
+        "mine",
+        "--sampler",
+        "random",
+        "--trials",
+        "3",
+    )
     before = optuna_storage.points(small)
-    _, larger, again = searched("train.learning_rate=0.001..0.1 log", "--name", "mine", "--sampler", "random", "--trials", "5")
+    _, larger, again = searched(
+        "train.learning_rate=0.001..0.1 log",
+        "--name",
+        "mine",
+        "--sampler",
+        "random",
+        "--trials",
+        "5",
+    )
     assert optuna_storage.points(larger)[:3] == before
-    assert [one.system_attrs["fixed_params"] for one in again.trials] == optuna_storage.points(larger)
+    assert [one.system_attrs["fixed_params"] for one in again.trials] == optuna_storage.points(
+        larger
+    )
     assert found.study_name == again.study_name
-    assert all(0.001 <= point["train.learning_rate"] <= 0.1 for point in optuna_storage.points(larger))
-    with pytest.raises(UserError, match=r"the study mine has been begun with other parameters \(space\)"):
+    assert all(
+        0.001 <= point["train.learning_rate"] <= 0.1 for point in optuna_storage.points(larger)
+    )
+    with pytest.raises(
+        UserError, match=r"the study mine has been begun with other parameters \(space\)"
+    ):
         searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
 
 
@@ -304,10 +389,27 @@ TRIALS = 8  # enough that one worker is still busy when another command has come
 
 
 @pytest.mark.slow
-def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leaves(tiny: Project) -> None:
+def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leaves(
+    tiny: Project,
+) -> None:
     with server() as address:
-        command = ["python", "-m", "pipeline.search.sweep", "train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh"]
-        command += ["-S", "train.epochs=12", "--trials", f"{TRIALS}", "--workers", "2", "--heartbeat", "2"]
+        command = [
+            "python",
+            "-m",
+            "pipeline.search.sweep",
+            "train.learning_rate=0.001..0.1 log",
+            "train.network.activation=relu,tanh",
+        ]
+        command += [
+            "-S",
+            "train.epochs=12",
+            "--trials",
+            f"{TRIALS}",
+            "--workers",
+            "2",
+            "--heartbeat",
+            "2",
+        ]
         command += ["--storage", address, "--name", "four"]
         stays, leaves = tiny.start(*command), tiny.start(*command)
         storage = optuna.storages.RDBStorage(optuna_storage.address(address))
@@ -319,14 +421,21 @@ def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leav
             with suppress(subprocess.TimeoutExpired):
                 leaves.wait(5)
                 break
-        assert leaves.returncode in (130, -signal.SIGINT)  # the latter where one more came while Python was ending
+        assert leaves.returncode in (
+            130,
+            -signal.SIGINT,
+        )  # the latter where one more came while Python was ending
         log = (tiny.folder.parent / f"{tiny.folder.name}.log").read_text
         assert stays.wait(300) == 0, log()
         trials = optuna.load_study(study_name="four", storage=storage).trials
         storage.engine.dispose()
     done = [one for one in trials if one.state.name in ("COMPLETE", "PRUNED")]
     assert sorted(one.user_attrs["slot"] for one in done) == list(range(TRIALS))
-    lost = [one for one in trials if one.state.name == "FAIL" and one.user_attrs.get("worker", "").endswith(f":{killed}")]
+    lost = [
+        one
+        for one in trials
+        if one.state.name == "FAIL" and one.user_attrs.get("worker", "").endswith(f":{killed}")
+    ]
     assert len(lost) == 1
     (again,) = (one for one in done if one.user_attrs["slot"] == lost[0].user_attrs["slot"])
     assert again.params == lost[0].params
@@ -341,9 +450,17 @@ def running_worker(storage: optuna.storages.RDBStorage, parent: int, seconds: fl
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         names = [one.study_name for one in optuna.get_all_study_summaries(storage)]
-        trials = optuna.load_study(study_name="four", storage=storage).get_trials(deepcopy=False) if "four" in names else []
+        trials = (
+            optuna.load_study(study_name="four", storage=storage).get_trials(deepcopy=False)
+            if "four" in names
+            else []
+        )
         for one in trials:
-            if one.state == optuna.trial.TrialState.RUNNING and one.intermediate_values and "worker" in one.user_attrs:
+            if (
+                one.state == optuna.trial.TrialState.RUNNING
+                and one.intermediate_values
+                and "worker" in one.user_attrs
+            ):
                 number = int(one.user_attrs["worker"].split(":")[1])
                 if psutil.pid_exists(number) and psutil.Process(number).ppid() == parent:
                     return number

@@ -24,7 +24,10 @@ def test_seeds_go_on_after_ctrl_c_and_a_finished_one_is_not_run_again(project: P
     project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
     project.commit()
     project.run("dvc", "repro", "preprocess")  # the user's own workspace, which stays as it is
-    before = {path: path.read_bytes() for path in (project.folder / "params.yaml", project.folder / "dvc.lock")}
+    before = {
+        path: path.read_bytes()
+        for path in (project.folder / "params.yaml", project.folder / "dvc.lock")
+    }
     command = ("python", "-m", "benchmarks.seeds", "--seeds", "2", "--until", "evaluate")
     interrupted = project.start(*command)
     end = time.monotonic() + 240
@@ -48,21 +51,33 @@ def test_seeds_go_on_after_ctrl_c_and_a_finished_one_is_not_run_again(project: P
     assert project.run("git", "log", "--oneline").count("\n") == 3
 
 
-def pair(state: str = PROVEN, processor: str = "native", images: int = 16000, lost: float = 0.0) -> dict[str, Any]:
+def pair(
+    state: str = PROVEN, processor: str = "native", images: int = 16000, lost: float = 0.0
+) -> dict[str, Any]:
     said = {"format": "tflite_int8", "runtime": "litert", "processor": processor, "state": state}
     return said if state == COULD_NOT_RUN else {**said, "images": images, "accuracy_lost": lost}
 
 
 def line(accuracy: float, *pairs: dict[str, Any], passed: bool = True) -> seeds.Row:
-    return {"seed": 0, "test_accuracy": accuracy, "validation_accuracy": 0.99, "pairs": pairs, "passed": passed} | {
+    return {
+        "seed": 0,
+        "test_accuracy": accuracy,
+        "validation_accuracy": 0.99,
+        "pairs": pairs,
+        "passed": passed,
+    } | {
         "reason": "" if passed else "the gate",
         "training_seconds": 1.0,
         "seconds": 2.0,
     }
 
 
-def test_the_report_has_mean_deviation_and_range_and_of_each_file_the_runtime_where_it_loses_most() -> None:
-    few = pair(processor="haswell", images=100, lost=0.01)  # one image, which says nothing of the accuracy on all of them
+def test_the_report_has_mean_deviation_and_range_and_of_each_file_the_runtime_where_it_loses_most() -> (
+    None
+):
+    few = pair(
+        processor="haswell", images=100, lost=0.01
+    )  # one image, which says nothing of the accuracy on all of them
     rows = [
         line(0.996, pair(lost=0.0001), pair(lost=0.0003), few),
         line(0.9965, pair(lost=-0.0001), pair(lost=-0.0002), few),
@@ -77,12 +92,19 @@ def test_the_report_has_mean_deviation_and_range_and_of_each_file_the_runtime_wh
     page = seeds.page(results)
     assert "| tflite_int8 | 0.007 | 0.021 | -0.010 | 0.030 |" in page
     assert "failed: the gate" in page
-    assert "in points of the accuracy on all 16,000 test and validation images, on the runtime where it loses most:" in page
+    assert (
+        "in points of the accuracy on all 16,000 test and validation images, on the runtime where it loses most:"
+        in page
+    )
 
 
 @pytest.mark.parametrize("state", [NOT_SHOWN, COULD_NOT_RUN])
 def test_a_seed_of_which_a_file_is_not_proven_somewhere_has_not_passed(state: str) -> None:
-    results = {"machine": "a processor", "last_stage": None, "rows": [line(0.996, pair()), line(0.996, pair(), pair(state, "haswell"))]}
+    results = {
+        "machine": "a processor",
+        "last_stage": None,
+        "rows": [line(0.996, pair()), line(0.996, pair(), pair(state, "haswell"))],
+    }
     assert "every file proven on native, haswell, with 1 of 2." in seeds.headline(results)
     assert "failed: not every file is proven" in seeds.page(results)
 
@@ -108,7 +130,9 @@ def test_the_machine_is_told_by_its_instruction_sets() -> None:
         assert "avx2" in machine.sentence().split(", without")[0]
 
 
-def test_a_number_of_seeds_that_is_none_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_of_seeds_that_is_none_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("sys.argv", ["seeds", "--seeds", "0"])
     with pytest.raises(UserError, match="--seeds is 0; expected 1 or more"):
         seeds.main()

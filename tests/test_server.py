@@ -56,30 +56,54 @@ def images() -> Any:
 
 @pytest.mark.parametrize("which", ["server", "plain"])
 @pytest.mark.parametrize("case", ANSWERS)
-def test_the_answer_is_that_of_triton(which: str, case: str, classifier: Classifier, request: pytest.FixtureRequest) -> None:
+def test_the_answer_is_that_of_triton(
+    which: str, case: str, classifier: Classifier, request: pytest.FixtureRequest
+) -> None:
     """The same keys in the same order, types, shapes and sizes; our own names, versions and sentences; 4xx where Triton says 500."""
     running: Server = request.getfixturevalue(which)
     method, path, headers, body = requests()[case]
     theirs = ANSWERS[case]
-    ours = running.ask(method, path.replace("mnist-digits", classifier.card.name), body or None, headers)
+    ours = running.ask(
+        method, path.replace("mnist-digits", classifier.card.name), body or None, headers
+    )
     if theirs["status"] >= 400 or case == "two outputs of one name":  # which Triton takes for one
         assert ours.status in (theirs["status"], 400), ours.body
         assert 400 <= ours.status < 500
         assert list(ours.json) == ["error"]
         return
     assert ours.status == theirs["status"] == 200
-    if case in ("live", "ready", "model ready"):  # Triton's bodies are empty; KServe's client reads ours
+    if case in (
+        "live",
+        "ready",
+        "model ready",
+    ):  # Triton's bodies are empty; KServe's client reads ours
         return
     for name in ("content-type", "content-encoding"):
         assert ours.headers.get(name) == theirs["headers"].get(name)
-    ours_described = described(ours.headers.get("inference-header-content-length"), ours.body, classifier)
-    assert ours_described == described(theirs["headers"].get("inference-header-content-length"), theirs["body"].encode("latin-1"))
+    ours_described = described(
+        ours.headers.get("inference-header-content-length"), ours.body, classifier
+    )
+    assert ours_described == described(
+        theirs["headers"].get("inference-header-content-length"), theirs["body"].encode("latin-1")
+    )
 
 
 def described(length: str | None, body: bytes, classifier: Classifier | None = None) -> Any:
     """The answer without what may differ: values, and the names of server, model and version. Our own values are checked."""
-    head, tail = (json.loads(body), b"") if length is None else (json.loads(body[: int(length)]), body[int(length) :])
-    for field in ("name", "version", "versions", "platform", "extensions", "model_name", "model_version"):
+    head, tail = (
+        (json.loads(body), b"")
+        if length is None
+        else (json.loads(body[: int(length)]), body[int(length) :])
+    )
+    for field in (
+        "name",
+        "version",
+        "versions",
+        "platform",
+        "extensions",
+        "model_name",
+        "model_version",
+    ):
         if field in head:
             head[field] = None
     for output in head.get("outputs", []):
@@ -93,12 +117,16 @@ def described(length: str | None, body: bytes, classifier: Classifier | None = N
 
 def check_values(output: dict[str, Any], tail: bytes, classifier: Classifier | None) -> None:
     assert not tail or output["parameters"]["binary_data_size"] == len(tail)
-    values: Any = output.get("data") or (texts(tail) if output["datatype"] == "BYTES" else np.frombuffer(tail, "<f4").tolist())
+    values: Any = output.get("data") or (
+        texts(tail) if output["datatype"] == "BYTES" else np.frombuffer(tail, "<f4").tolist()
+    )
     assert len(values) == math.prod(output["shape"])
     if output["datatype"] == "BYTES":
         assert all(re.fullmatch(r"0\.\d{6}:\d(:\w+)?", value) for value in values)
     elif classifier:
-        np.testing.assert_allclose(values, classifier.predict(image(output["shape"][0])).ravel(), atol=1e-6)
+        np.testing.assert_allclose(
+            values, classifier.predict(image(output["shape"][0])).ravel(), atol=1e-6
+        )
 
 
 def texts(tail: bytes) -> list[str]:
@@ -129,12 +157,20 @@ def test_tritons_client_gets_the_probabilities_in_every_way_it_knows(
         assert client.get_model_metadata(name, version)["inputs"] == [
             {"name": "image", "datatype": "UINT8", "shape": [-1, *classifier.card.input_shape]}
         ]
-        assert client.get_model_repository_index() == [{"name": name, "version": version, "state": "READY", "reason": ""}]
+        assert client.get_model_repository_index() == [
+            {"name": name, "version": version, "state": "READY", "reason": ""}
+        ]
         compressions = (None, "gzip", "deflate")
-        for binary_in, binary_out, sent, answered in itertools.product((False, True), (False, True, None), compressions, compressions):
+        for binary_in, binary_out, sent, answered in itertools.product(
+            (False, True), (False, True, None), compressions, compressions
+        ):
             tensor = triton.InferInput("image", list(many.shape), "UINT8")
             tensor.set_data_from_numpy(many, binary_data=binary_in)
-            outputs = None if binary_out is None else [triton.InferRequestedOutput("probabilities", binary_data=binary_out)]
+            outputs = (
+                None
+                if binary_out is None
+                else [triton.InferRequestedOutput("probabilities", binary_data=binary_out)]
+            )
             found = client.infer(
                 name,
                 [tensor],
@@ -147,9 +183,14 @@ def test_tritons_client_gets_the_probabilities_in_every_way_it_knows(
             np.testing.assert_allclose(found.as_numpy("probabilities")[:3], expected, atol=1e-6)
             assert found.get_response()["id"] == "7"
         tensor.set_data_from_numpy(many)
-        found = client.infer(name, [tensor], outputs=[triton.InferRequestedOutput("probabilities", class_count=2)])
+        found = client.infer(
+            name, [tensor], outputs=[triton.InferRequestedOutput("probabilities", class_count=2)]
+        )
         index = int(expected[0].argmax())
-        assert found.as_numpy("probabilities")[0, 0].decode().split(":")[1:] == [str(index), classifier.card.class_names[index]]
+        assert found.as_numpy("probabilities")[0, 0].decode().split(":")[1:] == [
+            str(index),
+            classifier.card.class_names[index],
+        ]
         with pytest.raises(triton.InferenceServerException, match="there is no model 'other'"):
             client.infer("other", [tensor])
 
@@ -163,7 +204,12 @@ def test_kserves_client_gets_the_probabilities_in_every_way_it_knows(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [found.pop(key) for key in ("live", "ready", "model ready", "other ready")] == [True, True, True, False]
+    assert [found.pop(key) for key in ("live", "ready", "model ready", "other ready")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert len(found) == 4
     for values in found.values():
         np.testing.assert_allclose(values, classifier.predict(images), atol=1e-6)
@@ -171,8 +217,18 @@ def test_kserves_client_gets_the_probabilities_in_every_way_it_knows(
 
 def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -> None:
     """Left out: that whatever fits the schema is accepted, since JSON Schema cannot tie the length of data to a shape."""
-    command = [str(Path(sys.prefix) / "bin/schemathesis"), "run", f"http://{server.url}/openapi.json", "--no-color"]
-    command += ["--exclude-checks", "positive_data_acceptance", "--phases", "examples,coverage,fuzzing"]
+    command = [
+        str(Path(sys.prefix) / "bin/schemathesis"),
+        "run",
+        f"http://{server.url}/openapi.json",
+        "--no-color",
+    ]
+    command += [
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--phases",
+        "examples,coverage,fuzzing",
+    ]
     command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
@@ -183,11 +239,20 @@ def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -
 def test_an_answer_is_compressed_as_asked(which: str, request: pytest.FixtureRequest) -> None:
     running: Server = request.getfixturevalue(which)
     plain_body = running.get("/openapi.json").body
-    for accepted, opened in (("gzip", gzip.decompress), ("deflate", zlib.decompress), ("br, gzip;q=0, deflate;q=0.5", zlib.decompress)):
+    for accepted, opened in (
+        ("gzip", gzip.decompress),
+        ("deflate", zlib.decompress),
+        ("br, gzip;q=0, deflate;q=0.5", zlib.decompress),
+    ):
         answer = running.ask("GET", "/openapi.json", headers={"Accept-Encoding": accepted})
         assert answer.headers["content-encoding"] in accepted
         assert opened(answer.body) == plain_body
-    assert "content-encoding" not in running.ask("GET", "/openapi.json", headers={"Accept-Encoding": "br, gzip;q=0"}).headers
+    assert (
+        "content-encoding"
+        not in running.ask(
+            "GET", "/openapi.json", headers={"Accept-Encoding": "br, gzip;q=0"}
+        ).headers
+    )
 
 
 def png(pixels: Any, kind: str = "PNG") -> bytes:
@@ -196,15 +261,21 @@ def png(pixels: Any, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def test_a_person_sends_a_picture_and_gets_its_class(server: Server, archive: Path, classifier: Classifier) -> None:
+def test_a_person_sends_a_picture_and_gets_its_class(
+    server: Server, archive: Path, classifier: Classifier
+) -> None:
     with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
         pixels, label = golden["images"][0], str(golden["labels"][0])
     answer = server.ask("POST", "/predict", png(pixels[..., 0]), {"Content-Type": "image/png"})
     assert answer.status == 200, answer.body
     assert set(answer.json["probabilities"]) == set(classifier.card.class_names)
-    assert answer.json["class"] == max(answer.json["probabilities"], key=answer.json["probabilities"].get)
+    assert answer.json["class"] == max(
+        answer.json["probabilities"], key=answer.json["probabilities"].get
+    )
     assert answer.json["class"] == label
-    named = server.ask("POST", f"/predict?model={classifier.card.name}", png(pixels[..., 0], "JPEG"))
+    named = server.ask(
+        "POST", f"/predict?model={classifier.card.name}", png(pixels[..., 0], "JPEG")
+    )
     assert named.json["class"] == answer.json["class"]
     assert server.ask("POST", "/predict?model=other", png(pixels[..., 0])).status == 404
 
@@ -217,7 +288,9 @@ def test_metrics_count_requests_images_and_batches(server: Server, classifier: C
     assert len(values) == len([line for line in text.splitlines() if not line.startswith("#")])
     model = f'model="{classifier.card.name}"'
     assert float(values['serving_requests_total{route="infer",status="200"}']) >= 1
-    assert float(values[f'serving_images_total{{{model},version="{classifier.card.version}"}}']) >= 2
+    assert (
+        float(values[f'serving_images_total{{{model},version="{classifier.card.version}"}}']) >= 2
+    )
     assert values[f"serving_waiting_images{{{model}}}"] == "0"
     assert float(values[f"serving_batch_images_sum{{{model}}}"]) >= 2
     assert float(values['serving_request_seconds_count{route="infer"}']) == float(
@@ -241,30 +314,50 @@ def test_the_only_bundles_page_is_served_with_its_types_and_a_strict_policy(
     assert page.headers["link"] == '<../../../../docs>; rel="service-doc"'
     assert running.get("/docs/").headers["location"] == "../docs"
     opened = Bundle(archive)
-    types = {"model.wasm": "application/wasm", "page.js": "text/javascript; charset=utf-8", "page.css": "text/css; charset=utf-8"}
+    types = {
+        "model.wasm": "application/wasm",
+        "page.js": "text/javascript; charset=utf-8",
+        "page.css": "text/css; charset=utf-8",
+    }
     for name, kind in types.items():
         answer = running.get(address + name)
         assert answer.headers["content-type"] == kind
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.body == opened.read(f"embedded/browser/{name}")
-        unchanged = running.ask("GET", address + name, headers={"If-None-Match": answer.headers["etag"]})
+        unchanged = running.ask(
+            "GET", address + name, headers={"If-None-Match": answer.headers["etag"]}
+        )
         assert (unchanged.status, unchanged.body) == (304, b"")
         strong = answer.headers["etag"].removeprefix("W/")
         for known in ("*", strong, f'"other", {strong}', f'W/"a,b",W/{strong} , "c"'):
-            assert running.ask("GET", address + name, headers={"If-None-Match": known}).status == 304, known
+            assert (
+                running.ask("GET", address + name, headers={"If-None-Match": known}).status == 304
+            ), known
         for other in ('"other"', strong.strip('"'), strong[:-1], f'"{strong[2:]}', ""):
-            assert running.ask("HEAD", address + name, headers={"If-None-Match": other}).status == 200, other
+            assert (
+                running.ask("HEAD", address + name, headers={"If-None-Match": other}).status == 200
+            ), other
         assert running.ask("HEAD", address + name).body == b""
-    for path in ("golden.npz", "SHA256SUMS", "../../../../etc/passwd", "embedded/browser/none.js", ""):
+    for path in (
+        "golden.npz",
+        "SHA256SUMS",
+        "../../../../etc/passwd",
+        "embedded/browser/none.js",
+        "",
+    ):
         assert running.get(f"/bundles/{opened.card.name}/{path}").status == 404
     assert running.get("/bundles/none/embedded/browser/").status == 404
     assert running.ask("POST", address).status == 405
 
 
 def test_a_form_is_told_to_be_sent_as_a_picture(server: Server) -> None:
-    answer = server.ask("POST", "/predict", b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"})
+    answer = server.ask(
+        "POST", "/predict", b"--x\r\n", {"Content-Type": "multipart/form-data; boundary=x"}
+    )
     assert answer.status == 415
-    assert "send the picture itself, as `curl --data-binary @picture.png` does" in answer.body.decode()
+    assert (
+        "send the picture itself, as `curl --data-binary @picture.png` does" in answer.body.decode()
+    )
 
 
 def test_where_a_bundle_holds_no_page_the_start_is_the_servers_own(bundle: Path) -> None:
@@ -275,17 +368,23 @@ def test_where_a_bundle_holds_no_page_the_start_is_the_servers_own(bundle: Path)
 
 
 def test_a_folder_without_the_second_engine_is_one_sentence(archive: Path, tmp_path: Path) -> None:
-    assert "is no folder of onnxruntime-web" in failed(archive, "--format", "onnx_float32", "--onnxruntime-web", tmp_path)
+    assert "is no folder of onnxruntime-web" in failed(
+        archive, "--format", "onnx_float32", "--onnxruntime-web", tmp_path
+    )
 
 
-def test_the_servers_own_page_shows_it_and_predicts(server: Server, archive: Path, tmp_path: Path) -> None:
+def test_the_servers_own_page_shows_it_and_predicts(
+    server: Server, archive: Path, tmp_path: Path
+) -> None:
     from playwright.sync_api import sync_playwright
 
     with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
         (tmp_path / "digit.png").write_bytes(png(golden["images"][0][..., 0]))
     expected = server.ask("POST", "/predict", (tmp_path / "digit.png").read_bytes()).json["class"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         page = browser.new_page()
         faults: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -314,17 +413,25 @@ def test_an_answer_says_what_it_depends_on(which: str, request: pytest.FixtureRe
     for path in ("/docs", "/openapi.json", "/v2", "/metrics", "/nowhere", "/"):
         assert running.get(path).headers["vary"] == "accept-encoding"
     unchanged = running.get("/bundles/mnist-digits/model_card.json").headers["etag"]
-    answer = running.ask("GET", "/bundles/mnist-digits/model_card.json", headers={"If-None-Match": unchanged})
+    answer = running.ask(
+        "GET", "/bundles/mnist-digits/model_card.json", headers={"If-None-Match": unchanged}
+    )
     assert (answer.status, answer.headers["vary"]) == (304, "accept-encoding")
     assert "content-length" not in answer.headers
 
 
 OTHER = "https://app.example:8443"
-PREFLIGHT = {"Origin": OTHER, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,authorization"}
+PREFLIGHT = {
+    "Origin": OTHER,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "content-type,authorization",
+}
 
 
 @pytest.mark.parametrize("which", ["server", "plain"])
-def test_a_page_of_another_origin_reads_nothing_where_nobody_allowed_it(which: str, request: pytest.FixtureRequest) -> None:
+def test_a_page_of_another_origin_reads_nothing_where_nobody_allowed_it(
+    which: str, request: pytest.FixtureRequest
+) -> None:
     running: Server = request.getfixturevalue(which)
     preflight = running.ask("OPTIONS", "/predict", headers=PREFLIGHT)
     assert preflight.status == 405
@@ -350,26 +457,44 @@ def test_a_page_of_an_allowed_origin_may_ask(archive: Path, tmp_path: Path) -> N
         assert "access-control-allow-origin" not in stranger.headers
         assert "origin" in stranger.headers["vary"]
         assert "origin" in running.get("/v2").headers["vary"]
-        assert running.ask("OPTIONS", "/predict", headers={**PREFLIGHT, "Origin": "https://evil.example"}).status == 403
+        assert (
+            running.ask(
+                "OPTIONS", "/predict", headers={**PREFLIGHT, "Origin": "https://evil.example"}
+            ).status
+            == 403
+        )
         assert running.ask("OPTIONS", "/nowhere", headers=PREFLIGHT).status == 404
         large = {"Content-Length": "99999999", "Origin": OTHER}
-        assert running.ask("POST", "/predict", headers=large).headers["access-control-allow-origin"] == OTHER
+        assert (
+            running.ask("POST", "/predict", headers=large).headers["access-control-allow-origin"]
+            == OTHER
+        )
     with Server(archive, "--format", FORMAT, "--allow-origin", "*") as running:
         answer = running.ask("GET", "/v2", headers={"Origin": OTHER})
         assert answer.headers["access-control-allow-origin"] == "*"
 
 
-@pytest.mark.parametrize("origin", ["app.example", "https://app.example/path", "null", "https://", "ftp://app.example"])
+@pytest.mark.parametrize(
+    "origin", ["app.example", "https://app.example/path", "null", "https://", "ftp://app.example"]
+)
 def test_an_origin_that_is_none_is_one_sentence(archive: Path, origin: str) -> None:
-    assert f"--allow-origin is '{origin}'" in failed(archive, "--allow-origin", origin, "--port", "0")
-    assert "--allow-host is 'http://a'" in failed(archive, "--allow-host", "http://a", "--port", "0")
+    assert f"--allow-origin is '{origin}'" in failed(
+        archive, "--allow-origin", origin, "--port", "0"
+    )
+    assert "--allow-host is 'http://a'" in failed(
+        archive, "--allow-host", "http://a", "--port", "0"
+    )
 
 
 def test_with_a_token_only_health_is_open(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open sesame\n")
     with Server(archive, "--format", FORMAT, "--token-file", tmp_path / "token") as running:
         assert running.get("/v2/health/live").status == 200
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic " + base64.b64encode(b"open sesame").decode()}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Basic " + base64.b64encode(b"open sesame").decode()},
+        ):
             refused = running.ask("GET", "/v2", headers=headers)
             assert refused.status == 401
             assert refused.headers["www-authenticate"] == "Bearer"
@@ -386,10 +511,15 @@ def test_a_person_shows_the_token_once_and_is_in(archive: Path, tmp_path: Path) 
         deep = "/bundles/mnist-digits/embedded/browser/"
         for path, action in (("/", "login"), ("/docs", "login"), (deep, "../../../../login")):
             asked = running.ask("GET", path, headers=page)
-            assert (asked.status, asked.headers["content-type"]) == (401, "text/html; charset=utf-8")
+            assert (asked.status, asked.headers["content-type"]) == (
+                401,
+                "text/html; charset=utf-8",
+            )
             assert f'action="{action}"' in asked.body.decode()
             assert f'name="page" type="hidden" value="{path[1:]}"' in asked.body.decode()
-        assert running.ask("GET", deep + "model.wasm").status == 401, "the model is behind the token too"
+        assert running.ask("GET", deep + "model.wasm").status == 401, (
+            "the model is behind the token too"
+        )
         assert running.get("/login").status == 200
         wrong = running.ask("POST", "/login", b"token=wrong&page=docs")
         assert wrong.status == 401
@@ -404,7 +534,9 @@ def test_a_person_shows_the_token_once_and_is_in(archive: Path, tmp_path: Path) 
             assert running.ask("GET", path, headers={"Cookie": f"other=1; {cookie}"}).status == 200
         assert running.ask("GET", "/v2", headers={"Cookie": cookie[:-1] + "!"}).status == 401
         for target in (b"//evil.example", b"https://evil.example", b"%0d%0aX: y", b"../../x"):
-            location = running.ask("POST", "/login", b"token=open+sesame&page=" + target).headers["location"]
+            location = running.ask("POST", "/login", b"token=open+sesame&page=" + target).headers[
+                "location"
+            ]
             assert urljoin("http://test/x/login", location).startswith("http://test/")
         for body in (b"\xff", b"&".join([b"a=b"] * 99), b""):
             assert running.ask("POST", "/login", body).status in (400, 401)
@@ -421,7 +553,9 @@ print(psutil.Process().memory_info().rss / 1e6)
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
-def test_ready_within_a_second_and_a_half_in_little_memory(archive: Path, bundle: Path, runtime: str) -> None:
+def test_ready_within_a_second_and_a_half_in_little_memory(
+    archive: Path, bundle: Path, runtime: str
+) -> None:
     """The smallest of three starts: other work can only make one slower. How much of ONNX Runtime's library counts as resident
     differs by 6 MB with the state of the kernel's page cache, so that its server is held to what the bare session takes there."""
     method, path, headers, body = requests()["binary to binary"]
@@ -435,7 +569,9 @@ def test_ready_within_a_second_and_a_half_in_little_memory(archive: Path, bundle
     if runtime == "litert":
         assert min(megabytes) < 80
     else:
-        bare = subprocess.check_output([sys.executable, "-c", BARE_SESSION, bundle / "onnx_float32.onnx"], text=True)
+        bare = subprocess.check_output(
+            [sys.executable, "-c", BARE_SESSION, bundle / "onnx_float32.onnx"], text=True
+        )
         assert min(megabytes) - float(bare) < 25
 
 
@@ -452,9 +588,16 @@ def test_other_ways_of_asking_over_http_are_answered(server: Server) -> None:
     options = server.ask("OPTIONS", "/predict")
     assert (options.status, options.headers["allow"]) == (405, "POST")
     upgrade = b"GET /v2 HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
-    for request in (upgrade, b"GET http://test/v2 HTTP/1.1\r\nHost: test\r\n\r\n", b"GET /v2 HTTP/1.0\r\n\r\n"):
+    for request in (
+        upgrade,
+        b"GET http://test/v2 HTTP/1.1\r\nHost: test\r\n\r\n",
+        b"GET /v2 HTTP/1.0\r\n\r\n",
+    ):
         assert server.send(request).startswith(b"HTTP/1.1 200 OK\r\n"), request
-    for request in (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT test:443 HTTP/1.1\r\nHost: test\r\n\r\n"):
+    for request in (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"CONNECT test:443 HTTP/1.1\r\nHost: test\r\n\r\n",
+    ):
         answer = server.send(request)
         assert answer.startswith(b"HTTP/1.1 4"), request
         assert b'{"error":"' in answer

@@ -31,7 +31,11 @@ MEGABYTES = 74  # the most that an attack may add to what the server holds
 @pytest.fixture(scope="module", params=["uvloop", "plain"])
 def python(request: pytest.FixtureRequest) -> Path:
     """This environment, and one of numpy and a runtime, where the standard library serves."""
-    return Path(sys.executable if request.param == "uvloop" else f"{sys.prefix}/runtimes/onnxruntime/bin/python")
+    return Path(
+        sys.executable
+        if request.param == "uvloop"
+        else f"{sys.prefix}/runtimes/onnxruntime/bin/python"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +81,64 @@ def malformed(dice: random.Random) -> bytes:
         lambda: http(INFER, {"Content-Encoding": dice.choice(["gzip", "deflate", "br"])}, rest),
         lambda: http(INFER, head, body[: dice.randrange(len(body))]),
         lambda: http(INFER, head, body + rest),
-        lambda: http(INFER, {"Inference-Header-Content-Length": dice.choice(["-1", "999999", "abc", "1e3", "0x10", "", "9" * 99])}, body),
         lambda: http(
-            INFER, {}, json_body().replace(b"[0, ", dice.choice([b"[NaN, ", b"[-1, ", b"[256, ", b"[1e400, ", b"[null, ", b"[true, "]))
-        ),
-        lambda: http(
-            INFER, {}, json.dumps({"inputs": [tensor(data=[0], shape=[dice.choice([-1, 0, 2**31, 2**63, 2**99]), 28, 28, 1])]}).encode()
+            INFER,
+            {
+                "Inference-Header-Content-Length": dice.choice(
+                    ["-1", "999999", "abc", "1e3", "0x10", "", "9" * 99]
+                )
+            },
+            body,
         ),
         lambda: http(
             INFER,
             {},
-            json.dumps({"inputs": [{**tensor(data=[0] * 784), dice.choice(["name", "shape", "datatype", "data"]): rest.hex()}]}).encode(),
+            json_body().replace(
+                b"[0, ",
+                dice.choice([b"[NaN, ", b"[-1, ", b"[256, ", b"[1e400, ", b"[null, ", b"[true, "]),
+            ),
+        ),
+        lambda: http(
+            INFER,
+            {},
+            json.dumps(
+                {
+                    "inputs": [
+                        tensor(
+                            data=[0], shape=[dice.choice([-1, 0, 2**31, 2**63, 2**99]), 28, 28, 1]
+                        )
+                    ]
+                }
+            ).encode(),
+        ),
+        lambda: http(
+            INFER,
+            {},
+            json.dumps(
+                {
+                    "inputs": [
+                        {
+                            **tensor(data=[0] * 784),
+                            dice.choice(["name", "shape", "datatype", "data"]): rest.hex(),
+                        }
+                    ]
+                }
+            ).encode(),
         ),
         lambda: http(INFER, {}, b'{"inputs":' + b"[" * dice.randrange(1000, 20000)),
         lambda: http(INFER, {}, b'{"a":' * dice.randrange(1000, 5000) + b"1" + b"}" * 5000),
         lambda: http(
             "/v2/models/"
-            + dice.choice(["../../etc/passwd", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..", "%00", "a" * 5000, "mnist-digits%0d%0a"])
+            + dice.choice(
+                [
+                    "../../etc/passwd",
+                    "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+                    "..",
+                    "%00",
+                    "a" * 5000,
+                    "mnist-digits%0d%0a",
+                ]
+            )
             + "/infer",
             {},
             json_body(),
@@ -101,8 +146,14 @@ def malformed(dice: random.Random) -> bytes:
         lambda: http("/predict", {"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n" + rest),
         lambda: http("/predict", {"Content-Type": "image/jpeg"}, b"\xff\xd8\xff\xe0" + rest),
         lambda: http("/" + rest.hex(), {}, rest, dice.choice(["GET", "PUT", "DELETE", "TRACE"])),
-        lambda: http(INFER, {"Content-Length": dice.choice(["-5", "1e9", "99999999999", "x"])}, rest),
-        lambda: http(INFER, {"Transfer-Encoding": "chunked"}, dice.choice([b"-1", b"f" * 17, b"zz", b";"]) + b"\r\n" + rest),
+        lambda: http(
+            INFER, {"Content-Length": dice.choice(["-5", "1e9", "99999999999", "x"])}, rest
+        ),
+        lambda: http(
+            INFER,
+            {"Transfer-Encoding": "chunked"},
+            dice.choice([b"-1", b"f" * 17, b"zz", b";"]) + b"\r\n" + rest,
+        ),
     ]
     return dice.choice(kinds)()  # type: ignore[no-any-return]
 
@@ -121,8 +172,14 @@ def test_ten_thousand_malformed_requests_are_all_answered(server: Server) -> Non
             sent = malformed(dice)
             answer = server.send(sent)
             found = statuses(answer)
-            came_whole = b"\r\n\r\n" in sent  # all but random bytes, which may look like the beginning of a request
-            refused = found and all(400 <= status < 500 for status in found) and answer.count(b'{"error":"') == len(found)
+            came_whole = (
+                b"\r\n\r\n" in sent
+            )  # all but random bytes, which may look like the beginning of a request
+            refused = (
+                found
+                and all(400 <= status < 500 for status in found)
+                and answer.count(b'{"error":"') == len(found)
+            )
             if not refused and (came_whole or answer):
                 faults.append((sent[:300], answer[:300]))
 
@@ -144,7 +201,10 @@ REQUESTS = {
     "no path": (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
     "absolute form": (b"GET http://test/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 200),
     "absolute form of an address": (b"GET http://[::1]:80/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 200),
-    "absolute form with a user": (b"GET http://me:word@test/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+    "absolute form with a user": (
+        b"GET http://me:word@test/v2 HTTP/1.1\r\nHost: test\r\n\r\n",
+        400,
+    ),
     "another scheme": (b"GET ftp://test/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 400),
     "a fragment": (b"GET /v2#part HTTP/1.1\r\nHost: test\r\n\r\n", 400),
     "two slashes": (b"GET //v2 HTTP/1.1\r\nHost: test\r\n\r\n", 404),
@@ -170,7 +230,10 @@ REQUESTS = {
     "an address of colons": (b"GET /v2 HTTP/1.1\r\nHost: [:::::]\r\n\r\n", 400),
     "a port above 65535": (b"GET /v2 HTTP/1.1\r\nHost: test:65536\r\n\r\n", 400),
     "a port of many digits": (b"GET /v2 HTTP/1.1\r\nHost: test:000080\r\n\r\n", 400),
-    "absolute form of a port above 65535": (b"GET http://test:99999/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 400),
+    "absolute form of a port above 65535": (
+        b"GET http://test:99999/v2 HTTP/1.1\r\nHost: test\r\n\r\n",
+        400,
+    ),
     "an address and a port": (b"GET /v2 HTTP/1.1\r\nHost: [::1]:65535\r\n\r\n", 200),
     "a name with a dot at its end": (b"GET /v2 HTTP/1.1\r\nHost: my_host.example.:\r\n\r\n", 200),
     "two slashes at the end": (b"GET /docs// HTTP/1.1\r\nHost: test\r\n\r\n", 404),
@@ -193,7 +256,10 @@ REQUESTS = {
     "a length of nothing": (POST + b"Content-Length: \r\n\r\n", 400),
     "a length of 5000 digits": (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 413),
     "chunks and a length": (CHUNKED + b"Content-Length: 5\r\n\r\n0\r\n\r\n", 400),
-    "a length and chunks": (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "a length and chunks": (
+        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
     "gzip": (POST + b"Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n", 400),
     "gzip in chunks": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
     "chunked twice": (CHUNKED + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -205,7 +271,10 @@ REQUESTS = {
     "a chunk that is longer": (CHUNKED + b"\r\n2\r\nabcd\r\n0\r\n\r\n", 400),
     "a chunk without CR": (CHUNKED + b"\r\n5\nhello\r\n0\r\n\r\n", 400),
     "a trailer that is none": (CHUNKED + b"\r\n0\r\nno trailer\r\n\r\n", 400),
-    "chunks with extras": (CHUNKED + b"\r\n%x;a=b\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(BODY), BODY), 200),
+    "chunks with extras": (
+        CHUNKED + b"\r\n%x;a=b\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(BODY), BODY),
+        200,
+    ),
     "a body that nobody asked for": (GET + b"Content-Length: 5\r\n\r\nhello", 200),
     "another expectation": (POST + b"Expect: the best\r\nContent-Length: 0\r\n\r\n", 417),
 }
@@ -216,13 +285,17 @@ def test_both_servers_read_http_alike(server: Server, case: str) -> None:
     sent, expected = REQUESTS[case]
     keeps = expected in (200, 404)
     assert statuses(server.send(sent + LIVE)) == ([expected, 200] if keeps else [expected])
-    assert statuses(server.send(LIVE * 3 + sent)) == [200, 200, 200, expected], "what was asked before is answered"
+    assert statuses(server.send(LIVE * 3 + sent)) == [200, 200, 200, expected], (
+        "what was asked before is answered"
+    )
 
 
 def test_a_request_of_version_1_0_is_the_last_on_its_connection(server: Server) -> None:
     old = b"GET /v2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     assert statuses(server.send(old + LIVE)) == [200]
-    assert statuses(server.send(b"POST /v2 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")) == [400]
+    assert statuses(
+        server.send(b"POST /v2 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    ) == [400]
     assert statuses(server.send(b"GET /v2 HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")) == [400]
     assert statuses(server.send(GET + b"Connection: close\r\n\r\n" + LIVE * 3)) == [200]
 
@@ -241,11 +314,21 @@ def answers(server: Server, *pieces: bytes, ends: bool = False, seconds: float =
         return statuses(received)
 
 
-GARBAGE = (b"garbage", b"GARBAGE", b"\x16\x03\x01\x00", b"\0" * 100, b"GET /\r\n", b"}{\r\n\r\n", b"GET \xff")
+GARBAGE = (
+    b"garbage",
+    b"GARBAGE",
+    b"\x16\x03\x01\x00",
+    b"\0" * 100,
+    b"GET /\r\n",
+    b"}{\r\n\r\n",
+    b"GET \xff",
+)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_behind_good_requests_takes_no_answer_with_it(server: Server, garbage: bytes) -> None:
+def test_garbage_behind_good_requests_takes_no_answer_with_it(
+    server: Server, garbage: bytes
+) -> None:
     """It is refused at once, although the client has not ended what it sends."""
     assert answers(server, LIVE + garbage) == [200, 400]
     assert answers(server, LIVE * 18 + garbage) == [200] * 18 + [400]
@@ -260,7 +343,13 @@ def test_a_chunk_that_cannot_be_one_is_refused_at_once(server: Server, garbage: 
 
 
 def test_what_is_cut_off_is_answered_where_a_request_had_begun(server: Server) -> None:
-    for sent in (b"POST /pred", POST, POST + b"Content-Length: 100\r\n\r\nabc", CHUNKED + b"\r\nff\r\nabc", CHUNKED + b"\r\n"):
+    for sent in (
+        b"POST /pred",
+        POST,
+        POST + b"Content-Length: 100\r\n\r\nabc",
+        CHUNKED + b"\r\nff\r\nabc",
+        CHUNKED + b"\r\n",
+    ):
         assert answers(server, LIVE + sent, ends=True) == [200, 400], sent
     for sent in (b"", b"\r\n\r\n"):
         assert answers(server, sent, ends=True) == []
@@ -277,7 +366,10 @@ def test_a_request_may_come_byte_by_byte(server: Server) -> None:
 
 
 def test_large_bodies_in_a_pipeline_are_answered_in_order(server: Server) -> None:
-    large = b"POST /v2/models/none/infer HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000)
+    large = (
+        b"POST /v2/models/none/infer HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n"
+        + bytes(3_000_000)
+    )
     assert answers(server, (large + LIVE) * 3, ends=True, seconds=20) == [404, 200] * 3
 
 
@@ -300,7 +392,9 @@ def test_a_client_that_takes_no_answers_is_not_answered_for_ever(server: Server)
 
 def test_a_body_is_asked_for_where_the_client_waits_for_that(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
-        connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(json_body()))
+        connection.sendall(
+            POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(json_body())
+        )
         assert statuses(connection.recv(65536)) == [100]
         connection.sendall(json_body())
         assert statuses(connection.recv(65536)) == [200]
@@ -319,7 +413,10 @@ def test_large_pictures_take_little_memory_and_give_it_back(archive: Path) -> No
     picture.save(file, "PNG")
     with Server(archive, "--format", FORMAT) as running:
         before = running.megabytes
-        threads = [threading.Thread(target=running.ask, args=("POST", "/predict", file.getvalue())) for _ in range(2)]
+        threads = [
+            threading.Thread(target=running.ask, args=("POST", "/predict", file.getvalue()))
+            for _ in range(2)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -353,7 +450,9 @@ def test_a_bomb_is_not_unpacked(server: Server, encoding: str) -> None:
 
 
 def test_a_bomb_inside_a_bomb_is_json_of_one_encoding_only(server: Server) -> None:
-    answer = server.ask("POST", INFER, gzip.compress(gzip.compress(json_body())), {"Content-Encoding": "gzip, gzip"})
+    answer = server.ask(
+        "POST", INFER, gzip.compress(gzip.compress(json_body())), {"Content-Encoding": "gzip, gzip"}
+    )
     assert answer.status == 415
 
 
@@ -373,14 +472,22 @@ def test_too_large_a_body_is_refused_before_it_is_sent(server: Server, length: b
 
 def test_too_large_a_body_in_chunks_is_refused_when_it_grows_too_large(server: Server) -> None:
     chunk = b"%x\r\n%s\r\n" % (1 << 20, bytes(1 << 20))
-    sent = f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk * 9 + b"0\r\n\r\n"
+    sent = (
+        f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        + chunk * 9
+        + b"0\r\n\r\n"
+    )
     assert statuses(server.send(sent)) == [413]
 
 
 def test_a_body_of_very_many_chunks_is_read(server: Server) -> None:
     body = json_body()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-    sent = f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunks + b"0\r\n\r\n"
+    sent = (
+        f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        + chunks
+        + b"0\r\n\r\n"
+    )
     assert statuses(server.send(sent)) == [200]
 
 
@@ -396,23 +503,29 @@ def test_a_pipeline_is_answered_in_order(server: Server, count: int) -> None:
     sent = b"".join(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode() for path in paths)
     received = server.send(sent, seconds=20)
     assert statuses(received) == [404 if number % 3 else 200 for number in range(count)]
-    assert [int(part.split(b"'")[0]) for part in received.split(b"there is nothing at '/v2/")[1:]] == [
-        number for number in range(count) if number % 3
-    ]
+    assert [
+        int(part.split(b"'")[0]) for part in received.split(b"there is nothing at '/v2/")[1:]
+    ] == [number for number in range(count) if number % 3]
 
 
 def picture(width: int, height: int) -> bytes:
     """A PNG that claims a size, all black, a few kilobytes whatever it claims."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     rows = zlib.compress(bytes(min(width * height, 20_000_000)), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
 
 
-@pytest.mark.parametrize(("width", "height"), [(13000, 13000), (2**31 - 1, 1), (1, 2**31 - 1), (100_000, 100_000)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(13000, 13000), (2**31 - 1, 1), (1, 2**31 - 1), (100_000, 100_000)]
+)
 def test_a_picture_of_many_pixels_is_not_decoded(server: Server, width: int, height: int) -> None:
     answer = server.ask("POST", "/predict", picture(width, height))
     assert answer.status == 400, answer.body
@@ -433,7 +546,9 @@ def test_slow_senders_are_ended_while_others_are_served(archive: Path, python: P
     """Half of them are slow in the head, half in the body; each has its 408, and no other waits for them."""
     head = f"POST {INFER} HTTP/1.1\r\nHost: test\r\n".encode()
     with Server(archive, "--format", FORMAT, "--timeout", "2", python=python) as running:
-        slow = [socket.create_connection(("127.0.0.1", running.port), timeout=20) for _ in range(100)]
+        slow = [
+            socket.create_connection(("127.0.0.1", running.port), timeout=20) for _ in range(100)
+        ]
         for number, connection in enumerate(slow):
             connection.sendall(head if number % 2 else head + b"Content-Length: 100000\r\n\r\n")
         start = time.monotonic()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ class Client:
         response = self.connection.getresponse()
         body = response.read()
         length = int(response.getheader("inference-header-content-length") or 0)
-        if response.status != 200 or not np.allclose(np.frombuffer(body[length:], "<f4"), self.expected, atol=1e-6):
+        if response.status != 200 or not np.allclose(
+            np.frombuffer(body[length:], "<f4"), self.expected, atol=1e-6
+        ):
             self.wrong.append((response.status, body))
         else:
             self.versions.append(json.loads(body[:length])["model_version"])
@@ -99,7 +102,20 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_a_new_version_takes_over_under_load_without_a_lost_request(bundle: Path, classifier: Classifier) -> None:
+def all_saw(version: str, clients: list[Client]) -> bool:
+    return all(client.versions[-1] == version for client in clients)
+
+
+def all_answered_again(clients: list[Client], before: list[int]) -> bool:
+    """Whether each client has had more than five answers since it had so many."""
+    return all(
+        len(client.versions) > count + 5 for client, count in zip(clients, before, strict=True)
+    )
+
+
+def test_a_new_version_takes_over_under_load_without_a_lost_request(
+    bundle: Path, classifier: Classifier
+) -> None:
     with Server(bundle, "--format", FORMAT) as running, load(running.port, classifier) as clients:
         for version in ("1.0.1", "1.0.2"):
             changed = bundle.parent / version
@@ -107,7 +123,7 @@ def test_a_new_version_takes_over_under_load_without_a_lost_request(bundle: Path
             rename(changed, classifier.card.name, version)
             bundle.rename(bundle.parent / f"before-{version}")
             changed.rename(bundle)
-            wait_for(lambda wanted=version: all(client.versions[-1] == wanted for client in clients))  # type: ignore[misc]
+            wait_for(partial(all_saw, version, clients))
         assert running.get(f"/v2/models/{classifier.card.name}/versions/1.0.2/ready").status == 200
         assert running.get(f"/v2/models/{classifier.card.name}/versions/1.0.1/ready").status == 404
     for client in clients:
@@ -116,7 +132,9 @@ def test_a_new_version_takes_over_under_load_without_a_lost_request(bundle: Path
         assert list(dict.fromkeys(client.versions)) == [classifier.card.version, "1.0.1", "1.0.2"]
 
 
-def test_a_damaged_new_version_leaves_the_old_one_in_service(bundle: Path, classifier: Classifier) -> None:
+def test_a_damaged_new_version_leaves_the_old_one_in_service(
+    bundle: Path, classifier: Classifier
+) -> None:
     with Server(bundle, "--format", FORMAT) as running:
         model = next(bundle.glob(f"{FORMAT}.*"))
         model.write_bytes(model.read_bytes()[:-1] + b"!")
@@ -129,9 +147,15 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service(bundle: Path, class
     assert "Traceback" not in errors
 
 
-def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(bundle: Path, classifier: Classifier) -> None:
+def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(
+    bundle: Path, classifier: Classifier
+) -> None:
     """Its checksums hold, so that it is opened; its golden vectors do not."""
-    names = [path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
+    names = [
+        path.relative_to(bundle).as_posix()
+        for path in bundle.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    ]
     whole = {name: (bundle / name).read_bytes() for name in names}
     with Server(bundle, "--format", FORMAT) as running:
         for golden in (whole["golden.npz"][:-100], whole["golden.npz"]):
@@ -147,7 +171,9 @@ def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(bundle: Pat
 
 def release(bundle: Path, version: str, key: Path, folder: Path) -> None:
     """Has the link folder/current lead to that version of the bundle, signed; all of it at once."""
-    content = rename(shutil.copytree(bundle, folder / f"content-{version}"), "mnist-digits", version)
+    content = rename(
+        shutil.copytree(bundle, folder / f"content-{version}"), "mnist-digits", version
+    )
     made = folder / version
     made.mkdir()
     archives.write(content, made / "new.tar.gz", f"mnist-digits-{version}")
@@ -157,13 +183,21 @@ def release(bundle: Path, version: str, key: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_an_older_version_takes_over_only_where_that_is_allowed(bundle: Path, tmp_path: Path, allowed: bool) -> None:
+def test_an_older_version_takes_over_only_where_that_is_allowed(
+    bundle: Path, tmp_path: Path, allowed: bool
+) -> None:
     """Each is signed by the key that is trusted: who kept an old release could bring its faults back."""
     folder, secret = tmp_path / "releases", ec.generate_private_key(ec.SECP256R1())
     folder.mkdir()
     key, trust = pem(tmp_path, "private", secret), pem(tmp_path, "public", secret.public_key())
     release(bundle, "1.0.10", key, folder)
-    options = ("--trust", str(trust), "--format", FORMAT, *(("--allow-rollback",) if allowed else ()))
+    options = (
+        "--trust",
+        str(trust),
+        "--format",
+        FORMAT,
+        *(("--allow-rollback",) if allowed else ()),
+    )
     with Server(folder / "current", *options) as running:
         for refused, version in enumerate(("1.0.9", "1.0.10-rc1"), 1):
             release(bundle, version, key, folder)
@@ -175,7 +209,9 @@ def test_an_older_version_takes_over_only_where_that_is_allowed(bundle: Path, tm
         wait_for(lambda: running.get("/v2/models/mnist-digits/versions/1.0.11/ready").status == 200)
         _, errors = running.stop()
     for version in ("1.0.9", "1.0.10-rc1"):
-        sentence = f"now holds version {version}, older than 1.0.10; --allow-rollback would serve it"
+        sentence = (
+            f"now holds version {version}, older than 1.0.10; --allow-rollback would serve it"
+        )
         assert (sentence in errors) is not allowed
     assert "Traceback" not in errors
 
@@ -186,18 +222,29 @@ def test_a_bomb_in_the_place_of_a_bundle_takes_little_memory(archive: Path, tmp_
     with Server(served, "--format", FORMAT) as running:
         before = psutil.Process(running.process.pid).memory_info().rss
         opened = Bundle(archive)
-        (tmp_path / "bomb").write_bytes(bomb({name: opened.read(name) for name in opened.digests}, 8 << 20, 100))
+        (tmp_path / "bomb").write_bytes(
+            bomb({name: opened.read(name) for name in opened.digests}, 8 << 20, 100)
+        )
         (tmp_path / "bomb").rename(served)
         wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
-        peak = next(line for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines() if "VmHWM" in line)
+        peak = next(
+            line
+            for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines()
+            if "VmHWM" in line
+        )
         assert int(peak.split()[1]) * 1024 - before < MEMORY
         _, errors = running.stop()
     assert "it unpacks to far more than a bundle of its size" in errors
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Classifier, options: list[str]) -> None:
-    with Server(archive, "--format", FORMAT, "--drain", "0.5", *options) as running, load(running.port, classifier) as clients:
+def test_after_sigterm_what_was_asked_is_answered(
+    archive: Path, classifier: Classifier, options: list[str]
+) -> None:
+    with (
+        Server(archive, "--format", FORMAT, "--drain", "0.5", *options) as running,
+        load(running.port, classifier) as clients,
+    ):
         running.signal(signal.SIGTERM)
         wait_for(lambda: all(client.closing for client in clients))
         assert running.get("/v2/health/ready").status == 503
@@ -207,7 +254,10 @@ def test_after_sigterm_what_was_asked_is_answered(archive: Path, classifier: Cla
     for client in clients:
         assert not client.wrong
         # the server was gone, or the kernel let the client in at the very instant in which it went; no answer was cut off
-        assert [type(error) for error in client.lost] in ([ConnectionRefusedError], [ConnectionResetError])
+        assert [type(error) for error in client.lost] in (
+            [ConnectionRefusedError],
+            [ConnectionResetError],
+        )
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
@@ -228,7 +278,9 @@ def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: lis
 
     for _ in range(5):
         with Server(archive, "--format", FORMAT, "--drain", "0.1", *options) as running:
-            threads = [threading.Thread(target=ask, args=(running.port, number % 2)) for number in range(8)]
+            threads = [
+                threading.Thread(target=ask, args=(running.port, number % 2)) for number in range(8)
+            ]
             for thread in threads:
                 thread.start()
             time.sleep(0.2)
@@ -239,11 +291,21 @@ def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: lis
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_a_model_whose_process_was_stopped_answers_again_soon(archive: Path, options: list[str]) -> None:
+def test_a_model_whose_process_was_stopped_answers_again_soon(
+    archive: Path, options: list[str]
+) -> None:
     import psutil
 
     python = Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"
-    with Server(archive, "--runtime", "tflite_runtime", "--format", "tflite_float32", *options, python=python) as running:
+    with Server(
+        archive,
+        "--runtime",
+        "tflite_runtime",
+        "--format",
+        "tflite_float32",
+        *options,
+        python=python,
+    ) as running:
         before = running.ask("POST", INFER, BODY, HEADERS)
         for _ in range(2):
             (child,) = psutil.Process(running.process.pid).children()
@@ -269,7 +331,9 @@ def test_a_slow_client_does_not_hold_up_the_end(archive: Path, options: list[str
         assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
-def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(archive: Path, classifier: Classifier) -> None:
+def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(
+    archive: Path, classifier: Classifier
+) -> None:
     running = Server(archive, "--format", FORMAT)
     with load(running.port, classifier, retries=True) as clients:
         for _ in range(3):
@@ -278,7 +342,7 @@ def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(arc
             wait_for(lambda: all(client.lost for client in clients))
             running = Server(archive, "--format", FORMAT, port=running.port)
             before = [len(client.versions) for client in clients]
-            wait_for(lambda before=before: all(len(client.versions) > n + 5 for client, n in zip(clients, before, strict=True)))  # type: ignore[misc]
+            wait_for(partial(all_answered_again, clients, before))
     running.process.kill()
     running.process.communicate()
     assert not [client.wrong for client in clients if client.wrong]
@@ -288,13 +352,24 @@ def test_too_much_load_is_told_to_come_back(archive: Path) -> None:
     with Server(archive, "--format", FORMAT, "--max-queue", "64") as running:
         size = 64 * 784
         head = json.dumps(
-            {"inputs": [{"name": "image", "shape": [64, 28, 28, 1], "datatype": "UINT8", "parameters": {"binary_data_size": size}}]}
+            {
+                "inputs": [
+                    {
+                        "name": "image",
+                        "shape": [64, 28, 28, 1],
+                        "datatype": "UINT8",
+                        "parameters": {"binary_data_size": size},
+                    }
+                ]
+            }
         )
         headers = {"Inference-Header-Content-Length": str(len(head))}
         answers: list[Any] = []
 
         def flood() -> None:
-            answers.extend(running.ask("POST", INFER, head.encode() + bytes(size), headers) for _ in range(20))
+            answers.extend(
+                running.ask("POST", INFER, head.encode() + bytes(size), headers) for _ in range(20)
+            )
 
         threads = [threading.Thread(target=flood) for _ in range(8)]
         for thread in threads:
@@ -303,7 +378,9 @@ def test_too_much_load_is_told_to_come_back(archive: Path) -> None:
             thread.join()
         statuses = {answer.status for answer in answers}
         assert statuses == {200, 503}
-        assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status == 503)
+        assert all(
+            answer.headers["retry-after"] == "1" for answer in answers if answer.status == 503
+        )
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
 
 
@@ -318,11 +395,15 @@ def test_memory_does_not_grow_under_load(archive: Path, classifier: Classifier) 
 def test_a_port_in_use_is_one_sentence(archive: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in failed(archive, "--port", str(port))
+        assert f"cannot listen on 127.0.0.1 port {port} (Address already in use)" in failed(
+            archive, "--port", str(port)
+        )
 
 
 def test_two_bundles_of_one_name_are_one_sentence(archive: Path, bundle: Path) -> None:
-    assert "both hold a model named 'mnist-digits'" in failed(archive, bundle, "--format", FORMAT, "--port", "0")
+    assert "both hold a model named 'mnist-digits'" in failed(
+        archive, bundle, "--format", FORMAT, "--port", "0"
+    )
 
 
 def test_a_missing_runtime_is_one_sentence(archive: Path) -> None:
@@ -349,13 +430,22 @@ def test_a_token_file_that_cannot_be_used_is_one_sentence(archive: Path, tmp_pat
     assert "is not readable" in failed(archive, "--token-file", tmp_path / "none", "--port", "0")
     (tmp_path / "empty").write_text("\n")
     assert "is empty" in failed(archive, "--token-file", tmp_path / "empty", "--port", "0")
-    for name, token in (("two lines", "one\ntwo"), ("terminal", "\x1b[31m"), ("nul", "a\0b"), ("long", "a" * 100_000)):
+    for name, token in (
+        ("two lines", "one\ntwo"),
+        ("terminal", "\x1b[31m"),
+        ("nul", "a\0b"),
+        ("long", "a" * 100_000),
+    ):
         (tmp_path / name).write_text(token)
-        assert "holds what no header can carry" in failed(archive, "--token-file", tmp_path / name, "--port", "0")
+        assert "holds what no header can carry" in failed(
+            archive, "--token-file", tmp_path / name, "--port", "0"
+        )
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "soon"])
-def test_a_time_is_a_number_of_seconds(archive: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+def test_a_time_is_a_number_of_seconds(
+    archive: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
     for option in ("--drain", "--timeout"):
         with pytest.raises(SystemExit):
             main(["serve", str(archive / "none"), f"{option}={text}"])
@@ -372,5 +462,11 @@ def test_the_server_listens_on_the_loopback_alone(archive: Path) -> None:
     import psutil
 
     with Server(archive, "--format", FORMAT) as running:
-        listening = [each for each in psutil.Process(running.process.pid).net_connections("inet") if each.status == psutil.CONN_LISTEN]
-        assert [(each.laddr.ip, each.laddr.port) for each in listening] == [("127.0.0.1", running.port)]
+        listening = [
+            each
+            for each in psutil.Process(running.process.pid).net_connections("inet")
+            if each.status == psutil.CONN_LISTEN
+        ]
+        assert [(each.laddr.ip, each.laddr.port) for each in listening] == [
+            ("127.0.0.1", running.port)
+        ]

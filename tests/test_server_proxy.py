@@ -114,7 +114,9 @@ def test_below_a_path_both_pages_work_in_a_browser(nginx: str, prefix: str, tmp_
     Image.fromarray(image(1)[0].squeeze()).save(tmp_path / "picture.png")
     root, faults, addresses = f"{nginx}/{prefix}/", [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         page = browser.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("response", lambda answer: addresses.append((answer.url, answer.status)))
@@ -125,7 +127,9 @@ def test_below_a_path_both_pages_work_in_a_browser(nginx: str, prefix: str, tmp_
         assert page.url == f"{root}docs"
         assert f"{root}predict" in str(page.text_content("#curl"))
         page.set_input_files("#picture", str(tmp_path / "picture.png"))
-        page.wait_for_function("document.getElementById('answer').textContent.startsWith('It shows')")
+        page.wait_for_function(
+            "document.getElementById('answer').textContent.startsWith('It shows')"
+        )
         page.click("#pages a")
         page.wait_for_selector("#main:not([hidden])")
         browser.close()
@@ -139,7 +143,9 @@ def test_a_person_shows_the_token_below_a_path_too(nginx: str, tmp_path: Path) -
     Image.fromarray(image(1)[0].squeeze()).save(tmp_path / "picture.png")
     root, addresses = f"{nginx}/locked/", []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         page = browser.new_page()
         page.on("request", lambda request: addresses.append(request.url))
         page.goto(f"{root}docs")
@@ -152,19 +158,27 @@ def test_a_person_shows_the_token_below_a_path_too(nginx: str, tmp_path: Path) -
         page.wait_for_selector("#pages a")
         assert page.url == f"{root}docs"
         page.set_input_files("#picture", str(tmp_path / "picture.png"))
-        page.wait_for_function("document.getElementById('answer').textContent.startsWith('It shows')")
+        page.wait_for_function(
+            "document.getElementById('answer').textContent.startsWith('It shows')"
+        )
         page.click("#pages a")
         page.wait_for_selector("#main:not([hidden])")
         cookies: list[Any] = page.context.cookies()
         browser.close()
     assert not [address for address in addresses if "sesame" in address]
-    assert [(cookie["path"], cookie["httpOnly"], cookie["sameSite"]) for cookie in cookies] == [("/locked", True, "Strict")]
+    assert [(cookie["path"], cookie["httpOnly"], cookie["sameSite"]) for cookie in cookies] == [
+        ("/locked", True, "Strict")
+    ]
     with pytest.raises(HTTPError, match="401"):
         get(f"{root}bundles/mnist-digits/embedded/browser/model.wasm")
 
 
 def test_programs_ask_through_the_proxy(nginx: str) -> None:
-    for prefix, headers in (("open", {}), ("deep/er", {}), ("locked", {"Authorization": f"Bearer {TOKEN}"})):
+    for prefix, headers in (
+        ("open", {}),
+        ("deep/er", {}),
+        ("locked", {"Authorization": f"Bearer {TOKEN}"}),
+    ):
         address = f"{nginx}/{prefix}/v2/models/mnist-digits/infer"
         request = urllib.request.Request(address, json_body(), headers)
         with urllib.request.urlopen(request, timeout=20) as answer:

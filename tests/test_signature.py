@@ -55,9 +55,15 @@ def pem(folder: Path, name: str, thing: Any) -> Path:
     path = folder / f"{name}.pem"
     encoding = serialization.Encoding.PEM
     if isinstance(thing, ec.EllipticCurvePrivateKey):
-        path.write_bytes(thing.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        path.write_bytes(
+            thing.private_bytes(
+                encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
     elif isinstance(thing, ec.EllipticCurvePublicKey):
-        path.write_bytes(thing.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo))
+        path.write_bytes(
+            thing.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
     else:
         path.write_bytes(thing.public_bytes(encoding))
     return path
@@ -78,12 +84,18 @@ def certify(
     more: x509.ExtensionType | None = None,
 ) -> x509.Certificate:
     """A certificate that says what one of its kind should, where nothing else is named."""
-    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (name, issuer)]
+    names = [
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (name, issuer)
+    ]
     usual = ("key_cert_sign",) if authority else ("digital_signature",)
     usage = {use: use in (usual if uses is None else uses) for use in USES}
     purposes = (() if authority else (Purpose.CODE_SIGNING,)) if purposes is None else purposes
-    builder = x509.CertificateBuilder(names[1], names[0], key.public_key(), x509.random_serial_number(), begin, end)
-    builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=length), critical=True)
+    builder = x509.CertificateBuilder(
+        names[1], names[0], key.public_key(), x509.random_serial_number(), begin, end
+    )
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=authority, path_length=length), critical=True
+    )
     if uses != ():
         builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
     if purposes:
@@ -94,7 +106,12 @@ def certify(
 
 
 @settings(max_examples=25, deadline=None)
-@given(message=st.binary(max_size=200), secret=st.integers(1, signature.N - 1), flip=st.integers(0, 7), place=st.integers(0, 10_000))
+@given(
+    message=st.binary(max_size=200),
+    secret=st.integers(1, signature.N - 1),
+    flip=st.integers(0, 7),
+    place=st.integers(0, 10_000),
+)
 def test_ecdsa_agrees_with_openssl(message: bytes, secret: int, flip: int, place: int) -> None:
     key = ec.derive_private_key(secret, ec.SECP256R1())
     made = key.sign(message, ec.ECDSA(hashes.SHA256()))
@@ -110,9 +127,15 @@ def test_ecdsa_agrees_with_openssl(message: bytes, secret: int, flip: int, place
 
 
 def test_the_public_key_is_read_and_other_curves_are_refused() -> None:
-    for curve, allowed in ((ec.SECP256R1(), True), (ec.SECP384R1(), False), (ec.SECP256K1(), False)):
+    for curve, allowed in (
+        (ec.SECP256R1(), True),
+        (ec.SECP384R1(), False),
+        (ec.SECP256K1(), False),
+    ):
         key = ec.generate_private_key(curve)
-        text = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        text = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         if allowed:
             assert signature.public_key(text) == point(key)
         else:
@@ -120,12 +143,16 @@ def test_the_public_key_is_read_and_other_curves_are_refused() -> None:
                 signature.public_key(text)
 
 
-def chain(leaf: dict[str, Any], middle: dict[str, Any], root: dict[str, Any]) -> tuple[tuple[int, int], tuple[int, int]]:
+def chain(
+    leaf: dict[str, Any], middle: dict[str, Any], root: dict[str, Any]
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """The key that a chain of three certificates vouches for, and the maker's own."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
     maker, between, authority = keys[0], keys[1], keys[2]
     certificates = [
-        certify(maker, "maker", "between", leaf.pop("forger", between), **{"authority": False, **leaf}),
+        certify(
+            maker, "maker", "between", leaf.pop("forger", between), **{"authority": False, **leaf}
+        ),
         certify(between, "between", "authority", authority, **{"authority": True, **middle}),
         certify(authority, "authority", "authority", authority, **{"authority": True, **root}),
     ]
@@ -134,7 +161,9 @@ def chain(leaf: dict[str, Any], middle: dict[str, Any], root: dict[str, Any]) ->
     return certificate.signer(encoded, trusted), point(maker)
 
 
-@pytest.mark.parametrize("middle", [{}, {"length": 0}, {"purposes": (Purpose.CODE_SIGNING,)}, {"uses": ()}])
+@pytest.mark.parametrize(
+    "middle", [{}, {"length": 0}, {"purposes": (Purpose.CODE_SIGNING,)}, {"uses": ()}]
+)
 def test_a_chain_is_followed_to_the_authority(middle: dict[str, Any]) -> None:
     found, maker = chain({}, middle, {})
     assert found == maker
@@ -156,13 +185,21 @@ CONFINED = x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)
         (0, {"purposes": ()}, "lacks codeSigning"),
         (0, {"uses": ("key_encipherment",)}, "lacks digitalSignature"),
         (0, {"uses": ()}, "lacks digitalSignature"),
-        (0, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "on 20..-..-.., the date of this device: cert is not valid"),
+        (
+            0,
+            {"begin": NOW - 9 * DAY, "end": NOW - DAY},
+            "on 20..-..-.., the date of this device: cert is not valid",
+        ),
         (0, {"begin": NOW + DAY}, "cert is not valid"),
         (1, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
         (1, {"begin": NOW + DAY}, "cert is not valid"),
         (1, {"authority": False}, "must be asserted in a CA certificate|lacks keyCertSign"),
         (1, {"uses": ("digital_signature",)}, "lacks keyCertSign"),
-        (1, {"purposes": (Purpose.SERVER_AUTH,)}, "an authority's extended key usage lacks codeSigning"),
+        (
+            1,
+            {"purposes": (Purpose.SERVER_AUTH,)},
+            "an authority's extended key usage lacks codeSigning",
+        ),
         (1, {"more": CONFINED}, "prohibited extension"),
         (2, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
         (2, {"begin": NOW + DAY}, "cert is not valid"),
@@ -208,14 +245,30 @@ def certified(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Re
     pem(folder, "authority", certify(root, "authority", "authority", root, authority=True))
     key = pem(folder, "private", maker)
     leaf = pem(folder, "maker", certify(maker, "maker", "between", between, authority=False))
-    middle = pem(folder, "between", certify(between, "between", "authority", root, authority=True, length=0))
-    finished.run("python", "-m", "pipeline.bundle.sign", str(key), "--certificate", str(leaf), "--chain", str(middle))
+    middle = pem(
+        folder, "between", certify(between, "between", "authority", root, authority=True, length=0)
+    )
+    finished.run(
+        "python",
+        "-m",
+        "pipeline.bundle.sign",
+        str(key),
+        "--certificate",
+        str(leaf),
+        "--chain",
+        str(middle),
+    )
     return keep(finished, folder)
 
 
 @pytest.mark.slow
-def test_what_model_signing_signed_is_verified_without_it(finished: Project, signed: Release, certified: Release) -> None:
-    for release, trust, way in ((signed, "public.pem", "key"), (certified, "authority.pem", "certificate")):
+def test_what_model_signing_signed_is_verified_without_it(
+    finished: Project, signed: Release, certified: Release
+) -> None:
+    for release, trust, way in (
+        (signed, "public.pem", "key"),
+        (certified, "authority.pem", "certificate"),
+    ):
         opened = Bundle(release.archive, trust=release.folder / trust)
         assert opened.signed
         head = finished.run("git", "rev-parse", "HEAD").strip()
@@ -224,8 +277,20 @@ def test_what_model_signing_signed_is_verified_without_it(finished: Project, sig
         root = unpacked(release)
         assert Bundle(root, trust=release.folder / trust, signature=release.signature).signed
         option = "--public_key" if way == "key" else "--certificate_chain"
-        command = [str(environments.python("signing")), "-m", "model_signing", "verify", way, option, str(release.folder / trust)]
-        subprocess.run([*command, "--signature", str(release.signature), str(root)], check=True, capture_output=True)
+        command = [
+            str(environments.python("signing")),
+            "-m",
+            "model_signing",
+            "verify",
+            way,
+            option,
+            str(release.folder / trust),
+        ]
+        subprocess.run(
+            [*command, "--signature", str(release.signature), str(root)],
+            check=True,
+            capture_output=True,
+        )
 
 
 def unpacked(release: Release) -> Path:
@@ -234,12 +299,35 @@ def unpacked(release: Release) -> Path:
 
 
 @pytest.mark.slow
-def test_the_command_line_tells_whether_the_signature_holds(signed: Release, certified: Release) -> None:
-    command = [sys.executable, "-m", "serving", "check", str(signed.archive), "--format", "onnx_int8", "--trust"]
-    good = subprocess.run([*command, signed.folder / "public.pem"], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_the_command_line_tells_whether_the_signature_holds(
+    signed: Release, certified: Release
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "serving",
+        "check",
+        str(signed.archive),
+        "--format",
+        "onnx_int8",
+        "--trust",
+    ]
+    good = subprocess.run(
+        [*command, signed.folder / "public.pem"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert good.returncode == 0
     assert "and the signature holds" in good.stdout
-    bad = subprocess.run([*command, certified.folder / "authority.pem"], cwd=ROOT, capture_output=True, text=True, check=False)
+    bad = subprocess.run(
+        [*command, certified.folder / "authority.pem"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert bad.returncode == 1
     assert bad.stdout.startswith("This device may not run it: ")
 
@@ -253,11 +341,15 @@ def forged(release: Release, folder: Path, change: Any) -> Path:
 
 
 @pytest.mark.slow
-def test_every_forgery_is_refused(signed: Release, certified: Release, archive: Path, tmp_path: Path) -> None:
+def test_every_forgery_is_refused(
+    signed: Release, certified: Release, archive: Path, tmp_path: Path
+) -> None:
     public, authority = signed.folder / "public.pem", certified.folder / "authority.pem"
 
     def rename(content: Any) -> None:
-        payload = base64.b64decode(content["dsseEnvelope"]["payload"]).replace(b"tflite_int8", b"tflite_int7")
+        payload = base64.b64decode(content["dsseEnvelope"]["payload"]).replace(
+            b"tflite_int8", b"tflite_int7"
+        )
         content["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
 
     other = json.loads(certified.signature.read_text())["dsseEnvelope"]["signatures"]
@@ -266,7 +358,11 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
         (signed.archive, public, certified.signature),  # wrongly signed
         (signed.archive, authority, signed.signature),
         (certified.archive, signed.folder / "public.pem", certified.signature),
-        (archive, public, signed.signature),  # signed, but not this bundle: its card names no commit
+        (
+            archive,
+            public,
+            signed.signature,
+        ),  # signed, but not this bundle: its card names no commit
         (archive, public, tmp_path / "none.sig"),  # not signed
         (signed.archive, public, tmp_path / "short.sig"),  # cut short
         (signed.archive, public, forged(signed, tmp_path, rename)),
@@ -278,14 +374,18 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
     added = root / "embedded" / "json.py"
     added.parent.mkdir(exist_ok=True)
     added.write_text("")
-    with pytest.raises(BundleError, match=r"holds embedded/json.py, which its SHA256SUMS does not name"):
+    with pytest.raises(
+        BundleError, match=r"holds embedded/json.py, which its SHA256SUMS does not name"
+    ):
         Bundle(root, trust=public, signature=signed.signature)
     added.unlink()
     trusted = root / "public.pem"  # the caller's own
     trusted.write_bytes(public.read_bytes())
     assert Bundle(root, trust=trusted, signature=signed.signature).signed
     with pytest.raises(BundleError, match="was not made by the key"):
-        made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].update(signatures=other))
+        made = forged(
+            signed, tmp_path, lambda content: content["dsseEnvelope"].update(signatures=other)
+        )
         Bundle(signed.archive, trust=public, signature=made)
     with pytest.raises(BundleError, match="neither a certificate nor a public key"):
         (tmp_path / "text.pem").write_text("no key")
@@ -293,11 +393,27 @@ def test_every_forgery_is_refused(signed: Release, certified: Release, archive: 
 
 
 @pytest.mark.slow
-def test_a_signature_is_the_very_one_or_it_is_refused_in_one_sentence(signed: Release, tmp_path: Path) -> None:
+def test_a_signature_is_the_very_one_or_it_is_refused_in_one_sentence(
+    signed: Release, tmp_path: Path
+) -> None:
     trust, content = signed.folder / "public.pem", json.loads(signed.signature.read_text())
     whole = Bundle(signed.archive, trust=trust).digests
-    texts = [b"[" * 100_000, b'{"a":' * 100_000, b"[]", b"{}", b"null", b"\xff", b"", b"1" * 5000, signed.signature.read_bytes() * 2]
-    changed = [replaced(content, path, other) for path in places(content) for other in WRONG[: None if path else -1]]
+    texts = [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[]",
+        b"{}",
+        b"null",
+        b"\xff",
+        b"",
+        b"1" * 5000,
+        signed.signature.read_bytes() * 2,
+    ]
+    changed = [
+        replaced(content, path, other)
+        for path in places(content)
+        for other in WRONG[: None if path else -1]
+    ]
     refused = 0
     for data in [*texts, *(json.dumps(value).encode() for value in changed)]:
         (tmp_path / "changed.sig").write_bytes(data)
@@ -312,39 +428,78 @@ def test_a_signature_is_the_very_one_or_it_is_refused_in_one_sentence(signed: Re
 
 
 @pytest.mark.slow
-def test_the_statement_that_was_signed_names_files_or_is_refused(tmp_path: Path, archive: Path) -> None:
+def test_the_statement_that_was_signed_names_files_or_is_refused(
+    tmp_path: Path, archive: Path
+) -> None:
     """By a maker who is trusted, and signs something else."""
     key = ec.generate_private_key(ec.SECP256R1())
     trust = pem(tmp_path, "public", key.public_key())
-    for statement in (b"[" * 100_000, b"[]", b"{}", b'{"predicateType": 1, "predicate": 2}', b'{"predicate": []}', b"\xff"):
-        encoded = b"DSSEv1 %d %b %d %b" % (len(signature.PAYLOAD_TYPE), signature.PAYLOAD_TYPE.encode(), len(statement), statement)
+    for statement in (
+        b"[" * 100_000,
+        b"[]",
+        b"{}",
+        b'{"predicateType": 1, "predicate": 2}',
+        b'{"predicate": []}',
+        b"\xff",
+    ):
+        encoded = b"DSSEv1 %d %b %d %b" % (
+            len(signature.PAYLOAD_TYPE),
+            signature.PAYLOAD_TYPE.encode(),
+            len(statement),
+            statement,
+        )
         made = base64.b64encode(key.sign(encoded, ec.ECDSA(hashes.SHA256()))).decode()
         payload = base64.b64encode(statement).decode()
-        envelope = {"payload": payload, "payloadType": signature.PAYLOAD_TYPE, "signatures": [{"sig": made}]}
-        (tmp_path / "made.sig").write_text(json.dumps({"verificationMaterial": {}, "dsseEnvelope": envelope}))
+        envelope = {
+            "payload": payload,
+            "payloadType": signature.PAYLOAD_TYPE,
+            "signatures": [{"sig": made}],
+        }
+        (tmp_path / "made.sig").write_text(
+            json.dumps({"verificationMaterial": {}, "dsseEnvelope": envelope})
+        )
         with pytest.raises(BundleError, match="is no signature that can be trusted") as caught:
             Bundle(archive, trust=trust, signature=tmp_path / "made.sig")
         assert str(caught.value).isprintable()
 
 
 @pytest.mark.slow
-def test_what_a_signature_lacks_is_named(signed: Release, certified: Release, tmp_path: Path) -> None:
+def test_what_a_signature_lacks_is_named(
+    signed: Release, certified: Release, tmp_path: Path
+) -> None:
     made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].pop("payloadType"))
-    with pytest.raises(BundleError, match=r"is no signature that can be trusted \(it has no payloadType\); fetch it again"):
+    with pytest.raises(
+        BundleError,
+        match=r"is no signature that can be trusted \(it has no payloadType\); fetch it again",
+    ):
         Bundle(signed.archive, trust=signed.folder / "public.pem", signature=made)
-    made = forged(certified, tmp_path, lambda content: content["verificationMaterial"]["x509CertificateChain"].update(certificates=[]))
+    made = forged(
+        certified,
+        tmp_path,
+        lambda content: content["verificationMaterial"]["x509CertificateChain"].update(
+            certificates=[]
+        ),
+    )
     with pytest.raises(BundleError, match=r"\(it holds no certificate of its signer\)"):
         Bundle(certified.archive, trust=certified.folder / "authority.pem", signature=made)
 
 
 @pytest.mark.slow
-def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(signed: Release, tmp_path: Path) -> None:
+def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(
+    signed: Release, tmp_path: Path
+) -> None:
     opened = Bundle(signed.archive)
     files = {name: opened.read(name) for name in opened.digests}
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(bomb(files, 1 << 30, 1))
     arguments = [str(path), str(signed.folder / "public.pem"), str(signed.signature)]
-    done = subprocess.run([sys.executable, "-c", OPEN, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     sentence, memory = done.stdout.splitlines()
     assert "is not the bundle that was signed" in sentence
     assert int(memory) < MEMORY
@@ -354,7 +509,9 @@ def test_of_what_was_not_signed_no_more_is_unpacked_than_the_list_of_checksums(s
 
 
 @pytest.mark.slow
-def test_of_a_file_that_is_not_the_signed_one_little_is_in_memory(signed: Release, tmp_path: Path) -> None:
+def test_of_a_file_that_is_not_the_signed_one_little_is_in_memory(
+    signed: Release, tmp_path: Path
+) -> None:
     """Behind the genuine list of checksums."""
     opened = Bundle(signed.archive)
     root, first = signed.archive.name.removesuffix(".tar.gz"), next(iter(opened.digests))
@@ -367,27 +524,41 @@ def test_of_a_file_that_is_not_the_signed_one_little_is_in_memory(signed: Releas
     path = tmp_path / "other.tar.gz"
     path.write_bytes(packed(b"".join(parts)))
     arguments = [str(path), str(signed.folder / "public.pem"), str(signed.signature)]
-    done = subprocess.run([sys.executable, "-c", OPEN, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     sentence, memory = done.stdout.splitlines()
     assert f"{first} is damaged" in sentence
     assert int(memory) < MEMORY // 2
 
 
 @pytest.mark.slow
-def test_a_signature_is_not_looked_at_without_a_key_and_an_older_version_is_refused_where_that_is_asked(signed: Release) -> None:
+def test_a_signature_is_not_looked_at_without_a_key_and_an_older_version_is_refused_where_that_is_asked(
+    signed: Release,
+) -> None:
     with pytest.raises(BundleError, match=r"is checked only with --trust; name the maker"):
         Bundle(signed.archive, signature=signed.signature)
     assert Bundle(signed.archive, at_least="1.0").card.version == "1.0.0"
-    with pytest.raises(BundleError, match=r"has version 1\.0\.0, older than 1\.0\.1; fetch a newer bundle"):
+    with pytest.raises(
+        BundleError, match=r"has version 1\.0\.0, older than 1\.0\.1; fetch a newer bundle"
+    ):
         Bundle(signed.archive, at_least="1.0.1")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bit", [stat.S_ISUID, stat.S_ISGID])
-def test_a_folder_that_was_signed_holds_no_file_that_runs_as_another_user(signed: Release, tmp_path: Path, bit: int) -> None:
+def test_a_folder_that_was_signed_holds_no_file_that_runs_as_another_user(
+    signed: Release, tmp_path: Path, bit: int
+) -> None:
     subprocess.run(["tar", "-xzf", signed.archive, "-C", tmp_path], check=True)
     root = tmp_path / signed.archive.name.removesuffix(".tar.gz")
-    root.chmod(root.stat().st_mode | stat.S_ISGID)  # of a folder it only says which group new files have
+    root.chmod(
+        root.stat().st_mode | stat.S_ISGID
+    )  # of a folder it only says which group new files have
     assert Bundle(root, trust=signed.folder / "public.pem", signature=signed.signature).signed
     (root / "golden.npz").chmod(0o755 | bit)
     with pytest.raises(BundleError, match=r"holds golden\.npz with a set-uid or set-gid bit"):
@@ -395,7 +566,9 @@ def test_a_folder_that_was_signed_holds_no_file_that_runs_as_another_user(signed
 
 
 @pytest.mark.slow
-def test_a_folder_that_was_signed_holds_no_links_and_pipes_beside_it(signed: Release, tmp_path: Path) -> None:
+def test_a_folder_that_was_signed_holds_no_links_and_pipes_beside_it(
+    signed: Release, tmp_path: Path
+) -> None:
     public = signed.folder / "public.pem"
     subprocess.run(["tar", "-xzf", signed.archive, "-C", tmp_path], check=True)
     root = tmp_path / signed.archive.name.removesuffix(".tar.gz")
@@ -416,9 +589,15 @@ def test_certificates_need_a_package_and_a_key_none(signed: Release, certified: 
     python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
     for release, trust in ((signed, "public.pem"), (certified, "authority.pem")):
         done = subprocess.run(
-            [python, "-c", OPEN, release.archive, release.folder / trust], cwd=ROOT, capture_output=True, text=True, check=True
+            [python, "-c", OPEN, release.archive, release.folder / trust],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        assert ("install serving[certificates], or trust the maker's public key" in done.stdout) == (release is certified)
+        assert (
+            "install serving[certificates], or trust the maker's public key" in done.stdout
+        ) == (release is certified)
 
 
 @pytest.mark.slow
@@ -428,14 +607,22 @@ def test_a_key_inside_the_work_tree_does_not_sign(finished: Project, signed: Rel
     try:
         shutil.copy(signed.folder / "private.pem", inside)
         assert finished.run("git", "status", "--porcelain", "--untracked-files=all") == ""
-        for key in ("private.pem", str(inside), "pipeline/../private.pem", str(signed.folder / "linked.pem")):
+        for key in (
+            "private.pem",
+            str(inside),
+            "pipeline/../private.pem",
+            str(signed.folder / "linked.pem"),
+        ):
             done = finished.attempt("python", "-m", "pipeline.bundle.sign", key)
             assert done.returncode == 1
             assert done.stderr.startswith(f"error: {key} lies inside the work tree")
             assert len(done.stderr.splitlines()) == 1
         inside.unlink()
         inside.symlink_to(signed.folder / "private.pem")
-        assert "inside the work tree" in finished.attempt("python", "-m", "pipeline.bundle.sign", "private.pem").stderr
+        assert (
+            "inside the work tree"
+            in finished.attempt("python", "-m", "pipeline.bundle.sign", "private.pem").stderr
+        )
     finally:
         inside.unlink()
 
@@ -446,17 +633,24 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     original = changed.read_bytes()
     try:
         changed.write_bytes(original + b"# changed\n")
-        done = finished.attempt("python", "-m", "pipeline.bundle.sign", str(signed.folder / "private.pem"))
+        done = finished.attempt(
+            "python", "-m", "pipeline.bundle.sign", str(signed.folder / "private.pem")
+        )
         missing = finished.attempt("python", "-m", "pipeline.bundle.sign", "nokey.pem")
     finally:
         changed.write_bytes(original)
-    assert missing.stderr == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
+    assert (
+        missing.stderr
+        == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml is not committed; commit it")
     earlier = finished.folder / "release/earlier.sig"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("an earlier release")
-    wrong = finished.attempt("python", "-m", "pipeline.bundle.sign", str(signed.folder / "public.pem"))
+    wrong = finished.attempt(
+        "python", "-m", "pipeline.bundle.sign", str(signed.folder / "public.pem")
+    )
     assert wrong.returncode == 1
     assert "cannot sign" in wrong.stderr
     assert list(earlier.parent.iterdir()) == [earlier]

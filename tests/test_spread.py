@@ -15,14 +15,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def stack(initializer: Any, activation: str) -> Any:
-    return chosen(network={"hidden": [64] * 8, "activation": activation, "kernel_initializer": initializer})
+    return chosen(
+        network={"hidden": [64] * 8, "activation": activation, "kernel_initializer": initializer}
+    )
 
 
 def normal(deviation: float) -> dict[str, Any]:
     return {"class_name": "RandomNormal", "config": {"stddev": deviation}}
 
 
-def test_small_weights_let_signals_vanish_large_ones_saturate_and_scaled_ones_keep_their_spread(raw_mnist: Raw) -> None:
+def test_small_weights_let_signals_vanish_large_ones_saturate_and_scaled_ones_keep_their_spread(
+    raw_mnist: Raw,
+) -> None:
     from pipeline.diagnosis import spread
 
     fed = data(raw_mnist)
@@ -42,7 +46,9 @@ def test_small_weights_let_signals_vanish_large_ones_saturate_and_scaled_ones_ke
     assert 0.3 < he[7].zero < 0.7
 
 
-def test_tensorboard_sees_the_curves_and_the_weights_are_the_same(raw_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_sees_the_curves_and_the_weights_are_the_same(
+    raw_mnist: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
@@ -51,8 +57,20 @@ def test_tensorboard_sees_the_curves_and_the_weights_are_the_same(raw_mnist: Raw
 
     monkeypatch.chdir(tmp_path)
     fed, recipe = data(raw_mnist), chosen(epochs=2)
-    seen = fit.fit(recipe, fed, tmp_path / "seen", lambda row: None, train.watchers(Watch(tensorboard=True), "key"))
-    unseen = fit.fit(recipe, fed, tmp_path / "unseen", lambda row: None, train.watchers(Watch(tensorboard=False), "key"))
+    seen = fit.fit(
+        recipe,
+        fed,
+        tmp_path / "seen",
+        lambda row: None,
+        train.watchers(Watch(tensorboard=True), "key"),
+    )
+    unseen = fit.fit(
+        recipe,
+        fed,
+        tmp_path / "unseen",
+        lambda row: None,
+        train.watchers(Watch(tensorboard=False), "key"),
+    )
     for one, other in zip(seen.model.get_weights(), unseen.model.get_weights(), strict=True):
         assert (one == other).all()
     events = EventAccumulator(str(tmp_path / ".state/tensorboard/key/validation")).Reload()

@@ -55,7 +55,10 @@ def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
     assert "Keras" not in printed(line)
 
     line.change({"preprocess.subset": 3000})
-    assert printed(line) == "Not shown, as missing or of an earlier run: baseline, evaluate, verify, diagnose.\n"
+    assert (
+        printed(line)
+        == "Not shown, as missing or of an earlier run: baseline, evaluate, verify, diagnose.\n"
+    )
     readme = (line.folder / "README.md").read_text()
     written = line.attempt("python", "-m", "pipeline.reporting.summary", "README.md")
     assert written.returncode == 1
@@ -71,7 +74,9 @@ def test_params_that_dvc_cannot_read_are_one_sentence(line: Project) -> None:
         file.write("\nproblem: [")
     done = line.attempt("python", "-m", "pipeline.reporting.summary")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: no table, as DVC cannot tell of which run the reports are: ")
+    assert done.stderr.startswith(
+        "error: no table, as DVC cannot tell of which run the reports are: "
+    )
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -97,13 +102,25 @@ def told(*emulated: dict[str, Any]) -> str:
         ([{"images": 40}, {"images": 4}], "40 test images, of files that compute in float32 4. "),
     ],
 )
-def test_what_emulated_processors_saw_is_told_and_nothing_that_they_did_not(emulated: list[dict[str, Any]], sentence: str) -> None:
+def test_what_emulated_processors_saw_is_told_and_nothing_that_they_did_not(
+    emulated: list[dict[str, Any]], sentence: str
+) -> None:
     assert f" On each emulated processor {sentence}" in told(*emulated)
 
 
 def test_a_file_that_no_runtime_here_reads_is_told_so_whatever_an_emulator_found() -> None:
-    there = {"format": "onnx_int8", "runtime": "onnxruntime", "processor": "haswell", "bytes": 58193, "state": "proven", "images": 100}
-    assert summary.file_row("onnx_int8", [there])[-1] == "could not run: none of verify.runtimes reads it"
+    there = {
+        "format": "onnx_int8",
+        "runtime": "onnxruntime",
+        "processor": "haswell",
+        "bytes": 58193,
+        "state": "proven",
+        "images": 100,
+    }
+    assert (
+        summary.file_row("onnx_int8", [there])[-1]
+        == "could not run: none of verify.runtimes reads it"
+    )
 
 
 def test_without_an_emulated_processor_nothing_is_said_of_one() -> None:

@@ -65,7 +65,9 @@ def step(raw: Raw, train: Train, classes: int = 10) -> Any:
     return model
 
 
-def fit(raw: Raw, folder: Path, train: Train, on_row: Any = lambda row: None, classes: int = 10) -> Any:
+def fit(
+    raw: Raw, folder: Path, train: Train, on_row: Any = lambda row: None, classes: int = 10
+) -> Any:
     from pipeline.training import fit
 
     return fit.fit(train, data(raw, classes=classes), folder, on_row)
@@ -85,13 +87,19 @@ ABSTRACT = {"LossScaleOptimizer", "MultiOptimizer"}  # they hold other optimizer
 
 @pytest.mark.parametrize("architecture", ["mlp", "cnn", "edge"])
 def test_every_activation_trains_in_every_architecture(raw_mnist: Raw, architecture: str) -> None:
-    lists: list[list[Any]] = [["relu", "linear", "sigmoid", "tanh"], ["softplus", "elu", "selu", "leaky_relu"]]
+    lists: list[list[Any]] = [
+        ["relu", "linear", "sigmoid", "tanh"],
+        ["softplus", "elu", "selu", "leaky_relu"],
+    ]
     lists += [
         ["gelu", "silu", "mish", "PReLU"],
         [LEAKY, "ELU", "softsign", "relu6"],
     ]
     for activations in lists:
-        network = {"hidden": [4, 4, 4, 4] if architecture != "cnn" else [4, 4], "activation": activations}
+        network = {
+            "hidden": [4, 4, 4, 4] if architecture != "cnn" else [4, 4],
+            "activation": activations,
+        }
         network["activation"] = activations[: len(network["hidden"])]
         step(raw_mnist, chosen(architecture=architecture, network=network))
 
@@ -102,9 +110,18 @@ def test_every_optimizer_takes_a_step(raw_mnist: Raw) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"clipvalue": 0.5}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}]
+    "config",
+    [
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True},
+        {"clipvalue": 0.5},
+        {"clipnorm": 1.0},
+        {"global_clipnorm": 1.0},
+    ],
 )
-def test_momentum_and_clipping_are_in_the_optimizers_config(raw_mnist: Raw, config: dict[str, Any]) -> None:
+def test_momentum_and_clipping_are_in_the_optimizers_config(
+    raw_mnist: Raw, config: dict[str, Any]
+) -> None:
     model = step(raw_mnist, chosen(optimizer={"class_name": "SGD", "config": config}))
     assert config.items() <= model.optimizer.get_config().items()
 
@@ -112,35 +129,69 @@ def test_momentum_and_clipping_are_in_the_optimizers_config(raw_mnist: Raw, conf
 def test_clipping_bounds_the_step(raw_mnist: Raw) -> None:
     from pipeline.training import fit
 
-    train = chosen(optimizer={"class_name": "SGD", "config": {"clipvalue": 1e-3}}, learning_rate=1.0)
+    train = chosen(
+        optimizer={"class_name": "SGD", "config": {"clipvalue": 1e-3}}, learning_rate=1.0
+    )
     before = fit.build(train, data(raw_mnist)).get_weights()
     after = step(raw_mnist, train).get_weights()
-    assert 0 < max(np.abs(new - old).max() for new, old in zip(after, before, strict=True)) <= 1.001e-3
+    assert (
+        0 < max(np.abs(new - old).max() for new, old in zip(after, before, strict=True)) <= 1.001e-3
+    )
 
 
 INITIALIZERS: list[Any] = [
-    *["Zeros", "Ones", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Orthogonal", "he_normal"],
-    *["RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", {"class_name": "Constant", "config": {"value": 0.1}}],
+    *[
+        "Zeros",
+        "Ones",
+        "GlorotNormal",
+        "GlorotUniform",
+        "HeNormal",
+        "HeUniform",
+        "LecunNormal",
+        "LecunUniform",
+        "Orthogonal",
+        "he_normal",
+    ],
+    *[
+        "RandomNormal",
+        "RandomUniform",
+        "TruncatedNormal",
+        "VarianceScaling",
+        {"class_name": "Constant", "config": {"value": 0.1}},
+    ],
     {"class_name": "RandomNormal", "config": {"stddev": 1.0}},
-    {"class_name": "VarianceScaling", "config": {"mode": "fan_avg", "distribution": "uniform", "scale": 2.0}},
+    {
+        "class_name": "VarianceScaling",
+        "config": {"mode": "fan_avg", "distribution": "uniform", "scale": 2.0},
+    },
 ]
 
 
 def test_every_initializer_trains(raw_mnist: Raw) -> None:
-    step(raw_mnist, chosen(network={"hidden": [4] * len(INITIALIZERS), "kernel_initializer": INITIALIZERS}))
+    step(
+        raw_mnist,
+        chosen(network={"hidden": [4] * len(INITIALIZERS), "kernel_initializer": INITIALIZERS}),
+    )
     step(raw_mnist, chosen(architecture="edge", network={"kernel_initializer": INITIALIZERS[2:6]}))
 
 
 def test_equal_weights_stay_equal_and_random_ones_do_not(raw_mnist: Raw) -> None:
     """The symmetry failure of L1: hidden units that start equal learn the same."""
     constant = {"class_name": "Constant", "config": {"value": 0.01}}
-    kernel = step(raw_mnist, chosen(network={"hidden": [8], "kernel_initializer": constant})).get_weights()[0]
+    kernel = step(
+        raw_mnist, chosen(network={"hidden": [8], "kernel_initializer": constant})
+    ).get_weights()[0]
     # the output layer is random, so the units part by the first step's gradient alone where activations are the same
-    both = step(raw_mnist, chosen(network={"hidden": [8], "kernel_initializer": "HeNormal"})).get_weights()[0]
+    both = step(
+        raw_mnist, chosen(network={"hidden": [8], "kernel_initializer": "HeNormal"})
+    ).get_weights()[0]
     assert np.ptp(kernel, axis=1).max() < 0.1 * np.ptp(both, axis=1).max()
 
 
-@pytest.mark.parametrize("name", ["L1", "L2", "L1L2", "OrthogonalRegularizer", {"class_name": "L2", "config": {"l2": 0.1}}])
+@pytest.mark.parametrize(
+    "name",
+    ["L1", "L2", "L1L2", "OrthogonalRegularizer", {"class_name": "L2", "config": {"l2": 0.1}}],
+)
 def test_every_regularizer_adds_to_the_loss(raw_mnist: Raw, name: Any) -> None:
     model = step(raw_mnist, chosen(network={"hidden": [8, 8], "kernel_regularizer": [None, name]}))
     assert len(model.losses) == 1
@@ -152,7 +203,10 @@ def test_every_regularizer_adds_to_the_loss(raw_mnist: Raw, name: Any) -> None:
         {"class_name": "ExponentialDecay", "config": {"decay_steps": 4, "decay_rate": 0.5}},
         {"class_name": "InverseTimeDecay", "config": {"decay_steps": 4, "decay_rate": 1.0}},
         {"class_name": "PolynomialDecay", "config": {"decay_steps": 8}},
-        {"class_name": "PiecewiseConstantDecay", "config": {"boundaries": [2], "values": [0.01, 0.001]}},
+        {
+            "class_name": "PiecewiseConstantDecay",
+            "config": {"boundaries": [2], "values": [0.01, 0.001]},
+        },
         {"class_name": "CosineDecayRestarts", "config": {"first_decay_steps": 9}},
         {"class_name": "CosineDecay", "config": {"decay_steps": 12}},
     ],
@@ -165,13 +219,20 @@ def test_every_schedule_of_keras_starts_at_the_rate_and_lowers_it(schedule: dict
     assert float(rate(8)) < 0.008
 
 
-@pytest.mark.parametrize("loss", ["CategoricalCrossentropy", "BinaryCrossentropy", "MeanSquaredError", "Huber", "KLDivergence"])
+@pytest.mark.parametrize(
+    "loss",
+    ["CategoricalCrossentropy", "BinaryCrossentropy", "MeanSquaredError", "Huber", "KLDivergence"],
+)
 def test_losses_that_want_one_hot_labels_get_them(raw_mnist: Raw, loss: str) -> None:
     step(raw_mnist, chosen(loss=loss))
 
 
 def test_a_sigmoid_unit_with_binary_cross_entropy_gives_both_probabilities(raw_mnist: Raw) -> None:
-    model = step(raw_mnist, chosen(loss="BinaryCrossentropy", network={"hidden": [4], "output": "sigmoid"}), classes=2)
+    model = step(
+        raw_mnist,
+        chosen(loss="BinaryCrossentropy", network={"hidden": [4], "output": "sigmoid"}),
+        classes=2,
+    )
     probabilities = model.predict(raw_mnist.test_images[:20], verbose=0)
     assert probabilities.shape == (20, 2)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
@@ -180,25 +241,50 @@ def test_a_sigmoid_unit_with_binary_cross_entropy_gives_both_probabilities(raw_m
         step(raw_mnist, chosen(network={"output": "sigmoid"}))
 
 
-def test_batch_normalization_stands_where_it_is_asked_and_drops_a_redundant_bias(raw_mnist: Raw) -> None:
+def test_batch_normalization_stands_where_it_is_asked_and_drops_a_redundant_bias(
+    raw_mnist: Raw,
+) -> None:
     """The parameter counts that L4 prints for its two networks of 300 and 100 units."""
     common = {"hidden": [300, 100], "input_normalization": True}
-    assert step(raw_mnist, chosen(network={**common, "normalization": "after"})).count_params() == 271_346
-    assert step(raw_mnist, chosen(network={**common, "normalization": "before"})).count_params() == 270_946
+    assert (
+        step(raw_mnist, chosen(network={**common, "normalization": "after"})).count_params()
+        == 271_346
+    )
+    assert (
+        step(raw_mnist, chosen(network={**common, "normalization": "before"})).count_params()
+        == 270_946
+    )
     assert step(raw_mnist, chosen(network={"hidden": [300, 100]})).count_params() == 266_610
 
 
 @pytest.mark.parametrize("layer", ["Dropout", "AlphaDropout", "GaussianDropout"])
 def test_dropout_of_every_kind_on_input_and_hidden_layers(raw_mnist: Raw, layer: str) -> None:
-    model = step(raw_mnist, chosen(network={"hidden": [8, 8, 8], "dropout": 0.5, "input_dropout": 0.1, "dropout_layer": layer}))
+    model = step(
+        raw_mnist,
+        chosen(
+            network={
+                "hidden": [8, 8, 8],
+                "dropout": 0.5,
+                "input_dropout": 0.1,
+                "dropout_layer": layer,
+            }
+        ),
+    )
     assert [one.rate for one in model.layers if type(one).__name__ == layer] == [0.1, 0.5, 0.5, 0.5]
-    late = step(raw_mnist, chosen(network={"hidden": [8, 8, 8], "dropout": [0.5], "dropout_layer": layer}))
+    late = step(
+        raw_mnist, chosen(network={"hidden": [8, 8, 8], "dropout": [0.5], "dropout_layer": layer})
+    )
     assert type(late.layers[-2]).__name__ == layer
 
 
 def test_drop_connect_is_in_training_alone(raw_mnist: Raw, tmp_path: Path) -> None:
     trained = fit(raw_mnist, tmp_path, chosen(network={"hidden": [8, 8], "drop_connect": 0.5}))
-    assert {type(layer).__name__ for layer in trained.model.layers} == {"Rescaling", "Flatten", "Dense", "Activation"}
+    assert {type(layer).__name__ for layer in trained.model.layers} == {
+        "Rescaling",
+        "Flatten",
+        "Dense",
+        "Activation",
+    }
     with pytest.raises(UserError, match="drop_connect"):
         step(raw_mnist, chosen(architecture="edge", network={"drop_connect": 0.5}))
 
@@ -206,16 +292,25 @@ def test_drop_connect_is_in_training_alone(raw_mnist: Raw, tmp_path: Path) -> No
 def test_metrics_stand_in_the_learning_curves(raw_mnist: Raw, tmp_path: Path) -> None:
     from pipeline.training import learning_curves
 
-    rows = fit(raw_mnist, tmp_path, chosen(loss="CategoricalCrossentropy", metrics=["Precision", "AUC"], epochs=1)).rows
+    rows = fit(
+        raw_mnist,
+        tmp_path,
+        chosen(loss="CategoricalCrossentropy", metrics=["Precision", "AUC"], epochs=1),
+    ).rows
     assert {"train_precision", "validation_auc"} <= set(rows[0])
     learning_curves.save(tmp_path / "curves.csv", rows)
-    assert learning_curves.load(tmp_path / "curves.csv")[0]["validation_auc"] == rows[0]["validation_auc"]
+    assert (
+        learning_curves.load(tmp_path / "curves.csv")[0]["validation_auc"]
+        == rows[0]["validation_auc"]
+    )
     with pytest.raises(UserError, match="Precision takes other labels"):
         step(raw_mnist, chosen(loss="SparseCategoricalCrossentropy", metrics=["Precision"]))
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 64), ("full", 1)])
-def test_batches_from_one_image_to_all(raw_mnist: Raw, tmp_path: Path, batch_size: Any, steps: int) -> None:
+def test_batches_from_one_image_to_all(
+    raw_mnist: Raw, tmp_path: Path, batch_size: Any, steps: int
+) -> None:
     from pipeline.training.batches import ShuffledBatches
 
     fed = data(raw_mnist)
@@ -227,17 +322,35 @@ class KilledError(Exception):
     pass
 
 
-PLATEAU = {"class_name": "ReduceLROnPlateau", "config": {"factor": 0.5, "patience": 1, "min_delta": 0.5}}
-DROPPED = {"hidden": [8, 8], "drop_connect": 0.3, "dropout": 0.2, "dropout_layer": "AlphaDropout", "activation": "selu"}
+PLATEAU = {
+    "class_name": "ReduceLROnPlateau",
+    "config": {"factor": 0.5, "patience": 1, "min_delta": 0.5},
+}
+DROPPED = {
+    "hidden": [8, 8],
+    "drop_connect": 0.3,
+    "dropout": 0.2,
+    "dropout_layer": "AlphaDropout",
+    "activation": "selu",
+}
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        {"schedule": PLATEAU, "network": DROPPED, "patience": 3, "optimizer": "Nadam", "loss": "MeanSquaredError", "metrics": ["AUC"]},
+        {
+            "schedule": PLATEAU,
+            "network": DROPPED,
+            "patience": 3,
+            "optimizer": "Nadam",
+            "loss": "MeanSquaredError",
+            "metrics": ["AUC"],
+        },
     ],
 )
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(raw_mnist: Raw, tmp_path: Path, values: dict[str, Any]) -> None:
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    raw_mnist: Raw, tmp_path: Path, values: dict[str, Any]
+) -> None:
     train = chosen(**{"epochs": 4, **values})
 
     def kill(row: dict[str, float]) -> None:
@@ -251,7 +364,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(raw_mnist: Raw, tmp_pat
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     figures = [name for name in whole.rows[0] if name not in ("seconds", "images_per_second")]
-    assert [[row[name] for name in figures] for row in whole.rows] == [[row[name] for name in figures] for row in resumed.rows]
+    assert [[row[name] for name in figures] for row in whole.rows] == [
+        [row[name] for name in figures] for row in resumed.rows
+    ]
     if "schedule" in values:
         assert whole.rows[-1]["learning_rate"] < whole.rows[0]["learning_rate"]
 
@@ -260,19 +375,42 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(raw_mnist: Raw, tmp_pat
     ("values", "parts"),
     [
         ({"optimizer": "Adamm"}, ["train.optimizer is 'Adamm'", "Adagrad, Adam, ", "RMSprop, SGD"]),
-        ({"optimizer": {"class_name": "Adam", "config": {"beta_9": 1}}}, ["Adam refuses its config", "beta_1", "clipnorm"]),
-        ({"loss": "Crossentropy"}, ["train.loss is 'Crossentropy'", "BinaryCrossentropy", "SparseCategoricalCrossentropy"]),
+        (
+            {"optimizer": {"class_name": "Adam", "config": {"beta_9": 1}}},
+            ["Adam refuses its config", "beta_1", "clipnorm"],
+        ),
+        (
+            {"loss": "Crossentropy"},
+            ["train.loss is 'Crossentropy'", "BinaryCrossentropy", "SparseCategoricalCrossentropy"],
+        ),
         ({"metrics": ["F2"]}, ["train.metrics[0] is 'F2'", "F1Score"]),
-        ({"schedule": {"class_name": "Power"}}, ["train.schedule is 'Power'", "InverseTimeDecay", "ReduceLROnPlateau"]),
+        (
+            {"schedule": {"class_name": "Power"}},
+            ["train.schedule is 'Power'", "InverseTimeDecay", "ReduceLROnPlateau"],
+        ),
         ({"schedule": PLATEAU, "warmup": 0.1}, ["train.warmup", "allowed with this one is 0"]),
-        ({"network": {"activation": "rely"}}, ["train.network.activation is 'rely'", "relu, ", "PReLU"]),
-        ({"network": {"kernel_initializer": "Xavier"}}, ["kernel_initializer is 'Xavier'", "GlorotNormal"]),
+        (
+            {"network": {"activation": "rely"}},
+            ["train.network.activation is 'rely'", "relu, ", "PReLU"],
+        ),
+        (
+            {"network": {"kernel_initializer": "Xavier"}},
+            ["kernel_initializer is 'Xavier'", "GlorotNormal"],
+        ),
         ({"network": {"kernel_regularizer": "L3"}}, ["kernel_regularizer is 'L3'", "L1, L1L2, L2"]),
-        ({"network": {"dropout": 0.5, "dropout_layer": "Drop"}}, ["dropout_layer is 'Drop'", "AlphaDropout"]),
-        ({"network": {"dropout": [0.1, 0.1, 0.1], "hidden": [8]}}, ["dropout has 3 values for 1 hidden layers"]),
+        (
+            {"network": {"dropout": 0.5, "dropout_layer": "Drop"}},
+            ["dropout_layer is 'Drop'", "AlphaDropout"],
+        ),
+        (
+            {"network": {"dropout": [0.1, 0.1, 0.1], "hidden": [8]}},
+            ["dropout has 3 values for 1 hidden layers"],
+        ),
     ],
 )
-def test_a_wrong_name_is_answered_with_the_allowed_ones(raw_mnist: Raw, values: dict[str, Any], parts: list[str]) -> None:
+def test_a_wrong_name_is_answered_with_the_allowed_ones(
+    raw_mnist: Raw, values: dict[str, Any], parts: list[str]
+) -> None:
     with pytest.raises(UserError) as error:
         step(raw_mnist, chosen(**values))
     assert all(part in str(error.value) for part in parts), error.value
@@ -281,4 +419,6 @@ def test_a_wrong_name_is_answered_with_the_allowed_ones(raw_mnist: Raw, values: 
 
 def test_what_params_leave_open_is_the_architectures_own() -> None:
     leaky = KerasObject(class_name="LeakyReLU")
-    assert Network(activation=leaky).over(Network(hidden=[8], dropout=0.5)) == Network(activation=leaky, hidden=[8], dropout=0.5)
+    assert Network(activation=leaky).over(Network(hidden=[8], dropout=0.5)) == Network(
+        activation=leaky, hidden=[8], dropout=0.5
+    )

@@ -30,7 +30,8 @@ def client(project: Project, uri: str | None = None) -> Any:
     import mlflow
 
     return mlflow.MlflowClient(
-        uri or f"sqlite:///{project.folder / 'mlflow.db'}", registry_uri=uri or f"sqlite:///{project.folder / 'mlflow.db'}"
+        uri or f"sqlite:///{project.folder / 'mlflow.db'}",
+        registry_uri=uri or f"sqlite:///{project.folder / 'mlflow.db'}",
     )
 
 
@@ -58,7 +59,9 @@ def wait_until_up(address: str, seconds: float = 90) -> None:
 
 
 @contextmanager
-def server(project: Project, *command: str, port: int, health: str) -> Iterator[subprocess.Popen[bytes]]:
+def server(
+    project: Project, *command: str, port: int, health: str
+) -> Iterator[subprocess.Popen[bytes]]:
     process = project.start(*command, "--host", "127.0.0.1", "--port", str(port))
     try:
         wait_until_up(f"http://127.0.0.1:{port}{health}")
@@ -84,8 +87,15 @@ def test_one_run_holds_everything(finished: Project) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.params["train.architecture"] == "edge"
     assert {"model_sha256", "training_key", "git_commit", "dvc_lock_sha256"} <= set(run.data.tags)
-    assert {"test_accuracy", "kept.validation_loss", "tflite_int8.litert.accuracy", "baseline_test_accuracy"} <= set(run.data.metrics)
-    assert [metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")] == [1, 2]
+    assert {
+        "test_accuracy",
+        "kept.validation_loss",
+        "tflite_int8.litert.accuracy",
+        "baseline_test_accuracy",
+    } <= set(run.data.metrics)
+    assert [
+        metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")
+    ] == [1, 2]
 
     def listed(path: str | None) -> set[str]:
         return {file.path for file in store.list_artifacts(run.info.run_id, path)}
@@ -93,7 +103,14 @@ def test_one_run_holds_everything(finished: Project) -> None:
     assert {"params.yaml", "reports", "exported", "model", "dist"} <= listed(None)
     assert len(listed("exported")) == 6
     assert {
-        f"reports/{name}" for name in ("learning_curves.csv", "learning_curves.png", "confusion.png", "mistakes.png", "evaluate.json")
+        f"reports/{name}"
+        for name in (
+            "learning_curves.csv",
+            "learning_curves.png",
+            "confusion.png",
+            "mistakes.png",
+            "evaluate.json",
+        )
     } <= listed("reports")
 
 
@@ -101,9 +118,17 @@ def test_each_pairs_verdict_is_a_tag_also_on_an_emulated_processor_and_so_is_the
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run,) = runs(client(finished))
-    reports = {name: json.loads((finished.folder / f"reports/{name}.json").read_text()) for name in record.JUDGED}
-    expected = {f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": pair["state"] for pair in reports["verify"]["pairs"]}
-    assert {name: state for name, state in run.data.tags.items() if name.startswith("verdict.")} == expected
+    reports = {
+        name: json.loads((finished.folder / f"reports/{name}.json").read_text())
+        for name in record.JUDGED
+    }
+    expected = {
+        f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": pair["state"]
+        for pair in reports["verify"]["pairs"]
+    }
+    assert {
+        name: state for name, state in run.data.tags.items() if name.startswith("verdict.")
+    } == expected
     assert run.data.tags["verdict.onnx_int8.onnxruntime.nehalem"] in gate.VERDICTS
     assert run.data.tags["gate"] == "passed"
 
@@ -112,11 +137,16 @@ def test_each_pairs_verdict_is_a_tag_also_on_an_emulated_processor_and_so_is_the
     pair |= {"state": gate.WORSE, "reason": "9 of 50 images lost"}
     told = record.verdicts(reports)
     assert told[f"verdict.{pair['format']}.{pair['runtime']}.nehalem"] == "worse"
-    assert told["gate"] == f"failed: {pair['format']} on {pair['runtime']} on nehalem is worse (9 of 50 images lost)"
+    assert (
+        told["gate"]
+        == f"failed: {pair['format']} on {pair['runtime']} on nehalem is worse (9 of 50 images lost)"
+    )
     assert record.verdicts({}) == {}
 
 
-def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(finished: Project) -> None:
+def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(
+    finished: Project,
+) -> None:
     finished.run("dvc", "repro")
     finished.run("python", "-m", "pipeline.tracking", "sync")
     assert len(runs(client(finished))) == 1
@@ -126,7 +156,9 @@ def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(finis
     assert "test_accuracy" in run.data.metrics
 
 
-def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
 
     monkeypatch.chdir(tmp_path)
@@ -146,7 +178,10 @@ def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(tmp_path:
 def test_every_file_is_a_model_of_its_own_with_its_accuracy_and_size(finished: Project) -> None:
     store = client(finished)
     experiment = store.get_experiment_by_name("mnist-digits").experiment_id
-    models = {model.name: {metric.key: metric.value for metric in model.metrics} for model in store.search_logged_models([experiment])}
+    models = {
+        model.name: {metric.key: metric.value for metric in model.metrics}
+        for model in store.search_logged_models([experiment])
+    }
     pairs = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
     assert set(models) == {pair["format"] for pair in pairs}
     for pair in pairs:
@@ -156,17 +191,33 @@ def test_every_file_is_a_model_of_its_own_with_its_accuracy_and_size(finished: P
         assert models[pair["format"]][f"{pair['runtime']}.accuracy"] == pair["accuracy"]
 
 
-def test_the_registered_model_is_a_tflite_file_is_served_and_answers_as_keras_does(finished: Project) -> None:
+def test_the_registered_model_is_a_tflite_file_is_served_and_answers_as_keras_does(
+    finished: Project,
+) -> None:
     store = client(finished)
-    assert store.get_model_version_by_alias("mnist-digits", "champion").tags["format"].startswith("tflite")
+    assert (
+        store.get_model_version_by_alias("mnist-digits", "champion")
+        .tags["format"]
+        .startswith("tflite")
+    )
     port = free_port()
-    command = ("mlflow", "models", "serve", "-m", "models:/mnist-digits@champion", "--env-manager", "local")
+    command = (
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        "models:/mnist-digits@champion",
+        "--env-manager",
+        "local",
+    )
     finished.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{finished.folder / 'mlflow.db'}"
     try:
         with server(finished, *command, port=port, health="/ping"):
             images = np.load(finished.folder / "data/prepared/test/images.npy", mmap_mode="r")[:5]
             body = json.dumps({"instances": images.tolist()}).encode()
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"})
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+            )
             with urllib.request.urlopen(request, timeout=60) as response:
                 answer = np.array(json.load(response)["predictions"])
     finally:
@@ -175,7 +226,9 @@ def test_the_registered_model_is_a_tflite_file_is_served_and_answers_as_keras_do
     np.testing.assert_allclose(answer, keras, atol=0.02)
 
 
-def test_a_copied_project_leaves_the_store_of_the_original_alone(finished: Project, tmp_path: Path) -> None:
+def test_a_copied_project_leaves_the_store_of_the_original_alone(
+    finished: Project, tmp_path: Path
+) -> None:
     copied = finished.copy(tmp_path / "copied")
     shutil.copy(finished.folder / "mlflow.db", copied.folder)
     shutil.copytree(finished.folder / "mlruns", copied.folder / "mlruns")
@@ -189,14 +242,28 @@ def test_a_copied_project_leaves_the_store_of_the_original_alone(finished: Proje
     assert sorted((finished.folder / "mlruns").rglob("*")) == before
     models = store.search_logged_models([run.info.experiment_id])
     assert models
-    assert all(model.artifact_location.startswith((copied.folder / "mlruns").as_uri()) for model in models)
+    assert all(
+        model.artifact_location.startswith((copied.folder / "mlruns").as_uri()) for model in models
+    )
 
 
 def test_four_queued_experiments_on_a_fresh_store_make_four_runs(project: Project) -> None:
     project.run("dvc", "repro", "baseline")
     project.commit()
     for seed in range(1, 5):
-        project.run("dvc", "exp", "run", "--queue", "--name", f"seed-{seed}", "-S", f"train.seed={seed}", "-S", "train.epochs=1", "train")
+        project.run(
+            "dvc",
+            "exp",
+            "run",
+            "--queue",
+            "--name",
+            f"seed-{seed}",
+            "-S",
+            f"train.seed={seed}",
+            "-S",
+            "train.epochs=1",
+            "train",
+        )
     project.run("dvc", "queue", "start", "--jobs", "2")
     end = time.monotonic() + 300
     while "Queued" in (status := project.run("dvc", "queue", "status")) or "Running" in status:
@@ -204,10 +271,14 @@ def test_four_queued_experiments_on_a_fresh_store_make_four_runs(project: Projec
         time.sleep(2)
     project.run("dvc", "queue", "stop")
     assert status.count("Success") == 4, status
-    assert {run.data.tags["DVC_EXP_NAME"] for run in runs(client(project))} == {f"seed-{seed}" for seed in range(1, 5)}
+    assert {run.data.tags["DVC_EXP_NAME"] for run in runs(client(project))} == {
+        f"seed-{seed}" for seed in range(1, 5)
+    }
 
 
-def test_a_server_that_goes_away_in_the_middle_stops_nothing_and_sync_logs_it_later(project: Project) -> None:
+def test_a_server_that_goes_away_in_the_middle_stops_nothing_and_sync_logs_it_later(
+    project: Project,
+) -> None:
     project.change({"train.epochs": 5})
     project.run("dvc", "repro", "baseline")
     port = free_port()
@@ -234,7 +305,9 @@ def test_a_server_that_goes_away_in_the_middle_stops_nothing_and_sync_logs_it_la
         project.run("python", "-m", "pipeline.tracking", "sync", MLFLOW_TRACKING_URI=uri)
         store = client(project, uri)
         (run,) = runs(store)
-        assert sorted({metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")}) == [1, 2, 3, 4, 5]
+        assert sorted(
+            {metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")}
+        ) == [1, 2, 3, 4, 5]
         look_at_the_page(uri, run, project.folder / "page.png")
 
 
@@ -247,7 +320,8 @@ def look_at_the_page(uri: str, run: Any, picture: Path) -> None:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         page = browser.new_page()
         page.goto(f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")

@@ -32,9 +32,15 @@ def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[s
     from pipeline.training import fit as fitting
     from pipeline.training.batches import Data
 
-    data = Data((raw.train_images[:500], raw.train_labels[:500]), (raw.train_images[500:600], raw.train_labels[500:600]), 10)
+    data = Data(
+        (raw.train_images[:500], raw.train_labels[:500]),
+        (raw.train_images[500:600], raw.train_labels[500:600]),
+        10,
+    )
     trained = fitting.fit(train, data, folder, lambda row: None)
-    return np.concatenate([weights.ravel() for weights in trained.model.get_weights()]), trained.rows
+    return np.concatenate(
+        [weights.ravel() for weights in trained.model.get_weights()]
+    ), trained.rows
 
 
 class KilledError(Exception):
@@ -42,14 +48,20 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("architecture", ["mlp", "edge", "cnn"])
-def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path, architecture: str) -> None:
+def test_an_interrupted_run_ends_in_the_same_weights(
+    raw_mnist: Raw, tmp_path: Path, architecture: str
+) -> None:
     from pipeline.training import fit as fitting
     from pipeline.training.batches import Data
 
-    train = chosen(architecture=architecture, augmentation=params.load(ROOT / "params.yaml").train.augmentation)
+    train = chosen(
+        architecture=architecture, augmentation=params.load(ROOT / "params.yaml").train.augmentation
+    )
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
     data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
+        (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]),
+        10,
     )
 
     def kill(row: dict[str, float]) -> None:
@@ -60,7 +72,9 @@ def test_an_interrupted_run_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: P
         fitting.fit(train, data, tmp_path / "killed", kill)
     resumed, resumed_rows = fit(raw_mnist, tmp_path / "killed", train)
     np.testing.assert_array_equal(resumed, whole)
-    assert [row["validation_loss"] for row in resumed_rows] == [row["validation_loss"] for row in rows]
+    assert [row["validation_loss"] for row in resumed_rows] == [
+        row["validation_loss"] for row in rows
+    ]
 
 
 def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts_afresh(
@@ -80,15 +94,24 @@ def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts
             assert checkpoint.read(folder) == {"rows": [], "seeds": []}
             warned = capfd.readouterr().err
             if file.name != "state.json" or size is not None:  # without it nothing was begun
-                assert warned == f"warning: {folder} is damaged, as after a power cut; the training starts afresh\n"
+                assert (
+                    warned
+                    == f"warning: {folder} is damaged, as after a power cut; the training starts afresh\n"
+                )
                 assert not list(folder.iterdir())
     os.truncate(tmp_path / "whole/2.weights.h5", 5000)
     assert len(fit(raw_mnist, tmp_path / "whole", chosen(epochs=2))[1]) == 2
 
 
-def test_what_takes_a_files_place_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_a_files_place_is_on_the_disk_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settled = []
-    monkeypatch.setattr(os, "fsync", lambda handle: settled.append((os.fstat(handle).st_ino, (tmp_path / "file").exists())))
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda handle: settled.append((os.fstat(handle).st_ino, (tmp_path / "file").exists())),
+    )
     with atomic.replacing(tmp_path / "file") as temporary:
         temporary.write_text("whole")
     assert settled == [((tmp_path / "file").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
@@ -99,12 +122,18 @@ def test_the_kept_weights_are_those_of_the_best_epoch(raw_mnist: Raw, tmp_path: 
     weights, rows = fit(raw_mnist, tmp_path / "all", train)
     best = best_epoch(rows, "validation_loss")
     assert rows[best - 1]["validation_loss"] == min(row["validation_loss"] for row in rows)
-    until_best, _ = fit(raw_mnist, tmp_path / "best", train.model_copy(update={"epochs": best, "keep": "last"}))
+    until_best, _ = fit(
+        raw_mnist, tmp_path / "best", train.model_copy(update={"epochs": best, "keep": "last"})
+    )
     np.testing.assert_array_equal(weights, until_best)
 
 
 def test_patience_ends_a_training_that_no_longer_improves(raw_mnist: Raw, tmp_path: Path) -> None:
-    _, rows = fit(raw_mnist, tmp_path, chosen(learning_rate=1.0, schedule="constant", warmup=0.0, epochs=20, patience=2))
+    _, rows = fit(
+        raw_mnist,
+        tmp_path,
+        chosen(learning_rate=1.0, schedule="constant", warmup=0.0, epochs=20, patience=2),
+    )
     assert len(rows) < 20
 
 
@@ -124,12 +153,18 @@ def test_a_wrong_optimizer_is_answered_in_one_sentence(raw_mnist: Raw, tmp_path:
     with pytest.raises(UserError, match=r"train.optimizer is 'Adamm'"):
         fit(raw_mnist, tmp_path, chosen(optimizer=params.KerasObject(class_name="Adamm")))
     with pytest.raises(UserError, match=r"train.optimizer: Adam refuses its config"):
-        fit(raw_mnist, tmp_path, chosen(optimizer=params.KerasObject(class_name="Adam", config={"beta_9": 1})))
+        fit(
+            raw_mnist,
+            tmp_path,
+            chosen(optimizer=params.KerasObject(class_name="Adam", config={"beta_9": 1})),
+        )
 
 
 def test_the_same_file_trains_on_jax(tmp_path: Path, raw_mnist: Raw) -> None:
     """In a process of its own: a Keras backend is chosen once."""
-    np.savez(tmp_path / "data.npz", x=raw_mnist.train_images[:2000], y=raw_mnist.train_labels[:2000])
+    np.savez(
+        tmp_path / "data.npz", x=raw_mnist.train_images[:2000], y=raw_mnist.train_labels[:2000]
+    )
     code = f"""
 import sys
 
@@ -154,23 +189,36 @@ assert keras.backend.backend() == "jax"
 assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"(epoch   [12]: .*; about \d+ s left\n){2}epoch   3: .* images/s\n", done.stdout)
+    assert re.fullmatch(
+        r"(epoch   [12]: .*; about \d+ s left\n){2}epoch   3: .* images/s\n", done.stdout
+    )
 
 
-AVERAGES = params.KerasObject(class_name="AdamW", config={"weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.9})
+AVERAGES = params.KerasObject(
+    class_name="AdamW", config={"weight_decay": 0.05, "use_ema": True, "ema_momentum": 0.9}
+)
 
 
-def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path) -> None:
+def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weights(
+    raw_mnist: Raw, tmp_path: Path
+) -> None:
     from pipeline.training import fit as fitting
     from pipeline.training.batches import Data
 
     train = chosen(optimizer=AVERAGES, schedule="constant", epochs=4, learning_rate=0.003)
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
     data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
+        (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]),
+        10,
     )
     for last in (1, 2, 3):
 
@@ -182,27 +230,39 @@ def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weight
             fitting.fit(train, data, tmp_path / str(last), kill)
         resumed, resumed_rows = fit(raw_mnist, tmp_path / str(last), train)
         np.testing.assert_array_equal(resumed, whole)
-        assert [row["validation_loss"] for row in resumed_rows] == [row["validation_loss"] for row in rows]
+        assert [row["validation_loss"] for row in resumed_rows] == [
+            row["validation_loss"] for row in rows
+        ]
 
 
-def test_averages_are_what_is_validated_and_kept_and_the_training_goes_on_without_them(raw_mnist: Raw, tmp_path: Path) -> None:
+def test_averages_are_what_is_validated_and_kept_and_the_training_goes_on_without_them(
+    raw_mnist: Raw, tmp_path: Path
+) -> None:
     """The training loss is that of a training without averages; the kept model has the validation loss of the curves."""
-    plain = chosen(schedule="constant", epochs=3, learning_rate=0.003, keep="last", optimizer="Adam")
+    plain = chosen(
+        schedule="constant", epochs=3, learning_rate=0.003, keep="last", optimizer="Adam"
+    )
     averages = params.KerasObject(class_name="Adam", config={"use_ema": True, "ema_momentum": 0.9})
     weights, rows = fit(raw_mnist, tmp_path / "plain", plain)
-    averaged, averaged_rows = fit(raw_mnist, tmp_path / "averaged", plain.model_copy(update={"optimizer": averages}))
+    averaged, averaged_rows = fit(
+        raw_mnist, tmp_path / "averaged", plain.model_copy(update={"optimizer": averages})
+    )
     assert [row["train_loss"] for row in averaged_rows] == [row["train_loss"] for row in rows]
     assert not np.array_equal(averaged, weights)
     assert averaged_rows[-1]["validation_loss"] != rows[-1]["validation_loss"]
 
 
-def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_in_the_same_weights(raw_mnist: Raw, tmp_path: Path) -> None:
+def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_in_the_same_weights(
+    raw_mnist: Raw, tmp_path: Path
+) -> None:
     from pipeline.training import fit as fitting
     from pipeline.training import keras_files
     from pipeline.training.batches import Data
 
     data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]), 10
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
+        (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]),
+        10,
     )
     start = fitting.fit(chosen(epochs=1), data, tmp_path / "start", lambda row: None)
     keras_files.save(tmp_path / "start.keras", start.model)
@@ -234,7 +294,11 @@ def test_batch_normalization_in_one_operation_is_that_of_keras(raw_mnist: Raw) -
     from pipeline.training.batch_normalization import FusedBatchNormalization
 
     images = tf.constant(raw_mnist.train_images[:64].astype("float32") / 255)
-    maps = tf.nn.relu(keras.layers.Conv2D(8, 3, kernel_initializer=keras.initializers.GlorotUniform(seed=1))(images))
+    maps = tf.nn.relu(
+        keras.layers.Conv2D(8, 3, kernel_initializer=keras.initializers.GlorotUniform(seed=1))(
+            images
+        )
+    )
     weights = tf.random.stateless_normal(maps.shape, seed=(1, 2))
     found = []
     for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
@@ -247,19 +311,31 @@ def test_batch_normalization_in_one_operation_is_that_of_keras(raw_mnist: Raw) -
             outputs = layer(maps, training=True)
             total = tf.reduce_sum(outputs * weights)
         gradients = tape.gradient(total, [maps, layer.gamma.value, layer.beta.value])
-        found.append([outputs, *gradients, layer.moving_mean.value, layer.moving_variance.value, layer(maps, training=False)])
+        found.append(
+            [
+                outputs,
+                *gradients,
+                layer.moving_mean.value,
+                layer.moving_variance.value,
+                layer(maps, training=False),
+            ]
+        )
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4)
 
 
-def test_layers_that_batch_normalization_is_not_are_trained_as_they_are(raw_mnist: Raw, tmp_path: Path) -> None:
+def test_layers_that_batch_normalization_is_not_are_trained_as_they_are(
+    raw_mnist: Raw, tmp_path: Path
+) -> None:
     """Dropped connections beside batch normalization; and what is kept has Keras's own layers and nothing of ours."""
     from pipeline.training import fit as fitting
     from pipeline.training.batches import Data
 
     network = params.Network(hidden=[8, 8], normalization="before", drop_connect=0.3)
     data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]), (raw_mnist.train_images[:100], raw_mnist.train_labels[:100]), 10
+        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
+        (raw_mnist.train_images[:100], raw_mnist.train_labels[:100]),
+        10,
     )
     trained = fitting.fit(chosen(network=network, epochs=1), data, tmp_path, lambda row: None)
     assert {type(layer).__module__.split(".")[0] for layer in trained.model.layers} == {"keras"}

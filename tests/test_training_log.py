@@ -20,7 +20,9 @@ from tests.conftest import ROOT
 EPOCHS = 12
 TRAIN_LOSS = [0.05 + 1.6 * 0.8**epoch for epoch in range(EPOCHS)]
 TRAIN_ACCURACY = [1 - 0.6 * 0.78**epoch for epoch in range(EPOCHS)]
-LOSS = [max(1.82 * 0.8**epoch, 0.5) + 0.06 * max(0, epoch - 5) for epoch in range(EPOCHS)]  # overfits from the seventh epoch on
+LOSS = [
+    max(1.82 * 0.8**epoch, 0.5) + 0.06 * max(0, epoch - 5) for epoch in range(EPOCHS)
+]  # overfits from the seventh epoch on
 ACCURACY = [0.8 - 0.44 * 0.7**epoch for epoch in range(EPOCHS)]
 OURS = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy"
 
@@ -28,11 +30,18 @@ OURS = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy"
 def columns(first: int = 1, scale: float = 1) -> list[tuple[float, ...]]:
     accuracies = ([scale * value for value in column] for column in (TRAIN_ACCURACY, ACCURACY))
     train_accuracy, accuracy = accuracies
-    return list(zip(range(first, first + EPOCHS), TRAIN_LOSS, train_accuracy, LOSS, accuracy, strict=True))
+    return list(
+        zip(range(first, first + EPOCHS), TRAIN_LOSS, train_accuracy, LOSS, accuracy, strict=True)
+    )
 
 
-def csv_text(header: str, rows: Sequence[Sequence[float | str]], order: tuple[int, ...] = (0, 1, 2, 3, 4)) -> str:
-    return "\n".join([header, *(",".join(str(row[column]) for column in order) for row in rows)]) + "\n"
+def csv_text(
+    header: str, rows: Sequence[Sequence[float | str]], order: tuple[int, ...] = (0, 1, 2, 3, 4)
+) -> str:
+    return (
+        "\n".join([header, *(",".join(str(row[column]) for column in order) for row in rows)])
+        + "\n"
+    )
 
 
 FROM_1, FROM_0 = columns(), columns(first=0)
@@ -43,15 +52,21 @@ LIGHTNING = "epoch,step,train_acc,train_loss_epoch,train_loss_step,val_acc,val_l
     f"{epoch},{50 * epoch + 49},{train_accuracy},{loss},,,\n"
     for epoch, loss, train_accuracy, validation, accuracy in FROM_0
 )
-ULTRALYTICS = "       epoch,   time,  train/loss, metrics/accuracy_top1, metrics/accuracy_top5,  val/loss, lr/pg0\n" + "".join(
-    f"      {epoch},  {8.1 * epoch},     {loss},          {accuracy},  0.99,         {validation},  0.01\n"
-    for epoch, loss, _, validation, accuracy in FROM_1
+ULTRALYTICS = (
+    "       epoch,   time,  train/loss, metrics/accuracy_top1, metrics/accuracy_top5,  val/loss, lr/pg0\n"
+    + "".join(
+        f"      {epoch},  {8.1 * epoch},     {loss},          {accuracy},  0.99,         {validation},  0.01\n"
+        for epoch, loss, _, validation, accuracy in FROM_1
+    )
 )
-HUGGING_FACE = "loss,grad_norm,learning_rate,epoch,step,eval_loss,eval_accuracy,eval_runtime,train_runtime,train_loss\n" + "".join(
-    f"{loss - 0.1},1.1,0.001,{epoch - 0.5},{100 * epoch - 50},,,,,\n"
-    f"{loss + 0.1},1.0,0.001,{epoch}.0,{100 * epoch},,,,,\n"
-    f",,,{epoch}.0,{100 * epoch},{validation},{accuracy},3.2,,\n"
-    for epoch, loss, _, validation, accuracy in FROM_1
+HUGGING_FACE = (
+    "loss,grad_norm,learning_rate,epoch,step,eval_loss,eval_accuracy,eval_runtime,train_runtime,train_loss\n"
+    + "".join(
+        f"{loss - 0.1},1.1,0.001,{epoch - 0.5},{100 * epoch - 50},,,,,\n"
+        f"{loss + 0.1},1.0,0.001,{epoch}.0,{100 * epoch},,,,,\n"
+        f",,,{epoch}.0,{100 * epoch},{validation},{accuracy},3.2,,\n"
+        for epoch, loss, _, validation, accuracy in FROM_1
+    )
 )
 HUGGING_FACE += f",,,{EPOCHS}.0,{100 * EPOCHS},,,,412.5,0.61\n"  # what the Trainer adds at its end
 SEMICOLONS = csv_text(OURS.replace(",", ";"), FROM_1).replace(",", ";").replace(".", ",")
@@ -69,7 +84,9 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     module = [sys.executable, "-m", "pipeline.diagnose"]
-    return subprocess.run([*module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*module, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +110,9 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (csv_text(OURS, FROM_1[::-1]), 1),
     ],
 )
-def test_the_same_training_has_the_same_diagnosis_whoever_wrote_the_file(content: str | bytes, first: int, tmp_path: Path) -> None:
+def test_the_same_training_has_the_same_diagnosis_whoever_wrote_the_file(
+    content: str | bytes, first: int, tmp_path: Path
+) -> None:
     path = write(tmp_path, content)
     rows = training_log.read(path).rows
     np.testing.assert_allclose([row["train_loss"] for row in rows], TRAIN_LOSS)
@@ -125,13 +144,17 @@ def test_the_kinds_of_measures_that_are_missing_are_not_needed(tmp_path: Path) -
         )
         for epoch in range(1, 21)
     ]
-    path = write(tmp_path, csv_text("epoch,train/loss,val/loss,metrics/accuracy_top1", plateau, (0, 1, 3, 4)))
+    path = write(
+        tmp_path, csv_text("epoch,train/loss,val/loss,metrics/accuracy_top1", plateau, (0, 1, 3, 4))
+    )
     found = diagnose_file(path, 0.9)
     assert found.verdict == "too_little_capacity"
     assert found.sentence.startswith("the accuracy comes to rest at 39.0%")
     learned = [(epoch, 0.001 + 2 / 4**epoch, 0, 1.6 + 2 / 4**epoch, 0.7) for epoch in range(1, 21)]
     path = write(tmp_path, csv_text("loss,eval_loss,eval_accuracy,epoch", learned, (1, 3, 4, 0)))
-    assert diagnose_file(path, 0.9).verdict == "unrepresentative_training", "a training loss near 0 is not too little capacity"
+    assert diagnose_file(path, 0.9).verdict == "unrepresentative_training", (
+        "a training loss near 0 is not too little capacity"
+    )
     done = command(path, "--picture", tmp_path / "curves.png")
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "curves.png") as picture:
@@ -149,13 +172,21 @@ def test_percent_is_read_as_percent_and_said(tmp_path: Path) -> None:
         expected.sentence,
     )
     assert done.stdout.startswith("overfit (from epoch 7;")
-    assert "note: train_accuracy and validation_accuracy are read as percent, since the values go above 1" in done.stdout
+    assert (
+        "note: train_accuracy and validation_accuracy are read as percent, since the values go above 1"
+        in done.stdout
+    )
 
 
 def test_a_percent_column_that_begins_below_one_is_percent_as_a_whole(tmp_path: Path) -> None:
-    rows = [(epoch, 5 - epoch / 4, 0.1 * 3 ** (epoch / 2), 5 - epoch / 5, 0.1 * 2.8 ** (epoch / 2)) for epoch in range(1, 13)]
+    rows = [
+        (epoch, 5 - epoch / 4, 0.1 * 3 ** (epoch / 2), 5 - epoch / 5, 0.1 * 2.8 ** (epoch / 2))
+        for epoch in range(1, 13)
+    ]
     found = training_log.read(write(tmp_path, csv_text(OURS, rows)))
-    np.testing.assert_allclose([row["train_accuracy"] for row in found.rows], [row[2] / 100 for row in rows])
+    np.testing.assert_allclose(
+        [row["train_accuracy"] for row in found.rows], [row[2] / 100 for row in rows]
+    )
 
 
 def test_rounding_above_one_is_no_percent(tmp_path: Path) -> None:
@@ -170,17 +201,28 @@ def test_a_file_that_was_appended_to_counts_from_where_it_begins_again(tmp_path:
     path = write(tmp_path, text + text.split("\n", 1)[1])
     done = command(path, "--target", "0.9")
     assert done.stdout.startswith("overfit (from epoch 7;")
-    assert "note: the file has the epochs 1 to 12 twice, since it begins again; the later rows are used\n" in done.stdout
-    found = training_log.read(write(tmp_path, text + csv_text(OURS, FROM_1[:3])))  # with a header in the middle
+    assert (
+        "note: the file has the epochs 1 to 12 twice, since it begins again; the later rows are used\n"
+        in done.stdout
+    )
+    found = training_log.read(
+        write(tmp_path, text + csv_text(OURS, FROM_1[:3]))
+    )  # with a header in the middle
     assert [row["epoch"] for row in found.rows] == [1, 2, 3]
     assert found.notes == [
         "the file has the epochs 1 to 3 twice, since it begins again; the later rows are used, "
         "and the epochs 4 to 12 of the earlier ones left out"
     ]
-    found = training_log.read(write(tmp_path, csv_text(OURS, FROM_1[:8]) + csv_text(OURS, FROM_1[6:])))  # killed, and gone on
+    found = training_log.read(
+        write(tmp_path, csv_text(OURS, FROM_1[:8]) + csv_text(OURS, FROM_1[6:]))
+    )  # killed, and gone on
     assert [row["epoch"] for row in found.rows] == list(range(1, 13))
-    assert found.notes == ["the file has the epochs 7 and 8 twice, since it begins again; the later rows are used"]
-    found = training_log.read(write(tmp_path, csv_text(OURS, [*FROM_1[:4], FROM_1[3], *FROM_1[4:]])))
+    assert found.notes == [
+        "the file has the epochs 7 and 8 twice, since it begins again; the later rows are used"
+    ]
+    found = training_log.read(
+        write(tmp_path, csv_text(OURS, [*FROM_1[:4], FROM_1[3], *FROM_1[4:]]))
+    )
     assert [row["epoch"] for row in found.rows] == list(range(1, 13))
     assert found.notes == ["the file has epoch 4 twice or more; the last row of each is used"]
 
@@ -228,7 +270,9 @@ PERCENT = csv_text(OURS, columns(scale=100)).splitlines()
             "row 3 (epoch 2) has 140 in the column validation_accuracy",
         ),
         (
-            csv_text(OURS, FROM_1).replace("5,0.7", "5,70.7", 1).replace(f",{ACCURACY[8]}\n", ",78\n"),
+            csv_text(OURS, FROM_1)
+            .replace("5,0.7", "5,70.7", 1)
+            .replace(f",{ACCURACY[8]}\n", ",78\n"),
             "(epoch 9) has 78 in the column",
         ),
         (
@@ -266,7 +310,9 @@ PERCENT = csv_text(OURS, columns(scale=100)).splitlines()
         (b"\xff\xfee", "is not a text file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_with_row_and_column(content: str | bytes, reason: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_row_and_column(
+    content: str | bytes, reason: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError) as refusal:
         training_log.read(write(tmp_path, content))
     assert reason in str(refusal.value)
@@ -277,13 +323,21 @@ def test_a_file_that_cannot_be_read_is_refused_with_row_and_column(content: str 
 def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
     done = command(tmp_path)
     assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for that of the line\n"
+    assert (
+        done.stderr
+        == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for that of the line\n"
+    )
     done = command(os.devnull)
-    assert done.stderr == f"error: {os.devnull} is not a file; name a learning_curves.csv, or nothing for that of the line\n"
+    assert (
+        done.stderr
+        == f"error: {os.devnull} is not a file; name a learning_curves.csv, or nothing for that of the line\n"
+    )
 
 
 @pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf"])
-def test_a_loss_that_is_not_a_number_is_a_verdict_and_no_fault_of_the_file(cell: str, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_is_a_verdict_and_no_fault_of_the_file(
+    cell: str, tmp_path: Path
+) -> None:
     rows = [*FROM_0[:4], (4, cell, 0.5, LOSS[4], 0.5), *FROM_0[5:]]
     found = diagnose_file(write(tmp_path, csv_text(OURS, rows)), 0.9)
     assert (found.verdict, found.epoch) == ("diverged", 4)

@@ -23,7 +23,10 @@ def five_digits(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from pipeline.training import keras_files
 
     path = tmp_path_factory.mktemp("start") / "five.keras"
-    keras_files.save(path, fit(raw_mnist, path.parent / "state", chosen(network=NETWORK, epochs=2), classes=5).model)
+    keras_files.save(
+        path,
+        fit(raw_mnist, path.parent / "state", chosen(network=NETWORK, epochs=2), classes=5).model,
+    )
     return path
 
 
@@ -31,7 +34,10 @@ def weights(model: Any) -> list[list[np.ndarray]]:
     """The weights of each layer, as transfer learning counts them."""
     from pipeline.training import transfer
 
-    return [[weight for layer in group for weight in layer.get_weights()] for group in transfer.layers(model)]
+    return [
+        [weight for layer in group for weight in layer.get_weights()]
+        for group in transfer.layers(model)
+    ]
 
 
 def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -39,32 +45,59 @@ def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 def starting(five_digits: Path, **values: Any) -> Any:
-    return chosen(**{"network": NETWORK, "start_from": str(five_digits), "optimizer": "Adam", **values})
+    return chosen(
+        **{"network": NETWORK, "start_from": str(five_digits), "optimizer": "Adam", **values}
+    )
 
 
-def test_hidden_layers_are_taken_and_the_output_layer_is_new(raw_mnist: Raw, five_digits: Path) -> None:
+def test_hidden_layers_are_taken_and_the_output_layer_is_new(
+    raw_mnist: Raw, five_digits: Path
+) -> None:
     from pipeline.training import fit, keras_files, transfer
 
     old, new = keras_files.load(five_digits), fit.build(starting(five_digits), data(raw_mnist))
     assert transfer.take(starting(five_digits), new) == 2
-    assert [equal(one, other) for one, other in zip(weights(old)[:2], weights(new)[:2], strict=True)] == [True, True]
+    assert [
+        equal(one, other) for one, other in zip(weights(old)[:2], weights(new)[:2], strict=True)
+    ] == [True, True]
     assert [weight.shape for weight in weights(new)[2]] == [(6, 10), (10,)]
 
 
-def test_frozen_layers_stay_and_thaw_when_told_at_the_rate_told(raw_mnist: Raw, five_digits: Path, tmp_path: Path) -> None:
+def test_frozen_layers_stay_and_thaw_when_told_at_the_rate_told(
+    raw_mnist: Raw, five_digits: Path, tmp_path: Path
+) -> None:
     from pipeline.training import keras_files
 
     start = weights(keras_files.load(five_digits))
-    thaw = [{"after": 2, "freeze": 1, "learning_rate": 0.0005}, {"after": 3, "freeze": 0, "learning_rate": 0.0001}]
-    until = fit(raw_mnist, tmp_path / "until", starting(five_digits, freeze="all", thaw=thaw[:1], epochs=3, keep="last"))
-    assert [equal(one, other) for one, other in zip(weights(until.model)[:2], start[:2], strict=True)] == [True, False]
-    whole = fit(raw_mnist, tmp_path / "whole", starting(five_digits, freeze="all", thaw=thaw, epochs=4, keep="last"))
+    thaw = [
+        {"after": 2, "freeze": 1, "learning_rate": 0.0005},
+        {"after": 3, "freeze": 0, "learning_rate": 0.0001},
+    ]
+    until = fit(
+        raw_mnist,
+        tmp_path / "until",
+        starting(five_digits, freeze="all", thaw=thaw[:1], epochs=3, keep="last"),
+    )
+    assert [
+        equal(one, other) for one, other in zip(weights(until.model)[:2], start[:2], strict=True)
+    ] == [True, False]
+    whole = fit(
+        raw_mnist,
+        tmp_path / "whole",
+        starting(five_digits, freeze="all", thaw=thaw, epochs=4, keep="last"),
+    )
     assert not equal(weights(whole.model)[0], start[0])
-    assert [row["learning_rate"] for row in whole.rows] == pytest.approx([0.01, 0.01, 0.0005, 0.0001])
+    assert [row["learning_rate"] for row in whole.rows] == pytest.approx(
+        [0.01, 0.01, 0.0005, 0.0001]
+    )
 
 
-def test_runs_interrupted_at_and_after_thawing_end_as_an_uninterrupted_one(raw_mnist: Raw, five_digits: Path, tmp_path: Path) -> None:
-    train = starting(five_digits, freeze=1, thaw=[{"after": 1, "freeze": 0, "learning_rate": 0.001}], epochs=3)
+def test_runs_interrupted_at_and_after_thawing_end_as_an_uninterrupted_one(
+    raw_mnist: Raw, five_digits: Path, tmp_path: Path
+) -> None:
+    train = starting(
+        five_digits, freeze=1, thaw=[{"after": 1, "freeze": 0, "learning_rate": 0.001}], epochs=3
+    )
 
     def kill_after(epoch: int) -> Any:
         def on_row(row: dict[str, float]) -> None:
@@ -76,15 +109,27 @@ def test_runs_interrupted_at_and_after_thawing_end_as_an_uninterrupted_one(raw_m
     for epoch in (1, 2):
         with pytest.raises(KilledError):
             fit(raw_mnist, tmp_path / "killed", train, kill_after(epoch))
-    resumed, whole = fit(raw_mnist, tmp_path / "killed", train), fit(raw_mnist, tmp_path / "whole", train)
+    resumed, whole = (
+        fit(raw_mnist, tmp_path / "killed", train),
+        fit(raw_mnist, tmp_path / "whole", train),
+    )
     assert equal(resumed.model.get_weights(), whole.model.get_weights())
-    assert [row["validation_loss"] for row in resumed.rows] == [row["validation_loss"] for row in whole.rows]
+    assert [row["validation_loss"] for row in resumed.rows] == [
+        row["validation_loss"] for row in whole.rows
+    ]
 
 
-def test_all_layers_taken_is_training_that_goes_on(raw_mnist: Raw, five_digits: Path, tmp_path: Path) -> None:
+def test_all_layers_taken_is_training_that_goes_on(
+    raw_mnist: Raw, five_digits: Path, tmp_path: Path
+) -> None:
     from pipeline.training import keras_files
 
-    on = fit(raw_mnist, tmp_path, starting(five_digits, start_layers="all", learning_rate=1e-12, epochs=1), classes=5)
+    on = fit(
+        raw_mnist,
+        tmp_path,
+        starting(five_digits, start_layers="all", learning_rate=1e-12, epochs=1),
+        classes=5,
+    )
     trained = keras_files.load(five_digits)
     for one, other in zip(on.model.trainable_weights, trained.trainable_weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-9)
@@ -97,8 +142,14 @@ def test_all_layers_taken_is_training_that_goes_on(raw_mnist: Raw, five_digits: 
             {"network": {"hidden": [8, 7], "normalization": "before"}},
             "layer 2 of .* has weights .* or take 1 in train.start_layers",
         ),
-        ({"start_layers": 4}, "train.start_layers is 4; .* has 3 layers and the new model 3; allowed is 1 to 3"),
-        ({"freeze": 3}, "3 layers are to be frozen, and train.start_from gives 2; allowed is 0 to 2"),
+        (
+            {"start_layers": 4},
+            "train.start_layers is 4; .* has 3 layers and the new model 3; allowed is 1 to 3",
+        ),
+        (
+            {"freeze": 3},
+            "3 layers are to be frozen, and train.start_from gives 2; allowed is 0 to 2",
+        ),
         (
             {"thaw": [{"after": 3, "freeze": 0, "learning_rate": 0.1}]},
             "train.thaw is after epochs .3.; allowed are rising numbers from 1 to 2",

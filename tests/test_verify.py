@@ -39,15 +39,26 @@ def test_each_pair_tells_its_processor_and_how_far_it_is_from_this_one(finished:
     assert {pair["format"] for pair in there} == {pair["format"] for pair in pairs}
     for pair in there:
         assert pair["images"] == (50 if "int8" in pair["requirements"]["weights"] else 5)
-        assert pair["golden_difference"] <= (0.08 if "int8" in pair["requirements"]["weights"] else 0.001)
+        assert pair["golden_difference"] <= (
+            0.08 if "int8" in pair["requirements"]["weights"] else 0.001
+        )
         assert "median_milliseconds" not in pair, "an emulator tells nothing of a latency"
 
 
-def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_set(finished: Project) -> None:
+def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_set(
+    finished: Project,
+) -> None:
     verified = report(finished, "verify")
-    images = {split: len(np.load(finished.folder / f"data/prepared/{split}/labels.npy")) for split in ("test", "validation")}
+    images = {
+        split: len(np.load(finished.folder / f"data/prepared/{split}/labels.npy"))
+        for split in ("test", "validation")
+    }
     assert verified["judged_on"] == images
-    pair = next(pair for pair in verified["pairs"] if (pair["format"], pair["runtime"]) == ("onnx_float32", "onnxruntime"))
+    pair = next(
+        pair
+        for pair in verified["pairs"]
+        if (pair["format"], pair["runtime"]) == ("onnx_float32", "onnxruntime")
+    )
     assert (pair["images"], pair["test_images"]) == (sum(images.values()), images["test"])
     assert pair["accuracy"] == report(finished, "evaluate")["test_accuracy"]
 
@@ -55,19 +66,32 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
 @pytest.mark.parametrize("name", ["haswell", "cortex-a72", "cortex-a7"])
 def test_a_real_wheel_runs_on_an_emulated_processor(name: str) -> None:
     runtime = "tflite_runtime" if name == "cortex-a7" else "onnxruntime"
-    assert there(emulated(name, runtime), f"import platform, {runtime}; print(platform.machine())") == EMULATED[name].architecture
+    assert (
+        there(emulated(name, runtime), f"import platform, {runtime}; print(platform.machine())")
+        == EMULATED[name].architecture
+    )
 
 
 def there(interpreter: Interpreter, code: str) -> str:
     """What a line of Python prints on an emulated processor."""
-    done = subprocess.run([*interpreter.command, "-c", code], env=interpreter.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*interpreter.command, "-c", code],
+        env=interpreter.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 @pytest.mark.skipif(emulation.HERE != "x86_64", reason="elsewhere x86-64 has no numpy of ours")
-@pytest.mark.parametrize(("name", "instructions"), [("nehalem", []), ("haswell", ["AVX", "AVX2", "FMA3"])])
-def test_an_emulated_processor_has_its_instructions_and_no_others(name: str, instructions: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "instructions"), [("nehalem", []), ("haswell", ["AVX", "AVX2", "FMA3"])]
+)
+def test_an_emulated_processor_has_its_instructions_and_no_others(
+    name: str, instructions: list[str]
+) -> None:
     asked = ["AVX", "AVX2", "FMA3", "AVX512F", "AVX512VNNI"]
     code = f"from numpy._core._multiarray_umath import __cpu_features__ as has; print([name for name in {asked} if has[name]])"
     assert there(emulated(name, "onnxruntime"), code) == str(instructions)
@@ -91,26 +115,41 @@ def program(path: Path, output: str) -> Path:
 
 
 def test_a_qemu_that_cannot_play_avx_is_refused_and_debians_is_taken(tools: Path) -> None:
-    old = program(tools / "qemu-x86_64-static", "qemu-x86_64 version 6.2.0 (Debian 1:6.2+dfsg-2ubuntu6)")
-    with pytest.raises(OSError, match=r"is version 6\.2, which cannot play AVX; apt-get is not on this machine; install .* 7\.2 or newer"):
+    old = program(
+        tools / "qemu-x86_64-static", "qemu-x86_64 version 6.2.0 (Debian 1:6.2+dfsg-2ubuntu6)"
+    )
+    with pytest.raises(
+        OSError,
+        match=r"is version 6\.2, which cannot play AVX; apt-get is not on this machine; install .* 7\.2 or newer",
+    ):
         emulation.interpreter("haswell", "onnxruntime")
-    new = program(emulation.FOLDER / "qemu/usr/bin/qemu-x86_64-static", "qemu-x86_64 version 7.2.22 (Debian 1:7.2)")
+    new = program(
+        emulation.FOLDER / "qemu/usr/bin/qemu-x86_64-static",
+        "qemu-x86_64 version 7.2.22 (Debian 1:7.2)",
+    )
     assert emulation.qemu("x86_64") == new
     program(old, "qemu-x86_64 version 10.0.2")
     assert emulation.qemu("x86_64") == old
     program(new, "qemu-x86_64 version 5.2.0")
     program(old, "nothing of the kind")
-    with pytest.raises(OSError, match=r"does not tell its version; .* is version 5\.2, which cannot play AVX"):
+    with pytest.raises(
+        OSError, match=r"does not tell its version; .* is version 5\.2, which cannot play AVX"
+    ):
         emulation.qemu("x86_64")
 
 
 def test_packages_that_cannot_be_fetched_are_not_mended_by_qemu(tools: Path) -> None:
     program(tools / "qemu-aarch64-static", "qemu-aarch64 version 7.2.22")
-    with pytest.raises(OSError, match="apt-get is not on this machine; run `make env` where packages can be reached, or take cortex-a72"):
+    with pytest.raises(
+        OSError,
+        match="apt-get is not on this machine; run `make env` where packages can be reached, or take cortex-a72",
+    ):
         emulation.interpreter("cortex-a72", "litert")
 
 
-def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished: Project, tmp_path: Path) -> None:
+def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(
+    finished: Project, tmp_path: Path
+) -> None:
     """Where QEMU is not to be had: no program of that name, and no apt to fetch it."""
     copy = finished.copy(tmp_path / "project")
     (tmp_path / "bin").mkdir()
@@ -123,7 +162,10 @@ def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished
     assert pairs
     for pair in pairs:
         assert pair["state"] == "could not run"
-        assert "install QEMU's user mode, 7.2 or newer (Debian: qemu-user-static), or take nehalem out of" in pair["reason"]
+        assert (
+            "install QEMU's user mode, 7.2 or newer (Debian: qemu-user-static), or take nehalem out of"
+            in pair["reason"]
+        )
         assert pair["reason"].endswith(f"; then `{' '.join(AGAIN)}` tries again")
     assert not gates.failures(Params.model_validate(copy.params()), {**reports(copy)})
 
@@ -131,12 +173,20 @@ def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(finished
 AGAIN = ("dvc", "repro", "--force", "--downstream", "verify")
 
 
-def test_the_command_that_tries_again_runs_verify_and_what_follows_and_trains_nothing(finished: Project) -> None:
+def test_the_command_that_tries_again_runs_verify_and_what_follows_and_trains_nothing(
+    finished: Project,
+) -> None:
     assert re.findall("Running stage '(.*)'", finished.run("dvc", "repro", "--dry")) == []
-    assert re.findall("Running stage '(.*)'", finished.run(*AGAIN, "--dry")) == ["verify", "embed", "package"]
+    assert re.findall("Running stage '(.*)'", finished.run(*AGAIN, "--dry")) == [
+        "verify",
+        "embed",
+        "package",
+    ]
 
 
-def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(finished: Project, tmp_path: Path) -> None:
+def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(
+    finished: Project, tmp_path: Path
+) -> None:
     """Its environment is not here, and uv cannot make it."""
     copy = finished.copy(tmp_path / "project")
     copy.change({"verify.runtimes": ["tflite_runtime"], "verify.emulated_runtimes": ["litert"]})
@@ -148,15 +198,30 @@ def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(f
     (tmp_path / "runtimes/tflite_runtime").symlink_to(environments.FOLDER / "tflite_runtime")
     imported = "from pathlib import Path; from pipeline import verify; from pipeline.runtimes import environments"
     code = f"{imported}; environments.FOLDER = Path('{tmp_path}/runtimes')"
-    copy.run(sys.executable, "-c", f"{code}; verify.main()", UV_OFFLINE="1", UV_CACHE_DIR=str(tmp_path / "cache"))
+    copy.run(
+        sys.executable,
+        "-c",
+        f"{code}; verify.main()",
+        UV_OFFLINE="1",
+        UV_CACHE_DIR=str(tmp_path / "cache"),
+    )
     here, elsewhere = report(copy, "verify")["pairs"]
     assert (here["runtime"], here["state"]) == ("tflite_runtime", "proven")
-    assert (elsewhere["runtime"], elsewhere["processor"], elsewhere["state"]) == ("litert", "nehalem", "could not run")
+    assert (elsewhere["runtime"], elsewhere["processor"], elsewhere["state"]) == (
+        "litert",
+        "nehalem",
+        "could not run",
+    )
     assert elsewhere["reason"].startswith("no environment for litert: ")
-    assert "; run `make env` where packages can be reached; then `dvc repro --force --downstream verify`" in elsewhere["reason"]
+    assert (
+        "; run `make env` where packages can be reached; then `dvc repro --force --downstream verify`"
+        in elsewhere["reason"]
+    )
 
 
-def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_right(project: Project) -> None:
+def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_right(
+    project: Project,
+) -> None:
     emulated("cortex-a7", "tflite_runtime")
     emulated("nehalem", "litert")
     project.change(
@@ -167,7 +232,12 @@ def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_righ
         }
     )
     made = project.run("python", "-m", "pipeline.runtimes.environments").splitlines()
-    assert [Path(path).parts[-3] for path in made] == ["onnxruntime", "litert", "tflite_runtime", "embedded"]
+    assert [Path(path).parts[-3] for path in made] == [
+        "onnxruntime",
+        "litert",
+        "tflite_runtime",
+        "embedded",
+    ]
     assert project.attempt("python", "-m", "pipeline.runtimes.emulation").stderr == ""
 
 
@@ -175,7 +245,9 @@ def reports(project: Project) -> dict[str, Any]:
     return {stage: report(project, stage) for stage in ("evaluate", "export", "verify", "embed")}
 
 
-def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(emulation, "FOLDER", tmp_path)
 
     def fill(folder: Path) -> None:
@@ -194,7 +266,9 @@ def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {"full", "tools"}
 
 
-def test_golden_vectors_take_the_images_nearest_to_a_boundary_and_those_where_a_file_differs_most() -> None:
+def test_golden_vectors_take_the_images_nearest_to_a_boundary_and_those_where_a_file_differs_most() -> (
+    None
+):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 255, (500, 4, 4, 1), dtype=np.uint8), np.arange(500) % 5
     reference = rng.dirichlet(np.ones(5), 500)
@@ -203,15 +277,21 @@ def test_golden_vectors_take_the_images_nearest_to_a_boundary_and_those_where_a_
     margins = np.sort(reference, 1)[:, -1] - np.sort(reference, 1)[:, -2]
     synthetic = golden.synthetic(images, labels, 255)
     made = len(synthetic)
-    vectors = golden.choose(images, labels, reference, {"file": np.concatenate([told, told[:made]])}, synthetic)
-    taken = {int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in vectors.images[:-made]}
+    vectors = golden.choose(
+        images, labels, reference, {"file": np.concatenate([told, told[:made]])}, synthetic
+    )
+    taken = {
+        int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in vectors.images[:-made]
+    }
     assert {77, int(margins.argmin())} <= taken
     assert (vectors.images[-made:] == synthetic).all()
     assert list(vectors.labels[-made:]) == [golden.NO_LABEL] * made
     np.testing.assert_array_equal(vectors.probabilities["file"][-made:], told[:made])
 
 
-def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(finished: Project, tmp_path: Path) -> None:
+def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(
+    finished: Project, tmp_path: Path
+) -> None:
     copy = finished.copy(tmp_path / "project")
     copy.change({"problem.target": 1.0})
     evaluated = copy.run("python", "-m", "pipeline.evaluate")
@@ -224,7 +304,10 @@ def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(finished: 
 
     copy.run("python", "-m", "pipeline.package", "--draft")
     (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
-    with pytest.raises(BundleError, match=r"is a draft, NOT PROVEN \(test accuracy 0\.\d+ is below problem\.target 1\.0"):
+    with pytest.raises(
+        BundleError,
+        match=r"is a draft, NOT PROVEN \(test accuracy 0\.\d+ is below problem\.target 1\.0",
+    ):
         Classifier.load(draft)
     opened = Bundle(draft, draft=True)
     assert Classifier.load(opened).predict(np.zeros((1, 28, 28, 1), np.uint8)).shape == (1, 10)
@@ -250,7 +333,9 @@ def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None
 
 def test_that_every_pair_is_proven_can_be_demanded(finished: Project) -> None:
     told = reports(finished)
-    told["verify"]["pairs"] = [pair for pair in told["verify"]["pairs"] if pair["processor"] == "native"]
+    told["verify"]["pairs"] = [
+        pair for pair in told["verify"]["pairs"] if pair["processor"] == "native"
+    ]
     pair = told["verify"]["pairs"][0]
     pair |= {"state": "not shown", "reason": "0 of 200 images lost"}
     lenient, strict = finished.params(), finished.params()
@@ -277,7 +362,15 @@ OWN = {
 def save_own(project: Project, train: int, test: int) -> None:
     """A new user's images: so many of MNIST's."""
     with np.load(Path(project.environment["DATA_MIRROR"]) / "mnist.npz") as mnist:
-        parts = [mnist[name][:count] for name, count in (("x_train", train), ("y_train", train), ("x_test", test), ("y_test", test))]
+        parts = [
+            mnist[name][:count]
+            for name, count in (
+                ("x_train", train),
+                ("y_train", train),
+                ("x_test", test),
+                ("y_test", test),
+            )
+        ]
     save_npz(project.folder / "mine.npz", *parts)
 
 
@@ -285,12 +378,16 @@ def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(project: P
     save_own(project, train=600, test=200)
     recipe = {"train.batch_size": 32, "train.learning_rate": 0.002, "train.epochs": 6}
     every_runtime = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
-    project.change({**OWN, **recipe, "verify.runtimes": every_runtime, "verify.micro_max_accuracy_drop": 0.002})
+    project.change(
+        {**OWN, **recipe, "verify.runtimes": every_runtime, "verify.micro_max_accuracy_drop": 0.002}
+    )
     output = project.run("dvc", "repro", MLFLOW_TRACKING_URI="sqlite:///own.db")
     assert "too few to prove that an exported file loses at most 0.002" in output
     pairs = report(project, "verify")["pairs"]
     assert {pair["state"] for pair in pairs} == {"not shown"}
-    assert all("images like these would show 0.2 %" in pair["reason"] for pair in pairs if not pair["lost"])
+    assert all(
+        "images like these would show 0.2 %" in pair["reason"] for pair in pairs if not pair["lost"]
+    )
     assert list((project.folder / "dist").glob("mine-*.tar.gz"))
 
 
@@ -300,7 +397,11 @@ NOT_TRAINED = ("download", "preprocess", "baseline", "evaluate", "verify", "embe
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("test", [1000, 2000])
 def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_proven(
-    finished: Project, tmp_path: Path, test: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: Project,
+    tmp_path: Path,
+    test: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The images that `finished` was trained on, as a new user's own, with fewer test images; so that nothing is trained anew."""
     float_files = {1000: "not shown", 2000: "proven"}[test]
@@ -315,7 +416,9 @@ def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_p
         importlib.import_module(f"pipeline.{stage}").main()
     told = capsys.readouterr().out
     for name in ("train/images", "train/labels", "validation/images", "validation/labels"):
-        arrays = [np.load(project.folder / f"data/prepared/{name}.npy") for project in (copy, finished)]
+        arrays = [
+            np.load(project.folder / f"data/prepared/{name}.npy") for project in (copy, finished)
+        ]
         np.testing.assert_array_equal(*arrays)
     assert ("too few to prove that an exported file loses at most 0.002" in told) == (test == 1000)
 
@@ -328,7 +431,9 @@ def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_p
             assert (pair["lost"], pair["state"]) == (0, float_files)
         if pair["state"] == "not shown":
             counted = f"{pair['lost']} of {test + 400:,} images lost, {pair['gained']} gained: no significant loss, but so few images"
-            assert pair["reason"].startswith(f"{counted} show only that it is at most {100 * pair['accuracy_lost_bound']:.2f} %")
+            assert pair["reason"].startswith(
+                f"{counted} show only that it is at most {100 * pair['accuracy_lost_bound']:.2f} %"
+            )
             assert pair["accuracy_lost_bound"] > 0.002
     opened = Bundle(copy.folder / "dist")
     page = opened.read("MODEL_CARD.md").decode()
@@ -356,7 +461,9 @@ def test_our_own_line_is_proven_on_every_processor() -> None:
 def test_an_unknown_processor_is_answered_with_those_that_there_are(finished: Project) -> None:
     values = finished.params()
     values["verify"]["processors"] = ["native", "skylake"]
-    with pytest.raises(ValueError, match="'skylake' is not one of native, nehalem, haswell, cortex-a53"):
+    with pytest.raises(
+        ValueError, match="'skylake' is not one of native, nehalem, haswell, cortex-a53"
+    ):
         Params.model_validate(values)
     values["verify"]["processors"] = ["nehalem"]
     with pytest.raises(ValueError, match="native is missing"):

@@ -18,7 +18,9 @@ def test_every_version_is_older_than_all_that_follow() -> None:
             assert older(version, other) == (index < place), (version, other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("1.0", "1.0.0"), ("1.0-RC1", "1.0rc1"), ("1", "1"), ("01", "1")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("1.0", "1.0.0"), ("1.0-RC1", "1.0rc1"), ("1", "1"), ("01", "1")]
+)
 def test_versions_that_say_the_same_are_not_older_than_each_other(one: str, other: str) -> None:
     assert not older(one, other)
     assert not older(other, one)

@@ -38,14 +38,25 @@ def complete(network: Network, own: Network) -> Network:
 
 def taking(kind: str) -> str:
     """The architectures whose INPUT this is."""
-    return ", ".join(name for name in choices("architectures") if declared("architectures", name).get("INPUT") == kind)
+    return ", ".join(
+        name
+        for name in choices("architectures")
+        if declared("architectures", name).get("INPUT") == kind
+    )
 
 
 def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]:
     """The way in for images: raw pixels, scaled to 0 to 1 and shaped. Raises UserError for other data."""
     if inputs.dtype != "uint8":
-        raise UserError(f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; expected {taking('ids')}")
-    return [keras.Input(inputs.shape, name="image"), layers.Rescaling(1 / 255), *shaping, *entry(network)]
+        raise UserError(
+            f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; expected {taking('ids')}"
+        )
+    return [
+        keras.Input(inputs.shape, name="image"),
+        layers.Rescaling(1 / 255),
+        *shaping,
+        *entry(network),
+    ]
 
 
 def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[Any]:
@@ -63,7 +74,9 @@ def entry(network: Network) -> list[keras.Layer]:
     return [*first, *dropout(network, network.input_dropout)]
 
 
-def hidden(network: Network, index: int, weights: Layers, pooling: list[keras.Layer]) -> list[keras.Layer]:
+def hidden(
+    network: Network, index: int, weights: Layers, pooling: list[keras.Layer]
+) -> list[keras.Layer]:
     """Hidden layer `index`: weights, activation, batch normalization before or after it, pooling, dropout.
 
     Before the activation, the offset of batch normalization does what the bias would do, so the bias is left out.
@@ -74,8 +87,12 @@ def hidden(network: Network, index: int, weights: Layers, pooling: list[keras.La
         weights(
             network.hidden[index],
             use_bias=where != "before",
-            kernel_initializer=keras_objects.initializer(each(network, "kernel_initializer")[index] or "glorot_uniform"),
-            kernel_regularizer=keras_objects.regularizer(each(network, "kernel_regularizer")[index]),
+            kernel_initializer=keras_objects.initializer(
+                each(network, "kernel_initializer")[index] or "glorot_uniform"
+            ),
+            kernel_regularizer=keras_objects.regularizer(
+                each(network, "kernel_regularizer")[index]
+            ),
         ),
         *([normalization(network)] if where == "before" else []),
         keras_objects.activation(each(network, "activation")[index] or "linear"),
@@ -91,7 +108,9 @@ def each(network: Network, key: str) -> list[Any]:
     if not isinstance(value, list):
         return [value] * count
     if len(value) > count:
-        raise UserError(f"train.network.{key} has {len(value)} values for {count} hidden layers; give one for all, or one for each")
+        raise UserError(
+            f"train.network.{key} has {len(value)} values for {count} hidden layers; give one for all, or one for each"
+        )
     return [None] * (count - len(value)) + value
 
 
@@ -107,22 +126,36 @@ def dense(network: Network) -> list[keras.Layer]:
     """The hidden layers of a dense network of any depth."""
 
     def weights(units: int, **options: Any) -> keras.Layer:
-        return DropConnect(units, network.drop_connect, **options) if network.drop_connect else layers.Dense(units, **options)
+        return (
+            DropConnect(units, network.drop_connect, **options)
+            if network.drop_connect
+            else layers.Dense(units, **options)
+        )
 
-    return [layer for index in range(len(network.hidden or [])) for layer in hidden(network, index, weights, [])]
+    return [
+        layer
+        for index in range(len(network.hidden or []))
+        for layer in hidden(network, index, weights, [])
+    ]
 
 
-def convolutions(network: Network, padding: str, pool_after: Callable[[int], bool]) -> list[keras.Layer]:
+def convolutions(
+    network: Network, padding: str, pool_after: Callable[[int], bool]
+) -> list[keras.Layer]:
     """The hidden layers of a convolution network: 3 x 3, with a pooling after those that `pool_after` names; flat at the end."""
     if network.drop_connect:
-        raise UserError("train.network.drop_connect drops weights of dense hidden layers, which this architecture has not; allowed is 0")
+        raise UserError(
+            "train.network.drop_connect drops weights of dense hidden layers, which this architecture has not; allowed is 0"
+        )
 
     def weights(filters: int, **options: Any) -> keras.Layer:
         return layers.Conv2D(filters, 3, padding=padding, **options)
 
     result = []
     for index in range(len(network.hidden or [])):
-        result += hidden(network, index, weights, [layers.MaxPooling2D()] if pool_after(index) else [])
+        result += hidden(
+            network, index, weights, [layers.MaxPooling2D()] if pool_after(index) else []
+        )
     return [*result, layers.Flatten()]
 
 
@@ -132,9 +165,13 @@ def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:
     The sigmoid of z is the softmax of (0, z), and so gives both probabilities, as every consumer expects them.
     """
     if network.output == "softmax":
-        return [layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32")]
+        return [
+            layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32")
+        ]
     if num_classes != 2:
-        raise UserError(f"train.network.output is sigmoid, which is for 2 classes, and the dataset has {num_classes}; allowed is softmax")
+        raise UserError(
+            f"train.network.output is sigmoid, which is for 2 classes, and the dataset has {num_classes}; allowed is softmax"
+        )
     return [
         layers.Dense(1, dtype="float32"),
         layers.Reshape((1, 1), dtype="float32"),
@@ -158,5 +195,7 @@ class DropConnect(layers.Dense):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training:
             return super().call(inputs)
-        outputs = ops.matmul(inputs, keras.random.dropout(self.kernel, self.rate, seed=self.seed_generator))
+        outputs = ops.matmul(
+            inputs, keras.random.dropout(self.kernel, self.rate, seed=self.seed_generator)
+        )
         return outputs if self.bias is None else ops.add(outputs, self.bias)

@@ -21,11 +21,17 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     depth = len(hidden)
     places: list[Place | None] = ["before"] * depth
     network = _layers.complete(network, Network(hidden=hidden, normalization=places))
-    unpadded = min(inputs.shape[:2]) >= 28 and depth <= 4  # four unpadded convolutions leave nothing of a smaller image
+    unpadded = (
+        min(inputs.shape[:2]) >= 28 and depth <= 4
+    )  # four unpadded convolutions leave nothing of a smaller image
     return keras.Sequential(
         [
             *_layers.pixels(inputs, network),
-            *_layers.convolutions(network, "valid" if unpadded else "same", lambda index: index % 2 == 0 and index < depth - 1),
+            *_layers.convolutions(
+                network,
+                "valid" if unpadded else "same",
+                lambda index: index % 2 == 0 and index < depth - 1,
+            ),
             *_layers.probabilities(num_classes, network),
         ],
         name="tiny",

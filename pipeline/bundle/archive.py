@@ -12,14 +12,18 @@ from serving.errors import BundleError
 
 def write(folder: Path, target: Path, root: str) -> None:
     """Packs `folder` under the name `root`, after a SHA256SUMS of its files is written into it."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
     files = {name: (folder / name).read_bytes() for name in names if name != bundle.MANIFEST}
     manifest = bundle.manifest(files)
     (folder / bundle.MANIFEST).write_bytes(manifest)
     size = 0
     with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped:
         for name, data in {bundle.MANIFEST: manifest, **files}.items():
-            size += zipped.write(_header(f"{root}/{name}", len(data)) + data + archive.filling(len(data)))
+            size += zipped.write(
+                _header(f"{root}/{name}", len(data)) + data + archive.filling(len(data))
+            )
         zipped.write(archive.ending(size))
 
 

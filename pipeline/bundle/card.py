@@ -10,12 +10,37 @@ from pipeline.config.processors import EMULATED, NATIVE
 from pipeline.files import artifacts
 from pipeline.reporting import statistics
 from serving.gate import COULD_NOT_RUN
-from serving.model_card import Embedded, Emulated, ModelCard, ModelFile, Preprocessing, Proof, Reference, Requirements, Tensor
+from serving.model_card import (
+    Embedded,
+    Emulated,
+    ModelCard,
+    ModelFile,
+    Preprocessing,
+    Proof,
+    Reference,
+    Requirements,
+    Tensor,
+)
 
-PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}  # that made the bundle
+PARAMS = {
+    "dataset",
+    "preprocess",
+    "train",
+    "export",
+    "verify",
+    "embed",
+    "package",
+}  # that made the bundle
 
 
-def build(chosen: Params, reports: dict[str, Any], data: artifacts.Description, reference: Reference, *, draft: bool = False) -> ModelCard:
+def build(
+    chosen: Params,
+    reports: dict[str, Any],
+    data: artifacts.Description,
+    reference: Reference,
+    *,
+    draft: bool = False,
+) -> ModelCard:
     """The card of the files that belong into the bundle, or into its draft."""
     evaluation = reports["evaluate"]
     described = description.describe(chosen.problem, data, evaluation["model_sha256"])
@@ -49,7 +74,11 @@ def _tensor(values: dict[str, Any]) -> Tensor:
 
 def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
     entry = reports["export"]["formats"][name]
-    ran = [pair for pair in reports["verify"]["pairs"] if pair["format"] == name and pair["state"] != COULD_NOT_RUN]
+    ran = [
+        pair
+        for pair in reports["verify"]["pairs"]
+        if pair["format"] == name and pair["state"] != COULD_NOT_RUN
+    ]
     here = [pair for pair in ran if pair["processor"] == NATIVE]
     requirements = Requirements.parse(here[0]["requirements"])
     return ModelFile(
@@ -57,7 +86,9 @@ def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
         file=entry["file"],
         bytes=entry["bytes"],
         sha256=entry["sha256"],
-        golden_tolerance=statistics.QUANTIZED_TOLERANCE if "int8" in requirements.weights else statistics.FLOAT_TOLERANCE,
+        golden_tolerance=statistics.QUANTIZED_TOLERANCE
+        if "int8" in requirements.weights
+        else statistics.FLOAT_TOLERANCE,
         requirements=requirements,
         proofs=[_proof(pair) for pair in here],
         emulated=[_emulated(pair) for pair in ran if pair["processor"] != NATIVE],

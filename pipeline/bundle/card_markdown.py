@@ -57,7 +57,17 @@ sudo apt-get install python3-venv python3-numpy python3-pil
 python3 -m venv --system-site-packages ~/device && source ~/device/bin/activate
 pip install --requirement requirements/tflite_runtime_armv7.txt
 ```"""
-COLUMNS = ("file", "bytes", "runtime", "verdict", "test accuracy", "95 % interval", "loses at most", "ms/image", "arena")
+COLUMNS = (
+    "file",
+    "bytes",
+    "runtime",
+    "verdict",
+    "test accuracy",
+    "95 % interval",
+    "loses at most",
+    "ms/image",
+    "arena",
+)
 EMULATED_COLUMNS = (
     "file",
     "processor",
@@ -79,7 +89,11 @@ MEANINGS = {
 def write(folder: Path, card: ModelCard) -> None:
     """Writes the card for programs, and the page for people with the pictures that lie in `folder`."""
     (folder / model_card.FILE).write_bytes(card.dump())
-    pictures = {name: caption for name, caption in PICTURES.items() if (folder / f"pictures/{name}.png").exists()}
+    pictures = {
+        name: caption
+        for name, caption in PICTURES.items()
+        if (folder / f"pictures/{name}.png").exists()
+    }
     (folder / FILE).write_text(render(card, pictures), encoding="utf-8")
 
 
@@ -94,12 +108,18 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
         _input(card),
         f"## Files\n\n{table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
         *_emulated(card),
-        "## What the runtimes need\n\n" + table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
+        "## What the runtimes need\n\n"
+        + table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
         *_without_python(card),
-        "## Pictures\n\n" + "\n\n".join(f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()),
+        "## Pictures\n\n"
+        + "\n\n".join(
+            f"![{caption}](pictures/{name}.png)\n\n*{caption}*"
+            for name, caption in pictures.items()
+        ),
         f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}\n\n{_acceptance(card)}",
         "## Provenance\n\n" + table(("what", "value"), _provenance(card)),
-        "## Checksums\n\n" + table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
+        "## Checksums\n\n"
+        + table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -126,7 +146,8 @@ def _not_proven(card: ModelCard) -> list[str]:
     if not card.not_proven:
         return []
     return [
-        "## NOT PROVEN\n\nThis is a draft, not for use. It fails these gates:\n\n" + "\n".join(f"- {reason}" for reason in card.not_proven)
+        "## NOT PROVEN\n\nThis is a draft, not for use. It fails these gates:\n\n"
+        + "\n".join(f"- {reason}" for reason in card.not_proven)
     ]
 
 
@@ -160,7 +181,11 @@ def _emulated(card: ModelCard) -> list[str]:
 def _input(card: ModelCard) -> str:
     pixels = card.input.type == "uint8"
     kind = "raw pixels" if pixels else "ids"
-    of_photos = " `photos/` holds examples, each with its result, to the pixel, for code in other languages." if pixels else ""
+    of_photos = (
+        " `photos/` holds examples, each with its result, to the pixel, for code in other languages."
+        if pixels
+        else ""
+    )
     return (
         f"## Input and output\n\n- In: `{card.input.name}`, {card.input.type} (N, {', '.join(map(str, card.input.shape))}), {kind} "
         f"{card.input.range[0]} to {card.input.range[1]}; scaling is inside the model.\n"
@@ -201,7 +226,11 @@ def _notes(card: ModelCard) -> str:
 
 
 def _needs(file: ModelFile) -> tuple[str, str, str]:
-    return file.file, file.requirements.minimum_runtime_version or "any", ", ".join(file.requirements.operators)
+    return (
+        file.file,
+        file.requirements.minimum_runtime_version or "any",
+        ", ".join(file.requirements.operators),
+    )
 
 
 def _without_python(card: ModelCard) -> list[str]:
@@ -209,12 +238,22 @@ def _without_python(card: ModelCard) -> list[str]:
     sections = []
     for entry in card.embedded:
         tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
-        facts = [(_label(name), _value(value, name)) for name, value in entry.measured.items() if name not in tables]
-        made = entry.refused or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
+        facts = [
+            (_label(name), _value(value, name))
+            for name, value in entry.measured.items()
+            if name not in tables
+        ]
+        made = (
+            entry.refused
+            or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
+        )
         sections.append(f"## Without Python: {entry.target}\n\n{made}")
         sections += [table(("measured", "value"), facts)] if facts else []
         sections += [
-            table([_label(name) for name in rows[0]], [[_value(value) for value in row.values()] for row in rows])
+            table(
+                [_label(name) for name in rows[0]],
+                [[_value(value) for value in row.values()] for row in rows],
+            )
             for rows in tables.values()
         ]
     return sections
@@ -237,7 +276,20 @@ def _value(value: Any, name: str = "") -> str:
 
 
 def _provenance(card: ModelCard) -> list[tuple[str, str]]:
-    known = {name: value for name, value in card.provenance.items() if name not in ("params", "data_sha256")}
-    rows = [(name.replace("_", " "), "named when the bundle is signed" if value is None else f"`{value}`") for name, value in known.items()]
-    rows += [(f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`") for part, digest in card.provenance["data_sha256"].items()]
+    known = {
+        name: value
+        for name, value in card.provenance.items()
+        if name not in ("params", "data_sha256")
+    }
+    rows = [
+        (
+            name.replace("_", " "),
+            "named when the bundle is signed" if value is None else f"`{value}`",
+        )
+        for name, value in known.items()
+    ]
+    rows += [
+        (f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`")
+        for part, digest in card.provenance["data_sha256"].items()
+    ]
     return [*rows, ("params", "in `model_card.json`")]

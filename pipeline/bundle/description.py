@@ -19,11 +19,23 @@ PREPROCESSING: dict[str, dict[str, Any]] = {
         ),
     },
 }
-RESIZE = {"method": "resize", "box": None, "description": "resized to height and width with Lanczos' filter, transparency laid on white"}
+RESIZE = {
+    "method": "resize",
+    "box": None,
+    "description": "resized to height and width with Lanczos' filter, transparency laid on white",
+}
 
 
-TEXT = {"method": "words", "box": None, "description": "`serving.text.Vocabulary` turns texts into ids: the different known words"}
-IDS = {"method": "ids", "box": None, "description": "the ids as `vocabulary.txt` numbers them, from 1; 0 fills up"}
+TEXT = {
+    "method": "words",
+    "box": None,
+    "description": "`serving.text.Vocabulary` turns texts into ids: the different known words",
+}
+IDS = {
+    "method": "ids",
+    "box": None,
+    "description": "the ids as `vocabulary.txt` numbers them, from 1; 0 fills up",
+}
 
 
 def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str, Any]:
@@ -36,10 +48,24 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
         "use": problem.use,
         "limits": problem.limits,
         "class_names": data.class_names,
-        "input": {"name": "image", "type": data.input_dtype, "shape": list(data.input_shape), "range": [0, data.highest]},
-        "output": {"name": "probabilities", "type": "float32", "shape": [len(data.class_names)], "range": [0, 1]},
+        "input": {
+            "name": "image",
+            "type": data.input_dtype,
+            "shape": list(data.input_shape),
+            "range": [0, data.highest],
+        },
+        "output": {
+            "name": "probabilities",
+            "type": "float32",
+            "shape": [len(data.class_names)],
+            "range": [0, 1],
+        },
         "preprocessing": preprocessing(data),
-        "provenance": {"dataset": data.name, "data_sha256": data.sha256, "model_sha256": model_sha256},
+        "provenance": {
+            "dataset": data.name,
+            "data_sha256": data.sha256,
+            "model_sha256": model_sha256,
+        },
     }
 
 

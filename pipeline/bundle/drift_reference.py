@@ -20,14 +20,24 @@ CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 
 def of(inputs: Array, probabilities: Array, labels: Array) -> Reference:
     """The summary of inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N,)."""
-    return summary(input_statistics.of(inputs), input_statistics.names(inputs.shape[1:], inputs.dtype.name), probabilities, labels)
+    return summary(
+        input_statistics.of(inputs),
+        input_statistics.names(inputs.shape[1:], inputs.dtype.name),
+        probabilities,
+        labels,
+    )
 
 
-def summary(measured: Array, names: tuple[str, ...], probabilities: Array, labels: Array) -> Reference:
+def summary(
+    measured: Array, names: tuple[str, ...], probabilities: Array, labels: Array
+) -> Reference:
     """The same from the statistics (N, S) of the inputs."""
     predictions, num_classes = probabilities.argmax(1), probabilities.shape[1]
     return Reference(
-        inputs={name: histogram(column, equal_shares(column)) for name, column in zip(names, measured.T, strict=True)},
+        inputs={
+            name: histogram(column, equal_shares(column))
+            for name, column in zip(names, measured.T, strict=True)
+        },
         confidence=histogram(probabilities.max(1), CONFIDENCE_EDGES),
         predicted=np.bincount(predictions, minlength=num_classes).tolist(),
         images=np.bincount(labels, minlength=num_classes).tolist(),
@@ -47,7 +57,9 @@ def histogram(values: Array, edges: list[float]) -> Histogram:
 
 def count(values: Array, edges: list[float]) -> Array:
     """How many of the values (N,) lie in each of the bins (len(edges) + 1,)."""
-    return np.bincount(np.searchsorted(np.asarray(edges), values, side="right"), minlength=len(edges) + 1)
+    return np.bincount(
+        np.searchsorted(np.asarray(edges), values, side="right"), minlength=len(edges) + 1
+    )
 
 
 def median(histogram: Histogram) -> float | None:
@@ -57,4 +69,7 @@ def median(histogram: Histogram) -> float | None:
     if not 0 < row < len(histogram.edges):
         return None
     low, high = reached[row - 1], reached[row]
-    return float(histogram.edges[row - 1] + (0.5 - low) / (high - low) * (histogram.edges[row] - histogram.edges[row - 1]))
+    return float(
+        histogram.edges[row - 1]
+        + (0.5 - low) / (high - low) * (histogram.edges[row] - histogram.edges[row - 1])
+    )

@@ -22,9 +22,17 @@ def failures(chosen: Params, reports: dict[str, Any]) -> list[str]:
 def files(reports: dict[str, Any], *, draft: bool = False) -> list[str]:
     """The formats that belong into a bundle: those that ran here, and are worse nowhere. A draft takes those too."""
     pairs = reports["verify"]["pairs"]
-    ran = {pair["format"] for pair in pairs if pair["processor"] == NATIVE and pair["state"] != COULD_NOT_RUN}
+    ran = {
+        pair["format"]
+        for pair in pairs
+        if pair["processor"] == NATIVE and pair["state"] != COULD_NOT_RUN
+    }
     worse = {pair["format"] for pair in pairs if pair["state"] == WORSE}
-    return [name for name in reports["export"]["formats"] if name in ran and (draft or name not in worse)]
+    return [
+        name
+        for name in reports["export"]["formats"]
+        if name in ran and (draft or name not in worse)
+    ]
 
 
 def name(pair: dict[str, Any]) -> str:
@@ -45,10 +53,12 @@ def _not_good_enough(chosen: Params, pairs: list[dict[str, Any]]) -> list[str]:
     demanded = chosen.verify.require
     here = {(pair["format"], pair["state"]) for pair in pairs if pair["processor"] == NATIVE}
     return [
-        f"{name(pair)} is {pair['state']} ({pair['reason']})" + (f", and verify.require is {demanded}" if pair["state"] != WORSE else "")
+        f"{name(pair)} is {pair['state']} ({pair['reason']})"
+        + (f", and verify.require is {demanded}" if pair["state"] != WORSE else "")
         for pair in pairs
         if pair["state"] == WORSE or (demanded == PROVEN and pair["state"] != PROVEN)
-        if pair["processor"] == NATIVE or (pair["format"], pair["state"]) not in here  # the same again
+        if pair["processor"] == NATIVE
+        or (pair["format"], pair["state"]) not in here  # the same again
     ]
 
 
@@ -56,5 +66,7 @@ def _refused_targets(chosen: Params, targets: list[dict[str, Any]]) -> list[str]
     if chosen.embed.targets == "all":
         return []
     return [
-        f"{row['target']} refuses the model: {row['refused']}; embed.targets: all would leave it out" for row in targets if "refused" in row
+        f"{row['target']} refuses the model: {row['refused']}; embed.targets: all would leave it out"
+        for row in targets
+        if "refused" in row
     ]

@@ -14,7 +14,11 @@ import numpy as np
 
 from pipeline.files.artifacts import Array
 
-SPREAD, CLOSE, DIFFERENT = 16, 4, 1  # over the classes, nearest to a decision boundary, and for each file
+SPREAD, CLOSE, DIFFERENT = (
+    16,
+    4,
+    1,
+)  # over the classes, nearest to a decision boundary, and for each file
 INVENTED = 32  # where no test image may be passed on
 NO_LABEL = -1  # of an image that nobody labelled
 
@@ -58,13 +62,19 @@ def invented(images: Array, highest: int) -> Array:
     """
     shape = images.shape[1:]
     lowest = 0 if images.dtype == np.uint8 else 1  # id 0 is padding
-    drawn = np.random.default_rng(0).integers(lowest, highest + 1, (INVENTED, *shape)).astype(images.dtype)
+    drawn = (
+        np.random.default_rng(0)
+        .integers(lowest, highest + 1, (INVENTED, *shape))
+        .astype(images.dtype)
+    )
     recorded = {image.tobytes() for image in images}
     kept = [image for image in drawn if image.tobytes() not in recorded]
     return np.stack([*kept, np.zeros_like(drawn[0]), np.full_like(drawn[0], highest)])
 
 
-def choose(images: Array, labels: Array, reference: Array, answers: Mapping[str, Array], made: Array) -> Golden:
+def choose(
+    images: Array, labels: Array, reference: Array, answers: Mapping[str, Array], made: Array
+) -> Golden:
     """The golden vectors of test images (N, ...), labels (N,) and the Keras model's `reference` (N, K).
 
     `answers` are the probabilities of each format: of the test images first, of `made` (E, ...), the synthetic inputs, last.
@@ -77,7 +87,9 @@ def choose(images: Array, labels: Array, reference: Array, answers: Mapping[str,
     return Golden(
         images=np.concatenate([images[rows], made]),
         labels=np.concatenate([labels[rows], unlabelled]).astype(np.int64),
-        probabilities={name: np.concatenate([told[rows], told[-len(made) :]]) for name, told in answers.items()},
+        probabilities={
+            name: np.concatenate([told[rows], told[-len(made) :]]) for name, told in answers.items()
+        },
         spread=len(spread),
     )
 
@@ -94,6 +106,8 @@ def telling_rows(reference: Array, tested: list[Array]) -> list[int]:
     highest = np.sort(reference, axis=1)[:, -2:]
     close = np.argsort(highest[:, 1] - highest[:, 0], kind="stable")[:CLOSE]
     different = [
-        row for probabilities in tested for row in np.argsort(-np.abs(probabilities - reference).max(1), kind="stable")[:DIFFERENT]
+        row
+        for probabilities in tested
+        for row in np.argsort(-np.abs(probabilities - reference).max(1), kind="stable")[:DIFFERENT]
     ]
     return list(dict.fromkeys(int(row) for row in (*close, *different)))

@@ -43,10 +43,14 @@ def far_and_aside(pixels: Array) -> Image.Image:
 
 def on_paper_in_uneven_light(pixels: Array) -> Image.Image:
     """Dark ink on paper that gets darker from left to right, with a grain."""
-    large = np.pad(pixels.repeat(4, 0).repeat(4, 1), [(20, 20), (20, 20)] + [(0, 0)] * (pixels.ndim - 2)).astype(np.int64)
+    large = np.pad(
+        pixels.repeat(4, 0).repeat(4, 1), [(20, 20), (20, 20)] + [(0, 0)] * (pixels.ndim - 2)
+    ).astype(np.int64)
     column = np.arange(large.shape[1]).reshape(1, -1, *[1] * (pixels.ndim - 2))
     grain = np.random.default_rng(0).integers(-4, 5, large.shape)
-    return Image.fromarray(np.clip(210 - 60 * column // large.shape[1] + grain - large // 2, 0, 255).astype(np.uint8))
+    return Image.fromarray(
+        np.clip(210 - 60 * column // large.shape[1] + grain - large // 2, 0, 255).astype(np.uint8)
+    )
 
 
 def colour_and_transparent(pixels: Array) -> Image.Image:

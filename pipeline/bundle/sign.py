@@ -33,27 +33,44 @@ RELEASE = Path("release")
 
 def refuse_inside(key: Path) -> None:
     """Raises UserError for a private key that lies where it may be committed, or handed over with the folder."""
-    top = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False)
+    top = subprocess.run(
+        ["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
+    )
     trees = {Path.cwd(), Path(top.stdout.rstrip("\n") or ".").resolve()}
     written = Path(os.path.abspath(key))  # noqa: PTH100  a link inside the tree counts, and so does what a link leads to
     if trees & {*written.parents, *key.resolve().parents}:
-        raise UserError(f"{key} lies inside the work tree, where it may be committed; keep it outside, such as in ~/keys")
+        raise UserError(
+            f"{key} lies inside the work tree, where it may be committed; keep it outside, such as in ~/keys"
+        )
 
 
 def commit() -> str:
     """The commit that describes what lies here. Raises UserError where none does."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=no"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if head.returncode or changed.returncode:
-        raise UserError(f"this folder is no git checkout with a commit ({head.stderr.strip()}); commit first, then sign")
+        raise UserError(
+            f"this folder is no git checkout with a commit ({head.stderr.strip()}); commit first, then sign"
+        )
     if changed.stdout:
-        raise UserError(f"{changed.stdout.split()[1]} is not committed; commit it, so that the card can name the commit, then sign")
+        raise UserError(
+            f"{changed.stdout.split()[1]} is not committed; commit it, so that the card can name the commit, then sign"
+        )
     if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet"], check=False).returncode:
-        raise UserError("what lies here is not what dvc.lock describes (`dvc status` tells what); run `dvc repro` and commit, then sign")
+        raise UserError(
+            "what lies here is not what dvc.lock describes (`dvc status` tells what); run `dvc repro` and commit, then sign"
+        )
     return head.stdout.strip()
 
 
-def sign(folder: Path, signature: Path, key: Path, certificate: Path | None, chain: list[Path]) -> None:
+def sign(
+    folder: Path, signature: Path, key: Path, certificate: Path | None, chain: list[Path]
+) -> None:
     """Writes the signature of all files of `folder`. Raises UserError with model-signing's reason."""
     try:
         python = environments.python("signing")
@@ -61,12 +78,26 @@ def sign(folder: Path, signature: Path, key: Path, certificate: Path | None, cha
         raise UserError(f"{error}") from None
     options = ["--private_key", str(key), "--signature", str(signature)]
     if certificate is not None:
-        options += ["--signing_certificate", str(certificate), *(f"--certificate_chain={path}" for path in chain)]
-    command = [str(python), "-m", "model_signing", "sign", "key" if certificate is None else "certificate", *options, str(folder)]
+        options += [
+            "--signing_certificate",
+            str(certificate),
+            *(f"--certificate_chain={path}" for path in chain),
+        ]
+    command = [
+        str(python),
+        "-m",
+        "model_signing",
+        "sign",
+        "key" if certificate is None else "certificate",
+        *options,
+        str(folder),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
-        raise UserError(f"{key} cannot sign ({reason[0]}); allowed is a private key on P-256 in PEM, without a password")
+        raise UserError(
+            f"{key} cannot sign ({reason[0]}); allowed is a private key on P-256 in PEM, without a password"
+        )
 
 
 def located(text: str) -> Path:
@@ -77,15 +108,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.bundle.sign")
     parser.add_argument("key", type=located, help="private key on the curve P-256, in PEM")
     parser.add_argument("--certificate", type=located, help="the certificate of that key")
-    parser.add_argument("--chain", type=located, nargs="+", default=[], help="certificates between that and the authority")
+    parser.add_argument(
+        "--chain",
+        type=located,
+        nargs="+",
+        default=[],
+        help="certificates between that and the authority",
+    )
     arguments = parser.parse_args()
-    for path in (arguments.key, *([arguments.certificate] if arguments.certificate else []), *arguments.chain):
+    for path in (
+        arguments.key,
+        *([arguments.certificate] if arguments.certificate else []),
+        *arguments.chain,
+    ):
         if not path.is_file():
             raise UserError(f"{path} is no file; name a private key, certificate or chain in PEM")
     refuse_inside(arguments.key)
     archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(archives) != 1:
-        raise UserError(f"{artifacts.DIST} holds {len(archives)} bundles; run `dvc repro` for the one to sign")
+        raise UserError(
+            f"{artifacts.DIST} holds {len(archives)} bundles; run `dvc repro` for the one to sign"
+        )
     head = commit()
     try:
         card = Bundle(archives[0]).card

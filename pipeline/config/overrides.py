@@ -56,7 +56,9 @@ class Range:
 def space(arguments: Sequence[str]) -> list[Choices | Range]:
     """key=value,value,... and key=low..high, with `log` behind it for a logarithmic scale. Raises UserError."""
     found: dict[str, Choices | Range] = {}
-    for key, text in _pairs(arguments, "", "train.learning_rate=0.001,0.01 or 'train.learning_rate=0.0001..0.1 log'"):
+    for key, text in _pairs(
+        arguments, "", "train.learning_rate=0.001,0.01 or 'train.learning_rate=0.0001..0.1 log'"
+    ):
         if key in found:
             raise UserError(f"{key} is given twice; give all its values at once")
         match = RANGE.fullmatch(text.strip())
@@ -76,7 +78,9 @@ def _range(key: str, text: str, match: re.Match[str]) -> Range:
 def _choices(key: str, text: str) -> Choices:
     values = _value(key, f"[{text}]")
     if not values:
-        raise UserError(f"{key} has no values; allowed are values with commas between them, or a range such as 0.001..0.1")
+        raise UserError(
+            f"{key} has no values; allowed are values with commas between them, or a range such as 0.001..0.1"
+        )
     choices = Choices(key, values)
     if len(choices.labels()) < len(values):
         raise UserError(f"{key}={text} names a value twice; name each once")
@@ -95,4 +99,6 @@ def _value(key: str, text: str) -> Any:
     try:
         return YAML(typ="safe").load(text)
     except YAMLError:
-        raise UserError(f"{key}={text} cannot be read; write a value as in params.yaml, such as [64, 32] or {{class_name: SGD}}") from None
+        raise UserError(
+            f"{key}={text} cannot be read; write a value as in params.yaml, such as [64, 32] or {{class_name: SGD}}"
+        ) from None

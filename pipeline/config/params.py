@@ -139,7 +139,9 @@ class Train(Section):
     @classmethod
     def _model(cls, path: str) -> str:
         if path != NONE and not path.endswith(".keras"):
-            raise ValueError(f"{path!r} is not a Keras model; expected a .keras file, or {NONE} for fresh weights")
+            raise ValueError(
+                f"{path!r} is not a Keras model; expected a .keras file, or {NONE} for fresh weights"
+            )
         return path
 
     @field_validator("architecture")
@@ -184,7 +186,9 @@ class Verify(Section):
         if len(set(names)) < len(names):
             raise ValueError("a processor is named twice; name each once")
         if NATIVE not in names:
-            raise ValueError(f"{NATIVE} is missing: emulated processors are compared with this one; add it")
+            raise ValueError(
+                f"{NATIVE} is missing: emulated processors are compared with this one; add it"
+            )
         return names
 
     @model_validator(mode="after")
@@ -279,7 +283,9 @@ def override(chosen: Params, overrides: Mapping[str, Any]) -> Params:
         for name in sections:
             section = section.setdefault(name, {})
             if not isinstance(section, dict):
-                raise UserError(f"{key} is not a known key: {name} is {section!r}, which has no keys of its own")
+                raise UserError(
+                    f"{key} is not a known key: {name} is {section!r}, which has no keys of its own"
+                )
         section[last] = value
     try:
         return Params.model_validate(values)

@@ -13,7 +13,9 @@ PACKAGE = Path(__file__).parents[1]
 @cache
 def choices(folder: str) -> list[str]:
     """The names that params.yaml may use for a kind of part: the modules of pipeline/<folder>."""
-    return sorted(path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_"))
+    return sorted(
+        path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_")
+    )
 
 
 def known(folder: str, name: str) -> str:
@@ -28,6 +30,10 @@ def declared(folder: str, name: str) -> dict[str, Any]:
     """The constants of a part, read and not imported, since an architecture's import takes seconds."""
     constants = {}
     for node in ast.parse((PACKAGE / folder / f"{name}.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Constant):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Constant)
+        ):
             constants[node.targets[0].id] = node.value.value
     return constants

@@ -26,9 +26,15 @@ class Processor:
 EMULATED = {
     "nehalem": Processor("x86_64", "Nehalem", "x86-64 without AVX"),
     "haswell": Processor("x86_64", "Haswell", "x86-64 with AVX2, without VNNI"),
-    "cortex-a53": Processor("aarch64", "cortex-a53", "Arm without dot products, as in a Raspberry Pi 3"),
-    "cortex-a72": Processor("aarch64", "cortex-a72", "Arm without dot products, as in a Raspberry Pi 4"),
-    "cortex-a76": Processor("aarch64", "cortex-a76", "Arm with dot products, as in a Raspberry Pi 5"),
+    "cortex-a53": Processor(
+        "aarch64", "cortex-a53", "Arm without dot products, as in a Raspberry Pi 3"
+    ),
+    "cortex-a72": Processor(
+        "aarch64", "cortex-a72", "Arm without dot products, as in a Raspberry Pi 4"
+    ),
+    "cortex-a76": Processor(
+        "aarch64", "cortex-a76", "Arm with dot products, as in a Raspberry Pi 5"
+    ),
     "cortex-a7": Processor("armv7l", "cortex-a7", "32-bit Arm, as in a Raspberry Pi 2"),
 }
 

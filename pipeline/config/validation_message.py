@@ -20,14 +20,18 @@ def of(error: ValidationError, values: Any, root: type[BaseModel]) -> str:
         return f"{'.'.join(map(str, first['loc']))} is missing"
     if first["type"] == "value_error":
         return f"{name}: {first['msg'].removeprefix('Value error, ')}"
-    reasons = [_allowed(one["type"], one["msg"]) for one in errors if _place(one["loc"], values) == place]
+    reasons = [
+        _allowed(one["type"], one["msg"]) for one in errors if _place(one["loc"], values) == place
+    ]
     return f"{name} is {first['input']!r}; allowed is {', or '.join(dict.fromkeys(reasons))}"
 
 
 def _allowed(kind: str, message: str) -> str:
     """What one branch of a type allows, without pydantic's own words for it."""
     if kind == "model_type":
-        return "{class_name: ..., config: {...}}" if "KerasObject" in message else "a section of keys"
+        return (
+            "{class_name: ..., config: {...}}" if "KerasObject" in message else "a section of keys"
+        )
     for said in ("Input should be ", "List should have ", "String should "):
         message = message.removeprefix(said)
     return message.replace("match pattern", "a text like")
@@ -37,7 +41,9 @@ def _place(location: tuple[int | str, ...], values: Any) -> list[int | str]:
     """The keys of the file in an error's location, which also names the types that were tried there."""
     keys: list[int | str] = []
     for part in location:
-        if isinstance(values, dict | list) and (part in values if isinstance(values, dict) else isinstance(part, int)):
+        if isinstance(values, dict | list) and (
+            part in values if isinstance(values, dict) else isinstance(part, int)
+        ):
             keys.append(part)
             values = values[part]  # type: ignore[index]
     return keys

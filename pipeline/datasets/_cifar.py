@@ -20,7 +20,9 @@ def rows(data: bytes, label_bytes: int) -> tuple[Array, Array]:
     if not data or len(data) % width:
         raise SourceError(f"holds {len(data)} bytes, which are no rows of {width}")
     table = np.frombuffer(data, np.uint8).reshape(-1, width)
-    return table[:, label_bytes:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1), table[:, label_bytes - 1]
+    return table[:, label_bytes:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1), table[
+        :, label_bytes - 1
+    ]
 
 
 def archive(data: bytes, train: list[str], test: str, names: str, label_bytes: int) -> Raw:
@@ -32,7 +34,9 @@ def archive(data: bytes, train: list[str], test: str, names: str, label_bytes: i
         class_names = files[names].decode().split()
     except KeyError as error:
         raise SourceError(f"the archive lacks {error}") from None
-    return Raw(np.ascontiguousarray(x_train), y_train, np.ascontiguousarray(x_test), y_test, class_names)
+    return Raw(
+        np.ascontiguousarray(x_train), y_train, np.ascontiguousarray(x_test), y_test, class_names
+    )
 
 
 def part(data: bytes) -> Raw:

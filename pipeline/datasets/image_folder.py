@@ -25,8 +25,12 @@ UNREADABLE = (  # what Pillow raises on damaged files
 def load(params: Dataset) -> Raw:
     root = Path(params.path)
     if not root.is_dir():
-        raise UserError(f"dataset.path {root} is not a folder; name one that holds a folder for each class")
-    has_parts = "train" in folders(root) and bool(folders(root / "train") or set(folders(root)) <= {"train", "test"})
+        raise UserError(
+            f"dataset.path {root} is not a folder; name one that holds a folder for each class"
+        )
+    has_parts = "train" in folders(root) and bool(
+        folders(root / "train") or set(folders(root)) <= {"train", "test"}
+    )
     train_root = root / "train" if has_parts else root
     class_names = folders(train_root)
     if len(class_names) < 2:
@@ -34,22 +38,32 @@ def load(params: Dataset) -> Raw:
     train_images, train_labels, unreadable = read(train_root, class_names, params)
     for label, name in enumerate(class_names):
         if label not in train_labels:
-            raise UserError(f"{train_root / name} holds no readable image; allowed are files that end in {', '.join(sorted(SUFFIXES))}")
+            raise UserError(
+                f"{train_root / name} holds no readable image; allowed are files that end in {', '.join(sorted(SUFFIXES))}"
+            )
     has_test = has_parts and (root / "test").is_dir()
-    test_images, test_labels, more = read(root / "test", class_names, params) if has_test else (train_images[:0], train_labels[:0], [])
+    test_images, test_labels, more = (
+        read(root / "test", class_names, params)
+        if has_test
+        else (train_images[:0], train_labels[:0], [])
+    )
     return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable + more)
 
 
 def folders(root: Path) -> list[str]:
     """The names of those in `root`, in their order, but hidden ones."""
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(
+        path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Array, list[str]]:
     """Images (N, height, width, channels) and labels (N,) in the order of class and file name, and the unreadable files."""
     unknown = [name for name in folders(root) if name not in class_names]
     if unknown:
-        raise UserError(f"{root / unknown[0]} is no class of the training part; allowed are {', '.join(class_names)}")
+        raise UserError(
+            f"{root / unknown[0]} is no class of the training part; allowed are {', '.join(class_names)}"
+        )
     files = [
         (path, label)
         for label, name in enumerate(class_names)

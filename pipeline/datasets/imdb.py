@@ -24,13 +24,13 @@ from serving import words
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
-TABLE_SHA256 = (
-    "880ee18ff5ba494dc6ef7689cd8614733cffcac71c40237487515f51f6b71a37"  # the same reviews as one file, split,label,id,rating,text
-)
+TABLE_SHA256 = "880ee18ff5ba494dc6ef7689cd8614733cffcac71c40237487515f51f6b71a37"  # the same reviews as one file, split,label,id,rating,text
 CLASS_NAMES = ["negative", "positive"]
 EXAMPLES = 8
 
-Reviews = dict[str, list[tuple[int, str]]]  # for train and test the label and the text of each review
+Reviews = dict[
+    str, list[tuple[int, str]]
+]  # for train and test the label and the text of each review
 
 
 def load(params: Dataset) -> Raw:
@@ -43,14 +43,23 @@ def load(params: Dataset) -> Raw:
 def encode(reviews: Reviews, params: Dataset) -> Raw:
     """Ids and labels of both parts, each shuffled."""
     rng = np.random.default_rng(0)
-    train, test = ([part[row] for row in rng.permutation(len(part))] for part in (reviews["train"], reviews["test"]))
+    train, test = (
+        [part[row] for row in rng.permutation(len(part))]
+        for part in (reviews["train"], reviews["test"])
+    )
     known = most_frequent([text for _, text in train], params.vocabulary)
     id_of = words.numbered(known)
     arrays = [
-        (words.ids([text for _, text in part], id_of, params.length), np.array([label for label, _ in part])) for part in (train, test)
+        (
+            words.ids([text for _, text in part], id_of, params.length),
+            np.array([label for label, _ in part]),
+        )
+        for part in (train, test)
     ]
     examples = [text for _, text in test[:EXAMPLES]]
-    return Raw(*arrays[0], *arrays[1], CLASS_NAMES, highest=len(known), vocabulary=known, examples=examples)
+    return Raw(
+        *arrays[0], *arrays[1], CLASS_NAMES, highest=len(known), vocabulary=known, examples=examples
+    )
 
 
 def most_frequent(texts: Sequence[str], count: int) -> list[str]:
@@ -65,7 +74,14 @@ def archive(data: bytes) -> Reviews:
     for path, content in published.members(data):
         parts = path.split("/")
         if len(parts) == 4 and parts[1] in ("train", "test") and parts[2] in ("neg", "pos"):
-            rows.append((parts[1], int(parts[2] == "pos"), int(parts[3].split("_")[0]), content.decode("utf-8")))
+            rows.append(
+                (
+                    parts[1],
+                    int(parts[2] == "pos"),
+                    int(parts[3].split("_")[0]),
+                    content.decode("utf-8"),
+                )
+            )
     return by_split(rows)
 
 
@@ -73,9 +89,14 @@ def table(data: bytes) -> Reviews:
     """The reviews as a gzipped table."""
     try:
         text = gzip.decompress(data).decode("utf-8")
-        rows = [(row["split"], int(row["label"]), int(row["id"]), row["text"]) for row in csv.DictReader(io.StringIO(text, newline=""))]
+        rows = [
+            (row["split"], int(row["label"]), int(row["id"]), row["text"])
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
     except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise SourceError(f"not a gzipped table with the columns split, label, id and text ({error})") from None
+        raise SourceError(
+            f"not a gzipped table with the columns split, label, id and text ({error})"
+        ) from None
     return by_split(rows)
 
 

@@ -24,7 +24,9 @@ NPZ = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 
 def load(params: Dataset) -> Raw:
     x_train, y_train, x_test, y_test = fetch.first_of(sources(), SHA256)
-    return Raw(x_train[..., None], y_train, x_test[..., None], y_test, [str(digit) for digit in range(10)])
+    return Raw(
+        x_train[..., None], y_train, x_test[..., None], y_test, [str(digit) for digit in range(10)]
+    )
 
 
 def sources() -> list[fetch.Source[fetch.Arrays]]:
@@ -48,7 +50,9 @@ def from_pickle(data: bytes) -> fetch.Arrays:
         labels = [np.asarray(y, np.uint8) for _, y in parts]
         return np.concatenate(images[:2]), np.concatenate(labels[:2]), images[2], labels[2]
     except (ValueError, TypeError, IndexError) as error:
-        raise fetch.SourceError(f"the pickle does not hold three parts of images and labels ({error})") from None
+        raise fetch.SourceError(
+            f"the pickle does not hold three parts of images and labels ({error})"
+        ) from None
 
 
 class _ArraysOnly(pickle.Unpickler):

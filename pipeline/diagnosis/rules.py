@@ -49,7 +49,9 @@ def diagnose(
     """
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for name in ("train_loss", "validation_loss"):
-        columns[name] = np.where(np.isfinite(columns[name]), np.maximum(columns[name], SMALLEST), columns[name])
+        columns[name] = np.where(
+            np.isfinite(columns[name]), np.maximum(columns[name], SMALLEST), columns[name]
+        )
     given = Curves(columns, evidence, layers or {}, target, trained_before)
     found = next(found for rule in RULES if (found := rule(given)) is not None)
     return data_and_layer_rules.noted(found, given)

@@ -43,7 +43,9 @@ def gather(train: Array, validation: Array) -> Evidence:
     asked = np.sort(rng.permutation(len(validation))[:QUERIES])
     drawn = np.sort(rng.permutation(len(train))[: min(len(chosen), len(asked))])
     with ThreadPoolExecutor() as pool:
-        copied = pool.submit(lambda: _copied(blocks(train), chosen, blocks(np.asarray(validation[asked]))))
+        copied = pool.submit(
+            lambda: _copied(blocks(train), chosen, blocks(np.asarray(validation[asked])))
+        )
         told_apart = pool.submit(_told_apart, train[drawn], validation[asked])
         return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
 
@@ -83,7 +85,9 @@ def _beyond(found: Array, natural: Array) -> tuple[float, float]:
     from scipy import stats
 
     table = np.array([[part.sum(), len(part) - part.sum()] for part in (found, natural)])
-    return max(0.0, float(found.mean() - natural.mean())), float(stats.fisher_exact(table, alternative="greater").pvalue)
+    return max(0.0, float(found.mean() - natural.mean())), float(
+        stats.fisher_exact(table, alternative="greater").pvalue
+    )
 
 
 def _nearest(queries: Array, train: Array, itself: Array | None = None) -> Array:
@@ -92,7 +96,9 @@ def _nearest(queries: Array, train: Array, itself: Array | None = None) -> Array
     result = np.empty(len(queries), np.float32)
     for start in range(0, len(queries), 100):
         part = slice(start, start + 100)
-        distances = squares - 2 * queries[part] @ train.T + (queries[part] ** 2).sum(1, keepdims=True)
+        distances = (
+            squares - 2 * queries[part] @ train.T + (queries[part] ** 2).sum(1, keepdims=True)
+        )
         if itself is not None:
             distances[np.arange(len(distances)), itself[part]] = np.inf
         result[part] = np.sqrt(np.maximum(distances.min(1), 0))

@@ -52,11 +52,18 @@ def measure(chosen: Train, data: Data) -> list[Spread]:
     """The spread in each layer with a kernel, from the input on, on the first EXAMPLES of p-training."""
     model = fit.build(chosen, data)
     images, labels = (np.asarray(array[:EXAMPLES]) for array in data.train)
-    kernels = [next(layer for layer in group if hasattr(layer, "kernel")) for group in transfer.layers(model)]
-    outputs = [layer.output for layer in model.layers if keras_objects.is_activation(layer)] + model.outputs
+    kernels = [
+        next(layer for layer in group if hasattr(layer, "kernel"))
+        for group in transfer.layers(model)
+    ]
+    outputs = [
+        layer.output for layer in model.layers if keras_objects.is_activation(layer)
+    ] + model.outputs
     loss = keras_objects.loss(chosen.loss)
     wanted = targets(labels, data.num_classes, fit.is_sparse(loss))
-    gradients, values = layer_statistics.gradients(model, outputs[-len(kernels) :], loss, (images, wanted))
+    gradients, values = layer_statistics.gradients(
+        model, outputs[-len(kernels) :], loss, (images, wanted)
+    )
     activations = [keras.ops.convert_to_numpy(value) for value in values]
     return [
         Spread(
@@ -76,20 +83,28 @@ def measure(chosen: Train, data: Data) -> list[Spread]:
 def verdict(spreads: list[Spread]) -> str:
     """What the table means, in a sentence, by the limits of `diagnose`; of the last layer only the gradient counts."""
     *hidden, last = spreads
-    ratio = spreads[0].gradient_deviation / last.gradient_deviation if last.gradient_deviation else 0.0
-    passed_on = hidden[-1].activation_deviation / hidden[0].activation_deviation if hidden and hidden[0].activation_deviation else 1.0
+    ratio = (
+        spreads[0].gradient_deviation / last.gradient_deviation if last.gradient_deviation else 0.0
+    )
+    passed_on = (
+        hidden[-1].activation_deviation / hidden[0].activation_deviation
+        if hidden and hidden[0].activation_deviation
+        else 1.0
+    )
     dead = next((one for one in hidden if one.dead >= data_and_layer_rules.DEAD), None)
-    flat = next((one for one in hidden if one.bounded and one.saturated >= data_and_layer_rules.SATURATED), None)
+    flat = next(
+        (one for one in hidden if one.bounded and one.saturated >= data_and_layer_rules.SATURATED),
+        None,
+    )
     if dead:
-        return (
-            f"dead: {dead.dead:.0%} of the units of {dead.layer} are zero for every example; initialize otherwise, or use LeakyReLU or SELU"
-        )
+        return f"dead: {dead.dead:.0%} of the units of {dead.layer} are zero for every example; initialize otherwise, or use LeakyReLU or SELU"
     if flat:
-        return (
-            f"saturated: {flat.saturated:.0%} of the activations of {flat.layer} are at an end of their range; use smaller initial weights"
-        )
+        return f"saturated: {flat.saturated:.0%} of the activations of {flat.layer} are at an end of their range; use smaller initial weights"
     cure = "use an initializer that fits the activation (relu: HeNormal, tanh: GlorotNormal, selu: LecunNormal), or normalization"
-    for what, change in (("activations of the last hidden layer are", passed_on), ("gradient of the first layer is", ratio)):
+    for what, change in (
+        ("activations of the last hidden layer are", passed_on),
+        ("gradient of the first layer is", ratio),
+    ):
         if not data_and_layer_rules.VANISHED <= change <= 1 / data_and_layer_rules.VANISHED:
             name = "vanishing" if change < 1 else "exploding"
             of = "those of the first" if change is passed_on else "that of the last"
@@ -99,16 +114,36 @@ def verdict(spreads: list[Spread]) -> str:
 
 def main() -> None:
     description = "How activations and gradients spread over the layers before the first step."
-    argparse.ArgumentParser(prog="python -m pipeline.diagnosis.spread", description=description).parse_args()
+    argparse.ArgumentParser(
+        prog="python -m pipeline.diagnosis.spread", description=description
+    ).parse_args()
     chosen = params.load().train
     known = artifacts.load_description()
-    data = Data(artifacts.load_split("train"), artifacts.load_split("validation"), len(known.class_names), known.highest)
+    data = Data(
+        artifacts.load_split("train"),
+        artifacts.load_split("validation"),
+        len(known.class_names),
+        known.highest,
+    )
     with imports.quiet():
         spreads = measure(chosen, data)
-    table = Table("layer", "activations: mean", "deviation", "zero", f"beyond {SATURATED}", "gradients: deviation")
+    table = Table(
+        "layer",
+        "activations: mean",
+        "deviation",
+        "zero",
+        f"beyond {SATURATED}",
+        "gradients: deviation",
+    )
     for one in spreads:
         shares = (f"{100 * one.zero:.1f} %", f"{100 * one.saturated:.1f} %")
-        table.add_row(one.layer, f"{one.activation_mean:.2g}", f"{one.activation_deviation:.2g}", *shares, f"{one.gradient_deviation:.2g}")
+        table.add_row(
+            one.layer,
+            f"{one.activation_mean:.2g}",
+            f"{one.activation_deviation:.2g}",
+            *shares,
+            f"{one.gradient_deviation:.2g}",
+        )
     Console(width=WIDTH).print(table)
     print(verdict(spreads))
 

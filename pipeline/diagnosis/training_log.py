@@ -109,7 +109,9 @@ def read(path: Path) -> TrainingLog:
 def decoded(path: Path) -> str:
     """Raises UserError."""
     data = path.read_bytes()
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell and Excel write it
+    is_utf16 = data.startswith(
+        (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    )  # as PowerShell and Excel write it
     try:
         text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError:
@@ -129,7 +131,9 @@ def tabulated(path: Path) -> Table:
     separator = max(SEPARATORS, key=first.count)
     try:
         # each line for itself, so that a quote which is never closed spoils its own line alone
-        rows = {number: next(csv.reader([lines[number - 1]], delimiter=separator)) for number in numbers}
+        rows = {
+            number: next(csv.reader([lines[number - 1]], delimiter=separator)) for number in numbers
+        }
     except csv.Error as error:
         raise UserError(f"{path} is not a table of numbers ({error}); {EXPECTED}") from None
     header = [name.strip() for name in rows.pop(numbers[0])]
@@ -156,11 +160,17 @@ def recognized(table: Table) -> tuple[dict[str, int], list[str]]:
     if not candidates.keys() & set(ACCURACIES):
         missing += ACCURACIES
     if missing:
-        raise UserError(f"{table.path} has no {', '.join(missing)}; {EXPECTED}; it has {', '.join(filter(None, table.header)) or 'none'}")
-    columns = {measure: surest(table, names, measure, found) for measure, found in candidates.items()}
+        raise UserError(
+            f"{table.path} has no {', '.join(missing)}; {EXPECTED}; it has {', '.join(filter(None, table.header)) or 'none'}"
+        )
+    columns = {
+        measure: surest(table, names, measure, found) for measure, found in candidates.items()
+    }
     accuracy = columns.get("validation_accuracy")
     if accuracy is not None and names[accuracy] in KINDS:
-        return columns, [f"{table.header[accuracy]} is read as the accuracy of validation, as Hugging Face and fastai write it"]
+        return columns, [
+            f"{table.header[accuracy]} is read as the accuracy of validation, as Hugging Face and fastai write it"
+        ]
     return columns, []
 
 
@@ -178,7 +188,9 @@ def measure_of(name: str, names: Sequence[str]) -> str | None:
     prefix, _, kind = name.partition("_")
     if prefix in PARTS and kind in KINDS:
         return f"{PARTS[prefix]}_{KINDS[kind]}"
-    if name in KINDS and "loss" in names and {"val_loss", "eval_loss"} & set(names):  # Keras, Hugging Face
+    if (
+        name in KINDS and "loss" in names and {"val_loss", "eval_loss"} & set(names)
+    ):  # Keras, Hugging Face
         return f"train_{KINDS[name]}"
     tables = (
         {"training_loss", "validation_loss"},
@@ -206,18 +218,26 @@ def surest(table: Table, names: Sequence[str], measure: str, found: list[int]) -
     if measure == "learning_rate" or not others or rank(others[0]) > rank(first):
         return first
     given = ", ".join(table.header[column] for column in found)
-    raise UserError(f"{table.path} has {len(found)} columns for {measure} ({given}); leave one of them")
+    raise UserError(
+        f"{table.path} has {len(found)} columns for {measure} ({given}); leave one of them"
+    )
 
 
 def parsed(table: Table, columns: dict[str, int]) -> list[Entry]:
     """The rows that have a figure, without the blank cells. Raises UserError."""
     entries = []
     for row in table.rows:
-        values = {measure: number(table, row, column) for measure, column in columns.items() if table.cell(row, column)}
+        values = {
+            measure: number(table, row, column)
+            for measure, column in columns.items()
+            if table.cell(row, column)
+        }
         if not values.keys() & set(MEASURES):
             continue
         if not np.isfinite(values.get("epoch", np.nan)):
-            raise UserError(f"{table.path}: row {row} has no number in the column {table.header[columns['epoch']]}")
+            raise UserError(
+                f"{table.path}: row {row} has no number in the column {table.header[columns['epoch']]}"
+            )
         entries.append(Entry(row, values))
     return entries
 
@@ -269,9 +289,15 @@ def one_each(entries: list[Entry]) -> tuple[list[Entry], list[str]]:
     groups: dict[float, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.epoch, []).append(entry)
-    twice = [epoch for epoch, group in groups.items() if sum("validation_loss" in entry.values for entry in group) > 1]
+    twice = [
+        epoch
+        for epoch, group in groups.items()
+        if sum("validation_loss" in entry.values for entry in group) > 1
+    ]
     merged = [together(group, mean=epoch not in twice) for epoch, group in groups.items()]
-    return merged, [f"the file has {listed(twice)} twice or more; the last row of each is used"] if twice else []
+    return merged, [
+        f"the file has {listed(twice)} twice or more; the last row of each is used"
+    ] if twice else []
 
 
 def together(group: list[Entry], mean: bool) -> Entry:
@@ -310,21 +336,33 @@ def check_complete(table: Table, columns: dict[str, int], entries: Iterable[Entr
             )
 
 
-def in_fractions(table: Table, columns: dict[str, int], entries: list[Entry]) -> tuple[list[Row], list[str]]:
+def in_fractions(
+    table: Table, columns: dict[str, int], entries: list[Entry]
+) -> tuple[list[Row], list[str]]:
     """The rows with accuracies from 0 to 1; percent is divided by 100, and a note says so.
 
     Raises UserError.
     """
     rated = all("learning_rate" in entry.values for entry in entries)
-    names = [name for name in ("epoch", *MEASURES, "learning_rate") if name in columns and (rated or name != "learning_rate")]
+    names = [
+        name
+        for name in ("epoch", *MEASURES, "learning_rate")
+        if name in columns and (rated or name != "learning_rate")
+    ]
     rows = [{name: entry.values[name] for name in names} for entry in entries]
     accuracies = [name for name in ACCURACIES if name in columns]
-    percent = [name for name in accuracies if is_percent(table, table.header[columns[name]], name, entries)]
+    percent = [
+        name for name in accuracies if is_percent(table, table.header[columns[name]], name, entries)
+    ]
     if not percent:
-        return [{**row, **{name: rounded_off(row[name]) for name in accuracies}} for row in rows], []
+        return [
+            {**row, **{name: rounded_off(row[name]) for name in accuracies}} for row in rows
+        ], []
     shown = " and ".join(table.header[columns[name]] for name in percent)
     if percent != accuracies:
-        raise UserError(f"{table.path}: {shown} is in percent and the other accuracy is not; expected both from 0 to 1, or both in percent")
+        raise UserError(
+            f"{table.path}: {shown} is in percent and the other accuracy is not; expected both from 0 to 1, or both in percent"
+        )
     verb = "is" if len(percent) == 1 else "are"
     divided = [{**row, **{name: row[name] / 100 for name in percent}} for row in rows]
     return divided, [f"{shown} {verb} read as percent, since the values go above 1"]
@@ -343,7 +381,9 @@ def is_percent(table: Table, column: str, name: str, entries: list[Entry]) -> bo
     finite = [entry for entry in entries if np.isfinite(entry.values[name])]
     above = [entry for entry in finite if entry.values[name] > 1 + ROUNDING]
     percent = 2 * len(above) > len(finite)
-    strange = [entry for entry in finite if not 0 <= entry.values[name] <= 100] or ([] if percent else above)
+    strange = [entry for entry in finite if not 0 <= entry.values[name] <= 100] or (
+        [] if percent else above
+    )
     if strange:
         entry = strange[0]
         raise UserError(

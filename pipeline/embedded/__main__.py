@@ -21,10 +21,19 @@ def main() -> None:
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
         chosen = params.load().embed
         targets: list[tuple[str, ...]] = [
-            ("-target", _zig.PROGRAMS[program]) for program in {c.HERE, *chosen.programs} if "c" in chosen.names
+            ("-target", _zig.PROGRAMS[program])
+            for program in {c.HERE, *chosen.programs}
+            if "c" in chosen.names
         ]
         targets += [_zig.WEBASSEMBLY] if "browser" in chosen.names else []
-        list(pool.map(lambda target: _zig.build(folder, ["empty.c"], folder / target[1], *target, *_zig.C99, "-lm"), targets))
+        list(
+            pool.map(
+                lambda target: _zig.build(
+                    folder, ["empty.c"], folder / target[1], *target, *_zig.C99, "-lm"
+                ),
+                targets,
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 
 TEMPLATES = Path(__file__).parent
-LARGEST_MODEL = 8 * 1024 * 1024  # bytes of a file whose weights, written out as text, compile within a minute
+LARGEST_MODEL = (
+    8 * 1024 * 1024
+)  # bytes of a file whose weights, written out as text, compile within a minute
 TRANSLATING = threading.Lock()
 SOURCES = ("classify.c", "model.c", "model_weights.c")
 
@@ -38,7 +40,9 @@ def fill(folder: Path, model: Verified) -> None:
     for name in ("classify.c", "classify.h"):
         shutil.copy(TEMPLATES / "c" / name, folder / name)
     (folder / "model.h").write_text(header(model), encoding="utf-8")
-    (folder / "golden.h").write_text(golden(model, model.golden_probabilities, statistics.FLOAT_TOLERANCE), encoding="utf-8")
+    (folder / "golden.h").write_text(
+        golden(model, model.golden_probabilities, statistics.FLOAT_TOLERANCE), encoding="utf-8"
+    )
 
 
 def translate(file: Path) -> dict[str, str]:
@@ -54,7 +58,9 @@ def translate(file: Path) -> dict[str, str]:
 @cache
 def _translated(file: Path) -> dict[str, str]:
     if file.stat().st_size > LARGEST_MODEL:
-        raise UserError(f"{file.name} has {file.stat().st_size:,} bytes, and as C at most {LARGEST_MODEL:,}; use a smaller architecture")
+        raise UserError(
+            f"{file.name} has {file.stat().st_size:,} bytes, and as C at most {LARGEST_MODEL:,}; use a smaller architecture"
+        )
     network = onnx.load(file)
     del network.metadata_props[:]  # the card would go into a comment, which its words could close
     with tempfile.TemporaryDirectory() as name:
@@ -72,12 +78,24 @@ def _translated(file: Path) -> dict[str, str]:
             "--input-dim",
             "image:0=1",
         ]
-        command += ["--large-temp-threshold", "0", "--large-weight-threshold", "0", "model.onnx", "model.c"]
+        command += [
+            "--large-temp-threshold",
+            "0",
+            "--large-weight-threshold",
+            "0",
+            "model.onnx",
+            "model.c",
+        ]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1]
-            raise UserError(f"its operators do not all become C ({reason}); use another architecture, or take the target out")
-        return {"model.c": (folder / "model.c").read_text(), "model_weights.c": (folder / "model_data.c").read_text()}
+            raise UserError(
+                f"its operators do not all become C ({reason}); use another architecture, or take the target out"
+            )
+        return {
+            "model.c": (folder / "model.c").read_text(),
+            "model_weights.c": (folder / "model_data.c").read_text(),
+        }
 
 
 def header(model: Verified, more: str = "") -> str:
@@ -115,4 +133,8 @@ def rows(values: Array) -> str:
 def quoted(text: str) -> str:
     """A C string literal of any text; bytes beyond ASCII, and what C reads in its own way, as octal escapes."""
     plain = {*range(0x20, 0x7F)} - {*b'"\\?'}
-    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
+    return (
+        '"'
+        + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode())
+        + '"'
+    )

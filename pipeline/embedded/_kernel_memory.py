@@ -29,8 +29,14 @@ def convolutions(network: tflite.Model) -> Iterator[Convolution]:
         operator = graph.Operators(index)
         name = operator_name(network.OperatorCodes(operator.OpcodeIndex()))
         if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            tensors = (graph.Tensors(operator.Inputs(0)), graph.Tensors(operator.Inputs(1)), graph.Tensors(operator.Outputs(0)))
-            given, filters, made = (tuple(map(int, tensor.ShapeAsNumpy()[1:])) for tensor in tensors)
+            tensors = (
+                graph.Tensors(operator.Inputs(0)),
+                graph.Tensors(operator.Inputs(1)),
+                graph.Tensors(operator.Outputs(0)),
+            )
+            given, filters, made = (
+                tuple(map(int, tensor.ShapeAsNumpy()[1:])) for tensor in tensors
+            )
             yield Convolution(name == "DEPTHWISE_CONV_2D", given, filters[:2], made)  # type: ignore[arg-type]
 
 
@@ -56,7 +62,13 @@ def esp_nn(convolution: Convolution) -> int:
     given, wide = _sixteens(given), _sixteens(made)
     padded = (height + 2 * filter_height) * (width + 2 * filter_width) * given
     filters = filter_height * filter_width * (wide if convolution.depthwise else given * made)
-    return 2 * padded + 2 * filters + 16 * (given + wide) + 128 + (made_height * made_width * wide if convolution.depthwise else 0)
+    return (
+        2 * padded
+        + 2 * filters
+        + 16 * (given + wide)
+        + 128
+        + (made_height * made_width * wide if convolution.depthwise else 0)
+    )
 
 
 def _sixteens(channels: int) -> int:

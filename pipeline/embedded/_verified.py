@@ -43,15 +43,21 @@ class Verified:
         """Raises UserError where there is no such file, or where it takes ids, which no target reads."""
         data = artifacts.load_description()
         if data.holds_ids:
-            raise UserError("it takes images, and this dataset holds ids; run such a model with `serving` on Linux")
+            raise UserError(
+                "it takes images, and this dataset holds ids; run such a model with `serving` on Linux"
+            )
         exported = artifacts.load_json(artifacts.report("export"))["formats"]
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
             if made_from not in exported or made_from not in golden.files:
-                raise UserError(f"it is made from {made_from}, which no runtime ran; add it to export.formats and its runtime to verify")
+                raise UserError(
+                    f"it is made from {made_from}, which no runtime ran; add it to export.formats and its runtime to verify"
+                )
             images, probabilities = golden["images"], golden[made_from]
         file = artifacts.EXPORTED / exported[made_from]["file"]
         if artifacts.sha256(file) != exported[made_from]["sha256"]:
-            raise UserError(f"{file} is not the file that export wrote (its SHA-256 differs); run `dvc repro export`")
+            raise UserError(
+                f"{file} is not the file that export wrote (its SHA-256 differs); run `dvc repro export`"
+            )
         name, version = chosen.problem.name, chosen.problem.version
         tried = np.asarray(artifacts.load_split("test")[0][: chosen.embed.images])
         asked = tuple(chosen.embed.programs), chosen.embed.arena_bytes
@@ -72,7 +78,9 @@ class Verified:
     @cached_property
     def expected(self) -> Array:
         """What the runtime that the file is for gives for the test images: (N, K) float32; asked once. Raises UserError."""
-        return self.answers("litert" if self.file.suffix == ".tflite" else "onnxruntime", self.test_images)[0]
+        return self.answers(
+            "litert" if self.file.suffix == ".tflite" else "onnxruntime", self.test_images
+        )[0]
 
     def answers(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
         """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32, and what the runtime tells of itself.
@@ -85,8 +93,14 @@ class Verified:
             try:
                 python = environments.python(runtime)
             except OSError as error:
-                raise UserError(f"{error}; make it, or take the target out of embed.targets") from None
-            process = RuntimeProcess(Interpreter.here(python), runtime, Task([self.file], [folder / "images.npy"], folder))
+                raise UserError(
+                    f"{error}; make it, or take the target out of embed.targets"
+                ) from None
+            process = RuntimeProcess(
+                Interpreter.here(python),
+                runtime,
+                Task([self.file], [folder / "images.npy"], folder),
+            )
             try:
                 answer = process.answer()
             finally:

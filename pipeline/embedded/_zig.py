@@ -19,8 +19,16 @@ from pipeline.runtimes import environments
 
 # No fused multiply-add: it rounds once where C's two operations round twice, so that processors would differ in the last bits.
 C99 = ("-std=c99", "-O2", "-ffp-contract=off", "-DNDEBUG", "-s")
-WEBASSEMBLY = ("-target", "wasm32-wasi", "-mexec-model=reactor")  # functions to call, and no program
-PROGRAMS = {"aarch64": "aarch64-linux-musl", "armv7": "arm-linux-musleabihf", "x86_64": "x86_64-linux-musl"}
+WEBASSEMBLY = (
+    "-target",
+    "wasm32-wasi",
+    "-mexec-model=reactor",
+)  # functions to call, and no program
+PROGRAMS = {
+    "aarch64": "aarch64-linux-musl",
+    "armv7": "arm-linux-musleabihf",
+    "x86_64": "x86_64-linux-musl",
+}
 
 
 def build(folder: Path, sources: Sequence[str], output: Path, *options: str) -> str:
@@ -33,16 +41,26 @@ def build(folder: Path, sources: Sequence[str], output: Path, *options: str) -> 
     environment = environments.FOLDER / environments.EMBEDDED
     with tempfile.TemporaryDirectory() as name:
         if "%" in name:
-            raise ValueError(f"the folder of temporary files, {name}, has a % in its path, where Zig cannot write; set TMPDIR to another")
+            raise ValueError(
+                f"the folder of temporary files, {name}, has a % in its path, where Zig cannot write; set TMPDIR to another"
+            )
         temporary = Path(name)
         libraries, written = temporary / "libraries", temporary / output.name
         (environment / "zig").mkdir(exist_ok=True)
         libraries.symlink_to(environment / "zig")
         command: list[str | Path] = [environment / "bin" / "python", "-m", "ziglang", "cc"]
         command += [*options, *sources, "-o", written]
-        variables = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(libraries), "ZIG_LOCAL_CACHE_DIR": str(temporary / "cache")}
-        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+        variables = {
+            **os.environ,
+            "ZIG_GLOBAL_CACHE_DIR": str(libraries),
+            "ZIG_LOCAL_CACHE_DIR": str(temporary / "cache"),
+        }
+        done = subprocess.run(
+            command, cwd=folder, env=variables, capture_output=True, text=True, check=False
+        )
         if done.returncode:
-            raise ValueError(f"{output.name} could not be compiled: {' '.join(done.stderr.split())[:500]}")
+            raise ValueError(
+                f"{output.name} could not be compiled: {' '.join(done.stderr.split())[:500]}"
+            )
         shutil.copy(written, output)
     return done.stderr

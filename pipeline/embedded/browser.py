@@ -32,7 +32,9 @@ TIMED_RUNS = 200
 TEMPLATES = Path(__file__).parent / "browser"
 SPARE_STACK = 65536  # bytes, beyond what the network's own arrays take
 STACK_ALIGNMENT = 16  # bytes, which wasm-ld asks for
-LARGEST_STACK = 64 * 1024 * 1024  # bytes; a telephone's browser gives a page some hundred megabytes in all
+LARGEST_STACK = (
+    64 * 1024 * 1024
+)  # bytes; a telephone's browser gives a page some hundred megabytes in all
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
@@ -52,19 +54,39 @@ def golden(model: Verified) -> str:
     with np.load(artifacts.GOLDEN, allow_pickle=False) as vectors:
         labels = vectors["labels"]
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
-    values = {"format": model.format, "labels": labels.tolist(), "images": images, "probabilities": model.golden_probabilities.tolist()}
+    values = {
+        "format": model.format,
+        "labels": labels.tolist(),
+        "images": images,
+        "probabilities": model.golden_probabilities.tolist(),
+    }
     return json.dumps(values, indent=1) + "\n"
 
 
 def compile_module(sources: Path, output: Path) -> None:
     """The C in `sources` as WebAssembly that imports nothing. Raises UserError."""
-    stack = -(-(stack_bytes((sources / "model.c").read_text()) + SPARE_STACK) // STACK_ALIGNMENT) * STACK_ALIGNMENT
+    stack = (
+        -(-(stack_bytes((sources / "model.c").read_text()) + SPARE_STACK) // STACK_ALIGNMENT)
+        * STACK_ALIGNMENT
+    )
     if stack > LARGEST_STACK:
-        raise UserError(f"it takes {stack:,} bytes for one image, and a page gives {LARGEST_STACK:,}; use smaller images or fewer filters")
+        raise UserError(
+            f"it takes {stack:,} bytes for one image, and a page gives {LARGEST_STACK:,}; use smaller images or fewer filters"
+        )
     try:
-        _zig.build(sources, [*_codegen.SOURCES, "exports.c"], output, *_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm")
+        _zig.build(
+            sources,
+            [*_codegen.SOURCES, "exports.c"],
+            output,
+            *_zig.WEBASSEMBLY,
+            *_zig.C99,
+            f"-Wl,-z,stack-size={stack}",
+            "-lm",
+        )
     except ValueError as error:
-        raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
+        raise UserError(
+            f"{error}; use another architecture, or take the target out of embed.targets"
+        ) from None
     output.chmod(0o644)
 
 
@@ -72,7 +94,10 @@ def stack_bytes(network: str) -> int:
     """How many bytes the arrays take that the generated function `network` keeps on its stack, each of them at once."""
     arrays = re.findall(r"^ +(?:const )?(\w+) tmp\w+((?:\[\d+\])+);", network, re.MULTILINE)
     widths = {"double": 8, "int64_t": 8, "uint64_t": 8}
-    return sum(widths.get(kind, 4) * math.prod(map(int, re.findall(r"\d+", sizes))) for kind, sizes in arrays)
+    return sum(
+        widths.get(kind, 4) * math.prod(map(int, re.findall(r"\d+", sizes)))
+        for kind, sizes in arrays
+    )
 
 
 def measure(folder: Path, model: Verified) -> dict[str, Any]:
@@ -91,8 +116,14 @@ def measure(folder: Path, model: Verified) -> dict[str, Any]:
 def time(folder: Path, model: Verified) -> dict[str, Any]:
     """How long Node takes for an image; remembered per module."""
     key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
-    times = timing_cache.recall(key) or timing_cache.remember(key, run(folder, model, model.golden_images, TIMED_RUNS)[1])
-    return {"median_milliseconds": statistics.median(times), "engine": f"V8 {v8()}", "processor": timing_cache.processor()}
+    times = timing_cache.recall(key) or timing_cache.remember(
+        key, run(folder, model, model.golden_images, TIMED_RUNS)[1]
+    )
+    return {
+        "median_milliseconds": statistics.median(times),
+        "engine": f"V8 {v8()}",
+        "processor": timing_cache.processor(),
+    }
 
 
 def run(folder: Path, model: Verified, tried: Array, runs: int = 0) -> tuple[Array, list[float]]:
@@ -112,12 +143,16 @@ def run(folder: Path, model: Verified, tried: Array, runs: int = 0) -> tuple[Arr
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UserError(f"{folder / MODEL} does not run in Node: {' '.join(done.stderr.split())[-300:]}")
+            raise UserError(
+                f"{folder / MODEL} does not run in Node: {' '.join(done.stderr.split())[-300:]}"
+            )
         return np.fromfile(output, np.float32).reshape(-1, shape[-1]), json.loads(done.stdout)
 
 
 def v8() -> str:
-    return subprocess.run([node(), "--print", "process.versions.v8"], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [node(), "--print", "process.versions.v8"], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def node() -> Path:

@@ -30,7 +30,9 @@ from pipeline.runtimes import environments
 
 FORMAT = "onnx_float32"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
-LARGEST_STACK = 8 * 1024 * 1024 - 128 * 1024  # what Linux gives a program by default, less what the program itself takes
+LARGEST_STACK = (
+    8 * 1024 * 1024 - 128 * 1024
+)  # what Linux gives a program by default, less what the program itself takes
 PROGRAMS = "programs"
 SOURCES = ("main.c", "prove.c", "gate.c")
 PROGRAM = (*SOURCES, "program.h", "gate.h", "self_test.c", "CMakeLists.txt")
@@ -44,16 +46,24 @@ def write(folder: Path, model: Verified) -> dict[str, Any]:
         shutil.copy(TEMPLATES / name, folder / name)
     shutil.copy(reader(), folder / "stb_image.h")
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
-        builds = {program: pool.submit(build, folder, Path(name), program) for program in dict.fromkeys([HERE, *model.programs])}
+        builds = {
+            program: pool.submit(build, folder, Path(name), program)
+            for program in dict.fromkeys([HERE, *model.programs])
+        }
         stack_bytes([builds[HERE]])  # which must be known before it runs
         measured = measure(Path(name) / HERE, model)
         measured = {"stack_bytes": stack_bytes(builds.values()), **measured}
         (folder / PROGRAMS).mkdir()
         for program in model.programs:
             shutil.copy(Path(name) / program, folder / PROGRAMS / f"classify-{program}")
-    sizes = {program: (folder / PROGRAMS / f"classify-{program}").stat().st_size for program in model.programs}
+    sizes = {
+        program: (folder / PROGRAMS / f"classify-{program}").stat().st_size
+        for program in model.programs
+    }
     readme = Template((TEMPLATES / "README.md").read_text(encoding="utf-8"))
-    (folder / "README.md").write_text(readme.substitute(described(model, measured)), encoding="utf-8")
+    (folder / "README.md").write_text(
+        readme.substitute(described(model, measured)), encoding="utf-8"
+    )
     return {"program_bytes": sizes, **measured}
 
 
@@ -67,7 +77,9 @@ def build(folder: Path, output: Path, program: str) -> str:
     """Compiles one of _zig.PROGRAMS into the folder `output`; the compiler's warnings. Raises ValueError."""
     sources = [*_codegen.SOURCES, *SOURCES]
     target = ("-target", _zig.PROGRAMS[program])
-    return _zig.build(folder, sources, output / program, *target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
+    return _zig.build(
+        folder, sources, output / program, *target, *_zig.C99, "-Wframe-larger-than=0", "-lm"
+    )
 
 
 def stack_bytes(builds: Iterable[Future[str]]) -> int:
@@ -75,10 +87,17 @@ def stack_bytes(builds: Iterable[Future[str]]) -> int:
     try:
         warnings = " ".join(program.result() for program in builds)
     except ValueError as error:
-        raise UserError(f"{error}; use another architecture, or take the target out of embed.targets") from None
-    stack = max(int(size) for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings))
+        raise UserError(
+            f"{error}; use another architecture, or take the target out of embed.targets"
+        ) from None
+    stack = max(
+        int(size)
+        for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings)
+    )
     if stack > LARGEST_STACK:
-        raise UserError(f"it takes {stack:,} bytes of stack, and Linux gives {LARGEST_STACK:,}; use smaller images or fewer filters")
+        raise UserError(
+            f"it takes {stack:,} bytes of stack, and Linux gives {LARGEST_STACK:,}; use smaller images or fewer filters"
+        )
     return stack
 
 
@@ -101,14 +120,18 @@ def time(folder: Path, model: Verified) -> dict[str, Any]:
             program = Path(name) / HERE
             build(folder, Path(name), HERE)
         key = f"c-{digests.of_facts([program.read_bytes().hex()])}"
-        times = timing_cache.recall(key) or timing_cache.remember(key, milliseconds(program, model.test_images))
+        times = timing_cache.recall(key) or timing_cache.remember(
+            key, milliseconds(program, model.test_images)
+        )
     return {"median_milliseconds": statistics.median(times), "processor": timing_cache.processor()}
 
 
 def classify(program: Path, images: Array) -> Array:
     """The probabilities (N, K) float32 that the program prints for raw images (N, H, W, C) uint8."""
     done = subprocess.run([program, "-"], input=images.tobytes(), capture_output=True, check=True)
-    return np.array([line.split("\t")[2:] for line in done.stdout.decode().splitlines()], np.float32)
+    return np.array(
+        [line.split("\t")[2:] for line in done.stdout.decode().splitlines()], np.float32
+    )
 
 
 def milliseconds(program: Path, images: Array) -> list[float]:

@@ -30,14 +30,19 @@ TEMPLATES = _codegen.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024
 LARGEST_MODEL = 2_000_000  # bytes, of which mcufit makes room
 ALIGNMENT = 16  # of the arena and of the array, as the interpreter wants them
-METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}  # operators whose name does not tell how the resolver spells them
+METHODS = {
+    "PADV2": "PadV2",
+    "CUMSUM": "CumSum",
+}  # operators whose name does not tell how the resolver spells them
 SPELLED = ("README.md", "library.properties")
 
 
 def write(folder: Path, model: Verified) -> dict[str, Any]:
     data = model.file.read_bytes()
     if len(data) > LARGEST_MODEL:
-        raise UserError(f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller one")
+        raise UserError(
+            f"{model.file.name} has {len(data):,} bytes, and a microcontroller at most {LARGEST_MODEL:,}; train a smaller one"
+        )
     network = tflite.Model.GetRootAsModel(data, 0)
     measured, golden = measure(model, network)
     if measured["arena_bytes"] > model.arena_bytes:
@@ -53,7 +58,9 @@ def measure(model: Verified, network: tflite.Model) -> tuple[dict[str, Any], Arr
     """What the model takes, and how it agrees; and TensorFlow Lite Micro's golden probabilities."""
     fit = board_fit(model.file)
     golden_images = len(model.golden_images)
-    every, facts = model.answers("tflite_micro", np.concatenate([model.golden_images, model.test_images]))
+    every, facts = model.answers(
+        "tflite_micro", np.concatenate([model.golden_images, model.test_images])
+    )
     golden, answers = every[:golden_images], every[golden_images:]
     needed = max(fit["arena"], facts["arena_bytes"])
     convolutions = list(_kernel_memory.convolutions(network))
@@ -71,7 +78,11 @@ def measure(model: Verified, network: tflite.Model) -> tuple[dict[str, Any], Arr
         "agreement_with_litert": float((answers.argmax(1) == model.expected.argmax(1)).mean()),
         "largest_difference": float(np.abs(answers - model.expected).max()),
         "boards": [
-            {**row, "fits": row["fits"] and (espressif if row["board"].startswith("ESP32") else arena) <= row["ram_bytes"]}
+            {
+                **row,
+                "fits": row["fits"]
+                and (espressif if row["board"].startswith("ESP32") else arena) <= row["ram_bytes"],
+            }
             for row in fit["boards"]
         ],
     }
@@ -84,7 +95,12 @@ def aligned(count: int) -> int:
 
 def fill(folder: Path, model: Verified, facts: dict[str, Any], golden: Array) -> None:
     """Writes the folder: the files as they are, what is generated, and what the files say of this model."""
-    shutil.copytree(TEMPLATES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("fit.py", "__pycache__"))
+    shutil.copytree(
+        TEMPLATES,
+        folder,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("fit.py", "__pycache__"),
+    )
     generated = {
         "model.h": _codegen.header(model, arena_definition(facts)),
         "model_data.cpp": array(model.file),
@@ -106,8 +122,12 @@ def board_fit(file: Path) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         unknown = re.search(r"Didn't find op for builtin opcode '(\w+)'", done.stderr)
-        reason = f"it has no operator {unknown[1]}" if unknown else " ".join(done.stderr.split())[-200:]
-        raise UserError(f"TensorFlow Lite Micro refuses {file.name} ({reason}); use layers and activations that it knows, such as relu")
+        reason = (
+            f"it has no operator {unknown[1]}" if unknown else " ".join(done.stderr.split())[-200:]
+        )
+        raise UserError(
+            f"TensorFlow Lite Micro refuses {file.name} ({reason}); use layers and activations that it knows, such as relu"
+        )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -122,17 +142,26 @@ def arena_definition(facts: dict[str, Any]) -> str:
 
 def operator_names(network: tflite.Model) -> list[str]:
     """The names of the operators that the model has, each once: CONV_2D, ..."""
-    return sorted({_kernel_memory.operator_name(network.OperatorCodes(index)) for index in range(network.OperatorCodesLength())})
+    return sorted(
+        {
+            _kernel_memory.operator_name(network.OperatorCodes(index))
+            for index in range(network.OperatorCodesLength())
+        }
+    )
 
 
 def method(operator: str) -> str:
     """How MicroMutableOpResolver spells it: CONV_2D is Conv2D."""
-    return METHODS.get(operator) or re.sub(r"(\d)d$", r"\1D", "".join(part.capitalize() for part in operator.split("_")))
+    return METHODS.get(operator) or re.sub(
+        r"(\d)d$", r"\1D", "".join(part.capitalize() for part in operator.split("_"))
+    )
 
 
 def resolver(operators: list[str]) -> str:
     """operators.h: a resolver with these operators alone, which keeps all others out of flash."""
-    added = " &&\n           ".join(f"operators.Add{method(operator)}() == kTfLiteOk" for operator in operators)
+    added = " &&\n           ".join(
+        f"operators.Add{method(operator)}() == kTfLiteOk" for operator in operators
+    )
     return (
         "/* The operators of the model, and no others. */\n#ifndef OPERATORS_H\n#define OPERATORS_H\n\n"
         '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"\n\n'
@@ -144,7 +173,10 @@ def resolver(operators: list[str]) -> str:
 def array(file: Path) -> str:
     """model_data.cpp: the bytes of the file, aligned, with their count and CRC-32."""
     data = file.read_bytes()
-    lines = "".join(f"    {', '.join(f'0x{byte:02x}' for byte in data[start : start + 20])},\n" for start in range(0, len(data), 20))
+    lines = "".join(
+        f"    {', '.join(f'0x{byte:02x}' for byte in data[start : start + 20])},\n"
+        for start in range(0, len(data), 20)
+    )
     return (
         f'/* {file.name}, generated. */\n#include "model_data.h"\n\n'
         f"const uint32_t model_data_length = {len(data)};\nconst uint32_t model_data_crc32 = 0x{zlib.crc32(data):08x};\n\n"
@@ -157,7 +189,8 @@ def described(model: Verified, facts: dict[str, Any]) -> dict[str, str]:
     boards = facts["boards"]
     table = ["| board | RAM free for the model | flash | |", "| --- | ---: | ---: | --- |"]
     table += [
-        f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'fits' if row['fits'] else 'too small'} |" for row in boards
+        f"| {row['board']} | {row['ram_bytes']:,} | {row['flash_bytes']:,} | {'fits' if row['fits'] else 'too small'} |"
+        for row in boards
     ]
     return {
         **{name: f"{value:,}" for name, value in facts.items() if isinstance(value, int)},

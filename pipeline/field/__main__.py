@@ -26,18 +26,37 @@ FOLDER = artifacts.REPORTS / "field"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.field", description="The model in the field, against the test.")
-    parser.add_argument("source", metavar="LOG_OR_FOLDER", type=Path, help="what --log wrote, or a folder with one folder for each class")
-    parser.add_argument("--labels", type=Path, metavar="CSV", help="true classes, in the columns id,label or file,label")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.field", description="The model in the field, against the test."
+    )
+    parser.add_argument(
+        "source",
+        metavar="LOG_OR_FOLDER",
+        type=Path,
+        help="what --log wrote, or a folder with one folder for each class",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="true classes, in the columns id,label or file,label",
+    )
     help_ = "the CSV's labels take the place of those in the log (default: the first label is kept)"
     parser.add_argument("--replace", action="store_true", help=help_)
-    parser.add_argument("--bundle", type=Path, default=artifacts.DIST, help="which a folder is tried on (default %(default)s)")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        default=artifacts.DIST,
+        help="which a folder is tried on (default %(default)s)",
+    )
     arguments = parser.parse_args()
     chosen = params.load().field
     for observed in read(arguments.source, arguments.labels, arguments.bundle, arguments.replace):
         facts = judge(observed, chosen)
         facts["sentences"] = sentences(facts)
-        folder = FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
+        folder = (
+            FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
+        )
         page.write(artifacts.empty(folder), facts, observed)
         print("\n".join([f"{folder}/{page.FILE}", *facts["sentences"]]))
         tags = {"field_verdict": facts["accuracy"]["verdict"]}

@@ -29,7 +29,11 @@ def difference(right: int, count: int, test_right: int, test_count: int) -> Diff
     """`right` of `count` in the field against `test_right` of `test_count`: Newcombe's interval, Fisher's exact test."""
     table = np.array([[right, count - right], [test_right, test_count - test_right]])
     p_value = float(stats.fisher_exact(table).pvalue)
-    return Difference(right / count - test_right / test_count, newcombe(right, count, test_right, test_count), p_value)
+    return Difference(
+        right / count - test_right / test_count,
+        newcombe(right, count, test_right, test_count),
+        p_value,
+    )
 
 
 def fewer(right: int, count: int, test_right: int, test_count: int) -> float:
@@ -45,7 +49,10 @@ def newcombe(right: int, count: int, test_right: int, test_count: int) -> tuple[
     """
     first, second = right / count, test_right / test_count
     (low, high), (test_low, test_high) = wilson(right, count), wilson(test_right, test_count)
-    below, above = np.hypot(first - low, test_high - second), np.hypot(high - first, second - test_low)
+    below, above = (
+        np.hypot(first - low, test_high - second),
+        np.hypot(high - first, second - test_low),
+    )
     return float(first - second - below), float(first - second + above)
 
 
@@ -63,9 +70,15 @@ def labels_needed(accuracy: float, test_right: int, test_count: int, max_drop: f
     """
 
     def enough(count: int) -> bool:
-        holds = _first(count, lambda right: newcombe(right, count, test_right, test_count)[0] > -max_drop)
-        not_worse = _first(count, lambda right: newcombe(right, count, test_right, test_count)[1] >= 0)
-        settled = stats.binom.sf(holds - 1, count, accuracy) + stats.binom.cdf(min(not_worse, holds) - 1, count, accuracy)
+        holds = _first(
+            count, lambda right: newcombe(right, count, test_right, test_count)[0] > -max_drop
+        )
+        not_worse = _first(
+            count, lambda right: newcombe(right, count, test_right, test_count)[1] >= 0
+        )
+        settled = stats.binom.sf(holds - 1, count, accuracy) + stats.binom.cdf(
+            min(not_worse, holds) - 1, count, accuracy
+        )
         return bool(settled >= POWER)
 
     high = 8
@@ -104,7 +117,9 @@ def kolmogorov_smirnov(counts: Array, reference: Array) -> float:
     The exact distribution of the one-sample statistic at the effective size, as `scipy.stats.ks_2samp` has it for large
     samples. Within bins the two are not told apart, so that false alarms can only become fewer.
     """
-    distance = float(np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(reference) / reference.sum()).max())
+    distance = float(
+        np.abs(np.cumsum(counts) / counts.sum() - np.cumsum(reference) / reference.sum()).max()
+    )
     return float(stats.kstwo.sf(distance, _effective(int(counts.sum()), int(reference.sum()))))
 
 
@@ -121,7 +136,11 @@ def class_shares(counts: Array, reference: Array) -> float:
     """The p-value that two samples, counted in the same classes (K,), have the same share of each: the smallest of Fisher's exact
     tests of one class against the others, after Bonferroni. Exact, so that a class that was hardly ever met counts as well."""
     tables = np.array([[counts, counts.sum() - counts], [reference, reference.sum() - reference]])
-    return min(1.0, len(counts) * min(float(stats.fisher_exact(tables[..., row]).pvalue) for row in range(len(counts))))
+    return min(
+        1.0,
+        len(counts)
+        * min(float(stats.fisher_exact(tables[..., row]).pvalue) for row in range(len(counts))),
+    )
 
 
 def population_stability(counts: Array, reference: Array) -> float:

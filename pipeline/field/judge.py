@@ -23,7 +23,9 @@ def judge(observed: Observations, chosen: InTheField) -> dict[str, Any]:
     """The report on one model: what a program reads."""
     card = observed.card
     if card.reference is None:
-        raise UserError(f"the card of {card.name} {card.version} has no reference; make the bundle again with `dvc repro`")
+        raise UserError(
+            f"the card of {card.name} {card.version} has no reference; make the bundle again with `dvc repro`"
+        )
     proof = next(proof for proof in observed.file.proofs if proof.runtime == observed.runtime)
     test_right, known = round(proof.accuracy * proof.images), observed.labels != UNKNOWN
     right = (observed.predicted == observed.labels)[known]
@@ -54,11 +56,17 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
     found = comparison.difference(hits, count, test_right, test_images)
     if found.interval[0] > -max_drop:
         verdict = "holds"
-    elif found.p_value < comparison.SIGNIFICANCE and found.difference < 0 and count - hits >= FEWEST_MISTAKES:
+    elif (
+        found.p_value < comparison.SIGNIFICANCE
+        and found.difference < 0
+        and count - hits >= FEWEST_MISTAKES
+    ):
         verdict = "worse"
     else:
         verdict = "open"
-    if needed is not None and count >= needed and verdict == "open":  # so the field is probably a little worse than the test
+    if (
+        needed is not None and count >= needed and verdict == "open"
+    ):  # so the field is probably a little worse than the test
         needed = comparison.labels_needed(hits / count, test_right, test_images, max_drop)
     return {
         "verdict": verdict,
@@ -72,12 +80,17 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
     }
 
 
-def classes(labels: Array, right: Array, expected: Reference, class_names: list[str]) -> list[dict[str, Any]]:
+def classes(
+    labels: Array, right: Array, expected: Reference, class_names: list[str]
+) -> list[dict[str, Any]]:
     """What the field shows of each class, and whether it recognises fewer of it than the test did: Fisher's exact test, after Holm."""
     shown = np.bincount(labels, minlength=len(class_names)).tolist()
     hits = np.bincount(labels[right], minlength=len(class_names)).tolist()
     tested = [row for row in range(len(class_names)) if shown[row] and expected.images[row]]
-    p_values = [comparison.fewer(hits[row], shown[row], expected.right[row], expected.images[row]) for row in tested]
+    p_values = [
+        comparison.fewer(hits[row], shown[row], expected.right[row], expected.images[row])
+        for row in tested
+    ]
     adjusted = dict(zip(tested, comparison.holm(p_values), strict=True))
     return [
         {
@@ -87,7 +100,8 @@ def classes(labels: Array, right: Array, expected: Reference, class_names: list[
             "test_images": expected.images[row],
             "test_right": expected.right[row],
             "p_value": adjusted.get(row),
-            "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE and shown[row] - hits[row] >= FEWEST_MISTAKES,
+            "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE
+            and shown[row] - hits[row] >= FEWEST_MISTAKES,
         }
         for row, name in enumerate(class_names)
     ]
@@ -98,17 +112,31 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
     card = observed.card
     names = input_statistics.names(card.input_shape, card.input.type)
     ordered: dict[str, tuple[Array, Histogram]] = {
-        name: (drift_reference.count(observed.statistics[:, column], expected.inputs[name].edges), expected.inputs[name])
+        name: (
+            drift_reference.count(observed.statistics[:, column], expected.inputs[name].edges),
+            expected.inputs[name],
+        )
         for column, name in enumerate(names)
     }
     medians = {
-        name: (float(np.median(observed.statistics[:, column])), drift_reference.median(expected.inputs[name]))
+        name: (
+            float(np.median(observed.statistics[:, column])),
+            drift_reference.median(expected.inputs[name]),
+        )
         for column, name in enumerate(names)
     }
-    ordered["confidence"] = drift_reference.count(observed.confidence, expected.confidence.edges), expected.confidence
-    tests = [(name, counts, np.array(histogram.counts), comparison.kolmogorov_smirnov) for name, (counts, histogram) in ordered.items()]
+    ordered["confidence"] = (
+        drift_reference.count(observed.confidence, expected.confidence.edges),
+        expected.confidence,
+    )
+    tests = [
+        (name, counts, np.array(histogram.counts), comparison.kolmogorov_smirnov)
+        for name, (counts, histogram) in ordered.items()
+    ]
     predicted = np.bincount(observed.predicted, minlength=len(card.class_names))
-    tests.append(("predicted class", predicted, np.array(expected.predicted), comparison.class_shares))
+    tests.append(
+        ("predicted class", predicted, np.array(expected.predicted), comparison.class_shares)
+    )
     adjusted = comparison.holm([test(counts, before) for _, counts, before, test in tests])
     return [
         {
@@ -128,16 +156,31 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
 def least_drift(observed: Observations, expected: Reference, false_alarms: float) -> float:
     """The share of the predictions that a drift must concern, at least, for an alarm at this number of them."""
     respects = len(expected.inputs) + 2  # confidence and predicted class
-    return comparison.least_distance(len(observed.predicted), sum(expected.predicted), false_alarms / respects)
+    return comparison.least_distance(
+        len(observed.predicted), sum(expected.predicted), false_alarms / respects
+    )
 
 
 def figures(facts: dict[str, Any]) -> dict[str, float]:
     """What one compares between evaluations."""
-    found: dict[str, float] = {"field_predictions": facts["predictions"], "field_labels": facts["labels"]}
+    found: dict[str, float] = {
+        "field_predictions": facts["predictions"],
+        "field_labels": facts["labels"],
+    }
     accuracy = facts["accuracy"]
     if "field_accuracy" in accuracy:
         low, high = accuracy["interval"]
-        found |= {"field_accuracy": accuracy["field_accuracy"], "field_accuracy_low": low, "field_accuracy_high": high}
-        found |= {"field_accuracy_difference": accuracy["difference"], "field_p_value": accuracy["p_value"]}
+        found |= {
+            "field_accuracy": accuracy["field_accuracy"],
+            "field_accuracy_low": low,
+            "field_accuracy_high": high,
+        }
+        found |= {
+            "field_accuracy_difference": accuracy["difference"],
+            "field_p_value": accuracy["p_value"],
+        }
     found["field_drift_alarms"] = sum(test["alarm"] for test in facts["drift"])
-    return found | {f"field_stability.{test['of'].replace(' ', '_')}": test["population_stability"] for test in facts["drift"]}
+    return found | {
+        f"field_stability.{test['of'].replace(' ', '_')}": test["population_stability"]
+        for test in facts["drift"]
+    }

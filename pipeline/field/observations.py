@@ -42,14 +42,20 @@ class Observations:
     unreadable: list[str]
 
 
-def read(source: Path, labels: Path | None, bundle: Path, replace: bool = False) -> list[Observations]:
+def read(
+    source: Path, labels: Path | None, bundle: Path, replace: bool = False
+) -> list[Observations]:
     """One for each model that the log tells of, or that of the folder; `replace` prefers the CSV's labels to the log's.
 
     Raises UserError.
     """
     told = read_labels(labels) if labels else {}
     try:
-        found = [from_folder(source, told, bundle)] if source.is_dir() else from_log(source, told, replace)
+        found = (
+            [from_folder(source, told, bundle)]
+            if source.is_dir()
+            else from_log(source, told, replace)
+        )
     except ServingError as error:
         raise UserError(str(error)) from None
     if not found:
@@ -64,25 +70,35 @@ def read_labels(path: Path) -> dict[str, str]:
             rows = csv.DictReader(file, strict=True)
             key = next((name for name in ("id", "file") if name in (rows.fieldnames or ())), None)
             if key is None or "label" not in (rows.fieldnames or ()):
-                raise UserError(f"{path} has the columns {rows.fieldnames}; allowed are id,label or file,label")
+                raise UserError(
+                    f"{path} has the columns {rows.fieldnames}; allowed are id,label or file,label"
+                )
             return _labels(path, [(row[key], row["label"]) for row in rows])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no readable CSV ({error}); allowed are the columns id,label or file,label") from None
+        raise UserError(
+            f"{path} is no readable CSV ({error}); allowed are the columns id,label or file,label"
+        ) from None
 
 
 def _labels(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for line, (name, label) in enumerate(rows, 2):
         if name is None or label is None:
-            raise UserError(f"{path} has fewer cells than columns in row {line}; expected id,label or file,label")
+            raise UserError(
+                f"{path} has fewer cells than columns in row {line}; expected id,label or file,label"
+            )
         if labels.setdefault(name, label) != label:
-            raise UserError(f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; keep one of them")
+            raise UserError(
+                f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; keep one of them"
+            )
     return labels
 
 
 def number_of(label: str, card: ModelCard, where: object) -> int:
     if label not in card.class_names:
-        raise UserError(f"{where} has the label {label!r}, which {card.name} does not know; allowed are {', '.join(card.class_names[:20])}")
+        raise UserError(
+            f"{where} has the label {label!r}, which {card.name} does not know; allowed are {', '.join(card.class_names[:20])}"
+        )
     return card.class_names.index(label)
 
 
@@ -92,7 +108,9 @@ def from_log(path: Path, told: dict[str, str], replace: bool = False) -> list[Ob
         (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(state)
-        models = connection.execute("SELECT number, file_sha256, runtime, card FROM models ORDER BY number").fetchall()
+        models = connection.execute(
+            "SELECT number, file_sha256, runtime, card FROM models ORDER BY number"
+        ).fetchall()
         query = f"SELECT {COLUMNS} FROM predictions WHERE model = ? ORDER BY number"
         rows = {number: connection.execute(query, (number,)).fetchall() for number, *_ in models}
     missing = set(told).difference(*(row[:2] for found in rows.values() for row in found))
@@ -107,13 +125,17 @@ def from_log(path: Path, told: dict[str, str], replace: bool = False) -> list[Ob
             parsed = ModelCard.parse(card.encode())
             file = next((file for file in parsed.files if file.sha256 == sha256), None)
             if file is None:
-                raise UserError(f"{path} is damaged: the card of {parsed.name} does not know the file that answered")
+                raise UserError(
+                    f"{path} is damaged: the card of {parsed.name} does not know the file that answered"
+                )
             labelled = _labelled(path, parsed, rows[number], told, replace)
             found.append(_of_rows(path, (parsed, file, runtime), rows[number], labelled))
     return found
 
 
-def _labelled(path: Path, card: ModelCard, rows: list[Any], told: dict[str, str], replace: bool) -> list[int]:
+def _labelled(
+    path: Path, card: ModelCard, rows: list[Any], told: dict[str, str], replace: bool
+) -> list[int]:
     """The true class of each row, UNKNOWN where nobody has told."""
     known, kept = [], 0
     for id_, source, *_, logged in rows:
@@ -130,11 +152,18 @@ def _labelled(path: Path, card: ModelCard, rows: list[Any], told: dict[str, str]
     return known
 
 
-def _of_rows(path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], known: list[int]) -> Observations:
+def _of_rows(
+    path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], known: list[int]
+) -> Observations:
     card, file, runtime = model
     ids, sources, _, predicted, confidence, statistics, _ = zip(*rows, strict=True)
-    kinds, classes = len(input_statistics.names(card.input_shape, card.input.type)), len(card.class_names)
-    if {len(blob) for blob in statistics} != {4 * kinds} or not 0 <= min(predicted) <= max([*predicted, *known]) < classes:
+    kinds, classes = (
+        len(input_statistics.names(card.input_shape, card.input.type)),
+        len(card.class_names),
+    )
+    if {len(blob) for blob in statistics} != {4 * kinds} or not 0 <= min(predicted) <= max(
+        [*predicted, *known]
+    ) < classes:
         raise UserError(f"{path} is damaged: what it tells of {card.name} does not fit its card")
     return Observations(
         card,
@@ -152,24 +181,40 @@ def _of_rows(path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any
 
 def _logged_picture(path: Path, card: ModelCard, id_: str) -> Array | None:
     with opened(path) as connection:
-        (data,) = connection.execute("SELECT image FROM predictions WHERE id = ?", (id_,)).fetchone()
+        (data,) = connection.execute(
+            "SELECT image FROM predictions WHERE id = ?", (id_,)
+        ).fetchone()
     if data is None:
         return None
     size = int(np.prod(card.input_shape)) * np.dtype(card.input.type).itemsize
-    return np.frombuffer(zlib.decompressobj().decompress(data, size), card.input.type).reshape(card.input_shape)
+    return np.frombuffer(zlib.decompressobj().decompress(data, size), card.input.type).reshape(
+        card.input_shape
+    )
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """The log, read-only and whole. Raises UserError for what is none."""
     if not path.is_file():
-        raise UserError(f"{path} is neither a log nor a folder; name what `--log` wrote, or a folder with one folder for each class")
+        raise UserError(
+            f"{path} is neither a log nor a folder; name what `--log` wrote, or a folder with one folder for each class"
+        )
     with_journal = path.with_name(f"{path.name}-wal").exists()
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{'mode=ro' if with_journal else 'immutable=1'}", uri=True)) as connection:
-            identity = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        with closing(
+            sqlite3.connect(
+                f"{path.absolute().as_uri()}?{'mode=ro' if with_journal else 'immutable=1'}",
+                uri=True,
+            )
+        ) as connection:
+            identity = [
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("application_id", "user_version")
+            ]
             if identity != [APPLICATION_ID, VERSION]:
-                raise UserError(f"{path} is a SQLite file, but no log of predictions of version {VERSION}; name one that `--log` wrote")
+                raise UserError(
+                    f"{path} is a SQLite file, but no log of predictions of version {VERSION}; name one that `--log` wrote"
+                )
             yield connection
     except (sqlite3.Error, UnicodeDecodeError, zlib.error) as error:
         raise UserError(
@@ -192,7 +237,9 @@ def from_folder(folder: Path, told: dict[str, str], bundle: Path) -> Observation
         else:
             kept.append(path)
     if not kept:
-        raise UserError(f"{folder} holds no readable picture; allowed are {', '.join(sorted(SUFFIXES))}")
+        raise UserError(
+            f"{folder} holds no readable picture; allowed are {', '.join(sorted(SUFFIXES))}"
+        )
     inputs = np.stack(images)
     probabilities = classifier.predict(inputs)
     return Observations(

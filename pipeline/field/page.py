@@ -23,10 +23,17 @@ def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
     artifacts.save_json(folder / "field.json", facts)
     _draw_drift(folder / "drift.png", facts["drift"])
     rows, caption = worst(observed)
-    shown = [(row, picture) for row in rows if (picture := observed.picture(row)) is not None and observed.card.input.type == "uint8"]
+    shown = [
+        (row, picture)
+        for row in rows
+        if (picture := observed.picture(row)) is not None and observed.card.input.type == "uint8"
+    ]
     if shown:
         pictures.images(
-            folder / "worst.png", np.stack([picture for _, picture in shown]), [_title(observed, row) for row, _ in shown], title=caption
+            folder / "worst.png",
+            np.stack([picture for _, picture in shown]),
+            [_title(observed, row) for row, _ in shown],
+            title=caption,
         )
     (folder / FILE).write_text(_render(facts, caption if shown else ""), encoding="utf-8")
 
@@ -37,8 +44,12 @@ def worst(observed: Observations) -> tuple[list[int], str]:
     wrong = np.flatnonzero(known & (observed.predicted != observed.labels))
     if known.any():
         order = wrong[np.argsort(-observed.confidence[wrong], kind="stable")]
-        return order[:SHOWN].tolist(), f"The worst of {len(wrong)} mistakes: true as predicted, and how sure"
-    return np.argsort(observed.confidence, kind="stable")[:SHOWN].tolist(), "The least sure predictions, and how sure"
+        return order[
+            :SHOWN
+        ].tolist(), f"The worst of {len(wrong)} mistakes: true as predicted, and how sure"
+    return np.argsort(observed.confidence, kind="stable")[
+        :SHOWN
+    ].tolist(), "The least sure predictions, and how sure"
 
 
 def _title(observed: Observations, row: int) -> str:
@@ -56,9 +67,23 @@ def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
     for axis in axes.flat[len(tests) :]:
         axis.axis("off")
     for axis, test in zip(axes.flat, tests, strict=False):
-        field, before = (np.array(test[name]) / max(sum(test[name]), 1) for name in ("field", "test"))
-        axis.bar(range(len(field)), field, width=1.0, color="tab:red" if test["alarm"] else "tab:blue", label="field")
-        axis.step(np.arange(len(before) + 1) - 0.5, [*before, before[-1]], where="post", color="black", label="test")
+        field, before = (
+            np.array(test[name]) / max(sum(test[name]), 1) for name in ("field", "test")
+        )
+        axis.bar(
+            range(len(field)),
+            field,
+            width=1.0,
+            color="tab:red" if test["alarm"] else "tab:blue",
+            label="field",
+        )
+        axis.step(
+            np.arange(len(before) + 1) - 0.5,
+            [*before, before[-1]],
+            where="post",
+            color="black",
+            label="test",
+        )
         axis.set_title(f"{test['of']}{': drifted' if test['alarm'] else ''}", fontsize=9)
         axis.set(xticks=[], ylim=(0, None))
     axes.flat[0].legend(fontsize=8)
@@ -81,17 +106,31 @@ def _render(facts: dict[str, Any], caption: str) -> str:
         for one in facts["classes"]
     ]
     drift = [
-        (test["of"], f"{test['population_stability']:.3f}", p_value(test["p_value"]), "drifted" if test["alarm"] else "")
+        (
+            test["of"],
+            f"{test['population_stability']:.3f}",
+            p_value(test["p_value"]),
+            "drifted" if test["alarm"] else "",
+        )
         for test in facts["drift"]
     ]
     sections = [heading, *facts["sentences"]]
-    sections += ["## Classes\n\n" + table(("class", "labels", "right", "in the test", "p, adjusted", ""), classes)]
+    sections += [
+        "## Classes\n\n"
+        + table(("class", "labels", "right", "in the test", "p, adjusted", ""), classes)
+    ]
     note = (
         "Kolmogorov and Smirnov's test on bins of equal share of the test set, Fisher's exact test of each predicted class; "
         "p-values adjusted together after Holm."
     )
-    sections += [f"## Drift\n\n{note}\n\n" + table(("of", "population stability", "p, adjusted", ""), drift) + "\n\n![Drift](drift.png)"]
-    sections += [f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES]
+    sections += [
+        f"## Drift\n\n{note}\n\n"
+        + table(("of", "population stability", "p, adjusted", ""), drift)
+        + "\n\n![Drift](drift.png)"
+    ]
+    sections += [
+        f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES
+    ]
     return "\n\n".join(sections) + "\n"
 
 

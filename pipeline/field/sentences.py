@@ -22,7 +22,9 @@ def sentences(facts: dict[str, Any]) -> list[str]:
         spoken.append(_classes(facts["classes"]))
     spoken.append(_drift(facts))
     if facts["unreadable"]:
-        spoken.append(f"{len(facts['unreadable'])} pictures could not be read: {facts['unreadable'][0]}.")
+        spoken.append(
+            f"{len(facts['unreadable'])} pictures could not be read: {facts['unreadable'][0]}."
+        )
     return spoken
 
 
@@ -48,7 +50,11 @@ def _worse(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
 
 def _open(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
     needed = accuracy["labels_needed"]
-    more = f"some {max(needed - facts['labels'], 1):,} more labels will probably tell" if needed else _too_small(facts, accuracy)
+    more = (
+        f"some {max(needed - facts['labels'], 1):,} more labels will probably tell"
+        if needed
+        else _too_small(facts, accuracy)
+    )
     return f"Too few labels for a verdict; {more}: {_figures(facts, accuracy)}."
 
 
@@ -94,7 +100,10 @@ def _classes(classes: list[dict[str, Any]]) -> str:
 
 
 def _drift(facts: dict[str, Any]) -> str:
-    alarms = sorted((test for test in facts["drift"] if test["alarm"]), key=lambda test: -test["population_stability"])
+    alarms = sorted(
+        (test for test in facts["drift"] if test["alarm"]),
+        key=lambda test: -test["population_stability"],
+    )
     least, count = f"{100 * facts['least_drift']:.0f} %", facts["predictions"]
     if not alarms and facts["least_drift"] > FEW:
         return f"Too few predictions to tell drift: of {count:,}, it would have to concern {least} to show."
@@ -104,7 +113,8 @@ def _drift(facts: dict[str, Any]) -> str:
         return f"Neither inputs nor predictions have drifted from those of the test, {respects}; {unseen}."
     names = [one["class"] for one in facts["classes"]]
     told = [
-        f"{test['of']} ({_change(test, names)}; {_size(test['population_stability'])}, p {p_value(test['p_value'])})" for test in alarms
+        f"{test['of']} ({_change(test, names)}; {_size(test['population_stability'])}, p {p_value(test['p_value'])})"
+        for test in alarms
     ]
     return f"Drift: not distributed as in the test {'is' if len(told) == 1 else 'are'} {', '.join(told)}."
 

@@ -105,7 +105,11 @@ def load_array(path: Path) -> Array:
 
 def save_rows(path: Path, source: Array, rows: Array) -> None:
     """Writes `source[rows]`, a chunk at a time; through the file, because a full disk under a memory map kills the process."""
-    header = {"descr": np.lib.format.dtype_to_descr(source.dtype), "fortran_order": False, "shape": (len(rows), *source.shape[1:])}
+    header = {
+        "descr": np.lib.format.dtype_to_descr(source.dtype),
+        "fortran_order": False,
+        "shape": (len(rows), *source.shape[1:]),
+    }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for start, stop in chunks(len(rows)):

@@ -64,7 +64,10 @@ def _held(folder: Path) -> int:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY)
-        except (FileExistsError, FileNotFoundError):  # removed between the two calls, or within the first
+        except (
+            FileExistsError,
+            FileNotFoundError,
+        ):  # removed between the two calls, or within the first
             if folder.is_file():
                 raise
             continue

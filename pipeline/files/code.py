@@ -31,7 +31,11 @@ def imported(module: Path) -> frozenset[Path]:
         parts = name.split(".")
         for length in (len(parts), len(parts) - 1) if parts[0] in PACKAGES else ():
             stem = ROOT.joinpath(*parts[:length])
-            found |= {file for file in (stem.with_suffix(".py"), stem / "__init__.py") if length and file.exists()}
+            found |= {
+                file
+                for file in (stem.with_suffix(".py"), stem / "__init__.py")
+                if length and file.exists()
+            }
     return frozenset(found - {module})
 
 
@@ -48,7 +52,11 @@ def names(module: Path) -> set[str]:
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """A node and what is below it, but for blocks that only a type checker sees."""
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+    if (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    ):
         return
     yield node
     for child in ast.iter_child_nodes(node):

@@ -45,11 +45,15 @@ def unpack(
             (folder / part).mkdir(parents=True)
         (folder / "status").touch()
         named = f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};'
-        configuration = CONFIGURATION.format(architecture=named if architecture else "", folder=folder)
+        configuration = CONFIGURATION.format(
+            architecture=named if architecture else "", folder=folder
+        )
         (folder / "apt.conf").write_text(configuration)
         environment = {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
         archives = folder / "cache/archives"
-        _run(["apt-get", "-qq", "update"], environment, may_fail=True)  # of several sources, one may be away
+        _run(
+            ["apt-get", "-qq", "update"], environment, may_fail=True
+        )  # of several sources, one may be away
         if dependencies:
             command = ["apt-get", "-qq", "--yes", "--download-only", "install", *packages]
             _run(command, environment)
@@ -64,7 +68,9 @@ def _extract(archive: Path, target: Path, members: Sequence[str]) -> None:
     if not members:
         _run(["dpkg-deb", "--extract", str(archive), str(target)], None)
         return
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as unpacking:
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE
+    ) as unpacking:
         subprocess.run(
             ["tar", "--extract", "--directory", target, *members],
             stdin=unpacking.stdout,

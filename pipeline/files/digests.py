@@ -20,5 +20,8 @@ def of_examples(examples: Array) -> Array:
     """A number (N,) uint64 for each example; equal examples have equal numbers."""
     found = []
     for start, stop in artifacts.chunks(len(examples)):
-        found += [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in np.ascontiguousarray(examples[start:stop])]
+        found += [
+            hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+            for row in np.ascontiguousarray(examples[start:stop])
+        ]
     return np.frombuffer(b"".join(found), np.uint64)

@@ -42,7 +42,13 @@ class Answers:
 
 def save(path: Path, answers: Answers) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, probabilities=answers.probabilities, labels=answers.labels, examples=answers.examples)
+        np.savez(
+            file,
+            allow_pickle=False,
+            probabilities=answers.probabilities,
+            labels=answers.labels,
+            examples=answers.examples,
+        )
 
 
 def load(data: bytes) -> Answers:

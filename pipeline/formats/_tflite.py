@@ -21,7 +21,13 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
     It converts from a SavedModel, because from a concrete function the variables of a Keras 3 model stay unfrozen and a
     full-integer calibration fails.
     """
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), "int32" if _calibration.takes_ids(model) else dtype, name="image")]
+    signature = [
+        tf.TensorSpec(
+            (1, *model.input_shape[1:]),
+            "int32" if _calibration.takes_ids(model) else dtype,
+            name="image",
+        )
+    ]
     archive = keras.export.ExportArchive()
     archive.track(model)
 

@@ -23,7 +23,11 @@ def convert(model: keras.Model, calibration: Array) -> bytes:
 def to_onnx(model: keras.Model) -> onnx.ModelProto:
     """`from_function`, because tf2onnx's `from_keras` fails on Keras 3 (tensorflow-onnx #2448)."""
     inside = model.inputs[0].dtype
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), "int32" if inside == "int32" else "uint8", name="image")]
+    signature = [
+        tf.TensorSpec(
+            (None, *model.input_shape[1:]), "int32" if inside == "int32" else "uint8", name="image"
+        )
+    ]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def serve(image: Any) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from typing import cast
 # parameters of mallopt(3), by their numbers in glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LARGEST_INT = 2**31 - 1
-TOP_PAD_BYTES = 64 * 2**20  # room for the tensors of a batch; the system gives a page only when it is written to
+TOP_PAD_BYTES = (
+    64 * 2**20
+)  # room for the tensors of a batch; the system gives a page only when it is written to
 
 
 def keep_freed_memory() -> None:
@@ -35,7 +37,9 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, LARGEST_INT)  # the heap never shrinks,
         mallopt(M_TOP_PAD, TOP_PAD_BYTES)  # grows by much at a time,
-        mallopt(M_MMAP_MAX, 0)  # and holds large blocks too, which would otherwise be mapped and unmapped one by one
+        mallopt(
+            M_MMAP_MAX, 0
+        )  # and holds large blocks too, which would otherwise be mapped and unmapped one by one
 
 
 @contextmanager

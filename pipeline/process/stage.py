@@ -65,7 +65,9 @@ def end_with_dvc(every_seconds: float = 0.2) -> None:
     """Ends this process when `dvc` is gone, so that a killed `dvc repro` leaves no writer behind."""
     if "DVC_STAGE" not in os.environ:
         return
-    ancestors = [parent for parent in psutil.Process().parents() if "dvc" in " ".join(parent.cmdline()[:3])]
+    ancestors = [
+        parent for parent in psutil.Process().parents() if "dvc" in " ".join(parent.cmdline()[:3])
+    ]
     if not ancestors:
         return
     dvc = ancestors[0]

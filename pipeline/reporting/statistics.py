@@ -46,4 +46,7 @@ def per_class(matrix: Array, class_names: list[str]) -> dict[str, dict[str, floa
     recall = hits / np.maximum(matrix.sum(1), 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     columns = zip(class_names, precision, recall, f1, strict=True)
-    return {name: {"precision": float(p), "recall": float(r), "f1": float(f)} for name, p, r, f in columns}
+    return {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f)}
+        for name, p, r, f in columns
+    }

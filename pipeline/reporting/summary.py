@@ -25,23 +25,45 @@ from pipeline.process.errors import UserError
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, VERDICTS
 
-COLUMNS = ("model", "runtimes", "test accuracy", "95 % interval", "loses at most", "agreement", "bytes", "ms/image", "emulated", "verdict")
-BASELINES = {"rmse": "nearest class mean (RMSE)", "mae": "nearest class mean (MAE)", "naive_bayes": "naive Bayes"}
+COLUMNS = (
+    "model",
+    "runtimes",
+    "test accuracy",
+    "95 % interval",
+    "loses at most",
+    "agreement",
+    "bytes",
+    "ms/image",
+    "emulated",
+    "verdict",
+)
+BASELINES = {
+    "rmse": "nearest class mean (RMSE)",
+    "mae": "nearest class mean (MAE)",
+    "naive_bayes": "naive Bayes",
+}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 UNREAD = "none of verify.runtimes reads it"
-BEGIN, END = "<!-- results: python -m pipeline.reporting.summary README.md -->", "<!-- end of results -->"
+BEGIN, END = (
+    "<!-- results: python -m pipeline.reporting.summary README.md -->",
+    "<!-- end of results -->",
+)
 
 
 def outdated() -> list[str]:
     """Those of REPORTS that are missing, or of an earlier run: what they follow from has changed. Raises UserError."""
-    from dvc.exceptions import DvcException  # takes half a second, which others who import this need not
+    from dvc.exceptions import (
+        DvcException,
+    )  # takes half a second, which others who import this need not
     from dvc.repo import Repo
 
     try:
         with Repo() as repo:
             return [name for name in REPORTS if repo.status([name], with_deps=True)]
     except DvcException as error:
-        raise UserError(f"no table, as DVC cannot tell of which run the reports are: {error}") from None
+        raise UserError(
+            f"no table, as DVC cannot tell of which run the reports are: {error}"
+        ) from None
 
 
 def rows(reports: dict[str, Any]) -> list[list[str]]:
@@ -59,7 +81,18 @@ def rows(reports: dict[str, Any]) -> list[list[str]]:
 def baseline_row(baseline: dict[str, Any]) -> list[str]:
     nearest = baseline[f"test_{baseline['best']}"]
     name = f"baseline: {BASELINES[baseline['best']]}"
-    return [name, "", percent(nearest["accuracy"]), interval(nearest["interval"]), "", "", "", "", "", ""]
+    return [
+        name,
+        "",
+        percent(nearest["accuracy"]),
+        interval(nearest["interval"]),
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+    ]
 
 
 def keras_row(evaluation: dict[str, Any], model_bytes: int) -> list[str]:
@@ -93,13 +126,28 @@ def file_row(name: str, pairs: list[dict[str, Any]]) -> list[str]:
     here = [pair for pair in ran if pair["processor"] == NATIVE]
     if not here:
         reasons = [pair["reason"] for pair in pairs if pair["state"] == COULD_NOT_RUN]
-        return [name, "", "", "", "", "", size, "", "", f"could not run: {(reasons or [UNREAD])[0]}"]
+        return [
+            name,
+            "",
+            "",
+            "",
+            "",
+            "",
+            size,
+            "",
+            "",
+            f"could not run: {(reasons or [UNREAD])[0]}",
+        ]
     most_images = max(pair["images"] for pair in here)
-    on_all = [pair for pair in here if pair["images"] == most_images]  # an interpreter may be too slow for them
+    on_all = [
+        pair for pair in here if pair["images"] == most_images
+    ]  # an interpreter may be too slow for them
     least = min(on_all, key=lambda pair: pair["accuracy"])
     times = sorted(pair["median_milliseconds"] for pair in here if "median_milliseconds" in pair)
     states = [pair["state"] for pair in ran]
-    missing = [f"; could not run on {_where(pair)}" for pair in pairs if pair["state"] == COULD_NOT_RUN]
+    missing = [
+        f"; could not run on {_where(pair)}" for pair in pairs if pair["state"] == COULD_NOT_RUN
+    ]
     return [
         name,
         ", ".join(pair["runtime"] for pair in here),
@@ -108,14 +156,20 @@ def file_row(name: str, pairs: list[dict[str, Any]]) -> list[str]:
         percent(max(pair["accuracy_lost_bound"] for pair in on_all)),
         percent(min(pair["agreement"] for pair in on_all)),
         size,
-        " to ".join(dict.fromkeys(f"{time:.3f}" for time in (times[0], times[-1]))) if times else "",
+        " to ".join(dict.fromkeys(f"{time:.3f}" for time in (times[0], times[-1])))
+        if times
+        else "",
         ", ".join(dict.fromkeys(pair["processor"] for pair in ran if pair["processor"] != NATIVE)),
         max(states, key=VERDICTS.index) + "".join(missing),
     ]
 
 
 def _where(pair: dict[str, Any]) -> str:
-    return str(pair["runtime"]) if pair["processor"] == NATIVE else f"{pair['processor']} ({pair['runtime']})"
+    return (
+        str(pair["runtime"])
+        if pair["processor"] == NATIVE
+        else f"{pair['processor']} ({pair['runtime']})"
+    )
 
 
 def notes(verification: dict[str, Any]) -> str:
@@ -123,7 +177,9 @@ def notes(verification: dict[str, Any]) -> str:
     here = [pair for pair in pairs if pair["processor"] == NATIVE and "images" in pair]
     there = [pair for pair in pairs if pair["processor"] != NATIVE and "images" in pair]
     split = verification["judged_on"]
-    measured_on = next((pair["measured_on"] for pair in here if "measured_on" in pair), "an unknown processor")
+    measured_on = next(
+        (pair["measured_on"] for pair in here if "measured_on" in pair), "an unknown processor"
+    )
     versions = dict.fromkeys(f"{pair['runtime']} {pair['runtime_version']}" for pair in here)
     parts = [
         f"Accuracy on {split['test']:,} test images, of the runtime with the least.",
@@ -171,7 +227,11 @@ def table(lines: list[list[str]], box: Any, width: int) -> str:
 
 def block(box: Any = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -> str:
     """The table and what belongs to it, without the reports that are left out; by default as the README shows it."""
-    reports = {name: artifacts.load_json(artifacts.report(name)) for name in REPORTS if name not in left_out}
+    reports = {
+        name: artifacts.load_json(artifacts.report(name))
+        for name in REPORTS
+        if name not in left_out
+    }
     lines = rows(reports)
     told = [notes(reports["verify"])] if "verify" in reports else []
     if "diagnose" in reports:
@@ -185,22 +245,35 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
     """Writes `block` between two marking lines of a file. Raises UserError where they are missing."""
     text = path.read_text(encoding="utf-8")
     if begin not in text or end not in text:
-        raise UserError(f"{path} has no lines {begin!r} and {end!r}; add them where the table belongs")
+        raise UserError(
+            f"{path} has no lines {begin!r} and {end!r}; add them where the table belongs"
+        )
     before, rest = text.split(begin, 1)
     with atomic.replacing(path) as temporary:
-        temporary.write_text(f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+        temporary.write_text(
+            f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.reporting.summary", description="The table of results.")
-    parser.add_argument("file", nargs="?", type=Path, help="a file to write it into, between its markers (default: print it)")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.reporting.summary", description="The table of results."
+    )
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        help="a file to write it into, between its markers (default: print it)",
+    )
     file = parser.parse_args().file
     missing = outdated()
     if file is None:
         print(block(ASCII2, 210, missing))
         return
     if missing:
-        raise UserError(f"the reports of {', '.join(missing)} are missing or of an earlier run; run `dvc repro` first")
+        raise UserError(
+            f"the reports of {', '.join(missing)} are missing or of an earlier run; run `dvc repro` first"
+        )
     replace(file, block(), BEGIN, END)
 
 

@@ -63,7 +63,10 @@ SYSTEM = {
     "cpu0/topology/thread_siblings": "1",
     "cpu0/topology/thread_siblings_list": "0",
 }
-BASIC, DOT_PRODUCTS = "fp asimd evtstrm crc32 cpuid", " atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
+BASIC, DOT_PRODUCTS = (
+    "fp asimd evtstrm crc32 cpuid",
+    " atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp",
+)
 PARTS = {"cortex-a53": "0xd03", "cortex-a72": "0xd08", "cortex-a76": "0xd0b"}
 
 
@@ -82,7 +85,9 @@ def interpreter(name: str, runtime: str) -> Interpreter:
 
 
 def _cannot(name: str, error: OSError, cure: str) -> OSError:
-    return OSError(f"{name} cannot be emulated here: {error}; {cure}, or take {name} out of verify.processors")
+    return OSError(
+        f"{name} cannot be emulated here: {error}; {cure}, or take {name} out of verify.processors"
+    )
 
 
 def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -> Interpreter:
@@ -98,14 +103,20 @@ def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -
     if name in PARTS:
         system = described(name, system)
     own = system / "usr/lib/python3/dist-packages"
-    return Interpreter((*emulator, "-L", str(system), str(python), *options), _environment(packages, own))
+    return Interpreter(
+        (*emulator, "-L", str(system), str(python), *options), _environment(packages, own)
+    )
 
 
 def _environment(*packages: Path) -> dict[str, str]:
     """Byte code is kept, so that only the first start compiles."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     cache = FOLDER / "bytecode"
-    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, packages)), "PYTHONPYCACHEPREFIX": str(cache)}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(map(str, packages)),
+        "PYTHONPYCACHEPREFIX": str(cache),
+    }
 
 
 def qemu(architecture: str) -> Path:
@@ -152,7 +163,9 @@ def root(architecture: str) -> Path:
     """The root folder of a Debian of another architecture, with Python. Raises OSError."""
 
     def fill(folder: Path) -> None:
-        debian.unpack(PACKAGES[architecture], folder, architecture=DEBIAN[architecture], dependencies=True)
+        debian.unpack(
+            PACKAGES[architecture], folder, architecture=DEBIAN[architecture], dependencies=True
+        )
         for name in ("blas", "lapack"):  # as update-alternatives would
             for library in folder.glob(f"usr/lib/*/{name}/lib{name}.so.3"):
                 (library.parents[1] / library.name).symlink_to(f"{name}/{library.name}")
@@ -183,9 +196,19 @@ def wheels(architecture: str, version: str, runtime: str) -> Path:
 
     def fill(folder: Path) -> None:
         left_out = ("numpy", "pillow") if architecture == "armv7l" else ()
-        names = [option for name in ("serving", *left_out) for option in ("--no-emit-package", name)]
+        names = [
+            option for name in ("serving", *left_out) for option in ("--no-emit-package", name)
+        ]
         project = ["--project", str(REQUIREMENTS), "--only-group", runtime]
-        export = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header", *project, *names]
+        export = [
+            uv.find_uv_bin(),
+            "export",
+            "--frozen",
+            "--quiet",
+            "--no-header",
+            *project,
+            *names,
+        ]
         if architecture == "armv7l":  # which uv does not know
             install = [sys.executable, "-m", "pip", "install"]
             install += ["--platform", "manylinux_2_34_armv7l", "--implementation", "cp"]
@@ -194,7 +217,9 @@ def wheels(architecture: str, version: str, runtime: str) -> Path:
             install += ["--python-platform", f"{architecture}-manylinux_2_34"]
         install += ["--quiet", "--python-version", version, "--only-binary", ":all:"]
         install += ["--require-hashes", "--no-deps", "--target", str(folder)]
-        with tempfile.TemporaryDirectory() as elsewhere:  # where uv finds no constraints of this project
+        with (
+            tempfile.TemporaryDirectory() as elsewhere
+        ):  # where uv finds no constraints of this project
             requirements = Path(elsewhere) / "requirements.txt"
             requirements.write_text(_output(export))
             _output([*install, "--requirement", str(requirements)], Path(elsewhere))
@@ -205,7 +230,9 @@ def wheels(architecture: str, version: str, runtime: str) -> Path:
 
 def _output(command: list[str], folder: Path | None = None) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise OSError(" ".join(done.stderr.split())[-300:])
     return done.stdout

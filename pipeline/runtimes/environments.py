@@ -42,7 +42,13 @@ def packages(group: str) -> Path:
 
 def version(runtime: str) -> str:
     """The version of the runtime that its environment holds."""
-    found = next(iter(importlib.metadata.distributions(name=runtimes.DISTRIBUTIONS[runtime], path=[str(packages(runtime))])))
+    found = next(
+        iter(
+            importlib.metadata.distributions(
+                name=runtimes.DISTRIBUTIONS[runtime], path=[str(packages(runtime))]
+            )
+        )
+    )
     return found.version
 
 

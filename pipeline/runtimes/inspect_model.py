@@ -20,7 +20,11 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
     codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
-    names = [(code.CustomCode() or b"").decode() or opcode2name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())) for code in codes]
+    names = [
+        (code.CustomCode() or b"").decode()
+        or opcode2name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()))
+        for code in codes
+    ]
     image, probabilities = graph.Tensors(graph.Inputs(0)), graph.Tensors(graph.Outputs(0))
     batch = int(image.Shape(0))
     problems = [
@@ -29,13 +33,19 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
         if name.startswith("Flex")
     ]
     if _type(image) not in ("UINT8", "INT32"):
-        problems.append(f"the input is {_type(image)}: export with raw uint8 pixels or raw int32 ids in")
+        problems.append(
+            f"the input is {_type(image)}: export with raw uint8 pixels or raw int32 ids in"
+        )
     if _type(probabilities) != "FLOAT32":
-        problems.append(f"the output is {_type(probabilities)}: export with float32 probabilities out")
+        problems.append(
+            f"the output is {_type(probabilities)}: export with float32 probabilities out"
+        )
     if batch != 1:
         problems.append(f"the batch is {batch}: export with a fixed batch of 1")
     if _quantization(image) not in (None, (1.0, 0)):
-        problems.append(f"the input has scale and zero point {_quantization(image)}: calibrate with raw pixels, 0 to 255")
+        problems.append(
+            f"the input has scale and zero point {_quantization(image)}: calibrate with raw pixels, 0 to 255"
+        )
     requirements = Requirements(
         minimum_runtime_version=_metadata(model, b"min_runtime_version"),
         operators=[f"{name} v{code.Version()}" for name, code in zip(names, codes, strict=True)],
@@ -56,7 +66,9 @@ def _quantization(tensor: tflite.Tensor) -> tuple[float, int] | None:
 
 
 def _type(tensor: tflite.Tensor) -> str:
-    names = {value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)}
+    names = {
+        value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)
+    }
     return names[tensor.Type()]
 
 
@@ -76,8 +88,15 @@ def _weights(model: tflite.Model, names: list[str]) -> str:
         operator = graph.Operators(index)
         if names[operator.OpcodeIndex()] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             continue
-        activation, weight = _type(graph.Tensors(operator.Inputs(0))), _type(graph.Tensors(operator.Inputs(1)))
-        kinds.add("int8 activations" if activation == "INT8" else f"float32 activations and {weight.lower()} weights")
+        activation, weight = (
+            _type(graph.Tensors(operator.Inputs(0))),
+            _type(graph.Tensors(operator.Inputs(1))),
+        )
+        kinds.add(
+            "int8 activations"
+            if activation == "INT8"
+            else f"float32 activations and {weight.lower()} weights"
+        )
     if "DEQUANTIZE" in names and kinds == {"float32 activations and float32 weights"}:
         return "float16 weights"
     return ", ".join(sorted(kinds)) or "no weights"
@@ -93,16 +112,22 @@ def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     batch = image.type.tensor_type.shape.dim[0]
     problems = []
     if image.name != "image" or input_type not in ("uint8", "int32"):
-        problems.append(f"the input is {image.name} {input_type}: export with `image`, raw uint8 pixels or raw int32 ids, in")
+        problems.append(
+            f"the input is {image.name} {input_type}: export with `image`, raw uint8 pixels or raw int32 ids, in"
+        )
     if (probabilities.name, output_type) != ("probabilities", "float"):
-        problems.append(f"the output is {probabilities.name} {output_type}: export with `probabilities`, float32, out")
+        problems.append(
+            f"the output is {probabilities.name} {output_type}: export with `probabilities`, float32, out"
+        )
     if not batch.dim_param:
         problems.append(f"the batch is fixed to {batch.dim_value}: export with a dynamic batch")
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
     requirements = Requirements(
         minimum_runtime_version=f"opset {opset}",
         operators=sorted({f"{node.op_type} v{opset}" for node in graph.node}),
-        weights="int8" if any(node.op_type == "DequantizeLinear" for node in graph.node) else "float32",
+        weights="int8"
+        if any(node.op_type == "DequantizeLinear" for node in graph.node)
+        else "float32",
         batch=batch.dim_param or str(batch.dim_value),
     )
     return requirements, problems

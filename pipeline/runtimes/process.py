@@ -46,7 +46,13 @@ class RuntimeProcess:
     """`serving.measure` on a task, with an answer for each file. It stays, with the last model loaded, until it is closed."""
 
     def __init__(self, interpreter: Interpreter, runtime: str, task: Task) -> None:
-        command: list[str | Path] = [*interpreter.command, "-m", "serving.measure", runtime, *task.files]
+        command: list[str | Path] = [
+            *interpreter.command,
+            "-m",
+            "serving.measure",
+            runtime,
+            *task.files,
+        ]
         command += ["--images", *task.images, "--output", task.output]
         command += ["--counts", *map(str, task.counts)] if task.counts else []
         pipe = subprocess.PIPE

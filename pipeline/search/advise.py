@@ -22,7 +22,10 @@ from pipeline.search.remedies import CURES, Change, Situation
 
 def advise(now: Situation) -> list[Change]:
     """What to change, most promising first: the cures of the verdict, then what helps a sound training further."""
-    cures = [*CURES[now.verdict], *(cure for cure in CURES["good_fit"] if cure not in CURES[now.verdict])]
+    cures = [
+        *CURES[now.verdict],
+        *(cure for cure in CURES["good_fit"] if cure not in CURES[now.verdict]),
+    ]
     return [change for cure in cures if (change := cure(now)) is not None]
 
 
@@ -31,19 +34,29 @@ def situation(chosen: Params) -> Situation:
     diagnosis = artifacts.load_json(artifacts.report("diagnose"))
     _, labels = artifacts.load_split("train", artifacts.RAW)
     images, _ = artifacts.load_split("train")
-    return Situation(chosen, diagnosis["verdict"], len(labels), images.ndim == 4, SMALL in diagnosis["numbers"])
+    return Situation(
+        chosen, diagnosis["verdict"], len(labels), images.ndim == 4, SMALL in diagnosis["numbers"]
+    )
 
 
 def check_that_it_is_the_last() -> None:
     """Raises UserError where the verdict speaks of other params, data or code than those that lie here."""
-    if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet", "--with-deps", "diagnose"], check=False).returncode == 1:
+    if (
+        subprocess.run(
+            [sys.executable, "-m", "dvc", "status", "--quiet", "--with-deps", "diagnose"],
+            check=False,
+        ).returncode
+        == 1
+    ):
         raise UserError(
             "the last verdict is of other params, data or code (`dvc status --with-deps diagnose` tells which); run `dvc repro`"
         )
 
 
 def main() -> None:
-    argparse.ArgumentParser(prog="python -m pipeline.search.advise", description="What to change next, as commands.").parse_args()
+    argparse.ArgumentParser(
+        prog="python -m pipeline.search.advise", description="What to change next, as commands."
+    ).parse_args()
     check_that_it_is_the_last()
     now = situation(params.load())
     print(f"verdict: {now.verdict}")

@@ -51,21 +51,33 @@ class Question:
         self.workers = asked.workers
         self.start = {**parsed(asked.start), **(QUICK if asked.quick else {})}
         self.chosen = changed(params.load(), self.start)
-        facts = [self.chosen.model_dump_json(include=set(ASKED)), *cached_training.digests(), json.dumps(more, sort_keys=True)]
+        facts = [
+            self.chosen.model_dump_json(include=set(ASKED)),
+            *cached_training.digests(),
+            json.dumps(more, sort_keys=True),
+        ]
         self.title = f"{name}-{digests.of_facts(facts)[:8]}"
 
     def results(self, trainings: Sequence[Training]) -> list[Result]:
         """What came of each: read where it was made before, else trained now; each a child in MLflow. Raises UserError."""
         if self.workers > len(trainings):
-            raise UserError(f"--workers {self.workers} are more than there are trainings; allowed is 1 to {len(trainings)}")
+            raise UserError(
+                f"--workers {self.workers} are more than there are trainings; allowed is 1 to {len(trainings)}"
+            )
         story = Story(self.title)
-        found = {index: result for index, training in enumerate(trainings) if (result := training.known()) is not None}
+        found = {
+            index: result
+            for index, training in enumerate(trainings)
+            if (result := training.known()) is not None
+        }
         if found:
             print(f"{len(found)} of {len(trainings)} trainings have been made before", flush=True)
         for index, result in found.items():
             story.child(trainings[index].name, trainings[index].values, result)
         todo = [index for index in range(len(trainings)) if index not in found]
-        for number, result in workers.results([trainings[index] for index in todo], self.workers, line):
+        for number, result in workers.results(
+            [trainings[index] for index in todo], self.workers, line
+        ):
             index = todo[number]
             found[index] = result
             story.child(trainings[index].name, trainings[index].values, result)
@@ -75,14 +87,30 @@ class Question:
         """The experiment that takes an answer into the line."""
         return Change("", {**self.start, **overrides}, "").command()
 
-    def answer(self, answer: Answer, draw: Callable[[Any], None], size: tuple[float, float] = (7, 4.5)) -> None:
+    def answer(
+        self, answer: Answer, draw: Callable[[Any], None], size: tuple[float, float] = (7, 4.5)
+    ) -> None:
         """Tells it: on the terminal, in reports/, in MLflow. `draw` is given the picture's figure, `size` is its inches."""
         report, picture = (artifacts.REPORTS / f"{self.name}.{suffix}" for suffix in ("md", "png"))
         with figure(picture, size) as drawn:
             draw(drawn)
-        asked = ", ".join(argument for argument in Change("", self.start, "").arguments() if argument != "-S") or "params.yaml"
-        lines = [markdown(row) for row in (answer.columns, ["---"] * len(answer.columns), *answer.table)]
-        parts = [f"# {self.title}", f"Start: `{asked}`", f"**{answer.sentence}**", "\n".join(lines), *answer.notes, f"![]({picture.name})"]
+        asked = (
+            ", ".join(
+                argument for argument in Change("", self.start, "").arguments() if argument != "-S"
+            )
+            or "params.yaml"
+        )
+        lines = [
+            markdown(row) for row in (answer.columns, ["---"] * len(answer.columns), *answer.table)
+        ]
+        parts = [
+            f"# {self.title}",
+            f"Start: `{asked}`",
+            f"**{answer.sentence}**",
+            "\n".join(lines),
+            *answer.notes,
+            f"![]({picture.name})",
+        ]
         with atomic.replacing(report) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         table = Table()
@@ -98,10 +126,23 @@ class Question:
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:
     """What all questions take."""
-    found = argparse.ArgumentParser(prog=f"python -m pipeline.search.{module}", description=description)
-    found.add_argument("-S", dest="start", action="append", default=[], metavar="KEY=VALUE", help="other values than params.yaml has")
-    found.add_argument("--workers", type=int, default=1, metavar="N", help="trainings side by side on this machine")
-    found.add_argument("--quick", action="store_true", help="1,000 examples and 1 epoch: to see it work")
+    found = argparse.ArgumentParser(
+        prog=f"python -m pipeline.search.{module}", description=description
+    )
+    found.add_argument(
+        "-S",
+        dest="start",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="other values than params.yaml has",
+    )
+    found.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="trainings side by side on this machine"
+    )
+    found.add_argument(
+        "--quick", action="store_true", help="1,000 examples and 1 epoch: to see it work"
+    )
     return found
 
 
@@ -109,7 +150,9 @@ def changed(chosen: Params, overrides: Mapping[str, Any]) -> Params:
     """`chosen` with these values, which must be such as a training follows from. Raises UserError."""
     for key in overrides:
         if key.split(".")[0] not in ASKED:
-            raise UserError(f"{key} is no parameter of a training; allowed are those below {' and '.join(ASKED)} in params.yaml")
+            raise UserError(
+                f"{key} is no parameter of a training; allowed are those below {' and '.join(ASKED)} in params.yaml"
+            )
     return params.override(chosen, overrides)
 
 

@@ -23,7 +23,9 @@ class BatchLosses(keras.callbacks.Callback):
         self.first = len(self.values)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        total = (len(self.values) - self.first + 1) * float(logs["loss"])  # all batches but the last are equally large
+        total = (len(self.values) - self.first + 1) * float(
+            logs["loss"]
+        )  # all batches but the last are equally large
         loss, self.total = total - self.total, total
         self.values.append(loss)
         if not math.isfinite(loss) or loss > self.BLOWN_UP * max(min(self.values), 1e-12):

@@ -23,7 +23,11 @@ from pipeline.search import analysis, cached_training
 from pipeline.search.analysis import Answer, Question
 from pipeline.search.cached_training import Result, Training
 
-SCALES = {"none": 0.0, "linear": 1.0, "root": 0.5}  # the rate grows with the batch size to this power
+SCALES = {
+    "none": 0.0,
+    "linear": 1.0,
+    "root": 0.5,
+}  # the rate grows with the batch size to this power
 
 
 def trainings(asked: Question, sizes: Sequence[int], seeds: int, scale: str) -> list[Training]:
@@ -31,19 +35,29 @@ def trainings(asked: Question, sizes: Sequence[int], seeds: int, scale: str) -> 
     rows, validation = cached_training.rows_of(asked.chosen)
     start = asked.chosen.train
     if len(set(sizes)) < max(len(sizes), 2):
-        raise UserError(f"--sizes are {' '.join(map(str, sizes))}; allowed are two or more, each once")
+        raise UserError(
+            f"--sizes are {' '.join(map(str, sizes))}; allowed are two or more, each once"
+        )
     if min(sizes) < 1 or max(sizes) > len(rows):
-        raise UserError(f"--sizes reach from {min(sizes)} to {max(sizes)}; allowed is 1 to {len(rows)}, which is all of p-training")
+        raise UserError(
+            f"--sizes reach from {min(sizes)} to {max(sizes)}; allowed is 1 to {len(rows)}, which is all of p-training"
+        )
     if seeds < 2:
-        raise UserError(f"--seeds is {seeds}; allowed is 2 or more: without a spread no difference can be judged")
+        raise UserError(
+            f"--seeds is {seeds}; allowed is 2 or more: without a spread no difference can be judged"
+        )
     usual = len(rows) if start.batch_size == "full" else start.batch_size
     found = []
     for size in sizes:
         rate = start.learning_rate * (size / usual) ** SCALES[scale]
         for seed in range(start.seed, start.seed + seeds):
-            chosen = start.model_copy(update={"batch_size": size, "learning_rate": rate, "seed": seed})
+            chosen = start.model_copy(
+                update={"batch_size": size, "learning_rate": rate, "seed": seed}
+            )
             values = {"train.batch_size": size, "train.learning_rate": rate, "train.seed": seed}
-            found.append(Training(f"batches of {size}, seed {seed}", values, chosen, rows, validation))
+            found.append(
+                Training(f"batches of {size}, seed {seed}", values, chosen, rows, validation)
+            )
     return found
 
 
@@ -66,18 +80,31 @@ class Size:
     def half(self) -> float:
         """Half the 95 % interval of the mean over the seeds, by Student's t."""
         count = len(self.accuracies)
-        return float(special.stdtrit(count - 1, 0.975) * np.std(self.accuracies, ddof=1) / np.sqrt(count))
+        return float(
+            special.stdtrit(count - 1, 0.975) * np.std(self.accuracies, ddof=1) / np.sqrt(count)
+        )
 
 
 def by_size(found: Sequence[tuple[Training, Result]]) -> list[Size]:
     sizes = []
     for size in sorted({training.values["train.batch_size"] for training, _ in found}):
-        pairs = [(training, result) for training, result in found if training.values["train.batch_size"] == size]
+        pairs = [
+            (training, result)
+            for training, result in found
+            if training.values["train.batch_size"] == size
+        ]
         first = pairs[0][0]
         times = [row["seconds"] for _, result in pairs for row in (result.rows[1:] or result.rows)]
-        accuracies, losses = [result.accuracy for _, result in pairs], [result.loss for _, result in pairs]
+        accuracies, losses = (
+            [result.accuracy for _, result in pairs],
+            [result.loss for _, result in pairs],
+        )
         steps = math.ceil(len(first.rows) / size)
-        sizes.append(Size(size, first.chosen.learning_rate, steps, accuracies, losses, float(np.median(times))))
+        sizes.append(
+            Size(
+                size, first.chosen.learning_rate, steps, accuracies, losses, float(np.median(times))
+            )
+        )
     return sizes
 
 
@@ -89,7 +116,10 @@ def no_worse(one: Size, best: Size) -> bool:
         return True
     if np.ptp(one.accuracies) == np.ptp(best.accuracies) == 0:
         return False
-    return bool(stats.ttest_ind(one.accuracies, best.accuracies, equal_var=False, alternative="less").pvalue >= 0.05)
+    return bool(
+        stats.ttest_ind(one.accuracies, best.accuracies, equal_var=False, alternative="less").pvalue
+        >= 0.05
+    )
 
 
 def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
@@ -100,14 +130,32 @@ def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
     for size in sizes:
         verdict = "best" if size is best else "no worse" if size in equal else "worse"
         reached = [f"{size.mean:.2%} ± {100 * size.half:.2f}", f"{np.mean(size.losses):.4f}"]
-        table.append([str(size.size), f"{size.rate:.3g}", str(size.steps), *reached, f"{size.seconds:.2f}", verdict])
+        table.append(
+            [
+                str(size.size),
+                f"{size.rate:.3g}",
+                str(size.steps),
+                *reached,
+                f"{size.seconds:.2f}",
+                verdict,
+            ]
+        )
     values = {"train.batch_size": fastest.size, "train.learning_rate": float(f"{fastest.rate:.3g}")}
     return Answer(
         f"Batches of {best.size} reach the best validation accuracy, {best.mean:.2%} on average of {len(best.accuracies)} seeds; "
         f"{comparison(best, fastest, len(equal))} `{asked.command(values)}` takes them.",
-        ["batch size", "learning rate", "steps an epoch", "validation accuracy", "loss", "seconds an epoch", "against the best"],
+        [
+            "batch size",
+            "learning rate",
+            "steps an epoch",
+            "validation accuracy",
+            "loss",
+            "seconds an epoch",
+            "against the best",
+        ],
         table,
-        {f"mean_validation_accuracy.{size.size}": size.mean for size in sizes} | {"batch_size": fastest.size},
+        {f"mean_validation_accuracy.{size.size}": size.mean for size in sizes}
+        | {"batch_size": fastest.size},
         [
             "After ± stands half the 95 % interval of the mean over the seeds. No worse: Welch's test of the two means does not show "
             f"it at 5 %. All took the same epochs; the learning rate was scaled: {scale}. Epochs are timed where they ran, so with other "
@@ -132,7 +180,13 @@ def draw(figure: Any, sizes: Sequence[Size]) -> None:
     left, right = figure.subplots(1, 2)
     numbers = [size.size for size in sizes]
     for size in sizes:
-        left.plot([size.size] * len(size.accuracies), [100 * value for value in size.accuracies], "o", color="grey", markersize=4)
+        left.plot(
+            [size.size] * len(size.accuracies),
+            [100 * value for value in size.accuracies],
+            "o",
+            color="grey",
+            markersize=4,
+        )
     means, halves = ([100 * getattr(size, name) for size in sizes] for name in ("mean", "half"))
     left.errorbar(numbers, means, halves, capsize=4, marker="s", label="mean, 95 % interval")
     left.set(xlabel="batch size", ylabel="validation accuracy, %")
@@ -150,12 +204,18 @@ def main() -> None:
     parser = analysis.parser("batch_size", "The same recipe with several batch sizes.")
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 128, 512], metavar="N")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings for each size")
-    parser.add_argument("--scale", choices=SCALES, default="none", help="how the learning rate grows with the batch")
+    parser.add_argument(
+        "--scale", choices=SCALES, default="none", help="how the learning rate grows with the batch"
+    )
     arguments = parser.parse_args()
-    asked = Question("batch_size", arguments, sizes=arguments.sizes, seeds=arguments.seeds, scale=arguments.scale)
+    asked = Question(
+        "batch_size", arguments, sizes=arguments.sizes, seeds=arguments.seeds, scale=arguments.scale
+    )
     asks = trainings(asked, arguments.sizes, arguments.seeds, arguments.scale)
     sizes = by_size(list(zip(asks, asked.results(asks), strict=True)))
-    asked.answer(answer(asked, sizes, arguments.scale), lambda figure: draw(figure, sizes), size=(10, 4.5))
+    asked.answer(
+        answer(asked, sizes, arguments.scale), lambda figure: draw(figure, sizes), size=(10, 4.5)
+    )
 
 
 if __name__ == "__main__":

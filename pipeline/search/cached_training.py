@@ -82,7 +82,11 @@ class Training:
         path = FOLDER / f"{self.key()}.json"
         return Result(**artifacts.load_json(path)) if path.exists() else None
 
-    def run(self, saw: Callable[[int], None] = lambda examples: None, on_row: Callable[[Row], None] = lambda row: None) -> Result:
+    def run(
+        self,
+        saw: Callable[[int], None] = lambda examples: None,
+        on_row: Callable[[Row], None] = lambda row: None,
+    ) -> Result:
         """What came of it, made now where it has not been.
 
         After each epoch `saw` is told how many examples that was, and `on_row` its figures; of a training that goes on, also
@@ -110,10 +114,15 @@ class Training:
 
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
         from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import checkpoint, fit  # TensorFlow, which the process that asks does not need
+        from pipeline.training import (
+            checkpoint,
+            fit,
+        )  # TensorFlow, which the process that asks does not need
         from pipeline.training.batches import Data
 
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one new graph for each training
+        logging.getLogger("tensorflow").setLevel(
+            logging.ERROR
+        )  # it warns of one new graph for each training
         losses = BatchLosses()
         for path in folder.iterdir() if self.every_batch else ():
             path.unlink()  # of the batches that lie behind it no losses are known
@@ -125,7 +134,9 @@ class Training:
 
     def _so_far(self, key: str, folder: Path) -> Result:
         rows = artifacts.load_json(folder / "state.json")["rows"]
-        return Result(key, rows, learning_curves.best_epoch(rows, self.chosen.keep), len(self.validation_rows))
+        return Result(
+            key, rows, learning_curves.best_epoch(rows, self.chosen.keep), len(self.validation_rows)
+        )
 
 
 class GivenUpError(Exception):
@@ -138,7 +149,9 @@ def rows_of(chosen: Params) -> tuple[Array, Array]:
     """Row numbers of p-training and of validation, as preprocess has them. Raises UserError."""
     description = artifacts.load_description(artifacts.RAW / "description.json")
     if description.name != chosen.dataset.name:
-        raise UserError(f"data/raw holds {description.name} and params.yaml names {chosen.dataset.name}: `dvc repro preprocess` brings it")
+        raise UserError(
+            f"data/raw holds {description.name} and params.yaml names {chosen.dataset.name}: `dvc repro preprocess` brings it"
+        )
     has_test = len(artifacts.load_split("test", artifacts.RAW)[1]) > 0
     split = splits.splits(labels(), None if has_test else chosen.dataset.test, chosen.preprocess)
     return split["train"], split["validation"]

@@ -36,17 +36,23 @@ def trainings(asked: Question, sizes: int, parts: int) -> list[Training]:
     labels = cached_training.labels()
     smallest, allowed = len(rows) >> (sizes - 1), len(rows) // (FEWEST * len(np.unique(labels)))
     if sizes < FEWEST_SIZES or parts < 2:
-        raise UserError(f"--sizes {sizes} --parts {parts} cannot be checked; allowed are {FEWEST_SIZES} sizes or more, and 2 parts or more")
+        raise UserError(
+            f"--sizes {sizes} --parts {parts} cannot be checked; allowed are {FEWEST_SIZES} sizes or more, and 2 parts or more"
+        )
     if not allowed or sizes > allowed.bit_length():
         raise UserError(
             f"--sizes {sizes} leaves {smallest} examples at the smallest; with {len(rows):,} at most {allowed.bit_length()} are allowed"
         )
     found = []
     for size in (len(rows) >> halvings for halvings in reversed(range(sizes))):
-        epochs = min(round(asked.chosen.train.epochs * len(rows) / size), LONGER * asked.chosen.train.epochs)
+        epochs = min(
+            round(asked.chosen.train.epochs * len(rows) / size), LONGER * asked.chosen.train.epochs
+        )
         disjoint = split(rows, labels, size, parts, asked.chosen.preprocess.seed)
         for number in range(parts):
-            chosen = asked.chosen.train.model_copy(update={"epochs": epochs, "seed": asked.chosen.train.seed + number})
+            chosen = asked.chosen.train.model_copy(
+                update={"epochs": epochs, "seed": asked.chosen.train.seed + number}
+            )
             part = disjoint[number % len(disjoint)]
             values = {"examples": size, "part": number % len(disjoint) + 1, "seed": chosen.seed}
             name = f"{size:,} examples, part {values['part']}, seed {chosen.seed}"
@@ -74,8 +80,17 @@ def answer(found: Measured, target: float) -> Answer:
     table = []
     for size in np.unique(found.examples):
         errors = found.errors[found.examples == size]
-        law, low, high = (float(value[0]) for value in found.law.predict(np.array([size]), len(errors)))
-        table.append([f"{size:,}", str(len(errors)), f"{found.mean(size):.2%}", f"{errors.min():.2%} to {errors.max():.2%}"])
+        law, low, high = (
+            float(value[0]) for value in found.law.predict(np.array([size]), len(errors))
+        )
+        table.append(
+            [
+                f"{size:,}",
+                str(len(errors)),
+                f"{found.mean(size):.2%}",
+                f"{errors.min():.2%} to {errors.max():.2%}",
+            ]
+        )
         table[-1] += [f"{law:.2%}", f"{low:.2%} to {high:.2%}"]
     law, low, high = (float(value[0]) for value in found.law.predict(np.array([2 * found.largest])))
     table.append([f"{2 * found.largest:,}", "0", "", "", f"{law:.2%}", f"{low:.2%} to {high:.2%}"])
@@ -126,7 +141,11 @@ def checked(found: Measured) -> str:
 def reach(found: Measured, target: float) -> str:
     """How many examples the target would take, where the law has shown that it holds."""
     law = found.law
-    if not found.holds or law.exponent_interval()[0] <= 0 or found.mean(found.largest) <= 1 - target:
+    if (
+        not found.holds
+        or law.exponent_interval()[0] <= 0
+        or found.mean(found.largest) <= 1 - target
+    ):
         return ""
     needed = float(np.exp((np.log(1 - target) - law.coefficients[1]) / law.coefficients[0]))
     return f" By it the target of {target:.2%} takes {needed:.1e} examples; the further ahead, the less certain."
@@ -137,19 +156,46 @@ def draw(figure: Any, found: Measured) -> None:
     axis = figure.add_subplot()
     sizes = np.geomspace(found.examples.min(), 2 * found.largest, 100)
     middle, low, high = found.law.predict(sizes)
-    axis.plot(sizes, 100 * middle, color="tab:blue", label=f"power law, exponent -{found.law.exponent:.2f}")
-    axis.fill_between(sizes, 100 * low, 100 * high, color="tab:blue", alpha=0.15, label="its 95 % interval")
-    axis.plot(found.examples, 100 * found.errors, "o", color="black", markersize=4, label="trainings")
+    axis.plot(
+        sizes,
+        100 * middle,
+        color="tab:blue",
+        label=f"power law, exponent -{found.law.exponent:.2f}",
+    )
+    axis.fill_between(
+        sizes, 100 * low, 100 * high, color="tab:blue", alpha=0.15, label="its 95 % interval"
+    )
+    axis.plot(
+        found.examples, 100 * found.errors, "o", color="black", markersize=4, label="trainings"
+    )
     foretold, low_end, high_end = found.foretold()
     ends = [[100 * (foretold - low_end)], [100 * (high_end - foretold)]]
     label = f"foretold by the smaller sizes: {'holds' if found.holds else 'does not hold'}"
-    axis.errorbar([found.largest * 1.04], [100 * foretold], ends, color="tab:orange", capsize=4, fmt="_", label=label)
-    axis.plot([2 * found.largest], [100 * middle[-1]], "*", color="tab:blue", markersize=12, label="twice the data")
+    axis.errorbar(
+        [found.largest * 1.04],
+        [100 * foretold],
+        ends,
+        color="tab:orange",
+        capsize=4,
+        fmt="_",
+        label=label,
+    )
+    axis.plot(
+        [2 * found.largest],
+        [100 * middle[-1]],
+        "*",
+        color="tab:blue",
+        markersize=12,
+        label="twice the data",
+    )
     axis.set(xscale="log", yscale="log", xlabel="training examples", ylabel="validation error, %")
     ticks = [*np.unique(found.examples), 2 * found.largest]
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axis.minorticks_off()
-    low_tick, high_tick = (100 * edge for edge in (min(found.errors.min(), low.min()), max(found.errors.max(), high.max())))
+    low_tick, high_tick = (
+        100 * edge
+        for edge in (min(found.errors.min(), low.min()), max(found.errors.max(), high.max()))
+    )
     errors = np.geomspace(low_tick, high_tick, 6)
     axis.set_yticks(errors, [f"{error:.2g}" for error in errors])
     axis.grid(alpha=0.3)
@@ -157,8 +203,13 @@ def draw(figure: Any, found: Measured) -> None:
 
 
 def main() -> None:
-    parser = analysis.parser("data_size", "The validation error against the number of training examples, with a checked forecast.")
-    parser.add_argument("--sizes", type=int, default=5, metavar="N", help="how many, each twice the one before")
+    parser = analysis.parser(
+        "data_size",
+        "The validation error against the number of training examples, with a checked forecast.",
+    )
+    parser.add_argument(
+        "--sizes", type=int, default=5, metavar="N", help="how many, each twice the one before"
+    )
     parser.add_argument("--parts", type=int, default=3, metavar="N", help="trainings for each size")
     arguments = parser.parse_args()
     asked = Question("data_size", arguments, sizes=arguments.sizes, parts=arguments.parts)

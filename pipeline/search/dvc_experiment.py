@@ -33,7 +33,12 @@ from pipeline.tracking import runs
 
 DVC = (sys.executable, "-m", "dvc")  # also where the environment is not activated
 LAST = "diagnose"  # the stage that an experiment runs up to
-ASKED = {"problem", "dataset", "preprocess", "train"}  # the sections that the line follows from up to there
+ASKED = {
+    "problem",
+    "dataset",
+    "preprocess",
+    "train",
+}  # the sections that the line follows from up to there
 FLOW = Path("dvc.yaml")
 
 
@@ -59,7 +64,9 @@ def trained(prefix: str, overrides: dict[str, Any], parent: str | None) -> Train
     available = len(np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy"))))
     images, small = len(splits["input_shape"]) == 3, SMALL in diagnosis["numbers"]
     situation = Situation(chosen, diagnosis["verdict"], available, images, small)
-    return Trained(name, overrides, diagnosis, predictions.load(_read(name, artifacts.VALIDATION)), situation)
+    return Trained(
+        name, overrides, diagnosis, predictions.load(_read(name, artifacts.VALIDATION)), situation
+    )
 
 
 def origin(overrides: Mapping[str, Any]) -> str:
@@ -70,13 +77,26 @@ def origin(overrides: Mapping[str, Any]) -> str:
     chosen = params.override(params.load(), overrides)
     stages = YAML(typ="safe").load(FLOW.read_text(encoding="utf-8"))["stages"]
     line = [stages[name] for name in list(stages)[: list(stages).index(LAST) + 1]]
-    made = {Path(out) for stage in line for kind in ("outs", "metrics") for out in stage.get(kind, [])}
+    made = {
+        Path(out) for stage in line for kind in ("outs", "metrics") for out in stage.get(kind, [])
+    }
     files = set()
     for dep in {_filled_in(dep, chosen) for stage in line for dep in stage["deps"]}:
         path = Path(dep)
         if made.isdisjoint((path, *path.parents)) and not any(path in out.parents for out in made):
-            files |= {path} if path.is_file() else {inner for inner in path.rglob("*") if inner.is_file() and inner.suffix != ".pyc"}
-    return digests.of_facts([chosen.model_dump_json(include=ASKED), *(f"{path} {artifacts.sha256(path)}" for path in sorted(files))])
+            files |= (
+                {path}
+                if path.is_file()
+                else {
+                    inner for inner in path.rglob("*") if inner.is_file() and inner.suffix != ".pyc"
+                }
+            )
+    return digests.of_facts(
+        [
+            chosen.model_dump_json(include=ASKED),
+            *(f"{path} {artifacts.sha256(path)}" for path in sorted(files)),
+        ]
+    )
 
 
 def _filled_in(dep: str, chosen: Params) -> str:
@@ -85,17 +105,29 @@ def _filled_in(dep: str, chosen: Params) -> str:
 
 
 def finished() -> set[str]:
-    done = subprocess.run([*DVC, "exp", "list", "--all-commits", "--name-only"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*DVC, "exp", "list", "--all-commits", "--name-only"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {line.strip() for line in done.stdout.splitlines()}
 
 
 def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
     """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
     command = [*DVC, "exp", "run", "--temp", "--name", name, LAST]
-    command += [argument for key, value in overrides.items() for argument in ("-S", f"{key}={written(value)}")]
+    command += [
+        argument
+        for key, value in overrides.items()
+        for argument in ("-S", f"{key}={written(value)}")
+    ]
     own = str(overrides.get("dataset.path", params.load().dataset.path))
     if Path(own).exists() and not Path(own).is_absolute() and own != params.NONE:
-        command += ["--copy-paths", own]  # data of one's own that git does not know would be missing in the copy
+        command += [
+            "--copy-paths",
+            own,
+        ]  # data of one's own that git does not know would be missing in the copy
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # the stages run this Python
     environment = {**os.environ, "PATH": path, **({runs.PARENT: parent} if parent else {})}
     with subprocess.Popen(command, env=environment) as running:
@@ -105,7 +137,9 @@ def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
             running.wait()
             raise
     if failed:
-        raise UserError(f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays")
+        raise UserError(
+            f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays"
+        )
 
 
 def _read(name: str, path: Path) -> bytes:

@@ -30,10 +30,20 @@ def trainings(asked: Question, folds: int) -> list[Training]:
     labels = cached_training.labels()[rows]
     fewest = int(np.bincount(labels)[np.unique(labels)].min())
     if not 2 <= folds <= fewest:
-        raise UserError(f"--folds is {folds}; allowed is 2 to {fewest}, the examples of the smallest class")
-    split = StratifiedKFold(folds, shuffle=True, random_state=asked.chosen.preprocess.seed).split(rows, labels)
+        raise UserError(
+            f"--folds is {folds}; allowed is 2 to {fewest}, the examples of the smallest class"
+        )
+    split = StratifiedKFold(folds, shuffle=True, random_state=asked.chosen.preprocess.seed).split(
+        rows, labels
+    )
     return [
-        Training(f"fold {number} of {folds}", {"fold": number}, asked.chosen.train, rows[kept], rows[left])
+        Training(
+            f"fold {number} of {folds}",
+            {"fold": number},
+            asked.chosen.train,
+            rows[kept],
+            rows[left],
+        )
         for number, (kept, left) in enumerate(split, 1)
     ]
 
@@ -57,15 +67,35 @@ def answer(found: Sequence[Result]) -> Answer:
     table = []
     for number, result in enumerate(found, 1):
         least, most = fold_interval(result)
-        cells = [f"{result.accuracy:.2%}", f"{least:.2%} to {most:.2%}", f"{result.loss:.4f}", str(result.kept), f"{result.seconds:.1f}"]
+        cells = [
+            f"{result.accuracy:.2%}",
+            f"{least:.2%} to {most:.2%}",
+            f"{result.loss:.4f}",
+            str(result.kept),
+            f"{result.seconds:.1f}",
+        ]
         table.append([str(number), *cells])
-    table.append(["mean", f"{mean:.2%}", f"{low:.2%} to {high:.2%}", f"{np.mean(losses):.4f}", "", f"{np.mean(seconds(found)):.1f}"])
+    table.append(
+        [
+            "mean",
+            f"{mean:.2%}",
+            f"{low:.2%} to {high:.2%}",
+            f"{np.mean(losses):.4f}",
+            "",
+            f"{np.mean(seconds(found)):.1f}",
+        ]
+    )
     return Answer(
         f"Over {len(found)} folds the validation accuracy is {mean:.2%} on average (95 % interval {low:.2%} to {high:.2%}); from fold to "
         f"fold it varies with a standard deviation of {100 * spread:.2f} points, so a smaller difference on one split proves nothing.",
         ["fold", "validation accuracy", "95 % interval", "loss", "kept epoch", "seconds"],
         table,
-        {"mean_validation_accuracy": mean, "standard_deviation": spread, "interval_low": low, "interval_high": high},
+        {
+            "mean_validation_accuracy": mean,
+            "standard_deviation": spread,
+            "interval_low": low,
+            "interval_high": high,
+        },
         [
             "The interval of a fold is that of a proportion (Clopper and Pearson); that of the mean allows for the training examples "
             "that the folds share (Nadeau and Bengio, 2003)."
@@ -78,7 +108,9 @@ def seconds(found: Sequence[Result]) -> list[float]:
 
 
 def fold_interval(result: Result) -> tuple[float, float]:
-    return statistics.accuracy_interval(result.validation_examples - result.wrong, result.validation_examples)
+    return statistics.accuracy_interval(
+        result.validation_examples - result.wrong, result.validation_examples
+    )
 
 
 def draw(figure: Any, found: Sequence[Result]) -> None:
@@ -88,16 +120,27 @@ def draw(figure: Any, found: Sequence[Result]) -> None:
     accuracies = np.array([result.accuracy for result in found])
     ends = np.array([fold_interval(result) for result in found]).T
     low, high = interval(accuracies.tolist())
-    axis.axhspan(100 * low, 100 * high, color="tab:orange", alpha=0.2, label="95 % interval of the mean")
+    axis.axhspan(
+        100 * low, 100 * high, color="tab:orange", alpha=0.2, label="95 % interval of the mean"
+    )
     axis.axhline(100 * accuracies.mean(), color="tab:orange", label=f"mean {accuracies.mean():.2%}")
-    axis.errorbar(numbers, 100 * accuracies, 100 * np.abs(ends - accuracies), fmt="o", capsize=3, label="fold, 95 % interval")
+    axis.errorbar(
+        numbers,
+        100 * accuracies,
+        100 * np.abs(ends - accuracies),
+        fmt="o",
+        capsize=3,
+        label="fold, 95 % interval",
+    )
     axis.set(xlabel="fold", ylabel="validation accuracy, %", xticks=numbers)
     axis.grid(alpha=0.3)
     axis.legend()
 
 
 def main() -> None:
-    parser = analysis.parser("folds", "Stratified k-fold cross-validation: mean, spread and interval.")
+    parser = analysis.parser(
+        "folds", "Stratified k-fold cross-validation: mean, spread and interval."
+    )
     parser.add_argument("--folds", type=int, default=5, metavar="K")
     arguments = parser.parse_args()
     asked = Question("folds", arguments, folds=arguments.folds)

@@ -73,7 +73,9 @@ class Search:
         self.parent: str | None = None
 
     def trained(self, overrides: dict[str, Any]) -> Trained:
-        return dvc_experiment.trained(self.title, {**overrides, **(QUICK if self.quick else {})}, self.parent)
+        return dvc_experiment.trained(
+            self.title, {**overrides, **(QUICK if self.quick else {})}, self.parent
+        )
 
     def best(self) -> Trained:
         return next(step.trained for step in reversed(self.steps) if step.kept)
@@ -82,14 +84,19 @@ class Search:
         """The best one's first advice that was not tried, and that changes something: --quick holds some values fixed."""
         tried = {step.change.name for step in self.steps if step.change and not step.kept}
         fixed = set(QUICK) if self.quick else set()
-        advice = (change for change in advise(self.best().situation) if not set(change.overrides) <= fixed)
+        advice = (
+            change for change in advise(self.best().situation) if not set(change.overrides) <= fixed
+        )
         return next((change for change in advice if change.name not in tried), None)
 
     def run(self, budget: int) -> None:
         """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
         started = time.monotonic()
         self.parent = runs.tell(self.title, self.write(), {})
-        print(f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes", flush=True)
+        print(
+            f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes",
+            flush=True,
+        )
         self.record(Step(self.trained(self.start), None, None))
         while len(self.steps) < budget and not self.reached():
             best, change = self.best(), self.next_change()
@@ -98,7 +105,10 @@ class Search:
                 return
             spent = time.monotonic() - started
             left = spent / len(self.steps) * (budget - len(self.steps))
-            print(f"\nstep {len(self.steps) + 1} of at most {budget} (about {stage.duration(left)} left, if it takes them all)", flush=True)
+            print(
+                f"\nstep {len(self.steps) + 1} of at most {budget} (about {stage.duration(left)} left, if it takes them all)",
+                flush=True,
+            )
             print(f"{change.name}: {change.reason}", flush=True)
             trained = self.trained({**best.overrides, **change.overrides})
             self.record(Step(trained, change, paired_test.compare(trained.answers, best.answers)))
@@ -106,21 +116,35 @@ class Search:
     def reached(self) -> bool:
         """Whether the whole 95 % interval of the best one's accuracy lies at or above the target: not by luck on validation."""
         best = self.best()
-        low, _ = statistics.accuracy_interval(int(best.answers.right.sum()), len(best.answers.labels))
+        low, _ = statistics.accuracy_interval(
+            int(best.answers.right.sum()), len(best.answers.labels)
+        )
         return low >= best.situation.params.problem.target
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
         trained = step.trained
-        print(f"{trained.experiment}: validation accuracy {trained.answers.accuracy:.4f}, {step.outcome}")
+        print(
+            f"{trained.experiment}: validation accuracy {trained.answers.accuracy:.4f}, {step.outcome}"
+        )
         print(f"{trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}")
-        accuracy = {"trainings": len(self.steps), "best_validation_accuracy": self.best().answers.accuracy}
+        accuracy = {
+            "trainings": len(self.steps),
+            "best_validation_accuracy": self.best().answers.accuracy,
+        }
         runs.tell(self.title, self.write(), accuracy)
 
     def write(self) -> Path:
         """The ledger."""
-        start = ", ".join(f"`{key}={written(value)}`" for key, value in self.start.items()) or "params.yaml"
-        parts = [f"# {self.title}", f"Start: {start}", *(part for number, step in enumerate(self.steps, 1) for part in told(number, step))]
+        start = (
+            ", ".join(f"`{key}={written(value)}`" for key, value in self.start.items())
+            or "params.yaml"
+        )
+        parts = [
+            f"# {self.title}",
+            f"Start: {start}",
+            *(part for number, step in enumerate(self.steps, 1) for part in told(number, step)),
+        ]
         LEDGER.parent.mkdir(exist_ok=True)
         with atomic.replacing(LEDGER) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -134,7 +158,11 @@ def told(number: int, step: Step) -> list[str]:
     verdict = f"Verdict {trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}."
     if change is None or comparison is None:
         return [f"## {number}. Start", facts, verdict]
-    how = "pair by pair" if comparison.paired else "not in pairs, since the validation examples are others"
+    how = (
+        "pair by pair"
+        if comparison.paired
+        else "not in pairs, since the validation examples are others"
+    )
     chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}, of which the smaller counts twice"
     return [
         f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
@@ -150,9 +178,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.search.improve")
     parser.add_argument("--budget", type=int, default=12, help="trainings at most")
     parser.add_argument(
-        "-S", dest="start", action="append", default=[], metavar="KEY=VALUE", help="where to start from, beside params.yaml"
+        "-S",
+        dest="start",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="where to start from, beside params.yaml",
     )
-    parser.add_argument("--quick", action="store_true", help="2,000 examples and 2 epochs, whatever is advised: to see it work")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="2,000 examples and 2 epochs, whatever is advised: to see it work",
+    )
     arguments = parser.parse_args()
     search = Search(parsed(arguments.start), arguments.quick)
     search.run(arguments.budget)

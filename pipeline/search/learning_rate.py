@@ -30,9 +30,13 @@ SMOOTHING = 0.05  # share of the test over which the loss is averaged: the stand
 def training(asked: Question, lowest: float, highest: float, steps: int) -> Training:
     """The rate is lowest * (highest / lowest) ** (batch / steps). Raises UserError."""
     if not 0 < lowest < highest:
-        raise UserError(f"--lowest {lowest:g} --highest {highest:g} is an empty range; the lowest must lie above 0 and below the highest")
+        raise UserError(
+            f"--lowest {lowest:g} --highest {highest:g} is an empty range; the lowest must lie above 0 and below the highest"
+        )
     if steps < 50:
-        raise UserError(f"--steps is {steps}; allowed is 50 or more, so that the noise of single batches averages out")
+        raise UserError(
+            f"--steps is {steps}; allowed is 50 or more, so that the noise of single batches averages out"
+        )
     rows, validation = cached_training.rows_of(asked.chosen)
     size = len(rows) if asked.chosen.train.batch_size == "full" else asked.chosen.train.batch_size
     rises = {"decay_steps": steps, "decay_rate": highest / lowest}
@@ -48,7 +52,12 @@ def training(asked: Question, lowest: float, highest: float, steps: int) -> Trai
         }
     )
     return Training(
-        f"rate from {lowest:g} to {highest:g}", {"lowest": lowest, "highest": highest}, chosen, rows, validation, every_batch=True
+        f"rate from {lowest:g} to {highest:g}",
+        {"lowest": lowest, "highest": highest},
+        chosen,
+        rows,
+        validation,
+        every_batch=True,
     )
 
 
@@ -74,9 +83,13 @@ class Test:
 def measured(result: Result, lowest: float, highest: float, steps: int) -> Test:
     """Raises UserError where the loss is no number from the first batches on."""
     losses = np.array(result.batch_losses[:steps])
-    losses = losses[: int(np.argmin(np.isfinite(losses)))] if not np.isfinite(losses).all() else losses
+    losses = (
+        losses[: int(np.argmin(np.isfinite(losses)))] if not np.isfinite(losses).all() else losses
+    )
     if len(losses) < 10:
-        raise UserError(f"the loss is no number after {len(losses)} batches; begin below --lowest {lowest:g}")
+        raise UserError(
+            f"the loss is no number after {len(losses)} batches; begin below --lowest {lowest:g}"
+        )
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / steps)
     return Test(rates, losses, smoothed(losses, SMOOTHING * steps))
 
@@ -91,10 +104,21 @@ def smoothed(losses: Array, width: float) -> Array:
 
 def answer(asked: Question, found: Test) -> Answer:
     rise = found.smooth[-1] > found.smooth.min() + 0.1 * (found.smooth.max() - found.smooth.min())
-    points = {"steepest fall": found.steepest, "a tenth of the lowest": found.lowest / 10, "lowest loss": found.lowest}
-    table = [[name, f"{rate:.3g}", f"{np.interp(rate, found.rates, found.smooth):.4f}"] for name, rate in points.items()]
+    points = {
+        "steepest fall": found.steepest,
+        "a tenth of the lowest": found.lowest / 10,
+        "lowest loss": found.lowest,
+    }
+    table = [
+        [name, f"{rate:.3g}", f"{np.interp(rate, found.rates, found.smooth):.4f}"]
+        for name, rate in points.items()
+    ]
     rate = float(f"{found.lowest / 10:.2g}")
-    above = "" if rise else " The loss does not rise again up to the highest rate: go on above it with --highest."
+    above = (
+        ""
+        if rise
+        else " The loss does not rise again up to the highest rate: go on above it with --highest."
+    )
     return Answer(
         f"The loss is lowest at a learning rate of {found.lowest:.2g}: try a tenth of it, {rate:g}, as a constant rate, and no more "
         f"than {found.lowest:.2g} as the highest of a schedule.{above} "
@@ -102,7 +126,9 @@ def answer(asked: Question, found: Test) -> Answer:
         ["where", "learning rate", "smoothed training loss"],
         table,
         {"learning_rate": rate, "lowest_loss_learning_rate": found.lowest},
-        [f"{len(found.rates)} batches, the rate rising by the same factor from one to the next; the loss of each before its step."],
+        [
+            f"{len(found.rates)} batches, the rate rising by the same factor from one to the next; the loss of each before its step."
+        ],
     )
 
 
@@ -110,8 +136,15 @@ def draw(figure: Any, found: Test) -> None:
     axis = figure.add_subplot()
     axis.plot(found.rates, found.losses, color="grey", alpha=0.5, linewidth=0.8, label="each batch")
     axis.plot(found.rates, found.smooth, color="tab:blue", label="smoothed")
-    axis.axvline(found.lowest / 10, color="tab:green", linestyle="--", label=f"a tenth of it: {found.lowest / 10:.2g}")
-    axis.axvline(found.lowest, color="tab:red", linestyle=":", label=f"lowest loss: {found.lowest:.2g}")
+    axis.axvline(
+        found.lowest / 10,
+        color="tab:green",
+        linestyle="--",
+        label=f"a tenth of it: {found.lowest / 10:.2g}",
+    )
+    axis.axvline(
+        found.lowest, color="tab:red", linestyle=":", label=f"lowest loss: {found.lowest:.2g}"
+    )
     axis.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     axis.set_ylim(0, 1.2 * max(found.smooth[0], float(np.quantile(found.losses, 0.5))))
     axis.grid(alpha=0.3)
@@ -122,7 +155,9 @@ def main() -> None:
     parser = analysis.parser("learning_rate", "The learning-rate range test.")
     parser.add_argument("--lowest", type=float, default=1e-5, metavar="RATE")
     parser.add_argument("--highest", type=float, default=1.0, metavar="RATE")
-    parser.add_argument("--steps", type=int, default=200, metavar="N", help="batches over which the rate rises")
+    parser.add_argument(
+        "--steps", type=int, default=200, metavar="N", help="batches over which the rate rises"
+    )
     arguments = parser.parse_args()
     values = {name: getattr(arguments, name) for name in ("lowest", "highest", "steps")}
     asked = Question("learning_rate", arguments, **values)

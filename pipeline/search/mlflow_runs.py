@@ -21,19 +21,26 @@ class Story:
         self.parent = ""
         self._tell(self._begin)
 
-    def child(self, name: str, values: Mapping[str, Any], result: Result, state: str = "FINISHED") -> None:
+    def child(
+        self, name: str, values: Mapping[str, Any], result: Result, state: str = "FINISHED"
+    ) -> None:
         """A training, logged where it is not yet."""
 
         def log(client: Any, experiment: str) -> None:
             mine = {"part_of": self.title, "training_key": result.key, "part": name}
             if runs.find(client, experiment, **mine) is not None:
                 return
-            run = client.create_run(experiment, tags={**mine, "mlflow.parentRunId": self.parent}, run_name=name)
+            run = client.create_run(
+                experiment, tags={**mine, "mlflow.parentRunId": self.parent}, run_name=name
+            )
             for key, value in values.items():
                 client.log_param(run.info.run_id, key, written(value))
             for row in result.rows:
                 runs.log_row(client, run, row)
-            for metric, value in {"kept.validation_accuracy": result.accuracy, "kept.validation_loss": result.loss}.items():
+            for metric, value in {
+                "kept.validation_accuracy": result.accuracy,
+                "kept.validation_loss": result.loss,
+            }.items():
                 client.log_metric(run.info.run_id, metric, value)
             client.set_terminated(run.info.run_id, state)
 

@@ -56,7 +56,11 @@ def address(given: str) -> str:
         url = sqlalchemy.make_url(given)
     except (sqlalchemy.exc.ArgumentError, ValueError):  # the latter of a port that is not a number
         url = None
-    if url is None or not url.database or url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+    if (
+        url is None
+        or not url.database
+        or url.get_backend_name() not in ("sqlite", "postgresql", "postgres")
+    ):
         raise UserError(
             f"--storage {masked(given, given)} is none; allowed are sqlite:///FILE and postgresql://USER:PASSWORD@HOST/DATABASE"
         )
@@ -88,9 +92,14 @@ def one_at_a_time(storage: str) -> Iterator[None]:
             yield
         return
     try:
-        connection = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False), connect_timeout=10)
+        connection = psycopg.connect(
+            url.set(drivername="postgresql").render_as_string(hide_password=False),
+            connect_timeout=10,
+        )
     except psycopg.Error as error:
-        raise UserError(f"the storage {shown(storage)} cannot be reached: {reason(error, storage)}") from None
+        raise UserError(
+            f"the storage {shown(storage)} cannot be reached: {reason(error, storage)}"
+        ) from None
     with connection:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
         yield
@@ -99,22 +108,37 @@ def one_at_a_time(storage: str) -> Iterator[None]:
 @cache
 def opened(storage: str, seconds: int) -> RDBStorage:
     """Raises UserError."""
-    arguments = {"connect_args": {"timeout": 60}} if storage.startswith("sqlite") else {"pool_pre_ping": True}
+    arguments = (
+        {"connect_args": {"timeout": 60}}
+        if storage.startswith("sqlite")
+        else {"pool_pre_ping": True}
+    )
     try:
-        return RDBStorage(storage, engine_kwargs=arguments, heartbeat_interval=seconds, grace_period=BEATS * seconds)
+        return RDBStorage(
+            storage,
+            engine_kwargs=arguments,
+            heartbeat_interval=seconds,
+            grace_period=BEATS * seconds,
+        )
     except (sqlalchemy.exc.SQLAlchemyError, RuntimeError, OSError) as error:
-        raise UserError(f"the storage {shown(storage)} cannot be used: {reason(error, storage)}") from None
+        raise UserError(
+            f"the storage {shown(storage)} cannot be used: {reason(error, storage)}"
+        ) from None
 
 
 def begin(search: Search, question: dict[str, Any]) -> optuna.Study:
     """The study, made where there is none, with all its slots. Raises UserError where one of that name asks something else."""
     with one_at_a_time(search.storage):
         storage = opened(search.storage, search.seconds)
-        study = optuna.create_study(storage=storage, study_name=search.title, direction="maximize", load_if_exists=True)
+        study = optuna.create_study(
+            storage=storage, study_name=search.title, direction="maximize", load_if_exists=True
+        )
         asked = study.user_attrs.setdefault("question", question)
         if asked != question:
             other = ", ".join(name for name in question if asked.get(name) != question[name])
-            raise UserError(f"the study {search.title} has been begun with other parameters ({other}); allowed is another --name")
+            raise UserError(
+                f"the study {search.title} has been begun with other parameters ({other}); allowed is another --name"
+            )
         study.set_user_attr("question", question)
         fill(search, study)
     return study
@@ -138,7 +162,11 @@ def fill(search: Search, study: optuna.Study) -> None:
 def points(search: Search) -> list[dict[str, Any]]:
     """Of each slot the values that are known before: all of a grid, all of a random search, none where TPE decides."""
     if search.sampler == "grid":
-        lists = [[(one.key, label) for label in one.labels()] for one in search.space if isinstance(one, Choices)]
+        lists = [
+            [(one.key, label) for label in one.labels()]
+            for one in search.space
+            if isinstance(one, Choices)
+        ]
         return [dict(point) for point in itertools.product(*lists)]
     if search.sampler == "tpe":
         return [{} for _ in range(search.trials)]
@@ -151,7 +179,11 @@ def drawn(one: Choices | Range, random: np.random.Generator) -> Any:
         return list(one.labels())[int(random.integers(len(one.values)))]
     low, high = (np.log(end) if one.log else end for end in (one.low, one.high))
     if isinstance(one.low, int) and isinstance(one.high, int):
-        return round(float(np.exp(random.uniform(low, high)))) if one.log else int(random.integers(one.low, one.high + 1))
+        return (
+            round(float(np.exp(random.uniform(low, high))))
+            if one.log
+            else int(random.integers(one.low, one.high + 1))
+        )
     value = float(random.uniform(low, high))
     return float(np.clip(np.exp(value), one.low, one.high)) if one.log else value
 

@@ -39,7 +39,10 @@ class Slot:
 
     def run(self, saw: Callable[[int], None]) -> int | None:
         """Makes one trial, and returns its number; None where no more are left, once those of other workers have ended."""
-        found = optuna.load_study(study_name=self.search.title, storage=optuna_storage.opened(self.search.storage, self.search.seconds))
+        found = optuna.load_study(
+            study_name=self.search.title,
+            storage=optuna_storage.opened(self.search.storage, self.search.seconds),
+        )
         found.pruner = pruner(self.search)
         while True:
             with optuna_storage.one_at_a_time(self.search.storage):
@@ -67,10 +70,17 @@ class Slot:
         try:
             found.optimize(objective, n_trials=1, catch=(LateError, UserError))
         except UpdateFinishedTrialError:
-            return None  # it was given up while this worker slept; who makes it now finds the result
+            return (
+                None  # it was given up while this worker slept; who makes it now finds the result
+            )
         except (StorageInternalError, SQLAlchemyError) as error:
-            shown, reason = optuna_storage.shown(self.search.storage), optuna_storage.reason(error, self.search.storage)
-            raise UserError(f"the storage {shown} has gone away: {reason}; the same command goes on") from None
+            shown, reason = (
+                optuna_storage.shown(self.search.storage),
+                optuna_storage.reason(error, self.search.storage),
+            )
+            raise UserError(
+                f"the storage {shown} has gone away: {reason}; the same command goes on"
+            ) from None
         return taken[0] if taken else None
 
 
@@ -89,7 +99,9 @@ def accuracy(search: Search, one: optuna.Trial, saw: Callable[[int], None]) -> f
 
     try:
         chosen = analysis.changed(search.start, values)
-        training = Training(f"trial {one.number}", values, chosen.train, *cached_training.rows_of(chosen))
+        training = Training(
+            f"trial {one.number}", values, chosen.train, *cached_training.rows_of(chosen)
+        )
         result = training.run(saw, on_row)
     except UserError as error:
         one.set_user_attr("refused", str(error))

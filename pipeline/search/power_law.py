@@ -32,7 +32,9 @@ class PowerLaw:
         logs = np.log(np.asarray(examples, float))
         terms = np.stack([logs, np.ones_like(logs)])
         middle = self.coefficients @ terms
-        half = special.stdtrit(self.freedom, 0.975) * np.sqrt((terms * (self.covariance @ terms)).sum(0) + self.variance / trainings)
+        half = special.stdtrit(self.freedom, 0.975) * np.sqrt(
+            (terms * (self.covariance @ terms)).sum(0) + self.variance / trainings
+        )
         return np.exp(middle), np.exp(middle - half), np.exp(middle + half)
 
 

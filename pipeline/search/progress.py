@@ -21,15 +21,26 @@ class Progress:
         self.finished = 0
         self.started = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False)
-        columns = (progress.BarColumn(), progress.TextColumn("{task.description}"), progress.TimeElapsedColumn())
-        self.bar = progress.Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        columns = (
+            progress.BarColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.TimeElapsedColumn(),
+        )
+        self.bar = progress.Progress(
+            *columns, console=self.console, disable=not self.console.is_terminal
+        )
         self.task = self.bar.add_task(self._state(), total=sum(costs.values()))
 
     def __enter__(self) -> Progress:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:

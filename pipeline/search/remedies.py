@@ -17,9 +17,14 @@ from pipeline.config.parts import declared
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS
 
 CONVOLUTIONS = "edge"  # the architecture that images are moved to
-TRANSLATION = {"class_name": "RandomTranslation", "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"}}
+TRANSLATION = {
+    "class_name": "RandomTranslation",
+    "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"},
+}
 LARGEST_RATE = 0.01
-ADAM_RATE = 0.001  # Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; Keras's default
+ADAM_RATE = (
+    0.001  # Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; Keras's default
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,11 @@ class Change:
     reason: str
 
     def arguments(self) -> list[str]:
-        return [argument for key, value in self.overrides.items() for argument in ("-S", f"{key}={written(value)}")]
+        return [
+            argument
+            for key, value in self.overrides.items()
+            for argument in ("-S", f"{key}={written(value)}")
+        ]
 
     def command(self) -> str:
         """The experiment with it, to paste into a shell."""
@@ -74,7 +83,9 @@ def more_data(now: Situation) -> Change | None:
 def convolutions(now: Situation) -> Change | None:
     if not now.images or now.architecture.get("CONVOLUTIONAL"):
         return None
-    layers = {f"train.network.{key}": None for key, value in now.params.train.network if value is not None}
+    layers = {
+        f"train.network.{key}": None for key, value in now.params.train.network if value is not None
+    }
     return Change(
         "convolutions",
         {"train.architecture": CONVOLUTIONS, **layers},
@@ -85,16 +96,26 @@ def convolutions(now: Situation) -> Change | None:
 def augmentation(now: Situation) -> Change | None:
     if not now.images or now.params.train.augmentation:
         return None
-    return Change("augmentation", {"train.augmentation": [TRANSLATION]}, "pictures moved a little are new pictures, at no cost")
+    return Change(
+        "augmentation",
+        {"train.augmentation": [TRANSLATION]},
+        "pictures moved a little are new pictures, at no cost",
+    )
 
 
 def dropout(now: Situation) -> Change | None:
     rate = now.params.train.network.dropout
-    if isinstance(rate, list) or (rate or 0) >= 0.5 or (rate is None and now.architecture.get("OWN_DROPOUT")):
+    if (
+        isinstance(rate, list)
+        or (rate or 0) >= 0.5
+        or (rate is None and now.architecture.get("OWN_DROPOUT"))
+    ):
         return None
     higher = 0.5 if rate else 0.3
     return Change(
-        f"dropout {higher}", {"train.network.dropout": higher}, "with units missing at random, none can rely on another to learn by heart"
+        f"dropout {higher}",
+        {"train.network.dropout": higher},
+        "with units missing at random, none can rely on another to learn by heart",
     )
 
 
@@ -102,21 +123,33 @@ def weight_penalty(now: Situation) -> Change | None:
     if now.params.train.network.kernel_regularizer is not None:
         return None
     penalty = {"class_name": "L2", "config": {"l2": 0.001}}
-    return Change("L2 0.001", {"train.network.kernel_regularizer": penalty}, "a penalty on large weights keeps the function smooth")
+    return Change(
+        "L2 0.001",
+        {"train.network.kernel_regularizer": penalty},
+        "a penalty on large weights keeps the function smooth",
+    )
 
 
 def less_capacity(now: Situation) -> Change | None:
     if not now.hidden or max(now.hidden) <= 16:
         return None
     halved = [max(4, units // 2) for units in now.hidden]
-    return Change(f"half the units: {halved}", {"train.network.hidden": halved}, "fewer weights cannot hold every example")
+    return Change(
+        f"half the units: {halved}",
+        {"train.network.hidden": halved},
+        "fewer weights cannot hold every example",
+    )
 
 
 def fewer_layers(now: Situation) -> Change | None:
     if len(now.hidden) <= 2:
         return None
     fewer = [max(now.hidden[0], 16)] * 2
-    return Change(f"two layers: {fewer}", {"train.network.hidden": fewer}, "through fewer layers more of the gradient comes to the first")
+    return Change(
+        f"two layers: {fewer}",
+        {"train.network.hidden": fewer},
+        "through fewer layers more of the gradient comes to the first",
+    )
 
 
 def more_capacity(now: Situation) -> Change | None:
@@ -133,10 +166,20 @@ def more_capacity(now: Situation) -> Change | None:
 def longer(now: Situation) -> Change | None:
     epochs = max(FEWEST_EPOCHS, 2 * now.params.train.epochs)
     if now.verdict == "too_few_epochs":
-        return Change(f"{epochs} epochs", {"train.epochs": epochs}, "of so few epochs nothing can be told: more of them show what is wrong")
+        return Change(
+            f"{epochs} epochs",
+            {"train.epochs": epochs},
+            "of so few epochs nothing can be told: more of them show what is wrong",
+        )
     rest = "the losses have not come to rest: more epochs let them"
-    deeper = "the schedule stretches with the epochs, and a slower fall of the rate ends at a lower loss"
-    return Change(f"{epochs} epochs", {"train.epochs": epochs}, rest if now.verdict == "stopped_early" else deeper)
+    deeper = (
+        "the schedule stretches with the epochs, and a slower fall of the rate ends at a lower loss"
+    )
+    return Change(
+        f"{epochs} epochs",
+        {"train.epochs": epochs},
+        rest if now.verdict == "stopped_early" else deeper,
+    )
 
 
 def annealing(now: Situation) -> Change | None:
@@ -156,7 +199,10 @@ def adam(now: Situation) -> Change | None:
         return None
     return Change(
         "AdamW",
-        {"train.optimizer": {"class_name": "AdamW", "config": {"weight_decay": 0.05}}, "train.learning_rate": ADAM_RATE},
+        {
+            "train.optimizer": {"class_name": "AdamW", "config": {"weight_decay": 0.05}},
+            "train.learning_rate": ADAM_RATE,
+        },
         "Adam is the best first choice, at the rate that suits it, and its decay of weights regularizes",
     )
 
@@ -169,11 +215,17 @@ def larger_batches(now: Situation) -> Change | None:
     higher = min(LARGEST_RATE, 2 * rate)
     if higher <= rate:
         return Change("batches of 128", {"train.batch_size": 128}, reason)
-    return Change("batches of 128", {"train.batch_size": 128, "train.learning_rate": higher}, f"{reason}, and allows a larger step")
+    return Change(
+        "batches of 128",
+        {"train.batch_size": 128, "train.learning_rate": higher},
+        f"{reason}, and allows a larger step",
+    )
 
 
 def normalization(now: Situation) -> Change | None:
-    if now.params.train.network.normalization not in (None, "none") or now.architecture.get("CONVOLUTIONAL"):
+    if now.params.train.network.normalization not in (None, "none") or now.architecture.get(
+        "CONVOLUTIONAL"
+    ):
         return None
     return Change(
         "batch normalization",
@@ -184,7 +236,11 @@ def normalization(now: Situation) -> Change | None:
 
 def slower(now: Situation) -> Change | None:
     rate = now.params.train.learning_rate / 10
-    return Change(f"learning rate {rate:.3g}", {"train.learning_rate": rate}, "the steps are too long: they jump over the minimum")
+    return Change(
+        f"learning rate {rate:.3g}",
+        {"train.learning_rate": rate},
+        "the steps are too long: they jump over the minimum",
+    )
 
 
 def faster(now: Situation) -> Change | None:
@@ -192,7 +248,9 @@ def faster(now: Situation) -> Change | None:
     if rate <= now.params.train.learning_rate:
         return None
     return Change(
-        f"learning rate {rate:.3g}", {"train.learning_rate": rate}, "the losses fall slowly and steadily: larger steps get there sooner"
+        f"learning rate {rate:.3g}",
+        {"train.learning_rate": rate},
+        "the losses fall slowly and steadily: larger steps get there sooner",
     )
 
 
@@ -210,18 +268,44 @@ def relu(now: Situation) -> Change | None:
 def larger_validation(now: Situation) -> Change | None:
     if not now.small_validation or now.params.preprocess.validation == 0.2:
         return None
-    return Change("a fifth for validation", {"preprocess.validation": 0.2}, "more validation examples narrow the interval of what they say")
+    return Change(
+        "a fifth for validation",
+        {"preprocess.validation": 0.2},
+        "more validation examples narrow the interval of what they say",
+    )
 
 
 def random_split(now: Situation) -> Change | None:
     if now.params.preprocess.order == "stratified":
         return None
-    return Change("stratified split", {"preprocess.order": "stratified"}, "drawn at random, class by class, the parts look alike")
+    return Change(
+        "stratified split",
+        {"preprocess.order": "stratified"},
+        "drawn at random, class by class, the parts look alike",
+    )
 
 
 CURES: dict[str, tuple[Callable[[Situation], Change | None], ...]] = {
-    "overfit": (more_data, convolutions, augmentation, dropout, adam, weight_penalty, annealing, fewer_layers, less_capacity),
-    "too_little_capacity": (convolutions, adam, fewer_layers, more_capacity, normalization, annealing, longer),
+    "overfit": (
+        more_data,
+        convolutions,
+        augmentation,
+        dropout,
+        adam,
+        weight_penalty,
+        annealing,
+        fewer_layers,
+        less_capacity,
+    ),
+    "too_little_capacity": (
+        convolutions,
+        adam,
+        fewer_layers,
+        more_capacity,
+        normalization,
+        annealing,
+        longer,
+    ),
     "too_few_epochs": (longer,),
     "stopped_early": (faster, longer, adam),
     "diverged": (slower, adam, annealing),

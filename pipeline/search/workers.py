@@ -53,7 +53,9 @@ class Worker:
     number: int | None = None
 
 
-def results(tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any], str]) -> Iterator[tuple[int, Any]]:
+def results(
+    tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any], str]
+) -> Iterator[tuple[int, Any]]:
     """The number of each task and its result, as they come; `tell` says a line on each. Raises UserError."""
     if not tasks:
         return
@@ -93,7 +95,9 @@ def start() -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs,), daemon=True)
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker inherits it: who started it decides on Ctrl-C
+    heard = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a worker inherits it: who started it decides on Ctrl-C
     try:
         process.start()
     finally:
@@ -138,7 +142,9 @@ def told_of_loss(task: Task, exit_code: int, times: int) -> str:
     """The sentence on a worker that has ended. Raises UserError where that task has cost too many."""
     reason = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
     if times == LIVES:
-        raise UserError(f"{task.name} has ended {times} workers ({reason}, often for want of memory); what is finished stays")
+        raise UserError(
+            f"{task.name} has ended {times} workers ({reason}, often for want of memory); what is finished stays"
+        )
     return f"{task.name}: its worker has ended ({reason}); another takes it over"
 
 
@@ -154,7 +160,9 @@ def work(connection: Connection) -> None:
         while True:
             task: Task = connection.recv()
             try:
-                connection.send(("result", task.run(lambda examples: connection.send(("examples", examples)))))
+                connection.send(
+                    ("result", task.run(lambda examples: connection.send(("examples", examples))))
+                )
             except UserError as error:
                 connection.send(("mistake", str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):

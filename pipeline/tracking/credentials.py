@@ -22,7 +22,9 @@ def masked(text: str, *addresses: str) -> str:
     A library may quote a part of an address that it cannot read, so that parts of a password are looked for as well.
     """
     text = QUERY.sub(rf"\1{MASK}", ADDRESS.sub(without_password, text))
-    secrets = {secret for address in addresses for secret in passwords(address)} | set(of_environment())
+    secrets = {secret for address in addresses for secret in passwords(address)} | set(
+        of_environment()
+    )
     for secret in sorted(secrets, key=lambda secret: (-len(secret), secret)):
         pattern = re.escape(secret)
         text = re.sub(pattern if len(secret) >= SHORT else rf"(?<!\w){pattern}(?!\w)", MASK, text)
@@ -66,7 +68,9 @@ def handed_over(address: str) -> str:
     except ValueError:
         return address  # MLflow says what is wrong with it
     name, at, host = parts.netloc.rpartition("@")
-    if not at or not address.startswith(WEB) or "@" in parts.path:  # of two @ nobody can say which ends the password
+    if (
+        not at or not address.startswith(WEB) or "@" in parts.path
+    ):  # of two @ nobody can say which ends the password
         return address
     user, _, password = name.partition(":")
     os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = (

@@ -30,7 +30,9 @@ def address(home: Path) -> str:
     path as well; it leaves that where the address names its driver.
     """
     path = str(home / DATABASE)
-    return f"sqlite+pysqlite:///{quote(path)}" if "%" in path or "?" in path else f"sqlite:///{path}"
+    return (
+        f"sqlite+pysqlite:///{quote(path)}" if "%" in path or "?" in path else f"sqlite:///{path}"
+    )
 
 
 def artifacts(home: Path) -> str:
@@ -44,9 +46,13 @@ def follow(home: Path, experiment: str) -> None:
         return
     here = artifacts(home)
     with closing(sqlite3.connect(home / DATABASE)) as connection, connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+        if not connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'experiments'"
+        ).fetchone():
             return
-        found = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)).fetchone()
+        found = connection.execute(
+            "SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)
+        ).fetchone()
         if found is None or found[0] == here:
             return
         for table, column in COLUMNS.items():

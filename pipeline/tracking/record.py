@@ -18,10 +18,27 @@ from pipeline.config import params
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts
 
-REPORTS = ("preprocess", "baseline", "train", "diagnose", "evaluate", "export", "verify", "embed", "package")
+REPORTS = (
+    "preprocess",
+    "baseline",
+    "train",
+    "diagnose",
+    "evaluate",
+    "export",
+    "verify",
+    "embed",
+    "package",
+)
 JUDGED = {"evaluate", "export", "verify", "embed"}  # by the gates of package
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
-FIGURES = ("accuracy", "accuracy_lost_bound", "agreement", "bytes", "median_milliseconds", "arena_bytes")
+FIGURES = (
+    "accuracy",
+    "accuracy_lost_bound",
+    "agreement",
+    "bytes",
+    "median_milliseconds",
+    "arena_bytes",
+)
 EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 NOW = "now."  # before the name of a param, in the tag that holds what it has become
 MOST_TAGS = 100  # that MLflow takes at a time
@@ -35,14 +52,25 @@ def current_reports(model: str) -> dict[str, Any]:
     paths = {name: artifacts.report(name) for name in REPORTS}
     reports = {name: artifacts.load_json(path) for name, path in paths.items() if path.exists()}
     current = {"model_sha256": model, "training_key": reports["train"]["training_key"]}
-    return {name: report for name, report in reports.items() if all(report.get(key, value) == value for key, value in current.items())}
+    return {
+        name: report
+        for name, report in reports.items()
+        if all(report.get(key, value) == value for key, value in current.items())
+    }
 
 
 def log_settings(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
     from mlflow.entities import Param, RunTag
 
-    values = {name: str(value)[:6000] for name, value in flat(YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))).items()}
-    new_params = [Param(name, value) for name, value in values.items() if name not in run.data.params]
+    values = {
+        name: str(value)[:6000]
+        for name, value in flat(
+            YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))
+        ).items()
+    }
+    new_params = [
+        Param(name, value) for name, value in values.items() if name not in run.data.params
+    ]
     new_tags = {**tags(model, reports), **changed(values, run)}
     client.log_batch(run.info.run_id, params=new_params)
     named = [RunTag(*tag) for tag in new_tags.items()]
@@ -55,19 +83,31 @@ def log_figures(client: Any, run: Any, reports: dict[str, Any]) -> None:
     from mlflow.utils.time import get_current_time_millis
 
     now = get_current_time_millis()
-    metrics = [Metric(name, value, now, 0) for name, value in figures(reports).items() if run.data.metrics.get(name) != value]
+    metrics = [
+        Metric(name, value, now, 0)
+        for name, value in figures(reports).items()
+        if run.data.metrics.get(name) != value
+    ]
     client.log_batch(run.info.run_id, metrics=metrics)
 
 
 def changed(values: dict[str, str], run: Any) -> dict[str, str]:
     """A tag for each param that is another since the run was begun, or was for a time: MLflow lets no param change."""
-    known = {name: run.data.tags.get(f"{NOW}{name}", value) for name, value in run.data.params.items()}
-    return {f"{NOW}{name}": value for name, value in values.items() if known.get(name, value) != value}
+    known = {
+        name: run.data.tags.get(f"{NOW}{name}", value) for name, value in run.data.params.items()
+    }
+    return {
+        f"{NOW}{name}": value for name, value in values.items() if known.get(name, value) != value
+    }
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(values, dict):
-        return {name: value for key, inner in values.items() for name, value in flat(inner, f"{prefix}{key}.").items()}
+        return {
+            name: value
+            for key, inner in values.items()
+            for name, value in flat(inner, f"{prefix}{key}.").items()
+        }
     return {prefix[:-1]: values}
 
 
@@ -87,9 +127,17 @@ def figures(reports: dict[str, Any]) -> dict[str, float]:
     for pair in reports.get("verify", {}).get("pairs", []):
         there = "" if pair["processor"] == NATIVE else f".{pair['processor']}"
         names = FIGURES if pair["processor"] == NATIVE else EMULATED_FIGURES
-        found |= {f"{pair['format']}.{pair['runtime']}{there}.{name}": pair[name] for name in names if name in pair}
+        found |= {
+            f"{pair['format']}.{pair['runtime']}{there}.{name}": pair[name]
+            for name in names
+            if name in pair
+        }
     for row in reports.get("embed", {}).get("targets", []):
-        numbers = {name: value for name, value in row.get("measured", {}).items() if isinstance(value, int | float)}
+        numbers = {
+            name: value
+            for name, value in row.get("measured", {}).items()
+            if isinstance(value, int | float)
+        }
         found |= {f"embedded.{row['target']}.{name}": value for name, value in numbers.items()}
     return found
 
@@ -103,7 +151,10 @@ def metric_names(labels: Sequence[str]) -> list[str]:
     shared = {name for name, count in Counter(names).items() if count > 1}
     for index, label in enumerate(labels):
         if names[index] in shared:
-            spelled = "".join(_allowed(sign, f"_{unicodedata.name(sign, f'{ord(sign):x}').lower()}_") for sign in label)
+            spelled = "".join(
+                _allowed(sign, f"_{unicodedata.name(sign, f'{ord(sign):x}').lower()}_")
+                for sign in label
+            )
             names[index] = spelled[:LONGEST_NAME]
     for index in range(len(names)):
         while names[index] in names[:index]:
@@ -112,7 +163,9 @@ def metric_names(labels: Sequence[str]) -> list[str]:
 
 
 def _allowed(text: str, other: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "_-. " else other for sign in text)[:LONGEST_NAME]
+    return "".join(sign if sign.isalnum() or sign in "_-. " else other for sign in text)[
+        :LONGEST_NAME
+    ]
 
 
 def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
@@ -120,7 +173,9 @@ def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
     if "diagnose" in reports:
         result["diagnosis"] = reports["diagnose"]["verdict"]
     result |= verdicts(reports)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
     if commit.returncode == 0:
         result["git_commit"] = commit.stdout.strip()
     if Path("dvc.lock").exists():
@@ -133,7 +188,10 @@ def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
 def verdicts(reports: dict[str, Any]) -> dict[str, str]:
     """The verdict on each file, runtime and processor, and whether `package` has a gate that stops them."""
     pairs = reports.get("verify", {}).get("pairs", [])
-    found = {f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": str(pair["state"]) for pair in pairs}
+    found = {
+        f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": str(pair["state"])
+        for pair in pairs
+    }
     if reports.keys() >= JUDGED:
         failed = gates.failures(params.load(), reports)
         found["gate"] = f"failed: {'; '.join(failed)}"[:LONGEST_TAG] if failed else "passed"
@@ -145,10 +203,16 @@ def log_files(client: Any, run: Any, reports: set[str]) -> None:
     stale = {artifacts.EXPORTED: "export", artifacts.DIST: "package"}
     folders = [folder for folder in FOLDERS if stale.get(folder, "train") in reports]
     paths = [*FILES, *(path for folder in folders for path in sorted(folder.glob("*")))]
-    paths = [path for path in paths if path.is_file() and not (path.suffix == ".json" and path.stem in set(REPORTS) - reports)]
+    paths = [
+        path
+        for path in paths
+        if path.is_file() and not (path.suffix == ".json" and path.stem in set(REPORTS) - reports)
+    ]
     known = json.loads(run.data.tags.get("files", "{}"))
     logged = {str(path): artifacts.sha256(path)[:12] for path in paths}
     for path in paths:
         if known.get(str(path)) != logged[str(path)]:
-            client.log_artifact(run.info.run_id, str(path), str(path.parent) if path.parent != Path() else None)
+            client.log_artifact(
+                run.info.run_id, str(path), str(path.parent) if path.parent != Path() else None
+            )
     client.set_tag(run.info.run_id, "files", json.dumps({**known, **logged}))

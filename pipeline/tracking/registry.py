@@ -37,14 +37,24 @@ def register(client: Any, run: Any, reports: dict[str, Any], model: str) -> None
     opened = Bundle(artifacts.DIST / reports["package"]["file"])
     chosen = registered(opened.card)
     with mlflow.start_run(run.info.run_id):
-        logged = {file.format: log_file(opened, file, name if file is chosen else None) for file in opened.card.files}
+        logged = {
+            file.format: log_file(opened, file, name if file is chosen else None)
+            for file in opened.card.files
+        }
     version = logged[chosen.format].registered_model_version
     accuracy = reports["evaluate"]["test_accuracy"]
-    tags = {"bundle_sha256": digest, "model_sha256": model, "test_accuracy": accuracy, "format": chosen.format}
+    tags = {
+        "bundle_sha256": digest,
+        "model_sha256": model,
+        "test_accuracy": accuracy,
+        "format": chosen.format,
+    }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
     champion = client.get_registered_model(name).aliases.get("champion")
-    if champion is None or accuracy >= float(client.get_model_version(name, champion).tags["test_accuracy"]):
+    if champion is None or accuracy >= float(
+        client.get_model_version(name, champion).tags["test_accuracy"]
+    ):
         client.set_registered_model_alias(name, "champion", version)
 
 
@@ -77,7 +87,11 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
     """Writes a bundle of one file into `folder`."""
     golden = io.BytesIO()
     with np.load(io.BytesIO(opened.read(classifier.GOLDEN)), allow_pickle=False) as arrays:
-        np.savez(golden, allow_pickle=False, **{name: arrays[name] for name in ("images", "labels", file.format)})
+        np.savez(
+            golden,
+            allow_pickle=False,
+            **{name: arrays[name] for name in ("images", "labels", file.format)},
+        )
     files = {
         file.file: opened.read(file.file),
         classifier.GOLDEN: golden.getvalue(),
@@ -89,9 +103,18 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
 
 def figures(file: ModelFile) -> dict[str, float]:
     """What was found of the file: the least of its accuracies, its size, and what belongs to one runtime under its name."""
-    result: dict[str, float] = {"test_accuracy": min(proof.accuracy for proof in file.proofs), "bytes": file.bytes}
+    result: dict[str, float] = {
+        "test_accuracy": min(proof.accuracy for proof in file.proofs),
+        "bytes": file.bytes,
+    }
     for proof in file.proofs:
-        for name in ("accuracy", "accuracy_lost_bound", "agreement", "median_milliseconds", "arena_bytes"):
+        for name in (
+            "accuracy",
+            "accuracy_lost_bound",
+            "agreement",
+            "median_milliseconds",
+            "arena_bytes",
+        ):
             value = getattr(proof, name)
             if value is not None:
                 result[f"{proof.runtime}.{name}"] = value

@@ -43,7 +43,9 @@ def live(training_key: str) -> Iterator[Callable[[Row], None]]:
 def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
     try:
         with store() as (client, experiment):
-            run = find(client, experiment, training_key=training_key) or create(client, experiment, training_key)
+            run = find(client, experiment, training_key=training_key) or create(
+                client, experiment, training_key
+            )
             known = logged_epochs(client, run)
         while (row := rows.get()) is not None:
             if int(row["epoch"]) not in known:
@@ -55,12 +57,16 @@ def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
 def find(client: Any, experiment: str, **tags: str) -> Any | None:
     """The oldest run with these tags."""
     query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-    found = client.search_runs([experiment], query, order_by=["attributes.start_time ASC"], max_results=1)
+    found = client.search_runs(
+        [experiment], query, order_by=["attributes.start_time ASC"], max_results=1
+    )
     return found[0] if found else None
 
 
 def create(client: Any, experiment: str, training_key: str) -> Any:
-    name = os.environ.get("DVC_EXP_NAME") or f"{params.load().train.architecture}-{training_key[:6]}"
+    name = (
+        os.environ.get("DVC_EXP_NAME") or f"{params.load().train.architecture}-{training_key[:6]}"
+    )
     tags = {"training_key": training_key}
     if PARENT in os.environ:
         tags["mlflow.parentRunId"] = os.environ[PARENT]
@@ -71,7 +77,9 @@ def tell(title: str, ledger: Path, metrics: dict[str, float], finished: bool = F
     """The run that stands for a whole search, with its story so far; its id, or None where the store is away."""
     try:
         with store() as (client, experiment):
-            run = find(client, experiment, search=title) or client.create_run(experiment, tags={"search": title}, run_name=title)
+            run = find(client, experiment, search=title) or client.create_run(
+                experiment, tags={"search": title}, run_name=title
+            )
             client.log_artifact(run.info.run_id, str(ledger))
             for name, value in metrics.items():
                 client.log_metric(run.info.run_id, name, value)
@@ -88,13 +96,19 @@ def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], fold
     try:
         with store() as (client, experiment):
             run = find(client, experiment, model_sha256=model_sha256)
-            run = run or client.create_run(experiment, tags={"model_sha256": model_sha256}, run_name=f"field-{model_sha256[:6]}")
+            run = run or client.create_run(
+                experiment,
+                tags={"model_sha256": model_sha256},
+                run_name=f"field-{model_sha256[:6]}",
+            )
             step = len(client.get_metric_history(run.info.run_id, next(iter(metrics))))
             for name, value in metrics.items():
                 client.log_metric(run.info.run_id, name, value, step=step)
             for tag, text in tags.items():
                 client.set_tag(run.info.run_id, tag, text)
-            client.log_artifacts(run.info.run_id, str(folder), f"{folder.parent.name}/{folder.name}")
+            client.log_artifacts(
+                run.info.run_id, str(folder), f"{folder.parent.name}/{folder.name}"
+            )
             client.set_terminated(run.info.run_id)
     except Exception as error:  # the report is a file; a store that is away stops nothing
         warn(error, "the same command logs it later")
@@ -118,7 +132,9 @@ def sync() -> bool:
     try:
         with store() as (client, experiment):
             _sync(client, experiment)
-    except Exception as error:  # the files are the record; a store that is away or full stops nothing
+    except (
+        Exception
+    ) as error:  # the files are the record; a store that is away or full stops nothing
         warn(error)
         return False
     return True
@@ -128,7 +144,11 @@ def _sync(client: Any, experiment: str) -> None:
     model = artifacts.sha256(artifacts.MODEL)
     reports = record.current_reports(model)
     key = reports["train"]["training_key"]
-    run = find(client, experiment, model_sha256=model) or find(client, experiment, training_key=key) or create(client, experiment, key)
+    run = (
+        find(client, experiment, model_sha256=model)
+        or find(client, experiment, training_key=key)
+        or create(client, experiment, key)
+    )
     known = logged_epochs(client, run)
     for row in learning_curves.load(artifacts.LEARNING_CURVES):
         if int(row["epoch"]) not in known:
@@ -138,5 +158,7 @@ def _sync(client: Any, experiment: str) -> None:
     record.log_files(client, run, set(reports))
     if "package" in reports:
         registry.register(client, run, reports, model)
-    record.log_figures(client, run, reports)  # last, since MLflow copies to each model that is registered what its run has
+    record.log_figures(
+        client, run, reports
+    )  # last, since MLflow copies to each model that is registered what its run has
     client.set_terminated(run.info.run_id)

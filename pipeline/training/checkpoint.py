@@ -23,11 +23,18 @@ def read(folder: Path) -> dict[str, Any]:
     if (folder / STATE).exists():
         try:
             state: dict[str, Any] = artifacts.load_json(folder / STATE)
-            if all(artifacts.sha256(folder / name) == digest for name, digest in state["sha256"].items()):
+            if all(
+                artifacts.sha256(folder / name) == digest
+                for name, digest in state["sha256"].items()
+            ):
                 return state
         except (FileNotFoundError, KeyError, TypeError, ValueError):
             pass
-        print(f"warning: {folder} is damaged, as after a power cut; the training starts afresh", file=sys.stderr, flush=True)
+        print(
+            f"warning: {folder} is damaged, as after a power cut; the training starts afresh",
+            file=sys.stderr,
+            flush=True,
+        )
         for path in folder.iterdir():
             path.unlink()
     return {"rows": [], "seeds": []}
@@ -36,7 +43,9 @@ def read(folder: Path) -> dict[str, Any]:
 class State(keras.callbacks.Callback):
     """After every epoch: the learning curves, the best weights, and all that is needed to go on, written whole or not at all."""
 
-    def __init__(self, folder: Path, chosen: Train, images: int, on_row: Callable[[Row], None]) -> None:
+    def __init__(
+        self, folder: Path, chosen: Train, images: int, on_row: Callable[[Row], None]
+    ) -> None:
         super().__init__()
         self.folder, self.chosen, self.images, self.on_row = folder, chosen, images, on_row
         self.rows: list[Row] = []
@@ -58,7 +67,11 @@ class State(keras.callbacks.Callback):
     def _seeds(self) -> list[keras.Variable]:
         """The states of the random generators of dropout and augmentation, which Keras does not count among the weights."""
         weights = {id(weight) for weight in self.model.weights}
-        return [variable for variable in self.model.non_trainable_variables if id(variable) not in weights]
+        return [
+            variable
+            for variable in self.model.non_trainable_variables
+            if id(variable) not in weights
+        ]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
@@ -66,7 +79,11 @@ class State(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        times = {"learning_rate": rate, "seconds": seconds, "images_per_second": self.images / seconds}
+        times = {
+            "learning_rate": rate,
+            "seconds": seconds,
+            "images_per_second": self.images / seconds,
+        }
         self.rows.append({"epoch": epoch + 1, **measures(logs or {}), **times})
         self._save()
         self.on_row(self.rows[-1])
@@ -84,7 +101,9 @@ class State(keras.callbacks.Callback):
                 self._write(kept, self._architecture())
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
         digests = {name: artifacts.sha256(self.folder / name) for name in (last, kept)}
-        artifacts.save_json(self.folder / STATE, {"rows": self.rows, "seeds": seeds, "sha256": digests})
+        artifacts.save_json(
+            self.folder / STATE, {"rows": self.rows, "seeds": seeds, "sha256": digests}
+        )
         for path in self.folder.iterdir():
             if path.name not in (last, kept, STATE):
                 path.unlink()
@@ -95,11 +114,16 @@ class State(keras.callbacks.Callback):
 
     def should_stop(self) -> bool:
         patience = self.chosen.patience
-        return patience is not None and len(self.rows) - best_epoch(self.rows, self.chosen.keep) >= patience
+        return (
+            patience is not None
+            and len(self.rows) - best_epoch(self.rows, self.chosen.keep) >= patience
+        )
 
     def _architecture(self) -> keras.Model:
         """The model without augmentation and optimizer."""
         return self.model.layers[-1]
 
     def load_best(self) -> None:
-        self._architecture().load_weights(self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5")
+        self._architecture().load_weights(
+            self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5"
+        )

@@ -24,7 +24,15 @@ from pipeline.training.learning_curves import Row, best_epoch
 with imports.keras_import():
     import keras
 
-    from pipeline.training import averaging, batch_normalization, keras_files, keras_objects, layer_statistics, schedules, transfer
+    from pipeline.training import (
+        averaging,
+        batch_normalization,
+        keras_files,
+        keras_objects,
+        layer_statistics,
+        schedules,
+        transfer,
+    )
     from pipeline.training.batches import Batches, Data, ShuffledBatches, targets
     from pipeline.training.checkpoint import State
 
@@ -49,8 +57,12 @@ def build(chosen: Train, data: Data) -> keras.Model:
     try:
         model: keras.Model = module.build(data.inputs, data.num_classes, chosen.network)
     except (TypeError, ValueError) as error:
-        reason = " ".join(re.sub(r"\x1b\[\d+m", "", str(error)).split("Arguments received")[0].split())
-        raise UserError(f"architecture {chosen.architecture} does not fit inputs of shape {data.inputs.shape}: {reason}") from None
+        reason = " ".join(
+            re.sub(r"\x1b\[\d+m", "", str(error)).split("Arguments received")[0].split()
+        )
+        raise UserError(
+            f"architecture {chosen.architecture} does not fit inputs of shape {data.inputs.shape}: {reason}"
+        ) from None
     return model
 
 
@@ -62,13 +74,24 @@ def is_sparse(loss: Any) -> bool:
 def compile_for(chosen: Train, model: keras.Model, highest: float, steps: int) -> None:
     """Gives the model its loss, metrics and optimizer, whose rate is `highest` or a schedule of `steps`. Raises UserError."""
     loss = keras_objects.loss(chosen.loss)
-    metrics = [keras_objects.metric(f"train.metrics[{index}]", metric) for index, metric in enumerate(chosen.metrics)]
+    metrics = [
+        keras_objects.metric(f"train.metrics[{index}]", metric)
+        for index, metric in enumerate(chosen.metrics)
+    ]
     for metric in metrics:
         if is_sparse(metric) != is_sparse(loss):
-            wanted = "SparseCategoricalCrossentropy" if is_sparse(metric) else "CategoricalCrossentropy, which is the same loss"
-            raise UserError(f"train.metrics: {type(metric).__name__} takes other labels than the loss; allowed with it is {wanted}")
+            wanted = (
+                "SparseCategoricalCrossentropy"
+                if is_sparse(metric)
+                else "CategoricalCrossentropy, which is the same loss"
+            )
+            raise UserError(
+                f"train.metrics: {type(metric).__name__} takes other labels than the loss; allowed with it is {wanted}"
+            )
     model.compile(
-        optimizer=keras_objects.optimizer(chosen.optimizer, schedules.learning_rate(chosen, highest, steps)),
+        optimizer=keras_objects.optimizer(
+            chosen.optimizer, schedules.learning_rate(chosen, highest, steps)
+        ),
         loss=loss,
         metrics=["accuracy", *metrics],
         steps_per_execution=chosen.steps_per_execution,
@@ -77,7 +100,11 @@ def compile_for(chosen: Train, model: keras.Model, highest: float, steps: int) -
 
 
 def fit(
-    chosen: Train, data: Data, folder: Path, on_row: Callable[[Row], None], watchers: Sequence[keras.callbacks.Callback] = ()
+    chosen: Train,
+    data: Data,
+    folder: Path,
+    on_row: Callable[[Row], None],
+    watchers: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Trains, going on from `folder` where that holds the state of an interrupted run; `watchers` look on."""
     keras_files.make_deterministic()
@@ -97,25 +124,44 @@ def fit(
             continue
         transfer.freeze(model, phase.frozen)
         batch_size = data.batch(chosen.batch_size)
-        compile_for(chosen, trained, phase.learning_rate, math.ceil(len(data.train[1]) / batch_size) * (phase.last - phase.first))
+        compile_for(
+            chosen,
+            trained,
+            phase.learning_rate,
+            math.ceil(len(data.train[1]) / batch_size) * (phase.last - phase.first),
+        )
         if phase.first < done:
             state.resume()
         if done < phase.last and not state.should_stop():
             fit_phase(chosen, trained, data, phase, [state, *watchers])
             done = len(state.rows)
-        trained.optimizer.finalize_variable_values(trained.trainable_weights)  # as Keras does, but also where nothing was left to fit
+        trained.optimizer.finalize_variable_values(
+            trained.trainable_weights
+        )  # as Keras does, but also where nothing was left to fit
     state.load_best()
-    return Trained(plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers)
+    return Trained(
+        plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers
+    )
 
 
 def with_augmentation(chosen: Train, model: keras.Model, data: Data) -> keras.Model:
     if chosen.augmentation and data.inputs.dtype != "uint8":
-        raise UserError("train.augmentation is for images, and the dataset holds ids; allowed with them is []")
-    augmentation = [keras_objects.augmentation(index, layer, chosen.seed + index) for index, layer in enumerate(chosen.augmentation)]
-    return keras.Sequential([keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model], name="training")
+        raise UserError(
+            "train.augmentation is for images, and the dataset holds ids; allowed with them is []"
+        )
+    augmentation = [
+        keras_objects.augmentation(index, layer, chosen.seed + index)
+        for index, layer in enumerate(chosen.augmentation)
+    ]
+    return keras.Sequential(
+        [keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model],
+        name="training",
+    )
 
 
-def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]) -> None:
+def fit_phase(
+    chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]
+) -> None:
     """Trains the compiled model to the end of the phase, or until it should stop; `callbacks` start with the state it goes on from."""
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
@@ -126,7 +172,11 @@ def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.P
             epochs=phase.last,
             initial_epoch=len(rows),
             shuffle=False,  # ShuffledBatches does it, by seed and epoch
-            callbacks=[averaging.ValidatesAverages(), *callbacks, *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :])],
+            callbacks=[
+                averaging.ValidatesAverages(),
+                *callbacks,
+                *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :]),
+            ],
             verbose="auto" if os.isatty(1) else 0,
         )
 
@@ -134,7 +184,9 @@ def fit_phase(chosen: Train, trained: keras.Model, data: Data, phase: transfer.P
 def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
     """How the layers do on the first images of p-training."""
     inputs, labels = (np.asarray(part[:PROBE]) for part in data.train)
-    return layer_statistics.measure(model, inputs, targets(labels, data.num_classes, is_sparse(loss)), loss)
+    return layer_statistics.measure(
+        model, inputs, targets(labels, data.num_classes, is_sparse(loss)), loss
+    )
 
 
 def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:

@@ -58,13 +58,22 @@ def _undate(source: Path, target: Path) -> None:
 def _renumber(config: str) -> str:
     """Keras marks objects that layers share by their memory address; here they are counted."""
     numbers: dict[str, int] = {}
-    return re.sub(r'(?<="shared_object_id": )\d+', lambda found: str(numbers.setdefault(found[0], len(numbers))), config)
+    return re.sub(
+        r'(?<="shared_object_id": )\d+',
+        lambda found: str(numbers.setdefault(found[0], len(numbers))),
+        config,
+    )
 
 
 def probabilities(model: keras.Model, inputs: Array) -> Array:
     """What `model` says of inputs (N, ...): (N, K) float32. Not by its `predict`, since that makes a tf.data pipeline, which may
     end seconds after its last batch, as `Batches` tells."""
-    return np.concatenate([model.predict_on_batch(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)])
+    return np.concatenate(
+        [
+            model.predict_on_batch(inputs[start : start + BATCH])
+            for start in range(0, len(inputs), BATCH)
+        ]
+    )
 
 
 def load(path: Path) -> keras.Model:
@@ -75,5 +84,7 @@ def load(path: Path) -> keras.Model:
         raise
     except Exception as error:  # Keras raises anything on a damaged file
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} is not a readable Keras model ({reason}); run `dvc repro train`") from None
+        raise UserError(
+            f"{path} is not a readable Keras model ({reason}); run `dvc repro train`"
+        ) from None
     return model

@@ -16,7 +16,11 @@ from pipeline.process.errors import UserError
 def classes(module: Any, base: type) -> dict[str, type]:
     """The public classes of a Keras module below `base`, under each of their names (`L2` and `l2`)."""
     found = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
-    return {name: value for name, value in found.items() if isinstance(value, type) and issubclass(value, base) and value is not base}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, type) and issubclass(value, base) and value is not base
+    }
 
 
 def make(key: str, value: Name, allowed: dict[str, type], **more: Any) -> Any:
@@ -29,7 +33,9 @@ def make(key: str, value: Name, allowed: dict[str, type], **more: Any) -> Any:
         return allowed[name](**{**more, **config})
     except (TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{key}: {name} refuses its config: {reason}; it takes {', '.join(parameters(allowed[name]))}") from None
+        raise UserError(
+            f"{key}: {name} refuses its config: {reason}; it takes {', '.join(parameters(allowed[name]))}"
+        ) from None
 
 
 def parameters(found: type) -> list[str]:
@@ -42,7 +48,12 @@ def parameters(found: type) -> list[str]:
 
 
 def optimizer(value: Name, learning_rate: Any) -> keras.Optimizer:
-    return make("train.optimizer", value, classes(keras.optimizers, keras.Optimizer), learning_rate=learning_rate)
+    return make(
+        "train.optimizer",
+        value,
+        classes(keras.optimizers, keras.Optimizer),
+        learning_rate=learning_rate,
+    )
 
 
 def loss(value: Name) -> keras.Loss:
@@ -54,13 +65,17 @@ def metric(key: str, value: Name) -> keras.Metric:
 
 
 def initializer(value: Name) -> keras.Initializer:
-    return make("train.network.kernel_initializer", value, classes(keras.initializers, keras.Initializer))
+    return make(
+        "train.network.kernel_initializer", value, classes(keras.initializers, keras.Initializer)
+    )
 
 
 def regularizer(value: Name | None) -> keras.Regularizer | None:
     if value is None:
         return None
-    return make("train.network.kernel_regularizer", value, classes(keras.regularizers, keras.Regularizer))
+    return make(
+        "train.network.kernel_regularizer", value, classes(keras.regularizers, keras.Regularizer)
+    )
 
 
 def augmentation(index: int, value: KerasObject, seed: int) -> keras.Layer:
@@ -69,7 +84,9 @@ def augmentation(index: int, value: KerasObject, seed: int) -> keras.Layer:
 
 
 def dropout(value: Name, rate: float) -> keras.Layer:
-    return make("train.network.dropout_layer", value, _layers(lambda name, _: "Dropout" in name), rate=rate)
+    return make(
+        "train.network.dropout_layer", value, _layers(lambda name, _: "Dropout" in name), rate=rate
+    )
 
 
 def activation(value: Name) -> keras.Layer:
@@ -80,7 +97,9 @@ def activation(value: Name) -> keras.Layer:
     kinds = _layers(lambda _, found: _of_activations(found))
     name = value if isinstance(value, str) else value.class_name
     if name not in kinds:
-        known = ", ".join([*(name for name in functions if not name.startswith("_")), *sorted(kinds)])
+        known = ", ".join(
+            [*(name for name in functions if not name.startswith("_")), *sorted(kinds)]
+        )
         raise UserError(f"train.network.activation is {name!r}; allowed are {known}")
     return make("train.network.activation", value, kinds)
 
@@ -95,4 +114,6 @@ def _of_activations(found: type) -> bool:
 
 
 def _layers(wanted: Callable[[str, type], bool]) -> dict[str, type]:
-    return {name: found for name, found in classes(layers, keras.Layer).items() if wanted(name, found)}
+    return {
+        name: found for name, found in classes(layers, keras.Layer).items() if wanted(name, found)
+    }

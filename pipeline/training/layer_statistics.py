@@ -16,7 +16,9 @@ from pipeline.files.artifacts import Array
 SATURATED = 0.01  # a bounded unit this close to an end of its range passes next to no gradient on
 
 
-def measure(model: keras.Model, inputs: Array, targets: Array, loss: keras.losses.Loss) -> dict[str, float]:
+def measure(
+    model: keras.Model, inputs: Array, targets: Array, loss: keras.losses.Loss
+) -> dict[str, float]:
     """Fractions 0 to 1 over a batch of inputs (N, ...) and what the loss compares with, the model as it is in training:
 
     `dead_units`: rectified units that are zero for every image, in the worst layer;
@@ -26,10 +28,15 @@ def measure(model: keras.Model, inputs: Array, targets: Array, loss: keras.losse
     The model and the states of its random generators stay as they are.
     """
     rectified, bounded = _watched(model)
-    found, outputs = gradients(model, [layer.output for layer in [*rectified, *bounded]], loss, (inputs, targets))
+    found, outputs = gradients(
+        model, [layer.output for layer in [*rectified, *bounded]], loss, (inputs, targets)
+    )
     activations = [keras.ops.convert_to_numpy(output) for output in outputs]
     dead = [_dead(values) for values in activations[: len(rectified)]]
-    saturated = [_saturated(values, _function(layer)) for values, layer in zip(activations[len(rectified) :], bounded, strict=True)]
+    saturated = [
+        _saturated(values, _function(layer))
+        for values, layer in zip(activations[len(rectified) :], bounded, strict=True)
+    ]
     sizes = [float(np.sqrt(np.mean(np.square(gradient)))) for gradient in found]
     return {
         "dead_units": max(dead, default=0.0),
@@ -39,13 +46,19 @@ def measure(model: keras.Model, inputs: Array, targets: Array, loss: keras.losse
 
 
 def _function(layer: keras.Layer) -> str:
-    return "relu" if isinstance(layer, keras.layers.ReLU) else getattr(getattr(layer, "activation", None), "__name__", "")
+    return (
+        "relu"
+        if isinstance(layer, keras.layers.ReLU)
+        else getattr(getattr(layer, "activation", None), "__name__", "")
+    )
 
 
 def _watched(model: keras.Model) -> tuple[list[keras.Layer], list[keras.Layer]]:
     layers = [layer for layer in model.layers if _function(layer)]
     rectified = [layer for layer in layers if _function(layer) in ("relu", "relu6")]
-    return rectified, [layer for layer in layers if _function(layer) in ("tanh", "sigmoid", "softmax")]
+    return rectified, [
+        layer for layer in layers if _function(layer) in ("tanh", "sigmoid", "softmax")
+    ]
 
 
 def _dead(values: Array) -> float:
@@ -61,9 +74,13 @@ def _saturated(values: Array, function: str) -> float:
     return float((distance < SATURATED).mean())
 
 
-def gradients(model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, batch: tuple[Array, Array]) -> tuple[list[Array], list[Any]]:
+def gradients(
+    model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, batch: tuple[Array, Array]
+) -> tuple[list[Array], list[Any]]:
     """The gradient of the loss in each matrix or kernel of weights, first to last, and the values of `outputs`."""
-    probe = keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, [model.outputs[0], *outputs])
+    probe = keras.Model(
+        model.inputs[0] if len(model.inputs) == 1 else model.inputs, [model.outputs[0], *outputs]
+    )
     trainable = [variable.value for variable in probe.trainable_variables]
     fixed = [variable.value for variable in probe.non_trainable_variables]
 
@@ -83,5 +100,7 @@ def gradients(model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, b
             tape.watch(tensors)
             value, watched = total(tensors)
         found = tape.gradient(value, tensors)
-    kernels = [keras.ops.convert_to_numpy(gradient) for gradient in found if len(gradient.shape) > 1]
+    kernels = [
+        keras.ops.convert_to_numpy(gradient) for gradient in found if len(gradient.shape) > 1
+    ]
     return kernels, watched

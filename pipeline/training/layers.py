@@ -23,7 +23,9 @@ class MultiHot(keras.layers.Layer):
     def call(self, ids: Any) -> Any:
         ids = ops.cast(ids, "int32")
         count = ops.shape(ids)[0]
-        rows = ops.broadcast_to(ops.expand_dims(ops.arange(count, dtype="int32"), 1), ops.shape(ids))
+        rows = ops.broadcast_to(
+            ops.expand_dims(ops.arange(count, dtype="int32"), 1), ops.shape(ids)
+        )
         places = ops.reshape(ops.stack([rows, ids], -1), (-1, 2))
         counts = ops.scatter(places, ops.ones_like(places[:, 0]), (count, self.highest + 1))
         return ops.cast(ops.minimum(counts[:, 1:], 1), self.compute_dtype)

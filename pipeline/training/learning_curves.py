@@ -20,16 +20,25 @@ COLUMNS = ("epoch", *MEASURES, "learning_rate", *TIMES)
 
 def measures(logs: dict[str, Any]) -> Row:
     """The figures that Keras logs of an epoch, under our names."""
-    return {f"validation_{name[4:]}" if name.startswith("val_") else f"train_{name}": float(value) for name, value in logs.items()}
+    return {
+        f"validation_{name[4:]}" if name.startswith("val_") else f"train_{name}": float(value)
+        for name, value in logs.items()
+    }
 
 
 def logs(row: Row) -> dict[str, float]:
     """A row's figures under Keras's names."""
-    return {name.replace("validation_", "val_").removeprefix("train_"): value for name, value in row.items()}
+    return {
+        name.replace("validation_", "val_").removeprefix("train_"): value
+        for name, value in row.items()
+    }
 
 
 def save(path: Path, rows: Sequence[Row]) -> None:
-    columns = [*COLUMNS, *(name for name in rows[0] if name not in COLUMNS)]  # last the metrics that params.yaml adds
+    columns = [
+        *COLUMNS,
+        *(name for name in rows[0] if name not in COLUMNS),
+    ]  # last the metrics that params.yaml adds
     artifacts.save_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 
@@ -45,4 +54,6 @@ def best_epoch(rows: list[Row], keep: str) -> int:
     if not rows:
         return 0
     sign = 1 if keep.endswith("loss") else -1
-    return 1 + int(np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]))
+    return 1 + int(
+        np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows])
+    )

@@ -20,32 +20,51 @@ def learning_rate(chosen: Train, highest: float, steps: int) -> Any:
     warmup = round(chosen.warmup * steps)
     if isinstance(chosen.schedule, KerasObject):
         if warmup:
-            raise UserError("train.warmup goes with the schedules cosine and constant alone; allowed with this one is 0")
-        return highest if chosen.schedule.class_name == PLATEAU else keras_schedule(chosen.schedule, highest)
+            raise UserError(
+                "train.warmup goes with the schedules cosine and constant alone; allowed with this one is 0"
+            )
+        return (
+            highest
+            if chosen.schedule.class_name == PLATEAU
+            else keras_schedule(chosen.schedule, highest)
+        )
     if chosen.schedule == "constant" and not warmup:
         return highest
     alpha = 1.0 if chosen.schedule == "constant" else 0.0
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(highest, steps, alpha=alpha)
     return keras.optimizers.schedules.CosineDecay(
-        highest / 10, max(steps - warmup, 1), alpha=alpha, warmup_target=highest, warmup_steps=warmup
+        highest / 10,
+        max(steps - warmup, 1),
+        alpha=alpha,
+        warmup_target=highest,
+        warmup_steps=warmup,
     )
 
 
 def keras_schedule(schedule: KerasObject, highest: float) -> Any:
     """One of Keras's schedules, from the rate `highest` on where its config names no other."""
     module = keras.optimizers.schedules
-    allowed = {**keras_objects.classes(module, module.LearningRateSchedule), PLATEAU: keras.callbacks.ReduceLROnPlateau}
+    allowed = {
+        **keras_objects.classes(module, module.LearningRateSchedule),
+        PLATEAU: keras.callbacks.ReduceLROnPlateau,
+    }
     found = allowed.get(schedule.class_name, object)
     takes = "initial_learning_rate" in inspect.signature(found).parameters
-    return keras_objects.make("train.schedule", schedule, allowed, **({"initial_learning_rate": highest} if takes else {}))
+    return keras_objects.make(
+        "train.schedule", schedule, allowed, **({"initial_learning_rate": highest} if takes else {})
+    )
 
 
 def callbacks(chosen: Train, highest: float, rows: list[Row]) -> list[keras.callbacks.Callback]:
     """The callback that lowers the rate, where the schedule is one; `rows` are the epochs already behind."""
     if not isinstance(chosen.schedule, KerasObject) or chosen.schedule.class_name != PLATEAU:
         return []
-    return [keras_objects.make("train.schedule", chosen.schedule, {PLATEAU: Plateau}, highest=highest, rows=list(rows))]
+    return [
+        keras_objects.make(
+            "train.schedule", chosen.schedule, {PLATEAU: Plateau}, highest=highest, rows=list(rows)
+        )
+    ]
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):

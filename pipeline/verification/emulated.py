@@ -83,18 +83,26 @@ def sampled(pair: Pair, chosen: Params) -> int:
     return count if pair.computes_in_integers else max(1, count // FLOAT_SHARE)
 
 
-def judge(pair: Pair, material: Material, chosen: Params, vectors: Golden, here: Pair | None) -> None:
+def judge(
+    pair: Pair, material: Material, chosen: Params, vectors: Golden, here: Pair | None
+) -> None:
     """Fills the facts of a pair that has answered; `here` is its file on this processor."""
     assert pair.probabilities is not None
     telling = len(vectors.telling)
     rows = material.sample[: len(pair.probabilities) - telling]
-    told, reference, labels = pair.probabilities[telling:], material.reference[rows], material.labels[rows]
+    told, reference, labels = (
+        pair.probabilities[telling:],
+        material.reference[rows],
+        material.labels[rows],
+    )
     pair.facts |= gate.compare(told, reference, labels, chosen.export.max_accuracy_drop)
     if here is None:
         return
     expected = vectors.probabilities[pair.format][-telling:]
     difference = float(np.abs(pair.probabilities[:telling] - expected).max())
-    tolerance = statistics.QUANTIZED_TOLERANCE if pair.computes_in_integers else statistics.FLOAT_TOLERANCE
+    tolerance = (
+        statistics.QUANTIZED_TOLERANCE if pair.computes_in_integers else statistics.FLOAT_TOLERANCE
+    )
     pair.facts["golden_difference"] = difference
     pair.facts["state"] = gate.elsewhere(pair.facts, difference, tolerance, here.facts["state"])
     for name in ("reason", "images_needed"):  # of the sample alone

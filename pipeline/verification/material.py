@@ -46,14 +46,20 @@ def gather(chosen: Params, folder: Path) -> Material:
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
     kept_here = data.not_passed_on is not None
-    synthetic = golden.invented(images, data.highest) if kept_here else golden.synthetic(images, labels, data.highest)
+    synthetic = (
+        golden.invented(images, data.highest)
+        if kept_here
+        else golden.synthetic(images, labels, data.highest)
+    )
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(chosen.verify.micro_images, chosen.verify.processor_images)
     sample = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[:largest]
     np.save(folder / "sample.npy", images[sample])
     return Material(
         labels=np.concatenate([labels, validation.labels]),
-        reference=np.concatenate([artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]),
+        reference=np.concatenate(
+            [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]
+        ),
         tests=len(labels),
         sample=sample,
         synthetic=synthetic,

@@ -67,14 +67,19 @@ def native(files: dict[str, Path], chosen: Params) -> list[Pair]:
         Pair(name, file, runtime)
         for name, file in files.items()
         for runtime in chosen.verify.runtimes
-        if runtimes.SUFFIXES[runtime] == file.suffix and (runtime != "tflite_micro" or name == "tflite_int8")
+        if runtimes.SUFFIXES[runtime] == file.suffix
+        and (runtime != "tflite_micro" or name == "tflite_int8")
     ]
 
 
 def emulated(files: dict[str, Path], chosen: Params) -> list[list[Pair]]:
     """The same on each emulated processor, for the runtimes that have a wheel there; a list for each of these."""
     groups = [
-        [Pair(name, file, runtime, processor) for name, file in files.items() if runtimes.SUFFIXES[runtime] == file.suffix]
+        [
+            Pair(name, file, runtime, processor)
+            for name, file in files.items()
+            if runtimes.SUFFIXES[runtime] == file.suffix
+        ]
         for processor, runtime in chosen.verify.places
     ]
     return [group for group in groups if group]

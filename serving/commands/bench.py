@@ -19,14 +19,23 @@ BATCH = 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
     commands.add_choice(parser)
-    parser.add_argument("--runs", type=commands.count, default=200, help="single images to time, after a warm-up (default %(default)s)")
+    parser.add_argument(
+        "--runs",
+        type=commands.count,
+        default=200,
+        help="single images to time, after a warm-up (default %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
     opened = commands.open_bundle(arguments)
     given = opened.card.input
-    images = np.random.default_rng(0).integers(0, int(given.range[1]) + 1, (BATCH, *given.shape)).astype(given.type)
+    images = (
+        np.random.default_rng(0)
+        .integers(0, int(given.range[1]) + 1, (BATCH, *given.shape))
+        .astype(given.type)
+    )
     for file, runtime in commands.installed_pairs(opened, arguments):
         result = measured(Classifier.load(opened, file.format, runtime), images, arguments.runs)
         if arguments.json:

@@ -28,23 +28,41 @@ def run(arguments: argparse.Namespace) -> int:
     """0 where the device may run the bundle, else 1."""
     try:
         opened = commands.open_bundle(arguments)
-        results = [examine(opened, file, runtime) for file, runtime in commands.installed_pairs(opened, arguments)]
+        results = [
+            examine(opened, file, runtime)
+            for file, runtime in commands.installed_pairs(opened, arguments)
+        ]
     except ServingError as error:
-        print(json.dumps({"may_run": False, "reason": str(error)}) if arguments.json else f"This device may not run it: {error}.")
+        print(
+            json.dumps({"may_run": False, "reason": str(error)})
+            if arguments.json
+            else f"This device may not run it: {error}."
+        )
         return 1
     best = next((result for result in results if "reason" not in result), None)
     if arguments.json:
-        facts = {"bundle": str(opened.path), "signed": opened.signed, "files": len(opened.digests), "not_proven": opened.card.not_proven}
+        facts = {
+            "bundle": str(opened.path),
+            "signed": opened.signed,
+            "files": len(opened.digests),
+            "not_proven": opened.card.not_proven,
+        }
         print(json.dumps({"may_run": best is not None, **facts, "results": results}, indent=2))
     else:
-        print("\n".join([_checksums(opened), *map(_line, results), _verdict(opened, best, results)]))
+        print(
+            "\n".join([_checksums(opened), *map(_line, results), _verdict(opened, best, results)])
+        )
     return 0 if best else 1
 
 
 def examine(opened: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
     """One file on one runtime: its golden vectors and latency, or the reason why it may not run."""
     installed = runtimes.version(runtime)
-    facts: Dict[str, Any] = {"format": file.format, "runtime": runtime, "runtime_version": installed}
+    facts: Dict[str, Any] = {
+        "format": file.format,
+        "runtime": runtime,
+        "runtime_version": installed,
+    }
     refused = preflight.refusals(file.requirements, runtime, installed)
     if refused:
         return {**facts, "reason": "; ".join(refused)}
@@ -54,7 +72,12 @@ def examine(opened: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
     except RuntimeRefusalError as error:
         return {**facts, "reason": str(error)}
     images = np.zeros((1, *opened.card.input_shape), opened.card.input.type)
-    return {**facts, "median_milliseconds": statistics.median(measure.latencies(classifier.predict, images, LATENCY_RUNS))}
+    return {
+        **facts,
+        "median_milliseconds": statistics.median(
+            measure.latencies(classifier.predict, images, LATENCY_RUNS)
+        ),
+    }
 
 
 def _checksums(opened: Bundle) -> str:

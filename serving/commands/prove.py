@@ -32,7 +32,12 @@ ESTIMATE_AFTER = 0.5  # seconds, when the pace is known
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
     commands.add_choice(parser)
-    parser.add_argument("--images", type=commands.count, metavar="N", help="only the first N images of the acceptance set (default: all)")
+    parser.add_argument(
+        "--images",
+        type=commands.count,
+        metavar="N",
+        help="only the first N images of the acceptance set (default: all)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.epilog = "exit status: 0 proven; 3 not shown, as too few images tell; 1 worse, or it could not be tried"
 
@@ -42,16 +47,27 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         opened = commands.open_bundle(arguments)
         accepted = chosen_images(opened, arguments.images)
-        pairs = [attempt(opened, file, runtime, accepted) for file, runtime in commands.installed_pairs(opened, arguments)]
+        pairs = [
+            attempt(opened, file, runtime, accepted)
+            for file, runtime in commands.installed_pairs(opened, arguments)
+        ]
     except ServingError as error:
         if not arguments.json:
             raise
         print(json.dumps({"state": COULD_NOT_RUN, "sentence": str(error), **_device()}, indent=2))
         return 1
     best = next((pair for pair in pairs if acceptance.usable(pair)), None)
-    state = best["state"] if best else max((pair["state"] for pair in pairs), key=lambda state: state != COULD_NOT_RUN)
+    state = (
+        best["state"]
+        if best
+        else max((pair["state"] for pair in pairs), key=lambda state: state != COULD_NOT_RUN)
+    )
     if arguments.json:
-        facts = {"state": state, "sentence": _verdict(opened, best, pairs), **_facts(opened, best, pairs)}
+        facts = {
+            "state": state,
+            "sentence": _verdict(opened, best, pairs),
+            **_facts(opened, best, pairs),
+        }
         print(json.dumps(_finite(facts), indent=2))
     else:
         print("\n".join([*map(_line, pairs), _verdict(opened, best, pairs)]))
@@ -62,14 +78,20 @@ def chosen_images(opened: Bundle, count: Optional[int]) -> Acceptance:
     """The acceptance set, or the first `count` images of it. Raises BundleError, InputError."""
     accepted = Acceptance.load(opened)
     if count is not None and count > len(accepted.labels):
-        raise InputError(f"--images {count} is too many: the acceptance set has {len(accepted.labels):,} images")
+        raise InputError(
+            f"--images {count} is too many: the acceptance set has {len(accepted.labels):,} images"
+        )
     return accepted.first(count or len(accepted.labels))
 
 
 def attempt(opened: Bundle, file: ModelFile, runtime: str, accepted: Acceptance) -> Dict[str, Any]:
     """The facts of one pair, or the reason why it could not run."""
     installed = runtimes.version(runtime)
-    facts: Dict[str, Any] = {"format": file.format, "runtime": runtime, "runtime_version": installed}
+    facts: Dict[str, Any] = {
+        "format": file.format,
+        "runtime": runtime,
+        "runtime_version": installed,
+    }
     refused = preflight.refusals(file.requirements, runtime, installed)
     try:
         if refused:
@@ -96,14 +118,21 @@ class Progress:
             print(file=sys.stderr)
 
     def __call__(self, done: int, total: int, seconds: float) -> None:
-        if seconds < ESTIMATE_AFTER or (self._said and time.perf_counter() - self._told < (0.2 if self._redraws else 10)):
+        if seconds < ESTIMATE_AFTER or (
+            self._said and time.perf_counter() - self._told < (0.2 if self._redraws else 10)
+        ):
             return
         left = seconds / done * (total - done)
         if not self._said and seconds + left < LONG_SECONDS:
             return
         self._said, self._told = True, time.perf_counter()
         text = f"{self._name}: {done:,} of {total:,} images, some {left:.0f} s left"
-        print(f"\r{text} " if self._redraws else text, end="" if self._redraws else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r{text} " if self._redraws else text,
+            end="" if self._redraws else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _line(pair: Dict[str, Any]) -> str:
@@ -131,7 +160,9 @@ def _verdict(opened: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[st
     return f"{name} on this device, as {best['format']} on {best['runtime']} {best['runtime_version']}, is {best['sentence']}."
 
 
-def _facts(opened: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[str, Any]]) -> Dict[str, Any]:
+def _facts(
+    opened: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[str, Any]]
+) -> Dict[str, Any]:
     card = opened.card
     return {
         **_device(),
@@ -143,7 +174,9 @@ def _facts(opened: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[str,
             "model_sha256": card.provenance.get("model_sha256"),
             "not_proven": card.not_proven,
         },
-        "chosen": {name: best[name] for name in ("format", "runtime", "runtime_version")} if best else None,
+        "chosen": {name: best[name] for name in ("format", "runtime", "runtime_version")}
+        if best
+        else None,
         "pairs": pairs,
     }
 
@@ -161,7 +194,11 @@ def _device() -> Dict[str, Any]:
     """What tells one device of a fleet from another."""
     installed = {name: runtimes.version(name) for name in sorted(runtimes.DISTRIBUTIONS)}
     return {
-        "device": {"processor": _processor(), "machine": platform.machine(), "system": platform.platform()},
+        "device": {
+            "processor": _processor(),
+            "machine": platform.machine(),
+            "system": platform.platform(),
+        },
         "versions": {
             "serving": _serving_version(),
             "python": platform.python_version(),

@@ -32,10 +32,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from serving.server.limits import Limits
 
     standard = Limits()
-    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", type=Path, help="a bundle; it is reloaded when it changes")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default %(default)s)")
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 for any that is free (default %(default)s)")
-    parser.add_argument("--trust", metavar="PEM", help="the maker's public key or certificate authority: every bundle must be signed by it")
+    parser.add_argument(
+        "bundles",
+        nargs="+",
+        metavar="BUNDLE",
+        type=Path,
+        help="a bundle; it is reloaded when it changes",
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=DEFAULT_PORT,
+        help="0 for any that is free (default %(default)s)",
+    )
+    parser.add_argument(
+        "--trust",
+        metavar="PEM",
+        help="the maker's public key or certificate authority: every bundle must be signed by it",
+    )
     commands.add_at_least(parser)
     commands.add_draft(parser)
     help_ = "with --trust, let a reload put an older version in the place of a newer one, which is refused otherwise"
@@ -44,29 +61,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_log(parser)
     help_ = "a label for a prediction that has one takes its place (default: the first is kept)"
     parser.add_argument("--replace-labels", action="store_true", help=help_)
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with the bearer token that requests must then carry")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="a file with the bearer token that requests must then carry",
+    )
     help_ = "npm's folder of onnxruntime-web, which the page then offers as a second engine"
     parser.add_argument("--onnxruntime-web", type=Path, metavar="FOLDER", help=help_)
     help_ = "a page of this origin, such as https://app.example, may ask too; * for any; may be repeated (default none)"
     parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=help_)
     help_ = "a name by which browsers may address what writes, beside --host, localhost and IP addresses; may be repeated"
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=help_)
-    parser.add_argument("--plain", action="store_true", help="the standard library's event loop, even where uvloop is installed")
     parser.add_argument(
-        "--drain", type=seconds, metavar="SECONDS", default=1.0, help="how long to go on answering after SIGTERM (default %(default)s)"
+        "--plain",
+        action="store_true",
+        help="the standard library's event loop, even where uvloop is installed",
+    )
+    parser.add_argument(
+        "--drain",
+        type=seconds,
+        metavar="SECONDS",
+        default=1.0,
+        help="how long to go on answering after SIGTERM (default %(default)s)",
     )
     help_ = "within which all of a request must arrive (default %(default)s)"
     parser.add_argument(
-        "--timeout", type=seconds_above_0, metavar="SECONDS", dest="seconds_to_receive", default=standard.seconds_to_receive, help=help_
+        "--timeout",
+        type=seconds_above_0,
+        metavar="SECONDS",
+        dest="seconds_to_receive",
+        default=standard.seconds_to_receive,
+        help=help_,
     )
     parser.add_argument(
-        "--max-body-bytes", type=commands.count, metavar="N", default=standard.max_body_bytes, help="of one request (default %(default)s)"
+        "--max-body-bytes",
+        type=commands.count,
+        metavar="N",
+        default=standard.max_body_bytes,
+        help="of one request (default %(default)s)",
     )
     parser.add_argument(
-        "--max-pixels", type=commands.count, metavar="N", default=standard.max_pixels, help="of one picture (default %(default)s)"
+        "--max-pixels",
+        type=commands.count,
+        metavar="N",
+        default=standard.max_pixels,
+        help="of one picture (default %(default)s)",
     )
     parser.add_argument(
-        "--max-images", type=commands.count, metavar="N", default=standard.max_images, help="in one request (default %(default)s)"
+        "--max-images",
+        type=commands.count,
+        metavar="N",
+        default=standard.max_images,
+        help="in one request (default %(default)s)",
     )
     parser.add_argument(
         "--max-queue",
@@ -76,7 +123,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images that wait for a model (default %(default)s)",
     )
     parser.add_argument(
-        "--max-connections", type=commands.count, metavar="N", default=standard.max_connections, help="open at a time (default %(default)s)"
+        "--max-connections",
+        type=commands.count,
+        metavar="N",
+        default=standard.max_connections,
+        help="open at a time (default %(default)s)",
     )
 
 
@@ -88,15 +139,26 @@ def run(arguments: argparse.Namespace) -> int:
     from serving.server.process import run as run_server
     from serving.server.service import Service
 
-    names = ("max_body_bytes", "max_pixels", "max_images", "max_queue", "max_connections", "seconds_to_receive")
+    names = (
+        "max_body_bytes",
+        "max_pixels",
+        "max_images",
+        "max_queue",
+        "max_connections",
+        "seconds_to_receive",
+    )
     limits = Limits(**{name: getattr(arguments, name) for name in names})
     if limits.max_images > limits.max_queue:
-        raise ServingError(f"--max-images is {limits.max_images}, more than may wait; allowed is at most --max-queue, {limits.max_queue}")
+        raise ServingError(
+            f"--max-images is {limits.max_images}, more than may wait; allowed is at most --max-queue, {limits.max_queue}"
+        )
     token = _token(arguments.token_file)
     origins = Origins.parse(arguments.allow_origin, arguments.allow_host, arguments.host)
     log = commands.open_log(arguments)
     if arguments.replace_labels and not log:
-        raise ServingError("--replace-labels says what becomes of a log's labels, and there is none; add --log FILE")
+        raise ServingError(
+            "--replace-labels says what becomes of a log's labels, and there is none; add --log FILE"
+        )
     listening = _bound(arguments.host, arguments.port)
     metrics = Metrics()
     _give_memory_back_at_once()
@@ -111,7 +173,10 @@ def run(arguments: argparse.Namespace) -> int:
     service = Service(models, origins, token, writer)
     for signature in models.signatures():
         draft = f", {signature.draft}" if signature.draft else ""
-        print(f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}{draft}", flush=True)
+        print(
+            f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}{draft}",
+            flush=True,
+        )
     run_server(service, listening, arguments.drain, _event_loop(arguments.plain))
     if writer:
         writer.close()
@@ -122,7 +187,9 @@ def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
     from serving.server.files import public
 
     bundle = commands.opened(path, arguments)
-    return Classifier.load(bundle, arguments.format, arguments.runtime), public(bundle, arguments.onnxruntime_web)
+    return Classifier.load(bundle, arguments.format, arguments.runtime), public(
+        bundle, arguments.onnxruntime_web
+    )
 
 
 def _give_memory_back_at_once() -> None:
@@ -138,7 +205,10 @@ def _event_loop(plain: bool) -> asyncio.AbstractEventLoop:
         try:
             import uvloop
         except ImportError:
-            print("uvloop is not installed, so the standard library serves, more slowly; install serving[http]", file=sys.stderr)
+            print(
+                "uvloop is not installed, so the standard library serves, more slowly; install serving[http]",
+                file=sys.stderr,
+            )
         else:
             return uvloop.new_event_loop()
     return asyncio.new_event_loop()
@@ -155,14 +225,18 @@ def _token(path: Optional[Path]) -> Optional[str]:
     if not token:
         raise ServingError(f"{path} is empty; it must hold the token that requests carry")
     if not token.isprintable() or len(token) > LONGEST_TOKEN:
-        raise ServingError(f"{path} holds what no header can carry; expected one line of at most {LONGEST_TOKEN:,} characters")
+        raise ServingError(
+            f"{path} holds what no header can carry; expected one line of at most {LONGEST_TOKEN:,} characters"
+        )
     return token
 
 
 def _bound(host: str, port: int) -> socket.socket:
     """A socket that listens, before any model is loaded. Raises ServingError."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         listening = socket.socket(family)
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -170,7 +244,9 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no name"
-        raise ServingError(f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port") from None
+        raise ServingError(
+            f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port"
+        ) from None
     return listening
 
 
@@ -182,7 +258,9 @@ def _address(listening: socket.socket) -> str:
 def seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a time; expected a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a time; expected a number of seconds, 0 or more"
+        )
     return number
 
 

@@ -17,14 +17,20 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding not in ENCODINGS:
-        raise RequestError(415, f"the content encoding {encoding[:40]!r} is not supported; allowed are {' and '.join(ENCODINGS)}")
+        raise RequestError(
+            415,
+            f"the content encoding {encoding[:40]!r} is not supported; allowed are {' and '.join(ENCODINGS)}",
+        )
     stream = zlib.decompressobj(wbits=31 if encoding == "gzip" else 15)
     try:
         result = stream.decompress(body, limit + 1)
     except zlib.error as error:
         raise RequestError(400, f"the body is not {encoding} ({error})") from None
     if len(result) > limit:
-        raise RequestError(413, f"the body is larger than {limit} bytes when decompressed; send fewer images at a time")
+        raise RequestError(
+            413,
+            f"the body is larger than {limit} bytes when decompressed; send fewer images at a time",
+        )
     if not stream.eof or stream.unused_data:
         raise RequestError(400, f"the body is not one whole {encoding} stream")
     return result
@@ -35,7 +41,16 @@ def compress(body: bytes, accepted: str) -> Tuple[bytes, Optional[str]]:
     if accepted and len(body) >= COMPRESSED_FROM:
         for item in accepted.lower().split(","):
             encoding, _, quality = item.partition(";")
-            if encoding.strip() in ENCODINGS and quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
+            if encoding.strip() in ENCODINGS and quality.replace(" ", "") not in (
+                "q=0",
+                "q=0.0",
+                "q=0.00",
+                "q=0.000",
+            ):
                 gzipped = encoding.strip() == "gzip"
-                return (gzip.compress(body, 1, mtime=0), "gzip") if gzipped else (zlib.compress(body, 1), "deflate")
+                return (
+                    (gzip.compress(body, 1, mtime=0), "gzip")
+                    if gzipped
+                    else (zlib.compress(body, 1), "deflate")
+                )
     return body, None

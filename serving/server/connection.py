@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 # RFC 9112, 9.6: closing at once would reset the connection, and take the answer from a client that still sends
 LINGER_SECONDS = 1.0
 READ_AHEAD = 1 << 16  # bytes of further requests that are read while one is answered
-STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+STATUS_LINES = {
+    each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
+}
 WITHOUT_BODY = (204, 304)
 
 
@@ -27,7 +29,9 @@ class Connection(asyncio.Protocol):
         self.incoming = Incoming(self.limits, server.hold)
         self.loop = asyncio.get_running_loop()
         self.answering: Optional[asyncio.Task[None]] = None
-        self.since = self.loop.time()  # when it began what it is now about: to wait, to read, to answer, to close
+        self.since = (
+            self.loop.time()
+        )  # when it began what it is now about: to wait, to read, to answer, to close
         self.fresh = True  # nothing has been answered yet
         self.closing = self.lost = self.paused = False
         self._writable = asyncio.Event()
@@ -40,7 +44,11 @@ class Connection(asyncio.Protocol):
         if len(self.server.connections) > 2 * allowed:  # a flood, which is not answered
             transport.abort()
         elif len(self.server.connections) > allowed:
-            self.refuse(RequestError(503, f"{allowed} connections are open already, so try again in a second"))
+            self.refuse(
+                RequestError(
+                    503, f"{allowed} connections are open already, so try again in a second"
+                )
+            )
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self.server.connections.discard(self)
@@ -131,7 +139,11 @@ class Connection(asyncio.Protocol):
     def _send(self, answer: Answer, without_body: bool, last: bool) -> None:
         lines = [STATUS_LINES[answer.status], b"date: ", self.server.date, b"\r\n"]
         if answer.status not in WITHOUT_BODY:
-            lines += [b"content-type: ", answer.content_type, b"\r\ncontent-length: %d\r\n" % len(answer.body)]
+            lines += [
+                b"content-type: ",
+                answer.content_type,
+                b"\r\ncontent-length: %d\r\n" % len(answer.body),
+            ]
         for name, value in answer.headers:
             lines += [name, b": ", value, b"\r\n"]
         lines.append(b"connection: close\r\n\r\n" if last else b"\r\n")
@@ -143,7 +155,9 @@ class Connection(asyncio.Protocol):
         """Answers where no request was read whole, and closes."""
         self.service.metrics.requests.add(1, "none", error.status)
         head = self.incoming.head
-        self._send(self.service.refused(error, head), head is not None and head.method == "HEAD", last=True)
+        self._send(
+            self.service.refused(error, head), head is not None and head.method == "HEAD", last=True
+        )
         self.close()
 
     def close(self) -> None:
@@ -181,7 +195,11 @@ class Connection(asyncio.Protocol):
         elif self.incoming.begun or self.fresh:
             if waited > self.limits.seconds_to_receive:
                 limit = self.limits.seconds_to_receive
-                self.refuse(RequestError(408, f"the request did not come within {limit:g} seconds; send it faster"))
+                self.refuse(
+                    RequestError(
+                        408, f"the request did not come within {limit:g} seconds; send it faster"
+                    )
+                )
         elif waited > self.limits.seconds_idle:
             self.close()
 
@@ -191,6 +209,10 @@ class Connection(asyncio.Protocol):
             self.answering.cancel()
         if self._writable.is_set():
             limit = self.limits.seconds_to_answer
-            self.refuse(RequestError(503, f"the answer was not ready within {limit:g} seconds, so try again later"))
+            self.refuse(
+                RequestError(
+                    503, f"the answer was not ready within {limit:g} seconds, so try again later"
+                )
+            )
         else:
             self.transport.abort()

@@ -49,9 +49,20 @@ class PublicFile:
     def headers(self) -> List[Tuple[bytes, bytes]]:
         """What is sent with it; a copy that is kept must be asked about, because a bundle can change."""
         link = f'<{self.up}docs>; rel="service-doc"'
-        page = [(b"content-security-policy", POLICY), (b"link", link)] if b"html" in self.content_type else []
-        values = [(b"etag", self.tag), (b"cache-control", "no-cache"), (b"x-content-type-options", "nosniff"), *page]
-        return [(name, value.encode()) for name, value in [*values, (b"referrer-policy", "no-referrer")]]
+        page = (
+            [(b"content-security-policy", POLICY), (b"link", link)]
+            if b"html" in self.content_type
+            else []
+        )
+        values = [
+            (b"etag", self.tag),
+            (b"cache-control", "no-cache"),
+            (b"x-content-type-options", "nosniff"),
+            *page,
+        ]
+        return [
+            (name, value.encode()) for name, value in [*values, (b"referrer-policy", "no-referrer")]
+        ]
 
 
 def public(bundle: Bundle, engine: Optional[Path] = None) -> Dict[str, PublicFile]:

@@ -15,7 +15,18 @@ from serving.errors import RequestError
 from serving.server.limits import Limits
 from serving.server.service import Request
 
-METHODS = {b"CONNECT", b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT", b"QUERY", b"TRACE"}
+METHODS = {
+    b"CONNECT",
+    b"DELETE",
+    b"GET",
+    b"HEAD",
+    b"OPTIONS",
+    b"PATCH",
+    b"POST",
+    b"PUT",
+    b"QUERY",
+    b"TRACE",
+}
 # RFC 9112, 3 and 5; RFC 3986, 3.2.2; a target in absolute form names the host that counts (RFC 9112, 3.2.2)
 REQUEST_LINE = re.compile(rb"([A-Z]+) ([!-~]+) HTTP/1\.([01])")
 TARGET = re.compile(rb"(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]+))?(/[^?#]*)?(?:\?([^#]*))?")
@@ -26,7 +37,11 @@ CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 # what may still become one of these lines
 REQUEST_LINE_BEGUN = re.compile(rb"[!-~]*(?: [HTP/.01]*\r?)?")
 CHUNK_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:[ \t]*|[ \t]*;[\t -~\x80-\xff]*)\r?)?")
-ONLY_ONCE = (b"host", b"content-length", b"transfer-encoding")  # two of them are two requests, to two readers
+ONLY_ONCE = (
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+)  # two of them are two requests, to two readers
 UNREADABLE = "this is not an HTTP request that the server can read; see RFC 9112"
 EARLY = 1024  # bytes of a line that are looked at before its end has come
 SMALL = 1 << 18  # bytes of a request that are read however much the others hold
@@ -109,7 +124,9 @@ class Incoming:
             headers[b"host"] = host
         if minor == b"0":
             if b"transfer-encoding" in headers:
-                raise RequestError(400, "a request of version 1.0 has a Transfer-Encoding; send a Content-Length")
+                raise RequestError(
+                    400, "a request of version 1.0 has a Transfer-Encoding; send a Content-Length"
+                )
             headers.pop(b"expect", None)
             headers[b"connection"] = b"close"  # as if HTTP/1.0 had said it
         self.head = Request(method, path, query, headers, b"")
@@ -117,17 +134,28 @@ class Incoming:
     def _read_body(self, headers: Dict[bytes, bytes], body: bytearray) -> Reading:
         expected = headers.get(b"expect", b"100-continue").lower()
         if expected != b"100-continue":
-            raise RequestError(417, f"the server does not know the Expect {expected[:40].decode('latin-1')!r}; leave it out")
+            raise RequestError(
+                417,
+                f"the server does not know the Expect {expected[:40].decode('latin-1')!r}; leave it out",
+            )
         encoding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length", b"0")
         if encoding is not None:
             if encoding.lower() != b"chunked" or b"content-length" in headers:
                 given = encoding[:40].decode("latin-1")
-                raise RequestError(400, f"the Transfer-Encoding is {given!r}; expected chunked, without a Content-Length")
+                raise RequestError(
+                    400,
+                    f"the Transfer-Encoding is {given!r}; expected chunked, without a Content-Length",
+                )
         elif not length.isdigit():
-            raise RequestError(400, f"the Content-Length is {length[:40].decode('latin-1')!r}; expected a count of bytes")
+            raise RequestError(
+                400,
+                f"the Content-Length is {length[:40].decode('latin-1')!r}; expected a count of bytes",
+            )
         size = int(length.lstrip(b"0")[:12] or b"0")
         self._admit(size)
-        self.waits_for_continue = b"expect" in headers and not self.unread and (size > 0 or encoding is not None)
+        self.waits_for_continue = (
+            b"expect" in headers and not self.unread and (size > 0 or encoding is not None)
+        )
         if encoding is None:
             yield from self._take(size, body)
         else:
@@ -156,7 +184,9 @@ class Incoming:
     def _admit(self, size: int) -> None:
         if size > self.limits.max_body_bytes:
             limit = self.limits.max_body_bytes
-            raise RequestError(413, f"the body is larger than {limit} bytes; send fewer images at a time")
+            raise RequestError(
+                413, f"the body is larger than {limit} bytes; send fewer images at a time"
+            )
 
     def _take(self, size: int, body: bytearray) -> Reading:
         """Appends the next `size` bytes to the body."""
@@ -169,7 +199,9 @@ class Incoming:
         body += memoryview(self._bytes)[self._at : self._at + size]
         self._at += size
 
-    def _line(self, allowed: int, may_become: Optional[Callable[[bytes], object]] = None) -> Generator[None, None, bytes]:
+    def _line(
+        self, allowed: int, may_become: Optional[Callable[[bytes], object]] = None
+    ) -> Generator[None, None, bytes]:
         """The next line, without its end, where it has no more than `allowed` bytes. One that cannot become what it must
         be is refused before its end has come."""
         start = sought = self._at
@@ -177,8 +209,14 @@ class Incoming:
             sought = len(self._bytes)
             if sought - start >= allowed:
                 limit = self.limits.max_head_bytes
-                raise RequestError(431, f"the request line and headers are larger than {limit} bytes; send fewer")
-            if may_become and sought - start <= EARLY and not may_become(bytes(self._bytes[start:])):
+                raise RequestError(
+                    431, f"the request line and headers are larger than {limit} bytes; send fewer"
+                )
+            if (
+                may_become
+                and sought - start <= EARLY
+                and not may_become(bytes(self._bytes[start:]))
+            ):
                 raise RequestError(400, UNREADABLE)
             yield from self._more("the request ended within a line")
         if self._bytes[end - 1 : end] != b"\r":
@@ -191,7 +229,9 @@ class Incoming:
         if self.ended and self.begun:
             raise RequestError(400, f"{cut_off}; send all of it")
         if self._held > SMALL and self._hold(0) > self.limits.max_held_bytes:
-            raise RequestError(503, "too many large requests are being received, so try again in a second")
+            raise RequestError(
+                503, "too many large requests are being received, so try again in a second"
+            )
         yield
 
     def _drop_what_was_read(self) -> None:
@@ -246,4 +286,7 @@ def _check_host(headers: Dict[bytes, bytes], minor: bytes) -> None:
     if host is None and minor == b"1":
         raise RequestError(400, "the request has no Host header; send one")
     if host is not None and not _is_host(host):
-        raise RequestError(400, f"the Host is {host[:80].decode('latin-1')!r}; expected a name or an address, and a port")
+        raise RequestError(
+            400,
+            f"the Host is {host[:80].decode('latin-1')!r}; expected a name or an address, and a port",
+        )

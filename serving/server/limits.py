@@ -15,7 +15,9 @@ class Limits:
     max_pixels: int = 16_000_000  # of a picture, before it is decoded
     max_pictures: int = 8  # being decoded at a time
     max_labels: int = 1000  # in one request
-    max_log_bytes: int = 32 << 20  # of what waits to be logged; beyond that the log has a gap, and no request waits
+    max_log_bytes: int = (
+        32 << 20
+    )  # of what waits to be logged; beyond that the log has a gap, and no request waits
     max_connections: int = 256
     max_pipelined: int = 16  # requests that a connection sends before its first answer
     seconds_to_receive: float = 10.0  # a whole request, from its first byte

@@ -32,8 +32,15 @@ Job = Union[Entry, Labels, None]  # None: the end
 
 
 class LogWriter:
-    def __init__(self, log: FieldLog, limits: Limits, metrics: Metrics, replace_labels: bool = False) -> None:
-        self.log, self.limits, self.metrics, self.replace_labels = log, limits, metrics, replace_labels
+    def __init__(
+        self, log: FieldLog, limits: Limits, metrics: Metrics, replace_labels: bool = False
+    ) -> None:
+        self.log, self.limits, self.metrics, self.replace_labels = (
+            log,
+            limits,
+            metrics,
+            replace_labels,
+        )
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock, self._waiting = threading.Lock(), 0  # bytes
         self._fault = ""
@@ -60,7 +67,9 @@ class LogWriter:
         noted = asyncio.wrap_future(job.future)
         if not (await asyncio.wait([noted], timeout=self.limits.seconds_to_wait))[0]:
             noted.cancel()
-            raise RequestError(503, "the log did not take the labels in time, so try again in a second")
+            raise RequestError(
+                503, "the log did not take the labels in time, so try again in a second"
+            )
         return noted.result()
 
     def close(self) -> None:
@@ -103,7 +112,9 @@ class LogWriter:
         done = self._try(self.log.write, entries)
         (self.metrics.logged if done else self.metrics.unlogged).add(images)
         with self._lock:
-            self._waiting -= sum(entry.images.nbytes + entry.probabilities.nbytes for entry in entries)
+            self._waiting -= sum(
+                entry.images.nbytes + entry.probabilities.nbytes for entry in entries
+            )
 
     def _try(self, function: Any, *arguments: Any) -> bool:
         """Whatever happens to the log, the server goes on; a fault is told once, and so is its end."""
@@ -113,7 +124,12 @@ class LogWriter:
         except Exception as error:
             fault = str(error) if isinstance(error, LogError) else f"the log failed: {error!r}"
         if fault != self._fault:
-            print(f"error: {fault}; the server goes on" if fault else f"{self.log.path} is written again", file=sys.stderr)
+            print(
+                f"error: {fault}; the server goes on"
+                if fault
+                else f"{self.log.path} is written again",
+                file=sys.stderr,
+            )
             self._fault = fault
         return not fault
 
@@ -123,12 +139,26 @@ class LogWriter:
         try:
             found, unknown = self.log.label(job.labels, self.replace_labels)
         except Exception as error:
-            status = 503 if isinstance(error, LogError) else 400 if isinstance(error, ServingError) else 500
-            job.future.set_exception(RequestError(status, str(error) if isinstance(error, ServingError) else "the log failed"))
+            status = (
+                503
+                if isinstance(error, LogError)
+                else 400
+                if isinstance(error, ServingError)
+                else 500
+            )
+            job.future.set_exception(
+                RequestError(
+                    status, str(error) if isinstance(error, ServingError) else "the log failed"
+                )
+            )
             return
         noted = [labelled for labelled in found if not labelled.kept]
         kept = [labelled.id for labelled in found if labelled.kept]
         for labelled in found:
             if labelled.changed:  # a label may come again, as its answer was lost
-                self.metrics.labels.add(1, labelled.model, labelled.version, str(labelled.right).lower())
-        job.future.set_result({"labelled": len(noted), "unknown": unknown, **({"kept": kept} if kept else {})})
+                self.metrics.labels.add(
+                    1, labelled.model, labelled.version, str(labelled.right).lower()
+                )
+        job.future.set_result(
+            {"labelled": len(noted), "unknown": unknown, **({"kept": kept} if kept else {})}
+        )

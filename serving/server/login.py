@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 PATH = "/login"
 HEADERS = [
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+    ),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -61,17 +64,24 @@ class Token:
         if given[:7].lower() == b"bearer " and hmac.compare_digest(given[7:].strip(), self._token):
             return True
         pairs = (part.strip().partition("=") for part in request.header(b"cookie").split(";"))
-        return any(name == self._name and hmac.compare_digest(value.encode(), self._session.encode()) for name, _, value in pairs)
+        return any(
+            name == self._name and hmac.compare_digest(value.encode(), self._session.encode())
+            for name, _, value in pairs
+        )
 
     def login(self, body: bytes) -> List[Tuple[bytes, bytes]]:
         """The headers that answer a form: the cookie, and the page to go to. Raises RequestError for another token."""
         try:
             fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=4)
         except ValueError:
-            raise RequestError(400, "the form cannot be read; expected the fields token and page") from None
+            raise RequestError(
+                400, "the form cannot be read; expected the fields token and page"
+            ) from None
         given = fields.get("token", [""])[0].strip()
         if not hmac.compare_digest(given.encode("utf-8", "replace"), self._token):
-            raise RequestError(401, "That is not the token of this server.", (b"www-authenticate", b"Bearer"))
+            raise RequestError(
+                401, "That is not the token of this server.", (b"www-authenticate", b"Bearer")
+            )
         page = quote(fields.get("page", [""])[0].lstrip("/"))
         cookie = f"{self._name}={self._session}; HttpOnly; SameSite=Strict"
         return [(b"location", f"./{page}".encode()), (b"set-cookie", cookie.encode())]

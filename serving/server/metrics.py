@@ -26,13 +26,21 @@ class Metric:
     def samples(self) -> Iterator[str]:
         raise NotImplementedError
 
-    def line(self, values: Labels, value: float, suffix: str = "", *more: Tuple[str, object]) -> str:
+    def line(
+        self, values: Labels, value: float, suffix: str = "", *more: Tuple[str, object]
+    ) -> str:
         pairs = [*zip(self.labels, values), *more]
         text = ",".join(f'{label}="{_escaped(str(content))}"' for label, content in pairs)
         return f"{self.name}{suffix}{'{' + text + '}' if text else ''} {value}"
 
     def __str__(self) -> str:
-        return "\n".join([f"# HELP {self.name} {self.meaning}", f"# TYPE {self.name} {self.kind}", *self.samples()])
+        return "\n".join(
+            [
+                f"# HELP {self.name} {self.meaning}",
+                f"# TYPE {self.name} {self.kind}",
+                *self.samples(),
+            ]
+        )
 
 
 class Counter(Metric):
@@ -55,7 +63,9 @@ class Counter(Metric):
 class Histogram(Metric):
     kind = "histogram"
 
-    def __init__(self, name: str, meaning: str, bounds: Sequence[float], labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name: str, meaning: str, bounds: Sequence[float], labels: Sequence[str] = ()
+    ) -> None:
         super().__init__(name, meaning, labels)
         self.bounds = bounds
         self._counts: Dict[Labels, List[int]] = {}
@@ -69,7 +79,10 @@ class Histogram(Metric):
 
     def samples(self) -> Iterator[str]:
         with self._lock:
-            rows = [(labels, list(counts), self._sums[labels]) for labels, counts in self._counts.items()]
+            rows = [
+                (labels, list(counts), self._sums[labels])
+                for labels, counts in self._counts.items()
+            ]
         for labels, counts, total in rows:
             below = 0
             for bound, count in zip([*self.bounds, "+Inf"], counts):
@@ -84,7 +97,13 @@ class Gauge(Metric):
 
     kind = "gauge"
 
-    def __init__(self, name: str, meaning: str, labels: Sequence[str], read: Callable[[], Iterator[Tuple[Labels, float]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        meaning: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterator[Tuple[Labels, float]]],
+    ) -> None:
         super().__init__(name, meaning, labels)
         self._read = read
 
@@ -96,15 +115,33 @@ class Metrics:
     """All metrics of one server."""
 
     def __init__(self) -> None:
-        self.requests = Counter("serving_requests_total", "Requests answered, by route and HTTP status.", ("route", "status"))
-        self.seconds = Histogram("serving_request_seconds", "From the whole request to its answer.", SECONDS, ("route",))
+        self.requests = Counter(
+            "serving_requests_total",
+            "Requests answered, by route and HTTP status.",
+            ("route", "status"),
+        )
+        self.seconds = Histogram(
+            "serving_request_seconds", "From the whole request to its answer.", SECONDS, ("route",)
+        )
         self.images = Counter("serving_images_total", "Images predicted.", ("model", "version"))
-        self.batch = Histogram("serving_batch_images", "Images computed together.", IMAGES, ("model",))
-        self.reloads = Counter("serving_reloads_total", "Bundles that changed, by what came of it.", ("model", "outcome"))
-        self.logged = Counter("serving_logged_images_total", "Images whose prediction is in the log.")
-        self.unlogged = Counter("serving_unlogged_images_total", "Images whose prediction the log could not take.")
+        self.batch = Histogram(
+            "serving_batch_images", "Images computed together.", IMAGES, ("model",)
+        )
+        self.reloads = Counter(
+            "serving_reloads_total",
+            "Bundles that changed, by what came of it.",
+            ("model", "outcome"),
+        )
+        self.logged = Counter(
+            "serving_logged_images_total", "Images whose prediction is in the log."
+        )
+        self.unlogged = Counter(
+            "serving_unlogged_images_total", "Images whose prediction the log could not take."
+        )
         self.labels = Counter(
-            "serving_labels_total", "True classes that came, by whether the prediction was right.", ("model", "version", "right")
+            "serving_labels_total",
+            "True classes that came, by whether the prediction was right.",
+            ("model", "version", "right"),
         )
         self.all: List[Metric] = [
             self.requests,

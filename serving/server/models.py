@@ -67,7 +67,8 @@ class Queue:
         with self._lock:
             if self.waiting + len(images) > self.limits.max_queue:
                 raise RequestError(
-                    503, f"{self.waiting} images wait already; allowed are {self.limits.max_queue}, so try again in a second"
+                    503,
+                    f"{self.waiting} images wait already; allowed are {self.limits.max_queue}, so try again in a second",
                 )
             self.waiting += len(images)
         self._jobs.put(job)
@@ -85,7 +86,9 @@ class Queue:
             outcome = self._compute(batch)
             self.since = None
             for loop in {job.loop for job in batch}:
-                _call(loop, _deliver, [pair for pair in zip(batch, outcome) if pair[0].loop is loop])
+                _call(
+                    loop, _deliver, [pair for pair in zip(batch, outcome) if pair[0].loop is loop]
+                )
 
     def _next(self, first: Job) -> Tuple[List[Job], Optional[Job]]:
         """A batch that starts with `first`, and the job that did not fit into it any more."""
@@ -108,13 +111,22 @@ class Queue:
             return [RequestError(503, sentence)] * len(batch)
         images = [job.images for job in batch]
         try:
-            result = batch[0].model.classifier.predict(images[0] if len(images) == 1 else np.concatenate(images))
+            result = batch[0].model.classifier.predict(
+                images[0] if len(images) == 1 else np.concatenate(images)
+            )
         except RuntimeTimeoutError as error:
             print(f"error: {error}", file=sys.stderr)
             return [RequestError(503, f"{error}, so try again in a second")] * len(batch)
         except Exception as error:  # whatever a runtime raises must not end this thread
-            print(f"error: {batch[0].model.signature.name} failed on a batch: {error!r}", file=sys.stderr)
-            return [RequestError(500, f"the model {batch[0].model.signature.name!r} failed on these images")] * len(batch)
+            print(
+                f"error: {batch[0].model.signature.name} failed on a batch: {error!r}",
+                file=sys.stderr,
+            )
+            return [
+                RequestError(
+                    500, f"the model {batch[0].model.signature.name!r} failed on these images"
+                )
+            ] * len(batch)
         ends = list(accumulate(map(len, images)))
         return [result[start:end] for start, end in zip([0, *ends], ends)]
 
@@ -165,7 +177,9 @@ class Models:
             model = self._load(path)
             other = self._by_name.get(model.signature.name)
             if other:
-                raise BundleError(f"{other.path} and {path} both hold a model named {model.signature.name!r}; serve one of them here")
+                raise BundleError(
+                    f"{other.path} and {path} both hold a model named {model.signature.name!r}; serve one of them here"
+                )
             self._by_name[model.signature.name] = Served(path, model, Queue(limits, metrics), stamp)
 
     def _load(self, path: Path) -> Model:
@@ -173,10 +187,14 @@ class Models:
         card = classifier.card
         platform = f"{classifier.runtime}_{classifier.file.format}"
         if card.input.type != "uint8":
-            raise BundleError(f"{card.name} takes {card.input.type} ids, and the server pictures alone; use Classifier")
+            raise BundleError(
+                f"{card.name} takes {card.input.type} ids, and the server pictures alone; use Classifier"
+            )
         height, width, channels = card.input_shape
         shape, most = (height, width, channels), self.limits.max_images
-        signature = Signature(card.name, card.version, platform, shape, card.class_names, most, card.draft)
+        signature = Signature(
+            card.name, card.version, platform, shape, card.class_names, most, card.draft
+        )
         return Model(classifier, signature, files)
 
     def signatures(self) -> List[Signature]:
@@ -189,7 +207,11 @@ class Models:
     def stuck(self) -> List[str]:
         """The names of the models that compute one batch for so long that a request now would wait in vain."""
         latest = time.monotonic() - self.limits.seconds_to_wait
-        return [name for name, served in self._by_name.items() if (served.queue.since or latest) < latest]
+        return [
+            name
+            for name, served in self._by_name.items()
+            if (served.queue.since or latest) < latest
+        ]
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
         """For each model how many images wait for it."""
@@ -199,9 +221,14 @@ class Models:
         """The bundle of a model. Raises RequestError."""
         served = self._by_name.get(name)
         if served is None:
-            raise RequestError(404, f"there is no model {name[:80]!r}; there {_are(list(self._by_name))}")
+            raise RequestError(
+                404, f"there is no model {name[:80]!r}; there {_are(list(self._by_name))}"
+            )
         if version is not None and version != served.model.signature.version:
-            raise RequestError(404, f"{name} has no version {version[:40]!r}; there is {served.model.signature.version!r}")
+            raise RequestError(
+                404,
+                f"{name} has no version {version[:40]!r}; there is {served.model.signature.version!r}",
+            )
         return served
 
     def first(self) -> Served:
@@ -226,7 +253,9 @@ class Models:
                     continue
                 model = self._load(served.path)
                 if model.signature.name != name:
-                    raise BundleError(f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it")
+                    raise BundleError(
+                        f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it"
+                    )
                 self._refuse_older(model, served, stamp)
             except Exception as error:  # a fault that nobody foresaw must not end the watch either
                 fault = printable(str(error))
@@ -244,7 +273,9 @@ class Models:
         new, now = model.signature.version, served.model.signature.version
         if not self.may_roll_back and older(new, now):
             served.stamp = stamp  # it stays older, so that it is not loaded again each second
-            raise BundleError(f"{served.path} now holds version {new}, older than {now}; --allow-rollback would serve it")
+            raise BundleError(
+                f"{served.path} now holds version {new}, older than {now}; --allow-rollback would serve it"
+            )
 
 
 def _stamp(path: Path) -> Tuple[int, ...]:
@@ -253,7 +284,9 @@ def _stamp(path: Path) -> Tuple[int, ...]:
     try:
         status = (bundle / MANIFEST if bundle.is_dir() else bundle).stat()
     except OSError as error:
-        raise BundleError(f"{bundle} is not readable ({error.strerror}); name a bundle, or the folder that it was unpacked to") from None
+        raise BundleError(
+            f"{bundle} is not readable ({error.strerror}); name a bundle, or the folder that it was unpacked to"
+        ) from None
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 

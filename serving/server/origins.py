@@ -46,7 +46,9 @@ class Origins:
                 raise InputError(f"--allow-origin is {origin!r}; expected {expected}")
         for host in hosts:
             if not HOST.fullmatch(host.lower()):
-                raise InputError(f"--allow-host is {host!r}; expected a name such as models.example, without a port")
+                raise InputError(
+                    f"--allow-host is {host!r}; expected a name such as models.example, without a port"
+                )
         return cls(frozenset(map(str.lower, allowed)), frozenset(map(str.lower, [*hosts, bound])))
 
     def admit_write(self, request: Request, by_anything: bool) -> None:
@@ -68,7 +70,11 @@ class Origins:
         if ANY in self.allowed:
             return [(b"access-control-allow-origin", b"*"), EXPOSED]
         origin = request.headers.get(b"origin", b"")
-        return [(b"access-control-allow-origin", origin), EXPOSED] if self._allows(origin.decode("latin-1").lower()) else []
+        return (
+            [(b"access-control-allow-origin", origin), EXPOSED]
+            if self._allows(origin.decode("latin-1").lower())
+            else []
+        )
 
     def preflight(self, request: Request, methods: Tuple[str, ...]) -> Headers:
         """What a browser asks before it lets a page of another origin send a request. Raises RequestError."""

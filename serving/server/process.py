@@ -51,7 +51,9 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
         self._tick()
-        listener = await loop.create_server(lambda: Connection(self), sock=listening, backlog=BACKLOG)
+        listener = await loop.create_server(
+            lambda: Connection(self), sock=listening, backlog=BACKLOG
+        )
         while time.monotonic() < self._exit_at:
             with suppress(asyncio.TimeoutError):
                 left = self._exit_at - time.monotonic()
@@ -90,7 +92,9 @@ class Server:
 def _let_none_in(listening: socket.socket) -> None:
     """Has the kernel drop all that comes for new connections: it accepts for us, and closing the socket would reset what
     it accepts at that instant. Who is dropped tries again a second later. Where there is no such filter, some are reset."""
-    drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF_RET: of each packet, 0 bytes
+    drop = ctypes.create_string_buffer(
+        struct.pack("HBBI", 0x06, 0, 0, 0)
+    )  # BPF_RET: of each packet, 0 bytes
     with suppress(OSError):
         program = struct.pack("HL", 1, ctypes.addressof(drop))
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
@@ -105,7 +109,12 @@ def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
             yield connection
 
 
-def run(service: Service, listening: socket.socket, drain_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+def run(
+    service: Service,
+    listening: socket.socket,
+    drain_seconds: float,
+    loop: asyncio.AbstractEventLoop,
+) -> None:
     """Serves on a listening socket until a signal."""
     gc.collect()
     gc.freeze()  # what the start made stays for good, so no collection need look at it again

@@ -53,7 +53,9 @@ class Inference:
     images: Any
     id: Optional[str] = None
     binary: bool = False
-    classes: int = 0  # so many of the likeliest classes instead of the probabilities; 0 for the probabilities
+    classes: int = (
+        0  # so many of the likeliest classes instead of the probabilities; 0 for the probabilities
+    )
 
 
 def decode(body: bytes, header_length: Optional[str], model: Signature) -> Inference:
@@ -76,12 +78,18 @@ def decode(body: bytes, header_length: Optional[str], model: Signature) -> Infer
     return Inference(images, id_, binary, classes)
 
 
-def encode(inference: Inference, probabilities: Any, model: Signature, prediction_id: Optional[str] = None) -> Tuple[bytes, Optional[int]]:
+def encode(
+    inference: Inference, probabilities: Any, model: Signature, prediction_id: Optional[str] = None
+) -> Tuple[bytes, Optional[int]]:
     """The answer to `inference` with probabilities (N, K) float32, and the length of its JSON where tensors follow it.
 
     The protocol's own `id` is the client's; the one by which a logged prediction is found again is a parameter of the answer.
     """
-    output: Dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": list(probabilities.shape)}
+    output: Dict[str, Any] = {
+        "name": OUTPUT,
+        "datatype": "FP32",
+        "shape": list(probabilities.shape),
+    }
     if inference.classes:
         labels = likeliest(probabilities, inference.classes, model.class_names)
         output.update(datatype="BYTES", shape=[len(probabilities), inference.classes])
@@ -94,7 +102,9 @@ def encode(inference: Inference, probabilities: Any, model: Signature, predictio
         output["data"] = labels if inference.classes else probabilities.ravel().tolist()
         return dumps(answer), None
     if inference.classes:
-        tensor = b"".join(len(label).to_bytes(4, "little") + label for label in map(str.encode, labels))
+        tensor = b"".join(
+            len(label).to_bytes(4, "little") + label for label in map(str.encode, labels)
+        )
     else:
         tensor = np.ascontiguousarray(probabilities, "<f4").tobytes()
     output["parameters"] = {"binary_data_size": len(tensor)}
@@ -105,7 +115,9 @@ def encode(inference: Inference, probabilities: Any, model: Signature, predictio
 def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
     """True classes by id, of {"id": ..., "label": ...} or an array of such. Raises RequestError."""
     if body.count(b",") + body.count(b"[") + body.count(b"{") > 4 * limit + SPARE_VALUES:
-        raise RequestError(413, f"the JSON has more values than {limit} labels; send fewer at a time")
+        raise RequestError(
+            413, f"the JSON has more values than {limit} labels; send fewer at a time"
+        )
     value = parse_strictly(body)
     entries = value if isinstance(value, list) else [value]
     if not 1 <= len(entries) <= limit:
@@ -123,14 +135,20 @@ def _label(entry: Any) -> Tuple[str, str]:
     fields = _object(entry, "an entry of the labels")
     for name in ("id", "label"):
         if name not in fields:
-            raise RequestError(400, f'the {name} is missing; expected {{"id": "...", "label": "..."}}')
+            raise RequestError(
+                400, f'the {name} is missing; expected {{"id": "...", "label": "..."}}'
+            )
         if not isinstance(fields[name], str):
             raise RequestError(400, f"the {name} is {_kind(fields[name])}; expected a string")
         if len(fields[name]) > MAX_LABEL_LENGTH or not _is_text(fields[name]):
-            raise RequestError(400, f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters")
+            raise RequestError(
+                400, f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters"
+            )
     unknown = sorted(set(fields) - {"id", "label"})
     if unknown:
-        raise RequestError(400, f"a label has the field {unknown[0][:80]!r}; expected id and label alone")
+        raise RequestError(
+            400, f"a label has the field {unknown[0][:80]!r}; expected id and label alone"
+        )
     return fields["id"], fields["label"]
 
 
@@ -146,7 +164,11 @@ def _is_text(value: str) -> bool:
 def likeliest(probabilities: Any, count: int, class_names: List[str]) -> List[str]:
     """For each row the `count` likeliest classes as `probability:index:name`, in the words of the classification extension."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
-    return [f"{row[index]:f}:{index}:{class_names[index]}" for row, indices in zip(probabilities, order) for index in indices.tolist()]
+    return [
+        f"{row[index]:f}:{index}:{class_names[index]}"
+        for row, indices in zip(probabilities, order)
+        for index in indices.tolist()
+    ]
 
 
 def metadata(model: Signature) -> Dict[str, Any]:
@@ -164,7 +186,10 @@ def metadata(model: Signature) -> Dict[str, Any]:
 def _header_length(text: str, body_length: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= body_length):
         allowed = f"a length from 0 to that of the body, {body_length}"
-        raise RequestError(400, f"the header Inference-Header-Content-Length is {text[:40]!r}; allowed is {allowed}")
+        raise RequestError(
+            400,
+            f"the header Inference-Header-Content-Length is {text[:40]!r}; allowed is {allowed}",
+        )
     return int(text)
 
 
@@ -172,28 +197,40 @@ def _raw(body: bytes, model: Signature) -> Inference:
     """Images without any JSON, one after the other; the answer is binary as well."""
     count, rest = divmod(len(body), model.image_bytes)
     if rest or not count:
-        raise RequestError(400, f"the raw body has {len(body)} bytes; allowed is a multiple of {model.image_bytes}, the bytes of one image")
+        raise RequestError(
+            400,
+            f"the raw body has {len(body)} bytes; allowed is a multiple of {model.image_bytes}, the bytes of one image",
+        )
     _count(count, model)
     return Inference(np.frombuffer(body, np.uint8).reshape(count, *model.input_shape), binary=True)
 
 
 def _count(images: int, model: Signature) -> None:
     if not 1 <= images <= model.max_images:
-        raise RequestError(400, f"the request has {images} images; allowed are 1 to {model.max_images}")
+        raise RequestError(
+            400, f"the request has {images} images; allowed are 1 to {model.max_images}"
+        )
 
 
 def _json(text: bytes, model: Signature) -> Any:
     """The parsed text. Each JSON value stands behind a comma or an opening bracket, so that counting these bounds the memory."""
     values = text.count(b",") + text.count(b"[") + text.count(b"{")
     if values > 3 * model.max_images * model.image_bytes + SPARE_VALUES:
-        raise RequestError(413, f"the JSON has more values than {model.max_images} images of {model.image_bytes}; send fewer at a time")
+        raise RequestError(
+            413,
+            f"the JSON has more values than {model.max_images} images of {model.image_bytes}; send fewer at a time",
+        )
     return parse(text)
 
 
 def parse(text: bytes) -> Any:
     """JSON as Python's values. Raises RequestError."""
     try:
-        return msgspec.json.decode(text) if msgspec else json.loads(text.decode(), parse_constant=_no_number)
+        return (
+            msgspec.json.decode(text)
+            if msgspec
+            else json.loads(text.decode(), parse_constant=_no_number)
+        )
     except RecursionError:
         raise RequestError(400, "the JSON is nested too deep") from None
     except Exception as error:  # msgspec's errors and the standard library's share no narrower base
@@ -214,11 +251,20 @@ def _no_number(text: str) -> None:
 
 def dumps(value: Any) -> bytes:
     """A value as JSON."""
-    return msgspec.json.encode(value) if msgspec else json.dumps(value, separators=(",", ":")).encode()
+    return (
+        msgspec.json.encode(value) if msgspec else json.dumps(value, separators=(",", ":")).encode()
+    )
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    kinds = {
+        dict: "an object",
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     return kinds.get(type(value), "null")
 
 
@@ -256,13 +302,19 @@ def _output(request: Dict[str, Any], model: Signature) -> Tuple[bool, int]:
         binary = parameters.get("binary_data", binary)
         classes = parameters.get("classification", 0)
         if "shared_memory_region" in parameters:
-            raise RequestError(400, "the output asks for shared memory, which is not supported; leave it out")
+            raise RequestError(
+                400, "the output asks for shared memory, which is not supported; leave it out"
+            )
     elif request.get("outputs") not in (None, []):
         raise RequestError(400, f"the outputs are {_kind(request['outputs'])}; allowed is an array")
     if not isinstance(binary, bool):
-        raise RequestError(400, f"the wish for binary data is {_kind(binary)}; allowed is true or false")
+        raise RequestError(
+            400, f"the wish for binary data is {_kind(binary)}; allowed is true or false"
+        )
     if type(classes) is not int or classes < 0:
-        raise RequestError(400, f"classification is {str(classes)[:40]!r}; allowed is a count of classes")
+        raise RequestError(
+            400, f"classification is {str(classes)[:40]!r}; allowed is a count of classes"
+        )
     return binary, min(classes, len(model.class_names))
 
 
@@ -270,50 +322,85 @@ def _input(request: Dict[str, Any], tail: bytes, model: Signature, booleans: boo
     """The images (N, H, W, C) uint8 of the request's one input; `booleans` says whether any may be in the request."""
     entry = _only(request, "inputs", INPUT)
     if entry.get("datatype") != "UINT8":
-        raise RequestError(400, f"the datatype of {INPUT!r} is {str(entry.get('datatype'))[:40]!r}; allowed is 'UINT8', raw pixels")
+        raise RequestError(
+            400,
+            f"the datatype of {INPUT!r} is {str(entry.get('datatype'))[:40]!r}; allowed is 'UINT8', raw pixels",
+        )
     shape = entry.get("shape")
     height, width, channels = model.input_shape
-    if not isinstance(shape, list) or any(type(size) is not int for size in shape) or tuple(shape[1:]) != model.input_shape:
-        raise RequestError(400, f"the shape of {INPUT!r} is {str(shape)[:80]}; allowed is [N, {height}, {width}, {channels}]")
+    if (
+        not isinstance(shape, list)
+        or any(type(size) is not int for size in shape)
+        or tuple(shape[1:]) != model.input_shape
+    ):
+        raise RequestError(
+            400,
+            f"the shape of {INPUT!r} is {str(shape)[:80]}; allowed is [N, {height}, {width}, {channels}]",
+        )
     _count(shape[0], model)
     parameters = _parameters(entry, "the input")
     if "shared_memory_region" in parameters:
-        raise RequestError(400, "the input lies in shared memory, which is not supported; send it in the body")
+        raise RequestError(
+            400, "the input lies in shared memory, which is not supported; send it in the body"
+        )
     expected = shape[0] * model.image_bytes
     if "binary_data_size" in parameters:
         return _binary(parameters["binary_data_size"], entry, tail, expected).reshape(shape)
     if tail:
-        raise RequestError(400, f"{len(tail)} bytes follow the JSON, but {INPUT!r} has no binary_data_size that tells of them")
+        raise RequestError(
+            400,
+            f"{len(tail)} bytes follow the JSON, but {INPUT!r} has no binary_data_size that tells of them",
+        )
     return _numbers(entry.get("data"), shape, booleans).reshape(shape)
 
 
 def _binary(size: Any, entry: Dict[str, Any], tail: bytes, expected: int) -> Any:
     if "data" in entry:
-        raise RequestError(400, f"{INPUT!r} has both data and binary_data_size; allowed is one of them")
+        raise RequestError(
+            400, f"{INPUT!r} has both data and binary_data_size; allowed is one of them"
+        )
     if type(size) is not int or size != expected:
-        raise RequestError(400, f"the binary_data_size of {INPUT!r} is {str(size)[:40]}; its shape needs {expected}")
+        raise RequestError(
+            400,
+            f"the binary_data_size of {INPUT!r} is {str(size)[:40]}; its shape needs {expected}",
+        )
     if len(tail) != expected:
-        raise RequestError(400, f"{len(tail)} bytes follow the JSON; the shape of {INPUT!r} needs {expected}")
+        raise RequestError(
+            400, f"{len(tail)} bytes follow the JSON; the shape of {INPUT!r} needs {expected}"
+        )
     return np.frombuffer(tail, np.uint8)
 
 
 def _numbers(data: Any, shape: List[int], booleans: bool) -> Any:
     """Pixels, flat or nested as `shape` says, as an array (N*H*W*C,) uint8."""
     if not isinstance(data, list):
-        raise RequestError(400, f"the data of {INPUT!r} are {_kind(data)}; allowed is an array of pixels")
+        raise RequestError(
+            400, f"the data of {INPUT!r} are {_kind(data)}; allowed is an array of pixels"
+        )
     if data and isinstance(data[0], list):
         if len(data) != shape[0]:
-            raise RequestError(400, f"the data of {INPUT!r} have {len(data)} images; its shape says {shape[0]}")
+            raise RequestError(
+                400, f"the data of {INPUT!r} have {len(data)} images; its shape says {shape[0]}"
+            )
         for size in shape[1:]:
             if any(type(row) is not list or len(row) != size for row in data):
-                raise RequestError(400, f"the data of {INPUT!r} are not nested as its shape {shape} says")
+                raise RequestError(
+                    400, f"the data of {INPUT!r} are not nested as its shape {shape} says"
+                )
             data = list(chain.from_iterable(data))
     if len(data) != math.prod(shape):
-        raise RequestError(400, f"the data of {INPUT!r} have {len(data)} values; its shape {shape} needs {math.prod(shape)}")
+        raise RequestError(
+            400,
+            f"the data of {INPUT!r} have {len(data)} values; its shape {shape} needs {math.prod(shape)}",
+        )
     try:
-        pixels = bytes(data)  # takes whole numbers from 0 to 255, and of all other JSON values booleans alone
+        pixels = bytes(
+            data
+        )  # takes whole numbers from 0 to 255, and of all other JSON values booleans alone
     except (TypeError, ValueError, OverflowError):
         pixels = b""
     if not pixels or (booleans and bool in map(type, data)):
-        raise RequestError(400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255")
+        raise RequestError(
+            400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255"
+        )
     return np.frombuffer(pixels, np.uint8)

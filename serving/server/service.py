@@ -27,7 +27,11 @@ PAGE = Path(__file__).parent / "page.html"
 HTML = b"text/html; charset=utf-8"
 LENGTH_HEADER = b"inference-header-content-length"
 READ, POST = ("GET", "HEAD"), ("POST",)
-OPEN = ("live", "ready", "login")  # routes that need no token; what starts and stops servers asks the first two
+OPEN = (
+    "live",
+    "ready",
+    "login",
+)  # routes that need no token; what starts and stops servers asks the first two
 
 
 class Request(NamedTuple):
@@ -61,14 +65,27 @@ class Route:
 
 
 class Service:
-    def __init__(self, models: Models, origins: Origins, token: Optional[str] = None, log: Optional[LogWriter] = None) -> None:
+    def __init__(
+        self,
+        models: Models,
+        origins: Origins,
+        token: Optional[str] = None,
+        log: Optional[LogWriter] = None,
+    ) -> None:
         self.models, self.origins, self.log = models, origins, log
         self.limits, self.metrics = models.limits, models.metrics
         self.draining = False
         self._token = login.Token(token) if token else None
-        depends_on = ["accept-encoding", *origins.vary, *(("accept", "authorization", "cookie") if token else ())]
+        depends_on = [
+            "accept-encoding",
+            *origins.vary,
+            *(("accept", "authorization", "cookie") if token else ()),
+        ]
         self._vary = (b"vary", ", ".join(depends_on).encode())
-        self._pictures, self._reader = 0, ThreadPoolExecutor(1)  # a large picture takes some eighty megabytes while it is read
+        self._pictures, self._reader = (
+            0,
+            ThreadPoolExecutor(1),
+        )  # a large picture takes some eighty megabytes while it is read
         self._fixed = {
             "/": Route("start", READ, self._start),
             "/docs": Route("page", READ, self._page),
@@ -83,7 +100,9 @@ class Service:
         }
         if token:
             self._fixed[login.PATH] = Route("login", (*READ, *POST), self._login)
-        waiting = Gauge("serving_waiting_images", "Images that wait for a model.", ("model",), models.waiting)
+        waiting = Gauge(
+            "serving_waiting_images", "Images that wait for a model.", ("model",), models.waiting
+        )
         self.metrics.all.append(waiting)
 
     async def answer(self, request: Request) -> Answer:
@@ -99,7 +118,9 @@ class Service:
                 answer = await route.answer(request)
         except RequestError as error:
             answer = self._refusal(error, request)
-        except Exception as error:  # a fault of ours must neither end the server nor show its inside
+        except (
+            Exception
+        ) as error:  # a fault of ours must neither end the server nor show its inside
             print(f"error: {request.method} {name}: {error!r}", file=sys.stderr)
             answer = refusal(RequestError(500, "the server failed on this request"))
         answer.body, encoding = compress(answer.body, request.header(b"accept-encoding"))
@@ -140,17 +161,35 @@ class Service:
             if rest == ["ready"]:
                 return Route("model_ready", READ, lambda request: self._model_ready(served()))
             if not rest:
-                return Route("model", READ, lambda request: _json(protocol.metadata(served().model.signature)))
+                return Route(
+                    "model",
+                    READ,
+                    lambda request: _json(protocol.metadata(served().model.signature)),
+                )
         if parts[:1] == ["bundles"] and len(parts) > 2:
-            return Route("file", READ, lambda request: self._file(self.models.find(parts[1]), "/".join(parts[2:]), request))
-        raise RequestError(404, f"there is nothing at {path[:80]!r}; /openapi.json tells what there is")
+            return Route(
+                "file",
+                READ,
+                lambda request: self._file(
+                    self.models.find(parts[1]), "/".join(parts[2:]), request
+                ),
+            )
+        raise RequestError(
+            404, f"there is nothing at {path[:80]!r}; /openapi.json tells what there is"
+        )
 
     def admit(self, request: Request, route: Route) -> None:
         """Raises RequestError for a method or a token that is not allowed here."""
         if request.method not in route.methods:
             allowed = ", ".join(route.methods)
-            raise RequestError(405, f"{request.method} is not allowed here; expected {allowed}", (b"allow", allowed.encode()))
-        if route.name == "feedback" or (self.log and route.name in ("predict", "infer")):  # which write
+            raise RequestError(
+                405,
+                f"{request.method} is not allowed here; expected {allowed}",
+                (b"allow", allowed.encode()),
+            )
+        if route.name == "feedback" or (
+            self.log and route.name in ("predict", "infer")
+        ):  # which write
             self.origins.admit_write(request, by_anything=route.name == "feedback")
         if self._token and route.name not in OPEN and not self._token.holds(request):
             sentence = "the request has no valid token; send the header Authorization: Bearer TOKEN"
@@ -158,28 +197,49 @@ class Service:
 
     async def _infer(self, request: Request, served: Served) -> Answer:
         model, headers = served.model, request.headers
-        body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
+        body = decompress(
+            request.body,
+            request.header(b"content-encoding").strip().lower(),
+            self.limits.max_body_bytes,
+        )
         length = request.header(LENGTH_HEADER).strip() if LENGTH_HEADER in headers else None
         inference = protocol.decode(body, length, model.signature)
         probabilities = await served.queue.submit(model, inference.images)
         self.metrics.images.add(len(probabilities), model.signature.name, model.signature.version)
-        prediction_id = self.log.add(model.classifier, inference.images, probabilities) if self.log else None
-        body, json_length = protocol.encode(inference, probabilities, model.signature, prediction_id)
+        prediction_id = (
+            self.log.add(model.classifier, inference.images, probabilities) if self.log else None
+        )
+        body, json_length = protocol.encode(
+            inference, probabilities, model.signature, prediction_id
+        )
         if json_length is None:
             return Answer(200, body)
-        return Answer(200, body, b"application/octet-stream", [(LENGTH_HEADER, b"%d" % json_length)])
+        return Answer(
+            200, body, b"application/octet-stream", [(LENGTH_HEADER, b"%d" % json_length)]
+        )
 
     async def _predict(self, request: Request) -> Answer:
         served = self._chosen(request.query)
         model = served.model
         if request.header(b"content-type").lower().startswith("multipart/"):
-            raise RequestError(415, "the body is a form; send the picture itself, as `curl --data-binary @picture.png` does")
-        body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
+            raise RequestError(
+                415,
+                "the body is a form; send the picture itself, as `curl --data-binary @picture.png` does",
+            )
+        body = decompress(
+            request.body,
+            request.header(b"content-encoding").strip().lower(),
+            self.limits.max_body_bytes,
+        )
         if self._pictures >= self.limits.max_pictures:
-            raise RequestError(503, f"{self._pictures} pictures are being read already, so try again in a second")
+            raise RequestError(
+                503, f"{self._pictures} pictures are being read already, so try again in a second"
+            )
         self._pictures += 1
         try:
-            read = partial(photo.read, body, model.classifier.card, ("PNG", "JPEG"), self.limits.max_pixels)
+            read = partial(
+                photo.read, body, model.classifier.card, ("PNG", "JPEG"), self.limits.max_pixels
+            )
             image = await asyncio.get_running_loop().run_in_executor(self._reader, read)
         except InputError as error:
             raise RequestError(400, str(error)) from None
@@ -188,7 +248,9 @@ class Service:
         probabilities = await served.queue.submit(model, image[None])
         row, names = probabilities[0], model.signature.class_names
         self.metrics.images.add(1, model.signature.name, model.signature.version)
-        prediction_id = self.log.add(model.classifier, image[None], probabilities) if self.log else None
+        prediction_id = (
+            self.log.add(model.classifier, image[None], probabilities) if self.log else None
+        )
         return await _json(
             {
                 **({} if prediction_id is None else {"id": prediction_id}),
@@ -201,22 +263,35 @@ class Service:
 
     async def _feedback(self, request: Request) -> Answer:
         if self.log is None:
-            raise RequestError(404, "this server keeps no log that labels could go to; start it with --log FILE")
-        body = decompress(request.body, request.header(b"content-encoding").strip().lower(), self.limits.max_body_bytes)
+            raise RequestError(
+                404, "this server keeps no log that labels could go to; start it with --log FILE"
+            )
+        body = decompress(
+            request.body,
+            request.header(b"content-encoding").strip().lower(),
+            self.limits.max_body_bytes,
+        )
         noted = await self.log.label(protocol.decode_labels(body, self.limits.max_labels))
         if noted["labelled"]:
             return await _json(noted)
         if noted["unknown"]:
-            raise RequestError(404, f"the log holds no prediction {noted['unknown'][0][:80]!r}; the oldest fall out of it")
+            raise RequestError(
+                404,
+                f"the log holds no prediction {noted['unknown'][0][:80]!r}; the oldest fall out of it",
+            )
         first = noted["kept"][0]
-        raise RequestError(409, f"the prediction {first!r} has another label already, and the first is kept")
+        raise RequestError(
+            409, f"the prediction {first!r} has another label already, and the first is kept"
+        )
 
     def _chosen(self, query: str) -> Served:
         """The bundle that `?model=NAME` names, or the first."""
         try:
             names = parse_qs(query, keep_blank_values=True, max_num_fields=16).get("model", [])
         except ValueError:
-            raise RequestError(400, "the query has more than 16 fields; allowed is model=NAME") from None
+            raise RequestError(
+                400, "the query has more than 16 fields; allowed is model=NAME"
+            ) from None
         return self.models.find(names[0]) if names else self.models.first()
 
     async def _start(self, request: Request) -> Answer:
@@ -231,16 +306,24 @@ class Service:
         file = known.get(name + files.INDEX if name.endswith("/") else name)
         if file is None:
             raise RequestError(
-                404, f"there is nothing at {name[:80]!r} for a browser; there is {', '.join(known) or 'no page in this bundle'}"
+                404,
+                f"there is nothing at {name[:80]!r} for a browser; there is {', '.join(known) or 'no page in this bundle'}",
             )
         if file.is_known_by(request.header(b"if-none-match")):
             return Answer(304, b"", file.content_type, file.headers)
         return Answer(200, file.content, file.content_type, file.headers)
 
     async def _page(self, request: Request) -> Answer:
-        if request.path.endswith("/") and request.path != "/":  # below which its relative links lead nowhere
+        if (
+            request.path.endswith("/") and request.path != "/"
+        ):  # below which its relative links lead nowhere
             return _elsewhere(f"../{request.path.strip('/')}")
-        return Answer(200, PAGE.read_bytes(), HTML, [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")])
+        return Answer(
+            200,
+            PAGE.read_bytes(),
+            HTML,
+            [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")],
+        )
 
     async def _login(self, request: Request) -> Answer:
         assert self._token
@@ -254,13 +337,23 @@ class Service:
 
     async def _openapi(self, request: Request) -> Answer:
         token, log = self._token is not None, self.log is not None
-        return await _json(openapi.document(self.models.signatures(), self.limits, token=token, log=log, pages=self.models.pages()))
+        return await _json(
+            openapi.document(
+                self.models.signatures(),
+                self.limits,
+                token=token,
+                log=log,
+                pages=self.models.pages(),
+            )
+        )
 
     async def _metrics(self, request: Request) -> Answer:
         return Answer(200, str(self.metrics).encode(), CONTENT_TYPE.encode())
 
     async def _server(self, request: Request) -> Answer:
-        return await _json({"name": "serving", "version": VERSION, "extensions": protocol.EXTENSIONS})
+        return await _json(
+            {"name": "serving", "version": VERSION, "extensions": protocol.EXTENSIONS}
+        )
 
     async def _live(self, request: Request) -> Answer:
         return await _json({"live": True})
@@ -270,18 +363,29 @@ class Service:
             raise RequestError(503, "the server is about to stop, so ask another one")
         stuck = self.models.stuck()
         if stuck:
-            raise RequestError(503, f"the model {stuck[0]!r} does not answer, so ask another server or try again in a second")
+            raise RequestError(
+                503,
+                f"the model {stuck[0]!r} does not answer, so ask another server or try again in a second",
+            )
         return await _json({"ready": True})
 
     async def _model_ready(self, served: Served) -> Answer:
         name = served.model.signature.name
         if name in self.models.stuck():
-            raise RequestError(503, f"the model {name!r} does not answer, so ask another server or try again in a second")
+            raise RequestError(
+                503,
+                f"the model {name!r} does not answer, so ask another server or try again in a second",
+            )
         return await _json({"name": served.model.signature.name, "ready": True})
 
     async def _index(self, request: Request) -> Answer:
         signatures = self.models.signatures()
-        return await _json([{"name": each.name, "version": each.version, "state": "READY", "reason": each.draft} for each in signatures])
+        return await _json(
+            [
+                {"name": each.name, "version": each.version, "state": "READY", "reason": each.draft}
+                for each in signatures
+            ]
+        )
 
 
 def refusal(error: RequestError) -> Answer:
@@ -296,7 +400,11 @@ def _elsewhere(address: str) -> Answer:
 
 
 def _is_preflight(request: Request) -> bool:
-    return request.method == "OPTIONS" and b"origin" in request.headers and b"access-control-request-method" in request.headers
+    return (
+        request.method == "OPTIONS"
+        and b"origin" in request.headers
+        and b"access-control-request-method" in request.headers
+    )
 
 
 async def _json(value: Any) -> Answer:

@@ -43,13 +43,20 @@ Split = tuple[Array, Array]
 
 
 def dense(*units: int, activation: str = "relu", **options: Any) -> Callable[[], list[keras.Layer]]:
-    return lambda: [layers.Flatten(), *[layers.Dense(count, activation=activation, **options) for count in units]]
+    return lambda: [
+        layers.Flatten(),
+        *[layers.Dense(count, activation=activation, **options) for count in units],
+    ]
 
 
 def dropped(*units: int, rate: float) -> Callable[[], list[keras.Layer]]:
     return lambda: [
         layers.Flatten(),
-        *[layer for count in units for layer in (layers.Dense(count, activation="relu"), layers.Dropout(rate))],
+        *[
+            layer
+            for count in units
+            for layer in (layers.Dense(count, activation="relu"), layers.Dropout(rate))
+        ],
     ]
 
 
@@ -58,7 +65,12 @@ def convolution(normalized: bool) -> Callable[[], list[keras.Layer]]:
         blocks: list[keras.Layer] = []
         for filters in (8, 16):
             normalization = [layers.BatchNormalization(momentum=0.9)] if normalized else []
-            blocks += [layers.Conv2D(filters, 3, use_bias=not normalized), *normalization, layers.ReLU(), layers.MaxPooling2D()]
+            blocks += [
+                layers.Conv2D(filters, 3, use_bias=not normalized),
+                *normalization,
+                layers.ReLU(),
+                layers.MaxPooling2D(),
+            ]
         return [*blocks, layers.Flatten(), layers.Dropout(0.3)]
 
     return build
@@ -77,7 +89,9 @@ class Case:
     train: int = 3000
     validation: int = 1000
     noisy_labels: float = 0.0
-    change: Callable[[np.random.Generator, Split, Split], Split] = lambda rng, train, validation: validation
+    change: Callable[[np.random.Generator, Split, Split], Split] = lambda rng, train, validation: (
+        validation
+    )
 
 
 def leaked(rng: np.random.Generator, train: Split, validation: Split) -> Split:
@@ -86,7 +100,9 @@ def leaked(rng: np.random.Generator, train: Split, validation: Split) -> Split:
     rows = rng.integers(0, len(train[1]), count)
     copies = train[0][rows].astype(float) + rng.normal(0, rng.choice([0, 6]), (count, 28, 28, 1))
     leak = rng.random(count) < share
-    images = np.where(leak[:, None, None, None], copies.clip(0, 255).astype(np.uint8), validation[0])
+    images = np.where(
+        leak[:, None, None, None], copies.clip(0, 255).astype(np.uint8), validation[0]
+    )
     return images, np.where(leak, train[1][rows], validation[1])
 
 
@@ -117,14 +133,35 @@ CASES: dict[str, list[Case]] = {
         Case(dense(2, activation="tanh"), epochs=40, learning_rate=5e-3),
         Case(dense(3, 3, activation="tanh"), epochs=40, learning_rate=5e-3),
     ],
-    "stopped_early": [Case(dense(128), "SGD", 0.02, epochs=4), Case(dense(64, 64), learning_rate=3e-4, epochs=4, train=2000)],
-    "too_much_capacity": [Case(dense(512, 256), epochs=60, train=400), Case(dense(1024), epochs=60, train=600)],
-    "learning_rate_too_high": [Case(dense(128, 64), "SGD", 8.0), Case(dense(128, 64), learning_rate=0.5)],
+    "stopped_early": [
+        Case(dense(128), "SGD", 0.02, epochs=4),
+        Case(dense(64, 64), learning_rate=3e-4, epochs=4, train=2000),
+    ],
+    "too_much_capacity": [
+        Case(dense(512, 256), epochs=60, train=400),
+        Case(dense(1024), epochs=60, train=600),
+    ],
+    "learning_rate_too_high": [
+        Case(dense(128, 64), "SGD", 8.0),
+        Case(dense(128, 64), learning_rate=0.5),
+    ],
     "learning_rate_too_low": [Case(dense(128), "SGD", 3e-4), Case(dense(64), learning_rate=1e-5)],
-    "noisy_labels": [Case(dense(512), epochs=40, noisy_labels=0.3, train=2000), Case(dense(256, 128), epochs=30, noisy_labels=0.4)],
-    "leaked_validation": [Case(dense(256), change=leaked), Case(convolution(normalized=True), cosine=True, epochs=12, change=leaked)],
-    "shifted_validation": [Case(dense(128), change=shifted), Case(convolution(normalized=True), cosine=True, epochs=12, change=shifted)],
-    "tiny_validation": [Case(dense(64), validation=20), Case(dropped(128, rate=0.3), validation=40)],
+    "noisy_labels": [
+        Case(dense(512), epochs=40, noisy_labels=0.3, train=2000),
+        Case(dense(256, 128), epochs=30, noisy_labels=0.4),
+    ],
+    "leaked_validation": [
+        Case(dense(256), change=leaked),
+        Case(convolution(normalized=True), cosine=True, epochs=12, change=leaked),
+    ],
+    "shifted_validation": [
+        Case(dense(128), change=shifted),
+        Case(convolution(normalized=True), cosine=True, epochs=12, change=shifted),
+    ],
+    "tiny_validation": [
+        Case(dense(64), validation=20),
+        Case(dropped(128, rate=0.3), validation=40),
+    ],
     "dead_relus": [
         Case(dense(128, 64, bias_initializer=minus(8.0)), learning_rate=1e-4),
         Case(dense(64, 64, 64, bias_initializer=minus(4.0)), "SGD", 0.01),
@@ -133,13 +170,31 @@ CASES: dict[str, list[Case]] = {
         Case(dense(128, 128, activation="tanh", kernel_initializer=normal(1.0))),
         Case(dense(128, 64, 64, kernel_initializer=normal(1.0)), "SGD", 1e-4),
     ],
-    "vanishing_gradients": [Case(dense(*[32] * 8, activation="sigmoid")), Case(dense(*[64] * 6, activation="sigmoid"), "SGD", 0.1)],
-    "healthy_dropout": [Case(dropped(128, rate=0.4), cosine=True, train=6000), Case(dropped(64, 64, rate=0.3), cosine=True, train=8000)],
-    "healthy_convolution": [Case(convolution(normalized=True), cosine=True, epochs=12, train=6000, learning_rate=5e-3)],
-    "healthy_plain_convolution": [Case(convolution(normalized=False), cosine=True, epochs=15, train=6000, learning_rate=2e-3)],
-    "healthy_patient": [Case(dense(64), epochs=60, patience=3, train=6000), Case(dense(32, 32), epochs=60, patience=3, train=8000)],
+    "vanishing_gradients": [
+        Case(dense(*[32] * 8, activation="sigmoid")),
+        Case(dense(*[64] * 6, activation="sigmoid"), "SGD", 0.1),
+    ],
+    "healthy_dropout": [
+        Case(dropped(128, rate=0.4), cosine=True, train=6000),
+        Case(dropped(64, 64, rate=0.3), cosine=True, train=8000),
+    ],
+    "healthy_convolution": [
+        Case(convolution(normalized=True), cosine=True, epochs=12, train=6000, learning_rate=5e-3)
+    ],
+    "healthy_plain_convolution": [
+        Case(convolution(normalized=False), cosine=True, epochs=15, train=6000, learning_rate=2e-3)
+    ],
+    "healthy_patient": [
+        Case(dense(64), epochs=60, patience=3, train=6000),
+        Case(dense(32, 32), epochs=60, patience=3, train=8000),
+    ],
     "healthy_decayed": [
-        Case(dense(64, kernel_regularizer=keras.regularizers.L2(1e-3)), cosine=True, epochs=25, train=8000),
+        Case(
+            dense(64, kernel_regularizer=keras.regularizers.L2(1e-3)),
+            cosine=True,
+            epochs=25,
+            train=8000,
+        ),
         Case(dense(32), "SGD", 0.1, cosine=True, epochs=30, train=8000),
     ],
 }
@@ -155,27 +210,44 @@ class Curves(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
-        self.rows.append({"epoch": epoch + 1.0, **learning_curves.measures(logs), "learning_rate": rate})
+        self.rows.append(
+            {"epoch": epoch + 1.0, **learning_curves.measures(logs), "learning_rate": rate}
+        )
 
 
-def train(case: Case, train: Split, validation: Split, seed: int) -> tuple[list[learning_curves.Row], dict[str, float]]:
+def train(
+    case: Case, train: Split, validation: Split, seed: int
+) -> tuple[list[learning_curves.Row], dict[str, float]]:
     """The learning curves, and what the layers do before the first step."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
-        [keras.Input(train[0].shape[1:]), layers.Rescaling(1 / 255), *case.hidden(), layers.Dense(10, activation="softmax")]
+        [
+            keras.Input(train[0].shape[1:]),
+            layers.Rescaling(1 / 255),
+            *case.hidden(),
+            layers.Dense(10, activation="softmax"),
+        ]
     )
     steps = case.epochs * -(-len(train[1]) // 64)
-    rate = keras.optimizers.schedules.CosineDecay(case.learning_rate, steps) if case.cosine else case.learning_rate
+    rate = (
+        keras.optimizers.schedules.CosineDecay(case.learning_rate, steps)
+        if case.cosine
+        else case.learning_rate
+    )
     model.compile(
         getattr(keras.optimizers, case.optimizer)(rate),
         keras.losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
         jit_compile=False,
     )
-    layers_at_start = layer_statistics.measure(model, train[0][:PROBE], train[1][:PROBE], model.loss)
+    layers_at_start = layer_statistics.measure(
+        model, train[0][:PROBE], train[1][:PROBE], model.loss
+    )
     curves = Curves()
-    stop = [keras.callbacks.EarlyStopping("val_loss", patience=case.patience)] if case.patience else []
+    stop = (
+        [keras.callbacks.EarlyStopping("val_loss", patience=case.patience)] if case.patience else []
+    )
     model.fit(
         *train,
         batch_size=64,
@@ -195,16 +267,29 @@ def make(kind: str, dataset: str, seed: int, path: Path) -> None:
     rng = np.random.default_rng((seed, list(CASES).index(kind)))
     rows = rng.permutation(len(raw.train_labels))
     parts = rows[: case.train], rows[case.train : case.train + case.validation]
-    fit, validation = ((raw.train_images[part], raw.train_labels[part].astype("int32")) for part in parts)
+    fit, validation = (
+        (raw.train_images[part], raw.train_labels[part].astype("int32")) for part in parts
+    )
     if case.noisy_labels:
         fit, validation = (
-            (images, np.where(rng.random(len(labels)) < case.noisy_labels, rng.integers(0, 10, len(labels)), labels).astype("int32"))
+            (
+                images,
+                np.where(
+                    rng.random(len(labels)) < case.noisy_labels,
+                    rng.integers(0, 10, len(labels)),
+                    labels,
+                ).astype("int32"),
+            )
             for images, labels in (fit, validation)
         )
     validation = case.change(rng, fit, validation)
     curves, layers_at_start = train(case, fit, validation, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"target": TARGETS[dataset], "layers": layers_at_start, "evidence": asdict(split_checks.gather(fit[0], validation[0]))}
+    told = {
+        "target": TARGETS[dataset],
+        "layers": layers_at_start,
+        "evidence": asdict(split_checks.gather(fit[0], validation[0])),
+    }
     artifacts.save_json(path.with_suffix(".json"), told)
     columns = list(curves[0])
     artifacts.save_csv(path, columns, [[f"{row[name]:.6g}" for name in columns] for row in curves])
@@ -217,12 +302,16 @@ def load(dataset: str) -> Raw:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.diagnosis.faults")
-    parser.add_argument("--quick", action="store_true", help="one seed of each, not into the corpus")
+    parser.add_argument(
+        "--quick", action="store_true", help="one seed of each, not into the corpus"
+    )
     quick = parser.parse_args().quick
     folder = Path(tempfile.mkdtemp()) if quick else CORPUS
     names = list(DATASETS)
     todo = [
-        (kind, names[seed // 2 % 2], seed) for seed in range(1 if quick else HEALTHY_SEEDS) for kind in (CASES if seed < SEEDS else HEALTHY)
+        (kind, names[seed // 2 % 2], seed)
+        for seed in range(1 if quick else HEALTHY_SEEDS)
+        for kind in (CASES if seed < SEEDS else HEALTHY)
     ]
     keras_files.make_deterministic()
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())

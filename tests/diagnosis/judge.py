@@ -37,7 +37,9 @@ EXPECTED = {
 HEALTHY = "good_fit"
 ONE_SIDED = 0.9  # the interval whose ends are one-sided 95 % bounds
 
-Pair = tuple[str, str]  # a verdict, with its note, that the fault's name asks for, and the one that was given
+Pair = tuple[
+    str, str
+]  # a verdict, with its note, that the fault's name asks for, and the one that was given
 
 
 def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
@@ -45,7 +47,12 @@ def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
     for path in sorted(FOLDER.glob("corpus/*/*.csv")):
         if int(path.stem.rsplit("-", 1)[1]) in seeds:
             told = artifacts.load_json(path.with_suffix(".json"))
-            given = diagnose(learning_curves.load(path), Evidence(**told["evidence"]), told["layers"], told["target"])
+            given = diagnose(
+                learning_curves.load(path),
+                Evidence(**told["evidence"]),
+                told["layers"],
+                told["target"],
+            )
             note = ", small validation" if SMALL in given.numbers else ""
             found[path] = (EXPECTED.get(path.parent.name, HEALTHY), given.verdict + note)
     return found
@@ -53,8 +60,15 @@ def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
 
 def figures(pairs: Sequence[Pair]) -> dict[str, tuple[int, float, float]]:
     """For each verdict: trainings that ask for it, precision and recall."""
-    asked, given, right = Counter(a for a, _ in pairs), Counter(g for _, g in pairs), Counter(a for a, g in pairs if a == g)
-    return {name: (asked[name], right[name] / max(given[name], 1), right[name] / asked[name]) for name in sorted(asked)}
+    asked, given, right = (
+        Counter(a for a, _ in pairs),
+        Counter(g for _, g in pairs),
+        Counter(a for a, g in pairs if a == g),
+    )
+    return {
+        name: (asked[name], right[name] / max(given[name], 1), right[name] / asked[name])
+        for name in sorted(asked)
+    }
 
 
 def report(pairs: Sequence[Pair]) -> str:
@@ -62,11 +76,16 @@ def report(pairs: Sequence[Pair]) -> str:
     names = sorted({name for pair in pairs for name in pair})
     counts = Counter(pairs)
     heads = [str(number) for number in range(1, len(names) + 1)]
-    lines = [f"| made on purpose | {' | '.join(heads)} | precision | recall | at least |", "|---|" + "--:|" * (len(names) + 3)]
+    lines = [
+        f"| made on purpose | {' | '.join(heads)} | precision | recall | at least |",
+        "|---|" + "--:|" * (len(names) + 3),
+    ]
     for name, (asked, precision, recall) in figures(pairs).items():
         row = [str(counts[name, other] or "") for other in names]
         least, _ = statistics.accuracy_interval(counts[name, name], asked, ONE_SIDED)
-        lines.append(f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} | {least:.2f} |")
+        lines.append(
+            f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} | {least:.2f} |"
+        )
     healthy = [given for asked, given in pairs if asked == HEALTHY]
     alarms = sum(given != HEALTHY for given in healthy)
     _, most = statistics.accuracy_interval(alarms, len(healthy), ONE_SIDED)
@@ -84,8 +103,12 @@ def main() -> None:
             print(f"{path.relative_to(FOLDER)}: {asked} was diagnosed as {given}")
     text = report(list(reported.values()))
     summary.replace(README, text, BEGIN, END)
-    print(f"\nseeds {CHOSEN_ON.start} to {CHOSEN_ON.stop - 1}, on which the thresholds were chosen:\n{report(list(chosen.values()))}")
-    print(f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}, as written into {README.name}:\n{text}")
+    print(
+        f"\nseeds {CHOSEN_ON.start} to {CHOSEN_ON.stop - 1}, on which the thresholds were chosen:\n{report(list(chosen.values()))}"
+    )
+    print(
+        f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}, as written into {README.name}:\n{text}"
+    )
 
 
 if __name__ == "__main__":

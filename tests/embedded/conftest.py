@@ -46,9 +46,13 @@ def images() -> Array:
 def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
     """Runs a tool that must be there and must succeed."""
     name = str(command[0])
-    assert shutil.which(name), f"{name} is missing: .ci/run tells which packages of Debian these tests need"
+    assert shutil.which(name), (
+        f"{name} is missing: .ci/run tells which packages of Debian these tests need"
+    )
     done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout.decode()[-2000:]}\n{done.stderr.decode()[-2000:]}"
+    assert done.returncode == 0, (
+        f"{command}: {done.stdout.decode()[-2000:]}\n{done.stderr.decode()[-2000:]}"
+    )
     return done
 
 
@@ -59,7 +63,9 @@ def answers(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array
     python = environments.python(runtime)
     output = folder / runtime
     output.mkdir(exist_ok=True)
-    process = RuntimeProcess(Interpreter.here(python), runtime, Task([file], [folder / "images.npy"], output))
+    process = RuntimeProcess(
+        Interpreter.here(python), runtime, Task([file], [folder / "images.npy"], output)
+    )
     answer = process.answer()
     process.close()
     assert not isinstance(answer, str), answer
@@ -90,7 +96,10 @@ class Tab:
         self.faults: list[str] = []
         self.page.on("request", lambda request: self.addresses.append(request.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "console",
+            lambda message: self.faults.append(message.text) if message.type == "error" else None,
+        )
 
     def open(self, address: str) -> Any:
         """The page, once it has started."""

@@ -27,7 +27,11 @@ from tests.embedded.conftest import Tab, png
 from tests.server import FORMAT, Server
 
 SHAPE = (20, 36, 3)
-NAMES = [*(f"pattern {number}" for number in range(1, 12)), "Käsekästchen", "a pattern whose name is rather long"]
+NAMES = [
+    *(f"pattern {number}" for number in range(1, 12)),
+    "Käsekästchen",
+    "a pattern whose name is rather long",
+]
 SPREAD = 1.5e6  # of squared distances, which leaves no probability at 0 or 1
 PARAMS = {
     "problem.name": "patterns",
@@ -45,14 +49,20 @@ def patterns() -> tuple[Array, Array, Array]:
     dice = np.random.default_rng(0)
     squares = dice.integers(0, 256, (len(NAMES), 5, 9, 3)).repeat(4, 1).repeat(4, 2)
     labels = np.arange(260) % len(NAMES)
-    images = np.clip(squares[labels] + dice.normal(0, 40, (len(labels), *SHAPE)), 0, 255).astype(np.uint8)
+    images = np.clip(squares[labels] + dice.normal(0, 40, (len(labels), *SHAPE)), 0, 255).astype(
+        np.uint8
+    )
     return squares, images, labels
 
 
 def network(squares: Array) -> onnx.ModelProto:
     """The nearest pattern by Euclidean distance, as one convolution that is as large as the image: x.t - t.t / 2 is largest there."""
-    weights = numpy_helper.from_array((squares.transpose(0, 3, 1, 2) / SPREAD).astype(np.float32), "weights")
-    bias = numpy_helper.from_array((-(squares.astype(float) ** 2).sum((1, 2, 3)) / 2 / SPREAD).astype(np.float32), "bias")
+    weights = numpy_helper.from_array(
+        (squares.transpose(0, 3, 1, 2) / SPREAD).astype(np.float32), "weights"
+    )
+    bias = numpy_helper.from_array(
+        (-(squares.astype(float) ** 2).sum((1, 2, 3)) / 2 / SPREAD).astype(np.float32), "bias"
+    )
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["pixels"], ["channels_first"], perm=[0, 3, 1, 2]),
@@ -61,7 +71,9 @@ def network(squares: Array) -> onnx.ModelProto:
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *SHAPE])
-    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(NAMES)])
+    probabilities = helper.make_tensor_value_info(
+        "probabilities", TensorProto.FLOAT, ["N", len(NAMES)]
+    )
     graph = helper.make_graph(nodes, "patterns", [image], [probabilities], [weights, bias])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
@@ -69,7 +81,13 @@ def network(squares: Array) -> onnx.ModelProto:
 def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     """What the stages before `verify` leave, in the working directory; the network's own file stands for the trained model."""
     data = Description("npz", NAMES, SHAPE, {}, [])
-    for path in (artifacts.DESCRIPTION, artifacts.PREPARED / "test/images", artifacts.MODEL, artifacts.EXPORTED / "file", artifacts.GOLDEN):
+    for path in (
+        artifacts.DESCRIPTION,
+        artifacts.PREPARED / "test/images",
+        artifacts.MODEL,
+        artifacts.EXPORTED / "file",
+        artifacts.GOLDEN,
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
     artifacts.save_description(artifacts.DESCRIPTION, data)
     artifacts.save_array(artifacts.PREPARED / "test/images.npy", images)
@@ -79,13 +97,21 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     shutil.copy(file, artifacts.MODEL)
     digest = artifacts.sha256(file)
     entry = {"file": file.name, "bytes": file.stat().st_size, "sha256": digest}
-    artifacts.save_json(artifacts.report("export"), {"model_sha256": digest, "formats": {FORMAT: entry}})
-    logits = (images.reshape(len(images), -1) @ squares.reshape(len(squares), -1).T - (squares**2).sum((1, 2, 3)) / 2) / SPREAD
+    artifacts.save_json(
+        artifacts.report("export"), {"model_sha256": digest, "formats": {FORMAT: entry}}
+    )
+    logits = (
+        images.reshape(len(images), -1) @ squares.reshape(len(squares), -1).T
+        - (squares**2).sum((1, 2, 3)) / 2
+    ) / SPREAD
     powers = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = (powers / powers.sum(1, keepdims=True)).astype(np.float32)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_array(artifacts.PREPARED / "validation/images.npy", images)
-    predictions.save(artifacts.VALIDATION, predictions.Answers(probabilities, labels, digests.of_examples(images)))
+    predictions.save(
+        artifacts.VALIDATION,
+        predictions.Answers(probabilities, labels, digests.of_examples(images)),
+    )
     return data
 
 
@@ -101,7 +127,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embed.main()
         probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
         measured = statistics.accuracy_report(probabilities.argmax(1), labels)
-        reports = {name: artifacts.load_json(artifacts.report(name)) for name in ("export", "verify", "embed")}
+        reports = {
+            name: artifacts.load_json(artifacts.report(name))
+            for name in ("export", "verify", "embed")
+        }
         reports["train"] = {"training_key": "none"}
         reports["evaluate"] = {
             "model_sha256": artifacts.sha256(artifacts.MODEL),
@@ -112,7 +141,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for name in card_markdown.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
-        model_card = card.build(params.load(), reports, data, drift_reference.of(images, probabilities, labels))
+        model_card = card.build(
+            params.load(), reports, data, drift_reference.of(images, probabilities, labels)
+        )
         package.fill(Path(content), model_card, data, "these patterns are nobody's test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")
     return folder / "patterns.tar.gz"
@@ -126,7 +157,9 @@ def shown(page: Any) -> dict[str, float]:
     return {name: float(share.removesuffix(" %")) for name, share in rows}
 
 
-def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_proven(bundle: Path, tab: Tab) -> None:
+def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_proven(
+    bundle: Path, tab: Tab
+) -> None:
     with np.load(io.BytesIO(Bundle(bundle).read("golden.npz"))) as golden:
         tested = golden["labels"] >= 0  # synthetic inputs are no examples
         images, proven = golden["images"][tested], golden[FORMAT][tested]
@@ -135,26 +168,39 @@ def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_p
         assert page.locator("#examples button").count() == len(images) >= 16
         assert page.is_visible("#pen-colour-label")
         assert page.text_content("#shape") == " \N{MULTIPLICATION SIGN} ".join(map(str, SHAPE))
-        assert page.evaluate("[drawing.width / drawing.height, seen.width, seen.height]") == [pytest.approx(36 / 20, abs=0.01), 36, 20]
+        assert page.evaluate("[drawing.width / drawing.height, seen.width, seen.height]") == [
+            pytest.approx(36 / 20, abs=0.01),
+            36,
+            20,
+        ]
         for index, probabilities in enumerate(proven):
             page.locator("#examples button").nth(index).click()
             bars = shown(page)
             assert len(bars) == 12
             assert next(iter(bars)) == NAMES[probabilities.argmax()]
             assert sorted(bars.values(), reverse=True) == list(bars.values())
-            assert bars == {name: pytest.approx(100 * probabilities[NAMES.index(name)], abs=0.006) for name in bars}
+            assert bars == {
+                name: pytest.approx(100 * probabilities[NAMES.index(name)], abs=0.006)
+                for name in bars
+            }
             pixels = page.evaluate("[...seen.getContext('2d').getImageData(0, 0, 36, 20).data]")
             np.testing.assert_array_equal(np.reshape(pixels, (20, 36, 4))[..., :3], images[index])
         photo = png(images[0].repeat(9, 0).repeat(9, 1))
-        page.set_input_files("#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": photo})
+        page.set_input_files(
+            "#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": photo}
+        )
         expect(page.locator("#latency")).to_contain_text("to prepare the image")
         answer = server.ask("POST", "/predict", photo).json
         assert next(iter(shown(page))) == answer["class"] == NAMES[proven[0].argmax()]
-        assert shown(page)[answer["class"]] == pytest.approx(100 * answer["probabilities"][answer["class"]], abs=0.006)
+        assert shown(page)[answer["class"]] == pytest.approx(
+            100 * answer["probabilities"][answer["class"]], abs=0.006
+        )
         page.fill("#pen-colour", "#ff8000")
         sheet = page.locator("#drawing").bounding_box()
         page.locator("#drawing").click(position={"x": sheet["width"] / 4, "y": sheet["height"] / 2})
         expect(page.locator("#announcement")).to_be_empty()
         expect(page.locator("#announcement")).not_to_be_empty()
-        assert page.evaluate("[...seen.getContext('2d').getImageData(9, 10, 1, 1).data]") == pytest.approx([255, 128, 0, 255], abs=20)
+        assert page.evaluate(
+            "[...seen.getContext('2d').getImageData(9, 10, 1, 1).data]"
+        ) == pytest.approx([255, 128, 0, 255], abs=20)
     assert not tab.faults

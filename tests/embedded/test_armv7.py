@@ -27,7 +27,12 @@ LIBRARIES = "usr/lib/arm-linux-gnueabihf"
 ON_ARMV7 = 40  # test images
 # Largest difference of a probability from x86-64. Of 500 test images it was 7e-7 where weights are floats and 1.5e-5 where they alone are
 # integers, as sums are added up in another order; where all is integers there was none.
-TOLERANCES = {"tflite_float32": 5e-6, "tflite_float16": 5e-6, "tflite_dynamic": 1e-4, "tflite_int8": 0.0}
+TOLERANCES = {
+    "tflite_float32": 5e-6,
+    "tflite_float16": 5e-6,
+    "tflite_dynamic": 1e-4,
+    "tflite_int8": 0.0,
+}
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +46,9 @@ def root() -> Path:
                 debian.unpack(PACKAGES, made, architecture="armhf", dependencies=True)
                 for name in ("blas", "lapack"):  # as update-alternatives would
                     (made / LIBRARIES / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
-                assert (made / "usr/bin/python3.11").exists(), "the sources of apt are not those of Debian 12"
+                assert (made / "usr/bin/python3.11").exists(), (
+                    "the sources of apt are not those of Debian 12"
+                )
                 made.rename(folder)
     return folder
 
@@ -64,11 +71,32 @@ def device(root: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
     """
     folder = tmp_path_factory.mktemp("device")
     python = folder / "bin/python3"
-    run(*EMULATOR, root, root / "usr/bin/python3", "-m", "venv", "--system-site-packages", "--without-pip", folder)
+    run(
+        *EMULATOR,
+        root,
+        root / "usr/bin/python3",
+        "-m",
+        "venv",
+        "--system-site-packages",
+        "--without-pip",
+        folder,
+    )
     requirements = ("--requirement", "requirements/tflite_runtime_armv7.txt")
-    run(*EMULATOR, root, python, "-m", "pip", "install", "--require-hashes", *requirements, cwd=bundle)
+    run(
+        *EMULATOR,
+        root,
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--require-hashes",
+        *requirements,
+        cwd=bundle,
+    )
     python.unlink()
-    python.write_text(f'#!/bin/sh\nexec {" ".join(EMULATOR)} "{root}" -0 "$0" "{root}/usr/bin/python3" "$@"\n')
+    python.write_text(
+        f'#!/bin/sh\nexec {" ".join(EMULATOR)} "{root}" -0 "$0" "{root}/usr/bin/python3" "$@"\n'
+    )
     python.chmod(0o755)
     return folder / "bin"
 
@@ -76,33 +104,64 @@ def device(root: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 def probabilities(output: bytes) -> Array:
     """(N, K) in the order of classes, of `serving predict --output json` with all classes."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
-    return np.array([[entry["probability"] for entry in sorted(line["classes"], key=lambda entry: entry["class"])] for line in lines])
+    return np.array(
+        [
+            [
+                entry["probability"]
+                for entry in sorted(line["classes"], key=lambda entry: entry["class"])
+            ]
+            for line in lines
+        ]
+    )
 
 
 def test_a_device_with_armv7_may_run_the_bundle(device: Path, bundle: Path) -> None:
-    told = run(device / "python3", "-c", "import platform, numpy; print(platform.machine(), platform.python_version(), numpy.__version__)")
+    told = run(
+        device / "python3",
+        "-c",
+        "import platform, numpy; print(platform.machine(), platform.python_version(), numpy.__version__)",
+    )
     processor, *versions = told.stdout.decode().split()
     assert (processor, [version[:4] for version in versions]) == ("armv7l", ["3.11", "1.24"])
     lines = run(device / "serving", "check", bundle).stdout.decode().splitlines()
     assert lines[-1].startswith("This device may run mnist-digits 1.0.0: ")
-    assert {line.split(" on ")[0] for line in lines if "golden vectors within" in line} == set(TOLERANCES)
+    assert {line.split(" on ")[0] for line in lines if "golden vectors within" in line} == set(
+        TOLERANCES
+    )
 
 
 @pytest.mark.parametrize("name", TOLERANCES)
-def test_armv7_gives_the_probabilities_of_x86_64(device: Path, bundle: Path, images: Array, tmp_path: Path, name: str) -> None:
+def test_armv7_gives_the_probabilities_of_x86_64(
+    device: Path, bundle: Path, images: Array, tmp_path: Path, name: str
+) -> None:
     """Of test images, and of photos of every kind, which an older Pillow decodes there."""
     for index, image in enumerate(images[:ON_ARMV7].squeeze(-1)):
         Image.fromarray(image).save(tmp_path / f"{index:03}.png")
-    command = ("-m", "serving", "predict", bundle, tmp_path, bundle / "photos", "--format", name, "--runtime", "tflite_runtime")
+    command = (
+        "-m",
+        "serving",
+        "predict",
+        bundle,
+        tmp_path,
+        bundle / "photos",
+        "--format",
+        name,
+        "--runtime",
+        "tflite_runtime",
+    )
     options = ("--output", "json", "--top", "10")
-    here = probabilities(run(environments.python("tflite_runtime"), *command, *options, cwd=ROOT).stdout)
+    here = probabilities(
+        run(environments.python("tflite_runtime"), *command, *options, cwd=ROOT).stdout
+    )
     there = probabilities(run(device / "python3", *command, *options, cwd=tmp_path).stdout)
     assert len(here) > ON_ARMV7
     np.testing.assert_array_equal(there.argmax(1), here.argmax(1))
     np.testing.assert_allclose(there, here, rtol=0, atol=TOLERANCES[name])
 
 
-def test_a_server_there_gives_the_answer_of_one_on_x86_64(device: Path, bundle: Path, images: Array) -> None:
+def test_a_server_there_gives_the_answer_of_one_on_x86_64(
+    device: Path, bundle: Path, images: Array
+) -> None:
     """Both by the standard library: for armv7 the package index has nothing of requirements/http.txt that is compiled."""
     told = []
     for python in (environments.python("tflite_runtime"), device / "python3"):
@@ -112,7 +171,9 @@ def test_a_server_there_gives_the_answer_of_one_on_x86_64(device: Path, bundle: 
     assert told[0] == told[1]
 
 
-def test_tflite_runtime_may_die_there_too_and_the_program_goes_on(device: Path, bundle: Path, tmp_path: Path) -> None:
+def test_tflite_runtime_may_die_there_too_and_the_program_goes_on(
+    device: Path, bundle: Path, tmp_path: Path
+) -> None:
     code = """
 import sys
 import numpy as np
@@ -132,4 +193,7 @@ except RuntimeRefusalError as error:
 assert (classifier.predict(image) == before).all()
 """
     done = run(device / "python3", "-c", code, bundle, cwd=tmp_path)
-    assert done.stdout.decode().strip() == "tflite_runtime died with signal 11 (SIGSEGV); the program goes on"
+    assert (
+        done.stdout.decode().strip()
+        == "tflite_runtime died with signal 11 (SIGSEGV); the program goes on"
+    )

@@ -35,10 +35,37 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 CARD_FILE = "model_card.json"
 PAGE = "embedded/browser/"
 STROKES = {
-    "0": [(0.5, 0.2), (0.35, 0.3), (0.3, 0.5), (0.35, 0.7), (0.5, 0.8), (0.65, 0.7), (0.7, 0.5), (0.65, 0.3), (0.5, 0.2)],
+    "0": [
+        (0.5, 0.2),
+        (0.35, 0.3),
+        (0.3, 0.5),
+        (0.35, 0.7),
+        (0.5, 0.8),
+        (0.65, 0.7),
+        (0.7, 0.5),
+        (0.65, 0.3),
+        (0.5, 0.2),
+    ],
     "1": [(0.52, 0.2), (0.5, 0.5), (0.48, 0.8)],
-    "2": [(0.32, 0.33), (0.4, 0.22), (0.58, 0.22), (0.65, 0.36), (0.55, 0.55), (0.32, 0.78), (0.5, 0.76), (0.7, 0.78)],
-    "3": [(0.35, 0.22), (0.6, 0.22), (0.62, 0.38), (0.48, 0.48), (0.64, 0.6), (0.6, 0.76), (0.34, 0.78)],
+    "2": [
+        (0.32, 0.33),
+        (0.4, 0.22),
+        (0.58, 0.22),
+        (0.65, 0.36),
+        (0.55, 0.55),
+        (0.32, 0.78),
+        (0.5, 0.76),
+        (0.7, 0.78),
+    ],
+    "3": [
+        (0.35, 0.22),
+        (0.6, 0.22),
+        (0.62, 0.38),
+        (0.48, 0.48),
+        (0.64, 0.6),
+        (0.6, 0.76),
+        (0.34, 0.78),
+    ],
     "7": [(0.3, 0.25), (0.7, 0.25), (0.62, 0.4), (0.5, 0.6), (0.45, 0.8)],
 }
 
@@ -58,7 +85,15 @@ def packages() -> Path:
     if not (folder / "node_modules/.package-lock.json").exists():  # which npm writes last
         shutil.rmtree(folder, ignore_errors=True)
         npm = target.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
-        command: list[str | Path] = [target.node(), npm, "install", "--silent", "--prefix", folder, *PACKAGES]
+        command: list[str | Path] = [
+            target.node(),
+            npm,
+            "install",
+            "--silent",
+            "--prefix",
+            folder,
+            *PACKAGES,
+        ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert not done.returncode, f"npm could not fetch {' and '.join(PACKAGES)}: {done.stderr}"
     return folder / "node_modules"
@@ -66,7 +101,9 @@ def packages() -> Path:
 
 @pytest.fixture(scope="module")
 def server(archive: Path, packages: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web") as running:
+    with Server(
+        archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web"
+    ) as running:
         yield running
 
 
@@ -83,7 +120,9 @@ def host(bundle: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=bundle)) as running:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=bundle)
+    ) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
         running.shutdown()
@@ -99,7 +138,11 @@ def prepare(page: Any, picture: bytes, chosen: ModelCard, kind: str = "image/png
         }""",
         [base64.b64encode(picture).decode(), json.loads(chosen.dump()), kind],
     )
-    return answer if isinstance(answer, str) else np.array(answer, np.uint8).reshape(chosen.input_shape)
+    return (
+        answer
+        if isinstance(answer, str)
+        else np.array(answer, np.uint8).reshape(chosen.input_shape)
+    )
 
 
 def in_python(picture: bytes, chosen: ModelCard) -> Array | str:
@@ -131,7 +174,9 @@ def announced(page: Any) -> str:
     return str(page.text_content("#announcement")).rpartition(",")[0]
 
 
-def test_200_test_images_give_the_classes_and_probabilities_that_they_give_in_python(page: Any, archive: Path, images: Array) -> None:
+def test_200_test_images_give_the_classes_and_probabilities_that_they_give_in_python(
+    page: Any, archive: Path, images: Array
+) -> None:
     images = images[:200]
     expected = Classifier.load(archive, FORMAT).predict(images)
     answers = page.evaluate(
@@ -148,17 +193,32 @@ def test_200_test_images_give_the_classes_and_probabilities_that_they_give_in_py
 
 def test_golden_photos_are_prepared_to_the_pixel(page: Any, bundle: Path) -> None:
     chosen = ModelCard.parse((bundle / CARD_FILE).read_bytes())
-    names = [path.name.removesuffix(".expected.png") for path in (bundle / "photos").glob("*.expected.png")]
+    names = [
+        path.name.removesuffix(".expected.png")
+        for path in (bundle / "photos").glob("*.expected.png")
+    ]
     assert len(names) == 5
     for name in names:
         expected = np.asarray(Image.open(bundle / f"photos/{name}.expected.png"))
-        np.testing.assert_array_equal(np.squeeze(prepare(page, (bundle / f"photos/{name}.png").read_bytes(), chosen)), expected, name)
+        np.testing.assert_array_equal(
+            np.squeeze(prepare(page, (bundle / f"photos/{name}.png").read_bytes(), chosen)),
+            expected,
+            name,
+        )
 
 
-@pytest.mark.parametrize("chosen", [card("mnist"), card("fashion_mnist"), card("npz", (20, 36, 3))], ids=["mnist", "grey", "colour"])
-def test_any_picture_is_prepared_as_in_python_or_refused_with_the_same_sentence(page: Any, chosen: ModelCard) -> None:
+@pytest.mark.parametrize(
+    "chosen",
+    [card("mnist"), card("fashion_mnist"), card("npz", (20, 36, 3))],
+    ids=["mnist", "grey", "colour"],
+)
+def test_any_picture_is_prepared_as_in_python_or_refused_with_the_same_sentence(
+    page: Any, chosen: ModelCard
+) -> None:
     refused = 0
-    for number, picture in enumerate([png(each) for channels in (1, 3, 4) for each in sheets(7, channels)]):
+    for number, picture in enumerate(
+        [png(each) for channels in (1, 3, 4) for each in sheets(7, channels)]
+    ):
         expected, answer = in_python(picture, chosen), prepare(page, picture, chosen)
         if isinstance(expected, str) or isinstance(answer, str):
             assert expected == answer, number
@@ -171,8 +231,13 @@ def test_any_picture_is_prepared_as_in_python_or_refused_with_the_same_sentence(
 def test_a_jpeg_is_prepared_nearly_so(page: Any, images: Array) -> None:
     digit = images[0, ..., 0]
     file = io.BytesIO()
-    Image.fromarray(240 - np.pad(digit, 9).repeat(9, 0).repeat(9, 1) // 2).convert("RGB").save(file, "JPEG", quality=80)
-    answer, expected = prepare(page, file.getvalue(), card("mnist"), "image/jpeg"), photo.read(file.getvalue(), card("mnist"))
+    Image.fromarray(240 - np.pad(digit, 9).repeat(9, 0).repeat(9, 1) // 2).convert("RGB").save(
+        file, "JPEG", quality=80
+    )
+    answer, expected = (
+        prepare(page, file.getvalue(), card("mnist"), "image/jpeg"),
+        photo.read(file.getvalue(), card("mnist")),
+    )
     assert not isinstance(answer, str)
     assert np.abs(answer.astype(int) - expected).max() <= 2
 
@@ -201,7 +266,9 @@ def test_keys_draw_undo_and_clear(page: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["Control+z", "Delete"])
-def test_a_line_that_is_taken_away_while_it_is_drawn_is_drawn_no_further(page: Any, tab: Tab, key: str) -> None:
+def test_a_line_that_is_taken_away_while_it_is_drawn_is_drawn_no_further(
+    page: Any, tab: Tab, key: str
+) -> None:
     shown = "document.getElementById('drawing').toDataURL()"
     empty = page.evaluate(shown)
     draw(page, STROKES["1"])
@@ -235,10 +302,14 @@ DROP_AND = """async ([pictures, selector]) => {
 }"""
 
 
-def test_a_photo_that_is_ready_late_does_not_answer_what_came_after_it(page: Any, tab: Tab, server: Server, images: Array) -> None:
+def test_a_photo_that_is_ready_late_does_not_answer_what_came_after_it(
+    page: Any, tab: Tab, server: Server, images: Array
+) -> None:
     small = png(255 - images[0, ..., 0])
     large = png(255 - images[1, ..., 0].repeat(80, 0).repeat(80, 1))
-    first, second = (server.ask("POST", "/predict", picture).json["class"] for picture in (large, small))
+    first, second = (
+        server.ask("POST", "/predict", picture).json["class"] for picture in (large, small)
+    )
     assert first != second
     sent = [base64.b64encode(picture).decode() for picture in (large, small)]
     assert page.evaluate(DROP_AND, [sent, None]) == second
@@ -250,7 +321,9 @@ def test_a_photo_that_is_ready_late_does_not_answer_what_came_after_it(page: Any
     assert not tab.faults
 
 
-def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: Server, images: Array) -> None:
+def test_a_picture_may_be_chosen_dropped_or_pasted(
+    page: Any, tab: Tab, server: Server, images: Array
+) -> None:
     deliver = """([name, picture]) => {
         const file = new File([Uint8Array.from(atob(picture), letter => letter.charCodeAt(0))], "photo.png", { type: "image/png" });
         const data = new DataTransfer();
@@ -262,7 +335,9 @@ def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: 
         picture = png(255 - image)
         silence(page)
         if way == "choose":
-            page.set_input_files("#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": picture})
+            page.set_input_files(
+                "#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": picture}
+            )
         else:
             page.evaluate(deliver, [way, base64.b64encode(picture).decode()])
         expected = server.ask("POST", "/predict", picture).json
@@ -274,8 +349,16 @@ def test_a_picture_may_be_chosen_dropped_or_pasted(page: Any, tab: Tab, server: 
 
 def test_what_is_no_picture_or_shows_nothing_is_told_in_one_sentence(page: Any, tab: Tab) -> None:
     for name, content, sentence in (
-        ("notes.png", b"not at all", "notes.png is no picture that this browser can read; choose a PNG or JPEG"),
-        ("blank.png", png(np.full((40, 40), 200, np.uint8)), "nothing that stands out from its background"),
+        (
+            "notes.png",
+            b"not at all",
+            "notes.png is no picture that this browser can read; choose a PNG or JPEG",
+        ),
+        (
+            "blank.png",
+            png(np.full((40, 40), 200, np.uint8)),
+            "nothing that stands out from its background",
+        ),
     ):
         page.set_input_files("#picture", {"name": name, "mimeType": "image/png", "buffer": content})
         expect(page.locator("#problem")).to_contain_text(sentence)
@@ -285,7 +368,9 @@ def test_what_is_no_picture_or_shows_nothing_is_told_in_one_sentence(page: Any, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing_to_complain_of(chromium: Any, server: Server, packages: Path, screen: dict[str, Any], scheme: str) -> None:
+def test_axe_finds_nothing_to_complain_of(
+    chromium: Any, server: Server, packages: Path, screen: dict[str, Any], scheme: str
+) -> None:
     tab = Tab(chromium, bypass_csp=True, color_scheme=scheme, **screen)
     page = tab.open(f"http://{server.url}/")
     draw(page, STROKES["7"])
@@ -295,17 +380,23 @@ def test_axe_finds_nothing_to_complain_of(chromium: Any, server: Server, package
     page.wait_for_selector("#proof:not([hidden])")
     page.add_script_tag(path=packages / "axe-core/axe.min.js")
     found = page.evaluate("axe.run()")
-    assert not [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]]
+    assert not [
+        (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
+    ]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not tab.faults
     page.context.close()
 
 
-def test_the_page_proves_the_model_in_this_browser_as_python_does_on_this_device(page: Any, tab: Tab, archive: Path) -> None:
+def test_the_page_proves_the_model_in_this_browser_as_python_does_on_this_device(
+    page: Any, tab: Tab, archive: Path
+) -> None:
     page.click("#prove")
     page.wait_for_selector("#proof:not([hidden])")
     opened = Bundle(archive)
-    proved = acceptance.prove(opened, Classifier.load(opened, FORMAT), Acceptance.load(opened), lambda *_: None)
+    proved = acceptance.prove(
+        opened, Classifier.load(opened, FORMAT), Acceptance.load(opened), lambda *_: None
+    )
     here = page.evaluate(
         """async () => {
             const { Classifier } = await import("./classifier.js"), { prove } = await import("./prove.js");
@@ -313,45 +404,81 @@ def test_the_page_proves_the_model_in_this_browser_as_python_does_on_this_device
         }"""
     )
     for name, value in here.items():
-        if name in ("state", "images", "lost", "gained", "accuracy", "keras_accuracy", "agreement", "max_accuracy_drop"):
+        if name in (
+            "state",
+            "images",
+            "lost",
+            "gained",
+            "accuracy",
+            "keras_accuracy",
+            "agreement",
+            "max_accuracy_drop",
+        ):
             assert value == proved[name], name
         elif name in ("accuracy_interval", "mcnemar_p_value", "accuracy_lost_bound"):
             assert value == pytest.approx(proved[name], abs=1e-9), name
     verdict = page.text_content("#verdict")
     assert verdict.split(":")[0].lower() == proved["state"]
-    assert f"{proved['lost']} of {proved['images']:,} images lost, {proved['gained']} gained" in verdict
+    assert (
+        f"{proved['lost']} of {proved['images']:,} images lost, {proved['gained']} gained"
+        in verdict
+    )
     assert page.locator("#proof tbody tr").count() == 10
     assert not tab.faults
 
 
-def test_an_acceptance_set_of_another_model_is_one_sentence(host: str, bundle: Path, tab: Tab) -> None:
+def test_an_acceptance_set_of_another_model_is_one_sentence(
+    host: str, bundle: Path, tab: Tab
+) -> None:
     path = bundle / PAGE / "acceptance.bin"
     path.write_bytes(path.read_bytes()[:-1])
     page = tab.open(host)
     page.click("#prove")
-    expect(page.locator("#prove-problem")).to_have_text("acceptance.bin belongs to another model or is cut short; make the bundle again")
+    expect(page.locator("#prove-problem")).to_have_text(
+        "acceptance.bin belongs to another model or is cut short; make the bundle again"
+    )
     path.unlink()
     page.click("#prove")
-    expect(page.locator("#prove-problem")).to_contain_text("acceptance.bin could not be read (404); serve the whole bundle")
+    expect(page.locator("#prove-problem")).to_contain_text(
+        "acceptance.bin could not be read (404); serve the whole bundle"
+    )
     assert page.is_enabled("#prove")
 
 
-def test_the_page_of_a_draft_says_plainly_that_it_is_not_proven(host: str, bundle: Path, tab: Tab) -> None:
+def test_the_page_of_a_draft_says_plainly_that_it_is_not_proven(
+    host: str, bundle: Path, tab: Tab
+) -> None:
     card = json.loads((bundle / CARD_FILE).read_text())
-    (bundle / CARD_FILE).write_text(json.dumps({**card, "not_proven": ["the test accuracy of 97.10 % misses the target of 99.00 %"]}))
+    (bundle / CARD_FILE).write_text(
+        json.dumps(
+            {**card, "not_proven": ["the test accuracy of 97.10 % misses the target of 99.00 %"]}
+        )
+    )
     page = tab.open(host)
     assert "NOT PROVEN. This is a draft, not for use." in page.inner_text("#draft")
-    assert page.text_content("#failures li") == "the test accuracy of 97.10 % misses the target of 99.00 %"
+    assert (
+        page.text_content("#failures li")
+        == "the test accuracy of 97.10 % misses the target of 99.00 %"
+    )
     assert page.title().endswith(", NOT PROVEN")
     assert not tab.faults
 
 
-def test_a_bundle_without_an_acceptance_set_offers_no_proof(host: str, bundle: Path, tab: Tab) -> None:
+def test_a_bundle_without_an_acceptance_set_offers_no_proof(
+    host: str, bundle: Path, tab: Tab
+) -> None:
     card = json.loads((bundle / CARD_FILE).read_text())
-    (bundle / CARD_FILE).write_text(json.dumps({**card, "acceptance_images": 0, "no_acceptance": "package.acceptance_images is 0"}))
+    (bundle / CARD_FILE).write_text(
+        json.dumps(
+            {**card, "acceptance_images": 0, "no_acceptance": "package.acceptance_images is 0"}
+        )
+    )
     page = tab.open(host)
     assert not page.is_visible("#prove")
-    assert page.text_content("#verdict") == "The bundle has no acceptance set to prove it with (package.acceptance_images is 0)."
+    assert (
+        page.text_content("#verdict")
+        == "The bundle has no acceptance set to prove it with (package.acceptance_images is 0)."
+    )
 
 
 def test_onnx_runtime_web_gives_the_same_probabilities(page: Any, tab: Tab) -> None:
@@ -375,10 +502,14 @@ def test_any_static_host_serves_the_page(host: str, tab: Tab) -> None:
     assert draw(page, STROKES["1"]) == "1"
     assert not tab.faults
     page.click("#compare")
-    expect(page.locator("#comparison-problem")).to_contain_text("npm install --prefix embedded/browser onnxruntime-web")
+    expect(page.locator("#comparison-problem")).to_contain_text(
+        "npm install --prefix embedded/browser onnxruntime-web"
+    )
 
 
-def test_a_page_whose_model_does_not_compute_what_was_proven_refuses_to_start(host: str, bundle: Path, tab: Tab) -> None:
+def test_a_page_whose_model_does_not_compute_what_was_proven_refuses_to_start(
+    host: str, bundle: Path, tab: Tab
+) -> None:
     path = bundle / PAGE / "golden.json"
     golden = json.loads(path.read_text())
     golden["probabilities"][3].reverse()
@@ -403,7 +534,10 @@ def test_one_server_offers_the_pages_of_two_bundles(archive: Path, bundle: Path,
         tab.page.click("#pages a >> nth=1")
         tab.page.wait_for_selector("#main:not([hidden])")
         assert tab.page.title().startswith("second ")
-        assert tab.page.evaluate("document.getElementById('server').href") == f"http://{running.url}/docs"
+        assert (
+            tab.page.evaluate("document.getElementById('server').href")
+            == f"http://{running.url}/docs"
+        )
     assert not tab.faults
 
 

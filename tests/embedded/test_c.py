@@ -18,15 +18,29 @@ from tests.conftest import ROOT
 from tests.embedded.conftest import answers, run
 
 HERE = Path(__file__).parent
-EMULATORS = {"aarch64": "qemu-aarch64-static", "armv7": "qemu-arm-static", "x86_64": "qemu-x86_64-static"}
+EMULATORS = {
+    "aarch64": "qemu-aarch64-static",
+    "armv7": "qemu-arm-static",
+    "x86_64": "qemu-x86_64-static",
+}
 ON_LINUX, ON_CORTEX_M3 = 200, 100
 STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off")
 
 
-def test_gcc_compiles_it_without_a_warning_and_cmake_reproduces_the_golden_vectors(embedded: Path, tmp_path: Path) -> None:
+def test_gcc_compiles_it_without_a_warning_and_cmake_reproduces_the_golden_vectors(
+    embedded: Path, tmp_path: Path
+) -> None:
     for name in ("classify.c", "self_test.c", "prove.c", "gate.c"):
         run("gcc", *STRICT, "-c", embedded / "c" / name, "-o", tmp_path / "object.o")
-    run("gcc", *STRICT[:1], *STRICT[2:], "-c", embedded / "c" / "model.c", "-o", tmp_path / "object.o")
+    run(
+        "gcc",
+        *STRICT[:1],
+        *STRICT[2:],
+        "-c",
+        embedded / "c" / "model.c",
+        "-o",
+        tmp_path / "object.o",
+    )
     run("cmake", "-S", embedded / "c", "-B", tmp_path / "build")
     run("cmake", "--build", tmp_path / "build")
     run("ctest", "--test-dir", tmp_path / "build", "--no-tests=error")
@@ -43,20 +57,26 @@ def test_every_processor_gives_the_same_probabilities_to_the_last_bit(
     emulated = run(EMULATORS[processor], program, tmp_path / "images.raw").stdout
     native = run(embedded / "c/programs" / f"classify-{c.HERE}", tmp_path / "images.raw").stdout
     assert emulated == native
-    probabilities = np.array([line.split("\t")[2:] for line in emulated.decode().splitlines()], np.float32)
+    probabilities = np.array(
+        [line.split("\t")[2:] for line in emulated.decode().splitlines()], np.float32
+    )
     expected, _ = answers("onnx_float32", "onnxruntime", chosen, tmp_path)
     np.testing.assert_array_equal(probabilities.argmax(1), expected.argmax(1))
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("processor", EMULATORS)
-def test_every_processor_reads_pictures(embedded: Path, images: Array, tmp_path: Path, processor: str) -> None:
+def test_every_processor_reads_pictures(
+    embedded: Path, images: Array, tmp_path: Path, processor: str
+) -> None:
     pixels = images[0].squeeze()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).save(tmp_path / "a.ppm")
     (tmp_path / "a.raw").write_bytes(pixels.tobytes())
     program = embedded / "c/programs" / f"classify-{processor}"
-    done = run(EMULATORS[processor], program, *(tmp_path / f"a.{kind}" for kind in ("png", "ppm", "raw")))
+    done = run(
+        EMULATORS[processor], program, *(tmp_path / f"a.{kind}" for kind in ("png", "ppm", "raw"))
+    )
     assert len({line.split("\t", 1)[1] for line in done.stdout.decode().splitlines()}) == 1
 
 
@@ -73,20 +93,34 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("processor", EMULATORS)
-def test_every_processor_proves_the_program_with_the_same_numbers(embedded: Path, few: Path, processor: str) -> None:
+def test_every_processor_proves_the_program_with_the_same_numbers(
+    embedded: Path, few: Path, processor: str
+) -> None:
     program = embedded / "c/programs" / f"classify-{processor}"
     emulated = run(EMULATORS[processor], program, "--prove", few).stdout.decode().splitlines()
-    native = run(embedded / "c/programs" / f"classify-{c.HERE}", "--prove", few).stdout.decode().splitlines()
-    assert [line for line in emulated if "milliseconds" not in line] == [line for line in native if "milliseconds" not in line]
+    native = (
+        run(embedded / "c/programs" / f"classify-{c.HERE}", "--prove", few)
+        .stdout.decode()
+        .splitlines()
+    )
+    assert [line for line in emulated if "milliseconds" not in line] == [
+        line for line in native if "milliseconds" not in line
+    ]
     assert emulated[-1].startswith("proven: its maker showed on ")
 
 
-def test_a_cortex_m3_without_an_operating_system_gives_the_classes_that_python_gives(embedded: Path, images: Array, tmp_path: Path) -> None:
+def test_a_cortex_m3_without_an_operating_system_gives_the_classes_that_python_gives(
+    embedded: Path, images: Array, tmp_path: Path
+) -> None:
     """Emulated: Arm's MPS2 board with the AN385 image, floating point in software, newlib."""
     chosen = images[:ON_CORTEX_M3]
     (tmp_path / "images.raw").write_bytes(chosen.tobytes())
     folder = HERE / "cortex_m3"
-    sources = [folder / "startup.c", folder / "main.c", *(embedded / "c" / name for name in ("classify.c", "model.c", "model_weights.c"))]
+    sources = [
+        folder / "startup.c",
+        folder / "main.c",
+        *(embedded / "c" / name for name in ("classify.c", "model.c", "model_weights.c")),
+    ]
     compiler: list[str | Path] = [
         "arm-none-eabi-gcc",
         "-mcpu=cortex-m3",
@@ -96,12 +130,29 @@ def test_a_cortex_m3_without_an_operating_system_gives_the_classes_that_python_g
         "-ffp-contract=off",
         "--specs=rdimon.specs",
     ]
-    link: list[str | Path] = ["-nostartfiles", "-T", folder / "mps2_an385.ld", "-I", embedded / "c", "-o", tmp_path / "firmware.elf"]
+    link: list[str | Path] = [
+        "-nostartfiles",
+        "-T",
+        folder / "mps2_an385.ld",
+        "-I",
+        embedded / "c",
+        "-o",
+        tmp_path / "firmware.elf",
+    ]
     run(*compiler, *sources, *link, "-lm")
-    emulator = ["qemu-system-arm", "-machine", "mps2-an385", "-nographic", "-semihosting-config", "enable=on,target=native"]
+    emulator = [
+        "qemu-system-arm",
+        "-machine",
+        "mps2-an385",
+        "-nographic",
+        "-semihosting-config",
+        "enable=on,target=native",
+    ]
     run(*emulator, "-kernel", tmp_path / "firmware.elf", cwd=tmp_path)
     probabilities = np.fromfile(tmp_path / "probabilities.raw", np.float32).reshape(len(chosen), -1)
     expected = np.load(ROOT / "evaluation/test_probabilities.npy", mmap_mode="r")[: len(chosen)]
     np.testing.assert_array_equal(probabilities.argmax(1), expected.argmax(1))
     here = c.classify(embedded / "c/programs" / f"classify-{c.HERE}", chosen)
-    np.testing.assert_allclose(probabilities, here, atol=1e-6)  # newlib's exponential rounds in its own way
+    np.testing.assert_allclose(
+        probabilities, here, atol=1e-6
+    )  # newlib's exponential rounds in its own way

@@ -38,15 +38,23 @@ def test_the_array_is_compiled_and_read_back_equal(embedded: Path, tmp_path: Pat
     run("cmake", "-S", embedded / "microcontroller", "-B", tmp_path)
     run("cmake", "--build", tmp_path)
     run("ctest", "--test-dir", tmp_path, "--no-tests=error")
-    assert run(tmp_path / "array_test").stdout == (ROOT / "exported/tflite_int8.tflite").read_bytes()
+    assert (
+        run(tmp_path / "array_test").stdout == (ROOT / "exported/tflite_int8.tflite").read_bytes()
+    )
 
 
 @pytest.fixture(scope="module")
 def tflite_micro() -> list[str]:
     """How CMake finds TensorFlow Lite Micro's C++ interpreter: XMOS's build, which has its names in a namespace of its own."""
-    done = run(find_uv_bin(), "run", "--quiet", "--script", ROOT / "tests/embedded/tflite_micro_build.py")
+    done = run(
+        find_uv_bin(), "run", "--quiet", "--script", ROOT / "tests/embedded/tflite_micro_build.py"
+    )
     xmos = Path(done.stdout.decode().strip())
-    gemmlowp = next(str(path.locate()) for path in files("tensorflow") or () if path.match("gemmlowp/fixedpoint/fixedpoint.h"))
+    gemmlowp = next(
+        str(path.locate())
+        for path in files("tensorflow") or ()
+        if path.match("gemmlowp/fixedpoint/fixedpoint.h")
+    )
     return [
         f"-DTFLITE_MICRO_LIBRARY={xmos}/xinterpreters/libs/linux/xtflm_python.so.1.0.1",
         f"-DTFLITE_MICRO_INCLUDES={xmos}/runtime/include;{Path(gemmlowp).parent.parent}",
@@ -54,7 +62,9 @@ def tflite_micro() -> list[str]:
     ]
 
 
-def test_the_interpreter_in_cpp_reproduces_the_golden_vectors(embedded: Path, tflite_micro: list[str], tmp_path: Path) -> None:
+def test_the_interpreter_in_cpp_reproduces_the_golden_vectors(
+    embedded: Path, tflite_micro: list[str], tmp_path: Path
+) -> None:
     run("cmake", "-S", embedded / "microcontroller", "-B", tmp_path, *tflite_micro)
     run("cmake", "--build", tmp_path)
     run("ctest", "--test-dir", tmp_path, "--no-tests=error")
@@ -83,7 +93,9 @@ def test_the_self_test_in_cpp_finds_what_is_wrong(
     source.write_text(text.replace(right, wrong, 1))
     run("cmake", "-S", folder, "-B", tmp_path / "build", *tflite_micro)
     run("cmake", "--build", tmp_path / "build")
-    done = subprocess.run([tmp_path / "build/self_test"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tmp_path / "build/self_test"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1, done
 
 
@@ -107,31 +119,65 @@ int main(void)
 
 def test_the_arena_of_an_esp32_has_room_for_what_esp_nn_asks(tmp_path: Path) -> None:
     """Espressif's own functions, which BakeNN's wheel brings, compiled here and asked for 3,000 convolutions of all kinds."""
-    (found,) = {str(path.locate()) for path in files("bakenn") or () if path.name == "esp_nn_esp32s3.h"}
+    (found,) = {
+        str(path.locate()) for path in files("bakenn") or () if path.name == "esp_nn_esp32s3.h"
+    }
     vendor = Path(found).parent.parent
     (tmp_path / "scratch.c").write_text(SCRATCH)
-    sources = [vendor / f"src/convolution/esp_nn_{name}_esp32s3.c" for name in ("conv", "depthwise_conv_s8")]
-    options = ["-w", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections", f"-I{vendor}/include", f"-I{vendor}/src/common"]
+    sources = [
+        vendor / f"src/convolution/esp_nn_{name}_esp32s3.c"
+        for name in ("conv", "depthwise_conv_s8")
+    ]
+    options = [
+        "-w",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-Wl,--gc-sections",
+        f"-I{vendor}/include",
+        f"-I{vendor}/src/common",
+    ]
     run("gcc", *options, tmp_path / "scratch.c", *sources, "-o", tmp_path / "scratch")
     rng, cases, lines = np.random.default_rng(0), [], []
     for number in range(3000):
         depthwise, same = bool(number % 2), bool(rng.integers(2))
         size, given = rng.integers(5, 40, 2), int(rng.choice([1, 3, 4, 8, 12, 16, 24, 48, 64, 100]))
         filters, stride = rng.choice([1, 2, 3, 5], 2), rng.integers(1, 3, 2)
-        made = given * int(rng.integers(1, 5)) if depthwise else int(rng.choice([1, 8, 10, 16, 64, 100]))
+        made = (
+            given * int(rng.integers(1, 5))
+            if depthwise
+            else int(rng.choice([1, 8, 10, 16, 64, 100]))
+        )
         out = -(-size // stride) if same else -(-(size - filters + 1) // stride)
-        padding = np.maximum((out - 1) * stride + filters - size, 0) // 2 if same else np.zeros(2, int)
-        cases.append(Convolution(depthwise, (*size.tolist(), given), tuple(filters.tolist()), (*out.tolist(), made)))
-        lines.append(" ".join(map(str, [int(depthwise), *size, given, *filters, *out, made, *stride, *padding])))
-    done = subprocess.run([tmp_path / "scratch"], input="\n".join(lines), capture_output=True, text=True, check=True)
+        padding = (
+            np.maximum((out - 1) * stride + filters - size, 0) // 2 if same else np.zeros(2, int)
+        )
+        cases.append(
+            Convolution(
+                depthwise, (*size.tolist(), given), tuple(filters.tolist()), (*out.tolist(), made)
+            )
+        )
+        lines.append(
+            " ".join(
+                map(str, [int(depthwise), *size, given, *filters, *out, made, *stride, *padding])
+            )
+        )
+    done = subprocess.run(
+        [tmp_path / "scratch"], input="\n".join(lines), capture_output=True, text=True, check=True
+    )
     asked = [int(line) for line in done.stdout.split()]
     assert len(asked) == len(cases)
-    short = [(case, theirs, esp_nn(case)) for case, theirs in zip(cases, asked, strict=True) if esp_nn(case) < theirs]
+    short = [
+        (case, theirs, esp_nn(case))
+        for case, theirs in zip(cases, asked, strict=True)
+        if esp_nn(case) < theirs
+    ]
     assert not short, short[:3]
     assert max(asked) > 100_000
 
 
-def test_a_microcontrollers_compiler_takes_the_array_into_flash(embedded: Path, tmp_path: Path) -> None:
+def test_a_microcontrollers_compiler_takes_the_array_into_flash(
+    embedded: Path, tmp_path: Path
+) -> None:
     """Read-only, aligned, and not a byte of RAM."""
     source = embedded / "microcontroller/src"
     output = tmp_path / "model_data.o"
@@ -176,7 +222,9 @@ np.save(sys.argv[3], answers)
 """
 
 
-def test_the_reference_kernels_agree_but_for_single_steps_of_the_output(images: Array, tmp_path: Path) -> None:
+def test_the_reference_kernels_agree_but_for_single_steps_of_the_output(
+    images: Array, tmp_path: Path
+) -> None:
     """TensorFlow Lite Micro computes int8 as LiteRT's reference kernels do; XNNPACK's kernels round some steps in another way.
 
     Of 10,000 probabilities none differs with some weights, and with others a few do, by one step of 1/256.
@@ -191,8 +239,18 @@ def test_the_reference_kernels_agree_but_for_single_steps_of_the_output(images: 
 
 def test_the_boards_that_people_have_take_it(embedded: Path) -> None:
     rows = json.loads((ROOT / "reports/embed.json").read_text())["targets"]
-    boards = {row["board"]: row["fits"] for target in rows if target["target"] == "microcontroller" for row in target["measured"]["boards"]}
-    for name in ("ESP32-S3 DevKit", "Raspberry Pi Pico", "Arduino Nano 33 BLE Sense", "Seeed XIAO nRF52840 Sense"):
+    boards = {
+        row["board"]: row["fits"]
+        for target in rows
+        if target["target"] == "microcontroller"
+        for row in target["measured"]["boards"]
+    }
+    for name in (
+        "ESP32-S3 DevKit",
+        "Raspberry Pi Pico",
+        "Arduino Nano 33 BLE Sense",
+        "Seeed XIAO nRF52840 Sense",
+    ):
         assert boards[name], name
     assert not boards["Arduino Uno R3"]
 
@@ -202,9 +260,15 @@ def test_tiny_is_good_enough_and_small_enough(project: Project) -> None:
     """Four epochs of the ten that params.yaml has."""
     project.change(TINY)
     project.run("dvc", "repro", "embed")
-    measured = json.loads((project.folder / "reports/embed.json").read_text())["targets"][0]["measured"]
+    measured = json.loads((project.folder / "reports/embed.json").read_text())["targets"][0][
+        "measured"
+    ]
     pairs = json.loads((project.folder / "reports/verify.json").read_text())["pairs"]
-    whole = [pair["accuracy"] for pair in pairs if pair["format"] == "tflite_int8" and pair.get("test_images") == 10_000]
+    whole = [
+        pair["accuracy"]
+        for pair in pairs
+        if pair["format"] == "tflite_int8" and pair.get("test_images") == 10_000
+    ]
     assert min(whole) >= 0.985
     assert measured["model_bytes"] <= 20_000
     assert measured["arena_bytes"] <= 16_384

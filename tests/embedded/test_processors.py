@@ -22,7 +22,11 @@ from serving.gate import PROVEN
 from tests.conftest import ROOT
 
 IMAGES = 200  # of integer files; those that compute in float32 see a tenth
-PLACES = [(name, runtime) for name, processor in EMULATED.items() for runtime in sorted(WHEELS[processor.architecture] - {"tflite_micro"})]
+PLACES = [
+    (name, runtime)
+    for name, processor in EMULATED.items()
+    for runtime in sorted(WHEELS[processor.architecture] - {"tflite_micro"})
+]
 
 
 @pytest.fixture
@@ -37,14 +41,20 @@ def vectors(monkeypatch: pytest.MonkeyPatch) -> Golden:
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="what runs natively here is x86-64")
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("processor", "runtime"), PLACES)
-def test_a_file_that_is_proven_here_is_proven_there(vectors: Golden, processor: str, runtime: str, tmp_path: Path) -> None:
+def test_a_file_that_is_proven_here_is_proven_there(
+    vectors: Golden, processor: str, runtime: str, tmp_path: Path
+) -> None:
     values = params.load().model_dump(mode="json")
     values["verify"]["processor_images"] = IMAGES
     chosen = params.Params.model_validate(values)
     seen = material.gather(chosen, tmp_path)
     np.save(tmp_path / "telling.npy", vectors.telling)
     files = verify.exported_files()
-    pairs = [Pair(name, file, runtime, processor) for name, file in files.items() if runtimes.SUFFIXES[runtime] == file.suffix]
+    pairs = [
+        Pair(name, file, runtime, processor)
+        for name, file in files.items()
+        if runtimes.SUFFIXES[runtime] == file.suffix
+    ]
     EmulatedRuntime(pairs, environments.python(runtime)).run(seen, chosen, tmp_path)
     assert pairs
     for pair in pairs:

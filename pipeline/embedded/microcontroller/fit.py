@@ -20,7 +20,9 @@ from mcufit.parsing.tflite_parser import TFLiteModelParser
 def main() -> None:
     model = TFLiteModelParser().parse(Path(sys.argv[1]))
     try:
-        reports = FitChecker(WasmArenaEstimator(sys.argv[2]), YamlBoardRepository()).check_all(model)
+        reports = FitChecker(WasmArenaEstimator(sys.argv[2]), YamlBoardRepository()).check_all(
+            model
+        )
     except MeasurementUnavailableError as error:
         sys.exit(" ".join(str(error).split()))
     boards = [
@@ -33,7 +35,16 @@ def main() -> None:
         for report in reports
     ]
     arena = reports[0].estimate.total_arena_bytes
-    print(json.dumps({"arena": arena, "flash": reports[0].flash_needed_bytes, "macs": count_macs(model), "boards": boards}))
+    print(
+        json.dumps(
+            {
+                "arena": arena,
+                "flash": reports[0].flash_needed_bytes,
+                "macs": count_macs(model),
+                "boards": boards,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
