@@ -8,7 +8,7 @@ RUN := $(UV) run --frozen --no-sync
 # Commands, then the table of what they came to, also where a gate fails; the status is that of the commands.
 with_table = trap 'exit 130' INT; $(1); status=$$?; $(RUN) python -m pipeline.reporting.summary; exit $$status
 
-.PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis lectures seeds compare bench-serve clean
+.PHONY: help env run draft test test-fast test-embedded lint docs sign ui results diagnosis lectures seeds compare bench-serve clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ lint: env ## ruff and the type checker
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
+docs: $(if $(findstring .uv/,$(UV)),$(UV)) ## build the documentation as a website in site/, and check its links
+	UV_PROJECT_ENVIRONMENT=.uv/docs $(UV) run --frozen --only-group docs mkdocs build --quiet
+
 sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
 	$(RUN) python -m pipeline.bundle.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
 
@@ -50,17 +53,18 @@ ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	@echo "starting on http://127.0.0.1:5000, which takes a moment"
 	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
-results: env ## write the table of results into README.md
-	$(RUN) python -m pipeline.reporting.summary README.md
+results: env ## write the tables of results into README.md and docs/results.md
+	$(RUN) python -m pipeline.reporting.summary README.md docs/results.md
+	cp reports/learning_curves.png reports/confusion.png reports/mistakes.png docs/pictures
 
-diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into README.md
+diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into docs/benchmarks.md
 	$(RUN) python -m tests.diagnosis.faults
 	$(RUN) python -m tests.diagnosis.judge
 
 lectures: env ## the worked examples of the lectures: all, or make lectures NAME=S12
 	$(RUN) python -m lectures $(NAME)
 
-seeds: env ## the line with ten seeds, each in a copy: mean, deviation and range; writes benchmarks/seeds.md
+seeds: env ## the line with ten seeds, each in a copy: mean, deviation and range; writes benchmarks/seeds.md and docs/results.md
 	$(RUN) python -m benchmarks.seeds
 
 compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
@@ -70,4 +74,4 @@ bench-serve: env ## our server and others with the same file, under load in turn
 	$(RUN) python -m benchmarks.bench_serve
 
 clean: ## remove everything made here but the cache of DVC
-	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release .state
+	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release site .state

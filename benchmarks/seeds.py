@@ -6,7 +6,7 @@ Each seed runs in a copy of the project, in .state/seeds, with an MLflow store o
 nothing is committed. It passes if every file is proven on every processor, whatever `verify.require` says. A finished seed
 is kept under the digest of all that the line is made of, and is not run again. Ctrl-C loses at most an epoch: the same
 command goes on.
-Writes benchmarks/seeds.json, benchmarks/seeds.md and the headline of README.md.
+Writes benchmarks/seeds.json, benchmarks/seeds.md and the headline of docs/results.md.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ from serving.gate import PROVEN
 FOLDER = artifacts.STATE / "seeds"
 RESULTS = Path("benchmarks/seeds.json")
 PAGE = Path("benchmarks/seeds.md")
-README = Path("README.md")
+HEADLINE = Path("docs/results.md")
 BEGIN, END = "<!-- seeds: make seeds -->", "<!-- end of seeds -->"
-NOT_THE_LINE = ("README.md", "LICENSE", "Makefile", ".ci/", "benchmarks/", "lectures/", "tests/")
+NOT_THE_LINE = (
+    *("README.md", "LICENSE", "Makefile", "mkdocs.yml"),
+    *(".ci/", "benchmarks/", "docs/", "lectures/", "tests/"),
+)
 OF_A_PAIR = (
     *("format", "runtime", "processor", "state", "images", "accuracy"),
     *("accuracy_lost", "accuracy_lost_bound", "agreement"),
@@ -198,7 +201,7 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def headline(results: dict[str, Any]) -> str:
-    """What the README says first of how good the model is."""
+    """What docs/results.md says of how good the model is."""
     rows = results["rows"]
     accuracies = [one["test_accuracy"] for one in rows]
     line = f"`dvc repro {results['last_stage']}`" if results["last_stage"] else "the whole line"
@@ -257,7 +260,7 @@ def main() -> None:
     artifacts.save_json(RESULTS, results)
     with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")
-    summary.replace(README, headline(results), BEGIN, END)
+    summary.replace(HEADLINE, headline(results), BEGIN, END)
     print(headline(results))
 
 

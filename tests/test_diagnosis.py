@@ -55,7 +55,7 @@ def test_the_report_says_what_so_many_trainings_prove(reported: list[judge.Pair]
 def test_the_confusion_matrix_in_the_readme_is_that_of_the_corpus(
     reported: list[judge.Pair],
 ) -> None:
-    assert judge.report(reported) in judge.README.read_text(encoding="utf-8")
+    assert judge.report(reported) in judge.PAGE.read_text(encoding="utf-8")
 
 
 def test_a_blip_of_noise_is_not_an_upturn() -> None:

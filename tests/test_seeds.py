@@ -46,7 +46,7 @@ def test_seeds_go_on_after_ctrl_c_and_a_finished_one_is_not_run_again(project: P
     assert [row["seed"] for row in results["rows"]] == [0, 1]
     assert len({row["test_accuracy"] for row in results["rows"]}) == 2
     assert results["last_stage"] == "evaluate"
-    assert seeds.headline(results) in (project.folder / "README.md").read_text()
+    assert seeds.headline(results) in (project.folder / seeds.HEADLINE).read_text()
     assert {path: path.read_bytes() for path in before} == before
     assert project.run("git", "log", "--oneline").count("\n") == 3
 
@@ -117,10 +117,10 @@ def test_a_seed_is_run_with_the_demand_that_every_pair_is_proven(tmp_path: Path)
     assert (chosen.train.seed, chosen.verify.require) == (7, PROVEN)
 
 
-def test_the_page_and_the_readme_say_what_the_results_say() -> None:
+def test_the_pages_say_what_the_results_say() -> None:
     results = json.loads((ROOT / seeds.RESULTS).read_text())
     assert (ROOT / seeds.PAGE).read_text() == seeds.page(results)
-    assert seeds.headline(results) in (ROOT / seeds.README).read_text()
+    assert seeds.headline(results) in (ROOT / seeds.HEADLINE).read_text()
 
 
 def test_the_machine_is_told_by_its_instruction_sets() -> None:

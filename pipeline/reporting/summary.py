@@ -1,20 +1,21 @@
-"""The table that the line ends with, made from the reports.
+"""The tables of results, made from the reports.
 
-python -m pipeline.reporting.summary            prints it
-python -m pipeline.reporting.summary README.md  writes it between the markers of that file
+python -m pipeline.reporting.summary                              prints the full table
+python -m pipeline.reporting.summary README.md docs/results.md    writes into each file the table
+                                                                  that it has markers for
 
-Where the line has stopped before its end, the reports of later stages are of an earlier run. DVC knows which, and no
-figure of them is printed.
+If the pipeline stopped early, the reports of later stages are left over from an earlier run. DVC
+knows which ones, and none of their figures is shown.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import ASCII2, MARKDOWN
+from rich.box import ASCII2, MARKDOWN, Box
 from rich.console import Console
 from rich.table import Table
 
@@ -37,24 +38,29 @@ COLUMNS = (
     "emulated",
     "verdict",
 )
+SHORT_COLUMNS = ("file", "size", "test accuracy", "may lose at most", "ms/image", "verdict")
+TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 BASELINES = {
     "rmse": "nearest class mean (RMSE)",
     "mae": "nearest class mean (MAE)",
     "naive_bayes": "naive Bayes",
 }
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
+KERAS = "Keras"
 UNREAD = "none of verify.runtimes reads it"
-BEGIN, END = (
-    "<!-- results: python -m pipeline.reporting.summary README.md -->",
-    "<!-- end of results -->",
+BEGIN, END = "<!-- results: make results -->", "<!-- end of results -->"
+SHORT_BEGIN, SHORT_END = (
+    "<!-- results in short: make results -->",
+    "<!-- end of results in short -->",
 )
+
+Row = dict[str, str]  # a cell for each column; a column without one is empty
 
 
 def outdated() -> list[str]:
-    """Those of REPORTS that are missing, or of an earlier run: what they follow from has changed. Raises UserError."""
-    from dvc.exceptions import (
-        DvcException,
-    )  # takes half a second, which others who import this need not
+    """The REPORTS that are missing or left over from an earlier run. Raises UserError."""
+    # Importing DVC takes half a second, which other users of this module should not pay.
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
@@ -62,54 +68,46 @@ def outdated() -> list[str]:
             return [name for name in REPORTS if repo.status([name], with_deps=True)]
     except DvcException as error:
         raise UserError(
-            f"no table, as DVC cannot tell of which run the reports are: {error}"
+            f"no table, because DVC cannot say which run the reports belong to: {error}"
         ) from None
 
 
-def rows(reports: dict[str, Any]) -> list[list[str]]:
-    """The lines of the table, of those reports that there are."""
-    lines = []
+def load_reports(left_out: Sequence[str] = ()) -> dict[str, Any]:
+    names = (name for name in REPORTS if name not in left_out)
+    return {name: artifacts.load_json(artifacts.report(name)) for name in names}
+
+
+def rows(reports: dict[str, Any]) -> list[Row]:
+    """The rows of the full table, for the reports that there are."""
+    result = []
     if "baseline" in reports:
-        lines.append(baseline_row(reports["baseline"]))
+        result.append(baseline_row(reports["baseline"]))
     if "evaluate" in reports:
-        lines.append(keras_row(reports["evaluate"], artifacts.MODEL.stat().st_size))
+        result.append(keras_row(reports["evaluate"], artifacts.MODEL.stat().st_size))
     if "verify" in reports:
-        lines += [file_row(name, pairs) for name, pairs in by_format(reports["verify"]).items()]
-    return lines
+        result += [file_row(name, pairs) for name, pairs in by_format(reports["verify"]).items()]
+    return result
 
 
-def baseline_row(baseline: dict[str, Any]) -> list[str]:
-    nearest = baseline[f"test_{baseline['best']}"]
-    name = f"baseline: {BASELINES[baseline['best']]}"
-    return [
-        name,
-        "",
-        percent(nearest["accuracy"]),
-        interval(nearest["interval"]),
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-    ]
+def baseline_row(baseline: dict[str, Any]) -> Row:
+    best = baseline[f"test_{baseline['best']}"]
+    return {
+        "model": f"baseline: {BASELINES[baseline['best']]}",
+        "test accuracy": percent(best["accuracy"]),
+        "95 % interval": interval(best["interval"]),
+    }
 
 
-def keras_row(evaluation: dict[str, Any], model_bytes: int) -> list[str]:
+def keras_row(evaluation: dict[str, Any], model_bytes: int) -> Row:
     gate = evaluation["gate"]
     passed = gate["target_reached"] and gate["baseline_beaten"]
-    return [
-        "Keras",
-        "",
-        percent(evaluation["test_accuracy"]),
-        interval(evaluation["test_accuracy_interval"]),
-        "",
-        "",
-        f"{model_bytes:,}",
-        "",
-        "",
-        "passed" if passed else "failed",
-    ]
+    return {
+        "model": KERAS,
+        "test accuracy": percent(evaluation["test_accuracy"]),
+        "95 % interval": interval(evaluation["test_accuracy_interval"]),
+        "bytes": f"{model_bytes:,}",
+        "verdict": "passed" if passed else "failed",
+    }
 
 
 def by_format(verification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -119,162 +117,204 @@ def by_format(verification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return result
 
 
-def file_row(name: str, pairs: list[dict[str, Any]]) -> list[str]:
+def file_row(name: str, pairs: list[dict[str, Any]]) -> Row:
     """One file: the worst of all runtimes and processors that ran it."""
-    size = f"{pairs[0]['bytes']:,}"
     ran = [pair for pair in pairs if pair["state"] != COULD_NOT_RUN]
+    failed = [pair for pair in pairs if pair["state"] == COULD_NOT_RUN]
     here = [pair for pair in ran if pair["processor"] == NATIVE]
+    facts = {"model": name, "bytes": f"{pairs[0]['bytes']:,}"}
     if not here:
-        reasons = [pair["reason"] for pair in pairs if pair["state"] == COULD_NOT_RUN]
-        return [
-            name,
-            "",
-            "",
-            "",
-            "",
-            "",
-            size,
-            "",
-            "",
-            f"could not run: {(reasons or [UNREAD])[0]}",
-        ]
+        reason = failed[0]["reason"] if failed else UNREAD
+        return {**facts, "verdict": f"could not run: {reason}"}
+    # A slow interpreter sees fewer images, so its figures cannot be compared with the others'.
     most_images = max(pair["images"] for pair in here)
-    on_all = [
-        pair for pair in here if pair["images"] == most_images
-    ]  # an interpreter may be too slow for them
+    on_all = [pair for pair in here if pair["images"] == most_images]
     least = min(on_all, key=lambda pair: pair["accuracy"])
-    times = sorted(pair["median_milliseconds"] for pair in here if "median_milliseconds" in pair)
-    states = [pair["state"] for pair in ran]
-    missing = [
-        f"; could not run on {_where(pair)}" for pair in pairs if pair["state"] == COULD_NOT_RUN
-    ]
-    return [
-        name,
-        ", ".join(pair["runtime"] for pair in here),
-        percent(least["accuracy"]),
-        interval(least["accuracy_interval"]),
-        percent(max(pair["accuracy_lost_bound"] for pair in on_all)),
-        percent(min(pair["agreement"] for pair in on_all)),
-        size,
-        " to ".join(dict.fromkeys(f"{time:.3f}" for time in (times[0], times[-1])))
-        if times
-        else "",
-        ", ".join(dict.fromkeys(pair["processor"] for pair in ran if pair["processor"] != NATIVE)),
-        max(states, key=VERDICTS.index) + "".join(missing),
-    ]
+    elsewhere = dict.fromkeys(pair["processor"] for pair in ran if pair["processor"] != NATIVE)
+    worst = max((pair["state"] for pair in ran), key=VERDICTS.index)
+    missing = [f"could not run on {place(pair)}" for pair in failed]
+    return {
+        **facts,
+        "runtimes": ", ".join(pair["runtime"] for pair in here),
+        "test accuracy": percent(least["accuracy"]),
+        "95 % interval": interval(least["accuracy_interval"]),
+        "loses at most": percent(max(pair["accuracy_lost_bound"] for pair in on_all)),
+        "agreement": percent(min(pair["agreement"] for pair in on_all)),
+        "ms/image": milliseconds(here),
+        "emulated": ", ".join(elsewhere),
+        "verdict": "; ".join([worst, *missing]),
+    }
 
 
-def _where(pair: dict[str, Any]) -> str:
-    return (
-        str(pair["runtime"])
-        if pair["processor"] == NATIVE
-        else f"{pair['processor']} ({pair['runtime']})"
-    )
+def milliseconds(pairs: list[dict[str, Any]]) -> str:
+    """The medians of the fastest and of the slowest pair."""
+    times = [pair["median_milliseconds"] for pair in pairs if "median_milliseconds" in pair]
+    ends = [min(times), max(times)] if times else []
+    return " to ".join(dict.fromkeys(f"{time:.3f}" for time in ends))
+
+
+def place(pair: dict[str, Any]) -> str:
+    runtime, processor = str(pair["runtime"]), pair["processor"]
+    return runtime if processor == NATIVE else f"{processor} ({runtime})"
 
 
 def notes(verification: dict[str, Any]) -> str:
-    pairs = verification["pairs"]
-    here = [pair for pair in pairs if pair["processor"] == NATIVE and "images" in pair]
-    there = [pair for pair in pairs if pair["processor"] != NATIVE and "images" in pair]
-    split = verification["judged_on"]
-    measured_on = next(
-        (pair["measured_on"] for pair in here if "measured_on" in pair), "an unknown processor"
-    )
+    pairs = [pair for pair in verification["pairs"] if "images" in pair]
+    here = [pair for pair in pairs if pair["processor"] == NATIVE]
+    there = [pair for pair in pairs if pair["processor"] != NATIVE]
+    test_images, unseen = judged_on(verification)
     versions = dict.fromkeys(f"{pair['runtime']} {pair['runtime_version']}" for pair in here)
-    parts = [
-        f"Accuracy on {split['test']:,} test images, of the runtime with the least.",
-        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, image by image, on all '
-        f"{split['test'] + split['validation']:,} test and validation images.",
+    sentences = [
+        f"Accuracy is that of the worst runtime on {test_images:,} test images.",
+        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
+        f"paired by image, on all {unseen:,} test and validation images.",
+        *(
+            f"{pair['runtime']} sees {pair['images']:,} of them, which bounds its loss at "
+            f"{percent(pair['accuracy_lost_bound'])}, and needs an arena of "
+            f"{pair['arena_bytes']:,} bytes in this build."
+            for pair in here
+            if pair.get("arena_bytes")
+        ),
+        *([on_emulated_processors(there)] if there else []),
+        "Milliseconds are medians over single images on one thread of "
+        f"{measured_on(here)}, for the fastest and the slowest runtime; on another processor the "
+        "order can be reversed, especially for int8.",
+        f"Runtimes: {', '.join(versions)}.",
     ]
-    parts += [
-        f"{pair['runtime']} sees {pair['images']:,} of them, which bound its loss at {percent(pair['accuracy_lost_bound'])}, "
-        f"and takes an arena of {pair['arena_bytes']:,} bytes in this build."
-        for pair in here
-        if pair.get("arena_bytes")
-    ]
-    parts += [_emulated(there)] if there else []
-    parts.append(
-        f"Milliseconds are the medians of single images on one thread of {measured_on}, of the fastest runtime and of the slowest: on "
-        "another processor the order can be the reverse, int8 above all."
-    )
-    parts.append(f"Runtimes: {', '.join(versions)}.")
-    return " ".join(parts)
+    return " ".join(sentences)
 
 
-def _emulated(there: list[dict[str, Any]]) -> str:
-    """What was tried on emulated processors, where files that compute in float32 see fewer images."""
-    most, fewest = (count(pair["images"] for pair in there) for count in (max, min))
-    seen = f"{most} test images"
+def judged_on(verification: dict[str, Any]) -> tuple[int, int]:
+    """The test images, and all images that the weights have not seen."""
+    counts = verification["judged_on"]
+    return counts["test"], counts["test"] + counts["validation"]
+
+
+def measured_on(pairs: list[dict[str, Any]]) -> str:
+    processors = (pair["measured_on"] for pair in pairs if "measured_on" in pair)
+    return next(processors, "an unknown processor")
+
+
+def on_emulated_processors(pairs: list[dict[str, Any]]) -> str:
+    """What was tried there; files that compute in float32 see fewer images."""
+    most, fewest = (count(pair["images"] for pair in pairs) for count in (max, min))
+    sentence = f"Each emulated processor sees {most} test images"
     if fewest < most:
-        seen += f", of files that compute in float32 {fewest},"
-    differences = [pair["golden_difference"] for pair in there if "golden_difference" in pair]
+        sentence += f" ({fewest} for files that compute in float32)"
+    differences = [pair["golden_difference"] for pair in pairs if "golden_difference" in pair]
     if differences:
-        seen += f" and the golden vectors, whose probabilities differ from those here by at most {max(differences):.2g}"
-    return f"On each emulated processor {seen.removesuffix(',')}."
+        sentence += (
+            " and the golden vectors, whose probabilities differ from those here by at most "
+            f"{max(differences):.2g}"
+        )
+    return f"{sentence}."
 
 
-def table(lines: list[list[str]], box: Any, width: int) -> str:
-    result = Table(*COLUMNS, box=box)
-    for index in range(2, 7):
-        result.columns[index].justify = "right"
+def table(columns: Sequence[str], lines: Sequence[Row], box: Box, width: int) -> str:
+    result = Table(box=box)
+    for column in columns:
+        result.add_column(column, justify="left" if column in TEXT_COLUMNS else "right")
     for line in lines:
-        result.add_row(*line)
+        result.add_row(*(line.get(column, "") for column in columns))
     console = Console(width=width, no_color=True)
     with console.capture() as capture:
         console.print(result)
     return "\n".join(line.strip() for line in capture.get().splitlines() if line.strip())
 
 
-def block(box: Any = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -> str:
-    """The table and what belongs to it, without the reports that are left out; by default as the README shows it."""
-    reports = {
-        name: artifacts.load_json(artifacts.report(name))
-        for name in REPORTS
-        if name not in left_out
-    }
+def block(box: Box = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -> str:
+    """The full table and its notes, without the reports that are left out; in Markdown unless
+    another box is given."""
+    reports = load_reports(left_out)
     lines = rows(reports)
-    told = [notes(reports["verify"])] if "verify" in reports else []
+    sentences = [notes(reports["verify"])] if "verify" in reports else []
     if "diagnose" in reports:
-        told.append(f"The learning curves: {reports['diagnose']['sentence']}.")
+        sentences.append(f"Learning curves: {reports['diagnose']['sentence']}.")
     if left_out:
-        told.append(f"Not shown, as missing or of an earlier run: {', '.join(left_out)}.")
-    return "\n\n".join([*([table(lines, box, width)] if lines else []), " ".join(told)])
+        names = ", ".join(left_out)
+        sentences.append(f"Not shown, because missing or from an earlier run: {names}.")
+    shown = [table(COLUMNS, lines, box, width)] if lines else []
+    return "\n\n".join([*shown, " ".join(sentences)])
+
+
+def short_block() -> str:
+    """The short table, in Markdown: the Keras model and one row for each file."""
+    reports = load_reports()
+    lines = [short_row(line) for line in rows(reports) if "bytes" in line]
+    test_images, unseen = judged_on(reports["verify"])
+    here = [pair for pair in reports["verify"]["pairs"] if pair["processor"] == NATIVE]
+    note = (
+        f"The worst of all runtimes on {test_images:,} test images. \"May lose at most\" is the "
+        f"upper 95 % bound of the accuracy lost against Keras, on {unseen:,} images that the "
+        f"weights have not seen. Times are those of the fastest runtime on one thread of "
+        f"{measured_on(here)}."
+    )
+    return f"{table(SHORT_COLUMNS, lines, MARKDOWN, 400)}\n\n{note}"
+
+
+def short_row(line: Row) -> Row:
+    size = int(line["bytes"].replace(",", ""))
+    accuracy = line.get("test accuracy", "")
+    if line["model"] == KERAS:
+        accuracy = f"{accuracy} ({line['95 % interval']})"
+    return {
+        "file": line["model"],
+        "size": f"{size / 1000:,.0f} kB",
+        "test accuracy": accuracy,
+        "may lose at most": line.get("loses at most", "").replace("%", "points"),
+        "ms/image": line.get("ms/image", "").split(" ")[0],
+        "verdict": line["verdict"],
+    }
+
+
+BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
+    (BEGIN, END): block,
+    (SHORT_BEGIN, SHORT_END): short_block,
+}
+
+
+def write(path: Path) -> None:
+    """Writes into a file each table that it has markers for. Raises UserError if it has none, or
+    if a report is missing or left over from an earlier run."""
+    if missing := outdated():
+        raise UserError(
+            f"the reports of {', '.join(missing)} are missing or from an earlier run; "
+            "run `dvc repro` first"
+        )
+    text = path.read_text(encoding="utf-8")
+    markers = [pair for pair in BLOCKS if pair[0] in text] or [(BEGIN, END)]
+    for begin, end in markers:
+        replace(path, BLOCKS[begin, end](), begin, end)
 
 
 def replace(path: Path, block: str, begin: str, end: str) -> None:
-    """Writes `block` between two marking lines of a file. Raises UserError where they are missing."""
+    """Writes `block` between two marking lines of a file. Raises UserError if they are missing."""
     text = path.read_text(encoding="utf-8")
     if begin not in text or end not in text:
         raise UserError(
             f"{path} has no lines {begin!r} and {end!r}; add them where the table belongs"
         )
     before, rest = text.split(begin, 1)
+    after = rest.split(end, 1)[1]
     with atomic.replacing(path) as temporary:
-        temporary.write_text(
-            f"{before}{begin}\n{block}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8"
-        )
+        temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.reporting.summary", description="The table of results."
+        prog="python -m pipeline.reporting.summary", description="The tables of results."
     )
     parser.add_argument(
-        "file",
-        nargs="?",
+        "files",
+        nargs="*",
         type=Path,
-        help="a file to write it into, between its markers (default: print it)",
+        help="files to write a table into, between its markers (default: print the full table)",
     )
-    file = parser.parse_args().file
-    missing = outdated()
-    if file is None:
-        print(block(ASCII2, 210, missing))
-        return
-    if missing:
-        raise UserError(
-            f"the reports of {', '.join(missing)} are missing or of an earlier run; run `dvc repro` first"
-        )
-    replace(file, block(), BEGIN, END)
+    files = parser.parse_args().files
+    if not files:
+        print(block(ASCII2, 210, outdated()))
+    for file in files:
+        write(file)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into the README.
+"""Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into docs/benchmarks.md.
 
 The thresholds of pipeline/diagnosis were chosen on the seeds 0 to 4; the figures are those of all others.
 """
@@ -17,7 +17,7 @@ from pipeline.reporting import statistics, summary
 from pipeline.training import learning_curves
 
 FOLDER = Path(__file__).parent
-README = FOLDER.parents[1] / "README.md"
+PAGE = FOLDER.parents[1] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- diagnosis: make diagnosis -->", "<!-- end of diagnosis -->"
 CHOSEN_ON, REPORTED_ON = range(5), range(5, 40)
 EXPECTED = {
@@ -102,12 +102,12 @@ def main() -> None:
         if asked != given:
             print(f"{path.relative_to(FOLDER)}: {asked} was diagnosed as {given}")
     text = report(list(reported.values()))
-    summary.replace(README, text, BEGIN, END)
+    summary.replace(PAGE, text, BEGIN, END)
     print(
         f"\nseeds {CHOSEN_ON.start} to {CHOSEN_ON.stop - 1}, on which the thresholds were chosen:\n{report(list(chosen.values()))}"
     )
     print(
-        f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}, as written into {README.name}:\n{text}"
+        f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}, as written into {PAGE.name}:\n{text}"
     )
 
 
