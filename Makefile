@@ -54,7 +54,8 @@ ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 results: env ## write the tables of results into README.md and docs/results.md
-	$(RUN) python -m pipeline.reporting.summary README.md docs/results.md
+	$(RUN) python -m pipeline.reporting.summary README.md
+	$(RUN) python -m pipeline.reporting.summary docs/results.md
 	cp reports/learning_curves.png reports/confusion.png reports/mistakes.png docs/pictures
 
 diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into docs/benchmarks.md

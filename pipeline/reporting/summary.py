@@ -1,8 +1,7 @@
 """The tables of results, made from the reports.
 
-python -m pipeline.reporting.summary                              prints the full table
-python -m pipeline.reporting.summary README.md docs/results.md    writes into each file the table
-                                                                  that it has markers for
+    edgeproof report              prints the full table
+    edgeproof report README.md    writes into the file each table that it has markers for
 
 If the pipeline stopped early, the reports of later stages are left over from an earlier run. DVC
 knows which ones, and none of their figures is shown.
@@ -273,20 +272,6 @@ BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
 }
 
 
-def write(path: Path) -> None:
-    """Writes into a file each table that it has markers for. Raises UserError if it has none, or
-    if a report is missing or left over from an earlier run."""
-    if missing := outdated():
-        raise UserError(
-            f"the reports of {', '.join(missing)} are missing or from an earlier run; "
-            "run `dvc repro` first"
-        )
-    text = path.read_text(encoding="utf-8")
-    markers = [pair for pair in BLOCKS if pair[0] in text] or [(BEGIN, END)]
-    for begin, end in markers:
-        replace(path, BLOCKS[begin, end](), begin, end)
-
-
 def replace(path: Path, block: str, begin: str, end: str) -> None:
     """Writes `block` between two marking lines of a file. Raises UserError if they are missing."""
     text = path.read_text(encoding="utf-8")
@@ -300,21 +285,37 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
         temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
 
 
+def report(file: Path | None) -> None:
+    """Prints the full table, or writes into `file` each table that it has markers for.
+
+    Raises UserError if the file has none, or if a report is missing or from an earlier run.
+    """
+    missing = outdated()
+    if file is None:
+        print(block(ASCII2, 210, missing))
+        return
+    if missing:
+        raise UserError(
+            f"the reports of {', '.join(missing)} are missing or from an earlier run; "
+            "run `edgeproof run` first"
+        )
+    text = file.read_text(encoding="utf-8")
+    markers = [pair for pair in BLOCKS if pair[0] in text] or [(BEGIN, END)]
+    for begin, end in markers:
+        replace(file, BLOCKS[begin, end](), begin, end)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.reporting.summary", description="The tables of results."
     )
     parser.add_argument(
-        "files",
-        nargs="*",
+        "file",
+        nargs="?",
         type=Path,
-        help="files to write a table into, between its markers (default: print the full table)",
+        help="a file to write its table into, between the markers (default: print the full one)",
     )
-    files = parser.parse_args().files
-    if not files:
-        print(block(ASCII2, 210, outdated()))
-    for file in files:
-        write(file)
+    report(parser.parse_args().file)
 
 
 if __name__ == "__main__":
