@@ -44,7 +44,7 @@ lint: env ## ruff and the type checker
 	$(RUN) mypy
 
 docs: $(if $(findstring .uv/,$(UV)),$(UV)) ## build the documentation as a website in site/, and check its links
-	UV_PROJECT_ENVIRONMENT=.uv/docs $(UV) run --frozen --only-group docs mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=.uv/docs $(UV) run --frozen --only-group docs mkdocs build --strict
 
 sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
 	$(RUN) python -m pipeline.bundle.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))

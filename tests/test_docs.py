@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_every_command_of_dvc_exists_and_takes_the_options(page: Path) -> None:
 
 def check_overrides(words: list[str]) -> None:
     """Every `-S KEY=VALUE` is one that params.yaml accepts."""
-    given = [value for option, value in zip(words, words[1:], strict=False) if option == "-S"]
+    given = [value for option, value in pairwise(words) if option == "-S"]
     params.override(params.load(ROOT / "params.yaml"), overrides.parsed(given))
 
 
@@ -177,8 +178,8 @@ def test_every_option_in_the_prose_exists(page: Path) -> None:
 
 
 def is_key(text: str) -> bool:
-    section = text.split(".")[0]
-    return section in params.Params.model_fields and not Path(text).suffix == ".sqlite"
+    section, *_ = text.split(".")
+    return section in params.Params.model_fields and Path(text).suffix != ".sqlite"
 
 
 def check_key(key: str) -> None:
@@ -212,7 +213,11 @@ def test_every_block_of_yaml_is_a_part_of_params_yaml(page: Path) -> None:
 
 def merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict) and "class_name" not in value:
+        if (
+            isinstance(value, dict)
+            and isinstance(values.get(key), dict)
+            and "class_name" not in value
+        ):
             merge(values[key], value)
         else:
             values[key] = value
@@ -221,7 +226,9 @@ def merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
 @every_page
 def test_every_file_exists(page: Path) -> None:
     for span in spans(page):
-        if re.fullmatch(rf"(?:{OUR_FOLDERS}|\.ci)/[\w./*-]+", span) and not span.endswith("mine.py"):
+        if re.fullmatch(rf"(?:{OUR_FOLDERS}|\.ci)/[\w./*-]+", span) and not span.endswith(
+            "mine.py"
+        ):
             assert list(ROOT.glob(span.rstrip("/"))), span
 
 

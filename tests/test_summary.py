@@ -1,4 +1,4 @@
-"""The table at the end of the line, also where the line stops before: of this run, or not at all."""
+"""The table of results belongs to this run, even if the pipeline stopped early."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.process.errors import UserError
 from pipeline.reporting import summary
 from tests.conftest import Project
 
 
 @pytest.fixture
 def line(finished: Project, tmp_path: Path) -> Project:
-    """A finished line of one's own, with what DVC knows of it."""
+    """A copy of a finished pipeline, with what DVC knows about it."""
     folder = shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
     return Project(folder, Path(finished.environment["DATA_MIRROR"]))
 
@@ -48,7 +49,7 @@ def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
     partly = printed(line)
     assert "| Keras " in partly
     assert "| onnx_int8 " not in partly
-    assert partly.endswith("Not shown, as missing or of an earlier run: verify.\n")
+    assert partly.endswith("Not shown, because missing or from an earlier run: verify.\n")
 
     (line.folder / "model/model.keras").unlink()  # as a training that fails leaves it
     assert "| baseline: nearest" in printed(line)
@@ -56,14 +57,15 @@ def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
 
     line.change({"preprocess.subset": 3000})
     assert (
-        printed(line)
-        == "Not shown, as missing or of an earlier run: baseline, evaluate, verify, diagnose.\n"
+        printed(line) == "Not shown, because missing or from an earlier run: "
+        "baseline, evaluate, verify, diagnose.\n"
     )
     readme = (line.folder / "README.md").read_text()
     written = line.attempt("python", "-m", "pipeline.reporting.summary", "README.md")
     assert written.returncode == 1
     assert written.stderr == (
-        "error: the reports of baseline, evaluate, verify, diagnose are missing or of an earlier run; run `dvc repro` first\n"
+        "error: the reports of baseline, evaluate, verify, diagnose are missing or from an earlier "
+        "run; run `edgeproof run` first\n"
     )
     assert (line.folder / "README.md").read_text() == readme
 
@@ -75,15 +77,18 @@ def test_params_that_dvc_cannot_read_are_one_sentence(line: Project) -> None:
     done = line.attempt("python", "-m", "pipeline.reporting.summary")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "error: no table, as DVC cannot tell of which run the reports are: "
+        "error: no table, because DVC cannot say which run the reports belong to: "
     )
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def told(*emulated: dict[str, Any]) -> str:
+def notes(*emulated: dict[str, Any]) -> str:
     here = {"processor": "native", "runtime": "litert", "runtime_version": "2.3.0", "images": 500}
     there = [{"processor": "haswell", "runtime": "litert", **pair} for pair in emulated]
     return summary.notes({"pairs": [here, *there], "judged_on": {"test": 400, "validation": 100}})
+
+
+GOLDEN = " and the golden vectors, whose probabilities differ from those here by at most 0.01. "
 
 
 @pytest.mark.parametrize(
@@ -91,37 +96,86 @@ def told(*emulated: dict[str, Any]) -> str:
     [
         (
             [{"images": 40, "golden_difference": 0.01}, {"images": 4, "golden_difference": 1e-6}],
-            "40 test images, of files that compute in float32 4, and the golden vectors, whose probabilities differ from those here "
-            "by at most 0.01. ",
+            f"40 test images (4 for files that compute in float32){GOLDEN}",
         ),
-        (
-            [{"images": 40, "golden_difference": 0.01}],
-            "40 test images and the golden vectors, whose probabilities differ from those here by at most 0.01. ",
-        ),
+        ([{"images": 40, "golden_difference": 0.01}], f"40 test images{GOLDEN}"),
         ([{"images": 40}], "40 test images. "),
-        ([{"images": 40}, {"images": 4}], "40 test images, of files that compute in float32 4. "),
+        (
+            [{"images": 40}, {"images": 4}],
+            "40 test images (4 for files that compute in float32). ",
+        ),
     ],
 )
-def test_what_emulated_processors_saw_is_told_and_nothing_that_they_did_not(
+def test_the_notes_say_what_emulated_processors_saw_and_no_more(
     emulated: list[dict[str, Any]], sentence: str
 ) -> None:
-    assert f" On each emulated processor {sentence}" in told(*emulated)
+    assert f" Each emulated processor sees {sentence}" in notes(*emulated)
 
 
-def test_a_file_that_no_runtime_here_reads_is_told_so_whatever_an_emulator_found() -> None:
-    there = {
-        "format": "onnx_int8",
-        "runtime": "onnxruntime",
-        "processor": "haswell",
-        "bytes": 58193,
+def pair(**facts: Any) -> dict[str, Any]:
+    return {
+        "format": "tflite_int8",
+        "runtime": "litert",
+        "processor": "native",
+        "bytes": 60_144,
         "state": "proven",
-        "images": 100,
+        "images": 500,
+        "accuracy": 0.99,
+        "accuracy_interval": [0.98, 0.995],
+        "accuracy_lost_bound": 0.0012,
+        "agreement": 1.0,
+        "median_milliseconds": 0.04,
+        **facts,
     }
-    assert (
-        summary.file_row("onnx_int8", [there])[-1]
-        == "could not run: none of verify.runtimes reads it"
-    )
+
+
+def test_a_file_that_no_runtime_here_reads_could_not_run_whatever_an_emulator_found() -> None:
+    there = pair(processor="haswell")
+    row = summary.file_row("tflite_int8", [there])
+    assert row["verdict"] == "could not run: none of verify.runtimes reads it"
 
 
 def test_without_an_emulated_processor_nothing_is_said_of_one() -> None:
-    assert "emulated" not in told()
+    assert "emulated" not in notes()
+
+
+def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images() -> None:
+    worse = pair(runtime="tflite_runtime", accuracy=0.98, median_milliseconds=0.2)
+    slow = pair(runtime="tflite_micro", images=50, accuracy=0.9, median_milliseconds=1.2)
+    refused = pair(runtime="onnxruntime", state="could not run", reason="no")
+    row = summary.file_row("tflite_int8", [pair(), worse, slow, refused])
+    assert row["test accuracy"] == "98.00 %"
+    assert row["ms/image"] == "0.040 to 1.200"
+    assert row["verdict"] == "proven; could not run on onnxruntime"
+
+
+def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
+    row = summary.file_row("tflite_int8", [pair(), pair(median_milliseconds=0.2)])
+    assert summary.short_row(row) == {
+        "file": "tflite_int8",
+        "size": "60 kB",
+        "test accuracy": "99.00 %",
+        "may lose at most": "0.12 points",
+        "ms/image": "0.040",
+        "verdict": "proven",
+    }
+
+
+def test_the_short_row_of_the_keras_model_has_its_interval() -> None:
+    evaluation = {
+        "test_accuracy": 0.99,
+        "test_accuracy_interval": [0.98, 0.995],
+        "gate": {"target_reached": True, "baseline_beaten": False},
+    }
+    row = summary.short_row(summary.keras_row(evaluation, 256_184))
+    assert row["size"] == "256 kB"
+    assert row["test accuracy"] == "99.00 % (98.00 to 99.50 %)"
+    assert row["verdict"] == "failed"
+
+
+def test_a_file_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("no markers")
+    with pytest.raises(UserError, match="add them where the table belongs"):
+        summary.replace(page, "table", summary.BEGIN, summary.END)
+    assert page.read_text() == "no markers"

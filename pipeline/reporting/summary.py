@@ -243,7 +243,7 @@ def short_block() -> str:
     test_images, unseen = judged_on(reports["verify"])
     here = [pair for pair in reports["verify"]["pairs"] if pair["processor"] == NATIVE]
     note = (
-        f"The worst of all runtimes on {test_images:,} test images. \"May lose at most\" is the "
+        f'The worst of all runtimes on {test_images:,} test images. "May lose at most" is the '
         f"upper 95 % bound of the accuracy lost against Keras, on {unseen:,} images that the "
         f"weights have not seen. Times are those of the fastest runtime on one thread of "
         f"{measured_on(here)}."
