@@ -9,6 +9,7 @@ import importlib
 import re
 import shlex
 import subprocess
+import sys
 import types
 from collections.abc import Iterator
 from contextlib import suppress
@@ -90,16 +91,25 @@ def test_every_make_target_exists(page: Path) -> None:
         assert words[0] in targets, words
 
 
+@cache
+def module_options(module: str) -> frozenset[str]:
+    """The options that `python -m module --help` lists."""
+    command = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return frozenset(re.findall(r"--?[a-z][a-z-]*", done.stdout))
+
+
+def our_modules(page: Path) -> Iterator[list[str]]:
+    """The words after `python -m`, for modules of this project."""
+    for words in commands(page, "python"):
+        if words[0] == "-m" and re.match(rf"({OUR_FOLDERS})\b", words[1]):
+            yield words[1:]
+
+
 @every_page
 def test_every_module_exists_and_takes_the_options(page: Path) -> None:
-    for words in commands(page, "python"):
-        if words[0] != "-m" or not re.match(rf"({OUR_FOLDERS})\b", words[1]):
-            continue
-        stem = ROOT.joinpath(*words[1].split("."))
-        module = stem / "__main__.py" if stem.is_dir() else stem.with_suffix(".py")
-        assert module.exists(), words
-        source = module.read_text("utf-8")
-        assert all(f'"{option}"' in source for option in options(words[2:])), words
+    for module, *rest in our_modules(page):
+        assert options(rest) <= module_options(module), module
 
 
 @cache
@@ -124,7 +134,7 @@ def edgeproof_options() -> dict[str, frozenset[str]]:
     group = importlib.import_module("typer.main").get_command(app)
     return {
         command: frozenset(option for param in found.params for option in param.opts)
-        for command, found in group.commands.items()
+        for command, found in [("", group), *group.commands.items()]
     }
 
 
@@ -132,8 +142,9 @@ def edgeproof_options() -> dict[str, frozenset[str]]:
 def test_every_command_of_edgeproof_exists_and_takes_the_options(page: Path) -> None:
     for words in commands(page, "edgeproof"):
         known = edgeproof_options()
-        assert words[0] in known, words
-        assert options(words) <= known[words[0]] | {"--help"}, words
+        command = "" if words[0].startswith("-") else words[0]
+        assert command in known, words
+        assert options(words) <= known[command] | {"--help"}, words
         check_overrides(words)
         if words[0] == "run":
             assert set(words[1:]) - options(words) <= set(dvc_stages()), words
@@ -166,14 +177,13 @@ def check_overrides(words: list[str]) -> None:
 
 @every_page
 def test_every_option_in_the_prose_exists(page: Path) -> None:
-    mentioned = {span.split()[0] for span in spans(page) if span.startswith("--")}
-    if mentioned <= OTHERS:
-        return
-    known = frozenset().union(*map(serving_options, SERVING), OTHERS)
-    benchmarks = " ".join(path.read_text("utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
-    missing = {option for option in mentioned - known if f'"{option}"' not in benchmarks}
+    mentioned = {span.split()[0] for span in spans(page) if span.startswith("--")} - OTHERS
+    missing = mentioned.difference(
+        *map(serving_options, SERVING),
+        *(module_options(module) for module, *_ in our_modules(page)),
+    )
     if missing:
-        missing -= frozenset().union(*edgeproof_options().values())
+        missing = missing.difference(*edgeproof_options().values())
     assert not missing
 
 
@@ -293,6 +303,24 @@ def test_the_parts_that_the_architecture_page_adds_work() -> None:
     inputs = artifacts.Inputs(raw.train_images.shape[1:], "uint8")
     model = architecture["build"](inputs, 2, chosen.train.network)
     assert model(raw.train_images[:3]).shape == (3, 2)
+
+
+def test_the_page_on_the_lectures_has_the_figures_of_their_own_page() -> None:
+    theirs = (ROOT / "lectures" / "README.md").read_text("utf-8")
+    block = theirs[theirs.index("| study |") :].split("\n\n")[0]
+    expected = [[re.sub(r"\[(\w+)\].*", r"\1", row[0]), *row[1:4]] for row in table(block)[1]]
+    page = (ROOT / "docs" / "lectures.md").read_text("utf-8")
+    assert table(page[page.index("| example |") :].split("\n\n")[0])[1] == expected
+
+
+def test_the_page_on_the_server_quotes_the_benchmark() -> None:
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    _, rows = table(benchmarks[benchmarks.index("| server |") :].split("\n\n")[0])
+    json_rate = {row[0]: row[2] for row in rows}
+    page = " ".join((ROOT / "docs" / "server.md").read_text("utf-8").split())
+    assert f"answers {json_rate['ours, onnx_float32']} JSON requests per second" in page
+    assert f"FastAPI around the same model answers {json_rate['FastAPI']}" in page
+    assert f"`mlflow models serve` {json_rate['mlflow models serve']}." in page
 
 
 def results() -> tuple[list[str], list[list[str]]]:
