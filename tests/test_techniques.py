@@ -377,7 +377,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         ({"optimizer": "Adamm"}, ["train.optimizer is 'Adamm'", "Adagrad, Adam, ", "RMSprop, SGD"]),
         (
             {"optimizer": {"class_name": "Adam", "config": {"beta_9": 1}}},
-            ["Adam refuses its config", "beta_1", "clipnorm"],
+            ["Adam rejects its config", "beta_1", "clipnorm"],
         ),
         (
             {"loss": "Crossentropy"},
@@ -388,7 +388,10 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
             {"schedule": {"class_name": "Power"}},
             ["train.schedule is 'Power'", "InverseTimeDecay", "ReduceLROnPlateau"],
         ),
-        ({"schedule": PLATEAU, "warmup": 0.1}, ["train.warmup", "allowed with this one is 0"]),
+        (
+            {"schedule": PLATEAU, "warmup": 0.1},
+            ["train.warmup", "expected 0 with ReduceLROnPlateau"],
+        ),
         (
             {"network": {"activation": "rely"}},
             ["train.network.activation is 'rely'", "relu, ", "PReLU"],

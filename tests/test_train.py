@@ -96,7 +96,7 @@ def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts
             if file.name != "state.json" or size is not None:  # without it nothing was begun
                 assert (
                     warned
-                    == f"warning: {folder} is damaged, as after a power cut; the training starts afresh\n"
+                    == f"warning: {folder} is damaged, as after a power cut; training starts over\n"
                 )
                 assert not list(folder.iterdir())
     os.truncate(tmp_path / "whole/2.weights.h5", 5000)
@@ -152,7 +152,7 @@ def test_mixed_precision_ends_in_a_float32_model(raw_mnist: Raw, tmp_path: Path)
 def test_a_wrong_optimizer_is_answered_in_one_sentence(raw_mnist: Raw, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train.optimizer is 'Adamm'"):
         fit(raw_mnist, tmp_path, chosen(optimizer=params.KerasObject(class_name="Adamm")))
-    with pytest.raises(UserError, match=r"train.optimizer: Adam refuses its config"):
+    with pytest.raises(UserError, match=r"train.optimizer: Adam rejects its config"):
         fit(
             raw_mnist,
             tmp_path,

@@ -140,19 +140,19 @@ def test_all_layers_taken_is_training_that_goes_on(
     [
         (
             {"network": {"hidden": [8, 7], "normalization": "before"}},
-            "layer 2 of .* has weights .* or take 1 in train.start_layers",
+            "layer 2 of .* has weights .* or train.start_layers to 1",
         ),
         (
             {"start_layers": 4},
-            "train.start_layers is 4; .* has 3 layers and the new model 3; allowed is 1 to 3",
+            "train.start_layers is 4; .* has 3 layers and the new model 3; expected 1 to 3",
         ),
         (
             {"freeze": 3},
-            "3 layers are to be frozen, and train.start_from gives 2; allowed is 0 to 2",
+            "3 layers are to be frozen, and train.start_from gives 2; expected 0 to 2",
         ),
         (
             {"thaw": [{"after": 3, "freeze": 0, "learning_rate": 0.1}]},
-            "train.thaw is after epochs .3.; allowed are rising numbers from 1 to 2",
+            "train.thaw is after epochs .3.; expected rising numbers from 1 to 2",
         ),
         ({"start_layers": "all", "freeze": "all"}, "all 3 layers are frozen"),
     ],
