@@ -144,7 +144,7 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
         ),
         (
             {**SOUND, "x_train": np.zeros((2, 3, 3, 2), np.uint8)},
-            "x_train has 2 channels; allowed are 1 or 3",
+            "x_train has 2 channels; expected 1 or 3",
         ),
         (
             {**SOUND, "class_names": np.array(["a", "b", "b", "c"])},

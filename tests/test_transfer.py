@@ -148,7 +148,7 @@ def test_all_layers_taken_is_training_that_goes_on(
         ),
         (
             {"freeze": 3},
-            "3 layers are to be frozen, and train.start_from gives 2; expected 0 to 2",
+            "3 layers are to be frozen, and train.start_from provides 2; expected 0 to 2",
         ),
         (
             {"thaw": [{"after": 3, "freeze": 0, "learning_rate": 0.1}]},
