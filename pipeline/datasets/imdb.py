@@ -51,18 +51,19 @@ def encode(reviews: Reviews, params: Dataset) -> Raw:
         [part[row] for row in rng.permutation(len(part))]
         for part in (reviews["train"], reviews["test"])
     )
-    vocabulary = most_frequent([text for _, text in train], params.vocabulary)
+    train_texts, test_texts = ([text for _, text in part] for part in (train, test))
+    train_labels, test_labels = (np.array([label for label, _ in part]) for part in (train, test))
+    vocabulary = most_frequent(train_texts, params.vocabulary)
     id_of = words.numbered(vocabulary)
-    arrays = []
-    for part in (train, test):
-        arrays.append(words.ids([text for _, text in part], id_of, params.length))
-        arrays.append(np.array([label for label, _ in part]))
     return Raw(
-        *arrays,
+        words.ids(train_texts, id_of, params.length),
+        train_labels,
+        words.ids(test_texts, id_of, params.length),
+        test_labels,
         CLASS_NAMES,
         highest=len(vocabulary),
         vocabulary=vocabulary,
-        examples=[text for _, text in test[:EXAMPLES]],
+        examples=test_texts[:EXAMPLES],
     )
 
 
