@@ -38,9 +38,9 @@ def test_every_verdict_has_a_high_precision_and_recall(reported: list[judge.Pair
 
 
 def test_healthy_trainings_raise_no_alarm(reported: list[judge.Pair]) -> None:
-    given = [given for expected, given in reported if expected == judge.HEALTHY]
-    assert len(given) >= 150  # with fewer, even no alarm at all would not prove 2 %
-    assert sum(verdict != judge.HEALTHY for verdict in given) <= 0.02 * len(given)
+    verdicts = [actual for expected, actual in reported if expected == judge.HEALTHY]
+    assert len(verdicts) >= 150  # with fewer, even no alarm at all would not prove 2 %
+    assert sum(verdict != judge.HEALTHY for verdict in verdicts) <= 0.02 * len(verdicts)
 
 
 def test_the_report_gives_the_bounds_that_the_number_of_trainings_proves(

@@ -247,7 +247,7 @@ def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
     targets = json.loads((project.folder / "reports/embed.json").read_text())["targets"]
     assert all("this dataset holds ids" in row["refused"] for row in targets)
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
-    assert gate["baseline_accuracy"] < 0.7, "no id alone tells whether it is liked"
+    assert gate["baseline_accuracy"] < 0.7, "a single id does not predict a like"
     shutil.unpack_archive(project.folder / "dist/likes-1.0.0.tar.gz", tmp_path / "device")
     code = f"""
 import numpy as np

@@ -11,11 +11,11 @@ from pipeline.training.learning_curves import Row
 
 
 def draw(
-    path: Path, rows: Sequence[Row], kept: int | None, diagnosis: tuple[str, float, str]
+    path: Path, rows: Sequence[Row], kept_epoch: int | None, diagnosis: tuple[str, float, str]
 ) -> None:
     """Draws loss and accuracy of training and validation, as far as the rows have them, by epoch.
 
-    A dotted line marks the `kept` epoch. `diagnosis` is the verdict, the epoch from which it holds
+    A dotted line marks `kept_epoch`. `diagnosis` is the verdict, the epoch from which it holds
     (shaded from there on), and its sentence (the title).
     """
     # imported here because it takes a second, and many import this module without drawing
@@ -31,8 +31,8 @@ def draw(
             column = f"{split}_{metric}"
             if column in rows[0]:
                 axis.plot(epochs, [row[column] for row in rows], marker="o", label=label)
-        if kept is not None:
-            axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
+        if kept_epoch is not None:
+            axis.axvline(kept_epoch, color="grey", linestyle=":", label=f"kept: epoch {kept_epoch}")
         if verdict != "good_fit":
             axis.axvspan(
                 since,

@@ -101,18 +101,8 @@ def verdict(spreads: list[Spread]) -> str:
         activation_ratio = _ratio(
             hidden[-1].activation_deviation, hidden[0].activation_deviation, default=1.0
         )
-    for layer in hidden:
-        if layer.dead >= data_and_layer_rules.DEAD:
-            return (
-                f"dead: {layer.dead:.0%} of the units of {layer.layer} are zero for every example; "
-                "use another initializer, or LeakyReLU or SELU"
-            )
-    for layer in hidden:
-        if layer.bounded and layer.saturated >= data_and_layer_rules.SATURATED:
-            return (
-                f"saturated: {layer.saturated:.0%} of the activations of {layer.layer} are at an "
-                "end of their range; use smaller initial weights"
-            )
+    if fault := _faulty_layer(hidden):
+        return fault
     comparisons = (
         (activation_ratio, "activations of the last hidden layer are", "those of the first"),
         (gradient_ratio, "gradient of the first layer is", "that of the last"),
@@ -125,6 +115,23 @@ def verdict(spreads: list[Spread]) -> str:
         "sound: no layer is dead or saturated, and the gradient of the first is "
         f"{gradient_ratio:.2g} times that of the last"
     )
+
+
+def _faulty_layer(hidden: list[Spread]) -> str | None:
+    """The verdict on the first dead layer, or else the first saturated one, if there is one."""
+    for layer in hidden:
+        if layer.dead >= data_and_layer_rules.DEAD:
+            return (
+                f"dead: {layer.dead:.0%} of the units of {layer.layer} are zero for every example; "
+                "use another initializer, or LeakyReLU or SELU"
+            )
+    for layer in hidden:
+        if layer.bounded and layer.saturated >= data_and_layer_rules.SATURATED:
+            return (
+                f"saturated: {layer.saturated:.0%} of the activations of {layer.layer} are at an "
+                "end of their range; use smaller initial weights"
+            )
+    return None
 
 
 def _ratio(value: float, reference: float, default: float) -> float:

@@ -39,7 +39,7 @@ EXPECTED = {
 HEALTHY = "good_fit"
 ONE_SIDED = 0.9  # the interval whose ends are one-sided 95 % bounds
 
-Pair = tuple[str, str]  # the expected verdict and the given one, each with its note
+Pair = tuple[str, str]  # the expected and the actual verdict, each with its note
 
 
 def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
@@ -61,16 +61,16 @@ def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
 def figures(pairs: Sequence[Pair]) -> dict[str, tuple[int, float, float]]:
     """For each expected verdict: the number of trainings, precision and recall."""
     expected = Counter(expected for expected, _ in pairs)
-    given = Counter(given for _, given in pairs)
-    right = Counter(expected for expected, given in pairs if expected == given)
+    actual = Counter(actual for _, actual in pairs)
+    right = Counter(expected for expected, actual in pairs if expected == actual)
     return {
-        name: (expected[name], right[name] / max(given[name], 1), right[name] / expected[name])
+        name: (expected[name], right[name] / max(actual[name], 1), right[name] / expected[name])
         for name in sorted(expected)
     }
 
 
 def report(pairs: Sequence[Pair]) -> str:
-    """A confusion matrix: a row for each expected verdict, a column for each given one."""
+    """A confusion matrix: a row for each expected verdict, a column for each actual one."""
     names = sorted({name for pair in pairs for name in pair})
     counts = Counter(pairs)
     heads = [str(number) for number in range(1, len(names) + 1)]
@@ -85,8 +85,8 @@ def report(pairs: Sequence[Pair]) -> str:
             f"| {names.index(name) + 1} {name} | {' | '.join(row)} "
             f"| {precision:.2f} | {recall:.2f} | {least:.2f} |"
         )
-    healthy = [given for expected, given in pairs if expected == HEALTHY]
-    alarms = sum(given != HEALTHY for given in healthy)
+    healthy = [actual for expected, actual in pairs if expected == HEALTHY]
+    alarms = sum(actual != HEALTHY for actual in healthy)
     _, most = statistics.accuracy_interval(alarms, len(healthy), ONE_SIDED)
     summary_sentences = (
         f"False alarms on healthy trainings: {alarms} of {len(healthy)}, which proves that at most "
@@ -98,9 +98,9 @@ def report(pairs: Sequence[Pair]) -> str:
 
 def main() -> None:
     tuned, reported = judged(TUNED_ON), judged(REPORTED_ON)
-    for path, (expected, given) in {**tuned, **reported}.items():
-        if expected != given:
-            print(f"{path.relative_to(FOLDER)}: {expected} was diagnosed as {given}")
+    for path, (expected, actual) in {**tuned, **reported}.items():
+        if expected != actual:
+            print(f"{path.relative_to(FOLDER)}: {expected} was diagnosed as {actual}")
     text = report(list(reported.values()))
     summary.replace(README, text, BEGIN, END)
     print(f"\nseeds {seeds(TUNED_ON)}, on which the thresholds were tuned:")
