@@ -74,7 +74,9 @@ class Training:
         return self.chosen.epochs * len(self._split("train")[1])
 
     def key(self) -> str:
-        return fingerprint.of(self.chosen, [*digests(self.folder), "tested", str(self.undivided)])
+        return fingerprint.of_training(
+            self.chosen, [*digests(self.folder), "tested", str(self.undivided)]
+        )
 
     def known(self) -> Result | None:
         """What came of it, where it has been made."""

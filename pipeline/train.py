@@ -28,7 +28,7 @@ with imports.keras_import():
 
     from pipeline.training import fit, keras_files
     from pipeline.training.batches import Data
-    from pipeline.training.fit import Trained
+    from pipeline.training.fit import TrainedModel
 
 
 def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
@@ -66,7 +66,7 @@ def main() -> None:
         for split in ("train", "validation")
         for path in (artifacts.PREPARED / split).glob("*.npy")
     )
-    key = fingerprint.of(chosen.train, map(artifacts.sha256, files))
+    key = fingerprint.of_training(chosen.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
     with atomic.alone(folder):
         with runs.live(key) as log:
@@ -81,7 +81,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def save(chosen: Train, key: str, data: Data, trained: Trained) -> None:
+def save(chosen: Train, key: str, data: Data, trained: TrainedModel) -> None:
     """Writes the outs."""
     measured = timing_cache.remember(
         f"train-{key}",

@@ -1,4 +1,4 @@
-"""CIFAR: the publisher's binary files, and the parts of them that a mirror may hold instead."""
+"""CIFAR: the publisher's binary files, and the subsets that a mirror may hold instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 
 
 def archive(folder: Path, address: str, files: dict[str, bytes]) -> str:
-    """A tar.gz as the publisher packs it, in `folder`; its SHA-256."""
+    """Writes a tar.gz like the publisher's into `folder`; returns its SHA-256."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in files.items():
@@ -61,7 +61,7 @@ def test_the_publishers_binary_rows_become_images_and_fine_labels(
     not Path(os.environ.get("DATA_MIRROR", "")).joinpath("cifar10_small.npz").is_file(),
     reason="the mirror has no CIFAR",
 )
-def test_real_photographs_come_from_the_mirrors_part() -> None:
+def test_real_photographs_come_from_the_mirrors_subset() -> None:
     raw = cifar100.load(Dataset(name="cifar100"))
     assert raw.train_images.shape[1:] == (32, 32, 3)
     assert len(raw.class_names) == 100
@@ -75,5 +75,5 @@ def test_a_changed_archive_is_refused_with_every_sources_reason(
     archive(tmp_path, cifar10.ADDRESS, {"test_batch.bin": b""})
     monkeypatch.setattr(cifar10, "ADDRESS", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
-    with pytest.raises(UserError, match=r"SHA-256 differs.*not reached.*DATA_MIRROR"):
+    with pytest.raises(UserError, match=r"SHA-256 differs.*download failed.*DATA_MIRROR"):
         cifar10.load(Dataset(name="cifar10"))

@@ -37,29 +37,24 @@ def test_pictures_of_any_size_and_mode_become_one_shape(pictures: Path) -> None:
     assert raw.train_images.shape == (5, 12, 16, 1)
     assert raw.class_names == ["cat", "dog"]
     assert raw.unreadable == [f"{pictures.name}/dog/broken.png"]
-    means = dict(
-        zip(
-            ["grey", "palette", "sixteen", "clear", "colour"],
-            raw.train_images.mean((1, 2, 3)),
-            strict=True,
-        )
-    )
+    names = ["grey", "palette", "sixteen", "clear", "colour"]
+    means = dict(zip(names, raw.train_images.mean((1, 2, 3)), strict=True))
     assert means["grey"] == 100
     assert means["sixteen"] == 100  # 25700 of 65535 is 100 of 255
-    assert means["clear"] == 255  # transparency is laid on white
+    assert means["clear"] == 255  # transparent on white
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
 @pytest.mark.parametrize(
-    ("place", "byte", "readable"), [(0, 0, False), (11, 0, True), (11, 26, True)]
+    ("offset", "byte", "readable"), [(0, 0, False), (11, 0, True), (11, 26, True)]
 )
-def test_a_picture_with_damaged_exif_data_is_read_or_left_out_and_named(
-    tmp_path: Path, place: int, byte: int, readable: bool
+def test_a_picture_with_damaged_exif_data_is_read_or_reported_as_unreadable(
+    tmp_path: Path, offset: int, byte: int, readable: bool
 ) -> None:
     exif = Image.Exif()
     exif.update({0x0112: 6, 0x010F: "maker"})
-    data = bytearray(exif.tobytes()[6:])  # after the six bytes that JPEG puts before it
-    data[place] = byte
+    data = bytearray(exif.tobytes()[6:])  # the first six bytes are for JPEG
+    data[offset] = byte
     for name in ("cat", "dog"):
         picture(tmp_path / name / "sound.png", "RGB", (9, 9), 0)
     Image.new("RGB", (9, 9)).save(tmp_path / "cat" / "damaged.png", exif=bytes(data))
@@ -68,7 +63,7 @@ def test_a_picture_with_damaged_exif_data_is_read_or_left_out_and_named(
     assert len(raw.train_images) == 2 + readable
 
 
-def test_colour_is_kept_where_params_ask_for_it(pictures: Path) -> None:
+def test_three_channels_keep_the_colour(pictures: Path) -> None:
     raw = image_folder.load(
         Dataset(name="image_folder", path=str(pictures), height=4, width=4, channels=3)
     )
@@ -144,7 +139,7 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
         ),
         (
             {**SOUND, "x_train": np.zeros((2, 3, 3, 2), np.uint8)},
-            "x_train has 2 channels; allowed are 1 or 3",
+            "x_train has 2 channels; expected 1 or 3",
         ),
         (
             {**SOUND, "class_names": np.array(["a", "b", "b", "c"])},
@@ -161,7 +156,7 @@ def test_arrays_that_do_not_fit_are_refused(
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
 
 
-def test_an_npz_of_your_own_that_claims_more_than_memory_holds_is_refused(tmp_path: Path) -> None:
+def test_an_npz_of_your_own_that_claims_more_than_the_memory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.npz").write_bytes(claiming((10**15,)))
     with pytest.raises(UserError, match="is not a readable npz file"):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))

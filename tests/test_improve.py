@@ -237,7 +237,7 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     assert interrupted.wait(60) == 130
     assert not list(project.folder.glob(".dvc/tmp/exps/standalone/tmp*"))
     first = project.attempt(*command, "--budget", "1", **watched)
-    assert "going on after epoch" in first.stdout
+    assert "resuming after epoch" in first.stdout
     not_activated = os.pathsep.join(
         place
         for place in os.environ["PATH"].split(os.pathsep)

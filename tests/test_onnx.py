@@ -1,4 +1,4 @@
-"""ONNX files: their bytes follow from the graph, and their answers not from the processor."""
+"""ONNX files: bytes that depend on the graph alone, and answers that ignore the processor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.conftest import Project, emulated
 
 
 def graph(order: tuple[int, ...], prefix: str) -> onnx.ModelProto:
-    """(image + 1) * (image - 1), its two branches in any order and all inner names with a prefix."""
+    """(image + 1) * (image - 1), with its nodes in any order and a prefix for all inner names."""
     one = numpy_helper.from_array(np.array([1], np.float32), f"{prefix}one")
     branches = [
         helper.make_node("Add", ["image", f"{prefix}one"], [f"{prefix}more"], name=f"{prefix}add"),
@@ -36,38 +36,38 @@ def graph(order: tuple[int, ...], prefix: str) -> onnx.ModelProto:
         for name in ("image", "probabilities")
     ]
     nodes = [*(branches[index] for index in order), product]
-    made = helper.make_graph(nodes, prefix, values[:1], values[1:], [one])
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])
+    result = helper.make_graph(nodes, prefix, values[:1], values[1:], [one])
+    return helper.make_model(result, opset_imports=[helper.make_opsetid("", 17)])
 
 
 def test_the_same_graph_in_any_order_and_with_any_names_is_the_same_bytes() -> None:
-    every = {
+    files = {
         _onnx.canonical(graph(order, prefix)).SerializeToString(deterministic=True)
         for prefix in ("a/", "b/")
         for order in permutations(range(3))
     }
-    assert len(every) == 1
-    nodes = onnx.load_from_string(every.pop()).graph.node
+    assert len(files) == 1
+    nodes = onnx.load_from_string(files.pop()).graph.node
     assert [node.op_type for node in nodes] == ["Add", "Sub", "Mul"]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Probabilities (N, K) of the golden images by processor: of the file and of the old one."""
+    """Probabilities (N, K) of the golden images, by processor, with weights of 7 or 8 bits."""
 
-    now: dict[str, Array]
-    old: dict[str, Array]
+    seven_bits: dict[str, Array]
+    eight_bits: dict[str, Array]
 
 
 @pytest.fixture(scope="module")
 def files(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the format's file and of the old one, with weights of all eight bits."""
+    """A folder with the format's file, and with one whose weights have all eight bits."""
     folder = tmp_path_factory.mktemp("files")
     model = keras_files.load(finished.folder / "model/model.keras")
     calibration = training_images(finished)
-    (folder / "now.onnx").write_bytes(onnx_int8.convert(model, calibration))
-    old = onnx_int8.quantized(model, calibration, reduce_range=False)
-    (folder / "old.onnx").write_bytes(old)
+    (folder / "seven_bits.onnx").write_bytes(onnx_int8.convert(model, calibration))
+    eight_bits = onnx_int8.quantized(model, calibration, reduce_range=False)
+    (folder / "eight_bits.onnx").write_bytes(eight_bits)
     return folder
 
 
@@ -83,12 +83,19 @@ def answers(finished: Project, files: Path) -> Answers:
     here = Interpreter.here(environments.python("onnxruntime"))
     interpreters = {NATIVE: here}
     interpreters |= {name: emulated(name, "onnxruntime") for name in ("nehalem", "haswell")}
-    told = {name: answered(files, each, name) for name, each in interpreters.items()}
-    return Answers(*({name: told[name][file] for name in told} for file in ("now", "old")))
+    by_processor = {
+        processor: probabilities(files, interpreter, processor)
+        for processor, interpreter in interpreters.items()
+    }
+    return Answers(
+        {processor: files["seven_bits"] for processor, files in by_processor.items()},
+        {processor: files["eight_bits"] for processor, files in by_processor.items()},
+    )
 
 
-def answered(folder: Path, interpreter: Interpreter, name: str) -> dict[str, Array]:
-    models = [folder / "now.onnx", folder / "old.onnx"]
+def probabilities(folder: Path, interpreter: Interpreter, name: str) -> dict[str, Array]:
+    """The probabilities of both files, by file name, as `interpreter` computes them."""
+    models = [folder / "seven_bits.onnx", folder / "eight_bits.onnx"]
     output = folder / name
     output.mkdir()
     task = Task(models, [folder / "images.npy"], output)
@@ -106,21 +113,23 @@ def training_images(finished: Project) -> Array:
 
 
 def largest_difference(answers: dict[str, Array]) -> float:
-    """From what this processor says, over the others."""
-    return max(float(np.abs(told - answers[NATIVE]).max()) for told in answers.values())
+    """The largest difference of a probability from that on this processor."""
+    return max(float(np.abs(other - answers[NATIVE]).max()) for other in answers.values())
 
 
-def test_an_int8_file_answers_alike_without_avx_with_avx2_and_here(answers: Answers) -> None:
-    assert largest_difference(answers.now) < 0.01
-
-
-def test_a_file_whose_sums_saturate_is_caught_by_the_golden_vectors_on_every_machine(
+def test_an_int8_file_gives_the_same_answers_without_avx_with_avx2_and_here(
     answers: Answers,
 ) -> None:
-    """Where this processor saturates, Nehalem differs from it; where it does not, Haswell."""
-    assert largest_difference(answers.old) > statistics.QUANTIZED_TOLERANCE
-    between = float(np.abs(answers.old["nehalem"] - answers.old["haswell"]).max())
-    assert between > statistics.QUANTIZED_TOLERANCE
+    assert largest_difference(answers.seven_bits) < 0.01
+
+
+def test_the_golden_vectors_detect_a_file_whose_sums_saturate_on_every_machine(
+    answers: Answers,
+) -> None:
+    """If this processor saturates, Nehalem differs from it; otherwise Haswell does."""
+    assert largest_difference(answers.eight_bits) > statistics.QUANTIZED_TOLERANCE
+    nehalem, haswell = answers.eight_bits["nehalem"], answers.eight_bits["haswell"]
+    assert float(np.abs(nehalem - haswell).max()) > statistics.QUANTIZED_TOLERANCE
 
 
 def weights(file: Path) -> list[Array]:
@@ -130,27 +139,31 @@ def weights(file: Path) -> list[Array]:
 
 
 def test_no_two_products_of_the_int8_file_can_overflow_16_bits(files: Path) -> None:
-    found = weights(files / "now.onnx")
-    assert len(found) == 5  # four convolutions and a dense layer
-    largest = max(int(np.abs(tensor.astype(int)).max()) for tensor in found)
-    assert 2 * 255 * largest <= np.iinfo(np.int16).max
-    old = max(int(np.abs(tensor.astype(int)).max()) for tensor in weights(files / "old.onnx"))
-    assert 2 * 255 * old > np.iinfo(np.int16).max
+    seven_bits, eight_bits = (weights(files / f"{name}_bits.onnx") for name in ("seven", "eight"))
+    assert len(seven_bits) == 5  # four convolutions and a dense layer
+    assert 2 * 255 * largest(seven_bits) <= np.iinfo(np.int16).max
+    assert 2 * 255 * largest(eight_bits) > np.iinfo(np.int16).max
 
 
-def test_the_int8_file_reads_every_pixel_value_whatever_it_was_calibrated_on(
+def largest(tensors: list[Array]) -> int:
+    """The largest absolute value."""
+    return max(int(np.abs(tensor.astype(int)).max()) for tensor in tensors)
+
+
+def test_the_int8_file_takes_every_pixel_value_whatever_it_was_calibrated_on(
     finished: Project,
 ) -> None:
     model = keras_files.load(finished.folder / "model/model.keras")
     dim = training_images(finished) // 2
     graph = onnx.load_from_string(onnx_int8.convert(model, dim)).graph
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    way_in = next(node for node in graph.node if node.op_type == "QuantizeLinear")
-    assert tensors[way_in.input[1]] == pytest.approx(1)  # one step of the byte is one step inside
-    assert tensors[way_in.input[2]] == 0
+    quantize_input = next(node for node in graph.node if node.op_type == "QuantizeLinear")
+    _, scale, zero_point = quantize_input.input
+    assert tensors[scale] == pytest.approx(1)
+    assert tensors[zero_point] == 0
 
 
 def test_the_int8_file_is_the_same_bytes_each_time(finished: Project, files: Path) -> None:
     model = keras_files.load(finished.folder / "model/model.keras")
     again = onnx_int8.convert(model, training_images(finished))
-    assert again == (files / "now.onnx").read_bytes()
+    assert again == (files / "seven_bits.onnx").read_bytes()

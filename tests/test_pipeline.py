@@ -102,7 +102,7 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) 
     assert 0 < len(epochs) < 4
 
     output = project.run("dvc", "repro", "--single-item", "train")
-    assert f"going on after epoch {len(epochs)}" in output
+    assert f"resuming after epoch {len(epochs)}" in output
     assert sha256(project.folder / "model/model.keras") == whole
     assert not list(project.folder.glob(".state/train/*"))
 

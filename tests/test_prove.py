@@ -471,7 +471,7 @@ def saturating(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> b
     quantize_static(
         folder / "prepared.onnx",
         folder / "onnx_int8.onnx",
-        onnx_int8.Calibration(images),
+        onnx_int8.CalibrationBatches(images),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,

@@ -1,4 +1,4 @@
-"""Training: the schedule, the kept epoch, and what an interrupted run goes on from."""
+"""Training: the schedule, the kept epoch, and resuming an interrupted run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,27 +21,38 @@ from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import best_epoch
 from tests.conftest import ROOT
 
+if TYPE_CHECKING:
+    from pipeline.training.batches import Data
+
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-def chosen(**values: object) -> params.Train:
+def train_params(**values: object) -> params.Train:
     small = {"architecture": "mlp", "epochs": 3, "warmup": 0.1, "augmentation": []}
     return params.load(ROOT / "params.yaml").train.model_copy(update={**small, **values})
 
 
-def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[str, float]]]:
-    from pipeline.training import fit as fitting
+def split(raw: Raw) -> Data:
     from pipeline.training.batches import Data
 
-    data = Data(
+    return Data(
         (raw.train_images[:500], raw.train_labels[:500]),
         (raw.train_images[500:600], raw.train_labels[500:600]),
         10,
     )
-    trained = fitting.fit(train, data, folder, lambda row: None)
-    return np.concatenate(
-        [weights.ravel() for weights in trained.model.get_weights()]
-    ), trained.rows
+
+
+def fit(raw: Raw, folder: Path, train: params.Train) -> tuple[Array, list[dict[str, float]]]:
+    """All weights as one vector, and the rows of the learning curves."""
+    from pipeline.training import fit as fitting
+
+    trained = fitting.fit(train, split(raw), folder, lambda row: None)
+    weights = np.concatenate([weights.ravel() for weights in trained.model.get_weights()])
+    return weights, trained.rows
+
+
+def validation_losses(rows: list[dict[str, float]]) -> list[float]:
+    return [row["validation_loss"] for row in rows]
 
 
 class KilledError(Exception):
@@ -52,17 +64,11 @@ def test_an_interrupted_run_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path, architecture: str
 ) -> None:
     from pipeline.training import fit as fitting
-    from pipeline.training.batches import Data
 
-    train = chosen(
-        architecture=architecture, augmentation=params.load(ROOT / "params.yaml").train.augmentation
-    )
+    augmentation = params.load(ROOT / "params.yaml").train.augmentation
+    train = train_params(architecture=architecture, augmentation=augmentation)
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
-    data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
-        (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]),
-        10,
-    )
+    data = split(raw_mnist)
 
     def kill(row: dict[str, float]) -> None:
         if row["epoch"] == 2:
@@ -72,17 +78,15 @@ def test_an_interrupted_run_ends_in_the_same_weights(
         fitting.fit(train, data, tmp_path / "killed", kill)
     resumed, resumed_rows = fit(raw_mnist, tmp_path / "killed", train)
     np.testing.assert_array_equal(resumed, whole)
-    assert [row["validation_loss"] for row in resumed_rows] == [
-        row["validation_loss"] for row in rows
-    ]
+    assert validation_losses(resumed_rows) == validation_losses(rows)
 
 
-def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts_afresh(
+def test_a_checkpoint_damaged_by_a_power_cut_is_reported_and_training_starts_over(
     raw_mnist: Raw, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from pipeline.training import checkpoint
 
-    fit(raw_mnist, tmp_path / "whole", chosen(epochs=2))
+    fit(raw_mnist, tmp_path / "whole", train_params(epochs=2))
     assert len(checkpoint.read(tmp_path / "whole")["rows"]) == 2
     capfd.readouterr()
     for damaged in ("2.weights.h5", "best-*.h5", "state.json"):
@@ -92,39 +96,37 @@ def test_a_state_that_a_power_cut_has_damaged_is_told_of_and_the_training_starts
             (file,) = folder.glob(damaged)
             file.unlink() if size is None else os.truncate(file, size)
             assert checkpoint.read(folder) == {"rows": [], "seeds": []}
-            warned = capfd.readouterr().err
-            if file.name != "state.json" or size is not None:  # without it nothing was begun
-                assert (
-                    warned
-                    == f"warning: {folder} is damaged, as after a power cut; the training starts afresh\n"
-                )
+            warning = capfd.readouterr().err
+            if file.name != "state.json" or size is not None:  # without it there is no checkpoint
+                reason = "is damaged, as after a power cut; training starts over"
+                assert warning == f"warning: {folder} {reason}\n"
                 assert not list(folder.iterdir())
     os.truncate(tmp_path / "whole/2.weights.h5", 5000)
-    assert len(fit(raw_mnist, tmp_path / "whole", chosen(epochs=2))[1]) == 2
+    assert len(fit(raw_mnist, tmp_path / "whole", train_params(epochs=2))[1]) == 2
 
 
-def test_what_takes_a_files_place_is_on_the_disk_before(
+def test_a_replacement_is_on_disk_before_it_takes_the_files_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settled = []
-    monkeypatch.setattr(
-        os,
-        "fsync",
-        lambda handle: settled.append((os.fstat(handle).st_ino, (tmp_path / "file").exists())),
-    )
-    with atomic.replacing(tmp_path / "file") as temporary:
+    file = tmp_path / "file"
+    synced = []
+
+    def fsync(handle: int) -> None:
+        synced.append((os.fstat(handle).st_ino, file.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic.replacing(file) as temporary:
         temporary.write_text("whole")
-    assert settled == [((tmp_path / "file").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+    assert synced == [(file.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch(raw_mnist: Raw, tmp_path: Path) -> None:
-    train = chosen(learning_rate=0.05, schedule="constant", epochs=4)
+    train = train_params(learning_rate=0.05, schedule="constant", epochs=4)
     weights, rows = fit(raw_mnist, tmp_path / "all", train)
     best = best_epoch(rows, "validation_loss")
     assert rows[best - 1]["validation_loss"] == min(row["validation_loss"] for row in rows)
-    until_best, _ = fit(
-        raw_mnist, tmp_path / "best", train.model_copy(update={"epochs": best, "keep": "last"})
-    )
+    shorter = train.model_copy(update={"epochs": best, "keep": "last"})
+    until_best, _ = fit(raw_mnist, tmp_path / "best", shorter)
     np.testing.assert_array_equal(weights, until_best)
 
 
@@ -132,43 +134,43 @@ def test_patience_ends_a_training_that_no_longer_improves(raw_mnist: Raw, tmp_pa
     _, rows = fit(
         raw_mnist,
         tmp_path,
-        chosen(learning_rate=1.0, schedule="constant", warmup=0.0, epochs=20, patience=2),
+        train_params(learning_rate=1.0, schedule="constant", warmup=0.0, epochs=20, patience=2),
     )
     assert len(rows) < 20
 
 
 def test_the_rate_rises_and_then_falls_to_zero(raw_mnist: Raw, tmp_path: Path) -> None:
-    _, rows = fit(raw_mnist, tmp_path, chosen(warmup=0.34, epochs=3, learning_rate=0.006))
+    _, rows = fit(raw_mnist, tmp_path, train_params(warmup=0.34, epochs=3, learning_rate=0.006))
     rates = [row["learning_rate"] for row in rows]
     assert rates[0] == pytest.approx(0.006, rel=0.05)
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
 def test_mixed_precision_ends_in_a_float32_model(raw_mnist: Raw, tmp_path: Path) -> None:
-    weights, _ = fit(raw_mnist, tmp_path, chosen(precision="mixed_bfloat16", epochs=1))
+    weights, _ = fit(raw_mnist, tmp_path, train_params(precision="mixed_bfloat16", epochs=1))
     assert weights.dtype == np.float32
 
 
 def test_a_wrong_optimizer_is_answered_in_one_sentence(raw_mnist: Raw, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train.optimizer is 'Adamm'"):
-        fit(raw_mnist, tmp_path, chosen(optimizer=params.KerasObject(class_name="Adamm")))
-    with pytest.raises(UserError, match=r"train.optimizer: Adam refuses its config"):
+        fit(raw_mnist, tmp_path, train_params(optimizer=params.KerasObject(class_name="Adamm")))
+    with pytest.raises(UserError, match=r"train.optimizer: Adam rejects its config"):
         fit(
             raw_mnist,
             tmp_path,
-            chosen(optimizer=params.KerasObject(class_name="Adam", config={"beta_9": 1})),
+            train_params(optimizer=params.KerasObject(class_name="Adam", config={"beta_9": 1})),
         )
 
 
 def test_the_same_file_trains_on_jax(tmp_path: Path, raw_mnist: Raw) -> None:
-    """In a process of its own: a Keras backend is chosen once."""
+    """In its own process, because Keras cannot change its backend after the import."""
     np.savez(
         tmp_path / "data.npz", x=raw_mnist.train_images[:2000], y=raw_mnist.train_labels[:2000]
     )
     code = f"""
 import sys
 
-class NoTensorFlow:  # as on a machine that has JAX alone
+class NoTensorFlow:  # as on a machine that has only JAX
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "tensorflow":
             raise ImportError(name)
@@ -182,11 +184,12 @@ from pipeline.training import fit
 from pipeline.training.batches import Data
 data = np.load({str(tmp_path / "data.npz")!r})
 x, y = data["x"], data["y"]
-chosen = params.load().train.model_copy(update=dict(epochs=3, architecture="mlp"))
+recipe = params.load().train.model_copy(update=dict(epochs=3, architecture="mlp"))
 data = Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10)
-done = fit.fit(chosen, data, Path({str(tmp_path / "state")!r}), lambda row: train.print_row(row, 3))
+state = Path({str(tmp_path / "state")!r})
+trained = fit.fit(recipe, data, state, lambda row: train.print_row(row, 3))
 assert keras.backend.backend() == "jax"
-assert done.rows[-1]["train_accuracy"] > 0.5, done.rows
+assert trained.rows[-1]["train_accuracy"] > 0.5, trained.rows
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -211,15 +214,10 @@ def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weight
     raw_mnist: Raw, tmp_path: Path
 ) -> None:
     from pipeline.training import fit as fitting
-    from pipeline.training.batches import Data
 
-    train = chosen(optimizer=AVERAGES, schedule="constant", epochs=4, learning_rate=0.003)
+    train = train_params(optimizer=AVERAGES, schedule="constant", epochs=4, learning_rate=0.003)
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
-    data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
-        (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]),
-        10,
-    )
+    data = split(raw_mnist)
     for last in (1, 2, 3):
 
         def kill(row: dict[str, float], last: int = last) -> None:
@@ -230,16 +228,14 @@ def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weight
             fitting.fit(train, data, tmp_path / str(last), kill)
         resumed, resumed_rows = fit(raw_mnist, tmp_path / str(last), train)
         np.testing.assert_array_equal(resumed, whole)
-        assert [row["validation_loss"] for row in resumed_rows] == [
-            row["validation_loss"] for row in rows
-        ]
+        assert validation_losses(resumed_rows) == validation_losses(rows)
 
 
-def test_averages_are_what_is_validated_and_kept_and_the_training_goes_on_without_them(
+def test_averages_are_validated_and_kept_while_training_continues_without_them(
     raw_mnist: Raw, tmp_path: Path
 ) -> None:
-    """The training loss is that of a training without averages; the kept model has the validation loss of the curves."""
-    plain = chosen(
+    """Training losses equal those without averages; weights and validation losses differ."""
+    plain = train_params(
         schedule="constant", epochs=3, learning_rate=0.003, keep="last", optimizer="Adam"
     )
     averages = params.KerasObject(class_name="Adam", config={"use_ema": True, "ema_momentum": 0.9})
@@ -257,16 +253,11 @@ def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_
 ) -> None:
     from pipeline.training import fit as fitting
     from pipeline.training import keras_files
-    from pipeline.training.batches import Data
 
-    data = Data(
-        (raw_mnist.train_images[:500], raw_mnist.train_labels[:500]),
-        (raw_mnist.train_images[500:600], raw_mnist.train_labels[500:600]),
-        10,
-    )
-    start = fitting.fit(chosen(epochs=1), data, tmp_path / "start", lambda row: None)
+    data = split(raw_mnist)
+    start = fitting.fit(train_params(epochs=1), data, tmp_path / "start", lambda row: None)
     keras_files.save(tmp_path / "start.keras", start.model)
-    train = chosen(
+    train = train_params(
         optimizer=AVERAGES,
         schedule="constant",
         epochs=4,
@@ -286,21 +277,18 @@ def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_
     np.testing.assert_array_equal(resumed, whole)
 
 
-def test_batch_normalization_in_one_operation_is_that_of_keras(raw_mnist: Raw) -> None:
-    """Outputs, gradients and moving averages, on feature maps of real digits; and the trained model holds Keras's own layer."""
+def test_fused_batch_normalization_equals_that_of_keras(raw_mnist: Raw) -> None:
+    """Compares outputs, gradients and moving averages on feature maps of real digits."""
     import keras
     import tensorflow as tf
 
     from pipeline.training.batch_normalization import FusedBatchNormalization
 
     images = tf.constant(raw_mnist.train_images[:64].astype("float32") / 255)
-    maps = tf.nn.relu(
-        keras.layers.Conv2D(8, 3, kernel_initializer=keras.initializers.GlorotUniform(seed=1))(
-            images
-        )
-    )
+    initializer = keras.initializers.GlorotUniform(seed=1)
+    maps = tf.nn.relu(keras.layers.Conv2D(8, 3, kernel_initializer=initializer)(images))
     weights = tf.random.stateless_normal(maps.shape, seed=(1, 2))
-    found = []
+    results = []
     for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
         layer = kind(momentum=0.9)
         layer.build(maps.shape)
@@ -311,23 +299,14 @@ def test_batch_normalization_in_one_operation_is_that_of_keras(raw_mnist: Raw) -
             outputs = layer(maps, training=True)
             total = tf.reduce_sum(outputs * weights)
         gradients = tape.gradient(total, [maps, layer.gamma.value, layer.beta.value])
-        found.append(
-            [
-                outputs,
-                *gradients,
-                layer.moving_mean.value,
-                layer.moving_variance.value,
-                layer(maps, training=False),
-            ]
-        )
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4)
+        moving = [layer.moving_mean.value, layer.moving_variance.value]
+        results.append([outputs, *gradients, *moving, layer(maps, training=False)])
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(expected, actual, rtol=2e-4, atol=2e-4)
 
 
-def test_layers_that_batch_normalization_is_not_are_trained_as_they_are(
-    raw_mnist: Raw, tmp_path: Path
-) -> None:
-    """Dropped connections beside batch normalization; and what is kept has Keras's own layers and nothing of ours."""
+def test_a_trained_model_consists_of_keras_layers_alone(raw_mnist: Raw, tmp_path: Path) -> None:
+    """Our layers for dropped connections and batch normalization are replaced after training."""
     from pipeline.training import fit as fitting
     from pipeline.training.batches import Data
 
@@ -337,5 +316,5 @@ def test_layers_that_batch_normalization_is_not_are_trained_as_they_are(
         (raw_mnist.train_images[:100], raw_mnist.train_labels[:100]),
         10,
     )
-    trained = fitting.fit(chosen(network=network, epochs=1), data, tmp_path, lambda row: None)
+    trained = fitting.fit(train_params(network=network, epochs=1), data, tmp_path, lambda row: None)
     assert {type(layer).__module__.split(".")[0] for layer in trained.model.layers} == {"keras"}

@@ -1,4 +1,4 @@
-"""Learning curves as people have them: files of other programs, of spreadsheets, and such as nobody can read."""
+"""Learning curves from other programs and spreadsheets, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from tests.conftest import ROOT
 EPOCHS = 12
 TRAIN_LOSS = [0.05 + 1.6 * 0.8**epoch for epoch in range(EPOCHS)]
 TRAIN_ACCURACY = [1 - 0.6 * 0.78**epoch for epoch in range(EPOCHS)]
-LOSS = [
-    max(1.82 * 0.8**epoch, 0.5) + 0.06 * max(0, epoch - 5) for epoch in range(EPOCHS)
-]  # overfits from the seventh epoch on
+# overfits from the seventh epoch on
+LOSS = [max(1.82 * 0.8**epoch, 0.5) + 0.06 * max(0, epoch - 5) for epoch in range(EPOCHS)]
 ACCURACY = [0.8 - 0.44 * 0.7**epoch for epoch in range(EPOCHS)]
 OURS = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy"
 
@@ -38,10 +37,8 @@ def columns(first: int = 1, scale: float = 1) -> list[tuple[float, ...]]:
 def csv_text(
     header: str, rows: Sequence[Sequence[float | str]], order: tuple[int, ...] = (0, 1, 2, 3, 4)
 ) -> str:
-    return (
-        "\n".join([header, *(",".join(str(row[column]) for column in order) for row in rows)])
-        + "\n"
-    )
+    lines = [",".join(str(row[column]) for column in order) for row in rows]
+    return "".join(f"{line}\n" for line in [header, *lines])
 
 
 FROM_1, FROM_0 = columns(), columns(first=0)
@@ -53,14 +50,17 @@ LIGHTNING = "epoch,step,train_acc,train_loss_epoch,train_loss_step,val_acc,val_l
     for epoch, loss, train_accuracy, validation, accuracy in FROM_0
 )
 ULTRALYTICS = (
-    "       epoch,   time,  train/loss, metrics/accuracy_top1, metrics/accuracy_top5,  val/loss, lr/pg0\n"
+    "       epoch,   time,  train/loss, metrics/accuracy_top1, metrics/accuracy_top5,  val/loss, "
+    "lr/pg0\n"
     + "".join(
-        f"      {epoch},  {8.1 * epoch},     {loss},          {accuracy},  0.99,         {validation},  0.01\n"
+        f"      {epoch},  {8.1 * epoch},     {loss},          {accuracy},  0.99,         "
+        f"{validation},  0.01\n"
         for epoch, loss, _, validation, accuracy in FROM_1
     )
 )
 HUGGING_FACE = (
-    "loss,grad_norm,learning_rate,epoch,step,eval_loss,eval_accuracy,eval_runtime,train_runtime,train_loss\n"
+    "loss,grad_norm,learning_rate,epoch,step,eval_loss,eval_accuracy,eval_runtime,train_runtime,"
+    "train_loss\n"
     + "".join(
         f"{loss - 0.1},1.1,0.001,{epoch - 0.5},{100 * epoch - 50},,,,,\n"
         f"{loss + 0.1},1.0,0.001,{epoch}.0,{100 * epoch},,,,,\n"
@@ -68,7 +68,9 @@ HUGGING_FACE = (
         for epoch, loss, _, validation, accuracy in FROM_1
     )
 )
-HUGGING_FACE += f",,,{EPOCHS}.0,{100 * EPOCHS},,,,412.5,0.61\n"  # what the Trainer adds at its end
+HUGGING_FACE += (
+    f",,,{EPOCHS}.0,{100 * EPOCHS},,,,412.5,0.61\n"  # the Trainer adds this row at the end
+)
 SEMICOLONS = csv_text(OURS.replace(",", ";"), FROM_1).replace(",", ";").replace(".", ",")
 TABS = csv_text(OURS, FROM_1).replace(",", "\t")
 PREFIXED = csv_text("Epoch,train/loss,train/acc,val/loss,val/acc", FROM_1)
@@ -121,19 +123,19 @@ def test_the_same_training_has_the_same_diagnosis_whoever_wrote_the_file(
     if "train_accuracy" in rows[0]:
         np.testing.assert_allclose([row["train_accuracy"] for row in rows], TRAIN_ACCURACY)
     assert [row["epoch"] for row in rows] == list(range(first, first + EPOCHS))
-    found = diagnose_file(path, 0.9)
-    assert (found.verdict, found.epoch) == ("overfit", first + 6)
-    assert found.sentence.startswith(f"from epoch {first + 6} on the validation loss rises")
+    diagnosis = diagnose_file(path, 0.9)
+    assert (diagnosis.verdict, diagnosis.epoch) == ("overfit", first + 6)
+    assert diagnosis.sentence.startswith(f"from epoch {first + 6} on the validation loss rises")
 
 
 def test_validation_twice_an_epoch_stays_twice_an_epoch(tmp_path: Path) -> None:
     halves = [(epoch / 2, *figures) for epoch, *figures in FROM_1]
-    found = diagnose_file(write(tmp_path, csv_text(OURS, halves)), 0.9)
-    assert (found.verdict, found.epoch) == ("overfit", 3.5)
-    assert "from epoch 3.5 on" in found.sentence
+    diagnosis = diagnose_file(write(tmp_path, csv_text(OURS, halves)), 0.9)
+    assert (diagnosis.verdict, diagnosis.epoch) == ("overfit", 3.5)
+    assert "from epoch 3.5 on" in diagnosis.sentence
 
 
-def test_the_kinds_of_measures_that_are_missing_are_not_needed(tmp_path: Path) -> None:
+def test_one_of_the_accuracies_may_be_missing(tmp_path: Path) -> None:
     plateau = [
         (
             epoch,
@@ -144,12 +146,11 @@ def test_the_kinds_of_measures_that_are_missing_are_not_needed(tmp_path: Path) -
         )
         for epoch in range(1, 21)
     ]
-    path = write(
-        tmp_path, csv_text("epoch,train/loss,val/loss,metrics/accuracy_top1", plateau, (0, 1, 3, 4))
-    )
-    found = diagnose_file(path, 0.9)
-    assert found.verdict == "too_little_capacity"
-    assert found.sentence.startswith("the accuracy comes to rest at 39.0%")
+    header = "epoch,train/loss,val/loss,metrics/accuracy_top1"
+    path = write(tmp_path, csv_text(header, plateau, (0, 1, 3, 4)))
+    diagnosis = diagnose_file(path, 0.9)
+    assert diagnosis.verdict == "too_little_capacity"
+    assert diagnosis.sentence.startswith("the accuracy levels off at 39.0%")
     learned = [(epoch, 0.001 + 2 / 4**epoch, 0, 1.6 + 2 / 4**epoch, 0.7) for epoch in range(1, 21)]
     path = write(tmp_path, csv_text("loss,eval_loss,eval_accuracy,epoch", learned, (1, 3, 4, 0)))
     assert diagnose_file(path, 0.9).verdict == "unrepresentative_training", (
@@ -161,21 +162,17 @@ def test_the_kinds_of_measures_that_are_missing_are_not_needed(tmp_path: Path) -
         assert picture.size == (1000, 450)
 
 
-def test_percent_is_read_as_percent_and_said(tmp_path: Path) -> None:
+def test_percent_is_read_as_percent_with_a_note(tmp_path: Path) -> None:
     path = write(tmp_path, csv_text(OURS, columns(scale=100)))
     expected = diagnose_file(write(tmp_path, csv_text(OURS, FROM_1)), 0.9)
     done = command(write(tmp_path, csv_text(OURS, columns(scale=100))), "--target", "0.9")
-    found = diagnose_file(path, 0.9)
-    assert (found.verdict, found.epoch, found.sentence) == (
-        expected.verdict,
-        expected.epoch,
-        expected.sentence,
-    )
+    diagnosis = diagnose_file(path, 0.9)
+    assert diagnosis.verdict == expected.verdict
+    assert diagnosis.epoch == expected.epoch
+    assert diagnosis.sentence == expected.sentence
     assert done.stdout.startswith("overfit (from epoch 7;")
-    assert (
-        "note: train_accuracy and validation_accuracy are read as percent, since the values go above 1"
-        in done.stdout
-    )
+    note = "train_accuracy and validation_accuracy are read as percent, since the values go above 1"
+    assert f"note: {note}" in done.stdout
 
 
 def test_a_percent_column_that_begins_below_one_is_percent_as_a_whole(tmp_path: Path) -> None:
@@ -183,48 +180,43 @@ def test_a_percent_column_that_begins_below_one_is_percent_as_a_whole(tmp_path: 
         (epoch, 5 - epoch / 4, 0.1 * 3 ** (epoch / 2), 5 - epoch / 5, 0.1 * 2.8 ** (epoch / 2))
         for epoch in range(1, 13)
     ]
-    found = training_log.read(write(tmp_path, csv_text(OURS, rows)))
+    log = training_log.read(write(tmp_path, csv_text(OURS, rows)))
     np.testing.assert_allclose(
-        [row["train_accuracy"] for row in found.rows], [row[2] / 100 for row in rows]
+        [row["train_accuracy"] for row in log.rows], [row[2] / 100 for row in rows]
     )
 
 
-def test_rounding_above_one_is_no_percent(tmp_path: Path) -> None:
+def test_rounding_above_one_is_not_percent(tmp_path: Path) -> None:
     rows = [(epoch, 0.1 / epoch, 1.0000001, 0.1 / epoch, 0.99) for epoch in range(1, 9)]
-    found = training_log.read(write(tmp_path, csv_text(OURS, rows)))
-    assert {row["train_accuracy"] for row in found.rows} == {1.0}
-    assert found.notes == []
+    log = training_log.read(write(tmp_path, csv_text(OURS, rows)))
+    assert {row["train_accuracy"] for row in log.rows} == {1.0}
+    assert log.notes == []
 
 
-def test_a_file_that_was_appended_to_counts_from_where_it_begins_again(tmp_path: Path) -> None:
+def test_a_file_that_was_appended_to_counts_from_where_it_starts_again(tmp_path: Path) -> None:
     text = csv_text(OURS, FROM_1)
     path = write(tmp_path, text + text.split("\n", 1)[1])
     done = command(path, "--target", "0.9")
     assert done.stdout.startswith("overfit (from epoch 7;")
-    assert (
-        "note: the file has the epochs 1 to 12 twice, since it begins again; the later rows are used\n"
-        in done.stdout
-    )
-    found = training_log.read(
-        write(tmp_path, text + csv_text(OURS, FROM_1[:3]))
-    )  # with a header in the middle
-    assert [row["epoch"] for row in found.rows] == [1, 2, 3]
-    assert found.notes == [
-        "the file has the epochs 1 to 3 twice, since it begins again; the later rows are used, "
-        "and the epochs 4 to 12 of the earlier ones left out"
+    note = "the file has epochs 1 to 12 twice, since it starts again; the later rows are used"
+    assert f"note: {note}\n" in done.stdout
+    with_header_in_the_middle = text + csv_text(OURS, FROM_1[:3])
+    log = training_log.read(write(tmp_path, with_header_in_the_middle))
+    assert [row["epoch"] for row in log.rows] == [1, 2, 3]
+    assert log.notes == [
+        "the file has epochs 1 to 3 twice, since it starts again; the later rows are used, "
+        "and epochs 4 to 12 of the earlier rows left out"
     ]
-    found = training_log.read(
-        write(tmp_path, csv_text(OURS, FROM_1[:8]) + csv_text(OURS, FROM_1[6:]))
-    )  # killed, and gone on
-    assert [row["epoch"] for row in found.rows] == list(range(1, 13))
-    assert found.notes == [
-        "the file has the epochs 7 and 8 twice, since it begins again; the later rows are used"
+    killed_and_resumed = csv_text(OURS, FROM_1[:8]) + csv_text(OURS, FROM_1[6:])
+    log = training_log.read(write(tmp_path, killed_and_resumed))
+    assert [row["epoch"] for row in log.rows] == list(range(1, 13))
+    assert log.notes == [
+        "the file has epochs 7 and 8 twice, since it starts again; the later rows are used"
     ]
-    found = training_log.read(
-        write(tmp_path, csv_text(OURS, [*FROM_1[:4], FROM_1[3], *FROM_1[4:]]))
-    )
-    assert [row["epoch"] for row in found.rows] == list(range(1, 13))
-    assert found.notes == ["the file has epoch 4 twice or more; the last row of each is used"]
+    one_row_twice = csv_text(OURS, [*FROM_1[:4], FROM_1[3], *FROM_1[4:]])
+    log = training_log.read(write(tmp_path, one_row_twice))
+    assert [row["epoch"] for row in log.rows] == list(range(1, 13))
+    assert log.notes == ["the file has epoch 4 twice or more; the last row of each is used"]
 
 
 def test_the_picture_has_the_epochs_of_the_file(tmp_path: Path) -> None:
@@ -279,7 +271,7 @@ PERCENT = csv_text(OURS, columns(scale=100)).splitlines()
             "\n".join([PERCENT[0], *(f"{line.rsplit(',', 1)[0]},0.5" for line in PERCENT[1:])]),
             "train_accuracy is in percent and the other",
         ),
-        (f"{OURS}\n", "has a header and no figures below it"),
+        (f"{OURS}\n", "has a header and no values below it"),
         ("\n\n", "has no epoch: it is empty"),
         ("", "has no epoch: it is empty"),
         (
@@ -320,25 +312,18 @@ def test_a_file_that_cannot_be_read_is_refused_with_row_and_column(
     assert "\n" not in str(refusal.value)
 
 
-def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
+def test_a_folder_and_a_missing_file_are_different_errors(tmp_path: Path) -> None:
+    cure = "name a learning_curves.csv, or nothing for that of the line"
     done = command(tmp_path)
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for that of the line\n"
-    )
+    assert done.stderr == f"error: {tmp_path} is a folder; {cure}\n"
     done = command(os.devnull)
-    assert (
-        done.stderr
-        == f"error: {os.devnull} is not a file; name a learning_curves.csv, or nothing for that of the line\n"
-    )
+    assert done.stderr == f"error: {os.devnull} is not a file; {cure}\n"
 
 
 @pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf"])
-def test_a_loss_that_is_not_a_number_is_a_verdict_and_no_fault_of_the_file(
-    cell: str, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_finite_is_a_verdict_and_not_an_error(cell: str, tmp_path: Path) -> None:
     rows = [*FROM_0[:4], (4, cell, 0.5, LOSS[4], 0.5), *FROM_0[5:]]
-    found = diagnose_file(write(tmp_path, csv_text(OURS, rows)), 0.9)
-    assert (found.verdict, found.epoch) == ("diverged", 4)
-    assert "at epoch 4" in found.sentence
+    diagnosis = diagnose_file(write(tmp_path, csv_text(OURS, rows)), 0.9)
+    assert (diagnosis.verdict, diagnosis.epoch) == ("diverged", 4)
+    assert "at epoch 4" in diagnosis.sentence

@@ -1,4 +1,4 @@
-"""Transfer learning: the lower layers of a model trained on some digits, in a model for all of them."""
+"""Transfer learning: layers of a model trained on five digits, in a model for all ten."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
-from tests.test_techniques import KilledError, chosen, data, fit
+from tests.test_techniques import KilledError, data, fit, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -23,15 +23,13 @@ def five_digits(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from pipeline.training import keras_files
 
     path = tmp_path_factory.mktemp("start") / "five.keras"
-    keras_files.save(
-        path,
-        fit(raw_mnist, path.parent / "state", chosen(network=NETWORK, epochs=2), classes=5).model,
-    )
+    train = train_params(network=NETWORK, epochs=2)
+    keras_files.save(path, fit(raw_mnist, path.parent / "state", train, classes=5).model)
     return path
 
 
 def weights(model: Any) -> list[list[np.ndarray]]:
-    """The weights of each layer, as transfer learning counts them."""
+    """The weights of each layer, as transfer learning counts layers."""
     from pipeline.training import transfer
 
     return [
@@ -40,30 +38,33 @@ def weights(model: Any) -> list[list[np.ndarray]]:
     ]
 
 
-def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    return all(np.array_equal(left, right) for left, right in zip(one, other, strict=True))
+def equal(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
+    return len(left) == len(right) and all(map(np.array_equal, left, right))
+
+
+def unchanged(model: Any, start: list[list[np.ndarray]]) -> list[bool]:
+    """For each of the two hidden layers, whether its weights are those in `start`."""
+    return [equal(weights(model)[layer], start[layer]) for layer in range(2)]
 
 
 def starting(five_digits: Path, **values: Any) -> Any:
-    return chosen(
+    return train_params(
         **{"network": NETWORK, "start_from": str(five_digits), "optimizer": "Adam", **values}
     )
 
 
-def test_hidden_layers_are_taken_and_the_output_layer_is_new(
+def test_hidden_layers_are_copied_and_the_output_layer_is_new(
     raw_mnist: Raw, five_digits: Path
 ) -> None:
     from pipeline.training import fit, keras_files, transfer
 
     old, new = keras_files.load(five_digits), fit.build(starting(five_digits), data(raw_mnist))
     assert transfer.take(starting(five_digits), new) == 2
-    assert [
-        equal(one, other) for one, other in zip(weights(old)[:2], weights(new)[:2], strict=True)
-    ] == [True, True]
+    assert unchanged(new, weights(old)) == [True, True]
     assert [weight.shape for weight in weights(new)[2]] == [(6, 10), (10,)]
 
 
-def test_frozen_layers_stay_and_thaw_when_told_at_the_rate_told(
+def test_frozen_layers_keep_their_weights_and_thaw_at_the_given_epoch_and_rate(
     raw_mnist: Raw, five_digits: Path, tmp_path: Path
 ) -> None:
     from pipeline.training import keras_files
@@ -73,19 +74,10 @@ def test_frozen_layers_stay_and_thaw_when_told_at_the_rate_told(
         {"after": 2, "freeze": 1, "learning_rate": 0.0005},
         {"after": 3, "freeze": 0, "learning_rate": 0.0001},
     ]
-    until = fit(
-        raw_mnist,
-        tmp_path / "until",
-        starting(five_digits, freeze="all", thaw=thaw[:1], epochs=3, keep="last"),
-    )
-    assert [
-        equal(one, other) for one, other in zip(weights(until.model)[:2], start[:2], strict=True)
-    ] == [True, False]
-    whole = fit(
-        raw_mnist,
-        tmp_path / "whole",
-        starting(five_digits, freeze="all", thaw=thaw, epochs=4, keep="last"),
-    )
+    shorter = starting(five_digits, freeze="all", thaw=thaw[:1], epochs=3, keep="last")
+    assert unchanged(fit(raw_mnist, tmp_path / "shorter", shorter).model, start) == [True, False]
+    train = starting(five_digits, freeze="all", thaw=thaw, epochs=4, keep="last")
+    whole = fit(raw_mnist, tmp_path / "whole", train)
     assert not equal(weights(whole.model)[0], start[0])
     assert [row["learning_rate"] for row in whole.rows] == pytest.approx(
         [0.01, 0.01, 0.0005, 0.0001]
@@ -109,30 +101,23 @@ def test_runs_interrupted_at_and_after_thawing_end_as_an_uninterrupted_one(
     for epoch in (1, 2):
         with pytest.raises(KilledError):
             fit(raw_mnist, tmp_path / "killed", train, kill_after(epoch))
-    resumed, whole = (
-        fit(raw_mnist, tmp_path / "killed", train),
-        fit(raw_mnist, tmp_path / "whole", train),
-    )
+    resumed = fit(raw_mnist, tmp_path / "killed", train)
+    whole = fit(raw_mnist, tmp_path / "whole", train)
     assert equal(resumed.model.get_weights(), whole.model.get_weights())
-    assert [row["validation_loss"] for row in resumed.rows] == [
-        row["validation_loss"] for row in whole.rows
-    ]
+    losses = [[row["validation_loss"] for row in trained.rows] for trained in (resumed, whole)]
+    assert losses[0] == losses[1]
 
 
-def test_all_layers_taken_is_training_that_goes_on(
+def test_copying_all_layers_continues_the_earlier_training(
     raw_mnist: Raw, five_digits: Path, tmp_path: Path
 ) -> None:
     from pipeline.training import keras_files
 
-    on = fit(
-        raw_mnist,
-        tmp_path,
-        starting(five_digits, start_layers="all", learning_rate=1e-12, epochs=1),
-        classes=5,
-    )
-    trained = keras_files.load(five_digits)
-    for one, other in zip(on.model.trainable_weights, trained.trainable_weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-9)
+    train = starting(five_digits, start_layers="all", learning_rate=1e-12, epochs=1)
+    continued = fit(raw_mnist, tmp_path, train, classes=5).model
+    start = keras_files.load(five_digits)
+    for actual, expected in zip(continued.trainable_weights, start.trainable_weights, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -140,24 +125,24 @@ def test_all_layers_taken_is_training_that_goes_on(
     [
         (
             {"network": {"hidden": [8, 7], "normalization": "before"}},
-            "layer 2 of .* has weights .* or take 1 in train.start_layers",
+            "layer 2 of .* has weights .* or train.start_layers to 1",
         ),
         (
             {"start_layers": 4},
-            "train.start_layers is 4; .* has 3 layers and the new model 3; allowed is 1 to 3",
+            "train.start_layers is 4; .* has 3 layers and the new model 3; expected 1 to 3",
         ),
         (
             {"freeze": 3},
-            "3 layers are to be frozen, and train.start_from gives 2; allowed is 0 to 2",
+            "3 layers are to be frozen, and train.start_from provides 2; expected 0 to 2",
         ),
         (
             {"thaw": [{"after": 3, "freeze": 0, "learning_rate": 0.1}]},
-            "train.thaw is after epochs .3.; allowed are rising numbers from 1 to 2",
+            "train.thaw is after epochs .3.; expected rising numbers from 1 to 2",
         ),
         ({"start_layers": "all", "freeze": "all"}, "all 3 layers are frozen"),
     ],
 )
-def test_what_does_not_fit_is_answered_in_one_sentence(
+def test_layers_that_do_not_fit_are_refused_in_one_sentence(
     raw_mnist: Raw, five_digits: Path, tmp_path: Path, values: dict[str, Any], sentence: str
 ) -> None:
     classes = 5 if "start_layers" in values else 10
@@ -165,6 +150,6 @@ def test_what_does_not_fit_is_answered_in_one_sentence(
         fit(raw_mnist, tmp_path, starting(five_digits, **values), classes=classes)
 
 
-def test_a_start_that_is_no_model_is_refused() -> None:
+def test_a_start_that_is_not_a_model_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a .keras file, or pipeline/none"):
-        chosen(start_from="model.h5")
+        train_params(start_from="model.h5")

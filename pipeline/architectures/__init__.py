@@ -1,11 +1,15 @@
-"""One file per architecture, named as in params.yaml: `build(inputs, num_classes, network) -> keras.Model`.
+"""One file per architecture, named as in params.yaml.
 
-Every model takes `image`, raw pixels (N, H, W, C) from 0 to 255, and gives `probabilities` (N, num_classes): scaling is
-inside, so that a device hands over the bytes its camera gave. A model of ids takes them raw too, (N, L) int32, and its input
-is called `image` as well: every client, bundle and server knows that one name, and the model card tells what it holds.
-`network` is `train.network` of params.yaml; what that leaves
-open (null) is the architecture's own.
+Each has `build(inputs, num_classes, network) -> keras.Model`.
 
-Advice and errors know an architecture by its constants: `INPUT`, "pixels" or "ids", and where they hold, `CONVOLUTIONAL = True`, a
-convolution network with batch normalization of its own, and `OWN_DROPOUT = True`.
+Every model takes `image`, raw pixels (N, H, W, C) from 0 to 255, and returns `probabilities`
+(N, num_classes). Scaling is part of the model, so a device passes the bytes of its camera. A model
+of ids takes them raw too, (N, L) int32. Its input is also called `image`: that is the one name
+every client, bundle and server uses, and the model card says what the input holds.
+
+`network` is `train.network` of params.yaml; the architecture chooses the values that are null.
+
+Advice and errors read constants of the module: `INPUT` is "pixels" or "ids"; the others are set
+only if true: `CONVOLUTIONAL` (a convolutional network with its own batch normalization) and
+`OWN_DROPOUT`.
 """

@@ -1,4 +1,4 @@
-"""What the architectures share: the way in, hidden layers as `train.network` describes them, and the way out."""
+"""Layers that architectures share: the input, the hidden layers of `train.network`, the output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pipeline.training import keras_objects
 
 Layers = Callable[..., keras.Layer]  # makes a layer with weights from its units or filters
 
-# the average of batch normalization moves fast (Keras's own momentum is 0.99), because schedules here are short
+# the moving average of batch normalization is fast (Keras's default momentum is 0.99), because
+# schedules here are short
 DEFAULTS = Network(
     activation="relu",
     kernel_initializer="glorot_uniform",
@@ -32,12 +33,12 @@ DEFAULTS = Network(
 
 
 def complete(network: Network, own: Network) -> Network:
-    """`network`; where it says nothing, the architecture's own, and where that says nothing, the defaults."""
+    """`network`, with values that are None taken from `own`, and then from DEFAULTS."""
     return network.over(own).over(DEFAULTS)
 
 
-def taking(kind: str) -> str:
-    """The architectures whose INPUT this is."""
+def architectures_of(kind: str) -> str:
+    """The names of the architectures whose INPUT is `kind`."""
     return ", ".join(
         name
         for name in choices("architectures")
@@ -46,10 +47,14 @@ def taking(kind: str) -> str:
 
 
 def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]:
-    """The way in for images: raw pixels, scaled to 0 to 1 and shaped. Raises UserError for other data."""
+    """The input layers for images: raw pixels, scaled to 0 to 1 and shaped.
+
+    Raises UserError for other data.
+    """
     if inputs.dtype != "uint8":
         raise UserError(
-            f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; expected {taking('ids')}"
+            f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; "
+            f"expected {architectures_of('ids')}"
         )
     return [
         keras.Input(inputs.shape, name="image"),
@@ -60,16 +65,17 @@ def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]
 
 
 def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[Any]:
-    """The way in for ids. Raises UserError for other data."""
+    """The input layers for ids. Raises UserError for other data."""
     if inputs.dtype != "int32":
         raise UserError(
-            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; expected one of {taking('pixels')}"
+            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; "
+            f"expected one of {architectures_of('pixels')}"
         )
     return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
 
 
 def entry(network: Network) -> list[keras.Layer]:
-    """Batch normalization as the first layer, and dropout on the input, where asked for."""
+    """Batch normalization and dropout of the input, if the network has them."""
     first = [normalization(network)] if network.input_normalization else []
     return [*first, *dropout(network, network.input_dropout)]
 
@@ -77,39 +83,42 @@ def entry(network: Network) -> list[keras.Layer]:
 def hidden(
     network: Network, index: int, weights: Layers, pooling: list[keras.Layer]
 ) -> list[keras.Layer]:
-    """Hidden layer `index`: weights, activation, batch normalization before or after it, pooling, dropout.
+    """Hidden layer `index`: weights, activation, pooling and dropout, with batch normalization.
 
-    Before the activation, the offset of batch normalization does what the bias would do, so the bias is left out.
+    Batch normalization before the activation has an offset, so the layer then has no bias.
     """
     assert network.hidden is not None
-    where = each(network, "normalization")[index]
+    place = each(network, "normalization")[index]
+    initializer = each(network, "kernel_initializer")[index] or "glorot_uniform"
     return [
         weights(
             network.hidden[index],
-            use_bias=where != "before",
-            kernel_initializer=keras_objects.initializer(
-                each(network, "kernel_initializer")[index] or "glorot_uniform"
-            ),
+            use_bias=place != "before",
+            kernel_initializer=keras_objects.initializer(initializer),
             kernel_regularizer=keras_objects.regularizer(
                 each(network, "kernel_regularizer")[index]
             ),
         ),
-        *([normalization(network)] if where == "before" else []),
+        *([normalization(network)] if place == "before" else []),
         keras_objects.activation(each(network, "activation")[index] or "linear"),
-        *([normalization(network)] if where == "after" else []),
+        *([normalization(network)] if place == "after" else []),
         *pooling,
         *dropout(network, each(network, "dropout")[index]),
     ]
 
 
 def each(network: Network, key: str) -> list[Any]:
-    """A value of the network for each hidden layer; a list that is shorter belongs to the last ones. Raises UserError."""
+    """The value `key` of the network for each hidden layer; a shorter list is for the last ones.
+
+    Raises UserError for a longer list.
+    """
     value, count = getattr(network, key), len(network.hidden or [])
     if not isinstance(value, list):
         return [value] * count
     if len(value) > count:
         raise UserError(
-            f"train.network.{key} has {len(value)} values for {count} hidden layers; give one for all, or one for each"
+            f"train.network.{key} has {len(value)} values for {count} hidden layers; "
+            "expected one value for all, or one for each"
         )
     return [None] * (count - len(value)) + value
 
@@ -126,11 +135,9 @@ def dense(network: Network) -> list[keras.Layer]:
     """The hidden layers of a dense network of any depth."""
 
     def weights(units: int, **options: Any) -> keras.Layer:
-        return (
-            DropConnect(units, network.drop_connect, **options)
-            if network.drop_connect
-            else layers.Dense(units, **options)
-        )
+        if network.drop_connect:
+            return DropConnect(units, network.drop_connect, **options)
+        return layers.Dense(units, **options)
 
     return [
         layer
@@ -142,10 +149,14 @@ def dense(network: Network) -> list[keras.Layer]:
 def convolutions(
     network: Network, padding: str, pool_after: Callable[[int], bool]
 ) -> list[keras.Layer]:
-    """The hidden layers of a convolution network: 3 x 3, with a pooling after those that `pool_after` names; flat at the end."""
+    """The hidden layers of a convolutional network with 3 x 3 kernels, flattened at the end.
+
+    `pool_after` says, by the index of a layer, whether pooling follows it. Raises UserError.
+    """
     if network.drop_connect:
         raise UserError(
-            "train.network.drop_connect drops weights of dense hidden layers, which this architecture has not; allowed is 0"
+            f"train.network.drop_connect is {network.drop_connect:g}, which drops weights of dense "
+            "hidden layers, and this architecture has none; expected 0"
         )
 
     def weights(filters: int, **options: Any) -> keras.Layer:
@@ -153,16 +164,16 @@ def convolutions(
 
     result = []
     for index in range(len(network.hidden or [])):
-        result += hidden(
-            network, index, weights, [layers.MaxPooling2D()] if pool_after(index) else []
-        )
+        pooling: list[keras.Layer] = [layers.MaxPooling2D()] if pool_after(index) else []
+        result += hidden(network, index, weights, pooling)
     return [*result, layers.Flatten()]
 
 
 def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:
-    """The way out: softmax, or one sigmoid unit for two classes. Raises UserError for a sigmoid and more classes.
+    """The output layers: softmax, or one sigmoid unit for two classes.
 
-    The sigmoid of z is the softmax of (0, z), and so gives both probabilities, as every consumer expects them.
+    sigmoid(z) is the second element of softmax((0, z)), which gives both probabilities, as every
+    consumer expects them. Raises UserError for a sigmoid with more classes.
     """
     if network.output == "softmax":
         return [
@@ -170,7 +181,8 @@ def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:
         ]
     if num_classes != 2:
         raise UserError(
-            f"train.network.output is sigmoid, which is for 2 classes, and the dataset has {num_classes}; allowed is softmax"
+            "train.network.output is sigmoid, which is for 2 classes, and the dataset has "
+            f"{num_classes}; expected softmax"
         )
     return [
         layers.Dense(1, dtype="float32"),
@@ -182,9 +194,10 @@ def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:
 
 
 class DropConnect(layers.Dense):
-    """A dense layer that drops weights while it trains, a fresh choice for each batch (Wan et al., 2013, ICML).
+    """A dense layer that drops random weights for each training batch (Wan et al., 2013, ICML).
 
-    What stays is scaled up by 1 / (1 - rate), so that the trained layer is a plain Dense with the same weights.
+    The others are scaled up by 1 / (1 - rate), so the trained layer is a plain Dense with the same
+    weights.
     """
 
     def __init__(self, units: int, rate: float, **options: Any) -> None:
@@ -195,7 +208,6 @@ class DropConnect(layers.Dense):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         if not training:
             return super().call(inputs)
-        outputs = ops.matmul(
-            inputs, keras.random.dropout(self.kernel, self.rate, seed=self.seed_generator)
-        )
+        kernel = keras.random.dropout(self.kernel, self.rate, seed=self.seed_generator)
+        outputs = ops.matmul(inputs, kernel)
         return outputs if self.bias is None else ops.add(outputs, self.bias)

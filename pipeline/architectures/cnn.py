@@ -1,4 +1,7 @@
-"""The convolution network of Keras's own example `mnist_convnet`: 32 and 64 filters, each pooled, dropout 50 % at the end."""
+"""The convolutional network of Keras's example `mnist_convnet`: 32 and 64 filters, each pooled.
+
+The dropout at the end is 50 %.
+"""
 
 from __future__ import annotations
 

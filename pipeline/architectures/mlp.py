@@ -1,4 +1,4 @@
-"""The dense network of the lectures, of any depth; 512 and 64 ReLU units unless told otherwise."""
+"""The dense network of the lectures, of any depth; by default 512 and 64 ReLU units."""
 
 from __future__ import annotations
 

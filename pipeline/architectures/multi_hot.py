@@ -1,7 +1,8 @@
-"""The dense network on ids: which words a text has, or one user and one item. Of any depth; 16 and 16 units unless told otherwise.
+"""A dense network on ids: the words of a text, or one user and one item.
 
-Ids go in, as a device has them; their multi-hot row is made inside the model. With one id of a user and one of an item that
-row is the two one-hot rows side by side.
+It has any depth; by default 16 and 16 units. The input is ids, as a device has them, and the model
+itself makes their multi-hot row. For the ids of a user and an item that row is their two one-hot
+rows side by side.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ from pipeline.files.artifacts import Array
 
 @dataclass(frozen=True)
 class Raw:
-    """A dataset as it came: images (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`; labels (N,) integers from 0.
+    """A dataset as published: inputs, and labels (N,), integers from 0.
 
-    A dataset without a test part of its own has the two test arrays empty (N = 0). Where the inputs are ids, `vocabulary`
-    names them from id 1 on (0 is padding), and `examples` are texts of the test part for those who encode texts themselves.
-    `not_passed_on` says why nothing of the data may go into a bundle.
+    Inputs are images (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`, zero-padded. If
+    the dataset has no test part, both test arrays are empty (N = 0). For ids, `vocabulary` names
+    them from id 1 on, and `examples` are texts of the test part, for clients that encode texts
+    themselves. `not_passed_on` says why no data may go into a bundle.
     """
 
     train_images: Array

@@ -1,4 +1,4 @@
-"""What the two CIFAR datasets share: the binary files of their publisher, and the small exact parts of them."""
+"""Shared by the two CIFAR datasets: the publisher's binary files, and small exact subsets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ SHAPE = (3, 32, 32)  # a row's pixels: red, green, blue
 
 
 def rows(data: bytes, label_bytes: int) -> tuple[Array, Array]:
-    """Images (N, 32, 32, 3) and labels (N,), the last of `label_bytes` (https://www.cs.toronto.edu/~kriz/cifar.html, binary version)."""
+    """Images (N, 32, 32, 3) and labels (N,); a row's label is the last of its `label_bytes`.
+
+    The format is the binary version at https://www.cs.toronto.edu/~kriz/cifar.html.
+    """
     width = label_bytes + int(np.prod(SHAPE))
     if not data or len(data) % width:
-        raise SourceError(f"holds {len(data)} bytes, which are no rows of {width}")
+        raise SourceError(f"holds {len(data)} bytes; expected a multiple of {width}")
     table = np.frombuffer(data, np.uint8).reshape(-1, width)
-    return table[:, label_bytes:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1), table[
-        :, label_bytes - 1
-    ]
+    images = table[:, label_bytes:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1)
+    return images, table[:, label_bytes - 1]
 
 
 def archive(data: bytes, train: list[str], test: str, names: str, label_bytes: int) -> Raw:

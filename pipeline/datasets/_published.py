@@ -1,4 +1,4 @@
-"""Published files, each known by the SHA-256 of its bytes: from DATA_MIRROR or from the address of its publisher."""
+"""Published files with a known SHA-256, from DATA_MIRROR or from the publisher's address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.datasets._fetch import Source, SourceError
 
 
 def sources(address: str, sha256: str) -> list[Source[bytes]]:
-    """The file at `address`, and before it the one of the same name in DATA_MIRROR."""
+    """The file of that name in DATA_MIRROR, then the one at `address`."""
     publisher = Source(address, lambda: fetch.download(address))
     return [
         *mirror(address.rsplit("/", 1)[-1], sha256),
@@ -22,7 +22,7 @@ def sources(address: str, sha256: str) -> list[Source[bytes]]:
 
 
 def mirror(file: str, sha256: str) -> list[Source[bytes]]:
-    """A file of DATA_MIRROR; none where that is not set."""
+    """The file in DATA_MIRROR; no source if that is not set."""
     return [source.then(lambda data: checked(data, sha256)) for source in fetch.mirrored(file)]
 
 

@@ -15,13 +15,12 @@ PART_SHA256 = "5e8f16c65ba9e287b9b42628e1f69ebc2e97e563ef1e6f0c29d1c3731301843e"
 
 
 def load(params: Dataset) -> Raw:
-    """The whole set; 5,000 + 1,000 of its images where only DATA_MIRROR's part can be had."""
+    """The whole set; 5,000 + 1,000 of its images if only DATA_MIRROR's subset is available."""
     train = [f"data_batch_{number}.bin" for number in range(1, 6)]
     read = partial(
         _cifar.archive, train=train, test="test_batch.bin", names="batches.meta.txt", label_bytes=1
     )
     whole = [source.then(read) for source in published.sources(ADDRESS, SHA256)]
-    part = [
-        source.then(_cifar.part) for source in published.mirror("cifar10_small.npz", PART_SHA256)
-    ]
+    parts = published.mirror("cifar10_small.npz", PART_SHA256)
+    part = [source.then(_cifar.part) for source in parts]
     return fetch.first([*whole, *part], ADDRESS)

@@ -1,4 +1,7 @@
-"""CIFAR-100 with its fine labels: 50,000 + 10,000 photographs in 100 classes, 32 x 32 colour (Krizhevsky, 2009)."""
+"""CIFAR-100 with its fine labels: 50,000 + 10,000 photographs in 100 classes (Krizhevsky, 2009).
+
+Images are 32 x 32, in colour.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ PART_SHA256 = "89c4ebe35cf7cb90e8ae5fcee77e7494fd99bf019ffa4a7fcee90363a57b8609"
 
 
 def load(params: Dataset) -> Raw:
-    """The whole set; 5,000 + 1,000 of its images where only DATA_MIRROR's part can be had."""
+    """The whole set; 5,000 + 1,000 of its images if only DATA_MIRROR's subset is available."""
     read = partial(
         _cifar.archive,
         train=["train.bin"],
@@ -24,7 +27,6 @@ def load(params: Dataset) -> Raw:
         label_bytes=2,
     )
     whole = [source.then(read) for source in published.sources(ADDRESS, SHA256)]
-    part = [
-        source.then(_cifar.part) for source in published.mirror("cifar100_small.npz", PART_SHA256)
-    ]
+    parts = published.mirror("cifar100_small.npz", PART_SHA256)
+    part = [source.then(_cifar.part) for source in parts]
     return fetch.first([*whole, *part], ADDRESS)

@@ -1,4 +1,7 @@
-"""Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28 x 28 grey (Xiao, Rasul and Vollgraf, 2017; MIT licence)."""
+"""Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28 x 28 grey, under the MIT licence.
+
+Source: Xiao, Rasul and Vollgraf, 2017.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ IDX = (
 
 
 def load(params: Dataset) -> Raw:
-    x_train, y_train, x_test, y_test = fetch.first_of(sources(), SHA256)
+    x_train, y_train, x_test, y_test = fetch.first_arrays(sources(), SHA256)
     return Raw(x_train[..., None], y_train, x_test[..., None], y_test, CLASS_NAMES)
 
 
@@ -45,10 +48,9 @@ def sources() -> list[fetch.Source[fetch.Arrays]]:
 
 def debian() -> fetch.Arrays:
     files = fetch.debian_files("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist")
-    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     try:
         x_train, y_train, x_test, y_test = (
-            fetch.parse_idx(files[f"{name}-ubyte.gz"]) for name in names
+            fetch.parse_idx(files[f"{name}-ubyte.gz"]) for name in fetch.IDX_FILES
         )
     except KeyError as error:
         raise fetch.SourceError(f"the package lacks {error}") from None

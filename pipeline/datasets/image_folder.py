@@ -1,4 +1,7 @@
-"""Your own pictures: a folder per class, PNG or JPEG of any size and mode; or train/ and test/, each with such folders."""
+"""Your own pictures: a folder for each class, or train/ and test/ with such folders.
+
+Files are PNG or JPEG of any size and mode.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,16 @@ from pipeline.process.errors import UserError
 from serving import photo
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
-UNREADABLE = (  # what Pillow raises on damaged files
-    OSError, ValueError, TypeError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
+UNREADABLE = (  # Pillow raises these on damaged files
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 
 
 def load(params: Dataset) -> Raw:
@@ -28,41 +38,48 @@ def load(params: Dataset) -> Raw:
         raise UserError(
             f"dataset.path {root} is not a folder; name one that holds a folder for each class"
         )
-    has_parts = "train" in folders(root) and bool(
-        folders(root / "train") or set(folders(root)) <= {"train", "test"}
-    )
+    has_parts = _has_parts(root)
     train_root = root / "train" if has_parts else root
     class_names = folders(train_root)
     if len(class_names) < 2:
-        raise UserError(f"{train_root} has {len(class_names)} class folders; at least 2 are needed")
+        raise UserError(f"{train_root} has {len(class_names)} class folders; expected at least 2")
     train_images, train_labels, unreadable = read(train_root, class_names, params)
     for label, name in enumerate(class_names):
         if label not in train_labels:
             raise UserError(
-                f"{train_root / name} holds no readable image; allowed are files that end in {', '.join(sorted(SUFFIXES))}"
+                f"{train_root / name} holds no readable image; expected files that end in "
+                f"{', '.join(sorted(SUFFIXES))}"
             )
-    has_test = has_parts and (root / "test").is_dir()
-    test_images, test_labels, more = (
-        read(root / "test", class_names, params)
-        if has_test
-        else (train_images[:0], train_labels[:0], [])
-    )
-    return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable + more)
+    test_images, test_labels = train_images[:0], train_labels[:0]
+    if has_parts and (root / "test").is_dir():
+        test_images, test_labels, more = read(root / "test", class_names, params)
+        unreadable += more
+    return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable)
+
+
+def _has_parts(root: Path) -> bool:
+    """Whether `train` is a part of the data, and not a class of that name."""
+    names = folders(root)
+    return "train" in names and bool(folders(root / "train") or set(names) <= {"train", "test"})
 
 
 def folders(root: Path) -> list[str]:
-    """The names of those in `root`, in their order, but hidden ones."""
+    """The sorted names of the folders in `root`, without hidden ones."""
     return sorted(
         path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
 
 
 def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Array, list[str]]:
-    """Images (N, height, width, channels) and labels (N,) in the order of class and file name, and the unreadable files."""
+    """Images (N, height, width, channels), labels (N,) and the unreadable files.
+
+    They are in the order of class and file name.
+    """
     unknown = [name for name in folders(root) if name not in class_names]
     if unknown:
         raise UserError(
-            f"{root / unknown[0]} is no class of the training part; allowed are {', '.join(class_names)}"
+            f"{root / unknown[0]} is not a class of the training part; "
+            f"expected {', '.join(class_names)}"
         )
     files = [
         (path, label)
@@ -85,8 +102,11 @@ def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Ar
 
 
 def picture(path: Path, params: Dataset) -> Array:
-    """One image as (height, width, channels) uint8, by the code that reads it on a device: turned as its EXIF orientation says,
-    transparency laid on white, 16-bit grey scaled to 8."""
+    """One image as (height, width, channels) uint8, read by the same code as on a device.
+
+    It is rotated by its EXIF orientation, put on white where transparent, and 16-bit grey is scaled
+    to 8 bits.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as opened:

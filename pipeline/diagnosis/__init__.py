@@ -1,1 +1,1 @@
-"""What is wrong with a training, in words: pure rules over its curves, its layers and its data."""
+"""Diagnosis of a training in words, by pure rules over its curves, its layers and its data."""

@@ -1,4 +1,4 @@
-"""What a rule is given, the curves of a training and what is known beside them, and what it gives: a diagnosis."""
+"""Input and output of a rule: the curves of a training with their context, and a diagnosis."""
 
 from __future__ import annotations
 
@@ -11,25 +11,21 @@ from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files.artifacts import Array
 from pipeline.reporting import statistics
 
-FEWEST_EPOCHS = 3  # of fewer no curve tells anything
-WIDE = 0.04  # half the 95 % interval of the validation accuracy, from which on validation is small
+FEWEST_EPOCHS = 3  # curves with fewer epochs show nothing
+WIDE = 0.04  # validation is small if half the 95 % interval of its accuracy is at least this
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One verdict, the epoch at which it begins (as the file numbers it), the numbers that led to it, and a sentence for people."""
-
     verdict: str
-    epoch: float  # an int wherever it is whole
-    numbers: dict[str, float]
-    sentence: str
+    epoch: float  # where it begins, by the file's own numbers; an int if it is whole
+    numbers: dict[str, float]  # that led to the verdict
+    sentence: str  # for people
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The columns of learning_curves.csv, of whose accuracies one may be missing, and what is known beside them."""
-
-    columns: dict[str, Array]
+    columns: dict[str, Array]  # of learning_curves.csv; one of the accuracies may be missing
     evidence: Evidence | None
     layers: dict[str, float]
     target: float
@@ -44,16 +40,16 @@ class Curves:
 
     @property
     def accuracies(self) -> list[Array]:
-        """That of p-training, and that of validation where it is known.
+        """The training accuracy, and the validation accuracy if there is one.
 
-        A p-training without an accuracy has its loss: the mean cross-entropy is the logarithm of the geometric mean of the right
-        classes' probabilities, below which an accuracy hardly lies.
+        A missing training accuracy is estimated from the loss. exp(-loss), for a mean
+        cross-entropy, is the geometric mean of the probabilities of the right classes; an accuracy
+        is hardly ever below it.
         """
         train = self["train_accuracy"] if self.knows_train_accuracy else np.exp(-self["train_loss"])
-        return [
-            train,
-            *(values for name, values in self.columns.items() if name == "validation_accuracy"),
-        ]
+        if "validation_accuracy" not in self.columns:
+            return [train]
+        return [train, self["validation_accuracy"]]
 
     @property
     def knows_train_accuracy(self) -> bool:
@@ -61,25 +57,29 @@ class Curves:
 
     @property
     def accuracy(self) -> float:
-        """What training came to: the better of p-training, which augmentation and dropout make harder, and validation."""
+        """The final accuracy: the better of training and validation.
+
+        Augmentation and dropout make training harder, so it may be the lower of the two.
+        """
         return float(max(np.median(accuracy[-FEWEST_EPOCHS:]) for accuracy in self.accuracies))
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the validation accuracy at the lowest validation loss, where it is known how many images it is of."""
+        """The 95 % interval of the validation accuracy at the lowest validation loss.
+
+        None if the number of validation images, or the accuracy, is unknown.
+        """
         if self.evidence is None or "validation_accuracy" not in self.columns:
             return None
         images = self.evidence.validation_images
         accuracy = float(self["validation_accuracy"][lowest(self)])
-        return (
-            statistics.accuracy_interval(round(accuracy * images), images)
-            if np.isfinite(accuracy)
-            else None
-        )
+        if not np.isfinite(accuracy):
+            return None
+        return statistics.accuracy_interval(round(accuracy * images), images)
 
     @property
     def validation_is_tiny(self) -> bool:
-        """Whether validation has so few images that the interval would be wide even if every one of them were right."""
+        """Whether the interval would be wide even if every validation image were right."""
         if self.evidence is None:
             return False
         images = self.evidence.validation_images
@@ -88,20 +88,19 @@ class Curves:
 
     @property
     def chance_of_gap(self) -> float:
-        """How likely so few right answers in validation are by chance alone, if validation is as easy as p-training."""
+        """p-value of the validation accuracy, if validation is as easy as the training set."""
         if self.evidence is None or len(self.accuracies) < 2:
             return 1.0
         train, validation = (
             float(np.median(accuracy[-FEWEST_EPOCHS:])) for accuracy in self.accuracies
         )
-        seen, images = self.evidence.train_images, self.evidence.validation_images
-        rate = (train * seen + 1) / (
-            seen + 2
-        )  # Laplace's: that all were right does not mean that all will be
+        train_images, images = self.evidence.train_images, self.evidence.validation_images
+        # Laplace's rule of succession: all right in training does not mean a rate of 1
+        rate = (train * train_images + 1) / (train_images + 2)
         return float(special.bdtr(round(validation * images), images, rate))
 
     def epoch(self, index: int) -> float:
-        """The number that the epoch at `index` has in the file, where the first may be 0 and an epoch may have parts."""
+        """The file's own number of the epoch at `index`; it may begin at 0 or be fractional."""
         number = float(self["epoch"][index])
         return int(number) if number.is_integer() else number
 

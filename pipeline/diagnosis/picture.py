@@ -1,4 +1,4 @@
-"""The learning curves as a picture, with what was diagnosed."""
+"""A picture of the learning curves with their diagnosis."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pipeline.training.learning_curves import Row
 
 
 def draw(
-    path: Path, rows: Sequence[Row], kept: int | None, diagnosis: tuple[str, float, str]
+    path: Path, rows: Sequence[Row], kept_epoch: int | None, diagnosis: tuple[str, float, str]
 ) -> None:
-    """Loss and accuracy, as far as the rows have them, of p-training and validation over the epochs; a line marks the epoch that
-    was kept, if any.
+    """Draws loss and accuracy of training and validation, as far as the rows have them, by epoch.
 
-    `diagnosis` is the verdict, the epoch where what it says begins, shaded from there on, and its sentence, as the title.
+    A dotted line marks `kept_epoch`. `diagnosis` is the verdict, the epoch from which it holds
+    (shaded from there on), and its sentence (the title).
     """
-    from matplotlib.figure import (
-        Figure,
-    )  # takes a second, which the many readers of the file need not wait
+    # imported here because it takes a second, and many import this module without drawing
+    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     verdict, since, sentence = diagnosis
@@ -28,13 +27,12 @@ def draw(
     axes = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
     for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
-        for split, label in (("train", "p-training"), ("validation", "validation")):
-            if f"{split}_{metric}" in rows[0]:
-                axis.plot(
-                    epochs, [row[f"{split}_{metric}"] for row in rows], marker="o", label=label
-                )
-        if kept is not None:
-            axis.axvline(kept, color="grey", linestyle=":", label=f"kept: epoch {kept}")
+        for split, label in (("train", "training"), ("validation", "validation")):
+            column = f"{split}_{metric}"
+            if column in rows[0]:
+                axis.plot(epochs, [row[column] for row in rows], marker="o", label=label)
+        if kept_epoch is not None:
+            axis.axvline(kept_epoch, color="grey", linestyle=":", label=f"kept: epoch {kept_epoch}")
         if verdict != "good_fit":
             axis.axvspan(
                 since,

@@ -1,6 +1,7 @@
-"""The verdicts on a training and the rule of each: those of the deep-learning lectures, and faults that show before the first step.
+"""The rules of the diagnosis in their order: those of the deep-learning lectures, and a few more.
 
-The thresholds were chosen on the first five seeds of a corpus of trainings with a known fault and are judged on the others
+The others find faults that show before the first step. Thresholds were tuned on the first five
+seeds of a corpus of trainings with a known fault, and are evaluated on the other seeds
 (`make diagnosis`).
 """
 
@@ -15,12 +16,12 @@ from pipeline.diagnosis.diagnosis import Curves, Diagnosis
 from pipeline.diagnosis.split_checks import Evidence
 from pipeline.training.learning_curves import Row
 
-SMALLEST = 1e-9  # a loss counts as this at least: a table may have rounded it to zero
+SMALLEST = 1e-9  # losses are raised to this, since a table may have rounded them to zero
 
 Rule = Callable[[Curves], Diagnosis | None]
 RULES: tuple[Rule, ...] = (
     data_and_layer_rules.before_the_first_step,
-    curve_rules.no_number,
+    curve_rules.not_finite,
     curve_rules.nothing_learned,
     curve_rules.diverged,
     data_and_layer_rules.leakage,
@@ -41,17 +42,16 @@ def diagnose(
     target: float = 0.9,
     trained_before: bool = False,
 ) -> Diagnosis:
-    """The first rule that holds gives the verdict: faults that make the curves unreadable come before what they show. That
-    validation is small is a note on it.
+    """The verdict of the first rule that holds, with a note if validation is small.
 
-    `layers` is what layer_statistics measured before the first step, `target` the accuracy that training must reach, and
-    `trained_before` whether it started from the weights of a trained model.
+    Faults that make the curves meaningless come before what the curves show. `layers` holds the
+    layer_statistics before the first step, `target` is the accuracy that training must reach, and
+    `trained_before` says whether it started from the weights of a trained model.
     """
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for name in ("train_loss", "validation_loss"):
-        columns[name] = np.where(
-            np.isfinite(columns[name]), np.maximum(columns[name], SMALLEST), columns[name]
-        )
-    given = Curves(columns, evidence, layers or {}, target, trained_before)
-    found = next(found for rule in RULES if (found := rule(given)) is not None)
-    return data_and_layer_rules.noted(found, given)
+        loss = columns[name]
+        columns[name] = np.where(np.isfinite(loss), np.maximum(loss, SMALLEST), loss)
+    curves = Curves(columns, evidence, layers or {}, target, trained_before)
+    diagnosis = next(result for rule in RULES if (result := rule(curves)) is not None)
+    return data_and_layer_rules.with_note(diagnosis, curves)

@@ -1,7 +1,8 @@
-"""What the data themselves tell of a split, where learning curves can only hint: copies that leak from p-training into
-validation, and validation images that do not look like those of p-training.
+"""Checks of a split on the data themselves, where learning curves can only hint.
 
-Both are tests against the hypothesis that the two parts were drawn alike, so a lucky split raises no alarm.
+They find copies of training examples in validation, and validation images that do not look like
+training images. Both are tests of the hypothesis that the two parts come from one distribution, so
+a split that is odd by chance raises no alarm.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.digests import of_examples
 
-QUERIES = 1000  # images of either part that are looked at
-GRID = 14  # images are compared by the means of GRID x GRID blocks, which noise and compression hardly move
-NEAREST = 0.01  # pairs nearer than this fraction of p-training's own nearest pairs count as copies
-FEWEST = 20  # images in either part; fewer teach a classifier nothing
+QUERIES = 1000  # images of each part that are compared
+GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
+NEAREST = 0.01  # quantile of nearest distances within the training set; nearer pairs are copies
+FEWEST = 20  # images in each part; a classifier learns nothing from fewer
 SEED = 0
 
 
@@ -28,25 +29,29 @@ class Evidence:
 
     train_images: int
     validation_images: int
-    copied: float  # share of validation that has a copy, of images exact or nearly, in p-training, beyond what is natural
+    # share of validation with a copy in the training set (exact or near; exact for ids), beyond the
+    # share of such pairs within the training set
+    copied: float
     copied_p_value: float
-    told_apart: float  # area under the ROC curve of a classifier that tells validation images from p-training ones; 0.5 is chance, or ids
+    # area under the ROC curve of a classifier of training against validation images; 0.5 is chance,
+    # and the value for ids
+    told_apart: float
     told_apart_p_value: float
 
 
 def gather(train: Array, validation: Array) -> Evidence:
-    """Images (N, H, W, C) uint8, or ids (N, L) int32, of p-training and of validation; ids are searched for exact copies alone."""
+    """Checks images (N, H, W, C) uint8, or ids (N, L) int32; ids only for exact copies."""
     if train.ndim == 2:
         return Evidence(len(train), len(validation), *_copied_exactly(train, validation), 0.5, 1.0)
     rng = np.random.default_rng(SEED)
-    chosen = np.sort(rng.permutation(len(train))[:QUERIES])
-    asked = np.sort(rng.permutation(len(validation))[:QUERIES])
-    drawn = np.sort(rng.permutation(len(train))[: min(len(chosen), len(asked))])
+    train_rows = np.sort(rng.permutation(len(train))[:QUERIES])
+    rows = np.sort(rng.permutation(len(validation))[:QUERIES])
+    balanced_rows = np.sort(rng.permutation(len(train))[: min(len(train_rows), len(rows))])
     with ThreadPoolExecutor() as pool:
         copied = pool.submit(
-            lambda: _copied(blocks(train), chosen, blocks(np.asarray(validation[asked])))
+            lambda: _copied(blocks(train), train_rows, blocks(np.asarray(validation[rows])))
         )
-        told_apart = pool.submit(_told_apart, train[drawn], validation[asked])
+        told_apart = pool.submit(_told_apart, train[balanced_rows], validation[rows])
         return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
 
 
@@ -56,58 +61,67 @@ def blocks(images: Array) -> Array:
     rows, columns = images.shape[1] // height, images.shape[2] // width
     means = []
     for start, stop in artifacts.chunks(len(images)):
-        cut = np.asarray(images[start:stop, : rows * height, : columns * width])
-        sums = cut.reshape(len(cut), rows, height, columns, width, -1).sum((2, 4), dtype=np.uint32)
-        means.append(sums.reshape(len(cut), -1).astype(np.float32) / (255 * height * width))
+        part = np.asarray(images[start:stop, : rows * height, : columns * width])
+        blocked = part.reshape(len(part), rows, height, columns, width, -1)
+        sums = blocked.sum((2, 4), dtype=np.uint32)
+        means.append(sums.reshape(len(part), -1).astype(np.float32) / (255 * height * width))
     return np.concatenate(means)
 
 
-def _copied(train: Array, chosen: Array, validation: Array) -> tuple[float, float]:
-    """The share of copies beyond what is natural, and its p-value.
+def _copied(train: Array, train_rows: Array, validation: Array) -> tuple[float, float]:
+    """The share of copies beyond that within the training set, and its p-value.
 
-    Natural is how near the images of p-training lie to each other: a set with many alike images has near pairs anyway.
+    A set of many similar images has near pairs anyway, so the distances from `train_rows` to the
+    rest of the training set are the reference.
     """
-    within = _nearest(train[chosen], train, itself=chosen)
+    within = _nearest(train[train_rows], train, own_rows=train_rows)
     across = _nearest(validation, train)
     limit = np.quantile(within, NEAREST)
-    return _beyond(across <= limit, within <= limit)
+    return _excess(across <= limit, within <= limit)
 
 
 def _copied_exactly(train: Array, validation: Array) -> tuple[float, float]:
-    """The same of rows of ids (N, L), where natural are those of p-training that stand there more than once."""
+    """The same for rows of ids (N, L); the reference is the repeated rows of the training set."""
     within, across = of_examples(train), of_examples(validation)
     values, counts = np.unique(within, return_counts=True)
-    return _beyond(np.isin(across, values), np.isin(within, values[counts > 1]))
+    return _excess(np.isin(across, values), np.isin(within, values[counts > 1]))
 
 
-def _beyond(found: Array, natural: Array) -> tuple[float, float]:
-    """By how much the share of `found` (N,) is above that of `natural` (M,), and the p-value of Fisher's exact test."""
+def _excess(copies: Array, reference: Array) -> tuple[float, float]:
+    """By how much the share of `copies` (N,) exceeds that of `reference` (M,), both boolean.
+
+    Also the p-value of Fisher's exact test.
+    """
     from scipy import stats
 
-    table = np.array([[part.sum(), len(part) - part.sum()] for part in (found, natural)])
-    return max(0.0, float(found.mean() - natural.mean())), float(
-        stats.fisher_exact(table, alternative="greater").pvalue
-    )
+    table = np.array([[part.sum(), len(part) - part.sum()] for part in (copies, reference)])
+    p_value = float(stats.fisher_exact(table, alternative="greater").pvalue)
+    return max(0.0, float(copies.mean() - reference.mean())), p_value
 
 
-def _nearest(queries: Array, train: Array, itself: Array | None = None) -> Array:
-    """The distance of each query (Q, D) to the nearest row of `train` (N, D); `itself` are the queries' own rows there."""
+def _nearest(queries: Array, train: Array, own_rows: Array | None = None) -> Array:
+    """The distance of each query (Q, D) to the nearest row of `train` (N, D).
+
+    `own_rows` are the rows in `train` of the queries themselves, which do not count.
+    """
     squares = (train * train).sum(1)
     result = np.empty(len(queries), np.float32)
     for start in range(0, len(queries), 100):
         part = slice(start, start + 100)
-        distances = (
-            squares - 2 * queries[part] @ train.T + (queries[part] ** 2).sum(1, keepdims=True)
-        )
-        if itself is not None:
-            distances[np.arange(len(distances)), itself[part]] = np.inf
+        query_squares = (queries[part] ** 2).sum(1, keepdims=True)
+        distances = squares - 2 * queries[part] @ train.T + query_squares
+        if own_rows is not None:
+            distances[np.arange(len(distances)), own_rows[part]] = np.inf
         result[part] = np.sqrt(np.maximum(distances.min(1), 0))
     return result.round(4)
 
 
 def _told_apart(train: Array, validation: Array) -> tuple[float, float]:
-    """A classifier two-sample test (Lopez-Paz and Oquab, ICLR 2017): the out-of-bag area under the ROC curve of a random
-    forest that is to tell the two parts from each other, and the one-sided p-value of Mann and Whitney."""
+    """A classifier two-sample test (Lopez-Paz and Oquab, ICLR 2017).
+
+    Returns the out-of-bag area under the ROC curve of a random forest that separates the two
+    parts, and the one-sided p-value of Mann and Whitney.
+    """
     from scipy import stats
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
@@ -119,9 +133,9 @@ def _told_apart(train: Array, validation: Array) -> tuple[float, float]:
     features = blocks(images)
     components = min(16, *features.shape)
     reduced = PCA(components, svd_solver="randomized", random_state=SEED).fit_transform(features)
-    described = np.column_stack([reduced, features.mean(1), features.std(1), roughness(images)])
+    columns = np.column_stack([reduced, features.mean(1), features.std(1), roughness(images)])
     forest = RandomForestClassifier(100, min_samples_leaf=5, oob_score=True, random_state=SEED)
-    scores = forest.fit(described, part).oob_decision_function_[:, 1]
+    scores = forest.fit(columns, part).oob_decision_function_[:, 1]
     test = stats.mannwhitneyu(scores[part == 1], scores[part == 0], alternative="greater")
     return float(test.statistic / (len(train) * len(validation))), float(test.pvalue)
 

@@ -1,8 +1,9 @@
-"""How widely activations and gradients are spread in each layer before training: do they vanish, explode or saturate?
+"""Spread of activations and gradients in each layer before training.
 
     python -m pipeline.diagnosis.spread
 
-Reads: params.yaml, data/prepared. Writes nothing; prints a table for the network, the initializer and the loss that params.yaml has.
+It shows whether they vanish, explode or saturate, with the network, initializer and loss of
+params.yaml. Reads: params.yaml, data/prepared. Writes nothing; prints a table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pipeline.config import params
 from pipeline.config.params import Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
 from pipeline.process import imports, stage
 
 with imports.keras_import():
@@ -27,15 +29,20 @@ with imports.keras_import():
     from pipeline.training.batches import Data, targets
 
 EXAMPLES = 256
-WIDTH = 110  # columns of the table, also where the output is no terminal
-SATURATED = 0.99  # an activation beyond this is where tanh and the sigmoid are flat
+WIDTH = 110  # columns of the table, also if the output is not a terminal
+SATURATED = 0.99  # tanh and the sigmoid are flat where their value is beyond this
+CURE = (
+    "use an initializer that fits the activation (relu: HeNormal, tanh: GlorotNormal, selu: "
+    "LecunNormal), or normalization"
+)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """One layer on the first examples: its activations after the activation function, and the gradient of its kernel.
+    """One layer on the first examples: its activations, and the gradient of its kernel.
 
-    `zero` and `saturated` are shares of all activations, `dead` of the units, or channels, that are zero for every example.
+    `zero` and `saturated` are shares of all activations; `dead` is the share of units, or channels,
+    that are zero for every example.
     """
 
     layer: str
@@ -48,85 +55,109 @@ class Spread:
     gradient_deviation: float
 
 
-def measure(chosen: Train, data: Data) -> list[Spread]:
-    """The spread in each layer with a kernel, from the input on, on the first EXAMPLES of p-training."""
-    model = fit.build(chosen, data)
+def measure(train_params: Train, data: Data) -> list[Spread]:
+    """The spread in each layer with a kernel, from the input on, for EXAMPLES training examples."""
+    model = fit.build(train_params, data)
     images, labels = (np.asarray(array[:EXAMPLES]) for array in data.train)
     kernels = [
         next(layer for layer in group if hasattr(layer, "kernel"))
         for group in transfer.layers(model)
     ]
-    outputs = [
-        layer.output for layer in model.layers if keras_objects.is_activation(layer)
-    ] + model.outputs
-    loss = keras_objects.loss(chosen.loss)
-    wanted = targets(labels, data.num_classes, fit.is_sparse(loss))
-    gradients, values = layer_statistics.gradients(
-        model, outputs[-len(kernels) :], loss, (images, wanted)
-    )
+    activated = [layer.output for layer in model.layers if keras_objects.is_activation(layer)]
+    outputs = [*activated, *model.outputs][-len(kernels) :]
+    loss = keras_objects.loss(train_params.loss)
+    expected = targets(labels, data.num_classes, fit.is_sparse(loss))
+    gradients, values = layer_statistics.gradients(model, outputs, loss, (images, expected))
     activations = [keras.ops.convert_to_numpy(value) for value in values]
     return [
-        Spread(
-            layer=layer.name,
-            activation_mean=float(activation.mean()),
-            activation_deviation=float(activation.std()),
-            zero=float((activation == 0).mean()),
-            dead=float((activation.reshape(-1, activation.shape[-1]) == 0).all(0).mean()),
-            saturated=float((np.abs(activation) > SATURATED).mean()),
-            bounded=float(np.abs(activation).max()) <= 1,
-            gradient_deviation=float(gradient.std()),
-        )
+        _spread(layer.name, activation, gradient)
         for layer, activation, gradient in zip(kernels, activations, gradients, strict=True)
     ]
 
 
+def _spread(name: str, activation: Array, gradient: Array) -> Spread:
+    is_zero = activation == 0
+    return Spread(
+        layer=name,
+        activation_mean=float(activation.mean()),
+        activation_deviation=float(activation.std()),
+        zero=float(is_zero.mean()),
+        dead=float(is_zero.reshape(-1, activation.shape[-1]).all(0).mean()),
+        saturated=float((np.abs(activation) > SATURATED).mean()),
+        bounded=float(np.abs(activation).max()) <= 1,
+        gradient_deviation=float(gradient.std()),
+    )
+
+
 def verdict(spreads: list[Spread]) -> str:
-    """What the table means, in a sentence, by the limits of `diagnose`; of the last layer only the gradient counts."""
+    """The meaning of the table in a sentence, by the limits of `diagnose`.
+
+    Only the gradient of the last layer counts, since its activations are the probabilities.
+    """
     *hidden, last = spreads
-    ratio = (
-        spreads[0].gradient_deviation / last.gradient_deviation if last.gradient_deviation else 0.0
+    gradient_ratio = _ratio(spreads[0].gradient_deviation, last.gradient_deviation, default=0.0)
+    activation_ratio = 1.0
+    if hidden:
+        activation_ratio = _ratio(
+            hidden[-1].activation_deviation, hidden[0].activation_deviation, default=1.0
+        )
+    if fault := _faulty_layer(hidden):
+        return fault
+    comparisons = (
+        (activation_ratio, "activations of the last hidden layer are", "those of the first"),
+        (gradient_ratio, "gradient of the first layer is", "that of the last"),
     )
-    passed_on = (
-        hidden[-1].activation_deviation / hidden[0].activation_deviation
-        if hidden and hidden[0].activation_deviation
-        else 1.0
+    for ratio, subject, reference in comparisons:
+        if not data_and_layer_rules.VANISHED <= ratio <= 1 / data_and_layer_rules.VANISHED:
+            name = "vanishing" if ratio < 1 else "exploding"
+            return f"{name}: the {subject} {ratio:.1g} times {reference}; {CURE}"
+    return (
+        "sound: no layer is dead or saturated, and the gradient of the first is "
+        f"{gradient_ratio:.2g} times that of the last"
     )
-    dead = next((one for one in hidden if one.dead >= data_and_layer_rules.DEAD), None)
-    flat = next(
-        (one for one in hidden if one.bounded and one.saturated >= data_and_layer_rules.SATURATED),
-        None,
-    )
-    if dead:
-        return f"dead: {dead.dead:.0%} of the units of {dead.layer} are zero for every example; initialize otherwise, or use LeakyReLU or SELU"
-    if flat:
-        return f"saturated: {flat.saturated:.0%} of the activations of {flat.layer} are at an end of their range; use smaller initial weights"
-    cure = "use an initializer that fits the activation (relu: HeNormal, tanh: GlorotNormal, selu: LecunNormal), or normalization"
-    for what, change in (
-        ("activations of the last hidden layer are", passed_on),
-        ("gradient of the first layer is", ratio),
-    ):
-        if not data_and_layer_rules.VANISHED <= change <= 1 / data_and_layer_rules.VANISHED:
-            name = "vanishing" if change < 1 else "exploding"
-            of = "those of the first" if change is passed_on else "that of the last"
-            return f"{name}: the {what} {change:.1g} times {of}; {cure}"
-    return f"sound: no layer is dead or saturated, and the first gets {ratio:.2g} times the gradient of the last"
+
+
+def _faulty_layer(hidden: list[Spread]) -> str | None:
+    """The verdict on the first dead layer, or else the first saturated one, if there is one."""
+    for layer in hidden:
+        if layer.dead >= data_and_layer_rules.DEAD:
+            return (
+                f"dead: {layer.dead:.0%} of the units of {layer.layer} are zero for every example; "
+                "use another initializer, or LeakyReLU or SELU"
+            )
+    for layer in hidden:
+        if layer.bounded and layer.saturated >= data_and_layer_rules.SATURATED:
+            return (
+                f"saturated: {layer.saturated:.0%} of the activations of {layer.layer} are at an "
+                "end of their range; use smaller initial weights"
+            )
+    return None
+
+
+def _ratio(value: float, reference: float, default: float) -> float:
+    return value / reference if reference else default
 
 
 def main() -> None:
-    description = "How activations and gradients spread over the layers before the first step."
     argparse.ArgumentParser(
-        prog="python -m pipeline.diagnosis.spread", description=description
+        prog="python -m pipeline.diagnosis.spread",
+        description="Spread of activations and gradients over the layers before the first step.",
     ).parse_args()
-    chosen = params.load().train
-    known = artifacts.load_description()
+    train_params = params.load().train
+    description = artifacts.load_description()
     data = Data(
         artifacts.load_split("train"),
         artifacts.load_split("validation"),
-        len(known.class_names),
-        known.highest,
+        len(description.class_names),
+        description.highest,
     )
     with imports.quiet():
-        spreads = measure(chosen, data)
+        spreads = measure(train_params, data)
+    Console(width=WIDTH).print(_table(spreads))
+    print(verdict(spreads))
+
+
+def _table(spreads: list[Spread]) -> Table:
     table = Table(
         "layer",
         "activations: mean",
@@ -135,17 +166,16 @@ def main() -> None:
         f"beyond {SATURATED}",
         "gradients: deviation",
     )
-    for one in spreads:
-        shares = (f"{100 * one.zero:.1f} %", f"{100 * one.saturated:.1f} %")
+    for spread in spreads:
         table.add_row(
-            one.layer,
-            f"{one.activation_mean:.2g}",
-            f"{one.activation_deviation:.2g}",
-            *shares,
-            f"{one.gradient_deviation:.2g}",
+            spread.layer,
+            f"{spread.activation_mean:.2g}",
+            f"{spread.activation_deviation:.2g}",
+            f"{100 * spread.zero:.1f} %",
+            f"{100 * spread.saturated:.1f} %",
+            f"{spread.gradient_deviation:.2g}",
         )
-    Console(width=WIDTH).print(table)
-    print(verdict(spreads))
+    return table
 
 
 if __name__ == "__main__":

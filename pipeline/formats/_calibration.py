@@ -1,4 +1,4 @@
-"""The calibration images as the int8 formats take them."""
+"""Calibration images for the int8 formats."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ def takes_ids(model: keras.Model) -> bool:
 
 
 def whole_range(calibration: Array, model: keras.Model) -> Array:
-    """The calibration images with every value of a byte in their range; ids as they are.
+    """The calibration images, changed so that they contain 0 and 255; ids unchanged.
 
-    From images without a 0 or a 255 a converter would take a narrower range, and clip the pixels of
-    a device that reach beyond it; so the first image lends a corner where they are missing.
+    Without a 0 or a 255 a converter would assume a narrower range, and clip a device's pixels that
+    exceed it. If they are missing, a corner pixel of the first image gets the value.
     """
     images = calibration.copy()
-    for place, extreme in () if takes_ids(model) else ((0, 0), (-1, 255)):
+    if takes_ids(model):
+        return images
+    for corner, extreme in ((0, 0), (-1, 255)):
         if extreme not in images:
-            images[0].flat[place] = extreme
+            images[0].flat[corner] = extreme
     return images

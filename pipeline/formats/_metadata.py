@@ -1,4 +1,4 @@
-"""The model card inside a model file: ONNX `metadata_props`, and in TensorFlow Lite a buffer that the metadata name."""
+"""The model card inside a model file: ONNX `metadata_props`, a TensorFlow Lite metadata buffer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = "model_card"
 
 
 def embed(data: bytes, suffix: str, card: bytes) -> bytes:
-    """The file `data` with `card` in it; nothing that is computed changes."""
+    """The file `data` with `card` added; the computation does not change."""
     return _embed_onnx(data, card) if suffix == ".onnx" else _embed_tflite(data, card)
 
 

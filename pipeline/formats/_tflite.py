@@ -1,4 +1,4 @@
-"""What the four TensorFlow Lite formats share: a SavedModel with a fixed batch of 1, and the converter on it."""
+"""Shared by the four TensorFlow Lite formats: a SavedModel with a batch of 1, and its converter."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ from pipeline.formats import _calibration
 
 @contextmanager
 def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
-    """A TFLiteConverter on `model` with the input `image` of `dtype` (1, H, W, C), or ids (1, L), and the output `probabilities`.
+    """A TFLiteConverter for `model`.
 
-    It converts from a SavedModel, because from a concrete function the variables of a Keras 3 model stay unfrozen and a
-    full-integer calibration fails.
+    The input `image` is of `dtype` (1, H, W, C), or ids (1, L) int32; the output is
+    `probabilities`. It converts a SavedModel, because with a concrete function the variables of a
+    Keras 3 model stay unfrozen and a full-integer calibration fails.
     """
-    signature = [
-        tf.TensorSpec(
-            (1, *model.input_shape[1:]),
-            "int32" if _calibration.takes_ids(model) else dtype,
-            name="image",
-        )
-    ]
+    input_dtype = "int32" if _calibration.takes_ids(model) else dtype
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), input_dtype, name="image")]
     archive = keras.export.ExportArchive()
     archive.track(model)
 
@@ -41,7 +37,7 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
 
 
 def representative(calibration: Array, model: keras.Model) -> Any:
-    """The calibration images as the converter asks for them, one by one; or the ids."""
+    """The converter's representative dataset: the calibration images, or ids, one by one."""
     images = _calibration.whole_range(calibration, model)
 
     def samples() -> Iterator[dict[str, Array]]:

@@ -1,17 +1,20 @@
 """ONNX with int8 weights and uint8 activations, by ONNX Runtime's static quantization.
 
-It is calibrated on p-training. Weights go from -64 to 64, with a scale for each output channel. They
-leave out a bit, because some of MLAS's kernels (ONNX Runtime 1.31) do not add products exactly:
+It is calibrated on the training set. Weights range from -64 to 64, with a scale for each output
+channel. They use seven bits, because some kernels of MLAS (ONNX Runtime 1.31) do not add products
+exactly:
 
 - On x86-64 without VNNI (AVX2, AVX-512; on Windows also SSE4.1) two products of uint8 and int8 are
-  added in 16 bits (`vpmaddubsw`), which saturate. Here they cannot: 2 * 255 * 64 is 32,640, and 16
-  bits hold 32,767. Weights of 65 do saturate, and of those of 127 only half of the sum is left.
+  added in 16 bits (`vpmaddubsw`), which saturate. With these weights they cannot: 2 * 255 * 64 is
+  32,640, and 16 bits hold 32,767. Weights of 65 do saturate, and with 127 half of the sum is lost.
 - On Arm without dot products two products of int8 and int8 are added in 16 bits (`smull`, `smlal`),
-  which wrap around where all four factors are -128. Here they cannot: 2 * 128 * 64 is 16,384.
+  which wrap around if all four factors are -128. With these weights they cannot: 2 * 128 * 64 is
+  16,384.
 - VNNI, AMX, SSE2 and Arm's dot products add in 32 bits.
 
-All kinds on MNIST (10,000 images), and on 2,000 digits in black on white with a model of their own:
-images lost and gained against Keras with VNNI, and images that get another class without VNNI.
+The table compares all variants on MNIST (10,000 images) and, with another model, on 2,000 digits in
+black on white: images lost and gained against Keras with VNNI, and images whose class changes
+without VNNI.
 
 | activations, weights     | scale of  | bytes  | MNIST      | black on white | VNNI   | AVX2   |
 | ------------------------ | --------- | -----: | ---------: | -------------: | -----: | -----: |
@@ -25,12 +28,13 @@ images lost and gained against Keras with VNNI, and images that get another clas
 | int8, int8 to 64         | a channel | 56,736 | 1, 1,   0  |    2, 0,    0  | 110 us | 107 us |
 | int8 symmetric, to 64    | a channel | 57,408 | 0, 1,   0  |    3, 0,    0  | 108 us | 105 us |
 
-The quantizer refuses int8 activations with uint8 weights. Where no image gets another class, no
-probability changes a bit, with AVX2 alone and with AVX-512 (natively, the other features hidden from
-the process). The kind taken also answers with the same bits on Nehalem, Haswell, Cortex-A53, A72 and
-A76 (200 images in QEMU). Times are the median CPU time of single images on an Intel Xeon, the kinds
-taking turns; on Arm none were measured, as an emulator tells nothing of them. So the kind taken is the
-fastest on x86-64 of those that are safe, and its seven bits lose no more than eight do.
+The quantizer rejects int8 activations with uint8 weights. If no image changes its class, no bit of
+a probability changes either, with AVX2 alone and with AVX-512 (natively, with the other features
+hidden from the process). The first variant, which is used here, also gives the same bits on
+Nehalem, Haswell, Cortex-A53, A72 and A76 (200 images in QEMU). Times are the median CPU time of
+single images on an Intel Xeon, with the variants alternating; none were measured on Arm, as an
+emulator says nothing about them. So this is the fastest safe variant on x86-64, and its seven bits
+lose no more images than eight.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ from pipeline.formats import _calibration, _onnx, onnx_float32
 SUFFIX = ".onnx"
 
 
-class Calibration(CalibrationDataReader):
+class CalibrationBatches(CalibrationDataReader):
     def __init__(self, images: Array, batch: int = 50) -> None:
         starts = range(0, len(images), batch)
         self.batches = iter([{"image": images[start : start + batch]} for start in starts])
@@ -64,7 +68,7 @@ def convert(model: keras.Model, calibration: Array) -> bytes:
 
 
 def quantized(model: keras.Model, calibration: Array, reduce_range: bool) -> bytes:
-    """The file; without `reduce_range` weights have eight bits, and not all processors agree."""
+    """The file; without `reduce_range`, weights have eight bits and processors disagree."""
     images = _calibration.whole_range(calibration, model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -75,7 +79,7 @@ def quantized(model: keras.Model, calibration: Array, reduce_range: bool) -> byt
         quantize_static(
             prepared,
             int8,
-            Calibration(images),
+            CalibrationBatches(images),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,

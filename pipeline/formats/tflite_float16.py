@@ -1,7 +1,9 @@
-"""TensorFlow Lite with float16 weights: half the bytes, computed in float32 where the device has nothing else.
+"""TensorFlow Lite with float16 weights: half the bytes.
 
-No runtime and processor that `tflite_float32` names computed in float16: the largest difference
-from LiteRT with XNNPACK is 1.1e-6 on the same images, and from Keras it is 1e-3.
+It is computed in float32 on devices without float16 arithmetic.
+
+None of the runtimes and processors listed in `tflite_float32` computed in float16: the largest
+difference from LiteRT with XNNPACK is 1.1e-6 on the same images, and from Keras it is 1e-3.
 """
 
 from __future__ import annotations

@@ -1,18 +1,23 @@
-"""TensorFlow Lite, full integer: every operation in int8, for microcontrollers and integer accelerators.
+"""TensorFlow Lite, full integer: int8 operations for microcontrollers and integer accelerators.
 
 No sum of products saturates: with all weights 127 or -127 and all pixels 255, a convolution and a
 dense layer come out within 0.2 % of Keras on LiteRT and tflite-runtime, with VNNI, with AVX-512,
-with AVX2, on Nehalem, Cortex-A72 and A76. But kernels round differently where they scale sums down
-to int8, which moves a probability by up to 11 steps of 1/256. From LiteRT with XNNPACK, 10,000
-MNIST images differ on tflite-runtime and TensorFlow Lite Micro by up to 0.043, ten of them by more
-than 0.02, and none gets another class; 1,000 do by as much on LiteRT's reference kernels and
-without XNNPACK. LiteRT gives the same bits with VNNI, with AVX-512, with AVX2 and on Nehalem, and
-the same but for 1/256 on Cortex-A53, A72 and A76, with dot products or without (200 images).
-tflite-runtime rounds on Nehalem as XNNPACK does, and elsewhere not. All 0, all 255 and noise differ
-by at most 0.008. CMSIS-NN and ESP-NN could not be tried: no package index has their sources.
+with AVX2, on Nehalem, Cortex-A72 and A76. But kernels round differently when they scale sums down
+to int8, which changes a probability by up to 11 steps of 1/256. Differences from LiteRT with
+XNNPACK:
 
-The input is the raw pixel itself (uint8, scale 1, zero point 0), or the raw id (int32); the probabilities leave as float32,
-so that no caller has a scale to forget.
+- tflite-runtime and TensorFlow Lite Micro: up to 0.043 on 10,000 MNIST images, more than 0.02 on
+  ten of them; no class changes
+- LiteRT with its reference kernels and without XNNPACK: as much, on 1,000 images
+- LiteRT with XNNPACK on other processors: the same bits with VNNI, with AVX-512, with AVX2 and on
+  Nehalem; at most 1/256 on Cortex-A53, A72 and A76, with and without dot products (200 images)
+- tflite-runtime rounds like XNNPACK on Nehalem, and differently elsewhere
+- all 0, all 255 and noise: at most 0.008
+
+CMSIS-NN and ESP-NN could not be tested: no package index has their sources.
+
+The input is the raw pixel itself (uint8, scale 1, zero point 0), or the raw id (int32); the output
+is float32, so no caller has to handle a scale.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Training:
 
     def key(self) -> str:
         rows = [artifacts.array_sha256(part) for part in (self.rows, self.validation_rows)]
-        return fingerprint.of(self.chosen, [*digests(), *rows, str(self.every_batch)])
+        return fingerprint.of_training(self.chosen, [*digests(), *rows, str(self.every_batch)])
 
     def known(self) -> Result | None:
         """What came of it, where it has been made."""

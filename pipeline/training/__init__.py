@@ -1,1 +1,1 @@
-"""How a network is trained: what it is fed, how it is compiled, fitted, resumed and kept."""
+"""Training of a network: its input, compilation, fitting, checkpoints and files."""

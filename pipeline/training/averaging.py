@@ -1,8 +1,8 @@
-"""The moving averages of the weights that any Keras optimizer keeps with `use_ema: true`, in the place of the weights.
+"""Moving averages of the weights, which any Keras optimizer keeps with `use_ema: true`.
 
-Keras itself puts them there when `fit` ends. Here they are what is validated and kept after every epoch, so that the best
-epoch is one of the averages, and the training goes on from the weights themselves (Polyak and Juditsky, 1992,
-"Acceleration of stochastic approximation by averaging").
+Keras itself swaps them in when `fit` ends. Here they are validated and saved after every epoch, so
+the best epoch is one of the averages, and training continues from the weights themselves (Polyak
+and Juditsky, 1992, "Acceleration of stochastic approximation by averaging").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import keras
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
-    """The compiled model has its averages while the block runs, and afterwards its weights again, to the last bit.
+    """Within the block the compiled model has its averages; afterwards the exact weights again.
 
     An optimizer without averages leaves the weights as they are.
     """
@@ -30,9 +30,10 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
 
 class ValidatesAverages(keras.callbacks.Callback):
-    """The validation of every epoch is that of the averages, since these are kept.
+    """Validates the averages after every epoch, since they are what is saved.
 
-    Keras's own `SwapEMAWeights` swaps by adding and subtracting, which changes the last bits of the weights.
+    Keras's own `SwapEMAWeights` swaps by adding and subtracting, which changes the last bits of
+    the weights.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the training loop is fed with: shuffled batches read from memory-mapped arrays, and labels as the loss wants them."""
+"""Input of the training loop: shuffled batches of memory-mapped arrays and their targets."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ class Data:
     train: Split
     validation: Split
     num_classes: int
-    highest: int = 255  # what a pixel can be, or an id
+    highest: int = 255  # largest value of a pixel, or largest id
 
     @property
     def inputs(self) -> Inputs:
         return Inputs(self.train[0].shape[1:], str(self.train[0].dtype), self.highest)
 
     def batch(self, size: int | Literal["full"]) -> int:
-        """The batch size as a number: full is all of p-training."""
+        """The batch size as a number; "full" is the size of the training set."""
         return len(self.train[1]) if size == "full" else size
 
 
 def targets(labels: Array, num_classes: int, sparse: bool) -> Array:
-    """Labels (N,) as int32 for a sparse loss, and as one-hot rows (N, K) float32 for any other."""
+    """Labels (N,) as int32 for a sparse loss, as one-hot rows (N, K) float32 for any other."""
     return labels.astype("int32") if sparse else np.eye(num_classes, dtype="float32")[labels]
 
 
 class Batches(keras.utils.PyDataset):
     """Batches of a split in the order of its rows.
 
-    Two workers read them: for one, Keras has tf.data tune itself, in a thread that sleeps twice as long each time (10 ms, 20 ms, ...)
-    and often holds up the end of an epoch until it wakes, for seconds.
+    Two workers read them. With one worker Keras lets tf.data tune itself, in a thread that doubles
+    its sleep each time (10 ms, 20 ms, ...) and often delays the end of an epoch by seconds.
     """
 
     def __init__(self, split: Split, batch_size: int, num_classes: int, sparse: bool) -> None:
@@ -57,9 +57,10 @@ class Batches(keras.utils.PyDataset):
 
 
 class ShuffledBatches(Batches):
-    """Batches of p-training. The order of an epoch follows from the seed and its number alone.
+    """Batches of the training set, in an order that depends on the seed and the epoch alone.
 
-    An epoch is shuffled when the last one ends: Keras's workers read the first batches before they say that one begins.
+    The order of the next epoch is drawn when an epoch ends, because Keras's workers read the first
+    batches before `on_epoch_begin` is called.
     """
 
     def __init__(self, data: Data, batch_size: int, sparse: bool, seed: int, epoch: int) -> None:

@@ -1,4 +1,4 @@
-"""What an interrupted training needs to go on: the learning curves so far, the last weights and the best, the random states."""
+"""Checkpoint of an interrupted training: its curves, last and best weights, and random states."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ STATE = "state.json"
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The rows and random states of an interrupted training; none, after a warning, where what lies there is not whole."""
+    """The rows and random states of an interrupted training.
+
+    A damaged checkpoint is deleted with a warning, and there are no rows.
+    """
     if (folder / STATE).exists():
         try:
             state: dict[str, Any] = artifacts.load_json(folder / STATE)
-            if all(
-                artifacts.sha256(folder / name) == digest
-                for name, digest in state["sha256"].items()
-            ):
+            if _is_whole(folder, state["sha256"]):
                 return state
         except (FileNotFoundError, KeyError, TypeError, ValueError):
             pass
         print(
-            f"warning: {folder} is damaged, as after a power cut; the training starts afresh",
+            f"warning: {folder} is damaged, as after a power cut; training starts over",
             file=sys.stderr,
             flush=True,
         )
@@ -40,32 +40,45 @@ def read(folder: Path) -> dict[str, Any]:
     return {"rows": [], "seeds": []}
 
 
+def _is_whole(folder: Path, digests: dict[str, str]) -> bool:
+    return all(artifacts.sha256(folder / name) == digest for name, digest in digests.items())
+
+
 class State(keras.callbacks.Callback):
-    """After every epoch: the learning curves, the best weights, and all that is needed to go on, written whole or not at all."""
+    """Saves, after every epoch, the curves, the best weights and what is needed to resume.
+
+    A checkpoint is written completely or not at all.
+    """
 
     def __init__(
-        self, folder: Path, chosen: Train, images: int, on_row: Callable[[Row], None]
+        self, folder: Path, params: Train, images: int, on_row: Callable[[Row], None]
     ) -> None:
         super().__init__()
-        self.folder, self.chosen, self.images, self.on_row = folder, chosen, images, on_row
+        self.folder, self.train_params, self.images, self.on_row = folder, params, images, on_row
         self.rows: list[Row] = []
         self.seeds: list[Any] = []
         self.started = 0.0
 
     def read(self) -> int:
-        """Reads how far an interrupted training came; the number of its whole epochs."""
+        """Reads the checkpoint; returns the number of completed epochs."""
         state = read(self.folder)
         self.rows, self.seeds = state["rows"], state["seeds"]
         return len(self.rows)
 
     def resume(self) -> None:
-        """Gives the model, compiled as it was, the weights, the optimizer and the random states of the last whole epoch."""
+        """Restores weights, optimizer and random states of the last completed epoch.
+
+        The model must be compiled as it was then.
+        """
         self.model.load_weights(self.folder / f"{len(self.rows)}.weights.h5")
         for seed, value in zip(self._seeds(), self.seeds, strict=True):
             seed.assign(value)
 
     def _seeds(self) -> list[keras.Variable]:
-        """The states of the random generators of dropout and augmentation, which Keras does not count among the weights."""
+        """The states of the random generators of dropout and augmentation.
+
+        Keras does not count them among the weights, so `save_weights` leaves them out.
+        """
         weights = {id(weight) for weight in self.model.weights}
         return [
             variable
@@ -79,33 +92,34 @@ class State(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.started
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        times = {
-            "learning_rate": rate,
-            "seconds": seconds,
-            "images_per_second": self.images / seconds,
-        }
-        self.rows.append({"epoch": epoch + 1, **measures(logs or {}), **times})
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                **measures(logs or {}),
+                "learning_rate": rate,
+                "seconds": seconds,
+                "images_per_second": self.images / seconds,
+            }
+        )
         self._save()
         self.on_row(self.rows[-1])
         if self.should_stop():
             self.model.stop_training = True
 
     def _save(self) -> None:
-        """state.json is written last: the weights it names are whole, and on the disk, by then."""
+        """state.json is written last: by then the weights it names are complete and on disk."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        count, best = len(self.rows), best_epoch(self.rows, self.chosen.keep)
-        last, kept = f"{count}.weights.h5", f"best-{best}.weights.h5"
+        last, best = f"{len(self.rows)}.weights.h5", self._best_file()
         self._write(last, self.model)
-        if best == count:
+        if self._best_epoch() == len(self.rows):
             with averaged(self.model):
-                self._write(kept, self._architecture())
+                self._write(best, self._architecture())
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
-        digests = {name: artifacts.sha256(self.folder / name) for name in (last, kept)}
-        artifacts.save_json(
-            self.folder / STATE, {"rows": self.rows, "seeds": seeds, "sha256": digests}
-        )
+        digests = {name: artifacts.sha256(self.folder / name) for name in (last, best)}
+        state = {"rows": self.rows, "seeds": seeds, "sha256": digests}
+        artifacts.save_json(self.folder / STATE, state)
         for path in self.folder.iterdir():
-            if path.name not in (last, kept, STATE):
+            if path.name not in (last, best, STATE):
                 path.unlink()
 
     def _write(self, name: str, model: keras.Model) -> None:
@@ -113,17 +127,18 @@ class State(keras.callbacks.Callback):
         atomic.settle(self.folder / name)
 
     def should_stop(self) -> bool:
-        patience = self.chosen.patience
-        return (
-            patience is not None
-            and len(self.rows) - best_epoch(self.rows, self.chosen.keep) >= patience
-        )
+        patience = self.train_params.patience
+        return patience is not None and len(self.rows) - self._best_epoch() >= patience
+
+    def load_best(self) -> None:
+        self._architecture().load_weights(self.folder / self._best_file())
 
     def _architecture(self) -> keras.Model:
         """The model without augmentation and optimizer."""
         return self.model.layers[-1]
 
-    def load_best(self) -> None:
-        self._architecture().load_weights(
-            self.folder / f"best-{best_epoch(self.rows, self.chosen.keep)}.weights.h5"
-        )
+    def _best_epoch(self) -> int:
+        return best_epoch(self.rows, self.train_params.keep)
+
+    def _best_file(self) -> str:
+        return f"best-{self._best_epoch()}.weights.h5"

@@ -1,6 +1,6 @@
 """From params and data to a trained model: build, compile, fit phase by phase, take the best epoch.
 
-Keras alone, so that any of its backends runs it.
+It uses Keras alone, so any Keras backend can run it.
 """
 
 from __future__ import annotations
@@ -38,120 +38,127 @@ with imports.keras_import():
 
     keras.ops.convert_to_tensor(0)
 
-PROBE = 256  # images on which the layers are looked at before training
+PROBE = 256  # training images on which the layers are measured before the first step
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     model: keras.Model
     rows: list[Row]
     best: int
-    layers: dict[str, float]  # what the layers do before the first step
+    layers: dict[str, float]  # statistics of the layers before the first step
 
 
-def build(chosen: Train, data: Data) -> keras.Model:
-    """The architecture with fresh weights, its layers named the same in every run."""
+def build(params: Train, data: Data) -> keras.Model:
+    """The architecture with fresh weights; its layers have the same names in every run."""
     keras.utils.clear_session()
-    keras.utils.set_random_seed(chosen.seed)
-    module = importlib.import_module(f"pipeline.architectures.{chosen.architecture}")
+    keras.utils.set_random_seed(params.seed)
+    module = importlib.import_module(f"pipeline.architectures.{params.architecture}")
     try:
-        model: keras.Model = module.build(data.inputs, data.num_classes, chosen.network)
+        model: keras.Model = module.build(data.inputs, data.num_classes, params.network)
     except (TypeError, ValueError) as error:
-        reason = " ".join(
-            re.sub(r"\x1b\[\d+m", "", str(error)).split("Arguments received")[0].split()
-        )
         raise UserError(
-            f"architecture {chosen.architecture} does not fit inputs of shape {data.inputs.shape}: {reason}"
+            f"architecture {params.architecture} does not fit inputs of shape {data.inputs.shape}: "
+            f"{_reason(error)}"
         ) from None
     return model
 
 
+def _reason(error: Exception) -> str:
+    """Keras's message on one line, without colours and the dump of the arguments."""
+    colourless = re.sub(r"\x1b\[\d+m", "", str(error))
+    return " ".join(colourless.split("Arguments received")[0].split())
+
+
 def is_sparse(loss: Any) -> bool:
-    """Whether a loss or metric wants integer labels; all others of Keras want one-hot rows."""
+    """Whether a loss or metric takes integer labels; all others in Keras take one-hot rows."""
     return type(loss).__name__.startswith("Sparse")
 
 
-def compile_for(chosen: Train, model: keras.Model, highest: float, steps: int) -> None:
-    """Gives the model its loss, metrics and optimizer, whose rate is `highest` or a schedule of `steps`. Raises UserError."""
-    loss = keras_objects.loss(chosen.loss)
+def compile_for(params: Train, model: keras.Model, highest: float, steps: int) -> None:
+    """Compiles the model with a learning rate of `highest`, or a schedule over `steps` batches.
+
+    Raises UserError.
+    """
+    loss = keras_objects.loss(params.loss)
+    metrics = _metrics(params, loss)
+    learning_rate = schedules.learning_rate(params, highest, steps)
+    model.compile(
+        optimizer=keras_objects.optimizer(params.optimizer, learning_rate),
+        loss=loss,
+        metrics=["accuracy", *metrics],
+        steps_per_execution=params.steps_per_execution,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _metrics(params: Train, loss: keras.Loss) -> list[keras.Metric]:
+    """Raises UserError for a metric that takes other labels than the loss."""
     metrics = [
         keras_objects.metric(f"train.metrics[{index}]", metric)
-        for index, metric in enumerate(chosen.metrics)
+        for index, metric in enumerate(params.metrics)
     ]
     for metric in metrics:
         if is_sparse(metric) != is_sparse(loss):
-            wanted = (
+            matching = (
                 "SparseCategoricalCrossentropy"
                 if is_sparse(metric)
                 else "CategoricalCrossentropy, which is the same loss"
             )
             raise UserError(
-                f"train.metrics: {type(metric).__name__} takes other labels than the loss; allowed with it is {wanted}"
+                f"train.metrics: {type(metric).__name__} takes other labels than the loss; "
+                f"expected with it {matching}"
             )
-    model.compile(
-        optimizer=keras_objects.optimizer(
-            chosen.optimizer, schedules.learning_rate(chosen, highest, steps)
-        ),
-        loss=loss,
-        metrics=["accuracy", *metrics],
-        steps_per_execution=chosen.steps_per_execution,
-    )
-    model.optimizer.build(model.trainable_variables)
+    return metrics
 
 
 def fit(
-    chosen: Train,
+    params: Train,
     data: Data,
     folder: Path,
     on_row: Callable[[Row], None],
     watchers: Sequence[keras.callbacks.Callback] = (),
-) -> Trained:
-    """Trains, going on from `folder` where that holds the state of an interrupted run; `watchers` look on."""
+) -> TrainedModel:
+    """Trains, or resumes from the checkpoint in `folder`; `watchers` are further callbacks."""
     keras_files.make_deterministic()
-    keras.config.set_dtype_policy(chosen.precision)
-    model = build(chosen, data)
-    phases = transfer.phases(chosen, transfer.take(chosen, model))
-    layers = layers_at_start(model, data, keras_objects.loss(chosen.loss))
+    keras.config.set_dtype_policy(params.precision)
+    model = build(params, data)
+    phases = transfer.phases(params, transfer.take(params, model))
+    layers = layers_at_start(model, data, keras_objects.loss(params.loss))
     model = batch_normalization.fused(model)
-    trained = with_augmentation(chosen, model, data)
-    state = State(folder, chosen, len(data.train[1]), on_row)
+    trained = with_augmentation(params, model, data)
+    state = State(folder, params, len(data.train[1]), on_row)
     state.set_model(trained)
-    done = state.read()
-    if done:
-        print(f"going on after epoch {done}")
+    epochs = state.read()
+    if epochs:
+        print(f"resuming after epoch {epochs}")
+    steps_per_epoch = math.ceil(len(data.train[1]) / data.batch(params.batch_size))
     for phase in phases:
-        if phase.last < done:
+        if phase.last < epochs:
             continue
         transfer.freeze(model, phase.frozen)
-        batch_size = data.batch(chosen.batch_size)
-        compile_for(
-            chosen,
-            trained,
-            phase.learning_rate,
-            math.ceil(len(data.train[1]) / batch_size) * (phase.last - phase.first),
-        )
-        if phase.first < done:
+        steps = steps_per_epoch * (phase.last - phase.first)
+        compile_for(params, trained, phase.learning_rate, steps)
+        if phase.first < epochs:
             state.resume()
-        if done < phase.last and not state.should_stop():
-            fit_phase(chosen, trained, data, phase, [state, *watchers])
-            done = len(state.rows)
-        trained.optimizer.finalize_variable_values(
-            trained.trainable_weights
-        )  # as Keras does, but also where nothing was left to fit
+        if epochs < phase.last and not state.should_stop():
+            fit_phase(params, trained, data, phase, [state, *watchers])
+            epochs = len(state.rows)
+        # Keras's `fit` does so too, but a phase that was complete on resuming does not run it
+        trained.optimizer.finalize_variable_values(trained.trainable_weights)
     state.load_best()
-    return Trained(
-        plain(model, chosen, data), state.rows, best_epoch(state.rows, chosen.keep), layers
-    )
+    best = best_epoch(state.rows, params.keep)
+    return TrainedModel(inference_model(model, params, data), state.rows, best, layers)
 
 
-def with_augmentation(chosen: Train, model: keras.Model, data: Data) -> keras.Model:
-    if chosen.augmentation and data.inputs.dtype != "uint8":
+def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Model:
+    if params.augmentation and data.inputs.dtype != "uint8":
         raise UserError(
-            "train.augmentation is for images, and the dataset holds ids; allowed with them is []"
+            "train.augmentation is for images, and the dataset holds ids; expected [] with ids"
         )
     augmentation = [
-        keras_objects.augmentation(index, layer, chosen.seed + index)
-        for index, layer in enumerate(chosen.augmentation)
+        keras_objects.augmentation(index, layer, params.seed + index)
+        for index, layer in enumerate(params.augmentation)
     ]
     return keras.Sequential(
         [keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model],
@@ -160,40 +167,42 @@ def with_augmentation(chosen: Train, model: keras.Model, data: Data) -> keras.Mo
 
 
 def fit_phase(
-    chosen: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]
+    params: Train, trained: keras.Model, data: Data, phase: transfer.Phase, callbacks: list[Any]
 ) -> None:
-    """Trains the compiled model to the end of the phase, or until it should stop; `callbacks` start with the state it goes on from."""
+    """Trains the compiled model to the end of the phase, or until it should stop.
+
+    The first of `callbacks` is the State from which training continues.
+    """
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
     with imports.quiet():
         trained.fit(
-            ShuffledBatches(data, data.batch(chosen.batch_size), sparse, chosen.seed, len(rows)),
+            ShuffledBatches(data, data.batch(params.batch_size), sparse, params.seed, len(rows)),
             validation_data=Batches(data.validation, keras_files.BATCH, data.num_classes, sparse),
             epochs=phase.last,
             initial_epoch=len(rows),
-            shuffle=False,  # ShuffledBatches does it, by seed and epoch
+            shuffle=False,  # ShuffledBatches shuffles, by seed and epoch
             callbacks=[
                 averaging.ValidatesAverages(),
                 *callbacks,
-                *schedules.callbacks(chosen, phase.learning_rate, rows[phase.first :]),
+                *schedules.callbacks(params, phase.learning_rate, rows[phase.first :]),
             ],
             verbose="auto" if os.isatty(1) else 0,
         )
 
 
 def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
-    """How the layers do on the first images of p-training."""
+    """The statistics of the layers on the first images of the training set."""
     inputs, labels = (np.asarray(part[:PROBE]) for part in data.train)
-    return layer_statistics.measure(
-        model, inputs, targets(labels, data.num_classes, is_sparse(loss)), loss
-    )
+    expected = targets(labels, data.num_classes, is_sparse(loss))
+    return layer_statistics.measure(model, inputs, expected, loss)
 
 
-def plain(model: keras.Model, chosen: Train, data: Data) -> keras.Model:
-    """The same model in float32, without anything that only training needs."""
+def inference_model(model: keras.Model, params: Train, data: Data) -> keras.Model:
+    """The same model in float32, without the parts that only training needs."""
     weights = model.get_weights()
     keras.config.set_dtype_policy("float32")
-    network = chosen.network.model_copy(update={"drop_connect": 0.0})
-    result = build(chosen.model_copy(update={"network": network}), data)
+    network = params.network.model_copy(update={"drop_connect": 0.0})
+    result = build(params.model_copy(update={"network": network}), data)
     result.set_weights(weights)
     return result

@@ -1,4 +1,4 @@
-"""Keras models whose weights and bytes depend on params and data alone."""
+"""Keras models as files whose bytes depend on params and data alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from pipeline.process.imports import keras_import
 with keras_import():
     import keras
 
-    import pipeline.training.layers  # noqa: F401  # registers its layer with Keras, so that a model that has it can be read
+    # registers MultiHot with Keras, so that a model that contains it can be loaded
+    import pipeline.training.layers  # noqa: F401
 
 BATCH = 1000
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
 def make_deterministic() -> None:
-    """Lets no operation add in the order in which threads happen to end. JAX does so by itself."""
+    """Makes TensorFlow's sums independent of the order in which threads end, as JAX's are."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -32,7 +33,7 @@ def make_deterministic() -> None:
 
 
 def save(path: Path, model: keras.Model) -> None:
-    """Writes `model` to `path` (.keras) without the dates and memory addresses that Keras puts in."""
+    """Writes `model` to `path` (.keras) without Keras's timestamps and memory addresses."""
     with replacing(path) as temporary:
         dated = temporary.with_name(temporary.name + ".keras")
         try:
@@ -43,7 +44,7 @@ def save(path: Path, model: keras.Model) -> None:
 
 
 def _undate(source: Path, target: Path) -> None:
-    with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as plain:
+    with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as undated:
         for name in sorted(dated.namelist()):
             data = dated.read(name)
             if name == "metadata.json":
@@ -52,37 +53,41 @@ def _undate(source: Path, target: Path) -> None:
                 data = json.dumps(metadata).encode()
             if name == "config.json":
                 data = _renumber(data.decode()).encode()
-            plain.writestr(zipfile.ZipInfo(name, EPOCH), data)
+            undated.writestr(zipfile.ZipInfo(name, EPOCH), data)
 
 
 def _renumber(config: str) -> str:
-    """Keras marks objects that layers share by their memory address; here they are counted."""
+    """Keras identifies shared objects by memory address; this numbers them 0, 1, ... instead."""
     numbers: dict[str, int] = {}
-    return re.sub(
-        r'(?<="shared_object_id": )\d+',
-        lambda found: str(numbers.setdefault(found[0], len(numbers))),
-        config,
-    )
+
+    def number(address: re.Match[str]) -> str:
+        return str(numbers.setdefault(address[0], len(numbers)))
+
+    return re.sub(r'(?<="shared_object_id": )\d+', number, config)
 
 
 def probabilities(model: keras.Model, inputs: Array) -> Array:
-    """What `model` says of inputs (N, ...): (N, K) float32. Not by its `predict`, since that makes a tf.data pipeline, which may
-    end seconds after its last batch, as `Batches` tells."""
+    """The probabilities (N, K) float32 that `model` gives for inputs (N, ...).
+
+    Keras's `predict` builds a tf.data pipeline, which may end seconds after its last batch (see
+    `Batches`), so batches are predicted one by one.
+    """
+    starts = range(0, len(inputs), BATCH)
     return np.concatenate(
-        [
-            model.predict_on_batch(inputs[start : start + BATCH])
-            for start in range(0, len(inputs), BATCH)
-        ]
+        [model.predict_on_batch(inputs[start : start + BATCH]) for start in starts]
     )
 
 
 def load(path: Path) -> keras.Model:
-    """The model in `path`, without anything of its training. Raises UserError for a file Keras cannot read."""
+    """The model in `path`, without optimizer and loss.
+
+    Raises UserError for a file that Keras cannot read.
+    """
     try:
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # Keras raises anything on a damaged file
+    except Exception as error:  # a damaged file can make Keras raise anything
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path} is not a readable Keras model ({reason}); run `dvc repro train`"

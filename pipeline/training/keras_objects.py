@@ -1,4 +1,4 @@
-"""Keras's own objects by the names and configs of params.yaml; a wrong one is answered with what Keras allows there."""
+"""Keras objects by the names and configs in params.yaml; errors list what Keras offers."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from pipeline.process.errors import UserError
 
 
 def classes(module: Any, base: type) -> dict[str, type]:
-    """The public classes of a Keras module below `base`, under each of their names (`L2` and `l2`)."""
-    found = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
+    """The public subclasses of `base` in a Keras module, under each of their names (`L2`, `l2`)."""
+    values = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
     return {
         name: value
-        for name, value in found.items()
+        for name, value in values.items()
         if isinstance(value, type) and issubclass(value, base) and value is not base
     }
 
 
-def make(key: str, value: Name, allowed: dict[str, type], **more: Any) -> Any:
-    """The object that `value` names, with `more` where its config says nothing. Raises UserError with what is allowed."""
+def make(key: str, value: Name, classes_by_name: dict[str, type], **defaults: Any) -> Any:
+    """The object that `value` names; its config overrides `defaults`.
+
+    Raises UserError for an unknown name or config; `key` is the place in params.yaml.
+    """
     name, config = (value, {}) if isinstance(value, str) else (value.class_name, value.config)
-    if name not in allowed:
-        names = sorted({found.__name__ for found in allowed.values()})
-        raise UserError(f"{key} is {name!r}; allowed are {', '.join(names)}")
+    if name not in classes_by_name:
+        names = sorted({kind.__name__ for kind in classes_by_name.values()})
+        raise UserError(f"{key} is {name!r}; expected one of {', '.join(names)}")
+    kind = classes_by_name[name]
     try:
-        return allowed[name](**{**more, **config})
+        return kind(**{**defaults, **config})
     except (TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{key}: {name} refuses its config: {reason}; it takes {', '.join(parameters(allowed[name]))}"
+            f"{key}: {name} rejects its config: {reason}; it takes {', '.join(parameters(kind))}"
         ) from None
 
 
-def parameters(found: type) -> list[str]:
-    """What the class takes, and what it hands on to the classes below it."""
-    every: dict[str, None] = {}
-    for parent in found.__mro__[:-1]:
+def parameters(kind: type) -> list[str]:
+    """The parameters of the class and of its base classes."""
+    names: dict[str, None] = {}
+    for parent in kind.__mro__[:-1]:
         if "__init__" in vars(parent):
-            every |= dict.fromkeys(inspect.signature(vars(parent)["__init__"]).parameters)
-    return [name for name in every if name not in ("self", "args", "kwargs")]
+            names |= dict.fromkeys(inspect.signature(vars(parent)["__init__"]).parameters)
+    return [name for name in names if name not in ("self", "args", "kwargs")]
 
 
 def optimizer(value: Name, learning_rate: Any) -> keras.Optimizer:
-    return make(
-        "train.optimizer",
-        value,
-        classes(keras.optimizers, keras.Optimizer),
-        learning_rate=learning_rate,
-    )
+    optimizers = classes(keras.optimizers, keras.Optimizer)
+    return make("train.optimizer", value, optimizers, learning_rate=learning_rate)
 
 
 def loss(value: Name) -> keras.Loss:
@@ -65,55 +65,52 @@ def metric(key: str, value: Name) -> keras.Metric:
 
 
 def initializer(value: Name) -> keras.Initializer:
-    return make(
-        "train.network.kernel_initializer", value, classes(keras.initializers, keras.Initializer)
-    )
+    initializers = classes(keras.initializers, keras.Initializer)
+    return make("train.network.kernel_initializer", value, initializers)
 
 
 def regularizer(value: Name | None) -> keras.Regularizer | None:
     if value is None:
         return None
-    return make(
-        "train.network.kernel_regularizer", value, classes(keras.regularizers, keras.Regularizer)
-    )
+    regularizers = classes(keras.regularizers, keras.Regularizer)
+    return make("train.network.kernel_regularizer", value, regularizers)
 
 
 def augmentation(index: int, value: KerasObject, seed: int) -> keras.Layer:
     key = f"train.augmentation[{index}]"
-    return make(key, value, _layers(lambda name, _: name.startswith("Random")), seed=seed)
+    random_layers = _layers(lambda name, _: name.startswith("Random"))
+    return make(key, value, random_layers, seed=seed)
 
 
 def dropout(value: Name, rate: float) -> keras.Layer:
-    return make(
-        "train.network.dropout_layer", value, _layers(lambda name, _: "Dropout" in name), rate=rate
-    )
+    dropout_layers = _layers(lambda name, _: "Dropout" in name)
+    return make("train.network.dropout_layer", value, dropout_layers, rate=rate)
 
 
 def activation(value: Name) -> keras.Layer:
-    """A function of keras.activations by its name, or one of Keras's activation layers, such as PReLU, by class name and config."""
+    """An activation: a function of keras.activations by name, or a layer, such as PReLU."""
     functions = sorted(set(dir(activations)) - {"get", "serialize", "deserialize"})
-    if value in [name for name in functions if not name.startswith("_")]:
+    functions = [name for name in functions if not name.startswith("_")]
+    if value in functions:
         return layers.Activation(value)
-    kinds = _layers(lambda _, found: _of_activations(found))
+    kinds = _layers(lambda _, kind: _is_activation_class(kind))
     name = value if isinstance(value, str) else value.class_name
     if name not in kinds:
-        known = ", ".join(
-            [*(name for name in functions if not name.startswith("_")), *sorted(kinds)]
-        )
-        raise UserError(f"train.network.activation is {name!r}; allowed are {known}")
+        names = ", ".join([*functions, *sorted(kinds)])
+        raise UserError(f"train.network.activation is {name!r}; expected one of {names}")
     return make("train.network.activation", value, kinds)
 
 
 def is_activation(layer: keras.Layer) -> bool:
-    """Whether the layer is a function of its input alone, as `activation` makes them."""
-    return _of_activations(type(layer))
+    """Whether the layer is one that `activation` makes."""
+    return _is_activation_class(type(layer))
 
 
-def _of_activations(found: type) -> bool:
-    return ".activations." in found.__module__
+def _is_activation_class(kind: type) -> bool:
+    return ".activations." in kind.__module__
 
 
-def _layers(wanted: Callable[[str, type], bool]) -> dict[str, type]:
+def _layers(matches: Callable[[str, type], bool]) -> dict[str, type]:
     return {
-        name: found for name, found in classes(layers, keras.Layer).items() if wanted(name, found)
+        name: kind for name, kind in classes(layers, keras.Layer).items() if matches(name, kind)
     }

@@ -1,7 +1,8 @@
-"""How the layers of a network are doing on a batch: dead and saturated units, and how much gradient reaches the first layer.
+"""Layer statistics on a batch: dead and saturated units, and the gradient in the first layer.
 
-The symptoms are those of Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks"
-(AISTATS 2010): activations that saturate at the start, and gradients that vanish on the way down.
+The symptoms are those of Glorot and Bengio, "Understanding the difficulty of training deep
+feedforward neural networks" (AISTATS 2010): activations that saturate at the start, and gradients
+that vanish on the way to the first layer.
 """
 
 from __future__ import annotations
@@ -13,31 +14,34 @@ import numpy as np
 
 from pipeline.files.artifacts import Array
 
-SATURATED = 0.01  # a bounded unit this close to an end of its range passes next to no gradient on
+RECTIFIED = ("relu", "relu6")
+BOUNDED = ("tanh", "sigmoid", "softmax")
+SATURATED = 0.01  # a bounded unit this close to an end of its range passes hardly any gradient
 
 
 def measure(
     model: keras.Model, inputs: Array, targets: Array, loss: keras.losses.Loss
 ) -> dict[str, float]:
-    """Fractions 0 to 1 over a batch of inputs (N, ...) and what the loss compares with, the model as it is in training:
+    """Statistics of the model in training mode, on a batch of inputs (N, ...) and loss targets.
 
-    `dead_units`: rectified units that are zero for every image, in the worst layer;
-    `saturated_units`: outputs of bounded units at an end of their range, in the worst layer;
-    `gradient_ratio`: root mean square of the loss's gradient in the first layer of weights over that in the last.
+    `dead_units`: fraction of rectified units that are zero for every image, in the worst layer;
+    `saturated_units`: fraction of bounded outputs at an end of their range, in the worst layer;
+    `gradient_ratio`: root mean square of the loss's gradient in the first layer of weights,
+    divided by that in the last.
 
-    The model and the states of its random generators stay as they are.
+    The model and the states of its random generators do not change.
     """
-    rectified, bounded = _watched(model)
-    found, outputs = gradients(
-        model, [layer.output for layer in [*rectified, *bounded]], loss, (inputs, targets)
-    )
-    activations = [keras.ops.convert_to_numpy(output) for output in outputs]
-    dead = [_dead(values) for values in activations[: len(rectified)]]
+    rectified = [layer for layer in model.layers if _function(layer) in RECTIFIED]
+    bounded = [layer for layer in model.layers if _function(layer) in BOUNDED]
+    outputs = [layer.output for layer in [*rectified, *bounded]]
+    kernel_gradients, values = gradients(model, outputs, loss, (inputs, targets))
+    activations = [keras.ops.convert_to_numpy(value) for value in values]
+    dead = [_dead(activation) for activation in activations[: len(rectified)]]
     saturated = [
-        _saturated(values, _function(layer))
-        for values, layer in zip(activations[len(rectified) :], bounded, strict=True)
+        _saturated(activation, _function(layer))
+        for activation, layer in zip(activations[len(rectified) :], bounded, strict=True)
     ]
-    sizes = [float(np.sqrt(np.mean(np.square(gradient)))) for gradient in found]
+    sizes = [float(np.sqrt(np.mean(np.square(gradient)))) for gradient in kernel_gradients]
     return {
         "dead_units": max(dead, default=0.0),
         "saturated_units": max(saturated, default=0.0),
@@ -46,23 +50,14 @@ def measure(
 
 
 def _function(layer: keras.Layer) -> str:
-    return (
-        "relu"
-        if isinstance(layer, keras.layers.ReLU)
-        else getattr(getattr(layer, "activation", None), "__name__", "")
-    )
-
-
-def _watched(model: keras.Model) -> tuple[list[keras.Layer], list[keras.Layer]]:
-    layers = [layer for layer in model.layers if _function(layer)]
-    rectified = [layer for layer in layers if _function(layer) in ("relu", "relu6")]
-    return rectified, [
-        layer for layer in layers if _function(layer) in ("tanh", "sigmoid", "softmax")
-    ]
+    """The name of the layer's activation function; empty if it has none."""
+    if isinstance(layer, keras.layers.ReLU):
+        return "relu"
+    return getattr(getattr(layer, "activation", None), "__name__", "")
 
 
 def _dead(values: Array) -> float:
-    """The fraction of units, or of a convolution's channels, that are zero everywhere."""
+    """The fraction of units, or channels of a convolution, that are zero everywhere."""
     return float((values.reshape(-1, values.shape[-1]).max(0) <= 0).mean())
 
 
@@ -77,7 +72,7 @@ def _saturated(values: Array, function: str) -> float:
 def gradients(
     model: keras.Model, outputs: list[Any], loss: keras.losses.Loss, batch: tuple[Array, Array]
 ) -> tuple[list[Array], list[Any]]:
-    """The gradient of the loss in each matrix or kernel of weights, first to last, and the values of `outputs`."""
+    """The gradient of the loss in each kernel, first layer to last, and the values of `outputs`."""
     probe = keras.Model(
         model.inputs[0] if len(model.inputs) == 1 else model.inputs, [model.outputs[0], *outputs]
     )
@@ -91,7 +86,7 @@ def gradients(
     if keras.backend.backend() == "jax":
         import jax
 
-        found, watched = jax.grad(total, has_aux=True)(trainable)
+        result, watched = jax.grad(total, has_aux=True)(trainable)
     else:
         import tensorflow as tf
 
@@ -99,8 +94,6 @@ def gradients(
             tensors = [tf.convert_to_tensor(value) for value in trainable]
             tape.watch(tensors)
             value, watched = total(tensors)
-        found = tape.gradient(value, tensors)
-    kernels = [
-        keras.ops.convert_to_numpy(gradient) for gradient in found if len(gradient.shape) > 1
-    ]
-    return kernels, watched
+        result = tape.gradient(value, tensors)
+    kernels = [gradient for gradient in result if len(gradient.shape) > 1]  # biases have one axis
+    return [keras.ops.convert_to_numpy(gradient) for gradient in kernels], watched

@@ -1,4 +1,4 @@
-"""The layer that turns ids into a multi-hot row; every stage that reads a model knows it."""
+"""The layer that turns ids into a multi-hot row; every stage that loads a model imports it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("pipeline")
 class MultiHot(keras.layers.Layer):
-    """Ids (N, L), 1 to `highest`, and 0 for nothing -> (N, highest): 1 where an id occurs, 0 elsewhere.
+    """Ids (N, L) from 1 to `highest`, zero-padded -> (N, highest): 1 where an id occurs, else 0.
 
-    By scattering, which every runtime but TensorFlow Lite Micro has, and which needs memory for one row of the result;
-    Keras's CategoryEncoding needs L of them, or an operator that TensorFlow Lite lacks.
+    It scatters, which every runtime but TensorFlow Lite Micro supports, and which needs memory for
+    one row of the result. Keras's CategoryEncoding needs L rows, or an operator that TensorFlow
+    Lite lacks.
     """
 
     def __init__(self, highest: int, **options: Any) -> None:
@@ -23,9 +24,8 @@ class MultiHot(keras.layers.Layer):
     def call(self, ids: Any) -> Any:
         ids = ops.cast(ids, "int32")
         count = ops.shape(ids)[0]
-        rows = ops.broadcast_to(
-            ops.expand_dims(ops.arange(count, dtype="int32"), 1), ops.shape(ids)
-        )
+        column = ops.expand_dims(ops.arange(count, dtype="int32"), 1)
+        rows = ops.broadcast_to(column, ops.shape(ids))
         places = ops.reshape(ops.stack([rows, ids], -1), (-1, 2))
         counts = ops.scatter(places, ops.ones_like(places[:, 0]), (count, self.highest + 1))
         return ops.cast(ops.minimum(counts[:, 1:], 1), self.compute_dtype)

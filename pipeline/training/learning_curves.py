@@ -1,4 +1,4 @@
-"""The learning curves: one row for each epoch, with the figures of p-training and validation; their file and their picture."""
+"""The learning curves: a row for each epoch with the metrics of both splits, as a CSV file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("epoch", *MEASURES, "learning_rate", *TIMES)
 
 
 def measures(logs: dict[str, Any]) -> Row:
-    """The figures that Keras logs of an epoch, under our names."""
+    """The metrics that Keras logs for an epoch, under our names."""
     return {
         f"validation_{name[4:]}" if name.startswith("val_") else f"train_{name}": float(value)
         for name, value in logs.items()
@@ -27,7 +27,7 @@ def measures(logs: dict[str, Any]) -> Row:
 
 
 def logs(row: Row) -> dict[str, float]:
-    """A row's figures under Keras's names."""
+    """A row's metrics under Keras's names."""
     return {
         name.replace("validation_", "val_").removeprefix("train_"): value
         for name, value in row.items()
@@ -35,10 +35,8 @@ def logs(row: Row) -> dict[str, float]:
 
 
 def save(path: Path, rows: Sequence[Row]) -> None:
-    columns = [
-        *COLUMNS,
-        *(name for name in rows[0] if name not in COLUMNS),
-    ]  # last the metrics that params.yaml adds
+    added = [name for name in rows[0] if name not in COLUMNS]  # by train.metrics
+    columns = [*COLUMNS, *added]
     artifacts.save_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 
@@ -48,12 +46,14 @@ def load(path: Path) -> list[Row]:
 
 
 def best_epoch(rows: list[Row], keep: str) -> int:
-    """The number, from 1, of the epoch whose weights are kept, the first among equals; 0 before the first epoch."""
+    """The number, from 1, of the epoch whose weights are kept; 0 before the first epoch.
+
+    Among equals it is the first.
+    """
     if keep == "last":
         return len(rows)
     if not rows:
         return 0
     sign = 1 if keep.endswith("loss") else -1
-    return 1 + int(
-        np.argmin([sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows])
-    )
+    values = [sign * row[keep] if np.isfinite(row[keep]) else np.inf for row in rows]
+    return 1 + int(np.argmin(values))

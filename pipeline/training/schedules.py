@@ -1,4 +1,4 @@
-"""The learning rate over the training: fixed in advance, or lowered where the validation loss stands still."""
+"""The learning rate over a training: fixed in advance, or lowered on a validation plateau."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from pipeline.training.learning_curves import Row, logs
 PLATEAU = "ReduceLROnPlateau"
 
 
-def learning_rate(chosen: Train, highest: float, steps: int) -> Any:
+def learning_rate(params: Train, highest: float, steps: int) -> Any:
     """The rate, or the schedule over `steps` batches. Raises UserError."""
-    warmup = round(chosen.warmup * steps)
-    if isinstance(chosen.schedule, KerasObject):
+    warmup = round(params.warmup * steps)
+    if isinstance(params.schedule, KerasObject):
         if warmup:
             raise UserError(
-                "train.warmup goes with the schedules cosine and constant alone; allowed with this one is 0"
+                f"train.warmup is {params.warmup:g}, which only the schedules cosine and constant "
+                f"support; expected 0 with {params.schedule.class_name}"
             )
-        return (
-            highest
-            if chosen.schedule.class_name == PLATEAU
-            else keras_schedule(chosen.schedule, highest)
-        )
-    if chosen.schedule == "constant" and not warmup:
+        if params.schedule.class_name == PLATEAU:
+            return highest
+        return keras_schedule(params.schedule, highest)
+    if params.schedule == "constant" and not warmup:
         return highest
-    alpha = 1.0 if chosen.schedule == "constant" else 0.0
+    alpha = 1.0 if params.schedule == "constant" else 0.0
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(highest, steps, alpha=alpha)
     return keras.optimizers.schedules.CosineDecay(
@@ -43,32 +42,29 @@ def learning_rate(chosen: Train, highest: float, steps: int) -> Any:
 
 
 def keras_schedule(schedule: KerasObject, highest: float) -> Any:
-    """One of Keras's schedules, from the rate `highest` on where its config names no other."""
+    """A Keras schedule; it starts at `highest` unless its config says otherwise."""
     module = keras.optimizers.schedules
-    allowed = {
+    kinds = {
         **keras_objects.classes(module, module.LearningRateSchedule),
-        PLATEAU: keras.callbacks.ReduceLROnPlateau,
+        PLATEAU: keras.callbacks.ReduceLROnPlateau,  # so that the error lists it
     }
-    found = allowed.get(schedule.class_name, object)
-    takes = "initial_learning_rate" in inspect.signature(found).parameters
-    return keras_objects.make(
-        "train.schedule", schedule, allowed, **({"initial_learning_rate": highest} if takes else {})
-    )
+    kind = kinds.get(schedule.class_name, object)
+    has_initial = "initial_learning_rate" in inspect.signature(kind).parameters
+    defaults = {"initial_learning_rate": highest} if has_initial else {}
+    return keras_objects.make("train.schedule", schedule, kinds, **defaults)
 
 
-def callbacks(chosen: Train, highest: float, rows: list[Row]) -> list[keras.callbacks.Callback]:
-    """The callback that lowers the rate, where the schedule is one; `rows` are the epochs already behind."""
-    if not isinstance(chosen.schedule, KerasObject) or chosen.schedule.class_name != PLATEAU:
+def callbacks(params: Train, highest: float, rows: list[Row]) -> list[keras.callbacks.Callback]:
+    """The callback of ReduceLROnPlateau, if that is the schedule; `rows` are the epochs so far."""
+    if not isinstance(params.schedule, KerasObject) or params.schedule.class_name != PLATEAU:
         return []
-    return [
-        keras_objects.make(
-            "train.schedule", chosen.schedule, {PLATEAU: Plateau}, highest=highest, rows=list(rows)
-        )
-    ]
+    kinds: dict[str, type] = {PLATEAU: Plateau}
+    defaults = {"highest": highest, "rows": list(rows)}
+    return [keras_objects.make("train.schedule", params.schedule, kinds, **defaults)]
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
-    """Keras's own; what it has seen of an interrupted run it sees again, so that it goes on as if it had never stopped."""
+    """Keras's callback, which replays the epochs of an interrupted run to resume its state."""
 
     def __init__(self, highest: float, rows: list[Row], **config: Any) -> None:
         super().__init__(**config)

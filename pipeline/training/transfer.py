@@ -1,7 +1,8 @@
-"""Transfer learning: layers of a trained model as a start, which of them stay frozen, and when they thaw.
+"""Transfer learning: layers copied from a trained model, which of them are frozen, and until when.
 
-A layer here is one with a kernel, convolution or dense, together with what follows it up to the next: batch normalization
-freezes and thaws with the layer that it normalizes. Layers are counted from the input.
+A layer here is a convolution or dense layer with all that follows it up to the next one, so batch
+normalization freezes and thaws with the layer that it normalizes. Layers are counted from the
+input.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipeline.training import keras_files
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs `first` (counted from 0) to before `last`, in which `frozen` layers keep their weights."""
+    """The epochs `first` (counted from 0) to `last` (exclusive), with `frozen` layers frozen."""
 
     first: int
     last: int
@@ -27,11 +28,9 @@ class Phase:
 
 
 def layers(model: keras.Model) -> list[list[keras.Layer]]:
-    """The layers of a model, each with what belongs to it; the last is the output layer."""
+    """The layers of a model, each as a group with what belongs to it; the last is the output."""
     result: list[list[keras.Layer]] = []
-    leading: list[
-        keras.Layer
-    ] = []  # batch normalization as the first layer belongs to the layer after it
+    leading: list[keras.Layer] = []  # normalization of the input belongs to the layer after it
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             result.append([*leading, layer])
@@ -41,44 +40,56 @@ def layers(model: keras.Model) -> list[list[keras.Layer]]:
     return result
 
 
-def take(chosen: Train, model: keras.Model) -> int:
-    """Gives `model` the layers of the model that the training starts from; how many these are. Raises UserError."""
-    if not chosen.starts_from_a_model:
+def take(params: Train, model: keras.Model) -> int:
+    """Copies layers of `train.start_from` into `model`; returns their number. Raises UserError."""
+    if not params.starts_from_a_model:
         return 0
-    source, target = layers(keras_files.load(Path(chosen.start_from))), layers(model)
-    every = {"hidden": len(target) - 1, "all": len(target)}
-    count = (
-        every[chosen.start_layers] if isinstance(chosen.start_layers, str) else chosen.start_layers
-    )
-    if count > min(len(source), len(target)):
-        raise UserError(
-            f"train.start_layers is {count}; {chosen.start_from} has {len(source)} layers and the new model {len(target)}; "
-            f"allowed is 1 to {min(len(source), len(target))}"
-        )
+    source, target = layers(keras_files.load(Path(params.start_from))), layers(model)
+    count = _count(params, len(source), len(target))
     for number, (old, new) in enumerate(zip(source[:count], target[:count], strict=True), 1):
-        shapes = [
-            [weight.shape for layer in group for weight in layer.weights] for group in (old, new)
-        ]
-        if shapes[0] != shapes[1]:
+        old_shapes, new_shapes = _shapes(old), _shapes(new)
+        if old_shapes != new_shapes:
             raise UserError(
-                f"layer {number} of {chosen.start_from} has weights of shapes {shapes[0]}, and the new model's {shapes[1]}; "
-                f"describe it in train.network as it was there, or take {number - 1} in train.start_layers"
+                f"layer {number} of {params.start_from} has weights of shapes {old_shapes}, and "
+                f"the new model's {new_shapes}; set train.network to that model's, or "
+                f"train.start_layers to {number - 1}"
             )
         weights = [weight for layer in old for weight in layer.get_weights()]
-        for layer in (one for one in new if one.weights):
+        for layer in (layer for layer in new if layer.weights):
             layer.set_weights(weights[: len(layer.weights)])
             weights = weights[len(layer.weights) :]
     return count
 
 
-def phases(chosen: Train, taken: int) -> list[Phase]:
-    """The training between one thawing and the next, each with an optimizer and a schedule of its own. Raises UserError."""
-    frozen = taken if chosen.freeze == "all" else chosen.freeze
+def _count(params: Train, in_source: int, in_target: int) -> int:
+    """`train.start_layers` as a number. Raises UserError."""
+    named = {"hidden": in_target - 1, "all": in_target}
+    start_layers = params.start_layers
+    count = named[start_layers] if isinstance(start_layers, str) else start_layers
+    most = min(in_source, in_target)
+    if count > most:
+        raise UserError(
+            f"train.start_layers is {count}; {params.start_from} has {in_source} layers and the "
+            f"new model {in_target}; expected 1 to {most}"
+        )
+    return count
+
+
+def _shapes(group: list[keras.Layer]) -> list[tuple[int, ...]]:
+    return [weight.shape for layer in group for weight in layer.weights]
+
+
+def phases(params: Train, taken: int) -> list[Phase]:
+    """The phases of a training, divided by `train.thaw`; `taken` layers came from another model.
+
+    Each phase has its own optimizer and schedule. Raises UserError.
+    """
+    frozen = taken if params.freeze == "all" else params.freeze
     starts = [
-        (0, frozen, chosen.learning_rate),
-        *((thaw.after, thaw.freeze, thaw.learning_rate) for thaw in chosen.thaw),
+        (0, frozen, params.learning_rate),
+        *((thaw.after, thaw.freeze, thaw.learning_rate) for thaw in params.thaw),
     ]
-    ends = [first for first, _, _ in starts[1:]] + [chosen.epochs]
+    ends = [first for first, _, _ in starts[1:]] + [params.epochs]
     result = [
         Phase(first, last, frozen, rate)
         for (first, frozen, rate), last in zip(starts, ends, strict=True)
@@ -86,22 +97,28 @@ def phases(chosen: Train, taken: int) -> list[Phase]:
     for phase in result:
         if phase.frozen > taken:
             raise UserError(
-                f"{phase.frozen} layers are to be frozen, and train.start_from gives {taken}; allowed is 0 to {taken}"
+                f"{phase.frozen} layers are to be frozen, and train.start_from provides {taken}; "
+                f"expected 0 to {taken}"
             )
         if phase.last <= phase.first:
             raise UserError(
-                f"train.thaw is after epochs {ends[:-1]}; allowed are rising numbers from 1 to {chosen.epochs - 1}"
+                f"train.thaw is after epochs {ends[:-1]}; expected rising numbers from 1 to "
+                f"{params.epochs - 1}"
             )
     return result
 
 
 def freeze(model: keras.Model, count: int) -> None:
-    """Freezes the first `count` layers, and thaws the others. A model is to be compiled after that. Raises UserError."""
-    every = layers(model)
-    if count >= len(every):
+    """Freezes the first `count` layers and thaws the others, for the next `compile`.
+
+    Raises UserError if no layer would be left to train.
+    """
+    groups = layers(model)
+    if count >= len(groups):
         raise UserError(
-            f"all {count} layers are frozen, which leaves nothing to train; allowed is 0 to {len(every) - 1}"
+            f"all {count} layers are frozen, which leaves nothing to train; "
+            f"expected 0 to {len(groups) - 1}"
         )
-    for number, group in enumerate(every):
+    for number, group in enumerate(groups):
         for layer in group:
             layer.trainable = number >= count

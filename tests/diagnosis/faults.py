@@ -1,9 +1,10 @@
-"""Small real trainings with a fault made on purpose, and healthy ones: what a diagnosis is judged by.
+"""Small real trainings with an injected fault, and healthy ones, to evaluate the diagnosis.
 
-    python -m tests.diagnosis.faults            trains what the corpus lacks; stop it at any time and start it again
-    python -m tests.diagnosis.faults --quick    one seed of each, into a folder of its own
+    python -m tests.diagnosis.faults            trains missing cases; can be stopped and resumed
+    python -m tests.diagnosis.faults --quick    one seed of each kind, into a temporary folder
 
-Each training leaves `corpus/<kind>/<dataset>-<seed>.csv`, its learning curves, and beside it `.json`, what the data told.
+Each training writes its learning curves to `corpus/<kind>/<dataset>-<seed>.csv`, and the evidence
+from data and layers to a `.json` beside them.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from pipeline.training import keras_files, layer_statistics, learning_curves
 
 CORPUS = Path(__file__).parent / "corpus"
 DATASETS = {"mnist": mnist, "fashion_mnist": fashion_mnist}
-TARGETS = {"mnist": 0.9, "fashion_mnist": 0.75}  # what so few images allow
+TARGETS = {"mnist": 0.9, "fashion_mnist": 0.75}  # reachable with a few thousand images
 SEEDS = 10
-HEALTHY_SEEDS = 40  # more, since few healthy trainings prove little about false alarms
+HEALTHY_SEEDS = 40  # a low rate of false alarms takes many healthy trainings to prove
 PROBE = 256
 
 Split = tuple[Array, Array]
@@ -78,7 +79,7 @@ def convolution(normalized: bool) -> Callable[[], list[keras.Layer]]:
 
 @dataclass(frozen=True)
 class Case:
-    """A training: the hidden layers, how it is fitted, on how many images, and what is done to validation."""
+    """A training; `train` and `validation` are counts of images, `change` alters validation."""
 
     hidden: Callable[[], list[keras.Layer]] = field(default_factory=lambda: dense(64))
     optimizer: str = "Adam"
@@ -95,7 +96,7 @@ class Case:
 
 
 def leaked(rng: np.random.Generator, train: Split, validation: Split) -> Split:
-    """A part of validation is p-training again, half of the times with a little noise on it."""
+    """A part of validation repeats training images, in half of the cases with a little noise."""
     share, count = rng.uniform(0.3, 1.0), len(validation[1])
     rows = rng.integers(0, len(train[1]), count)
     copies = train[0][rows].astype(float) + rng.normal(0, rng.choice([0, 6]), (count, 28, 28, 1))
@@ -201,24 +202,23 @@ CASES: dict[str, list[Case]] = {
 HEALTHY = tuple(kind for kind in CASES if kind.startswith("healthy"))
 
 
-class Curves(keras.callbacks.Callback):
-    """The rows of learning_curves.csv."""
+class RecordsCurves(keras.callbacks.Callback):
+    """Collects the rows of learning_curves.csv."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[learning_curves.Row] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        measures = learning_curves.measures(logs)
         rate = float(self.model.optimizer.learning_rate)
-        self.rows.append(
-            {"epoch": epoch + 1.0, **learning_curves.measures(logs), "learning_rate": rate}
-        )
+        self.rows.append({"epoch": epoch + 1.0, **measures, "learning_rate": rate})
 
 
 def train(
     case: Case, train: Split, validation: Split, seed: int
 ) -> tuple[list[learning_curves.Row], dict[str, float]]:
-    """The learning curves, and what the layers do before the first step."""
+    """The learning curves, and the statistics of the layers before the first step."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -244,24 +244,26 @@ def train(
     layers_at_start = layer_statistics.measure(
         model, train[0][:PROBE], train[1][:PROBE], model.loss
     )
-    curves = Curves()
-    stop = (
-        [keras.callbacks.EarlyStopping("val_loss", patience=case.patience)] if case.patience else []
-    )
+    callbacks: list[keras.callbacks.Callback] = [recorder := RecordsCurves()]
+    if case.patience:
+        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=case.patience))
     model.fit(
         *train,
         batch_size=64,
         epochs=case.epochs,
         validation_data=validation,
         validation_batch_size=1000,
-        callbacks=[curves, *stop],
+        callbacks=callbacks,
         verbose=0,
     )
-    return curves.rows, layers_at_start
+    return recorder.rows, layers_at_start
 
 
 def make(kind: str, dataset: str, seed: int, path: Path) -> None:
-    """Trains one case and writes its curves and its evidence; the curves last, so that they mean the case is done."""
+    """Trains one case and writes its evidence and its curves.
+
+    The curves are written last, so their existence means that the case is complete.
+    """
     case = CASES[kind][seed % len(CASES[kind])]
     raw = load(dataset)
     rng = np.random.default_rng((seed, list(CASES).index(kind)))
@@ -272,27 +274,26 @@ def make(kind: str, dataset: str, seed: int, path: Path) -> None:
     )
     if case.noisy_labels:
         fit, validation = (
-            (
-                images,
-                np.where(
-                    rng.random(len(labels)) < case.noisy_labels,
-                    rng.integers(0, 10, len(labels)),
-                    labels,
-                ).astype("int32"),
-            )
+            (images, with_noise(rng, labels, case.noisy_labels))
             for images, labels in (fit, validation)
         )
     validation = case.change(rng, fit, validation)
     curves, layers_at_start = train(case, fit, validation, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {
+    context = {
         "target": TARGETS[dataset],
         "layers": layers_at_start,
         "evidence": asdict(split_checks.gather(fit[0], validation[0])),
     }
-    artifacts.save_json(path.with_suffix(".json"), told)
+    artifacts.save_json(path.with_suffix(".json"), context)
     columns = list(curves[0])
     artifacts.save_csv(path, columns, [[f"{row[name]:.6g}" for name in columns] for row in curves])
+
+
+def with_noise(rng: np.random.Generator, labels: Array, share: float) -> Array:
+    """`share` of the labels (N,) replaced by random classes."""
+    is_noisy, noise = rng.random(len(labels)) < share, rng.integers(0, 10, len(labels))
+    return np.where(is_noisy, noise, labels).astype("int32")
 
 
 @cache
@@ -303,7 +304,7 @@ def load(dataset: str) -> Raw:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.diagnosis.faults")
     parser.add_argument(
-        "--quick", action="store_true", help="one seed of each, not into the corpus"
+        "--quick", action="store_true", help="one seed of each kind, into a temporary folder"
     )
     quick = parser.parse_args().quick
     folder = Path(tempfile.mkdtemp()) if quick else CORPUS

@@ -1,6 +1,8 @@
-"""Judges the diagnosis by the corpus: `python -m tests.diagnosis.judge` writes the confusion matrix into docs/benchmarks.md.
+"""Evaluates the diagnosis on the corpus and writes the confusion matrix into docs/benchmarks.md.
 
-The thresholds of pipeline/diagnosis were chosen on the seeds 0 to 4; the figures are those of all others.
+    python -m tests.diagnosis.judge
+
+The thresholds of pipeline/diagnosis were tuned on seeds 0 to 4; the matrix shows all other seeds.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pipeline.training import learning_curves
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parents[1] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- diagnosis: make diagnosis -->", "<!-- end of diagnosis -->"
-CHOSEN_ON, REPORTED_ON = range(5), range(5, 40)
+TUNED_ON, REPORTED_ON = range(5), range(5, 40)
 EXPECTED = {
     "too_little_capacity": "too_little_capacity",
     "stopped_early": "stopped_early",
@@ -37,42 +39,38 @@ EXPECTED = {
 HEALTHY = "good_fit"
 ONE_SIDED = 0.9  # the interval whose ends are one-sided 95 % bounds
 
-Pair = tuple[
-    str, str
-]  # a verdict, with its note, that the fault's name asks for, and the one that was given
+Pair = tuple[str, str]  # the expected and the actual verdict, each with its note
 
 
 def judged(seeds: Sequence[int]) -> dict[Path, Pair]:
-    found = {}
+    pairs = {}
     for path in sorted(FOLDER.glob("corpus/*/*.csv")):
         if int(path.stem.rsplit("-", 1)[1]) in seeds:
-            told = artifacts.load_json(path.with_suffix(".json"))
-            given = diagnose(
+            context = artifacts.load_json(path.with_suffix(".json"))
+            diagnosis = diagnose(
                 learning_curves.load(path),
-                Evidence(**told["evidence"]),
-                told["layers"],
-                told["target"],
+                Evidence(**context["evidence"]),
+                context["layers"],
+                context["target"],
             )
-            note = ", small validation" if SMALL in given.numbers else ""
-            found[path] = (EXPECTED.get(path.parent.name, HEALTHY), given.verdict + note)
-    return found
+            note = ", small validation" if SMALL in diagnosis.numbers else ""
+            pairs[path] = (EXPECTED.get(path.parent.name, HEALTHY), diagnosis.verdict + note)
+    return pairs
 
 
 def figures(pairs: Sequence[Pair]) -> dict[str, tuple[int, float, float]]:
-    """For each verdict: trainings that ask for it, precision and recall."""
-    asked, given, right = (
-        Counter(a for a, _ in pairs),
-        Counter(g for _, g in pairs),
-        Counter(a for a, g in pairs if a == g),
-    )
+    """For each expected verdict: the number of trainings, precision and recall."""
+    expected = Counter(expected for expected, _ in pairs)
+    actual = Counter(actual for _, actual in pairs)
+    right = Counter(expected for expected, actual in pairs if expected == actual)
     return {
-        name: (asked[name], right[name] / max(given[name], 1), right[name] / asked[name])
-        for name in sorted(asked)
+        name: (expected[name], right[name] / max(actual[name], 1), right[name] / expected[name])
+        for name in sorted(expected)
     }
 
 
 def report(pairs: Sequence[Pair]) -> str:
-    """A confusion matrix: a row for each verdict that was asked for, a column for each that was given."""
+    """A confusion matrix: a row for each expected verdict, a column for each actual one."""
     names = sorted({name for pair in pairs for name in pair})
     counts = Counter(pairs)
     heads = [str(number) for number in range(1, len(names) + 1)]
@@ -80,35 +78,38 @@ def report(pairs: Sequence[Pair]) -> str:
         f"| made on purpose | {' | '.join(heads)} | precision | recall | at least |",
         "|---|" + "--:|" * (len(names) + 3),
     ]
-    for name, (asked, precision, recall) in figures(pairs).items():
+    for name, (trainings, precision, recall) in figures(pairs).items():
         row = [str(counts[name, other] or "") for other in names]
-        least, _ = statistics.accuracy_interval(counts[name, name], asked, ONE_SIDED)
+        least, _ = statistics.accuracy_interval(counts[name, name], trainings, ONE_SIDED)
         lines.append(
-            f"| {names.index(name) + 1} {name} | {' | '.join(row)} | {precision:.2f} | {recall:.2f} | {least:.2f} |"
+            f"| {names.index(name) + 1} {name} | {' | '.join(row)} "
+            f"| {precision:.2f} | {recall:.2f} | {least:.2f} |"
         )
-    healthy = [given for asked, given in pairs if asked == HEALTHY]
-    alarms = sum(given != HEALTHY for given in healthy)
+    healthy = [actual for expected, actual in pairs if expected == HEALTHY]
+    alarms = sum(actual != HEALTHY for actual in healthy)
     _, most = statistics.accuracy_interval(alarms, len(healthy), ONE_SIDED)
-    told = (
-        f"False alarms on healthy trainings: {alarms} of {len(healthy)}, which proves that at most {100 * most:.1f} % of such trainings "
-        'raise one. The others prove a recall of "at least" (one-sided 95 % bounds, Clopper-Pearson).'
+    summary_sentences = (
+        f"False alarms on healthy trainings: {alarms} of {len(healthy)}, which proves that at most "
+        f"{100 * most:.1f} % of such trainings raise one. "
+        'The others prove a recall of "at least" (one-sided 95 % bounds, Clopper-Pearson).'
     )
-    return "\n".join([*lines, "", told])
+    return "\n".join([*lines, "", summary_sentences])
 
 
 def main() -> None:
-    chosen, reported = judged(CHOSEN_ON), judged(REPORTED_ON)
-    for path, (asked, given) in {**chosen, **reported}.items():
-        if asked != given:
-            print(f"{path.relative_to(FOLDER)}: {asked} was diagnosed as {given}")
+    tuned, reported = judged(TUNED_ON), judged(REPORTED_ON)
+    for path, (expected, actual) in {**tuned, **reported}.items():
+        if expected != actual:
+            print(f"{path.relative_to(FOLDER)}: {expected} was diagnosed as {actual}")
     text = report(list(reported.values()))
     summary.replace(PAGE, text, BEGIN, END)
-    print(
-        f"\nseeds {CHOSEN_ON.start} to {CHOSEN_ON.stop - 1}, on which the thresholds were chosen:\n{report(list(chosen.values()))}"
-    )
-    print(
-        f"\nseeds {REPORTED_ON.start} to {REPORTED_ON.stop - 1}, as written into {PAGE.name}:\n{text}"
-    )
+    print(f"\nseeds {seeds(TUNED_ON)}, on which the thresholds were tuned:")
+    print(report(list(tuned.values())))
+    print(f"\nseeds {seeds(REPORTED_ON)}, as written into {PAGE.name}:\n{text}")
+
+
+def seeds(numbers: range) -> str:
+    return f"{numbers.start} to {numbers.stop - 1}"
 
 
 if __name__ == "__main__":
