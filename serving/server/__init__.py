@@ -4,9 +4,9 @@ protocol.py     bytes <-> arrays; with compression.py the part that every server
 models.py       the bundles, each with its queue and its reload
 service.py      from a request to its answer, whatever carries the two
 origins.py      which pages in browsers may ask; login.py is their way in where there is a token
-incoming.py     bytes -> requests, by RFC 9112
+http_parser.py  bytes -> requests, by RFC 9112
 connection.py   one connection: requests, answers, limits of time
-process.py      the event loop, and a drain on SIGTERM
+event_loop.py   the event loop, and a drain on SIGTERM
 """
 
 from importlib import metadata

@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Optional
 
 from serving.errors import RequestError
-from serving.server.incoming import Incoming
+from serving.server.http_parser import Incoming
 from serving.server.service import Answer, Request
 
 if TYPE_CHECKING:
-    from serving.server.process import Server
+    from serving.server.event_loop import Server
 
 # RFC 9112, 9.6: closing at once would reset the connection, and take the answer from a client that still sends
 LINGER_SECONDS = 1.0

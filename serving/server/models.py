@@ -18,10 +18,10 @@ import numpy as np
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
-from serving.server.files import PublicFile
 from serving.server.limits import Limits
-from serving.server.metrics import Metrics
+from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
+from serving.server.public_files import PublicFile
 from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]

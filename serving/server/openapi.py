@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from serving.server import VERSION
-from serving.server.files import FOLDER
 from serving.server.limits import Limits
 from serving.server.protocol import INPUT, OUTPUT, Signature
+from serving.server.public_files import FOLDER
 
 JSON = "application/json"
 HTML = {"text/html": {"schema": {"type": "string"}}}

@@ -14,14 +14,14 @@ from urllib.parse import parse_qs, quote
 
 from serving import photo
 from serving.errors import InputError, RequestError
-from serving.server import VERSION, files, login, openapi, protocol
+from serving.server import VERSION, login, openapi, protocol, public_files
 from serving.server.compression import compress, decompress
-from serving.server.metrics import CONTENT_TYPE, Gauge
 from serving.server.models import Models, Served
 from serving.server.origins import Origins
+from serving.server.prometheus import CONTENT_TYPE, Gauge
 
 if TYPE_CHECKING:
-    from serving.server.log import LogWriter
+    from serving.server.prediction_log_writer import LogWriter
 
 PAGE = Path(__file__).parent / "page.html"
 HTML = b"text/html; charset=utf-8"
@@ -299,11 +299,11 @@ class Service:
         signatures, pages = self.models.signatures(), self.models.pages()
         if len(signatures) > 1 or not pages:
             return await self._page(request)
-        return _elsewhere(f"bundles/{quote(pages[0])}/{files.FOLDER}")
+        return _elsewhere(f"bundles/{quote(pages[0])}/{public_files.FOLDER}")
 
     async def _file(self, served: Served, name: str, request: Request) -> Answer:
         known = served.model.files
-        file = known.get(name + files.INDEX if name.endswith("/") else name)
+        file = known.get(name + public_files.INDEX if name.endswith("/") else name)
         if file is None:
             raise RequestError(
                 404,

@@ -15,7 +15,7 @@ from serving.classifier import Classifier
 from serving.errors import LogError, RequestError, ServingError
 from serving.field_log import Entry, FieldLog
 from serving.server.limits import Limits
-from serving.server.metrics import Metrics
+from serving.server.prometheus import Metrics
 
 GATHER_SECONDS = 0.05  # what comes within them goes into one transaction
 IDLE_SECONDS = 1.0  # without a prediction, after which the log is one file again
