@@ -15,7 +15,8 @@ from hypothesis import strategies as some
 from serving.errors import RequestError
 from serving.server import protocol
 from serving.server.compression import compress, decompress
-from serving.server.protocol import Signature, decode, encode
+from serving.server.protocol import Signature, encode
+from serving.server.request_bodies import decode
 
 MODEL = Signature("shapes", "1.0.0", "test", (2, 3, 1), ["a", "b", "ü"], max_images=4)
 IMAGES = some.integers(1, 4).flatmap(
@@ -40,7 +41,7 @@ def parser(request: pytest.FixtureRequest) -> Any:
     """Both JSON parsers, as they are on a server and on a device without packages."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "standard library":
-            patch.setattr("serving.server.protocol.msgspec", None)
+            patch.setattr("serving.server.json_body.msgspec", None)
         yield request.param
 
 

@@ -368,7 +368,7 @@ def test_where_a_bundle_holds_no_page_the_start_is_the_servers_own(bundle: Path)
 
 
 def test_a_folder_without_the_second_engine_is_one_sentence(archive: Path, tmp_path: Path) -> None:
-    assert "is no folder of onnxruntime-web" in failed(
+    assert "is not a folder of onnxruntime-web" in failed(
         archive, "--format", "onnx_float32", "--onnxruntime-web", tmp_path
     )
 

@@ -143,7 +143,7 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service(
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
         status, errors = running.stop()
     assert status == 0
-    assert "the model loaded before goes on" in errors
+    assert "the old model stays in service" in errors
     assert "Traceback" not in errors
 
 

@@ -1,4 +1,4 @@
-"""The files of a bundle that a browser may have: the page in it, and what that reads."""
+"""The files of a bundle that browsers may load: its page, and what that page reads."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ TYPES = {
     ".wasm": "application/wasm",
 }
 ETAG = re.compile(r'"[!#-~\x80-\xff]*"')
-# The server's, because a bundle may come from anybody: nothing but this server is contacted, and no other site shows the page in a frame.
+# The server sets the policy, because a bundle may come from anybody: its page contacts only this
+# server, and no other site can show it in a frame.
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -39,56 +41,52 @@ class PublicFile:
     content: bytes
     content_type: bytes
     tag: str
-    up: str  # from the file's folder to the root of the server, which a proxy may have below a path
+    root: str  # the way up from the file's folder, since a proxy may serve us below a path
 
-    def is_known_by(self, if_none_match: str) -> bool:
-        """Whether the client has this content already: RFC 9110, 13.1.2, which compares weakly."""
+    def is_cached(self, if_none_match: str) -> bool:
+        """Whether the client has this content, by the weak comparison of RFC 9110, 13.1.2."""
         return if_none_match.strip() == "*" or self.tag[len("W/") :] in ETAG.findall(if_none_match)
 
     @property
     def headers(self) -> List[Tuple[bytes, bytes]]:
-        """What is sent with it; a copy that is kept must be asked about, because a bundle can change."""
-        link = f'<{self.up}docs>; rel="service-doc"'
-        page = (
-            [(b"content-security-policy", POLICY), (b"link", link)]
-            if b"html" in self.content_type
-            else []
-        )
-        values = [
-            (b"etag", self.tag),
-            (b"cache-control", "no-cache"),
-            (b"x-content-type-options", "nosniff"),
-            *page,
+        headers = [
+            ("etag", self.tag),
+            ("cache-control", "no-cache"),  # revalidate every time, because a bundle can change
+            ("x-content-type-options", "nosniff"),
         ]
-        return [
-            (name, value.encode()) for name, value in [*values, (b"referrer-policy", "no-referrer")]
-        ]
+        if b"html" in self.content_type:
+            headers.append(("content-security-policy", POLICY))
+            headers.append(("link", f'<{self.root}docs>; rel="service-doc"'))
+        headers.append(("referrer-policy", "no-referrer"))
+        return [(name.encode(), value.encode()) for name, value in headers]
 
 
-def public(bundle: Bundle, engine: Optional[Path] = None) -> Dict[str, PublicFile]:
-    """The public files of a bundle by their names in it, none where it holds no page; `engine` is a folder of onnxruntime-web.
+def public_files(bundle: Bundle, engine: Optional[Path] = None) -> Dict[str, PublicFile]:
+    """The public files of a bundle by their names in it; empty if it holds no page.
 
-    Raises ServingError for a folder that holds no such package.
+    `engine` is a folder of onnxruntime-web; raises ServingError if it is not.
     """
     if FOLDER + INDEX not in bundle.digests:
         return {}
     models = [file.file for file in bundle.card.files if file.file.endswith(".onnx")]
     names = [name for name in bundle.digests if name.startswith(FOLDERS) or name in (FILE, *models)]
     files = {name: _file(name, bundle.read(name)) for name in names}
-    return files if engine is None else {**files, **_engine(engine)}
+    return files if engine is None else {**files, **_engine_files(engine)}
 
 
-def _engine(folder: Path) -> Dict[str, PublicFile]:
+def _engine_files(folder: Path) -> Dict[str, PublicFile]:
     try:
         contents = {name: (folder / "dist" / name).read_bytes() for name in ENGINE_FILES}
     except OSError as error:
         raise ServingError(
-            f"{folder} is no folder of onnxruntime-web ({error.filename}: {error.strerror}); npm install makes one"
+            f"{folder} is not a folder of onnxruntime-web ({error.filename}: {error.strerror}); "
+            "create one with npm install"
         ) from None
     return {ENGINE + name: _file(name, content) for name, content in contents.items()}
 
 
 def _file(name: str, content: bytes) -> PublicFile:
-    kind = TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
-    up = "../" * (name.count("/") + len(("bundles", "NAME")))
-    return PublicFile(content, kind.encode(), f'W/"{hashlib.sha256(content).hexdigest()}"', up)
+    content_type = TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
+    tag = f'W/"{hashlib.sha256(content).hexdigest()}"'
+    root = "../" * (name.count("/") + len(("bundles", "NAME")))
+    return PublicFile(content, content_type.encode(), tag, root)
