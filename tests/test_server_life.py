@@ -27,14 +27,14 @@ from pipeline.bundle import sign
 from serving import Bundle, Classifier
 from serving.__main__ import main
 from serving.bundle import MANIFEST, manifest
-from tests.record_triton import INFER, binary, image, wanted
+from tests.record_triton import INFER, binary, image, requested_outputs
 from tests.server import FORMAT, Server, failed, rename
 from tests.test_bundle_attacks import MEMORY, bomb
 from tests.test_signature import pem
 
 pytestmark = pytest.mark.slow
 
-HEADERS, BODY = binary(outputs=wanted(binary_data=True))
+HEADERS, BODY = binary(outputs=requested_outputs(binary_data=True))
 CLIENTS = 4
 
 
