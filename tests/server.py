@@ -87,7 +87,7 @@ class Server:
     def peak_megabytes(self) -> float:
         """The most resident memory so far, without that of its child processes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1000
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6  # the kernel counts in KiB
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None

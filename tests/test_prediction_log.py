@@ -23,7 +23,7 @@ from serving.errors import InputError, LogError
 from serving.field_log import FieldLog
 from tests.conftest import ROOT
 from tests.record_triton import INFER, binary, image, json_body, requested_outputs
-from tests.server import FORMAT, Server, environment, failed
+from tests.server import FORMAT, Response, Server, check_openapi, environment, failed, png
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +34,17 @@ def rows(path: Path, column: str = "*") -> list[Any]:
         return connection.execute(f"SELECT {column} FROM predictions ORDER BY number").fetchall()
     finally:
         connection.close()
+
+
+def predict(server: Server) -> Any:
+    """The response to one picture."""
+    response = server.ask("POST", "/predict", png(image(1)))
+    assert response.status == 200, response.body
+    return response.json
+
+
+def send_label(server: Server, id_: str, label: str) -> Response:
+    return server.ask("POST", "/feedback", json.dumps({"id": id_, "label": label}).encode())
 
 
 @pytest.fixture
@@ -48,11 +59,11 @@ def server(archive: Path, path: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_every_answer_has_an_id_by_which_its_label_comes(
+def test_every_prediction_has_an_id_for_its_label(
     archive: Path, path: Path, classifier: Classifier, options: list[str]
 ) -> None:
     with Server(archive, "--format", FORMAT, "--log", path, "--log-images", *options) as running:
-        shown = running.ask("POST", "/predict", png(image(1))).json
+        single = predict(running)["id"]
         headers, body = binary(outputs=requested_outputs(binary_data=True))
         in_binary = running.ask("POST", INFER, body, headers)
         length = int(in_binary.headers["inference-header-content-length"])
@@ -60,22 +71,20 @@ def test_every_answer_has_an_id_by_which_its_label_comes(
         raw = running.ask(
             "POST", INFER, image(1).tobytes(), {"Inference-Header-Content-Length": "0"}
         )
-        lone = json.loads(raw.body[: int(raw.headers["inference-header-content-length"])])[
-            "parameters"
-        ]["prediction_id"]
+        length = int(raw.headers["inference-header-content-length"])
+        from_raw = json.loads(raw.body[:length])["parameters"]["prediction_id"]
         in_json = running.ask("POST", INFER, json_body(id="mine")).json
-        assert (in_json["id"], list(in_json)[:4]) == (
-            "mine",
-            ["id", "model_name", "model_version", "parameters"],
-        )
-        labels = [{"id": id_, "label": "3"} for id_ in (shown["id"], f"{pair}.1", lone, "gone")]
-        noted = running.ask("POST", "/feedback", json.dumps(labels).encode())
-        assert (noted.status, noted.json) == (200, {"labelled": 3, "unknown": ["gone"]})
+        assert in_json["id"] == "mine"
+        assert list(in_json)[:4] == ["id", "model_name", "model_version", "parameters"]
+        ids = (single, f"{pair}.1", from_raw, "gone")
+        labels = [{"id": id_, "label": "3"} for id_ in ids]
+        outcome = running.ask("POST", "/feedback", json.dumps(labels).encode())
+        assert (outcome.status, outcome.json) == (200, {"labelled": 3, "unknown": ["gone"]})
         text = running.get("/metrics").body.decode()
         assert "serving_logged_images_total 6" in text
         assert 'serving_labels_total{model="mnist-digits"' in text
         assert running.stop()[0] == 0
-    assert not path.with_name(f"{path.name}-wal").exists(), "all is in the one file"
+    assert not path.with_name(f"{path.name}-wal").exists(), "the log is one file again"
     (observed,) = observations.read(path, None, archive)
     assert observed.labels.tolist() == [3, -1, 3, 3, -1, -1]
     np.testing.assert_array_equal(observed.picture(1), image(2)[0])
@@ -86,25 +95,19 @@ def test_tritons_client_reads_the_id(server: Server, classifier: Classifier) -> 
     tensor = triton.InferInput("image", [1, 28, 28, 1], "UINT8")
     tensor.set_data_from_numpy(image(1))
     with triton.InferenceServerClient(server.url) as client:
-        id_ = client.infer(classifier.card.name, [tensor]).get_response()["parameters"][
-            "prediction_id"
-        ]
-    assert (
-        server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).json[
-            "labelled"
-        ]
-        == 1
-    )
+        response = client.infer(classifier.card.name, [tensor]).get_response()
+    id_ = response["parameters"]["prediction_id"]
+    assert send_label(server, id_, "0").json["labelled"] == 1
 
 
-def test_without_wishing_for_them_no_pixels_are_kept_and_without_a_log_nothing_is(
+def test_pixels_are_logged_only_on_request_and_without_a_log_nothing_is(
     archive: Path, server: Server, path: Path
 ) -> None:
-    assert server.ask("POST", "/predict", png(image(1))).status == 200
+    predict(server)
     assert server.stop()[0] == 0
     assert rows(path, "image, source") == [(None, None)]
     with Server(archive, "--format", FORMAT) as running:
-        assert "id" not in running.ask("POST", "/predict", png(image(1))).json
+        assert "id" not in predict(running)
         assert "parameters" not in running.ask("POST", INFER, json_body()).json
         assert running.ask("POST", "/feedback", b'{"id":"a","label":"1"}').status == 404
         assert "/feedback" not in running.get("/openapi.json").json["paths"]
@@ -140,11 +143,11 @@ REFUSED = (
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_feedback_that_cannot_be_is_refused(archive: Path, path: Path, options: list[str]) -> None:
-    """By msgspec's parser, and by the standard library's where there is no package."""
+def test_invalid_feedback_is_refused(archive: Path, path: Path, options: list[str]) -> None:
+    """With msgspec, and with the standard library's parser where msgspec is not installed."""
     python = f"{sys.prefix}/runtimes/onnxruntime/bin/python" if options else sys.executable
     with Server(archive, "--format", FORMAT, "--log", path, *options, python=python) as server:
-        id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
+        id_ = predict(server)["id"]
         many = json.dumps([{"id": id_, "label": "1"}] * 1001).encode()
         ten = json.dumps({"id": id_, "label": "ten"}).encode()
         for body, status, sentence in (
@@ -161,45 +164,37 @@ def test_feedback_that_cannot_be_is_refused(archive: Path, path: Path, options: 
         assert server.ask("GET", "/feedback").status == 405
 
 
-def test_ids_tell_nothing_of_each_other(server: Server) -> None:
-    ids = [server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(50)]
+def test_ids_are_random(server: Server) -> None:
+    ids = [predict(server)["id"] for _ in range(50)]
     assert all(len(id_) == 32 for id_ in ids)
     bits = np.unpackbits(
         np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(50, 16), axis=1
     )
-    assert (bits.std(axis=0) > 0).all(), "every bit changes"
+    assert (bits.std(axis=0) > 0).all(), "every bit varies"
     for first, second in itertools.combinations(bits, 2):
-        assert 30 < (first != second).sum() < 98, "as many as two throws of 128 coins differ in"
+        assert 30 < (first != second).sum() < 98, "as 128 coin tosses do"
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_the_first_label_is_kept_unless_the_server_was_told_otherwise(
+def test_the_first_label_is_kept_unless_labels_may_be_replaced(
     archive: Path, path: Path, options: list[str]
 ) -> None:
-    def label(server: Server, *labels: tuple[str, str]) -> Any:
-        return server.ask(
-            "POST",
-            "/feedback",
-            json.dumps([{"id": id_, "label": label} for id_, label in labels]).encode(),
-        )
+    def label(server: Server, *labels: tuple[str, str]) -> Response:
+        entries = [{"id": id_, "label": label} for id_, label in labels]
+        return server.ask("POST", "/feedback", json.dumps(entries).encode())
 
     with Server(archive, "--format", FORMAT, "--log", path, *options) as server:
-        first, second = (server.ask("POST", "/predict", png(image(1))).json["id"] for _ in range(2))
+        first, second = (predict(server)["id"] for _ in range(2))
         assert label(server, (first, "3")).json == {"labelled": 1, "unknown": []}
-        assert label(server, (first, "3")).status == 200, (
-            "an answer may have been lost, and the label come again"
-        )
+        # A client may repeat a label when it has lost the response.
+        assert label(server, (first, "3")).status == 200
         refused = label(server, (first, "4"))
         assert refused.status == 409
         assert f"'{first}' has another label already" in refused.json["error"]
-        assert label(server, (first, "4"), (second, "5")).json == {
-            "labelled": 1,
-            "unknown": [],
-            "kept": [first],
-        }
-        assert 'right="false"} 2' in server.get("/metrics").body.decode(), (
-            "what came again counts once"
-        )
+        outcome = label(server, (first, "4"), (second, "5")).json
+        assert outcome == {"labelled": 1, "unknown": [], "kept": [first]}
+        # The repeated label counts once.
+        assert 'right="false"} 2' in server.get("/metrics").body.decode()
         assert server.stop()[0] == 0
     assert rows(path, "label") == [(3,), (5,)]
     with Server(archive, "--format", FORMAT, "--log", path, "--replace-labels", *options) as server:
@@ -214,14 +209,12 @@ def test_the_first_label_is_kept_unless_the_server_was_told_otherwise(
 FOREIGN = (
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
-    {"Origin": "http://127.0.0.1:1"},  # another port is another site
+    {"Origin": "http://127.0.0.1:1"},  # another port is another origin
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
-    {
-        "Host": "evil.example",
-        "Origin": "http://evil.example",
-    },  # a name that was resolved anew to this machine
+    # DNS rebinding: a page's own name that resolves to this machine.
+    {"Host": "evil.example", "Origin": "http://evil.example"},
     {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
     {"Host": "127.0.0.1.evil.example", "Origin": "http://127.0.0.1.evil.example"},
     {"Host": "localhost.evil.example", "Origin": "http://localhost.evil.example"},
@@ -235,21 +228,20 @@ def test_no_page_of_another_site_writes_to_the_log(
 ) -> None:
     extra = ["--allow-host", "models.example", "--allow-origin", "https://app.example", *options]
     with Server(archive, "--format", FORMAT, "--log", path, *extra) as server:
-        id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
+        id_ = predict(server)["id"]
         body = json.dumps({"id": id_, "label": "3"}).encode()
-        asked = {"/feedback": body, "/predict": png(image(1)), INFER: json_body()}
+        writes = {"/feedback": body, "/predict": png(image(1)), INFER: json_body()}
         for headers in FOREIGN:
-            for where, sent in asked.items():
-                refused = server.ask("POST", where, sent, headers)
-                assert (refused.status, list(refused.json)) == (403, ["error"]), (where, headers)
-        assert server.ask("POST", "/feedback", body, {"Host": "evil.example"}).status == 403, (
-            "whatever the client is"
-        )
-        absolute = b"POST http://evil.example/feedback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+            for address, content in writes.items():
+                refused = server.ask("POST", address, content, headers)
+                assert (refused.status, list(refused.json)) == (403, ["error"]), (address, headers)
+        # Feedback checks the Host of every client.
+        assert server.ask("POST", "/feedback", body, {"Host": "evil.example"}).status == 403
+        absolute = b"POST http://evil.example/feedback HTTP/1.1\r\nHost: localhost\r\n"
+        absolute += b"Content-Length: 2\r\n\r\n{}"
         assert server.send(absolute).startswith(b"HTTP/1.1 403")
-        assert server.ask("POST", INFER, json_body(), {"Host": "any.name"}).status == 200, (
-            "no browser asks so"
-        )
+        # No browser sends a request without Origin and Sec-Fetch-Site here.
+        assert server.ask("POST", INFER, json_body(), {"Host": "any.name"}).status == 200
         here = f"127.0.0.1:{server.port}"
         for headers in (
             {},
@@ -261,51 +253,31 @@ def test_no_page_of_another_site_writes_to_the_log(
             {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"},
             {"Host": "MODELS.example:8000"},
         ):
-            for where, sent in asked.items():
-                assert server.ask("POST", where, sent, headers).status == 200, (where, headers)
+            for address, content in writes.items():
+                assert server.ask("POST", address, content, headers).status == 200, (
+                    address,
+                    headers,
+                )
 
 
 def test_the_feedback_is_what_openapi_says(server: Server, tmp_path: Path) -> None:
-    command = [
-        str(Path(sys.prefix) / "bin/schemathesis"),
-        "run",
-        f"http://{server.url}/openapi.json",
-        "--no-color",
-    ]
-    command += [
-        "--include-path",
-        "/feedback",
-        "--exclude-checks",
-        "positive_data_acceptance",
-        "--phases",
-        "examples,coverage,fuzzing",
-    ]
-    command += ["--max-examples", "20", "--seed", "7", "--generation-database", "none"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-5000:]
-    assert "Tested: 1" in done.stdout
+    assert "Tested: 1" in check_openapi(server, tmp_path, "--include-path", "/feedback")
 
 
-def test_predict_logs_what_it_was_given(archive: Path, path: Path, tmp_path: Path) -> None:
+def test_predict_logs_its_pictures(archive: Path, path: Path, tmp_path: Path) -> None:
     for index in range(3):
         (tmp_path / f"{index}.png").write_bytes(png(image(3)[index]))
-    command = [
-        sys.executable,
-        "-m",
-        "serving",
-        "predict",
-        str(archive),
-        *(str(tmp_path / f"{index}.png") for index in range(3)),
-    ]
+    pictures = [str(tmp_path / f"{index}.png") for index in range(3)]
+    command = [sys.executable, "-m", "serving", "predict", str(archive), *pictures]
     command += ["--format", FORMAT, "--output", "csv", "--log", str(path), "--log-limit", "2"]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment()
     )
-    told = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert rows(path, "id, source") == [(row["id"], row["picture"]) for row in told[1:]]
+    printed = list(csv.DictReader(io.StringIO(process.stdout)))
+    assert rows(path, "id, source") == [(row["id"], row["picture"]) for row in printed[1:]]
 
 
-def test_the_log_stays_as_large_as_it_is(path: Path, classifier: Classifier) -> None:
+def test_the_log_does_not_grow_beyond_its_limit(path: Path, classifier: Classifier) -> None:
     sizes = []
     pixels = np.random.default_rng(0).integers(0, 256, (64, 28, 28, 1), np.uint8)
     probabilities = classifier.predict(pixels)
@@ -319,21 +291,21 @@ def test_the_log_stays_as_large_as_it_is(path: Path, classifier: Classifier) -> 
     assert max(sizes) < 1.05 * sizes[0]
 
 
-def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(
+def test_python_adds_labels_by_id_and_wrong_ones_are_refused(
     path: Path, classifier: Classifier
 ) -> None:
     with FieldLog(path, limit=3) as log:
         ids = log.add(classifier, image(4), classifier.predict(image(4)))
-        found, unknown = log.label({ids[0]: "1", ids[3]: "2"})
-        assert (len(found), unknown) == (1, [ids[0]]), "the oldest has fallen out"
+        labelled, unknown = log.label({ids[0]: "1", ids[3]: "2"})
+        assert (len(labelled), unknown) == (1, [ids[0]]), "the oldest was deleted at the limit"
         with pytest.raises(InputError, match="'ten' is not a class of mnist-digits"):
             log.label({ids[2]: "1", ids[3]: "ten"})
         assert rows(path, "label") == [(None,), (None,), (2,)], "all labels or none"
-        ((kept,), _) = log.label({ids[3]: "5"})
-        assert kept.kept
+        ((refused,), _) = log.label({ids[3]: "5"})
+        assert refused.kept
         assert rows(path, "label")[2] == (2,)
-        ((taken,), _) = log.label({ids[3]: "5"}, replace=True)
-        assert not taken.kept
+        ((replaced,), _) = log.label({ids[3]: "5"}, replace=True)
+        assert not replaced.kept
         assert rows(path, "label")[2] == (5,)
     other = sqlite3.connect(path)
     other.execute("PRAGMA user_version = 99")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import signal
 import sqlite3
@@ -21,6 +20,7 @@ from serving.errors import LogError
 from serving.field_log import FieldLog
 from tests.record_triton import image
 from tests.server import FORMAT, Server, failed
+from tests.test_prediction_log import predict, rows, send_label
 from tests.test_server_life import load, wait_for
 
 pytestmark = pytest.mark.slow
@@ -51,22 +51,13 @@ def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Clas
         thread.join()
     try:
         assert len(started) == 2
-        ids = [
-            server.ask("POST", "/predict", png(image(1))).json["id"]
-            for _ in range(20)
-            for server in started
-        ]
-        for server in started:  # each brings a label for what the other answered
+        ids = [predict(server)["id"] for _ in range(20) for server in started]
+        for server in started:  # each labels a prediction of the other
             (other,) = {*started} - {server}
-            id_ = other.ask("POST", "/predict", png(image(1))).json["id"]
+            id_ = predict(other)["id"]
             ids.append(id_)
             time.sleep(0.5)
-            assert (
-                server.ask(
-                    "POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()
-                ).status
-                == 200
-            )
+            assert send_label(server, id_, "0").status == 200
         assert [server.stop() for server in started] == [(0, ""), (0, "")]
     finally:
         for server in started:
@@ -74,7 +65,7 @@ def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Clas
     assert sorted(row[0] for row in rows(path, "id")) == sorted(ids)
 
 
-def test_killed_under_load_the_log_is_whole_and_goes_on(
+def test_a_log_survives_a_server_that_is_killed_under_load(
     archive: Path, path: Path, classifier: Classifier
 ) -> None:
     with Server(archive, "--format", FORMAT, "--log", path) as running:
@@ -92,34 +83,24 @@ def test_killed_under_load_the_log_is_whole_and_goes_on(
             tuple(expected.tolist())
         }
     with Server(archive, "--format", FORMAT, "--log", path) as again:
-        id_ = again.ask("POST", "/predict", png(image(1))).json["id"]
-        assert (
-            again.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status
-            == 200
-        )
+        id_ = predict(again)["id"]
+        assert send_label(again, id_, "0").status == 200
 
 
-def test_a_full_disk_costs_log_entries_and_no_answer(server: Server, path: Path) -> None:
-    assert server.ask("POST", "/predict", png(image(1))).status == 200
+def test_a_full_disk_costs_log_entries_but_no_responses(server: Server, path: Path) -> None:
+    predict(server)
     wait_for(lambda: len(rows(path)) == 1)
-    process, free = (
-        psutil.Process(server.process.pid),
-        (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
-    )
-    process.rlimit(
-        resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY)
-    )  # no file may grow, as on a full disk
+    process = psutil.Process(server.process.pid)
+    # No file may grow, as on a full disk.
+    process.rlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
     for _ in range(3):
-        id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
-    refused = server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode())
+        id_ = predict(server)["id"]
+    refused = send_label(server, id_, "0")
     assert refused.status in (404, 503), refused.body
     wait_for(lambda: b"serving_unlogged_images_total 3" in server.get("/metrics").body)
-    process.rlimit(resource.RLIMIT_FSIZE, free)
-    id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
-    assert (
-        server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status
-        == 200
-    )
+    process.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    id_ = predict(server)["id"]
+    assert send_label(server, id_, "0").status == 200
     status, errors = server.stop()
     assert status == 0
     first, second = errors.splitlines()
@@ -128,21 +109,20 @@ def test_a_full_disk_costs_log_entries_and_no_answer(server: Server, path: Path)
     assert len(rows(path)) == 2
 
 
-def test_a_log_that_vanishes_under_the_server_is_made_anew(server: Server, path: Path) -> None:
-    assert server.ask("POST", "/predict", png(image(1))).status == 200
+def test_a_log_that_is_deleted_under_the_server_is_created_again(
+    server: Server, path: Path
+) -> None:
+    predict(server)
     wait_for(lambda: len(rows(path)) == 1)
     for file in path.parent.glob(f"{path.name}*"):
         file.unlink()
-    id_ = server.ask("POST", "/predict", png(image(1))).json["id"]
-    assert (
-        server.ask("POST", "/feedback", json.dumps({"id": id_, "label": "0"}).encode()).status
-        == 200
-    )
+    id_ = predict(server)["id"]
+    assert send_label(server, id_, "0").status == 200
     assert server.stop() == (0, "")
     assert rows(path, "id, label") == [(id_, 0)]
 
 
-def test_a_label_for_a_log_that_was_moved_away_is_not_taken(
+def test_a_label_for_a_log_that_was_moved_away_is_unknown(
     path: Path, classifier: Classifier
 ) -> None:
     with FieldLog(path) as log:
@@ -153,14 +133,14 @@ def test_a_label_for_a_log_that_was_moved_away_is_not_taken(
         assert rows(path) == []
 
 
-def test_a_log_that_is_overwritten_under_the_server_harms_no_answer(
+def test_a_log_that_is_overwritten_under_the_server_costs_no_responses(
     server: Server, archive: Path, path: Path
 ) -> None:
-    assert server.ask("POST", "/predict", png(image(1))).status == 200
+    predict(server)
     wait_for(lambda: len(rows(path)) == 1)
     path.write_bytes(b"no database " * 100)
     for _ in range(3):
-        assert server.ask("POST", "/predict", png(image(1))).status == 200
+        predict(server)
         time.sleep(0.2)
     status, errors = server.stop()
     assert status == 0
@@ -172,14 +152,8 @@ def test_a_log_that_is_overwritten_under_the_server_harms_no_answer(
         assert "damaged or no log" in str(error)
 
 
-def garbage(path: Path) -> Path:
-    other = path.with_name("other")
-    other.write_bytes(b"no database " * 100)
-    return other
-
-
-def test_a_place_where_no_log_can_be_is_told_at_the_start(archive: Path, tmp_path: Path) -> None:
-    garbage(tmp_path / "x")
+def test_an_unusable_log_is_reported_at_the_start(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"no database " * 100)
     foreign = sqlite3.connect(tmp_path / "foreign")
     foreign.execute("CREATE TABLE mine (value)")
     foreign.close()
@@ -196,9 +170,7 @@ def test_a_place_where_no_log_can_be_is_told_at_the_start(archive: Path, tmp_pat
     assert "add --log FILE" in failed(archive, "--log-images")
 
 
-def test_a_place_where_nothing_can_be_written_is_one_sentence() -> None:
-    with pytest.raises(
-        LogError,
-        match=r"^the log /proc/field\.sqlite cannot be opened \(.*\); allowed is a new file",
-    ):
+def test_a_log_that_cannot_be_written_is_one_sentence() -> None:
+    sentence = r"^the log /proc/field\.sqlite cannot be opened \(.*\); .*a new file"
+    with pytest.raises(LogError, match=sentence):
         FieldLog("/proc/field.sqlite")

@@ -1,4 +1,4 @@
-"""The attacked server: on uvloop, and on the standard library without any package."""
+"""The server under attack: on uvloop, and on the standard library without any package."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import pytest
 from tests.record_triton import INFER, json_body
 from tests.server import FORMAT, Server
 
-MEGABYTES = 74  # the most that an attack may add to what the server holds
+MEGABYTES = 74  # the most memory that an attack may add
 
 
-@pytest.fixture(scope="module", params=["uvloop", "plain"])
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
 def python(request: pytest.FixtureRequest) -> Path:
-    """This environment, and one of numpy and a runtime, where the standard library serves."""
-    return Path(
-        sys.executable
-        if request.param == "uvloop"
-        else f"{sys.prefix}/runtimes/onnxruntime/bin/python"
-    )
+    """Of this environment, and of one with only numpy and a runtime, without uvloop."""
+    if request.param == "uvloop":
+        return Path(sys.executable)
+    return Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,7 @@ def most_megabytes(server: Server) -> float:
 
 
 @pytest.fixture(autouse=True)
-def good_before_and_after(server: Server, most_megabytes: float) -> Iterator[None]:
+def serves_after_every_attack(server: Server, most_megabytes: float) -> Iterator[None]:
     yield
     assert server.ask("POST", INFER, json_body()).status == 200
     assert server.megabytes < most_megabytes

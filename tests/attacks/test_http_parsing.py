@@ -1,4 +1,4 @@
-"""Valid, ambiguous and broken HTTP: both event loops read it alike, and refuse what is ambiguous."""
+"""Valid, ambiguous and broken HTTP: both event loops read it alike, and refuse ambiguity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.record_triton import INFER, json_body
-from tests.server import Server
+from tests.server import Server, statuses
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,8 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
 BODY = json_body()
 
 
-# Each is followed by a good request. What is refused ends the connection, as what follows may be anything.
+# Each is followed by a good request. A refusal ends the connection, since the rest of its bytes may
+# be anything.
 REQUESTS = {
     "no path": (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
     "absolute form": (b"GET http://test/v2 HTTP/1.1\r\nHost: test\r\n\r\n", 200),
@@ -112,27 +113,25 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("case", REQUESTS)
-def test_both_servers_read_http_alike(server: Server, case: str) -> None:
+def test_both_event_loops_read_http_alike(server: Server, case: str) -> None:
     sent, expected = REQUESTS[case]
-    keeps = expected in (200, 404)
-    assert statuses(server.send(sent + LIVE)) == ([expected, 200] if keeps else [expected])
-    assert statuses(server.send(LIVE * 3 + sent)) == [200, 200, 200, expected], (
-        "what was asked before is answered"
-    )
+    stays_open = expected in (200, 404)
+    assert statuses(server.send(sent + LIVE)) == ([expected, 200] if stays_open else [expected])
+    # Earlier requests are answered all the same.
+    assert statuses(server.send(LIVE * 3 + sent)) == [200, 200, 200, expected]
 
 
 def test_a_request_of_version_1_0_is_the_last_on_its_connection(server: Server) -> None:
     old = b"GET /v2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     assert statuses(server.send(old + LIVE)) == [200]
-    assert statuses(
-        server.send(b"POST /v2 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-    ) == [400]
+    chunked = b"POST /v2 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert statuses(server.send(chunked)) == [400]
     assert statuses(server.send(b"GET /v2 HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")) == [400]
     assert statuses(server.send(GET + b"Connection: close\r\n\r\n" + LIVE * 3)) == [200]
 
 
-def answers(server: Server, *pieces: bytes, ends: bool = False, seconds: float = 3) -> list[int]:
-    """The statuses that come for the pieces, while the client keeps its side open or ends it, until the server closes."""
+def exchange(server: Server, *pieces: bytes, ends: bool = False, seconds: float = 3) -> list[int]:
+    """The statuses until the server closes; with `ends` the client closes its own side first."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as connection:
         for piece in pieces:
             connection.sendall(piece)
@@ -157,23 +156,21 @@ GARBAGE = (
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_behind_good_requests_takes_no_answer_with_it(
-    server: Server, garbage: bytes
-) -> None:
-    """It is refused at once, although the client has not ended what it sends."""
-    assert answers(server, LIVE + garbage) == [200, 400]
-    assert answers(server, LIVE * 18 + garbage) == [200] * 18 + [400]
+def test_garbage_after_good_requests_costs_them_no_response(server: Server, garbage: bytes) -> None:
+    """It is refused at once, although the client could still send more."""
+    assert exchange(server, LIVE + garbage) == [200, 400]
+    assert exchange(server, LIVE * 18 + garbage) == [200] * 18 + [400]
     body = b"%sContent-Length: %d\r\n\r\n%s" % (POST, len(BODY), BODY)
-    assert answers(server, body + body + garbage) == [200, 200, 400]
-    assert answers(server, LIVE, garbage) == [200, 400]
+    assert exchange(server, body + body + garbage) == [200, 200, 400]
+    assert exchange(server, LIVE, garbage) == [200, 400]
 
 
 @pytest.mark.parametrize("garbage", [b"zz", b"-", b"5 5", b"12345678901234567", b"5;\0"])
-def test_a_chunk_that_cannot_be_one_is_refused_at_once(server: Server, garbage: bytes) -> None:
-    assert answers(server, LIVE + CHUNKED + b"\r\n" + garbage) == [200, 400]
+def test_an_invalid_chunk_size_is_refused_at_once(server: Server, garbage: bytes) -> None:
+    assert exchange(server, LIVE + CHUNKED + b"\r\n" + garbage) == [200, 400]
 
 
-def test_what_is_cut_off_is_answered_where_a_request_had_begun(server: Server) -> None:
+def test_a_request_that_is_cut_off_is_refused(server: Server) -> None:
     for sent in (
         b"POST /pred",
         POST,
@@ -181,10 +178,10 @@ def test_what_is_cut_off_is_answered_where_a_request_had_begun(server: Server) -
         CHUNKED + b"\r\nff\r\nabc",
         CHUNKED + b"\r\n",
     ):
-        assert answers(server, LIVE + sent, ends=True) == [200, 400], sent
+        assert exchange(server, LIVE + sent, ends=True) == [200, 400], sent
     for sent in (b"", b"\r\n\r\n"):
-        assert answers(server, sent, ends=True) == []
-        assert answers(server, LIVE * 2 + sent, ends=True) == [200, 200]
+        assert exchange(server, sent, ends=True) == []
+        assert exchange(server, LIVE * 2 + sent, ends=True) == [200, 200]
 
 
 def test_a_request_may_come_byte_by_byte(server: Server) -> None:
@@ -201,21 +198,19 @@ def test_large_bodies_in_a_pipeline_are_answered_in_order(server: Server) -> Non
         b"POST /v2/models/none/infer HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n"
         + bytes(3_000_000)
     )
-    assert answers(server, (large + LIVE) * 3, ends=True, seconds=20) == [404, 200] * 3
+    assert exchange(server, (large + LIVE) * 3, ends=True, seconds=20) == [404, 200] * 3
 
 
-def test_a_refusal_reaches_a_client_that_still_sends(server: Server) -> None:
+def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server) -> None:
     head = POST + b"Content-Length: 99999999\r\n\r\n"
-    assert answers(server, LIVE + head + bytes(3_000_000)) == [200, 413]
+    assert exchange(server, LIVE + head + bytes(3_000_000)) == [200, 413]
 
 
-def test_a_body_is_asked_for_where_the_client_waits_for_that(server: Server) -> None:
+def test_a_client_that_waits_for_100_continue_gets_it(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
-        connection.sendall(
-            POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(json_body())
-        )
+        connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
         assert statuses(connection.recv(65536)) == [100]
-        connection.sendall(json_body())
+        connection.sendall(BODY)
         assert statuses(connection.recv(65536)) == [200]
 
 
@@ -225,14 +220,8 @@ def test_a_request_for_no_path_is_refused(server: Server) -> None:
 
 
 def test_a_body_of_very_many_chunks_is_read(server: Server) -> None:
-    body = json_body()
-    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
-    sent = (
-        f"POST {INFER} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        + chunks
-        + b"0\r\n\r\n"
-    )
-    assert statuses(server.send(sent)) == [200]
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY)
+    assert statuses(server.send(CHUNKED + b"\r\n" + chunks + b"0\r\n\r\n")) == [200]
 
 
 @pytest.mark.parametrize("count", [18, 5000])
@@ -241,6 +230,6 @@ def test_a_pipeline_is_answered_in_order(server: Server, count: int) -> None:
     sent = b"".join(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode() for path in paths)
     received = server.send(sent, seconds=20)
     assert statuses(received) == [404 if number % 3 else 200 for number in range(count)]
-    assert [
-        int(part.split(b"'")[0]) for part in received.split(b"there is nothing at '/v2/")[1:]
-    ] == [number for number in range(count) if number % 3]
+    refusals = received.split(b"there is nothing at '/v2/")[1:]
+    numbers = [int(refusal.split(b"'")[0]) for refusal in refusals]
+    assert numbers == [number for number in range(count) if number % 3]
