@@ -68,11 +68,10 @@ class BatchQueue:
         loop = asyncio.get_running_loop()
         job = Job(model, images, time.monotonic(), loop, loop.create_future())
         with self._lock:
-            if self.waiting + len(images) > self.limits.max_queue:
+            waiting, limit = self.waiting, self.limits.max_queue
+            if waiting + len(images) > limit:
                 raise RequestError(
-                    503,
-                    f"{self.waiting} images are waiting already; "
-                    f"expected at most {self.limits.max_queue}, so try again in a second",
+                    503, f"{waiting} of at most {limit} images are waiting; try again in a second"
                 )
             self.waiting += len(images)
         self._jobs.put(job)

@@ -43,7 +43,7 @@ def decode(body: bytes, header_length: Optional[str], model: Signature) -> Infer
     if id_ is not None and not isinstance(id_, str):
         raise RequestError(400, f"the id is {kind(id_)}; expected a string")
     if id_ is not None and not is_text(id_):
-        raise RequestError(400, "the id is not text")
+        raise RequestError(400, "the id is not text; send no lone surrogates")
     binary, classes = _output(request, model)
     images = _input(request, tail, model, may_hold_booleans=b"true" in head or b"false" in head)
     return Inference(images, id_, binary, classes)
