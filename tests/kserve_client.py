@@ -2,8 +2,11 @@
 # requires-python = "==3.11.*"
 # dependencies = ["kserve==0.21.0", "numpy"]
 # ///
-"""Asks a server with the client of KServe, whose pins need an environment of their own: `uv run --script` makes it from the
-lock file beside this one. Prints the probabilities of the images in each way of sending them and of having them sent."""
+"""Sends images to a server with KServe's client, and prints the probabilities as JSON.
+
+Each way of sending the images is combined with each form of the response. KServe's pins need an
+environment of their own: `uv run --script` creates it from the lock file beside this one.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
 
-async def answers(url: str, model: str, images: Any) -> dict[str, Any]:
+async def results(url: str, model: str, images: Any) -> dict[str, Any]:
     async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
-        found: dict[str, Any] = {
+        result: dict[str, Any] = {
             "live": await client.is_server_live(url),
             "ready": await client.is_server_ready(url),
             "model ready": await client.is_model_ready(url, model),
@@ -32,9 +35,9 @@ async def answers(url: str, model: str, images: Any) -> dict[str, Any]:
                 outputs = [RequestedOutput("probabilities", {"binary_data": binary_out})]
                 request = InferRequest(model, [tensor], request_outputs=outputs)
                 response = await client.infer(url, request, model_name=model)
-                found[f"{binary_in} {binary_out}"] = response.outputs[0].as_numpy().tolist()
-    return found
+                result[f"{binary_in} {binary_out}"] = response.outputs[0].as_numpy().tolist()
+    return result
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(answers(sys.argv[1], sys.argv[2], np.load(sys.argv[3])))))
+    print(json.dumps(asyncio.run(results(sys.argv[1], sys.argv[2], np.load(sys.argv[3])))))

@@ -1,4 +1,7 @@
-"""A real PostgreSQL server of Debian's package, on a socket in a folder of its own; started and stopped by the tests."""
+"""A real PostgreSQL server from Debian's package, which the tests start and stop.
+
+It listens on a socket in a folder of its own.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +22,25 @@ VERSIONS = Path("/usr/lib/postgresql")
 
 
 def programs() -> Path:
-    """Where initdb and postgres are; as root the package is installed where it is missing."""
+    """The folder of initdb and postgres; root installs the package if it is missing."""
     if not VERSIONS.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(
             ["apt-get", "install", "--yes", "--quiet", "postgresql"],
             capture_output=True,
             check=False,
         )
-    found = sorted(VERSIONS.glob("*/bin/initdb"))
-    if not found:
+    installed = sorted(VERSIONS.glob("*/bin/initdb"))
+    if not installed:
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
-    return found[-1].parent
+    return installed[-1].parent
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The address of a running server. PostgreSQL refuses root, who runs it as the package's user."""
+    """The address of a running server.
+
+    PostgreSQL refuses to run as root, which therefore starts it as the package's user.
+    """
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # a socket's path must be short
     owner = "postgres" if os.geteuid() == 0 else None
     if owner:
@@ -51,7 +57,7 @@ def server() -> Iterator[str]:
         data,
     ]
     subprocess.run(initdb, user=owner, cwd=folder, capture_output=True, check=True)
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         [binaries / "postgres", "-D", data, *options],
         user=owner,
         cwd=folder,
@@ -59,21 +65,21 @@ def server() -> Iterator[str]:
     )
     address = f"postgresql://tester@/postgres?host={folder}"
     try:
-        wait_for(address, running)
+        wait_for(address, process)
         yield address
     finally:
-        running.send_signal(signal.SIGINT)  # it does not wait for clients to leave
-        running.wait(30)
+        process.send_signal(signal.SIGINT)  # a fast shutdown, which does not wait for clients
+        process.wait(30)
         shutil.rmtree(folder)
 
 
-def wait_for(address: str, running: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for(address: str, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while True:
         try:
             psycopg.connect(address).close()
         except psycopg.OperationalError:
-            if running.poll() is not None or time.monotonic() > end:
+            if process.poll() is not None or time.monotonic() > end:
                 raise
             time.sleep(0.1)
         else:

@@ -1,6 +1,6 @@
-"""Records what the real Triton answers to the requests below, into tests/triton_answers.json.
+"""Records the responses of a real Triton to the requests below, in tests/triton_answers.json.
 
-Triton for CPU comes with nvidia-pytriton, which needs an environment made from Debian's own Python:
+Triton for CPU comes with nvidia-pytriton, which needs an environment of Debian's own Python:
 
     /usr/bin/python3.11 -m venv triton && triton/bin/pip install nvidia-pytriton onnxruntime
     triton/bin/python tests/record_triton.py exported/onnx_float32.onnx tests/triton_answers.json
@@ -21,11 +21,11 @@ import numpy as np
 PORT = 9201
 NAME = "mnist-digits"
 INFER = f"/v2/models/{NAME}/infer"
-KEPT = ("content-type", "content-encoding", "inference-header-content-length")
+RECORDED_HEADERS = ("content-type", "content-encoding", "inference-header-content-length")
 
 
 def image(count: int) -> Any:
-    """Pixels (count, 28, 28, 1) uint8 that anyone can make again."""
+    """Reproducible pixels (count, 28, 28, 1) uint8."""
     rows = np.arange(count * 784, dtype=np.uint32)
     return (rows * 7919 % 251).astype(np.uint8).reshape(count, 28, 28, 1)
 
@@ -38,7 +38,7 @@ def json_body(**fields: Any) -> bytes:
     return json.dumps({"inputs": [tensor(data=image(2).ravel().tolist())], **fields}).encode()
 
 
-def wanted(**parameters: Any) -> list[dict[str, Any]]:
+def requested_outputs(**parameters: Any) -> list[dict[str, Any]]:
     return [{"name": "probabilities", "parameters": parameters}]
 
 
@@ -48,9 +48,9 @@ def binary(
     head = json.dumps(
         {"inputs": [tensor(parameters={"binary_data_size": size})], **fields}
     ).encode()
-    return {"Inference-Header-Content-Length": str(len(head))}, head + (
-        image(2).tobytes() if tail is None else tail
-    )
+    if tail is None:
+        tail = image(2).tobytes()
+    return {"Inference-Header-Content-Length": str(len(head))}, head + tail
 
 
 def inputs(*entries: dict[str, Any]) -> tuple[dict[str, str], bytes]:
@@ -62,9 +62,9 @@ def length(text: str) -> tuple[dict[str, str], bytes]:
 
 
 def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
-    """Name of the case -> method, path, headers, body."""
+    """Method, path, headers and body, by the name of the case."""
     flat = image(2).ravel().tolist()
-    asked: dict[str, tuple[str, str, dict[str, str], bytes]] = {
+    cases: dict[str, tuple[str, str, dict[str, str], bytes]] = {
         "live": ("GET", "/v2/health/live", {}, b""),
         "ready": ("GET", "/v2/health/ready", {}, b""),
         "model ready": ("GET", f"/v2/models/{NAME}/ready", {}, b""),
@@ -78,19 +78,22 @@ def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
         "json to json": ({}, json_body()),
         "json with id": ({}, json_body(id="a request")),
         "json nested": inputs(tensor(data=image(2).tolist())),
-        "json to binary": ({}, json_body(outputs=wanted(binary_data=True))),
+        "json to binary": ({}, json_body(outputs=requested_outputs(binary_data=True))),
         "json to binary for all": ({}, json_body(parameters={"binary_data_output": True})),
         "binary to json": binary(),
-        "binary to json by name": binary(outputs=wanted(binary_data=False)),
-        "binary to binary": binary(outputs=wanted(binary_data=True)),
+        "binary to json by name": binary(outputs=requested_outputs(binary_data=False)),
+        "binary to binary": binary(outputs=requested_outputs(binary_data=True)),
         "binary to binary for all": binary(parameters={"binary_data_output": True}),
         "one output of all in json": binary(
-            parameters={"binary_data_output": True}, outputs=wanted(binary_data=False)
+            parameters={"binary_data_output": True}, outputs=requested_outputs(binary_data=False)
         ),
         "no outputs named": ({}, json_body(outputs=[])),
         "raw image": ({"Inference-Header-Content-Length": "0"}, image(1).tobytes()),
-        "classes in json": ({}, json_body(outputs=wanted(classification=3))),
-        "classes in binary": ({}, json_body(outputs=wanted(classification=3, binary_data=True))),
+        "classes in json": ({}, json_body(outputs=requested_outputs(classification=3))),
+        "classes in binary": (
+            {},
+            json_body(outputs=requested_outputs(classification=3, binary_data=True)),
+        ),
         "unknown fields": ({}, json_body(more={"deep": [1, {"er": None}]})),
         "gzip": ({"Content-Encoding": "gzip"}, gzip.compress(json_body(), mtime=0)),
         "deflate": ({"Content-Encoding": "deflate"}, zlib.compress(json_body())),
@@ -109,7 +112,7 @@ def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
         "unknown input": inputs({**tensor(data=flat), "name": "other"}),
         "one input too many": inputs(tensor(data=flat), {**tensor(data=flat), "name": "other"}),
         "unknown output": ({}, json_body(outputs=[{"name": "other"}])),
-        "two outputs of one name": ({}, json_body(outputs=wanted() * 2)),
+        "two outputs of one name": ({}, json_body(outputs=requested_outputs() * 2)),
         "no shape": inputs({"name": "image", "datatype": "UINT8", "data": flat}),
         "shape of another rank": inputs({**tensor(data=flat), "shape": [2, 784]}),
         "shape of another size": inputs({**tensor(data=flat), "shape": [1, 28, 28, 1]}),
@@ -137,22 +140,21 @@ def requests() -> dict[str, tuple[str, str, dict[str, str], bytes]]:
         "gzip that is none": ({"Content-Encoding": "gzip"}, json_body()),
         "gzip cut short": ({"Content-Encoding": "gzip"}, gzip.compress(json_body(), mtime=0)[:-20]),
     }
-    return {
-        **asked,
-        **{name: ("POST", INFER, *request) for name, request in {**good, **bad}.items()},
-    }
+    for name, request in {**good, **bad}.items():
+        cases[name] = ("POST", INFER, *request)
+    return cases
 
 
 def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    """The status, the headers that matter, and the body, a character for each byte."""
+    """The status, the headers that matter, and the body with one character for each byte."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         connection.request(method, path, body or None, headers)
         response = connection.getresponse()
-        kept = {name: value for name in KEPT if (value := response.getheader(name)) is not None}
+        recorded = {name: response.getheader(name) for name in RECORDED_HEADERS}
         return {
             "status": response.status,
-            "headers": kept,
+            "headers": {name: value for name, value in recorded.items() if value is not None},
             "body": response.read().decode("latin-1"),
         }
     finally:

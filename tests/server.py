@@ -1,8 +1,9 @@
-"""A server process of the tests: `python -m serving serve` on a free port of the loopback."""
+"""Starts `python -m serving serve` on a free port of the loopback, and sends it requests."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from PIL import Image
 
 from serving.bundle import MANIFEST, manifest
 from tests.conftest import ROOT
@@ -24,7 +26,7 @@ FORMAT = "onnx_float32"
 Headers = dict[str, str]
 
 
-class Answer:
+class Response:
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
 
@@ -34,7 +36,7 @@ class Answer:
 
 
 class Server:
-    """Started at once, ready when the constructor returns; `with` stops it."""
+    """Ready when the constructor returns; `with` kills it."""
 
     def __init__(
         self, *arguments: str | Path, python: str | Path = sys.executable, port: int = 0
@@ -46,12 +48,10 @@ class Server:
         )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline().decode()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
-        assert found, (
-            f"{self.first_line}{self.process.stderr.read().decode() if self.process.stderr else ''}"
-        )
-        self.port = int(found[1])
-        while self.refuses():
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
+        assert address, self.first_line + self._errors()
+        self.port = int(address[1])
+        while not self.is_ready():
             time.sleep(0.01)
         self.seconds_to_ready = time.monotonic() - self.start
 
@@ -62,12 +62,15 @@ class Server:
         self.process.kill()
         self.process.communicate()
 
-    def refuses(self) -> bool:
+    def is_ready(self) -> bool:
         try:
-            return self.get("/v2/health/ready").status != 200
+            return self.get("/v2/health/ready").status == 200
         except ConnectionError:
             assert self.process.poll() is None
-            return True
+            return False
+
+    def _errors(self) -> str:
+        return self.process.stderr.read().decode() if self.process.stderr else ""
 
     @property
     def url(self) -> str:
@@ -75,36 +78,40 @@ class Server:
 
     @property
     def megabytes(self) -> float:
-        """Of resident memory, children included."""
-        process = psutil.Process(self.process.pid)
-        return (
-            sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
-            / 1e6
-        )
+        """Resident memory, with that of its child processes."""
+        server = psutil.Process(self.process.pid)
+        processes = [server, *server.children(recursive=True)]
+        return sum(process.memory_info().rss for process in processes) / 1e6
+
+    @property
+    def peak_megabytes(self) -> float:
+        """The most resident memory so far, without that of its child processes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6  # the kernel counts in KiB
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None
-    ) -> Answer:
+    ) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read())
+            return Response(response.status, names, response.read())
         finally:
             connection.close()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         return self.ask("GET", path)
 
     def send(self, data: bytes, seconds: float = 5) -> bytes:
-        """What comes back for raw bytes until the server closes, or nothing comes for so long."""
+        """The response to raw bytes, until the server closes or is silent for `seconds`."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             received = b""
             try:
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
-            except OSError:  # the server has closed already, and may have said why
+            except OSError:  # the server has closed already, perhaps with a response
                 pass
             try:
                 while part := connection.recv(65536):
@@ -128,9 +135,9 @@ def environment() -> dict[str, str]:
 
 
 def failed(*arguments: str | Path, python: str | Path = sys.executable) -> str:
-    """The sentence with which a server that must not start ends."""
+    """The one-line error of a server that must refuse to start."""
     command = [str(python), "-m", "serving", "serve", *map(str, arguments)]
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=ROOT,
         capture_output=True,
@@ -139,13 +146,40 @@ def failed(*arguments: str | Path, python: str | Path = sys.executable) -> str:
         timeout=60,
         env=environment(),
     )
-    assert done.returncode == 1, done
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr
+    assert result.returncode == 1, result
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    return result.stderr
+
+
+def png(pixels: Any, file_format: str = "PNG") -> bytes:
+    """An image (H, W), (H, W, 1) or (1, H, W, 1) uint8 as the bytes of a file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(file, file_format)
+    return file.getvalue()
+
+
+def check_openapi(server: Server, folder: Path, *options: str) -> str:
+    """Has schemathesis check the server against its own description; returns the report.
+
+    One check is left out, that everything which fits the schema is accepted: JSON Schema cannot
+    tie the length of data to a shape.
+    """
+    command = [f"{sys.prefix}/bin/schemathesis", "run", f"http://{server.url}/openapi.json"]
+    command += ["--no-color", "--exclude-checks", "positive_data_acceptance"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", "20", "--seed", "7"]
+    command += ["--generation-database", "none", *options]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-5000:]
+    return result.stdout
+
+
+def statuses(received: bytes) -> list[int]:
+    """The statuses of all responses in the bytes of a connection."""
+    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]
 
 
 def rename(folder: Path, name: str, version: str | None = None) -> Path:
-    """Changes the name, and the version, on the card of an unpacked bundle, and renews its checksums."""
+    """Changes the name and version on the card of an unpacked bundle, and updates its checksums."""
     card = json.loads((folder / "model_card.json").read_text())
     changed = {**card, "name": name, "version": version or card["version"]}
     (folder / "model_card.json").write_text(json.dumps(changed))

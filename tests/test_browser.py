@@ -1,4 +1,4 @@
-"""What the page computes, without a browser: its model and its pictures under Node. tests/embedded opens it in Chromium."""
+"""The page's model, pictures and gate under Node; tests/embedded opens the page in Chromium."""
 
 from __future__ import annotations
 
@@ -25,42 +25,44 @@ pytestmark = pytest.mark.slow
 PAGE = browser.TEMPLATES / "page"
 PREPARE = """
 import { readFileSync } from "node:fs";
-const { draw, plane } = await import(process.argv[1] + "/ink.js"), { resize } = await import(process.argv[1] + "/resize.js");
-const attempt = make => { try { return [...make().data]; } catch (error) { return error.message; } };
-const pictures = JSON.parse(readFileSync(0)).map(({ height, width, data }) => plane(height, width, Uint8Array.from(data)));
-console.log(JSON.stringify(pictures.map(picture => [attempt(() => draw(picture, 28, 20)), attempt(() => resize(picture, 28, 28))])));
+const { draw, plane } = await import(process.argv[1] + "/ink.js");
+const { resize } = await import(process.argv[1] + "/resize.js");
+function attempt(prepare) {
+  try { return [...prepare().data]; } catch (error) { return error.message; }
+}
+const prepared = JSON.parse(readFileSync(0)).map(({ height, width, data }) => {
+  const picture = plane(height, width, Uint8Array.from(data));
+  return [attempt(() => draw(picture, 28, 20)), attempt(() => resize(picture, 28, 28))];
+});
+console.log(JSON.stringify(prepared));
 """
 
 
 def in_node(script: str, *arguments: str | Path, data: str = "") -> Any:
-    command: list[str | Path] = [
-        browser.node(),
-        "--input-type=module",
-        "--eval",
-        script,
-        *arguments,
-    ]
-    return json.loads(
-        subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout
+    command: list[str | Path] = [browser.node(), "--input-type=module", "--eval", script]
+    process = subprocess.run(
+        [*command, *arguments], input=data, capture_output=True, text=True, check=True
     )
+    return json.loads(process.stdout)
 
 
 def sheets(count: int, channels: int = 1) -> list[Array]:
-    """Pictures (H, W) or (H, W, C) uint8 of many shapes: a few bars of ink on paper with a grain, each of any brightness."""
+    """Pictures (H, W) or (H, W, C) uint8 of many shapes.
+
+    Each has a few bars of ink on grainy paper, of any brightness.
+    """
     dice = np.random.default_rng(0)
     result = []
     for height, width in dice.integers(1, 400, (count, 2)):
         sheet = np.zeros((height, width, channels)) + dice.integers(0, 256, channels)
         for _ in range(3):
-            top, left, thick = (
-                dice.integers(0, height),
-                dice.integers(0, width),
-                max(height, width) // 12 + 1,
-            )
-            down, right = (
-                (thick, width // 2 + 1) if dice.random() < 0.5 else (height // 2 + 1, thick)
-            )
-            sheet[top : top + down, left : left + right] = dice.integers(0, 256, channels)
+            top, left = dice.integers(0, height), dice.integers(0, width)
+            thickness = max(height, width) // 12 + 1
+            if dice.random() < 0.5:
+                rows, columns = thickness, width // 2 + 1
+            else:
+                rows, columns = height // 2 + 1, thickness
+            sheet[top : top + rows, left : left + columns] = dice.integers(0, 256, channels)
         sheet += dice.integers(-6, 7, sheet.shape)
         result.append(np.clip(sheet if channels > 1 else sheet[..., 0], 0, 255).astype(np.uint8))
     return result
@@ -73,61 +75,62 @@ def drawn(picture: Array) -> list[int] | str:
         return str(error)
 
 
-def test_pictures_are_prepared_as_in_python_to_the_pixel() -> None:
+def test_pictures_are_prepared_as_in_python_down_to_the_pixel() -> None:
     pictures = [
         *sheets(60),
         np.full((30, 30), 200, np.uint8),
         sheets(1)[0].repeat(9, 0).repeat(7, 1),
     ]
-    data = json.dumps(
-        [
-            {"height": len(each), "width": each.shape[1], "data": each.ravel().tolist()}
-            for each in pictures
-        ]
-    )
+    sent = [
+        {"height": len(picture), "width": picture.shape[1], "data": picture.ravel().tolist()}
+        for picture in pictures
+    ]
+    prepared = in_node(PREPARE, PAGE, data=json.dumps(sent))
     refused = 0
-    for number, (picture, answer) in enumerate(
-        zip(pictures, in_node(PREPARE, PAGE, data=data), strict=True)
-    ):
-        assert answer[0] == drawn(picture), number
-        assert (
-            answer[1]
-            == np.asarray(Image.fromarray(picture).resize((28, 28), Image.Resampling.LANCZOS))
-            .ravel()
-            .tolist()
-        ), number
-        refused += isinstance(answer[0], str)
+    for number, (picture, (ink_pixels, resized)) in enumerate(zip(pictures, prepared, strict=True)):
+        assert ink_pixels == drawn(picture), number
+        expected = Image.fromarray(picture).resize((28, 28), Image.Resampling.LANCZOS)
+        assert resized == np.asarray(expected).ravel().tolist(), number
+        refused += isinstance(ink_pixels, str)
     assert 0 < refused < 30
 
 
 GATE = """
 import { readFileSync } from "node:fs";
 const gate = await import(process.argv[1] + "/gate.js");
-console.log(JSON.stringify(JSON.parse(readFileSync(0)).map(([lost, gained, total, allowed]) => [
-  gate.exceeds(lost, gained, total, allowed), gate.accuracyLostBound(lost, gained, total), gate.mcnemar(lost, gained),
-  ...gate.accuracyInterval(total - lost, total), gate.imagesNeeded(allowed, lost / total, gained / total)])));
+const results = JSON.parse(readFileSync(0)).map(([lost, gained, total, allowed]) => [
+  gate.exceeds(lost, gained, total, allowed),
+  gate.accuracyLostBound(lost, gained, total),
+  gate.mcnemar(lost, gained),
+  ...gate.accuracyInterval(total - lost, total),
+  gate.imagesNeeded(allowed, lost / total, gained / total),
+]);
+console.log(JSON.stringify(results));
 """
 
 
 def test_the_gate_of_the_page_is_that_of_python() -> None:
     outcomes = gate_outcomes()
-    for outcome, told in zip(outcomes, in_node(GATE, PAGE, data=json.dumps(outcomes)), strict=True):
+    results = in_node(GATE, PAGE, data=json.dumps(outcomes))
+    for outcome, result in zip(outcomes, results, strict=True):
         lost, gained, total, allowed = outcome
-        assert told[0] == gate.exceeds(lost, gained, total, allowed), outcome
+        assert result[0] == gate.exceeds(lost, gained, total, allowed), outcome
         expected = [gate.accuracy_lost_bound(lost, gained, total), gate.mcnemar(lost, gained)]
-        assert told[1:5] == pytest.approx(
+        assert result[1:5] == pytest.approx(
             [*expected, *gate.accuracy_interval(total - lost, total)], abs=1e-9
         ), outcome
-        assert told[5] == gate.images_needed(allowed, lost / total, gained / total), outcome
+        assert result[5] == gate.images_needed(allowed, lost / total, gained / total), outcome
 
 
 JUDGE = """
 import { readFileSync } from "node:fs";
 const { judged } = await import(process.argv[1] + "/prove.js");
-const told = JSON.parse(readFileSync(0)).map(([lost, golden, verdict]) => judged({
-  images: { length: 1000 }, correct: 990 - lost, reference: 990, lost, gained: 0, agreeing: 1000 - lost, golden: golden ?? NaN,
-  largest: 0.1, allowed: 0.002, tolerance: 0.1, maker: { verdict, images: 16000, bound: 0.0008 }, milliseconds: 1 }));
-console.log(JSON.stringify(told.map(({ state, sentence }) => [state, sentence])));
+const judgements = JSON.parse(readFileSync(0)).map(([lost, golden, verdict]) => judged({
+  images: { length: 1000 }, correct: 990 - lost, reference: 990, lost, gained: 0,
+  agreeing: 1000 - lost, golden: golden ?? NaN, largest: 0.1, allowed: 0.002, tolerance: 0.1,
+  maker: { verdict, images: 16000, bound: 0.0008 }, milliseconds: 1,
+}));
+console.log(JSON.stringify(judgements.map(({ state, sentence }) => [state, sentence])));
 """
 
 
@@ -138,9 +141,9 @@ def test_the_page_tells_the_three_verdicts_apart_as_python_does() -> None:
         for golden in (0.04, 0.5, None)
         for maker in ("proven", "not shown", "worse")
     ]
-    for (lost, golden, maker), (state, sentence) in zip(
-        cases, in_node(JUDGE, PAGE, data=json.dumps(cases)), strict=True
-    ):
+    judgements = in_node(JUDGE, PAGE, data=json.dumps(cases))
+    for case, (state, sentence) in zip(cases, judgements, strict=True):
+        lost, golden, maker = case
         difference = float("nan") if golden is None else golden
         facts: dict[str, Any] = {
             "lost": lost,
@@ -155,14 +158,10 @@ def test_the_page_tells_the_three_verdicts_apart_as_python_does() -> None:
         }
         facts |= {"golden_difference": difference, "golden_tolerance": 0.1}
         facts["state"] = gate.elsewhere(facts, difference, 0.1, maker)
-        assert state == facts["state"], (lost, golden, maker)
+        assert state == facts["state"], case
         facts["maker"] = {"verdict": maker, "images": 16000, "accuracy_lost_bound": 0.0008}
         expected = acceptance.sentence(facts).replace("file or runtime on this device", "browser")
-        assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, (
-            lost,
-            golden,
-            maker,
-        )
+        assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, case
 
 
 def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
@@ -181,7 +180,8 @@ def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(
 ) -> None:
     script = """
         import { readFileSync } from "node:fs";
-        console.log(JSON.stringify(WebAssembly.Module.imports(new WebAssembly.Module(readFileSync(process.argv[1])))));
+        const module = new WebAssembly.Module(readFileSync(process.argv[1]));
+        console.log(JSON.stringify(WebAssembly.Module.imports(module)));
     """
     module = finished.folder / "embedded/browser/model.wasm"
     assert in_node(script, module) == []
@@ -210,13 +210,14 @@ def test_a_stack_of_any_size_is_aligned_as_the_linker_asks(tmp_path: Path) -> No
         "float *sink;\nvoid model(void) {\n    float tmp0_t1[1][13];\n    sink = tmp0_t1[0];\n}\n"
     )
     (tmp_path / "exports.c").write_text(
-        'void model(void);\n__attribute__((export_name("predict"))) void predict(void) { model(); }\n'
+        "void model(void);\n"
+        '__attribute__((export_name("predict"))) void predict(void) { model(); }\n'
     )
     browser.compile_module(tmp_path, tmp_path / "model.wasm")
     assert (tmp_path / "model.wasm").read_bytes().startswith(b"\0asm")
 
 
-def test_a_percent_sign_in_the_path_hinders_neither_the_compiler_nor_its_libraries(
+def test_the_compiler_and_its_libraries_work_below_a_path_with_a_percent_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout = tmp_path / "50% off #1? Käse"
@@ -240,15 +241,13 @@ def test_a_percent_sign_in_the_path_hinders_neither_the_compiler_nor_its_librari
         _zig.build(tmp_path, ["main.c"], checkout / "again", *_zig.WEBASSEMBLY, *_zig.C99)
 
 
-def test_a_call_that_no_library_has_is_one_sentence(tmp_path: Path) -> None:
+def test_an_undefined_function_is_one_sentence(tmp_path: Path) -> None:
     for name in _codegen.SOURCES:
-        (tmp_path / name).write_text(
-            "int missing(void);\nint model(void) { return missing(); }\n"
-            if name == "model.c"
-            else ""
-        )
+        (tmp_path / name).write_text("")
+    (tmp_path / "model.c").write_text("int missing(void);\nint model(void) { return missing(); }\n")
     (tmp_path / "exports.c").write_text(
-        'int model(void);\n__attribute__((export_name("predict"))) int predict(void) { return model(); }\n'
+        "int model(void);\n"
+        '__attribute__((export_name("predict"))) int predict(void) { return model(); }\n'
     )
     with pytest.raises(
         UserError, match=r"model.wasm could not be compiled: .*missing.*; use another architecture"

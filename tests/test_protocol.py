@@ -1,4 +1,4 @@
-"""The codec of the Open Inference Protocol: what was encoded is decoded, and no bytes whatever do more than be refused."""
+"""The codec of the Open Inference Protocol: it decodes valid requests and refuses all others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hypothesis import strategies as some
 from serving.errors import RequestError
 from serving.server import protocol
 from serving.server.compression import compress, decompress
-from serving.server.protocol import Signature, decode, encode
+from serving.server.protocol import Signature, encode
+from serving.server.request_bodies import decode
 
 MODEL = Signature("shapes", "1.0.0", "test", (2, 3, 1), ["a", "b", "ü"], max_images=4)
 IMAGES = some.integers(1, 4).flatmap(
@@ -37,23 +38,22 @@ quick = settings(deadline=None, max_examples=150)
 
 @pytest.fixture(params=["msgspec", "standard library"], autouse=True, scope="module")
 def parser(request: pytest.FixtureRequest) -> Any:
-    """Both JSON parsers, as they are on a server and on a device without packages."""
+    """Both JSON parsers: msgspec, and the standard library's for devices without packages."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "standard library":
-            patch.setattr("serving.server.protocol.msgspec", None)
+            patch.setattr("serving.server.json_body.msgspec", None)
         yield request.param
 
 
-def asked(pixels: bytes, way: str, **fields: Any) -> tuple[bytes, str | None]:
-    """A request for the images in `pixels`: its body, and the header that tells the length of its JSON."""
+def encoded(pixels: bytes, way: str, **fields: Any) -> tuple[bytes, str | None]:
+    """A request with the images in `pixels`: its body, and the header with its JSON's length."""
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 2, 3, 1)
     tensor: dict[str, Any] = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
     if way == "raw":
         return pixels, "0"
     if way == "binary":
-        head = json.dumps(
-            {"inputs": [{**tensor, "parameters": {"binary_data_size": len(pixels)}}], **fields}
-        ).encode()
+        tensor["parameters"] = {"binary_data_size": len(pixels)}
+        head = json.dumps({"inputs": [tensor], **fields}).encode()
         return head + pixels, str(len(head))
     data = images.tolist() if way == "nested" else images.ravel().tolist()
     return json.dumps({"inputs": [{**tensor, "data": data}], **fields}).encode(), None
@@ -70,10 +70,10 @@ def test_images_come_back_in_every_way_of_sending_them(
 ) -> None:
     try:
         json.dumps(identity, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a lone surrogate, which is no text
+    except UnicodeEncodeError:  # a lone surrogate, which is not text
         return
     fields = {} if identity is None else {"id": identity}
-    inference = decode(*asked(pixels, way, **fields), MODEL)
+    inference = decode(*encoded(pixels, way, **fields), MODEL)
     assert inference.images.tobytes() == pixels
     assert inference.images.shape == (len(pixels) // 6, 2, 3, 1)
     assert inference.images.dtype == np.uint8
@@ -86,13 +86,11 @@ def test_images_come_back_in_every_way_of_sending_them(
 def test_probabilities_come_back_in_every_way_of_asking_for_them(
     pixels: bytes, binary: bool, classes: int
 ) -> None:
-    outputs = [
-        {"name": "probabilities", "parameters": {"binary_data": binary, "classification": classes}}
-    ]
-    inference = decode(*asked(pixels, "flat", outputs=outputs, id="7"), MODEL)
-    probabilities = (
-        np.random.default_rng(len(pixels)).dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
-    )
+    parameters = {"binary_data": binary, "classification": classes}
+    outputs = [{"name": "probabilities", "parameters": parameters}]
+    inference = decode(*encoded(pixels, "flat", outputs=outputs, id="7"), MODEL)
+    dice = np.random.default_rng(len(pixels))
+    probabilities = dice.dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
     body, length = encode(inference, probabilities, MODEL)
     assert (length is not None) == binary
     answer = json.loads(body[:length])
@@ -108,10 +106,9 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(
 
 
 def test_the_likeliest_classes_are_named() -> None:
-    assert protocol.likeliest(np.array([[0.2, 0.5, 0.3]], np.float32), 2, MODEL.class_names) == [
-        "0.500000:1:b",
-        "0.300000:2:ü",
-    ]
+    probabilities = np.array([[0.2, 0.5, 0.3]], np.float32)
+    labels = protocol.likeliest(probabilities, 2, MODEL.class_names)
+    assert labels == ["0.500000:1:b", "0.300000:2:ü"]
 
 
 @quick
@@ -119,7 +116,7 @@ def test_the_likeliest_classes_are_named() -> None:
     body=some.binary(max_size=300),
     length=some.none() | some.text(max_size=5) | some.integers(-2, 400).map(str),
 )
-def test_any_bytes_are_refused_with_a_sentence_or_are_images(
+def test_random_bytes_are_refused_with_a_sentence_or_are_images(
     body: bytes, length: str | None
 ) -> None:
     try:
@@ -136,29 +133,20 @@ def test_any_bytes_are_refused_with_a_sentence_or_are_images(
         ["", "inputs", "entry", "name", "shape", "datatype", "data", "parameters", "outputs", "id"]
     ),
 )
-def test_any_json_in_any_place_is_refused_with_a_sentence_or_fits(body: Any, at: str) -> None:
+def test_random_json_in_any_place_is_refused_with_a_sentence_or_fits(body: Any, at: str) -> None:
     entry: dict[str, Any] = {
         "name": "image",
         "datatype": "UINT8",
         "shape": [1, 2, 3, 1],
         "data": [1, 2, 3, 4, 5, 6],
     }
-    request: Any = {
-        "inputs": [
-            {**entry, at: body}
-            if at in (*entry, "parameters")
-            else body
-            if at == "entry"
-            else entry
-        ]
-    }
-    request = (
-        body
-        if not at
-        else {**request, at: body}
-        if at in ("inputs", "outputs", "id", "parameters")
-        else request
-    )
+    if at in (*entry, "parameters"):
+        entry = {**entry, at: body}
+    request: Any = {"inputs": [body if at == "entry" else entry]}
+    if at in ("inputs", "outputs", "id", "parameters"):
+        request[at] = body
+    if not at:
+        request = body
     try:
         inference = decode(json.dumps(request).encode(), None, MODEL)
     except RequestError as error:
@@ -169,25 +157,15 @@ def test_any_json_in_any_place_is_refused_with_a_sentence_or_fits(body: Any, at:
 
 
 @pytest.mark.parametrize("value", [True, 1.0, 256, -1, 2**70, "1", None, [1], {}])
-def test_a_value_that_is_no_pixel_is_refused(value: Any) -> None:
-    body = json.dumps(
-        {
-            "inputs": [
-                {
-                    "name": "image",
-                    "datatype": "UINT8",
-                    "shape": [1, 2, 3, 1],
-                    "data": [0, 0, value, 0, 0, 0],
-                }
-            ]
-        }
-    ).encode()
+def test_a_value_that_is_not_a_pixel_is_refused(value: Any) -> None:
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 3, 1]}
+    body = json.dumps({"inputs": [{**tensor, "data": [0, 0, value, 0, 0, 0]}]}).encode()
     with pytest.raises(RequestError, match="something other than whole numbers from 0 to 255"):
         decode(body, None, MODEL)
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"inputs":['])
-def test_json_nested_without_end_is_refused(opening: bytes) -> None:
+def test_json_that_is_nested_too_deep_is_refused(opening: bytes) -> None:
     room = Signature("room", "1.0.0", "test", (512, 512, 1), ["a", "b"], max_images=4)
     with pytest.raises(RequestError, match="nested too deep"):
         decode(opening * 100_000, None, room)
@@ -210,7 +188,7 @@ def test_a_compressed_body_comes_back(body: bytes, encoding: str) -> None:
 
 @quick
 @given(body=some.binary(max_size=100), encoding=some.sampled_from(["gzip", "deflate"]))
-def test_any_bytes_are_no_compressed_body(body: bytes, encoding: str) -> None:
+def test_random_bytes_are_not_a_compressed_body(body: bytes, encoding: str) -> None:
     with pytest.raises(RequestError):
         decompress(body, encoding, 1000)
 
@@ -218,7 +196,7 @@ def test_any_bytes_are_no_compressed_body(body: bytes, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
 )
-def test_a_body_larger_than_the_limit_is_not_made(encoding: str, pack: Any) -> None:
+def test_a_body_beyond_the_limit_is_not_decompressed(encoding: str, pack: Any) -> None:
     assert len(decompress(pack(bytes(1000)), encoding, 1000)) == 1000
     with pytest.raises(RequestError) as refusal:
         decompress(pack(bytes(1001)), encoding, 1000)

@@ -1,4 +1,4 @@
-"""How a server starts, reloads, is overloaded, stops and is killed: no request is lost, and no answer is wrong."""
+"""Start, reload, overload, stop and kill of a server: no request is lost, no response is wrong."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from pipeline.bundle import sign
 from serving import Bundle, Classifier
 from serving.__main__ import main
 from serving.bundle import MANIFEST, manifest
-from tests.record_triton import INFER, binary, image, wanted
+from tests.record_triton import INFER, binary, image, requested_outputs, tensor
 from tests.server import FORMAT, Server, failed, rename
 from tests.test_bundle_attacks import MEMORY, bomb
 from tests.test_signature import pem
 
 pytestmark = pytest.mark.slow
 
-HEADERS, BODY = binary(outputs=wanted(binary_data=True))
+HEADERS, BODY = binary(outputs=requested_outputs(binary_data=True))
 CLIENTS = 4
 
 
 class Client:
-    """Asks again and again over one connection, as long as `going`; what it got, and what went wrong."""
+    """Sends requests over one connection while `running`, and records every outcome."""
 
     def __init__(self, port: int, expected: Any, retries: bool = False) -> None:
         self.port, self.expected, self.retries = port, expected, retries
@@ -47,12 +47,12 @@ class Client:
         self.wrong: list[Any] = []
         self.lost: list[Exception] = []
         self.seconds: list[float] = []
-        self.closing = self.going = False
+        self.closing = self.running = False
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def run(self) -> None:
-        self.going = True
-        while self.going:
+        self.running = True
+        while self.running:
             start = time.perf_counter()
             try:
                 self.ask()
@@ -90,7 +90,7 @@ def load(port: int, classifier: Classifier, retries: bool = False) -> Iterator[l
         yield clients
     finally:
         for client in clients:
-            client.going = False
+            client.running = False
         for thread in threads:
             thread.join(30)
 
@@ -98,7 +98,7 @@ def load(port: int, classifier: Classifier, retries: bool = False) -> Iterator[l
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "it did not come to pass"
+        assert time.monotonic() < until, "the condition did not become true in time"
         time.sleep(0.02)
 
 
@@ -106,14 +106,18 @@ def all_saw(version: str, clients: list[Client]) -> bool:
     return all(client.versions[-1] == version for client in clients)
 
 
+def has_metric(server: Server, text: bytes) -> bool:
+    return text in server.get("/metrics").body
+
+
 def all_answered_again(clients: list[Client], before: list[int]) -> bool:
-    """Whether each client has had more than five answers since it had so many."""
+    """Whether each client has had more than five responses since `before`."""
     return all(
         len(client.versions) > count + 5 for client, count in zip(clients, before, strict=True)
     )
 
 
-def test_a_new_version_takes_over_under_load_without_a_lost_request(
+def test_a_new_version_takes_over_under_load_without_losing_a_request(
     bundle: Path, classifier: Classifier
 ) -> None:
     with Server(bundle, "--format", FORMAT) as running, load(running.port, classifier) as clients:
@@ -143,26 +147,22 @@ def test_a_damaged_new_version_leaves_the_old_one_in_service(
         assert running.ask("POST", INFER, BODY, HEADERS).status == 200
         status, errors = running.stop()
     assert status == 0
-    assert "the model loaded before goes on" in errors
+    assert "the old model stays in service" in errors
     assert "Traceback" not in errors
 
 
-def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(
+def test_a_faulty_new_version_is_reported_and_the_next_good_one_is_loaded(
     bundle: Path, classifier: Classifier
 ) -> None:
-    """Its checksums hold, so that it is opened; its golden vectors do not."""
-    names = [
-        path.relative_to(bundle).as_posix()
-        for path in bundle.rglob("*")
-        if path.is_file() and path.name != MANIFEST
-    ]
-    whole = {name: (bundle / name).read_bytes() for name in names}
+    """Its checksums are right, so that it is opened; its golden vectors are not."""
+    paths = [path for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
+    contents = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in paths}
+    good = contents["golden.npz"]
     with Server(bundle, "--format", FORMAT) as running:
-        for golden in (whole["golden.npz"][:-100], whole["golden.npz"]):
+        for golden, outcome in ((good[:-100], b'outcome="failed"'), (good, b'outcome="done"')):
             (bundle / "golden.npz").write_bytes(golden)
-            (bundle / MANIFEST).write_bytes(manifest({**whole, "golden.npz": golden}))
-            wanted = b"done" if golden == whole["golden.npz"] else b"failed"
-            wait_for(lambda wanted=wanted: b'outcome="%s"' % wanted in running.get("/metrics").body)  # type: ignore[misc]
+            (bundle / MANIFEST).write_bytes(manifest({**contents, "golden.npz": golden}))
+            wait_for(partial(has_metric, running, outcome))
             assert running.ask("POST", INFER, BODY, HEADERS).status == 200
         _, errors = running.stop()
     assert "golden.npz is not what package writes" in errors
@@ -170,15 +170,14 @@ def test_a_faulty_new_version_is_told_and_the_next_good_one_is_taken(
 
 
 def release(bundle: Path, version: str, key: Path, folder: Path) -> None:
-    """Has the link folder/current lead to that version of the bundle, signed; all of it at once."""
-    content = rename(
-        shutil.copytree(bundle, folder / f"content-{version}"), "mnist-digits", version
-    )
-    made = folder / version
-    made.mkdir()
-    archives.write(content, made / "new.tar.gz", f"mnist-digits-{version}")
-    sign.sign(content, made / "new.sig", key, None, [])
-    (folder / "next").symlink_to(made, target_is_directory=True)
+    """Points the link folder/current to a signed version of the bundle, in one step."""
+    content = shutil.copytree(bundle, folder / f"content-{version}")
+    rename(content, "mnist-digits", version)
+    target = folder / version
+    target.mkdir()
+    archives.write(content, target / "new.tar.gz", f"mnist-digits-{version}")
+    sign.sign(content, target / "new.sig", key, None, [])
+    (folder / "next").symlink_to(target, target_is_directory=True)
     (folder / "next").replace(folder / "current")
 
 
@@ -186,25 +185,20 @@ def release(bundle: Path, version: str, key: Path, folder: Path) -> None:
 def test_an_older_version_takes_over_only_where_that_is_allowed(
     bundle: Path, tmp_path: Path, allowed: bool
 ) -> None:
-    """Each is signed by the key that is trusted: who kept an old release could bring its faults back."""
+    """All are signed by the trusted key: an old release could bring its faults back."""
     folder, secret = tmp_path / "releases", ec.generate_private_key(ec.SECP256R1())
     folder.mkdir()
     key, trust = pem(tmp_path, "private", secret), pem(tmp_path, "public", secret.public_key())
     release(bundle, "1.0.10", key, folder)
-    options = (
-        "--trust",
-        str(trust),
-        "--format",
-        FORMAT,
-        *(("--allow-rollback",) if allowed else ()),
-    )
+    options = ["--trust", str(trust), "--format", FORMAT]
+    options += ["--allow-rollback"] if allowed else []
     with Server(folder / "current", *options) as running:
-        for refused, version in enumerate(("1.0.9", "1.0.10-rc1"), 1):
+        outcome = "done" if allowed else "failed"
+        for count, version in enumerate(("1.0.9", "1.0.10-rc1"), 1):
             release(bundle, version, key, folder)
-            told = f'outcome="{"done" if allowed else "failed"}"}} {refused}'.encode()
-            wait_for(lambda told=told: told in running.get("/metrics").body)  # type: ignore[misc]
-            there = version if allowed else "1.0.10"
-            assert running.get(f"/v2/models/mnist-digits/versions/{there}/ready").status == 200
+            wait_for(partial(has_metric, running, f'outcome="{outcome}"}} {count}'.encode()))
+            served = version if allowed else "1.0.10"
+            assert running.get(f"/v2/models/mnist-digits/versions/{served}/ready").status == 200
         release(bundle, "1.0.11", key, folder)
         wait_for(lambda: running.get("/v2/models/mnist-digits/versions/1.0.11/ready").status == 200)
         _, errors = running.stop()
@@ -221,24 +215,18 @@ def test_a_bomb_in_the_place_of_a_bundle_takes_little_memory(archive: Path, tmp_
     shutil.copy(archive, served)
     with Server(served, "--format", FORMAT) as running:
         before = psutil.Process(running.process.pid).memory_info().rss
-        opened = Bundle(archive)
-        (tmp_path / "bomb").write_bytes(
-            bomb({name: opened.read(name) for name in opened.digests}, 8 << 20, 100)
-        )
+        original = Bundle(archive)
+        contents = {name: original.read(name) for name in original.digests}
+        (tmp_path / "bomb").write_bytes(bomb(contents, 8 << 20, 100))
         (tmp_path / "bomb").rename(served)
         wait_for(lambda: b'outcome="failed"' in running.get("/metrics").body)
-        peak = next(
-            line
-            for line in Path(f"/proc/{running.process.pid}/status").read_text().splitlines()
-            if "VmHWM" in line
-        )
-        assert int(peak.split()[1]) * 1024 - before < MEMORY
+        assert running.peak_megabytes * 1e6 - before < MEMORY
         _, errors = running.stop()
     assert "it unpacks to far more than a bundle of its size" in errors
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_after_sigterm_what_was_asked_is_answered(
+def test_requests_are_answered_after_sigterm(
     archive: Path, classifier: Classifier, options: list[str]
 ) -> None:
     with (
@@ -253,25 +241,27 @@ def test_after_sigterm_what_was_asked_is_answered(
         wait_for(lambda: all(client.lost for client in clients))
     for client in clients:
         assert not client.wrong
-        # the server was gone, or the kernel let the client in at the very instant in which it went; no answer was cut off
-        assert [type(error) for error in client.lost] in (
-            [ConnectionRefusedError],
-            [ConnectionResetError],
-        )
+        # Either the server was gone, or the kernel accepted the client at the instant in which it
+        # went. No response was cut off.
+        (error,) = client.lost
+        assert type(error) in (ConnectionRefusedError, ConnectionResetError)
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
 def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: list[str]) -> None:
-    """Half of the clients keep their connection, half make one for each request; several ends, as it is about an instant."""
+    """Half of the clients keep their connection, half open one for each request.
+
+    The server ends five times, because a reset is a matter of an instant.
+    """
     ends: list[str] = []
 
-    def ask(port: int, keeps: bool) -> None:
+    def send_requests(port: int, keeps_connection: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         try:
             while True:
                 connection.request("GET", "/v2")
                 assert connection.getresponse().read().startswith(b'{"name":"serving"')
-                if not keeps:
+                if not keeps_connection:
                     connection.close()
         except Exception as error:
             ends.append(type(error).__name__)
@@ -279,7 +269,8 @@ def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: lis
     for _ in range(5):
         with Server(archive, "--format", FORMAT, "--drain", "0.1", *options) as running:
             threads = [
-                threading.Thread(target=ask, args=(running.port, number % 2)) for number in range(8)
+                threading.Thread(target=send_requests, args=(running.port, number % 2 == 1))
+                for number in range(8)
             ]
             for thread in threads:
                 thread.start()
@@ -291,11 +282,7 @@ def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: lis
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_a_model_whose_process_was_stopped_answers_again_soon(
-    archive: Path, options: list[str]
-) -> None:
-    import psutil
-
+def test_a_model_whose_process_hangs_answers_again_soon(archive: Path, options: list[str]) -> None:
     python = Path(sys.prefix) / "runtimes/tflite_runtime/bin/python"
     with Server(
         archive,
@@ -322,16 +309,16 @@ def test_a_model_whose_process_was_stopped_answers_again_soon(
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])
-def test_a_slow_client_does_not_hold_up_the_end(archive: Path, options: list[str]) -> None:
-    start = Server(archive, "--format", FORMAT, "--timeout", "1", "--drain", "0", *options)
-    with start as running, socket.create_connection(("127.0.0.1", running.port)) as slow:
+def test_a_slow_client_does_not_delay_the_end(archive: Path, options: list[str]) -> None:
+    server = Server(archive, "--format", FORMAT, "--timeout", "1", "--drain", "0", *options)
+    with server as running, socket.create_connection(("127.0.0.1", running.port)) as slow:
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: test\r\nContent-Length: 500\r\n\r\n.")
         time.sleep(0.1)
         assert running.stop() == (0, "")
         assert slow.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
-def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(
+def test_clients_that_retry_get_no_wrong_response_from_a_killed_server(
     archive: Path, classifier: Classifier
 ) -> None:
     running = Server(archive, "--format", FORMAT)
@@ -348,21 +335,10 @@ def test_clients_that_retry_see_no_wrong_answer_from_a_server_that_is_killed(
     assert not [client.wrong for client in clients if client.wrong]
 
 
-def test_too_much_load_is_told_to_come_back(archive: Path) -> None:
+def test_too_much_load_is_refused_for_now(archive: Path) -> None:
     with Server(archive, "--format", FORMAT, "--max-queue", "64") as running:
         size = 64 * 784
-        head = json.dumps(
-            {
-                "inputs": [
-                    {
-                        "name": "image",
-                        "shape": [64, 28, 28, 1],
-                        "datatype": "UINT8",
-                        "parameters": {"binary_data_size": size},
-                    }
-                ]
-            }
-        )
+        head = json.dumps({"inputs": [tensor(64, parameters={"binary_data_size": size})]})
         headers = {"Inference-Header-Content-Length": str(len(head))}
         answers: list[Any] = []
 
@@ -454,19 +430,12 @@ def test_a_time_is_a_number_of_seconds(
         main(["serve", str(archive / "none"), "--timeout", "0"])
 
 
-def test_an_address_that_is_none_is_one_sentence(archive: Path) -> None:
+def test_an_unknown_host_is_one_sentence(archive: Path) -> None:
     assert "cannot listen on" in failed(archive, "--host", "no such host", "--port", "0")
 
 
 def test_the_server_listens_on_the_loopback_alone(archive: Path) -> None:
-    import psutil
-
     with Server(archive, "--format", FORMAT) as running:
-        listening = [
-            each
-            for each in psutil.Process(running.process.pid).net_connections("inet")
-            if each.status == psutil.CONN_LISTEN
-        ]
-        assert [(each.laddr.ip, each.laddr.port) for each in listening] == [
-            ("127.0.0.1", running.port)
-        ]
+        connections = psutil.Process(running.process.pid).net_connections("inet")
+        (listening,) = [entry for entry in connections if entry.status == psutil.CONN_LISTEN]
+        assert (listening.laddr.ip, listening.laddr.port) == ("127.0.0.1", running.port)

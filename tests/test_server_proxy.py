@@ -1,4 +1,4 @@
-"""The server behind a real nginx, below a path, as it is put behind one: nothing it says may lead out of that path."""
+"""The server below a path of a real nginx: none of its addresses may lead out of that path."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ TOKEN = "open sesame"
 
 @pytest.fixture(scope="module")
 def nginx(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address; three servers are behind it, of which one asks for a token."""
+    """The address of nginx, with three servers behind it; one of them requires a token."""
     command = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    assert command, "nginx is missing: .ci/run tells which packages of Debian the tests need"
+    assert command, "nginx is missing; .ci/run lists the Debian packages that the tests need"
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "token").write_text(TOKEN)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     common = (archive, "--format", FORMAT)
     with (
-        Server(*common) as one,
+        Server(*common) as open_server,
         Server(*common, "--plain", "--log", folder / "field.sqlite") as plain,
         Server(*common, "--token-file", folder / "token") as locked,
     ):
-        ports = {"port": port, "open": one.port, "plain": plain.port, "locked": locked.port}
+        ports = {"port": port, "open": open_server.port, "plain": plain.port, "locked": locked.port}
         (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, **ports))
         process = subprocess.Popen([command, "-p", folder, "-c", folder / "nginx.conf"])
         try:
@@ -84,13 +84,13 @@ def _listens(port: int) -> bool:
 
 
 def get(address: str) -> tuple[str, str]:
-    """Where the request ended, and what it found there."""
-    with urllib.request.urlopen(address, timeout=20) as answer:
-        return answer.geturl(), answer.read().decode("latin-1")
+    """The final address after redirects, and its content."""
+    with urllib.request.urlopen(address, timeout=20) as response:
+        return response.geturl(), response.read().decode("latin-1")
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_below_a_path_every_address_that_the_server_names_is_one(nginx: str, prefix: str) -> None:
+def test_every_address_that_the_server_names_exists_below_the_path(nginx: str, prefix: str) -> None:
     root = f"{nginx}/{prefix}/"
     address, page = get(root)
     assert address == f"{root}bundles/mnist-digits/embedded/browser/"
@@ -110,7 +110,9 @@ def test_below_a_path_every_address_that_the_server_names_is_one(nginx: str, pre
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_below_a_path_both_pages_work_in_a_browser(nginx: str, prefix: str, tmp_path: Path) -> None:
+def test_both_pages_work_in_a_browser_below_the_path(
+    nginx: str, prefix: str, tmp_path: Path
+) -> None:
     Image.fromarray(image(1)[0].squeeze()).save(tmp_path / "picture.png")
     root, faults, addresses = f"{nginx}/{prefix}/", [], []
     with sync_playwright() as playwright:
@@ -138,8 +140,8 @@ def test_below_a_path_both_pages_work_in_a_browser(nginx: str, prefix: str, tmp_
     assert all(status < 400 for _, status in addresses), addresses
 
 
-def test_a_person_shows_the_token_below_a_path_too(nginx: str, tmp_path: Path) -> None:
-    """Once; the token stands in no address, and all that the pages load comes after that."""
+def test_a_person_logs_in_below_the_path_too(nginx: str, tmp_path: Path) -> None:
+    """Once: everything that the pages load then arrives, and the token appears in no address."""
     Image.fromarray(image(1)[0].squeeze()).save(tmp_path / "picture.png")
     root, addresses = f"{nginx}/locked/", []
     with sync_playwright() as playwright:
@@ -173,7 +175,7 @@ def test_a_person_shows_the_token_below_a_path_too(nginx: str, tmp_path: Path) -
         get(f"{root}bundles/mnist-digits/embedded/browser/model.wasm")
 
 
-def test_programs_ask_through_the_proxy(nginx: str) -> None:
+def test_programs_send_requests_through_the_proxy(nginx: str) -> None:
     for prefix, headers in (
         ("open", {}),
         ("deep/er", {}),

@@ -132,11 +132,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from serving.server.event_loop import run as run_server
     from serving.server.limits import Limits
-    from serving.server.metrics import Metrics
     from serving.server.models import Models
     from serving.server.origins import Origins
-    from serving.server.process import run as run_server
+    from serving.server.prometheus import Metrics
     from serving.server.service import Service
 
     names = (
@@ -167,7 +167,8 @@ def run(arguments: argparse.Namespace) -> int:
     models.watch()
     writer = None
     if log:
-        from serving.server.log import LogWriter  # SQLite only where there is a log
+        # Here, because it loads SQLite, which a server without a log does not need.
+        from serving.server.prediction_log_writer import LogWriter
 
         writer = LogWriter(log, limits, metrics, arguments.replace_labels)
     service = Service(models, origins, token, writer)
@@ -184,12 +185,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
-    from serving.server.files import public
+    from serving.server.public_files import public_files
 
     bundle = commands.opened(path, arguments)
-    return Classifier.load(bundle, arguments.format, arguments.runtime), public(
-        bundle, arguments.onnxruntime_web
-    )
+    classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
+    return classifier, public_files(bundle, arguments.onnxruntime_web)
 
 
 def _give_memory_back_at_once() -> None:

@@ -1,12 +1,16 @@
-"""The model server: the Open Inference Protocol V2, pictures for people, metrics and a page, for one or more bundles.
+"""The model server: Open Inference Protocol V2, pictures, metrics and web pages, for any bundles.
 
-protocol.py     bytes <-> arrays; with compression.py the part that every server needs
-models.py       the bundles, each with its queue and its reload
-service.py      from a request to its answer, whatever carries the two
-origins.py      which pages in browsers may ask; login.py is their way in where there is a token
-incoming.py     bytes -> requests, by RFC 9112
-connection.py   one connection: requests, answers, limits of time
-process.py      the event loop, and a drain on SIGTERM
+protocol.py               a model's interface, and the protocol's responses
+request_bodies.py         what clients send, from bytes to images and labels
+models.py                 the models that are served: queues, batches, reload
+messages.py               a request and its response, free of any transport
+service.py, handlers.py   routing and admission of requests, and what each route answers
+origins.py, login.py      which web pages may send requests, and how a person logs in
+public_files.py           the files of a bundle that browsers may load
+prediction_log_writer.py  the thread that logs predictions
+http_parser.py            from bytes to requests
+connection.py             one connection: its requests, responses and time limits
+event_loop.py             accepts connections, and drains them on SIGTERM
 """
 
 from importlib import metadata

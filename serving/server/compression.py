@@ -1,4 +1,4 @@
-"""HTTP's content codings, gzip and deflate, with a bound on what is made of a compressed body."""
+"""HTTP's content codings gzip and deflate, with a limit on the decompressed size."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Optional, Tuple
 from serving.errors import RequestError
 
 ENCODINGS = ("gzip", "deflate")
-COMPRESSED_FROM = 1024  # bytes; a smaller answer gains nothing
+COMPRESSED_FROM = 1024  # bytes; compressing a smaller body gains nothing
+REFUSED = ("q=0", "q=0.0", "q=0.00", "q=0.000")
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its Content-Encoding; never more than `limit` bytes are made. Raises RequestError."""
+    """The body without its Content-Encoding.
+
+    Decompresses at most `limit` + 1 bytes. Raises RequestError.
+    """
     if encoding in ("", "identity"):
         return body
     if encoding not in ENCODINGS:
+        expected = " or ".join(ENCODINGS)
         raise RequestError(
-            415,
-            f"the content encoding {encoding[:40]!r} is not supported; allowed are {' and '.join(ENCODINGS)}",
+            415, f"the content encoding {encoding[:40]!r} is not supported; expected {expected}"
         )
     stream = zlib.decompressobj(wbits=31 if encoding == "gzip" else 15)
     try:
@@ -32,25 +36,23 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
             f"the body is larger than {limit} bytes when decompressed; send fewer images at a time",
         )
     if not stream.eof or stream.unused_data:
-        raise RequestError(400, f"the body is not one whole {encoding} stream")
+        raise RequestError(400, f"the body is not one complete {encoding} stream")
     return result
 
 
 def compress(body: bytes, accepted: str) -> Tuple[bytes, Optional[str]]:
-    """The body in the first encoding that the Accept-Encoding header allows, and its name; None for the body as it is."""
-    if accepted and len(body) >= COMPRESSED_FROM:
-        for item in accepted.lower().split(","):
-            encoding, _, quality = item.partition(";")
-            if encoding.strip() in ENCODINGS and quality.replace(" ", "") not in (
-                "q=0",
-                "q=0.0",
-                "q=0.00",
-                "q=0.000",
-            ):
-                gzipped = encoding.strip() == "gzip"
-                return (
-                    (gzip.compress(body, 1, mtime=0), "gzip")
-                    if gzipped
-                    else (zlib.compress(body, 1), "deflate")
-                )
+    """The body in the first encoding of the Accept-Encoding header that we know, and its name.
+
+    The name is None where the body stays as it is.
+    """
+    if not accepted or len(body) < COMPRESSED_FROM:
+        return body, None
+    for item in accepted.lower().split(","):
+        encoding, _, quality = item.partition(";")
+        encoding = encoding.strip()
+        if encoding not in ENCODINGS or quality.replace(" ", "") in REFUSED:
+            continue
+        if encoding == "gzip":
+            return gzip.compress(body, 1, mtime=0), encoding
+        return zlib.compress(body, 1), encoding
     return body, None

@@ -1,7 +1,8 @@
-"""How a person in a browser shows the token: once, in a form, for which the browser gets a cookie; never in an address.
+"""How a person in a browser presents the token: once, in a form that sets a cookie.
 
-The cookie is no token: it is derived from it, other scripts cannot read it, and a browser sends it to this server alone. Its
-path is left out, so that it holds for all of the server, also where a proxy has it below a path (RFC 6265, 5.1.4).
+The token never appears in an address. The cookie is derived from it and does not reveal it; scripts
+cannot read the cookie, and browsers send it to this server alone. It has no path, so that it covers
+the whole server even where a proxy serves it below a path (RFC 6265, 5.1.4).
 """
 
 from __future__ import annotations
@@ -9,20 +10,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import html
-from typing import TYPE_CHECKING, List, Tuple
+from typing import List, Tuple
 from urllib.parse import parse_qs, quote
 
 from serving.errors import RequestError
-
-if TYPE_CHECKING:
-    from serving.server.service import Request
+from serving.server.messages import Request
 
 PATH = "/login"
+POLICY = (
+    b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+)
 HEADERS = [
-    (
-        b"content-security-policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-    ),
+    (b"content-security-policy", POLICY),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -32,20 +31,24 @@ PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>serving: the token</title>
+<title>serving: log in</title>
 <style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 30rem; margin: 4rem auto; padding: 0 1rem; color: #222; background: #fff; }}
+  body {{
+    font: 16px/1.5 system-ui, sans-serif; max-width: 30rem; margin: 4rem auto; padding: 0 1rem;
+    color: #222; background: #fff;
+  }}
   input, button {{ font: inherit; padding: .3rem .6rem; }}
   @media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #181818; }} }}
 </style>
 </head>
 <body>
-<h1>This server asks for a token</h1>
+<h1>This server requires a token</h1>
 <p role="status">{message}</p>
 <form method="post" action="{action}">
-<label>Token <input name="token" type="password" autocomplete="current-password" required autofocus></label>
+<label>Token
+<input name="token" type="password" autocomplete="current-password" required autofocus></label>
 <input name="page" type="hidden" value="{page}">
-<button>Open</button>
+<button>Log in</button>
 </form>
 </body>
 </html>
@@ -55,45 +58,57 @@ PAGE = """<!doctype html>
 class Token:
     def __init__(self, token: str) -> None:
         self._token = token.encode()
-        self._session = hmac.new(self._token, b"serving session", hashlib.sha256).hexdigest()
-        self._name = f"serving_{hmac.new(self._token, b'name', hashlib.sha256).hexdigest()[:8]}"  # ports share cookies
+        self._session = self._derived(b"serving session")
+        # All ports of a host share their cookies, so every token gets a cookie name of its own.
+        self._cookie = f"serving_{self._derived(b'name')[:8]}"
 
-    def holds(self, request: Request) -> bool:
-        """Whether the request brings the token, or the cookie that was given for it."""
-        given = request.headers.get(b"authorization", b"")
-        if given[:7].lower() == b"bearer " and hmac.compare_digest(given[7:].strip(), self._token):
+    def _derived(self, purpose: bytes) -> str:
+        return hmac.new(self._token, purpose, hashlib.sha256).hexdigest()
+
+    def is_held_by(self, request: Request) -> bool:
+        """Whether the request carries the token, or the cookie that stands for it."""
+        authorization = request.headers.get(b"authorization", b"")
+        if authorization[:7].lower() == b"bearer " and hmac.compare_digest(
+            authorization[7:].strip(), self._token
+        ):
             return True
-        pairs = (part.strip().partition("=") for part in request.header(b"cookie").split(";"))
+        cookies = (part.strip().partition("=") for part in request.header(b"cookie").split(";"))
         return any(
-            name == self._name and hmac.compare_digest(value.encode(), self._session.encode())
-            for name, _, value in pairs
+            name == self._cookie and hmac.compare_digest(value.encode(), self._session.encode())
+            for name, _, value in cookies
         )
 
     def login(self, body: bytes) -> List[Tuple[bytes, bytes]]:
-        """The headers that answer a form: the cookie, and the page to go to. Raises RequestError for another token."""
+        """The response headers to a submitted form: the cookie, and the page to go to.
+
+        Raises RequestError for a wrong token.
+        """
         try:
             fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=4)
         except ValueError:
             raise RequestError(
                 400, "the form cannot be read; expected the fields token and page"
             ) from None
-        given = fields.get("token", [""])[0].strip()
-        if not hmac.compare_digest(given.encode("utf-8", "replace"), self._token):
+        token = fields.get("token", [""])[0].strip()
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token):
             raise RequestError(
                 401, "That is not the token of this server.", (b"www-authenticate", b"Bearer")
             )
         page = quote(fields.get("page", [""])[0].lstrip("/"))
-        cookie = f"{self._name}={self._session}; HttpOnly; SameSite=Strict"
+        cookie = f"{self._cookie}={self._session}; HttpOnly; SameSite=Strict"
         return [(b"location", f"./{page}".encode()), (b"set-cookie", cookie.encode())]
 
 
-def wanted(request: Request) -> bool:
-    """Whether a person waits for a page."""
+def accepts_html(request: Request) -> bool:
+    """Whether a person is waiting for a page."""
     return request.method in ("GET", "HEAD") and "text/html" in request.header(b"accept").lower()
 
 
 def page(path: str, message: str = "") -> bytes:
-    """The form, at `path`, to which it leads back; links are relative, as a proxy may have the server below a path."""
+    """The form as shown at `path`, to which it leads back.
+
+    Its links are relative, because a proxy may serve us below a path.
+    """
     action = "../" * (path.count("/") - 1) + PATH.lstrip("/")
     back = "" if path.rstrip("/") == PATH else path.lstrip("/")
     return PAGE.format(action=action, page=html.escape(back), message=html.escape(message)).encode()

@@ -1,4 +1,4 @@
-"""The bundles that are served: each with a queue, a thread that computes batches, and a reload when it changes."""
+"""The models that are served: the queue of each, and their reload when a bundle changes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import numpy as np
 from serving.bundle import MANIFEST, locate
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
-from serving.server.files import PublicFile
 from serving.server.limits import Limits
-from serving.server.metrics import Metrics
+from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
+from serving.server.public_files import PublicFile
 from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]
@@ -29,7 +29,7 @@ Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 
 @dataclass(frozen=True)
 class Model:
-    """A bundle as it was loaded: a request is decoded for it and computed by it, even where it was replaced meanwhile."""
+    """A loaded bundle. A request is decoded and computed by the same one, even across a reload."""
 
     classifier: Classifier
     signature: Signature
@@ -40,35 +40,38 @@ class Model:
 class Job:
     model: Model
     images: Any
-    since: float
+    submitted: float  # by time.monotonic()
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
 
-class Queue:
-    """Images that wait for one bundle, and the thread that takes them in batches.
+class BatchQueue:
+    """Images waiting for one model, and the thread that computes them in batches.
 
-    A batch is whatever came while the last one was computed: nobody waits for others to come, and the busier the
-    server, the larger the batches.
+    Requests that arrive while a batch is computed form the next one: no request waits for others
+    to come, and batches grow with the load.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
-        self.waiting = 0
-        self.since: Optional[float] = None  # when the batch began that is being computed
+        self.waiting = 0  # images
+        self.batch_started: Optional[float] = None  # None while no batch is computed
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         threading.Thread(target=self._work, daemon=True).start()
 
     def submit(self, model: Model, images: Any) -> asyncio.Future[Any]:
-        """The probabilities (N, K) of images (N, H, W, C) in a future of the running loop. Raises RequestError when full."""
+        """The probabilities (N, K) of images (N, H, W, C), as a future of the running loop.
+
+        Raises RequestError when the queue is full.
+        """
         loop = asyncio.get_running_loop()
         job = Job(model, images, time.monotonic(), loop, loop.create_future())
         with self._lock:
-            if self.waiting + len(images) > self.limits.max_queue:
+            waiting, limit = self.waiting, self.limits.max_queue
+            if waiting + len(images) > limit:
                 raise RequestError(
-                    503,
-                    f"{self.waiting} images wait already; allowed are {self.limits.max_queue}, so try again in a second",
+                    503, f"{waiting} of at most {limit} images are waiting; try again in a second"
                 )
             self.waiting += len(images)
         self._jobs.put(job)
@@ -77,21 +80,21 @@ class Queue:
     def _work(self) -> None:
         left: Optional[Job] = None
         while True:
-            batch, left = self._next(left or self._jobs.get())
+            batch, left = self._next_batch(left or self._jobs.get())
             images = sum(len(job.images) for job in batch)
             with self._lock:
                 self.waiting -= images
             self.metrics.batch.observe(images, batch[0].model.signature.name)
-            self.since = time.monotonic()
-            outcome = self._compute(batch)
-            self.since = None
+            self.batch_started = time.monotonic()
+            outcomes = self._compute(batch)
+            self.batch_started = None
             for loop in {job.loop for job in batch}:
-                _call(
-                    loop, _deliver, [pair for pair in zip(batch, outcome) if pair[0].loop is loop]
-                )
+                pairs = [pair for pair in zip(batch, outcomes) if pair[0].loop is loop]
+                with suppress(RuntimeError):  # the loop is closed, so nobody waits for the result
+                    loop.call_soon_threadsafe(_deliver, pairs)
 
-    def _next(self, first: Job) -> Tuple[List[Job], Optional[Job]]:
-        """A batch that starts with `first`, and the job that did not fit into it any more."""
+    def _next_batch(self, first: Job) -> Tuple[List[Job], Optional[Job]]:
+        """A batch that starts with `first`, and the job that no longer fitted into it."""
         batch, images = [first], len(first.images)
         while images < self.limits.max_images:
             try:
@@ -105,35 +108,30 @@ class Queue:
         return batch, None
 
     def _compute(self, batch: List[Job]) -> Sequence[Any]:
-        """For each job its probabilities, or the exception that it ends in."""
-        if time.monotonic() - batch[0].since > self.limits.seconds_to_wait:
-            sentence = f"the request waited longer than {self.limits.seconds_to_wait:g} seconds for the model, so try again in a second"
+        """For each job its probabilities, or the exception to raise in its request."""
+        limit = self.limits.seconds_to_wait
+        if time.monotonic() - batch[0].submitted > limit:
+            sentence = (
+                f"the request waited longer than {limit:g} seconds for the model, "
+                "so try again in a second"
+            )
             return [RequestError(503, sentence)] * len(batch)
+        model = batch[0].model
         images = [job.images for job in batch]
         try:
-            result = batch[0].model.classifier.predict(
+            probabilities = model.classifier.predict(
                 images[0] if len(images) == 1 else np.concatenate(images)
             )
         except RuntimeTimeoutError as error:
             print(f"error: {error}", file=sys.stderr)
             return [RequestError(503, f"{error}, so try again in a second")] * len(batch)
-        except Exception as error:  # whatever a runtime raises must not end this thread
-            print(
-                f"error: {batch[0].model.signature.name} failed on a batch: {error!r}",
-                file=sys.stderr,
-            )
-            return [
-                RequestError(
-                    500, f"the model {batch[0].model.signature.name!r} failed on these images"
-                )
-            ] * len(batch)
+        except Exception as error:  # no fault of a runtime may end this thread
+            name = model.signature.name
+            print(f"error: {name} failed on a batch: {error!r}", file=sys.stderr)
+            refusal = RequestError(500, f"the model {name!r} failed on these images")
+            return [refusal] * len(batch)
         ends = list(accumulate(map(len, images)))
-        return [result[start:end] for start, end in zip([0, *ends], ends)]
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
-    with suppress(RuntimeError):  # a loop that was closed has nobody who waits any more
-        loop.call_soon_threadsafe(function, *arguments)
+        return [probabilities[start:end] for start, end in zip([0, *ends], ends)]
 
 
 def _deliver(pairs: List[Tuple[Job, Any]]) -> None:
@@ -146,16 +144,16 @@ def _deliver(pairs: List[Tuple[Job, Any]]) -> None:
             job.future.set_result(outcome)
 
 
-class Served:
-    """One bundle's path, the model that was loaded from it, and its queue."""
+class ServedModel:
+    """A bundle's path, the model that was loaded from it, and its queue."""
 
-    def __init__(self, path: Path, model: Model, queue: Queue, stamp: Tuple[int, ...]) -> None:
+    def __init__(self, path: Path, model: Model, queue: BatchQueue, stamp: Tuple[int, ...]) -> None:
         self.path, self.model, self.queue, self.stamp = path, model, queue, stamp
-        self.fault = ""
+        self.fault = ""  # of the last reload, so that it is printed once
 
 
 class Models:
-    """All bundles by the name on their card."""
+    """All served models, by the name on their card."""
 
     def __init__(
         self,
@@ -165,35 +163,42 @@ class Models:
         metrics: Metrics,
         may_roll_back: bool = True,
     ) -> None:
-        """Loads every bundle with `load`: its model and its public files. Raises ServingError.
+        """Loads every bundle with `load`. Raises ServingError.
 
-        With `may_roll_back` a reload may put an older version in the place of a newer one.
+        With `may_roll_back` a reload may replace a newer version with an older one.
         """
-        self._open, self.limits, self.metrics = load, limits, metrics
+        self._load_bundle, self.limits, self.metrics = load, limits, metrics
         self.may_roll_back = may_roll_back
-        self._by_name: Dict[str, Served] = {}
+        self._by_name: Dict[str, ServedModel] = {}
         for path in paths:
             stamp = _stamp(path)
             model = self._load(path)
-            other = self._by_name.get(model.signature.name)
+            name = model.signature.name
+            other = self._by_name.get(name)
             if other:
                 raise BundleError(
-                    f"{other.path} and {path} both hold a model named {model.signature.name!r}; serve one of them here"
+                    f"{other.path} and {path} both hold a model named {name!r}; "
+                    "serve one of them here"
                 )
-            self._by_name[model.signature.name] = Served(path, model, Queue(limits, metrics), stamp)
+            self._by_name[name] = ServedModel(path, model, BatchQueue(limits, metrics), stamp)
 
     def _load(self, path: Path) -> Model:
-        classifier, files = self._open(path)
+        classifier, files = self._load_bundle(path)
         card = classifier.card
-        platform = f"{classifier.runtime}_{classifier.file.format}"
         if card.input.type != "uint8":
             raise BundleError(
-                f"{card.name} takes {card.input.type} ids, and the server pictures alone; use Classifier"
+                f"{card.name} takes {card.input.type} ids, and the server only pictures; "
+                "use Classifier"
             )
         height, width, channels = card.input_shape
-        shape, most = (height, width, channels), self.limits.max_images
         signature = Signature(
-            card.name, card.version, platform, shape, card.class_names, most, card.draft
+            name=card.name,
+            version=card.version,
+            platform=f"{classifier.runtime}_{classifier.file.format}",
+            input_shape=(height, width, channels),
+            class_names=card.class_names,
+            max_images=self.limits.max_images,
+            draft=card.draft,
         )
         return Model(classifier, signature, files)
 
@@ -205,90 +210,91 @@ class Models:
         return [name for name, served in self._by_name.items() if served.model.files]
 
     def stuck(self) -> List[str]:
-        """The names of the models that compute one batch for so long that a request now would wait in vain."""
+        """The names of the models whose current batch takes longer than a request may wait."""
         latest = time.monotonic() - self.limits.seconds_to_wait
         return [
             name
             for name, served in self._by_name.items()
-            if (served.queue.since or latest) < latest
+            if (served.queue.batch_started or latest) < latest
         ]
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
-        """For each model how many images wait for it."""
+        """The number of images that wait for each model."""
         return (((name,), served.queue.waiting) for name, served in self._by_name.items())
 
-    def find(self, name: str, version: Optional[str] = None) -> Served:
-        """The bundle of a model. Raises RequestError."""
+    def find(self, name: str, version: Optional[str] = None) -> ServedModel:
+        """Raises RequestError for an unknown model or version."""
         served = self._by_name.get(name)
         if served is None:
-            raise RequestError(
-                404, f"there is no model {name[:80]!r}; there {_are(list(self._by_name))}"
-            )
-        if version is not None and version != served.model.signature.version:
-            raise RequestError(
-                404,
-                f"{name} has no version {version[:40]!r}; there is {served.model.signature.version!r}",
-            )
+            names = ", ".join(map(repr, self._by_name))
+            raise RequestError(404, f"there is no model {name[:80]!r}; expected {names}")
+        current = served.model.signature.version
+        if version is not None and version != current:
+            raise RequestError(404, f"{name} has no version {version[:40]!r}; expected {current!r}")
         return served
 
-    def first(self) -> Served:
+    def first(self) -> ServedModel:
         return next(iter(self._by_name.values()))
 
     def watch(self, seconds: float = 1.0) -> None:
-        """Looks at every bundle each so many seconds from now on, and reloads those that changed."""
+        """Starts a thread that reloads changed bundles every `seconds`."""
 
-        def forever() -> None:
+        def reload_forever() -> None:
             while True:
                 time.sleep(seconds)
                 self.reload()
 
-        threading.Thread(target=forever, daemon=True).start()
+        threading.Thread(target=reload_forever, daemon=True).start()
 
     def reload(self) -> None:
-        """Puts changed bundles in the place of the old; one that is not whole, or faulty, leaves the old one in service."""
+        """Replaces models whose bundle changed; an incomplete or faulty bundle replaces nothing."""
         for name, served in list(self._by_name.items()):
             try:
-                stamp = _stamp(served.path)
-                if stamp == served.stamp:
-                    continue
-                model = self._load(served.path)
-                if model.signature.name != name:
-                    raise BundleError(
-                        f"{served.path} now holds {model.signature.name!r} instead of {name!r}; restart to serve it"
-                    )
-                self._refuse_older(model, served, stamp)
-            except Exception as error:  # a fault that nobody foresaw must not end the watch either
+                self._reload_one(name, served)
+            except Exception as error:  # an unforeseen fault must not end the watch either
                 fault = printable(str(error))
                 if fault != served.fault:
                     served.fault = fault
                     self.metrics.reloads.add(1, name, "failed")
-                    print(f"error: {fault}; the model loaded before goes on", file=sys.stderr)
-                continue
-            served.model, served.stamp, served.fault = model, stamp, ""
-            self.metrics.reloads.add(1, name, "done")
-            print(f"{served.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
+                    print(f"error: {fault}; the old model stays in service", file=sys.stderr)
 
-    def _refuse_older(self, model: Model, served: Served, stamp: Tuple[int, ...]) -> None:
-        """A signature says who made a bundle and not when: whoever keeps an old one could bring its faults back."""
-        new, now = model.signature.version, served.model.signature.version
-        if not self.may_roll_back and older(new, now):
-            served.stamp = stamp  # it stays older, so that it is not loaded again each second
+    def _reload_one(self, name: str, served: ServedModel) -> None:
+        stamp = _stamp(served.path)
+        if stamp == served.stamp:
+            return
+        model = self._load(served.path)
+        if model.signature.name != name:
             raise BundleError(
-                f"{served.path} now holds version {new}, older than {now}; --allow-rollback would serve it"
+                f"{served.path} now holds {model.signature.name!r} instead of {name!r}; "
+                "restart to serve it"
+            )
+        self._refuse_older(model, served, stamp)
+        served.model, served.stamp, served.fault = model, stamp, ""
+        self.metrics.reloads.add(1, name, "done")
+        print(f"{served.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
+
+    def _refuse_older(self, model: Model, served: ServedModel, stamp: Tuple[int, ...]) -> None:
+        """Raises BundleError for a version older than the served one.
+
+        A signature proves who made a bundle, not when: an old bundle could bring its faults back.
+        """
+        new, current = model.signature.version, served.model.signature.version
+        if not self.may_roll_back and older(new, current):
+            served.stamp = stamp  # it will not get newer, so do not load it again every second
+            raise BundleError(
+                f"{served.path} now holds version {new}, older than {current}; "
+                "--allow-rollback would serve it"
             )
 
 
 def _stamp(path: Path) -> Tuple[int, ...]:
-    """Changes when the bundle does: its archive, or the list of checksums of its folder."""
+    """Changes when the bundle does: taken from the archive, or the folder's list of checksums."""
     bundle = locate(path)
     try:
         status = (bundle / MANIFEST if bundle.is_dir() else bundle).stat()
     except OSError as error:
         raise BundleError(
-            f"{bundle} is not readable ({error.strerror}); name a bundle, or the folder that it was unpacked to"
+            f"{bundle} is not readable ({error.strerror}); "
+            "name a bundle, or the folder that it was unpacked to"
         ) from None
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _are(names: List[str]) -> str:
-    return f"is {names[0]!r}" if len(names) == 1 else f"are {', '.join(map(repr, names))}"

@@ -1,185 +1,141 @@
-"""The server's own description, OpenAPI 3.1: what is served now, with the shapes and names of its models."""
+"""The server's own description in OpenAPI 3.1: the paths and models that it serves now."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, List
 
 from serving.server import VERSION
-from serving.server.files import FOLDER
 from serving.server.limits import Limits
 from serving.server.protocol import INPUT, OUTPUT, Signature
+from serving.server.public_files import FOLDER
 
-JSON = "application/json"
-HTML = {"text/html": {"schema": {"type": "string"}}}
+TEXT, INTEGER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+BINARY = {"type": "string", "format": "binary"}
+HTML = {"text/html": {"schema": TEXT}}
+
+Content = Dict[str, Any]  # schemas by media type
+Operation = Dict[str, Any]
 
 
 def document(
     signatures: List[Signature], limits: Limits, token: bool, log: bool, pages: List[str]
 ) -> Dict[str, Any]:
-    names = [signature.name for signature in signatures]
     drafts = [
         f" {signature.name} is {signature.draft}." for signature in signatures if signature.draft
     ]
-    about = f"Open Inference Protocol V2, and pictures for people.{''.join(drafts)}"
-    paths = {
-        "/": {
-            "get": _operation(
-                "start", "The page of the only bundle, or what is served here", HTML, 307
-            )
-        },
-        "/docs": {"get": _operation("page", "This description as a page", HTML)},
-        "/openapi.json": {
-            "get": _operation("openapi", "This description", _json({"type": "object"}))
-        },
-        "/metrics": {
-            "get": _operation(
-                "metrics", "Metrics for Prometheus", {"text/plain": {"schema": {"type": "string"}}}
-            )
-        },
-        "/predict": {"post": _predict(names)},
-        "/v2": {"get": _operation("server", "The server's name and version", _reference("Server"))},
-        "/v2/health/live": {
-            "get": _operation("live", "Whether the server lives", _reference("Live"), token=False)
-        },
-        "/v2/health/ready": {
-            "get": _operation(
-                "ready", "Whether the server takes requests", _reference("Ready"), 503, token=False
-            )
-        },
-        "/v2/repository/index": {
-            "post": _operation(
-                "index", "The models", _json({"type": "array", "items": _ref("Index")})
-            )
-        },
-    }
+    summary = f"Open Inference Protocol V2, and predictions for pictures.{''.join(drafts)}"
+    paths = _server_paths([signature.name for signature in signatures])
     if log:
         paths["/feedback"] = {"post": _feedback(limits)}
     for signature in signatures:
-        for version in ("", f"/versions/{signature.version}"):
-            root, suffix = (
-                f"/v2/models/{signature.name}{version}",
-                f"_{signature.name}{'_version' if version else ''}",
-            )
-            paths[root] = {
-                "get": _operation(
-                    f"model{suffix}", f"What {signature.name} takes and gives", _reference("Model")
-                )
-            }
-            paths[f"{root}/ready"] = {
-                "get": _operation(
-                    f"model_ready{suffix}",
-                    "Whether the model is loaded",
-                    _reference("ModelReady"),
-                    503,
-                )
-            }
-            paths[f"{root}/infer"] = {"post": _infer(signature, suffix)}
+        paths.update(_model_paths(signature, ""))
+        paths.update(_model_paths(signature, f"/versions/{signature.version}"))
     for name in pages:
-        paths[f"/bundles/{name}/{FOLDER}"] = {
-            "get": _operation(f"try_{name}", f"{name} in the browser, to try it", HTML, 304)
-        }
-    described: Dict[str, Any] = {
+        page = _operation(f"try_{name}", f"Try {name} in the browser", HTML, 304)
+        paths[f"/bundles/{name}/{FOLDER}"] = {"get": page}
+    description: Dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": "serving", "version": VERSION, "description": about},
-        "servers": [
-            {"url": "."}
-        ],  # relative to this description, as a proxy may have the server below a path
+        "info": {"title": "serving", "version": VERSION, "description": summary},
+        # Relative to this description, because a proxy may serve us below a path.
+        "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": _schemas(signatures, limits)},
+        "components": {"schemas": _schemas(signatures)},
     }
     if token:
-        form = _object(
-            token={"type": "string"}, page={"type": "string", "description": "Where to go then"}
-        )
-        paths["/login"] = {
-            "post": {
-                **_operation(
-                    "login",
-                    "The token, for which a browser gets a cookie",
-                    HTML,
-                    303,
-                    401,
-                    token=False,
-                ),
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/x-www-form-urlencoded": {"schema": form}},
-                },
-            }
+        paths["/login"] = {"post": _login()}
+        description["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"}
         }
-        described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        described["security"] = [{"token": []}]
-    return described
+        description["security"] = [{"token": []}]
+    return description
+
+
+def _server_paths(model_names: List[str]) -> Dict[str, Dict[str, Operation]]:
+    start = "The page of the only bundle, or this server's own"
+    openapi = _json({"type": "object"})
+    metrics = {"text/plain": {"schema": TEXT}}
+    live = _operation("live", "Whether the server is alive", _component("Live"), token=False)
+    ready = _operation(
+        "ready", "Whether the server accepts requests", _component("Ready"), 503, token=False
+    )
+    return {
+        "/": {"get": _operation("start", start, HTML, 307)},
+        "/docs": {"get": _operation("page", "This description as a page", HTML)},
+        "/openapi.json": {"get": _operation("openapi", "This description", openapi)},
+        "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", metrics)},
+        "/predict": {"post": _predict(model_names)},
+        "/v2": {"get": _operation("server", "The server's name and version", _component("Server"))},
+        "/v2/health/live": {"get": live},
+        "/v2/health/ready": {"get": ready},
+        "/v2/repository/index": {
+            "post": _operation("index", "The models", _json(_array(_reference("Index"))))
+        },
+    }
+
+
+def _model_paths(signature: Signature, version: str) -> Dict[str, Dict[str, Operation]]:
+    """The paths of a model; `version` is empty, or the part of the path that names it."""
+    root = f"/v2/models/{signature.name}{version}"
+    suffix = f"_{signature.name}{'_version' if version else ''}"
+    interface = f"The inputs and outputs of {signature.name}"
+    ready = _operation(
+        f"model_ready{suffix}", "Whether the model is loaded", _component("ModelReady"), 503
+    )
+    return {
+        root: {"get": _operation(f"model{suffix}", interface, _component("Model"))},
+        f"{root}/ready": {"get": ready},
+        f"{root}/infer": {"post": _infer(signature, suffix)},
+    }
 
 
 def _operation(
-    name: str, summary: str, content: Dict[str, Any], *statuses: int, token: bool = True
-) -> Dict[str, Any]:
+    name: str, summary: str, content: Content, *statuses: int, token: bool = True
+) -> Operation:
     """An operation that answers 200 with `content`, or one of the statuses with a sentence."""
-    answers: Dict[str, Any] = {"200": {"description": "As asked", "content": content}}
+    responses: Dict[str, Any] = {"200": {"description": "Done", "content": content}}
+    refused = {"description": "Refused, with the reason", "content": _component("Error")}
+    elsewhere = {"description": "See another address, or unchanged"}
     for status in (*((401,) if token else ()), 405, 408, 413, 431, *statuses):
-        refused = {"description": "Refused, with the reason", "content": _reference("Error")}
-        answers[str(status)] = (
-            refused if status >= 400 else {"description": "To be had elsewhere, or unchanged"}
-        )
-    operation = {"operationId": name, "summary": summary, "responses": answers}
+        responses[str(status)] = refused if status >= 400 else elsewhere
+    operation = {"operationId": name, "summary": summary, "responses": responses}
     return operation if token else {**operation, "security": []}
 
 
-def _predict(names: List[str]) -> Dict[str, Any]:
-    picture = {"schema": {"type": "string", "format": "binary"}}
+def _predict(model_names: List[str]) -> Operation:
+    content, statuses = _component("Prediction"), (400, 403, 404, 415, 503)
+    model = {
+        "name": "model",
+        "in": "query",
+        "schema": {"enum": model_names},
+        "description": f"{model_names[0]} by default",
+    }
+    picture = {"schema": BINARY}
     return {
-        **_operation(
-            "predict", "The class of a picture", _reference("Prediction"), 400, 403, 404, 415, 503
-        ),
-        "parameters": [
-            {
-                "name": "model",
-                "in": "query",
-                "schema": {"enum": names},
-                "description": f"{names[0]} where it is left out",
-            }
-        ],
+        **_operation("predict", "The class of a picture", content, *statuses),
+        "parameters": [model],
         "requestBody": {"required": True, "content": {"image/png": picture, "image/jpeg": picture}},
     }
 
 
-def _feedback(limits: Limits) -> Dict[str, Any]:
-    text = {"type": "string"}
-    label = {**_object(id=text, label=text), "additionalProperties": False}
-    body = {
-        "anyOf": [
-            label,
-            {"type": "array", "items": label, "minItems": 1, "maxItems": limits.max_labels},
-        ]
-    }
-    noted = _object(
-        labelled={"type": "integer", "minimum": 1}, unknown={"type": "array", "items": text}
-    )
-    description = "Ids of predictions that had another label already, which was kept"
-    noted["properties"]["kept"] = {"type": "array", "items": text, "description": description}
-    statuses = (400, 403, 404, 409, 415, 503)
+def _feedback(limits: Limits) -> Operation:
+    summary = "The true classes of earlier predictions, by their ids"
+    content, statuses = _json(_labels_outcome()), (400, 403, 404, 409, 415, 503)
     return {
-        **_operation(
-            "feedback",
-            "The true class of earlier predictions, by their ids",
-            _json(noted),
-            *statuses,
-        ),
-        "requestBody": {"required": True, "content": _json(body)},
+        **_operation("feedback", summary, content, *statuses),
+        "requestBody": {"required": True, "content": _json(_labels(limits))},
     }
 
 
-def _infer(signature: Signature, suffix: str) -> Dict[str, Any]:
-    binary = {
-        "type": "string",
-        "format": "binary",
-        "description": "The JSON, then the tensors; the header tells the length of the JSON",
-    }
+def _infer(signature: Signature, suffix: str) -> Operation:
+    summary = f"Probabilities from {signature.name}"
+    binary = _described(
+        BINARY, "The JSON, then the tensors; the header gives the length of the JSON"
+    )
     content = {
-        **_reference(f"Answer_{signature.name}"),
+        **_component(f"Answer_{signature.name}"),
         "application/octet-stream": {"schema": binary},
     }
+    statuses = (400, 403, 415, 500, 503)
     header = {
         "name": "Inference-Header-Content-Length",
         "in": "header",
@@ -187,137 +143,151 @@ def _infer(signature: Signature, suffix: str) -> Dict[str, Any]:
         "description": "Bytes of JSON before the tensors; 0 for images alone, without any JSON",
     }
     return {
-        **_operation(
-            f"infer{suffix}",
-            f"Probabilities from {signature.name}",
-            content,
-            400,
-            403,
-            415,
-            500,
-            503,
-        ),
+        **_operation(f"infer{suffix}", summary, content, *statuses),
         "parameters": [header],
-        "requestBody": {"required": True, "content": _reference(f"Request_{signature.name}")},
+        "requestBody": {"required": True, "content": _component(f"Request_{signature.name}")},
     }
 
 
-def _schemas(signatures: List[Signature], limits: Limits) -> Dict[str, Any]:
-    text, yes, integer = {"type": "string"}, {"const": True}, {"type": "integer"}
-    tensor = _object(name=text, datatype=text, shape={"type": "array", "items": integer})
+def _login() -> Operation:
+    form = {"application/x-www-form-urlencoded": {"schema": _login_form()}}
+    return {
+        **_operation(
+            "login", "Exchanges the token for a browser's cookie", HTML, 303, 401, token=False
+        ),
+        "requestBody": {"required": True, "content": form},
+    }
+
+
+def _array(items: Dict[str, Any], **limits: int) -> Dict[str, Any]:
+    return {"type": "array", "items": items, **limits}
+
+
+def _optional(**properties: Any) -> Dict[str, Any]:
+    """An object that may have these properties."""
+    return {"type": "object", "properties": properties}
+
+
+def _required(**properties: Any) -> Dict[str, Any]:
+    """An object that has all of these properties."""
+    return {**_optional(**properties), "required": list(properties)}
+
+
+def _described(schema: Dict[str, Any], description: str) -> Dict[str, Any]:
+    return {**schema, "description": description}
+
+
+def _schemas(signatures: List[Signature]) -> Dict[str, Any]:
+    yes = {"const": True}
+    tensors = _array(_required(name=TEXT, datatype=TEXT, shape=_array(INTEGER)))
+    probability = {"type": "number", "minimum": 0, "maximum": 1}
     schemas = {
-        "Error": _object(
-            error={
-                "type": "string",
-                "description": "One sentence: the thing, what is wrong with it, what is allowed",
-            }
+        "Error": _required(
+            error=_described(TEXT, "One sentence: the thing, what is wrong with it, the cure")
         ),
-        "Server": _object(name=text, version=text, extensions={"type": "array", "items": text}),
-        "Live": _object(live=yes),
-        "Ready": _object(ready=yes),
-        "ModelReady": _object(name=text, ready=yes),
-        "Index": _object(name=text, version=text, state=text, reason=text),
-        "Model": _object(
-            name=text,
-            versions={"type": "array", "items": text},
-            platform=text,
-            inputs={"type": "array", "items": tensor},
-            outputs={"type": "array", "items": tensor},
+        "Server": _required(name=TEXT, version=TEXT, extensions=_array(TEXT)),
+        "Live": _required(live=yes),
+        "Ready": _required(ready=yes),
+        "ModelReady": _required(name=TEXT, ready=yes),
+        "Index": _required(name=TEXT, version=TEXT, state=TEXT, reason=TEXT),
+        "Model": _required(
+            name=TEXT, versions=_array(TEXT), platform=TEXT, inputs=tensors, outputs=tensors
         ),
-        "Prediction": _object(
-            **{"model": text, "version": text, "class": text},
-            probabilities={
-                "type": "object",
-                "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
-            },
+        "Prediction": _required(
+            **{"model": TEXT, "version": TEXT, "class": TEXT},
+            probabilities={"type": "object", "additionalProperties": probability},
         ),
     }
-    not_proven = {"type": "string", "description": "Of a draft: a gate of its maker that it fails"}
-    schemas["Model"]["properties"]["parameters"] = {
-        "type": "object",
-        "properties": {"not_proven": not_proven},
-    }
-    schemas["Prediction"]["properties"]["id"] = {
-        "type": "string",
-        "description": "Where there is a log: by which /feedback knows it",
-    }
+    schemas["Model"]["properties"]["parameters"] = _optional(
+        not_proven=_described(TEXT, "Of a draft: a gate of its maker that it fails")
+    )
+    schemas["Prediction"]["properties"]["id"] = _described(
+        TEXT, "If the server keeps a log: the id for /feedback"
+    )
     for signature in signatures:
-        schemas[f"Request_{signature.name}"] = _request(signature)
-        schemas[f"Answer_{signature.name}"] = _answer(signature)
+        schemas[f"Request_{signature.name}"] = _inference_request(signature)
+        schemas[f"Answer_{signature.name}"] = _inference_response(signature)
     return schemas
 
 
-def _request(signature: Signature) -> Dict[str, Any]:
-    """One image, which any number of further ones may follow up to the limit: JSON Schema cannot tie data to shape."""
+def _labels(limits: Limits) -> Dict[str, Any]:
+    """The body of a request to /feedback."""
+    label = {**_required(id=TEXT, label=TEXT), "additionalProperties": False}
+    return {"anyOf": [label, _array(label, minItems=1, maxItems=limits.max_labels)]}
+
+
+def _labels_outcome() -> Dict[str, Any]:
+    """The body of the response of /feedback."""
+    outcome = _required(labelled={"type": "integer", "minimum": 1}, unknown=_array(TEXT))
+    outcome["properties"]["kept"] = _described(
+        _array(TEXT), "Ids of predictions that kept an earlier, different label"
+    )
+    return outcome
+
+
+def _login_form() -> Dict[str, Any]:
+    return _required(token=TEXT, page=_described(TEXT, "The page to go to afterwards"))
+
+
+def _inference_request(signature: Signature) -> Dict[str, Any]:
+    """A request with one or more images, up to the limit.
+
+    JSON Schema cannot tie the length of the data to the shape.
+    """
     sizes = [
         {"type": "integer", "minimum": 1, "maximum": signature.max_images},
         *({"const": size} for size in signature.input_shape),
     ]
-    pixels = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
-    pixels["description"] = (
-        f"N * {signature.image_bytes} raw pixels, flat, or nested as the shape says"
+    pixels = _described(
+        _array({"type": "integer", "minimum": 0, "maximum": 255}),
+        f"N * {signature.image_bytes} raw pixels, flat or nested like the shape",
     )
-    shape = {"type": "array", "prefixItems": sizes, "minItems": 4, "maxItems": 4}
-    image = _object(name={"const": INPUT}, datatype={"const": "UINT8"}, shape=shape, data=pixels)
-    output = _object(name={"const": OUTPUT})
-    output["properties"]["parameters"] = {
-        "type": "object",
-        "properties": {
-            "binary_data": {"type": "boolean"},
-            "classification": {"type": "integer", "minimum": 0},
-        },
-    }
-    request = _object(inputs={"type": "array", "items": image, "minItems": 1, "maxItems": 1})
-    request["properties"]["id"] = {"type": "string"}
-    request["properties"]["outputs"] = {"type": "array", "items": output, "maxItems": 1}
-    request["properties"]["parameters"] = {
-        "type": "object",
-        "properties": {"binary_data_output": {"type": "boolean"}},
-    }
-    data = [0] * signature.image_bytes
+    image = _required(
+        name={"const": INPUT},
+        datatype={"const": "UINT8"},
+        shape={"type": "array", "prefixItems": sizes, "minItems": 4, "maxItems": 4},
+        data=pixels,
+    )
+    output = _required(name={"const": OUTPUT})
+    output["properties"]["parameters"] = _optional(
+        binary_data=BOOLEAN, classification={"type": "integer", "minimum": 0}
+    )
+    request = _required(inputs=_array(image, minItems=1, maxItems=1))
+    request["properties"]["id"] = TEXT
+    request["properties"]["outputs"] = _array(output, maxItems=1)
+    request["properties"]["parameters"] = _optional(binary_data_output=BOOLEAN)
     example = {
         "name": INPUT,
         "datatype": "UINT8",
         "shape": [1, *signature.input_shape],
-        "data": data,
+        "data": [0] * signature.image_bytes,
     }
     return {**request, "examples": [{"inputs": [example]}]}
 
 
-def _answer(signature: Signature) -> Dict[str, Any]:
-    shape = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
-    data = {"type": "array", "items": {"type": ["number", "string"]}}
-    output = _object(
-        name={"const": OUTPUT}, datatype={"enum": ["FP32", "BYTES"]}, shape=shape, data=data
+def _inference_response(signature: Signature) -> Dict[str, Any]:
+    output = _required(
+        name={"const": OUTPUT},
+        datatype={"enum": ["FP32", "BYTES"]},
+        shape=_array(INTEGER, minItems=2, maxItems=2),
+        data=_array({"type": ["number", "string"]}),
     )
-    answer = _object(
-        model_name={"const": signature.name},
-        model_version={"type": "string"},
-        outputs={"type": "array", "items": output},
+    response = _required(
+        model_name={"const": signature.name}, model_version=TEXT, outputs=_array(output)
     )
-    answer["properties"]["id"] = {"type": "string"}
-    parameters = {
-        "prediction_id": {
-            "type": "string",
-            "description": "By which /feedback knows it; of several images ID.0, ID.1, ...",
-        }
-    }
-    answer["properties"]["parameters"] = {"type": "object", "properties": parameters}
-    return answer
+    response["properties"]["id"] = TEXT
+    prediction_id = _described(TEXT, "The id for /feedback; several images have ID.0, ID.1, ...")
+    response["properties"]["parameters"] = _optional(prediction_id=prediction_id)
+    return response
 
 
-def _object(**properties: Any) -> Dict[str, Any]:
-    """An object that has all of these."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _json(schema: Dict[str, Any]) -> Content:
+    return {"application/json": {"schema": schema}}
 
 
-def _json(schema: Dict[str, Any]) -> Dict[str, Any]:
-    return {JSON: {"schema": schema}}
+def _reference(component: str) -> Dict[str, str]:
+    return {"$ref": f"#/components/schemas/{component}"}
 
 
-def _ref(schema: str) -> Dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
-def _reference(schema: str) -> Dict[str, Any]:
-    return _json(_ref(schema))
+def _component(name: str) -> Content:
+    return _json(_reference(name))

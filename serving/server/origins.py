@@ -1,8 +1,9 @@
-"""Which pages in browsers may ask the server, and by which names it may be addressed.
+"""Which web pages may send requests to the server, and by which names it may be addressed.
 
-A browser sends requests for any page that somebody has open. Two things keep such a page from writing here: the browser says
-where the page came from (Sec-Fetch-Site, Origin), and a page that has its own name resolved to this machine (DNS rebinding)
-has the browser send that name as Host. What is no browser says nothing of the kind, and can only be kept out by a token.
+A browser sends requests on behalf of any page that is open in it. Two checks keep such a page from
+writing here: the browser says where the page came from (Sec-Fetch-Site, Origin); and where a page
+resolves its own name to this machine (DNS rebinding), the browser sends that name as Host. Clients
+other than browsers say nothing of the kind, so that only a token keeps them out.
 
 CORS: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
@@ -12,13 +13,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, FrozenSet, List, Tuple
+from typing import FrozenSet, List, Tuple
 from urllib.parse import urlsplit
 
 from serving.errors import InputError, RequestError
-
-if TYPE_CHECKING:
-    from serving.server.service import Request
+from serving.server.messages import Request
 
 ANY = "*"
 ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]+)?")
@@ -32,72 +31,87 @@ Headers = List[Tuple[bytes, bytes]]
 
 @dataclass(frozen=True)
 class Origins:
-    """`allowed` are origins whose pages may ask, or "*" for all; `hosts` are names beside localhost and IP addresses."""
+    """`allowed`: origins whose pages may send requests, or "*" for all.
+
+    `hosts`: names by which the server may be addressed, beside localhost and IP addresses.
+    """
 
     allowed: FrozenSet[str] = frozenset()
     hosts: FrozenSet[str] = frozenset()
 
     @classmethod
     def parse(cls, allowed: List[str], hosts: List[str], bound: str) -> Origins:
-        """Of what the command line gave; `bound` is the host to listen on. Raises InputError."""
+        """From the command line; `bound` is the host to listen on. Raises InputError."""
         for origin in allowed:
             if origin != ANY and not ORIGIN.fullmatch(origin.lower()):
                 expected = "scheme and host as in https://app.example:8443, or *"
                 raise InputError(f"--allow-origin is {origin!r}; expected {expected}")
         for host in hosts:
             if not HOST.fullmatch(host.lower()):
-                raise InputError(
-                    f"--allow-host is {host!r}; expected a name such as models.example, without a port"
-                )
+                expected = "a name such as models.example, without a port"
+                raise InputError(f"--allow-host is {host!r}; expected {expected}")
         return cls(frozenset(map(str.lower, allowed)), frozenset(map(str.lower, [*hosts, bound])))
 
-    def admit_write(self, request: Request, by_anything: bool) -> None:
-        """Raises RequestError where a page may not do this; `by_anything`: the Host counts, whatever the client is."""
+    def admit_write(self, request: Request, any_client: bool) -> None:
+        """Raises RequestError for a page that may not write.
+
+        With `any_client` the Host is checked for every client, not for browsers alone.
+        """
         origin, site = request.header(b"origin").lower(), request.header(b"sec-fetch-site").lower()
         host = request.header(b"host")
-        if host and (by_anything or origin or site) and not self._knows(host):
-            expected = "an IP address, localhost, or a name that the server was started with (--allow-host NAME)"
-            raise RequestError(403, f"the Host is {host[:80]!r}; expected {expected}")
+        if host and (any_client or origin or site) and not self._is_our_name(host):
+            raise RequestError(
+                403,
+                f"the Host is {host[:80]!r}; expected an IP address, localhost, "
+                "or a name that the server was started with (--allow-host NAME)",
+            )
         if self._allows(origin) or not (origin or site) or site in ("same-origin", "none"):
             return
-        if site or not _same(origin, host):
+        if site or not _is_same_origin(origin, host):
             page = origin[:80] or "another site"
-            sentence = f"a page of {page} may not do this; start the server with --allow-origin ORIGIN where it should"
-            raise RequestError(403, sentence)
+            raise RequestError(
+                403,
+                f"a page of {page} may not do this; "
+                "to allow it, start the server with --allow-origin ORIGIN",
+            )
 
     def headers(self, request: Request) -> Headers:
-        """What lets the page that asks read the answer."""
+        """What lets the requesting page read the response."""
         if ANY in self.allowed:
             return [(b"access-control-allow-origin", b"*"), EXPOSED]
         origin = request.headers.get(b"origin", b"")
-        return (
-            [(b"access-control-allow-origin", origin), EXPOSED]
-            if self._allows(origin.decode("latin-1").lower())
-            else []
-        )
+        if not self._allows(origin.decode("latin-1").lower()):
+            return []
+        return [(b"access-control-allow-origin", origin), EXPOSED]
 
     def preflight(self, request: Request, methods: Tuple[str, ...]) -> Headers:
-        """What a browser asks before it lets a page of another origin send a request. Raises RequestError."""
+        """The headers by which a browser lets a page of another origin send a request.
+
+        Raises RequestError for an origin that is not allowed.
+        """
         origin = request.header(b"origin")
         if not self._allows(origin.lower()):
-            sentence = f"pages of {origin[:80]} may not ask here; start the server with --allow-origin ORIGIN where they should"
-            raise RequestError(403, sentence)
-        asked = request.headers.get(b"access-control-request-headers", b"")
-        return [
-            (b"access-control-allow-methods", ", ".join(methods).encode()),
-            *([(b"access-control-allow-headers", asked)] if asked else []),
-            (b"access-control-max-age", PREFLIGHT_SECONDS),
-        ]
+            raise RequestError(
+                403,
+                f"pages of {origin[:80]} may not send requests; "
+                "to allow it, start the server with --allow-origin ORIGIN",
+            )
+        headers = [(b"access-control-allow-methods", ", ".join(methods).encode())]
+        requested = request.headers.get(b"access-control-request-headers", b"")
+        if requested:
+            headers.append((b"access-control-allow-headers", requested))
+        headers.append((b"access-control-max-age", PREFLIGHT_SECONDS))
+        return headers
 
     @property
     def vary(self) -> Tuple[str, ...]:
-        """The header that answers depend on."""
+        """The request headers that responses depend on."""
         return ("origin",) if self.allowed - {ANY} else ()
 
     def _allows(self, origin: str) -> bool:
         return bool(origin) and (ANY in self.allowed or origin in self.allowed)
 
-    def _knows(self, host: str) -> bool:
+    def _is_our_name(self, host: str) -> bool:
         name = _name(host)
         if name in self.hosts or name == "localhost" or name.endswith(".localhost"):
             return True
@@ -114,12 +128,12 @@ def _name(host: str) -> str:
     return name.lower().rstrip(".")
 
 
-def _same(origin: str, host: str) -> bool:
+def _is_same_origin(origin: str, host: str) -> bool:
     """Whether a page of this origin came from the server that has this Host."""
     try:
         page = urlsplit(origin)
         here = urlsplit(f"{page.scheme}://{host.lower()}")
-        ports = [each.port or PORTS.get(page.scheme) for each in (page, here)]
+        ports = [url.port or PORTS.get(page.scheme) for url in (page, here)]
     except ValueError:
         return False
     return bool(page.hostname) and page.hostname == here.hostname and ports[0] == ports[1]

@@ -1,6 +1,7 @@
-"""What `/metrics` tells Prometheus, in its text format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats).
+"""The metrics at `/metrics`, in Prometheus' text format 0.0.4.
 
-Written here rather than taken from a package, because the server must also run where none may be installed.
+The format: https://prometheus.io/docs/instrumenting/exposition_formats. Written by hand, because
+the server must also run where no package may be installed.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Metric:
         self, values: Labels, value: float, suffix: str = "", *more: Tuple[str, object]
     ) -> str:
         pairs = [*zip(self.labels, values), *more]
-        text = ",".join(f'{label}="{_escaped(str(content))}"' for label, content in pairs)
-        return f"{self.name}{suffix}{'{' + text + '}' if text else ''} {value}"
+        labels = ",".join(f'{label}="{_escaped(str(content))}"' for label, content in pairs)
+        return f"{self.name}{suffix}{'{' + labels + '}' if labels else ''} {value}"
 
     def __str__(self) -> str:
         return "\n".join(
@@ -93,7 +94,7 @@ class Histogram(Metric):
 
 
 class Gauge(Metric):
-    """Read when it is asked for."""
+    """A value that is read whenever the metrics are."""
 
     kind = "gauge"
 
@@ -121,7 +122,10 @@ class Metrics:
             ("route", "status"),
         )
         self.seconds = Histogram(
-            "serving_request_seconds", "From the whole request to its answer.", SECONDS, ("route",)
+            "serving_request_seconds",
+            "From a complete request to its response.",
+            SECONDS,
+            ("route",),
         )
         self.images = Counter("serving_images_total", "Images predicted.", ("model", "version"))
         self.batch = Histogram(
@@ -129,18 +133,16 @@ class Metrics:
         )
         self.reloads = Counter(
             "serving_reloads_total",
-            "Bundles that changed, by what came of it.",
+            "Changed bundles, by whether they were loaded.",
             ("model", "outcome"),
         )
-        self.logged = Counter(
-            "serving_logged_images_total", "Images whose prediction is in the log."
-        )
+        self.logged = Counter("serving_logged_images_total", "Images whose prediction was logged.")
         self.unlogged = Counter(
             "serving_unlogged_images_total", "Images whose prediction the log could not take."
         )
         self.labels = Counter(
             "serving_labels_total",
-            "True classes that came, by whether the prediction was right.",
+            "True classes received, by whether the prediction was right.",
             ("model", "version", "right"),
         )
         self.all: List[Metric] = [

@@ -1,7 +1,8 @@
-"""The requests in the bytes of one connection, by RFC 9112 and within the limits; no input or output of its own.
+"""Parses the bytes of one connection into requests, by RFC 9112 and within the limits; no I/O.
 
-Strict where two readers could take the same bytes for different requests, since a proxy in front of the server may be the
-other one: one Host, one length, chunks to the letter, no bare line feeds, no folded lines.
+Strict wherever two readers could see different requests in the same bytes, since a proxy in front
+of the server may be the other reader (request smuggling): one Host, one length, chunks to the
+letter, no bare line feeds, no folded lines.
 """
 
 from __future__ import annotations
@@ -13,51 +14,41 @@ from urllib.parse import unquote_to_bytes
 
 from serving.errors import RequestError
 from serving.server.limits import Limits
-from serving.server.service import Request
+from serving.server.messages import Request
 
-METHODS = {
-    b"CONNECT",
-    b"DELETE",
-    b"GET",
-    b"HEAD",
-    b"OPTIONS",
-    b"PATCH",
-    b"POST",
-    b"PUT",
-    b"QUERY",
-    b"TRACE",
-}
-# RFC 9112, 3 and 5; RFC 3986, 3.2.2; a target in absolute form names the host that counts (RFC 9112, 3.2.2)
+METHODS = frozenset(b"CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE".split())
+# RFC 9112, 3 and 5; RFC 3986, 3.2.2. The host of a target in absolute form overrides the Host
+# header (RFC 9112, 3.2.2).
 REQUEST_LINE = re.compile(rb"([A-Z]+) ([!-~]+) HTTP/1\.([01])")
 TARGET = re.compile(rb"(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?#@]+))?(/[^?#]*)?(?:\?([^#]*))?")
 HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|[0-9A-Za-z._~-]+)(?::([0-9]{0,5}))?")
-ENCODED_SLASH = re.compile(rb"%2[Ff]")  # part of a name, and no end of it
+ENCODED_SLASH = re.compile(rb"%2[Ff]")  # part of a name, not a separator
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
-# what may still become one of these lines
+# What may still become one of these lines.
 REQUEST_LINE_BEGUN = re.compile(rb"[!-~]*(?: [HTP/.01]*\r?)?")
 CHUNK_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:[ \t]*|[ \t]*;[\t -~\x80-\xff]*)\r?)?")
-ONLY_ONCE = (
-    b"host",
-    b"content-length",
-    b"transfer-encoding",
-)  # two of them are two requests, to two readers
 UNREADABLE = "this is not an HTTP request that the server can read; see RFC 9112"
-EARLY = 1024  # bytes of a line that are looked at before its end has come
-SMALL = 1 << 18  # bytes of a request that are read however much the others hold
+# A second one of these lets two readers see two different requests.
+ONLY_ONCE = (b"host", b"content-length", b"transfer-encoding")
+EARLY = 1024  # bytes up to which an incomplete line is checked already
+SMALL = 1 << 18  # bytes of a request that are read even if all connections hold too many
 
-Reading = Generator[None, None, None]  # yields where it needs more bytes
+Reading = Generator[None, None, None]  # yields when it needs more bytes
 
 
-class Incoming:
-    """`hold` counts bytes that were received and not answered yet, of all connections together, and gives their sum."""
+class RequestParser:
+    """`hold` adds to the count of bytes held by all connections together, and returns that count.
+
+    Bytes are held from their arrival until their request is answered.
+    """
 
     def __init__(self, limits: Limits, hold: Callable[[int], int]) -> None:
         self.limits, self._hold = limits, hold
         self.head: Optional[Request] = None  # of the request whose body is being read
-        self.ended = False  # the client has sent all it will send
-        self.waits_for_continue = False  # so that the connection has to tell the client to go on
-        self._bytes, self._at = bytearray(), 0  # from `_at` on they are unread
+        self.ended = False  # the client will send nothing more
+        self.waits_for_continue = False  # the client waits for a 100 Continue
+        self._bytes, self._at = bytearray(), 0  # unread from `_at` on
         self._in_request, self._held = False, 0
         self._requests = self._read()
 
@@ -66,11 +57,11 @@ class Incoming:
         self._held += len(data)
         self._hold(len(data))
 
-    def end(self) -> None:
-        self.ended = True
-
     def next(self) -> Optional[Request]:
-        """The next request; None where more bytes are needed. Raises RequestError, and is of no use after that."""
+        """The next request, or None if more bytes are needed.
+
+        Raises RequestError, after which the parser cannot be used.
+        """
         return next(self._requests)
 
     @property
@@ -79,11 +70,11 @@ class Incoming:
 
     @property
     def begun(self) -> bool:
-        """Whether part of a request has come."""
+        """Whether part of a request has arrived."""
         return self._in_request or self.unread > 0
 
     def release(self, everything: bool = False) -> None:
-        """The requests that were read are answered, so their bytes are held no longer."""
+        """No longer holds the bytes of the requests that were read: they are answered."""
         if everything:
             self._bytes, self._at = bytearray(), 0
         self._hold(len(self._bytes) - self._held)
@@ -98,13 +89,13 @@ class Incoming:
             for _ in self._read_body(self.head.headers, body):
                 yield None
             request = self.head._replace(body=bytes(body))
-            self._drop_what_was_read()
+            self._drop_read_bytes()
             self.head, self._in_request = None, False
             yield request
 
     def _read_head(self) -> Reading:
         left, line = self.limits.max_head_bytes, b""
-        while not line:  # RFC 9112, 2.2: empty lines before a request are passed over
+        while not line:  # RFC 9112, 2.2: skip empty lines before a request
             line = yield from self._line(left, _may_become_request_line)
             left -= len(line) + 2
         self._in_request = True
@@ -115,7 +106,7 @@ class Incoming:
             left -= len(line) + 2
             if not line:
                 break
-            name, value = _field(line)
+            name, value = _header_field(line)
             if name in headers and name in ONLY_ONCE:
                 raise RequestError(400, f"the request has two {name.decode()} headers; send one")
             headers[name] = headers[name] + b", " + value if name in headers else value
@@ -123,53 +114,31 @@ class Incoming:
         if host:
             headers[b"host"] = host
         if minor == b"0":
-            if b"transfer-encoding" in headers:
-                raise RequestError(
-                    400, "a request of version 1.0 has a Transfer-Encoding; send a Content-Length"
-                )
-            headers.pop(b"expect", None)
-            headers[b"connection"] = b"close"  # as if HTTP/1.0 had said it
+            _adapt_version_1_0(headers)
         self.head = Request(method, path, query, headers, b"")
 
     def _read_body(self, headers: Dict[bytes, bytes], body: bytearray) -> Reading:
-        expected = headers.get(b"expect", b"100-continue").lower()
-        if expected != b"100-continue":
-            raise RequestError(
-                417,
-                f"the server does not know the Expect {expected[:40].decode('latin-1')!r}; leave it out",
-            )
-        encoding, length = headers.get(b"transfer-encoding"), headers.get(b"content-length", b"0")
-        if encoding is not None:
-            if encoding.lower() != b"chunked" or b"content-length" in headers:
-                given = encoding[:40].decode("latin-1")
-                raise RequestError(
-                    400,
-                    f"the Transfer-Encoding is {given!r}; expected chunked, without a Content-Length",
-                )
-        elif not length.isdigit():
-            raise RequestError(
-                400,
-                f"the Content-Length is {length[:40].decode('latin-1')!r}; expected a count of bytes",
-            )
-        size = int(length.lstrip(b"0")[:12] or b"0")
-        self._admit(size)
-        self.waits_for_continue = (
-            b"expect" in headers and not self.unread and (size > 0 or encoding is not None)
-        )
-        if encoding is None:
-            yield from self._take(size, body)
-        else:
+        expect = headers.get(b"expect", b"100-continue").lower()
+        if expect != b"100-continue":
+            text = expect[:40].decode("latin-1")
+            raise RequestError(417, f"the server does not know the Expect {text!r}; leave it out")
+        size = _body_size(headers)
+        self._check_size(size or 0)
+        self.waits_for_continue = b"expect" in headers and not self.unread and size != 0
+        if size is None:
             yield from self._take_chunks(body)
+        else:
+            yield from self._take(size, body)
 
     def _take_chunks(self, body: bytearray) -> Reading:
         size = -1
         while size:
             line = yield from self._line(self.limits.max_head_bytes, CHUNK_BEGUN.fullmatch)
-            found = CHUNK.fullmatch(line)
-            if not found:
+            chunk = CHUNK.fullmatch(line)
+            if not chunk:
                 raise RequestError(400, UNREADABLE)
-            size = int(found[1], 16)
-            self._admit(len(body) + size)
+            size = int(chunk[1], 16)
+            self._check_size(len(body) + size)
             if size:
                 yield from self._take(size, body)
                 end = bytearray()
@@ -179,9 +148,9 @@ class Incoming:
         left = self.limits.max_head_bytes
         while line := (yield from self._line(left)):
             left -= len(line) + 2
-            _field(line)  # of a trailer, which nobody here asks for
+            _header_field(line)  # of a trailer: checked and dropped
 
-    def _admit(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         if size > self.limits.max_body_bytes:
             limit = self.limits.max_body_bytes
             raise RequestError(
@@ -194,27 +163,29 @@ class Incoming:
             size -= self.unread
             body += memoryview(self._bytes)[self._at :]
             self._at = len(self._bytes)
-            self._drop_what_was_read()
+            self._drop_read_bytes()
             yield from self._more(f"the body ended after {len(body)} bytes, {size} too early")
         body += memoryview(self._bytes)[self._at : self._at + size]
         self._at += size
 
     def _line(
-        self, allowed: int, may_become: Optional[Callable[[bytes], object]] = None
+        self, max_bytes: int, may_become: Optional[Callable[[bytes], object]] = None
     ) -> Generator[None, None, bytes]:
-        """The next line, without its end, where it has no more than `allowed` bytes. One that cannot become what it must
-        be is refused before its end has come."""
-        start = sought = self._at
-        while (end := self._bytes.find(b"\n", sought, start + allowed)) < 0:
-            sought = len(self._bytes)
-            if sought - start >= allowed:
+        """The next line without its end, of at most `max_bytes`.
+
+        With `may_become`, an incomplete line that cannot become valid is refused at once.
+        """
+        start = searched = self._at
+        while (end := self._bytes.find(b"\n", searched, start + max_bytes)) < 0:
+            searched = len(self._bytes)
+            if searched - start >= max_bytes:
                 limit = self.limits.max_head_bytes
                 raise RequestError(
                     431, f"the request line and headers are larger than {limit} bytes; send fewer"
                 )
             if (
                 may_become
-                and sought - start <= EARLY
+                and searched - start <= EARLY
                 and not may_become(bytes(self._bytes[start:]))
             ):
                 raise RequestError(400, UNREADABLE)
@@ -225,7 +196,10 @@ class Incoming:
         return bytes(self._bytes[start : end - 1])
 
     def _more(self, cut_off: str) -> Reading:
-        """Waits for more bytes. Raises RequestError where none will come, or all connections together hold too many."""
+        """Waits for more bytes.
+
+        Raises RequestError if none will come, or if all connections together hold too many.
+        """
         if self.ended and self.begun:
             raise RequestError(400, f"{cut_off}; send all of it")
         if self._held > SMALL and self._hold(0) > self.limits.max_held_bytes:
@@ -234,47 +208,81 @@ class Incoming:
             )
         yield
 
-    def _drop_what_was_read(self) -> None:
+    def _drop_read_bytes(self) -> None:
         del self._bytes[: self._at]
         self._at = 0
 
 
 def _request_line(line: bytes) -> Tuple[str, bytes, str, str, bytes]:
-    """Method, host (empty but in absolute form), decoded path, query, and the version's last digit. Raises RequestError."""
-    found = REQUEST_LINE.fullmatch(line)
-    target = found and TARGET.fullmatch(found[2])
-    if not (found and target and (target[1] or target[2])) or found[1] not in METHODS:
+    """Method, host, decoded path, query, and the last digit of the version. Raises RequestError.
+
+    The host is empty unless the target is in absolute form.
+    """
+    parts = REQUEST_LINE.fullmatch(line)
+    target = parts and TARGET.fullmatch(parts[2])
+    if not (parts and target and (target[1] or target[2])) or parts[1] not in METHODS:
         raise RequestError(400, UNREADABLE)
     if target[1] and not _is_host(target[1]):
         raise RequestError(400, UNREADABLE)
+    # An encoded slash stays encoded, so that it does not separate.
     path = unquote_to_bytes(ENCODED_SLASH.sub(b"%252F", target[2] or b"/")).decode(errors="replace")
-    return found[1].decode(), target[1] or b"", path, (target[3] or b"").decode(), found[3]
+    return parts[1].decode(), target[1] or b"", path, (target[3] or b"").decode(), parts[3]
 
 
 def _may_become_request_line(begun: bytes) -> bool:
     method, space, rest = begun.partition(b" ")
     if begun == b"\r":
         return True
-    known = method in METHODS if space else any(each.startswith(method) for each in METHODS)
-    return known and bool(REQUEST_LINE_BEGUN.fullmatch(rest))
+    if not space:
+        return any(known.startswith(method) for known in METHODS)
+    return method in METHODS and bool(REQUEST_LINE_BEGUN.fullmatch(rest))
 
 
-def _field(line: bytes) -> Tuple[bytes, bytes]:
-    """A header's lower-case name, and its value. Raises RequestError."""
-    found = FIELD.fullmatch(line)
-    if not found:
+def _header_field(line: bytes) -> Tuple[bytes, bytes]:
+    """A header's name in lower case, and its value. Raises RequestError."""
+    field = FIELD.fullmatch(line)
+    if not field:
         raise RequestError(400, UNREADABLE)
-    return found[1].lower(), found[2].strip(b" \t")
+    return field[1].lower(), field[2].strip(b" \t")
+
+
+def _adapt_version_1_0(headers: Dict[bytes, bytes]) -> None:
+    """Has a request of HTTP/1.0 mean the same in HTTP/1.1. Raises RequestError."""
+    if b"transfer-encoding" in headers:
+        raise RequestError(
+            400, "a request of version 1.0 has a Transfer-Encoding; send a Content-Length"
+        )
+    headers.pop(b"expect", None)
+    headers[b"connection"] = b"close"
+
+
+def _body_size(headers: Dict[bytes, bytes]) -> Optional[int]:
+    """The Content-Length, or None for a body in chunks. Raises RequestError."""
+    encoding = headers.get(b"transfer-encoding")
+    if encoding is not None:
+        if encoding.lower() != b"chunked" or b"content-length" in headers:
+            text = encoding[:40].decode("latin-1")
+            raise RequestError(
+                400,
+                f"the Transfer-Encoding is {text!r}; expected chunked, without a Content-Length",
+            )
+        return None
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit():
+        text = length[:40].decode("latin-1")
+        raise RequestError(400, f"the Content-Length is {text!r}; expected a count of bytes")
+    # Twelve digits are beyond every limit; more would take long to convert.
+    return int(length.lstrip(b"0")[:12] or b"0")
 
 
 def _is_host(host: bytes) -> bool:
-    """A name or an address, and a port."""
-    found = HOST.fullmatch(host)
-    if not found or int(found[2] or 0) > 65535:
+    """Whether this is a name or an address, perhaps with a port."""
+    parts = HOST.fullmatch(host)
+    if not parts or int(parts[2] or 0) > 65535:
         return False
-    if found[1]:
+    if parts[1]:
         try:
-            ipaddress.IPv6Address(found[1].decode())
+            ipaddress.IPv6Address(parts[1].decode())
         except ValueError:
             return False
     return True
@@ -286,7 +294,7 @@ def _check_host(headers: Dict[bytes, bytes], minor: bytes) -> None:
     if host is None and minor == b"1":
         raise RequestError(400, "the request has no Host header; send one")
     if host is not None and not _is_host(host):
+        text = host[:80].decode("latin-1")
         raise RequestError(
-            400,
-            f"the Host is {host[:80].decode('latin-1')!r}; expected a name or an address, and a port",
+            400, f"the Host is {text!r}; expected a name or an address, perhaps with a port"
         )

@@ -1,4 +1,4 @@
-"""The log of a server: a thread of its own writes it, so that no request ever waits for the disk."""
+"""The thread that writes a server's log of predictions, so that no request waits for the disk."""
 
 from __future__ import annotations
 
@@ -15,44 +15,43 @@ from serving.classifier import Classifier
 from serving.errors import LogError, RequestError, ServingError
 from serving.field_log import Entry, FieldLog
 from serving.server.limits import Limits
-from serving.server.metrics import Metrics
+from serving.server.prometheus import Metrics
 
-GATHER_SECONDS = 0.05  # what comes within them goes into one transaction
-IDLE_SECONDS = 1.0  # without a prediction, after which the log is one file again
+GATHER_SECONDS = 0.05  # predictions that arrive within this time are written in one transaction
+IDLE_SECONDS = 1.0  # without a prediction, after which the log is merged into one file
 
 
 class Labels(NamedTuple):
-    """True classes by id, and the future of how many were noted."""
+    """True classes by id, and the future that reports what became of them."""
 
     labels: Mapping[str, str]
     future: Future[Dict[str, Any]]
 
 
-Job = Union[Entry, Labels, None]  # None: the end
+Job = Union[Entry, Labels, None]  # None ends the thread
 
 
 class LogWriter:
     def __init__(
         self, log: FieldLog, limits: Limits, metrics: Metrics, replace_labels: bool = False
     ) -> None:
-        self.log, self.limits, self.metrics, self.replace_labels = (
-            log,
-            limits,
-            metrics,
-            replace_labels,
-        )
+        self.log, self.limits, self.metrics = log, limits, metrics
+        self.replace_labels = replace_labels
         self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._lock, self._waiting = threading.Lock(), 0  # bytes
+        self._lock, self._waiting_bytes = threading.Lock(), 0
         self._fault = ""
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def add(self, classifier: Classifier, images: Any, probabilities: Any) -> Optional[str]:
-        """The id under which images (N, H, W, C) will be logged; None where too many wait, and these are not."""
+        """The id under which images (N, H, W, C) will be logged.
+
+        None if too many are waiting; these images are then not logged.
+        """
         size = images.nbytes + probabilities.nbytes
         with self._lock:
-            full = self._waiting + size > self.limits.max_log_bytes
-            self._waiting += 0 if full else size
+            full = self._waiting_bytes + size > self.limits.max_log_bytes
+            self._waiting_bytes += 0 if full else size
         if full:
             self.metrics.unlogged.add(len(images))
             return None
@@ -61,33 +60,34 @@ class LogWriter:
         return ids[0].partition(".")[0]
 
     async def label(self, labels: Mapping[str, str]) -> Dict[str, Any]:
-        """Notes true classes by id, once all that came before is written. Raises RequestError."""
+        """Stores true classes by id, after all earlier predictions. Raises RequestError."""
         job = Labels(labels, Future())
         self._jobs.put(job)
-        noted = asyncio.wrap_future(job.future)
-        if not (await asyncio.wait([noted], timeout=self.limits.seconds_to_wait))[0]:
-            noted.cancel()
+        outcome = asyncio.wrap_future(job.future)
+        done, _ = await asyncio.wait([outcome], timeout=self.limits.seconds_to_wait)
+        if not done:
+            outcome.cancel()
             raise RequestError(
                 503, "the log did not take the labels in time, so try again in a second"
             )
-        return noted.result()
+        return outcome.result()
 
     def close(self) -> None:
-        """Ends when all is written that was to be logged."""
+        """Returns when every prediction is written."""
         self._jobs.put(None)
         self._thread.join(self.limits.seconds_to_wait)
 
     def _work(self) -> None:
-        going, written = True, False
-        while going:
+        running, unmerged = True, False
+        while running:
             try:
-                job = self._jobs.get(timeout=IDLE_SECONDS) if written else self._jobs.get()
+                job = self._jobs.get(timeout=IDLE_SECONDS) if unmerged else self._jobs.get()
             except Empty:
-                written = False
+                unmerged = False
                 self._try(self.log.checkpoint)
                 continue
-            jobs = [job, *self._gathered(job)]
-            going, written = None not in jobs, True
+            jobs = [job, *self._gather(job)]
+            running, unmerged = None not in jobs, True
             self._write([job for job in jobs if isinstance(job, Entry)])
             for labels in jobs:
                 if isinstance(labels, Labels):
@@ -95,8 +95,8 @@ class LogWriter:
         with suppress(LogError):
             self.log.close()
 
-    def _gathered(self, first: Job) -> List[Job]:
-        """What waits behind the first job, which is waited for where the first is no hurry."""
+    def _gather(self, first: Job) -> List[Job]:
+        """The jobs behind the first; waits for more of them unless a client waits for the first."""
         if isinstance(first, Entry):
             time.sleep(GATHER_SECONDS)
         jobs: List[Job] = []
@@ -109,27 +109,26 @@ class LogWriter:
         if not entries:
             return
         images = sum(len(entry.images) for entry in entries)
-        done = self._try(self.log.write, entries)
-        (self.metrics.logged if done else self.metrics.unlogged).add(images)
+        written = self._try(self.log.write, entries)
+        (self.metrics.logged if written else self.metrics.unlogged).add(images)
         with self._lock:
-            self._waiting -= sum(
+            self._waiting_bytes -= sum(
                 entry.images.nbytes + entry.probabilities.nbytes for entry in entries
             )
 
     def _try(self, function: Any, *arguments: Any) -> bool:
-        """Whatever happens to the log, the server goes on; a fault is told once, and so is its end."""
+        """Whether `function` succeeded: no fault of the log stops the server.
+
+        Prints a fault once, and once that it is over.
+        """
         fault = ""
         try:
             function(*arguments)
         except Exception as error:
             fault = str(error) if isinstance(error, LogError) else f"the log failed: {error!r}"
         if fault != self._fault:
-            print(
-                f"error: {fault}; the server goes on"
-                if fault
-                else f"{self.log.path} is written again",
-                file=sys.stderr,
-            )
+            over = f"{self.log.path} is written again"
+            print(f"error: {fault}; the server goes on" if fault else over, file=sys.stderr)
             self._fault = fault
         return not fault
 
@@ -137,28 +136,24 @@ class LogWriter:
         if not job.future.set_running_or_notify_cancel():
             return
         try:
-            found, unknown = self.log.label(job.labels, self.replace_labels)
+            labelled, unknown = self.log.label(job.labels, self.replace_labels)
         except Exception as error:
-            status = (
-                503
-                if isinstance(error, LogError)
-                else 400
-                if isinstance(error, ServingError)
-                else 500
-            )
-            job.future.set_exception(
-                RequestError(
-                    status, str(error) if isinstance(error, ServingError) else "the log failed"
-                )
-            )
+            job.future.set_exception(_as_request_error(error))
             return
-        noted = [labelled for labelled in found if not labelled.kept]
-        kept = [labelled.id for labelled in found if labelled.kept]
-        for labelled in found:
-            if labelled.changed:  # a label may come again, as its answer was lost
-                self.metrics.labels.add(
-                    1, labelled.model, labelled.version, str(labelled.right).lower()
-                )
-        job.future.set_result(
-            {"labelled": len(noted), "unknown": unknown, **({"kept": kept} if kept else {})}
-        )
+        for row in labelled:
+            # A client repeats a label when it has lost the response; that must not count twice.
+            if row.changed:
+                self.metrics.labels.add(1, row.model, row.version, str(row.right).lower())
+        kept = [row.id for row in labelled if row.kept]
+        outcome: Dict[str, Any] = {"labelled": len(labelled) - len(kept), "unknown": unknown}
+        if kept:
+            outcome["kept"] = kept
+        job.future.set_result(outcome)
+
+
+def _as_request_error(error: Exception) -> RequestError:
+    if isinstance(error, LogError):
+        return RequestError(503, str(error))
+    if isinstance(error, ServingError):
+        return RequestError(400, str(error))
+    return RequestError(500, "the log failed")

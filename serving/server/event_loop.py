@@ -1,4 +1,4 @@
-"""The server process: one event loop, and a drain on SIGTERM."""
+"""The server's event loop: accepts connections, and drains them on SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ from typing import Iterator, Set
 from serving.server.connection import Connection
 from serving.server.service import Service
 
-BACKLOG = 1024  # connections that wait to be accepted
+BACKLOG = 1024  # connections waiting to be accepted
 CHECK_SECONDS = 1.0
-TURNS_TO_ACCEPT = 10  # of the loop, within which it makes connections of what it has accepted; not once it has closed
+# Turns of the loop that turn accepted sockets into connections, which closing the listener would
+# prevent.
+TURNS_TO_ACCEPT = 10
 SO_ATTACH_FILTER = 26  # of socket(7), on Linux
 
 
 class Server:
-    """After SIGTERM or Ctrl-C the server is not ready any more, and goes on answering for `drain_seconds`, each answer the
-    last on its connection, so that whoever distributes the load can turn away; then it takes no more, ends what it has
-    begun, and exits with status 0. A second signal does the latter at once."""
+    """Serves until SIGTERM or Ctrl-C, then drains.
+
+    While it drains, for `drain_seconds`, it reports not ready, so that a load balancer can turn
+    away; it still answers, and every response is the last on its connection. Then it accepts no
+    more, finishes the requests that have begun, and exits with status 0. A second signal skips
+    the drain.
+    """
 
     def __init__(self, service: Service, drain_seconds: float) -> None:
         self.service, self.drain_seconds = service, drain_seconds
@@ -34,7 +40,7 @@ class Server:
         self._held, self._exit_at = 0, float("inf")
 
     def hold(self, size: int) -> int:
-        """Counts so many more bytes of requests; how many are held now, of all connections."""
+        """Adds `size` to the bytes of requests that all connections hold; returns their sum."""
         self._held += size
         return self._held
 
@@ -45,7 +51,7 @@ class Server:
 
         def stop() -> None:
             self._exit_at = 0.0 if self.service.draining else time.monotonic() + self.drain_seconds
-            self.service.draining = True
+            self.service.drain()
             woken.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,21 +66,21 @@ class Server:
                 await asyncio.wait_for(woken.wait(), max(0.0, min(CHECK_SECONDS, left)))
             woken.clear()
             self._tick()
-        _let_none_in(listening)
-        for accepted in _accepted(listening):
-            await loop.connect_accepted_socket(lambda: Connection(self), accepted)
+        _drop_new_connections(listening)
+        for connection in _accepted(listening):
+            await loop.connect_accepted_socket(lambda: Connection(self), connection)
         for _ in range(TURNS_TO_ACCEPT):
             await asyncio.sleep(0)
         listener.close()
-        await self._end()
+        await self._finish()
 
     def _tick(self) -> None:
         self.date = formatdate(usegmt=True).encode()
         for connection in list(self.connections):
             connection.check(connection.loop.time())
 
-    async def _end(self) -> None:
-        """Waits for what was begun, for as long as a request may take to come and to be answered."""
+    async def _finish(self) -> None:
+        """Waits for open requests, as long as one may take to arrive and to be answered."""
         for connection in self.connections:
             connection.stop()
         limits = self.service.limits
@@ -89,19 +95,22 @@ class Server:
             connection.transport.abort()
 
 
-def _let_none_in(listening: socket.socket) -> None:
-    """Has the kernel drop all that comes for new connections: it accepts for us, and closing the socket would reset what
-    it accepts at that instant. Who is dropped tries again a second later. Where there is no such filter, some are reset."""
-    drop = ctypes.create_string_buffer(
-        struct.pack("HBBI", 0x06, 0, 0, 0)
-    )  # BPF_RET: of each packet, 0 bytes
+def _drop_new_connections(listening: socket.socket) -> None:
+    """Has the kernel drop all packets of new connections.
+
+    The kernel accepts connections for us, and closing the socket would reset those that it accepts
+    at that instant. A dropped client tries again a second later. Where there is no such filter,
+    some connections are reset.
+    """
+    # BPF_RET: of each packet, 0 bytes.
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     with suppress(OSError):
-        program = struct.pack("HL", 1, ctypes.addressof(drop))
+        program = struct.pack("HL", 1, ctypes.addressof(instruction))
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
-    """The connections that the kernel has accepted for us, which closing the socket would reset."""
+    """The connections that the kernel has accepted already; closing the socket would reset them."""
     with suppress(OSError):
         while True:
             connection, _ = listening.accept()
@@ -117,7 +126,7 @@ def run(
 ) -> None:
     """Serves on a listening socket until a signal."""
     gc.collect()
-    gc.freeze()  # what the start made stays for good, so no collection need look at it again
+    gc.freeze()  # objects of the start-up live forever, so collections need not visit them
     asyncio.set_event_loop(loop)
     try:
         loop.run_until_complete(Server(service, drain_seconds).serve(listening))

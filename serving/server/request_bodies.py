@@ -1,0 +1,280 @@
+"""The bodies that clients send: inference requests of the Open Inference Protocol V2, and labels.
+
+Every limit is checked before anything of that size is allocated.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import chain
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from serving.errors import RequestError
+from serving.server.json_body import (
+    SPARE_VALUES,
+    as_object,
+    count_values,
+    is_text,
+    kind,
+    parse,
+    parse_strictly,
+)
+from serving.server.protocol import INPUT, OUTPUT, Inference, Signature
+
+MAX_LABEL_LENGTH = 1000  # characters of an id or a class name
+
+
+def decode(body: bytes, header_length: Optional[str], model: Signature) -> Inference:
+    """An inference request. Raises RequestError.
+
+    `header_length` is the header Inference-Header-Content-Length.
+    """
+    if header_length is None:
+        head, tail = body, b""
+    else:
+        length = _header_length(header_length, len(body))
+        if length == 0:
+            return _raw(body, model)
+        head, tail = body[:length], body[length:]
+    request = as_object(_parse_limited(head, model), "the request")
+    id_ = request.get("id")
+    if id_ is not None and not isinstance(id_, str):
+        raise RequestError(400, f"the id is {kind(id_)}; expected a string")
+    if id_ is not None and not is_text(id_):
+        raise RequestError(400, "the id is not text; send no lone surrogates")
+    binary, classes = _output(request, model)
+    images = _input(request, tail, model, may_hold_booleans=b"true" in head or b"false" in head)
+    return Inference(images, id_, binary, classes)
+
+
+def _header_length(text: str, body_length: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= body_length):
+        raise RequestError(
+            400,
+            f"the header Inference-Header-Content-Length is {text[:40]!r}; "
+            f"expected a length from 0 to that of the body, {body_length}",
+        )
+    return int(text)
+
+
+def _raw(body: bytes, model: Signature) -> Inference:
+    """Images one after the other, without any JSON; the response is binary as well."""
+    count, rest = divmod(len(body), model.image_bytes)
+    if rest or not count:
+        raise RequestError(
+            400,
+            f"the raw body has {len(body)} bytes; "
+            f"expected a multiple of {model.image_bytes}, the bytes of one image",
+        )
+    _check_count(count, model)
+    return Inference(np.frombuffer(body, np.uint8).reshape(count, *model.input_shape), binary=True)
+
+
+def _check_count(images: int, model: Signature) -> None:
+    if not 1 <= images <= model.max_images:
+        raise RequestError(
+            400, f"the request has {images} images; expected 1 to {model.max_images}"
+        )
+
+
+def _parse_limited(text: bytes, model: Signature) -> Any:
+    if count_values(text) > 3 * model.max_images * model.image_bytes + SPARE_VALUES:
+        raise RequestError(
+            413,
+            f"the JSON has more values than {model.max_images} images of {model.image_bytes}; "
+            "send fewer at a time",
+        )
+    return parse(text)
+
+
+def _parameters(owner: Dict[str, Any], owner_name: str) -> Dict[str, Any]:
+    parameters = owner.get("parameters")
+    return {} if parameters is None else as_object(parameters, f"the parameters of {owner_name}")
+
+
+def _only_tensor(request: Dict[str, Any], field: str, name: str) -> Dict[str, Any]:
+    """The one tensor that `request[field]` must hold, and its name."""
+    entries = request.get(field)
+    if not isinstance(entries, list) or not entries:
+        fault = "empty" if entries == [] else kind(entries)
+        raise RequestError(400, f"the {field} are {fault}; expected an array of one")
+    names = [as_object(entry, f"an entry of the {field}").get("name") for entry in entries]
+    if names != [name]:
+        unknown = [other for other in names if other != name]
+        fault = f"hold {str(unknown[0])[:80]!r}" if unknown else f"hold {name!r} twice"
+        raise RequestError(400, f"the {field} {fault}; expected {name!r} once")
+    return entries[0]  # type: ignore[no-any-return]
+
+
+def _output(request: Dict[str, Any], model: Signature) -> Tuple[bool, int]:
+    """Whether the response is to be binary, and of how many classes."""
+    binary = _parameters(request, "the request").get("binary_data_output", False)
+    classes: Any = 0
+    if request.get("outputs"):
+        parameters = _parameters(_only_tensor(request, "outputs", OUTPUT), "the output")
+        binary = parameters.get("binary_data", binary)
+        classes = parameters.get("classification", 0)
+        if "shared_memory_region" in parameters:
+            raise RequestError(
+                400, "the output asks for shared memory, which is not supported; leave it out"
+            )
+    elif request.get("outputs") not in (None, []):
+        raise RequestError(400, f"the outputs are {kind(request['outputs'])}; expected an array")
+    if not isinstance(binary, bool):
+        raise RequestError(
+            400, f"the choice of binary data is {kind(binary)}; expected true or false"
+        )
+    if type(classes) is not int or classes < 0:
+        raise RequestError(
+            400, f"classification is {str(classes)[:40]!r}; expected a count of classes"
+        )
+    return binary, min(classes, len(model.class_names))
+
+
+def _input(request: Dict[str, Any], tail: bytes, model: Signature, may_hold_booleans: bool) -> Any:
+    """The images (N, H, W, C) uint8 of the request's one input."""
+    tensor = _only_tensor(request, "inputs", INPUT)
+    shape = _checked_shape(tensor, model)
+    parameters = _parameters(tensor, "the input")
+    if "shared_memory_region" in parameters:
+        raise RequestError(
+            400, "the input lies in shared memory, which is not supported; send it in the body"
+        )
+    if "binary_data_size" in parameters:
+        size = shape[0] * model.image_bytes
+        return _binary_pixels(parameters["binary_data_size"], tensor, tail, size).reshape(shape)
+    if tail:
+        raise RequestError(
+            400,
+            f"{len(tail)} bytes follow the JSON, but {INPUT!r} has no binary_data_size; "
+            "add it to the input's parameters",
+        )
+    return _json_pixels(tensor.get("data"), shape, may_hold_booleans).reshape(shape)
+
+
+def _checked_shape(tensor: Dict[str, Any], model: Signature) -> List[int]:
+    """The shape [N, H, W, C] of the input, whose data type is checked too."""
+    datatype = tensor.get("datatype")
+    if datatype != "UINT8":
+        raise RequestError(
+            400,
+            f"the datatype of {INPUT!r} is {str(datatype)[:40]!r}; expected 'UINT8', raw pixels",
+        )
+    shape = tensor.get("shape")
+    height, width, channels = model.input_shape
+    if (
+        not isinstance(shape, list)
+        or any(type(size) is not int for size in shape)
+        or tuple(shape[1:]) != model.input_shape
+    ):
+        raise RequestError(
+            400,
+            f"the shape of {INPUT!r} is {str(shape)[:80]}; "
+            f"expected [N, {height}, {width}, {channels}]",
+        )
+    _check_count(shape[0], model)
+    return shape
+
+
+def _binary_pixels(claimed: Any, tensor: Dict[str, Any], tail: bytes, size: int) -> Any:
+    """The `size` bytes of `tail` as pixels; `claimed` is the request's binary_data_size."""
+    if "data" in tensor:
+        raise RequestError(
+            400, f"{INPUT!r} has both data and binary_data_size; expected one of them"
+        )
+    if type(claimed) is not int or claimed != size:
+        raise RequestError(
+            400,
+            f"the binary_data_size of {INPUT!r} is {str(claimed)[:40]}; "
+            f"expected {size}, as its shape needs",
+        )
+    if len(tail) != size:
+        raise RequestError(
+            400,
+            f"{len(tail)} bytes follow the JSON; expected {size}, as the shape of {INPUT!r} needs",
+        )
+    return np.frombuffer(tail, np.uint8)
+
+
+def _json_pixels(data: Any, shape: List[int], may_hold_booleans: bool) -> Any:
+    """Pixels, flat or nested like `shape`, as an array (N*H*W*C,) uint8."""
+    if not isinstance(data, list):
+        raise RequestError(
+            400, f"the data of {INPUT!r} are {kind(data)}; expected an array of pixels"
+        )
+    if data and isinstance(data[0], list):
+        data = _flattened(data, shape)
+    size = math.prod(shape)
+    if len(data) != size:
+        raise RequestError(
+            400,
+            f"the data of {INPUT!r} have {len(data)} values; "
+            f"expected {size}, as its shape {shape} needs",
+        )
+    try:
+        # Accepts whole numbers from 0 to 255 and, of all other JSON values, only booleans.
+        pixels = bytes(data)
+    except (TypeError, ValueError, OverflowError):
+        pixels = b""
+    if not pixels or (may_hold_booleans and bool in map(type, data)):
+        raise RequestError(
+            400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255"
+        )
+    return np.frombuffer(pixels, np.uint8)
+
+
+def _flattened(data: List[Any], shape: List[int]) -> List[Any]:
+    if len(data) != shape[0]:
+        raise RequestError(
+            400, f"the data of {INPUT!r} have {len(data)} images; expected {shape[0]}, its shape's"
+        )
+    for size in shape[1:]:
+        if any(type(row) is not list or len(row) != size for row in data):
+            raise RequestError(400, f"the data of {INPUT!r} are not nested like its shape {shape}")
+        data = list(chain.from_iterable(data))
+    return data
+
+
+def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
+    """True classes by id, from {"id": ..., "label": ...} or an array of these.
+
+    Raises RequestError.
+    """
+    if count_values(body) > 4 * limit + SPARE_VALUES:
+        raise RequestError(
+            413, f"the JSON has more values than {limit} labels; send fewer at a time"
+        )
+    value = parse_strictly(body)
+    entries = value if isinstance(value, list) else [value]
+    if not 1 <= len(entries) <= limit:
+        raise RequestError(400, f"the request has {len(entries)} labels; expected 1 to {limit}")
+    labels: Dict[str, str] = {}
+    for entry in entries:
+        id_, label = _label(entry)
+        if labels.setdefault(id_, label) != label:
+            raise RequestError(400, f"the prediction {id_[:80]!r} has two labels; send one")
+    return labels
+
+
+def _label(entry: Any) -> Tuple[str, str]:
+    """The id and the label of {"id": ..., "label": ...}."""
+    fields = as_object(entry, "an entry of the labels")
+    for name in ("id", "label"):
+        if name not in fields:
+            raise RequestError(
+                400, f'the {name} is missing; expected {{"id": "...", "label": "..."}}'
+            )
+        if not isinstance(fields[name], str):
+            raise RequestError(400, f"the {name} is {kind(fields[name])}; expected a string")
+        if len(fields[name]) > MAX_LABEL_LENGTH or not is_text(fields[name]):
+            raise RequestError(
+                400, f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters"
+            )
+    unknown = sorted(set(fields) - {"id", "label"})
+    if unknown:
+        raise RequestError(
+            400, f"a label has the field {unknown[0][:80]!r}; expected id and label alone"
+        )
+    return fields["id"], fields["label"]
