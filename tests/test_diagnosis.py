@@ -263,7 +263,7 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
     mistyped = command(str(tmp_path / "learning_curve.csv"))
     assert (
         mistyped.stderr
-        == f"error: {tmp_path}/learning_curve.csv is not a file; name a learning_curves.csv, or nothing for that of the line\n"
+        == f"error: {tmp_path}/learning_curve.csv is not a file; name a learning_curves.csv, or nothing for the pipeline's own\n"
     )
 
 

@@ -36,7 +36,7 @@ def pair(processor: str, folder: Path, **facts: Any) -> Pair:
 
 def judged(folder: Path, here: str, told: Array, golden: Array) -> dict[str, Any]:
     """The facts of a file that is `here` on this processor and answered so on another."""
-    chosen = params.load(ROOT / "params.yaml")
+    settings = params.load(ROOT / "params.yaml")
     rows = np.arange(IMAGES)
     material = Material(LABELS, REFERENCE, IMAGES, rows, np.zeros(0), IMAGES, [], folder)
     vectors = Golden(np.zeros(TELLING), np.zeros(TELLING), {"tflite_int8": EXPECTED}, spread=0)
@@ -44,7 +44,7 @@ def judged(folder: Path, here: str, told: Array, golden: Array) -> dict[str, Any
     native.probabilities = REFERENCE
     there = pair("haswell", folder)
     there.probabilities = np.concatenate([golden, told])
-    emulated.judge(there, material, chosen, vectors, verify.same_file_here(there, [native]))
+    emulated.judge(there, material, settings, vectors, verify.native_counterpart(there, [native]))
     return there.facts
 
 
@@ -82,7 +82,7 @@ def test_golden_vectors_that_differ_or_lost_images_make_it_worse(here: str, tmp_
 
 
 def test_the_gate_names_what_is_worse_once(tmp_path: Path) -> None:
-    chosen = params.load(ROOT / "params.yaml")
+    settings = params.load(ROOT / "params.yaml")
     native = {
         "format": "a",
         "runtime": "litert",
@@ -98,7 +98,7 @@ def test_the_gate_names_what_is_worse_once(tmp_path: Path) -> None:
         "verify": {"pairs": [native, there, other]},
         "embed": {"targets": []},
     }
-    assert gates.failures(chosen, reports) == [
+    assert gates.failures(settings, reports) == [
         "a on litert is worse (9 lost)",
         "b on litert on haswell is worse (it answers golden vectors otherwise)",
     ]

@@ -402,21 +402,21 @@ def number(cell: str) -> float:
 
 
 def test_the_readme_says_what_few_images_of_ones_own_can_show() -> None:
-    chosen = params.load(ROOT / "params.yaml")
+    settings = params.load(ROOT / "params.yaml")
     for images in (200, 1000, 2000):
-        most = gate.accuracy_lost_bound(0, 0, unseen(images, chosen))
+        most = gate.accuracy_lost_bound(0, 0, unseen(images, settings))
         assert f"**{images:,} images**" in README
-        assert f": {unseen(images, chosen):,} unseen, " in README
+        assert f": {unseen(images, settings):,} unseen, " in README
         assert f"at most {100 * most:.2g} %.\n" in README
-    needed = gate.images_needed(chosen.export.max_accuracy_drop)
+    needed = gate.images_needed(settings.export.max_accuracy_drop)
     assert needed is not None
     assert f"{needed:,} unseen images can\nprove 0.2 %, which takes 5,568 in all" in README
-    assert unseen(5568, chosen) == needed > unseen(5565, chosen)
+    assert unseen(5568, settings) == needed > unseen(5565, settings)
 
 
-def unseen(images: int, chosen: params.Params) -> int:
+def unseen(images: int, settings: params.Params) -> int:
     """How many images of one's own, without a test part, the weights do not see."""
-    rows = splits.splits(np.zeros(images, int), chosen.dataset.test, chosen.preprocess)
+    rows = splits.splits(np.zeros(images, int), settings.dataset.test, settings.preprocess)
     return len(rows["test"]) + len(rows["validation"])
 
 

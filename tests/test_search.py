@@ -324,7 +324,11 @@ WRONG = {
     "cannot be reached": ["train.epochs=1,2", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
     "allowed are sqlite:///FILE and postgresql": ["train.epochs=1,2", "--storage", "mysql://x"],
     "allowed are sqlite:///FILE and": ["train.epochs=1,2", "--storage", "sqlite://"],
-    "there are only 60000 training images": ["train.epochs=1,2", "-S", "preprocess.subset=70000"],
+    "expected at most 60000, the number of training images": [
+        "train.epochs=1,2",
+        "-S",
+        "preprocess.subset=70000",
+    ],
 }
 
 

@@ -113,8 +113,8 @@ def test_a_seed_is_run_with_the_demand_that_every_pair_is_proven(tmp_path: Path)
     path = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", path)
     seeds.change_params(path, 7)
-    chosen = params.load(path)
-    assert (chosen.train.seed, chosen.verify.require) == (7, PROVEN)
+    settings = params.load(path)
+    assert (settings.train.seed, settings.verify.require) == (7, PROVEN)
 
 
 def test_the_page_and_the_readme_say_what_the_results_say() -> None:

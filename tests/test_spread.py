@@ -62,14 +62,14 @@ def test_tensorboard_sees_the_curves_and_the_weights_are_the_same(
         fed,
         tmp_path / "seen",
         lambda row: None,
-        train.watchers(Watch(tensorboard=True), "key"),
+        train.tensorboard(Watch(tensorboard=True), "key"),
     )
     unseen = fit.fit(
         recipe,
         fed,
         tmp_path / "unseen",
         lambda row: None,
-        train.watchers(Watch(tensorboard=False), "key"),
+        train.tensorboard(Watch(tensorboard=False), "key"),
     )
     for one, other in zip(seen.model.get_weights(), unseen.model.get_weights(), strict=True):
         assert (one == other).all()

@@ -325,12 +325,12 @@ def test_a_folder_is_told_from_a_missing_file(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert (
         done.stderr
-        == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for that of the line\n"
+        == f"error: {tmp_path} is a folder; name a learning_curves.csv, or nothing for the pipeline's own\n"
     )
     done = command(os.devnull)
     assert (
         done.stderr
-        == f"error: {os.devnull} is not a file; name a learning_curves.csv, or nothing for that of the line\n"
+        == f"error: {os.devnull} is not a file; name a learning_curves.csv, or nothing for the pipeline's own\n"
     )
 
 

@@ -120,7 +120,7 @@ def test_a_qemu_that_cannot_play_avx_is_refused_and_debians_is_taken(tools: Path
     )
     with pytest.raises(
         OSError,
-        match=r"is version 6\.2, which cannot play AVX; apt-get is not on this machine; install .* 7\.2 or newer",
+        match=r"is version 6\.2, which cannot play AVX; apt-get is not installed on this machine; install .* 7\.2 or newer",
     ):
         emulation.interpreter("haswell", "onnxruntime")
     new = program(
@@ -142,7 +142,7 @@ def test_packages_that_cannot_be_fetched_are_not_mended_by_qemu(tools: Path) -> 
     program(tools / "qemu-aarch64-static", "qemu-aarch64 version 7.2.22")
     with pytest.raises(
         OSError,
-        match="apt-get is not on this machine; run `make env` where packages can be reached, or take cortex-a72",
+        match="apt-get is not installed on this machine; run `make env` where packages can be reached, or take cortex-a72",
     ):
         emulation.interpreter("cortex-a72", "litert")
 
@@ -258,11 +258,11 @@ def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(
         (folder / f"made-{time.monotonic()}").touch()
 
     with ThreadPoolExecutor(2) as pool:
-        (folder,) = set(pool.map(lambda _: emulation._made("tools", fill), range(2)))
+        (folder,) = set(pool.map(lambda _: emulation._made_once("tools", fill), range(2)))
     assert len(list(folder.glob("made-*"))) == len(list(folder.iterdir())) - 1 == 1
     (tmp_path / "full").touch()
     with pytest.raises(OSError, match="the disk is full"):
-        emulation._made("others", fill)
+        emulation._made_once("others", fill)
     assert {path.name for path in tmp_path.iterdir()} == {"full", "tools"}
 
 
@@ -318,14 +318,14 @@ def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(
 
 
 def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None:
-    chosen = Params.model_validate(finished.params())
+    settings = Params.model_validate(finished.params())
     told = reports(finished)
-    assert gates.failures(chosen, told) == []
+    assert gates.failures(settings, told) == []
     pair = next(pair for pair in told["verify"]["pairs"] if pair["format"] == "onnx_int8")
     pair |= {"state": "worse", "reason": "9 of 50 images lost"}
     told["export"]["formats"]["mine"] = {"error": "ValueError: no"}
     told["evaluate"]["gate"]["failures"] = ["test accuracy 0.5 is below problem.target 0.8"]
-    failures = gates.failures(chosen, told)
+    failures = gates.failures(settings, told)
     assert [sentence.split()[0] for sentence in failures] == ["test", "mine", "onnx_int8"]
     assert "onnx_int8" not in gates.files(told)
     assert "onnx_int8" in gates.files(told, draft=True)
