@@ -177,10 +177,10 @@ def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
         subprocess.run(command, cwd=trivial, check=True)
     times: dict[Path, list[float]] = {folder: [], trivial: []}
     for _ in range(5):
-        for project_folder in times:
+        for project_folder, seconds in times.items():
             start = time.perf_counter()
             subprocess.run(["dvc", "repro", "--quiet"], cwd=project_folder, check=True)
-            times[project_folder].append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start)
     return {
         "nothing": statistics.median(times[folder]),
         "trivial": statistics.median(times[trivial]),

@@ -71,9 +71,10 @@ def embed(settings: Params) -> list[dict[str, Any]]:
         if isinstance(result, str):
             rows.append({**row, "refused": result})
             continue
-        if hasattr(module, "time"):
-            result |= module.time(artifacts.EMBEDDED / target, models[module.FORMAT])
-        rows.append({**row, "measured": result})
+        timed = hasattr(module, "time")
+        folder = artifacts.EMBEDDED / target
+        times = module.time(folder, models[module.FORMAT]) if timed else {}
+        rows.append({**row, "measured": {**result, **times}})
     return rows
 
 
