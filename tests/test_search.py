@@ -301,16 +301,16 @@ def test_a_space_is_read_as_it_is_written() -> None:
 
 
 WRONG = {
-    "train.learning_rat is not a known key; allowed here: architecture": [
+    "train.learning_rat is not a known key; expected one of architecture": [
         "train.learning_rat=0.1,0.2"
     ],
-    "train.epochs is 0; allowed is greater than 0": ["train.epochs=0..5"],
+    "train.epochs is 0; expected an integer of at least 1": ["train.epochs=0..5"],
     "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
     "is an empty range": ["train.learning_rate=0.1..0.01"],
-    "allowed are ends above 0": ["train.learning_rate=0..0.01 log"],
+    "expected ends above 0": ["train.learning_rate=0..0.01 log"],
     "is given twice": ["train.epochs=1", "train.epochs=2"],
     "names a value twice": ["train.epochs=1,1"],
-    "has no value; allowed is key=value": ["train.epochs"],
+    "has no value; expected key=value": ["train.epochs"],
     "a grid needs values": ["train.learning_rate=0.1..0.2", "--sampler", "grid"],
     "--trials 0": ["train.epochs=1,2", "--trials", "0"],
     "--workers 9 are more than there are trials; allowed is 1 to 3": [
