@@ -258,17 +258,22 @@ def main() -> None:
         artifacts.save_json(finished[seed], result)
         shutil.rmtree(copy)
         seconds.append(result["seconds"])
-        verdict = "passed" if result["passed"] else result["reason"]
-        print(
-            f"seed {seed}: test accuracy {result['test_accuracy']:.4f}; {verdict}; "
-            f"{stage.duration(result['seconds'])}; {left(seconds, len(todo) - count)}",
-            flush=True,
-        )
-    results = {
-        "machine": machine.sentence(),
-        "last_stage": arguments.until,
-        "rows": [artifacts.load_json(file) for file in finished.values()],
-    }
+        print(f"{progress(seed, result)}; {left(seconds, len(todo) - count)}", flush=True)
+    write(arguments.until, [artifacts.load_json(file) for file in finished.values()])
+
+
+def progress(seed: int, result: Row) -> str:
+    """One seed's result, for the terminal."""
+    verdict = "passed" if result["passed"] else result["reason"]
+    return (
+        f"seed {seed}: test accuracy {result['test_accuracy']:.4f}; {verdict}; "
+        f"{stage.duration(result['seconds'])}"
+    )
+
+
+def write(last_stage: str | None, rows: list[Row]) -> None:
+    """Writes the results, their page and the headline of README.md."""
+    results = {"machine": machine.sentence(), "last_stage": last_stage, "rows": rows}
     artifacts.save_json(RESULTS, results)
     with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")

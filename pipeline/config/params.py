@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -46,7 +48,7 @@ class Problem(Section):
 
 
 class Dataset(Section):
-    name: str
+    name: Annotated[str, AfterValidator(partial(checked_name, "datasets"))]
     path: str = NONE
     height: PositiveInt = 28
     width: PositiveInt = 28
@@ -54,11 +56,6 @@ class Dataset(Section):
     test: Fraction = 0.2
     vocabulary: PositiveInt = 10000
     length: PositiveInt = 512
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return checked_name("datasets", name)
 
 
 class Preprocess(Section):
@@ -113,7 +110,7 @@ class Thaw(Section):
 
 
 class Train(Section):
-    architecture: str
+    architecture: Annotated[str, AfterValidator(partial(checked_name, "architectures"))]
     network: Network
     start_from: str
     start_layers: Literal["hidden", "all"] | PositiveInt
@@ -140,18 +137,13 @@ class Train(Section):
 
     @field_validator("start_from")
     @classmethod
-    def _model(cls, path: str) -> str:
+    def _is_keras_file(cls, path: str) -> str:
         if path != NONE and not path.endswith(".keras"):
             raise ValueError(
                 f"{path!r} is not a Keras model; "
                 f"expected a .keras file, or {NONE} for fresh weights"
             )
         return path
-
-    @field_validator("architecture")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return checked_name("architectures", name)
 
 
 class Export(Section):

@@ -42,17 +42,7 @@ def unpack(
             raise OSError(f"{tool} is not installed on this machine")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("state/lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True)
-        (folder / "status").touch()
-        setting = (
-            f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};'
-        )
-        configuration = CONFIGURATION.format(
-            architecture=setting if architecture else "", folder=folder
-        )
-        (folder / "apt.conf").write_text(configuration)
-        environment = {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
+        environment = _configure(folder, architecture)
         archives = folder / "cache/archives"
         # One of several sources may be unreachable; a package that is then missing fails below.
         _run(["apt-get", "-qq", "update"], environment, may_fail=True)
@@ -64,6 +54,21 @@ def unpack(
         target.mkdir(parents=True, exist_ok=True)
         for archive in sorted(archives.glob("*.deb")):
             _extract(archive, target, members)
+
+
+def _configure(folder: Path, architecture: str | None) -> dict[str, str]:
+    """Prepares `folder` for apt's state and cache; returns the environment of apt's commands."""
+    for part in ("state/lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True)
+    (folder / "status").touch()
+    setting = ""
+    if architecture:
+        setting = (
+            f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};'
+        )
+    configuration = CONFIGURATION.format(architecture=setting, folder=folder)
+    (folder / "apt.conf").write_text(configuration)
+    return {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
 
 
 def _extract(archive: Path, target: Path, members: Sequence[str]) -> None:

@@ -26,10 +26,25 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
         for code in codes
     ]
     image, probabilities = graph.Tensors(graph.Inputs(0)), graph.Tensors(graph.Outputs(0))
+    requirements = Requirements(
+        minimum_runtime_version=_metadata(model, b"min_runtime_version"),
+        operators=[f"{name} v{code.Version()}" for name, code in zip(names, codes, strict=True)],
+        weights=_weights(model, names),
+        batch=str(image.Shape(0)),
+        input_quantization=_quantization(image),
+        output_quantization=_quantization(probabilities),
+    )
+    return requirements, _tflite_problems(names, image, probabilities)
+
+
+def _tflite_problems(
+    operators: list[str], image: tflite.Tensor, probabilities: tflite.Tensor
+) -> list[str]:
+    """What no supported runtime accepts, each with its cure."""
     batch = int(image.Shape(0))
     problems = [
         f"{name} needs TensorFlow's Flex delegate, which no device runtime has: use other layers"
-        for name in names
+        for name in operators
         if name.startswith("Flex")
     ]
     if _type(image) not in ("UINT8", "INT32"):
@@ -47,15 +62,7 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
             f"the input has scale and zero point {_quantization(image)}: "
             "calibrate with raw pixels, 0 to 255"
         )
-    requirements = Requirements(
-        minimum_runtime_version=_metadata(model, b"min_runtime_version"),
-        operators=[f"{name} v{code.Version()}" for name, code in zip(names, codes, strict=True)],
-        weights=_weights(model, names),
-        batch=str(batch),
-        input_quantization=_quantization(image),
-        output_quantization=_quantization(probabilities),
-    )
-    return requirements, problems
+    return problems
 
 
 def _quantization(tensor: tflite.Tensor) -> tuple[float, int] | None:
