@@ -47,14 +47,14 @@ class EmulatedRuntime:
         """
         if isinstance(self.environment, str):
             for pair in self.pairs:
-                pair.not_here(self.environment)
+                pair.unavailable(self.environment)
             return
         waiting = [pair for pair in self.pairs if not pair.refused()]
         try:
             interpreter = emulation.interpreter(self.processor, self.runtime)
         except OSError as error:
             for pair in waiting:
-                pair.not_here(str(error))
+                pair.unavailable(str(error))
             return
         output = folder / f"{self.processor}-{self.runtime}"
         output.mkdir()

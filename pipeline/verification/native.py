@@ -28,7 +28,7 @@ class NativePair:
     def run(self, material: Material, settings: Params, folder: Path) -> None:
         """Fills in the pair's facts and probabilities; its files go into `folder`."""
         if isinstance(self.environment, str):
-            self.pair.not_here(self.environment)
+            self.pair.unavailable(self.environment)
         elif not self.pair.refused():
             self._predict(Interpreter.here(self.environment), material, folder)
             if self.pair.probabilities is not None:

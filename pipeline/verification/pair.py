@@ -65,7 +65,7 @@ class Pair:
     def could_not_run(self, reason: str) -> None:
         self.facts |= {"state": COULD_NOT_RUN, "reason": reason}
 
-    def not_here(self, reason: str) -> None:
+    def unavailable(self, reason: str) -> None:
         """Could not run because this machine lacks something that DVC does not track."""
         self.could_not_run(f"{reason}; then `dvc repro --force --downstream verify` tries again")
 
