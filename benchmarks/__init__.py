@@ -1,1 +1,1 @@
-"""What `make` measures on a machine and a reader is shown: `make seeds`, `make compare`."""
+"""Measurements behind the figures in the documentation, such as `make seeds` and `make compare`."""

@@ -1,10 +1,12 @@
-"""`make bench-serve`: our server and others with the same ONNX file, in turn, each with wrk at 8 connections; one table.
+"""`make bench-serve`: our server and others with the same ONNX file, under load from wrk in turn.
 
-    python -m benchmarks.bench_serve [--seconds 3] [--rounds 3] [--triton PYTHON] [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
+    python -m benchmarks.bench_serve [--seconds 3] [--rounds 3] [--triton PYTHON]
+                                     [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
     python -m benchmarks.bench_serve --endurance 600
 
-One process each, our checks on. The figures are medians of the rounds, each of which asks every server every kind of
-request, so that other work on the machine meets all of them alike. Needs wrk, which Debian has: apt-get install wrk.
+Prints one table. Each server is one process, and ours checks its input as usual. The figures are
+medians over the rounds; each round sends every kind of request to every server, so that other work
+on the machine affects all of them equally. Needs wrk (Debian: apt-get install wrk).
 """
 
 from __future__ import annotations
@@ -32,24 +34,28 @@ import psutil
 
 from benchmarks.project import ROOT
 from benchmarks.serving_peers import requests
+from pipeline.reporting import tables
 
 CONNECTIONS = 8
 COLUMNS = ("json", "binary", "binary of 64")
-Results = dict[tuple[str, str], list[tuple[float, float, float]]]  # by server and kind of request
+# By server and kind of request, what `measure` returned in each round.
+Results = dict[tuple[str, str], list[tuple[float, float, float]]]
 
 
 @dataclass(frozen=True)
-class Request:
+class LoadRequest:
+    """A request, and wrk's script for it."""
+
     path: str
     headers: dict[str, str]
     body: bytes
-    script: Path  # for wrk
+    script: Path
 
 
 @dataclass
-class Running:
+class RunningServer:
     name: str
-    requests: dict[str, Request]  # by their kind
+    requests: dict[str, LoadRequest]  # by kind
     process: subprocess.Popen[bytes]
     port: int
     seconds_to_ready: float = 0.0
@@ -60,10 +66,9 @@ class Running:
         return [own, *own.children(recursive=True)]
 
     def cpu(self) -> float:
-        return sum(
-            times.user + times.system
-            for times in (process.cpu_times() for process in self.processes)
-        )
+        """The CPU seconds that the server has used so far."""
+        times = [process.cpu_times() for process in self.processes]
+        return sum(each.user + each.system for each in times)
 
     def megabytes(self) -> float:
         return sum(process.memory_info().rss for process in self.processes) / 1e6
@@ -72,24 +77,25 @@ class Running:
         return f"http://127.0.0.1:{self.port}{self.requests[kind].path}"
 
     def answers(self) -> bool:
-        """One request as JSON."""
-        asked = self.requests["json"]
+        """Whether the server answers a request as JSON."""
+        request = self.requests["json"]
+        http_request = urllib.request.Request(self.url("json"), request.body, request.headers)
         try:
-            with urllib.request.urlopen(
-                urllib.request.Request(self.url("json"), asked.body, asked.headers), timeout=1
-            ):
+            with urllib.request.urlopen(http_request, timeout=1):
                 return True
         except OSError:
             return False
 
     def end(self) -> None:
-        for process in reversed(self.processes):  # a parent may not pass it on
+        for process in reversed(self.processes):  # a parent may not pass the signal on
             process.terminate()
         self.process.wait()
 
 
-def start(name: str, requests: dict[str, Request], *command: str, **environment: str) -> Running:
-    """Starts a server and waits until it answers a request; PORT in the command is a free port."""
+def start(
+    name: str, requests: dict[str, LoadRequest], *command: str, **environment: str
+) -> RunningServer:
+    """Starts a server and waits until it answers; PORT in the command becomes a free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     begin = time.monotonic()
@@ -100,54 +106,45 @@ def start(name: str, requests: dict[str, Request], *command: str, **environment:
         stderr=subprocess.DEVNULL,
         env=os.environ | environment,
     )
-    running = Running(name, requests, process, port)
-    while not running.answers():
+    server = RunningServer(name, requests, process, port)
+    while not server.answers():
         if process.poll() is not None or time.monotonic() - begin > 60:
             sys.exit(f"error: {name} did not start: {' '.join(command)}")
         time.sleep(0.01)
-    running.seconds_to_ready = time.monotonic() - begin
-    return running
+    server.seconds_to_ready = time.monotonic() - begin
+    return server
 
 
-def measure(running: Running, kind: str, seconds: int) -> tuple[float, float, float]:
-    """Requests a second, the 99th percentile in milliseconds, and CPU microseconds for each request."""
-    script = str(running.requests[kind].script)
-    before = running.cpu()
-    command = [
-        "wrk",
-        "--latency",
-        "-t1",
-        f"-c{CONNECTIONS}",
-        f"-d{seconds}",
-        "-s",
-        script,
-        running.url(kind),
-    ]
+def measure(server: RunningServer, kind: str, seconds: int) -> tuple[float, float, float]:
+    """Requests per second, 99th percentile latency in ms, and CPU microseconds per request."""
+    command = ["wrk", "--latency", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}"]
+    command += ["-s", str(server.requests[kind].script), server.url(kind)]
+    before = server.cpu()
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    used = running.cpu() - before
+    used = server.cpu() - before
     if "Non-2xx" in text:
-        sys.exit(f"error: {running.name} refused {kind}:\n{text}")
+        sys.exit(f"error: {server.name} refused {kind}:\n{text}")
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])  # type: ignore[index]
     value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
     count = int(re.search(r"(\d+) requests in", text)[1])  # type: ignore[index]
     return rate, float(value) * {"us": 0.001, "ms": 1, "s": 1000}[unit], 1e6 * used / count
 
 
-def endurance(server: Running, seconds: int) -> str:
-    """How the memory goes while the server is under load for so long, which is looked at ten times."""
-    measure(server, "json", 10)  # by then all that is made once has been made
-    memory, answered = [server.megabytes()], 0.0
+def endurance(server: RunningServer, seconds: int) -> str:
+    """The server's memory, sampled ten times, under load for that many seconds."""
+    measure(server, "json", 10)  # allocates what is allocated only once
+    memory, count = [server.megabytes()], 0.0
     for _ in range(10):
-        answered += measure(server, "json", seconds // 10)[0] * (seconds // 10)
+        count += measure(server, "json", seconds // 10)[0] * (seconds // 10)
         memory.append(server.megabytes())
-    course = ", ".join(f"{megabytes:.1f}" for megabytes in memory)
-    return (
-        f"{server.name}: {answered:,.0f} JSON requests in {seconds} seconds; memory, MB: {course}"
-    )
+    samples = ", ".join(f"{megabytes:.1f}" for megabytes in memory)
+    return f"{server.name}: {count:,.0f} JSON requests in {seconds} seconds; memory, MB: {samples}"
 
 
-def written(folder: Path, name: str, path: str, headers: dict[str, str], body: bytes) -> Request:
-    """A request, with wrk's script in Lua for it."""
+def load_request(
+    folder: Path, name: str, path: str, headers: dict[str, str], body: bytes
+) -> LoadRequest:
+    """A request, with wrk's script for it written into `folder`."""
     (folder / f"{name}.body").write_bytes(body)
     lines = [
         f'local file = io.open("{folder / name}.body", "rb")',
@@ -158,11 +155,11 @@ def written(folder: Path, name: str, path: str, headers: dict[str, str], body: b
     lines += [f'wrk.headers["{header}"] = "{value}"' for header, value in headers.items()]
     script = folder / f"{name}.lua"
     script.write_text("\n".join(lines) + "\n")
-    return Request(path, headers, body, script)
+    return LoadRequest(path, headers, body, script)
 
 
 def mlflow_model(onnx_file: str, folder: Path, images: Any) -> str:
-    """The same ONNX file as a model of MLflow."""
+    """Saves the same ONNX file as an MLflow model; returns its folder."""
     import mlflow
     import onnx
 
@@ -178,13 +175,12 @@ def mlflow_model(onnx_file: str, folder: Path, images: Any) -> str:
 
 def servers(
     arguments: argparse.Namespace, bundle: Path, images: Any, folder: Path
-) -> Iterator[Running]:
-    """Starts one after the other: ours, and the peers for which there is an environment."""
+) -> Iterator[RunningServer]:
+    """Starts our server, then the peers for which there is an environment."""
     onnx = str(bundle / "onnx_float32.onnx")
+    path = "/v2/models/mnist-digits/infer"
     every = {
-        kind: written(
-            folder, kind.replace(" ", "-"), "/v2/models/mnist-digits/infer", headers, body
-        )
+        kind: load_request(folder, kind.replace(" ", "-"), path, headers, body)
         for kind, (headers, body) in requests(images).items()
     }
     ours = [sys.executable, "-m", "serving", "serve", str(bundle), "--port", "PORT", "--format"]
@@ -200,122 +196,79 @@ def servers(
     yield start("Starlette", json_only, *peer, "starlette", "PORT", onnx)
     yield start("FastAPI", json_only, *peer, "fastapi", "PORT", onnx)
     if arguments.triton:
-        yield start(
-            "Triton, Python backend",
-            every,
-            arguments.triton,
-            "benchmarks/serving_peers.py",
-            "triton",
-            "PORT",
-            onnx,
-        )
+        command = [arguments.triton, "benchmarks/serving_peers.py", "triton", "PORT", onnx]
+        yield start("Triton, Python backend", every, *command)
     if arguments.mlserver:
-        yield start(
-            "MLServer",
-            json_only,
-            arguments.mlserver,
-            "-m",
-            "benchmarks.serving_mlserver",
-            "PORT",
-            onnx,
-        )
+        command = [arguments.mlserver, "-m", "benchmarks.serving_mlserver", "PORT", onnx]
+        yield start("MLServer", json_only, *command)
     if arguments.kserve:
-        yield start(
-            "KServe", json_only, arguments.kserve, "-m", "benchmarks.serving_kserve", "PORT", onnx
-        )
+        command = [arguments.kserve, "-m", "benchmarks.serving_kserve", "PORT", onnx]
+        yield start("KServe", json_only, *command)
     if arguments.bentoml:
         command = [arguments.bentoml, "-m", "bentoml", "serve", "benchmarks.serving_bentoml:Digits"]
         command += ["--host", "127.0.0.1", "--port", "PORT"]
         yield start("BentoML", json_only, *command, MODEL=onnx)
     body = json.dumps({"inputs": images[:1].tolist()}, separators=(",", ":")).encode()
-    of_mlflow = {
-        "json": written(
-            folder, "mlflow", "/invocations", {"Content-Type": "application/json"}, body
-        )
-    }
-    served = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        mlflow_model(onnx, folder, images),
-        "--env-manager",
-        "local",
-    ]
-    yield start("mlflow models serve", of_mlflow, *served, "--workers", "1", "--port", "PORT")
+    headers = {"Content-Type": "application/json"}
+    invocation = {"json": load_request(folder, "mlflow", "/invocations", headers, body)}
+    command = [sys.executable, "-m", "mlflow", "models", "serve"]
+    command += ["-m", mlflow_model(onnx, folder, images), "--env-manager", "local"]
+    command += ["--workers", "1", "--port", "PORT"]
+    yield start("mlflow models serve", invocation, *command)
 
 
-def results(running: list[Running], rounds: int, seconds: int) -> Results:
-    """Of each server and kind of request, what each round gave."""
-    found: Results = defaultdict(list)
+def measure_all(running: list[RunningServer], rounds: int, seconds: int) -> Results:
+    """Measures every server with every kind of request, in each round."""
+    results: Results = defaultdict(list)
     for _ in range(rounds):
         for kind in COLUMNS:
             for server in running:
                 if kind in server.requests:
-                    found[server.name, kind].append(measure(server, kind, seconds))
-    return found
+                    results[server.name, kind].append(measure(server, kind, seconds))
+    return results
 
 
-def table(found: Results, running: list[Running]) -> str:
-    columns = [
-        "server",
-        "ready, s",
-        "JSON, requests/s",
-        "binary, requests/s",
-        "batches of 64, images/s",
-        "p99 JSON, ms",
-        "p99 binary, ms",
-    ]
+def table(results: Results, running: list[RunningServer]) -> str:
+    """The medians of the results, in Markdown."""
+    columns = ["server", "ready, s"]
+    columns += ["JSON, requests/s", "binary, requests/s", "batches of 64, images/s"]
+    columns += ["p99 JSON, ms", "p99 binary, ms"]
     columns += ["CPU µs a JSON request", "CPU µs a binary request", "memory, MB"]
-    lines = [f"| {' | '.join(columns)} |", "|---|" + "---:|" * 9]
-    for server in running:
-        medians = {
-            kind: [
-                statistics.median(column) for column in zip(*found[server.name, kind], strict=True)
-            ]
-            for kind in server.requests
-        }
-
-        def cell(
-            kind: str,
-            column: int,
-            factor: int = 1,
-            digits: int = 0,
-            medians: dict[str, list[float]] = medians,
-        ) -> str:
-            return f"{factor * medians[kind][column]:,.{digits}f}" if kind in medians else ""
-
-        cells = [
-            cell("json", 0),
-            cell("binary", 0),
-            cell("binary of 64", 0, 64),
-            cell("json", 1, 1, 1),
-            cell("binary", 1, 1, 1),
-            cell("json", 2),
-            cell("binary", 2),
-        ]
-        lines.append(
-            f"| {server.name} | {server.seconds_to_ready:.1f} | {' | '.join(cells)} | {server.megabytes():.0f} |"
-        )
+    lines = [tables.markdown(columns), "|---|" + "---:|" * 9]
+    lines += [tables.markdown(row(results, server)) for server in running]
     return "\n".join(lines)
+
+
+def row(results: Results, server: RunningServer) -> list[str]:
+    """One server's cells of the table; empty for a kind of request that it was not sent."""
+    rates, latencies, cpu_times = ["", "", ""], ["", ""], ["", ""]
+    for column, kind in enumerate(COLUMNS):
+        if kind not in server.requests:
+            continue
+        rate, p99, cpu = map(statistics.median, zip(*results[server.name, kind], strict=True))
+        if kind == "binary of 64":
+            rates[column] = f"{64 * rate:,.0f}"
+        else:
+            rates[column] = f"{rate:,.0f}"
+            latencies[column] = f"{p99:,.1f}"
+            cpu_times[column] = f"{cpu:,.0f}"
+    figures = [*rates, *latencies, *cpu_times]
+    return [server.name, f"{server.seconds_to_ready:.1f}", *figures, f"{server.megabytes():.0f}"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_serve")
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=3, help="the length of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--triton", metavar="PYTHON", help="of an environment with nvidia-pytriton")
+    parser.add_argument("--triton", metavar="PYTHON", help="an environment with nvidia-pytriton")
     for peer in ("mlserver", "kserve", "bentoml"):
-        parser.add_argument(
-            f"--{peer}", metavar="PYTHON", help=f"of an environment with {peer} and onnxruntime"
-        )
+        environment = f"an environment with {peer} and onnxruntime"
+        parser.add_argument(f"--{peer}", metavar="PYTHON", help=environment)
     parser.add_argument(
         "--endurance",
         type=int,
         metavar="SECONDS",
-        help="instead: our server under load for so long, and its memory",
+        help="only load our server for SECONDS, and print its memory",
     )
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -329,13 +282,14 @@ def main() -> None:
         bundle = next(path for path in folder.iterdir() if path.is_dir())
         with np.load(bundle / "golden.npz") as golden:
             images = golden["images"]
-        running: list[Running] = []
+        running: list[RunningServer] = []
         try:
             running.extend(servers(arguments, bundle, images, folder))
             if arguments.endurance:
                 print(endurance(running[0], arguments.endurance))
             else:
-                print(table(results(running, arguments.rounds, arguments.seconds), running))
+                results = measure_all(running, arguments.rounds, arguments.seconds)
+                print(table(results, running))
         finally:
             for server in running:
                 server.end()

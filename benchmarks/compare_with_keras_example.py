@@ -1,10 +1,10 @@
-"""`make compare`: the line and Keras's own MNIST example (`mnist_convnet`) in turn on this machine, and the ratios.
+"""`make compare`: times the pipeline and Keras's MNIST example (`mnist_convnet`) on this machine.
 
-The example is Keras's: 32 and 64 filters, Adam, batch 128, 15 epochs, 10 % validation split. Its time is that of its
-epochs alone; the looks at the test set between them are not counted. Ours is counted whole, but for verification on
-emulated processors: it has a row of its own, as its time follows from the processors that params.yaml names. The example
-is timed twice: as it is, against which the aims are, and with freed memory kept as our processes keep it, which helps on
-processors without VNNI.
+The example has 32 and 64 filters, Adam, batch 128, 15 epochs and a 10 % validation split. Only its
+epochs are timed, without the evaluations of the test set between them. Our time is that of the
+whole pipeline, except for verification on emulated processors, which has its own row because it
+depends on the processors that params.yaml names. The example is timed twice: as it is, to which the
+aims apply, and with our allocator settings, which help on processors without VNNI.
 """
 
 from __future__ import annotations
@@ -33,11 +33,17 @@ from pipeline.process import imports
 EXAMPLE_EPOCHS = 15
 OUR_EPOCHS_TO_99 = 2
 TARGET = 0.99
-AIMS = {"to 99 %": 0.30, "whole line": 0.90, "rest": 0.45, "emulated": 0.25, "nothing to do": 1.35}
+AIMS = {
+    "to 99 %": 0.30,
+    "whole pipeline": 0.90,
+    "rest": 0.45,
+    "emulated": 0.25,
+    "nothing to do": 1.35,
+}
 
 
 def example(folder: Path) -> dict[str, Any]:
-    """Seconds until each epoch's end, and the test accuracy there."""
+    """The seconds until the end of each epoch, and the test accuracy there."""
     import keras
 
     from pipeline.architectures import cnn
@@ -77,24 +83,24 @@ def example(folder: Path) -> dict[str, Any]:
 
 
 def example_that_keeps_memory(folder: Path) -> dict[str, Any]:
-    """The same with our allocator's settings."""
+    """The example with our allocator settings."""
     imports.keep_freed_memory()
     return example(folder)
 
 
 def ours_to_target(folder: Path) -> dict[str, Any]:
-    """Seconds from the call of fit to its end in OUR_EPOCHS_TO_99 epochs, and the test accuracy there."""
+    """The seconds of fitting OUR_EPOCHS_TO_99 epochs, and the test accuracy after them."""
     from pipeline.training import fit
     from pipeline.training.batches import Data
 
     raw = mnist.load(params.load().dataset)
-    chosen = params.load().train.model_copy(update={"epochs": OUR_EPOCHS_TO_99})
+    settings = params.load().train.model_copy(update={"epochs": OUR_EPOCHS_TO_99})
     rows = np.random.default_rng(42).permutation(60000)
-    split = [
+    train, validation = (
         (raw.train_images[part], raw.train_labels[part]) for part in (rows[:54000], rows[54000:])
-    ]
+    )
     start = time.perf_counter()
-    trained = fit.fit(chosen, Data(split[0], split[1], 10), folder / "state", lambda row: None)
+    trained = fit.fit(settings, Data(train, validation, 10), folder / "state", lambda row: None)
     seconds = time.perf_counter() - start
     predictions = trained.model.predict(raw.test_images, batch_size=1000, verbose=0).argmax(1)
     return {"seconds": seconds, "accuracy": float((predictions == raw.test_labels).mean())}
@@ -106,7 +112,7 @@ PARTS = {
 
 
 def in_process(name: str, folder: Path) -> dict[str, Any]:
-    """One of PARTS in a process of its own, so that none warms up another."""
+    """Runs one of PARTS in a process of its own, so that none warms up another."""
     output = folder / f"{name}.json"
     subprocess.run(
         [sys.executable, "-m", "benchmarks.compare_with_keras_example", name, str(output)],
@@ -117,8 +123,8 @@ def in_process(name: str, folder: Path) -> dict[str, Any]:
     return result
 
 
-def whole_line(folder: Path) -> dict[str, float]:
-    """Seconds of a `dvc repro` of everything in a fresh copy, and what the reports say of it."""
+def whole_pipeline(folder: Path) -> dict[str, float]:
+    """The seconds of a `dvc repro` of everything in a fresh copy, and figures from its reports."""
     project.fresh(folder)
     environment = project.environment()
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
@@ -131,22 +137,12 @@ def whole_line(folder: Path) -> dict[str, float]:
         for name in ("train", "evaluate", "verify", "embed")
     }
     runs = params.load(folder / "params.yaml").verify.latency_runs
-    latency = sum(
-        pair.get("median_milliseconds", 0) * runs / 1000 for pair in reports["verify"]["pairs"]
-    )
-    emulated = sorted(
-        (folder / ".state/measurements").glob("emulated-processors-*.json")
-    )  # as pipeline.verify remembers it
-    embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
-    measured = {row["target"]: row["measured"] for row in reports["embed"]["targets"]}
-    latency += sum(
-        measured[target]["median_milliseconds"] * count / 1000
-        for target, count in embedded_runs.items()
-    )
+    # As pipeline.verify caches it.
+    emulated = sorted((folder / ".state/measurements").glob("emulated-processors-*.json"))
     return {
         "seconds": seconds,
         "fit": reports["train"]["training_seconds"],
-        "latency": latency,
+        "latency": latency_seconds(reports["verify"], reports["embed"], runs),
         "emulated": sum(artifacts.load_json(path)["seconds"] for path in emulated),
         "faults": faults,
         "accuracy": reports["evaluate"]["test_accuracy"],
@@ -154,8 +150,21 @@ def whole_line(folder: Path) -> dict[str, float]:
     }
 
 
+def latency_seconds(verification: dict[str, Any], embedding: dict[str, Any], runs: int) -> float:
+    """The seconds spent on measuring latencies: `runs` of each pair, and those of each target."""
+    milliseconds = sum(pair.get("median_milliseconds", 0) * runs for pair in verification["pairs"])
+    measurements = {row["target"]: row["measured"] for row in embedding["targets"]}
+    embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
+    for target, count in embedded_runs.items():
+        milliseconds += measurements[target]["median_milliseconds"] * count
+    return milliseconds / 1000
+
+
 def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
-    """Seconds of a `dvc repro` with nothing to do, here and in a project of one trivial stage; medians of five in turn."""
+    """The seconds of a `dvc repro` with nothing to do, here and in a project of one trivial stage.
+
+    Both are medians of five, measured in turn.
+    """
     trivial.mkdir()
     (trivial / "dvc.yaml").write_text(
         "stages:\n  one:\n    cmd: echo done > out\n    outs: [out]\n"
@@ -168,10 +177,10 @@ def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
         subprocess.run(command, cwd=trivial, check=True)
     times: dict[Path, list[float]] = {folder: [], trivial: []}
     for _ in range(5):
-        for place, measured in times.items():
+        for project_folder, seconds in times.items():
             start = time.perf_counter()
-            subprocess.run(["dvc", "repro", "--quiet"], cwd=place, check=True)
-            measured.append(time.perf_counter() - start)
+            subprocess.run(["dvc", "repro", "--quiet"], cwd=project_folder, check=True)
+            seconds.append(time.perf_counter() - start)
     return {
         "nothing": statistics.median(times[folder]),
         "trivial": statistics.median(times[trivial]),
@@ -179,65 +188,62 @@ def nothing_to_do(folder: Path, trivial: Path) -> dict[str, float]:
 
 
 def table(
-    first: dict[str, Any], peer: dict[str, Any], fair: dict[str, Any], line: dict[str, float]
+    first: dict[str, Any], peer: dict[str, Any], fair: dict[str, Any], whole: dict[str, float]
 ) -> str:
-    """What was measured, ours against theirs, beside the aims."""
-    rest = line["seconds"] - line["fit"] - line["latency"] - line["emulated"]
+    """Our times against theirs, beside the aims.
+
+    `first` is ours_to_target, `peer` the example, `fair` the example with our allocator settings,
+    `whole` the whole pipeline.
+    """
+    fit, emulated = whole["fit"], whole["emulated"]
+    native = whole["seconds"] - emulated
+    rest = native - fit - whole["latency"]
+    peer_seconds, fair_seconds = peer["seconds"][-1], fair["seconds"][-1]
     epochs = f"{EXAMPLE_EPOCHS} epochs ({peer['accuracies'][-1]:.2%})"
-    without = line["seconds"] - line["emulated"]
-    rows: list[tuple[str, float, float, float | str]] = [
-        (
+    same = "  the same, the example with our allocator"
+    lines = [
+        f"{'':70}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}",
+        line(
             f"to 99.0 % on the test set (ours: {first['accuracy']:.2%})",
             first["seconds"],
-            reached(peer),
+            seconds_to_target(peer),
             AIMS["to 99 %"],
         ),
-        ("  the same, the example with our allocator", first["seconds"], reached(fair), ""),
-        (
-            f"whole line without emulated processors ({line['accuracy']:.2%}), {epochs}",
-            without,
-            peer["seconds"][-1],
-            AIMS["whole line"],
+        line(same, first["seconds"], seconds_to_target(fair)),
+        line(
+            f"pipeline without emulated processors ({whole['accuracy']:.2%}), {epochs}",
+            native,
+            peer_seconds,
+            AIMS["whole pipeline"],
         ),
-        ("  the same, the example with our allocator", without, fair["seconds"][-1], ""),
-        (
-            "  of that, without fit and latency runs, against the fit",
-            rest,
-            line["fit"],
-            AIMS["rest"],
+        line(same, native, fair_seconds),
+        line("  without fit and latency runs, against the fit", rest, fit, AIMS["rest"]),
+        line(
+            "verification on emulated processors, against the fit", emulated, fit, AIMS["emulated"]
         ),
-        (
-            "verification on emulated processors, against the fit",
-            line["emulated"],
-            line["fit"],
-            AIMS["emulated"],
-        ),
-        (
+        line(
             "dvc repro with nothing to do, against a trivial project",
-            line["nothing"],
-            line["trivial"],
+            whole["nothing"],
+            whole["trivial"],
             AIMS["nothing to do"],
         ),
     ]
-    lines = [f"{'what':70}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}"]
-    lines += [
-        f"{what:70}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}"
-        for what, ours, theirs, aim in rows
-    ]
     faults = {
-        "ours in 2 epochs": first,
-        "the line's stages": line,
-        "the example": peer,
-        "the example with our allocator": fair,
+        "ours in 2 epochs": first["faults"],
+        "the pipeline's stages": whole["faults"],
+        "the example": peer["faults"],
+        "the example with our allocator": fair["faults"],
     }
-    lines.append(
-        "page faults: " + "; ".join(f"{name} {one['faults']:,}" for name, one in faults.items())
-    )
-    return "\n".join([*lines, machine.sentence()])
+    counts = "; ".join(f"{name} {count:,}" for name, count in faults.items())
+    return "\n".join([*lines, f"page faults: {counts}", machine.sentence()])
 
 
-def reached(peer: dict[str, Any]) -> float:
-    """Seconds until the example is at TARGET."""
+def line(name: str, ours: float, theirs: float, aim: float | str = "") -> str:
+    return f"{name:70}{ours:9.1f}{theirs:9.1f}{ours / theirs:7.2f}{aim:>6}"
+
+
+def seconds_to_target(peer: dict[str, Any]) -> float:
+    """The seconds until the example reaches TARGET."""
     pairs = zip(peer["seconds"], peer["accuracies"], strict=True)
     return next((seconds for seconds, accuracy in pairs if accuracy >= TARGET), float("inf"))
 
@@ -255,8 +261,8 @@ def main() -> None:
         first = in_process("ours_to_target", folder)
         peer = in_process("example", folder)
         fair = in_process("example_that_keeps_memory", folder)
-        line = whole_line(folder / "line")
-    print(f"\n{table(first, peer, fair, line)}")
+        whole = whole_pipeline(folder / "pipeline")
+    print(f"\n{table(first, peer, fair, whole)}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""How often the drift tests raise an alarm: on fresh samples of the test distribution, where each is false, and on real shifts.
+"""How often the drift tests raise an alarm.
 
     python -m benchmarks.field_alarms [--trials 2000] [--format tflite_int8]
 
-Each trial divides the test set anew at random: one half makes the reference, the sample is drawn from the other. The
-reference is what the Keras model said, the sample what the exported file says, as it is with a device.
+Samples of the test distribution show the rate of false alarms, samples with a real shift the power.
+Each trial splits the test set at random: one half is the reference, the sample is drawn from the
+other. As on a device, the reference comes from the Keras model and the sample from the exported
+file.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,60 +31,51 @@ SIZES = (30, 100, 300, 1000, 3000)
 
 
 def observe(classifier: Classifier, images: Array, labels: Array) -> Observations:
-    """What `classifier` would have logged of images (N, H, W, C), with labels (N,)."""
+    """What `classifier` would log for images (N, H, W, C) with labels (N,)."""
     probabilities = classifier.predict(images)
-    names = [str(row) for row in range(len(images))]
-    predicted, confidence, statistics = (
-        probabilities.argmax(1),
-        probabilities.max(1),
-        input_statistics.of(images),
-    )
     return Observations(
         classifier.card,
         classifier.file,
         classifier.runtime,
-        names,
-        predicted,
-        confidence,
+        [str(row) for row in range(len(images))],
+        probabilities.argmax(1),
+        probabilities.max(1),
         labels,
-        statistics,
+        input_statistics.of(images),
         lambda row: images[row],
         [],
     )
 
 
-def some(observed: Observations, rows: Array) -> Observations:
-    """Those rows alone."""
-    return Observations(
-        **{
-            **observed.__dict__,
-            **{
-                name: getattr(observed, name)[rows]
-                for name in ("predicted", "confidence", "labels", "statistics")
-            },
-            "names": [observed.names[row] for row in rows],
-        }
-    )
+def select(observations: Observations, rows: Array) -> Observations:
+    """The observations of the given rows."""
+    arrays = {
+        name: getattr(observations, name)[rows]
+        for name in ("predicted", "confidence", "labels", "statistics")
+    }
+    names = [observations.names[row] for row in rows]
+    return replace(observations, **arrays, names=names)
 
 
-def rate(
-    own: Observations, probabilities: Array, shifted: Observations, size: int, trials: int
+def alarm_rate(
+    original: Observations, probabilities: Array, shifted: Observations, size: int, trials: int
 ) -> float:
-    """The share of trials with an alarm, on samples of `shifted`: the test images (N) themselves, or each of them changed.
+    """The share of trials with an alarm, on samples of `size` rows of `shifted`.
 
-    `own` is what the file says to the test images, probabilities (N, K) what the trained model said.
+    `original` are the file's observations of the test images, `shifted` those of the same images or
+    of changed ones; probabilities (N, K) are those of the Keras model for the test images.
     """
     random, alarms = np.random.default_rng(size), 0
-    names = input_statistics.names(own.card.input_shape, own.card.input.type)
+    names = input_statistics.names(original.card.input_shape, original.card.input.type)
     level = params.load().field.false_alarms
     for _ in range(trials):
-        rows = random.permutation(len(own.labels))
+        rows = random.permutation(len(original.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        expected = drift_reference.summary(
-            own.statistics[half], names, probabilities[half], own.labels[half]
+        reference = drift_reference.summary(
+            original.statistics[half], names, probabilities[half], original.labels[half]
         )
-        drawn = some(shifted, rest[:size])
-        alarms += any(test["alarm"] for test in judge.drift(drawn, expected, level))
+        sample = select(shifted, rest[:size])
+        alarms += any(test["alarm"] for test in judge.drift(sample, reference, level))
     return alarms / trials
 
 
@@ -94,6 +88,13 @@ def noisy(images: Array, deviation: float) -> Array:
     return np.clip(images + noise, 0, 255).astype(np.uint8)
 
 
+def fashion(_: Array) -> Array:
+    """Images of clothes instead of digits."""
+    with np.load(Path(os.environ["DATA_MIRROR"]) / "fashion_mnist.npz") as file:
+        images: Array = file["x_test"][..., None]
+    return images
+
+
 SHIFTS: dict[str, Callable[[Array], Array]] = {
     "inverted": lambda images: 255 - images,
     "noise, deviation 8": lambda images: noisy(images, 8),
@@ -101,9 +102,7 @@ SHIFTS: dict[str, Callable[[Array], Array]] = {
     "one pixel to the right": lambda images: np.roll(images, 1, 2),
     "turned by 5 degrees": lambda images: rotated(images, 5),
     "turned by 15 degrees": lambda images: rotated(images, 15),
-    "Fashion-MNIST": lambda images: np.load(Path(os.environ["DATA_MIRROR"]) / "fashion_mnist.npz")[
-        "x_test"
-    ][..., None],
+    "Fashion-MNIST": fashion,
 }
 
 
@@ -113,25 +112,24 @@ def main() -> None:
     parser.add_argument(
         "--format",
         default=None,
-        help="the exported file; default: the one that a device would choose",
+        help="the exported file (default: the one that a device would choose)",
     )
     arguments = parser.parse_args()
     classifier = Classifier.load(artifacts.DIST, arguments.format)
     images, labels = (np.asarray(part) for part in artifacts.load_split("test"))
     probabilities = np.asarray(artifacts.load_array(artifacts.TEST_PROBABILITIES))
-    own = observe(classifier, images, labels)
-    print(
-        f"| {classifier.file.format} | {' | '.join(f'{size:,}' for size in SIZES)} |\n|---|{'---:|' * len(SIZES)}"
-    )
-    for name, observed, trials in [
-        ("the test's own", own, arguments.trials),
-        *(
-            (name, observe(classifier, shift(images), labels), max(arguments.trials // 20, 1))
-            for name, shift in SHIFTS.items()
-        ),
-    ]:
-        found = [rate(own, probabilities, observed, size, trials) for size in SIZES]
-        print(f"| {name} | {' | '.join(f'{100 * value:.1f} %' for value in found)} |", flush=True)
+    original = observe(classifier, images, labels)
+    print(f"| {classifier.file.format} | {' | '.join(f'{size:,}' for size in SIZES)} |")
+    print(f"|---|{'---:|' * len(SIZES)}")
+
+    def print_row(name: str, shifted: Observations, trials: int) -> None:
+        rates = [alarm_rate(original, probabilities, shifted, size, trials) for size in SIZES]
+        print(f"| {name} | {' | '.join(f'{100 * rate:.1f} %' for rate in rates)} |", flush=True)
+
+    print_row("the test's own", original, arguments.trials)
+    for name, shift in SHIFTS.items():
+        shifted = observe(classifier, shift(images), labels)
+        print_row(name, shifted, max(arguments.trials // 20, 1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on."""
+"""Describes the machine that a figure was measured on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pipeline.files import timing_cache
 
-# as Linux names them in /proc/cpuinfo, x86-64 and Arm: those that decide which kernels TensorFlow and the runtimes choose
+# The instruction sets by which TensorFlow and the runtimes choose their kernels, by their names in
+# Linux's /proc/cpuinfo, on x86-64 and Arm.
 INSTRUCTION_SETS = re.compile(r"avx2|avx512f|avx512_vnni|avx_vnni|amx_int8|asimd|asimddp|i8mm|sve")
-NOT_THERE = ("avx2", "avx512f", "vnni", "amx_int8")
+NOTABLE = ("avx2", "avx512f", "vnni", "amx_int8")
 
 
 def instruction_sets() -> list[str]:
-    """Those of this processor that matter here."""
+    """The INSTRUCTION_SETS that this processor has."""
     try:
         words = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     except OSError:
@@ -22,14 +23,13 @@ def instruction_sets() -> list[str]:
 
 
 def sentence() -> str:
-    """The processor, what it has and what it lacks."""
-    found = instruction_sets()
-    there = f"with {', '.join(found)}" if found else "whose instruction sets are unknown"
-    missing = [
-        name
-        for name in NOT_THERE
-        if found and "asimd" not in found and not any(name in have for have in found)
-    ]
-    return f"{timing_cache.processor()} {there}" + (
-        f", without {', '.join(missing)}" if missing else ""
-    )
+    """The processor, its instruction sets, and the notable ones that an x86-64 lacks."""
+    present = instruction_sets()
+    if not present:
+        return f"{timing_cache.processor()} whose instruction sets are unknown"
+    result = f"{timing_cache.processor()} with {', '.join(present)}"
+    is_arm = "asimd" in present
+    missing = [name for name in NOTABLE if not any(name in have for have in present)]
+    if missing and not is_arm:
+        result += f", without {', '.join(missing)}"
+    return result

@@ -1,4 +1,4 @@
-"""A copy of this project with nothing done in it, so that a measurement leaves the user's workspace alone."""
+"""A fresh copy of this project, so that a measurement does not touch the user's workspace."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def tracked() -> list[str]:
-    """The files that git knows, by their paths in the project."""
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return [
-        name
-        for name in listed.stdout.splitlines()
-        if name != "dvc.lock" and (ROOT / name).is_file()
-    ]
+    """The files that git tracks, by their paths in the project, without dvc.lock."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = done.stdout.splitlines()
+    return [name for name in names if name != "dvc.lock" and (ROOT / name).is_file()]
 
 
 def fresh(folder: Path) -> None:
-    """Fills `folder`, in a git repository of its own; files that lie there already stay."""
+    """Copies the project into `folder`, as a git repository; other files there stay."""
     for name in tracked():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -31,7 +26,7 @@ def fresh(folder: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What a command in the copy runs with: no MLflow server of the user's, and the same data mirror."""
+    """The environment of a command in the copy: the same data mirror, but not the MLflow server."""
     result = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     mirror = result.get("DATA_MIRROR", "")
     if mirror and not mirror.startswith("http"):

@@ -1,11 +1,11 @@
-"""`make seeds`: the line of params.yaml with ten seeds, so that a figure does not depend on luck.
+"""`make seeds`: runs the pipeline with ten seeds, so that a figure does not depend on luck.
 
     python -m benchmarks.seeds --seeds 10
 
-Each seed runs in a copy of the project, in .state/seeds, with an MLflow store of its own; the workspace stays as it is, and
-nothing is committed. It passes if every file is proven on every processor, whatever `verify.require` says. A finished seed
-is kept under the digest of all that the line is made of, and is not run again. Ctrl-C loses at most an epoch: the same
-command goes on.
+Each seed runs in a copy of the project, in .state/seeds, with an MLflow store of its own. The
+workspace is not touched, and nothing is committed. A seed passes if every file is proven on every
+processor, whatever `verify.require` says. Finished seeds are cached under a digest of all files of
+the pipeline. After Ctrl-C the same command resumes; at most one epoch is lost.
 Writes benchmarks/seeds.json, benchmarks/seeds.md and the headline of docs/results.md.
 """
 
@@ -36,11 +36,11 @@ RESULTS = Path("benchmarks/seeds.json")
 PAGE = Path("benchmarks/seeds.md")
 HEADLINE = Path("docs/results.md")
 BEGIN, END = "<!-- seeds: make seeds -->", "<!-- end of seeds -->"
-NOT_THE_LINE = (
+NOT_THE_PIPELINE = (
     *("README.md", "LICENSE", "Makefile", "mkdocs.yml"),
     *(".ci/", "benchmarks/", "docs/", "lectures/", "tests/"),
 )
-OF_A_PAIR = (
+PAIR_FIELDS = (
     *("format", "runtime", "processor", "state", "images", "accuracy"),
     *("accuracy_lost", "accuracy_lost_bound", "agreement"),
 )
@@ -48,29 +48,43 @@ Row = dict[str, Any]
 
 
 def key(last_stage: str | None) -> str:
-    """What a result follows from: every file that the line is made of, and how far it ran."""
-    names = [name for name in project.tracked() if not name.startswith(NOT_THE_LINE)]
-    return digests.of_facts(
-        [*names, *(artifacts.sha256(ROOT / name) for name in names), last_stage or "the whole line"]
-    )
+    """A digest of everything that a result depends on: the pipeline's files and its last stage."""
+    names = [name for name in project.tracked() if not name.startswith(NOT_THE_PIPELINE)]
+    checksums = [artifacts.sha256(ROOT / name) for name in names]
+    return digests.of_facts([*names, *checksums, last_stage or "the whole pipeline"])
 
 
 def run(seed: int, folder: Path, last_stage: str | None) -> Row:
-    """The line with one seed in `folder`, which a run that was interrupted has left; its reports in one row. Raises UserError."""
+    """Runs the pipeline with one seed; returns its reports as one row. Raises UserError.
+
+    `folder` may hold the state of an interrupted run, which is resumed.
+    """
     project.fresh(folder)
     change_params(folder / "params.yaml", seed)
-    cache = str((FOLDER / "cache").resolve())  # one for all seeds, so that data are prepared once
     log = folder.with_suffix(".log")
     started = time.perf_counter()
-    with log.open("ab") as output:
-        subprocess.run(
-            ["dvc", "config", "--local", "cache.dir", cache],
-            cwd=folder,
-            check=True,
-            stdout=output,
-            stderr=output,
+    status = repro(folder, last_stage, log)
+    reports = [folder / artifacts.report(name) for name in ("train", "evaluate")]
+    if status < 0 or not all(report.exists() for report in reports):
+        # Killed, or stopped before there is a model: this is no verdict on the recipe.
+        raise UserError(
+            f"seed {seed} did not finish: {last_line(log)}; "
+            f"see {log}, and run the same command again"
         )
-        command = ["dvc", "repro", *([last_stage] if last_stage else [])]
+    return {
+        "passed": status == 0,
+        "reason": "" if status == 0 else last_line(log),
+        **collect(folder, time.perf_counter() - started),
+    }
+
+
+def repro(folder: Path, last_stage: str | None, log: Path) -> int:
+    """Runs `dvc repro` in `folder`, appending its output to `log`; returns its exit status."""
+    cache = str((FOLDER / "cache").resolve())  # one for all seeds, so that data are prepared once
+    configure = ["dvc", "config", "--local", "cache.dir", cache]
+    command = ["dvc", "repro", *([last_stage] if last_stage else [])]
+    with log.open("ab") as output:
+        subprocess.run(configure, cwd=folder, check=True, stdout=output, stderr=output)
         done = subprocess.run(
             command,
             cwd=folder,
@@ -79,23 +93,11 @@ def run(seed: int, folder: Path, last_stage: str | None) -> Row:
             stderr=output,
             check=False,
         )
-    missing = [
-        name for name in ("train", "evaluate") if not (folder / artifacts.report(name)).exists()
-    ]
-    if missing or done.returncode < 0:  # no verdict on the recipe
-        raise UserError(
-            f"seed {seed} did not come to its end: {last_line(log)}; {log} tells more, and the same command goes on"
-        )
-    passed = done.returncode == 0
-    return {
-        "passed": passed,
-        "reason": "" if passed else last_line(log),
-        **row(folder, time.perf_counter() - started),
-    }
+    return done.returncode
 
 
 def change_params(path: Path, seed: int) -> None:
-    """Sets the seed, and that whatever is not proven, or could not run, stops the line."""
+    """Sets the seed, and requires that every pair is proven."""
     yaml = YAML(typ="safe")
     values = yaml.load(path)
     values["train"]["seed"] = seed
@@ -104,18 +106,18 @@ def change_params(path: Path, seed: int) -> None:
 
 
 def last_line(log: Path) -> str:
-    """What a line that ended badly said, without DVC's own last words."""
+    """The error of a failed run, without DVC's own last lines."""
     lines = [
         line.strip()
         for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
         if line.strip()
     ]
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (told or lines or ["nothing was said"])[-1]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["no output"])[-1]
 
 
-def row(folder: Path, seconds: float) -> Row:
-    """What the reports in a copy say; without the verdicts on files, where the line ended before."""
+def collect(folder: Path, seconds: float) -> Row:
+    """The figures of the reports in a copy; no pairs if the pipeline stopped before `verify`."""
     training, evaluation = (
         artifacts.load_json(folder / artifacts.report(name)) for name in ("train", "evaluate")
     )
@@ -127,20 +129,21 @@ def row(folder: Path, seconds: float) -> Row:
         "validation_accuracy": training["validation_accuracy"],
         "training_seconds": round(training["training_seconds"], 1),
         "seconds": round(seconds, 1),
-        "pairs": [{name: pair[name] for name in OF_A_PAIR if name in pair} for pair in pairs],
+        "pairs": [{name: pair[name] for name in PAIR_FIELDS if name in pair} for pair in pairs],
     }
 
 
 def losses(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """For each exported file what it lost of the accuracy with each seed, on the runtime where it lost most.
+    """For each exported file the accuracy lost with each seed, on the runtime that loses most.
 
-    Of runtimes and processors that saw fewer images than others nothing is taken: one image counts for more there.
+    Runtimes and processors that saw fewer images than others are left out, because a single image
+    counts for more there.
     """
     result: dict[str, list[float]] = {}
     most = most_images(rows)
-    for one in rows:
+    for row in rows:
         worst: dict[str, float] = {}
-        for pair in one["pairs"]:
+        for pair in row["pairs"]:
             if pair.get("images") == most:
                 worst[pair["format"]] = max(pair["accuracy_lost"], worst.get(pair["format"], -1.0))
         for name, lost in worst.items():
@@ -149,51 +152,53 @@ def losses(rows: Sequence[Row]) -> dict[str, list[float]]:
 
 
 def most_images(rows: Sequence[Row]) -> int:
-    """On how many images files were judged where nothing was too slow for all of them."""
-    return max((pair.get("images", 0) for one in rows for pair in one["pairs"]), default=0)
+    """The number of images that files are judged on, on runtimes that are fast enough for all."""
+    return max((pair.get("images", 0) for row in rows for pair in row["pairs"]), default=0)
 
 
 def proven(row: Row) -> bool:
-    """Whether the line came to its end, and every pair that it tried is proven."""
+    """Whether the pipeline finished, and every pair is proven."""
     return row["passed"] and all(pair["state"] == PROVEN for pair in row["pairs"])
 
 
 def page(results: dict[str, Any]) -> str:
-    """benchmarks/seeds.md."""
+    """The text of benchmarks/seeds.md."""
     rows = results["rows"]
+    count = "ten" if len(rows) == 10 else len(rows)
     lines = [
-        "# The default recipe with ten seeds"
-        if len(rows) == 10
-        else f"# The default recipe with {len(rows)} seeds",
+        f"# The default recipe with {count} seeds",
         "",
         f"{headline(results)} `make seeds` makes this page; `seeds.json` beside it has every pair.",
         "",
-        "| seed | test accuracy | validation accuracy | fitting, s | line, s | the line |",
+        "| seed | test accuracy | validation accuracy | fitting, s | pipeline, s | verdict |",
         "|---:|---:|---:|---:|---:|---|",
     ]
-    for one in rows:
-        verdict = (
-            "passed" if proven(one) else f"failed: {one['reason'] or 'not every file is proven'}"
-        )
-        accuracies = (
-            f"{tables.percent(one['test_accuracy'])} | {tables.percent(one['validation_accuracy'])}"
-        )
-        lines.append(
-            f"| {one['seed']} | {accuracies} | {one['training_seconds']:.0f} | {one['seconds']:.0f} | {verdict} |"
-        )
-    judged = f"the accuracy on all {most_images(rows):,} test and validation images"
+    lines += [tables.markdown(page_row(row)) for row in rows]
     lines += [
         "",
-        f"What each file loses against its Keras model, in points of {judged}, on the runtime where it loses most:",
+        "Accuracy lost by each file against its Keras model, in percentage points on all "
+        f"{most_images(rows):,} test and validation images, on the runtime that loses most:",
         "",
+        "| file | mean | standard deviation | least | most |",
+        "|---|---:|---:|---:|---:|",
     ]
-    lines += ["| file | mean | standard deviation | least | most |", "|---|---:|---:|---:|---:|"]
     for name, lost in losses(rows).items():
         figures = (statistics.mean(lost), deviation(lost), min(lost), max(lost))
-        lines.append(
-            f"| {name} | " + " | ".join(f"{100 * figure:.3f}" for figure in figures) + " |"
-        )
+        lines.append(tables.markdown([name, *(f"{100 * figure:.3f}" for figure in figures)]))
     return "\n".join(lines) + "\n"
+
+
+def page_row(row: Row) -> list[str]:
+    """One seed's cells of the table."""
+    failure = f"failed: {row['reason'] or 'not every file is proven'}"
+    return [
+        str(row["seed"]),
+        tables.percent(row["test_accuracy"]),
+        tables.percent(row["validation_accuracy"]),
+        f"{row['training_seconds']:.0f}",
+        f"{row['seconds']:.0f}",
+        "passed" if proven(row) else failure,
+    ]
 
 
 def deviation(values: Sequence[float]) -> float:
@@ -201,23 +206,25 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def headline(results: dict[str, Any]) -> str:
-    """What docs/results.md says of how good the model is."""
+    """The headline of docs/results.md: how good the model is."""
     rows = results["rows"]
-    accuracies = [one["test_accuracy"] for one in rows]
-    line = f"`dvc repro {results['last_stage']}`" if results["last_stage"] else "the whole line"
-    processors = dict.fromkeys(pair["processor"] for one in rows for pair in one["pairs"])
+    accuracies = [row["test_accuracy"] for row in rows]
+    last_stage = results["last_stage"]
+    command = f"`dvc repro {last_stage}`" if last_stage else "the whole pipeline"
+    processors = dict.fromkeys(pair["processor"] for row in rows for pair in row["pairs"])
     proof = f", every file proven on {', '.join(processors)}," if processors else ""
     spread = f"{100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} %"
     return (
-        f"**{tables.percent(statistics.mean(accuracies))}** on the test set, mean of {len(rows)} seeds "
-        f"(standard deviation {100 * deviation(accuracies):.2f} points, range {spread}); {line} passed{proof} "
-        f"with {sum(map(proven, rows))} of {len(rows)}. Measured on {results['machine']}."
+        f"**{tables.percent(statistics.mean(accuracies))}** on the test set, "
+        f"mean of {len(rows)} seeds (standard deviation {100 * deviation(accuracies):.2f} points, "
+        f"range {spread}); {command} passed{proof} with {sum(map(proven, rows))} of {len(rows)}. "
+        f"Measured on {results['machine']}."
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.seeds", description="The line with many seeds."
+        prog="python -m benchmarks.seeds", description="Runs the pipeline with many seeds."
     )
     parser.add_argument(
         "--seeds", type=int, default=10, metavar="N", help="seeds 0 to N - 1 (default %(default)s)"
@@ -225,11 +232,11 @@ def main() -> None:
     parser.add_argument(
         "--until",
         metavar="STAGE",
-        help="the last stage to run, such as verify (default: the whole line)",
+        help="the last stage to run, such as verify (default: the whole pipeline)",
     )
     arguments = parser.parse_args()
     if arguments.seeds < 1:
-        raise UserError(f"--seeds is {arguments.seeds}; expected 1 or more")
+        raise UserError(f"--seeds is {arguments.seeds}; expected an integer of at least 1")
     folder = FOLDER / key(arguments.until)
     finished = {seed: folder / f"{seed}.json" for seed in range(arguments.seeds)}
     todo = [seed for seed, file in finished.items() if not file.exists()]
@@ -237,26 +244,31 @@ def main() -> None:
         artifacts.load_json(file)["seconds"] for seed, file in finished.items() if seed not in todo
     ]
     print(
-        f"{arguments.seeds} seeds, {len(seconds)} of them finished before; {left(seconds, len(todo))}",
+        f"{arguments.seeds} seeds, {len(seconds)} already finished; {left(seconds, len(todo))}",
         flush=True,
     )
     for count, seed in enumerate(todo, 1):
         copy = folder / f"seed-{seed}"
-        one = run(seed, copy, arguments.until)
-        artifacts.save_json(finished[seed], one)
+        result = run(seed, copy, arguments.until)
+        artifacts.save_json(finished[seed], result)
         shutil.rmtree(copy)
-        seconds.append(one["seconds"])
-        verdict = "passed" if one["passed"] else one["reason"]
-        print(
-            f"seed {seed}: test accuracy {one['test_accuracy']:.4f}; {verdict}; {stage.duration(one['seconds'])}; "
-            f"{left(seconds, len(todo) - count)}",
-            flush=True,
-        )
-    results = {
-        "machine": machine.sentence(),
-        "last_stage": arguments.until,
-        "rows": [artifacts.load_json(file) for file in finished.values()],
-    }
+        seconds.append(result["seconds"])
+        print(f"{progress(seed, result)}; {left(seconds, len(todo) - count)}", flush=True)
+    write(arguments.until, [artifacts.load_json(file) for file in finished.values()])
+
+
+def progress(seed: int, result: Row) -> str:
+    """One seed's result, for the terminal."""
+    verdict = "passed" if result["passed"] else result["reason"]
+    return (
+        f"seed {seed}: test accuracy {result['test_accuracy']:.4f}; {verdict}; "
+        f"{stage.duration(result['seconds'])}"
+    )
+
+
+def write(last_stage: str | None, rows: list[Row]) -> None:
+    """Writes the results, their page and the headline of docs/results.md."""
+    results = {"machine": machine.sentence(), "last_stage": last_stage, "rows": rows}
     artifacts.save_json(RESULTS, results)
     with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")
@@ -265,12 +277,15 @@ def main() -> None:
 
 
 def left(seconds: Sequence[float], count: int) -> str:
-    """The time left for `count` lines, judged by those that are finished, or else by the last training here."""
+    """The time left for `count` seeds.
+
+    It is estimated from the finished ones, or else from the last training in the workspace.
+    """
     if not count:
         return "nothing is left"
     report = artifacts.report("train")
     if not seconds and not report.exists():
-        return f"{count} left, and the first will tell how long one takes"
+        return f"{count} left; the first will show how long one takes"
     each = (
         statistics.mean(seconds)
         if seconds

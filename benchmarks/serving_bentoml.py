@@ -1,6 +1,9 @@
-"""BentoML with the same ONNX file, in one process, for `make bench-serve`: it looks its service up by module and name.
+"""BentoML with the same ONNX file, in one process, for `make bench-serve`.
 
-MODEL=MODEL.onnx PYTHON -m bentoml serve benchmarks.serving_bentoml:Digits --port PORT      in an environment with bentoml and onnxruntime
+    MODEL=MODEL.onnx PYTHON -m bentoml serve benchmarks.serving_bentoml:Digits --port PORT
+
+PYTHON is that of an environment with bentoml and onnxruntime. BentoML looks up its service by
+module and name, so it needs a module of its own.
 """
 
 from __future__ import annotations

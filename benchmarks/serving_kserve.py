@@ -1,6 +1,8 @@
 """KServe's Python server with the same ONNX file, in one process, for `make bench-serve`.
 
-PYTHON -m benchmarks.serving_kserve PORT MODEL.onnx      in an environment with kserve and onnxruntime
+    PYTHON -m benchmarks.serving_kserve PORT MODEL.onnx
+
+PYTHON is that of an environment with kserve and onnxruntime.
 """
 
 from __future__ import annotations
@@ -29,6 +31,6 @@ class Digits(Model):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    ModelServer(
-        http_port=int(sys.argv[1]), enable_grpc=False, workers=1, access_log_format=None
-    ).start([Digits(sys.argv[2])])
+    port, path = int(sys.argv[1]), sys.argv[2]
+    server = ModelServer(http_port=port, enable_grpc=False, workers=1, access_log_format=None)
+    server.start([Digits(path)])

@@ -1,6 +1,9 @@
-"""MLServer with the same ONNX file, in one process, for `make bench-serve`: it looks its model's class up by module and name.
+"""MLServer with the same ONNX file, in one process, for `make bench-serve`.
 
-PYTHON -m benchmarks.serving_mlserver PORT MODEL.onnx      in an environment with mlserver and onnxruntime
+    PYTHON -m benchmarks.serving_mlserver PORT MODEL.onnx
+
+PYTHON is that of an environment with mlserver and onnxruntime. MLServer looks up its model's class
+by module and name, so it needs a module of its own.
 """
 
 from __future__ import annotations
@@ -22,9 +25,8 @@ class Digits(MLModel):  # type: ignore[misc]
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         probabilities = self.probabilities(NumpyCodec.decode_input(payload.inputs[0]))
-        return InferenceResponse(
-            model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", probabilities)]
-        )
+        output = NumpyCodec.encode_output("probabilities", probabilities)
+        return InferenceResponse(model_name=self.name, outputs=[output])
 
 
 if __name__ == "__main__":
@@ -37,6 +39,5 @@ if __name__ == "__main__":
         parallel_workers=0,
         debug=False,
     )
-    asyncio.run(
-        MLServer(settings).start([ModelSettings(name="mnist-digits", implementation=Digits)])
-    )
+    model = ModelSettings(name="mnist-digits", implementation=Digits)
+    asyncio.run(MLServer(settings).start([model]))

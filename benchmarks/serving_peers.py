@@ -1,8 +1,9 @@
-"""Other servers of the same ONNX file, as one would write them in an hour, for `make bench-serve` to be measured against.
+"""Simple servers of the same ONNX file, to compare with in `make bench-serve`.
 
     python -m benchmarks.serving_peers bare PORT MODEL.onnx
 
-None has a limit, a check of its input, a queue or a metric. Triton needs the environment that tests/record_triton.py names.
+They are what one would write in an hour: none has limits, input checks, a queue or metrics. Triton
+needs the environment that tests/record_triton.py names.
 """
 
 from __future__ import annotations
@@ -28,16 +29,9 @@ def predictor(path: str) -> Predict:
 
 
 def outputs(probabilities: Any, **fields: Any) -> dict[str, Any]:
-    return {
-        "outputs": [
-            {
-                "name": "probabilities",
-                "shape": list(probabilities.shape),
-                "datatype": "FP32",
-                **fields,
-            }
-        ]
-    }
+    """The body of a response in the Open Inference Protocol."""
+    shape = list(probabilities.shape)
+    return {"outputs": [{"name": "probabilities", "shape": shape, "datatype": "FP32", **fields}]}
 
 
 def bare(port: int, predict: Predict) -> None:
@@ -59,20 +53,16 @@ def bare(port: int, predict: Predict) -> None:
         )
         probabilities = predict(pixels.reshape(tensor["shape"]))
         if length:
-            tail = probabilities.tobytes()
-            answer = (
-                msgspec.json.encode(
-                    outputs(probabilities, parameters={"binary_data_size": len(tail)})
-                )
-                + tail
-            )
+            data = probabilities.tobytes()
+            head = outputs(probabilities, parameters={"binary_data_size": len(data)})
+            response = msgspec.json.encode(head) + data
         else:
-            answer = msgspec.json.encode(
-                outputs(probabilities, data=probabilities.ravel().tolist())
-            )
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+            content = outputs(probabilities, data=probabilities.ravel().tolist())
+            response = msgspec.json.encode(content)
+        content_length = b"%d" % len(response)
+        headers = [(b"content-type", b"application/json"), (b"content-length", content_length)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": response})
 
     uvicorn.run(application, port=port, log_level="error", access_log=False, lifespan="off")
 
@@ -142,7 +132,7 @@ def triton(port: int, predict: Predict) -> None:
 
 
 def requests(images: Any) -> dict[str, tuple[dict[str, str], bytes]]:
-    """The three requests of the measurement: kind -> headers and body."""
+    """The headers and body of the three kinds of request."""
 
     def binary(batch: Any) -> tuple[dict[str, str], bytes]:
         tensor = {
@@ -151,29 +141,30 @@ def requests(images: Any) -> dict[str, tuple[dict[str, str], bytes]]:
             "datatype": "UINT8",
             "parameters": {"binary_data_size": batch.size},
         }
-        wanted = [{"name": "probabilities", "parameters": {"binary_data": True}}]
-        head = json.dumps({"inputs": [tensor], "outputs": wanted}, separators=(",", ":")).encode()
-        return {
+        output = {"name": "probabilities", "parameters": {"binary_data": True}}
+        head = json.dumps({"inputs": [tensor], "outputs": [output]}, separators=(",", ":")).encode()
+        headers = {
             "Content-Type": "application/octet-stream",
             "Inference-Header-Content-Length": str(len(head)),
-        }, head + batch.tobytes()
+        }
+        return headers, head + batch.tobytes()
 
-    one, many = images[:1], np.resize(images, (64, *images.shape[1:]))
+    single, batch_of_64 = images[:1], np.resize(images, (64, *images.shape[1:]))
     tensor = {
         "name": "image",
-        "shape": one.shape,
+        "shape": single.shape,
         "datatype": "UINT8",
-        "data": one.ravel().tolist(),
+        "data": single.ravel().tolist(),
     }
     body = json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode()
     return {
         "json": ({"Content-Type": "application/json"}, body),
-        "binary": binary(one),
-        "binary of 64": binary(many),
+        "binary": binary(single),
+        "binary of 64": binary(batch_of_64),
     }
 
 
 if __name__ == "__main__":
-    {"bare": bare, "starlette": starlette, "fastapi": fastapi, "triton": triton}[sys.argv[1]](
-        int(sys.argv[2]), predictor(sys.argv[3])
-    )
+    servers = {"bare": bare, "starlette": starlette, "fastapi": fastapi, "triton": triton}
+    name, port, path = sys.argv[1:]
+    servers[name](int(port), predictor(path))

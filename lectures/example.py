@@ -109,7 +109,9 @@ def load(name: str) -> Study:
     try:
         study = Study.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{_path(name)}: {validation_message.of(error, values, Study)}") from None
+        raise UserError(
+            f"{_path(name)}: {validation_message.sentence(error, values, Study)}"
+        ) from None
     known = [variation.name for variation in study.variations]
     if len(set(known)) < len(known):
         raise UserError(f"{_path(name)}: a variation is named twice; give each a name of its own")

@@ -100,4 +100,4 @@ def _checked(values: Mapping[str, Any], name: str) -> Setting:
     try:
         return Setting.model_validate(values)
     except ValidationError as found:
-        raise UserError(f"{name}: {validation_message.of(found, values, Setting)}") from None
+        raise UserError(f"{name}: {validation_message.sentence(found, values, Setting)}") from None

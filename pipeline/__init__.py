@@ -1,1 +1,1 @@
-"""Builds the model: data -> baseline -> model -> proof -> bundle, one file per stage of dvc.yaml."""
+"""From data to a proven bundle: each file here is one stage of dvc.yaml."""

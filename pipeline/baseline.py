@@ -1,10 +1,12 @@
-"""Stage 3: the baseline that the model must beat: the mean image of each class, nearest by RMSE and by MAE.
+"""Stage 3: the baseline that the model must beat.
 
-Of ids it is naive Bayes: what each id alone tells of the class.
+For images it is the nearest class mean, by RMSE or by MAE, whichever is better on the validation
+set. For ids it is naive Bayes.
 
     python -m pipeline.baseline
 
-Reads: data/prepared. Writes: evaluation/baseline_predictions.npy, reports/baseline.json, reports/class_means.png.
+Reads: data/prepared. Writes: evaluation/baseline_predictions.npy, reports/baseline.json,
+reports/class_means.png.
 """
 
 from __future__ import annotations
@@ -53,9 +55,10 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
 def log_likelihoods(
     ids: Array, labels: Array, num_classes: int, highest: int
 ) -> tuple[Array, Array]:
-    """Naive Bayes on ids (N, L): log P(class) (K,), and log P(id | class) (K, highest + 1) with one added to each count.
+    """Naive Bayes on ids (N, L): log P(class) (K,) and log P(id | class) (K, highest + 1).
 
-    McCallum and Nigam, 1998, multinomial model; the column of id 0, the padding, is 0.
+    McCallum and Nigam, 1998, multinomial model with add-one smoothing. The column of id 0, the
+    padding, is 0.
     """
     counts = np.ones((num_classes, highest + 1))
     for label in range(num_classes):
@@ -67,23 +70,23 @@ def log_likelihoods(
 
 
 def likeliest(ids: Array, priors: Array, likelihoods: Array) -> Array:
-    """For each row of ids (N, L) the likeliest class (N,)."""
-    chunks = artifacts.chunks(len(ids))
-    return np.concatenate(
-        [(priors + likelihoods[:, ids[start:stop]].sum(2).T).argmax(1) for start, stop in chunks]
-    )
+    """For each row of ids (N, L) the most likely class (N,)."""
+    predictions = []
+    for start, stop in artifacts.chunks(len(ids)):
+        posteriors = priors + likelihoods[:, ids[start:stop]].sum(2).T
+        predictions.append(posteriors.argmax(1))
+    return np.concatenate(predictions)
 
 
 def score(predictions: Array, labels: Array, class_names: list[str]) -> dict[str, Any]:
     matrix = statistics.confusion(predictions, labels, len(class_names))
-    recalls = {
-        name: values["recall"] for name, values in statistics.per_class(matrix, class_names).items()
-    }
+    scores = statistics.per_class(matrix, class_names)
+    recalls = {name: values["recall"] for name, values in scores.items()}
     return {**statistics.accuracy_report(predictions, labels), "per_class": recalls}
 
 
-def of_images(description: Description) -> Predict:
-    """The class whose mean image is nearest; draws the mean images."""
+def nearest_mean(description: Description) -> Predict:
+    """Fits the nearest class mean and draws the mean images."""
     means = class_means(*artifacts.load_split("train"), len(description.class_names))
     pictures.images(
         PICTURE,
@@ -94,21 +97,21 @@ def of_images(description: Description) -> Predict:
     return lambda images: nearest(images, means)
 
 
-def of_ids(description: Description) -> Predict:
-    """The likeliest class by naive Bayes; draws the ids that tell most for each class."""
+def naive_bayes(description: Description) -> Predict:
+    """Fits naive Bayes and draws the most indicative ids of each class."""
     ids, labels = artifacts.load_split("train")
     priors, likelihoods = log_likelihoods(
         ids, labels, len(description.class_names), description.highest
     )
-    telling = likelihoods[:, 1:] - likelihoods[:, 1:].mean(0)
-    pictures.telling_ids(PICTURE, telling, description.vocabulary, description.class_names)
+    scores = likelihoods[:, 1:] - likelihoods[:, 1:].mean(0)
+    pictures.indicative_ids(PICTURE, scores, description.vocabulary, description.class_names)
     return lambda ids: {"naive_bayes": likeliest(ids, priors, likelihoods)}
 
 
 def main() -> None:
     description = artifacts.load_description()
     class_names = description.class_names
-    predict = of_ids(description) if description.holds_ids else of_images(description)
+    predict = naive_bayes(description) if description.holds_ids else nearest_mean(description)
     summary: dict[str, Any] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):

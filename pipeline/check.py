@@ -1,8 +1,9 @@
-"""Stage 0: every value of params.yaml, and that the files it names are there.
+"""Stage 0: check every value of params.yaml, and that the files it names exist.
 
     python -m pipeline.check
 
-Reads: params.yaml. Writes nothing: it is there for its sentence, which names what is allowed. DVC itself would only miss a file.
+Reads: params.yaml. Writes nothing. It runs first because DVC reports only that a file is missing;
+this stage says which value is wrong and what was expected.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from pipeline.process.errors import UserError
 
 
 def main() -> None:
-    chosen = params.load()
-    for key, path, wanted in (
-        ("dataset.path", chosen.dataset.path, "name your npz file or folder of images"),
+    settings = params.load()
+    for key, path, cure in (
+        ("dataset.path", settings.dataset.path, "name your npz file or folder of images"),
         (
             "train.start_from",
-            chosen.train.start_from,
+            settings.train.start_from,
             f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
         ),
     ):
         if not Path(path).exists():
-            raise UserError(f"{key} {path} does not exist; {wanted}")
+            raise UserError(f"{key} {path} does not exist; {cure}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Stage 5: says in words what is wrong with a training, from its learning curves and from what the data tell.
+"""Stage 5: diagnose a training from its learning curves and from statistics of the data.
 
     python -m pipeline.diagnose            as a stage, after train
-    python -m pipeline.diagnose FILE       of any learning_curves.csv; --picture PNG draws it
+    python -m pipeline.diagnose FILE       any learning curves; --picture PNG draws them
 
-Reads: reports/learning_curves.csv and beside it train.json and preprocess.json. Writes: reports/diagnose.json and
-reports/learning_curves.png; of a FILE the picture alone. A CSV of Keras, Lightning, Ultralytics or Hugging Face will do, or
-any with epoch, train_loss, validation_loss and an accuracy; a learning_rate, and those reports beside it, say more.
+Reads: reports/learning_curves.csv, and train.json and preprocess.json beside it.
+Writes: reports/diagnose.json and reports/learning_curves.png; for a FILE only the picture.
+FILE may be a CSV that Keras, Lightning, Ultralytics or Hugging Face wrote, or any CSV with the
+columns epoch, train_loss, validation_loss and an accuracy. A column learning_rate, and the two
+reports beside the file, make the diagnosis more precise.
 """
 
 from __future__ import annotations
@@ -28,19 +30,19 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row
 
-Told = TypeVar("Told")
+Report = TypeVar("Report")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What preprocess.json tells here."""
+class PreprocessReport:
+    """What the diagnosis reads from preprocess.json."""
 
     evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What train.json tells here."""
+class TrainReport:
+    """What the diagnosis reads from train.json."""
 
     layers_at_start: dict[str, float] = field(default_factory=dict)
     trained_before: bool = False
@@ -48,69 +50,81 @@ class Trained:
 
 
 def diagnose_file(path: Path, target: float) -> Diagnosis:
-    """The diagnosis of a CSV of learning curves, and of what the reports beside it tell. Raises UserError."""
-    return judged(path, training_log.read(path).rows, target)
+    """Diagnoses a CSV of learning curves, with the reports beside it. Raises UserError."""
+    return diagnose_rows(path, training_log.read(path).rows, target)
 
 
-def judged(path: Path, rows: list[Row], target: float) -> Diagnosis:
-    """The diagnosis of the rows that stand in `path`."""
-    prepared, trained = beside(path, "preprocess", Prepared), beside(path, "train", Trained)
+def diagnose_rows(path: Path, rows: list[Row], target: float) -> Diagnosis:
+    """Diagnoses the rows of `path`, with the reports beside it."""
+    preprocessing = report_beside(path, "preprocess", PreprocessReport)
+    training = report_beside(path, "train", TrainReport)
     return diagnose(
-        rows, prepared.evidence, trained.layers_at_start, target, trained.trained_before
+        rows, preprocessing.evidence, training.layers_at_start, target, training.trained_before
     )
 
 
-def beside(path: Path, name: str, kind: type[Told]) -> Told:
-    """What the report `name` beside the curves tells: nothing where there is none, or another program's file of that name."""
+def report_beside(path: Path, stage_name: str, kind: type[Report]) -> Report:
+    """The report of a stage in the folder of `path`.
+
+    It has its default values if there is none, or if another program wrote a file of that name.
+    """
     try:
-        return TypeAdapter(kind).validate_json(path.with_name(f"{name}.json").read_bytes())
+        return TypeAdapter(kind).validate_json(path.with_name(f"{stage_name}.json").read_bytes())
     except (FileNotFoundError, ValidationError):
         return kind()
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
+    """The checked command line. Raises UserError."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.diagnose")
     parser.add_argument(
         "file",
         type=Path,
         nargs="?",
-        help="a learning_curves.csv; without it, the line's own, as a stage",
+        help="a CSV of learning curves (default: those of the pipeline, as a stage)",
     )
     parser.add_argument(
         "--target",
         type=float,
-        help="the accuracy that training must reach; problem.target unless given",
+        help="the accuracy that training must reach (default: problem.target)",
     )
     parser.add_argument(
         "--picture",
         type=Path,
-        help="a PNG into which to draw the curves of the file and the verdict",
+        help="a PNG to draw the curves of the file and the verdict into",
     )
     arguments = parser.parse_args()
     if arguments.picture is not None and arguments.file is None:
-        parser.error(
-            f"--picture goes with a file; that of the line is {artifacts.LEARNING_CURVES.with_suffix('.png')}"
-        )
+        own_picture = artifacts.LEARNING_CURVES.with_suffix(".png")
+        parser.error(f"--picture needs a file; the pipeline's own picture is {own_picture}")
     if arguments.file is not None and not arguments.file.is_file():
         fault = "is a folder" if arguments.file.is_dir() else "is not a file"
         raise UserError(
-            f"{arguments.file} {fault}; name a learning_curves.csv, or nothing for that of the line"
+            f"{arguments.file} {fault}; "
+            "name a learning_curves.csv, or nothing for the pipeline's own"
         )
+    if arguments.picture is not None and arguments.picture.is_dir():
+        raise UserError(f"--picture {arguments.picture} is a folder; name a file")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
     target = params.load().problem.target if arguments.target is None else arguments.target
     path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture
-    if picture is not None and picture.is_dir():
-        raise UserError(f"--picture {picture} is a folder; name a file")
     log = training_log.read(path)
-    found = judged(path, log.rows, target)
+    diagnosis = diagnose_rows(path, log.rows, target)
     if arguments.file is None:
         key = artifacts.load_json(artifacts.report("train"))["training_key"]
-        artifacts.save_json(artifacts.report("diagnose"), {"training_key": key, **asdict(found)})
+        report = {"training_key": key, **asdict(diagnosis)}
+        artifacts.save_json(artifacts.report("diagnose"), report)
         picture = path.with_suffix(".png")
     if picture is not None:
-        kept = beside(path, "train", Trained).kept_epoch
-        draw(picture, log.rows, kept, (found.verdict, found.epoch, found.sentence))
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.numbers.items())
-    print(f"{found.verdict} (from epoch {found.epoch}; {numbers}): {found.sentence}")
+        kept_epoch = report_beside(path, "train", TrainReport).kept_epoch
+        caption = (diagnosis.verdict, diagnosis.epoch, diagnosis.sentence)
+        draw(picture, log.rows, kept_epoch, caption)
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in diagnosis.numbers.items())
+    print(f"{diagnosis.verdict} (from epoch {diagnosis.epoch}; {numbers}): {diagnosis.sentence}")
     for note in log.notes:
         print(f"note: {note}")
 

@@ -1,8 +1,9 @@
-"""Stage 1: the raw arrays of the chosen dataset, each checked.
+"""Stage 1: download the raw arrays of a dataset and verify each of them.
 
     python -m pipeline.download
 
-Reads: the dataset's sources (DATA_MIRROR, public addresses, package registries) or your own file or folder.
+Reads: the dataset's sources (DATA_MIRROR, public addresses, package registries), or your own file
+or folder.
 Writes: data/raw/{train,test}/{images,labels}.npy, data/raw/description.json.
 """
 
@@ -39,9 +40,9 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
 
 
 def main() -> None:
-    chosen = params.load().dataset
-    raw: Raw = importlib.import_module(f"pipeline.datasets.{chosen.name}").load(chosen)
-    description = describe(chosen.name, raw)
+    dataset = params.load().dataset
+    raw: Raw = importlib.import_module(f"pipeline.datasets.{dataset.name}").load(dataset)
+    description = describe(dataset.name, raw)
     folder = artifacts.empty(artifacts.RAW)
     for split, images, labels in (
         ("train", raw.train_images, raw.train_labels),
@@ -51,7 +52,8 @@ def main() -> None:
         artifacts.save_array(folder / split / "labels.npy", labels)
     artifacts.save_description(folder / "description.json", description)
     print(
-        f"{chosen.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test examples, {len(raw.class_names)} classes"
+        f"{dataset.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test "
+        f"examples, {len(raw.class_names)} classes"
     )
 
 

@@ -1,9 +1,11 @@
-"""Stage 9: the model without Python: as C, and for whatever else `embed.targets` names, one folder for each.
+"""Stage 9: export the model for devices without Python, one folder for each of `embed.targets`.
 
     python -m pipeline.embed
 
-Reads: exported/, reports/export.json, evaluation/golden.npz, data/prepared/test. Writes: embedded/<target>/, reports/embed.json.
-A target that cannot take the model is left out with a sentence; where the targets are named, `package` then stops the line.
+Reads: exported/, reports/export.json, evaluation/golden.npz, data/prepared/test.
+Writes: embedded/<target>/, reports/embed.json.
+A target that does not support the model is skipped, and the report says why. If params.yaml names
+that target, `package` then stops the pipeline.
 """
 
 from __future__ import annotations
@@ -22,79 +24,77 @@ from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
 
-def load(made_from: str, chosen: Params) -> Verified | str:
-    """The exported file of a format, or why there is none that ran."""
+def load(format_name: str, settings: Params) -> Verified | str:
+    """The exported file of a format, or the reason why it cannot be used."""
     try:
-        return Verified.load(made_from, chosen)
+        return Verified.load(format_name, settings)
     except UserError as error:
         return str(error)
 
 
 def write(target: str, module: Any, model: Verified | str) -> dict[str, Any] | str:
-    """Writes the folder of a target; what was measured of it, or why it was refused."""
+    """Writes the folder of a target; returns its measurements, or why the target refused."""
     if isinstance(model, str):
         return model
     folder = artifacts.EMBEDDED / target
     folder.mkdir()
     try:
-        measured: dict[str, Any] = module.write(folder, model)
+        measurements: dict[str, Any] = module.write(folder, model)
     except UserError as error:
         shutil.rmtree(folder)
         return str(error)
-    return measured
+    return measurements
 
 
-def embed(chosen: Params) -> list[dict[str, Any]]:
-    """One row of the report for each target. They are made side by side; those of one format share what its runtime gave."""
+def embed(settings: Params) -> list[dict[str, Any]]:
+    """One row of the report for each target.
+
+    Targets are written concurrently, and timed afterwards one by one on an otherwise idle machine.
+    Those made from the same format share its loaded file.
+    """
     modules = {
         target: importlib.import_module(f"pipeline.embedded.{target}")
-        for target in chosen.embed.names
+        for target in settings.embed.names
     }
-    models = {
-        made_from: load(made_from, chosen)
-        for made_from in sorted({module.FORMAT for module in modules.values()})
-    }
+    formats = sorted({module.FORMAT for module in modules.values()})
+    models = {format_name: load(format_name, settings) for format_name in formats}
+
+    def run(target: str) -> dict[str, Any] | str:
+        module = modules[target]
+        return write(target, module, models[module.FORMAT])
+
     with ThreadPoolExecutor() as pool:
-        results = list(
-            pool.map(
-                lambda target: write(target, modules[target], models[modules[target].FORMAT]),
-                modules,
-            )
-        )
+        results = list(pool.map(run, modules))
     rows = []
-    for (target, module), result in zip(
-        modules.items(), results, strict=True
-    ):  # one by one, with the machine at rest
+    for (target, module), result in zip(modules.items(), results, strict=True):
         row = {"target": target, "format": module.FORMAT}
         if isinstance(result, str):
             rows.append({**row, "refused": result})
-        else:
-            times = (
-                module.time(artifacts.EMBEDDED / target, models[module.FORMAT])
-                if hasattr(module, "time")
-                else {}
-            )
-            rows.append({**row, "measured": {**result, **times}})
+            continue
+        timed = hasattr(module, "time")
+        folder = artifacts.EMBEDDED / target
+        times = module.time(folder, models[module.FORMAT]) if timed else {}
+        rows.append({**row, "measured": {**result, **times}})
     return rows
 
 
-def environment() -> None:
-    """Makes the environment of the generator and the compiler. Raises UserError with the reason why not."""
+def make_environment() -> None:
+    """Makes the environment of the code generator and the compiler. Raises UserError."""
     try:
         environments.python(environments.EMBEDDED)
     except OSError as error:
         raise UserError(
-            f"{error}; make it with `make env` where packages can be reached, or set embed.targets to []"
+            f"{error}; run `make env` where packages can be reached, or set embed.targets to []"
         ) from None
 
 
 def main() -> None:
-    chosen = params.load()
+    settings = params.load()
     exported = artifacts.load_json(artifacts.report("export"))
     artifacts.empty(artifacts.EMBEDDED)
-    if chosen.embed.names:
-        environment()
-    rows = embed(chosen)
+    if settings.embed.names:
+        make_environment()
+    rows = embed(settings)
     artifacts.save_json(
         artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows}
     )

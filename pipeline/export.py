@@ -1,4 +1,4 @@
-"""Stage 7: the trained model as TensorFlow Lite and ONNX files, each converted in a child process.
+"""Stage 7: convert the trained model to TensorFlow Lite and ONNX, each in a child process.
 
     python -m pipeline.export
 
@@ -28,14 +28,17 @@ from pipeline.files.artifacts import Array
 from pipeline.process import imports, stage
 from pipeline.process.errors import UserError
 
-PRELOADED = [
-    "pipeline.training.keras_files",
-    "tf2onnx",
-]  # imported once, in the server that the children fork from
+# Imported once, in the server process that the children are forked from.
+PRELOADED = ["pipeline.training.keras_files", "tf2onnx"]
+
+Conversion = tuple[bytes, str] | str  # the file's bytes and suffix, or why the conversion failed
 
 
 def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Connection) -> None:
-    """In the child: sends the file's bytes, which hold `card`, and suffix, or the reason why there is none."""
+    """Runs in the child: sends the bytes of the file, with `card` embedded, and its suffix.
+
+    If the conversion fails, it sends the reason instead.
+    """
     logging.getLogger().setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     from pipeline.formats import _metadata
@@ -45,71 +48,81 @@ def convert(name: str, model: Path, calibration: Array, card: bytes, answer: Con
         module: Any = importlib.import_module(f"pipeline.formats.{name}")
         data = module.convert(keras_files.load(model), calibration)
         answer.send((_metadata.embed(data, module.SUFFIX, card), module.SUFFIX))
-    except Exception as error:  # converters raise anything; each is that format's failure alone
+    except Exception as error:  # converters raise anything; only this format has failed
         answer.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def in_child(
-    context: Any, name: str, model: Path, calibration: Array, card: bytes
-) -> tuple[bytes, str] | str:
-    """The converted bytes and their suffix, or a reason: a converter that aborts takes only its child with it."""
+def in_child(context: Any, name: str, model: Path, calibration: Array, card: bytes) -> Conversion:
+    """The converted bytes and their suffix, or the reason why the conversion failed.
+
+    A converter that aborts the process ends only its child.
+    """
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=convert, args=(name, model, calibration, card, sender))
     child.start()
     sender.close()
     try:
-        result: tuple[bytes, str] | str = receiver.recv()
+        conversion: Conversion = receiver.recv()
     except EOFError:
         child.join()
         return f"the converter ended with exit status {child.exitcode}"
     child.join()
-    return result
+    return conversion
 
 
 def calibration_images(images: Array, count: int, seed: int) -> Array:
-    """`count` images of the training part, drawn at random; all of them where there are fewer."""
-    return np.asarray(images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])])
+    """`count` random images of the training set, or all of them if there are fewer."""
+    rows = np.random.default_rng(seed).permutation(len(images))[:count]
+    return np.asarray(images[np.sort(rows)])
 
 
 def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    chosen = params.load()
+    settings = params.load()
     model_sha256 = artifacts.sha256(artifacts.MODEL)
     card = json.dumps(
-        description.describe(chosen.problem, artifacts.load_description(), model_sha256)
+        description.describe(settings.problem, artifacts.load_description(), model_sha256)
     ).encode()
     images, _ = artifacts.load_split("train")
     calibration = calibration_images(
-        images, chosen.export.calibration_images, chosen.preprocess.seed
+        images, settings.export.calibration_images, settings.preprocess.seed
     )
+    formats = save(convert_all(settings.export.formats, calibration, card))
+    summary = {"model_sha256": model_sha256, "formats": formats}
+    artifacts.save_json(artifacts.report("export"), summary)
+    if all("error" in entry for entry in formats.values()):
+        raise UserError(
+            f"no format could be converted; see {artifacts.report('export')} for the reasons"
+        )
+
+
+def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, Conversion]:
+    """Converts the model to each format, as many at a time as there are cores."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+
+    def run(name: str) -> Conversion:
+        return in_child(context, name, artifacts.MODEL, calibration, card)
+
     with imports.quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(
-            pool.map(
-                lambda name: in_child(context, name, artifacts.MODEL, calibration, card),
-                chosen.export.formats,
-            )
-        )
+        return dict(zip(names, pool.map(run, names), strict=True))
+
+
+def save(conversions: dict[str, Conversion]) -> dict[str, Any]:
+    """Writes the converted files; returns an entry of the report for each format."""
     folder = artifacts.empty(artifacts.EXPORTED)
-    summary: dict[str, Any] = {"model_sha256": model_sha256, "formats": {}}
-    formats = summary["formats"]
-    for name, result in zip(chosen.export.formats, results, strict=True):
-        if isinstance(result, str):
-            formats[name] = {"error": result}
-            print(f"{name}: {result}")
+    formats: dict[str, Any] = {}
+    for name, conversion in conversions.items():
+        if isinstance(conversion, str):
+            formats[name] = {"error": conversion}
+            print(f"{name}: {conversion}")
             continue
-        data, suffix = result
+        data, suffix = conversion
         path = folder / f"{name}{suffix}"
         path.write_bytes(data)
         formats[name] = {"file": path.name, "bytes": len(data), "sha256": artifacts.sha256(path)}
         print(f"{name}: {len(data):,} bytes")
-    artifacts.save_json(artifacts.report("export"), summary)
-    failed = [name for name, entry in formats.items() if "error" in entry]
-    if len(failed) == len(formats):
-        raise UserError(
-            f"no format could be converted; see {artifacts.report('export')} for the reasons"
-        )
+    return formats
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Stage 10: the bundle a device gets: the files that are not worse, their model card, golden vectors, the serving wheel.
+"""Stage 10: pack the bundle for devices: exported files, model card, golden vectors, serving wheel.
 
-    python -m pipeline.package             the gate: no bundle where a gate fails
-    python -m pipeline.package --draft     all the same, into draft/, marked as not proven
+    python -m pipeline.package             makes no bundle if a gate fails
+    python -m pipeline.package --draft     makes one anyway, in draft/, marked as not proven
 
-Reads: exported/, embedded/, the reports, evaluation/, data/prepared/test, serving/. Writes: dist/<name>-<version>.tar.gz, the
-same bytes for the same input.
+Reads: exported/, embedded/, the reports, evaluation/, data/prepared/test, serving/.
+Writes: dist/<name>-<version>.tar.gz, the same bytes for the same input. Files with the verdict
+`worse` are left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uv
@@ -33,6 +35,7 @@ from pipeline.bundle import (
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.bundle.golden import NO_LABEL
 from pipeline.config import params
+from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.process.errors import UserError
@@ -41,51 +44,39 @@ from serving import bundle, classifier, text
 from serving.model_card import ModelCard
 
 SERVING = Path("serving")
-DEVICES = Path(
-    "pipeline/bundle/requirements"
-)  # resolved for every Python, where the project's own lock knows one
+# A lock for every Python that devices have; the project's own lock is for one Python only.
+DEVICES = Path("pipeline/bundle/requirements")
 WHEELS = "wheels"
-ARMV7 = "# beside python3-numpy and python3-pil of Debian 12, as the package index has neither for armv7\n"
-WHEEL_TIME = 315532800  # 1980-01-01, the earliest time a zip entry can have
+ARMV7 = (
+    "# beside python3-numpy and python3-pil of Debian 12, "
+    "as the package index has neither for armv7\n"
+)
+WHEEL_TIME = 315532800  # 1980-01-01, the earliest time that a zip entry can have
 
 
 def requirements(group: str, *left_out: str) -> str:
-    """The packages of a dependency group with their hashes, for each Python that `serving` runs on."""
-    command = [
-        uv.find_uv_bin(),
-        "export",
-        "--frozen",
-        "--quiet",
-        "--no-header",
-        "--project",
-        str(DEVICES),
-        "--only-group",
-        group,
-    ]
-    command += [
-        argument for name in ("serving", *left_out) for argument in ("--no-emit-package", name)
-    ]
+    """The packages of a dependency group with their hashes, for each Python of the devices."""
+    command = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header"]
+    command += ["--project", str(DEVICES), "--only-group", group]
+    for name in ("serving", *left_out):
+        command += ["--no-emit-package", name]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
-            f"the requirements of {group} could not be read from {DEVICES}/uv.lock: {' '.join(done.stderr.split())}"
+            f"the requirements of {group} could not be read from {DEVICES}/uv.lock: "
+            f"{' '.join(done.stderr.split())}"
         )
     return done.stdout
 
 
 def build_wheel(folder: Path) -> Path:
-    """The `serving` distribution; hatchling gives every entry the time SOURCE_DATE_EPOCH, so equal sources are equal bytes."""
-    command = [
-        sys.executable,
-        "-m",
-        "hatchling",
-        "build",
-        "--target",
-        "wheel",
-        "--directory",
-        str(folder.absolute()),
-    ]
+    """Builds the wheel of `serving`.
+
+    hatchling gives every entry the time SOURCE_DATE_EPOCH, so equal sources give equal bytes.
+    """
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    command += ["--directory", str(folder.absolute())]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(WHEEL_TIME)}
     done = subprocess.run(
         command, cwd=SERVING, env=environment, capture_output=True, text=True, check=False
@@ -98,10 +89,12 @@ def build_wheel(folder: Path) -> Path:
 
 
 def fill_vocabulary(folder: Path, data: artifacts.Description) -> None:
-    """What the ids mean; and where they are words, texts with their ids, so that a tokenizer in any language can be tried."""
-    (folder / text.FILE).write_text(
-        "".join(f"{word}\n" for word in data.vocabulary), encoding="utf-8"
-    )
+    """Writes the vocabulary of the ids.
+
+    If they are words, it also writes texts with their ids, to test a tokenizer in any language.
+    """
+    vocabulary = "".join(f"{word}\n" for word in data.vocabulary)
+    (folder / text.FILE).write_text(vocabulary, encoding="utf-8")
     if data.examples:
         ids = text.Vocabulary(data.vocabulary, data.input_shape[0]).ids(data.examples).tolist()
         golden = [
@@ -112,11 +105,11 @@ def fill_vocabulary(folder: Path, data: artifacts.Description) -> None:
         )
 
 
-def fill_requirements(folder: Path, wheel: Path, runtimes: set[str]) -> None:
-    """What pip installs on a device, one file for each runtime, and what it installs beside one of them."""
+def fill_requirements(folder: Path, wheel: Path, runtime_names: set[str]) -> None:
+    """Writes pip's requirements of each runtime that proved a file, and of the optional parts."""
     own = f"./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
-    contents = {runtime: requirements(runtime) + own for runtime in runtimes}
-    if "tflite_runtime" in runtimes:
+    contents = {runtime: requirements(runtime) + own for runtime in runtime_names}
+    if "tflite_runtime" in runtime_names:
         contents["tflite_runtime_armv7"] = (
             ARMV7 + requirements("tflite_runtime", "numpy", "pillow") + own
         )
@@ -128,117 +121,128 @@ def fill_requirements(folder: Path, wheel: Path, runtimes: set[str]) -> None:
 
 
 def fill(
-    folder: Path, content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str
+    folder: Path,
+    content: ModelCard,
+    data: artifacts.Description,
+    acceptance_set: AcceptanceSet | str,
 ) -> None:
-    """Writes all that belongs into the bundle."""
+    """Writes the contents of the bundle into `folder`."""
     for file in content.files:
         shutil.copy(artifacts.EXPORTED / file.file, folder / file.file)
     if content.embedded:
         shutil.copytree(artifacts.EMBEDDED, folder / artifacts.EMBEDDED)
     shutil.copy(artifacts.GOLDEN, folder / classifier.GOLDEN)
-    if isinstance(accepted, AcceptanceSet):
-        acceptance.write(folder, accepted, content)
+    if isinstance(acceptance_set, AcceptanceSet):
+        acceptance.write(folder, acceptance_set, content)
+    fill_examples(folder, content, data)
+    fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), runtimes(content))
+    (folder / "pictures").mkdir()
+    for name in card_markdown.PICTURES:
+        if name != card_markdown.OF_TEST_IMAGES or not data.not_passed_on:
+            shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")
+    card_markdown.write(folder, content)
+
+
+def fill_examples(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
+    """Writes the vocabulary, or photos of golden images. Raises UserError if a format has none."""
     with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
         missing = [file.format for file in content.files if file.format not in golden.files]
         if missing:
             raise UserError(
-                f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; run `dvc repro --force --downstream verify`"
+                f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; "
+                "run `dvc repro --force --downstream verify`"
             )
         if data.holds_ids:
             fill_vocabulary(folder, data)
-        else:
-            recorded = golden["labels"] != NO_LABEL
-            golden_photos.write(
-                folder / "photos",
-                content,
-                golden["images"][recorded if recorded.any() else ~recorded],
-            )
-    proven = {proof.runtime for file in content.files for proof in file.proofs}
-    fill_requirements(folder / "requirements", build_wheel(folder / WHEELS), proven)
-    (folder / "pictures").mkdir()
-    shown = [
-        name
-        for name in card_markdown.PICTURES
-        if name != card_markdown.OF_TEST_IMAGES or not data.not_passed_on
-    ]
-    for name in shown:
-        shutil.copy(artifacts.REPORTS / f"{name}.png", folder / "pictures")
-    card_markdown.write(folder, content)
+            return
+        recorded = golden["labels"] != NO_LABEL
+        images = golden["images"][recorded if recorded.any() else ~recorded]
+        golden_photos.write(folder / "photos", content, images)
+
+
+def runtimes(content: ModelCard) -> set[str]:
+    """The runtimes on which a file of the bundle was verified."""
+    return {proof.runtime for file in content.files for proof in file.proofs}
 
 
 def pack(
-    content: ModelCard, data: artifacts.Description, accepted: AcceptanceSet | str, target: Path
+    content: ModelCard,
+    data: artifacts.Description,
+    acceptance_set: AcceptanceSet | str,
+    target: Path,
 ) -> int:
-    """Writes the bundle `target`; its size in bytes."""
+    """Writes the bundle `target`; returns its size in bytes."""
     with tempfile.TemporaryDirectory() as folder, atomic.replacing(target) as temporary:
-        fill(Path(folder), content, data, accepted)
+        fill(Path(folder), content, data, acceptance_set)
         archive.write(Path(folder), temporary, f"{content.name}-{content.version}")
         archive.check(temporary)
     return target.stat().st_size
 
 
 def notes(content: ModelCard) -> list[str]:
-    """What the maker should know of the bundle."""
+    """Remarks on the bundle for its maker."""
     fewer = acceptance.fewer(content)
     return [f"note: its acceptance set has {fewer}"] if fewer else []
+
+
+def describe(
+    settings: Params, reports: dict[str, Any], data: artifacts.Description, *, draft: bool
+) -> tuple[ModelCard, AcceptanceSet | str]:
+    """The model card, and the acceptance set or why there is none. Raises UserError."""
+    images, labels = artifacts.load_split("test")
+    probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
+    acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
+    reference = drift_reference.of(images, probabilities, labels)
+    content = card.build(settings, reports, data, reference, draft=draft)
+    content = acceptance.described(content, acceptance_set)
+    if not content.files:
+        raise UserError("no exported file ran, so nothing can be packed; see reports/verify.json")
+    return content, acceptance_set
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.package")
     parser.add_argument(
-        "--draft", action="store_true", help="pack what there is, marked as not proven, into draft/"
+        "--draft",
+        action="store_true",
+        help="pack a bundle into draft/ even if a gate fails, marked as not proven",
     )
     draft = parser.parse_args().draft
-    chosen = params.load()
+    settings = params.load()
     names = ("train", "evaluate", "export", "verify", "embed")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
-    failures = gates.failures(chosen, reports)
+    failures = gates.failures(settings, reports)
     if failures and not draft:
         runs.sync()
         raise UserError(
-            f"no bundle: {'; '.join(failures)}. `make draft` packs what there is, marked as not proven"
+            f"no bundle: {'; '.join(failures)}. `make draft` packs one anyway, marked as not proven"
         )
     data = artifacts.load_description()
-    images, labels = artifacts.load_split("test")
-    probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-    accepted = acceptance.choose(chosen, data, images, labels, probabilities)
-    content = card.build(
-        chosen, reports, data, drift_reference.of(images, probabilities, labels), draft=draft
-    )
-    content = acceptance.described(content, accepted)
-    if not content.files:
-        raise UserError(
-            "no exported file ran, so there is nothing to package; see reports/verify.json"
-        )
+    content, acceptance_set = describe(settings, reports, data, draft=draft)
     root = f"{content.name}-{content.version}"
     if draft:
         target = artifacts.empty(artifacts.DRAFT) / f"{root}-NOT-PROVEN{bundle.SUFFIX}"
-        size = pack(content, data, accepted, target)
-        print(
-            "\n".join(
-                [
-                    f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft",
-                    *failures,
-                    *notes(content),
-                ]
-            )
-        )
+        size = pack(content, data, acceptance_set, target)
+        line = f"{target}: NOT PROVEN, {size:,} bytes; serving loads it with --draft"
+        print("\n".join([line, *failures, *notes(content)]))
         return
     target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
-    size = pack(content, data, accepted, target)
-    artifacts.save_json(
-        artifacts.report("package"),
-        {
-            "model_sha256": content.provenance["model_sha256"],
-            "file": target.name,
-            "bytes": size,
-            "sha256": artifacts.sha256(target),
-            "formats": [file.format for file in content.files],
-            "runtimes": sorted({proof.runtime for file in content.files for proof in file.proofs}),
-        },
-    )
+    size = pack(content, data, acceptance_set, target)
+    artifacts.save_json(artifacts.report("package"), report(content, target))
     print("\n".join([f"{target}: {len(content.files)} files, {size:,} bytes", *notes(content)]))
     runs.sync()
+
+
+def report(content: ModelCard, target: Path) -> dict[str, Any]:
+    """What reports/package.json holds of the bundle `target`."""
+    return {
+        "model_sha256": content.provenance["model_sha256"],
+        "file": target.name,
+        "bytes": target.stat().st_size,
+        "sha256": artifacts.sha256(target),
+        "formats": [file.format for file in content.files],
+        "runtimes": sorted(runtimes(content)),
+    }
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Stage 2: p-training, validation and test, and a report on what the data are like.
+"""Stage 2: split the data into training, validation and test set, and report on their contents.
 
     python -m pipeline.preprocess
 
-Reads: data/raw. Writes: data/prepared/{train,validation,test}/{images,labels}.npy, data/prepared/description.json,
-reports/preprocess.json.
+Reads: data/raw. Writes: data/prepared/{train,validation,test}/{images,labels}.npy,
+data/prepared/description.json, reports/preprocess.json.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -27,22 +28,24 @@ from pipeline.reporting import statistics
 
 
 def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
-    """Stops at data that nothing can be learned from. Raises UserError."""
+    """Rejects data from which nothing can be learned. Raises UserError."""
     if len(images) != len(labels):
         raise UserError(
-            f"the {part} part has {len(images)} images and {len(labels)} labels; both must be equally many"
+            f"the {part} part has {len(images)} images and {len(labels)} labels; "
+            "expected as many labels as images"
         )
     if len(labels) == 0:
-        raise UserError(f"the {part} part is empty; it needs at least one image of each class")
+        raise UserError(f"the {part} part is empty; expected at least one image of each class")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= len(class_names):
         raise UserError(
-            f"the {part} part has labels from {low} to {high}; allowed is 0 to {len(class_names) - 1}"
+            f"the {part} part has labels from {low} to {high}; expected 0 to {len(class_names) - 1}"
         )
     counts = np.bincount(labels, minlength=len(class_names))
     if not counts.all():
+        empty_class = class_names[int(counts.argmin())]
         raise UserError(
-            f"class {class_names[int(counts.argmin())]!r} has no image in the {part} part; it needs at least one"
+            f"class {empty_class!r} has no image in the {part} part; expected at least one"
         )
 
 
@@ -71,7 +74,7 @@ def part_report(images: Array, labels: Array, description: Description) -> dict[
 
 
 def ids_report(ids: Array, highest: int) -> dict[str, Any]:
-    """How many ids the inputs (N, L) have, and how many of all there are occur."""
+    """Ids per input (N, L), how many different ones occur, and how many inputs have none."""
     counts = np.concatenate(
         [np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks(len(ids))]
     )
@@ -107,11 +110,13 @@ def pixels_report(images: Array) -> dict[str, Any]:
 
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
-    """How many images of each split stand there more than once, and how many stand in another split too (these leak)."""
+    """Counts repeated images within each split, and images shared by two splits (these leak)."""
     seen: dict[bytes, set[str]] = defaultdict(set)
     digests: dict[str, list[bytes]] = {}
     for name, images in parts.items():
-        digests[name] = [hashlib.blake2b(image, digest_size=16).digest() for image in _rows(images)]
+        digests[name] = [
+            hashlib.blake2b(pixels, digest_size=16).digest() for pixels in _rows(images)
+        ]
         for digest in digests[name]:
             seen[digest].add(name)
     names = list(parts)
@@ -119,69 +124,81 @@ def duplicates(parts: dict[str, Array]) -> dict[str, int]:
     for first, name in enumerate(names):
         for other in names[first + 1 :]:
             counts[f"{name}_and_{other}"] = sum(
-                1 for where in seen.values() if {name, other} <= where
+                1 for splits_with_image in seen.values() if {name, other} <= splits_with_image
             )
     return counts
 
 
-def _rows(images: Array) -> Any:
+def _rows(images: Array) -> Iterator[bytes]:
     for start, stop in artifacts.chunks(len(images)):
         chunk = np.ascontiguousarray(images[start:stop])
         yield from (row.tobytes() for row in chunk)
 
 
-def too_few(unseen: int, chosen: Params) -> str | None:
-    """What so few images that the weights have not seen mean for the verdicts; None where they can prove a file."""
-    allowed = chosen.export.max_accuracy_drop
-    needed = statistics.images_needed(allowed)
+def too_few(unseen: int, settings: Params) -> str | None:
+    """A warning if the unseen images are too few to prove an exported file, otherwise None.
+
+    `unseen` counts the images that the weights have not seen: the validation and test sets.
+    """
+    max_accuracy_drop = settings.export.max_accuracy_drop
+    needed = statistics.images_needed(max_accuracy_drop)
     if not needed or unseen >= needed:
         return None
     no_bundle = (
         ", and as verify.require is proven, there will be no bundle"
-        if chosen.verify.require == "proven"
+        if settings.verify.require == "proven"
         else ""
     )
     return (
-        f"{unseen} validation and test images are too few to prove that an exported file loses at most {allowed} "
-        f"(export.max_accuracy_drop): files will be `not shown`{no_bundle}; {needed:,} images can prove it"
+        f"{unseen} validation and test images are too few to prove that an exported file loses at "
+        f"most {max_accuracy_drop} (export.max_accuracy_drop): "
+        f"files will be `not shown`{no_bundle}; {needed:,} images can prove it"
     )
 
 
-def main() -> None:
-    chosen = params.load()
-    description = artifacts.load_description(artifacts.RAW / "description.json")
-    sources = {part: artifacts.load_split(part, artifacts.RAW) for part in ("train", "test")}
-    has_test = len(sources["test"][1]) > 0
-    check(*sources["train"], description.class_names, "training")
-    rows = splits(sources["train"][1], None if has_test else chosen.dataset.test, chosen.preprocess)
-    for split, source in (
-        ("train", "train"),
-        ("validation", "train"),
-        ("test", "test" if has_test else "train"),
-    ):
-        images, labels = sources[source]
+def prepare(description: Description, settings: Params) -> dict[str, tuple[Array, Array]]:
+    """Writes the three splits and returns their images and labels. Raises UserError."""
+    raw_train = artifacts.load_split("train", artifacts.RAW)
+    raw_test = artifacts.load_split("test", artifacts.RAW)
+    has_test = len(raw_test[1]) > 0
+    check(*raw_train, description.class_names, "training")
+    test_fraction = None if has_test else settings.dataset.test
+    rows = splits(raw_train[1], test_fraction, settings.preprocess)
+    sources = {
+        "train": raw_train,
+        "validation": raw_train,
+        "test": raw_test if has_test else raw_train,
+    }
+    for split, (images, labels) in sources.items():
         selected = rows.get(split, np.arange(len(labels)))
         folder = artifacts.empty(artifacts.PREPARED / split)
         artifacts.save_rows(folder / "images.npy", images, selected)
         artifacts.save_rows(folder / "labels.npy", labels, selected)
-    parts = {split: artifacts.load_split(split) for split in ("train", "validation", "test")}
+    parts = {split: artifacts.load_split(split) for split in sources}
     for split, (images, labels) in parts.items():
         check(images, labels, description.class_names, split)
+    return parts
+
+
+def main() -> None:
+    settings = params.load()
+    description = artifacts.load_description(artifacts.RAW / "description.json")
+    parts = prepare(description, settings)
     artifacts.save_description(artifacts.DESCRIPTION, description)
-    found = split_checks.gather(parts["train"][0], parts["validation"][0])
-    summary = {**data_report(parts, description), "evidence": asdict(found)}
+    evidence = split_checks.gather(parts["train"][0], parts["validation"][0])
+    summary = {**data_report(parts, description), "evidence": asdict(evidence)}
     artifacts.save_json(artifacts.report("preprocess"), summary)
     print(
         ", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items())
     )
     unseen = len(parts["test"][1]) + len(parts["validation"][1])
-    if note := too_few(unseen, chosen):
+    if note := too_few(unseen, settings):
         print(f"note: {note}")
     leaks = {
         name: count for name, count in summary["duplicates"].items() if "_and_" in name and count
     }
     if leaks:
-        print(f"warning: the same images stand in two splits and leak: {leaks}")
+        print(f"warning: the same images are in two splits and leak: {leaks}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""Stage 4: fit the chosen architecture, keep the best epoch, record the learning curves.
+"""Stage 4: fit the architecture, keep the best epoch, record the learning curves.
 
-    python -m pipeline.train            KERAS_BACKEND=jax trains on JAX, the same file
+    python -m pipeline.train
+    KERAS_BACKEND=jax python -m pipeline.train      trains on JAX
 
 Reads: data/prepared/{train,validation}. Writes: model/model.keras, evaluation/validation.npz,
 reports/learning_curves.csv, reports/train.json.
-While it runs it keeps its state in .state/train/<key> of the user's checkout; a killed training, of an experiment too, goes on
-from its last whole epoch.
+Checkpoints go to .state/train/<key> of the user's checkout, also for a DVC experiment, so an
+interrupted training resumes after its last complete epoch.
 """
 
 from __future__ import annotations
 
 import shutil
 import statistics
+from typing import Any
 
 import numpy as np
 
@@ -31,29 +33,31 @@ with imports.keras_import():
     from pipeline.training.fit import TrainedModel
 
 
-def watchers(chosen: Watch, key: str) -> list[keras.callbacks.Callback]:
+def tensorboard(settings: Watch, key: str) -> list[keras.callbacks.Callback]:
     folder = stage.home() / artifacts.STATE / "tensorboard" / key
     return (
         [keras.callbacks.TensorBoard(folder, histogram_freq=1, write_graph=False)]
-        if chosen.tensorboard
+        if settings.tensorboard
         else []
     )
 
 
 def print_row(row: Row, epochs: int) -> None:
-    """Of an epoch out of so many at most; those that are left are taken to be as long as it was."""
+    """One line per epoch. The time left assumes that the other epochs take as long as this one."""
     left = (epochs - row["epoch"]) * row["seconds"]
+    time_left = f"; about {stage.duration(left)} left" if left else ""
     print(
-        f"epoch {row['epoch']:3.0f}: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}; "
-        f"validation loss {row['validation_loss']:.4f}, accuracy {row['validation_accuracy']:.4f}; "
-        f"rate {row['learning_rate']:.2g}; {row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s"
-        + (f"; about {stage.duration(left)} left" if left else ""),
+        f"epoch {row['epoch']:3.0f}: "
+        f"loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}; "
+        f"validation loss {row['validation_loss']:.4f}, "
+        f"accuracy {row['validation_accuracy']:.4f}; rate {row['learning_rate']:.2g}; "
+        f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s{time_left}",
         flush=True,
     )
 
 
 def main() -> None:
-    chosen = params.load()
+    settings = params.load()
     description = artifacts.load_description()
     data = Data(
         artifacts.load_split("train"),
@@ -66,57 +70,64 @@ def main() -> None:
         for split in ("train", "validation")
         for path in (artifacts.PREPARED / split).glob("*.npy")
     )
-    key = fingerprint.of_training(chosen.train, map(artifacts.sha256, files))
+    key = fingerprint.of_training(settings.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
     with atomic.alone(folder):
         with runs.live(key) as log:
 
             def on_row(row: Row) -> None:
-                print_row(row, chosen.train.epochs)
+                print_row(row, settings.train.epochs)
                 log(row)
 
-            trained = fit.fit(chosen.train, data, folder, on_row, watchers(chosen.watch, key))
-        save(chosen.train, key, data, trained)
+            callbacks = tensorboard(settings.watch, key)
+            trained = fit.fit(settings.train, data, folder, on_row, callbacks)
+        save(settings.train, key, data, trained)
         runs.sync()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def save(chosen: Train, key: str, data: Data, trained: TrainedModel) -> None:
-    """Writes the outs."""
-    measured = timing_cache.remember(
+def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
+    """Writes the model, its validation predictions, the learning curves and the report."""
+    times = timing_cache.remember(
         f"train-{key}",
         [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows],
     )
-    rows = [{**row, **times} for row, times in zip(trained.rows, measured, strict=True)]
-    kept = rows[trained.best - 1]
-    summary = {
-        "architecture": chosen.architecture,
-        "parameters": trained.model.count_params(),
-        "epochs": len(rows),
-        "kept_epoch": trained.best,
-        **{name: kept[name] for name in learning_curves.MEASURES},
-        "training_seconds": sum(row["seconds"] for row in rows),
-        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
-        "layers_at_start": trained.layers,
-        "trained_before": chosen.starts_from_a_model,
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices(),
-        "precision": chosen.precision,
-        "training_key": key,
-    }
+    rows = [{**row, **epoch_times} for row, epoch_times in zip(trained.rows, times, strict=True)]
+    summary = report(settings, key, trained, rows)
     keras_files.save(artifacts.MODEL, trained.model)
     images, labels = data.validation
     with imports.quiet():
         probabilities = keras_files.probabilities(trained.model, images)
     predictions.save(
         artifacts.VALIDATION,
-        predictions.Answers(probabilities, np.asarray(labels), digests.of_examples(images)),
+        predictions.Predictions(probabilities, np.asarray(labels), digests.of_examples(images)),
     )
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     artifacts.save_json(artifacts.report("train"), summary)
-    compared = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")
-    artifacts.save_json(artifacts.figures("train"), {name: summary[name] for name in compared})
-    print(f"kept epoch {trained.best}: validation accuracy {kept['validation_accuracy']:.4f}")
+    names = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")
+    artifacts.save_json(artifacts.metrics("train"), {name: summary[name] for name in names})
+    accuracy = summary["validation_accuracy"]
+    print(f"kept epoch {trained.best}: validation accuracy {accuracy:.4f}")
+
+
+def report(settings: Train, key: str, trained: TrainedModel, rows: list[Row]) -> dict[str, Any]:
+    """What reports/train.json holds; the measures are those of the epoch that was kept."""
+    kept_row = rows[trained.best - 1]
+    return {
+        "architecture": settings.architecture,
+        "parameters": trained.model.count_params(),
+        "epochs": len(rows),
+        "kept_epoch": trained.best,
+        **{name: kept_row[name] for name in learning_curves.MEASURES},
+        "training_seconds": sum(row["seconds"] for row in rows),
+        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+        "layers_at_start": trained.layers,
+        "trained_before": settings.starts_from_a_model,
+        "backend": keras.backend.backend(),
+        "devices": keras.distribution.list_devices(),
+        "precision": settings.precision,
+        "training_key": key,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests share: real MNIST, and a copy of this project with a small configuration."""
+"""Shared fixtures: real MNIST, and a copy of this project with a small configuration."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from serving import Classifier
 
 ROOT = Path(__file__).parent.parent
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
-with suppress(ValueError):  # not in the main thread
+# A shell that starts the tests in the background makes them ignore SIGINT, and their children
+# would inherit that.
+with suppress(ValueError):  # raised outside the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# small, but real in every part
+# Small, but every part is real.
 SMALL = {
     "problem.target": 0.8,
     "preprocess.subset": 4000,
@@ -67,7 +68,7 @@ def mirror(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def emulated(name: str, runtime: str) -> Interpreter:
-    """Python with a runtime on a processor that QEMU plays; the test is skipped where that is not to be had."""
+    """Python with a runtime on an emulated processor; skips the test if QEMU is not available."""
     try:
         return emulation.interpreter(name, runtime)
     except OSError as error:
@@ -79,7 +80,7 @@ def save_npz(path: Path, x_train: Array, y_train: Array, x_test: Array, y_test: 
 
 
 class Project:
-    """A copy of this project in a folder of its own, with its own git, DVC cache and MLflow store."""
+    """A copy of this project in another folder, with its own git, DVC cache and MLflow store."""
 
     def __init__(self, folder: Path, mirror: Path) -> None:
         self.folder = folder
@@ -92,7 +93,7 @@ class Project:
         self.environment["DATA_MIRROR"] = str(mirror)
 
     def begin(self) -> Project:
-        """Fills the folder."""
+        """Copies the project into the folder, with the small configuration."""
         tracked = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"],
             cwd=ROOT,
@@ -113,7 +114,10 @@ class Project:
         return self
 
     def copy(self, folder: Path) -> Project:
-        """The same project in another folder, to change what lies there; without git, DVC's cache and MLflow, and the data only to read."""
+        """The same project in another folder, where a test may change files.
+
+        It has no git, DVC cache or MLflow store, and its data are read-only.
+        """
         shutil.copytree(
             self.folder,
             folder,
@@ -125,7 +129,10 @@ class Project:
         return other
 
     def change(self, values: dict[str, Any]) -> None:
-        """Sets params by dotted key; the comments go, which ruamel.yaml at times puts where they break the file."""
+        """Sets params by dotted key, and drops the comments.
+
+        ruamel.yaml sometimes writes comments to places where they break the file.
+        """
         yaml = YAML(typ="safe")
         path = self.folder / "params.yaml"
         content = yaml.load(path)
@@ -138,7 +145,7 @@ class Project:
         yaml.dump(content, path)
 
     def params(self) -> dict[str, Any]:
-        """What params.yaml holds."""
+        """The values of params.yaml."""
         values: dict[str, Any] = YAML(typ="safe").load(self.folder / "params.yaml")
         return values
 
@@ -147,26 +154,29 @@ class Project:
         self.run("git", "commit", "--quiet", "--allow-empty", "--message", "state")
 
     def run(self, *command: str, **environment: str) -> str:
-        """Runs a command that must succeed; its output."""
+        """Runs a command that must succeed; returns its output."""
         done = self.attempt(*command, **environment)
         assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
     def attempt(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command that may fail."""
-        together = {**self.environment, **environment}
         return subprocess.run(
-            command, cwd=self.folder, env=together, capture_output=True, text=True, check=False
+            command,
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Starts a command in a process group of its own."""
-        together = {**self.environment, **environment}
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=together,
+                env={**self.environment, **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -175,36 +185,36 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path, mirror: Path) -> Project:
-    """A project that has not been run, and leaves out what takes long: the model without Python."""
+    """A project that has not been run. It skips the slow stage, the exports without Python."""
     (tmp_path / "project").mkdir()
-    made = Project(tmp_path / "project", mirror).begin()
-    made.change({"embed.targets": []})
-    made.commit()
-    return made
+    project = Project(tmp_path / "project", mirror).begin()
+    project.change({"embed.targets": []})
+    project.commit()
+    return project
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid: str) -> Project:
-    """A project whose line has run to its end. Tests read it, and leave it as they found it.
+    """A project whose pipeline has finished. Tests must not change it.
 
-    It is made once for all workers, of which each has a copy.
+    It is run once for all test workers; each of them gets a copy.
     """
-    made = tmp_path_factory.getbasetemp().parent / f"finished-{testrun_uid}"
-    with atomic.alone(made.with_suffix(".lock")):
-        if not made.exists():
+    shared = tmp_path_factory.getbasetemp().parent / f"finished-{testrun_uid}"
+    with atomic.alone(shared.with_suffix(".lock")):
+        if not shared.exists():
             folder = tmp_path_factory.mktemp("making")
             project = Project(folder, mirror).begin()
             project.run("dvc", "repro")
             project.commit()
-            folder.rename(made)
-    own = shutil.copytree(made, tmp_path_factory.mktemp("finished") / "project", symlinks=True)
+            folder.rename(shared)
+    own = shutil.copytree(shared, tmp_path_factory.mktemp("finished") / "project", symlinks=True)
     local_store.follow(own, "mnist-digits")
     return Project(own, mirror)
 
 
 @pytest.fixture(scope="session")
 def archive(finished: Project) -> Path:
-    """The bundle of `finished`, as its maker hands it over."""
+    """The bundle of `finished`, as its maker distributes it."""
     return next((finished.folder / "dist").glob("*.tar.gz"))
 
 
@@ -215,6 +225,6 @@ def classifier(archive: Path) -> Classifier:
 
 @pytest.fixture
 def bundle(archive: Path, tmp_path: Path) -> Path:
-    """The same, unpacked, for a test to damage."""
+    """The same bundle, unpacked, for a test to damage."""
     shutil.unpack_archive(archive, tmp_path)
     return tmp_path / archive.name.removesuffix(".tar.gz")

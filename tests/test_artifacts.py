@@ -1,4 +1,4 @@
-"""Files passed between stages, and pictures, of names that a person may give to classes."""
+"""Tables and pictures with any class name that a person may choose."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def test_names_that_look_like_formulas_are_drawn_as_they_are(
 ) -> None:
     pictures.images(tmp_path / "means.png", np.zeros(shape), NAMES)
     pictures.confusion_matrix(tmp_path / "confusion.png", np.eye(3), NAMES)
-    pictures.telling_ids(tmp_path / "ids.png", np.zeros((3, 3)), NAMES, NAMES)
+    pictures.indicative_ids(tmp_path / "ids.png", np.zeros((3, 3)), NAMES, NAMES)
     pictures.texts(tmp_path / "texts.png", NAMES, NAMES)
     assert len(list(tmp_path.glob("*.png"))) == 4
 
 
 @pytest.fixture
 def font(tmp_path: Path) -> Iterator[str]:
-    """A font of two Chinese letters, installed as Matplotlib would find it; its name."""
-    made = FontBuilder(1000, isTTF=True)
-    made.setupGlyphOrder([".notdef", "cat", "dog"])
-    made.setupCharacterMap({0x732B: "cat", 0x72AC: "dog", PRIVATE: "dog"})
+    """The name of a font with two Chinese letters, installed where Matplotlib finds it."""
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "cat", "dog"])
+    builder.setupCharacterMap({0x732B: "cat", 0x72AC: "dog", PRIVATE: "dog"})
     shapes = {}
     for name, width in ((".notdef", 900), ("cat", 300), ("dog", 700)):
         pen = TTGlyphPen(None)
@@ -55,13 +55,13 @@ def font(tmp_path: Path) -> Iterator[str]:
             pen.lineTo(corner)
         pen.closePath()
         shapes[name] = pen.glyph()
-    made.setupGlyf(shapes)
-    made.setupHorizontalMetrics(dict.fromkeys(shapes, (1000, 0)))
-    made.setupHorizontalHeader(ascent=800, descent=-200)
-    made.setupNameTable({"familyName": "Edgeproof Test", "styleName": "Regular"})
-    made.setupOS2(sTypoAscender=800)
-    made.setupPost()
-    made.save(tmp_path / "test.ttf")
+    builder.setupGlyf(shapes)
+    builder.setupHorizontalMetrics(dict.fromkeys(shapes, (1000, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Edgeproof Test", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=800)
+    builder.setupPost()
+    builder.save(tmp_path / "test.ttf")
     before = list(font_manager.fontManager.ttflist)
     families = list(matplotlib.rcParams["font.family"])
     font_manager.fontManager.addfont(tmp_path / "test.ttf")
@@ -72,7 +72,7 @@ def font(tmp_path: Path) -> Iterator[str]:
     pictures.font_of.cache_clear()
 
 
-PRIVATE = 0x10FFFD  # the last code point that is nobody's: no font has it but ours
+PRIVATE = 0x10FFFD  # the last code point for private use: no other font has it
 UNSHOWN = chr(PRIVATE)
 
 
@@ -85,7 +85,7 @@ def draw_all(folder: Path, names: list[str]) -> dict[str, bytes]:
         [f"{name} as {shown[0]}\n0.98" for name in shown],
     )
     pictures.confusion_matrix(folder / "confusion.png", np.eye(3), names)
-    pictures.telling_ids(folder / "ids.png", np.eye(3), ["a", "b", "c"], names)
+    pictures.indicative_ids(folder / "ids.png", np.eye(3), ["a", "b", "c"], names)
     pictures.texts(folder / "texts.png", shown, shown)
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 

@@ -1,4 +1,4 @@
-"""The baseline, held against the table that the lecture published (S1)."""
+"""The baseline, compared with the table that the lecture published (S1)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(
 ) -> None:
     images, labels = raw_mnist.train_images[:10000], raw_mnist.train_labels[:10000]
     means = baseline.class_means(images, labels, 10)
-    scores = baseline.score(
-        baseline.nearest(images, means)[distance], labels, raw_mnist.class_names
-    )
+    predictions = baseline.nearest(images, means)[distance]
+    scores = baseline.score(predictions, labels, raw_mnist.class_names)
+    recalls = [100 * recall for recall in scores["per_class"].values()]
     total, per_class = PUBLISHED[distance]
     assert 100 * scores["accuracy"] == pytest.approx(total, abs=1.5)
-    assert [100 * value for value in scores["per_class"].values()] == pytest.approx(
-        per_class, abs=1.5
-    )
+    assert recalls == pytest.approx(per_class, abs=1.5)

@@ -1,4 +1,4 @@
-"""`make compare`: what is timed against what, and which aim stands beside it."""
+"""`make compare`: the times in each row of the table, and the aim beside them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from benchmarks import compare_with_keras_example as compare
 
 @pytest.fixture
 def rows() -> dict[str, list[str]]:
-    """The lines of the table by what they tell, as (ours, peer, ratio, aim)."""
+    """The rows of the table by name, as (ours, peer, ratio, aim)."""
     example: dict[str, Any] = {
         "seconds": [10.0, 20.0, 200.0],
         "accuracies": [0.98, 0.99, 0.992],
         "faults": 5,
     }
-    line = {
+    whole = {
         "seconds": 190.0,
         "fit": 100.0,
         "latency": 10.0,
@@ -25,28 +25,24 @@ def rows() -> dict[str, list[str]]:
         "accuracy": 0.9957,
         "nothing": 2.0,
         "trivial": 1.9,
+        "faults": 3,
     }
-    told = compare.table(
-        {"seconds": 5.0, "accuracy": 0.991, "faults": 1}, example, example, {**line, "faults": 3}
-    )
-    return {row[:70].strip(): row[70:].split() for row in told.splitlines()[1:-2]}
+    first = {"seconds": 5.0, "accuracy": 0.991, "faults": 1}
+    table = compare.table(first, example, example, whole)
+    return {row[:70].strip(): row[70:].split() for row in table.splitlines()[1:-2]}
 
 
 def test_emulated_processors_have_an_aim_of_a_quarter_of_the_fit(
     rows: dict[str, list[str]],
 ) -> None:
-    assert rows["verification on emulated processors, against the fit"] == [
-        "40.0",
-        "100.0",
-        "0.40",
-        "0.25",
-    ]
+    row = rows["verification on emulated processors, against the fit"]
+    assert row == ["40.0", "100.0", "0.40", "0.25"]
 
 
-def test_the_row_of_the_whole_line_says_that_emulated_processors_are_not_in_it(
+def test_the_row_of_the_pipeline_says_that_emulated_processors_are_excluded(
     rows: dict[str, list[str]],
 ) -> None:
-    (name,) = (name for name in rows if name.startswith("whole line"))
-    assert name.startswith("whole line without emulated processors (99.57%)")
+    (name,) = (name for name in rows if name.startswith("pipeline"))
+    assert name.startswith("pipeline without emulated processors (99.57%)")
     assert rows[name] == ["150.0", "200.0", "0.75", "0.9"]
     assert all(len(figures) >= 3 for figures in rows.values()), "no name runs into the figures"

@@ -1,4 +1,4 @@
-"""A draft says wherever it is used that it is one: on the terminal, in JSON, and on the server."""
+"""A draft says that it is one wherever it is used: on the terminal, in JSON, and on the server."""
 
 from __future__ import annotations
 
@@ -19,22 +19,17 @@ from tests.server import FORMAT, Server
 pytestmark = pytest.mark.slow
 
 REASONS = ["test accuracy 0.97 is below problem.target 0.99", "onnx_int8 on onnxruntime is worse"]
-TOLD = f"a draft, NOT PROVEN ({REASONS[0]}, and 1 more)"
+DESCRIPTION = f"a draft, NOT PROVEN ({REASONS[0]}, and 1 more)"
 
 
 @pytest.fixture
 def draft(bundle: Path) -> Path:
-    """The unpacked bundle, as if it had been packed as a draft."""
+    """The unpacked bundle, changed into a draft."""
     card = ModelCard.parse((bundle / FILE).read_bytes())
     (bundle / FILE).write_bytes(dataclasses.replace(card, not_proven=REASONS).dump())
-    names = [
-        path.relative_to(bundle).as_posix()
-        for path in bundle.rglob("*")
-        if path.is_file() and path.name != MANIFEST
-    ]
-    (bundle / MANIFEST).write_bytes(
-        manifest({name: (bundle / name).read_bytes() for name in names})
-    )
+    files = [path for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST]
+    contents = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
+    (bundle / MANIFEST).write_bytes(manifest(contents))
     return bundle
 
 
@@ -56,7 +51,7 @@ def test_every_command_says_on_stderr_that_it_opens_a_draft(
     }[command]
     options += ["--format", FORMAT]
     __main__.main([command, str(draft), *options, "--draft"])
-    assert capsys.readouterr().err.splitlines()[0] == f"warning: {draft} is {TOLD}"
+    assert capsys.readouterr().err.splitlines()[0] == f"warning: {draft} is {DESCRIPTION}"
     __main__.main([command, str(archive), *options, "--draft"])
     assert "NOT PROVEN" not in "".join(capsys.readouterr())
 
@@ -67,7 +62,7 @@ def test_the_verdict_of_check_and_its_json_name_the_reason(
     assert __main__.main(["check", str(draft), "--format", FORMAT, "--draft"]) == 0
     verdict = capsys.readouterr().out.splitlines()[-1]
     assert verdict.startswith(
-        f"This device may run mnist-digits 1.0.0, {TOLD}: onnx_float32 on onnxruntime "
+        f"This device may run mnist-digits 1.0.0, {DESCRIPTION}: onnx_float32 on onnxruntime "
     )
     for bundle, reasons in ((draft, REASONS), (archive, [])):
         __main__.main(["check", str(bundle), "--format", FORMAT, "--draft", "--json"])
@@ -76,18 +71,17 @@ def test_the_verdict_of_check_and_its_json_name_the_reason(
 
 def test_the_server_says_it_in_its_log_its_metadata_and_its_description(draft: Path) -> None:
     with Server(draft, "--format", FORMAT, "--draft") as running:
-        assert running.get("/v2/models/mnist-digits").json["parameters"] == {"not_proven": TOLD}
+        assert running.get("/v2/models/mnist-digits").json["parameters"] == {
+            "not_proven": DESCRIPTION
+        }
         (entry,) = running.ask("POST", "/v2/repository/index").json
-        assert entry["reason"] == TOLD
-        assert (
-            running.get("/openapi.json")
-            .json["info"]["description"]
-            .endswith(f" mnist-digits is {TOLD}.")
-        )
+        assert entry["reason"] == DESCRIPTION
+        description = running.get("/openapi.json").json["info"]["description"]
+        assert description.endswith(f" mnist-digits is {DESCRIPTION}.")
         running.signal(signal.SIGTERM)
         out, errors = (stream.decode() for stream in running.process.communicate(timeout=30))
-    assert f"warning: {draft} is {TOLD}" in errors
-    assert running.first_line.endswith(f", {TOLD}\n")
+    assert f"warning: {draft} is {DESCRIPTION}" in errors
+    assert running.first_line.endswith(f", {DESCRIPTION}\n")
     assert not out
 
 
@@ -100,14 +94,17 @@ def test_the_servers_page_shows_it(draft: Path) -> None:
         )
         page = browser.new_page()
         page.goto(f"http://{running.url}/docs")
-        page.get_by_text(f"mnist-digits is {TOLD}.").wait_for()
+        page.get_by_text(f"mnist-digits is {DESCRIPTION}.").wait_for()
         browser.close()
 
 
-def test_a_signature_that_nothing_would_check_is_refused(
+def test_a_signature_is_refused_without_a_key_to_check_it_with(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sentence = "the signature made.sig is checked only with --trust; name the maker's public key or certificate authority there"
+    sentence = (
+        "the signature made.sig is checked only with --trust; "
+        "name the maker's public key or certificate authority there"
+    )
     for command in (
         ["prove", str(archive)],
         ["predict", str(archive), "x.png"],

@@ -1,4 +1,4 @@
-"""The verdict on emulated processors: by the golden vectors and a sample, beside what was found here."""
+"""The verdict on emulated processors, from golden vectors, a sample and the native verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGES, TELLING = 100, 4
 LABELS = np.arange(IMAGES) % 10
 REFERENCE = np.eye(10, dtype="float32")[LABELS]
 EXPECTED = REFERENCE[:TELLING]
-HERE = "1 of 56 images lost, 0 gained: no significant loss, but so few images show little"
+NATIVE_REASON = "1 of 56 images lost, 0 gained: no significant loss, but so few images show little"
 
 
 def pair(processor: str, folder: Path, **facts: Any) -> Pair:
@@ -34,55 +34,58 @@ def pair(processor: str, folder: Path, **facts: Any) -> Pair:
     return result
 
 
-def judged(folder: Path, here: str, told: Array, golden: Array) -> dict[str, Any]:
-    """The facts of a file that is `here` on this processor and answered so on another."""
-    chosen = params.load(ROOT / "params.yaml")
+def judge(folder: Path, native_state: str, sample: Array, golden: Array) -> dict[str, Any]:
+    """The facts of a file with a native verdict and these probabilities on another processor."""
+    settings = params.load(ROOT / "params.yaml")
     rows = np.arange(IMAGES)
     material = Material(LABELS, REFERENCE, IMAGES, rows, np.zeros(0), IMAGES, [], folder)
     vectors = Golden(np.zeros(TELLING), np.zeros(TELLING), {"tflite_int8": EXPECTED}, spread=0)
-    native = pair("native", folder, state=here, reason=HERE)
+    native = pair("native", folder, state=native_state, reason=NATIVE_REASON)
     native.probabilities = REFERENCE
-    there = pair("haswell", folder)
-    there.probabilities = np.concatenate([golden, told])
-    emulated.judge(there, material, chosen, vectors, verify.same_file_here(there, [native]))
-    return there.facts
+    haswell = pair("haswell", folder)
+    haswell.probabilities = np.concatenate([golden, sample])
+    counterpart = verify.native_counterpart(haswell, [native])
+    emulated.judge(haswell, material, settings, vectors, counterpart)
+    return haswell.facts
 
 
 def wrong(count: int) -> Array:
-    """Answers of which the first `count` are of another class."""
+    """Probabilities with the first `count` images classified wrongly."""
     return np.concatenate([np.roll(REFERENCE[:count], 1, axis=1), REFERENCE[count:]])
 
 
-@pytest.mark.parametrize("here", [PROVEN, NOT_SHOWN, WORSE])
-def test_a_file_that_answers_alike_is_there_what_it_is_here(here: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("native", [PROVEN, NOT_SHOWN, WORSE])
+def test_equal_probabilities_have_the_native_verdict(native: str, tmp_path: Path) -> None:
+    reason = None if native == PROVEN else f"as on this processor: {NATIVE_REASON}"
     for lost in (0, 1):
-        facts = judged(tmp_path, here, wrong(lost), EXPECTED + np.float32(0.01))
-        assert facts["state"] == here
-        assert facts.get("reason") == (None if here == PROVEN else f"as on this processor: {HERE}")
+        facts = judge(tmp_path, native, wrong(lost), EXPECTED + np.float32(0.01))
+        assert facts["state"] == native
+        assert facts.get("reason") == reason
         assert "images_needed" not in facts
 
 
-@pytest.mark.parametrize("here", [PROVEN, NOT_SHOWN])
-def test_golden_vectors_that_differ_or_lost_images_make_it_worse(here: str, tmp_path: Path) -> None:
-    facts = judged(tmp_path, here, REFERENCE, EXPECTED - np.float32(0.2))
+@pytest.mark.parametrize("native", [PROVEN, NOT_SHOWN])
+def test_golden_vectors_that_differ_or_lost_images_are_worse(native: str, tmp_path: Path) -> None:
+    facts = judge(tmp_path, native, REFERENCE, EXPECTED - np.float32(0.2))
     assert facts["state"] == WORSE
     assert facts["reason"].startswith(
-        "it answers golden vectors otherwise than on this processor, by up to 0.2 where 0.08 is"
+        "its probabilities for the golden vectors differ from those on this processor "
+        "by up to 0.2; expected at most 0.08; take this"
     )
-    facts = judged(tmp_path, here, wrong(76), EXPECTED)
+    facts = judge(tmp_path, native, wrong(76), EXPECTED)
     assert facts["state"] == WORSE
     assert facts["reason"].startswith(
-        "76 of 100 images lost, 0 gained: beyond chance more than the 0.2 % allowed; take this"
+        "76 of 100 images lost, 0 gained: significantly more than the 0.2 % allowed; take this"
     )
     broken = REFERENCE.copy()
     broken[7, 3] = np.nan
-    assert judged(tmp_path, here, broken, EXPECTED)["reason"].startswith(
+    assert judge(tmp_path, native, broken, EXPECTED)["reason"].startswith(
         "some of its probabilities are not finite numbers"
     )
 
 
 def test_the_gate_names_what_is_worse_once(tmp_path: Path) -> None:
-    chosen = params.load(ROOT / "params.yaml")
+    settings = params.load(ROOT / "params.yaml")
     native = {
         "format": "a",
         "runtime": "litert",
@@ -90,15 +93,15 @@ def test_the_gate_names_what_is_worse_once(tmp_path: Path) -> None:
         "state": WORSE,
         "reason": "9 lost",
     }
-    there = {**native, "processor": "haswell", "reason": "as on this processor: 9 lost"}
-    other = {**there, "format": "b", "reason": "it answers golden vectors otherwise"}
+    emulated_pair = {**native, "processor": "haswell", "reason": "as on this processor: 9 lost"}
+    other = {**emulated_pair, "format": "b", "reason": "its golden vectors differ"}
     reports = {
         "evaluate": {"gate": {"failures": []}},
         "export": {"formats": {}},
-        "verify": {"pairs": [native, there, other]},
+        "verify": {"pairs": [native, emulated_pair, other]},
         "embed": {"targets": []},
     }
-    assert gates.failures(chosen, reports) == [
+    assert gates.failures(settings, reports) == [
         "a on litert is worse (9 lost)",
-        "b on litert on haswell is worse (it answers golden vectors otherwise)",
+        "b on litert on haswell is worse (its golden vectors differ)",
     ]

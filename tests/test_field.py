@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from benchmarks.field_alarms import observe, rate, some
+from benchmarks.field_alarms import alarm_rate, observe, select
 from pipeline.bundle import drift_reference
 from pipeline.config import params
 from pipeline.field import comparison, judge, observations
@@ -143,7 +143,7 @@ def test_where_nothing_has_drifted_at_most_one_alarm_in_a_hundred(
 ) -> None:
     probabilities = np.load(finished.folder / "evaluation/test_probabilities.npy")
     for size in (50, 3000):
-        assert rate(own, probabilities, own, size, 120) <= CHOSEN.false_alarms
+        assert alarm_rate(own, probabilities, own, size, 120) <= CHOSEN.false_alarms
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
         "turned": np.rot90(images, axes=(1, 2)).copy(),
     }
     assert classifier.card.reference
-    drawn = some(own, np.arange(100))
+    drawn = select(own, np.arange(100))
     told = sentences(
         judge.judge(
             dataclasses.replace(
@@ -179,7 +179,7 @@ def test_a_hundred_inputs_tell_every_real_shift(own: Observations, classifier: C
 def answered(own: Observations, count: int, wrong: int, digit: int | None = None) -> dict[str, Any]:
     """The report on predictions that are right, but for `wrong` ones of the class `digit`."""
     rows = np.flatnonzero(own.predicted == own.labels)[:count]
-    observed = some(own, rows)
+    observed = select(own, rows)
     labels = observed.predicted.copy()
     chosen = np.flatnonzero(labels == digit)[:wrong] if digit is not None else np.arange(wrong)
     assert len(chosen) == wrong

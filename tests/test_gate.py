@@ -1,4 +1,4 @@
-"""The gate's statistics, held against independent computations, and its verdicts."""
+"""The gate's statistics, compared with independent computations, and its verdicts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,10 @@ def bound(lost: int, gained: int, total: int) -> float:
 
 @pytest.mark.parametrize("total", [200, 500, 1000, 2000, 10000])
 def test_the_bound_covers_the_true_loss_at_least_95_times_in_100(total: int) -> None:
-    """Added up over all outcomes, not simulated; of 0.1 to 1 % of images that disagree, more or fewer are lost than gained."""
+    """Summed over all outcomes, not simulated.
+
+    0.1 to 1 % of the images disagree, with all, some or none of them lost.
+    """
     for disagreeing in (0.001, 0.002, 0.0035, 0.005, 0.0075, 0.01):
         for share in (1.0, 0.9, 0.65, 0.5, 0.25, 0.0):
             assert coverage(total, disagreeing * share, disagreeing * (1 - share)) >= 0.95, (
@@ -109,21 +112,21 @@ def test_so_many_images_are_needed_to_prove_a_drop_and_not_one_less(drop: float)
     )
 
 
-def test_no_number_of_images_proves_what_is_not_so() -> None:
+def test_no_number_of_images_proves_a_loss_above_the_limit() -> None:
     assert gate.images_needed(0.002, lost_rate=0.003) is None
 
 
 @pytest.mark.parametrize(
     ("lost", "gained", "total", "expected"),
     [
-        (0, 0, 200, NOT_SHOWN),  # files equal to the bit, and too few images
-        (1, 0, 280, NOT_SHOWN),  # one image is the least that can be lost
-        (2, 0, 280, WORSE),  # 0.7 % of them, where 0.2 % is allowed
+        (0, 0, 200, NOT_SHOWN),  # equal probabilities, but too few images
+        (1, 0, 280, NOT_SHOWN),  # a single image
+        (2, 0, 280, WORSE),  # 0.7 %, and 0.2 % is allowed
         (1, 0, 2007, NOT_SHOWN),
         (0, 0, 2007, PROVEN),
         (6, 0, 1500, WORSE),
         (7, 6, 2007, NOT_SHOWN),
-        (16, 3, 16000, PROVEN),  # a significant loss, but within what is allowed
+        (16, 3, 16000, PROVEN),  # a significant loss, but within the limit
         (45, 3, 16000, WORSE),
     ],
 )
@@ -133,13 +136,14 @@ def test_a_verdict_is_proven_not_shown_or_worse(
     assert gate.verdict(lost, gained, total, 0.002) == expected
 
 
-def test_a_file_that_is_not_proven_tells_why_and_what_would_help() -> None:
+def test_a_file_that_is_not_proven_has_a_reason_and_a_cure() -> None:
     labels = np.arange(200) % 2
     reference = np.eye(2)[labels]
     facts = gate.compare(reference.copy(), reference, labels, 0.002)
     assert facts["state"] == NOT_SHOWN
     assert facts["reason"] == (
-        "0 of 200 images lost, 0 gained: no significant loss, but so few images show only that it is at most 1.54 %; "
+        "0 of 200 images lost, 0 gained: no significant loss, "
+        "but so few images show only that it is at most 1.54 %; "
         "1,559 images like these would show 0.2 %"
     )
 
@@ -147,27 +151,21 @@ def test_a_file_that_is_not_proven_tells_why_and_what_would_help() -> None:
 def test_the_accuracy_is_of_the_test_set_and_the_loss_of_all_images() -> None:
     labels = np.zeros(300, int)
     reference = np.tile([0.9, 0.1], (300, 1))
-    told = reference.copy()
-    told[250] = [0.1, 0.9]  # behind the test set
-    facts = gate.compare(told, reference, labels, 0.002, test_images=200)
-    assert (facts["accuracy"], facts["lost"], facts["images"], facts["test_images"]) == (
-        1.0,
-        1,
-        300,
-        200,
-    )
+    probabilities = reference.copy()
+    probabilities[250] = [0.1, 0.9]  # after the test set
+    facts = gate.compare(probabilities, reference, labels, 0.002, test_images=200)
+    assert (facts["accuracy"], facts["lost"]) == (1.0, 1)
+    assert (facts["images"], facts["test_images"]) == (300, 200)
 
 
 def test_probabilities_that_are_not_finite_are_worse() -> None:
     labels = np.zeros(3000, int)
     reference = np.tile([0.9, 0.1], (3000, 1))
-    told = reference.copy()
-    told[7, 1] = np.nan
-    facts = gate.compare(told, reference, labels, 0.002)
-    assert (facts["state"], facts["reason"]) == (
-        WORSE,
-        "some of its probabilities are not finite numbers",
-    )
+    probabilities = reference.copy()
+    probabilities[7, 1] = np.nan
+    facts = gate.compare(probabilities, reference, labels, 0.002)
+    assert facts["state"] == WORSE
+    assert facts["reason"] == "some of its probabilities are not finite numbers"
 
 
 def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[str, float]:
@@ -190,7 +188,7 @@ def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[
         (0, 0, 2000, WORSE, WORSE),
     ],
 )
-def test_elsewhere_the_makers_verdict_holds_until_a_sample_speaks_against_it(
+def test_elsewhere_the_makers_verdict_holds_unless_a_sample_contradicts_it(
     lost: int, gained: int, images: int, maker: str, expected: str
 ) -> None:
     facts = sample(lost, gained, images)
@@ -205,10 +203,10 @@ def test_elsewhere_the_makers_verdict_holds_until_a_sample_speaks_against_it(
     ("allowed", "p_lost", "p_gained"),
     [(0.01, 0.007, 0.003), (0.01, 0.005, 0.001), (0.002, 0.002, 0.001), (0.002, 0.0015, 0.0005)],
 )
-def test_a_file_that_loses_less_than_is_allowed_is_worse_elsewhere_at_most_once_in_a_hundred_times(
+def test_a_file_within_the_limit_is_worse_elsewhere_at_most_once_in_a_hundred_times(
     images: int, allowed: float, p_lost: float, p_gained: float
 ) -> None:
-    """Added up over all outcomes, not simulated."""
+    """Summed over all outcomes, not simulated."""
     counts = np.arange(min(images, 40) + 1)
     alarms = 0.0
     for lost, weight in zip(counts, stats.binom.pmf(counts, images, p_lost), strict=True):
@@ -222,7 +220,10 @@ def test_a_file_that_loses_less_than_is_allowed_is_worse_elsewhere_at_most_once_
 
 
 def gate_outcomes() -> list[tuple[int, int, int, float]]:
-    """Images lost, gained, in all, and the loss that is allowed: what the gate in other languages is held to."""
+    """Images lost, gained and in total, and the limit of the loss.
+
+    Tests of the gate in other languages use them too.
+    """
     dice = np.random.default_rng(0)
     counts = [(int(lost), int(gained)) for lost, gained in dice.integers(0, 40, (60, 2))]
     rare = [(0, 0), (1, 0), (0, 1), (2, 0), (0, 30), (100, 100), (200, 0), (0, 200)]

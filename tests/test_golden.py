@@ -42,7 +42,7 @@ def chosen(folder: Path, licence: str | None, ids: Array) -> Golden:
     artifacts.save_array(artifacts.TEST_PROBABILITIES, reference)
     predictions.save(
         artifacts.VALIDATION,
-        predictions.Answers(reference[:10], labels[:10], digests.of_examples(ids[:10])),
+        predictions.Predictions(reference[:10], labels[:10], digests.of_examples(ids[:10])),
     )
     seen = material.gather(params.load(ROOT / "params.yaml"), folder)
     (folder / "model.onnx").touch()

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.config import params
 from pipeline.config.overrides import written
-from pipeline.files.predictions import Answers
+from pipeline.files.predictions import Predictions
 from pipeline.search import dvc_experiment
 from pipeline.search.advise import advise
 from pipeline.search.improve import confirmed
@@ -46,9 +46,9 @@ if module:
 """
 
 
-def answers(right: np.ndarray, examples: np.ndarray) -> Answers:
+def answers(right: np.ndarray, examples: np.ndarray) -> Predictions:
     probabilities = np.where(right[:, None], [[0.9, 0.1]], [[0.2, 0.8]])
-    return Answers(probabilities, np.zeros(len(right), int), examples.astype(np.uint64))
+    return Predictions(probabilities, np.zeros(len(right), int), examples.astype(np.uint64))
 
 
 def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
@@ -82,7 +82,7 @@ def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
     assert found.difference == pytest.approx(-8 / 6000)
     assert not confirmed(found)
     level = compare(
-        Answers(
+        Predictions(
             np.where(old[:, None], [[0.99, 0.01]], [[0.2, 0.8]]),
             np.zeros(6000, int),
             surer.examples,
@@ -100,7 +100,7 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
             rng.beta(4, 1, 300) for _ in range(2)
         )  # the probability of the right class
         made = [
-            Answers(
+            Predictions(
                 np.stack([right, 1 - right], axis=1), np.zeros(300, int), rows.astype(np.uint64)
             )
             for right in (first, second)

@@ -1,4 +1,4 @@
-"""The code keeps its promises: imports run one way, and dvc.yaml names what a stage depends on."""
+"""The architecture: the order of imports, and the dependencies in dvc.yaml."""
 
 from __future__ import annotations
 
@@ -30,13 +30,16 @@ STAGES = (
 )
 PIPELINE = ROOT / "pipeline"
 STAGE_FILES = {PIPELINE / f"{stage}.py" for stage in STAGES}
-ORDER = (  # a folder imports those before it in this list; those that stand together import each other, without a circle of modules
+# A folder may import those before it. Folders in one entry may import each other, but no module may
+# import itself indirectly.
+ORDER = (
     "process",
     "config",
     "files",
     "reporting",
     "runtimes",
-    "architectures training",  # an architecture is made of Keras objects by name, and `fit` imports the one that is named
+    # An architecture builds Keras objects by name, and `fit` imports an architecture by name.
+    "architectures training",
     "datasets",
     "formats",
     "diagnosis",
@@ -50,13 +53,11 @@ ORDER = (  # a folder imports those before it in this list; those that stand tog
 )
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses"}
-KNOW_TENSORFLOW = {
-    "batch_normalization",
-    "keras_files",
-    "layer_statistics",
-}  # the only files of the loop that are not Keras alone
+# The only files of the training loop that use more than Keras.
+KNOW_TENSORFLOW = {"batch_normalization", "keras_files", "layer_statistics"}
 
-# What these decide is not what a stage writes: how it is run, how its params are read, how a file gets onto the disk and what is recorded.
+# Modules that do not affect what a stage writes: how it runs, how its params are read, how a file
+# is written to the disk, and what is recorded.
 NO_DEPENDENCY = (
     "pipeline/process/",
     "pipeline/config/params.py",
@@ -75,7 +76,7 @@ def modules() -> list[Path]:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether a module says what it is, and nothing else: the `__init__.py` of most folders."""
+    """Whether a module holds nothing but its docstring, as the `__init__.py` of most folders."""
     return all(
         isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body
     )
@@ -83,27 +84,25 @@ def is_empty(path: Path) -> bool:
 
 @cache
 def by_name(path: Path) -> set[Path]:
-    """The modules that a module imports by a name in params.yaml, which may be any of the folder, or runs in a process of their own."""
-    found = set()
+    """The modules that a module uses by name.
+
+    These are any module of a folder, if params.yaml holds the name, and modules that run in a
+    process of their own.
+    """
+    files: set[Path] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
             if not isinstance(node.args[0], ast.JoinedStr):
-                assert path == ROOT / "serving/__main__.py", f"{path} imports what no test can tell"
-                continue  # its commands, whose names stand there
-            found |= set(
-                ROOT.joinpath(
-                    *ast.literal_eval(node.args[0].values[0]).rstrip(".").split(".")
-                ).glob("[a-z]*.py")
-            )
-        if isinstance(node, ast.Constant) and re.fullmatch(
-            r"(pipeline|serving)(\.\w+)+", str(node.value)
-        ):
-            found |= {
-                file
-                for file in [ROOT.joinpath(*str(node.value).split(".")).with_suffix(".py")]
-                if file.exists()
-            }
-    return found
+                assert path == ROOT / "serving/__main__.py", f"{path} imports an unknown module"
+                continue  # the names of its commands are constants in that file
+            package = ast.literal_eval(node.args[0].values[0]).rstrip(".")
+            files |= set(ROOT.joinpath(*package.split(".")).glob("[a-z]*.py"))
+        if isinstance(node, ast.Constant):
+            dotted = str(node.value)
+            if re.fullmatch(r"(pipeline|serving)(\.\w+)+", dotted):
+                file = ROOT.joinpath(*dotted.split(".")).with_suffix(".py")
+                files |= {file} if file.exists() else set()
+    return files
 
 
 def own(path: Path) -> set[Path]:
@@ -116,13 +115,13 @@ def name(path: Path) -> str:
 
 
 def folder(path: Path) -> str:
-    """Where a module of the pipeline lies, as ORDER calls it."""
+    """The folder of a module of the pipeline, as in ORDER."""
     relative = path.relative_to(PIPELINE).parts
     return relative[0] if len(relative) > 1 else "stages"
 
 
 def floor(path: Path) -> int:
-    return next(number for number, together in enumerate(ORDER) if folder(path) in together.split())
+    return next(number for number, entry in enumerate(ORDER) if folder(path) in entry.split())
 
 
 def test_a_file_of_the_pipeline_is_a_stage_and_a_folder_has_its_place() -> None:
@@ -145,16 +144,16 @@ def test_a_stage_never_imports_a_stage_and_nothing_imports_the_search_but_itself
         assert not own(file) & STAGE_FILES, file
 
 
-def test_no_module_imports_itself_by_others() -> None:
+def test_no_module_imports_itself_indirectly() -> None:
     for path in modules():
-        if path.name != "__init__.py":  # which Python imports with each module of its folder
+        if path.name != "__init__.py":  # Python imports it with every module of its folder
             others = {file for module in own(path) for file in below(module)}
             assert path not in others, path
 
 
 @cache
 def below(path: Path) -> frozenset[Path]:
-    """What a module imports, and so on; through no `__init__.py`."""
+    """The modules that a module imports, directly or not, but not through an `__init__.py`."""
     seen: set[Path] = set()
     todo = [path]
     while todo:
@@ -204,24 +203,21 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/package.py",
         *(name(path) for path in (ROOT / "pipeline/bundle").glob("[a-z]*.py")),
     }
-    assert (
-        crossing - bundle
-        == {
-            "pipeline/datasets/image_folder.py",  # pictures are read in the line as they are on a device,
-            "pipeline/datasets/imdb.py",  # and texts become ids
-            "pipeline/runtimes/environments.py",
-            "pipeline/reporting/statistics.py",  # the statistics of the gate, which the device has too
-            "pipeline/reporting/summary.py",
-            "pipeline/verification/emulated.py",
-            "pipeline/verification/native.py",
-            "pipeline/verification/pair.py",
-            "pipeline/verify.py",
-            "pipeline/runtimes/inspect_model.py",
-            "pipeline/tracking/registry.py",
-            "pipeline/field/judge.py",  # what the device logged, and a folder as the device sees it
-            "pipeline/field/observations.py",
-        }
-    )
+    assert crossing - bundle == {
+        "pipeline/datasets/image_folder.py",  # the pipeline reads pictures as a device does,
+        "pipeline/datasets/imdb.py",  # and encodes texts as a device does
+        "pipeline/runtimes/environments.py",
+        "pipeline/reporting/statistics.py",  # the gate's statistics, which a device has too
+        "pipeline/reporting/summary.py",
+        "pipeline/verification/emulated.py",
+        "pipeline/verification/native.py",
+        "pipeline/verification/pair.py",
+        "pipeline/verify.py",
+        "pipeline/runtimes/inspect_model.py",
+        "pipeline/tracking/registry.py",
+        "pipeline/field/judge.py",  # a device's log, and a folder as a device sees it
+        "pipeline/field/observations.py",
+    }
 
 
 def test_tensorflow_and_mlflow_are_imported_only_where_they_are_needed() -> None:
@@ -249,7 +245,7 @@ def test_the_training_loop_is_keras_alone() -> None:
 
 
 def closure(stage: str) -> set[Path]:
-    """The modules on which depends what a stage writes."""
+    """The modules on which the outputs of a stage depend."""
     seen: set[Path] = set()
     todo = [PIPELINE / f"{stage}.py"]
     while todo:
@@ -265,7 +261,7 @@ def closure(stage: str) -> set[Path]:
 
 
 def covers(dep: str, path: Path) -> bool:
-    """Whether a line of dvc.yaml names a module, its folder, or the part of that folder which params.yaml names."""
+    """Whether a dependency is the module, its folder, or a part that params.yaml names."""
     pattern = re.sub(r"\\\$\\\{[^}]*\}", "[a-z][a-z0-9_]*", re.escape(dep))
     return re.fullmatch(rf"{pattern}(/.*)?", name(path)) is not None
 
@@ -288,7 +284,7 @@ def test_dvc_yaml_names_no_module_that_a_stage_does_not_use(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", ["download", "train"])
 def test_a_new_file_neither_downloads_nor_trains_again(stage: str) -> None:
-    """Where a folder is a dependency, all of it is used; where a file is, a new one is none."""
+    """If a folder is a dependency, the stage uses all of it; a new file elsewhere is none."""
     for dep in DVC["stages"][stage]["deps"]:
         for path in (ROOT / dep).rglob("*.py") if dep.startswith(("pipeline/", "serving")) else ():
             assert path in closure(stage) or is_empty(path), f"{stage} does not use {name(path)}"
@@ -297,29 +293,25 @@ def test_a_new_file_neither_downloads_nor_trains_again(stage: str) -> None:
 
 def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() -> None:
     for architecture in parts.choices("architectures"):
-        known = fingerprint.modules(architecture)
-        assert PIPELINE / f"architectures/{architecture}.py" in known
-        assert (
-            PIPELINE / "training/learning_curves.py" in known
-        )  # whose best_epoch says which weights are kept
-        assert not [
-            path
-            for path in known
-            if path.parent.name == "architectures" and path.stem not in (architecture, "_layers")
-        ]
+        used = fingerprint.modules(architecture)
+        assert PIPELINE / f"architectures/{architecture}.py" in used
+        # Its best_epoch decides which weights are kept.
+        assert PIPELINE / "training/learning_curves.py" in used
+        architectures = {path.stem for path in used if path.parent.name == "architectures"}
+        assert architectures <= {architecture, "_layers"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_dependency_in_dvc_yaml_exists_or_is_made_by_an_earlier_stage(stage: str) -> None:
-    made: list[str] = []
+    outs: list[str] = []
     for earlier in STAGES[: STAGES.index(stage)]:
         entry = DVC["stages"][earlier]
-        made += [*entry.get("outs", []), *entry.get("metrics", [])]
+        outs += [*entry.get("outs", []), *entry.get("metrics", [])]
     for dep in DVC["stages"][stage]["deps"]:
-        known = any(
-            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in made
+        is_made = any(
+            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for out in outs
         )
-        assert known or "${" in dep or (ROOT / dep).exists(), dep
+        assert is_made or "${" in dep or (ROOT / dep).exists(), dep
 
 
 def test_dvc_yaml_lists_the_stages_in_the_order_they_run_each_with_a_description() -> None:

@@ -59,8 +59,8 @@ def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (SMALL.replace("seeds: 2", "sedes: 2"), "sedes is not a known key; allowed here: title"),
-        (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; allowed is greater than 0"),
+        (SMALL.replace("seeds: 2", "sedes: 2"), "sedes is not a known key; expected one of title"),
+        (SMALL.replace("seeds: 2", "seeds: 0"), "seeds is 0; expected an integer of at least 1"),
         (SMALL.replace("question: Does it run?", ""), "question is missing"),
         (
             SMALL + "    published: {loss_gap: {below: RMSprop}}",

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next batch, and nothing else changes by that."""
+"""Freed memory is kept for the next batch, and the weights stay the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ folder = Path(sys.argv[1])
 data = np.load(folder / "data.npz")
 train = params.load().train.model_copy(update={"epochs": 2})
 faults = []
-fit.fit(train, Data((data["x"], data["y"]), (data["x"][:100], data["y"][:100]), 10), folder / sys.argv[2],
+split = Data((data["x"], data["y"]), (data["x"][:100], data["y"][:100]), 10)
+fit.fit(train, split, folder / sys.argv[2],
         lambda row: faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt))
 weights = next((folder / sys.argv[2]).glob("2.weights.h5")).read_bytes()
 print(json.dumps({"weights": hashlib.sha256(weights).hexdigest(), "faults": faults[1] - faults[0]}))
@@ -44,7 +45,10 @@ print(json.dumps({"weights": hashlib.sha256(weights).hexdigest(), "faults": faul
 def test_a_training_that_keeps_its_memory_has_the_same_weights_and_a_tenth_of_the_page_faults(
     raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """As on a processor without VNNI, where TensorFlow takes its tensors from glibc; the second epoch, when all is warm."""
+    """As on a processor without VNNI, where TensorFlow allocates its tensors from glibc.
+
+    Page faults are those of the second epoch, after the warm-up.
+    """
     folder = tmp_path_factory.mktemp("memory")
     np.savez(folder / "data.npz", x=raw_mnist.train_images[:5120], y=raw_mnist.train_labels[:5120])
 

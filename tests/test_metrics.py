@@ -1,4 +1,4 @@
-"""Scores of classes, held against their definitions."""
+"""The scores of each class, compared with their definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data of one's own, brought as a folder of pictures or as arrays, through the whole line to the bundle."""
+"""A user's own data, as a folder of pictures or as arrays, through the whole pipeline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ IN_ARRAYS = (30, 33, 1)
 
 
 def textures(shape: tuple[int, int, int]) -> tuple[Array, Array]:
-    """Images (180, H, W, C) and labels of dots, lines and rows, told apart by their texture alone: the mean images are alike."""
+    """Images (180, H, W, C) of dots, lines and rows, and their labels.
+
+    Only their texture distinguishes them: the mean images are alike.
+    """
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 255, (180, *shape), dtype=np.uint8), np.arange(180) % 3
     images[labels == 1] = images[labels == 1][:, :1]
@@ -50,12 +53,12 @@ def an_npz(path: Path, names: list[str]) -> dict[str, Any]:
     return {"name": "npz"}
 
 
-@pytest.mark.parametrize(("made", "shape"), [(a_folder, IN_FOLDERS), (an_npz, IN_ARRAYS)])
-def test_your_own_data_come_through_the_whole_line(
-    project: Project, made: Callable[[Path, list[str]], dict[str, Any]], shape: tuple[int, int, int]
+@pytest.mark.parametrize(("make", "shape"), [(a_folder, IN_FOLDERS), (an_npz, IN_ARRAYS)])
+def test_own_data_go_through_the_whole_pipeline(
+    project: Project, make: Callable[[Path, list[str]], dict[str, Any]], shape: tuple[int, int, int]
 ) -> None:
     names = ["dots", "lines", "rows"]
-    dataset = {"path": "mine", **made(project.folder / "mine", names)}
+    dataset = {"path": "mine", **make(project.folder / "mine", names)}
     project.change(
         {
             "problem.name": "textures",

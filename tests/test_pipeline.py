@@ -1,4 +1,4 @@
-"""The whole line, as `dvc repro` runs it, on a small part of MNIST."""
+"""The whole pipeline, run by `dvc repro` on a small part of MNIST."""
 
 from __future__ import annotations
 
@@ -38,15 +38,13 @@ def test_every_exported_file_passes_on_every_runtime(
     if processor != "native":
         for runtime in params.Verify.model_validate(finished.params()["verify"]).emulated_runtimes:
             emulated(processor, runtime)
-    told = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
-    pairs = [pair for pair in told if pair["processor"] == processor]
+    report = json.loads((finished.folder / "reports/verify.json").read_text())
+    pairs = [pair for pair in report["pairs"] if pair["processor"] == processor]
     assert len(pairs) == count
+    least_agreement = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995, "int8": 0.99}
     for pair in pairs:
         assert pair["state"] == "proven", pair
-        least = {"float32": 1.0, "float16": 0.999, "dynamic": 0.995}.get(
-            pair["format"].split("_")[1], 0.99
-        )
-        assert pair["agreement"] >= least, pair
+        assert pair["agreement"] >= least_agreement[pair["format"].split("_")[1]], pair
 
 
 def test_a_second_repro_has_nothing_to_do(finished: Project) -> None:
@@ -54,9 +52,9 @@ def test_a_second_repro_has_nothing_to_do(finished: Project) -> None:
 
 
 def test_metrics_and_plots_can_be_shown(finished: Project, tmp_path: Path) -> None:
-    shown = finished.run("dvc", "metrics", "show")
-    assert {"validation_accuracy", "test_accuracy"} <= set(shown.split())
-    assert max(map(len, shown.splitlines())) < 250
+    output = finished.run("dvc", "metrics", "show")
+    assert {"validation_accuracy", "test_accuracy"} <= set(output.split())
+    assert max(map(len, output.splitlines())) < 250
     finished.run("dvc", "metrics", "diff")
     finished.run("dvc", "plots", "show", "--out", str(tmp_path))
     page = (tmp_path / "index.html").read_text()
@@ -70,28 +68,18 @@ def test_two_forced_runs_give_the_same_lock_file_byte_for_byte(finished: Project
     assert (finished.folder / "dvc.lock").read_bytes() == before
 
 
-def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) -> None:
+def test_a_killed_training_resumes_and_ends_in_the_same_model(project: Project) -> None:
     project.change({"train.epochs": 4})
     project.run("dvc", "repro", "train")
     whole = sha256(project.folder / "model/model.keras")
 
-    project.run(
-        "rm",
-        "-rf",
-        ".dvc/cache",
-        ".state/train",
-        ".state/measurements",
-        "model",
-        "reports/train.json",
-    )
+    caches = (".dvc/cache", ".state/train", ".state/measurements")
+    project.run("rm", "-rf", *caches, "model", "reports/train.json")
     dvc = project.start("dvc", "repro", "--force", "--single-item", "train")
     wait_for(lambda: list(project.folder.glob(".state/train/*/state.json")))
     time.sleep(0.3)
-    stage = [
-        child
-        for child in psutil.Process(dvc.pid).children(recursive=True)
-        if "pipeline.train" in " ".join(child.cmdline())
-    ]
+    children = psutil.Process(dvc.pid).children(recursive=True)
+    stage = [child for child in children if "pipeline.train" in " ".join(child.cmdline())]
     assert stage
     dvc.send_signal(signal.SIGKILL)
     dvc.wait()
@@ -106,7 +94,7 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_model(project: Project) 
     assert sha256(project.folder / "model/model.keras") == whole
     assert not list(project.folder.glob(".state/train/*"))
 
-    # the run cache restores both of two parameter sets
+    # DVC's run cache restores the model of either seed.
     project.change({"train.seed": 1})
     project.run("dvc", "repro", "--single-item", "train")
     other = sha256(project.folder / "model/model.keras")
@@ -151,13 +139,11 @@ def test_a_wrong_params_file_stops_before_anything_is_run_or_written(
     project.change({key: value})
     done = project.attempt("dvc", "repro")
     assert done.returncode != 0
-    (told,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
-    assert sentence in told
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert sentence in error
     assert "Traceback" not in done.stderr
     assert "Running stage 'download'" not in done.stdout
-    assert not (project.folder / "data").exists() or not list(
-        (project.folder / "data").rglob("*.npy")
-    )
+    assert not list((project.folder / "data").rglob("*.npy"))
 
 
 def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_path: Path) -> None:
@@ -177,14 +163,14 @@ def test_a_model_file_changed_after_export_is_refused(finished: Project, tmp_pat
         check=False,
     )
     assert done.returncode == 1
-    assert (
-        done.stderr.strip()
-        == "error: exported/tflite_int8.tflite is not the file that export wrote (its SHA-256 differs); run `dvc repro export`"
+    assert done.stderr == (
+        "error: exported/tflite_int8.tflite is not the file that export wrote "
+        "(its SHA-256 differs); run `dvc repro export`\n"
     )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted as root")
-def test_a_full_disk_is_answered_in_one_sentence_and_leaves_nothing_by_halves(
+def test_a_full_disk_is_answered_in_one_sentence_and_leaves_no_half_written_file(
     project: Project,
 ) -> None:
     data = project.folder / "data"
@@ -193,7 +179,7 @@ def test_a_full_disk_is_answered_in_one_sentence_and_leaves_nothing_by_halves(
         ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(data)], check=False
     )
     if mounted.returncode:
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("this machine does not allow mounts")
     try:
         done = project.attempt("python", "-m", "pipeline.download")
         assert done.returncode == 1
@@ -206,7 +192,7 @@ def test_a_full_disk_is_answered_in_one_sentence_and_leaves_nothing_by_halves(
 
 
 def test_a_folder_without_write_permission_is_answered_in_one_sentence(project: Project) -> None:
-    """As a user who is not root: root may write anywhere."""
+    """Root may write anywhere, so as root the folder is made immutable instead."""
     data = project.folder / "data"
     data.mkdir(mode=0o555)
     if os.geteuid() == 0:

@@ -16,7 +16,7 @@ from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
 
-def chosen(**values: object) -> Preprocess:
+def settings(**values: object) -> Preprocess:
     return Preprocess.model_validate(
         {"subset": None, "validation": 0.1, "order": "stratified", "seed": 42, **values}
     )
@@ -29,32 +29,32 @@ def chosen(**values: object) -> Preprocess:
 )
 def test_every_row_goes_to_one_split(seed: int, order: str, count: int) -> None:
     labels = np.random.default_rng(seed).integers(0, 3, 100)
-    rows = splits.splits(labels, None, chosen(validation=count, order=order, seed=seed))
+    rows = splits.splits(labels, None, settings(validation=count, order=order, seed=seed))
     assert sorted([*rows["train"], *rows["validation"]]) == list(range(100))
     assert len(rows["validation"]) == count
 
 
 def test_a_stratified_validation_part_has_each_class_in_proportion() -> None:
     labels = np.repeat([0, 1, 2], [600, 300, 100])
-    rows = splits.splits(labels, None, chosen(validation=100))
+    rows = splits.splits(labels, None, settings(validation=100))
     assert np.bincount(labels[rows["validation"]]).tolist() == [60, 30, 10]
 
 
 def test_order_first_takes_the_first_images_for_training_as_the_lectures_do() -> None:
-    rows = splits.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="first"))
+    rows = splits.splits(np.zeros(50, int), None, settings(subset=40, validation=10, order="first"))
     assert rows["train"].tolist() == list(range(30))
     assert rows["validation"].tolist() == list(range(30, 40))
 
 
 def test_order_last_takes_the_last_images_for_training() -> None:
-    rows = splits.splits(np.zeros(50, int), None, chosen(subset=40, validation=10, order="last"))
+    rows = splits.splits(np.zeros(50, int), None, settings(subset=40, validation=10, order="last"))
     assert rows["train"].tolist() == list(range(10, 40))
     assert rows["validation"].tolist() == list(range(10))
 
 
 def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> None:
     labels = np.tile([0, 1], 50)
-    rows = splits.splits(labels, 0.2, chosen())
+    rows = splits.splits(labels, 0.2, settings())
     assert len(rows["test"]) == 20
     assert sorted(np.concatenate(list(rows.values()))) == list(range(100))
 
@@ -63,13 +63,15 @@ def test_a_missing_test_part_is_split_off_first_and_shared_with_no_other() -> No
     ("images", "labels", "sentence"),
     [
         (3, [0, 1], "3 images and 2 labels"),
-        (2, [0, 2], "labels from 0 to 2; allowed is 0 to 1"),
+        (2, [0, 2], "labels from 0 to 2; expected 0 to 1"),
         (2, [-1, 0], "labels from -1 to 0"),
         (2, [0, 0], "class 'b' has no image"),
         (0, [], "is empty"),
     ],
 )
-def test_impossible_data_stop_here(images: int, labels: list[int], sentence: str) -> None:
+def test_data_from_which_nothing_can_be_learned_are_refused(
+    images: int, labels: list[int], sentence: str
+) -> None:
     with pytest.raises(UserError, match=sentence):
         preprocess.check(
             np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), ["a", "b"], "training"
@@ -92,14 +94,15 @@ def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
     assert report["unreadable"] == ["broken.png"]
 
 
-def test_too_few_images_are_told_of_before_anything_is_trained() -> None:
-    told = params.load(ROOT / "params.yaml")
-    note = preprocess.too_few(56, told)
+def test_too_few_images_are_reported_before_anything_is_trained() -> None:
+    default = params.load(ROOT / "params.yaml")
+    note = preprocess.too_few(56, default)
     assert note is not None
     assert note.endswith("files will be `not shown`; 1,559 images can prove it")
-    strict = preprocess.too_few(56, params.override(told, {"verify.require": "proven"}))
+    strict = preprocess.too_few(56, params.override(default, {"verify.require": "proven"}))
     assert strict is not None
     assert strict.endswith(
-        "files will be `not shown`, and as verify.require is proven, there will be no bundle; 1,559 images can prove it"
+        "files will be `not shown`, and as verify.require is proven, there will be no bundle; "
+        "1,559 images can prove it"
     )
-    assert preprocess.too_few(1559, told) is None
+    assert preprocess.too_few(1559, default) is None

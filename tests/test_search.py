@@ -301,16 +301,16 @@ def test_a_space_is_read_as_it_is_written() -> None:
 
 
 WRONG = {
-    "train.learning_rat is not a known key; allowed here: architecture": [
+    "train.learning_rat is not a known key; expected one of architecture": [
         "train.learning_rat=0.1,0.2"
     ],
-    "train.epochs is 0; allowed is greater than 0": ["train.epochs=0..5"],
+    "train.epochs is 0; expected an integer of at least 1": ["train.epochs=0..5"],
     "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
     "is an empty range": ["train.learning_rate=0.1..0.01"],
-    "allowed are ends above 0": ["train.learning_rate=0..0.01 log"],
+    "expected ends above 0": ["train.learning_rate=0..0.01 log"],
     "is given twice": ["train.epochs=1", "train.epochs=2"],
     "names a value twice": ["train.epochs=1,1"],
-    "has no value; allowed is key=value": ["train.epochs"],
+    "has no value; expected key=value": ["train.epochs"],
     "a grid needs values": ["train.learning_rate=0.1..0.2", "--sampler", "grid"],
     "--trials 0": ["train.epochs=1,2", "--trials", "0"],
     "--workers 9 are more than there are trials; allowed is 1 to 3": [
@@ -324,7 +324,11 @@ WRONG = {
     "cannot be reached": ["train.epochs=1,2", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
     "allowed are sqlite:///FILE and postgresql": ["train.epochs=1,2", "--storage", "mysql://x"],
     "allowed are sqlite:///FILE and": ["train.epochs=1,2", "--storage", "sqlite://"],
-    "there are only 60000 training images": ["train.epochs=1,2", "-S", "preprocess.subset=70000"],
+    "expected at most 60000, the number of training images": [
+        "train.epochs=1,2",
+        "-S",
+        "preprocess.subset=70000",
+    ],
 }
 
 

@@ -1,4 +1,4 @@
-"""`make seeds`: each seed in a copy, none twice, and a report that says what was measured."""
+"""`make seeds`: each seed runs once, in a copy, and the page reports the results."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.conftest import ROOT, Project
 
 
 @pytest.mark.slow
-def test_seeds_go_on_after_ctrl_c_and_a_finished_one_is_not_run_again(project: Project) -> None:
+def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(project: Project) -> None:
     project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
     project.commit()
-    project.run("dvc", "repro", "preprocess")  # the user's own workspace, which stays as it is
+    project.run("dvc", "repro", "preprocess")  # the user's own workspace must not change
     before = {
         path: path.read_bytes()
         for path in (project.folder / "params.yaml", project.folder / "dvc.lock")
@@ -38,9 +38,9 @@ def test_seeds_go_on_after_ctrl_c_and_a_finished_one_is_not_run_again(project: P
     os.killpg(interrupted.pid, signal.SIGINT)
     assert interrupted.wait(60) == 130
     first = finished[0].read_bytes()
-    said = project.run(*command)
-    assert said.startswith("2 seeds, 1 of them finished before; about ")
-    assert "seed 0:" not in said
+    output = project.run(*command)
+    assert output.startswith("2 seeds, 1 already finished; about ")
+    assert "seed 0:" not in output
     assert finished[0].read_bytes() == first
     results = json.loads((project.folder / seeds.RESULTS).read_text())
     assert [row["seed"] for row in results["rows"]] == [0, 1]
@@ -54,67 +54,61 @@ def test_seeds_go_on_after_ctrl_c_and_a_finished_one_is_not_run_again(project: P
 def pair(
     state: str = PROVEN, processor: str = "native", images: int = 16000, lost: float = 0.0
 ) -> dict[str, Any]:
-    said = {"format": "tflite_int8", "runtime": "litert", "processor": processor, "state": state}
-    return said if state == COULD_NOT_RUN else {**said, "images": images, "accuracy_lost": lost}
+    facts = {"format": "tflite_int8", "runtime": "litert", "processor": processor, "state": state}
+    return facts if state == COULD_NOT_RUN else {**facts, "images": images, "accuracy_lost": lost}
 
 
-def line(accuracy: float, *pairs: dict[str, Any], passed: bool = True) -> seeds.Row:
+def row(accuracy: float, *pairs: dict[str, Any], passed: bool = True) -> seeds.Row:
     return {
         "seed": 0,
         "test_accuracy": accuracy,
         "validation_accuracy": 0.99,
         "pairs": pairs,
         "passed": passed,
-    } | {
         "reason": "" if passed else "the gate",
         "training_seconds": 1.0,
         "seconds": 2.0,
     }
 
 
-def test_the_report_has_mean_deviation_and_range_and_of_each_file_the_runtime_where_it_loses_most() -> (
-    None
-):
-    few = pair(
-        processor="haswell", images=100, lost=0.01
-    )  # one image, which says nothing of the accuracy on all of them
+def test_the_page_has_mean_deviation_and_range_and_the_worst_runtime_of_each_file() -> None:
+    # A single image, which says nothing about the accuracy on all images.
+    few = pair(processor="haswell", images=100, lost=0.01)
     rows = [
-        line(0.996, pair(lost=0.0001), pair(lost=0.0003), few),
-        line(0.9965, pair(lost=-0.0001), pair(lost=-0.0002), few),
-        line(0.995, pair(), few, passed=False),
+        row(0.996, pair(lost=0.0001), pair(lost=0.0003), few),
+        row(0.9965, pair(lost=-0.0001), pair(lost=-0.0002), few),
+        row(0.995, pair(), few, passed=False),
     ]
     results = {"machine": "a processor", "last_stage": None, "rows": rows}
     assert seeds.headline(results) == (
-        "**99.58 %** on the test set, mean of 3 seeds (standard deviation 0.08 points, range 99.50 to 99.65 %); "
-        "the whole line passed, every file proven on native, haswell, with 2 of 3. Measured on a processor."
+        "**99.58 %** on the test set, mean of 3 seeds (standard deviation 0.08 points, "
+        "range 99.50 to 99.65 %); the whole pipeline passed, "
+        "every file proven on native, haswell, with 2 of 3. Measured on a processor."
     )
     assert seeds.losses(rows) == {"tflite_int8": [0.0003, -0.0001, 0.0]}
     page = seeds.page(results)
     assert "| tflite_int8 | 0.007 | 0.021 | -0.010 | 0.030 |" in page
     assert "failed: the gate" in page
-    assert (
-        "in points of the accuracy on all 16,000 test and validation images, on the runtime where it loses most:"
-        in page
-    )
+    assert "on all 16,000 test and validation images, on the runtime that loses most:" in page
 
 
 @pytest.mark.parametrize("state", [NOT_SHOWN, COULD_NOT_RUN])
-def test_a_seed_of_which_a_file_is_not_proven_somewhere_has_not_passed(state: str) -> None:
+def test_a_seed_has_not_passed_if_a_file_is_not_proven_on_every_processor(state: str) -> None:
     results = {
         "machine": "a processor",
         "last_stage": None,
-        "rows": [line(0.996, pair()), line(0.996, pair(), pair(state, "haswell"))],
+        "rows": [row(0.996, pair()), row(0.996, pair(), pair(state, "haswell"))],
     }
     assert "every file proven on native, haswell, with 1 of 2." in seeds.headline(results)
     assert "failed: not every file is proven" in seeds.page(results)
 
 
-def test_a_seed_is_run_with_the_demand_that_every_pair_is_proven(tmp_path: Path) -> None:
+def test_a_seed_requires_that_every_pair_is_proven(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", path)
     seeds.change_params(path, 7)
-    chosen = params.load(path)
-    assert (chosen.train.seed, chosen.verify.require) == (7, PROVEN)
+    settings = params.load(path)
+    assert (settings.train.seed, settings.verify.require) == (7, PROVEN)
 
 
 def test_the_pages_say_what_the_results_say() -> None:
@@ -123,16 +117,16 @@ def test_the_pages_say_what_the_results_say() -> None:
     assert seeds.headline(results) in (ROOT / seeds.HEADLINE).read_text()
 
 
-def test_the_machine_is_told_by_its_instruction_sets() -> None:
-    known = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    assert all(name in known for name in machine.instruction_sets())
-    if "avx2" in known:
+def test_the_machine_is_described_by_its_instruction_sets() -> None:
+    words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    assert all(name in words for name in machine.instruction_sets())
+    if "avx2" in words:
         assert "avx2" in machine.sentence().split(", without")[0]
 
 
-def test_a_number_of_seeds_that_is_none_is_told_in_a_sentence(
+def test_an_invalid_number_of_seeds_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.argv", ["seeds", "--seeds", "0"])
-    with pytest.raises(UserError, match="--seeds is 0; expected 1 or more"):
+    with pytest.raises(UserError, match="--seeds is 0; expected an integer of at least 1"):
         seeds.main()

@@ -63,7 +63,7 @@ def test_tensorboard_gets_the_curves_and_does_not_change_the_weights(
             digits,
             tmp_path / str(tensorboard),
             lambda row: None,
-            train.watchers(Watch(tensorboard=tensorboard), "key"),
+            train.tensorboard(Watch(tensorboard=tensorboard), "key"),
         )
         for tensorboard in (True, False)
     )

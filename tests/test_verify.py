@@ -1,4 +1,4 @@
-"""Verification on emulated processors, the gate at the end of the line, and the draft of what does not pass it."""
+"""Verification on emulated processors, the gates of `package`, and drafts that fail a gate."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ def report(project: Project, stage: str) -> Any:
     return json.loads((project.folder / f"reports/{stage}.json").read_text())
 
 
-def test_each_pair_tells_its_processor_and_how_far_it_is_from_this_one(finished: Project) -> None:
+def test_each_pair_reports_its_processor_and_its_difference_from_this_one(
+    finished: Project,
+) -> None:
     for runtime in ("litert", "onnxruntime"):
         emulated("nehalem", runtime)
     pairs = report(finished, "verify")["pairs"]
-    there = [pair for pair in pairs if pair["processor"] == "nehalem"]
-    assert {pair["format"] for pair in there} == {pair["format"] for pair in pairs}
-    for pair in there:
-        assert pair["images"] == (50 if "int8" in pair["requirements"]["weights"] else 5)
-        assert pair["golden_difference"] <= (
-            0.08 if "int8" in pair["requirements"]["weights"] else 0.001
-        )
-        assert "median_milliseconds" not in pair, "an emulator tells nothing of a latency"
+    emulated_pairs = [pair for pair in pairs if pair["processor"] == "nehalem"]
+    assert {pair["format"] for pair in emulated_pairs} == {pair["format"] for pair in pairs}
+    for pair in emulated_pairs:
+        is_int8 = "int8" in pair["requirements"]["weights"]
+        assert pair["images"] == (50 if is_int8 else 5)
+        assert pair["golden_difference"] <= (0.08 if is_int8 else 0.001)
+        assert "median_milliseconds" not in pair, "an emulator says nothing about latency"
 
 
 def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_set(
@@ -54,11 +55,8 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
         for split in ("test", "validation")
     }
     assert verified["judged_on"] == images
-    pair = next(
-        pair
-        for pair in verified["pairs"]
-        if (pair["format"], pair["runtime"]) == ("onnx_float32", "onnxruntime")
-    )
+    pair = next(pair for pair in verified["pairs"] if pair["format"] == "onnx_float32")
+    assert pair["runtime"] == "onnxruntime"
     assert (pair["images"], pair["test_images"]) == (sum(images.values()), images["test"])
     assert pair["accuracy"] == report(finished, "evaluate")["test_accuracy"]
 
@@ -66,14 +64,12 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
 @pytest.mark.parametrize("name", ["haswell", "cortex-a72", "cortex-a7"])
 def test_a_real_wheel_runs_on_an_emulated_processor(name: str) -> None:
     runtime = "tflite_runtime" if name == "cortex-a7" else "onnxruntime"
-    assert (
-        there(emulated(name, runtime), f"import platform, {runtime}; print(platform.machine())")
-        == EMULATED[name].architecture
-    )
+    code = f"import platform, {runtime}; print(platform.machine())"
+    assert output_of(emulated(name, runtime), code) == EMULATED[name].architecture
 
 
-def there(interpreter: Interpreter, code: str) -> str:
-    """What a line of Python prints on an emulated processor."""
+def output_of(interpreter: Interpreter, code: str) -> str:
+    """What Python code prints on an emulated processor."""
     done = subprocess.run(
         [*interpreter.command, "-c", code],
         env=interpreter.environment,
@@ -85,21 +81,26 @@ def there(interpreter: Interpreter, code: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.skipif(emulation.HERE != "x86_64", reason="elsewhere x86-64 has no numpy of ours")
+@pytest.mark.skipif(
+    emulation.HERE != "x86_64", reason="on another host, emulated x86-64 has no NumPy"
+)
 @pytest.mark.parametrize(
     ("name", "instructions"), [("nehalem", []), ("haswell", ["AVX", "AVX2", "FMA3"])]
 )
 def test_an_emulated_processor_has_its_instructions_and_no_others(
     name: str, instructions: list[str]
 ) -> None:
-    asked = ["AVX", "AVX2", "FMA3", "AVX512F", "AVX512VNNI"]
-    code = f"from numpy._core._multiarray_umath import __cpu_features__ as has; print([name for name in {asked} if has[name]])"
-    assert there(emulated(name, "onnxruntime"), code) == str(instructions)
+    names = ["AVX", "AVX2", "FMA3", "AVX512F", "AVX512VNNI"]
+    code = (
+        "from numpy._core._multiarray_umath import __cpu_features__ as has; "
+        f"print([name for name in {names} if has[name]])"
+    )
+    assert output_of(emulated(name, "onnxruntime"), code) == str(instructions)
 
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of programs, which is all that this process finds; nothing has been fetched before."""
+    """The only folder on the PATH of this process; nothing has been downloaded before."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -114,13 +115,14 @@ def program(path: Path, output: str) -> Path:
     return path
 
 
-def test_a_qemu_that_cannot_play_avx_is_refused_and_debians_is_taken(tools: Path) -> None:
+def test_a_qemu_that_cannot_emulate_avx_is_refused_and_debians_is_used(tools: Path) -> None:
     old = program(
         tools / "qemu-x86_64-static", "qemu-x86_64 version 6.2.0 (Debian 1:6.2+dfsg-2ubuntu6)"
     )
     with pytest.raises(
         OSError,
-        match=r"is version 6\.2, which cannot play AVX; apt-get is not on this machine; install .* 7\.2 or newer",
+        match=r"is version 6\.2, which cannot emulate AVX; "
+        r"apt-get is not installed on this machine; install .* 7\.2 or newer",
     ):
         emulation.interpreter("haswell", "onnxruntime")
     new = program(
@@ -133,16 +135,17 @@ def test_a_qemu_that_cannot_play_avx_is_refused_and_debians_is_taken(tools: Path
     program(new, "qemu-x86_64 version 5.2.0")
     program(old, "nothing of the kind")
     with pytest.raises(
-        OSError, match=r"does not tell its version; .* is version 5\.2, which cannot play AVX"
+        OSError, match=r"does not report its version; .* is version 5\.2, which cannot emulate AVX"
     ):
         emulation.qemu("x86_64")
 
 
-def test_packages_that_cannot_be_fetched_are_not_mended_by_qemu(tools: Path) -> None:
+def test_a_failed_download_is_not_blamed_on_qemu(tools: Path) -> None:
     program(tools / "qemu-aarch64-static", "qemu-aarch64 version 7.2.22")
     with pytest.raises(
         OSError,
-        match="apt-get is not on this machine; run `make env` where packages can be reached, or take cortex-a72",
+        match="apt-get is not installed on this machine; "
+        "run `make env` where packages can be reached, or remove cortex-a72",
     ):
         emulation.interpreter("cortex-a72", "litert")
 
@@ -150,21 +153,24 @@ def test_packages_that_cannot_be_fetched_are_not_mended_by_qemu(tools: Path) -> 
 def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(
     finished: Project, tmp_path: Path
 ) -> None:
-    """Where QEMU is not to be had: no program of that name, and no apt to fetch it."""
+    """There is no QEMU, and no apt to download it."""
     copy = finished.copy(tmp_path / "project")
     (tmp_path / "bin").mkdir()
     for tool in ("git", "uname"):
         (tmp_path / "bin" / tool).symlink_to(Path("/usr/bin") / tool)
-    imported = "from pathlib import Path; from pipeline import verify; from pipeline.runtimes import emulation"
-    code = f"{imported}; emulation.FOLDER = Path('none'); verify.main()"
+    code = (
+        "from pathlib import Path; from pipeline import verify; "
+        "from pipeline.runtimes import emulation; "
+        "emulation.FOLDER = Path('none'); verify.main()"
+    )
     copy.run(sys.executable, "-c", code, PATH=str(tmp_path / "bin"))
     pairs = [pair for pair in report(copy, "verify")["pairs"] if pair["processor"] == "nehalem"]
     assert pairs
     for pair in pairs:
         assert pair["state"] == "could not run"
         assert (
-            "install QEMU's user mode, 7.2 or newer (Debian: qemu-user-static), or take nehalem out of"
-            in pair["reason"]
+            "install QEMU's user mode, 7.2 or newer (Debian: qemu-user-static), "
+            "or remove nehalem from" in pair["reason"]
         )
         assert pair["reason"].endswith(f"; then `{' '.join(AGAIN)}` tries again")
     assert not gates.failures(Params.model_validate(copy.params()), {**reports(copy)})
@@ -187,7 +193,7 @@ def test_the_command_that_tries_again_runs_verify_and_what_follows_and_trains_no
 def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(
     finished: Project, tmp_path: Path
 ) -> None:
-    """Its environment is not here, and uv cannot make it."""
+    """Its environment is missing, and uv cannot make it offline."""
     copy = finished.copy(tmp_path / "project")
     copy.change({"verify.runtimes": ["tflite_runtime"], "verify.emulated_runtimes": ["litert"]})
     exported = report(copy, "export")
@@ -196,30 +202,23 @@ def test_a_runtime_that_is_emulated_alone_and_has_no_environment_could_not_run(
     (copy.folder / "reports/export.json").write_text(json.dumps(exported))
     (tmp_path / "runtimes").mkdir()
     (tmp_path / "runtimes/tflite_runtime").symlink_to(environments.FOLDER / "tflite_runtime")
-    imported = "from pathlib import Path; from pipeline import verify; from pipeline.runtimes import environments"
-    code = f"{imported}; environments.FOLDER = Path('{tmp_path}/runtimes')"
-    copy.run(
-        sys.executable,
-        "-c",
-        f"{code}; verify.main()",
-        UV_OFFLINE="1",
-        UV_CACHE_DIR=str(tmp_path / "cache"),
+    code = (
+        "from pathlib import Path; from pipeline import verify; "
+        "from pipeline.runtimes import environments; "
+        f"environments.FOLDER = Path('{tmp_path}/runtimes'); verify.main()"
     )
-    here, elsewhere = report(copy, "verify")["pairs"]
-    assert (here["runtime"], here["state"]) == ("tflite_runtime", "proven")
-    assert (elsewhere["runtime"], elsewhere["processor"], elsewhere["state"]) == (
-        "litert",
-        "nehalem",
-        "could not run",
-    )
-    assert elsewhere["reason"].startswith("no environment for litert: ")
-    assert (
-        "; run `make env` where packages can be reached; then `dvc repro --force --downstream verify`"
-        in elsewhere["reason"]
-    )
+    cache = str(tmp_path / "cache")
+    copy.run(sys.executable, "-c", code, UV_OFFLINE="1", UV_CACHE_DIR=cache)
+    native, failed = report(copy, "verify")["pairs"]
+    assert (native["runtime"], native["state"]) == ("tflite_runtime", "proven")
+    assert (failed["runtime"], failed["processor"]) == ("litert", "nehalem")
+    assert failed["state"] == "could not run"
+    assert failed["reason"].startswith("no environment for litert: ")
+    cure = "; run `make env` where packages can be reached; "
+    assert f"{cure}then `dvc repro --force --downstream verify`" in failed["reason"]
 
 
-def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_right(
+def test_make_env_also_makes_emulated_runtimes_and_prints_no_needless_warning(
     project: Project,
 ) -> None:
     emulated("cortex-a7", "tflite_runtime")
@@ -231,13 +230,9 @@ def test_make_env_makes_what_is_emulated_alone_and_warns_of_nothing_that_is_righ
             "verify.emulated_runtimes": ["litert", "tflite_runtime"],
         }
     )
-    made = project.run("python", "-m", "pipeline.runtimes.environments").splitlines()
-    assert [Path(path).parts[-3] for path in made] == [
-        "onnxruntime",
-        "litert",
-        "tflite_runtime",
-        "embedded",
-    ]
+    pythons = project.run("python", "-m", "pipeline.runtimes.environments").splitlines()
+    names = [Path(path).parts[-3] for path in pythons]
+    assert names == ["onnxruntime", "litert", "tflite_runtime", "embedded"]
     assert project.attempt("python", "-m", "pipeline.runtimes.emulation").stderr == ""
 
 
@@ -245,7 +240,7 @@ def reports(project: Project) -> dict[str, Any]:
     return {stage: report(project, stage) for stage in ("evaluate", "export", "verify", "embed")}
 
 
-def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(
+def test_a_folder_that_two_processes_make_at_once_is_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(emulation, "FOLDER", tmp_path)
@@ -258,38 +253,36 @@ def test_a_folder_that_is_made_twice_at_once_is_made_once_and_whole(
         (folder / f"made-{time.monotonic()}").touch()
 
     with ThreadPoolExecutor(2) as pool:
-        (folder,) = set(pool.map(lambda _: emulation._made("tools", fill), range(2)))
+        (folder,) = set(pool.map(lambda _: emulation._made_once("tools", fill), range(2)))
     assert len(list(folder.glob("made-*"))) == len(list(folder.iterdir())) - 1 == 1
     (tmp_path / "full").touch()
     with pytest.raises(OSError, match="the disk is full"):
-        emulation._made("others", fill)
+        emulation._made_once("others", fill)
     assert {path.name for path in tmp_path.iterdir()} == {"full", "tools"}
 
 
-def test_golden_vectors_take_the_images_nearest_to_a_boundary_and_those_where_a_file_differs_most() -> (
-    None
-):
+def test_golden_vectors_include_images_near_a_boundary_and_where_a_file_differs_most() -> None:
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 255, (500, 4, 4, 1), dtype=np.uint8), np.arange(500) % 5
     reference = rng.dirichlet(np.ones(5), 500)
-    told = reference.copy()
-    told[77] = told[77][::-1] + 0.5
+    probabilities = reference.copy()
+    probabilities[77] = probabilities[77][::-1] + 0.5
     margins = np.sort(reference, 1)[:, -1] - np.sort(reference, 1)[:, -2]
     synthetic = golden.synthetic(images, labels, 255)
-    made = len(synthetic)
-    vectors = golden.choose(
-        images, labels, reference, {"file": np.concatenate([told, told[:made]])}, synthetic
-    )
-    taken = {
-        int(np.flatnonzero((images == image).all((1, 2, 3)))[0]) for image in vectors.images[:-made]
+    count = len(synthetic)
+    of_file = {"file": np.concatenate([probabilities, probabilities[:count]])}
+    vectors = golden.choose(images, labels, reference, of_file, synthetic)
+    rows = {
+        int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
+        for image in vectors.images[:-count]
     }
-    assert {77, int(margins.argmin())} <= taken
-    assert (vectors.images[-made:] == synthetic).all()
-    assert list(vectors.labels[-made:]) == [golden.NO_LABEL] * made
-    np.testing.assert_array_equal(vectors.probabilities["file"][-made:], told[:made])
+    assert {77, int(margins.argmin())} <= rows
+    assert (vectors.images[-count:] == synthetic).all()
+    assert list(vectors.labels[-count:]) == [golden.NO_LABEL] * count
+    np.testing.assert_array_equal(vectors.probabilities["file"][-count:], probabilities[:count])
 
 
-def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(
+def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
     finished: Project, tmp_path: Path
 ) -> None:
     copy = finished.copy(tmp_path / "project")
@@ -300,7 +293,7 @@ def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(
     assert stopped.returncode == 1
     sentence = stopped.stderr.strip().splitlines()[-1]
     assert sentence.startswith("error: no bundle: test accuracy 0.")
-    assert sentence.endswith("`make draft` packs what there is, marked as not proven")
+    assert sentence.endswith("`make draft` packs one anyway, marked as not proven")
 
     copy.run("python", "-m", "pipeline.package", "--draft")
     (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
@@ -318,30 +311,30 @@ def test_a_missed_target_stops_the_line_at_its_end_and_leaves_a_draft(
 
 
 def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None:
-    chosen = Params.model_validate(finished.params())
-    told = reports(finished)
-    assert gates.failures(chosen, told) == []
-    pair = next(pair for pair in told["verify"]["pairs"] if pair["format"] == "onnx_int8")
+    settings = Params.model_validate(finished.params())
+    stage_reports = reports(finished)
+    assert gates.failures(settings, stage_reports) == []
+    pairs = stage_reports["verify"]["pairs"]
+    pair = next(pair for pair in pairs if pair["format"] == "onnx_int8")
     pair |= {"state": "worse", "reason": "9 of 50 images lost"}
-    told["export"]["formats"]["mine"] = {"error": "ValueError: no"}
-    told["evaluate"]["gate"]["failures"] = ["test accuracy 0.5 is below problem.target 0.8"]
-    failures = gates.failures(chosen, told)
+    stage_reports["export"]["formats"]["mine"] = {"error": "ValueError: no"}
+    reasons = ["test accuracy 0.5 is below problem.target 0.8"]
+    stage_reports["evaluate"]["gate"]["failures"] = reasons
+    failures = gates.failures(settings, stage_reports)
     assert [sentence.split()[0] for sentence in failures] == ["test", "mine", "onnx_int8"]
-    assert "onnx_int8" not in gates.files(told)
-    assert "onnx_int8" in gates.files(told, draft=True)
+    assert "onnx_int8" not in gates.files(stage_reports)
+    assert "onnx_int8" in gates.files(stage_reports, draft=True)
 
 
-def test_that_every_pair_is_proven_can_be_demanded(finished: Project) -> None:
-    told = reports(finished)
-    told["verify"]["pairs"] = [
-        pair for pair in told["verify"]["pairs"] if pair["processor"] == "native"
-    ]
-    pair = told["verify"]["pairs"][0]
-    pair |= {"state": "not shown", "reason": "0 of 200 images lost"}
+def test_params_can_require_that_every_pair_is_proven(finished: Project) -> None:
+    stage_reports = reports(finished)
+    pairs = [pair for pair in stage_reports["verify"]["pairs"] if pair["processor"] == "native"]
+    pairs[0] |= {"state": "not shown", "reason": "0 of 200 images lost"}
+    stage_reports["verify"]["pairs"] = pairs
     lenient, strict = finished.params(), finished.params()
     strict["verify"]["require"] = "proven"
-    assert gates.failures(Params.model_validate(lenient), told) == []
-    (failure,) = gates.failures(Params.model_validate(strict), told)
+    assert gates.failures(Params.model_validate(lenient), stage_reports) == []
+    (failure,) = gates.failures(Params.model_validate(strict), stage_reports)
     assert failure.endswith("is not shown (0 of 200 images lost), and verify.require is proven")
 
 
@@ -360,18 +353,15 @@ OWN = {
 
 
 def save_own(project: Project, train: int, test: int) -> None:
-    """A new user's images: so many of MNIST's."""
+    """Writes a new user's images: the first `train` and `test` images of MNIST."""
     with np.load(Path(project.environment["DATA_MIRROR"]) / "mnist.npz") as mnist:
-        parts = [
-            mnist[name][:count]
-            for name, count in (
-                ("x_train", train),
-                ("y_train", train),
-                ("x_test", test),
-                ("y_test", test),
-            )
-        ]
-    save_npz(project.folder / "mine.npz", *parts)
+        save_npz(
+            project.folder / "mine.npz",
+            mnist["x_train"][:train],
+            mnist["y_train"][:train],
+            mnist["x_test"][:test],
+            mnist["y_test"][:test],
+        )
 
 
 def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(project: Project) -> None:
@@ -396,14 +386,17 @@ NOT_TRAINED = ("download", "preprocess", "baseline", "evaluate", "verify", "embe
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("test", [1000, 2000])
-def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_proven(
+def test_with_more_images_the_same_network_goes_from_not_shown_to_proven(
     finished: Project,
     tmp_path: Path,
     test: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The images that `finished` was trained on, as a new user's own, with fewer test images; so that nothing is trained anew."""
+    """The images that `finished` was trained on serve as a new user's own, with fewer test images.
+
+    So nothing has to be trained.
+    """
     float_files = {1000: "not shown", 2000: "proven"}[test]
     copy = finished.copy(tmp_path / "project")
     (copy.folder / "data").unlink()
@@ -414,13 +407,15 @@ def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
     for stage in NOT_TRAINED:
         importlib.import_module(f"pipeline.{stage}").main()
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in ("train/images", "train/labels", "validation/images", "validation/labels"):
         arrays = [
             np.load(project.folder / f"data/prepared/{name}.npy") for project in (copy, finished)
         ]
         np.testing.assert_array_equal(*arrays)
-    assert ("too few to prove that an exported file loses at most 0.002" in told) == (test == 1000)
+    assert ("too few to prove that an exported file loses at most 0.002" in output) == (
+        test == 1000
+    )
 
     verified = report(copy, "verify")
     assert verified["judged_on"] == {"test": test, "validation": 400}
@@ -430,9 +425,10 @@ def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_p
         if pair["format"].endswith("float32"):
             assert (pair["lost"], pair["state"]) == (0, float_files)
         if pair["state"] == "not shown":
-            counted = f"{pair['lost']} of {test + 400:,} images lost, {pair['gained']} gained: no significant loss, but so few images"
+            bound = 100 * pair["accuracy_lost_bound"]
             assert pair["reason"].startswith(
-                f"{counted} show only that it is at most {100 * pair['accuracy_lost_bound']:.2f} %"
+                f"{pair['lost']} of {test + 400:,} images lost, {pair['gained']} gained: "
+                f"no significant loss, but so few images show only that it is at most {bound:.2f} %"
             )
             assert pair["accuracy_lost_bound"] > 0.002
     opened = Bundle(copy.folder / "dist")
@@ -446,11 +442,11 @@ def test_with_more_images_of_their_own_the_same_network_goes_from_not_shown_to_p
     assert {pair["format"]: pair["state"] for pair in emulated} == ({} if test == 1000 else here)
 
 
-def test_our_own_line_is_proven_on_every_processor() -> None:
-    """The line that lies here, where one does: `make run` comes before the tests in CI."""
+def test_the_finished_run_in_the_workspace_is_proven_on_every_processor() -> None:
+    """CI runs `make run` before the tests."""
     path = ROOT / "reports/verify.json"
     if not path.exists():
-        pytest.skip("no line has run here")
+        pytest.skip("the pipeline has not run here")
     for processor, runtime in params.load(ROOT / "params.yaml").verify.places:
         emulated(processor, runtime)
     pairs = json.loads(path.read_text())["pairs"]
@@ -458,7 +454,7 @@ def test_our_own_line_is_proven_on_every_processor() -> None:
     assert {pair["processor"] for pair in pairs} >= {"native", "nehalem", "haswell", "cortex-a72"}
 
 
-def test_an_unknown_processor_is_answered_with_those_that_there_are(finished: Project) -> None:
+def test_an_unknown_processor_is_refused_with_a_list_of_those_that_exist(finished: Project) -> None:
     values = finished.params()
     values["verify"]["processors"] = ["native", "skylake"]
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Which of two versions is older, by what `serving/versions.py` promises."""
+"""Which of two versions is older, as `serving/versions.py` documents it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_every_version_is_older_than_all_that_follow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1.0", "1.0.0"), ("1.0-RC1", "1.0rc1"), ("1", "1"), ("01", "1")]
+    ("version", "other"), [("1.0", "1.0.0"), ("1.0-RC1", "1.0rc1"), ("1", "1"), ("01", "1")]
 )
-def test_versions_that_say_the_same_are_not_older_than_each_other(one: str, other: str) -> None:
-    assert not older(one, other)
-    assert not older(other, one)
+def test_equivalent_versions_are_not_older_than_each_other(version: str, other: str) -> None:
+    assert not older(version, other)
+    assert not older(other, version)

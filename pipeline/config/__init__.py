@@ -1,1 +1,1 @@
-"""What a person may choose: params.yaml as typed, frozen objects, and other values for single keys of it."""
+"""The configuration: params.yaml as typed, frozen objects, and overrides of single keys."""

@@ -1,4 +1,4 @@
-"""Values of params.yaml as they are given on a command line: one value each, or the values that a search may take."""
+"""Values of params.yaml on a command line: overrides of single keys, and the space of a search."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(\s+log)?")
 
 
 def parsed(arguments: Sequence[str]) -> dict[str, Any]:
-    """-S key=value as in dvc exp run. Raises UserError."""
+    """The values of `-S key=value` arguments, as in `dvc exp run`. Raises UserError."""
     return {key: _value(key, text) for key, text in _pairs(arguments, "-S ", "train.epochs=3")}
 
 
 def written(value: Any) -> str:
-    """A value as `dvc exp run -S` reads it."""
+    """A value in the notation of `dvc exp run -S`."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{written(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
@@ -39,13 +39,13 @@ class Choices:
     values: list[Any]
 
     def labels(self) -> dict[str, Any]:
-        """Each value by its short form, as `dvc exp run -S` reads it."""
+        """Each value by its notation for `dvc exp run -S`."""
         return {written(value): value for value in self.values}
 
 
 @dataclass(frozen=True)
 class Range:
-    """A parameter that takes any number from low to high; whole numbers where both ends are whole."""
+    """A parameter that takes any number from low to high; integers if both ends are integers."""
 
     key: str
     low: float
@@ -54,24 +54,26 @@ class Range:
 
 
 def space(arguments: Sequence[str]) -> list[Choices | Range]:
-    """key=value,value,... and key=low..high, with `log` behind it for a logarithmic scale. Raises UserError."""
-    found: dict[str, Choices | Range] = {}
-    for key, text in _pairs(
-        arguments, "", "train.learning_rate=0.001,0.01 or 'train.learning_rate=0.0001..0.1 log'"
-    ):
-        if key in found:
+    """Parses `key=value,value,...` and `key=low..high`. Raises UserError.
+
+    A range that ends in ` log` has a logarithmic scale.
+    """
+    example = "train.learning_rate=0.001,0.01 or 'train.learning_rate=0.0001..0.1 log'"
+    dimensions: dict[str, Choices | Range] = {}
+    for key, text in _pairs(arguments, "", example):
+        if key in dimensions:
             raise UserError(f"{key} is given twice; give all its values at once")
         match = RANGE.fullmatch(text.strip())
-        found[key] = _range(key, text, match) if match else _choices(key, text)
-    return list(found.values())
+        dimensions[key] = _range(key, text, match) if match else _choices(key, text)
+    return list(dimensions.values())
 
 
 def _range(key: str, text: str, match: re.Match[str]) -> Range:
     low, high = (float(end) if re.search(r"[.eE]", end) else int(end) for end in match.groups()[:2])
     if low >= high:
-        raise UserError(f"{key}={text} is an empty range; its first end must lie below its second")
+        raise UserError(f"{key}={text} is an empty range; expected the lower end first")
     if match[3] and low <= 0:
-        raise UserError(f"{key}={text} is logarithmic and reaches {low}; allowed are ends above 0")
+        raise UserError(f"{key}={text} is logarithmic and reaches {low}; expected ends above 0")
     return Range(key, low, high, bool(match[3]))
 
 
@@ -79,7 +81,8 @@ def _choices(key: str, text: str) -> Choices:
     values = _value(key, f"[{text}]")
     if not values:
         raise UserError(
-            f"{key} has no values; allowed are values with commas between them, or a range such as 0.001..0.1"
+            f"{key} has no values; "
+            "expected values separated by commas, or a range such as 0.001..0.1"
         )
     choices = Choices(key, values)
     if len(choices.labels()) < len(values):
@@ -91,7 +94,7 @@ def _pairs(arguments: Sequence[str], option: str, example: str) -> list[tuple[st
     pairs = [argument.partition("=") for argument in arguments]
     wrong = [key for key, equals, _ in pairs if not equals]
     if wrong:
-        raise UserError(f"{option}{wrong[0]} has no value; allowed is key=value, such as {example}")
+        raise UserError(f"{option}{wrong[0]} has no value; expected key=value, such as {example}")
     return [(key, text) for key, _, text in pairs]
 
 
@@ -100,5 +103,6 @@ def _value(key: str, text: str) -> Any:
         return YAML(typ="safe").load(text)
     except YAMLError:
         raise UserError(
-            f"{key}={text} cannot be read; write a value as in params.yaml, such as [64, 32] or {{class_name: SGD}}"
+            f"{key}={text} is not a valid value; expected YAML as in params.yaml, such as [64, 32] "
+            "or {class_name: SGD}"
         ) from None

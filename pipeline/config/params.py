@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,12 +24,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config import validation_message
-from pipeline.config.parts import choices, known
+from pipeline.config.parts import checked_name, choices
 from pipeline.config.processors import EMULATED, NATIVE, WHEELS
 from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
-NONE = "pipeline/none"  # a path that stands for no file, since DVC wants one that is there
+NONE = "pipeline/none"  # stands for no file: DVC needs a dependency that exists
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -46,7 +48,7 @@ class Problem(Section):
 
 
 class Dataset(Section):
-    name: str
+    name: Annotated[str, AfterValidator(partial(checked_name, "datasets"))]
     path: str = NONE
     height: PositiveInt = 28
     width: PositiveInt = 28
@@ -54,11 +56,6 @@ class Dataset(Section):
     test: Fraction = 0.2
     vocabulary: PositiveInt = 10000
     length: PositiveInt = 512
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return known("datasets", name)
 
 
 class Preprocess(Section):
@@ -75,13 +72,16 @@ class KerasObject(Section):
     config: dict[str, Any] = {}
 
 
-Name = str | KerasObject  # by name alone, where it needs no config
+Name = str | KerasObject  # the name alone if the object needs no config
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Place = Literal["none", "before", "after"]
 
 
 class Network(Section):
-    """What an architecture is built of; None where it is the architecture's own. A list holds one value for each hidden layer."""
+    """The layers of an architecture; None: the architecture's own value.
+
+    A list holds one value for each hidden layer.
+    """
 
     hidden: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     activation: Name | list[Name | None] | None = None
@@ -97,12 +97,12 @@ class Network(Section):
     output: Literal["softmax", "sigmoid"] | None = None
 
     def over(self, other: Network) -> Network:
-        """This network, with the values of `other` where it has none."""
+        """This network, with the values of `other` where it has None."""
         return other.model_copy(update={name: value for name, value in self if value is not None})
 
 
 class Thaw(Section):
-    """After so many epochs only `freeze` layers stay frozen, and the rate is this one."""
+    """After `after` epochs only `freeze` layers stay frozen, at this learning rate."""
 
     after: PositiveInt
     freeze: NonNegativeInt
@@ -110,7 +110,7 @@ class Thaw(Section):
 
 
 class Train(Section):
-    architecture: str
+    architecture: Annotated[str, AfterValidator(partial(checked_name, "architectures"))]
     network: Network
     start_from: str
     start_layers: Literal["hidden", "all"] | PositiveInt
@@ -137,17 +137,13 @@ class Train(Section):
 
     @field_validator("start_from")
     @classmethod
-    def _model(cls, path: str) -> str:
+    def _is_keras_file(cls, path: str) -> str:
         if path != NONE and not path.endswith(".keras"):
             raise ValueError(
-                f"{path!r} is not a Keras model; expected a .keras file, or {NONE} for fresh weights"
+                f"{path!r} is not a Keras model; "
+                f"expected a .keras file, or {NONE} for fresh weights"
             )
         return path
-
-    @field_validator("architecture")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return known("architectures", name)
 
 
 class Export(Section):
@@ -159,8 +155,8 @@ class Export(Section):
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
         if len(set(names)) < len(names):
-            raise ValueError("a format is named twice; name each once")
-        return [known("formats", name) for name in names]
+            raise ValueError("a format is named twice; expected each once")
+        return [checked_name("formats", name) for name in names]
 
 
 Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
@@ -179,33 +175,33 @@ class Verify(Section):
     @field_validator("processors")
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
-        allowed = [NATIVE, *EMULATED]
+        processors = [NATIVE, *EMULATED]
         for name in names:
-            if name not in allowed:
-                raise ValueError(f"{name!r} is not one of {', '.join(allowed)}")
+            if name not in processors:
+                raise ValueError(f"{name!r} is not one of {', '.join(processors)}")
         if len(set(names)) < len(names):
-            raise ValueError("a processor is named twice; name each once")
+            raise ValueError("a processor is named twice; expected each once")
         if NATIVE not in names:
             raise ValueError(
-                f"{NATIVE} is missing: emulated processors are compared with this one; add it"
+                f"{NATIVE} is missing; add it, as emulated processors are compared with this one"
             )
         return names
 
     @model_validator(mode="after")
     def _each_has_a_runtime(self) -> Self:
-        tried = {name for name, _ in self.places}
+        used = {name for name, _ in self.places}
         for name in self.processors:
-            if name in EMULATED and name not in tried:
+            if name in EMULATED and name not in used:
                 wheels = ", ".join(sorted(WHEELS[EMULATED[name].architecture]))
                 raise ValueError(
-                    f"emulated_runtimes names none that has a wheel for {name}, as {wheels} would; "
-                    f"add one, or take {name} out of processors"
+                    f"emulated_runtimes has no runtime with a wheel for {name}; "
+                    f"add one of {wheels}, or remove {name} from processors"
                 )
         return self
 
     @property
     def places(self) -> list[tuple[str, str]]:
-        """Each emulated processor with each of the runtimes that have a wheel there."""
+        """Each emulated processor with each emulated runtime that has a wheel for it."""
         return [
             (name, runtime)
             for name in self.processors
@@ -226,13 +222,13 @@ class Embed(Section):
     def _known(cls, targets: str | list[str]) -> str | list[str]:
         if isinstance(targets, list):
             if len(set(targets)) < len(targets):
-                raise ValueError("a target is named twice; name each once")
-            targets = [known("embedded", name) for name in targets]
+                raise ValueError("a target is named twice; expected each once")
+            targets = [checked_name("embedded", name) for name in targets]
         return targets
 
     @property
     def names(self) -> list[str]:
-        """The targets to try, in the order in which they are tried."""
+        """The targets to write, in this order."""
         return choices("embedded") if isinstance(self.targets, str) else self.targets
 
 
@@ -263,7 +259,7 @@ class Params(Section):
 
 
 def load(path: Path = FILE) -> Params:
-    """Reads and checks `path`. Raises UserError: one sentence with the key, what is wrong and what is allowed."""
+    """Reads and checks `path`. Raises UserError with the key, the fault and what was expected."""
     try:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -271,12 +267,15 @@ def load(path: Path = FILE) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {validation_message.of(error, values, Params)}") from None
+        raise UserError(f"{path}: {validation_message.sentence(error, values, Params)}") from None
 
 
-def override(chosen: Params, overrides: Mapping[str, Any]) -> Params:
-    """`chosen` with other values by dotted key, as `dvc exp run -S` sets them. Raises UserError as `load` does."""
-    values = chosen.model_dump(mode="json")
+def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
+    """`settings` with the given values by dotted key, as `dvc exp run -S` sets them.
+
+    Raises UserError as `load` does.
+    """
+    values = settings.model_dump(mode="json")
     for key, value in overrides.items():
         *sections, last = key.split(".")
         section = values
@@ -290,7 +289,7 @@ def override(chosen: Params, overrides: Mapping[str, Any]) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(validation_message.of(error, values, Params)) from None
+        raise UserError(validation_message.sentence(error, values, Params)) from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The parts that params.yaml may name: a folder of pipeline/ for each kind, a module for each part."""
+"""The parts that params.yaml names: a folder of pipeline/ for each kind, a module for each part."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).parents[1]
 
 @cache
 def choices(folder: str) -> list[str]:
-    """The names that params.yaml may use for a kind of part: the modules of pipeline/<folder>."""
+    """The names of one kind of part: the modules of pipeline/<folder>."""
     return sorted(
         path.stem for path in (PACKAGE / folder).glob("*.py") if not path.stem.startswith("_")
     )
 
 
-def known(folder: str, name: str) -> str:
-    """`name`, if pipeline/<folder> has a module of that name. Raises ValueError with the allowed ones."""
+def checked_name(folder: str, name: str) -> str:
+    """Returns `name`. Raises ValueError if pipeline/<folder> has no module of that name."""
     if name not in choices(folder):
         raise ValueError(f"{name!r} is not one of pipeline/{folder}: {', '.join(choices(folder))}")
     return name
@@ -27,7 +27,7 @@ def known(folder: str, name: str) -> str:
 
 @cache
 def declared(folder: str, name: str) -> dict[str, Any]:
-    """The constants of a part, read and not imported, since an architecture's import takes seconds."""
+    """The constants of a part, parsed from its source: importing an architecture takes seconds."""
     constants = {}
     for node in ast.parse((PACKAGE / folder / f"{name}.py").read_text(encoding="utf-8")).body:
         if (

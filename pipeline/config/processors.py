@@ -1,10 +1,12 @@
-"""The processors that exported files are verified on: this one, and those that QEMU plays.
+"""The processors that exported files are verified on: this one, and those that QEMU emulates.
 
-Kernels are chosen by what a processor can do, and other kernels may compute otherwise: without VNNI, say, some
-sums of products saturate. Each of these stands for a kind of device; what it lacks is what makes it worth a look.
+Runtimes choose kernels by the instruction sets of a processor, and other kernels may compute other
+results: without VNNI, for example, some sums of products saturate. Each processor here stands for
+a kind of device and is worth a test for the instructions that it lacks.
 
-QEMU cannot play AVX-512 without VNNI; ONNX Runtime's kernels for it answer as those for AVX2 do. Its kernels for SSE4.1
-that saturate exist on Windows alone, and Nehalem on Linux does not stand for them.
+QEMU cannot emulate AVX-512 without VNNI; ONNX Runtime's kernels for it compute what those for AVX2
+do. ONNX Runtime's saturating kernels for SSE4.1 exist on Windows only, so Nehalem on Linux does not
+cover them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ NATIVE = "native"
 
 @dataclass(frozen=True)
 class Processor:
-    """`architecture` is what `uname -m` says there, `model` what QEMU calls the processor."""
+    """`architecture` is the output of `uname -m`, `model` QEMU's name of the processor."""
 
     architecture: str
     model: str
@@ -38,7 +40,8 @@ EMULATED = {
     "cortex-a7": Processor("armv7l", "cortex-a7", "32-bit Arm, as in a Raspberry Pi 2"),
 }
 
-# Which runtimes have a wheel for each architecture. TensorFlow Lite Micro's interpreter is for x86-64 alone.
+# The runtimes with a wheel for each architecture. TensorFlow Lite Micro's interpreter has one for
+# x86-64 only.
 WHEELS = {
     "x86_64": {"tflite_runtime", "litert", "onnxruntime", "tflite_micro"},
     "aarch64": {"tflite_runtime", "litert", "onnxruntime"},

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a file, as one sentence: the key, what is wrong with it and what is allowed."""
+"""pydantic's error on a file as one sentence: the key, what is wrong with it, what was expected."""
 
 from __future__ import annotations
 
@@ -6,39 +6,68 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+# pydantic's words and ours, replaced in this order.
+WORDS = {
+    "Input should be ": "",
+    "String should match pattern": "a text that matches",
+    "a valid integer": "an integer",
+    "a valid string": "a text",
+    "a valid boolean": "true or false",
+    "a valid ": "a ",
+}
+BOUNDS = {
+    "greater_than": "above",
+    "greater_than_equal": "of at least",
+    "less_than": "below",
+    "less_than_equal": "of at most",
+}
 
 
-def of(error: ValidationError, values: Any, root: type[BaseModel]) -> str:
-    """The sentence on `values` that do not fit the sections below `root`."""
+def sentence(error: ValidationError, values: Any, root: type[BaseModel]) -> str:
+    """The sentence for `values` that do not fit the model `root`."""
     errors = error.errors()
-    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    unknown_keys = [entry for entry in errors if entry["type"] == "extra_forbidden"]
+    # An unknown key is often a misspelt one, which is then missing as well: report the cause.
+    first = [*unknown_keys, *errors][0]
     place = _place(first["loc"], values)
     name = ".".join(map(str, place)) or "the file"
     if first["type"] == "extra_forbidden":
-        return f"{name} is not a known key; allowed here: {', '.join(_section(place[:-1], root).model_fields)}"
+        keys = _section(place[:-1], root).model_fields
+        return f"{name} is not a known key; expected one of {', '.join(keys)}"
     if first["type"] == "missing":
         return f"{'.'.join(map(str, first['loc']))} is missing"
     if first["type"] == "value_error":
         return f"{name}: {first['msg'].removeprefix('Value error, ')}"
-    reasons = [
-        _allowed(one["type"], one["msg"]) for one in errors if _place(one["loc"], values) == place
+    expectations = [
+        _expectation(entry) for entry in errors if _place(entry["loc"], values) == place
     ]
-    return f"{name} is {first['input']!r}; allowed is {', or '.join(dict.fromkeys(reasons))}"
+    return f"{name} is {first['input']!r}; expected {', or '.join(dict.fromkeys(expectations))}"
 
 
-def _allowed(kind: str, message: str) -> str:
-    """What one branch of a type allows, without pydantic's own words for it."""
+def _expectation(error: ErrorDetails) -> str:
+    """What one branch of a union expects, in our words instead of pydantic's."""
+    kind, message = error["type"], error["msg"]
+    if kind in BOUNDS:
+        (limit,) = error["ctx"].values()
+        if not isinstance(limit, int):  # pydantic gives the limits of floats as floats
+            return f"a number {BOUNDS[kind]} {limit:g}"
+        if kind == "greater_than":
+            return f"an integer of at least {limit + 1}"
+        return f"an integer {BOUNDS[kind]} {limit}"
+    if kind == "too_short":
+        return f"a list of at least {error['ctx']['min_length']}"
     if kind == "model_type":
-        return (
-            "{class_name: ..., config: {...}}" if "KerasObject" in message else "a section of keys"
-        )
-    for said in ("Input should be ", "List should have ", "String should "):
-        message = message.removeprefix(said)
-    return message.replace("match pattern", "a text like")
+        is_keras_object = "KerasObject" in message
+        return "{class_name: ..., config: {...}}" if is_keras_object else "a section of keys"
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 def _place(location: tuple[int | str, ...], values: Any) -> list[int | str]:
-    """The keys of the file in an error's location, which also names the types that were tried there."""
+    """The keys of the file in an error's location, without the types that pydantic tried there."""
     keys: list[int | str] = []
     for part in location:
         if isinstance(values, dict | list) and (
@@ -50,7 +79,7 @@ def _place(location: tuple[int | str, ...], values: Any) -> list[int | str]:
 
 
 def _section(keys: list[int | str], section: type[BaseModel]) -> type[BaseModel]:
-    """The section that stands at `keys` below `section`."""
+    """The section at `keys` below `section`."""
     for key in keys:
         if isinstance(key, str):
             section = next(_sections(section.model_fields[key].annotation))

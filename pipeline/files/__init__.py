@@ -1,1 +1,1 @@
-"""Files: those passed between stages, how each is written whole or not at all, and what is remembered beside them."""
+"""Files that stages exchange, atomic writes, and caches beside them."""

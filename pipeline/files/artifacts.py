@@ -1,4 +1,4 @@
-"""Every file passed between stages: its name, how it is saved and loaded."""
+"""Every file that one stage passes to another: its path, and how it is saved and loaded."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ DIST = Path("dist")
 DRAFT = Path("draft")
 STATE = Path(".state")
 
-CHUNK = 4096  # rows copied or compared at a time, so that a set larger than memory passes
+CHUNK = 4096  # rows processed at a time, so that a dataset may be larger than memory
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32 from 1 to `highest`, zero-padded."""
+    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32.
+
+    Ids count from 1 to `highest` and are zero-padded.
+    """
 
     shape: tuple[int, ...]
     dtype: str = "uint8"
@@ -48,7 +51,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a dataset beside its arrays."""
+    """What the stages know about a dataset besides its arrays."""
 
     name: str
     class_names: list[str]
@@ -59,7 +62,8 @@ class Description:
     highest: int = 255
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
-    not_passed_on: str | None = None  # why nothing of the data may go into a bundle
+    # Why the data must not be redistributed in a bundle; None: they may be.
+    not_passed_on: str | None = None
 
     @property
     def holds_ids(self) -> bool:
@@ -70,8 +74,8 @@ def report(stage: str) -> Path:
     return REPORTS / f"{stage}.json"
 
 
-def figures(stage: str) -> Path:
-    """The few figures of a stage that one compares between experiments, as `dvc metrics` shows them."""
+def metrics(stage: str) -> Path:
+    """The figures of a stage that `dvc metrics` compares between experiments."""
     return REPORTS / "metrics" / f"{stage}.json"
 
 
@@ -104,7 +108,10 @@ def load_array(path: Path) -> Array:
 
 
 def save_rows(path: Path, source: Array, rows: Array) -> None:
-    """Writes `source[rows]`, a chunk at a time; through the file, because a full disk under a memory map kills the process."""
+    """Writes `source[rows]`, a chunk at a time.
+
+    It does not write through a memory map: a full disk would then kill the process with SIGBUS.
+    """
     header = {
         "descr": np.lib.format.dtype_to_descr(source.dtype),
         "fortran_order": False,
@@ -122,7 +129,10 @@ def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
 
 
 def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
-    """Images (N, H, W, C) uint8, or ids (N, L) int32, and labels (N,) uint8 or int64 of train, validation or test, memory-mapped."""
+    """The inputs and labels of train, validation or test, memory-mapped.
+
+    Inputs are images (N, H, W, C) uint8 or ids (N, L) int32; labels are (N,) uint8 or int64.
+    """
     return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
 
 
@@ -140,7 +150,7 @@ def array_sha256(array: Array) -> str:
 
 
 def empty(folder: Path) -> Path:
-    """`folder`, made anew."""
+    """Deletes what `folder` holds, and returns it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process at a time is in."""
+"""Atomic writes, and folders that only one process at a time may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise."""
+    """A temporary path that replaces `path` when the block succeeds, and is deleted otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -20,9 +20,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        settle(temporary)
+        sync(temporary)
         temporary.replace(path)
-        settle(path.parent)
+        sync(path.parent)
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
@@ -30,8 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def settle(path: Path) -> None:
-    """Returns when a file, or the names in a folder, are on the disk, where a power cut leaves them as they are."""
+def sync(path: Path) -> None:
+    """Flushes a file, or the entries of a folder, to the disk, so that they survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -47,38 +47,40 @@ def _umask() -> int:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Lets one process at a time in, until it removes the folder or leaves; an empty folder goes with it."""
-    handle = _held(folder)
+    """Locks `folder` for this process. If the folder is empty at the end, it is removed."""
+    handle = _lock(folder)
     try:
         yield
     finally:
-        with suppress(OSError):  # what is not empty stays
-            if _is(handle, folder):
+        with suppress(OSError):  # a folder that is not empty stays
+            if _is_same(handle, folder):
                 folder.rmdir()
         os.close(handle)
 
 
-def _held(folder: Path) -> int:
-    """A handle on `folder` that locks it. Who waited may hold one that has been removed meanwhile, and takes the new one."""
+def _lock(folder: Path) -> int:
+    """An open handle that locks `folder`.
+
+    Another process may remove the folder while this one waits for the lock. Then the folder is made
+    and locked again.
+    """
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY)
-        except (
-            FileExistsError,
-            FileNotFoundError,
-        ):  # removed between the two calls, or within the first
+        # Another process removed the folder between the two calls, or within the first.
+        except (FileExistsError, FileNotFoundError):
             if folder.is_file():
                 raise
             continue
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if _is(handle, folder):
+        if _is_same(handle, folder):
             return handle
         os.close(handle)
 
 
-def _is(handle: int, folder: Path) -> bool:
-    """Whether it is the folder that has this name now."""
+def _is_same(handle: int, folder: Path) -> bool:
+    """Whether the handle is on the folder that has this name now."""
     try:
         return os.path.samestat(os.fstat(handle), folder.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The code that something follows from: a module, and all of ours that it imports."""
+"""The project's modules that a module depends on, read from its import statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGES = ("pipeline", "serving")
 
 
 def closure(modules: Iterable[Path]) -> set[Path]:
-    """The modules, all of ours that they import, and so on, with the `__init__.py` of each."""
+    """The modules and all project modules that they import, directly or not, with `__init__.py`."""
     seen: set[Path] = set()
     todo = list(modules)
     while todo:
@@ -25,33 +25,33 @@ def closure(modules: Iterable[Path]) -> set[Path]:
 
 @cache
 def imported(module: Path) -> frozenset[Path]:
-    """The modules of ours that this one imports, wherever in the file; not those that only a type checker sees."""
-    found = set()
+    """The project modules that this one imports anywhere in its file, except for type checking."""
+    files = set()
     for name in names(module):
         parts = name.split(".")
-        for length in (len(parts), len(parts) - 1) if parts[0] in PACKAGES else ():
+        if parts[0] not in PACKAGES:
+            continue
+        # The last part may be a module, or a name within the module of the other parts.
+        for length in range(max(len(parts) - 1, 1), len(parts) + 1):
             stem = ROOT.joinpath(*parts[:length])
-            found |= {
-                file
-                for file in (stem.with_suffix(".py"), stem / "__init__.py")
-                if length and file.exists()
-            }
-    return frozenset(found - {module})
+            candidates = (stem.with_suffix(".py"), stem / "__init__.py")
+            files |= {file for file in candidates if file.exists()}
+    return frozenset(files - {module})
 
 
 def names(module: Path) -> set[str]:
-    """The dotted names that a module imports, ours and others'."""
-    found = set()
+    """The dotted names that a module imports, the project's and others."""
+    imports = set()
     for node in _walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return imports
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and what is below it, but for blocks that only a type checker sees."""
+    """A node and its descendants, without `if TYPE_CHECKING` blocks."""
     if (
         isinstance(node, ast.If)
         and isinstance(node.test, ast.Name)

@@ -1,6 +1,6 @@
-"""Packages of Debian as files: fetched and unpacked into a folder, without root and without running their scripts.
+"""Downloads Debian packages and unpacks them into a folder, without root and without their scripts.
 
-apt asks the sources that this machine has, also for other architectures, and changes nothing of the machine.
+apt uses the sources of this machine, also for other architectures, and does not change the machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SECONDS = 600
-# With an empty status file nothing is installed, so that a package's dependencies are all fetched.
+# With an empty status file nothing counts as installed, so apt downloads all dependencies.
 CONFIGURATION = """
 {architecture}
 APT::Install-Recommends "false";
@@ -32,28 +32,20 @@ def unpack(
     dependencies: bool = False,
     members: Sequence[str] = (),
 ) -> None:
-    """Unpacks packages into the folder `target`, or only `members` of them, such as ./usr/bin/tool.
+    """Unpacks packages, or only `members` of them such as ./usr/bin/tool, into the folder `target`.
 
-    `architecture` is Debian's name of another one than this machine's. Raises OSError with the reason.
+    `architecture` is Debian's name of an architecture other than this machine's. Raises OSError
+    with the reason.
     """
     for tool in ("apt-get", "dpkg-deb", "tar"):
         if shutil.which(tool) is None:
-            raise OSError(f"{tool} is not on this machine")
+            raise OSError(f"{tool} is not installed on this machine")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("state/lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True)
-        (folder / "status").touch()
-        named = f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};'
-        configuration = CONFIGURATION.format(
-            architecture=named if architecture else "", folder=folder
-        )
-        (folder / "apt.conf").write_text(configuration)
-        environment = {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
+        environment = _configure(folder, architecture)
         archives = folder / "cache/archives"
-        _run(
-            ["apt-get", "-qq", "update"], environment, may_fail=True
-        )  # of several sources, one may be away
+        # One of several sources may be unreachable; a package that is then missing fails below.
+        _run(["apt-get", "-qq", "update"], environment, may_fail=True)
         if dependencies:
             command = ["apt-get", "-qq", "--yes", "--download-only", "install", *packages]
             _run(command, environment)
@@ -62,6 +54,21 @@ def unpack(
         target.mkdir(parents=True, exist_ok=True)
         for archive in sorted(archives.glob("*.deb")):
             _extract(archive, target, members)
+
+
+def _configure(folder: Path, architecture: str | None) -> dict[str, str]:
+    """Prepares `folder` for apt's state and cache; returns the environment of apt's commands."""
+    for part in ("state/lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True)
+    (folder / "status").touch()
+    setting = ""
+    if architecture:
+        setting = (
+            f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};'
+        )
+    configuration = CONFIGURATION.format(architecture=setting, folder=folder)
+    (folder / "apt.conf").write_text(configuration)
+    return {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
 
 
 def _extract(archive: Path, target: Path, members: Sequence[str]) -> None:
@@ -75,7 +82,7 @@ def _extract(archive: Path, target: Path, members: Sequence[str]) -> None:
             ["tar", "--extract", "--directory", target, *members],
             stdin=unpacking.stdout,
             stderr=subprocess.DEVNULL,
-            check=False,  # a member that is missing is missed by whoever asked for it
+            check=False,  # a missing member is reported by the caller, which looks for its file
         )
 
 

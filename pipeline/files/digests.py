@@ -1,4 +1,4 @@
-"""Digests by which facts and examples are known again."""
+"""Digests that identify facts and examples."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from pipeline.files.artifacts import Array
 
 
 def of_facts(facts: Sequence[str]) -> str:
+    """A key (16 hexadecimal digits) that changes if any of the facts does."""
     return hashlib.sha256(json.dumps(list(facts)).encode()).hexdigest()[:16]
 
 
 def of_examples(examples: Array) -> Array:
     """A number (N,) uint64 for each example; equal examples have equal numbers."""
-    found = []
+    parts = []
     for start, stop in artifacts.chunks(len(examples)):
-        found += [
+        parts += [
             hashlib.blake2b(row.tobytes(), digest_size=8).digest()
             for row in np.ascontiguousarray(examples[start:stop])
         ]
-    return np.frombuffer(b"".join(found), np.uint64)
+    return np.frombuffer(b"".join(parts), np.uint64)

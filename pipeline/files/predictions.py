@@ -1,4 +1,4 @@
-"""What a model answered on validation, kept so that two models can be compared image by image."""
+"""A model's predictions on the validation set, stored for paired comparisons of two models."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import numpy as np
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import replacing
 
-MOST_SIGNIFICANT = 1e-12  # a probability below this counts as this, so that no loss is infinite
+LEAST_PROBABILITY = 1e-12  # smaller ones count as this, so that no loss is infinite
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Probabilities (N, K), labels (N,) and a digest (N,) of each example, by which those of two splits are matched."""
+class Predictions:
+    """Probabilities (N, K), labels (N,), and a digest (N,) that identifies each example.
+
+    The digests match examples that two predictions, made on different splits, have in common.
+    """
 
     probabilities: Array
     labels: Array
@@ -24,15 +27,15 @@ class Answers:
 
     @property
     def right(self) -> Array:
-        """Whether each example was classified rightly (N,)."""
+        """Whether each example was classified correctly (N,)."""
         result: Array = self.probabilities.argmax(1) == self.labels
         return result
 
     @property
     def losses(self) -> Array:
         """The cross-entropy of each example (N,)."""
-        chosen = self.probabilities[np.arange(len(self.labels)), self.labels]
-        result: Array = -np.log(np.maximum(chosen, MOST_SIGNIFICANT))
+        likelihoods = self.probabilities[np.arange(len(self.labels)), self.labels]
+        result: Array = -np.log(np.maximum(likelihoods, LEAST_PROBABILITY))
         return result
 
     @property
@@ -40,17 +43,17 @@ class Answers:
         return float(self.right.mean())
 
 
-def save(path: Path, answers: Answers) -> None:
+def save(path: Path, predictions: Predictions) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
-            probabilities=answers.probabilities,
-            labels=answers.labels,
-            examples=answers.examples,
+            probabilities=predictions.probabilities,
+            labels=predictions.labels,
+            examples=predictions.examples,
         )
 
 
-def load(data: bytes) -> Answers:
+def load(data: bytes) -> Predictions:
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return Answers(file["probabilities"], file["labels"], file["examples"])
+        return Predictions(file["probabilities"], file["labels"], file["examples"])

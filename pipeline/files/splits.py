@@ -1,4 +1,4 @@
-"""Which examples of the raw data are for training, validation and test."""
+"""Splits the raw data into training, validation and test set."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from pipeline.process.errors import UserError
 
 
 def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, Array]:
-    """Row numbers (kept, split off), both sorted: `count` rows go, by class in proportion, at random, from the end or the beginning."""
+    """Row numbers (kept, split off), both sorted, with `count` rows split off.
+
+    `order` says which rows are kept: the first or the last ones, random ones, or random ones that
+    keep the proportions of the classes (stratified).
+    """
     if not 0 < count < len(labels):
         raise UserError(
-            f"{count} images cannot be split off from {len(labels)}; allowed is 1 to {len(labels) - 1}"
+            f"{count} images cannot be split off from {len(labels)}; "
+            f"expected 1 to {len(labels) - 1}"
         )
     if order == "first":
         rows = np.arange(len(labels))
@@ -28,7 +33,10 @@ def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, 
 
 
 def _position_in_class(labels: Array) -> Array:
-    """For each row the fraction of its class that stands before it, so that any prefix in this order is stratified."""
+    """For each row the fraction of its class that precedes it.
+
+    Any prefix of the rows in this order is therefore stratified.
+    """
     position = np.empty(len(labels))
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -41,22 +49,25 @@ def validation_count(validation: float, available: int) -> int:
 
 
 def splits(
-    train_labels: Array, test_fraction: float | None, chosen: Preprocess
+    train_labels: Array, test_fraction: float | None, settings: Preprocess
 ) -> dict[str, Array]:
-    """Row numbers of the raw training part for train and validation, and for test where `test_fraction` must come from it."""
+    """Row numbers of the raw training part for train and validation.
+
+    If `test_fraction` is not None, the test set is split off from it too.
+    """
     rows = np.arange(len(train_labels))
     result = {}
     if test_fraction is not None:
-        kept, split = split_off(
-            train_labels, round(test_fraction * len(rows)), "stratified", chosen.seed
-        )
+        count = round(test_fraction * len(rows))
+        kept, split = split_off(train_labels, count, "stratified", settings.seed)
         rows, result["test"] = rows[kept], rows[split]
-    if chosen.subset is not None:
-        if chosen.subset > len(rows):
+    if settings.subset is not None:
+        if settings.subset > len(rows):
             raise UserError(
-                f"preprocess.subset is {chosen.subset}; there are only {len(rows)} training images"
+                f"preprocess.subset is {settings.subset}; expected at most {len(rows)}, "
+                "the number of training images"
             )
-        rows = rows[: chosen.subset]
-    count = validation_count(chosen.validation, len(rows))
-    kept, split = split_off(train_labels[rows], count, chosen.order, chosen.seed)
+        rows = rows[: settings.subset]
+    count = validation_count(settings.validation, len(rows))
+    kept, split = split_off(train_labels[rows], count, settings.order, settings.seed)
     return {"train": rows[kept], "validation": rows[split], **result}

@@ -1,7 +1,7 @@
-"""Measured times, taken once and remembered outside the outs, so that a forced run writes the same bytes.
+"""A cache of measured times, outside DVC's outputs, so that a forced run writes the same bytes.
 
-A time is no function of deps and params: measured again it is another one. Each is kept under what it was measured on.
-Delete .state/measurements to measure anew.
+Timings are not reproducible, so each is measured once and cached under a key that says what was
+measured. Delete .state/measurements to measure again.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ FOLDER = artifacts.STATE / "measurements"
 
 
 def recall(key: str) -> Any | None:
-    """What was measured under `key` on this processor, or None."""
+    """The value cached under `key` for this processor, or None."""
     path = _path(key)
     return artifacts.load_json(path) if path.exists() else None
 
 
-def remember(key: str, measured: Any) -> Any:
-    """What was first measured under `key`, which is `measured` where nothing was."""
-    known = recall(key)
-    if known is not None and (not isinstance(known, list) or len(known) == len(measured)):
-        return known
-    artifacts.save_json(_path(key), measured)
-    return measured
+def remember(key: str, value: Any) -> Any:
+    """The value first cached under `key`; caches `value` if there is none.
+
+    A cached list of another length is replaced: it is of a training that ran for other epochs.
+    """
+    cached = recall(key)
+    if cached is not None and (not isinstance(cached, list) or len(cached) == len(value)):
+        return cached
+    artifacts.save_json(_path(key), value)
+    return value
 
 
 def _path(key: str) -> Path:
@@ -35,7 +38,7 @@ def _path(key: str) -> Path:
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name as the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith(("model name", "Model")):

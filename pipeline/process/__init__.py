@@ -1,1 +1,1 @@
-"""How every process of ours runs and ends: its one sentence on a mistake, its memory, its imports."""
+"""How every process runs: error messages and exit status, memory, slow imports."""

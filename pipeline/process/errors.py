@@ -1,7 +1,7 @@
-"""The one error that a user sees as a sentence, and not as a traceback."""
+"""The error that is shown to the user as one sentence instead of a traceback."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """What the user can mend: one sentence that names the thing, what is wrong with it and what is allowed."""
+    """A fault that the user can fix: the thing, what is wrong with it, and what was expected."""

@@ -1,4 +1,4 @@
-"""What TensorFlow asks of a process that imports it: memory that is kept, silence, half of the time."""
+"""Imports TensorFlow quietly and in half of the time, and keeps its freed memory for reuse."""
 
 from __future__ import annotations
 
@@ -14,54 +14,55 @@ from typing import cast
 # parameters of mallopt(3), by their numbers in glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LARGEST_INT = 2**31 - 1
-TOP_PAD_BYTES = (
-    64 * 2**20
-)  # room for the tensors of a batch; the system gives a page only when it is written to
+TOP_PAD_BYTES = 64 * 2**20  # holds the tensors of a batch; pages count only once they are written
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep what is freed for what is allocated next, in this process and those forked from it.
+    """Makes glibc reuse freed memory in this process and those forked from it.
 
-    By default glibc returns large blocks to the system and asks for them anew with every batch, and the system clears each
-    page before it hands it over again. Where TensorFlow takes its tensors from glibc, as it does on processors without VNNI,
-    that was 40 % of the time of a training. Other C libraries have no `mallopt`, and are left as they are.
+    By default glibc returns large blocks to the system and requests them again for every batch, and
+    the system clears each page before it hands it out. On processors without VNNI, where TensorFlow
+    allocates its tensors from glibc, that took 40 % of the training time. Other C libraries have no
+    `mallopt` and are left unchanged.
 
-    Page faults with this setting and without it, measured with TF_ENABLE_ONEDNN_OPTS=0: 50 and 42,000 for each 256 images
-    of a training, also in a worker of a search; 162,000 and 248,000 for an evaluation of 10,000 images as a whole; 66,000
-    and 74,000 for the six conversions of an export. Processes with a runtime in place of TensorFlow do without it, as they
-    have hardly any either way: verification 0.25 an image (`serving.measure`; it reads that from a file), a device 0.01 a
-    call, the server 0.03 a request of one image. Of all of these only requests of 64 images in JSON would gain: they have 100
-    faults each, and none with the setting.
+    Page faults with and without this setting, measured with TF_ENABLE_ONEDNN_OPTS=0: 50 and 42,000
+    per 256 images of a training, also in a search worker; 162,000 and 248,000 for an evaluation of
+    10,000 images; 66,000 and 74,000 for the six conversions of an export. Processes that run a
+    device runtime instead of TensorFlow do not use it, since they have few page faults anyway:
+    verification 0.25 per image (`serving.measure`, which reads the image from a file), a device
+    0.01 per call, the server 0.03 per request of one image. Only requests of 64 images in JSON
+    would gain: they cause 100 faults each, and none with the setting.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, LARGEST_INT)  # the heap never shrinks,
-        mallopt(M_TOP_PAD, TOP_PAD_BYTES)  # grows by much at a time,
-        mallopt(
-            M_MMAP_MAX, 0
-        )  # and holds large blocks too, which would otherwise be mapped and unmapped one by one
+        mallopt(M_TOP_PAD, TOP_PAD_BYTES)  # grows in large steps,
+        mallopt(M_MMAP_MAX, 0)  # and holds large blocks too instead of mapping each of them
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Sends what native code writes to stderr nowhere; what Python writes there passes as ever."""
-    stderr, kept, nowhere = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    with os.fdopen(kept, "w", closefd=False) as passing:
-        sys.stderr = passing
-        os.dup2(nowhere, 2)
+    """Discards what native code writes to stderr; Python's own stderr still works."""
+    stderr, original, devnull = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    with os.fdopen(original, "w", closefd=False) as python_stderr:
+        sys.stderr = python_stderr
+        os.dup2(devnull, 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
+            os.dup2(original, 2)
             sys.stderr = stderr
-            os.close(nowhere)
-    os.close(kept)
+            os.close(devnull)
+    os.close(original)
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """For an import of thousands of modules, which takes a quarter less without the garbage collector: it would look through all
-    of them again and again, and none is ever garbage."""
+    """Pauses the garbage collector for an import of thousands of modules.
+
+    That takes a quarter less time: the collector would scan all modules again and again, and none
+    of them is ever garbage.
+    """
     gc.disable()
     try:
         yield
@@ -72,11 +73,13 @@ def importing() -> Iterator[None]:
 
 @contextmanager
 def keras_import() -> Iterator[None]:
-    """For the first import of Keras: TensorFlow by default, without its greetings on stderr, in half of the time, and with memory
-    that is kept between batches; what trains in a worker comes by here, and not by `run`.
+    """For the first import of Keras: quiet, in half of the time, by default on TensorFlow.
 
-    Keras and TensorFlow import scikit-learn, pandas, matplotlib and JAX wherever these are found, for features that nothing here
-    uses; None in sys.modules says that they are not (Python Language Reference, 5.3.1).
+    It also makes glibc keep freed memory, as search workers train without `stage.run`.
+
+    Keras and TensorFlow import scikit-learn, pandas, matplotlib and JAX if these are installed, for
+    features that are not used here. None in sys.modules makes them look uninstalled (Python
+    Language Reference, 5.3.1).
     """
     keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

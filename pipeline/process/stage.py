@@ -1,4 +1,4 @@
-"""How every stage runs: it ends with `dvc repro`, and answers a user's mistake in one sentence."""
+"""Runs a stage: reports user errors in one sentence, and exits when `dvc repro` does."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pipeline.process.imports import keep_freed_memory
 
 
 def home() -> Path:
-    """The user's checkout, also from the copy that DVC makes of it for a queued experiment."""
-    here = Path.cwd()
-    parts = here.parts
+    """The user's checkout, also from within the copy that DVC makes for a queued experiment."""
+    folder = Path.cwd()
+    parts = folder.parts
     for index in range(len(parts) - 2):
         if parts[index : index + 3] == (".dvc", "tmp", "exps"):
             return Path(*parts[:index])
-    return here
+    return folder
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs `main` and exits: 0, or 1 after one sentence on stderr, or 130 after Ctrl-C."""
+    """Runs `main`. Exits with 1 after a user error, told in one sentence, or 130 after Ctrl-C."""
     keep_freed_memory()
     end_with_dvc()
     try:
@@ -44,25 +44,28 @@ def run(main: Callable[[], None]) -> None:
 
 
 def describe(error: OSError) -> str | None:
-    """The sentence for a failure of the machine that its user can mend; None for any other."""
+    """The sentence for a fault of the machine that the user can fix; None for any other."""
     name = error.filename or "the output"
     return {
-        errno.ENOSPC: f"{name} could not be written: the disk is full; free some space and run again",
-        errno.EDQUOT: f"{name} could not be written: the disk quota is used up; free some space and run again",
+        errno.ENOSPC: f"{name} could not be written: the disk is full; "
+        "free some space and run again",
+        errno.EDQUOT: f"{name} could not be written: the disk quota is used up; "
+        "free some space and run again",
         errno.EACCES: f"{name} may not be read or written by this user: change its permissions",
         errno.EPERM: f"{name} may not be changed by this user: change its permissions",
-        errno.EROFS: f"{name} lies on a read-only file system: run where you may write",
-        errno.ENOENT: f"{name} is missing: run the stage that makes it, or `dvc repro` for all of them",
+        errno.EROFS: f"{name} is on a read-only file system: run in a folder that is writable",
+        errno.ENOENT: f"{name} is missing: run the stage that makes it, "
+        "or `dvc repro` for all of them",
     }.get(error.errno or 0)
 
 
 def duration(seconds: float) -> str:
-    """As one says how long something takes."""
+    """A duration for people, in seconds or minutes."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def end_with_dvc(every_seconds: float = 0.2) -> None:
-    """Ends this process when `dvc` is gone, so that a killed `dvc repro` leaves no writer behind."""
+    """Exits when the parent `dvc` does, so that a killed `dvc repro` leaves no stage running."""
     if "DVC_STAGE" not in os.environ:
         return
     ancestors = [

@@ -1,1 +1,1 @@
-"""Figures for people: the statistics behind a verdict, pictures, tables."""
+"""Results for people: the statistics behind a verdict, pictures, tables."""

@@ -1,4 +1,4 @@
-"""Pictures as files: without dates, so that equal contents are equal bytes."""
+"""Saves Matplotlib figures without dates, so that equal contents give equal bytes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def save(path: Path, figure: Any) -> None:
 
 @contextmanager
 def figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """A matplotlib figure to draw on, saved without a date, so that equal contents are equal bytes."""
-    from matplotlib.figure import Figure  # takes a second, which a mistake need not wait for
+    """A Matplotlib figure of `size` inches to draw on, saved when the block ends."""
+    from matplotlib.figure import Figure  # takes a second: an error message should not wait for it
 
-    drawn = Figure(figsize=size, layout="constrained")
-    yield drawn
-    save(path, drawn)
+    canvas = Figure(figsize=size, layout="constrained")
+    yield canvas
+    save(path, canvas)

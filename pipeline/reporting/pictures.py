@@ -1,4 +1,4 @@
-"""The pictures of the reports. Written without dates, so that equal contents are equal bytes."""
+"""The pictures of the reports."""
 
 from __future__ import annotations
 
@@ -18,48 +18,47 @@ from pipeline.reporting import drawing
 
 
 def plain(text: str) -> str:
-    """A name or a text for Matplotlib, to which what stands between two dollars is a formula.
+    """Text that Matplotlib draws as it is: `$` is escaped, as it would begin a formula.
 
-    Letters that its own font lacks come from another one of this machine, and those that none has are question marks.
+    Letters that the default font lacks come from another font of this machine, whose family is
+    added to Matplotlib's settings; letters that no font has become question marks.
     """
-    shown = [
-        sign if font_of(sign) else "?"
-        for sign in text
-        if font_of(sign) or unicodedata.category(sign)[0] != "C"
+    letters = [
+        letter if font_of(letter) else "?"
+        for letter in text
+        if font_of(letter) or not is_control(letter)
     ]
-    families = matplotlib.rcParams["font.family"]
-    more = {
-        family: None for sign in shown if (family := font_of(sign)) and family != default_font()
-    }
-    matplotlib.rcParams["font.family"] = [
-        *families,
-        *(family for family in more if family not in families),
-    ]
-    return "".join(shown).replace("$", r"\$")
+    families = list(matplotlib.rcParams["font.family"])
+    for letter in letters:
+        family = font_of(letter)
+        if family and family != default_font() and family not in families:
+            families.append(family)
+    matplotlib.rcParams["font.family"] = families
+    return "".join(letters).replace("$", r"\$")
+
+
+def is_control(letter: str) -> bool:
+    return unicodedata.category(letter).startswith("C")
 
 
 def shown_names(class_names: Sequence[str]) -> list[str]:
-    """Class names as they stand in a picture: the number of a class instead of a name that no font of this machine can show."""
+    """Class names for a picture; a name that no font here can draw becomes its number."""
     return [
         name if all(map(font_of, name)) else str(number) for number, name in enumerate(class_names)
     ]
 
 
 @cache
-def font_of(sign: str) -> str | None:
-    """The family of a font that has the letter, Matplotlib's own before the others by name; None where there is none."""
-    if sign == "\n":
+def font_of(letter: str) -> str | None:
+    """The family of a font that has the letter: Matplotlib's default, or else the first by name."""
+    if letter == "\n":
         return default_font()
-    families = sorted(
-        {
-            font.name
-            for font in font_manager.fontManager.ttflist
-            if "last resort" not in font.name.lower()
-        }
-    )
-    return next(
-        (family for family in (default_font(), *families) if ord(sign) in letters(family)), None
-    )
+    names = {font.name for font in font_manager.fontManager.ttflist}
+    families = sorted(name for name in names if "last resort" not in name.lower())
+    for family in (default_font(), *families):
+        if ord(letter) in code_points(family):
+            return family
+    return None
 
 
 @cache
@@ -68,18 +67,13 @@ def default_font() -> str:
 
 
 @cache
-def letters(family: str) -> Set[int]:
-    """The code points of the letters that a family's regular font has; none of a font of coloured bitmaps, as emoji are."""
+def code_points(family: str) -> Set[int]:
+    """The code points in a family's regular font; none for a bitmap font, such as colour emoji."""
+    properties = font_manager.FontProperties(family=[family])
     try:
-        path = font_manager.findfont(
-            font_manager.FontProperties(family=[family]), fallback_to_default=False
-        )
+        path = font_manager.findfont(properties, fallback_to_default=False)
         font = font_manager.get_font(path)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ):  # uninstalled since Matplotlib listed it, or not to be read
+    except (OSError, RuntimeError, ValueError):  # uninstalled since it was listed, or unreadable
         return frozenset()
     return font.get_charmap().keys() if font.scalable else frozenset()
 
@@ -91,19 +85,17 @@ def images(
     titles = [plain(text) for text in titles]
     columns = max(min(columns, len(pictures)), 1)
     rows = max(-(-len(pictures) // columns), 1)
-    cell, side = (
-        np.array([1.3, 1.55]),
-        1.15,
-    )  # inches: a cell, width and height, and the longer side of the picture in it
+    # Inches: the width and height of a cell, and the longer side of the picture in it.
+    cell, side = np.array([1.3, 1.55]), 1.15
     figure = Figure(figsize=(cell[0] * columns, cell[1] * rows + 0.4), layout="constrained")
     axis = figure.subplots()
     height, width = side * np.array(pictures.shape[1:3]) / max(pictures.shape[1:3])
     for place, (picture, text) in enumerate(zip(pictures, titles, strict=False)):
         bottom, middle = (place // columns + 1) * cell[1], (place % columns + 0.5) * cell[0]
-        shown: Any = np.clip(np.asarray(picture), 0, 255).astype(np.uint8)
+        pixels: Any = np.clip(np.asarray(picture), 0, 255).astype(np.uint8)
         extent = (middle - width / 2, middle + width / 2, bottom, bottom - height)
         axis.imshow(
-            shown.squeeze(-1) if shown.shape[-1] == 1 else shown,
+            pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels,
             cmap="gray",
             vmin=0,
             vmax=255,
@@ -117,26 +109,26 @@ def images(
     drawing.save(path, figure)
 
 
-def telling_ids(
-    path: Path, telling: Array, names: Sequence[str], class_names: Sequence[str], shown: int = 20
+def indicative_ids(
+    path: Path, scores: Array, names: Sequence[str], class_names: Sequence[str], count: int = 20
 ) -> None:
-    """For each class the ids (columns of (K, ids)) with the highest values, as bars, the highest on top."""
+    """For each class the `count` ids with the highest scores (K, ids), as bars, the best on top."""
+    # All text goes through `plain` before the first axis, which takes the fonts set by then.
     titles = [plain(name) for name in shown_names(class_names)]
-    best = [np.argsort(-values, kind="stable")[:shown][::-1] for values in telling]
-    labels = [[plain(names[row]) for row in rows] for rows in best]
-    figure = Figure(figsize=(4 * len(telling), 5), layout="constrained")
-    axes = figure.subplots(1, len(telling), squeeze=False)
-    for axis, values, rows, words, title in zip(
-        axes.flat, telling, best, labels, titles, strict=True
-    ):
-        axis.barh(words, values[rows])
+    best_ids = [np.argsort(-values, kind="stable")[:count][::-1] for values in scores]
+    labels = [[plain(names[index]) for index in ids] for ids in best_ids]
+    figure = Figure(figsize=(4 * len(scores), 5), layout="constrained")
+    axes = figure.subplots(1, len(scores), squeeze=False).flat
+    for axis, values, ids, words, title in zip(axes, scores, best_ids, labels, titles, strict=True):
+        axis.barh(words, values[ids])
         axis.set(title=title, xlabel="log-likelihood above the mean")
     drawing.save(path, figure)
 
 
 def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str = "") -> None:
     """A sheet of texts, each under its title."""
-    contents, titles = ([plain(text) for text in column] for column in (contents, titles))
+    contents = [plain(text) for text in contents]
+    titles = [plain(text) for text in titles]
     rows = max(len(contents), 1)
     figure = Figure(figsize=(13, 0.9 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, 1, squeeze=False)
@@ -151,11 +143,13 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
 
 
 def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> None:
-    """Counts (K, K): a row for each true class, a column for each predicted one; coloured by the share of the row."""
+    """Counts (K, K), a row for each true and a column for each predicted class.
+
+    The colour is the share of the row.
+    """
     count = len(class_names)
-    names = [
-        plain(name) for name in shown_names(class_names)
-    ]  # before any axis, which takes the fonts there are
+    # Before the first axis, which takes the fonts set by then.
+    names = [plain(name) for name in shown_names(class_names)]
     size = max(4.0, 0.55 * count + 2)
     figure = Figure(figsize=(size, size), layout="constrained")
     axis = figure.subplots()

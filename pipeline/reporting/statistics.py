@@ -1,4 +1,4 @@
-"""Metrics and the statistics that stand behind a verdict."""
+"""Metrics, and the statistics behind a verdict."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = [
     "per_class",
 ]
 
-# Largest difference of a probability at which a device still computes what was proven. Kernels add in another order on
-# another processor, which moved float32 results by at most 1.5e-6. Where activations are int8 that can move a rounding: of
-# 10,000 images by at most 0.043, on all processors, runtimes and kernels tried. Sums that saturate moved the golden vectors
-# by 0.19 or more.
+# Largest difference of a probability at which a device still computes what was proven. Kernels on
+# another processor add in another order, which changed float32 results by at most 1.5e-6. With int8
+# activations that can change a rounding: by at most 0.043 for 10,000 images, on all processors,
+# runtimes and kernels tried. Sums that saturate changed the golden vectors by 0.19 or more.
 FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.08
 
 
@@ -40,7 +40,7 @@ def confusion(predictions: Array, labels: Array, num_classes: int) -> Array:
 
 
 def per_class(matrix: Array, class_names: list[str]) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 of each class; 0 where a class was never predicted or never seen."""
+    """Precision, recall and F1 of each class; 0 if the class was never predicted or never seen."""
     hits = matrix.diagonal()
     precision = hits / np.maximum(matrix.sum(0), 1)
     recall = hits / np.maximum(matrix.sum(1), 1)

@@ -10,13 +10,15 @@ def percent(fraction: float) -> str:
 
 
 def interval(bounds: list[float]) -> str:
+    """A confidence interval of fractions, in percent."""
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 
 
 def markdown(cells: Sequence[str]) -> str:
+    """One row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A table in Markdown, with its header."""
+    return "\n".join(map(markdown, [columns, ["---"] * len(columns), *rows]))

@@ -1,1 +1,1 @@
-"""Exported files on real runtimes: an environment for each, this processor and emulated ones."""
+"""Runs exported files on real runtimes, on this processor and on emulated ones."""

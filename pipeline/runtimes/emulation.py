@@ -1,9 +1,10 @@
-"""Runtimes on processors that this machine does not have: QEMU's user mode with the wheels that devices install.
+"""Runtimes on other processors: QEMU's user mode with the wheels that devices install.
 
-    python -m pipeline.runtimes.emulation       fetches what verify.processors needs
+    python -m pipeline.runtimes.emulation       downloads what verify.processors needs
 
-A processor of this machine's own architecture runs this machine's Python and packages. Another one gets a Python
-of Debian, and the wheels of its architecture. Nothing needs root; all of it lies below the virtual environment.
+An emulated processor of this machine's architecture uses this machine's Python and packages. One
+of another architecture gets Debian's Python and the wheels of its architecture. Nothing needs root,
+and everything is stored below the virtual environment.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FOLDER = Path(sys.prefix) / "emulated"
 REQUIREMENTS = Path("pipeline/bundle/requirements")
 HERE = os.uname().machine
 
-# The first QEMU that plays AVX and AVX2. An older one warns and goes on without them.
+# The first QEMU that emulates AVX and AVX2. An older one only warns, and runs without them.
 OLDEST = (7, 2)
 
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}
@@ -38,10 +39,10 @@ QEMU = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7l": "arm"}
 PACKAGES = {
     "x86_64": ["python3", "libstdc++6"],
     "aarch64": ["python3", "libstdc++6"],
-    "armv7l": ["python3", "libstdc++6", "python3-numpy"],  # of which the package index has no wheel
+    "armv7l": ["python3", "libstdc++6", "python3-numpy"],  # PyPI has no NumPy wheel for armv7
 }
-# What the wheels' cpuinfo library reads on Arm. QEMU lets the host's own files through, which are
-# an x86's, and the library dies of them; a file below the emulated root goes before.
+# The files that the wheels' cpuinfo library reads on Arm. QEMU shows the host's own files, which
+# crash the library if the host is an x86; a file below the emulated root takes precedence.
 CPUINFO = """\
 processor\t: 0
 BogoMIPS\t: 108.00
@@ -71,7 +72,10 @@ PARTS = {"cortex-a53": "0xd03", "cortex-a72": "0xd08", "cortex-a76": "0xd0b"}
 
 
 def interpreter(name: str, runtime: str) -> Interpreter:
-    """How Python with `runtime` is run on the emulated processor `name`. Raises OSError with the reason and the cure."""
+    """How to run Python with `runtime` on the emulated processor `name`.
+
+    Raises OSError with the reason and the cure.
+    """
     processor = EMULATED[name]
     try:
         program = qemu(processor.architecture)
@@ -86,13 +90,13 @@ def interpreter(name: str, runtime: str) -> Interpreter:
 
 def _cannot(name: str, error: OSError, cure: str) -> OSError:
     return OSError(
-        f"{name} cannot be emulated here: {error}; {cure}, or take {name} out of verify.processors"
+        f"{name} cannot be emulated here: {error}; {cure}, or remove {name} from verify.processors"
     )
 
 
 def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -> Interpreter:
     emulator = [str(program), "-cpu", processor.model]
-    options = ["-s", "-S"]  # no site packages but those named here, and a start in half of the time
+    options = ["-s", "-S"]  # without site packages Python starts in half of the time
     if processor.architecture == HERE:
         python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
         packages = environments.packages(runtime)
@@ -101,7 +105,7 @@ def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -
     python = next((system / "usr/bin").glob("python3.[0-9]*"))
     packages = wheels(processor.architecture, python.name.removeprefix("python"), runtime)
     if name in PARTS:
-        system = described(name, system)
+        system = root_with_cpuinfo(name, system)
     own = system / "usr/lib/python3/dist-packages"
     return Interpreter(
         (*emulator, "-L", str(system), str(python), *options), _environment(packages, own)
@@ -109,72 +113,70 @@ def _interpreter(name: str, processor: Processor, runtime: str, program: Path) -
 
 
 def _environment(*packages: Path) -> dict[str, str]:
-    """Byte code is kept, so that only the first start compiles."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    cache = FOLDER / "bytecode"
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(map(str, packages)),
-        "PYTHONPYCACHEPREFIX": str(cache),
-    }
+    """The environment of an emulated Python, with a byte code cache for all later starts."""
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, packages))
+    environment["PYTHONPYCACHEPREFIX"] = str(FOLDER / "bytecode")
+    return environment
 
 
 def qemu(architecture: str) -> Path:
-    """QEMU's user mode for an architecture: the machine's own, or else Debian's. Raises OSError."""
+    """QEMU's user mode for an architecture: this machine's, or else Debian's. Raises OSError."""
     static = f"qemu-{QEMU[architecture]}-static"
     reasons = []
     for name in (static, f"qemu-{QEMU[architecture]}"):
-        if found := shutil.which(name):
+        if path := shutil.which(name):
             try:
-                return new_enough(Path(found))
+                return new_enough(Path(path))
             except OSError as error:
                 reasons.append(str(error))
     try:
-        return new_enough(debians(static))
+        return new_enough(debian_program(static))
     except OSError as error:
         raise OSError("; ".join([*reasons, str(error)])) from None
 
 
 def new_enough(program: Path) -> Path:
-    """The program, if it plays what Haswell has. Raises OSError."""
+    """Returns `program`. Raises OSError if it cannot emulate AVX."""
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     version = re.search(r"version (\d+)\.(\d+)", done.stdout)
     if version is None:
-        raise OSError(f"{program} does not tell its version")
+        raise OSError(f"{program} does not report its version")
     if tuple(map(int, version.groups())) < OLDEST:
-        raise OSError(f"{program} is {version[0]}, which cannot play AVX")
+        raise OSError(f"{program} is {version[0]}, which cannot emulate AVX")
     return program
 
 
-def debians(name: str) -> Path:
-    """A program of Debian's package, which is fetched where it is not here yet. Raises OSError."""
+def debian_program(name: str) -> Path:
+    """A program of Debian's package qemu-user-static, downloaded once. Raises OSError."""
 
     def fill(folder: Path) -> None:
         members = [f"./usr/bin/qemu-{QEMU[each]}-static" for each in QEMU]
         debian.unpack(["qemu-user-static"], folder, members=members)
 
-    program = _made("qemu", fill) / "usr/bin" / name
+    program = _made_once("qemu", fill) / "usr/bin" / name
     if not program.exists():
-        raise OSError("Debian's package qemu-user-static does not hold it")
+        raise OSError(f"Debian's package qemu-user-static has no {name}")
     return program
 
 
 def root(architecture: str) -> Path:
-    """The root folder of a Debian of another architecture, with Python. Raises OSError."""
+    """The root folder of a Debian for another architecture, with Python. Raises OSError."""
 
     def fill(folder: Path) -> None:
         debian.unpack(
             PACKAGES[architecture], folder, architecture=DEBIAN[architecture], dependencies=True
         )
-        for name in ("blas", "lapack"):  # as update-alternatives would
+        for name in ("blas", "lapack"):  # as update-alternatives would link them
             for library in folder.glob(f"usr/lib/*/{name}/lib{name}.so.3"):
                 (library.parents[1] / library.name).symlink_to(f"{name}/{library.name}")
 
-    return _made(f"debian_{DEBIAN[architecture]}", fill)
+    return _made_once(f"debian_{DEBIAN[architecture]}", fill)
 
 
-def described(name: str, system: Path) -> Path:
-    """The same root with the processor's description, in a folder of its own."""
+def root_with_cpuinfo(name: str, system: Path) -> Path:
+    """The root folder `system` with the files that describe the processor `name`."""
 
     def fill(folder: Path) -> None:
         for entry in system.iterdir():
@@ -188,28 +190,22 @@ def described(name: str, system: Path) -> Path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(content)
 
-    return _made(f"root_{name}", fill)
+    return _made_once(f"root_{name}", fill)
 
 
 def wheels(architecture: str, version: str, runtime: str) -> Path:
-    """The packages of a runtime for Python `version` on another architecture, as a device installs them. Raises OSError."""
+    """The packages of a runtime for Python `version`, as a device of that architecture has them.
+
+    Raises OSError.
+    """
 
     def fill(folder: Path) -> None:
         left_out = ("numpy", "pillow") if architecture == "armv7l" else ()
-        names = [
-            option for name in ("serving", *left_out) for option in ("--no-emit-package", name)
-        ]
-        project = ["--project", str(REQUIREMENTS), "--only-group", runtime]
-        export = [
-            uv.find_uv_bin(),
-            "export",
-            "--frozen",
-            "--quiet",
-            "--no-header",
-            *project,
-            *names,
-        ]
-        if architecture == "armv7l":  # which uv does not know
+        export = [uv.find_uv_bin(), "export", "--frozen", "--quiet", "--no-header"]
+        export += ["--project", str(REQUIREMENTS), "--only-group", runtime]
+        for name in ("serving", *left_out):
+            export += ["--no-emit-package", name]
+        if architecture == "armv7l":  # uv does not know this platform
             install = [sys.executable, "-m", "pip", "install"]
             install += ["--platform", "manylinux_2_34_armv7l", "--implementation", "cp"]
         else:
@@ -217,15 +213,14 @@ def wheels(architecture: str, version: str, runtime: str) -> Path:
             install += ["--python-platform", f"{architecture}-manylinux_2_34"]
         install += ["--quiet", "--python-version", version, "--only-binary", ":all:"]
         install += ["--require-hashes", "--no-deps", "--target", str(folder)]
-        with (
-            tempfile.TemporaryDirectory() as elsewhere
-        ):  # where uv finds no constraints of this project
-            requirements = Path(elsewhere) / "requirements.txt"
+        # Outside the project, where uv does not apply the project's constraints.
+        with tempfile.TemporaryDirectory() as outside:
+            requirements = Path(outside) / "requirements.txt"
             requirements.write_text(_output(export))
-            _output([*install, "--requirement", str(requirements)], Path(elsewhere))
+            _output([*install, "--requirement", str(requirements)], Path(outside))
 
     digest = artifacts.sha256(REQUIREMENTS / "uv.lock")[:8]
-    return _made(f"{architecture}_{version}_{runtime}_{digest}", fill)
+    return _made_once(f"{architecture}_{version}_{runtime}_{digest}", fill)
 
 
 def _output(command: list[str], folder: Path | None = None) -> str:
@@ -238,8 +233,8 @@ def _output(command: list[str], folder: Path | None = None) -> str:
     return done.stdout
 
 
-def _made(name: str, fill: Callable[[Path], None]) -> Path:
-    """The folder of that name, which `fill` fills where it is not there; whole or not at all, by one process."""
+def _made_once(name: str, fill: Callable[[Path], None]) -> Path:
+    """The folder of that name; if there is none, one process makes it atomically with `fill`."""
     folder = FOLDER / name
     if folder.exists():
         return folder
@@ -247,8 +242,8 @@ def _made(name: str, fill: Callable[[Path], None]) -> Path:
     with atomic.alone(FOLDER / f"{name}.lock"):
         if not folder.exists():
             print(f"emulated processors: making {folder}, once", file=sys.stderr, flush=True)
-            with tempfile.TemporaryDirectory(dir=FOLDER) as making:
-                content = Path(making) / "content"
+            with tempfile.TemporaryDirectory(dir=FOLDER) as temporary:
+                content = Path(temporary) / "content"
                 content.mkdir()
                 fill(content)
                 content.rename(folder)
@@ -256,9 +251,9 @@ def _made(name: str, fill: Callable[[Path], None]) -> Path:
 
 
 def main() -> None:
-    """Fetches everything; what cannot be had is said, and stops nothing: verification says it again."""
-    chosen = params.load().verify
-    for name, runtime in chosen.places:
+    """Downloads everything. A failure is only a warning here: verification reports it again."""
+    settings = params.load().verify
+    for name, runtime in settings.places:
         try:
             interpreter(name, runtime)
         except OSError as error:

@@ -1,6 +1,8 @@
-"""Each runtime in an environment of its own, made from uv.lock: numpy and the runtime, no TensorFlow; one for C code.
+"""A virtual environment for each runtime, made from uv.lock, and one for generating C code.
 
-python -m pipeline.runtimes.environments      makes them all
+An environment holds NumPy and the runtime, but no TensorFlow.
+
+    python -m pipeline.runtimes.environments      makes them all
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from pipeline.process import stage
 from serving import runtimes
 
 FOLDER = Path(sys.prefix) / "runtimes"
-EMBEDDED = "embedded"  # generates and compiles C, and measures for microcontrollers
+EMBEDDED = "embedded"  # generates and compiles C, and estimates memory for microcontrollers
 
 
 def python(group: str) -> Path:
-    """The interpreter of the environment of a runtime or of EMBEDDED, made or brought up to date first. Raises OSError with uv's reason."""
+    """The Python of the environment of a runtime or of EMBEDDED, which is made or updated first.
+
+    Raises OSError with uv's reason.
+    """
     folder = FOLDER / group
     command = [uv.find_uv_bin(), "sync", "--frozen", "--compile-bytecode", "--only-group", group]
     command += ["--no-install-package", "serving", "--python", sys.executable]
@@ -36,26 +41,22 @@ def python(group: str) -> Path:
 
 
 def packages(group: str) -> Path:
-    """The folder in which the packages of an environment lie."""
+    """The folder of an environment's packages."""
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(FOLDER / group)}))
 
 
 def version(runtime: str) -> str:
-    """The version of the runtime that its environment holds."""
-    found = next(
-        iter(
-            importlib.metadata.distributions(
-                name=runtimes.DISTRIBUTIONS[runtime], path=[str(packages(runtime))]
-            )
-        )
+    """The version of the runtime in its environment."""
+    distributions = importlib.metadata.distributions(
+        name=runtimes.DISTRIBUTIONS[runtime], path=[str(packages(runtime))]
     )
-    return found.version
+    return next(iter(distributions)).version
 
 
 def main() -> None:
-    chosen = params.load().verify
-    emulated = [runtime for _, runtime in chosen.places]
-    for group in dict.fromkeys([*chosen.runtimes, *emulated, EMBEDDED]):
+    settings = params.load().verify
+    emulated = [runtime for _, runtime in settings.places]
+    for group in dict.fromkeys([*settings.runtimes, *emulated, EMBEDDED]):
         print(python(group))
 
 

@@ -1,4 +1,4 @@
-"""What a model file needs of a runtime and offers to a caller, read from its bytes before any runtime sees it."""
+"""Inspects a model file without a runtime: what it requires of a runtime, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serving.model_card import Requirements
 
 
 def read(path: Path) -> tuple[Requirements, list[str]]:
-    """What the file needs and offers, and what no runtime of ours accepts of it, each with its cure."""
+    """The file's requirements, and its faults that no supported runtime accepts, with the cure."""
     return _read_onnx(path) if path.suffix == ".onnx" else _read_tflite(path)
 
 
@@ -26,10 +26,25 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
         for code in codes
     ]
     image, probabilities = graph.Tensors(graph.Inputs(0)), graph.Tensors(graph.Outputs(0))
+    requirements = Requirements(
+        minimum_runtime_version=_metadata(model, b"min_runtime_version"),
+        operators=[f"{name} v{code.Version()}" for name, code in zip(names, codes, strict=True)],
+        weights=_weights(model, names),
+        batch=str(image.Shape(0)),
+        input_quantization=_quantization(image),
+        output_quantization=_quantization(probabilities),
+    )
+    return requirements, _tflite_problems(names, image, probabilities)
+
+
+def _tflite_problems(
+    operators: list[str], image: tflite.Tensor, probabilities: tflite.Tensor
+) -> list[str]:
+    """What no supported runtime accepts, each with its cure."""
     batch = int(image.Shape(0))
     problems = [
         f"{name} needs TensorFlow's Flex delegate, which no device runtime has: use other layers"
-        for name in names
+        for name in operators
         if name.startswith("Flex")
     ]
     if _type(image) not in ("UINT8", "INT32"):
@@ -44,17 +59,10 @@ def _read_tflite(path: Path) -> tuple[Requirements, list[str]]:
         problems.append(f"the batch is {batch}: export with a fixed batch of 1")
     if _quantization(image) not in (None, (1.0, 0)):
         problems.append(
-            f"the input has scale and zero point {_quantization(image)}: calibrate with raw pixels, 0 to 255"
+            f"the input has scale and zero point {_quantization(image)}: "
+            "calibrate with raw pixels, 0 to 255"
         )
-    requirements = Requirements(
-        minimum_runtime_version=_metadata(model, b"min_runtime_version"),
-        operators=[f"{name} v{code.Version()}" for name, code in zip(names, codes, strict=True)],
-        weights=_weights(model, names),
-        batch=str(batch),
-        input_quantization=_quantization(image),
-        output_quantization=_quantization(probabilities),
-    )
-    return requirements, problems
+    return problems
 
 
 def _quantization(tensor: tflite.Tensor) -> tuple[float, int] | None:
@@ -81,22 +89,19 @@ def _metadata(model: tflite.Model, name: bytes) -> str | None:
 
 
 def _weights(model: tflite.Model, names: list[str]) -> str:
-    """How the graph computes, as its operators with weights show it."""
+    """The number types in which the operators with weights compute."""
     graph = model.Subgraphs(0)
     kinds = set()
     for index in range(graph.OperatorsLength()):
         operator = graph.Operators(index)
         if names[operator.OpcodeIndex()] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             continue
-        activation, weight = (
-            _type(graph.Tensors(operator.Inputs(0))),
-            _type(graph.Tensors(operator.Inputs(1))),
-        )
-        kinds.add(
-            "int8 activations"
-            if activation == "INT8"
-            else f"float32 activations and {weight.lower()} weights"
-        )
+        activation = _type(graph.Tensors(operator.Inputs(0)))
+        weight = _type(graph.Tensors(operator.Inputs(1)))
+        if activation == "INT8":
+            kinds.add("int8 activations")
+        else:
+            kinds.add(f"float32 activations and {weight.lower()} weights")
     if "DEQUANTIZE" in names and kinds == {"float32 activations and float32 weights"}:
         return "float16 weights"
     return ", ".join(sorted(kinds)) or "no weights"
@@ -113,21 +118,22 @@ def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     problems = []
     if image.name != "image" or input_type not in ("uint8", "int32"):
         problems.append(
-            f"the input is {image.name} {input_type}: export with `image`, raw uint8 pixels or raw int32 ids, in"
+            f"the input is {image.name} {input_type}: "
+            "export with `image`, raw uint8 pixels or raw int32 ids, in"
         )
     if (probabilities.name, output_type) != ("probabilities", "float"):
         problems.append(
-            f"the output is {probabilities.name} {output_type}: export with `probabilities`, float32, out"
+            f"the output is {probabilities.name} {output_type}: "
+            "export with `probabilities`, float32, out"
         )
     if not batch.dim_param:
         problems.append(f"the batch is fixed to {batch.dim_value}: export with a dynamic batch")
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
+    quantized = any(node.op_type == "DequantizeLinear" for node in graph.node)
     requirements = Requirements(
         minimum_runtime_version=f"opset {opset}",
         operators=sorted({f"{node.op_type} v{opset}" for node in graph.node}),
-        weights="int8"
-        if any(node.op_type == "DequantizeLinear" for node in graph.node)
-        else "float32",
+        weights="int8" if quantized else "float32",
         batch=batch.dim_param or str(batch.dim_value),
     )
     return requirements, problems

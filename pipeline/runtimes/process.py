@@ -1,4 +1,4 @@
-"""Exported files on one runtime, in a process of its own: a runtime that dies takes nothing with it."""
+"""Runs exported files on one runtime in a process of its own, so that a crash does no harm."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ LARGEST_SECONDS = 1800
 
 @dataclass(frozen=True)
 class Interpreter:
-    """How a Python with a runtime is run: the beginning of its command, and its environment."""
+    """How to start a Python that has a runtime: the start of the command, and its environment."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
 
     @classmethod
     def here(cls, python: Path) -> Interpreter:
-        """This processor's own, in a virtual environment."""
+        """A virtual environment's Python on this processor."""
         return cls((str(python),), dict(os.environ))
 
 
 @dataclass(frozen=True)
 class Task:
-    """Files to measure on images, npy files that are read one after the other.
+    """Model files to run on the images of npy files, which are read one after the other.
 
-    `counts` says how many of all those images each file sees; where it is empty, each sees all. The probabilities
-    (N, K) of each file go into the folder `output`, under the file's own name with the suffix .npy.
+    `counts` says how many of all these images each file sees; if it is empty, each sees all of
+    them. The probabilities (N, K) of each file go into the folder `output`, under the file's name
+    with the suffix .npy.
     """
 
     files: Sequence[Path]
@@ -43,7 +44,10 @@ class Task:
 
 
 class RuntimeProcess:
-    """`serving.measure` on a task, with an answer for each file. It stays, with the last model loaded, until it is closed."""
+    """`serving.measure` on a task; it answers once for each file.
+
+    The process stays alive, with the last model loaded, until it is closed.
+    """
 
     def __init__(self, interpreter: Interpreter, runtime: str, task: Task) -> None:
         command: list[str | Path] = [
@@ -67,12 +71,12 @@ class RuntimeProcess:
         )
 
     def answer(self) -> dict[str, Any] | str:
-        """The next answer of the process, or in words the reason why there is none."""
+        """The next answer of the process, or the reason why there is none."""
         assert self._process.stdout is not None
-        late = threading.Event()
+        timed_out = threading.Event()
 
         def give_up() -> None:
-            late.set()
+            timed_out.set()
             self._process.kill()
 
         timer = threading.Timer(LARGEST_SECONDS, give_up)
@@ -84,7 +88,7 @@ class RuntimeProcess:
             return answer
         _, errors = self._process.communicate()
         status = self._process.returncode
-        if late.is_set():
+        if timed_out.is_set():
             return f"no answer within {LARGEST_SECONDS} seconds"
         if status < 0:
             return f"the runtime died with signal {-status}"
@@ -92,14 +96,17 @@ class RuntimeProcess:
         return " ".join(lines[-1:]) or f"exit status {status}"
 
     def milliseconds(self, runs: int) -> list[float] | str:
-        """The times of `runs` predictions of single images on one thread, after a warm-up; or the reason why there are none."""
+        """The latencies of `runs` predictions of single images on one thread, after a warm-up.
+
+        If they cannot be measured, the reason.
+        """
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the answer tells why
+        with contextlib.suppress(BrokenPipeError):  # `answer` reports the reason
             print(runs, file=self._process.stdin, flush=True)
         answer = self.answer()
         return answer if isinstance(answer, str) else answer["milliseconds"]
 
     def close(self) -> None:
-        """Ends the process, whatever it is doing."""
+        """Kills the process."""
         with self._process as process:
             process.kill()

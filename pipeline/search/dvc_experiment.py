@@ -26,7 +26,7 @@ from pipeline.config.overrides import written
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
-from pipeline.files.predictions import Answers
+from pipeline.files.predictions import Predictions
 from pipeline.process.errors import UserError
 from pipeline.search.remedies import Situation
 from pipeline.tracking import runs
@@ -49,7 +49,7 @@ class Trained:
     experiment: str
     overrides: dict[str, Any]
     diagnosis: dict[str, Any]
-    answers: Answers
+    answers: Predictions
     situation: Situation
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.files.predictions import Answers
+from pipeline.files.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Comparison:
     paired: bool
 
 
-def compare(new: Answers, old: Answers) -> Comparison:
+def compare(new: Predictions, old: Predictions) -> Comparison:
     """On the examples that both saw, pair by pair: the exact McNemar test of accuracy, and the paired t test of the losses.
 
     Where less than half of the examples are common, as after a change of the data: Fisher's exact test, and Welch's.

@@ -124,7 +124,7 @@ class State(keras.callbacks.Callback):
 
     def _write(self, name: str, model: keras.Model) -> None:
         model.save_weights(self.folder / name)
-        atomic.settle(self.folder / name)
+        atomic.sync(self.folder / name)
 
     def should_stop(self) -> bool:
         patience = self.train_params.patience

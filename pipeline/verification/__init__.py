@@ -1,1 +1,1 @@
-"""How files are compared with the Keras model: on which images, on this processor, and on emulated ones."""
+"""Comparison of exported files with the Keras model, on this processor and on emulated ones."""

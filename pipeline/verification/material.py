@@ -1,4 +1,4 @@
-"""What the files are tried on, and what the Keras model answered there."""
+"""The images that files are compared on, and the Keras model's probabilities for them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("tes
 
 @dataclass(frozen=True)
 class Material:
-    """All images that the weights have not seen: the test set, and the validation set behind it.
+    """All images that the weights have not seen: the test set, followed by the validation set.
 
-    `labels` (N,) and `reference` (N, K), the answers of the Keras model, are of both; the first `tests` are the test
-    set. `sample` (S,) are rows of the test set in random order, for what is too slow for all. `synthetic` are the
-    inputs among the golden vectors that nobody recorded; `golden_tests` is how many test images may be among these,
-    either all or, where the data may not be passed on, none. Runtimes read the images from files: `unseen` has all of them and the
-    synthetic ones last, `sampled` the sample alone.
+    `labels` (N,) and `reference` (N, K), the Keras model's probabilities, cover both; the first
+    `tests` rows are the test set. `sample` (S,) are rows of the test set in random order, for
+    runtimes and processors that are too slow for all images. `synthetic` are the generated inputs
+    among the golden vectors. `golden_tests` is how many test images the golden vectors may be
+    chosen from: all, or none if the data must not be redistributed. Runtimes read images from
+    files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
+    file of the sample.
     """
 
     labels: Array
@@ -40,20 +42,20 @@ class Material:
         return {"test": self.tests, "validation": len(self.labels) - self.tests}
 
 
-def gather(chosen: Params, folder: Path) -> Material:
-    """Reads the outs of earlier stages, and writes files into `folder` for the runtimes to read."""
+def gather(settings: Params, folder: Path) -> Material:
+    """Reads the outputs of earlier stages, and writes files for the runtimes into `folder`."""
     images, labels = artifacts.load_split("test")
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
-    kept_here = data.not_passed_on is not None
+    private = data.not_passed_on is not None
     synthetic = (
         golden.invented(images, data.highest)
-        if kept_here
+        if private
         else golden.synthetic(images, labels, data.highest)
     )
     np.save(folder / "synthetic.npy", synthetic)
-    largest = max(chosen.verify.micro_images, chosen.verify.processor_images)
-    sample = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[:largest]
+    largest = max(settings.verify.micro_images, settings.verify.processor_images)
+    sample = np.random.default_rng(settings.preprocess.seed).permutation(len(labels))[:largest]
     np.save(folder / "sample.npy", images[sample])
     return Material(
         labels=np.concatenate([labels, validation.labels]),
@@ -63,7 +65,7 @@ def gather(chosen: Params, folder: Path) -> Material:
         tests=len(labels),
         sample=sample,
         synthetic=synthetic,
-        golden_tests=0 if kept_here else len(labels),
+        golden_tests=0 if private else len(labels),
         unseen=[TEST, VALIDATION, folder / "synthetic.npy"],
         sampled=folder / "sample.npy",
     )

@@ -1,4 +1,4 @@
-"""A pair on this processor: its answers on all images, and its latency."""
+"""A pair on this processor: its probabilities for all images, and its latency."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from serving import gate
 
 
 class NativePair:
-    """A pair in a process of its own, which stays for the latency. `environment` is its Python, or why there is none."""
+    """A pair in a process of its own, which is kept alive until its latency has been measured.
+
+    `environment` is the Python of its runtime, or the reason why there is none.
+    """
 
     def __init__(self, pair: Pair, environment: Path | str) -> None:
         self.pair, self.environment = pair, environment
         self._process: RuntimeProcess | None = None
 
-    def run(self, material: Material, chosen: Params, folder: Path) -> None:
-        """Fills the pair's facts and probabilities; files go into `folder`."""
+    def run(self, material: Material, settings: Params, folder: Path) -> None:
+        """Fills in the pair's facts and probabilities; its files go into `folder`."""
         if isinstance(self.environment, str):
-            self.pair.not_here(self.environment)
+            self.pair.unavailable(self.environment)
         elif not self.pair.refused():
-            self._ask(Interpreter.here(self.environment), material, folder)
+            self._predict(Interpreter.here(self.environment), material, folder)
             if self.pair.probabilities is not None:
-                self._judge(material, chosen)
+                self._judge(material, settings)
 
-    def _ask(self, interpreter: Interpreter, material: Material, folder: Path) -> None:
+    def _predict(self, interpreter: Interpreter, material: Material, folder: Path) -> None:
         pair = self.pair
         output = folder / pair.runtime
         output.mkdir(exist_ok=True)
@@ -44,39 +47,42 @@ class NativePair:
         pair.facts |= answer
         pair.probabilities = np.load(output / f"{pair.file.stem}.npy")
 
-    def _judge(self, material: Material, chosen: Params) -> None:
+    def _judge(self, material: Material, settings: Params) -> None:
         pair = self.pair
         assert pair.probabilities is not None
         rows, tests = np.arange(len(material.labels)), material.tests
-        max_accuracy_drop = chosen.export.max_accuracy_drop
+        max_accuracy_drop = settings.export.max_accuracy_drop
         if pair.micro:  # its interpreter is slow, and fewer images prove less
-            rows = material.sample[: chosen.verify.micro_images]
-            tests, max_accuracy_drop = len(rows), chosen.verify.micro_max_accuracy_drop
-        told = pair.probabilities[: len(rows)]
+            rows = material.sample[: settings.verify.micro_images]
+            tests, max_accuracy_drop = len(rows), settings.verify.micro_max_accuracy_drop
+        probabilities = pair.probabilities[: len(rows)]
         reference, labels = material.reference[rows], material.labels[rows]
-        pair.facts |= gate.compare(told, reference, labels, max_accuracy_drop, tests)
+        pair.facts |= gate.compare(probabilities, reference, labels, max_accuracy_drop, tests)
 
     def time(self, runs: int) -> None:
-        """Median and 95th percentile of single images on one thread, on this processor; remembered per file, runtime and runs."""
+        """Median and 95th percentile latency of single images on one thread.
+
+        Cached per processor, file, runtime and number of runs.
+        """
         pair = self.pair
         if self._process is None or pair.probabilities is None:
             return
         file = artifacts.sha256(pair.file)
         facts = [file, pair.runtime, pair.facts["runtime_version"], str(runs), "measured_on"]
         key = f"latency-{digests.of_facts(facts)}"
-        measured = timing_cache.recall(key)
-        if measured is None:
+        latency = timing_cache.recall(key)
+        if latency is None:
             times = self._process.milliseconds(runs)
             if isinstance(times, str):
                 pair.facts["latency_reason"] = times
                 return
-            measured = {
+            latency = {
                 "median_milliseconds": statistics.median(times),
                 "p95_milliseconds": sorted(times)[int(0.95 * (len(times) - 1))],
                 "measured_on": timing_cache.processor(),
             }
-            measured = timing_cache.remember(key, measured)
-        pair.facts |= measured
+            latency = timing_cache.remember(key, latency)
+        pair.facts |= latency
 
     def close(self) -> None:
         if self._process is not None:

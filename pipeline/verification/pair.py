@@ -1,4 +1,4 @@
-"""A file and a runtime to try it on."""
+"""A file, and the runtime and processor to run it on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from serving.gate import COULD_NOT_RUN
 
 @dataclass
 class Pair:
-    """`facts` is its row of the report; `probabilities` (N, K) is what it answered, if it did."""
+    """`facts` is the pair's row of the report.
+
+    `probabilities` (N, K) are those that the file computed; None until it has run.
+    """
 
     format: str
     file: Path
@@ -26,14 +29,17 @@ class Pair:
     probabilities: Array | None = None
 
     def __post_init__(self) -> None:
-        names = ("format", "runtime", "processor")
-        self.facts |= {name: getattr(self, name) for name in names}
-        self.facts["bytes"] = self.file.stat().st_size
+        self.facts |= {
+            "format": self.format,
+            "runtime": self.runtime,
+            "processor": self.processor,
+            "bytes": self.file.stat().st_size,
+        }
 
     @property
     def name(self) -> str:
-        there = "" if self.processor == NATIVE else f" on {self.processor}"
-        return f"{self.format} on {self.runtime}{there}"
+        processor = "" if self.processor == NATIVE else f" on {self.processor}"
+        return f"{self.format} on {self.runtime}{processor}"
 
     @property
     def micro(self) -> bool:
@@ -44,7 +50,10 @@ class Pair:
         return "int8" in self.facts["requirements"]["weights"]
 
     def refused(self) -> bool:
-        """Reads what the file asks for. Where that tells that it cannot run, the facts then say so."""
+        """Whether the runtime cannot run the file, judged by what the file requires.
+
+        Records the requirements, and the reason for a refusal, in the facts.
+        """
         version = environments.version(self.runtime)
         requirements, problems = inspect_model.read(self.file)
         self.facts |= {"runtime_version": version, "requirements": asdict(requirements)}
@@ -56,30 +65,30 @@ class Pair:
     def could_not_run(self, reason: str) -> None:
         self.facts |= {"state": COULD_NOT_RUN, "reason": reason}
 
-    def not_here(self, reason: str) -> None:
-        """Could not run for want of something on this machine, of which DVC knows nothing."""
+    def unavailable(self, reason: str) -> None:
+        """Could not run because this machine lacks something that DVC does not track."""
         self.could_not_run(f"{reason}; then `dvc repro --force --downstream verify` tries again")
 
 
-def native(files: dict[str, Path], chosen: Params) -> list[Pair]:
+def native_pairs(files: dict[str, Path], settings: Params) -> list[Pair]:
     """Every file with each runtime that reads it, on this processor."""
     return [
         Pair(name, file, runtime)
         for name, file in files.items()
-        for runtime in chosen.verify.runtimes
+        for runtime in settings.verify.runtimes
         if runtimes.SUFFIXES[runtime] == file.suffix
         and (runtime != "tflite_micro" or name == "tflite_int8")
     ]
 
 
-def emulated(files: dict[str, Path], chosen: Params) -> list[list[Pair]]:
-    """The same on each emulated processor, for the runtimes that have a wheel there; a list for each of these."""
+def emulated_pairs(files: dict[str, Path], settings: Params) -> list[list[Pair]]:
+    """Every file on each emulated processor: a list per processor and runtime that has a wheel."""
     groups = [
         [
             Pair(name, file, runtime, processor)
             for name, file in files.items()
             if runtimes.SUFFIXES[runtime] == file.suffix
         ]
-        for processor, runtime in chosen.verify.places
+        for processor, runtime in settings.verify.places
     ]
     return [group for group in groups if group]

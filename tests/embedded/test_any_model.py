@@ -110,7 +110,7 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     artifacts.save_array(artifacts.PREPARED / "validation/images.npy", images)
     predictions.save(
         artifacts.VALIDATION,
-        predictions.Answers(probabilities, labels, digests.of_examples(images)),
+        predictions.Predictions(probabilities, labels, digests.of_examples(images)),
     )
     return data
 
