@@ -77,7 +77,7 @@ def rate(
     for _ in range(trials):
         rows = random.permutation(len(own.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        expected = drift_reference.summary(
+        expected = drift_reference.summarize_statistics(
             own.statistics[half], names, probabilities[half], own.labels[half]
         )
         drawn = some(shifted, rest[:size])

@@ -179,8 +179,8 @@ def pack(
 
 def notes(content: ModelCard) -> list[str]:
     """What the maker should know of the bundle."""
-    fewer = acceptance.fewer(content)
-    return [f"note: its acceptance set has {fewer}"] if fewer else []
+    shortfall = acceptance.shortfall(content)
+    return [f"note: its acceptance set has {shortfall}"] if shortfall else []
 
 
 def main() -> None:
@@ -203,9 +203,9 @@ def main() -> None:
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     accepted = acceptance.choose(chosen, data, images, labels, probabilities)
     content = card.build(
-        chosen, reports, data, drift_reference.of(images, probabilities, labels), draft=draft
+        chosen, reports, data, drift_reference.summarize(images, probabilities, labels), draft=draft
     )
-    content = acceptance.described(content, accepted)
+    content = acceptance.add_to_card(content, accepted)
     if not content.files:
         raise UserError(
             "no exported file ran, so there is nothing to package; see reports/verify.json"

@@ -184,10 +184,12 @@ def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_an
 
     card = ModelCard.parse((bundle / CARD).read_bytes())
     made = {**card.provenance, "params": chosen.model_dump(mode="json")}
-    described = acceptance.described(
+    described = acceptance.add_to_card(
         dataclasses.replace(card, provenance=made, test_images=100), accepted
     )
-    told = "62 images of the 100 asked for, as many of this size as a device takes"
+    told = (
+        "62 images instead of the 100 requested, the most that a device accepts at this image size"
+    )
     card_markdown.write(bundle, described)
     assert f" It has {told}." in (bundle / card_markdown.FILE).read_text()
     assert package.notes(described) == [f"note: its acceptance set has {told}"]

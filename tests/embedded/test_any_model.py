@@ -142,7 +142,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in card_markdown.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
         model_card = card.build(
-            params.load(), reports, data, drift_reference.of(images, probabilities, labels)
+            params.load(), reports, data, drift_reference.summarize(images, probabilities, labels)
         )
         package.fill(Path(content), model_card, data, "these patterns are nobody's test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")
