@@ -88,7 +88,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / GOLDEN).write_bytes(opened.read(GOLDEN))
     first = Acceptance.load(opened).first(100)
     chosen = acceptance.AcceptanceSet(first.images, first.labels, first.probabilities)
-    acceptance.write_binary(folder / "few.bin", folder / GOLDEN, chosen, opened.card, "onnx_float32")
+    acceptance.write_binary(
+        folder / "few.bin", folder / GOLDEN, chosen, opened.card, "onnx_float32"
+    )
     return folder / "few.bin"
 
 
