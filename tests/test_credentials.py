@@ -49,7 +49,7 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.chdir(ROOT)
-    assert runs.tell("search", Path("params.yaml"), {}) is None
+    assert runs.log_search("search", Path("params.yaml"), {}) is None
     said = capfd.readouterr()
     assert said.err.startswith("warning: MLflow at ")
     assert "nothing is lost" in said.err
@@ -131,7 +131,7 @@ def test_user_and_password_reach_the_server_though_its_address_is_given_without(
     monkeypatch.chdir(ROOT)
     with asking() as (port, heard):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:p%40ss{PASSWORD}@127.0.0.1:{port}")
-        assert runs.tell("search", Path("params.yaml"), {}) is None
+        assert runs.log_search("search", Path("params.yaml"), {}) is None
     assert set(heard) == {f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"}
     assert PASSWORD not in capsys.readouterr().err
     assert PASSWORD not in os.environ["MLFLOW_TRACKING_URI"]

@@ -41,7 +41,7 @@ def test_the_store_of_a_checkout_of_any_name_lies_in_it(
     home = (tmp_path / name).rename(tmp_path / f"was {name}")
     for _ in ("fresh", "moved"):
         monkeypatch.chdir(tmp_path)
-        local_store.follow(home, "digits")
+        local_store.relocate_artifacts(home, "digits")
         store = mlflow.MlflowClient(local_store.address(home))
         experiment = store.get_experiment_by_name("digits")
         number = (
@@ -67,7 +67,7 @@ def test_mlflow_finds_its_migrations_below_a_percent_sign(tmp_path: Path) -> Non
 
     folder = tmp_path / "50% off" / "100%25" / "db_migrations"
     shutil.copytree(Path(utils.__file__).parents[1] / "db_migrations", folder)
-    with local_store.linked(folder) as link:
+    with local_store.linked_folder(folder) as link:
         config = utils._get_alembic_config("sqlite:///50%25/mlflow.db", str(link))
         assert len(ScriptDirectory.from_config(config).get_heads()) == 1
         assert (
