@@ -195,9 +195,11 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
         "holds",
         "worse",
     ]
-    assert "more labels will probably tell" in sentences(few)[0]
-    assert sentences(many)[0].startswith("The field holds what the test promised")
-    assert sentences(bad)[0].startswith("The field is worse than the test: field accuracy 75.00 %")
+    assert "more labels will probably be enough" in sentences(few)[0]
+    assert sentences(many)[0].startswith("Field accuracy is within 1 point of test accuracy")
+    assert sentences(bad)[0].startswith(
+        "Field accuracy is worse than test accuracy: field accuracy 75.00 %"
+    )
     one = answered(own, 1, 1)
     assert (
         one["accuracy"]["verdict"],
@@ -205,16 +207,16 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
     ) == ("open", [])
     assert answered(own, 4, 4)["accuracy"]["verdict"] == "worse"
     assert sentences(few)[-1].startswith(
-        "Too few predictions to tell drift: of 20, it would have to concern 4"
+        "Too few predictions to detect drift: with 20, only a drift of at least 4"
     )
     fours = answered(own, 1000, 80, digit=4)
     assert [one["class"] for one in fours["classes"] if one["suffers"]] == ["4"]
-    assert "Classes that suffer" in sentences(fours)[1]
+    assert "Significantly worse classes" in sentences(fours)[1]
     unknown = judge.judge(
         dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), CHOSEN
     )
     assert unknown["accuracy"]["verdict"] == "no labels"
-    assert sentences(unknown)[0].startswith("No label of 10,000 predictions is known")
+    assert sentences(unknown)[0].startswith("None of the 10,000 predictions has a label")
 
 
 @pytest.fixture
@@ -259,7 +261,7 @@ def test_of_two_labels_the_first_is_kept_and_it_is_said(
     labels.write_text(f"file,label\n0.png,4\n1.png,{other}\n3.png,{before.labels[3]}\n")
     (kept,) = observations.read(log, labels, archive)
     assert kept.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
-    assert "1 predictions of" in capsys.readouterr().err
+    assert "1 predictions in" in capsys.readouterr().err
     (replaced,) = observations.read(log, labels, archive, replace=True)
     assert replaced.labels[:4].tolist() == [4, other, UNKNOWN, before.labels[3]]
     assert not capsys.readouterr().err
@@ -331,34 +333,40 @@ def test_damage_is_told_in_a_sentence(
 
     cases: list[tuple[list[Path], str]] = [
         ([tmp_path / "missing"], "neither a log nor a folder"),
-        ([wrote("empty", b"")], "no log of predictions"),
-        ([wrote("garbage", b"x" * 5000)], "damaged or no log"),
-        ([wrote("cut", whole[: len(whole) // 2])], "damaged or no log"),
-        ([wrote("overwritten", whole[:8192] + b"\xff" * 64 + whole[8256:])], "damaged or no log"),
-        ([changed("other", "PRAGMA application_id = 1")], "no log of predictions of version 1"),
+        ([wrote("empty", b"")], "not a prediction log"),
+        ([wrote("garbage", b"x" * 5000)], "damaged or not a log"),
+        ([wrote("cut", whole[: len(whole) // 2])], "damaged or not a log"),
+        (
+            [wrote("overwritten", whole[:8192] + b"\xff" * 64 + whole[8256:])],
+            "damaged or not a log",
+        ),
+        ([changed("other", "PRAGMA application_id = 1")], "not a prediction log of version 1"),
         (
             [changed("class", "UPDATE predictions SET label = 10 WHERE number = 7")],
-            "does not fit its card",
+            "do not fit the card of mnist-digits",
         ),
         (
             [changed("negative", "UPDATE predictions SET predicted = -1 WHERE number = 7")],
-            "does not fit its card",
+            "do not fit the card of mnist-digits",
         ),
         (
             [changed("short", "UPDATE predictions SET statistics = x'00' WHERE number = 7")],
-            "does not fit its card",
+            "do not fit the card of mnist-digits",
         ),
         ([changed("card", "UPDATE models SET card = '{}'")], "not a model card"),
-        ([changed("none", "DELETE FROM predictions")], "holds no prediction yet"),
-        ([log, wrote("a.csv", b"id;label\n1;2\n")], "allowed are id,label or file,label"),
-        ([log, wrote("b.csv", b"file,label\nother.png,2\n")], "holds no prediction 'other.png'"),
-        ([log, wrote("c.csv", b"file,label\n3.png,two\n")], "allowed are 0, 1, 2"),
+        ([changed("none", "DELETE FROM predictions")], "contains no predictions yet"),
+        ([log, wrote("a.csv", b"id;label\n1;2\n")], "expected id,label or file,label"),
+        (
+            [log, wrote("b.csv", b"file,label\nother.png,2\n")],
+            "lacks 1 of the 1 labelled predictions, such as 'other.png'",
+        ),
+        ([log, wrote("c.csv", b"file,label\n3.png,two\n")], "expected one of 0, 1, 2"),
         (
             [log, wrote("e.csv", b"file,label\n3.png,2\n3.png,3\n")],
             "has the labels '2' and '3' for '3.png'; keep one of them",
         ),
         ([log, wrote("f.csv", b"file,label\n3.png\n")], "fewer cells than columns in row 2"),
-        ([log, wrote("d.csv", b"\xff\xfe\x00")], "no readable CSV"),
+        ([log, wrote("d.csv", b"\xff\xfe\x00")], "not a readable CSV"),
     ]
     for (source, *labels), sentence in cases:
         with pytest.raises(UserError, match=re.escape(sentence)):

@@ -465,7 +465,7 @@ def test_a_log_that_is_overwritten_under_the_server_harms_no_answer(
         (observed,) = observations.read(path, None, archive)
         assert len(observed.names) == 4
     except UserError as error:
-        assert "damaged or no log" in str(error)
+        assert "damaged or not a log" in str(error)
 
 
 def garbage(path: Path) -> Path:
