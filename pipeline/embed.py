@@ -15,22 +15,22 @@ from typing import Any
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.embedded._verified import Verified
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
 
-def load(made_from: str, chosen: Params) -> Verified | str:
+def load(made_from: str, chosen: Params) -> VerifiedFile | str:
     """The exported file of a format, or why there is none that ran."""
     try:
-        return Verified.load(made_from, chosen)
+        return VerifiedFile.load(made_from, chosen)
     except UserError as error:
         return str(error)
 
 
-def write(target: str, module: Any, model: Verified | str) -> dict[str, Any] | str:
+def write(target: str, module: Any, model: VerifiedFile | str) -> dict[str, Any] | str:
     """Writes the folder of a target; what was measured of it, or why it was refused."""
     if isinstance(model, str):
         return model

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from pipeline.embedded import _codegen, _zig, browser, c, microcontroller
-from pipeline.embedded._verified import Verified
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
 from pipeline.process.errors import UserError
 from serving import gate
@@ -290,7 +290,10 @@ def test_a_target_that_was_named_and_cannot_be_had_stops_the_line(
     copy.run("python", "-m", "pipeline.embed")
     done = copy.attempt("python", "-m", "pipeline.package")
     assert done.returncode == 1
-    sentence = r"error: no bundle: microcontroller refuses the model: it needs an arena of [\d,]+ bytes and embed\.arena_bytes allows 4,096; .*"
+    sentence = (
+        r"error: no bundle: microcontroller refuses the model: it needs an arena of [\d,]+ bytes, "
+        r"but embed\.arena_bytes allows 4,096; .*"
+    )
     assert re.fullmatch(sentence, done.stderr.strip().splitlines()[-1])
 
 
@@ -301,7 +304,7 @@ def test_of_all_targets_those_that_cannot_be_had_are_left_out_with_a_sentence(
     copy.run("python", "-m", "pipeline.embed")
     rows = json.loads((copy.folder / "reports/embed.json").read_text())["targets"]
     assert all(
-        f"it is made from {row['format']}, which no runtime ran; add it to export.formats"
+        f"it is generated from {row['format']}, which no runtime ran; add it to export.formats"
         in row["refused"]
         for row in rows
     )
@@ -346,7 +349,7 @@ def test_a_network_whose_layers_are_too_large_for_a_stack_is_refused(tmp_path: P
     data = Description("large", [str(number) for number in range(64)], (640, 640, 1), {}, [])
     images = np.zeros((1, 640, 640, 1), np.uint8)
     (tmp_path / "folder").mkdir()
-    model = Verified(
+    model = VerifiedFile(
         "large",
         "1.0.0",
         "onnx_float32",
@@ -358,13 +361,13 @@ def test_a_network_whose_layers_are_too_large_for_a_stack_is_refused(tmp_path: P
         ("x86_64",),
         0,
     )
-    for target, given in (
-        (c, "of stack, and Linux gives 8,257,536"),
-        (browser, "for one image, and a page gives 67,108,864"),
+    for target, limit in (
+        (c, "of stack, but Linux gives 8,257,536"),
+        (browser, "of stack for one image, but a page has 67,108,864"),
     ):
         with pytest.raises(
             UserError,
-            match=rf"^it takes [\d,]+ bytes {given}; use smaller images or fewer filters$",
+            match=rf"^it needs [\d,]+ bytes {limit}; use smaller images or fewer filters$",
         ):
             target.write(tmp_path / "folder", model)
 
