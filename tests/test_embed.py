@@ -94,7 +94,7 @@ def test_the_program_reads_png_pgm_and_raw_pixels_alike(finished: Project, tmp_p
     [
         (b"", "its 0 bytes are not a multiple of 784"),
         (b"x" * 785, "its 785 bytes are not a multiple of 784"),
-        (png(np.zeros((28, 29), np.uint8)), "is 29 x 28; the model takes 28 x 28"),
+        (png(np.zeros((28, 29), np.uint8)), "is 29 x 28 pixels; expected 28 x 28"),
         (png(np.zeros((28, 28), np.uint8))[:50], "is damaged"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "is damaged"),
         (b"P5 999999999 999999999 255\n", "is damaged"),
