@@ -352,7 +352,7 @@ def test_what_is_no_picture_or_shows_nothing_is_told_in_one_sentence(page: Any, 
         (
             "notes.png",
             b"not at all",
-            "notes.png is no picture that this browser can read; choose a PNG or JPEG",
+            "notes.png is not a picture that this browser can read; choose a PNG or JPEG",
         ),
         (
             "blank.png",
@@ -477,7 +477,7 @@ def test_a_bundle_without_an_acceptance_set_offers_no_proof(
     assert not page.is_visible("#prove")
     assert (
         page.text_content("#verdict")
-        == "The bundle has no acceptance set to prove it with (package.acceptance_images is 0)."
+        == "The bundle has no acceptance set (package.acceptance_images is 0)."
     )
 
 
@@ -515,7 +515,9 @@ def test_a_page_whose_model_does_not_compute_what_was_proven_refuses_to_start(
     golden["probabilities"][3].reverse()
     path.write_text(json.dumps(golden))
     tab.page.goto(host)
-    expect(tab.page.locator("#notice")).to_contain_text("other probabilities than were proven")
+    expect(tab.page.locator("#notice")).to_contain_text(
+        "different probabilities from those verified"
+    )
     assert not tab.page.is_visible("#main")
 
 

@@ -3,7 +3,7 @@
  *
  *     node measure.mjs FOLDER IMAGES PROBABILITIES H W C K RUNS
  *
- * Reads FOLDER/model.wasm and raw pixels from IMAGES; writes float32 to PROBABILITIES, and prints the
+ * Reads FOLDER/model.wasm and raw pixels from IMAGES; writes float32 to PROBABILITIES; prints the
  * milliseconds of RUNS single predictions.
  */
 

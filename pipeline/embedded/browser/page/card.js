@@ -37,8 +37,8 @@ export function describe(card, pictures) {
       "p",
       {},
       `Test accuracy is ${percent(card.test_accuracy)} ` +
-        `(95 % interval ${percent(low)} to ${percent(high)}) on ${write(card.test_images)} images ` +
-        "that were never used for training; " +
+        `(95 % interval ${percent(low)} to ${percent(high)}) on ` +
+        `${write(card.test_images)} images that were never used for training; ` +
         `the baseline reaches ${percent(card.baseline_accuracy)}.`,
     ),
     element("h3", {}, "Limits"),
@@ -75,7 +75,7 @@ function files(card) {
   return table("Files", columns, rows);
 }
 
-/** The results of one target, labelled with their keys, which name the unit; lists become tables. */
+/** The results of one target, labelled by their keys, which name the unit; lists become tables. */
 function embedded({ target, format, refused, measured }) {
   const heading = element("h4", {}, `embedded/${target}, generated from ${format}`);
   if (refused) return [heading, element("p", {}, `Refused: ${refused}`)];

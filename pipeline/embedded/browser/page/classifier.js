@@ -1,5 +1,5 @@
 /**
- * The model as WebAssembly, for browsers and other JavaScript: the counterpart of `serving.Classifier`.
+ * The model as WebAssembly, for browsers and other JavaScript. Counterpart of `serving.Classifier`.
  *
  *     const classifier = await Classifier.load();
  *     const probabilities = classifier.predict(pixels);
@@ -35,7 +35,7 @@ export class Classifier {
     return classifier;
   }
 
-  /** Raw pixels (H * W * C), 0 to 255 -> probabilities (K), a new Float32Array. Throws BundleError. */
+  /** Raw pixels (H * W * C), 0 to 255 -> a new Float32Array of probabilities (K). */
   predict(pixels) {
     if (pixels.length !== this.input.length) {
       const expected = this.card.input.shape.join(" x ");

@@ -31,7 +31,7 @@ export async function load(classifier) {
   };
 }
 
-/** Runs both engines on the golden images: largest difference in a probability, ms per image of each. */
+/** Runs both engines on the golden images: the largest difference, and the ms per image of each. */
 export async function compare(classifier, other, rounds = 3) {
   const times = { own: 0, other: 0 };
   let largest = 0, images = 0;

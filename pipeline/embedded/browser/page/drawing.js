@@ -150,7 +150,8 @@ export class Drawing {
     const visible = this.canvas.getContext("2d");
     visible.drawImage(this.sheet, 0, 0);
     if (this.cursor.shown) this.mark(visible, this.cursor.x * width, this.cursor.y * height);
-    this.canvas.setAttribute("aria-label", this.penDown ? "Drawing area, pen down" : "Drawing area");
+    const label = this.penDown ? "Drawing area, pen down" : "Drawing area";
+    this.canvas.setAttribute("aria-label", label);
   }
 
   /** Draws the keyboard cursor: a ring as wide as the pen, filled while the pen is down. */
@@ -173,7 +174,8 @@ function isUndo(event) {
 function trace(context, stroke, width, height) {
   const [[x, y], ...others] = stroke.points.map(point => [point.x * width, point.y * height]);
   const lineWidth = stroke.width * Math.max(width, height);
-  Object.assign(context, { strokeStyle: stroke.colour, lineWidth, lineCap: "round", lineJoin: "round" });
+  const style = { strokeStyle: stroke.colour, lineWidth, lineCap: "round", lineJoin: "round" };
+  Object.assign(context, style);
   context.beginPath();
   context.moveTo(x, y);
   context.lineTo(x + 0.01, y); // so that a tap leaves a dot: a line of zero length is not drawn

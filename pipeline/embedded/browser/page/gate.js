@@ -12,7 +12,7 @@ const LANCZOS = [
   1.5056327351493116e-7,
 ];
 
-/** The verdict on a processor other than the maker's, from `facts` there and the maker's own verdict. */
+/** The verdict on another processor, from the facts there and the maker's own verdict. */
 export function elsewhere(facts) {
   const { lost, gained, images, maker } = facts;
   const { accuracy_lost_bound: bound, max_accuracy_drop: allowed } = facts;
@@ -79,7 +79,8 @@ export function mcnemar(lost, gained) {
 export function incompleteBeta(a, b, x) {
   if (x <= 0 || x >= 1) return x <= 0 ? 0 : 1;
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(b, a, 1 - x);
-  const logFactor = logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x);
+  const logFactor =
+    logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x);
   let fraction = 1, numerator = 1, denominator = 0;
   for (let step = 0; step < 10000; step++) {
     const m = Math.floor(step / 2);
