@@ -1,4 +1,7 @@
-"""What these tests share: the model of this working tree, as `make run` left it, the tools of other processors, and Chromium."""
+"""Shared by these tests: the model of this working tree, tools for other processors, Chromium.
+
+`make run` creates the model.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them are slow, and `make test` leaves them to `make test-embedded`."""
+    """Marks all of them, so that `make test` skips them and `make test-embedded` runs them."""
     for item in items:
         if "tests/embedded/" in item.path.as_posix():
             item.add_marker(pytest.mark.embedded)
@@ -33,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def embedded() -> Path:
     folder = ROOT / "embedded"
-    assert (folder / "c").is_dir(), "there is no model to try: run `make run` first"
+    assert (folder / "c").is_dir(), "there is no model to test: run `make run` first"
     return folder
 
 
@@ -44,20 +47,19 @@ def images() -> Array:
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Runs a tool that must be there and must succeed."""
+    """Runs a tool that must be installed and must succeed."""
     name = str(command[0])
     assert shutil.which(name), (
-        f"{name} is missing: .ci/run tells which packages of Debian these tests need"
+        f"{name} is missing: .ci/run lists the Debian packages that these tests need"
     )
-    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
-    assert done.returncode == 0, (
-        f"{command}: {done.stdout.decode()[-2000:]}\n{done.stderr.decode()[-2000:]}"
-    )
-    return done
+    process = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
+    output = f"{process.stdout.decode()[-2000:]}\n{process.stderr.decode()[-2000:]}"
+    assert process.returncode == 0, f"{command}: {output}"
+    return process
 
 
-def answers(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array, dict[str, Any]]:
-    """The probabilities (N, K) of an exported file on a runtime, and what the runtime tells of itself."""
+def predict(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array, dict[str, Any]]:
+    """The probabilities (N, K) of an exported file on a runtime, and the runtime's own report."""
     file = next((ROOT / artifacts.EXPORTED).glob(f"{name}.*"))
     np.save(folder / "images.npy", images)
     python = environments.python(runtime)
@@ -88,7 +90,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Tab:
-    """A page in a window of its own, with all that it asks for and complains of."""
+    """A page in its own window, the addresses that it requests and the errors that it reports."""
 
     def __init__(self, chromium: Any, **options: Any) -> None:
         self.page = chromium.new_context(**options).new_page()
@@ -102,7 +104,7 @@ class Tab:
         )
 
     def open(self, address: str) -> Any:
-        """The page, once it has started."""
+        """Opens the page and waits until it has started."""
         self.page.goto(address)
         self.page.wait_for_selector("#main:not([hidden])")
         return self.page
