@@ -60,7 +60,7 @@ EMULATED_COLUMNS = (
     "golden difference",
 )
 MEANINGS = {
-    PROVEN: "*Proven*: the accuracy loss is within the allowed limit.",
+    PROVEN: "*Proven*: the accuracy loss is shown to be within the allowed limit.",
     NOT_SHOWN: "*Not shown*: no significant loss, but too few images to prove the limit holds.",
     WORSE: "*Worse*: a significant loss, or one above the allowed limit.",
 }

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.bundle import drift_reference
 from pipeline.config.params import InTheField
 from pipeline.field import comparison
+from pipeline.field.comparison import Difference
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
@@ -62,16 +63,7 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
     if not count:
         return {"verdict": "no labels", "max_accuracy_drop": max_drop, "labels_needed": needed}
     difference = comparison.difference(hits, count, test_right, test_images)
-    if difference.interval[0] > -max_drop:
-        verdict = "holds"
-    elif (
-        difference.p_value < comparison.SIGNIFICANCE
-        and difference.difference < 0
-        and count - hits >= FEWEST_MISTAKES
-    ):
-        verdict = "worse"
-    else:
-        verdict = "open"
+    verdict = _verdict(difference, count - hits, max_drop)
     # Open despite enough labels: the field is probably a little worse than the test, so the number
     # of labels is estimated again from the field accuracy.
     if needed is not None and count >= needed and verdict == "open":
@@ -86,6 +78,13 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
         "max_accuracy_drop": max_drop,
         "labels_needed": needed if verdict == "open" else None,
     }
+
+
+def _verdict(difference: Difference, mistakes: int, max_drop: float) -> str:
+    if difference.interval[0] > -max_drop:
+        return "holds"
+    significant = difference.p_value < comparison.SIGNIFICANCE and difference.difference < 0
+    return "worse" if significant and mistakes >= FEWEST_MISTAKES else "open"
 
 
 def classes(

@@ -62,12 +62,16 @@ def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) 
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
+    if accuracy >= champion_accuracy(client, name):
+        client.set_registered_model_alias(name, "champion", version)
+
+
+def champion_accuracy(client: Any, name: str) -> float:
+    """The test accuracy of the version with the alias `champion`; 0 if there is none."""
     champion = client.get_registered_model(name).aliases.get("champion")
-    if champion is not None:
-        best = client.get_model_version(name, champion)
-        if accuracy < float(best.tags["test_accuracy"]):
-            return
-    client.set_registered_model_alias(name, "champion", version)
+    if champion is None:
+        return 0.0
+    return float(client.get_model_version(name, champion).tags["test_accuracy"])
 
 
 def preferred_file(card: ModelCard) -> ModelFile:

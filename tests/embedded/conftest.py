@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import io
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,16 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from pipeline.embedded import browser as target
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
+from tests.server import FORMAT, Server
 
+PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
+PAGE = "embedded/browser/"
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 
 
@@ -115,3 +122,54 @@ def tab(chromium: Any) -> Iterator[Tab]:
     opened = Tab(chromium, **DESKTOP)
     yield opened
     opened.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """The bundle of this working tree, as `make run` left it."""
+    archives = sorted((ROOT / "dist").glob("*.tar.gz"))
+    assert archives, "there is no bundle to show: run `make run` first"
+    return archives[0]
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """The folder of the npm packages, beside the environments of the runtimes; fetched once."""
+    folder = target.ENVIRONMENT.parent / "npm"
+    if not (folder / "node_modules/.package-lock.json").exists():  # which npm writes last
+        shutil.rmtree(folder, ignore_errors=True)
+        npm = target.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
+        options = ("--silent", "--prefix", folder)
+        command: list[str | Path] = [target.node(), npm, "install", *options, *PACKAGES]
+        process = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert not process.returncode, f"npm could not fetch {PACKAGES}: {process.stderr}"
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path, packages: Path) -> Iterator[Server]:
+    with Server(
+        archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web"
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def page(tab: Tab, server: Server) -> Any:
+    return tab.open(f"http://{server.url}/")
+
+
+@pytest.fixture
+def host(bundle: Path) -> Iterator[str]:
+    """A static web server, here Python's, with an unpacked bundle."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=bundle)
+    ) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
+        running.shutdown()
