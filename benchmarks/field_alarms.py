@@ -71,7 +71,7 @@ def alarm_rate(
     for _ in range(trials):
         rows = random.permutation(len(original.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-        reference = drift_reference.summary(
+        reference = drift_reference.summarize_statistics(
             original.statistics[half], names, probabilities[half], original.labels[half]
         )
         sample = select(shifted, rest[:size])

@@ -17,22 +17,22 @@ from typing import Any
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.embedded._verified import Verified
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
 
-def load(format_name: str, settings: Params) -> Verified | str:
+def load(format_name: str, settings: Params) -> VerifiedFile | str:
     """The exported file of a format, or the reason why it cannot be used."""
     try:
-        return Verified.load(format_name, settings)
+        return VerifiedFile.load(format_name, settings)
     except UserError as error:
         return str(error)
 
 
-def write(target: str, module: Any, model: Verified | str) -> dict[str, Any] | str:
+def write(target: str, module: Any, model: VerifiedFile | str) -> dict[str, Any] | str:
     """Writes the folder of a target; returns its measurements, or why the target refused."""
     if isinstance(model, str):
         return model

@@ -181,8 +181,8 @@ def pack(
 
 def notes(content: ModelCard) -> list[str]:
     """Remarks on the bundle for its maker."""
-    fewer = acceptance.fewer(content)
-    return [f"note: its acceptance set has {fewer}"] if fewer else []
+    shortfall = acceptance.shortfall(content)
+    return [f"note: its acceptance set has {shortfall}"] if shortfall else []
 
 
 def describe(
@@ -192,9 +192,9 @@ def describe(
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
-    reference = drift_reference.of(images, probabilities, labels)
+    reference = drift_reference.summarize(images, probabilities, labels)
     content = card.build(settings, reports, data, reference, draft=draft)
-    content = acceptance.described(content, acceptance_set)
+    content = acceptance.add_to_card(content, acceptance_set)
     if not content.files:
         raise UserError("no exported file ran, so nothing can be packed; see reports/verify.json")
     return content, acceptance_set

@@ -26,6 +26,7 @@ FILE = "acceptance.npz"
 MICRO = "tflite_micro"
 LARGEST_BYTES = 256 << 20  # unpacked; the limits of the bundle see the packed file alone
 WARM_UP = 20  # predictions whose time does not count
+ELSEWHERE = "use another file or runtime on this device"
 
 Progress = Callable[[int, int, float], None]  # images done, images in all, seconds so far
 
@@ -152,47 +153,65 @@ def makers(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
 
 
 def sentence(facts: Dict[str, Any]) -> str:
-    """The verdict in words: on what it rests, and what would cure it."""
-    state, maker = facts["state"], facts["maker"]
-    golden, tolerance = facts["golden_difference"], facts["golden_tolerance"]
-    counted = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
-    bound, allowed = (
-        f"{100 * facts['accuracy_lost_bound']:.2f} %",
-        f"{100 * facts['max_accuracy_drop']:.2g} %",
+    """The verdict in words: its evidence, and the cure if there is one."""
+    state, golden, tolerance = (
+        facts[name] for name in ("state", "golden_difference", "golden_tolerance")
     )
-    alike = f"it answers the golden vectors as on the maker's processor, within {golden:.1g}"
     if not math.isfinite(facts["largest_difference"]) or not math.isfinite(golden):
-        return "worse: some of its probabilities are not finite numbers; use another file or runtime on this device"
+        return f"worse: some of its probabilities are not finite numbers; {ELSEWHERE}"
     if golden > tolerance:
         return (
-            f"worse: it answers golden vectors otherwise than on the maker's processor, by up to {golden:.2g} where {tolerance:g} "
-            "is tolerated; use another file or runtime on this device"
+            "worse: its answers to the golden vectors differ from those on the maker's processor "
+            f"by up to {golden:.2g}, more than the {tolerance:g} tolerated; {ELSEWHERE}"
         )
+    counts = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
+    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
     if state == WORSE:
-        lost = f"a loss of {100 * facts['accuracy_lost']:.2f} %, beyond chance more than the {allowed} allowed"
-        if maker["verdict"] == WORSE:
-            lost = "its maker found it worse than the model that it was made from"
-        return f"worse: {counted}: {lost}; use another file or runtime on this device"
-    if state == PROVEN and facts["accuracy_lost_bound"] <= facts["max_accuracy_drop"]:
-        return f"proven: {counted}, so it loses at most {bound} where {allowed} is allowed, and {alike}"
+        return f"worse: {counts}: {_worse(facts, allowed)}; {ELSEWHERE}"
     if state == PROVEN:
+        return f"proven: {_proven(facts, counts, allowed)}"
+    return f"not shown: {counts}: {_not_shown(facts, allowed)}"
+
+
+def _worse(facts: Dict[str, Any], allowed: str) -> str:
+    if facts["maker"]["verdict"] == WORSE:
+        return "its maker found it worse than the model that it was made from"
+    return (
+        f"a loss of {100 * facts['accuracy_lost']:.2f} %, "
+        f"significantly more than the {allowed} allowed"
+    )
+
+
+def _proven(facts: Dict[str, Any], counts: str, allowed: str) -> str:
+    maker, bound = facts["maker"], facts["accuracy_lost_bound"]
+    golden = (
+        "it reproduces the golden vectors of the maker's processor "
+        f"within {facts['golden_difference']:.1g}"
+    )
+    if bound <= facts["max_accuracy_drop"]:
         return (
-            f"proven: its maker showed on {maker['images']:,} images that it loses at most {100 * maker['accuracy_lost_bound']:.2f} % "
-            f"where {allowed} is allowed, {alike}, and the images here do not speak against it ({counted})"
+            f"{counts}, so it loses at most {100 * bound:.2f} % where {allowed} is allowed, "
+            f"and {golden}"
         )
+    return (
+        f"its maker showed on {maker['images']:,} images that it loses at most "
+        f"{100 * maker['accuracy_lost_bound']:.2f} % where {allowed} is allowed, {golden}, "
+        f"and the images here do not contradict it ({counts})"
+    )
+
+
+def _not_shown(facts: Dict[str, Any], allowed: str) -> str:
     needed = gate.images_needed(
         facts["max_accuracy_drop"],
         facts["lost"] / facts["images"],
         facts["gained"] / facts["images"],
     )
-    cure = (
-        f"{needed:,} images like these would show it"
-        if needed
-        else "it can be shown only if less is lost"
-    )
+    cure = "it can be shown only if less is lost"
+    if needed:
+        cure = f"{needed:,} images like these would show it"
     return (
-        f"not shown: {counted}: neither these images nor the maker's {maker['images']:,} show that at most {allowed} is lost "
-        f"(here {bound}); {cure}"
+        f"neither these images nor the maker's {facts['maker']['images']:,} show that at most "
+        f"{allowed} is lost (here {100 * facts['accuracy_lost_bound']:.2f} %); {cure}"
     )
 
 

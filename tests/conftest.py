@@ -208,7 +208,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, mirror: Path, testrun_uid
             project.commit()
             folder.rename(shared)
     own = shutil.copytree(shared, tmp_path_factory.mktemp("finished") / "project", symlinks=True)
-    local_store.follow(own, "mnist-digits")
+    local_store.relocate_artifacts(own, "mnist-digits")
     return Project(own, mirror)
 
 

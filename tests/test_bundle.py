@@ -1,4 +1,4 @@
-"""The bundle: what lies in it, that equal input is equal bytes, and that no damaged one reaches a runtime."""
+"""The bundle: its contents, equal bytes for equal input, no damaged bundle reaches a runtime."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ packed, files = archive.read_bytes(), sorted(path for path in folder.rglob("*") 
 
 def damage(data):
     kind, place = rng.integers(4), int(rng.integers(len(data)))
-    if kind == 0:
-        return data[:place]                                                                        # cut short
-    if kind == 1:
-        return data + rng.bytes(int(rng.integers(1, 50)))                                          # something behind the end
-    if kind == 2:
-        return data[:place] + bytes([data[place] ^ int(rng.integers(1, 256))]) + data[place + 1:]  # one byte
-    end = place + int(rng.integers(1, 500))
-    return data[:place] + data[end:]                                                               # a hole
+    if kind == 0:  # cut short
+        return data[:place]
+    if kind == 1:  # extra bytes at the end
+        return data + rng.bytes(int(rng.integers(1, 50)))
+    if kind == 2:  # one byte changed
+        changed = bytes([data[place] ^ int(rng.integers(1, 256))])
+        return data[:place] + changed + data[place + 1:]
+    end = place + int(rng.integers(1, 500))  # a hole
+    return data[:place] + data[end:]
 
 refused = {}
 for index in range(int(sys.argv[4])):
@@ -62,15 +63,16 @@ for index in range(int(sys.argv[4])):
     finally:
         target.write_bytes(original)
 loaded = {"ai_edge_litert", "onnxruntime", "tflite_runtime"} & set(sys.modules)
-print(len(refused), sorted(loaded), max(len(sentence.splitlines()) for sentence in refused.values()))
-Classifier.load(folder), Classifier.load(archive)  # as they were, both run
+longest = max(len(message.splitlines()) for message in refused.values())
+print(len(refused), sorted(loaded), longest)
+Classifier.load(folder), Classifier.load(archive)  # undamaged, both load
 """
 
 
 def test_a_thousand_damaged_bundles_are_each_refused_before_a_runtime_sees_them(
     archive: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    """The runtime is not even imported by the time all of them are refused."""
+    """No runtime has even been imported when all of them have been refused."""
     python = Path(sys.prefix) / "runtimes/litert/bin/python"
     command = [
         str(python),
@@ -91,7 +93,7 @@ def entries(bundle: Path) -> Iterator[tuple[str, bytes]]:
             yield path.relative_to(bundle).as_posix(), path.read_bytes()
 
 
-def test_a_bundle_that_was_changed_and_summed_anew_is_refused_by_its_card(
+def test_a_changed_bundle_with_new_checksums_is_refused_because_of_its_card(
     bundle: Path, tmp_path: Path
 ) -> None:
     model = bundle / "onnx_float32.onnx"
@@ -111,7 +113,7 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused(bundle: Path, tmp_
         shutil.rmtree(root)
 
 
-def test_an_archive_reads_as_the_folder_also_what_is_too_large_to_keep_in_memory(
+def test_an_archive_reads_like_the_folder_even_files_too_large_to_keep_in_memory(
     archive: Path, bundle: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / archive.name
@@ -126,23 +128,15 @@ def test_an_archive_reads_as_the_folder_also_what_is_too_large_to_keep_in_memory
 
 
 def test_an_unpacked_bundle_is_read_in_little_memory(bundle: Path) -> None:
-    """As on a board of half a gigabyte, which gives no program more."""
+    """As on a board with half a gigabyte of memory."""
     code = """
 import sys
 from serving import Bundle
 opened = Bundle(sys.argv[1])
 print(sum(len(opened.read(name)) for name in opened.digests))
 """
-    command = [
-        "bash",
-        "-c",
-        'ulimit -v 600000; exec "$@"',
-        "bash",
-        sys.executable,
-        "-c",
-        code,
-        str(bundle),
-    ]
+    limited = ["bash", "-c", 'ulimit -v 600000; exec "$@"', "bash"]
+    command = [*limited, sys.executable, "-c", code, str(bundle)]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -165,7 +159,7 @@ def test_equal_input_gives_equal_bytes(
     assert wheel.stat().st_size < 120_000
 
 
-def test_the_manifest_is_one_that_sha256sum_reads(bundle: Path) -> None:
+def test_sha256sum_reads_the_manifest(bundle: Path) -> None:
     subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=bundle, check=True
     )
@@ -175,10 +169,9 @@ def test_the_manifest_is_one_that_sha256sum_reads(bundle: Path) -> None:
 
 def test_the_card_says_what_the_reports_say(finished: Project, bundle: Path) -> None:
     card = json.loads((bundle / "model_card.json").read_text())
-    told = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
-    pairs = [
-        pair for pair in told if pair["state"] != "could not run"
-    ]  # as all emulated ones where QEMU is not to be had
+    every_pair = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
+    # Emulated pairs could not run if QEMU is not installed.
+    pairs = [pair for pair in every_pair if pair["state"] != "could not run"]
     proofs = {
         (file["format"], proof["runtime"]): proof
         for file in card["files"]
@@ -223,33 +216,27 @@ def test_the_page_names_every_file_and_every_picture_is_there(bundle: Path) -> N
     assert all((bundle / picture).stat().st_size for picture in pictures)
 
 
-def embedded(path: Path) -> bytes:
+def embedded_card(path: Path) -> bytes:
     if path.suffix == ".onnx":
-        return str(
-            next(
-                entry.value for entry in onnx.load(path).metadata_props if entry.key == "model_card"
-            )
-        ).encode()
+        properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        return str(properties["model_card"]).encode()
     model = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
-    entry = next(
-        model.Metadata(index)
-        for index in range(model.MetadataLength())
-        if model.Metadata(index).Name() == b"model_card"
-    )
+    entries = [model.Metadata(index) for index in range(model.MetadataLength())]
+    entry = next(entry for entry in entries if entry.Name() == b"model_card")
     return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
 
 
 def test_the_card_travels_inside_every_file(bundle: Path) -> None:
     card = json.loads((bundle / "model_card.json").read_text())
     for file in card["files"]:
-        inside = json.loads(embedded(bundle / file["file"]))
+        inside = json.loads(embedded_card(bundle / file["file"]))
         provenance = inside.pop("provenance")
         assert inside == {name: card[name] for name in inside}
         assert {"name", "class_names", "input", "preprocessing", "limits"} <= set(inside)
         assert provenance["model_sha256"] == card["provenance"]["model_sha256"]
 
 
-def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(
+def test_the_golden_vectors_are_the_answers_of_the_files_when_they_were_verified(
     finished: Project, bundle: Path
 ) -> None:
     golden = np.load(io.BytesIO((bundle / "golden.npz").read_bytes()))
@@ -268,21 +255,19 @@ def test_the_golden_vectors_are_what_the_files_answered_when_they_were_proven(
 @pytest.mark.parametrize(
     "group", ["tflite_runtime", "litert", "onnxruntime", "tflite_micro", "http", "certificates"]
 )
-def test_a_device_with_python_3_11_gets_what_was_proven(
+def test_a_device_with_python_3_11_gets_the_verified_packages(
     group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The requirements hold for every Python; where they are read by 3.11, they are those of the project's own lock."""
+    """The requirements cover every Python; for 3.11 they equal those in the project's own lock."""
     monkeypatch.chdir(ROOT)
     here = {"python_full_version": "3.11.7", "python_version": "3.11", "sys_platform": "linux"}
 
     def pinned(text: str) -> set[str]:
-        found = [
-            Requirement(line.rstrip(" \\")) for line in text.splitlines() if line[:1].isalnum()
-        ]
+        lines = [line.rstrip(" \\") for line in text.splitlines() if line[:1].isalnum()]
         return {
-            f"{one.name}{one.specifier}"
-            for one in found
-            if one.marker is None or one.marker.evaluate(here)
+            f"{requirement.name}{requirement.specifier}"
+            for requirement in map(Requirement, lines)
+            if requirement.marker is None or requirement.marker.evaluate(here)
         }
 
     device = package.requirements(group)

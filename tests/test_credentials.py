@@ -1,4 +1,4 @@
-"""A password in the address of a store is seen by nobody: not in warnings, not in what MLflow prints, not in its runs."""
+"""Nobody sees a password in the address of a store: not in warnings, MLflow's output or runs."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_store_that_cannot_be_used_is_told_without_its_password(
+def test_a_store_that_cannot_be_used_is_reported_without_its_password(
     address: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import mlflow.store.db.utils
 
-    # of the ten times that MLflow tries a database, with ever longer pauses, one will do
+    # MLflow tries a database ten times, with longer and longer pauses; once is enough here.
     monkeypatch.setattr(mlflow.store.db.utils, "MAX_RETRY_COUNT", 1)
     forget_credentials(monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.chdir(ROOT)
-    assert runs.tell("search", Path("params.yaml"), {}) is None
-    said = capfd.readouterr()
-    assert said.err.startswith("warning: MLflow at ")
-    assert "nothing is lost" in said.err
-    assert PASSWORD not in said.out + said.err
+    assert runs.log_search("search", Path("params.yaml"), {}) is None
+    output = capfd.readouterr()
+    assert output.err.startswith("warning: MLflow at ")
+    assert "nothing is lost" in output.err
+    assert PASSWORD not in output.out + output.err
     assert not any(
         PASSWORD in value
         for name, value in os.environ.items()
@@ -62,7 +62,7 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(
 
 
 def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the variables that MLflow is given put back in the end."""
+    """Clears MLflow's variables and restores them after the test."""
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")
 
@@ -73,13 +73,13 @@ def test_a_password_is_masked_in_any_spelling_and_in_parts(
 ) -> None:
     forget_credentials(monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{spelled}@host")
-    said = credentials.masked(
+    text = credentials.masked(
         "cannot read p@ss/word! or p%40ss%2Fword%21 at /word!; http://me:p@ss/word!@host, http://host/a"
     )
-    assert said == "cannot read *** or *** at /***; http://me:***@host, http://host/a"
+    assert text == "cannot read *** or *** at /***; http://me:***@host, http://host/a"
 
 
-def test_what_is_no_password_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_without_a_password_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_credentials(monkeypatch)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for text in (
@@ -91,13 +91,13 @@ def test_what_is_no_password_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert credentials.masked(sentence) == sentence
 
 
-class Asked(http.server.BaseHTTPRequestHandler):
-    """A server that asks for a password and, given it, has no experiment and makes none."""
+class PasswordRequired(http.server.BaseHTTPRequestHandler):
+    """A server that records the password and has no experiments."""
 
-    heard: list[str]
+    received: list[str]
 
     def do_GET(self) -> None:
-        type(self).heard.append(self.headers.get("Authorization", ""))
+        type(self).received.append(self.headers.get("Authorization", ""))
         body = json.dumps(
             {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such experiment"}
         ).encode()
@@ -113,26 +113,26 @@ class Asked(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def asking() -> Iterator[tuple[int, list[str]]]:
-    heard: list[str] = []
-    handler = type("Handler", (Asked,), {"heard": heard})
+def password_server() -> Iterator[tuple[int, list[str]]]:
+    received: list[str] = []
+    handler = type("Handler", (PasswordRequired,), {"received": received})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1], heard
+        yield server.server_address[1], received
         server.shutdown()
 
 
-def test_user_and_password_reach_the_server_though_its_address_is_given_without(
+def test_user_and_password_reach_the_server_although_its_address_has_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "another")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.chdir(ROOT)
-    with asking() as (port, heard):
+    with password_server() as (port, received):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:p%40ss{PASSWORD}@127.0.0.1:{port}")
-        assert runs.tell("search", Path("params.yaml"), {}) is None
-    assert set(heard) == {f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"}
+        assert runs.log_search("search", Path("params.yaml"), {}) is None
+    assert set(received) == {f"Basic {base64.b64encode(f'me:p@ss{PASSWORD}'.encode()).decode()}"}
     assert PASSWORD not in capsys.readouterr().err
     assert PASSWORD not in os.environ["MLFLOW_TRACKING_URI"]
 
@@ -149,7 +149,7 @@ def test_user_and_password_reach_the_server_though_its_address_is_given_without(
         f"postgresql://me@127.0.0.1:1/x?nothing={PASSWORD}&sslpassword={PASSWORD}",
     ],
 )
-def test_a_storage_of_a_search_is_told_without_its_password(storage: str) -> None:
+def test_the_storage_of_a_search_is_reported_without_its_password(storage: str) -> None:
     with (
         pytest.raises(UserError) as refusal,
         optuna_storage.one_at_a_time(optuna_storage.address(storage)),

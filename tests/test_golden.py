@@ -1,4 +1,4 @@
-"""Golden vectors of data that may not be passed on: chosen as verify does, from outs of earlier stages that lie in a folder."""
+"""Golden vectors of data that may not be passed on, chosen as in `verify`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from pipeline.verification import material
 from pipeline.verification.pair import Pair
 from tests.conftest import ROOT
 
-USERS, ITEMS = 30, 40  # so few that what is drawn at random is often a pair that was recorded
+USERS, ITEMS = 30, 40  # so few that random ids often match a recorded pair
 
 
 def ratings(count: int = USERS * ITEMS // 2) -> Array:
-    """So many of all pairs of a user and an item, in random order; by default half of them."""
+    """`count` pairs of a user and an item in random order; by default half of all pairs."""
     pairs = np.stack(
         np.meshgrid(np.arange(1, USERS + 1), np.arange(USERS + 1, USERS + ITEMS + 1)), -1
     ).reshape(-1, 2)
     return np.random.default_rng(0).permutation(pairs)[:count].astype(np.int32)
 
 
-def chosen(folder: Path, licence: str | None, ids: Array) -> Golden:
-    """The golden vectors of data with the test rows `ids`, which `licence` may forbid to pass on, of a file close to Keras."""
+def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
+    """The golden vectors for the test rows `ids`, which `licence` may forbid to pass on.
+
+    The file's probabilities are random.
+    """
     labels = (ids.sum(1) % 2).astype(np.int64)
     dice = np.random.default_rng(1)
     reference = dice.dirichlet(np.ones(2), len(ids)).astype(np.float32)
@@ -71,9 +74,9 @@ def recorded(inputs: Array, ids: Array) -> int:
     return sum(bool((ids == row).all(1).any()) for row in inputs)
 
 
-def test_of_data_that_may_not_be_passed_on_no_golden_vector_is_a_test_row(prepared: Path) -> None:
+def test_no_golden_vector_is_a_test_row_if_the_data_may_not_be_passed_on(prepared: Path) -> None:
     ids = ratings()
-    vectors = chosen(prepared, "its licence", ids)
+    vectors = golden_vectors(prepared, "its licence", ids)
     assert recorded(vectors.images, ids) == 0
     assert set(vectors.labels.tolist()) == {golden.NO_LABEL}
     assert len(np.unique(vectors.images, axis=0)) >= 16
@@ -83,14 +86,14 @@ def test_of_data_that_may_not_be_passed_on_no_golden_vector_is_a_test_row(prepar
     assert vectors.images.dtype == np.int32
 
 
-def test_nor_is_one_the_negative_of_a_test_row(prepared: Path) -> None:
-    ids = ratings(40)  # so few that none is met by chance
-    assert recorded(USERS + ITEMS - chosen(prepared, None, ids).images, ids)
-    assert not recorded(USERS + ITEMS - chosen(prepared, "its licence", ids).images, ids)
+def test_no_golden_vector_is_the_negative_of_such_a_test_row(prepared: Path) -> None:
+    ids = ratings(40)  # so few that random ids never match
+    assert recorded(USERS + ITEMS - golden_vectors(prepared, None, ids).images, ids)
+    assert not recorded(USERS + ITEMS - golden_vectors(prepared, "its licence", ids).images, ids)
 
 
-def test_of_other_data_they_are_test_rows_above_all(prepared: Path) -> None:
+def test_golden_vectors_of_other_data_are_mostly_test_rows(prepared: Path) -> None:
     ids = ratings()
-    vectors = chosen(prepared, None, ids)
+    vectors = golden_vectors(prepared, None, ids)
     assert recorded(vectors.images, ids) >= golden.SPREAD
     assert (vectors.labels >= 0).sum() >= golden.SPREAD

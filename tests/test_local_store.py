@@ -1,4 +1,7 @@
-"""MLflow's store in a checkout of any name, and metrics of classes of any name: real SQLite stores, written and read."""
+"""MLflow's store in a checkout of any name, and metrics of classes of any name.
+
+Real SQLite stores, written and read.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_the_store_of_a_checkout_of_any_name_lies_in_it(
+def test_a_checkout_of_any_name_contains_its_store(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
@@ -41,7 +44,7 @@ def test_the_store_of_a_checkout_of_any_name_lies_in_it(
     home = (tmp_path / name).rename(tmp_path / f"was {name}")
     for _ in ("fresh", "moved"):
         monkeypatch.chdir(tmp_path)
-        local_store.follow(home, "digits")
+        local_store.relocate_artifacts(home, "digits")
         store = mlflow.MlflowClient(local_store.address(home))
         experiment = store.get_experiment_by_name("digits")
         number = (
@@ -61,26 +64,25 @@ def test_the_store_of_a_checkout_of_any_name_lies_in_it(
         home = home.rename(tmp_path / name)
 
 
-def test_mlflow_finds_its_migrations_below_a_percent_sign(tmp_path: Path) -> None:
+def test_mlflow_finds_its_migrations_in_a_path_with_a_percent_sign(tmp_path: Path) -> None:
     from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
 
     folder = tmp_path / "50% off" / "100%25" / "db_migrations"
     shutil.copytree(Path(utils.__file__).parents[1] / "db_migrations", folder)
-    with local_store.linked(folder) as link:
+    with local_store.linked_folder(folder) as link:
         config = utils._get_alembic_config("sqlite:///50%25/mlflow.db", str(link))
         assert len(ScriptDirectory.from_config(config).get_heads()) == 1
         assert (
             config.get_section(config.config_ini_section)["sqlalchemy.url"]
             == "sqlite:///50%25/mlflow.db"
         )
-    with pytest.raises(
-        ValueError, match="invalid interpolation syntax"
-    ):  # once it is not raised, the link can go
+    # When this is no longer raised, the link is no longer needed.
+    with pytest.raises(ValueError, match="invalid interpolation syntax"):
         utils._get_alembic_config("sqlite:///mlflow.db", str(folder))
 
 
-def test_distinct_classes_have_distinct_metrics_that_mlflow_takes(tmp_path: Path) -> None:
+def test_distinct_classes_have_distinct_metrics_that_mlflow_accepts(tmp_path: Path) -> None:
     import mlflow
 
     names = record.metric_names(CLASSES)
@@ -104,7 +106,7 @@ def test_distinct_classes_have_distinct_metrics_that_mlflow_takes(tmp_path: Path
     ) == list(range(len(CLASSES)))
 
 
-def test_a_name_alone_keeps_its_underscore() -> None:
+def test_an_unambiguous_name_keeps_its_underscore() -> None:
     assert record.metric_names(["T-shirt/top", "Dress"]) == ["T-shirt_top", "Dress"]
     assert (
         record.metric_names(["a/", "a:", "a_", "a_.1"])

@@ -149,7 +149,7 @@ def test_a_log_that_is_overwritten_under_the_server_costs_no_responses(
         (observed,) = observations.read(path, None, archive)
         assert len(observed.names) == 4
     except UserError as error:
-        assert "damaged or no log" in str(error)
+        assert "damaged or not a log" in str(error)
 
 
 def test_an_unusable_log_is_reported_at_the_start(archive: Path, tmp_path: Path) -> None:

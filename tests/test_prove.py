@@ -184,10 +184,12 @@ def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_an
 
     card = ModelCard.parse((bundle / CARD).read_bytes())
     made = {**card.provenance, "params": chosen.model_dump(mode="json")}
-    described = acceptance.described(
+    described = acceptance.add_to_card(
         dataclasses.replace(card, provenance=made, test_images=100), accepted
     )
-    told = "62 images of the 100 asked for, as many of this size as a device takes"
+    told = (
+        "62 images instead of the 100 requested, the most that a device accepts at this image size"
+    )
     card_markdown.write(bundle, described)
     assert f" It has {told}." in (bundle / card_markdown.FILE).read_text()
     assert package.notes(described) == [f"note: its acceptance set has {told}"]
@@ -321,7 +323,7 @@ def test_a_file_that_loses_images_here_is_worse(
     (pair,) = json.loads(capsys.readouterr().out)["pairs"]
     assert pair["state"] == WORSE
     assert (
-        "beyond chance more than the 1 % allowed; use another file or runtime on this device"
+        "significantly more than the 1 % allowed; use another file or runtime on this device"
         in pair["sentence"]
     )
 
@@ -539,9 +541,7 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     assert "does not reproduce the golden vectors of onnx_int8" in loaded.stderr
     proved = serving(on_haswell, "prove", bundle, "--images", "10")
     assert proved.returncode == 1
-    assert (
-        "worse: it answers golden vectors otherwise than on the maker's processor" in proved.stdout
-    )
+    assert "worse: its answers to the golden vectors differ from those on the" in proved.stdout
 
 
 def test_a_file_whose_golden_vectors_alone_differ_is_refused_by_load(bundle: Path) -> None:

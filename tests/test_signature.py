@@ -615,7 +615,7 @@ def test_a_key_inside_the_work_tree_does_not_sign(finished: Project, signed: Rel
         ):
             done = finished.attempt("python", "-m", "pipeline.bundle.sign", key)
             assert done.returncode == 1
-            assert done.stderr.startswith(f"error: {key} lies inside the work tree")
+            assert done.stderr.startswith(f"error: {key} is inside the work tree")
             assert len(done.stderr.splitlines()) == 1
         inside.unlink()
         inside.symlink_to(signed.folder / "private.pem")
@@ -644,7 +644,7 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
         == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: params.yaml is not committed; commit it")
+    assert done.stderr.startswith("error: params.yaml has uncommitted changes; commit it")
     earlier = finished.folder / "release/earlier.sig"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("an earlier release")

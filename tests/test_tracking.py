@@ -1,4 +1,4 @@
-"""MLflow: real stores and a real server on loopback; the page in a real browser; the registered model, served."""
+"""MLflow: real stores, a real server, its page in a real browser, the registered model served."""
 
 from __future__ import annotations
 
@@ -71,7 +71,6 @@ def server(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -114,7 +113,7 @@ def test_one_run_holds_everything(finished: Project) -> None:
     } <= listed("reports")
 
 
-def test_each_pairs_verdict_is_a_tag_also_on_an_emulated_processor_and_so_is_the_gate(
+def test_the_verdicts_of_all_pairs_even_emulated_ones_and_the_gate_are_tags(
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run,) = runs(client(finished))
@@ -135,16 +134,14 @@ def test_each_pairs_verdict_is_a_tag_also_on_an_emulated_processor_and_so_is_the
     monkeypatch.chdir(finished.folder)
     pair = next(pair for pair in reports["verify"]["pairs"] if pair["processor"] == "nehalem")
     pair |= {"state": gate.WORSE, "reason": "9 of 50 images lost"}
-    told = record.verdicts(reports)
-    assert told[f"verdict.{pair['format']}.{pair['runtime']}.nehalem"] == "worse"
-    assert (
-        told["gate"]
-        == f"failed: {pair['format']} on {pair['runtime']} on nehalem is worse (9 of 50 images lost)"
-    )
+    verdicts = record.verdicts(reports)
+    name = f"{pair['format']} on {pair['runtime']} on nehalem"
+    assert verdicts[f"verdict.{pair['format']}.{pair['runtime']}.nehalem"] == "worse"
+    assert verdicts["gate"] == f"failed: {name} is worse (9 of 50 images lost)"
     assert record.verdicts({}) == {}
 
 
-def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(
+def test_a_second_repro_creates_no_second_run_and_a_lost_store_is_recreated(
     finished: Project,
 ) -> None:
     finished.run("dvc", "repro")
@@ -156,7 +153,7 @@ def test_a_second_repro_makes_no_second_run_and_a_lost_store_is_made_again(
     assert "test_accuracy" in run.data.metrics
 
 
-def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(
+def test_a_param_that_changed_after_its_run_began_is_a_tag(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
@@ -175,7 +172,7 @@ def test_a_param_that_changed_after_its_run_was_begun_is_told_in_a_tag(
     assert now
 
 
-def test_every_file_is_a_model_of_its_own_with_its_accuracy_and_size(finished: Project) -> None:
+def test_every_file_is_a_logged_model_with_its_accuracy_and_size(finished: Project) -> None:
     store = client(finished)
     experiment = store.get_experiment_by_name("mnist-digits").experiment_id
     models = {
@@ -191,25 +188,15 @@ def test_every_file_is_a_model_of_its_own_with_its_accuracy_and_size(finished: P
         assert models[pair["format"]][f"{pair['runtime']}.accuracy"] == pair["accuracy"]
 
 
-def test_the_registered_model_is_a_tflite_file_is_served_and_answers_as_keras_does(
+def test_the_registered_model_is_a_tflite_file_that_can_be_served_and_agrees_with_keras(
     finished: Project,
 ) -> None:
     store = client(finished)
-    assert (
-        store.get_model_version_by_alias("mnist-digits", "champion")
-        .tags["format"]
-        .startswith("tflite")
-    )
+    champion = store.get_model_version_by_alias("mnist-digits", "champion")
+    assert champion.tags["format"].startswith("tflite")
     port = free_port()
-    command = (
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        "models:/mnist-digits@champion",
-        "--env-manager",
-        "local",
-    )
+    options = ("-m", "models:/mnist-digits@champion", "--env-manager", "local")
+    command = ("mlflow", "models", "serve", *options)
     finished.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{finished.folder / 'mlflow.db'}"
     try:
         with server(finished, *command, port=port, health="/ping"):
@@ -247,23 +234,12 @@ def test_a_copied_project_leaves_the_store_of_the_original_alone(
     )
 
 
-def test_four_queued_experiments_on_a_fresh_store_make_four_runs(project: Project) -> None:
+def test_four_queued_experiments_on_a_fresh_store_create_four_runs(project: Project) -> None:
     project.run("dvc", "repro", "baseline")
     project.commit()
     for seed in range(1, 5):
-        project.run(
-            "dvc",
-            "exp",
-            "run",
-            "--queue",
-            "--name",
-            f"seed-{seed}",
-            "-S",
-            f"train.seed={seed}",
-            "-S",
-            "train.epochs=1",
-            "train",
-        )
+        settings = ("-S", f"train.seed={seed}", "-S", "train.epochs=1")
+        project.run("dvc", "exp", "run", "--queue", "--name", f"seed-{seed}", *settings, "train")
     project.run("dvc", "queue", "start", "--jobs", "2")
     end = time.monotonic() + 300
     while "Queued" in (status := project.run("dvc", "queue", "status")) or "Running" in status:
@@ -276,7 +252,7 @@ def test_four_queued_experiments_on_a_fresh_store_make_four_runs(project: Projec
     }
 
 
-def test_a_server_that_goes_away_in_the_middle_stops_nothing_and_sync_logs_it_later(
+def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
     project: Project,
 ) -> None:
     project.change({"train.epochs": 5})
@@ -312,7 +288,7 @@ def test_a_server_that_goes_away_in_the_middle_stops_nothing_and_sync_logs_it_la
 
 
 def look_at_the_page(uri: str, run: Any, picture: Path) -> None:
-    """Opens the run's page in headless Chromium and finds the run there."""
+    """Opens the page of the run in headless Chromium and finds the run there."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")

@@ -1,1 +1,1 @@
-"""What goes into the bundle, and how it is packed."""
+"""The contents of the bundle, and how it is packed."""

@@ -1,10 +1,11 @@
-"""The acceptance set: test images with which a device tries for itself what it was given, and the trained model's answers.
+"""The acceptance set: test images and the trained model's answers, to test a device.
 
     acceptance.npz    images, labels and probabilities, for `serving prove`
-    acceptance.bin    the same in one piece, beside each program without NumPy: the C program and the page
+    acceptance.bin    the same in one file, for the programs without NumPy: C and the web page
 
-They are the first of the sample that verification takes, in its order, so that a device that tries the first N says
-what `verify` says of N. Probabilities stay float32, because a rounding could turn an answer.
+The images are the first of the sample that verification draws, in the same order, so a device that
+tries the first N can be compared with what `verify` reports for N. Probabilities stay float32:
+rounding could change an answer.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from serving.model_card import ModelCard
 
 BINARY = "acceptance.bin"
 MAGIC = b"EDGEACC1"
-SPARE_BYTES = 4096  # of the headers of arrays
-SMALL_BYTES = (
-    archive.ALWAYS_ALLOWED // 4
-)  # a set of which a bundle may hold three copies, however little they pack to
-# Little-endian: how many golden vectors G and images N, values P of an image and classes K, the maker's verdict as its
-# place in serving.gate.VERDICTS, on how many images; the maker's bound, the loss allowed, the tolerance of golden vectors.
+# Room for the headers of the three arrays in acceptance.npz.
+SPARE_BYTES = 4096
+# A bundle can hold three copies of a set of this size, however well they compress.
+SMALL_BYTES = archive.ALWAYS_ALLOWED // 4
+# Little-endian: magic; numbers of golden vectors G, images N, values P per image and classes K;
+# the maker's verdict as an index into serving.gate.VERDICTS, and on how many images; the maker's
+# bound, the allowed loss, the tolerance of golden vectors.
 HEADER = struct.Struct("<8s6I3d")
 
 
@@ -47,64 +49,65 @@ class AcceptanceSet:
     def nbytes(self) -> int:
         return self.images.nbytes + self.labels.nbytes + self.probabilities.nbytes
 
-    def packs_well(self) -> bool:
-        """Whether the images pack to so little that a bundle with a few copies of them would look like a bomb."""
-        some = self.images[
-            : max(1, SMALL_BYTES // self.images[:1].nbytes)
-        ]  # in random order, so that they are like the others
-        return some.nbytes > archive.LARGEST_RATIO * len(zlib.compress(some.tobytes(), 9))
+    def looks_like_a_bomb(self) -> bool:
+        """Whether the images compress so well that devices would refuse a bundle with copies."""
+        # The images are in random order, so the first ones are representative.
+        sample = self.images[: max(1, SMALL_BYTES // self.images[:1].nbytes)]
+        compressed = zlib.compress(sample.tobytes(), 9)
+        return sample.nbytes > archive.LARGEST_RATIO * len(compressed)
 
 
 def choose(
-    chosen: Params, data: Description, images: Array, labels: Array, probabilities: Array
+    params: Params, data: Description, images: Array, labels: Array, probabilities: Array
 ) -> AcceptanceSet | str:
-    """The acceptance set of the test set, or why there is none. Of large images it takes as many as a device does."""
+    """The acceptance set drawn from the test set, or the reason why there is none.
+
+    Large images are limited to as many as a device accepts.
+    """
     if data.not_passed_on:
         return f"{data.name}: {data.not_passed_on}"
-    if not chosen.package.acceptance_images:
+    count = params.package.acceptance_images
+    if not count:
         return "package.acceptance_images is 0"
-    rows = np.random.default_rng(chosen.preprocess.seed).permutation(len(labels))[
-        : chosen.package.acceptance_images
-    ]
-    accepted = taken(
-        images,
-        labels,
-        probabilities,
-        rows[: fitting(acceptance.LARGEST_BYTES, images, probabilities)],
-    )
-    if accepted.nbytes > SMALL_BYTES and accepted.packs_well():
-        accepted = taken(
-            images, labels, probabilities, rows[: fitting(SMALL_BYTES, images, probabilities)]
-        )
+    rows = np.random.default_rng(params.preprocess.seed).permutation(len(labels))[:count]
+
+    def draw(largest_bytes: int) -> AcceptanceSet:
+        limit = images_that_fit(largest_bytes, images, probabilities)
+        return subset(images, labels, probabilities, rows[:limit])
+
+    accepted = draw(acceptance.LARGEST_BYTES)
+    if accepted.nbytes > SMALL_BYTES and accepted.looks_like_a_bomb():
+        accepted = draw(SMALL_BYTES)
     return accepted if len(accepted.labels) else "a single image is too large for one"
 
 
-def fitting(largest_bytes: int, images: Array, probabilities: Array) -> int:
+def images_that_fit(largest_bytes: int, images: Array, probabilities: Array) -> int:
     """How many images fit into a set of at most `largest_bytes`."""
-    each = (
-        images[:1].nbytes
-        + np.dtype(np.int64).itemsize
-        + probabilities.shape[1] * np.dtype(np.float32).itemsize
-    )
-    return int((largest_bytes - SPARE_BYTES) // each)
+    label_bytes = np.dtype(np.int64).itemsize
+    probability_bytes = probabilities.shape[1] * np.dtype(np.float32).itemsize
+    bytes_per_image = images[:1].nbytes + label_bytes + probability_bytes
+    return int((largest_bytes - SPARE_BYTES) // bytes_per_image)
 
 
-def taken(images: Array, labels: Array, probabilities: Array, rows: Array) -> AcceptanceSet:
+def subset(images: Array, labels: Array, probabilities: Array, rows: Array) -> AcceptanceSet:
     return AcceptanceSet(
         images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32)
     )
 
 
-def fewer(card: ModelCard) -> str:
-    """That the set has fewer images than were asked for, and why; nothing where it has them all."""
-    asked = min(card.provenance["params"]["package"]["acceptance_images"], card.test_images)
-    if card.no_acceptance or card.acceptance_images >= asked:
+def shortfall(card: ModelCard) -> str:
+    """Says that the set has fewer images than params.yaml asks for; empty if it has them all."""
+    requested = min(card.provenance["params"]["package"]["acceptance_images"], card.test_images)
+    if card.no_acceptance or card.acceptance_images >= requested:
         return ""
-    return f"{card.acceptance_images:,} images of the {asked:,} asked for, as many of this size as a device takes"
+    return (
+        f"{card.acceptance_images:,} images instead of the {requested:,} requested, "
+        "the most that a device accepts at this image size"
+    )
 
 
-def described(card: ModelCard, accepted: AcceptanceSet | str) -> ModelCard:
-    """The card, which says how many images go with it, or why none do."""
+def add_to_card(card: ModelCard, accepted: AcceptanceSet | str) -> ModelCard:
+    """The card with the number of images in the set, or the reason why there are none."""
     if isinstance(accepted, str):
         return replace(card, no_acceptance=accepted)
     return replace(card, acceptance_images=len(accepted.labels))
@@ -117,41 +120,35 @@ def write(folder: Path, accepted: AcceptanceSet, card: ModelCard) -> None:
         packed, images=accepted.images, labels=accepted.labels, probabilities=accepted.probabilities
     )
     (folder / acceptance.FILE).write_bytes(packed.getvalue())
+    golden = folder / classifier.GOLDEN
     for entry in card.embedded:
         if entry.target in ("c", "browser") and entry.refused is None:
-            binary(
-                folder / artifacts.EMBEDDED / entry.target / BINARY,
-                folder / classifier.GOLDEN,
-                accepted,
-                card,
-                entry.format,
-            )
+            path = folder / artifacts.EMBEDDED / entry.target / BINARY
+            write_binary(path, golden, accepted, card, entry.format)
 
 
-def binary(
-    path: Path, vectors: Path, accepted: AcceptanceSet, card: ModelCard, made_from: str
+def write_binary(
+    path: Path, golden_file: Path, accepted: AcceptanceSet, card: ModelCard, source_format: str
 ) -> None:
-    """Writes acceptance.bin of what was made from the file of format `made_from`, unless that is not in the bundle.
+    """Writes acceptance.bin for a program compiled from `source_format`.
 
-    HEADER; golden images (G, P) uint8 and probabilities (G, K) float32; images (N, P) uint8, labels (N,)
-    uint32, probabilities (N, K) float32; and the CRC-32 of all before it.
+    Writes nothing if that format is not in the bundle. Layout: HEADER; golden images (G, P) uint8
+    and probabilities (G, K) float32; images (N, P) uint8, labels (N,) uint32, probabilities (N, K)
+    float32; the CRC-32 of everything before it.
     """
-    file = next((file for file in card.files if file.format == made_from), None)
+    file = next((file for file in card.files if file.format == source_format), None)
     if file is None:
         return
-    with np.load(vectors, allow_pickle=False) as golden:
-        golden_images, golden_probabilities = golden["images"], golden[made_from].astype("<f4")
+    with np.load(golden_file, allow_pickle=False) as golden:
+        golden_images, golden_probabilities = golden["images"], golden[source_format].astype("<f4")
     allowed = acceptance.allowed_loss(card, "")
     maker = acceptance.makers(file, "", allowed)
-    counts = (
+    header = HEADER.pack(
+        MAGIC,
         len(golden_images),
         len(accepted.images),
         int(np.prod(card.input_shape)),
         len(card.class_names),
-    )
-    header = HEADER.pack(
-        MAGIC,
-        *counts,
         VERDICTS.index(maker["verdict"]),
         maker["images"],
         maker["accuracy_lost_bound"],

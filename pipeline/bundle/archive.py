@@ -1,4 +1,7 @@
-"""A folder as the .tar.gz of a bundle: equal files, equal bytes. `serving.archive` tells which."""
+"""Packs a folder into the .tar.gz of a bundle: equal files give equal bytes.
+
+`serving.archive` defines the format.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from serving.errors import BundleError
 
 
 def write(folder: Path, target: Path, root: str) -> None:
-    """Packs `folder` under the name `root`, after a SHA256SUMS of its files is written into it."""
+    """Writes SHA256SUMS into `folder`, then packs the folder under the name `root`."""
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
@@ -21,9 +24,8 @@ def write(folder: Path, target: Path, root: str) -> None:
     size = 0
     with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped:
         for name, data in {bundle.MANIFEST: manifest, **files}.items():
-            size += zipped.write(
-                _header(f"{root}/{name}", len(data)) + data + archive.filling(len(data))
-            )
+            header = _header(f"{root}/{name}", len(data))
+            size += zipped.write(header + data + archive.filling(len(data)))
         zipped.write(archive.ending(size))
 
 
@@ -31,19 +33,22 @@ def _header(name: str, size: int) -> bytes:
     try:
         return archive.header(name, size)
     except ValueError as error:
-        raise UserError(f"{error}; a bundle cannot hold it") from None
+        raise UserError(f"{error}; a bundle cannot contain this file") from None
 
 
 def check(path: Path) -> None:
-    """Raises UserError for an archive that a device would refuse, and says why it would."""
+    """Raises UserError, with the reason, for an archive that a device would refuse."""
     try:
         bundle.Bundle(path, draft=True)
     except BundleError as error:
-        raise UserError(f"no device would take this bundle: {error}") from None
+        raise UserError(f"no device would accept this bundle: {error}") from None
 
 
 def unpack(source: Path, folder: Path) -> Path:
-    """Unpacks a verified bundle below `folder`; the folder that holds its files. Raises serving.BundleError."""
+    """Unpacks a verified bundle below `folder` and returns the folder of its files.
+
+    Raises serving.BundleError.
+    """
     opened = bundle.Bundle(source)
     root = folder / f"{opened.card.name}-{opened.card.version}"
     for name in opened.digests:

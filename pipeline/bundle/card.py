@@ -1,4 +1,4 @@
-"""The model card of a bundle: the description of the model and what the reports prove of each file."""
+"""Builds the model card: a description of the model, and what the reports prove about each file."""
 
 from __future__ import annotations
 
@@ -22,34 +22,27 @@ from serving.model_card import (
     Tensor,
 )
 
-PARAMS = {
-    "dataset",
-    "preprocess",
-    "train",
-    "export",
-    "verify",
-    "embed",
-    "package",
-}  # that made the bundle
+# The sections of params.yaml that the bundle depends on.
+PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}
 
 
 def build(
-    chosen: Params,
+    params: Params,
     reports: dict[str, Any],
     data: artifacts.Description,
     reference: Reference,
     *,
     draft: bool = False,
 ) -> ModelCard:
-    """The card of the files that belong into the bundle, or into its draft."""
+    """The card of the files that go into the bundle, or into the draft."""
     evaluation = reports["evaluate"]
-    described = description.describe(chosen.problem, data, evaluation["model_sha256"])
+    fields = description.describe(params.problem, data, evaluation["model_sha256"])
     return ModelCard(
         **{
-            **described,
-            "input": _tensor(described["input"]),
-            "output": _tensor(described["output"]),
-            "preprocessing": Preprocessing(**described["preprocessing"]),
+            **fields,
+            "input": _tensor(fields["input"]),
+            "output": _tensor(fields["output"]),
+            "preprocessing": Preprocessing(**fields["preprocessing"]),
             "test_accuracy": evaluation["test_accuracy"],
             "test_accuracy_interval": tuple(evaluation["test_accuracy_interval"]),
             "test_images": evaluation["test_images"],
@@ -57,12 +50,14 @@ def build(
             "reference": reference,
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
             "embedded": [Embedded(**row) for row in reports["embed"]["targets"]],
-            "not_proven": gates.failures(chosen, reports) if draft else [],
+            "not_proven": gates.failures(params, reports) if draft else [],
             "provenance": {
-                **described["provenance"],
+                **fields["provenance"],
                 "training_key": reports["train"]["training_key"],
-                "params": chosen.model_dump(mode="json", include=PARAMS),
-                "git_commit": None,  # known when the bundle is signed: an out that named its commit would change with every commit
+                "params": params.model_dump(mode="json", include=PARAMS),
+                # Filled in when the bundle is signed: an output of the pipeline that named the
+                # commit would change with every commit.
+                "git_commit": None,
             },
         }
     )
@@ -74,24 +69,25 @@ def _tensor(values: dict[str, Any]) -> Tensor:
 
 def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
     entry = reports["export"]["formats"][name]
-    ran = [
+    pairs = [
         pair
         for pair in reports["verify"]["pairs"]
         if pair["format"] == name and pair["state"] != COULD_NOT_RUN
     ]
-    here = [pair for pair in ran if pair["processor"] == NATIVE]
-    requirements = Requirements.parse(here[0]["requirements"])
+    native = [pair for pair in pairs if pair["processor"] == NATIVE]
+    emulated = [pair for pair in pairs if pair["processor"] != NATIVE]
+    requirements = Requirements.parse(native[0]["requirements"])
+    quantized = "int8" in requirements.weights
+    tolerance = statistics.QUANTIZED_TOLERANCE if quantized else statistics.FLOAT_TOLERANCE
     return ModelFile(
         format=name,
         file=entry["file"],
         bytes=entry["bytes"],
         sha256=entry["sha256"],
-        golden_tolerance=statistics.QUANTIZED_TOLERANCE
-        if "int8" in requirements.weights
-        else statistics.FLOAT_TOLERANCE,
+        golden_tolerance=tolerance,
         requirements=requirements,
-        proofs=[_proof(pair) for pair in here],
-        emulated=[_emulated(pair) for pair in ran if pair["processor"] != NATIVE],
+        proofs=[_proof(pair) for pair in native],
+        emulated=[_emulated(pair) for pair in emulated],
     )
 
 

@@ -1,14 +1,14 @@
-"""MODEL_CARD.md: the model card for people, after Mitchell et al., "Model Cards for Model Reporting" (2019)."""
+"""MODEL_CARD.md: the model card for people.
+
+After Mitchell et al., "Model Cards for Model Reporting" (2019).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from pipeline.bundle import acceptance
+from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
@@ -16,41 +16,21 @@ from serving.model_card import ModelCard, ModelFile, Proof
 
 FILE = "MODEL_CARD.md"
 PICTURES = {
-    "confusion": "What the test images are, and what the model takes them for",
-    "mistakes": "Test images that the model gets wrong",
-    "learning_curves": "Loss and accuracy over the epochs of training",
+    "confusion": "Confusion matrix: true classes of the test images and the predicted ones",
+    "mistakes": "Test images that the model misclassifies",
+    "learning_curves": "Loss and accuracy over the training epochs",
 }
-OF_TEST_IMAGES = "mistakes"  # the picture that shows some of them
-LABELS = {  # of what `embed` measured, for people
-    "wasm_bytes": "size of the WebAssembly module, bytes",
-    "page_bytes": "size of the whole page, bytes",
-    "program_bytes": "size of the programs, bytes",
-    "stack_bytes": "stack that one image takes, bytes",
-    "model_bytes": "flash for the model, bytes",
-    "flash_bytes_with_runtime": "flash for the model and its runtime, bytes",
-    "arena_bytes_measured": "arena in the build that takes most, bytes",
-    "arena_bytes_margin": "margin for optimised kernels, bytes",
-    "arena_bytes": "arena to reserve, bytes",
-    "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
-    "multiply_accumulates": "multiply-accumulate operations for an image",
-    "test_images": "test images tried",
-    "agreement_with_onnxruntime": "same class as ONNX Runtime",
-    "agreement_with_litert": "same class as LiteRT",
-    "largest_difference": "largest difference of a probability",
-    "equal_to_the_last_bit": "probabilities equal to the last bit",
-    "median_milliseconds": "one image, median, ms",
-    "ram_bytes": "RAM free for the model, bytes",
-    "flash_bytes": "flash, bytes",
-}
+# The picture that shows test images, which some data sets do not allow to be passed on.
+OF_TEST_IMAGES = "mistakes"
 INSTALL = """\
 ```
-pip install --requirement requirements/litert.txt   # in this folder; or another runtime's file
+pip install --requirement requirements/litert.txt   # run in this folder; one file per runtime
 serving check .
 serving predict . picture.png
 ```"""
 INSTALL_ON_ARMV7 = """
 
-On armv7, with Debian 12 or a Raspberry Pi OS made from it, numpy and Pillow come from there:
+On armv7 with Debian 12, or a Raspberry Pi OS based on it, install numpy and Pillow from Debian:
 
 ```
 sudo apt-get install python3-venv python3-numpy python3-pil
@@ -64,30 +44,30 @@ COLUMNS = (
     "verdict",
     "test accuracy",
     "95 % interval",
-    "loses at most",
+    "accuracy loss, at most",
     "ms/image",
-    "arena",
+    "arena, bytes",
 )
 EMULATED_COLUMNS = (
     "file",
     "processor",
-    "what it is",
+    "description",
     "runtime",
     "verdict",
     "images",
     "same class",
     "largest difference",
-    "of golden vectors",
+    "golden difference",
 )
 MEANINGS = {
-    PROVEN: "*Proven*: the bound is within the loss that was allowed.",
-    NOT_SHOWN: "*Not shown*: no significant loss, but too few images to bound it further.",
-    WORSE: "*Worse*: a significant loss, or more than was allowed.",
+    PROVEN: "*Proven*: the accuracy loss is shown to be within the allowed limit.",
+    NOT_SHOWN: "*Not shown*: no significant loss, but too few images to prove the limit holds.",
+    WORSE: "*Worse*: a significant loss, or one above the allowed limit.",
 }
 
 
 def write(folder: Path, card: ModelCard) -> None:
-    """Writes the card for programs, and the page for people with the pictures that lie in `folder`."""
+    """Writes model_card.json for programs, and MODEL_CARD.md with the pictures in `folder`."""
     (folder / model_card.FILE).write_bytes(card.dump())
     pictures = {
         name: caption
@@ -98,61 +78,68 @@ def write(folder: Path, card: ModelCard) -> None:
 
 
 def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
-    """The page in Markdown; `pictures` are captions by the name of the file."""
+    """The card in Markdown; `pictures` maps file names to captions."""
+    proofs = [_row(file, proof) for file in card.files for proof in file.proofs]
+    limits = "\n".join(f"- {limit}" for limit in card.limits)
+    requirements = [_needs(file) for file in card.files]
+    checksums = [(file.file, f"`{file.sha256}`") for file in card.files]
+    figures = [
+        f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()
+    ]
+    install = INSTALL + (INSTALL_ON_ARMV7 if _runs_on(card, "tflite_runtime") else "")
     sections = [
         f"# {card.name} {card.version}",
         f"**{card.statement}**",
         *_not_proven(card),
         _accuracy(card),
-        f"## Use\n\n{card.use}\n\nLimits:\n\n" + "\n".join(f"- {limit}" for limit in card.limits),
+        f"## Use\n\n{card.use}\n\nLimits:\n\n{limits}",
         _input(card),
-        f"## Files\n\n{table(COLUMNS, [_row(file, proof) for file in card.files for proof in file.proofs])}\n\n{_notes(card)}",
+        f"## Files\n\n{table(COLUMNS, proofs)}\n\n{_notes(card)}",
         *_emulated(card),
-        "## What the runtimes need\n\n"
-        + table(("file", "least runtime", "operators"), [_needs(file) for file in card.files]),
-        *_without_python(card),
-        "## Pictures\n\n"
-        + "\n\n".join(
-            f"![{caption}](pictures/{name}.png)\n\n*{caption}*"
-            for name, caption in pictures.items()
-        ),
-        f"## On a device\n\n{INSTALL}{INSTALL_ON_ARMV7 if _runs_on(card, 'tflite_runtime') else ''}\n\n{_acceptance(card)}",
+        "## Runtime requirements\n\n"
+        + table(("file", "minimum runtime version", "operators"), requirements),
+        *embedded_sections.render(card),
+        "## Pictures\n\n" + "\n\n".join(figures),
+        f"## On a device\n\n{install}\n\n{_acceptance(card)}",
         "## Provenance\n\n" + table(("what", "value"), _provenance(card)),
-        "## Checksums\n\n"
-        + table(("file", "SHA-256"), [(file.file, f"`{file.sha256}`") for file in card.files]),
+        "## Checksums\n\n" + table(("file", "SHA-256"), checksums),
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def _accuracy(card: ModelCard) -> str:
+    bounds = interval(list(card.test_accuracy_interval))
     return (
-        f"Test accuracy {percent(card.test_accuracy)} (95 % interval {interval(list(card.test_accuracy_interval))}) on "
-        f"{card.test_images:,} images that training never saw; the baseline has {percent(card.baseline_accuracy)}."
+        f"Test accuracy is {percent(card.test_accuracy)} (95 % interval {bounds}) on "
+        f"{card.test_images:,} images that were never used for training; "
+        f"the baseline reaches {percent(card.baseline_accuracy)}."
     )
 
 
 def _acceptance(card: ModelCard) -> str:
     if card.no_acceptance or not card.acceptance_images:
-        return f"There is no acceptance set ({card.no_acceptance}), so that `serving prove` cannot be asked here."
-    fewer = acceptance.fewer(card)
+        return (
+            f"This bundle has no acceptance set ({card.no_acceptance}), "
+            "so `serving prove` cannot be used with it."
+        )
+    shortfall = acceptance.shortfall(card)
     return (
-        f"`acceptance.npz` brings {card.acceptance_images:,} test images with the trained model's answers: `serving prove .` runs the "
-        f"gate with them on the device itself, file by file.{f' It has {fewer}.' if fewer else ''}"
+        f"`acceptance.npz` contains {card.acceptance_images:,} test images and the trained model's "
+        "answers to them. `serving prove .` uses them to test every file on the device itself."
+        + (f" It has {shortfall}." if shortfall else "")
     )
 
 
 def _not_proven(card: ModelCard) -> list[str]:
-    """The warning on a draft."""
+    """The warning on a draft, with the gates that it fails."""
     if not card.not_proven:
         return []
-    return [
-        "## NOT PROVEN\n\nThis is a draft, not for use. It fails these gates:\n\n"
-        + "\n".join(f"- {reason}" for reason in card.not_proven)
-    ]
+    failures = "\n".join(f"- {reason}" for reason in card.not_proven)
+    return [f"## NOT PROVEN\n\nThis is a draft, not for use. It fails these gates:\n\n{failures}"]
 
 
 def _emulated(card: ModelCard) -> list[str]:
-    """The results on other processors, emulated by QEMU."""
+    """The results on other processors, emulated with QEMU."""
     rows = [
         (
             file.file,
@@ -170,27 +157,34 @@ def _emulated(card: ModelCard) -> list[str]:
     ]
     if not rows:
         return []
-    told = (
-        "Emulated by QEMU, with the wheels that such devices install. Differences are the largest of a probability: from the trained "
-        "model on test images, and from this file on the maker's processor on the golden vectors. A file that is proven there, and "
-        "answers the golden vectors alike here, is proven here."
+    explanation = (
+        "Emulated with QEMU, using the wheels that such devices install. *Largest difference* is "
+        "the largest difference in a probability from the trained model on test images. *Golden "
+        "difference* is the largest difference from the same file on the maker's processor on the "
+        "golden vectors. A file that is proven on the maker's processor is also proven here if it "
+        "reproduces the golden vectors and loses no more than allowed."
     )
-    return [f"## On other processors\n\n{table(EMULATED_COLUMNS, rows)}\n\n{told}"]
+    return [f"## On other processors\n\n{table(EMULATED_COLUMNS, rows)}\n\n{explanation}"]
 
 
 def _input(card: ModelCard) -> str:
     pixels = card.input.type == "uint8"
     kind = "raw pixels" if pixels else "ids"
-    of_photos = (
-        " `photos/` holds examples, each with its result, to the pixel, for code in other languages."
-        if pixels
-        else ""
+    shape = ", ".join(map(str, card.input.shape))
+    low, high = card.input.range
+    classes = ", ".join(card.class_names)
+    examples = (
+        " `photos/` contains examples with the exact pixels each one becomes, "
+        "to test preprocessing code in other languages."
     )
     return (
-        f"## Input and output\n\n- In: `{card.input.name}`, {card.input.type} (N, {', '.join(map(str, card.input.shape))}), {kind} "
-        f"{card.input.range[0]} to {card.input.range[1]}; scaling is inside the model.\n"
-        f"- Out: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), in the order {', '.join(card.class_names)}.\n"
-        f"- {'A photo is' if pixels else 'Data are'} brought to this input so: {card.preprocessing.description}.{of_photos}"
+        "## Input and output\n\n"
+        f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind} "
+        f"from {low} to {high}; scaling is part of the model.\n"
+        f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
+        f"in the order {classes}.\n"
+        f"- How {'a photo becomes' if pixels else 'data become'} the input: "
+        f"{card.preprocessing.description}.{examples if pixels else ''}"
     )
 
 
@@ -217,11 +211,14 @@ def _notes(card: ModelCard) -> str:
     processors = sorted({proof.processor for proof in proofs if proof.processor})
     verdicts = {proof.verdict for proof in proofs}
     meanings = " ".join(meaning for verdict, meaning in MEANINGS.items() if verdict in verdicts)
+    images = max(proof.images for proof in proofs)
     return (
-        f'{meanings} "Loses at most" is the one-sided upper 95 % bound of the accuracy lost against the trained model, image by image, '
-        f"on {max(proof.images for proof in proofs):,} test and validation images or, where the interpreter is slow, fewer. "
-        f"Milliseconds are the median of single images on one thread of {', '.join(processors) or 'an unknown processor'}: "
-        "measure on your device with `serving bench`."
+        f"{meanings} *Accuracy loss, at most* is the one-sided upper 95 % bound of the accuracy "
+        "lost against the trained model. It compares the two image by image, "
+        f"on {images:,} test and validation images, or on fewer with a slow interpreter. "
+        "*ms/image* is the median time of a single image on one thread of "
+        f"{', '.join(processors) or 'an unknown processor'}; "
+        "measure your own device with `serving bench`."
     )
 
 
@@ -233,60 +230,11 @@ def _needs(file: ModelFile) -> tuple[str, str, str]:
     )
 
 
-def _without_python(card: ModelCard) -> list[str]:
-    """A section for each target: what was measured; rows of facts as a table."""
-    sections = []
-    for entry in card.embedded:
-        tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
-        facts = [
-            (_label(name), _value(value, name))
-            for name, value in entry.measured.items()
-            if name not in tables
-        ]
-        made = (
-            entry.refused
-            or f"`embedded/{entry.target}`, made from {entry.format}; its README tells how to use it."
-        )
-        sections.append(f"## Without Python: {entry.target}\n\n{made}")
-        sections += [table(("measured", "value"), facts)] if facts else []
-        sections += [
-            table(
-                [_label(name) for name in rows[0]],
-                [[_value(value) for value in row.values()] for row in rows],
-            )
-            for rows in tables.values()
-        ]
-    return sections
-
-
-def _label(name: str) -> str:
-    return LABELS.get(name, name.replace("_", " "))
-
-
-def _value(value: Any, name: str = "") -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if name.startswith(("agreement", "equal")):
-        return percent(value)
-    if isinstance(value, float):
-        return np.format_float_positional(value, precision=3, fractional=False, trim="-")
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _provenance(card: ModelCard) -> list[tuple[str, str]]:
-    known = {
-        name: value
+    rows = [
+        (name.replace("_", " "), "filled in on signing" if value is None else f"`{value}`")
         for name, value in card.provenance.items()
         if name not in ("params", "data_sha256")
-    }
-    rows = [
-        (
-            name.replace("_", " "),
-            "named when the bundle is signed" if value is None else f"`{value}`",
-        )
-        for name, value in known.items()
     ]
     rows += [
         (f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`")

@@ -1,4 +1,7 @@
-"""What a model is and how it is fed, known before it is exported: it travels inside every file and opens the model card."""
+"""What a model is and what input it takes, known before export.
+
+It is stored inside every model file, and the model card begins with it.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,40 @@ from typing import Any
 from pipeline.config.params import Problem
 from pipeline.files.artifacts import Description
 
-# How a photo becomes the input, by dataset; `resize` for all others. LeCun, Cortes and Burges tell how MNIST was made:
-# digits fitted into a 20 x 20 box with their aspect ratio kept, the centre of mass at the centre of the 28 x 28 image.
+# How a photo becomes the input, by dataset; `resize` for all others. LeCun, Cortes and Burges
+# describe how MNIST was made: each digit was fitted into a 20 x 20 box with its aspect ratio kept,
+# and its centre of mass was placed at the centre of the 28 x 28 image.
 PREPROCESSING: dict[str, dict[str, Any]] = {
     "mnist": {
         "method": "mnist",
         "box": 20,
         "description": (
-            "the background is taken away (top-hat) and the ink made light on black, be it darker or lighter than the paper; the "
-            "drawing is cropped, fitted into a 20 x 20 box with its aspect ratio kept, and centred by its centre of mass"
+            "the background is removed (top-hat) and the ink becomes light on black, whether it "
+            "was darker or lighter than the paper; the drawing is cropped, fitted into a 20 x 20 "
+            "box with its aspect ratio kept, and centred by its centre of mass"
         ),
     },
 }
 RESIZE = {
     "method": "resize",
     "box": None,
-    "description": "resized to height and width with Lanczos' filter, transparency laid on white",
+    "description": "resized to the model's height and width with a Lanczos filter; "
+    "transparent areas become white",
 }
-
-
 TEXT = {
     "method": "words",
     "box": None,
-    "description": "`serving.text.Vocabulary` turns texts into ids: the different known words",
+    "description": "`serving.text.Vocabulary` turns a text into ids of its distinct known words",
 }
 IDS = {
     "method": "ids",
     "box": None,
-    "description": "the ids as `vocabulary.txt` numbers them, from 1; 0 fills up",
+    "description": "ids as numbered in `vocabulary.txt`, from 1; zero-padded",
 }
 
 
 def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str, Any]:
-    """The part of the model card that no measurement is needed for, as `serving.model_card` names its fields."""
+    """The fields of the model card that need no measurement, named as in `serving.model_card`."""
     return {
         "card_version": 2,
         "name": problem.name,

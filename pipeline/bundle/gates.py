@@ -1,4 +1,4 @@
-"""What stands between a model and its bundle: the sentences of every gate that it fails, each with a cure."""
+"""The gates between a model and its bundle: a sentence with a cure for each gate that fails."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from pipeline.config.processors import NATIVE
 from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
 
-def failures(chosen: Params, reports: dict[str, Any]) -> list[str]:
-    """Every gate that the reports fail; none where the model may be packaged."""
+def failures(params: Params, reports: dict[str, Any]) -> list[str]:
+    """The gates that the reports fail; empty if the model may be packaged."""
     return [
         *reports["evaluate"]["gate"]["failures"],
         *_not_converted(reports["export"]["formats"]),
-        *_not_good_enough(chosen, reports["verify"]["pairs"]),
-        *_refused_targets(chosen, reports["embed"]["targets"]),
+        *_not_good_enough(params, reports["verify"]["pairs"]),
+        *_refused_targets(params, reports["embed"]["targets"]),
     ]
 
 
 def files(reports: dict[str, Any], *, draft: bool = False) -> list[str]:
-    """The formats that belong into a bundle: those that ran here, and are worse nowhere. A draft takes those too."""
+    """The formats that go into a bundle: those that ran here and are not worse anywhere.
+
+    A draft includes the worse ones too.
+    """
     pairs = reports["verify"]["pairs"]
     ran = {
         pair["format"]
@@ -35,10 +38,10 @@ def files(reports: dict[str, Any], *, draft: bool = False) -> list[str]:
     ]
 
 
-def name(pair: dict[str, Any]) -> str:
-    """A pair of the report of `verify` in words."""
-    there = "" if pair["processor"] == NATIVE else f" on {pair['processor']}"
-    return f"{pair['format']} on {pair['runtime']}{there}"
+def pair_name(pair: dict[str, Any]) -> str:
+    """A pair in the report of `verify`, in words."""
+    where = "" if pair["processor"] == NATIVE else f" on {pair['processor']}"
+    return f"{pair['format']} on {pair['runtime']}{where}"
 
 
 def _not_converted(formats: dict[str, Any]) -> list[str]:
@@ -49,24 +52,25 @@ def _not_converted(formats: dict[str, Any]) -> list[str]:
     ]
 
 
-def _not_good_enough(chosen: Params, pairs: list[dict[str, Any]]) -> list[str]:
-    demanded = chosen.verify.require
-    here = {(pair["format"], pair["state"]) for pair in pairs if pair["processor"] == NATIVE}
+def _not_good_enough(params: Params, pairs: list[dict[str, Any]]) -> list[str]:
+    required = params.verify.require
+    native = {(pair["format"], pair["state"]) for pair in pairs if pair["processor"] == NATIVE}
     return [
-        f"{name(pair)} is {pair['state']} ({pair['reason']})"
-        + (f", and verify.require is {demanded}" if pair["state"] != WORSE else "")
+        f"{pair_name(pair)} is {pair['state']} ({pair['reason']})"
+        + (f", and verify.require is {required}" if pair["state"] != WORSE else "")
         for pair in pairs
-        if pair["state"] == WORSE or (demanded == PROVEN and pair["state"] != PROVEN)
-        if pair["processor"] == NATIVE
-        or (pair["format"], pair["state"]) not in here  # the same again
+        if pair["state"] == WORSE or (required == PROVEN and pair["state"] != PROVEN)
+        # A file that already fails here is not reported again for every emulated processor.
+        if pair["processor"] == NATIVE or (pair["format"], pair["state"]) not in native
     ]
 
 
-def _refused_targets(chosen: Params, targets: list[dict[str, Any]]) -> list[str]:
-    if chosen.embed.targets == "all":
+def _refused_targets(params: Params, targets: list[dict[str, Any]]) -> list[str]:
+    if params.embed.targets == "all":
         return []
     return [
-        f"{row['target']} refuses the model: {row['refused']}; embed.targets: all would leave it out"
+        f"{row['target']} refuses the model: {row['refused']}; "
+        "`embed.targets: all` would skip this target"
         for row in targets
         if "refused" in row
     ]

@@ -1,8 +1,9 @@
-"""Golden vectors: the images that a device must answer as the files did here, chosen to notice if it does not.
+"""Golden vectors: inputs whose probabilities a device must reproduce, chosen to expose differences.
 
-An evenly spread sample shows that a file works at all. What differs from one processor to another shows where a
-file is furthest from the Keras model, where two classes are nearly equal, and at the ends of the input's range,
-where sums of products are largest and would saturate first.
+A sample spread evenly over the classes shows that a file works at all. Differences between
+processors show up elsewhere: where a file is furthest from the Keras model, where two classes are
+nearly equal, and at the ends of the input's range, where sums of products are largest and would
+saturate first.
 """
 
 from __future__ import annotations
@@ -14,21 +15,19 @@ import numpy as np
 
 from pipeline.files.artifacts import Array
 
-SPREAD, CLOSE, DIFFERENT = (
-    16,
-    4,
-    1,
-)  # over the classes, nearest to a decision boundary, and for each file
-INVENTED = 32  # where no test image may be passed on
-NO_LABEL = -1  # of an image that nobody labelled
+SPREAD = 16  # spread evenly over the classes
+CLOSE = 4  # nearest to a decision boundary
+DIFFERENT = 1  # for each file, furthest from the Keras model
+INVENTED = 32  # random inputs, for data that may not be passed on
+NO_LABEL = -1  # the label of a synthetic input
 
 
 @dataclass(frozen=True)
 class Golden:
     """Images (G, H, W, C), labels (G,), and the probabilities (G, K) of each format.
 
-    The first `spread` are test images over the classes, the next ones test images that were chosen to tell, the last
-    ones synthetic. Where no test image may be passed on, all are synthetic.
+    The first `spread` are test images spread over the classes, then come test images chosen to
+    expose differences, then synthetic inputs. If no test image may be passed on, all are synthetic.
     """
 
     images: Array
@@ -38,15 +37,15 @@ class Golden:
 
     @property
     def telling(self) -> Array:
-        """The images that were chosen to notice a difference."""
+        """The images that were chosen to expose a difference."""
         return self.images[self.spread :]
 
 
 def synthetic(images: Array, labels: Array, highest: int) -> Array:
-    """Inputs (E, ...) that nobody recorded, at the ends of what can be: negatives of test images, zeros, `highest`, noise.
+    """Inputs (E, ...) at the extremes: negatives of test images, all zeros, all `highest`, noise.
 
-    `images` (N, ...) are those of the test set, `labels` (N,). Bright where the data are dark and the other way round,
-    negatives make sums of products that the data do not.
+    `images` (N, ...) and `labels` (N,) are the test set. Negatives are bright where the data are
+    dark, so they produce sums of products that the data do not.
     """
     shape = images.shape[1:]
     negatives = highest - np.asarray(images[spread_rows(labels)[::2]])
@@ -56,58 +55,64 @@ def synthetic(images: Array, labels: Array, highest: int) -> Array:
 
 
 def invented(images: Array, highest: int) -> Array:
-    """The same of nothing that was recorded, for data that may not be passed on, of which a negative tells as much.
+    """Random inputs (E, ...), zeros and `highest`, for data that may not be passed on.
 
-    Drawn at random; by chance ids can be those of a test input, and such a draw is left out.
+    Negatives would reveal the data as much as the data themselves. Random ids can match a test
+    input by chance; such a draw is left out.
     """
     shape = images.shape[1:]
     lowest = 0 if images.dtype == np.uint8 else 1  # id 0 is padding
-    drawn = (
-        np.random.default_rng(0)
-        .integers(lowest, highest + 1, (INVENTED, *shape))
-        .astype(images.dtype)
-    )
+    random = np.random.default_rng(0)
+    drawn = random.integers(lowest, highest + 1, (INVENTED, *shape)).astype(images.dtype)
     recorded = {image.tobytes() for image in images}
-    kept = [image for image in drawn if image.tobytes() not in recorded]
-    return np.stack([*kept, np.zeros_like(drawn[0]), np.full_like(drawn[0], highest)])
+    new = [image for image in drawn if image.tobytes() not in recorded]
+    return np.stack([*new, np.zeros_like(drawn[0]), np.full_like(drawn[0], highest)])
 
 
 def choose(
-    images: Array, labels: Array, reference: Array, answers: Mapping[str, Array], made: Array
+    images: Array,
+    labels: Array,
+    reference: Array,
+    probabilities: Mapping[str, Array],
+    synthetic_inputs: Array,
 ) -> Golden:
-    """The golden vectors of test images (N, ...), labels (N,) and the Keras model's `reference` (N, K).
+    """Chooses from test images (N, ...) with labels (N,) and the Keras model's `reference` (N, K).
 
-    `answers` are the probabilities of each format: of the test images first, of `made` (E, ...), the synthetic inputs, last.
+    `probabilities` of each format begin with those of the test images and end with those of the
+    synthetic inputs (E, ...).
     """
-    tests, spread = len(labels), spread_rows(labels)
-    tested = [told[:tests] for told in answers.values()]
-    telling = [row for row in telling_rows(reference, tested) if row not in spread]
+    tests, extra = len(labels), len(synthetic_inputs)
+    spread = spread_rows(labels)
+    of_tests = [answers[:tests] for answers in probabilities.values()]
+    telling = [row for row in telling_rows(reference, of_tests) if row not in spread]
     rows = np.array([*spread, *telling], int)
-    unlabelled = [NO_LABEL] * len(made)
     return Golden(
-        images=np.concatenate([images[rows], made]),
-        labels=np.concatenate([labels[rows], unlabelled]).astype(np.int64),
+        images=np.concatenate([images[rows], synthetic_inputs]),
+        labels=np.concatenate([labels[rows], [NO_LABEL] * extra]).astype(np.int64),
         probabilities={
-            name: np.concatenate([told[rows], told[-len(made) :]]) for name, told in answers.items()
+            name: np.concatenate([answers[rows], answers[-extra:]])
+            for name, answers in probabilities.items()
         },
         spread=len(spread),
     )
 
 
 def spread_rows(labels: Array) -> list[int]:
-    """Rows spread evenly over the classes, in order."""
+    """The rows, in ascending order, of images spread evenly over the classes."""
     by_class = np.argsort(labels, kind="stable")
     places = np.linspace(0, len(labels) - 1, min(SPREAD, len(labels)), dtype=int)
     return [int(row) for row in np.sort(by_class[places])]
 
 
-def telling_rows(reference: Array, tested: list[Array]) -> list[int]:
-    """The rows nearest to a decision boundary, and for each file those on which it differs most, each once."""
-    highest = np.sort(reference, axis=1)[:, -2:]
-    close = np.argsort(highest[:, 1] - highest[:, 0], kind="stable")[:CLOSE]
-    different = [
-        row
-        for probabilities in tested
-        for row in np.argsort(-np.abs(probabilities - reference).max(1), kind="stable")[:DIFFERENT]
-    ]
-    return list(dict.fromkeys(int(row) for row in (*close, *different)))
+def telling_rows(reference: Array, probabilities: list[Array]) -> list[int]:
+    """The rows nearest to a decision boundary, then those where each file differs most.
+
+    Each row appears once.
+    """
+    top_two = np.sort(reference, axis=1)[:, -2:]
+    close = np.argsort(top_two[:, 1] - top_two[:, 0], kind="stable")[:CLOSE]
+    rows = close.tolist()
+    for answers in probabilities:
+        differences = np.abs(answers - reference).max(1)
+        rows += np.argsort(-differences, kind="stable")[:DIFFERENT].tolist()
+    return list(dict.fromkeys(rows))

@@ -1,6 +1,6 @@
-"""Photos and what becomes of each, to the pixel: what code in another language is held to.
+"""Example photos with the exact pixels each becomes, to test preprocessing in other languages.
 
-Made from the golden test images alone, each in another way that photos differ from a data set.
+Each photo is made from a golden test image and differs from it in one way that real photos do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def inverted(pixels: Array) -> Image.Image:
 
 
 def far_and_aside(pixels: Array) -> Image.Image:
-    """Five times as large, in a corner of a wide sheet."""
+    """Five times as large, off-centre on a wide sheet."""
     height, width = pixels.shape[:2]
     sheet = np.zeros((9 * height, 14 * width, *pixels.shape[2:]), np.uint8)
     sheet[height : 6 * height, 8 * width : 13 * width] = pixels.repeat(5, 0).repeat(5, 1)
@@ -42,19 +42,19 @@ def far_and_aside(pixels: Array) -> Image.Image:
 
 
 def on_paper_in_uneven_light(pixels: Array) -> Image.Image:
-    """Dark ink on paper that gets darker from left to right, with a grain."""
-    large = np.pad(
-        pixels.repeat(4, 0).repeat(4, 1), [(20, 20), (20, 20)] + [(0, 0)] * (pixels.ndim - 2)
-    ).astype(np.int64)
-    column = np.arange(large.shape[1]).reshape(1, -1, *[1] * (pixels.ndim - 2))
-    grain = np.random.default_rng(0).integers(-4, 5, large.shape)
-    return Image.fromarray(
-        np.clip(210 - 60 * column // large.shape[1] + grain - large // 2, 0, 255).astype(np.uint8)
-    )
+    """Dark ink on grainy paper that gets darker from left to right."""
+    channel_axes = pixels.ndim - 2
+    margins = [(20, 20), (20, 20)] + [(0, 0)] * channel_axes
+    ink = np.pad(pixels.repeat(4, 0).repeat(4, 1), margins).astype(np.int64)
+    width = ink.shape[1]
+    column = np.arange(width).reshape(1, -1, *[1] * channel_axes)
+    paper = 210 - 60 * column // width
+    grain = np.random.default_rng(0).integers(-4, 5, ink.shape)
+    return Image.fromarray(np.clip(paper + grain - ink // 2, 0, 255).astype(np.uint8))
 
 
 def colour_and_transparent(pixels: Array) -> Image.Image:
-    """Blue ink where there is something, nothing elsewhere."""
+    """Blue ink on a transparent background."""
     opacity = pixels if pixels.ndim == 2 else pixels.max(-1)
     blue = np.broadcast_to(np.array([20, 30, 160], np.uint8), (*opacity.shape, 3))
     return Image.fromarray(np.dstack([blue, opacity]).repeat(3, 0).repeat(3, 1), "RGBA")

@@ -1,12 +1,14 @@
-"""Signs the bundle for release with OpenSSF's model-signing, offline, by a key or by one that an authority of one's own vouches for.
+"""Signs the bundle for release with OpenSSF's model-signing, offline, with a key or a certificate.
 
-    python -m pipeline.bundle.sign ~/keys/private.pem
-    python -m pipeline.bundle.sign ~/keys/private.pem --certificate ~/keys/maker.pem --chain ~/keys/between.pem
+    edgeproof sign ~/keys/private.pem
+    edgeproof sign ~/keys/private.pem --certificate ~/keys/maker.pem --chain ~/keys/intermediate.pem
 
-Reads: dist/. Writes: release/<name>-<version>.tar.gz and, detached, release/<name>-<version>.sig.
+Reads: dist/. Writes: release/<name>-<version>.tar.gz and the detached signature
+release/<name>-<version>.sig.
 
-No stage: a signature is another one each time, and the commit that `dvc.lock` belongs to is known only after the line has
-run. Here it enters the model card, once the files in dist/ are those that the commit describes.
+This is not a stage. Every signature is different, and the commit that `dvc.lock` belongs to is
+known only after the pipeline has run. The commit enters the model card here, after a check that
+the files in dist/ are those that the commit describes.
 """
 
 from __future__ import annotations
@@ -32,20 +34,25 @@ RELEASE = Path("release")
 
 
 def refuse_inside(key: Path) -> None:
-    """Raises UserError for a private key that lies where it may be committed, or handed over with the folder."""
+    """Raises UserError for a private key inside the work tree.
+
+    It could be committed there, or handed over with the folder.
+    """
     top = subprocess.run(
         ["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
     )
     trees = {Path.cwd(), Path(top.stdout.rstrip("\n") or ".").resolve()}
-    written = Path(os.path.abspath(key))  # noqa: PTH100  a link inside the tree counts, and so does what a link leads to
-    if trees & {*written.parents, *key.resolve().parents}:
+    # A link inside the tree counts, and so does a file inside it that a link outside points to.
+    unresolved = Path(os.path.abspath(key))  # noqa: PTH100
+    if trees & {*unresolved.parents, *key.resolve().parents}:
         raise UserError(
-            f"{key} lies inside the work tree, where it may be committed; keep it outside, such as in ~/keys"
+            f"{key} is inside the work tree, where it could be committed; "
+            "keep it outside, for example in ~/keys"
         )
 
 
 def commit() -> str:
-    """The commit that describes what lies here. Raises UserError where none does."""
+    """The commit that describes this folder. Raises UserError if none does."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     changed = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=no"],
@@ -55,15 +62,18 @@ def commit() -> str:
     )
     if head.returncode or changed.returncode:
         raise UserError(
-            f"this folder is no git checkout with a commit ({head.stderr.strip()}); commit first, then sign"
+            f"this folder is not a git checkout with a commit ({head.stderr.strip()}); "
+            "commit first, then sign"
         )
     if changed.stdout:
         raise UserError(
-            f"{changed.stdout.split()[1]} is not committed; commit it, so that the card can name the commit, then sign"
+            f"{changed.stdout.split()[1]} has uncommitted changes; "
+            "commit it, so that the card can name the commit, then sign"
         )
     if subprocess.run([sys.executable, "-m", "dvc", "status", "--quiet"], check=False).returncode:
         raise UserError(
-            "what lies here is not what dvc.lock describes (`dvc status` tells what); run `dvc repro` and commit, then sign"
+            "the files here differ from dvc.lock (`dvc status` lists them); "
+            "run `dvc repro` and commit, then sign"
         )
     return head.stdout.strip()
 
@@ -71,32 +81,23 @@ def commit() -> str:
 def sign(
     folder: Path, signature: Path, key: Path, certificate: Path | None, chain: list[Path]
 ) -> None:
-    """Writes the signature of all files of `folder`. Raises UserError with model-signing's reason."""
+    """Signs all files in `folder`. Raises UserError with model-signing's reason."""
     try:
         python = environments.python("signing")
     except OSError as error:
         raise UserError(f"{error}") from None
+    method = "key" if certificate is None else "certificate"
     options = ["--private_key", str(key), "--signature", str(signature)]
     if certificate is not None:
-        options += [
-            "--signing_certificate",
-            str(certificate),
-            *(f"--certificate_chain={path}" for path in chain),
-        ]
-    command = [
-        str(python),
-        "-m",
-        "model_signing",
-        "sign",
-        "key" if certificate is None else "certificate",
-        *options,
-        str(folder),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
+        options += ["--signing_certificate", str(certificate)]
+        options += [f"--certificate_chain={path}" for path in chain]
+    command = [str(python), "-m", "model_signing", "sign", method, *options, str(folder)]
+    signing = subprocess.run(command, capture_output=True, text=True, check=False)
+    if signing.returncode:
+        reason = (signing.stderr or signing.stdout).strip().splitlines()[-1:] or ["no reason given"]
         raise UserError(
-            f"{key} cannot sign ({reason[0]}); allowed is a private key on P-256 in PEM, without a password"
+            f"{key} cannot sign ({reason[0]}); "
+            "expected a private key on P-256 in PEM, without a password"
         )
 
 

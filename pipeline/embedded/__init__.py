@@ -1,7 +1,12 @@
-"""One file per target without Python, named as in params.yaml: `FORMAT`, the exported file it is made from, and `write`.
+"""Targets without Python: one module per target, named as in params.yaml.
 
-`write(folder, model) -> dict` fills the folder with all that goes there and returns what was measured of it, for the report and
-the model card. Where the model cannot go there it raises UserError: one sentence that names the cure. `time(folder, model) -> dict`,
-where there is one, adds how long an image takes, once the machine is at rest. Files in other languages lie as they are in a folder
-beside the module; what depends on the model is generated.
+Each module defines
+    FORMAT                        the exported format that the target is generated from
+    write(folder, model) -> dict  fills the folder; returns what was measured, for the report and
+                                  the model card; raises UserError, with the cure, if the target
+                                  does not support the model
+    time(folder, model) -> dict   optional: the time per image, called when the machine is idle
+
+Files in other languages are copied from the folder beside the module. Files that depend on the
+model are generated.
 """

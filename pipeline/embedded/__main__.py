@@ -1,6 +1,8 @@
-"""Compiles the C library of every target of the C compiler, which Zig keeps: `python -m pipeline.embedded`, as `make env` does.
+"""Compiles the C library for every target of the C compiler: `make env` runs it.
 
-It takes half a minute for each, once, which the line then need not spend.
+    python -m pipeline.embedded
+
+Zig caches the libraries. Each takes half a minute once, which the pipeline then saves.
 """
 
 from __future__ import annotations
@@ -19,21 +21,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = Path(name)
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-        chosen = params.load().embed
-        targets: list[tuple[str, ...]] = [
-            ("-target", _zig.PROGRAMS[program])
-            for program in {c.HERE, *chosen.programs}
-            if "c" in chosen.names
-        ]
-        targets += [_zig.WEBASSEMBLY] if "browser" in chosen.names else []
-        list(
-            pool.map(
-                lambda target: _zig.build(
-                    folder, ["empty.c"], folder / target[1], *target, *_zig.C99, "-lm"
-                ),
-                targets,
-            )
-        )
+        settings = params.load().embed
+        targets: list[tuple[str, ...]] = []
+        if "c" in settings.names:
+            programs = {c.HERE, *settings.programs}
+            targets += [("-target", _zig.PROGRAMS[program]) for program in programs]
+        if "browser" in settings.names:
+            targets.append(_zig.WEBASSEMBLY)
+
+        def build(target: tuple[str, ...]) -> str:
+            output = folder / target[1]
+            return _zig.build(folder, ["empty.c"], output, *target, *_zig.C99, "-lm")
+
+        list(pool.map(build, targets))
 
 
 if __name__ == "__main__":

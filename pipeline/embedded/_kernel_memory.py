@@ -1,6 +1,7 @@
-"""Scratch memory that kernels optimised for a processor ask of the arena, and TensorFlow Lite Micro's reference kernels do not.
+"""Scratch memory that optimised kernels need in the arena of TensorFlow Lite Micro.
 
-A convolution's scratch lives no longer than the convolution, so that the largest is what a model takes.
+The reference kernels need none. A convolution frees its scratch memory when it ends, so a model
+needs that of its largest convolution.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from tflite.utils import opcode2name
 
 @dataclass(frozen=True)
 class Convolution:
-    """Heights, widths and channels; a depthwise one has a filter for each channel that comes out, which sees one that goes in."""
+    """Shapes (height, width, channels); the filter has (height, width).
+
+    A depthwise convolution has one filter per output channel, which sees a single input channel.
+    """
 
     depthwise: bool
     input: tuple[int, int, int]
@@ -29,47 +33,47 @@ def convolutions(network: tflite.Model) -> Iterator[Convolution]:
         operator = graph.Operators(index)
         name = operator_name(network.OperatorCodes(operator.OpcodeIndex()))
         if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-            tensors = (
-                graph.Tensors(operator.Inputs(0)),
-                graph.Tensors(operator.Inputs(1)),
-                graph.Tensors(operator.Outputs(0)),
+            indices = operator.Inputs(0), operator.Inputs(1), operator.Outputs(0)
+            inputs, filters, outputs = (
+                tuple(map(int, graph.Tensors(index).ShapeAsNumpy()[1:])) for index in indices
             )
-            given, filters, made = (
-                tuple(map(int, tensor.ShapeAsNumpy()[1:])) for tensor in tensors
-            )
-            yield Convolution(name == "DEPTHWISE_CONV_2D", given, filters[:2], made)  # type: ignore[arg-type]
+            depthwise = name == "DEPTHWISE_CONV_2D"
+            yield Convolution(depthwise, inputs, filters[:2], outputs)  # type: ignore[arg-type]
 
 
 def operator_name(code: tflite.OperatorCode) -> str:
-    """CONV_2D, ..."""
+    """The name of an operator, such as CONV_2D."""
     return str(opcode2name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())))
 
 
 def cmsis_nn(convolution: Convolution) -> int:
-    """Bytes that CMSIS-NN takes on Arm's Cortex-M: two columns of int16, each as long as a filter (`arm_convolve_s8_get_buffer_size`)."""
+    """Bytes that CMSIS-NN needs on Arm's Cortex-M: two columns of int16, each as long as a filter.
+
+    As in `arm_convolve_s8_get_buffer_size`.
+    """
     channels = convolution.output[2] if convolution.depthwise else convolution.input[2]
     return 2 * 2 * int(np.prod(convolution.filter)) * channels
 
 
 def esp_nn(convolution: Convolution) -> int:
-    """Bytes that ESP-NN takes at most on an ESP32-S3, whose versions differ: up to 1.2 they copy the padded input and the filter
-    once or twice, with channels in multiples of 16 (`esp_nn_get_conv_scratch_size_esp32s3` and its depthwise sister)."""
-    (height, width, given), (filter_height, filter_width), (made_height, made_width, made) = (
-        convolution.input,
-        convolution.filter,
-        convolution.output,
-    )
-    given, wide = _sixteens(given), _sixteens(made)
-    padded = (height + 2 * filter_height) * (width + 2 * filter_width) * given
-    filters = filter_height * filter_width * (wide if convolution.depthwise else given * made)
-    return (
-        2 * padded
-        + 2 * filters
-        + 16 * (given + wide)
-        + 128
-        + (made_height * made_width * wide if convolution.depthwise else 0)
-    )
+    """The most bytes that any version of ESP-NN up to 1.2 needs on an ESP32-S3.
+
+    Depending on the version they copy the padded input and the filter once or twice, with channels
+    rounded up to a multiple of 16. As in `esp_nn_get_conv_scratch_size_esp32s3` and
+    `esp_nn_get_depthwise_conv_scratch_size_esp32s3`.
+    """
+    height, width, channels = convolution.input
+    filter_height, filter_width = convolution.filter
+    output_height, output_width, output_channels = convolution.output
+    padded_in, padded_out = _multiple_of_16(channels), _multiple_of_16(output_channels)
+    inputs = (height + 2 * filter_height) * (width + 2 * filter_width) * padded_in
+    filter_size = filter_height * filter_width
+    constant = 16 * (padded_in + padded_out) + 128
+    if convolution.depthwise:
+        outputs = output_height * output_width * padded_out
+        return 2 * inputs + 2 * filter_size * padded_out + constant + outputs
+    return 2 * inputs + 2 * filter_size * padded_in * output_channels + constant
 
 
-def _sixteens(channels: int) -> int:
+def _multiple_of_16(channels: int) -> int:
     return -(-channels // 16) * 16

@@ -1,4 +1,4 @@
-"""The exported file as every target takes it."""
+"""The verified file that every target is generated from."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 
 
 @dataclass(frozen=True)
-class Verified:
-    """One exported file that ran in verification, its golden vectors, and test images to try what is made of it.
+class VerifiedFile:
+    """One exported file that ran in verification, with golden vectors and test images.
 
-    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_probabilities` (G, K) float32 are those of a runtime.
-    `programs` and `arena_bytes` are what params.yaml asks for.
+    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_probabilities`
+    (G, K) float32 are those of a runtime. `programs` and `arena_bytes` come from params.yaml.
     """
 
     name: str
@@ -39,33 +39,44 @@ class Verified:
     arena_bytes: int
 
     @classmethod
-    def load(cls, made_from: str, chosen: Params) -> Verified:
-        """Raises UserError where there is no such file, or where it takes ids, which no target reads."""
+    def load(cls, format_name: str, params: Params) -> VerifiedFile:
+        """Raises UserError if there is no such file or if its input is ids, not images."""
         data = artifacts.load_description()
         if data.holds_ids:
             raise UserError(
-                "it takes images, and this dataset holds ids; run such a model with `serving` on Linux"
+                "it takes images, but this dataset contains ids; "
+                "run such a model with `serving` on Linux"
             )
         exported = artifacts.load_json(artifacts.report("export"))["formats"]
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
-            if made_from not in exported or made_from not in golden.files:
+            if format_name not in exported or format_name not in golden.files:
                 raise UserError(
-                    f"it is made from {made_from}, which no runtime ran; add it to export.formats and its runtime to verify"
+                    f"it is generated from {format_name}, which no runtime ran; "
+                    "add it to export.formats and its runtime to verify"
                 )
-            images, probabilities = golden["images"], golden[made_from]
-        file = artifacts.EXPORTED / exported[made_from]["file"]
-        if artifacts.sha256(file) != exported[made_from]["sha256"]:
+            golden_images, golden_probabilities = golden["images"], golden[format_name]
+        file = artifacts.EXPORTED / exported[format_name]["file"]
+        if artifacts.sha256(file) != exported[format_name]["sha256"]:
             raise UserError(
-                f"{file} is not the file that export wrote (its SHA-256 differs); run `dvc repro export`"
+                f"{file} is not the file that export wrote (its SHA-256 differs); "
+                "run `dvc repro export`"
             )
-        name, version = chosen.problem.name, chosen.problem.version
-        tried = np.asarray(artifacts.load_split("test")[0][: chosen.embed.images])
-        asked = tuple(chosen.embed.programs), chosen.embed.arena_bytes
-        return cls(name, version, made_from, file, data, images, probabilities, tried, *asked)
+        return cls(
+            name=params.problem.name,
+            version=params.problem.version,
+            format=format_name,
+            file=file,
+            data=data,
+            golden_images=golden_images,
+            golden_probabilities=golden_probabilities,
+            test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
+            programs=tuple(params.embed.programs),
+            arena_bytes=params.embed.arena_bytes,
+        )
 
     @property
-    def words(self) -> dict[str, str]:
-        """What the README of any target says of the model."""
+    def readme_fields(self) -> dict[str, str]:
+        """The placeholders that the README of every target shares."""
         height, width, channels = self.data.input_shape
         return {
             "name": f"{self.name} {self.version}",
@@ -77,15 +88,18 @@ class Verified:
 
     @cached_property
     def expected(self) -> Array:
-        """What the runtime that the file is for gives for the test images: (N, K) float32; asked once. Raises UserError."""
-        return self.answers(
-            "litert" if self.file.suffix == ".tflite" else "onnxruntime", self.test_images
-        )[0]
+        """The probabilities (N, K) float32 of the test images, from the file's main runtime.
 
-    def answers(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
-        """What the file gives on `runtime` for images (N, H, W, C) uint8: (N, K) float32, and what the runtime tells of itself.
+        Computed once. Raises UserError.
+        """
+        runtime = "litert" if self.file.suffix == ".tflite" else "onnxruntime"
+        return self.predict(runtime, self.test_images)[0]
 
-        Raises UserError with the reason why not.
+    def predict(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
+        """Runs images (N, H, W, C) uint8 on `runtime`.
+
+        Returns the probabilities (N, K) float32 and what the runtime reports about itself. Raises
+        UserError with the reason if the file does not run.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -94,13 +108,10 @@ class Verified:
                 python = environments.python(runtime)
             except OSError as error:
                 raise UserError(
-                    f"{error}; make it, or take the target out of embed.targets"
+                    f"{error}; create it, or remove the target from embed.targets"
                 ) from None
-            process = RuntimeProcess(
-                Interpreter.here(python),
-                runtime,
-                Task([self.file], [folder / "images.npy"], folder),
-            )
+            task = Task([self.file], [folder / "images.npy"], folder)
+            process = RuntimeProcess(Interpreter.here(python), runtime, task)
             try:
                 answer = process.answer()
             finally:

@@ -1,7 +1,7 @@
-"""The browser: a page without a build step, and the model as WebAssembly, compiled from the same C as on other devices.
+"""The browser: a web page without a build step, and the model as WebAssembly.
 
-Node, whose V8 is the engine of Chromium, runs the page's own classifier on test images: the classes and probabilities are
-those of ONNX Runtime.
+The module is compiled from the same C as on other devices. Node, which shares its engine V8 with
+Chromium, runs the page's own classifier on test images and compares it with ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.embedded import _codegen, _zig
-from pipeline.embedded._verified import Verified
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
@@ -30,15 +30,14 @@ FORMAT = "onnx_float32"
 MODEL = "model.wasm"
 TIMED_RUNS = 200
 TEMPLATES = Path(__file__).parent / "browser"
-SPARE_STACK = 65536  # bytes, beyond what the network's own arrays take
-STACK_ALIGNMENT = 16  # bytes, which wasm-ld asks for
-LARGEST_STACK = (
-    64 * 1024 * 1024
-)  # bytes; a telephone's browser gives a page some hundred megabytes in all
+SPARE_STACK = 65536  # bytes, in addition to the network's own arrays
+STACK_ALIGNMENT = 16  # bytes, required by wasm-ld
+# Bytes. A browser on a phone gives a page a few hundred megabytes in all.
+LARGEST_STACK = 64 * 1024 * 1024
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
-def write(folder: Path, model: Verified) -> dict[str, Any]:
+def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
     shutil.copytree(TEMPLATES / "page", folder, dirs_exist_ok=True)
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
@@ -49,8 +48,8 @@ def write(folder: Path, model: Verified) -> dict[str, Any]:
     return measure(folder, model)
 
 
-def golden(model: Verified) -> str:
-    """golden.json: the golden images as base64 of their raw pixels, their labels, and the probabilities of the exported file."""
+def golden(model: VerifiedFile) -> str:
+    """golden.json: golden images (base64 of raw pixels), labels and the file's probabilities."""
     with np.load(artifacts.GOLDEN, allow_pickle=False) as vectors:
         labels = vectors["labels"]
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
@@ -64,34 +63,26 @@ def golden(model: Verified) -> str:
 
 
 def compile_module(sources: Path, output: Path) -> None:
-    """The C in `sources` as WebAssembly that imports nothing. Raises UserError."""
-    stack = (
-        -(-(stack_bytes((sources / "model.c").read_text()) + SPARE_STACK) // STACK_ALIGNMENT)
-        * STACK_ALIGNMENT
-    )
+    """Compiles the C in `sources` to WebAssembly that imports nothing. Raises UserError."""
+    needed = stack_bytes((sources / "model.c").read_text()) + SPARE_STACK
+    stack = -(-needed // STACK_ALIGNMENT) * STACK_ALIGNMENT
     if stack > LARGEST_STACK:
         raise UserError(
-            f"it takes {stack:,} bytes for one image, and a page gives {LARGEST_STACK:,}; use smaller images or fewer filters"
+            f"it needs {stack:,} bytes of stack for one image, but a page has {LARGEST_STACK:,}; "
+            "use smaller images or fewer filters"
         )
+    options = [*_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm"]
     try:
-        _zig.build(
-            sources,
-            [*_codegen.SOURCES, "exports.c"],
-            output,
-            *_zig.WEBASSEMBLY,
-            *_zig.C99,
-            f"-Wl,-z,stack-size={stack}",
-            "-lm",
-        )
+        _zig.build(sources, [*_codegen.SOURCES, "exports.c"], output, *options)
     except ValueError as error:
         raise UserError(
-            f"{error}; use another architecture, or take the target out of embed.targets"
+            f"{error}; use another architecture, or remove the target from embed.targets"
         ) from None
     output.chmod(0o644)
 
 
 def stack_bytes(network: str) -> int:
-    """How many bytes the arrays take that the generated function `network` keeps on its stack, each of them at once."""
+    """The total size of the arrays that the generated function `network` keeps on its stack."""
     arrays = re.findall(r"^ +(?:const )?(\w+) tmp\w+((?:\[\d+\])+);", network, re.MULTILINE)
     widths = {"double": 8, "int64_t": 8, "uint64_t": 8}
     return sum(
@@ -100,25 +91,26 @@ def stack_bytes(network: str) -> int:
     )
 
 
-def measure(folder: Path, model: Verified) -> dict[str, Any]:
-    """What the page's classifier gives for test images, against ONNX Runtime, and what a browser has to load."""
-    answers, _ = run(folder, model, model.test_images)
+def measure(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+    """Compares the page's classifier with ONNX Runtime on test images; measures download sizes."""
+    probabilities, _ = run(folder, model, model.test_images)
     expected = model.expected
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
         "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        "test_images": len(answers),
-        "agreement_with_onnxruntime": float((answers.argmax(1) == expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(answers - expected).max()),
+        "test_images": len(probabilities),
+        "agreement_with_onnxruntime": float((probabilities.argmax(1) == expected.argmax(1)).mean()),
+        "largest_difference": float(np.abs(probabilities - expected).max()),
     }
 
 
-def time(folder: Path, model: Verified) -> dict[str, Any]:
-    """How long Node takes for an image; remembered per module."""
+def time(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+    """The time per image in Node; cached per module."""
     key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
-    times = timing_cache.recall(key) or timing_cache.remember(
-        key, run(folder, model, model.golden_images, TIMED_RUNS)[1]
-    )
+    times = timing_cache.recall(key)
+    if not times:
+        _, milliseconds = run(folder, model, model.golden_images, TIMED_RUNS)
+        times = timing_cache.remember(key, milliseconds)
     return {
         "median_milliseconds": statistics.median(times),
         "engine": f"V8 {v8()}",
@@ -126,27 +118,24 @@ def time(folder: Path, model: Verified) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, model: Verified, tried: Array, runs: int = 0) -> tuple[Array, list[float]]:
-    """Probabilities (N, K) float32 of the images `tried` in Node, and the milliseconds of `runs` single ones. Raises UserError."""
+def run(
+    folder: Path, model: VerifiedFile, images: Array, runs: int = 0
+) -> tuple[Array, list[float]]:
+    """Probabilities (N, K) float32 of `images` in Node, and the milliseconds of `runs` single runs.
+
+    Raises UserError.
+    """
     shape = (*model.data.input_shape, len(model.data.class_names))
     with tempfile.TemporaryDirectory() as name:
-        images, output = Path(name) / "images", Path(name) / "probabilities"
-        images.write_bytes(tried.tobytes())
-        command: list[str | Path] = [
-            node(),
-            TEMPLATES / "measure.mjs",
-            folder.absolute(),
-            images,
-            output,
-            *map(str, shape),
-            str(runs),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(
-                f"{folder / MODEL} does not run in Node: {' '.join(done.stderr.split())[-300:]}"
-            )
-        return np.fromfile(output, np.float32).reshape(-1, shape[-1]), json.loads(done.stdout)
+        source, output = Path(name) / "images", Path(name) / "probabilities"
+        source.write_bytes(images.tobytes())
+        command: list[str | Path] = [node(), TEMPLATES / "measure.mjs", folder.absolute()]
+        command += [source, output, *map(str, shape), str(runs)]
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            reason = " ".join(process.stderr.split())[-300:]
+            raise UserError(f"{folder / MODEL} does not run in Node: {reason}")
+        return np.fromfile(output, np.float32).reshape(-1, shape[-1]), json.loads(process.stdout)
 
 
 def v8() -> str:

@@ -1,6 +1,7 @@
-"""C99 without a runtime: the model as one function, a program that reads pictures, a self-test, CMake.
+"""C99 without a runtime: the model as one function, a program that reads pictures, a self-test.
 
-The programs are compiled here, for this and for other processors, static; this processor's is tried on test images.
+Static programs are compiled here for this and other processors. The one for this processor is
+tested on test images.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.embedded import _codegen, _zig
-from pipeline.embedded._verified import Verified
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import digests, timing_cache
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
@@ -30,9 +31,8 @@ from pipeline.runtimes import environments
 
 FORMAT = "onnx_float32"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
-LARGEST_STACK = (
-    8 * 1024 * 1024 - 128 * 1024
-)  # what Linux gives a program by default, less what the program itself takes
+# Linux gives a program 8 MiB by default; the program itself takes a part of it.
+LARGEST_STACK = 8 * 1024 * 1024 - 128 * 1024
 PROGRAMS = "programs"
 SOURCES = ("main.c", "prove.c", "gate.c")
 PROGRAM = (*SOURCES, "program.h", "gate.h", "self_test.c", "CMakeLists.txt")
@@ -40,102 +40,103 @@ TEMPLATES = _codegen.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
-def write(folder: Path, model: Verified) -> dict[str, Any]:
+def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
     _codegen.fill(folder, model)
     for name in PROGRAM:
         shutil.copy(TEMPLATES / name, folder / name)
-    shutil.copy(reader(), folder / "stb_image.h")
+    shutil.copy(image_reader(), folder / "stb_image.h")
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         builds = {
             program: pool.submit(build, folder, Path(name), program)
             for program in dict.fromkeys([HERE, *model.programs])
         }
-        stack_bytes([builds[HERE]])  # which must be known before it runs
-        measured = measure(Path(name) / HERE, model)
-        measured = {"stack_bytes": stack_bytes(builds.values()), **measured}
+        stack_bytes([builds[HERE]])  # a program that overflows the stack must not run
+        agreement = measure(Path(name) / HERE, model)
+        measured = {"stack_bytes": stack_bytes(builds.values()), **agreement}
         (folder / PROGRAMS).mkdir()
+        sizes = {}
         for program in model.programs:
-            shutil.copy(Path(name) / program, folder / PROGRAMS / f"classify-{program}")
-    sizes = {
-        program: (folder / PROGRAMS / f"classify-{program}").stat().st_size
-        for program in model.programs
-    }
+            path = folder / PROGRAMS / f"classify-{program}"
+            shutil.copy(Path(name) / program, path)
+            sizes[program] = path.stat().st_size
     readme = Template((TEMPLATES / "README.md").read_text(encoding="utf-8"))
-    (folder / "README.md").write_text(
-        readme.substitute(described(model, measured)), encoding="utf-8"
-    )
+    text = readme.substitute(readme_fields(model, measured))
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return {"program_bytes": sizes, **measured}
 
 
-def reader() -> Path:
-    """stb_image.h, the reader of PNG and PGM (public domain or MIT), which the generator brings along."""
+def image_reader() -> Path:
+    """stb_image.h, which reads PNG and PGM (public domain or MIT); it comes with the generator."""
     packages = environments.FOLDER / environments.EMBEDDED / "lib"
     return next(packages.glob("python*/site-packages/emx_onnx_cgen/third_party/stb_image.h"))
 
 
 def build(folder: Path, output: Path, program: str) -> str:
-    """Compiles one of _zig.PROGRAMS into the folder `output`; the compiler's warnings. Raises ValueError."""
+    """Compiles one of _zig.PROGRAMS into the folder `output` and returns the compiler's warnings.
+
+    Raises ValueError with the compiler's errors.
+    """
     sources = [*_codegen.SOURCES, *SOURCES]
     target = ("-target", _zig.PROGRAMS[program])
-    return _zig.build(
-        folder, sources, output / program, *target, *_zig.C99, "-Wframe-larger-than=0", "-lm"
-    )
+    # The warnings about large frames are how `stack_bytes` learns the size of each frame.
+    options = (*target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
+    return _zig.build(folder, sources, output / program, *options)
 
 
 def stack_bytes(builds: Iterable[Future[str]]) -> int:
-    """The bytes of stack that the model takes in these programs, once they are built. Raises UserError."""
+    """Waits for the builds and returns the stack that the model needs in them. Raises UserError."""
     try:
-        warnings = " ".join(program.result() for program in builds)
+        warnings = " ".join(build.result() for build in builds)
     except ValueError as error:
         raise UserError(
-            f"{error}; use another architecture, or take the target out of embed.targets"
+            f"{error}; use another architecture, or remove the target from embed.targets"
         ) from None
-    stack = max(
-        int(size)
-        for size in re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings)
-    )
+    frames = re.findall(r"model\.c:\S+ warning: stack frame size \((\d+)\)", warnings)
+    stack = max(map(int, frames))
     if stack > LARGEST_STACK:
         raise UserError(
-            f"it takes {stack:,} bytes of stack, and Linux gives {LARGEST_STACK:,}; use smaller images or fewer filters"
+            f"it needs {stack:,} bytes of stack, but Linux gives {LARGEST_STACK:,}; "
+            "use smaller images or fewer filters"
         )
     return stack
 
 
-def measure(program: Path, model: Verified) -> dict[str, Any]:
-    """The program's answers on test images against those of ONNX Runtime."""
-    answers, expected = classify(program, model.test_images), model.expected
+def measure(program: Path, model: VerifiedFile) -> dict[str, Any]:
+    """Compares the program with ONNX Runtime on test images."""
+    probabilities, expected = classify(program, model.test_images), model.expected
     return {
-        "test_images": len(answers),
-        "agreement_with_onnxruntime": float((answers.argmax(1) == expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(answers - expected).max()),
-        "equal_to_the_last_bit": float((answers == expected).mean()),
+        "test_images": len(probabilities),
+        "agreement_with_onnxruntime": float((probabilities.argmax(1) == expected.argmax(1)).mean()),
+        "largest_difference": float(np.abs(probabilities - expected).max()),
+        "equal_to_the_last_bit": float((probabilities == expected).mean()),
     }
 
 
-def time(folder: Path, model: Verified) -> dict[str, Any]:
-    """How long this processor's program takes for an image; remembered per program."""
+def time(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+    """The time per image of this processor's program; cached per program."""
     with tempfile.TemporaryDirectory() as name:
         program = folder / PROGRAMS / f"classify-{HERE}"
         if not program.exists():
             program = Path(name) / HERE
             build(folder, Path(name), HERE)
         key = f"c-{digests.of_facts([program.read_bytes().hex()])}"
-        times = timing_cache.recall(key) or timing_cache.remember(
-            key, milliseconds(program, model.test_images)
-        )
+        times = timing_cache.recall(key)
+        if not times:
+            times = timing_cache.remember(key, milliseconds(program, model.test_images))
     return {"median_milliseconds": statistics.median(times), "processor": timing_cache.processor()}
 
 
 def classify(program: Path, images: Array) -> Array:
-    """The probabilities (N, K) float32 that the program prints for raw images (N, H, W, C) uint8."""
-    done = subprocess.run([program, "-"], input=images.tobytes(), capture_output=True, check=True)
-    return np.array(
-        [line.split("\t")[2:] for line in done.stdout.decode().splitlines()], np.float32
+    """The probabilities (N, K) float32 that the program prints for images (N, H, W, C) uint8."""
+    process = subprocess.run(
+        [program, "-"], input=images.tobytes(), capture_output=True, check=True
     )
+    rows = [line.split("\t")[2:] for line in process.stdout.decode().splitlines()]
+    return np.array(rows, np.float32)
 
 
 def milliseconds(program: Path, images: Array) -> list[float]:
-    """The mean time of one image in each of several runs of the program."""
+    """The mean time per image in each of several runs of the program."""
     images = images[:TIMED_IMAGES]
     times = []
     for _ in range(TIMED_RUNS):
@@ -145,10 +146,10 @@ def milliseconds(program: Path, images: Array) -> list[float]:
     return times
 
 
-def described(model: Verified, measured: dict[str, Any]) -> dict[str, str]:
-    """What the README says of this model."""
+def readme_fields(model: VerifiedFile, measured: dict[str, Any]) -> dict[str, str]:
+    """The placeholders of the README."""
     return {
-        **model.words,
+        **model.readme_fields,
         "stack": f"{measured['stack_bytes']:,}",
         "images": f"{measured['test_images']:,}",
         "agreement": f"{measured['agreement_with_onnxruntime']:.2%}",

@@ -1,1 +1,1 @@
-"""The model in use, against the test: what was observed, how it compares, and the page that says so."""
+"""Monitors the model in use: what was observed, how it compares with the test, and a report."""

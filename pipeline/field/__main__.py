@@ -1,11 +1,12 @@
-"""The model in the field, against the test: accuracy, classes that suffer, drift, the worst cases.
+"""Compares the model in the field with the test: accuracy, degraded classes, drift, worst cases.
 
-    python -m pipeline.field LOG_OR_FOLDER [--labels CSV [--replace]] [--bundle BUNDLE]
+    edgeproof field LOG_OR_FOLDER [--labels CSV [--replace]] [--bundle BUNDLE]
 
-Reads: the SQLite file that `serving serve --log` or `serving predict --log` wrote, or a folder of pictures with one folder
-for each class. Writes: reports/field/<model>/ with field.json, field.md and two pictures, and adds them to the model's run.
+Reads: the SQLite file that `serving serve --log` or `serving predict --log` wrote, or a folder of
+pictures with one subfolder per class. Writes: field.json, field.md and two pictures to
+reports/field/<model>/, and adds them to the model's MLflow run.
 
-No stage: the field is no input of the line, and nothing that the line makes depends on it.
+This is not a stage: field data are not an input of the pipeline, and no output depends on them.
 """
 
 from __future__ import annotations

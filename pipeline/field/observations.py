@@ -1,4 +1,4 @@
-"""What a model met in the field: from the log that a device kept, or from a folder of pictures."""
+"""A model's predictions in the field, from the log of a device or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from serving import Classifier, InputError, ModelCard, ServingError, input_stati
 from serving.field_log import APPLICATION_ID, VERSION
 from serving.model_card import ModelFile
 
-UNKNOWN = -1  # the label of a prediction that has none
+UNKNOWN = -1  # the label of an unlabelled prediction
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 COLUMNS = "id, source, time, predicted, confidence, statistics, label"
 
 
 @dataclass(frozen=True)
 class Observations:
-    """N predictions of one file on one runtime; `labels` (N,) are UNKNOWN where nobody has told."""
+    """N predictions of one file on one runtime; unlabelled ones have the label UNKNOWN."""
 
     card: ModelCard
     file: ModelFile
@@ -37,30 +37,28 @@ class Observations:
     predicted: Array
     confidence: Array
     labels: Array
-    statistics: Array  # (N, S), as serving.input_statistics.names orders them
-    picture: Callable[[int], Array | None]  # the input of a prediction, where it was kept
-    unreadable: list[str]
+    statistics: Array  # (N, S), in the order of serving.input_statistics.names
+    picture: Callable[[int], Array | None]  # the input of prediction i, if it was logged
+    unreadable: list[str]  # one message for each picture that could not be read
 
 
 def read(
     source: Path, labels: Path | None, bundle: Path, replace: bool = False
 ) -> list[Observations]:
-    """One for each model that the log tells of, or that of the folder; `replace` prefers the CSV's labels to the log's.
+    """The observations of each model in a log, or of the bundle's model on a folder of pictures.
 
-    Raises UserError.
+    With `replace` the CSV's labels take precedence over the log's. Raises UserError.
     """
-    told = read_labels(labels) if labels else {}
+    csv_labels = read_labels(labels) if labels else {}
     try:
-        found = (
-            [from_folder(source, told, bundle)]
-            if source.is_dir()
-            else from_log(source, told, replace)
-        )
+        if source.is_dir():
+            return [from_folder(source, csv_labels, bundle)]
+        observations = from_log(source, csv_labels, replace)
     except ServingError as error:
         raise UserError(str(error)) from None
-    if not found:
-        raise UserError(f"{source} holds no prediction yet")
-    return found
+    if not observations:
+        raise UserError(f"{source} contains no predictions yet")
+    return observations
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -71,12 +69,12 @@ def read_labels(path: Path) -> dict[str, str]:
             key = next((name for name in ("id", "file") if name in (rows.fieldnames or ())), None)
             if key is None or "label" not in (rows.fieldnames or ()):
                 raise UserError(
-                    f"{path} has the columns {rows.fieldnames}; allowed are id,label or file,label"
+                    f"{path} has the columns {rows.fieldnames}; expected id,label or file,label"
                 )
             return _labels(path, [(row[key], row["label"]) for row in rows])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{path} is no readable CSV ({error}); allowed are the columns id,label or file,label"
+            f"{path} is not a readable CSV ({error}); expected the columns id,label or file,label"
         ) from None
 
 
@@ -85,26 +83,33 @@ def _labels(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
     for line, (name, label) in enumerate(rows, 2):
         if name is None or label is None:
             raise UserError(
-                f"{path} has fewer cells than columns in row {line}; expected id,label or file,label"
+                f"{path} has fewer cells than columns in row {line}; "
+                "expected id,label or file,label"
             )
         if labels.setdefault(name, label) != label:
             raise UserError(
-                f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; keep one of them"
+                f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; "
+                "keep one of them"
             )
     return labels
 
 
-def number_of(label: str, card: ModelCard, where: object) -> int:
+def class_index(label: str, card: ModelCard, source: object) -> int:
     if label not in card.class_names:
         raise UserError(
-            f"{where} has the label {label!r}, which {card.name} does not know; allowed are {', '.join(card.class_names[:20])}"
+            f"{source} has the label {label!r}, which {card.name} does not know; "
+            f"expected one of {', '.join(card.class_names[:20])}"
         )
     return card.class_names.index(label)
 
 
-def from_log(path: Path, told: dict[str, str], replace: bool = False) -> list[Observations]:
-    """The models of a log. `told` brings further labels; of two for one prediction the log's is kept, unless `replace`."""
-    with opened(path) as connection:
+def from_log(path: Path, csv_labels: dict[str, str], replace: bool = False) -> list[Observations]:
+    """The observations of each model in a log.
+
+    If `csv_labels` and the log both have a label for a prediction, the log's counts, unless
+    `replace` is set.
+    """
+    with open_log(path) as connection:
         (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(state)
@@ -113,58 +118,68 @@ def from_log(path: Path, told: dict[str, str], replace: bool = False) -> list[Ob
         ).fetchall()
         query = f"SELECT {COLUMNS} FROM predictions WHERE model = ? ORDER BY number"
         rows = {number: connection.execute(query, (number,)).fetchall() for number, *_ in models}
-    missing = set(told).difference(*(row[:2] for found in rows.values() for row in found))
-    if missing:
-        sentence = f"{path} holds no prediction {min(missing)!r}, which is one of {len(missing)} unknown ones of {len(told)} labels"
-        if len(missing) == len(told):
-            raise UserError(sentence)
-        print(f"warning: {sentence}; the oldest fall out of a log", file=sys.stderr)
-    found = []
-    for number, sha256, runtime, card in models:
+    _check_all_found(path, csv_labels, rows)
+    observations = []
+    for number, sha256, runtime, card_json in models:
         if rows[number]:
-            parsed = ModelCard.parse(card.encode())
-            file = next((file for file in parsed.files if file.sha256 == sha256), None)
+            card = ModelCard.parse(card_json.encode())
+            file = next((file for file in card.files if file.sha256 == sha256), None)
             if file is None:
                 raise UserError(
-                    f"{path} is damaged: the card of {parsed.name} does not know the file that answered"
+                    f"{path} is damaged: the card of {card.name} does not list the file "
+                    "that made the predictions"
                 )
-            labelled = _labelled(path, parsed, rows[number], told, replace)
-            found.append(_of_rows(path, (parsed, file, runtime), rows[number], labelled))
-    return found
+            labels = _merge_labels(path, card, rows[number], csv_labels, replace)
+            observations.append(_from_rows(path, (card, file, runtime), rows[number], labels))
+    return observations
 
 
-def _labelled(
-    path: Path, card: ModelCard, rows: list[Any], told: dict[str, str], replace: bool
+def _check_all_found(path: Path, csv_labels: dict[str, str], rows: dict[int, list[Any]]) -> None:
+    """Warns of labels for predictions that the log lacks; raises UserError if it lacks them all."""
+    missing = set(csv_labels).difference(*(row[:2] for group in rows.values() for row in group))
+    if not missing:
+        return
+    sentence = (
+        f"{path} lacks {len(missing)} of the {len(csv_labels)} labelled predictions, "
+        f"such as {min(missing)!r}"
+    )
+    if len(missing) == len(csv_labels):
+        raise UserError(sentence)
+    print(f"warning: {sentence}; a log drops its oldest predictions", file=sys.stderr)
+
+
+def _merge_labels(
+    path: Path, card: ModelCard, rows: list[Any], csv_labels: dict[str, str], replace: bool
 ) -> list[int]:
-    """The true class of each row, UNKNOWN where nobody has told."""
-    known, kept = [], 0
+    """The true class of each row, UNKNOWN for unlabelled ones."""
+    labels, conflicts = [], 0
     for id_, source, *_, logged in rows:
-        label = told.get(id_, told.get(source))
-        number = UNKNOWN if label is None else number_of(label, card, path)
-        if logged is None or (replace and label is not None):
-            known.append(number)
+        name = csv_labels.get(id_, csv_labels.get(source))
+        label = UNKNOWN if name is None else class_index(name, card, path)
+        if logged is None or (replace and name is not None):
+            labels.append(label)
         else:
-            kept += number not in (UNKNOWN, logged)
-            known.append(logged)
-    if kept:
-        sentence = f"{kept} predictions of {path} have another label already, which was kept; --replace takes the CSV's"
-        print(f"warning: {sentence}", file=sys.stderr)
-    return known
+            conflicts += label not in (UNKNOWN, logged)
+            labels.append(logged)
+    if conflicts:
+        print(
+            f"warning: {conflicts} predictions in {path} already have a different label, "
+            "which was kept; --replace uses the CSV's instead",
+            file=sys.stderr,
+        )
+    return labels
 
 
-def _of_rows(
-    path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], known: list[int]
+def _from_rows(
+    path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], labels: list[int]
 ) -> Observations:
     card, file, runtime = model
     ids, sources, _, predicted, confidence, statistics, _ = zip(*rows, strict=True)
-    kinds, classes = (
-        len(input_statistics.names(card.input_shape, card.input.type)),
-        len(card.class_names),
-    )
-    if {len(blob) for blob in statistics} != {4 * kinds} or not 0 <= min(predicted) <= max(
-        [*predicted, *known]
-    ) < classes:
-        raise UserError(f"{path} is damaged: what it tells of {card.name} does not fit its card")
+    columns = len(input_statistics.names(card.input_shape, card.input.type))
+    sizes_fit = {len(blob) for blob in statistics} == {4 * columns}
+    classes = [*predicted, *labels]
+    if not sizes_fit or not 0 <= min(predicted) <= max(classes) < len(card.class_names):
+        raise UserError(f"{path} is damaged: its predictions do not fit the card of {card.name}")
     return Observations(
         card,
         file,
@@ -172,73 +187,75 @@ def _of_rows(
         [source or id_ for id_, source in zip(ids, sources, strict=True)],
         np.array(predicted),
         np.array(confidence),
-        np.array(known),
-        np.frombuffer(b"".join(statistics), "<f4").reshape(-1, kinds),
+        np.array(labels),
+        np.frombuffer(b"".join(statistics), "<f4").reshape(-1, columns),
         lambda row: _logged_picture(path, card, ids[row]),
         [],
     )
 
 
 def _logged_picture(path: Path, card: ModelCard, id_: str) -> Array | None:
-    with opened(path) as connection:
+    with open_log(path) as connection:
         (data,) = connection.execute(
             "SELECT image FROM predictions WHERE id = ?", (id_,)
         ).fetchone()
     if data is None:
         return None
     size = int(np.prod(card.input_shape)) * np.dtype(card.input.type).itemsize
-    return np.frombuffer(zlib.decompressobj().decompress(data, size), card.input.type).reshape(
-        card.input_shape
-    )
+    pixels = zlib.decompressobj().decompress(data, size)
+    return np.frombuffer(pixels, card.input.type).reshape(card.input_shape)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The log, read-only and whole. Raises UserError for what is none."""
+def open_log(path: Path) -> Iterator[sqlite3.Connection]:
+    """The log, read-only. Raises UserError if the file is damaged or not a log."""
     if not path.is_file():
         raise UserError(
-            f"{path} is neither a log nor a folder; name what `--log` wrote, or a folder with one folder for each class"
+            f"{path} is neither a log nor a folder; expected a file that `--log` wrote, "
+            "or a folder with one subfolder per class"
         )
     with_journal = path.with_name(f"{path.name}-wal").exists()
+    # Immutable reads need no write access to the folder, but would ignore a journal.
+    mode = "mode=ro" if with_journal else "immutable=1"
     try:
-        with closing(
-            sqlite3.connect(
-                f"{path.absolute().as_uri()}?{'mode=ro' if with_journal else 'immutable=1'}",
-                uri=True,
-            )
-        ) as connection:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
             identity = [
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("application_id", "user_version")
             ]
             if identity != [APPLICATION_ID, VERSION]:
                 raise UserError(
-                    f"{path} is a SQLite file, but no log of predictions of version {VERSION}; name one that `--log` wrote"
+                    f"{path} is a SQLite file, but not a prediction log of version {VERSION}; "
+                    "expected a file that `--log` wrote"
                 )
             yield connection
     except (sqlite3.Error, UnicodeDecodeError, zlib.error) as error:
         raise UserError(
-            f"{path} is damaged or no log ({' '.join(str(error).split())}); copy it again, at best while no server writes"
+            f"{path} is damaged or not a log ({' '.join(str(error).split())}); "
+            "copy it again, preferably while no server is writing to it"
         ) from None
 
 
-def from_folder(folder: Path, told: dict[str, str], bundle: Path) -> Observations:
-    """Pictures, each in the folder of its class or named by `told`, as the bundle's best file for this machine sees them."""
+def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Observations:
+    """The predictions that the bundle's best file for this machine makes for pictures.
+
+    Labels come from `csv_labels` or from the names of the subfolders.
+    """
     classifier = Classifier.load(bundle)
     card = classifier.card
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
-    labels = {path: label_of(path, folder, told, card) for path in files}
-    unreadable, kept, images = [], [], []
+    labels = {path: label_for(path, folder, csv_labels, card) for path in files}
+    unreadable, readable, images = [], [], []
     for path in track(files, f"reading {folder}", transient=True):
         try:
             images.append(photo.read(path, card))
         except InputError as error:
             unreadable.append(str(error))
         else:
-            kept.append(path)
-    if not kept:
+            readable.append(path)
+    if not readable:
         raise UserError(
-            f"{folder} holds no readable picture; allowed are {', '.join(sorted(SUFFIXES))}"
+            f"{folder} contains no readable picture; expected {', '.join(sorted(SUFFIXES))}"
         )
     inputs = np.stack(images)
     probabilities = classifier.predict(inputs)
@@ -246,20 +263,23 @@ def from_folder(folder: Path, told: dict[str, str], bundle: Path) -> Observation
         card,
         classifier.file,
         classifier.runtime,
-        [str(path.relative_to(folder)) for path in kept],
+        [str(path.relative_to(folder)) for path in readable],
         probabilities.argmax(1),
         probabilities.max(1),
-        np.array([labels[path] for path in kept]),
+        np.array([labels[path] for path in readable]),
         input_statistics.of(inputs),
         lambda row: inputs[row],
         unreadable,
     )
 
 
-def label_of(path: Path, folder: Path, told: dict[str, str], card: ModelCard) -> int:
-    """By the CSV, where there is one, or else by the folder in which the picture lies; UNKNOWN directly in `folder`."""
+def label_for(path: Path, folder: Path, csv_labels: dict[str, str], card: ModelCard) -> int:
+    """The label in the CSV, if there is one, or else the name of the picture's subfolder.
+
+    UNKNOWN for a picture directly in `folder`.
+    """
     parts: Sequence[str] = path.relative_to(folder).parts
-    if told:
-        label = told.get(str(path.relative_to(folder)), told.get(str(path)))
-        return UNKNOWN if label is None else number_of(label, card, "the CSV")
-    return number_of(parts[0], card, folder) if len(parts) > 1 else UNKNOWN
+    if csv_labels:
+        label = csv_labels.get(str(path.relative_to(folder)), csv_labels.get(str(path)))
+        return UNKNOWN if label is None else class_index(label, card, "the CSV")
+    return class_index(parts[0], card, folder) if len(parts) > 1 else UNKNOWN

@@ -1,4 +1,4 @@
-"""The field report for people: what was found in sentences, tables and two pictures."""
+"""The field report for people: sentences, tables and two pictures."""
 
 from __future__ import annotations
 
@@ -15,51 +15,61 @@ from pipeline.reporting import drawing, pictures
 from pipeline.reporting.tables import percent, table
 
 FILE = "field.md"
-SHOWN = 30
+SHOWN = 30  # pictures at most
+CLASS_COLUMNS = ("class", "labels", "accuracy", "test accuracy", "adjusted p", "")
+DRIFT_COLUMNS = ("property", "population stability", "adjusted p", "")
+DRIFT_NOTE = (
+    "Kolmogorov-Smirnov tests on bins with equal shares of the test set, and Fisher's exact test "
+    "for each predicted class. All p-values are adjusted together after Holm."
+)
+NO_PICTURES = (
+    "## Worst cases\n\nThere is nothing to show: no labelled prediction is wrong, "
+    "or the log was kept without `--log-images`."
+)
 
 
 def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
-    """field.json, field.md, drift.png, and worst.png where there are pixels."""
+    """Writes field.json, field.md, drift.png and, if pictures were logged, worst.png."""
     artifacts.save_json(folder / "field.json", facts)
     _draw_drift(folder / "drift.png", facts["drift"])
     rows, caption = worst(observed)
-    shown = [
-        (row, picture)
-        for row in rows
-        if (picture := observed.picture(row)) is not None and observed.card.input.type == "uint8"
-    ]
+    shown = []
+    if observed.card.input.type == "uint8":
+        inputs = [(row, observed.picture(row)) for row in rows]
+        shown = [(row, picture) for row, picture in inputs if picture is not None]
     if shown:
-        pictures.images(
-            folder / "worst.png",
-            np.stack([picture for _, picture in shown]),
-            [_title(observed, row) for row, _ in shown],
-            title=caption,
-        )
+        images = np.stack([picture for _, picture in shown])
+        titles = [_title(observed, row) for row, _ in shown]
+        pictures.images(folder / "worst.png", images, titles, title=caption)
     (folder / FILE).write_text(_render(facts, caption if shown else ""), encoding="utf-8")
 
 
 def worst(observed: Observations) -> tuple[list[int], str]:
-    """The predictions to look at first: the surest of the wrong ones; where no label tells, the least sure ones."""
-    known = observed.labels != UNKNOWN
-    wrong = np.flatnonzero(known & (observed.predicted != observed.labels))
-    if known.any():
+    """The predictions to look at first, and the caption of their picture.
+
+    The wrong ones with the highest confidence; without labels, those with the lowest confidence.
+    """
+    labelled = observed.labels != UNKNOWN
+    if labelled.any():
+        wrong = np.flatnonzero(labelled & (observed.predicted != observed.labels))
         order = wrong[np.argsort(-observed.confidence[wrong], kind="stable")]
-        return order[
-            :SHOWN
-        ].tolist(), f"The worst of {len(wrong)} mistakes: true as predicted, and how sure"
-    return np.argsort(observed.confidence, kind="stable")[
-        :SHOWN
-    ].tolist(), "The least sure predictions, and how sure"
+        caption = f"The worst of {len(wrong)} mistakes: true class as predicted class, confidence"
+    else:
+        order = np.argsort(observed.confidence, kind="stable")
+        caption = "The predictions with the lowest confidence"
+    return order[:SHOWN].tolist(), caption
 
 
 def _title(observed: Observations, row: int) -> str:
     names = pictures.shown_names(observed.card.class_names)
-    label, predicted = observed.labels[row], names[observed.predicted[row]]
-    return f"{predicted if label == UNKNOWN else f'{names[label]} as {predicted}'}\n{observed.confidence[row]:.2f}"
+    label, title = observed.labels[row], names[observed.predicted[row]]
+    if label != UNKNOWN:
+        title = f"{names[label]} as {title}"
+    return f"{title}\n{observed.confidence[row]:.2f}"
 
 
 def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
-    """For each respect the shares of its bins in the field as bars, and those of the test as a line."""
+    """Draws, for each drift test, the shares of its bins: the field as bars, the test as a line."""
     columns = 4
     rows = -(-len(tests) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
@@ -67,71 +77,49 @@ def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
     for axis in axes.flat[len(tests) :]:
         axis.axis("off")
     for axis, test in zip(axes.flat, tests, strict=False):
-        field, before = (
-            np.array(test[name]) / max(sum(test[name]), 1) for name in ("field", "test")
-        )
-        axis.bar(
-            range(len(field)),
-            field,
-            width=1.0,
-            color="tab:red" if test["alarm"] else "tab:blue",
-            label="field",
-        )
-        axis.step(
-            np.arange(len(before) + 1) - 0.5,
-            [*before, before[-1]],
-            where="post",
-            color="black",
-            label="test",
-        )
+        field = np.array(test["field"]) / max(sum(test["field"]), 1)
+        before = np.array(test["test"]) / max(sum(test["test"]), 1)
+        colour = "tab:red" if test["alarm"] else "tab:blue"
+        axis.bar(range(len(field)), field, width=1.0, color=colour, label="field")
+        edges = np.arange(len(before) + 1) - 0.5
+        axis.step(edges, [*before, before[-1]], where="post", color="black", label="test")
         axis.set_title(f"{test['of']}{': drifted' if test['alarm'] else ''}", fontsize=9)
         axis.set(xticks=[], ylim=(0, None))
     axes.flat[0].legend(fontsize=8)
-    figure.suptitle("Shares of the test's bins, from low to high")
+    figure.suptitle("Shares of the bins, from low to high values")
     drawing.save(path, figure)
 
 
 def _render(facts: dict[str, Any], caption: str) -> str:
     """The page in Markdown."""
-    heading = f"# {facts['model']} {facts['version']} in the field: {facts['format']} on {facts['runtime']}"
-    classes = [
-        (
-            one["class"],
-            f"{one['labels']:,}",
-            percent(one["right"] / one["labels"]) if one["labels"] else "",
-            percent(one["test_right"] / one["test_images"]) if one["test_images"] else "",
-            "" if one["p_value"] is None else p_value(one["p_value"]),
-            "suffers" if one["suffers"] else "",
-        )
-        for one in facts["classes"]
-    ]
-    drift = [
-        (
-            test["of"],
-            f"{test['population_stability']:.3f}",
-            p_value(test["p_value"]),
-            "drifted" if test["alarm"] else "",
-        )
-        for test in facts["drift"]
-    ]
-    sections = [heading, *facts["sentences"]]
-    sections += [
-        "## Classes\n\n"
-        + table(("class", "labels", "right", "in the test", "p, adjusted", ""), classes)
-    ]
-    note = (
-        "Kolmogorov and Smirnov's test on bins of equal share of the test set, Fisher's exact test of each predicted class; "
-        "p-values adjusted together after Holm."
-    )
-    sections += [
-        f"## Drift\n\n{note}\n\n"
-        + table(("of", "population stability", "p, adjusted", ""), drift)
-        + "\n\n![Drift](drift.png)"
-    ]
-    sections += [
-        f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES
+    model = f"{facts['model']} {facts['version']}"
+    sections = [
+        f"# {model} in the field: {facts['format']} on {facts['runtime']}",
+        *facts["sentences"],
+        "## Classes\n\n" + table(CLASS_COLUMNS, [_class_row(row) for row in facts["classes"]]),
+        f"## Drift\n\n{DRIFT_NOTE}\n\n"
+        + table(DRIFT_COLUMNS, [_drift_row(test) for test in facts["drift"]])
+        + "\n\n![Drift](drift.png)",
+        f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES,
     ]
     return "\n\n".join(sections) + "\n"
 
 
-NO_PICTURES = "## Worst cases\n\nNone can be shown: there is no mistake among the labels, or the log was kept without `--log-images`."
+def _class_row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["class"],
+        f"{row['labels']:,}",
+        percent(row["right"] / row["labels"]) if row["labels"] else "",
+        percent(row["test_right"] / row["test_images"]) if row["test_images"] else "",
+        "" if row["p_value"] is None else p_value(row["p_value"]),
+        "worse" if row["suffers"] else "",
+    )
+
+
+def _drift_row(test: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        test["of"],
+        f"{test['population_stability']:.3f}",
+        p_value(test["p_value"]),
+        "drifted" if test["alarm"] else "",
+    )

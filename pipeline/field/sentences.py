@@ -1,4 +1,4 @@
-"""The field report in sentences: what a person must know of its figures."""
+"""The field report in sentences, for people."""
 
 from __future__ import annotations
 
@@ -9,73 +9,84 @@ import numpy as np
 
 from pipeline.reporting.tables import interval, percent
 
-SMALLEST_P = 1e-6  # below it a p-value says no more
+SMALLEST_P = 1e-6  # smaller p-values are not told apart
 LARGE, SMALL = 0.25, 0.1  # of the population stability index
-FEW = 0.25  # where a drift must concern more of the predictions than this to show, they are too few
+# If only a drift of a larger share of predictions would show, there are too few predictions.
+FEW = 0.25
 
 
 def sentences(facts: dict[str, Any]) -> list[str]:
-    """What a person must know, the most important first."""
+    """The sentences, most important first."""
     accuracy = facts["accuracy"]
-    spoken = [VERDICTS[accuracy["verdict"]](facts, accuracy)]
+    result = [VERDICTS[accuracy["verdict"]](facts, accuracy)]
     if "field_accuracy" in accuracy:
-        spoken.append(_classes(facts["classes"]))
-    spoken.append(_drift(facts))
+        result.append(_classes(facts["classes"]))
+    result.append(_drift(facts))
     if facts["unreadable"]:
-        spoken.append(
+        result.append(
             f"{len(facts['unreadable'])} pictures could not be read: {facts['unreadable'][0]}."
         )
-    return spoken
+    return result
 
 
 def _figures(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    lost = accuracy["difference"]
     low, high = (100 * bound for bound in accuracy["difference_interval"])
-    beyond = "beyond chance" if accuracy["p_value"] < 0.05 else "not beyond chance"
+    significant = "significant" if accuracy["p_value"] < 0.05 else "not significant"
     return (
-        f"field accuracy {percent(accuracy['field_accuracy'])} (95 % interval {interval(accuracy['interval'])}) on "
-        f"{facts['labels']:,} labelled of {facts['predictions']:,} predictions, test accuracy {percent(facts['test_accuracy'])}: "
-        f"a difference of {100 * lost:+.2f} points "
-        f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe), {beyond} (Fisher's exact test, p {p_value(accuracy['p_value'])})"
+        f"field accuracy {percent(accuracy['field_accuracy'])} "
+        f"(95 % interval {interval(accuracy['interval'])}) "
+        f"on {facts['labels']:,} labelled of {facts['predictions']:,} predictions, "
+        f"test accuracy {percent(facts['test_accuracy'])}; "
+        f"the difference of {100 * accuracy['difference']:+.2f} points "
+        f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe) is {significant} "
+        f"(Fisher's exact test, p {p_value(accuracy['p_value'])})"
     )
 
 
 def _holds(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    return f"The field holds what the test promised, within {_points(accuracy)}: {_figures(facts, accuracy)}."
+    figures = _figures(facts, accuracy)
+    return f"Field accuracy is within {_points(accuracy)} of test accuracy: {figures}."
 
 
 def _worse(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    return f"The field is worse than the test: {_figures(facts, accuracy)}."
+    return f"Field accuracy is worse than test accuracy: {_figures(facts, accuracy)}."
 
 
 def _open(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
     needed = accuracy["labels_needed"]
-    more = (
-        f"some {max(needed - facts['labels'], 1):,} more labels will probably tell"
-        if needed
-        else _too_small(facts, accuracy)
-    )
-    return f"Too few labels for a verdict; {more}: {_figures(facts, accuracy)}."
+    if needed is None:
+        cure = _too_small(facts, accuracy)
+    else:
+        missing = max(needed - facts["labels"], 1)
+        cure = f"about {missing:,} more labels will probably be enough"
+    return f"Too few labels for a verdict; {cure}: {_figures(facts, accuracy)}."
 
 
 def _no_labels(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
     needed = accuracy["labels_needed"]
     if needed is None:
-        more = _too_small(facts, accuracy)
+        cure = _too_small(facts, accuracy)
     else:
-        more = f"some {needed:,} will probably tell whether it lies within {_points(accuracy)} of the test's"
-    return f"No label of {facts['predictions']:,} predictions is known, so neither is the accuracy; {more}."
+        cure = (
+            f"about {needed:,} labels will probably be enough to tell "
+            f"whether it is within {_points(accuracy)} of test accuracy"
+        )
+    return (
+        f"None of the {facts['predictions']:,} predictions has a label, "
+        f"so field accuracy is unknown; {cure}."
+    )
 
 
 def _too_small(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
     return (
-        f"no number of labels can tell {_points(accuracy)}, as the test itself had {facts['test_images']:,} images: "
-        "allow more in field.max_accuracy_drop"
+        f"no number of labels can settle a drop of {_points(accuracy)}, "
+        f"because the test set itself has only {facts['test_images']:,} images; "
+        "increase field.max_accuracy_drop"
     )
 
 
 def _points(accuracy: dict[str, Any]) -> str:
-    """How much may be lost, in percentage points."""
+    """The largest acceptable drop, in percentage points."""
     drop = 100 * accuracy["max_accuracy_drop"]
     return f"{drop:g} point{'' if drop == 1 else 's'}"
 
@@ -89,14 +100,18 @@ VERDICTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
 
 
 def _classes(classes: list[dict[str, Any]]) -> str:
-    suffering = sorted((one for one in classes if one["suffers"]), key=lambda one: one["p_value"])
-    if not suffering:
-        return "No class alone is worse than in the test beyond chance (Fisher's exact test for each, Holm)."
-    told = [
-        f"{one['class']} ({one['right']} of {one['labels']} right, {percent(one['test_right'] / one['test_images'])} in the test)"
-        for one in suffering
-    ]
-    return f"Classes that suffer (Fisher's exact test for each, Holm): {', '.join(told)}."
+    worse = sorted((row for row in classes if row["suffers"]), key=lambda row: row["p_value"])
+    if not worse:
+        return (
+            "No single class is significantly worse than in the test "
+            "(Fisher's exact test for each, Holm)."
+        )
+    descriptions = ", ".join(
+        f"{row['class']} ({row['right']} of {row['labels']} right, "
+        f"{percent(row['test_right'] / row['test_images'])} in the test)"
+        for row in worse
+    )
+    return f"Significantly worse classes (Fisher's exact test for each, Holm): {descriptions}."
 
 
 def _drift(facts: dict[str, Any]) -> str:
@@ -106,31 +121,42 @@ def _drift(facts: dict[str, Any]) -> str:
     )
     least, count = f"{100 * facts['least_drift']:.0f} %", facts["predictions"]
     if not alarms and facts["least_drift"] > FEW:
-        return f"Too few predictions to tell drift: of {count:,}, it would have to concern {least} to show."
+        return (
+            f"Too few predictions to detect drift: with {count:,}, "
+            f"only a drift of at least {least} of them would show."
+        )
     if not alarms:
-        respects = f"in any of {len(facts['drift'])} respects"
-        unseen = f"what concerns less than {least} of {count:,} predictions would not show"
-        return f"Neither inputs nor predictions have drifted from those of the test, {respects}; {unseen}."
-    names = [one["class"] for one in facts["classes"]]
-    told = [
-        f"{test['of']} ({_change(test, names)}; {_size(test['population_stability'])}, p {p_value(test['p_value'])})"
-        for test in alarms
-    ]
-    return f"Drift: not distributed as in the test {'is' if len(told) == 1 else 'are'} {', '.join(told)}."
+        return (
+            f"No drift of inputs or predictions in {len(facts['drift'])} tests; "
+            f"a drift of less than {least} of the {count:,} predictions would not show."
+        )
+    names = [row["class"] for row in facts["classes"]]
+    return f"Drift since the test: {', '.join(_describe_drift(test, names) for test in alarms)}."
+
+
+def _describe_drift(test: dict[str, Any], classes: list[str]) -> str:
+    size, p = _size(test["population_stability"]), p_value(test["p_value"])
+    return f"{test['of']} ({_change(test, classes)}; {size}, p {p})"
 
 
 def _change(test: dict[str, Any], classes: list[str]) -> str:
-    """Where to and how far: the class whose share changed most, the medians, or where these tell nothing the share below an edge."""
+    """What changed: the share of the class that changed most, or the medians.
+
+    If the medians are unknown or equal, the share below the edge where it changed most.
+    """
     field, before = (np.array(test[name]) / sum(test[name]) for name in ("field", "test"))
     if test["edges"] is None:
         row = int(np.abs(field - before).argmax())
-        return f"{classes[row]} in {100 * field[row]:.0f} % instead of {100 * before[row]:.0f} %"
+        return f"{classes[row]} {100 * field[row]:.0f} % instead of {100 * before[row]:.0f} %"
     now, then = test["medians"] or (None, None)
     if then is not None and f"{now:.3g}" != f"{then:.3g}":
-        return f"{'higher' if now > then else 'lower'} by {abs(now - then):.3g}: median {now:.3g} instead of {then:.3g}"
+        direction = "higher" if now > then else "lower"
+        difference = f"{direction} by {abs(now - then):.3g}"
+        return f"{difference}: median {now:.3g} instead of {then:.3g}"
     below, expected = np.cumsum(field)[:-1], np.cumsum(before)[:-1]
     row = int(np.abs(below - expected).argmax())
-    return f"{100 * below[row]:.0f} % below {test['edges'][row]:g} instead of {100 * expected[row]:.0f} %"
+    share, usual = 100 * below[row], 100 * expected[row]
+    return f"{share:.0f} % below {test['edges'][row]:g} instead of {usual:.0f} %"
 
 
 def p_value(value: float) -> str:
@@ -138,4 +164,4 @@ def p_value(value: float) -> str:
 
 
 def _size(stability: float) -> str:
-    return "much" if stability > LARGE else "somewhat" if stability > SMALL else "a little"
+    return "large" if stability > LARGE else "medium" if stability > SMALL else "small"

@@ -92,7 +92,7 @@ class Search:
     def run(self, budget: int) -> None:
         """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
         started = time.monotonic()
-        self.parent = runs.tell(self.title, self.write(), {})
+        self.parent = runs.log_search(self.title, self.write(), {})
         print(
             f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes",
             flush=True,
@@ -132,7 +132,7 @@ class Search:
             "trainings": len(self.steps),
             "best_validation_accuracy": self.best().answers.accuracy,
         }
-        runs.tell(self.title, self.write(), accuracy)
+        runs.log_search(self.title, self.write(), accuracy)
 
     def write(self) -> Path:
         """The ledger."""
@@ -193,7 +193,7 @@ def main() -> None:
     arguments = parser.parse_args()
     search = Search(parsed(arguments.start), arguments.quick)
     search.run(arguments.budget)
-    runs.tell(search.title, search.write(), {}, finished=True)
+    runs.log_search(search.title, search.write(), {}, finished=True)
     best = search.best()
     print(
         f"\nbest: {best.experiment}, validation accuracy {best.answers.accuracy:.4f}, target {best.situation.params.problem.target}"

@@ -1,1 +1,1 @@
-"""MLflow: where its runs are kept, what a run holds, and the registry of models."""
+"""MLflow: the store of its runs, the contents of a run, and the model registry."""

@@ -1,4 +1,4 @@
-"""`python -m pipeline.tracking sync`: logs what the store lacks of the files that lie here."""
+"""`edgeproof sync`: logs what the MLflow store lacks."""
 
 from __future__ import annotations
 

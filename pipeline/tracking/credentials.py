@@ -1,4 +1,4 @@
-"""Passwords in the addresses of servers: kept out of all that a person, a log or a store gets to see."""
+"""Keeps passwords in server addresses out of messages, logs and stores."""
 
 from __future__ import annotations
 
@@ -8,52 +8,58 @@ from collections.abc import Iterator
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 MASK = "***"
-LOCAL = ("sqlite", "file:")  # an @ in a path has no password before it
-WEB = ("http:", "https:")  # where a name alone before the @ is a token
+# An @ in a local path does not follow a password.
+LOCAL = ("sqlite", "file:")
+# In a web address, a name without a password before the @ is a token.
+WEB = ("http:", "https:")
 SCHEME = re.compile(r"[\w+.-]*:?/{1,3}")
 ADDRESS = re.compile(r"([\w+.-]+:/{1,3})([^\s'\"<>]*)@")
 QUERY = re.compile(r"([?&;][\w-]*(?:pass|pwd|token|secret|key)[\w-]*=)([^&;\s'\"]+)", re.IGNORECASE)
-SHORT = 4  # letters; a shorter password is looked for as a whole word alone
+# A password with fewer characters is masked only where it is a whole word.
+SHORT = 4
 
 
 def masked(text: str, *addresses: str) -> str:
-    """`text` without passwords: those of addresses in it, and those of `addresses` and of MLflow's variables, wherever they are.
+    """`text` with all passwords masked: those in addresses inside it, and all others known here.
 
-    A library may quote a part of an address that it cannot read, so that parts of a password are looked for as well.
+    The others come from `addresses` and from MLflow's environment variables. Parts of a password
+    are masked too, because a library may quote a part of an address that it cannot parse.
     """
     text = QUERY.sub(rf"\1{MASK}", ADDRESS.sub(without_password, text))
-    secrets = {secret for address in addresses for secret in passwords(address)} | set(
-        of_environment()
-    )
+    secrets = {secret for address in addresses for secret in passwords(address)}
+    secrets |= set(environment_passwords())
     for secret in sorted(secrets, key=lambda secret: (-len(secret), secret)):
         pattern = re.escape(secret)
         text = re.sub(pattern if len(secret) >= SHORT else rf"(?<!\w){pattern}(?!\w)", MASK, text)
     return text
 
 
-def without_password(found: re.Match[str]) -> str:
-    scheme, name = found.groups()
+def without_password(match: re.Match[str]) -> str:
+    scheme, name = match.groups()
     user, colon, _ = name.partition(":")
     if scheme.startswith(LOCAL) or not (colon or scheme.startswith(WEB)):
-        return found.group()
+        return match.group()
     return f"{scheme}{user}:{MASK}@" if colon else f"{scheme}{MASK}@"
 
 
 def passwords(address: str) -> Iterator[str]:
-    """Whatever may be a password in an address, also in one that is mistyped, with its parts and in other spellings."""
-    found = [match.group(2) for match in QUERY.finditer(address)]
+    """Everything in an address, even a mistyped one, that may be a password.
+
+    Includes the parts of a password and its other spellings.
+    """
+    candidates = [match.group(2) for match in QUERY.finditer(address)]
     before, at, _ = address.rpartition("@")
     if at and not address.startswith(LOCAL):
         user, colon, password = SCHEME.sub("", before, count=1).partition(":")
         if colon or address.startswith(WEB):
-            found.append(password if colon else user)
-    for secret in {*found, *map(unquote, found)}:
+            candidates.append(password if colon else user)
+    for secret in {*candidates, *map(unquote, candidates)}:
         for part in (secret, *re.split(r"[/@:?#]", secret)):
             yield from filter(None, {part, unquote(part), quote(part, safe="")})
 
 
-def of_environment() -> Iterator[str]:
-    """The passwords in MLflow's variables."""
+def environment_passwords() -> Iterator[str]:
+    """The passwords in MLflow's environment variables."""
     for name, value in os.environ.items():
         if name.startswith("MLFLOW_") and name.endswith("_URI"):
             yield from passwords(value)
@@ -61,20 +67,20 @@ def of_environment() -> Iterator[str]:
             yield value
 
 
-def handed_over(address: str) -> str:
-    """A server's address without user and password, which MLflow gets by its variables: it prints the address of each run."""
+def moved_to_environment(address: str) -> str:
+    """The address of a server without user and password, which move to MLflow's variables.
+
+    MLflow prints the address of each run.
+    """
     try:
         parts = urlsplit(address)
     except ValueError:
-        return address  # MLflow says what is wrong with it
+        return address  # MLflow reports what is wrong with it
     name, at, host = parts.netloc.rpartition("@")
-    if (
-        not at or not address.startswith(WEB) or "@" in parts.path
-    ):  # of two @ nobody can say which ends the password
+    # With two @ it is unclear which one ends the password.
+    if not at or not address.startswith(WEB) or "@" in parts.path:
         return address
     user, _, password = name.partition(":")
-    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = (
-        unquote(user),
-        unquote(password),
-    )
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(user)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(password)
     return urlunsplit(parts._replace(netloc=host))

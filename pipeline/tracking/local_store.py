@@ -1,7 +1,7 @@
-"""MLflow's store in the user's checkout, which goes with the project wherever that is moved or copied.
+"""MLflow's store in the user's checkout, which keeps working when the project is moved or copied.
 
-MLflow writes the absolute path of every artifact into its database and knows no relative one, so that a copied project would
-read, and write, in the folder that it was copied from.
+MLflow stores the absolute path of every artifact in its database and supports no relative paths.
+Without this module a copied project would read and write in the original's folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
-COLUMNS = {  # those that MLflow 3 keeps such paths in
+# The columns, by table, in which MLflow 3 stores absolute paths.
+COLUMNS = {
     "experiments": "artifact_location",
     "runs": "artifact_uri",
     "logged_models": "artifact_location",
@@ -24,24 +25,24 @@ COLUMNS = {  # those that MLflow 3 keeps such paths in
 
 
 def address(home: Path) -> str:
-    """The database in the checkout `home`, as MLflow names it.
+    """The URI of the database in the checkout `home`.
 
-    SQLAlchemy unquotes the path, in which % and ? would else be syntax. MLflow does not, and would make the folder of the quoted
-    path as well; it leaves that where the address names its driver.
+    A path with % or ? must be quoted, as SQLAlchemy unquotes it. MLflow does not unquote it and
+    would also create a folder with the quoted name, unless the URI names the driver.
     """
     path = str(home / DATABASE)
-    return (
-        f"sqlite+pysqlite:///{quote(path)}" if "%" in path or "?" in path else f"sqlite:///{path}"
-    )
+    if "%" in path or "?" in path:
+        return f"sqlite+pysqlite:///{quote(path)}"
+    return f"sqlite:///{path}"
 
 
 def artifacts(home: Path) -> str:
-    """The folder of the artifacts in the checkout `home`, as MLflow names it."""
+    """The URI of the artifact folder in the checkout `home`."""
     return (home / ARTIFACTS).as_uri()
 
 
-def follow(home: Path, experiment: str) -> None:
-    """Lets the artifacts of the database in `home` lie in `home`, where its `experiment` says that they lie elsewhere."""
+def relocate_artifacts(home: Path, experiment: str) -> None:
+    """Updates the artifact paths in the database of `home` if `experiment` was logged elsewhere."""
     if not (home / DATABASE).exists():
         return
     here = artifacts(home)
@@ -50,20 +51,27 @@ def follow(home: Path, experiment: str) -> None:
             "SELECT 1 FROM sqlite_master WHERE name = 'experiments'"
         ).fetchone():
             return
-        found = connection.execute(
+        row = connection.execute(
             "SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)
         ).fetchone()
-        if found is None or found[0] == here:
+        if row is None or row[0] == here:
             return
+        old = row[0]
         for table, column in COLUMNS.items():
-            moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR substr({column}, 1, ?) = ?"
-            old = found[0]
-            connection.execute(moved, (here, len(old) + 1, old, len(old) + 1, f"{old}/"))
+            replace_prefix = (
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE {column} = ? OR substr({column}, 1, ?) = ?"
+            )
+            values = (here, len(old) + 1, old, len(old) + 1, f"{old}/")
+            connection.execute(replace_prefix, values)
 
 
 @contextmanager
 def migrations() -> Iterator[None]:
-    """Has MLflow find its migrations where a % stands in the path of its package, which Alembic's configuration takes for syntax."""
+    """Lets MLflow find its migrations when the path of its package contains a %.
+
+    Alembic's configuration parses % as syntax.
+    """
     import mlflow
 
     folder = Path(mlflow.__file__).parent / "store" / "db_migrations"
@@ -72,18 +80,18 @@ def migrations() -> Iterator[None]:
         return
     from mlflow.store.db import utils
 
-    given = utils._get_alembic_config
-    with linked(folder) as link:
-        utils._get_alembic_config = partial(given, alembic_dir=str(link))
+    original = utils._get_alembic_config
+    with linked_folder(folder) as link:
+        utils._get_alembic_config = partial(original, alembic_dir=str(link))
         try:
             yield
         finally:
-            utils._get_alembic_config = given
+            utils._get_alembic_config = original
 
 
 @contextmanager
-def linked(folder: Path) -> Iterator[Path]:
-    """A link to `folder` among the temporary files."""
+def linked_folder(folder: Path) -> Iterator[Path]:
+    """A symbolic link to `folder` in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         link = Path(name) / folder.name
         link.symlink_to(folder)

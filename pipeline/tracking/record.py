@@ -1,4 +1,4 @@
-"""What of the files that lie here belongs into a model's run in MLflow: params, figures, tags and the files themselves."""
+"""What a model's run in MLflow contains: params, metrics, tags and files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ REPORTS = (
     "embed",
     "package",
 )
-JUDGED = {"evaluate", "export", "verify", "embed"}  # by the gates of package
+# The reports that the gates of `package` read.
+JUDGED = {"evaluate", "export", "verify", "embed"}
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FIGURES = (
     "accuracy",
@@ -40,18 +41,21 @@ FIGURES = (
     "arena_bytes",
 )
 EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
-NOW = "now."  # before the name of a param, in the tag that holds what it has become
-MOST_TAGS = 100  # that MLflow takes at a time
-LONGEST_TAG = 5000  # letters
-LONGEST_NAME = 200  # letters of a class in the name of a metric, to which MLflow allows 250
+# Prefix of the tag that holds the current value of a param that has changed.
+NOW = "now."
+MOST_TAGS = 100  # MLflow's limit for one call
+LONGEST_TAG = 5000  # characters
+LONGEST_PARAM = 6000  # characters
+# Characters of a class in the name of a metric, for which MLflow allows 250 in all.
+LONGEST_NAME = 200
 FILES = (params.FILE, Path("dvc.lock"))
 
 
-def current_reports(model: str) -> dict[str, Any]:
-    """The reports that speak of this model; one that an earlier model left behind does not."""
+def current_reports(model_sha256: str) -> dict[str, Any]:
+    """The reports on this model, without those left behind by an earlier one."""
     paths = {name: artifacts.report(name) for name in REPORTS}
     reports = {name: artifacts.load_json(path) for name, path in paths.items() if path.exists()}
-    current = {"model_sha256": model, "training_key": reports["train"]["training_key"]}
+    current = {"model_sha256": model_sha256, "training_key": reports["train"]["training_key"]}
     return {
         name: report
         for name, report in reports.items()
@@ -59,23 +63,19 @@ def current_reports(model: str) -> dict[str, Any]:
     }
 
 
-def log_settings(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
+def log_settings(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) -> None:
     from mlflow.entities import Param, RunTag
 
-    values = {
-        name: str(value)[:6000]
-        for name, value in flat(
-            YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8"))
-        ).items()
-    }
+    settings = flat(YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8")))
+    values = {name: str(value)[:LONGEST_PARAM] for name, value in settings.items()}
     new_params = [
         Param(name, value) for name, value in values.items() if name not in run.data.params
     ]
-    new_tags = {**tags(model, reports), **changed(values, run)}
     client.log_batch(run.info.run_id, params=new_params)
-    named = [RunTag(*tag) for tag in new_tags.items()]
-    for start in range(0, len(named), MOST_TAGS):
-        client.log_batch(run.info.run_id, tags=named[start : start + MOST_TAGS])
+    new_tags = {**tags(model_sha256, reports), **changed_params(values, run)}
+    run_tags = [RunTag(*tag) for tag in new_tags.items()]
+    for start in range(0, len(run_tags), MOST_TAGS):
+        client.log_batch(run.info.run_id, tags=run_tags[start : start + MOST_TAGS])
 
 
 def log_figures(client: Any, run: Any, reports: dict[str, Any]) -> None:
@@ -91,17 +91,18 @@ def log_figures(client: Any, run: Any, reports: dict[str, Any]) -> None:
     client.log_batch(run.info.run_id, metrics=metrics)
 
 
-def changed(values: dict[str, str], run: Any) -> dict[str, str]:
-    """A tag for each param that is another since the run was begun, or was for a time: MLflow lets no param change."""
-    known = {
+def changed_params(values: dict[str, str], run: Any) -> dict[str, str]:
+    """A tag for each param that differs from the last logged value: params in MLflow are final."""
+    logged = {
         name: run.data.tags.get(f"{NOW}{name}", value) for name, value in run.data.params.items()
     }
     return {
-        f"{NOW}{name}": value for name, value in values.items() if known.get(name, value) != value
+        f"{NOW}{name}": value for name, value in values.items() if logged.get(name, value) != value
     }
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys joined by dots."""
     if isinstance(values, dict):
         return {
             name: value
@@ -112,23 +113,23 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def figures(reports: dict[str, Any]) -> dict[str, float]:
-    """Every figure of the reports that one compares between runs."""
-    found: dict[str, float] = {}
+    """Every figure of the reports that is compared between runs."""
+    metrics: dict[str, float] = {}
     for name, value in reports.get("train", {}).items():
         if isinstance(value, int | float):
-            found[f"kept.{name}"] = value
+            metrics[f"kept.{name}"] = value
     if "baseline" in reports:
-        found["baseline_test_accuracy"] = reports["baseline"]["test_accuracy"]
+        metrics["baseline_test_accuracy"] = reports["baseline"]["test_accuracy"]
     if "evaluate" in reports:
-        found |= {name: reports["evaluate"][name] for name in ("test_accuracy", "test_loss")}
+        metrics |= {name: reports["evaluate"][name] for name in ("test_accuracy", "test_loss")}
         per_class = reports["evaluate"]["per_class"]
         for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
-            found |= {f"test_{score}.{name}": value for score, value in scores.items()}
+            metrics |= {f"test_{score}.{name}": value for score, value in scores.items()}
     for pair in reports.get("verify", {}).get("pairs", []):
-        there = "" if pair["processor"] == NATIVE else f".{pair['processor']}"
+        where = "" if pair["processor"] == NATIVE else f".{pair['processor']}"
         names = FIGURES if pair["processor"] == NATIVE else EMULATED_FIGURES
-        found |= {
-            f"{pair['format']}.{pair['runtime']}{there}.{name}": pair[name]
+        metrics |= {
+            f"{pair['format']}.{pair['runtime']}{where}.{name}": pair[name]
             for name in names
             if name in pair
         }
@@ -138,22 +139,22 @@ def figures(reports: dict[str, Any]) -> dict[str, float]:
             for name, value in row.get("measured", {}).items()
             if isinstance(value, int | float)
         }
-        found |= {f"embedded.{row['target']}.{name}": value for name, value in numbers.items()}
-    return found
+        metrics |= {f"embedded.{row['target']}.{name}": value for name, value in numbers.items()}
+    return metrics
 
 
 def metric_names(labels: Sequence[str]) -> list[str]:
-    """For each class a name of letters that MLflow takes, distinct for distinct classes.
+    """A name that MLflow accepts for each class, distinct for distinct classes.
 
-    What it does not take becomes an underscore, or, where two classes would share a name, the sign's name in Unicode.
+    Other characters become underscores, or their Unicode names if two classes would share a name.
     """
     names = [_allowed(label, "_") for label in labels]
     shared = {name for name, count in Counter(names).items() if count > 1}
     for index, label in enumerate(labels):
         if names[index] in shared:
             spelled = "".join(
-                _allowed(sign, f"_{unicodedata.name(sign, f'{ord(sign):x}').lower()}_")
-                for sign in label
+                _allowed(char, f"_{unicodedata.name(char, f'{ord(char):x}').lower()}_")
+                for char in label
             )
             names[index] = spelled[:LONGEST_NAME]
     for index in range(len(names)):
@@ -162,14 +163,13 @@ def metric_names(labels: Sequence[str]) -> list[str]:
     return names
 
 
-def _allowed(text: str, other: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "_-. " else other for sign in text)[
-        :LONGEST_NAME
-    ]
+def _allowed(text: str, replacement: str) -> str:
+    allowed = (char if char.isalnum() or char in "_-. " else replacement for char in text)
+    return "".join(allowed)[:LONGEST_NAME]
 
 
-def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
-    result = {"model_sha256": model}
+def tags(model_sha256: str, reports: dict[str, Any]) -> dict[str, str]:
+    result = {"model_sha256": model_sha256}
     if "diagnose" in reports:
         result["diagnosis"] = reports["diagnose"]["verdict"]
     result |= verdicts(reports)
@@ -186,20 +186,23 @@ def tags(model: str, reports: dict[str, Any]) -> dict[str, str]:
 
 
 def verdicts(reports: dict[str, Any]) -> dict[str, str]:
-    """The verdict on each file, runtime and processor, and whether `package` has a gate that stops them."""
+    """The verdict on each file, runtime and processor, and whether the gates of `package` pass."""
     pairs = reports.get("verify", {}).get("pairs", [])
-    found = {
+    result = {
         f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": str(pair["state"])
         for pair in pairs
     }
     if reports.keys() >= JUDGED:
         failed = gates.failures(params.load(), reports)
-        found["gate"] = f"failed: {'; '.join(failed)}"[:LONGEST_TAG] if failed else "passed"
-    return found
+        result["gate"] = f"failed: {'; '.join(failed)}"[:LONGEST_TAG] if failed else "passed"
+    return result
 
 
 def log_files(client: Any, run: Any, reports: set[str]) -> None:
-    """Uploads the files that the run lacks or has otherwise. Those of stages that have not yet seen this model stay out."""
+    """Uploads files that are new or changed.
+
+    Skips the files of stages that have not yet processed this model.
+    """
     stale = {artifacts.EXPORTED: "export", artifacts.DIST: "package"}
     folders = [folder for folder in FOLDERS if stale.get(folder, "train") in reports]
     paths = [*FILES, *(path for folder in folders for path in sorted(folder.glob("*")))]
@@ -208,11 +211,10 @@ def log_files(client: Any, run: Any, reports: set[str]) -> None:
         for path in paths
         if path.is_file() and not (path.suffix == ".json" and path.stem in set(REPORTS) - reports)
     ]
-    known = json.loads(run.data.tags.get("files", "{}"))
-    logged = {str(path): artifacts.sha256(path)[:12] for path in paths}
+    logged = json.loads(run.data.tags.get("files", "{}"))
+    digests = {str(path): artifacts.sha256(path)[:12] for path in paths}
     for path in paths:
-        if known.get(str(path)) != logged[str(path)]:
-            client.log_artifact(
-                run.info.run_id, str(path), str(path.parent) if path.parent != Path() else None
-            )
-    client.set_tag(run.info.run_id, "files", json.dumps({**known, **logged}))
+        if logged.get(str(path)) != digests[str(path)]:
+            folder = str(path.parent) if path.parent != Path() else None
+            client.log_artifact(run.info.run_id, str(path), folder)
+    client.set_tag(run.info.run_id, "files", json.dumps({**logged, **digests}))

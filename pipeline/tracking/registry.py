@@ -1,6 +1,7 @@
-"""The MLflow model registry: every file of the bundle is a model of its own, and the alias `champion` is on the best bundle's.
+"""The MLflow model registry: one logged model per file, and one registered version per bundle.
 
-What is registered is the TensorFlow Lite file that a device would choose, or, where none was exported, the first file.
+The registered version is the TensorFlow Lite file that a device would choose, or the first file
+if none was exported. The alias `champion` marks the version of the best bundle.
 """
 
 from __future__ import annotations
@@ -20,10 +21,20 @@ from serving.bundle import Bundle
 from serving.model_card import ModelCard, ModelFile
 
 REQUIREMENTS = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
+RUNTIME_FIGURES = (
+    "accuracy",
+    "accuracy_lost_bound",
+    "agreement",
+    "median_milliseconds",
+    "arena_bytes",
+)
 
 
-def register(client: Any, run: Any, reports: dict[str, Any], model: str) -> None:
-    """A logged model for each file and a version of the registered model, once; `champion` moves to it unless it is worse."""
+def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) -> None:
+    """Logs each file as a model and registers a version, unless the bundle is already registered.
+
+    `champion` moves to the new version unless its test accuracy is lower.
+    """
     import mlflow
 
     name = params.load().problem.name
@@ -35,37 +46,42 @@ def register(client: Any, run: Any, reports: dict[str, Any], model: str) -> None
     if any(version.tags.get("bundle_sha256") == digest for version in versions):
         return
     opened = Bundle(artifacts.DIST / reports["package"]["file"])
-    chosen = registered(opened.card)
+    preferred = preferred_file(opened.card)
     with mlflow.start_run(run.info.run_id):
         logged = {
-            file.format: log_file(opened, file, name if file is chosen else None)
+            file.format: log_file(opened, file, name if file is preferred else None)
             for file in opened.card.files
         }
-    version = logged[chosen.format].registered_model_version
+    version = logged[preferred.format].registered_model_version
     accuracy = reports["evaluate"]["test_accuracy"]
     tags = {
         "bundle_sha256": digest,
-        "model_sha256": model,
+        "model_sha256": model_sha256,
         "test_accuracy": accuracy,
-        "format": chosen.format,
+        "format": preferred.format,
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
-    champion = client.get_registered_model(name).aliases.get("champion")
-    if champion is None or accuracy >= float(
-        client.get_model_version(name, champion).tags["test_accuracy"]
-    ):
+    if accuracy >= champion_accuracy(client, name):
         client.set_registered_model_alias(name, "champion", version)
 
 
-def registered(card: ModelCard) -> ModelFile:
-    """The file that the registered model answers from."""
+def champion_accuracy(client: Any, name: str) -> float:
+    """The test accuracy of the version with the alias `champion`; 0 if there is none."""
+    champion = client.get_registered_model(name).aliases.get("champion")
+    if champion is None:
+        return 0.0
+    return float(client.get_model_version(name, champion).tags["test_accuracy"])
+
+
+def preferred_file(card: ModelCard) -> ModelFile:
+    """The file that becomes the registered version."""
     order = [file for file, _ in classifier.candidates(card)]
     return next((file for file in order if file.file.endswith(".tflite")), order[0])
 
 
 def log_file(opened: Bundle, file: ModelFile, registered_name: str | None) -> Any:
-    """The file as a pyfunc model, which answers through `serving`, with what was found of it as its metrics."""
+    """Logs the file, with its metrics, as a pyfunc model that predicts with `serving`."""
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +100,7 @@ def log_file(opened: Bundle, file: ModelFile, registered_name: str | None) -> An
 
 
 def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
-    """Writes a bundle of one file into `folder`."""
+    """Writes a bundle that contains only this file into `folder`."""
     golden = io.BytesIO()
     with np.load(io.BytesIO(opened.read(classifier.GOLDEN)), allow_pickle=False) as arrays:
         np.savez(
@@ -102,19 +118,13 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
 
 
 def figures(file: ModelFile) -> dict[str, float]:
-    """What was found of the file: the least of its accuracies, its size, and what belongs to one runtime under its name."""
+    """The metrics of the file: its lowest accuracy, its size, and each runtime's figures."""
     result: dict[str, float] = {
         "test_accuracy": min(proof.accuracy for proof in file.proofs),
         "bytes": file.bytes,
     }
     for proof in file.proofs:
-        for name in (
-            "accuracy",
-            "accuracy_lost_bound",
-            "agreement",
-            "median_milliseconds",
-            "arena_bytes",
-        ):
+        for name in RUNTIME_FIGURES:
             value = getattr(proof, name)
             if value is not None:
                 result[f"{proof.runtime}.{name}"] = value

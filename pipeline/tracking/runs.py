@@ -1,9 +1,9 @@
-"""MLflow: one run for each trained model, found by the SHA-256 of the model file.
+"""MLflow: one run for each trained model, identified by the SHA-256 of the model file.
 
-    python -m pipeline.tracking sync     logs what the store lacks of the files that lie here
+    edgeproof sync     logs what the store lacks
 
-The reports are the journal: all that a run holds stands in files first, so a store that is away stops nothing, and a
-model that DVC restored from its cache gets its run from the same files.
+Everything that a run contains is written to files first. So the pipeline carries on while the store
+is unreachable, and a model that DVC restored from its cache gets its run from the same files.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
 
 JOIN_SECONDS = 30
-PARENT = "MLFLOW_PARENT_RUN_ID"  # where a search sets it, its trainings are children of that run
+# A search sets this variable, so that its trainings become child runs of the run that it names.
+PARENT = "MLFLOW_PARENT_RUN_ID"
 
 
 @contextmanager
 def live(training_key: str) -> Iterator[Callable[[Row], None]]:
-    """A function that shows each epoch in MLflow while the training runs, without ever waiting for MLflow."""
+    """Gives a function that logs an epoch to MLflow during training and never waits for MLflow."""
     rows: queue.Queue[Row | None] = queue.Queue()
     thread = threading.Thread(target=_follow, args=(training_key, rows), daemon=True)
     thread.start()
@@ -43,38 +44,41 @@ def live(training_key: str) -> Iterator[Callable[[Row], None]]:
 def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
     try:
         with store() as (client, experiment):
-            run = find(client, experiment, training_key=training_key) or create(
-                client, experiment, training_key
-            )
-            known = logged_epochs(client, run)
+            run = find(client, experiment, training_key=training_key)
+            run = run or create(client, experiment, training_key)
+            logged = logged_epochs(client, run)
         while (row := rows.get()) is not None:
-            if int(row["epoch"]) not in known:
+            if int(row["epoch"]) not in logged:
                 log_row(client, run, row)
-    except Exception as error:  # whatever the store does, training goes on
+    except Exception as error:  # training goes on, whatever happens to the store
         warn(error)
 
 
 def find(client: Any, experiment: str, **tags: str) -> Any | None:
     """The oldest run with these tags."""
     query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-    found = client.search_runs(
+    runs = client.search_runs(
         [experiment], query, order_by=["attributes.start_time ASC"], max_results=1
     )
-    return found[0] if found else None
+    return runs[0] if runs else None
 
 
 def create(client: Any, experiment: str, training_key: str) -> Any:
-    name = (
-        os.environ.get("DVC_EXP_NAME") or f"{params.load().train.architecture}-{training_key[:6]}"
-    )
+    default = f"{params.load().train.architecture}-{training_key[:6]}"
+    name = os.environ.get("DVC_EXP_NAME") or default
     tags = {"training_key": training_key}
     if PARENT in os.environ:
         tags["mlflow.parentRunId"] = os.environ[PARENT]
     return client.create_run(experiment, tags=tags, run_name=name)
 
 
-def tell(title: str, ledger: Path, metrics: dict[str, float], finished: bool = False) -> str | None:
-    """The run that stands for a whole search, with its story so far; its id, or None where the store is away."""
+def log_search(
+    title: str, ledger: Path, metrics: dict[str, float], finished: bool = False
+) -> str | None:
+    """Logs a search so far to its own run and returns the run's id.
+
+    None if the store is unreachable.
+    """
     try:
         with store() as (client, experiment):
             run = find(client, experiment, search=title) or client.create_run(
@@ -86,13 +90,16 @@ def tell(title: str, ledger: Path, metrics: dict[str, float], finished: bool = F
             if finished:
                 client.set_terminated(run.info.run_id)
             return str(run.info.run_id)
-    except Exception as error:  # the ledger is a file; a store that is away stops nothing
+    except Exception as error:  # the ledger is on disk, so the search can go on
         warn(error)
         return None
 
 
 def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], folder: Path) -> None:
-    """Adds to a model's run what was found after its line had ended; each time is a step, and a model unknown here gets a run."""
+    """Adds an evaluation made after the pipeline had ended to the model's run, as a further step.
+
+    A model without a run gets one.
+    """
     try:
         with store() as (client, experiment):
             run = find(client, experiment, model_sha256=model_sha256)
@@ -110,7 +117,7 @@ def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], fold
                 run.info.run_id, str(folder), f"{folder.parent.name}/{folder.name}"
             )
             client.set_terminated(run.info.run_id)
-    except Exception as error:  # the report is a file; a store that is away stops nothing
+    except Exception as error:  # the report is on disk
         warn(error, "the same command logs it later")
 
 
@@ -128,37 +135,34 @@ def log_row(client: Any, run: Any, row: Row) -> None:
 
 
 def sync() -> bool:
-    """Brings the model's run up to date with the files that lie here; True where the store took all of it."""
+    """Brings the model's run up to date with the files here; True if everything was logged."""
     try:
         with store() as (client, experiment):
             _sync(client, experiment)
-    except (
-        Exception
-    ) as error:  # the files are the record; a store that is away or full stops nothing
+    except Exception as error:  # the files are the record, so a store that fails stops nothing
         warn(error)
         return False
     return True
 
 
 def _sync(client: Any, experiment: str) -> None:
-    model = artifacts.sha256(artifacts.MODEL)
-    reports = record.current_reports(model)
+    model_sha256 = artifacts.sha256(artifacts.MODEL)
+    reports = record.current_reports(model_sha256)
     key = reports["train"]["training_key"]
     run = (
-        find(client, experiment, model_sha256=model)
+        find(client, experiment, model_sha256=model_sha256)
         or find(client, experiment, training_key=key)
         or create(client, experiment, key)
     )
-    known = logged_epochs(client, run)
+    logged = logged_epochs(client, run)
     for row in learning_curves.load(artifacts.LEARNING_CURVES):
-        if int(row["epoch"]) not in known:
+        if int(row["epoch"]) not in logged:
             log_row(client, run, row)
     run = client.get_run(run.info.run_id)
-    record.log_settings(client, run, reports, model)
+    record.log_settings(client, run, reports, model_sha256)
     record.log_files(client, run, set(reports))
     if "package" in reports:
-        registry.register(client, run, reports, model)
-    record.log_figures(
-        client, run, reports
-    )  # last, since MLflow copies to each model that is registered what its run has
+        registry.register(client, run, reports, model_sha256)
+    # Last, because MLflow copies the metrics that a run already has to each model it registers.
+    record.log_figures(client, run, reports)
     client.set_terminated(run.info.run_id)

@@ -1,4 +1,4 @@
-"""Where the runs are kept: MLflow's store, local or of a server, and the warning where it takes nothing."""
+"""MLflow's store of runs, local or on a server, and the warning when it cannot be used."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ from pipeline.tracking import credentials, local_store
 
 
 def address() -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite file in the user's checkout; absolute, because experiments run elsewhere."""
+    """MLFLOW_TRACKING_URI, or a SQLite file in the user's checkout.
+
+    The path is absolute, because DVC runs queued experiments in another folder.
+    """
     return os.environ.get("MLFLOW_TRACKING_URI") or local_store.address(home())
 
 
 @contextmanager
 def store() -> Iterator[tuple[Any, str]]:
-    """A client of the store and the id of the experiment. One process at a time creates or changes a local store."""
+    """A client of the store and the id of the experiment.
+
+    Holds a lock, so that one process at a time creates or changes a local store.
+    """
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -37,14 +43,14 @@ def store() -> Iterator[tuple[Any, str]]:
         logging.getLogger("alembic").setLevel(logging.ERROR)
         name = params.load().problem.name
         if address() == local_store.address(home()):
-            local_store.follow(home(), name)
+            local_store.relocate_artifacts(home(), name)
         with importing():
             import mlflow
 
-            mlflow.set_tracking_uri(credentials.handed_over(address()))
+            mlflow.set_tracking_uri(credentials.moved_to_environment(address()))
         with local_store.migrations():
             with importing():
-                client = mlflow.MlflowClient()  # imports what its store needs
+                client = mlflow.MlflowClient()  # imports the store's database driver
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 location = local_store.artifacts(home()) if address().startswith("sqlite") else None
@@ -62,11 +68,12 @@ def _lock() -> Iterator[None]:
         yield
 
 
-def warn(error: Exception, cure: str = "`python -m pipeline.tracking sync` logs it later") -> None:
+def warn(error: Exception, cure: str = "`edgeproof sync` logs it later") -> None:
     reason = credentials.masked(" ".join(str(error).split()))[:200]
     server = credentials.masked(address())
     print(
-        f"warning: MLflow at {server} did not take the record ({type(error).__name__}: {reason}); nothing is lost, {cure}",
+        f"warning: MLflow at {server} could not log the run ({type(error).__name__}: {reason}); "
+        f"nothing is lost, {cure}",
         file=sys.stderr,
         flush=True,
     )

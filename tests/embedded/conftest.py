@@ -1,10 +1,16 @@
-"""What these tests share: the model of this working tree, as `make run` left it, the tools of other processors, and Chromium."""
+"""Shared by these tests: the model of this working tree, tools for other processors, Chromium.
+
+`make run` creates the model.
+"""
 
 from __future__ import annotations
 
+import functools
+import http.server
 import io
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +20,21 @@ import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from pipeline.embedded import browser as target
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
+from tests.server import FORMAT, Server
 
+PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
+PAGE = "embedded/browser/"
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them are slow, and `make test` leaves them to `make test-embedded`."""
+    """Marks all of them, so that `make test` skips them and `make test-embedded` runs them."""
     for item in items:
         if "tests/embedded/" in item.path.as_posix():
             item.add_marker(pytest.mark.embedded)
@@ -33,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def embedded() -> Path:
     folder = ROOT / "embedded"
-    assert (folder / "c").is_dir(), "there is no model to try: run `make run` first"
+    assert (folder / "c").is_dir(), "there is no model to test: run `make run` first"
     return folder
 
 
@@ -44,20 +54,19 @@ def images() -> Array:
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Runs a tool that must be there and must succeed."""
+    """Runs a tool that must be installed and must succeed."""
     name = str(command[0])
     assert shutil.which(name), (
-        f"{name} is missing: .ci/run tells which packages of Debian these tests need"
+        f"{name} is missing: .ci/run lists the Debian packages that these tests need"
     )
-    done = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
-    assert done.returncode == 0, (
-        f"{command}: {done.stdout.decode()[-2000:]}\n{done.stderr.decode()[-2000:]}"
-    )
-    return done
+    process = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
+    output = f"{process.stdout.decode()[-2000:]}\n{process.stderr.decode()[-2000:]}"
+    assert process.returncode == 0, f"{command}: {output}"
+    return process
 
 
-def answers(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array, dict[str, Any]]:
-    """The probabilities (N, K) of an exported file on a runtime, and what the runtime tells of itself."""
+def predict(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array, dict[str, Any]]:
+    """The probabilities (N, K) of an exported file on a runtime, and the runtime's own report."""
     file = next((ROOT / artifacts.EXPORTED).glob(f"{name}.*"))
     np.save(folder / "images.npy", images)
     python = environments.python(runtime)
@@ -88,7 +97,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Tab:
-    """A page in a window of its own, with all that it asks for and complains of."""
+    """A page in its own window, the addresses that it requests and the errors that it reports."""
 
     def __init__(self, chromium: Any, **options: Any) -> None:
         self.page = chromium.new_context(**options).new_page()
@@ -102,7 +111,7 @@ class Tab:
         )
 
     def open(self, address: str) -> Any:
-        """The page, once it has started."""
+        """Opens the page and waits until it has started."""
         self.page.goto(address)
         self.page.wait_for_selector("#main:not([hidden])")
         return self.page
@@ -113,3 +122,54 @@ def tab(chromium: Any) -> Iterator[Tab]:
     opened = Tab(chromium, **DESKTOP)
     yield opened
     opened.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """The bundle of this working tree, as `make run` left it."""
+    archives = sorted((ROOT / "dist").glob("*.tar.gz"))
+    assert archives, "there is no bundle to show: run `make run` first"
+    return archives[0]
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """The folder of the npm packages, beside the environments of the runtimes; fetched once."""
+    folder = target.ENVIRONMENT.parent / "npm"
+    if not (folder / "node_modules/.package-lock.json").exists():  # which npm writes last
+        shutil.rmtree(folder, ignore_errors=True)
+        npm = target.node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
+        options = ("--silent", "--prefix", folder)
+        command: list[str | Path] = [target.node(), npm, "install", *options, *PACKAGES]
+        process = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert not process.returncode, f"npm could not fetch {PACKAGES}: {process.stderr}"
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path, packages: Path) -> Iterator[Server]:
+    with Server(
+        archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web"
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def page(tab: Tab, server: Server) -> Any:
+    return tab.open(f"http://{server.url}/")
+
+
+@pytest.fixture
+def host(bundle: Path) -> Iterator[str]:
+    """A static web server, here Python's, with an unpacked bundle."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=bundle)
+    ) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
+        running.shutdown()

@@ -1,4 +1,4 @@
-"""The page of a model that is not like MNIST's: colour, wider than high, with more classes than it has bars."""
+"""The page of a model unlike MNIST's: colour, wider than high, more classes than bars."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = [
     "Käsekästchen",
     "a pattern whose name is rather long",
 ]
-SPREAD = 1.5e6  # of squared distances, which leaves no probability at 0 or 1
+SPREAD = 1.5e6  # scales squared distances, so that no probability is 0 or 1
 PARAMS = {
     "problem.name": "patterns",
     "problem.statement": "Which pattern of coloured squares is it?",
@@ -45,18 +45,19 @@ PARAMS = {
 
 
 def patterns() -> tuple[Array, Array, Array]:
-    """The pattern of each class (K, H, W, C), images (N, H, W, C) uint8 of them under noise, and their labels (N,)."""
+    """A pattern for each class (K, H, W, C), noisy images (N, H, W, C) uint8, labels (N,)."""
     dice = np.random.default_rng(0)
     squares = dice.integers(0, 256, (len(NAMES), 5, 9, 3)).repeat(4, 1).repeat(4, 2)
     labels = np.arange(260) % len(NAMES)
-    images = np.clip(squares[labels] + dice.normal(0, 40, (len(labels), *SHAPE)), 0, 255).astype(
-        np.uint8
-    )
-    return squares, images, labels
+    noisy = squares[labels] + dice.normal(0, 40, (len(labels), *SHAPE))
+    return squares, np.clip(noisy, 0, 255).astype(np.uint8), labels
 
 
 def network(squares: Array) -> onnx.ModelProto:
-    """The nearest pattern by Euclidean distance, as one convolution that is as large as the image: x.t - t.t / 2 is largest there."""
+    """Finds the nearest pattern by Euclidean distance, where x.t - t.t / 2 is largest.
+
+    It is one convolution as large as the image.
+    """
     weights = numpy_helper.from_array(
         (squares.transpose(0, 3, 1, 2) / SPREAD).astype(np.float32), "weights"
     )
@@ -79,7 +80,10 @@ def network(squares: Array) -> onnx.ModelProto:
 
 
 def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
-    """What the stages before `verify` leave, in the working directory; the network's own file stands for the trained model."""
+    """Writes what the stages before `verify` would write into the working directory.
+
+    The network's own file takes the place of the trained model.
+    """
     data = Description("npz", NAMES, SHAPE, {}, [])
     for path in (
         artifacts.DESCRIPTION,
@@ -117,7 +121,7 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The line from `verify` on, for that network; `package` without its entry in MLflow."""
+    """Runs the pipeline from `verify` on for that network; `package` without MLflow."""
     folder = tmp_path_factory.mktemp("patterns")
     Project(folder, folder).begin().change(PARAMS)
     squares, images, labels = patterns()
@@ -126,7 +130,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         verify.main()
         embed.main()
         probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-        measured = statistics.accuracy_report(probabilities.argmax(1), labels)
+        accuracy = statistics.accuracy_report(probabilities.argmax(1), labels)
         reports = {
             name: artifacts.load_json(artifacts.report(name))
             for name in ("export", "verify", "embed")
@@ -134,35 +138,36 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         reports["train"] = {"training_key": "none"}
         reports["evaluate"] = {
             "model_sha256": artifacts.sha256(artifacts.MODEL),
-            "test_accuracy": measured["accuracy"],
-            "test_accuracy_interval": measured["interval"],
+            "test_accuracy": accuracy["accuracy"],
+            "test_accuracy_interval": accuracy["interval"],
             "test_images": len(labels),
             "gate": {"baseline_accuracy": float((labels == 0).mean())},
         }
         for name in card_markdown.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
         model_card = card.build(
-            params.load(), reports, data, drift_reference.of(images, probabilities, labels)
+            params.load(), reports, data, drift_reference.summarize(images, probabilities, labels)
         )
-        package.fill(Path(content), model_card, data, "these patterns are nobody's test set")
+        package.fill(Path(content), model_card, data, "these patterns are not a real test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")
     return folder / "patterns.tar.gz"
 
 
-def shown(page: Any) -> dict[str, float]:
-    """The classes that have a bar, from top to bottom, with their probabilities in percent."""
+def bars(page: Any) -> dict[str, float]:
+    """The classes with a bar, from top to bottom, and their probabilities in percent."""
     rows = page.evaluate(
-        "[...document.querySelectorAll('#probabilities tr')].map(row => [row.cells[0].textContent, row.cells[2].textContent])"
+        """[...document.querySelectorAll("#probabilities tr")]
+            .map(row => [row.cells[0].textContent, row.cells[2].textContent])"""
     )
     return {name: float(share.removesuffix(" %")) for name, share in rows}
 
 
-def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_proven(
+def test_the_page_of_a_wide_colour_model_with_13_classes_gives_the_verified_probabilities(
     bundle: Path, tab: Tab
 ) -> None:
     with np.load(io.BytesIO(Bundle(bundle).read("golden.npz"))) as golden:
-        tested = golden["labels"] >= 0  # synthetic inputs are no examples
-        images, proven = golden["images"][tested], golden[FORMAT][tested]
+        tested = golden["labels"] >= 0  # synthetic inputs are not shown as examples
+        images, expected = golden["images"][tested], golden[FORMAT][tested]
     with Server(bundle, "--format", FORMAT) as server:
         page = tab.open(f"http://{server.url}/")
         assert page.locator("#examples button").count() == len(images) >= 16
@@ -173,15 +178,15 @@ def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_p
             36,
             20,
         ]
-        for index, probabilities in enumerate(proven):
+        for index, probabilities in enumerate(expected):
             page.locator("#examples button").nth(index).click()
-            bars = shown(page)
-            assert len(bars) == 12
-            assert next(iter(bars)) == NAMES[probabilities.argmax()]
-            assert sorted(bars.values(), reverse=True) == list(bars.values())
-            assert bars == {
+            shown = bars(page)
+            assert len(shown) == 12
+            assert next(iter(shown)) == NAMES[probabilities.argmax()]
+            assert sorted(shown.values(), reverse=True) == list(shown.values())
+            assert shown == {
                 name: pytest.approx(100 * probabilities[NAMES.index(name)], abs=0.006)
-                for name in bars
+                for name in shown
             }
             pixels = page.evaluate("[...seen.getContext('2d').getImageData(0, 0, 36, 20).data]")
             np.testing.assert_array_equal(np.reshape(pixels, (20, 36, 4))[..., :3], images[index])
@@ -191,8 +196,8 @@ def test_a_wide_model_in_colour_with_13_classes_has_a_page_that_gives_what_was_p
         )
         expect(page.locator("#latency")).to_contain_text("to prepare the image")
         answer = server.ask("POST", "/predict", photo).json
-        assert next(iter(shown(page))) == answer["class"] == NAMES[proven[0].argmax()]
-        assert shown(page)[answer["class"]] == pytest.approx(
+        assert next(iter(bars(page))) == answer["class"] == NAMES[expected[0].argmax()]
+        assert bars(page)[answer["class"]] == pytest.approx(
             100 * answer["probabilities"][answer["class"]], abs=0.006
         )
         page.fill("#pen-colour", "#ff8000")

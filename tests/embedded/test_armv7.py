@@ -1,4 +1,7 @@
-"""The bundle on armv7, under QEMU: CPython 3.11, numpy and Pillow of Debian 12 for armhf, and what pip installs from the bundle."""
+"""The bundle on armv7, emulated with QEMU.
+
+CPython 3.11, numpy and Pillow come from Debian 12 for armhf, the rest from the bundle through pip.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,14 @@ from tests.embedded.conftest import png, run
 from tests.server import Server
 
 PACKAGES = ("python3-numpy", "python3-pil", "python3-pip")
-# the processor of a Raspberry Pi 2; Debian's packages come without byte code, and not to keep it doubles the time of most commands
+# The processor of a Raspberry Pi 2. Debian's packages come without byte code; most commands would
+# take twice as long if Python were not allowed to write it.
 EMULATOR = ("qemu-arm-static", "-cpu", "cortex-a7", "-U", "PYTHONDONTWRITEBYTECODE", "-L")
 LIBRARIES = "usr/lib/arm-linux-gnueabihf"
 ON_ARMV7 = 40  # test images
-# Largest difference of a probability from x86-64. Of 500 test images it was 7e-7 where weights are floats and 1.5e-5 where they alone are
-# integers, as sums are added up in another order; where all is integers there was none.
+# Largest difference in a probability from x86-64. On 500 test images it was 7e-7 with float weights
+# and 1.5e-5 with integer weights and float sums, which are summed in another order. It was 0 with
+# integers throughout.
 TOLERANCES = {
     "tflite_float32": 5e-6,
     "tflite_float16": 5e-6,
@@ -37,19 +42,19 @@ TOLERANCES = {
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The root folder of a Debian 12 for armhf, with what a device installs from there."""
+    """The root folder of Debian 12 for armhf, with the packages that a device installs from it."""
     folder = Path(sys.prefix) / "debian_armhf"
     with atomic.alone(folder.with_suffix(".lock")):
         if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=sys.prefix) as making:
-                made = Path(making) / "root"
-                debian.unpack(PACKAGES, made, architecture="armhf", dependencies=True)
+            with tempfile.TemporaryDirectory(dir=sys.prefix) as temporary:
+                unpacked = Path(temporary) / "root"
+                debian.unpack(PACKAGES, unpacked, architecture="armhf", dependencies=True)
                 for name in ("blas", "lapack"):  # as update-alternatives would
-                    (made / LIBRARIES / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
-                assert (made / "usr/bin/python3.11").exists(), (
-                    "the sources of apt are not those of Debian 12"
+                    (unpacked / LIBRARIES / f"lib{name}.so.3").symlink_to(f"{name}/lib{name}.so.3")
+                assert (unpacked / "usr/bin/python3.11").exists(), (
+                    "the sources of apt are not Debian 12"
                 )
-                made.rename(folder)
+                unpacked.rename(folder)
     return folder
 
 
@@ -64,10 +69,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def device(root: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of an environment that was installed as MODEL_CARD.md says, by an emulated pip.
+    """The programs of an environment installed by an emulated pip as MODEL_CARD.md describes.
 
-    An emulated program can start no program for armv7, so a script in the place of Python has it emulated too; not before pip is
-    done, which tells the processor from the file that Python is.
+    An emulated program cannot start a program for armv7, so afterwards a script replaces Python and
+    starts it in the emulator. Not before pip is done: it detects the processor from Python's file.
     """
     folder = tmp_path_factory.mktemp("device")
     python = folder / "bin/python3"
@@ -102,26 +107,22 @@ def device(root: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def probabilities(output: bytes) -> Array:
-    """(N, K) in the order of classes, of `serving predict --output json` with all classes."""
-    lines: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
-    return np.array(
-        [
-            [
-                entry["probability"]
-                for entry in sorted(line["classes"], key=lambda entry: entry["class"])
-            ]
-            for line in lines
-        ]
-    )
+    """(N, K), classes sorted by name, from `serving predict --output json` with all classes."""
+    rows = []
+    for line in output.splitlines():
+        classes: list[dict[str, Any]] = json.loads(line)["classes"]
+        by_name = sorted(classes, key=lambda entry: entry["class"])
+        rows.append([entry["probability"] for entry in by_name])
+    return np.array(rows)
 
 
 def test_a_device_with_armv7_may_run_the_bundle(device: Path, bundle: Path) -> None:
-    told = run(
-        device / "python3",
-        "-c",
-        "import platform, numpy; print(platform.machine(), platform.python_version(), numpy.__version__)",
+    code = (
+        "import platform, numpy; "
+        "print(platform.machine(), platform.python_version(), numpy.__version__)"
     )
-    processor, *versions = told.stdout.decode().split()
+    process = run(device / "python3", "-c", code)
+    processor, *versions = process.stdout.decode().split()
     assert (processor, [version[:4] for version in versions]) == ("armv7l", ["3.11", "1.24"])
     lines = run(device / "serving", "check", bundle).stdout.decode().splitlines()
     assert lines[-1].startswith("This device may run mnist-digits 1.0.0: ")
@@ -134,7 +135,7 @@ def test_a_device_with_armv7_may_run_the_bundle(device: Path, bundle: Path) -> N
 def test_armv7_gives_the_probabilities_of_x86_64(
     device: Path, bundle: Path, images: Array, tmp_path: Path, name: str
 ) -> None:
-    """Of test images, and of photos of every kind, which an older Pillow decodes there."""
+    """For test images, and for photos of every kind, which an older Pillow decodes there."""
     for index, image in enumerate(images[:ON_ARMV7].squeeze(-1)):
         Image.fromarray(image).save(tmp_path / f"{index:03}.png")
     command = (
@@ -162,13 +163,13 @@ def test_armv7_gives_the_probabilities_of_x86_64(
 def test_a_server_there_gives_the_answer_of_one_on_x86_64(
     device: Path, bundle: Path, images: Array
 ) -> None:
-    """Both by the standard library: for armv7 the package index has nothing of requirements/http.txt that is compiled."""
-    told = []
+    """Both use the standard library: PyPI has no armv7 wheels for requirements/http.txt."""
+    answers = []
     for python in (environments.python("tflite_runtime"), device / "python3"):
         with Server(bundle, "--format", "tflite_int8", python=python) as server:
-            told.append(server.ask("POST", "/predict", png(images[0].squeeze(-1))).json)
-    assert told[0]["model"] == "mnist-digits"
-    assert told[0] == told[1]
+            answers.append(server.ask("POST", "/predict", png(images[0].squeeze(-1))).json)
+    assert answers[0]["model"] == "mnist-digits"
+    assert answers[0] == answers[1]
 
 
 def test_tflite_runtime_may_die_there_too_and_the_program_goes_on(

@@ -1,4 +1,7 @@
-"""The generated C on the processors it is for: gcc and CMake here, Linux on Arm under QEMU, a Cortex-M3 without Linux."""
+"""The generated C on its target processors.
+
+gcc and CMake here, Linux on Arm in QEMU, and a Cortex-M3 without an operating system.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from serving import Bundle
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN
 from tests.conftest import ROOT
-from tests.embedded.conftest import answers, run
+from tests.embedded.conftest import predict, run
 
 HERE = Path(__file__).parent
 EMULATORS = {
@@ -50,17 +53,17 @@ def test_gcc_compiles_it_without_a_warning_and_cmake_reproduces_the_golden_vecto
 def test_every_processor_gives_the_same_probabilities_to_the_last_bit(
     embedded: Path, images: Array, tmp_path: Path, processor: str
 ) -> None:
-    """And those of ONNX Runtime to the rounding of sums that it adds up in another order."""
-    chosen = images[:ON_LINUX]
+    """They differ from ONNX Runtime's only by rounding, because it sums in another order."""
+    sample = images[:ON_LINUX]
     program = embedded / "c/programs" / f"classify-{processor}"
-    (tmp_path / "images.raw").write_bytes(chosen.tobytes())
+    (tmp_path / "images.raw").write_bytes(sample.tobytes())
     emulated = run(EMULATORS[processor], program, tmp_path / "images.raw").stdout
     native = run(embedded / "c/programs" / f"classify-{c.HERE}", tmp_path / "images.raw").stdout
     assert emulated == native
     probabilities = np.array(
         [line.split("\t")[2:] for line in emulated.decode().splitlines()], np.float32
     )
-    expected, _ = answers("onnx_float32", "onnxruntime", chosen, tmp_path)
+    expected, _ = predict("onnx_float32", "onnxruntime", sample, tmp_path)
     np.testing.assert_array_equal(probabilities.argmax(1), expected.argmax(1))
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
 
@@ -82,13 +85,15 @@ def test_every_processor_reads_pictures(
 
 @pytest.fixture(scope="session")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """acceptance.bin with 100 images, of the bundle of this working tree."""
+    """acceptance.bin with 100 images, from the bundle of this working tree."""
     (archive,) = (ROOT / "dist").glob("*.tar.gz")
     opened, folder = Bundle(archive), tmp_path_factory.mktemp("acceptance")
     (folder / GOLDEN).write_bytes(opened.read(GOLDEN))
     first = Acceptance.load(opened).first(100)
-    chosen = acceptance.AcceptanceSet(first.images, first.labels, first.probabilities)
-    acceptance.binary(folder / "few.bin", folder / GOLDEN, chosen, opened.card, "onnx_float32")
+    accepted = acceptance.AcceptanceSet(first.images, first.labels, first.probabilities)
+    acceptance.write_binary(
+        folder / "few.bin", folder / GOLDEN, accepted, opened.card, "onnx_float32"
+    )
     return folder / "few.bin"
 
 
@@ -109,12 +114,12 @@ def test_every_processor_proves_the_program_with_the_same_numbers(
     assert emulated[-1].startswith("proven: its maker showed on ")
 
 
-def test_a_cortex_m3_without_an_operating_system_gives_the_classes_that_python_gives(
+def test_a_cortex_m3_without_an_operating_system_predicts_the_same_classes_as_python(
     embedded: Path, images: Array, tmp_path: Path
 ) -> None:
-    """Emulated: Arm's MPS2 board with the AN385 image, floating point in software, newlib."""
-    chosen = images[:ON_CORTEX_M3]
-    (tmp_path / "images.raw").write_bytes(chosen.tobytes())
+    """Emulated: Arm's MPS2 board with the AN385 image, software floating point, newlib."""
+    sample = images[:ON_CORTEX_M3]
+    (tmp_path / "images.raw").write_bytes(sample.tobytes())
     folder = HERE / "cortex_m3"
     sources = [
         folder / "startup.c",
@@ -149,10 +154,9 @@ def test_a_cortex_m3_without_an_operating_system_gives_the_classes_that_python_g
         "enable=on,target=native",
     ]
     run(*emulator, "-kernel", tmp_path / "firmware.elf", cwd=tmp_path)
-    probabilities = np.fromfile(tmp_path / "probabilities.raw", np.float32).reshape(len(chosen), -1)
-    expected = np.load(ROOT / "evaluation/test_probabilities.npy", mmap_mode="r")[: len(chosen)]
+    probabilities = np.fromfile(tmp_path / "probabilities.raw", np.float32).reshape(len(sample), -1)
+    expected = np.load(ROOT / "evaluation/test_probabilities.npy", mmap_mode="r")[: len(sample)]
     np.testing.assert_array_equal(probabilities.argmax(1), expected.argmax(1))
-    here = c.classify(embedded / "c/programs" / f"classify-{c.HERE}", chosen)
-    np.testing.assert_allclose(
-        probabilities, here, atol=1e-6
-    )  # newlib's exponential rounds in its own way
+    here = c.classify(embedded / "c/programs" / f"classify-{c.HERE}", sample)
+    # newlib's exponential rounds differently.
+    np.testing.assert_allclose(probabilities, here, atol=1e-6)

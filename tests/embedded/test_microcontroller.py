@@ -1,4 +1,7 @@
-"""The C++ folder for microcontrollers: its array, its interpreter on all test images, its boards; and the preset `tiny`."""
+"""The C++ folder for microcontrollers: array, interpreter on all test images, boards.
+
+Also the architecture `tiny`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from pipeline.embedded._kernel_memory import Convolution, esp_nn
 from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
 from tests.conftest import ROOT, Project
-from tests.embedded.conftest import answers, run
+from tests.embedded.conftest import predict, run
 
 TINY = {
     "train.architecture": "tiny",
@@ -45,11 +48,11 @@ def test_the_array_is_compiled_and_read_back_equal(embedded: Path, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def tflite_micro() -> list[str]:
-    """How CMake finds TensorFlow Lite Micro's C++ interpreter: XMOS's build, which has its names in a namespace of its own."""
-    done = run(
+    """CMake options for TensorFlow Lite Micro: XMOS's build, which renames the namespace."""
+    process = run(
         find_uv_bin(), "run", "--quiet", "--script", ROOT / "tests/embedded/tflite_micro_build.py"
     )
-    xmos = Path(done.stdout.decode().strip())
+    xmos = Path(process.stdout.decode().strip())
     gemmlowp = next(
         str(path.locate())
         for path in files("tensorflow") or ()
@@ -68,9 +71,9 @@ def test_the_interpreter_in_cpp_reproduces_the_golden_vectors(
     run("cmake", "-S", embedded / "microcontroller", "-B", tmp_path, *tflite_micro)
     run("cmake", "--build", tmp_path)
     run("ctest", "--test-dir", tmp_path, "--no-tests=error")
-    told = run(tmp_path / "self_test").stdout.decode()
-    assert " golden vectors, largest difference 0, " in told, told
-    used, allowed = map(int, re.findall(r"arena: (\d+) of (\d+) bytes", told)[0])
+    output = run(tmp_path / "self_test").stdout.decode()
+    assert " golden vectors, largest difference 0, " in output, output
+    used, allowed = map(int, re.findall(r"arena: (\d+) of (\d+) bytes", output)[0])
     assert 0 < used <= allowed
 
 
@@ -81,10 +84,10 @@ def test_the_interpreter_in_cpp_reproduces_the_golden_vectors(
         ("model_data.cpp", "model_data[] = {\n    ", "model_data[] = {\n    1 ^ "),
     ],
 )
-def test_the_self_test_in_cpp_finds_what_is_wrong(
+def test_the_self_test_in_cpp_detects_damage(
     embedded: Path, tflite_micro: list[str], tmp_path: Path, damage: tuple[str, str, str]
 ) -> None:
-    """A model that answers otherwise, and one that a damaged flash has changed."""
+    """A model with different probabilities, and one in damaged flash."""
     file, right, wrong = damage
     folder = shutil.copytree(embedded / "microcontroller", tmp_path / "folder")
     source = folder / "src" / file
@@ -105,24 +108,29 @@ SCRATCH = """
 int main(void)
 {
     int depthwise, ih, iw, ic, fh, fw, oh, ow, oc, sh, sw, ph, pw;
-    while (scanf("%d %d %d %d %d %d %d %d %d %d %d %d %d", &depthwise, &ih, &iw, &ic, &fh, &fw, &oh, &ow, &oc, &sh, &sw, &ph, &pw) == 13) {
-        const data_dims_t input = {iw, ih, ic, 1}, output = {ow, oh, oc, 1}, filter = {fw, fh, depthwise ? oc : ic, 1};
-        const conv_params_t conv = {.stride = {sw, sh}, .padding = {pw, ph}, .dilation = {1, 1}};
-        const dw_conv_params_t dw = {.ch_mult = oc / ic, .stride = {sw, sh}, .padding = {pw, ph}, .dilation = {1, 1}};
-        printf("%d\\n", depthwise ? esp_nn_get_depthwise_conv_scratch_size_esp32s3(&input, &filter, &output, &dw)
-                                  : esp_nn_get_conv_scratch_size_esp32s3(&input, &filter, &output, &conv));
+    while (scanf("%d %d %d %d %d %d %d %d %d %d %d %d %d", &depthwise, &ih, &iw, &ic, &fh, &fw, &oh,
+                 &ow, &oc, &sh, &sw, &ph, &pw) == 13) {
+        const data_dims_t input = {iw, ih, ic, 1}, output = {ow, oh, oc, 1};
+        const data_dims_t filter = {fw, fh, depthwise ? oc : ic, 1};
+        const conv_params_t conv = {
+            .stride = {sw, sh}, .padding = {pw, ph}, .dilation = {1, 1}};
+        const dw_conv_params_t dw = {
+            .ch_mult = oc / ic, .stride = {sw, sh}, .padding = {pw, ph}, .dilation = {1, 1}};
+        printf("%d\\n", depthwise
+            ? esp_nn_get_depthwise_conv_scratch_size_esp32s3(&input, &filter, &output, &dw)
+            : esp_nn_get_conv_scratch_size_esp32s3(&input, &filter, &output, &conv));
     }
     return 0;
 }
 """
 
 
-def test_the_arena_of_an_esp32_has_room_for_what_esp_nn_asks(tmp_path: Path) -> None:
-    """Espressif's own functions, which BakeNN's wheel brings, compiled here and asked for 3,000 convolutions of all kinds."""
-    (found,) = {
+def test_the_arena_of_an_esp32_has_room_for_the_scratch_memory_of_esp_nn(tmp_path: Path) -> None:
+    """Compared with Espressif's own functions, from BakeNN's wheel, for 3,000 convolutions."""
+    (header,) = {
         str(path.locate()) for path in files("bakenn") or () if path.name == "esp_nn_esp32s3.h"
     }
-    vendor = Path(found).parent.parent
+    vendor = Path(header).parent.parent
     (tmp_path / "scratch.c").write_text(SCRATCH)
     sources = [
         vendor / f"src/convolution/esp_nn_{name}_esp32s3.c"
@@ -140,45 +148,41 @@ def test_the_arena_of_an_esp32_has_room_for_what_esp_nn_asks(tmp_path: Path) -> 
     rng, cases, lines = np.random.default_rng(0), [], []
     for number in range(3000):
         depthwise, same = bool(number % 2), bool(rng.integers(2))
-        size, given = rng.integers(5, 40, 2), int(rng.choice([1, 3, 4, 8, 12, 16, 24, 48, 64, 100]))
+        size = rng.integers(5, 40, 2)
+        channels = int(rng.choice([1, 3, 4, 8, 12, 16, 24, 48, 64, 100]))
         filters, stride = rng.choice([1, 2, 3, 5], 2), rng.integers(1, 3, 2)
-        made = (
-            given * int(rng.integers(1, 5))
-            if depthwise
-            else int(rng.choice([1, 8, 10, 16, 64, 100]))
-        )
+        if depthwise:
+            output_channels = channels * int(rng.integers(1, 5))
+        else:
+            output_channels = int(rng.choice([1, 8, 10, 16, 64, 100]))
         out = -(-size // stride) if same else -(-(size - filters + 1) // stride)
         padding = (
             np.maximum((out - 1) * stride + filters - size, 0) // 2 if same else np.zeros(2, int)
         )
-        cases.append(
-            Convolution(
-                depthwise, (*size.tolist(), given), tuple(filters.tolist()), (*out.tolist(), made)
-            )
-        )
-        lines.append(
-            " ".join(
-                map(str, [int(depthwise), *size, given, *filters, *out, made, *stride, *padding])
-            )
-        )
-    done = subprocess.run(
+        input_shape = (*size.tolist(), channels)
+        output_shape = (*out.tolist(), output_channels)
+        filter_shape = tuple(filters.tolist())
+        cases.append(Convolution(depthwise, input_shape, filter_shape, output_shape))
+        numbers = [int(depthwise), *input_shape, *filters, *output_shape, *stride, *padding]
+        lines.append(" ".join(map(str, numbers)))
+    process = subprocess.run(
         [tmp_path / "scratch"], input="\n".join(lines), capture_output=True, text=True, check=True
     )
-    asked = [int(line) for line in done.stdout.split()]
-    assert len(asked) == len(cases)
-    short = [
+    needed = [int(line) for line in process.stdout.split()]
+    assert len(needed) == len(cases)
+    too_small = [
         (case, theirs, esp_nn(case))
-        for case, theirs in zip(cases, asked, strict=True)
+        for case, theirs in zip(cases, needed, strict=True)
         if esp_nn(case) < theirs
     ]
-    assert not short, short[:3]
-    assert max(asked) > 100_000
+    assert not too_small, too_small[:3]
+    assert max(needed) > 100_000
 
 
-def test_a_microcontrollers_compiler_takes_the_array_into_flash(
+def test_a_microcontrollers_compiler_places_the_array_in_flash(
     embedded: Path, tmp_path: Path
 ) -> None:
-    """Read-only, aligned, and not a byte of RAM."""
+    """Read-only, aligned, and without a byte of RAM."""
     source = embedded / "microcontroller/src"
     output = tmp_path / "model_data.o"
     run(
@@ -200,8 +204,8 @@ def test_a_microcontrollers_compiler_takes_the_array_into_flash(
 
 
 def test_micro_agrees_with_litert_on_every_test_image(images: Array, tmp_path: Path) -> None:
-    micro, _ = answers("tflite_int8", "tflite_micro", images, tmp_path)
-    litert, _ = answers("tflite_int8", "litert", images, tmp_path)
+    micro, _ = predict("tflite_int8", "tflite_micro", images, tmp_path)
+    litert, _ = predict("tflite_int8", "litert", images, tmp_path)
     assert len(micro) == 10_000
     np.testing.assert_array_equal(micro.argmax(1), litert.argmax(1))
 
@@ -212,32 +216,35 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 interpreter = Interpreter(sys.argv[1], experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
 interpreter.allocate_tensors()
-given, asked = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-answers = []
+source = interpreter.get_input_details()[0]["index"]
+target = interpreter.get_output_details()[0]["index"]
+probabilities = []
 for image in np.load(sys.argv[2]):
-    interpreter.set_tensor(given, image[None])
+    interpreter.set_tensor(source, image[None])
     interpreter.invoke()
-    answers.append(interpreter.get_tensor(asked)[0])
-np.save(sys.argv[3], answers)
+    probabilities.append(interpreter.get_tensor(target)[0])
+np.save(sys.argv[3], probabilities)
 """
 
 
-def test_the_reference_kernels_agree_but_for_single_steps_of_the_output(
+def test_the_reference_kernels_agree_up_to_single_steps_of_the_output(
     images: Array, tmp_path: Path
 ) -> None:
-    """TensorFlow Lite Micro computes int8 as LiteRT's reference kernels do; XNNPACK's kernels round some steps in another way.
+    """TensorFlow Lite Micro computes int8 like LiteRT's reference kernels.
 
-    Of 10,000 probabilities none differs with some weights, and with others a few do, by one step of 1/256.
+    XNNPACK's kernels round some steps differently. Depending on the weights, none or a few of
+    10,000 probabilities differ, by one step of 1/256.
     """
-    micro, _ = answers("tflite_int8", "tflite_micro", images[:1000], tmp_path)
-    file, told = ROOT / "exported/tflite_int8.tflite", tmp_path / "reference.npy"
-    run(environments.python("litert"), "-c", REFERENCE_KERNELS, file, tmp_path / "images.npy", told)
-    differences = np.abs(micro - np.load(told))
+    micro, _ = predict("tflite_int8", "tflite_micro", images[:1000], tmp_path)
+    file, output = ROOT / "exported/tflite_int8.tflite", tmp_path / "reference.npy"
+    python, images_file = environments.python("litert"), tmp_path / "images.npy"
+    run(python, "-c", REFERENCE_KERNELS, file, images_file, output)
+    differences = np.abs(micro - np.load(output))
     assert differences.max() <= 1 / 256
     assert np.count_nonzero(differences) <= differences.size / 1000
 
 
-def test_the_boards_that_people_have_take_it(embedded: Path) -> None:
+def test_common_boards_fit_it(embedded: Path) -> None:
     rows = json.loads((ROOT / "reports/embed.json").read_text())["targets"]
     boards = {
         row["board"]: row["fits"]
@@ -257,7 +264,7 @@ def test_the_boards_that_people_have_take_it(embedded: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_tiny_is_good_enough_and_small_enough(project: Project) -> None:
-    """Four epochs of the ten that params.yaml has."""
+    """Four epochs instead of the ten in params.yaml."""
     project.change(TINY)
     project.run("dvc", "repro", "embed")
     measured = json.loads((project.folder / "reports/embed.json").read_text())["targets"][0][

@@ -1,4 +1,4 @@
-"""Every file of this working tree on every processor that QEMU plays and every runtime that has a wheel there."""
+"""Every file of this working tree on every emulated processor and runtime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving import runtimes
 from serving.gate import PROVEN
 from tests.conftest import ROOT
 
-IMAGES = 200  # of integer files; those that compute in float32 see a tenth
+IMAGES = 200  # for integer files; a tenth of that for files that compute in float32
 PLACES = [
     (name, runtime)
     for name, processor in EMULATED.items()
@@ -31,14 +31,16 @@ PLACES = [
 
 @pytest.fixture
 def vectors(monkeypatch: pytest.MonkeyPatch) -> Golden:
-    """The golden vectors of the line that lies here."""
+    """The golden vectors of this working tree."""
     monkeypatch.chdir(ROOT)
     with np.load(artifacts.GOLDEN) as arrays:
         formats = {name: arrays[name] for name in arrays.files if name not in ("images", "labels")}
         return Golden(arrays["images"], arrays["labels"], formats, spread=16)
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="what runs natively here is x86-64")
+@pytest.mark.skipif(
+    os.uname().machine != "x86_64", reason="the native processor is expected to be x86-64"
+)
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("processor", "runtime"), PLACES)
 def test_a_file_that_is_proven_here_is_proven_there(
@@ -46,8 +48,8 @@ def test_a_file_that_is_proven_here_is_proven_there(
 ) -> None:
     values = params.load().model_dump(mode="json")
     values["verify"]["processor_images"] = IMAGES
-    chosen = params.Params.model_validate(values)
-    seen = material.gather(chosen, tmp_path)
+    settings = params.Params.model_validate(values)
+    seen = material.gather(settings, tmp_path)
     np.save(tmp_path / "telling.npy", vectors.telling)
     files = verify.exported_files()
     pairs = [
@@ -55,11 +57,11 @@ def test_a_file_that_is_proven_here_is_proven_there(
         for name, file in files.items()
         if runtimes.SUFFIXES[runtime] == file.suffix
     ]
-    EmulatedRuntime(pairs, environments.python(runtime)).run(seen, chosen, tmp_path)
+    EmulatedRuntime(pairs, environments.python(runtime)).run(seen, settings, tmp_path)
     assert pairs
     for pair in pairs:
         assert pair.probabilities is not None, pair.facts
         native = Pair(pair.format, pair.file, runtime, facts={"state": PROVEN})
-        emulated.judge(pair, seen, chosen, vectors, native)
+        emulated.judge(pair, seen, settings, vectors, native)
         assert pair.facts["state"] == PROVEN, pair.facts
         assert pair.facts["images"] == (IMAGES if pair.computes_in_integers else IMAGES // 10)

@@ -1,4 +1,4 @@
-/* What the page calls: where the image goes, where the probabilities come, and the step between the two. */
+/* What the page calls: the address of the image, that of the probabilities, and predict(). */
 #include "classify.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))

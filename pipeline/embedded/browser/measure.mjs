@@ -1,9 +1,10 @@
 /**
- * The page's own classifier under Node, whose V8 is Chromium's engine: probabilities of images, and the time of one.
+ * Runs the page's own classifier in Node, which shares its engine V8 with Chromium.
  *
  *     node measure.mjs FOLDER IMAGES PROBABILITIES H W C K RUNS
  *
- * Reads FOLDER/model.wasm and raw pixels from IMAGES; writes float32 to PROBABILITIES, and prints RUNS times in milliseconds.
+ * Reads FOLDER/model.wasm and raw pixels from IMAGES; writes float32 to PROBABILITIES; prints the
+ * milliseconds of RUNS single predictions.
  */
 
 import { readFile, writeFile } from "node:fs/promises";
@@ -13,12 +14,17 @@ const [folder, images, output, ...sizes] = process.argv.slice(2);
 const [height, width, channels, classes, runs] = sizes.map(Number);
 const { Classifier } = await import(pathToFileURL(`${folder}/classifier.js`));
 const { instance } = await WebAssembly.instantiate(await readFile(`${folder}/model.wasm`));
-const classifier = new Classifier({ input: { shape: [height, width, channels] }, output: { shape: [classes] } }, null, instance);
+const card = { input: { shape: [height, width, channels] }, output: { shape: [classes] } };
+const classifier = new Classifier(card, null, instance);
 
-const pixels = await readFile(images), size = height * width * channels, count = pixels.length / size;
+const pixels = await readFile(images);
+const size = height * width * channels;
+const count = pixels.length / size;
 const image = index => pixels.subarray((index % count) * size, ((index % count) + 1) * size);
 const probabilities = new Float32Array(count * classes);
-for (let index = 0; index < count; index++) probabilities.set(classifier.predict(image(index)), index * classes);
+for (let index = 0; index < count; index++) {
+  probabilities.set(classifier.predict(image(index)), index * classes);
+}
 await writeFile(output, probabilities);
 
 const times = Array.from({ length: runs }, (_, index) => {

@@ -1,9 +1,11 @@
 #include "classify.h"
 
-/* in model.c, which is generated */
-void model(const uint8_t image[1][MODEL_HEIGHT][MODEL_WIDTH][MODEL_CHANNELS], float probabilities[1][MODEL_CLASSES]);
+/* In model.c, which is generated. */
+void model(const uint8_t image[1][MODEL_HEIGHT][MODEL_WIDTH][MODEL_CHANNELS],
+           float probabilities[1][MODEL_CLASSES]);
 
 void classify(const uint8_t *image, float *probabilities)
 {
-    model((const uint8_t(*)[MODEL_HEIGHT][MODEL_WIDTH][MODEL_CHANNELS])image, (float(*)[MODEL_CLASSES])probabilities);
+    model((const uint8_t(*)[MODEL_HEIGHT][MODEL_WIDTH][MODEL_CHANNELS])image,
+          (float(*)[MODEL_CLASSES])probabilities);
 }

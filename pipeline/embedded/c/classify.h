@@ -11,8 +11,9 @@ extern "C" {
 #endif
 
 /*
- * Writes the probabilities of the MODEL_CLASSES classes for one image of MODEL_PIXELS raw bytes, 0 to 255, row by row and
- * channel by channel within a pixel. Scaling is inside. It keeps no state and takes nothing from the heap.
+ * Writes the probabilities of the MODEL_CLASSES classes for one image. `image` is MODEL_PIXELS raw
+ * bytes, 0 to 255, row by row, with the channels of a pixel side by side; scaling is part of the
+ * model. Keeps no state and allocates nothing on the heap.
  */
 void classify(const uint8_t *image, float *probabilities);
 

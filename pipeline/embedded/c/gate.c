@@ -1,4 +1,4 @@
-/* serving/gate.py tells what each of these is, and from which paper. */
+/* The functions of serving/gate.py, which explains them and cites the papers. */
 #include "gate.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@ static double not_zero(double value)
     return fabs(value) > 1e-300 ? value : 1e-300;
 }
 
-/* The regularized incomplete beta function I_x(a, b), by its continued fraction. */
+/* The regularized incomplete beta function I_x(a, b), as a continued fraction. */
 static double incomplete_beta(double a, double b, double x)
 {
     double log_factor, fraction = 1, numerator = 1, denominator = 0;
@@ -44,12 +44,13 @@ static double incomplete_beta(double a, double b, double x)
     return exp(log_factor) * (fraction - 1) / a;
 }
 
-/* Where a function that falls from `low` to `high` is zero, to 1e-13. */
-static double root(double (*falling)(const void *, double), const void *given, double low, double high)
+/* The root, to 1e-13, of a function that decreases from `low` to `high`. */
+static double root(double (*falling)(const void *, double), const void *arguments, double low,
+                   double high)
 {
     while (high - low > 1e-13) {
         double middle = (low + high) / 2;
-        if (falling(given, middle) > 0)
+        if (falling(arguments, middle) > 0)
             low = middle;
         else
             high = middle;
@@ -57,15 +58,16 @@ static double root(double (*falling)(const void *, double), const void *given, d
     return high;
 }
 
-static double above_tail(const void *given, double p)
+static double above_tail(const void *arguments, double p)
 {
-    const struct tail *tail = given;
+    const struct tail *tail = arguments;
     return tail->level - incomplete_beta(tail->a, tail->b, p);
 }
 
 void gate_interval(double correct, double total, double *low, double *high)
 {
-    struct tail below = {correct, total - correct + 1, 0.025}, above = {correct + 1, total - correct, 0.975};
+    struct tail below = {correct, total - correct + 1, 0.025};
+    struct tail above = {correct + 1, total - correct, 0.975};
     *low = correct > 0 ? root(above_tail, &below, 0, 1) : 0;
     *high = correct < total ? root(above_tail, &above, 0, 1) : 1;
 }
@@ -76,10 +78,11 @@ double gate_mcnemar(double lost, double gained)
     return fewer == all ? 1 : fmin(1, 2 * incomplete_beta(all - fewer, fewer + 1, 0.5));
 }
 
-static double excess(const void *given, double loss)
+static double excess(const void *arguments, double loss)
 {
-    const struct counts *n = given;
-    double b = -n->lost - n->gained + (2 * n->total - n->lost + n->gained) * loss, c = -n->gained * loss * (1 - loss);
+    const struct counts *n = arguments;
+    double b = -n->lost - n->gained + (2 * n->total - n->lost + n->gained) * loss;
+    double c = -n->gained * loss * (1 - loss);
     double p_gained = (sqrt(fmax(b * b - 8 * n->total * c, 0)) - b) / (4 * n->total);
     double disagreeing = 2 * p_gained + loss, skewness = disagreeing > 0 ? loss / disagreeing : 0;
     double correction = 0.5 - (Z * Z - 1) / 6 * skewness;

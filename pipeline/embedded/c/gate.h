@@ -1,12 +1,12 @@
-/* The gate of verification, serving/gate.py in C: what is lost against the trained model, and the verdict. */
+/* The gate of verification, serving/gate.py in C: the accuracy lost against the trained model. */
 #ifndef GATE_H
 #define GATE_H
 
 enum verdict { PROVEN, NOT_SHOWN, WORSE };
 
 /*
- * Whether more is lost than is allowed, beyond chance: `lost` images only the trained model has right, `gained` only
- * this one, of `total`; `allowed` is a fraction of them.
+ * Whether significantly more accuracy is lost than allowed. Of `total` images, `lost`
+ * are right only for the trained model and `gained` only for this one; `allowed` is a fraction.
  */
 int gate_exceeds(double lost, double gained, double total, double allowed);
 
@@ -19,7 +19,10 @@ void gate_interval(double correct, double total, double *low, double *high);
 /* The two-sided p-value of the exact McNemar test. */
 double gate_mcnemar(double lost, double gained);
 
-/* How many images show that no more than `allowed` is lost, if they go on being lost and gained at these rates; 0: none do. */
+/*
+ * How many images would show that no more than `allowed` is lost, if images are lost and gained at
+ * these rates; 0 if no number would.
+ */
 long gate_images_needed(double allowed, double lost_rate, double gained_rate);
 
 #endif

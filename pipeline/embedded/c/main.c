@@ -1,10 +1,12 @@
 /*
- * classify FILE...           prints for each image its file, its class and its probabilities, separated by tabs
- * classify --prove FILE      runs the gate of verification on this device with acceptance.bin: does it answer here as it was proven?
- *                            The exit status is 0: proven, 3: not shown, as too few images tell, 1: worse, or the file cannot be used
+ * classify FILE...        prints each image's file, class and probabilities, separated by tabs
+ * classify --prove FILE   tests the model on this device with acceptance.bin; the exit status is
+ *                         0: proven, 3: not shown (too few images for a verdict), 1: worse, or
+ *                         the file cannot be used
  *
- * A FILE is a PNG or a binary PGM or PPM of the model's size, or raw pixels: MODEL_PIXELS bytes for each image, one after
- * the other; - is standard input. Probabilities have nine digits, which hold a float to the last bit.
+ * A FILE is a PNG or a binary PGM or PPM of the model's size, or raw pixels: MODEL_PIXELS bytes per
+ * image, one after the other; - is standard input. Probabilities have nine digits, which represent
+ * a float exactly.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +38,7 @@ static void print(const char *name, const uint8_t *image)
     printf("\n");
 }
 
-/* All bytes of `file`, to be freed; NULL where it cannot be read or memory is short. */
+/* All bytes of `file`, to be freed by the caller; NULL if it cannot be read or memory runs out. */
 static uint8_t *read_all(FILE *file, size_t *length)
 {
     size_t room = 1 << 16, count;
@@ -60,7 +62,8 @@ static uint8_t *read_all(FILE *file, size_t *length)
 
 static int is_picture(const uint8_t *bytes, size_t length)
 {
-    return length > 8 && (!memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) || !memcmp(bytes, "P5", 2) || !memcmp(bytes, "P6", 2));
+    return length > 8 && (!memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) || !memcmp(bytes, "P5", 2) ||
+                          !memcmp(bytes, "P6", 2));
 }
 
 uint32_t crc32_of(const uint8_t *bytes, size_t length)
@@ -91,17 +94,20 @@ static uint32_t big_endian(const uint8_t *bytes)
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* Whether the compressed pixels, `length` bytes of a zlib stream, end in their Adler-32. */
+/* Whether the compressed pixels, a zlib stream of `length` bytes, match the Adler-32 at its end. */
 static int pixels_are_whole(const uint8_t *stream, size_t length)
 {
     int unpacked_length = 0, whole;
-    char *unpacked = length < 6 ? NULL : stbi_zlib_decode_malloc((const char *)stream, (int)length, &unpacked_length);
-    whole = unpacked && adler32_of((const uint8_t *)unpacked, (size_t)unpacked_length) == big_endian(stream + length - 4);
+    char *unpacked = NULL;
+    if (length >= 6)
+        unpacked = stbi_zlib_decode_malloc((const char *)stream, (int)length, &unpacked_length);
+    whole = unpacked && adler32_of((const uint8_t *)unpacked, (size_t)unpacked_length) ==
+                            big_endian(stream + length - 4);
     STBI_FREE(unpacked);
     return whole;
 }
 
-/* What is wrong with a PNG, or NULL: stb_image looks at no checksum, and at nothing behind the pixels. */
+/* What is wrong with a PNG, or NULL. stb_image ignores checksums and what follows the pixels. */
 static const char *png_fault(const uint8_t *bytes, size_t length)
 {
     size_t size, packed = 0;
@@ -121,7 +127,10 @@ static const char *png_fault(const uint8_t *bytes, size_t length)
             packed += size;
         }
         if (!memcmp(kind, "IEND", 4)) {
-            fault = at + size + 12 != length ? "something follows its end" : pixels_are_whole(stream, packed) ? NULL : "a checksum is wrong";
+            if (at + size + 12 != length)
+                fault = "something follows its end";
+            else
+                fault = pixels_are_whole(stream, packed) ? NULL : "a checksum is wrong";
             break;
         }
     }
@@ -132,14 +141,22 @@ static const char *png_fault(const uint8_t *bytes, size_t length)
 static int classify_picture(const char *name, const uint8_t *bytes, size_t length)
 {
     int width, height, channels;
-    const char *fault = length > INT32_MAX ? "too large" : *bytes == 'P' ? NULL : png_fault(bytes, length);
-    uint8_t *pixels = fault ? NULL : stbi_load_from_memory(bytes, (int)length, &width, &height, &channels, MODEL_CHANNELS);
+    const char *fault = NULL;
+    uint8_t *pixels = NULL;
+    if (length > INT32_MAX)
+        fault = "too large";
+    else if (*bytes != 'P')
+        fault = png_fault(bytes, length);
+    if (!fault)
+        pixels = stbi_load_from_memory(bytes, (int)length, &width, &height, &channels,
+                                       MODEL_CHANNELS);
     if (!pixels) {
         fprintf(stderr, "error: %s is damaged: %s\n", name, fault ? fault : stbi_failure_reason());
         return 1;
     }
     if (width != MODEL_WIDTH || height != MODEL_HEIGHT)
-        fprintf(stderr, "error: %s is %d x %d; the model takes %d x %d\n", name, width, height, MODEL_WIDTH, MODEL_HEIGHT);
+        fprintf(stderr, "error: %s is %d x %d pixels; expected %d x %d\n", name, width, height,
+                MODEL_WIDTH, MODEL_HEIGHT);
     else
         print(name, pixels);
     stbi_image_free(pixels);
@@ -149,8 +166,10 @@ static int classify_picture(const char *name, const uint8_t *bytes, size_t lengt
 static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
 {
     if (length == 0 || length % MODEL_PIXELS) {
-        fprintf(stderr, "error: %s is no PNG or binary PGM, and its %lu bytes are not a multiple of %d, which is one image\n", name,
-                (unsigned long)length, MODEL_PIXELS);
+        fprintf(stderr,
+                "error: %s is not a PNG, PGM or PPM, and its %lu bytes are not a multiple of %d, "
+                "the bytes of one image\n",
+                name, (unsigned long)length, MODEL_PIXELS);
         return 1;
     }
     for (size_t start = 0; start < length; start += MODEL_PIXELS)
@@ -160,10 +179,11 @@ static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
 
 static int classify_bytes(const char *name, const uint8_t *bytes, size_t length)
 {
-    return is_picture(bytes, length) ? classify_picture(name, bytes, length) : classify_raw(name, bytes, length);
+    return is_picture(bytes, length) ? classify_picture(name, bytes, length)
+                                     : classify_raw(name, bytes, length);
 }
 
-/* Hands all bytes of the file `name` to `use`; its exit status. */
+/* Passes all bytes of the file `name` to `use` and returns its exit status. */
 static int with_file(const char *name, int (*use)(const char *, const uint8_t *, size_t))
 {
     size_t length;
@@ -186,14 +206,17 @@ int main(int count, char **arguments)
     int failed = 0;
     if (count < 2 || !strcmp(arguments[1], "--help")) {
         fprintf(count < 2 ? stderr : stdout,
-                "%s %s\nusage: classify FILE...\n       classify --prove FILE\nA FILE is a PNG, binary PGM or PPM of %d x %d pixels, or raw bytes, "
-                "%d for each image; - is standard input. --prove takes acceptance.bin.\n",
+                "%s %s\n"
+                "usage: classify FILE...\n"
+                "       classify --prove acceptance.bin\n"
+                "A FILE is a PNG, binary PGM or PPM of %d x %d pixels, or raw bytes, %d per image; "
+                "- is standard input.\n",
                 MODEL_NAME, MODEL_VERSION, MODEL_WIDTH, MODEL_HEIGHT, MODEL_PIXELS);
         return count < 2 ? 2 : 0;
     }
     if (!strcmp(arguments[1], "--prove")) {
         if (count != 3)
-            fprintf(stderr, "error: --prove takes one file, acceptance.bin\n");
+            fprintf(stderr, "error: --prove expects one file, acceptance.bin\n");
         return count == 3 ? with_file(arguments[2], prove) : 2;
     }
     for (int index = 1; index < count; index++)

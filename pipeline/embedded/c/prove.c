@@ -1,10 +1,17 @@
 /*
- * The gate on the device itself: does this program answer here as the trained model did?
+ * The gate of verification on the device itself: does this program answer as the trained model did?
  *
- * acceptance.bin, little-endian: "EDGEACC1"; uint32: golden vectors G, images N, pixels P of an image, classes K, the
- * maker's verdict (enum verdict), on how many images; double: the most that it loses there, the loss that is allowed, the
- * tolerance of golden vectors. Then golden images G x P bytes and probabilities G x K float, images N x P bytes, labels
- * N uint32, the trained model's probabilities N x K float, and the CRC-32 of all before it.
+ * acceptance.bin is little-endian:
+ *   "EDGEACC1"
+ *   uint32   numbers of golden vectors G, images N, pixels per image P and classes K
+ *   uint32   the maker's verdict (enum verdict), and on how many images
+ *   double   the maker's bound of the loss, the allowed loss, the tolerance of golden vectors
+ *   bytes    golden images (G, P)
+ *   float    golden probabilities (G, K)
+ *   bytes    images (N, P)
+ *   uint32   labels (N,)
+ *   float    the trained model's probabilities (N, K)
+ *   uint32   CRC-32 of everything before it
  */
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +24,7 @@
 
 #define HEADER_BYTES 56
 #define LONG_SECONDS 2
+#define ELSEWHERE "use another build on this device"
 
 struct acceptance {
     uint32_t golden, images, verdict, makers_images;
@@ -24,9 +32,9 @@ struct acceptance {
     const uint8_t *golden_images, *golden_probabilities, *pixels, *labels, *probabilities;
 };
 
-struct findings {
+struct results {
     unsigned long correct, reference_correct, lost, gained, agreeing;
-    double golden, largest; /* differences of a probability */
+    double golden, largest; /* largest differences in a probability */
 };
 
 static uint32_t integer(const uint8_t *bytes)
@@ -50,10 +58,10 @@ static double long_real(const uint8_t *bytes)
     return value;
 }
 
-/* Fills the set; what is wrong with the bytes, or NULL. */
+/* Fills the set. Returns what is wrong with the bytes, or NULL. */
 static const char *parse(struct acceptance *set, const uint8_t *bytes, size_t length)
 {
-    uint64_t wanted;
+    uint64_t expected;
     if (length < HEADER_BYTES + 4 || memcmp(bytes, "EDGEACC1", 8))
         return "it is not an acceptance.bin";
     if (crc32_of(bytes, length - 4) != integer(bytes + length - 4))
@@ -67,9 +75,10 @@ static const char *parse(struct acceptance *set, const uint8_t *bytes, size_t le
     set->makers_bound = long_real(bytes + 32);
     set->allowed = long_real(bytes + 40);
     set->tolerance = long_real(bytes + 48);
-    wanted = HEADER_BYTES + (uint64_t)set->golden * (MODEL_PIXELS + 4 * MODEL_CLASSES) +
-             (uint64_t)set->images * (MODEL_PIXELS + 4 + 4 * MODEL_CLASSES) + 4;
-    if (wanted != length || !set->golden || !set->images || set->verdict > WORSE || !(set->allowed > 0) || !(set->tolerance > 0))
+    expected = HEADER_BYTES + (uint64_t)set->golden * (MODEL_PIXELS + 4 * MODEL_CLASSES) +
+               (uint64_t)set->images * (MODEL_PIXELS + 4 + 4 * MODEL_CLASSES) + 4;
+    if (expected != length || !set->golden || !set->images || set->verdict > WORSE ||
+        !(set->allowed > 0) || !(set->tolerance > 0))
         return "it is not what package writes";
     set->golden_images = bytes + HEADER_BYTES;
     set->golden_probabilities = set->golden_images + (size_t)set->golden * MODEL_PIXELS;
@@ -79,8 +88,12 @@ static const char *parse(struct acceptance *set, const uint8_t *bytes, size_t le
     return NULL;
 }
 
-/* The class of an image here; its class by `expected`, K floats; and the largest difference, infinite where it is no number. */
-static int answer(const uint8_t *image, const uint8_t *expected, int *expected_class, double *largest)
+/*
+ * Returns the class that this program predicts. Stores the class by `expected` (K floats) and the
+ * largest difference so far, which becomes infinite if a probability is NaN or infinite.
+ */
+static int predict(const uint8_t *image, const uint8_t *expected, int *expected_class,
+                   double *largest)
 {
     float probabilities[MODEL_CLASSES];
     int best = 0;
@@ -88,7 +101,8 @@ static int answer(const uint8_t *image, const uint8_t *expected, int *expected_c
     classify(image, probabilities);
     for (int class = 0; class < MODEL_CLASSES; class++) {
         double difference = fabs((double)probabilities[class] - (double)real(expected + 4 * class));
-        *largest = difference <= *largest ? *largest : isfinite(difference) ? difference : HUGE_VAL;
+        if (!(difference <= *largest)) /* also true for NaN */
+            *largest = isfinite(difference) ? difference : HUGE_VAL;
         if (probabilities[class] > probabilities[best])
             best = class;
         if (real(expected + 4 * class) > real(expected + 4 * *expected_class))
@@ -97,71 +111,88 @@ static int answer(const uint8_t *image, const uint8_t *expected, int *expected_c
     return best;
 }
 
-static struct findings try_all(const struct acceptance *set, clock_t *ticks)
+static struct results run_all(const struct acceptance *set, clock_t *ticks)
 {
-    struct findings found = {0, 0, 0, 0, 0, 0, 0};
+    struct results results = {0, 0, 0, 0, 0, 0, 0};
     clock_t start = clock();
     double seconds;
-    int there;
+    int reference;
     for (uint32_t index = 0; index < set->golden; index++)
-        answer(set->golden_images + (size_t)index * MODEL_PIXELS, set->golden_probabilities + (size_t)index * MODEL_CLASSES * 4, &there,
-               &found.golden);
+        predict(set->golden_images + (size_t)index * MODEL_PIXELS,
+                set->golden_probabilities + (size_t)index * MODEL_CLASSES * 4, &reference,
+                &results.golden);
     seconds = (double)(clock() - start) / CLOCKS_PER_SEC / set->golden * set->images;
     if (seconds > LONG_SECONDS)
-        fprintf(stderr, "%lu images, some %.0f s\n", (unsigned long)set->images, seconds);
+        fprintf(stderr, "%lu images, about %.0f s\n", (unsigned long)set->images, seconds);
     start = clock();
     for (uint32_t index = 0; index < set->images; index++) {
         int label = (int)integer(set->labels + 4 * (size_t)index);
-        int here = answer(set->pixels + (size_t)index * MODEL_PIXELS, set->probabilities + (size_t)index * MODEL_CLASSES * 4, &there,
-                          &found.largest);
-        found.correct += here == label;
-        found.reference_correct += there == label;
-        found.lost += there == label && here != label;
-        found.gained += there != label && here == label;
-        found.agreeing += here == there;
+        int class = predict(set->pixels + (size_t)index * MODEL_PIXELS,
+                            set->probabilities + (size_t)index * MODEL_CLASSES * 4, &reference,
+                            &results.largest);
+        results.correct += class == label;
+        results.reference_correct += reference == label;
+        results.lost += reference == label && class != label;
+        results.gained += reference != label && class == label;
+        results.agreeing += class == reference;
     }
     *ticks = clock() - start;
-    return found;
+    return results;
 }
 
-/* The verdict in words: on what it rests, and what would cure it; as `sentence` of serving/acceptance.py. */
-static void print_sentence(const struct acceptance *set, const struct findings *found, enum verdict state, double bound)
+static void print_not_shown(const struct acceptance *set, const struct results *results,
+                            const char *counts, double bound)
+{
+    double total = set->images;
+    long needed = gate_images_needed(set->allowed, results->lost / total, results->gained / total);
+    printf("not shown: %s: neither these images nor the maker's %lu show that at most %.2g %% is "
+           "lost (here %.2f %%); ",
+           counts, (unsigned long)set->makers_images, 100 * set->allowed, 100 * bound);
+    if (needed)
+        printf("%ld images like these would show it\n", needed);
+    else
+        printf("it can be shown only if less is lost\n");
+}
+
+/* The verdict with its reason and a cure, in the words of `sentence` in serving/acceptance.py. */
+static void print_sentence(const struct acceptance *set, const struct results *results,
+                           enum verdict state, double bound)
 {
     double total = set->images, allowed = 100 * set->allowed;
-    char counted[100];
-    snprintf(counted, sizeof counted, "%lu of %lu images lost, %lu gained", found->lost, (unsigned long)set->images, found->gained);
-    if (found->golden == HUGE_VAL || found->largest == HUGE_VAL)
-        printf("worse: some of its probabilities are not finite numbers; use another build on this device\n");
-    else if (found->golden > set->tolerance)
-        printf("worse: it answers golden vectors otherwise than on the maker's processor, by up to %.2g where %g is tolerated; "
-               "use another build on this device\n", found->golden, set->tolerance);
+    char counts[100], golden[100];
+    snprintf(counts, sizeof counts, "%lu of %lu images lost, %lu gained", results->lost,
+             (unsigned long)set->images, results->gained);
+    snprintf(golden, sizeof golden,
+             "it reproduces the golden vectors of the maker's processor within %.1g",
+             results->golden);
+    if (results->golden == HUGE_VAL || results->largest == HUGE_VAL)
+        printf("worse: some of its probabilities are not finite numbers; " ELSEWHERE "\n");
+    else if (results->golden > set->tolerance)
+        printf("worse: its answers to the golden vectors differ from those on the maker's "
+               "processor by up to %.2g, more than the %g tolerated; " ELSEWHERE "\n",
+               results->golden, set->tolerance);
     else if (state == WORSE && set->verdict == WORSE)
-        printf("worse: %s: its maker found it worse than the model that it was made from; use another build on this device\n", counted);
+        printf("worse: %s: its maker found it worse than the model that it was made from; "
+               ELSEWHERE "\n", counts);
     else if (state == WORSE)
-        printf("worse: %s: a loss of %.2f %%, beyond chance more than the %.2g %% allowed; use another build on this device\n", counted,
-               100 * ((double)found->lost - (double)found->gained) / total, allowed);
+        printf("worse: %s: a loss of %.2f %%, significantly more than the %.2g %% allowed; "
+               ELSEWHERE "\n", counts,
+               100 * ((double)results->lost - (double)results->gained) / total, allowed);
     else if (state == PROVEN && bound <= set->allowed)
-        printf("proven: %s, so it loses at most %.2f %% where %.2g %% is allowed, and it answers the golden vectors as on the maker's "
-               "processor, within %.1g\n", counted, 100 * bound, allowed, found->golden);
+        printf("proven: %s, so it loses at most %.2f %% where %.2g %% is allowed, and %s\n", counts,
+               100 * bound, allowed, golden);
     else if (state == PROVEN)
-        printf("proven: its maker showed on %lu images that it loses at most %.2f %% where %.2g %% is allowed, it answers the golden "
-               "vectors as on the maker's processor, within %.1g, and the images here do not speak against it (%s)\n",
-               (unsigned long)set->makers_images, 100 * set->makers_bound, allowed, found->golden, counted);
-    else {
-        long needed = gate_images_needed(set->allowed, found->lost / total, found->gained / total);
-        printf("not shown: %s: neither these images nor the maker's %lu show that at most %.2g %% is lost "
-               "(here %.2f %%); ", counted, (unsigned long)set->makers_images, allowed, 100 * bound);
-        if (needed)
-            printf("%ld images like these would show it\n", needed);
-        else
-            printf("it can be shown only if less is lost\n");
-    }
+        printf("proven: its maker showed on %lu images that it loses at most %.2f %% where "
+               "%.2g %% is allowed, %s, and the images here do not contradict it (%s)\n",
+               (unsigned long)set->makers_images, 100 * set->makers_bound, allowed, golden, counts);
+    else
+        print_not_shown(set, results, counts, bound);
 }
 
 int prove(const char *name, const uint8_t *bytes, size_t length)
 {
     struct acceptance set;
-    struct findings found;
+    struct results results;
     clock_t ticks;
     double total, low, high, bound;
     enum verdict state;
@@ -170,22 +201,28 @@ int prove(const char *name, const uint8_t *bytes, size_t length)
         fprintf(stderr, "error: %s cannot be used: %s\n", name, fault);
         return 1;
     }
-    found = try_all(&set, &ticks);
+    results = run_all(&set, &ticks);
     total = set.images;
-    bound = gate_bound(found.lost, found.gained, total);
-    /* as `elsewhere` of serving/gate.py */
+    bound = gate_bound(results.lost, results.gained, total);
+    /* The rule of `elsewhere` in serving/gate.py. */
     state = (enum verdict)set.verdict;
-    if (found.golden > set.tolerance || found.largest == HUGE_VAL || gate_exceeds(found.lost, found.gained, total, set.allowed))
+    if (results.golden > set.tolerance || results.largest == HUGE_VAL ||
+        gate_exceeds(results.lost, results.gained, total, set.allowed))
         state = WORSE;
     else if (state == NOT_SHOWN && bound <= set.allowed)
         state = PROVEN;
-    gate_interval(found.correct, total, &low, &high);
-    printf("images\t%lu\naccuracy\t%.9g\naccuracy_low\t%.9g\naccuracy_high\t%.9g\nkeras_accuracy\t%.9g\n", (unsigned long)set.images,
-           found.correct / total, low, high, found.reference_correct / total);
-    printf("lost\t%lu\ngained\t%lu\nmcnemar_p_value\t%.9g\naccuracy_lost_bound\t%.9g\nmax_accuracy_drop\t%.9g\n", found.lost, found.gained,
-           gate_mcnemar(found.lost, found.gained), bound, set.allowed);
-    printf("agreement\t%.9g\nlargest_difference\t%.9g\ngolden_difference\t%.9g\nmilliseconds\t%.3g\n", found.agreeing / total,
-           found.largest, found.golden, 1000.0 * (double)ticks / CLOCKS_PER_SEC / total);
-    print_sentence(&set, &found, state, bound);
+    gate_interval(results.correct, total, &low, &high);
+    printf("images\t%lu\n", (unsigned long)set.images);
+    printf("accuracy\t%.9g\n", results.correct / total);
+    printf("accuracy_low\t%.9g\naccuracy_high\t%.9g\n", low, high);
+    printf("keras_accuracy\t%.9g\n", results.reference_correct / total);
+    printf("lost\t%lu\ngained\t%lu\n", results.lost, results.gained);
+    printf("mcnemar_p_value\t%.9g\n", gate_mcnemar(results.lost, results.gained));
+    printf("accuracy_lost_bound\t%.9g\nmax_accuracy_drop\t%.9g\n", bound, set.allowed);
+    printf("agreement\t%.9g\n", results.agreeing / total);
+    printf("largest_difference\t%.9g\n", results.largest);
+    printf("golden_difference\t%.9g\n", results.golden);
+    printf("milliseconds\t%.3g\n", 1000.0 * (double)ticks / CLOCKS_PER_SEC / total);
+    print_sentence(&set, &results, state, bound);
     return state == PROVEN ? 0 : state == NOT_SHOWN ? 3 : 1;
 }

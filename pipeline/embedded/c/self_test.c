@@ -1,4 +1,4 @@
-/* Reproduces the golden vectors; ends with 0 when each probability is within GOLDEN_TOLERANCE of the proven one. */
+/* Reproduces the golden vectors; exits with 0 if all probabilities are within GOLDEN_TOLERANCE. */
 #include <math.h>
 #include <stdio.h>
 
@@ -13,10 +13,11 @@ int main(void)
         classify(golden_images[image], probabilities);
         for (int class = 0; class < MODEL_CLASSES; class++) {
             float difference = fabsf(probabilities[class] - golden_probabilities[image][class]);
-            if (!(difference <= largest)) /* also when it is no number */
+            if (!(difference <= largest)) /* also true for NaN */
                 largest = difference;
         }
     }
-    printf("%d golden vectors, largest difference %g, allowed %g\n", GOLDEN_IMAGES, (double)largest, (double)GOLDEN_TOLERANCE);
+    printf("%d golden vectors, largest difference %g, allowed %g\n", GOLDEN_IMAGES, (double)largest,
+           (double)GOLDEN_TOLERANCE);
     return largest <= GOLDEN_TOLERANCE ? 0 : 1;
 }

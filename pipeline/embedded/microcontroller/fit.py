@@ -1,6 +1,9 @@
-"""What mcufit measures of a TensorFlow Lite file, as one JSON object: `python fit.py FILE NODE` in the environment `embedded`.
+"""Prints what mcufit measures for a TensorFlow Lite file, as one JSON object.
 
-mcufit runs TensorFlow Lite Micro compiled to 32-bit WebAssembly, so that pointers are as long as on a microcontroller.
+    python fit.py FILE NODE     in the environment `embedded`
+
+mcufit runs TensorFlow Lite Micro compiled to 32-bit WebAssembly, so pointers have the same size
+as on a microcontroller.
 """
 
 from __future__ import annotations

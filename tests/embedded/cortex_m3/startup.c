@@ -1,9 +1,10 @@
-/* The vector table; the loader of QEMU fills the memory. */
+/* The vector table; QEMU's loader fills the memory. */
 #include <stdint.h>
 #include <stdlib.h>
 
 extern uint8_t stack_top[];
-extern void initialise_monitor_handles(void); /* semihosting: files and the exit status are the host's */
+/* Semihosting: files and the exit status are the host's. */
+extern void initialise_monitor_handles(void);
 int main(void);
 
 void reset(void)
@@ -17,4 +18,5 @@ static void fault(void)
     _Exit(3);
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[] = {stack_top, reset, fault, fault, fault, fault, fault};
+__attribute__((section(".vectors"), used)) static const void *const vectors[] = {
+    stack_top, reset, fault, fault, fault, fault, fault};

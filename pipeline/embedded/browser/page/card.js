@@ -1,23 +1,26 @@
-/** The model card and tables as parts of a page. */
+/** Renders the model card and tables. */
 
 /** A new element with these properties and children, strings or elements. */
 export function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(name), properties);
+  created.append(...children);
+  return created;
 }
 
-/** A table with a caption for screen readers; a number stands at the right. */
+/** A table with a caption for screen readers; numbers are right-aligned. */
 export function table(caption, columns, rows, className = "") {
-  const side = value => (typeof value === "number" ? "number" : "");
-  const cell = value => element("td", { className: side(value) }, write(value));
-  const head = (name, index) => element("th", { scope: "col", className: side(rows[0]?.[index]) }, name);
+  const align = value => (typeof value === "number" ? "number" : "");
+  const cell = value => element("td", { className: align(value) }, write(value));
+  const head = (name, index) =>
+    element("th", { scope: "col", className: align(rows[0]?.[index]) }, name);
+  const row = ([name, ...cells]) =>
+    element("tr", {}, element("th", { scope: "row" }, name), ...cells.map(cell));
   return element(
     "table",
     { className: `data ${className}` },
     element("caption", { className: "visually-hidden" }, caption),
     element("thead", {}, element("tr", {}, ...columns.map(head))),
-    element("tbody", {}, ...rows.map(([name, ...cells]) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map(cell)))),
+    element("tbody", {}, ...rows.map(row)),
   );
 }
 
@@ -25,7 +28,7 @@ export function percent(fraction, digits = 2) {
   return `${(100 * fraction).toFixed(digits)} %`;
 }
 
-/** What the card says, as elements to append. */
+/** The card as elements to append. */
 export function describe(card, pictures) {
   const [low, high] = card.test_accuracy_interval;
   return [
@@ -33,20 +36,25 @@ export function describe(card, pictures) {
     element(
       "p",
       {},
-      `Test accuracy ${percent(card.test_accuracy)} (95 % interval ${percent(low)} to ${percent(high)}) on ${write(card.test_images)} ` +
-        `images that training never saw; the baseline has ${percent(card.baseline_accuracy)}.`,
+      `Test accuracy is ${percent(card.test_accuracy)} ` +
+        `(95 % interval ${percent(low)} to ${percent(high)}) on ` +
+        `${write(card.test_images)} images that were never used for training; ` +
+        `the baseline reaches ${percent(card.baseline_accuracy)}.`,
     ),
     element("h3", {}, "Limits"),
     element("ul", {}, ...card.limits.map(limit => element("li", {}, limit))),
-    element("h3", {}, "A picture becomes the input so"),
-    element("p", {}, `${card.preprocessing.description}.`),
-    element("h3", {}, "Files of the bundle, and what was found of them"),
+    element("h3", {}, "How a picture becomes the input"),
+    element("p", {}, sentence(card.preprocessing.description)),
+    element("h3", {}, "Files in the bundle, and their results"),
     scrolling("Files", files(card)),
-    element("h3", {}, "Without Python, and what was measured of it"),
+    element("h3", {}, "Targets without Python, and their results"),
     ...card.embedded.flatMap(embedded),
     element("h3", {}, "Provenance"),
     scrolling("Provenance", provenance(card)),
-    ...pictures.flatMap(({ address, caption }) => [element("h3", {}, caption), element("img", { src: address, alt: caption, loading: "lazy" })]),
+    ...pictures.flatMap(({ address, caption }) => [
+      element("h3", {}, caption),
+      element("img", { src: address, alt: caption, loading: "lazy" }),
+    ]),
   ];
 }
 
@@ -61,17 +69,26 @@ function files(card) {
       proof.median_milliseconds === null ? "" : proof.median_milliseconds.toFixed(3),
     ]),
   );
-  return table("Files", ["file", "bytes", "runtime", "test accuracy", "loses at most", "ms/image"], rows);
+  const columns = [
+    "file", "bytes", "runtime", "test accuracy", "accuracy loss, at most", "ms/image",
+  ];
+  return table("Files", columns, rows);
 }
 
-/** What was measured of one target, in the words of its keys, which name their unit; of several boards or the like as a table. */
+/** The results of one target, labelled by their keys, which name the unit; lists become tables. */
 function embedded({ target, format, refused, measured }) {
-  const heading = element("h4", {}, `embedded/${target}, made from ${format}`);
+  const heading = element("h4", {}, `embedded/${target}, generated from ${format}`);
   if (refused) return [heading, element("p", {}, `Refused: ${refused}`)];
-  const facts = Object.entries(measured), several = facts.filter(([, value]) => Array.isArray(value) && value.length);
-  const lists = several.map(([name, rows]) => scrolling(words(name), table(words(name), Object.keys(rows[0]).map(words), rows.map(Object.values))));
-  const single = facts.filter(([, value]) => !Array.isArray(value)).map(([name, value]) => element("li", {}, `${words(name)}: ${listed(value, name)}`));
-  return [heading, element("ul", { className: "facts" }, ...single), ...lists];
+  const facts = Object.entries(measured);
+  const lists = facts.filter(([, value]) => Array.isArray(value) && value.length);
+  const tables = lists.map(([name, rows]) => {
+    const columns = Object.keys(rows[0]).map(words);
+    return scrolling(words(name), table(words(name), columns, rows.map(Object.values)));
+  });
+  const items = facts
+    .filter(([, value]) => !Array.isArray(value))
+    .map(([name, value]) => element("li", {}, `${words(name)}: ${listed(value, name)}`));
+  return [heading, element("ul", { className: "facts" }, ...items), ...tables];
 }
 
 function words(name) {
@@ -81,16 +98,20 @@ function words(name) {
 function listed(value, name = "") {
   if (/^(agreement|equal)/.test(name)) return percent(value);
   if (typeof value !== "object") return write(value);
-  return Object.entries(value).map(([name, inner]) => `${words(name)} ${listed(inner)}`).join("; ") || "none";
+  const parts = Object.entries(value).map(([name, inner]) => `${words(name)} ${listed(inner)}`);
+  return parts.join("; ") || "none";
 }
 
 function provenance(card) {
-  const { data_sha256: data, params, ...known } = card.provenance;
-  const rows = Object.entries(known).map(([name, value]) => [words(name), value ?? "named when the bundle is signed"]);
-  return table("Provenance", ["what", "value"], [...rows, ...Object.entries(data).map(([part, digest]) => [`data: ${part}, SHA-256`, digest])], "wordy");
+  const { data_sha256: data, params, ...origins } = card.provenance;
+  const rows = Object.entries(origins).map(([name, value]) => [
+    words(name), value ?? "filled in on signing",
+  ]);
+  const digests = Object.entries(data).map(([part, digest]) => [`data: ${part}, SHA-256`, digest]);
+  return table("Provenance", ["what", "value"], [...rows, ...digests], "wordy");
 }
 
-/** `content` in a region that scrolls sideways where the screen is narrow, by keys too. */
+/** `content` in a region that scrolls sideways on a narrow screen, also with the keyboard. */
 function scrolling(name, content) {
   const region = element("div", { className: "scrolling", tabIndex: 0 }, content);
   region.setAttribute("role", "region");
@@ -99,5 +120,11 @@ function scrolling(name, content) {
 }
 
 function write(value) {
-  return typeof value === "number" ? value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 21 : 4 }) : String(value);
+  if (typeof value !== "number") return String(value);
+  return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 21 : 4 });
+}
+
+/** A phrase as a sentence. */
+function sentence(phrase) {
+  return `${phrase[0].toUpperCase()}${phrase.slice(1)}.`;
 }

@@ -1,5 +1,5 @@
 /**
- * The model in a browser or any other JavaScript: `serving.Classifier` as WebAssembly.
+ * The model as WebAssembly, for browsers and other JavaScript. Counterpart of `serving.Classifier`.
  *
  *     const classifier = await Classifier.load();
  *     const probabilities = classifier.predict(pixels);
@@ -8,7 +8,7 @@
 export class BundleError extends Error {}
 
 export class Classifier {
-  /** `card` is model_card.json, `golden` golden.json; the model lies in `instance`. */
+  /** `card` is model_card.json, `golden` golden.json, `instance` the WebAssembly instance. */
   constructor(card, golden, instance) {
     const { image, probabilities, predict, memory } = instance.exports;
     this.card = card;
@@ -18,12 +18,16 @@ export class Classifier {
     this.output = new Float32Array(memory.buffer, probabilities(), size(card.output));
   }
 
-  /** Loads the model of the bundle at `address`, and returns it once it has reproduced the golden vectors. Throws BundleError. */
+  /**
+   * Loads the model of the bundle at `address` and checks that it reproduces the golden vectors.
+   * Throws BundleError.
+   */
   static async load(address = new URL("../..", import.meta.url)) {
+    const page = new URL("embedded/browser/", address);
     const [card, golden, module] = await Promise.all([
       fetched(new URL("model_card.json", address)).then(response => response.json()),
-      fetched(new URL("embedded/browser/golden.json", address)).then(response => response.json()),
-      fetched(new URL("embedded/browser/model.wasm", address)).then(response => response.arrayBuffer()),
+      fetched(new URL("golden.json", page)).then(response => response.json()),
+      fetched(new URL("model.wasm", page)).then(response => response.arrayBuffer()),
     ]);
     const { instance } = await WebAssembly.instantiate(module);
     const classifier = new Classifier(card, golden, instance);
@@ -31,10 +35,12 @@ export class Classifier {
     return classifier;
   }
 
-  /** Raw pixels (H * W * C) of 0 to 255 -> probabilities (K), a Float32Array of the caller's own. Throws BundleError. */
+  /** Raw pixels (H * W * C), 0 to 255 -> a new Float32Array of probabilities (K). */
   predict(pixels) {
-    if (pixels.length !== this.input.length)
-      throw new BundleError(`the image has ${pixels.length} values; ${this.card.name} takes ${this.card.input.shape.join(" x ")}`);
+    if (pixels.length !== this.input.length) {
+      const expected = this.card.input.shape.join(" x ");
+      throw new BundleError(`the image has ${pixels.length} values; expected ${expected}`);
+    }
     this.input.set(pixels);
     this.run();
     return this.output.slice();
@@ -45,27 +51,38 @@ export class Classifier {
     return Uint8Array.from(atob(this.golden.images[index]), letter => letter.charCodeAt(0));
   }
 
-  /** Throws BundleError where a golden vector is not reproduced within the tolerance of the file that the model was made from. */
+  /** Throws BundleError if a golden vector is not reproduced within the tolerance of its file. */
   checkGolden() {
     const { format, probabilities } = this.golden;
     const tolerance = this.card.files.find(file => file.format === format).golden_tolerance;
-    const off = Math.max(...probabilities.map((expected, index) => difference(this.predict(this.goldenImage(index)), expected)));
-    if (!(off <= tolerance)) throw new BundleError(`this browser computes other probabilities than were proven (off by ${off}); use another one`);
+    const differences = probabilities.map((expected, index) =>
+      difference(this.predict(this.goldenImage(index)), expected),
+    );
+    const largest = Math.max(...differences);
+    if (!(largest <= tolerance)) {
+      throw new BundleError(
+        `this browser computes different probabilities from those verified (off by ${largest}); ` +
+          "use another browser",
+      );
+    }
   }
 }
 
 /** The largest difference between two lists of probabilities. */
-export function difference(one, other) {
-  return Math.max(...one.map((value, index) => Math.abs(value - other[index])));
+export function difference(first, second) {
+  return Math.max(...first.map((value, index) => Math.abs(value - second[index])));
 }
 
 function size(tensor) {
-  return tensor.shape.reduce((one, other) => one * other, 1);
+  return tensor.shape.reduce((product, length) => product * length, 1);
 }
 
-/** The answer from `address`. Throws BundleError. */
+/** The response from `address`. Throws BundleError. */
 export async function fetched(address) {
   const response = await fetch(address).catch(() => null);
-  if (!response?.ok) throw new BundleError(`${address} could not be read (${response?.status ?? "no answer"}); serve the whole bundle`);
+  if (!response?.ok) {
+    const status = response?.status ?? "no response";
+    throw new BundleError(`${address} could not be read (${status}); serve the whole bundle`);
+  }
   return response;
 }

@@ -1,21 +1,27 @@
-/** A sheet to draw on, with pointer or keys, which also shows the picture that was brought instead. */
+/** A sheet to draw on with pointer or keyboard. It can show a picture instead. */
 
-const LONGER_SIDE = 512; // twice the longest side that ink.js works on
-const STEP = 1 / 32; // of the sheet, that an arrow key goes
+const LONGER_SIDE = 512; // pixels, twice the longest side that ink.js works on
+const STEP = 1 / 32; // how far an arrow key moves, as a fraction of the sheet
 const ARROWS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
 export class Drawing {
-  /** Draws on `canvas`, whose sides are as those of the model's input; `changed` is called after each change. */
+  /**
+   * Draws on `canvas`, which gets the aspect ratio of the model's input of `height` and `width`.
+   * Calls `changed` after every change.
+   */
   constructor(canvas, height, width, changed) {
     const scale = LONGER_SIDE / Math.max(height, width);
-    Object.assign(canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height * scale);
     this.canvas = canvas;
     this.changed = changed;
-    this.sheet = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
-    this.history = [[]]; // each entry: the strokes that were there, oldest state first
+    this.sheet = document.createElement("canvas");
+    this.sheet.width = canvas.width;
+    this.sheet.height = canvas.height;
+    this.history = [[]]; // the strokes after each change, oldest first
     this.cursor = { x: 0.5, y: 0.5, shown: false };
     this.penDown = false;
-    this.stroke = null; // the one under way
+    this.stroke = null; // the stroke being drawn
     this.pen = { width: 0.08, colour: "white" };
     this.paper = "black";
     this.picture = null;
@@ -23,7 +29,7 @@ export class Drawing {
     this.render();
   }
 
-  /** Whether nothing is drawn and no picture is shown. */
+  /** Whether there is neither a drawing nor a picture. */
   get empty() {
     return !this.picture && !this.strokes.length;
   }
@@ -32,7 +38,7 @@ export class Drawing {
     return this.history.at(-1);
   }
 
-  /** Shows an image in place of what was drawn. */
+  /** Shows an image instead of the drawing. */
   show(picture) {
     this.lift();
     this.history = [[]];
@@ -61,7 +67,7 @@ export class Drawing {
     this.update();
   }
 
-  /** Draws on, unless what was begun has been taken away meanwhile. */
+  /** Continues the current stroke, unless it has been removed in the meantime. */
   extend(...points) {
     if (!this.stroke) return;
     this.stroke.points.push(...points);
@@ -89,7 +95,7 @@ export class Drawing {
     canvas.addEventListener("pointermove", event => {
       if (!canvas.hasPointerCapture(event.pointerId)) return;
       const events = event.getCoalescedEvents?.() ?? [];
-      this.extend(...(events.length ? events : [event]).map(each => this.point(each)));
+      this.extend(...(events.length ? events : [event]).map(item => this.point(item)));
     });
     canvas.addEventListener("keydown", event => {
       if (this.key(event)) event.preventDefault();
@@ -100,19 +106,23 @@ export class Drawing {
     });
   }
 
-  /** Whether `event` was a key of the drawing area's. */
+  /** Handles a key of the drawing area; false if `event` is another key. */
   key(event) {
     if (event.key in ARROWS) this.move(...ARROWS[event.key]);
     else if (event.key === " ") this.togglePen();
-    else if (event.key === "Backspace" || (event.key === "z" && (event.ctrlKey || event.metaKey))) this.undo();
+    else if (event.key === "Backspace" || isUndo(event)) this.undo();
     else if (event.key === "Delete") this.clear();
     else return false;
     return true;
   }
 
   move(right, down) {
-    const within = value => Math.min(Math.max(value, 0), 1), { width, height } = this.canvas, step = STEP * Math.max(width, height);
-    Object.assign(this.cursor, { shown: true, x: within(this.cursor.x + (right * step) / width), y: within(this.cursor.y + (down * step) / height) });
+    const { width, height } = this.canvas;
+    const step = STEP * Math.max(width, height);
+    const clamp = value => Math.min(Math.max(value, 0), 1);
+    this.cursor.shown = true;
+    this.cursor.x = clamp(this.cursor.x + (right * step) / width);
+    this.cursor.y = clamp(this.cursor.y + (down * step) / height);
     if (this.penDown) this.extend({ x: this.cursor.x, y: this.cursor.y });
     else this.render();
   }
@@ -124,14 +134,15 @@ export class Drawing {
     else this.update();
   }
 
-  /** Where on the sheet an event is, each axis from 0 to 1. */
+  /** The position of an event on the sheet, 0 to 1 on each axis. */
   point(event) {
     const { left, top, width, height } = this.canvas.getBoundingClientRect();
     return { x: (event.clientX - left) / width, y: (event.clientY - top) / height };
   }
 
   render() {
-    const { width, height } = this.sheet, context = this.sheet.getContext("2d");
+    const { width, height } = this.sheet;
+    const context = this.sheet.getContext("2d");
     context.fillStyle = this.paper;
     context.fillRect(0, 0, width, height);
     if (this.picture) contain(context, this.picture, width, height);
@@ -139,10 +150,11 @@ export class Drawing {
     const visible = this.canvas.getContext("2d");
     visible.drawImage(this.sheet, 0, 0);
     if (this.cursor.shown) this.mark(visible, this.cursor.x * width, this.cursor.y * height);
-    this.canvas.setAttribute("aria-label", this.penDown ? "Drawing area, pen down" : "Drawing area");
+    const label = this.penDown ? "Drawing area, pen down" : "Drawing area";
+    this.canvas.setAttribute("aria-label", label);
   }
 
-  /** The cursor of the keys: a ring as wide as the pen, filled while it is down. */
+  /** Draws the keyboard cursor: a ring as wide as the pen, filled while the pen is down. */
   mark(context, x, y) {
     const radius = (this.pen.width * Math.max(this.sheet.width, this.sheet.height)) / 2;
     for (const [colour, lineWidth] of [["white", 8], ["#0b62a8", 4]]) {
@@ -155,17 +167,23 @@ export class Drawing {
   }
 }
 
+function isUndo(event) {
+  return event.key === "z" && (event.ctrlKey || event.metaKey);
+}
+
 function trace(context, stroke, width, height) {
   const [[x, y], ...others] = stroke.points.map(point => [point.x * width, point.y * height]);
-  Object.assign(context, { strokeStyle: stroke.colour, lineWidth: stroke.width * Math.max(width, height), lineCap: "round", lineJoin: "round" });
+  const lineWidth = stroke.width * Math.max(width, height);
+  const style = { strokeStyle: stroke.colour, lineWidth, lineCap: "round", lineJoin: "round" };
+  Object.assign(context, style);
   context.beginPath();
   context.moveTo(x, y);
-  context.lineTo(x + 0.01, y); // so that a tap leaves a dot: of a line without length nothing is drawn
+  context.lineTo(x + 0.01, y); // so that a tap leaves a dot: a line of zero length is not drawn
   for (const point of others) context.lineTo(...point);
   context.stroke();
 }
 
-/** The whole picture, as large as fits; one smaller than the sheet keeps its pixels' edges. */
+/** Draws the whole picture as large as fits; a small one keeps the edges of its pixels. */
 function contain(context, picture, width, height) {
   const scale = Math.min(width / picture.width, height / picture.height);
   const [wide, high] = [picture.width * scale, picture.height * scale];

@@ -1,4 +1,7 @@
-/** The page: what is drawn or brought -> what the model says of it. All it knows of the model, it reads from the bundle. */
+/**
+ * The page: classifies what the user draws or provides. Everything it knows about the model comes
+ * from the bundle.
+ */
 
 import { describe, element, percent, table } from "./card.js";
 import { Classifier } from "./classifier.js";
@@ -7,9 +10,14 @@ import { InputError } from "./ink.js";
 import { read, toInput } from "./photo.js";
 
 const MOST_BARS = 12;
-const PICTURES = { confusion: "What the test images are, and what the model takes them for", mistakes: "Test images that the model gets wrong" };
-const MEASURED_MILLISECONDS = 30; // browsers round their clocks to a millisecond, or to a tenth
-const STILL_MILLISECONDS = 600; // nothing is announced or measured while the drawing goes on
+const PICTURES = {
+  confusion: "Confusion matrix: true classes of the test images and the predicted ones",
+  mistakes: "Test images that the model misclassifies",
+};
+// Long enough for clocks that browsers round to a millisecond or a tenth of one.
+const MEASURED_MILLISECONDS = 30;
+// Nothing is announced or measured until the drawing has been still for this long.
+const STILL_MILLISECONDS = 600;
 
 const by = id => document.getElementById(id);
 
@@ -17,7 +25,7 @@ class Page {
   constructor(classifier) {
     this.classifier = classifier;
     this.card = classifier.card;
-    this.action = 0; // the number of what was drawn or brought last
+    this.action = 0; // the number of the latest drawing or picture
     const [height, width] = this.card.input.shape;
     this.drawing = new Drawing(by("drawing"), height, width, () => this.drawn());
     this.choosePaper();
@@ -29,10 +37,13 @@ class Page {
     this.rest();
   }
 
-  /** Paper and pen as in the test images, by what most of their borders show. */
+  /** Makes paper and pen dark or light as in most test images, judged by their borders. */
   choosePaper() {
-    const tested = [...this.classifier.golden.labels.keys()].filter(index => this.classifier.golden.labels[index] >= 0);
-    const borders = tested.map(index => border(this.classifier.goldenImage(index), this.card.input.shape));
+    const { labels } = this.classifier.golden;
+    const tests = [...labels.keys()].filter(index => labels[index] >= 0);
+    const borders = tests.map(index =>
+      border(this.classifier.goldenImage(index), this.card.input.shape),
+    );
     const dark = borders.filter(brightness => brightness < 128).length * 2 > borders.length;
     this.drawing.paper = dark ? "#000000" : "#ffffff";
     this.drawing.pen.colour = by("pen-colour").value = dark ? "#ffffff" : "#000000";
@@ -46,11 +57,14 @@ class Page {
     by("name").replaceChildren(name, " ", element("small", {}, version));
     by("statement").textContent = statement;
     by("shape").textContent = input.shape.join(" × ");
-    const pictures = Object.entries(PICTURES).map(([name, caption]) => ({ address: `../../pictures/${name}.png`, caption }));
+    const pictures = Object.entries(PICTURES).map(([picture, caption]) => ({
+      address: `../../pictures/${picture}.png`,
+      caption,
+    }));
     by("card").append(...describe(this.card, pictures));
   }
 
-  /** Of a draft: that it is not proven, and each gate that it fails. */
+  /** Warns that a draft is not proven, and lists the gates that it fails. */
   warn() {
     const failures = this.card.not_proven ?? [];
     by("draft").hidden = !failures.length;
@@ -58,19 +72,23 @@ class Page {
     if (failures.length) document.title += ", NOT PROVEN";
   }
 
-  /** Without an acceptance set there is nothing to prove it with. */
+  /** Offers the proof, or explains that the bundle has no acceptance set. */
   offerProof() {
     const { acceptance_images: images, no_acceptance: why } = this.card;
     by("prove").hidden = !images;
-    if (!images) by("verdict").textContent = `The bundle has no acceptance set to prove it with (${why ?? "it was made without one"}).`;
+    if (images) return;
+    const reason = why ?? "it was made without one";
+    by("verdict").textContent = `The bundle has no acceptance set (${reason}).`;
   }
 
   showExamples() {
     this.classifier.golden.labels.forEach((label, index) => {
-      if (label < 0) return; // a synthetic extreme
-      const pixels = this.classifier.goldenImage(index), canvas = paint(document.createElement("canvas"), pixels, this.card.input.shape);
+      if (label < 0) return; // a synthetic input
+      const pixels = this.classifier.goldenImage(index);
+      const canvas = paint(document.createElement("canvas"), pixels, this.card.input.shape);
       const button = element("button", { type: "button" }, canvas);
-      button.setAttribute("aria-label", `Test image ${index + 1}, of class ${this.card.class_names[label]}`);
+      const name = this.card.class_names[label];
+      button.setAttribute("aria-label", `Test image ${index + 1}, of class ${name}`);
       button.addEventListener("click", () => {
         this.begin();
         this.drawing.show(canvas);
@@ -83,16 +101,23 @@ class Page {
   listen() {
     by("undo").addEventListener("click", () => this.drawing.undo());
     by("clear").addEventListener("click", () => this.drawing.clear());
-    by("pen-width").addEventListener("input", event => (this.drawing.pen.width = event.target.value / 100));
-    by("pen-colour").addEventListener("input", event => (this.drawing.pen.colour = event.target.value));
+    by("pen-width").addEventListener("input", ({ target }) => {
+      this.drawing.pen.width = target.value / 100;
+    });
+    by("pen-colour").addEventListener("input", ({ target }) => {
+      this.drawing.pen.colour = target.value;
+    });
     by("compare").addEventListener("click", () => this.compare());
     by("prove").addEventListener("click", () => this.prove());
     for (const id of ["picture", "camera"])
       by(id).addEventListener("change", ({ target }) => {
-        if (target.files.length) this.bring(target.files[0]);
+        if (target.files.length) this.open(target.files[0]);
         target.value = "";
       });
-    document.addEventListener("paste", ({ clipboardData }) => pictureIn(clipboardData) && this.bring(pictureIn(clipboardData)));
+    document.addEventListener("paste", ({ clipboardData }) => {
+      const picture = pictureIn(clipboardData);
+      if (picture) this.open(picture);
+    });
     document.addEventListener("dragover", event => {
       event.preventDefault();
       document.body.classList.add("dropping");
@@ -101,19 +126,23 @@ class Page {
     document.addEventListener("drop", event => {
       event.preventDefault();
       document.body.classList.remove("dropping");
-      this.bring(pictureIn(event.dataTransfer));
+      this.open(pictureIn(event.dataTransfer));
     });
   }
 
-  /** Asks for an answer to the drawing, once for each frame that is shown. */
+  /** Classifies the drawing, at most once per frame. */
   drawn() {
     this.begin();
-    this.frame = requestAnimationFrame(() => (this.drawing.empty ? this.rest() : this.attempt(() => toInput(this.drawing.sheet, this.card))));
+    this.frame = requestAnimationFrame(() => {
+      if (this.drawing.empty) this.rest();
+      else this.attempt(() => toInput(this.drawing.sheet, this.card));
+    });
   }
 
-  async bring(file) {
+  /** Shows and classifies a picture file. */
+  async open(file) {
     await this.attempt(async isLatest => {
-      if (!file) throw new InputError("what was dropped is no picture; drop a PNG or JPEG");
+      if (!file) throw new InputError("what was dropped is not a picture; drop a PNG or JPEG");
       const picture = await createImageBitmap(file).catch(() => null);
       if (!isLatest()) return null;
       this.drawing.show(picture);
@@ -121,15 +150,17 @@ class Page {
     });
   }
 
-  /** Whatever is still being prepared will not be answered; the number of what begins now. */
+  /** Starts a new action and returns its number; the result of an older one will be dropped. */
   begin() {
     cancelAnimationFrame(this.frame);
     return ++this.action;
   }
 
-  /** Answers what `prepare` makes, or tells what it refuses, unless something else has begun meanwhile. */
+  /** Classifies what `prepare` returns, or shows its error, unless a newer action has begun. */
   async attempt(prepare) {
-    const action = this.begin(), isLatest = () => action === this.action, started = performance.now();
+    const action = this.begin();
+    const isLatest = () => action === this.action;
+    const started = performance.now();
     try {
       const pixels = await prepare(isLatest);
       if (isLatest()) this.answer(pixels, performance.now() - started);
@@ -139,7 +170,7 @@ class Page {
     }
   }
 
-  /** What stands there while there is no answer. */
+  /** Shows that there is no answer, and why. */
   rest(problem = "") {
     clearTimeout(this.still);
     by("answer").textContent = problem ? "No answer" : "Nothing drawn yet";
@@ -151,8 +182,10 @@ class Page {
   }
 
   answer(pixels, preparation) {
-    const probabilities = this.classifier.predict(pixels), likeliest = probabilities.indexOf(Math.max(...probabilities));
-    const [name, share] = [this.card.class_names[likeliest], percent(probabilities[likeliest])];
+    const probabilities = this.classifier.predict(pixels);
+    const likeliest = probabilities.indexOf(Math.max(...probabilities));
+    const name = this.card.class_names[likeliest];
+    const share = percent(probabilities[likeliest]);
     by("problem").hidden = true;
     by("announcement").textContent = "";
     by("answer").replaceChildren(name, element("small", {}, share));
@@ -161,27 +194,36 @@ class Page {
     clearTimeout(this.still);
     this.still = setTimeout(() => {
       by("announcement").textContent = `${name}, ${share}`;
+      const model = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly`;
       const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the image` : "";
-      by("latency").textContent = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly${prepared}`;
+      by("latency").textContent = model + prepared;
     }, STILL_MILLISECONDS);
   }
 
-  /** All classes in the card's order; where these are many, the likeliest. */
+  /** Shows all classes in the card's order, or the likeliest if there are many. */
   showBars(probabilities) {
     const order = this.card.class_names.map((_, index) => index);
-    if (order.length > MOST_BARS && probabilities) order.sort((one, other) => probabilities[other] - probabilities[one]);
+    if (order.length > MOST_BARS && probabilities)
+      order.sort((first, second) => probabilities[second] - probabilities[first]);
     const largest = probabilities && Math.max(...probabilities);
     const rows = order.slice(0, MOST_BARS).map(index => {
-      const share = probabilities ? probabilities[index] : 0, bar = element("span", { className: "bar" });
+      const name = this.card.class_names[index];
+      const share = probabilities ? probabilities[index] : 0;
+      const bar = element("span", { className: "bar" });
       bar.style.setProperty("--share", share);
-      const head = element("th", { scope: "row", title: this.card.class_names[index] }, this.card.class_names[index]);
       const className = probabilities && share === largest ? "likeliest" : "";
-      return element("tr", { className }, head, element("td", {}, bar), element("td", {}, probabilities ? percent(share) : "–"));
+      return element(
+        "tr",
+        { className },
+        element("th", { scope: "row", title: name }, name),
+        element("td", {}, bar),
+        element("td", {}, probabilities ? percent(share) : "–"),
+      );
     });
     by("probabilities").replaceChildren(...rows);
   }
 
-  /** Milliseconds of one prediction: as many as fit into some milliseconds, divided by their count. */
+  /** Milliseconds per prediction, averaged over MEASURED_MILLISECONDS. */
   measure(pixels) {
     const started = performance.now();
     for (let count = 1; ; count++) {
@@ -191,17 +233,22 @@ class Page {
     }
   }
 
-  /** Runs the gate on this device, and shows its verdict and what stands behind it. */
+  /** Runs the gate on this device and shows the verdict with its figures. */
   async prove() {
-    const [verdict, progress] = [by("verdict"), by("prove-progress")];
+    const verdict = by("verdict");
+    const progress = by("prove-progress");
     verdict.textContent = by("prove-problem").textContent = "";
     by("prove").disabled = true;
     progress.hidden = false;
     try {
       const { prove } = await import("./prove.js");
-      const facts = await prove(this.classifier, (done, images) => Object.assign(progress, { value: done, max: images }));
+      const facts = await prove(this.classifier, (done, images) => {
+        progress.value = done;
+        progress.max = images;
+      });
       verdict.textContent = `${facts.sentence[0].toUpperCase()}${facts.sentence.slice(1)}.`;
-      by("proof").replaceChildren(table("What the gate says of this browser", ["what", "here"], proofRows(facts)));
+      const rows = proofRows(facts);
+      by("proof").replaceChildren(table("Results in this browser", ["result", "here"], rows));
       by("proof").hidden = false;
     } catch (error) {
       by("prove-problem").textContent = error.message;
@@ -219,8 +266,13 @@ class Page {
       this.other ??= await load(this.classifier);
       await compare(this.classifier, this.other, 1);
       const { images, largest, own, other } = await compare(this.classifier, this.other);
-      const rows = [["WebAssembly from generated C", own.toFixed(2), ""], [this.other.name, other.toFixed(2), largest.toExponential(1)]];
-      by("comparison").replaceChildren(table(`Both engines on ${images} images`, ["engine", "ms/image", "largest difference of a probability"], rows));
+      const columns = ["engine", "ms/image", "largest difference in a probability"];
+      const rows = [
+        ["WebAssembly from generated C", own.toFixed(2), ""],
+        [this.other.name, other.toFixed(2), largest.toExponential(1)],
+      ];
+      const caption = `Both engines on ${images} images`;
+      by("comparison").replaceChildren(table(caption, columns, rows));
       by("comparison").hidden = false;
     } catch (error) {
       by("comparison-problem").textContent = error.message;
@@ -230,18 +282,19 @@ class Page {
 
 /** The rows of the table below the verdict. */
 function proofRows(facts) {
-  const [low, high] = facts.accuracy_interval;
+  const [low, high] = facts.accuracy_interval.map(bound => percent(bound));
+  const p = facts.mcnemar_p_value.toPrecision(2);
   return [
     ["test images", facts.images],
-    ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${percent(low)} to ${percent(high)})`],
+    ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${low} to ${high})`],
     ["accuracy of the trained model", percent(facts.keras_accuracy)],
-    ["lost and gained", `${facts.lost} and ${facts.gained} (McNemar’s p-value ${facts.mcnemar_p_value.toPrecision(2)})`],
-    ["loses at most, by these images", percent(facts.accuracy_lost_bound)],
-    ["loss that is allowed", percent(facts.max_accuracy_drop)],
+    ["images lost and gained", `${facts.lost} and ${facts.gained} (McNemar’s p-value ${p})`],
+    ["accuracy loss at most, on these images", percent(facts.accuracy_lost_bound)],
+    ["allowed accuracy loss", percent(facts.max_accuracy_drop)],
     ["same class as the trained model", percent(facts.agreement)],
-    ["largest difference of a probability", facts.largest_difference.toExponential(1)],
-    ["of golden vectors", facts.golden_difference.toExponential(1)],
-    ["milliseconds for an image, median", facts.milliseconds.toFixed(2)],
+    ["largest difference in a probability", facts.largest_difference.toExponential(1)],
+    ["largest difference on golden vectors", facts.golden_difference.toExponential(1)],
+    ["median milliseconds per image", facts.milliseconds.toFixed(2)],
   ];
 }
 
@@ -249,21 +302,24 @@ function pictureIn(transfer) {
   return [...(transfer?.files ?? [])].find(file => file.type.startsWith("image/"));
 }
 
-/** Raw pixels of `shape` on `canvas`. */
+/** Draws raw pixels of the given shape on `canvas`. */
 function paint(canvas, pixels, [height, width, channels]) {
   const image = new ImageData(width, height);
+  image.data.fill(255); // opaque
   for (let index = 0; index < width * height; index++)
-    for (let channel = 0; channel < 4; channel++)
-      image.data[4 * index + channel] = channel === 3 ? 255 : pixels[index * channels + Math.min(channel, channels - 1)];
+    for (let channel = 0; channel < 3; channel++)
+      image.data[4 * index + channel] = pixels[index * channels + Math.min(channel, channels - 1)];
   Object.assign(canvas, { width, height }).getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
 
-/** The mean brightness of an image's border. */
+/** The mean brightness of the border of an image. */
 function border(pixels, [height, width, channels]) {
-  let sum = 0, count = 0;
+  let sum = 0;
+  let count = 0;
   for (let index = 0; index < pixels.length; index++) {
-    const row = Math.floor(index / (width * channels)), column = Math.floor(index / channels) % width;
+    const row = Math.floor(index / (width * channels));
+    const column = Math.floor(index / channels) % width;
     if (row % (height - 1) && column % (width - 1)) continue;
     sum += pixels[index];
     count++;
@@ -271,12 +327,12 @@ function border(pixels, [height, width, channels]) {
   return sum / count;
 }
 
-/** A server of our own tells where its page is (RFC 8631); another host does not. */
+/** Links to the page of a `serving` server, which announces its address (RFC 8631). */
 async function linkServer() {
   const response = await fetch(location.href, { method: "HEAD" });
   await response.arrayBuffer();
-  const found = /<([^>]+)>; rel="service-doc"/.exec(response.headers.get("link") ?? "");
-  if (found) Object.assign(by("server"), { href: found[1], hidden: false });
+  const match = /<([^>]+)>; rel="service-doc"/.exec(response.headers.get("link") ?? "");
+  if (match) Object.assign(by("server"), { href: match[1], hidden: false });
 }
 
 try {

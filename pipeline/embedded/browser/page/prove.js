@@ -1,5 +1,6 @@
 /**
- * The gate on this device: does the model answer in this browser as the trained model did? As `serving prove`.
+ * The gate on this device: does the model in this browser answer as the trained model did?
+ * The counterpart of `serving prove`.
  *
  *     const facts = await prove(classifier, (done, images) => ...);
  */
@@ -7,25 +8,39 @@
 import { BundleError, difference, fetched } from "./classifier.js";
 import * as gate from "./gate.js";
 
-const FILE = "acceptance.bin"; // embedded/c/prove.c tells what lies where in it
-const SLICE_MILLISECONDS = 50; // after which the page may show how far it is
+const FILE = "acceptance.bin"; // embedded/c/prove.c describes its layout
+const HEADER_BYTES = 56;
+const CHECKSUM_BYTES = 4;
+const SLICE_MILLISECONDS = 50; // after which the page may update its progress
+const ELSEWHERE = "use another browser";
 
-/** What the gate says, with the verdict in `state` and in words in `sentence`; `progress(done, images)` is called meanwhile. */
+/**
+ * The facts of the gate, with the verdict in `state` and in words in `sentence`.
+ * Calls `progress(done, images)` while it runs.
+ */
 export async function prove(classifier, progress) {
-  const set = parse(await fetched(new URL(FILE, import.meta.url)).then(response => response.arrayBuffer()), classifier);
-  const golden = Math.max(...set.golden.map(({ pixels, probabilities }) => difference([...classifier.predict(pixels)], probabilities)));
-  const counts = { correct: 0, reference: 0, lost: 0, gained: 0, agreeing: 0 }, times = [];
-  let largest = 0, paused = performance.now();
+  const response = await fetched(new URL(FILE, import.meta.url));
+  const set = parse(await response.arrayBuffer(), classifier);
+  const goldenDifferences = set.golden.map(({ pixels, probabilities }) =>
+    difference([...classifier.predict(pixels)], probabilities),
+  );
+  const golden = Math.max(...goldenDifferences);
+  const counts = { correct: 0, reference: 0, lost: 0, gained: 0, agreeing: 0 };
+  const times = [];
+  let largest = 0;
+  let paused = performance.now();
   for (const [index, { pixels, label, probabilities }] of set.images.entries()) {
-    const started = performance.now(), told = [...classifier.predict(pixels)];
+    const started = performance.now();
+    const answer = [...classifier.predict(pixels)];
     times.push(performance.now() - started);
-    const here = best(told), there = best(probabilities);
+    const here = best(answer);
+    const reference = best(probabilities);
     counts.correct += here === label;
-    counts.reference += there === label;
-    counts.lost += there === label && here !== label;
-    counts.gained += there !== label && here === label;
-    counts.agreeing += here === there;
-    largest = Math.max(largest, difference(told, probabilities));
+    counts.reference += reference === label;
+    counts.lost += reference === label && here !== label;
+    counts.gained += reference !== label && here === label;
+    counts.agreeing += here === reference;
+    largest = Math.max(largest, difference(answer, probabilities));
     if (performance.now() - paused > SLICE_MILLISECONDS) {
       progress(index + 1, set.images.length);
       await new Promise(resolve => setTimeout(resolve));
@@ -35,70 +50,126 @@ export async function prove(classifier, progress) {
   return judged({ ...set, ...counts, golden, largest, milliseconds: median(times) });
 }
 
-/** The facts of the gate, in the words of serving.gate, from counts and differences. */
-export function judged({ correct, reference, lost, gained, agreeing, golden, largest, allowed, tolerance, maker, milliseconds, ...set }) {
-  const images = set.images.length;
-  const finite = Number.isFinite(golden) && Number.isFinite(largest);
+/** The facts of the gate, named as in serving.gate, from counts and differences. */
+export function judged(results) {
+  const { correct, reference, lost, gained, agreeing, golden, largest } = results;
+  const images = results.images.length;
   const facts = {
-    images, lost, gained, maker, milliseconds,
+    images,
+    lost,
+    gained,
+    maker: results.maker,
+    milliseconds: results.milliseconds,
     accuracy: correct / images,
     accuracy_interval: gate.accuracyInterval(correct, images),
     keras_accuracy: reference / images,
     mcnemar_p_value: gate.mcnemar(lost, gained),
     accuracy_lost: (lost - gained) / images,
     accuracy_lost_bound: gate.accuracyLostBound(lost, gained, images),
-    max_accuracy_drop: allowed,
+    max_accuracy_drop: results.allowed,
     agreement: agreeing / images,
     largest_difference: largest,
     golden_difference: golden,
-    golden_tolerance: tolerance,
+    golden_tolerance: results.tolerance,
   };
   facts.state = gate.elsewhere(facts);
-  return { ...facts, sentence: finite ? sentence(facts) : "worse: some of its probabilities are not finite numbers; use another browser" };
+  return { ...facts, sentence: sentence(facts) };
 }
 
-/** The verdict in words: on what it rests, and what would cure it; as `sentence` of serving/acceptance.py. */
+/** The verdict with its reason and a cure, in the words of `sentence` in serving/acceptance.py. */
 function sentence(facts) {
-  const { state, maker, lost, gained, images, golden_difference: golden, accuracy_lost_bound: bound, max_accuracy_drop: drop } = facts;
-  const counted = `${write(lost)} of ${write(images)} images lost, ${write(gained)} gained`, allowed = `${+(100 * drop).toPrecision(2)} %`;
-  const alike = `it answers the golden vectors as on the maker’s processor, within ${+golden.toPrecision(1)}`;
+  const { state, lost, gained, images, golden_difference: golden } = facts;
+  if (!Number.isFinite(golden) || !Number.isFinite(facts.largest_difference))
+    return `worse: some of its probabilities are not finite numbers; ${ELSEWHERE}`;
   if (golden > facts.golden_tolerance)
-    return `worse: it answers golden vectors otherwise than on the maker’s processor, by up to ${golden.toPrecision(2)} where ` +
-      `${facts.golden_tolerance} is tolerated; use another browser`;
-  if (state === gate.WORSE && maker.verdict === gate.WORSE)
-    return `worse: ${counted}: its maker found it worse than the model that it was made from; use another browser`;
-  if (state === gate.WORSE)
-    return `worse: ${counted}: a loss of ${percent(facts.accuracy_lost)}, beyond chance more than the ${allowed} allowed; use another browser`;
-  if (state === gate.PROVEN && bound <= drop)
-    return `proven: ${counted}, so it loses at most ${percent(bound)} where ${allowed} is allowed, and ${alike}`;
-  if (state === gate.PROVEN)
-    return `proven: its maker showed on ${write(maker.images)} images that it loses at most ${percent(maker.bound)} where ${allowed} is allowed, ` +
-      `${alike}, and the images here do not speak against it (${counted})`;
-  const needed = gate.imagesNeeded(drop, lost / images, gained / images);
-  return `not shown: ${counted}: neither these images nor the maker’s ${write(maker.images)} show that at most ` +
-    `${allowed} is lost (here ${percent(bound)}); ` + (needed ? `${write(needed)} images like these would show it` : "it can be shown only if less is lost");
+    return (
+      "worse: its answers to the golden vectors differ from those on the maker’s processor " +
+      `by up to ${+golden.toPrecision(2)}, more than the ${facts.golden_tolerance} tolerated; ` +
+      ELSEWHERE
+    );
+  const counts = `${write(lost)} of ${write(images)} images lost, ${write(gained)} gained`;
+  const allowed = `${+(100 * facts.max_accuracy_drop).toPrecision(2)} %`;
+  if (state === gate.WORSE) return `worse: ${counts}: ${worse(facts, allowed)}; ${ELSEWHERE}`;
+  if (state === gate.PROVEN) return `proven: ${proven(facts, counts, allowed)}`;
+  return `not shown: ${counts}: ${notShown(facts, allowed)}`;
 }
 
-/** The acceptance set in `buffer`. Throws BundleError where it is of another model or cut. */
+function worse({ maker, accuracy_lost: lost }, allowed) {
+  if (maker.verdict === gate.WORSE)
+    return "its maker found it worse than the model that it was made from";
+  return `a loss of ${percent(lost)}, significantly more than the ${allowed} allowed`;
+}
+
+function proven(facts, counts, allowed) {
+  const { maker, accuracy_lost_bound: bound, golden_difference: golden } = facts;
+  const reproduced =
+    "it reproduces the golden vectors of the maker’s processor " +
+    `within ${+golden.toPrecision(1)}`;
+  if (bound <= facts.max_accuracy_drop)
+    return (
+      `${counts}, so it loses at most ${percent(bound)} where ${allowed} is allowed, ` +
+      `and ${reproduced}`
+    );
+  return (
+    `its maker showed on ${write(maker.images)} images that it loses at most ` +
+    `${percent(maker.bound)} where ${allowed} is allowed, ${reproduced}, ` +
+    `and the images here do not contradict it (${counts})`
+  );
+}
+
+function notShown(facts, allowed) {
+  const { maker, lost, gained, images, accuracy_lost_bound: bound } = facts;
+  const needed = gate.imagesNeeded(facts.max_accuracy_drop, lost / images, gained / images);
+  const cure = needed
+    ? `${write(needed)} images like these would show it`
+    : "it can be shown only if less is lost";
+  return (
+    `neither these images nor the maker’s ${write(maker.images)} show that at most ` +
+    `${allowed} is lost (here ${percent(bound)}); ${cure}`
+  );
+}
+
+/** The acceptance set in `buffer`. Throws BundleError if it is cut short or of another model. */
 function parse(buffer, { input: { length: pixels }, output: { length: classes } }) {
-  const view = new DataView(buffer), magic = String.fromCharCode(...new Uint8Array(buffer, 0, Math.min(8, buffer.byteLength)));
-  if (magic !== "EDGEACC1" || buffer.byteLength < 60) throw new BundleError(`${FILE} is not an acceptance set; make the bundle again`);
-  const [goldens, images, itsPixels, itsClasses, place, makersImages] = [8, 12, 16, 20, 24, 28].map(offset => view.getUint32(offset, true));
+  const view = new DataView(buffer);
+  const magic = new Uint8Array(buffer, 0, Math.min(8, buffer.byteLength));
+  if (
+    String.fromCharCode(...magic) !== "EDGEACC1" ||
+    buffer.byteLength < HEADER_BYTES + CHECKSUM_BYTES
+  )
+    throw new BundleError(`${FILE} is not an acceptance set; make the bundle again`);
+  const integers = [8, 12, 16, 20, 24, 28].map(offset => view.getUint32(offset, true));
+  const [goldenCount, count, filePixels, fileClasses, verdict, makerImages] = integers;
   const [bound, allowed, tolerance] = [32, 40, 48].map(offset => view.getFloat64(offset, true));
-  const size = 60 + goldens * (pixels + 4 * classes) + images * (pixels + 4 + 4 * classes);
-  if (itsPixels !== pixels || itsClasses !== classes || buffer.byteLength !== size || !images || !gate.VERDICTS[place])
-    throw new BundleError(`${FILE} belongs to another model or is cut short; make the bundle again`);
-  const rows = (count, read) => Array.from({ length: count }, (_, index) => read(index));
+
+  const goldenProbabilities = HEADER_BYTES + goldenCount * pixels;
+  const images = goldenProbabilities + 4 * goldenCount * classes;
+  const labels = images + count * pixels;
+  const probabilities = labels + 4 * count;
+  const size = probabilities + 4 * count * classes + CHECKSUM_BYTES;
+  const fits = filePixels === pixels && fileClasses === classes && buffer.byteLength === size;
+  if (!fits || !count || !gate.VERDICTS[verdict])
+    throw new BundleError(
+      `${FILE} belongs to another model or is cut short; make the bundle again`,
+    );
+
+  const rows = (length, read) => Array.from({ length }, (_, index) => read(index));
   const image = (start, index) => new Uint8Array(buffer, start + index * pixels, pixels);
-  const floats = (start, index) => Array.from({ length: classes }, (_, each) => view.getFloat32(start + 4 * (index * classes + each), true));
-  const goldenStart = 56, goldenTold = goldenStart + goldens * pixels, start = goldenTold + 4 * goldens * classes;
-  const labels = start + images * pixels, told = labels + 4 * images;
+  const floats = (start, index) =>
+    rows(classes, number => view.getFloat32(start + 4 * (index * classes + number), true));
   return {
-    golden: rows(goldens, index => ({ pixels: image(goldenStart, index), probabilities: floats(goldenTold, index) })),
-    images: rows(images, index => ({
-      pixels: image(start, index), label: view.getUint32(labels + 4 * index, true), probabilities: floats(told, index),
+    golden: rows(goldenCount, index => ({
+      pixels: image(HEADER_BYTES, index),
+      probabilities: floats(goldenProbabilities, index),
     })),
-    allowed, tolerance, maker: { verdict: gate.VERDICTS[place], images: makersImages, bound },
+    images: rows(count, index => ({
+      pixels: image(images, index),
+      label: view.getUint32(labels + 4 * index, true),
+      probabilities: floats(probabilities, index),
+    })),
+    allowed,
+    tolerance,
+    maker: { verdict: gate.VERDICTS[verdict], images: makerImages, bound },
   };
 }
 
@@ -107,7 +178,7 @@ function best(probabilities) {
 }
 
 function median(times) {
-  return times.sort((one, other) => one - other)[Math.floor(times.length / 2)];
+  return times.sort((first, second) => first - second)[Math.floor(times.length / 2)];
 }
 
 function percent(fraction) {

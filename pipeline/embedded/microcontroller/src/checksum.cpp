@@ -1,6 +1,6 @@
 #include "model_data.h"
 
-/* CRC-32 of IEEE 802.3 without a table: it runs once, and flash is scarce. */
+/* CRC-32 of IEEE 802.3. Computed without a table, since it runs once and flash is scarce. */
 bool model_data_intact(void)
 {
     uint32_t remainder = 0xFFFFFFFFu;

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #if defined(ARDUINO)
-#include <Chirale_TensorFlowLite.h> /* names the library that holds the headers below */
+#include <Chirale_TensorFlowLite.h> /* tells Arduino which library has the headers below */
 #endif
 #include "model_data.h"
 #include "operators.h"
@@ -17,11 +17,12 @@ alignas(16) uint8_t arena[MODEL_ARENA_BYTES];
 bool fits(tflite::MicroInterpreter &interpreter)
 {
     const TfLiteTensor *image = interpreter.input(0), *probabilities = interpreter.output(0);
-    return image->type == kTfLiteUInt8 && image->bytes == MODEL_PIXELS && probabilities->type == kTfLiteFloat32 &&
+    return image->type == kTfLiteUInt8 && image->bytes == MODEL_PIXELS &&
+           probabilities->type == kTfLiteFloat32 &&
            probabilities->bytes == MODEL_CLASSES * sizeof(float);
 }
 
-/* The interpreter with its tensors in the arena, made once; null where something is wrong. */
+/* The interpreter with its tensors in the arena, created once; null on any failure. */
 tflite::MicroInterpreter *prepared()
 {
     static const bool intact = model_data_intact();
@@ -29,8 +30,10 @@ tflite::MicroInterpreter *prepared()
         return nullptr;
     static Operators operators;
     static const bool added = add_operators(operators);
-    static tflite::MicroInterpreter interpreter(tflite::GetModel(model_data), operators, arena, sizeof arena);
-    static const bool ready = added && interpreter.AllocateTensors() == kTfLiteOk && fits(interpreter);
+    static tflite::MicroInterpreter interpreter(tflite::GetModel(model_data), operators, arena,
+                                                sizeof arena);
+    static const bool ready =
+        added && interpreter.AllocateTensors() == kTfLiteOk && fits(interpreter);
     return ready ? &interpreter : nullptr;
 }
 

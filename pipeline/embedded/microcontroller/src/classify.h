@@ -1,4 +1,4 @@
-/* The model as one function, on TensorFlow Lite Micro. C and C++ may include it. */
+/* The model as one function, on TensorFlow Lite Micro, for C and C++. */
 #ifndef CLASSIFY_H
 #define CLASSIFY_H
 
@@ -13,13 +13,14 @@ extern "C" {
 #endif
 
 /*
- * Writes the probabilities of the MODEL_CLASSES classes for one image of MODEL_PIXELS raw bytes, 0 to 255, row by row and
- * channel by channel within a pixel. Scaling is inside. The first call sets the interpreter up. False, and nothing
- * written, where the array is not the model that was proven or the runtime refuses it. Not for several threads at once.
+ * Writes the probabilities of the MODEL_CLASSES classes for one image. `image` is MODEL_PIXELS raw
+ * bytes, 0 to 255, row by row, with the channels of a pixel side by side; scaling is part of the
+ * model. The first call sets up the interpreter. Returns false and writes nothing if the array is
+ * not the model that was verified or the runtime refuses it. Not thread-safe.
  */
 bool classify(const uint8_t *image, float *probabilities);
 
-/* What the model really takes of MODEL_ARENA_BYTES with this library on this processor; 0 where classify() fails. */
+/* How much of MODEL_ARENA_BYTES is really used on this processor; 0 if classify() fails. */
 size_t classify_arena_used_bytes(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* The TensorFlow Lite file as an array, and whether it still is the one that was proven. */
+/* The TensorFlow Lite file as an array, and a check that it is still the one that was verified. */
 #ifndef MODEL_DATA_H
 #define MODEL_DATA_H
 
@@ -9,9 +9,9 @@
 extern "C" {
 #endif
 
-extern const unsigned char model_data[]; /* aligned to 16 bytes, as the interpreter wants it */
+extern const unsigned char model_data[]; /* aligned to 16 bytes, as the interpreter requires */
 extern const uint32_t model_data_length;
-extern const uint32_t model_data_crc32; /* IEEE 802.3, as zlib's crc32() */
+extern const uint32_t model_data_crc32; /* IEEE 802.3, like zlib's crc32() */
 
 bool model_data_intact(void);
 

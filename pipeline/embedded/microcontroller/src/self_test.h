@@ -1,4 +1,4 @@
-/* The golden vectors on this device: what the examples and the host test share. */
+/* Runs the golden vectors on this device; shared by the examples and the host test. */
 #ifndef SELF_TEST_H
 #define SELF_TEST_H
 
@@ -7,7 +7,7 @@
 #include "classify.h"
 #include "golden.h"
 
-/* The largest difference of a probability from the proven one; infinite where the model does not run. */
+/* The largest difference from a golden probability; infinite if the model does not run. */
 inline float largest_golden_difference()
 {
     float largest = 0.0f;
@@ -16,7 +16,8 @@ inline float largest_golden_difference()
         if (!classify(golden_images[image], probabilities))
             return INFINITY;
         for (int index = 0; index < MODEL_CLASSES; index++)
-            largest = std::fmax(largest, std::fabs(probabilities[index] - golden_probabilities[image][index]));
+            largest = std::fmax(
+                largest, std::fabs(probabilities[index] - golden_probabilities[image][index]));
     }
     return largest;
 }

@@ -1,4 +1,4 @@
-/* Reproduces the golden vectors on the board, and times one image. Open the serial monitor at 115200 baud. */
+/* Reproduces the golden vectors on the board and times one image; serial monitor at 115200 baud. */
 #include <classify.h>
 #include <self_test.h>
 
@@ -12,18 +12,19 @@ void setup()
 void loop()
 {
     const float largest = largest_golden_difference();
-    Serial.print(largest <= GOLDEN_TOLERANCE ? "passed: " : "FAILED: ");
-    Serial.print(largest, 6);
-    Serial.println(" is the largest difference from the golden vectors");
+    Serial.print(largest <= GOLDEN_TOLERANCE ? "passed" : "FAILED");
+    Serial.print(": largest difference from the golden vectors is ");
+    Serial.println(largest, 6);
 
     float probabilities[MODEL_CLASSES];
     const unsigned long start = micros();
     classify(golden_images[0], probabilities);
     Serial.print(micros() - start);
-    Serial.println(" microseconds an image");
+    Serial.println(" microseconds per image");
 
     Serial.print(classify_arena_used_bytes());
-    Serial.print(" bytes taken of an arena of ");
-    Serial.println(MODEL_ARENA_BYTES);
+    Serial.print(" of ");
+    Serial.print(MODEL_ARENA_BYTES);
+    Serial.println(" bytes of the arena used");
     delay(5000);
 }

@@ -1,4 +1,5 @@
-/* Reproduces the golden vectors on the board, and times one image: `idf.py set-target esp32s3 flash monitor`. */
+/* Reproduces the golden vectors on the board and times one image:
+ * `idf.py set-target esp32s3 flash monitor` */
 #include <cstdio>
 
 #include "esp_timer.h"
@@ -7,13 +8,14 @@
 extern "C" void app_main(void)
 {
     const float largest = largest_golden_difference();
-    std::printf("%s: %g is the largest difference from the golden vectors\n", largest <= GOLDEN_TOLERANCE ? "passed" : "FAILED",
-                static_cast<double>(largest));
+    std::printf("%s: largest difference from the golden vectors is %g\n",
+                largest <= GOLDEN_TOLERANCE ? "passed" : "FAILED", static_cast<double>(largest));
 
     float probabilities[MODEL_CLASSES];
     const int64_t start = esp_timer_get_time();
     classify(golden_images[0], probabilities);
-    std::printf("%d microseconds an image\n", static_cast<int>(esp_timer_get_time() - start));
-    std::printf("%u bytes taken of an arena of %u\n", static_cast<unsigned>(classify_arena_used_bytes()),
+    std::printf("%d microseconds per image\n", static_cast<int>(esp_timer_get_time() - start));
+    std::printf("%u of %u bytes of the arena used\n",
+                static_cast<unsigned>(classify_arena_used_bytes()),
                 static_cast<unsigned>(MODEL_ARENA_BYTES));
 }

@@ -1,0 +1,75 @@
+"""The sections of MODEL_CARD.md on targets without Python: what `embed` measured for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.reporting.tables import percent, table
+from serving.model_card import ModelCard
+
+# Labels for the keys of what `embed` measured.
+LABELS = {
+    "wasm_bytes": "WebAssembly module, bytes",
+    "page_bytes": "whole page, bytes",
+    "program_bytes": "programs, bytes",
+    "stack_bytes": "stack for one image, bytes",
+    "model_bytes": "flash for the model, bytes",
+    "flash_bytes_with_runtime": "flash for the model and the runtime, bytes",
+    "arena_bytes_measured": "arena measured, bytes (largest of the builds tried)",
+    "arena_bytes_margin": "arena margin for optimised kernels, bytes",
+    "arena_bytes": "arena to reserve, bytes",
+    "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
+    "multiply_accumulates": "multiply-accumulate operations per image",
+    "test_images": "test images",
+    "agreement_with_onnxruntime": "same class as with ONNX Runtime",
+    "agreement_with_litert": "same class as with LiteRT",
+    "largest_difference": "largest difference in a probability",
+    "equal_to_the_last_bit": "probabilities that are bit-identical",
+    "median_milliseconds": "median time per image, ms",
+    "ram_bytes": "RAM available to the model, bytes",
+    "flash_bytes": "flash, bytes",
+}
+
+
+def render(card: ModelCard) -> list[str]:
+    """A section for each target with what was measured; lists of rows become tables."""
+    sections = []
+    for entry in card.embedded:
+        tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
+        facts = [
+            (_label(name), _value(value, name))
+            for name, value in entry.measured.items()
+            if name not in tables
+        ]
+        summary = entry.refused or (
+            f"`embedded/{entry.target}`, generated from {entry.format}; "
+            "its README explains how to use it."
+        )
+        sections.append(f"## Without Python: {entry.target}\n\n{summary}")
+        sections += [table(("measured", "value"), facts)] if facts else []
+        sections += [
+            table(
+                [_label(name) for name in rows[0]],
+                [[_value(value) for value in row.values()] for row in rows],
+            )
+            for rows in tables.values()
+        ]
+    return sections
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def _value(value: Any, name: str = "") -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.startswith(("agreement", "equal")):
+        return percent(value)
+    if isinstance(value, float):
+        return np.format_float_positional(value, precision=3, fractional=False, trim="-")
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,202 @@
+"""The page in real Chromium: proof on the device, drafts, hosts, accessibility, privacy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from serving import Bundle, Classifier, acceptance
+from serving.acceptance import Acceptance
+from tests.conftest import ROOT
+from tests.embedded.conftest import DESKTOP, PAGE, Tab
+from tests.embedded.test_browser import CARD_FILE, STROKES, draw
+from tests.server import FORMAT, Server, rename
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_no_accessibility_violations(
+    chromium: Any, server: Server, packages: Path, screen: dict[str, Any], scheme: str
+) -> None:
+    tab = Tab(chromium, bypass_csp=True, color_scheme=scheme, **screen)
+    page = tab.open(f"http://{server.url}/")
+    draw(page, STROKES["7"])
+    page.click("#compare")
+    page.wait_for_selector("#comparison:not([hidden])")
+    page.click("#prove")
+    page.wait_for_selector("#proof:not([hidden])")
+    page.add_script_tag(path=packages / "axe-core/axe.min.js")
+    violations = page.evaluate("axe.run()")["violations"]
+    assert not [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in violations]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not tab.faults
+    page.context.close()
+
+
+def test_the_page_proves_the_model_with_the_same_figures_as_python(
+    page: Any, tab: Tab, archive: Path
+) -> None:
+    page.click("#prove")
+    page.wait_for_selector("#proof:not([hidden])")
+    opened = Bundle(archive)
+    expected = acceptance.prove(
+        opened, Classifier.load(opened, FORMAT), Acceptance.load(opened), lambda *_: None
+    )
+    facts = page.evaluate(
+        """async () => {
+            const { Classifier } = await import("./classifier.js");
+            const { prove } = await import("./prove.js");
+            return await prove(await Classifier.load(), () => null);
+        }"""
+    )
+    for name, value in facts.items():
+        if name in (
+            "state",
+            "images",
+            "lost",
+            "gained",
+            "accuracy",
+            "keras_accuracy",
+            "agreement",
+            "max_accuracy_drop",
+        ):
+            assert value == expected[name], name
+        elif name in ("accuracy_interval", "mcnemar_p_value", "accuracy_lost_bound"):
+            assert value == pytest.approx(expected[name], abs=1e-9), name
+    verdict = page.text_content("#verdict")
+    assert verdict.split(":")[0].lower() == expected["state"]
+    counts = f"{expected['lost']} of {expected['images']:,} images lost"
+    assert f"{counts}, {expected['gained']} gained" in verdict
+    assert page.locator("#proof tbody tr").count() == 10
+    assert not tab.faults
+
+
+def test_an_acceptance_set_of_another_model_gets_one_message(
+    host: str, bundle: Path, tab: Tab
+) -> None:
+    path = bundle / PAGE / "acceptance.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    page = tab.open(host)
+    page.click("#prove")
+    expect(page.locator("#prove-problem")).to_have_text(
+        "acceptance.bin belongs to another model or is cut short; make the bundle again"
+    )
+    path.unlink()
+    page.click("#prove")
+    expect(page.locator("#prove-problem")).to_contain_text(
+        "acceptance.bin could not be read (404); serve the whole bundle"
+    )
+    assert page.is_enabled("#prove")
+
+
+def test_the_page_of_a_draft_says_plainly_that_it_is_not_proven(
+    host: str, bundle: Path, tab: Tab
+) -> None:
+    card = json.loads((bundle / CARD_FILE).read_text())
+    (bundle / CARD_FILE).write_text(
+        json.dumps(
+            {**card, "not_proven": ["the test accuracy of 97.10 % misses the target of 99.00 %"]}
+        )
+    )
+    page = tab.open(host)
+    assert "NOT PROVEN. This is a draft, not for use." in page.inner_text("#draft")
+    assert (
+        page.text_content("#failures li")
+        == "the test accuracy of 97.10 % misses the target of 99.00 %"
+    )
+    assert page.title().endswith(", NOT PROVEN")
+    assert not tab.faults
+
+
+def test_a_bundle_without_an_acceptance_set_offers_no_proof(
+    host: str, bundle: Path, tab: Tab
+) -> None:
+    card = json.loads((bundle / CARD_FILE).read_text())
+    (bundle / CARD_FILE).write_text(
+        json.dumps(
+            {**card, "acceptance_images": 0, "no_acceptance": "package.acceptance_images is 0"}
+        )
+    )
+    page = tab.open(host)
+    assert not page.is_visible("#prove")
+    assert (
+        page.text_content("#verdict")
+        == "The bundle has no acceptance set (package.acceptance_images is 0)."
+    )
+
+
+def test_onnx_runtime_web_gives_the_same_probabilities(page: Any, tab: Tab) -> None:
+    page.click("#compare")
+    page.wait_for_selector("#comparison:not([hidden])")
+    assert "ONNX Runtime Web 1.30.0" in page.text_content("#comparison")
+    assert float(page.text_content("#comparison tbody tr:last-child td:last-child")) < 1e-5
+    assert not tab.faults
+
+
+def test_only_the_server_is_contacted(page: Any, tab: Tab, server: Server) -> None:
+    draw(page, STROKES["1"])
+    assert len(tab.addresses) > 10
+    assert all(address.startswith((f"http://{server.url}/", "data:")) for address in tab.addresses)
+    refused = page.evaluate("fetch('http://127.0.0.2:1/').then(() => '', error => error.message)")
+    assert "Content Security Policy" in refused or "Content Security Policy" in " ".join(tab.faults)
+
+
+def test_any_static_host_serves_the_page(host: str, tab: Tab) -> None:
+    page = tab.open(host)
+    assert draw(page, STROKES["1"]) == "1"
+    assert not tab.faults
+    page.click("#compare")
+    expect(page.locator("#comparison-problem")).to_contain_text(
+        "npm install --prefix embedded/browser onnxruntime-web"
+    )
+
+
+def test_a_page_whose_model_does_not_compute_the_verified_probabilities_refuses_to_start(
+    host: str, bundle: Path, tab: Tab
+) -> None:
+    path = bundle / PAGE / "golden.json"
+    golden = json.loads(path.read_text())
+    golden["probabilities"][3].reverse()
+    path.write_text(json.dumps(golden))
+    tab.page.goto(host)
+    expect(tab.page.locator("#notice")).to_contain_text(
+        "different probabilities from those verified"
+    )
+    assert not tab.page.is_visible("#main")
+
+
+def test_a_page_opened_as_a_file_says_what_to_do(bundle: Path, tab: Tab) -> None:
+    tab.page.goto((bundle / PAGE / "index.html").as_uri())
+    tab.page.wait_for_selector("#notice", state="visible")
+    tab.page.wait_for_timeout(2000)
+    assert "python3 -m http.server" in tab.page.inner_text("#notice")
+
+
+def test_one_server_offers_the_pages_of_two_bundles(archive: Path, bundle: Path, tab: Tab) -> None:
+    with Server(archive, rename(bundle, "second"), "--format", FORMAT) as running:
+        tab.page.goto(f"http://{running.url}/")
+        tab.page.wait_for_selector("#pages a")
+        assert tab.page.locator("#pages a").count() == 2
+        tab.page.click("#pages a >> nth=1")
+        tab.page.wait_for_selector("#main:not([hidden])")
+        assert tab.page.title().startswith("second ")
+        assert (
+            tab.page.evaluate("document.getElementById('server').href")
+            == f"http://{running.url}/docs"
+        )
+    assert not tab.faults
+
+
+def test_the_card_says_what_was_measured(embedded: Path, page: Any) -> None:
+    rows = json.loads((ROOT / "reports/embed.json").read_text())["targets"]
+    measured = next(row["measured"] for row in rows if row["target"] == "browser")
+    assert measured["wasm_bytes"] == (embedded / "browser/model.wasm").stat().st_size
+    assert measured["agreement_with_onnxruntime"] == 1
+    assert measured["largest_difference"] < 1e-5
+    assert f"wasm bytes: {measured['wasm_bytes']:,}" in page.text_content("#card")
