@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Tuple, Union
 
 import numpy as np
 
-from serving import ink
+from serving import mnist_photo
 from serving.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def to_input(image: Any, card: ModelCard) -> Any:
     height, width, channels = card.input_shape
     flat = upright(image, "L" if channels == 1 else "RGB")
     if method == "mnist" and card.preprocessing.box is not None:
-        pixels = ink.draw(np.asarray(flat), height, card.preprocessing.box)
+        pixels = mnist_photo.normalize(np.asarray(flat), height, card.preprocessing.box)
     elif method == "resize":
         from PIL import Image
 

@@ -17,7 +17,7 @@ from pipeline.config import params
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array, Description
 from serving import Classifier, InputError, photo
-from serving.ink import draw
+from serving.mnist_photo import normalize
 from serving.model_card import ModelCard, Preprocessing, Tensor
 from tests.conftest import ROOT
 
@@ -53,7 +53,7 @@ def png(image: Image.Image) -> bytes:
 def test_mnists_own_digits_come_out_as_they_are(raw_mnist: Raw) -> None:
     """In place, and within a few of 256 levels: MNIST was made in the way that photos are prepared."""
     differences = [
-        np.abs(draw(image, 28, 20).astype(int) - image).mean()
+        np.abs(normalize(image, 28, 20).astype(int) - image).mean()
         for image in raw_mnist.test_images[:500, :, :, 0]
     ]
     assert np.median(differences) < 1
@@ -69,8 +69,10 @@ def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mni
         large = np.pad(
             digit.repeat(factor, 0).repeat(factor, 1), ((top, 60 - top), (left, 60 - left))
         )
-        result = draw((paper - large.astype(int) * 100 // 255).astype(np.uint8), 28, 20).astype(int)
-        expected = draw(digit, 28, 20)
+        result = normalize(
+            (paper - large.astype(int) * 100 // 255).astype(np.uint8), 28, 20
+        ).astype(int)
+        expected = normalize(digit, 28, 20)
         shifts = [
             (down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)
         ]  # a centre between two pixels may go to either
@@ -82,7 +84,7 @@ def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mni
 
 def test_ink_may_be_darker_or_lighter_than_its_paper(raw_mnist: Raw) -> None:
     for digit in raw_mnist.test_images[:50, :, :, 0]:
-        np.testing.assert_array_equal(draw(digit, 28, 20), draw(255 - digit, 28, 20))
+        np.testing.assert_array_equal(normalize(digit, 28, 20), normalize(255 - digit, 28, 20))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> N
 def test_any_picture_is_drawn_or_refused(pixels: tuple[int, int], seed: int) -> None:
     noise: Array = np.random.default_rng(seed).integers(0, 256, pixels).astype(np.uint8)
     try:
-        result = draw(noise, 28, 20)
+        result = normalize(noise, 28, 20)
     except InputError:
         return
     assert result.shape == (28, 28)

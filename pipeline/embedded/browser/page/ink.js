@@ -1,5 +1,5 @@
 /**
- * A photo of something drawn or written -> the image that MNIST would have of it: `serving/ink.py` in JavaScript, step by
+ * A photo of something drawn or written -> the image that MNIST would have of it: `serving/mnist_photo.py` in JavaScript, step by
  * step and to the pixel. That file says what each step is for; the golden photos of the bundle hold both to one result.
  *
  * A plane is {height, width, data}: integers, row by row. All of them stay far below 2 ** 31.

@@ -30,7 +30,7 @@ REACH = 28  # the soft edge of ink is at most this part of the longer side
 LEAST_CONTRAST = 16  # of 256 levels; below, there is nothing to be seen but noise
 
 
-def draw(grey: Any, size: int, box: int) -> Any:
+def normalize(grey: Any, size: int, box: int) -> Any:
     """Grey pixels (h, w) uint8 -> (size, size) uint8. Raises InputError where nothing stands out from the background."""
     ink = _light_ink(_shrink(grey))
     ink = ink - _opening(ink, (max(ink.shape) // 2) | 1)
