@@ -10,8 +10,8 @@ import numpy as np
 from serving import golden_vectors, preflight, runtimes
 from serving.bundle import Bundle
 from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError, reason
-from serving.isolated import Isolated
 from serving.model_card import ModelCard, ModelFile, Proof
+from serving.subprocess_runtime import SubprocessModel
 
 GOLDEN = golden_vectors.FILE
 
@@ -78,9 +78,11 @@ class Classifier:
     ) -> Classifier:
         """One file on one runtime, which has not been asked for the golden vectors. Raises RuntimeRefusalError."""
         data = bundle.read(file.file)
-        alone = runtime in runtimes.ISOLATED if isolated is None else isolated
+        alone = runtime in runtimes.UNSTABLE if isolated is None else isolated
         model = (
-            Isolated(runtime, data, bundle.card) if alone else runtimes.open_model(runtime, data)
+            SubprocessModel(runtime, data, bundle.card)
+            if alone
+            else runtimes.open_model(runtime, data)
         )
         return cls(bundle.card, file, runtime, model)
 
@@ -149,7 +151,7 @@ def candidates(
         fitting,
         key=lambda pair: (
             pair[1].accuracy_lost_bound,
-            pair[1].runtime in runtimes.ISOLATED,
+            pair[1].runtime in runtimes.UNSTABLE,
             pair[0].bytes,
         ),
     )

@@ -24,7 +24,7 @@ SUFFIXES = {
     "onnxruntime": ".onnx",
     "tflite_micro": ".tflite",
 }
-ISOLATED = {
+UNSTABLE = {
     "tflite_runtime"
 }  # dies on damaged files, so it runs in a child process unless its caller wants otherwise
 ONNX_BATCH = 8  # images in one call; 64 take 4 MB more and save 3 % of the time

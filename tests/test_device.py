@@ -229,9 +229,9 @@ import sys
 import numpy as np
 from serving import Bundle
 from serving.errors import RuntimeTimeoutError
-from serving.isolated import Isolated
+from serving.subprocess_runtime import SubprocessModel
 bundle = Bundle(sys.argv[1])
-model = Isolated("tflite_runtime", bundle.read("tflite_float32.tflite"), bundle.card)
+model = SubprocessModel("tflite_runtime", bundle.read("tflite_float32.tflite"), bundle.card)
 model.close()
 model._seconds_to_load = 0.001
 try:
@@ -448,7 +448,7 @@ def test_tflite_runtime_may_die_and_the_program_goes_on(
 import dataclasses, os, signal, sys
 import numpy as np
 from serving import Bundle, Classifier, RuntimeRefusalError
-from serving.isolated import Isolated
+from serving.subprocess_runtime import SubprocessModel
 bundle = Bundle(sys.argv[1])
 classifier = Classifier.load(bundle)
 image = np.zeros((1, 28, 28, 1), np.uint8)
@@ -458,7 +458,7 @@ for _ in range(3):
     assert (classifier.predict(image) == before).all()
 
 other = dataclasses.replace(bundle.card, class_names=bundle.card.class_names[:3])  # no child of this can answer
-model = Isolated("tflite_runtime", bundle.read("tflite_float32.tflite"), other)
+model = SubprocessModel("tflite_runtime", bundle.read("tflite_float32.tflite"), other)
 try:
     raise SystemExit(model.probabilities(image))
 except RuntimeRefusalError as error:
@@ -471,7 +471,7 @@ for seed in range(12):
     for place in rng.integers(0, 4000, 20) if seed else ():
         damaged[-place - 1] ^= int(rng.integers(1, 256))
     try:
-        Isolated("tflite_runtime", bytes(damaged), bundle.card).probabilities(image)
+        SubprocessModel("tflite_runtime", bytes(damaged), bundle.card).probabilities(image)
     except RuntimeRefusalError as error:
         reasons.append(str(error))
 print(sum("died with signal 11" in reason for reason in reasons), len(reasons))

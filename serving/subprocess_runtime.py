@@ -40,10 +40,10 @@ SECONDS_TO_LOAD, SECONDS_TO_ANSWER = 10.0, 3.0  # at least, after that
 TIMES_THE_FIRST = 10
 SECONDS_TO_END = 2.0
 # Python puts the current folder first for a command, and that may be a bundle that somebody else has made.
-PROGRAM = "import sys; sys.path[:] = [path for path in sys.path if path]; from serving.isolated import main; main()"
+PROGRAM = "import sys; sys.path[:] = [path for path in sys.path if path]; from serving.subprocess_runtime import main; main()"
 
 
-class Isolated:
+class SubprocessModel:
     """The model `data` on `runtime` in a child. A child that has died or hangs is replaced, and asked once more."""
 
     def __init__(self, runtime: str, data: bytes, card: ModelCard) -> None:
