@@ -27,7 +27,7 @@ from pipeline.field import observations
 from pipeline.process.errors import UserError
 from serving import Classifier
 from serving.errors import InputError, LogError
-from serving.field_log import FieldLog
+from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT
 from tests.record_triton import INFER, binary, image, json_body, wanted
 from tests.server import FORMAT, Server, environment, failed
@@ -323,7 +323,7 @@ def test_the_log_stays_as_large_as_it_is(path: Path, classifier: Classifier) -> 
     sizes = []
     pixels = np.random.default_rng(0).integers(0, 256, (64, 28, 28, 1), np.uint8)
     probabilities = classifier.predict(pixels)
-    with FieldLog(path, limit=500, images=True) as log:
+    with PredictionLog(path, limit=500, images=True) as log:
         for number in range(1, 121):
             log.add(classifier, pixels, probabilities)
             if number % 30 == 0:
@@ -441,7 +441,7 @@ def test_a_log_that_vanishes_under_the_server_is_made_anew(server: Server, path:
 def test_a_label_for_a_log_that_was_moved_away_is_not_taken(
     path: Path, classifier: Classifier
 ) -> None:
-    with FieldLog(path) as log:
+    with PredictionLog(path) as log:
         (id_,) = log.add(classifier, image(1), classifier.predict(image(1)))
         for file in path.parent.glob(f"{path.name}*"):
             file.rename(file.with_name(f"moved-{file.name}"))
@@ -495,7 +495,7 @@ def test_a_place_where_no_log_can_be_is_told_at_the_start(archive: Path, tmp_pat
 def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(
     path: Path, classifier: Classifier
 ) -> None:
-    with FieldLog(path, limit=3) as log:
+    with PredictionLog(path, limit=3) as log:
         ids = log.add(classifier, image(4), classifier.predict(image(4)))
         found, unknown = log.label({ids[0]: "1", ids[3]: "2"})
         assert (len(found), unknown) == (1, [ids[0]]), "the oldest has fallen out"
@@ -512,7 +512,7 @@ def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(
     other.execute("PRAGMA user_version = 99")
     other.close()
     with pytest.raises(LogError, match="of another version"):
-        FieldLog(path)
+        PredictionLog(path)
 
 
 def test_a_place_where_nothing_can_be_written_is_one_sentence() -> None:
@@ -520,4 +520,4 @@ def test_a_place_where_nothing_can_be_written_is_one_sentence() -> None:
         LogError,
         match=r"^the log /proc/field\.sqlite cannot be opened \(.*\); allowed is a new file",
     ):
-        FieldLog("/proc/field.sqlite")
+        PredictionLog("/proc/field.sqlite")

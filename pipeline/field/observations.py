@@ -18,8 +18,8 @@ from rich.progress import track
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving import Classifier, InputError, ModelCard, ServingError, input_statistics, photo
-from serving.field_log import APPLICATION_ID, VERSION
 from serving.model_card import ModelFile
+from serving.prediction_log import APPLICATION_ID, VERSION
 
 UNKNOWN = -1  # the label of a prediction that has none
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}

@@ -13,7 +13,7 @@ from serving.errors import InputError, RuntimeRefusalError, printable
 from serving.model_card import VERSION, ModelFile
 
 if TYPE_CHECKING:
-    from serving.field_log import FieldLog
+    from serving.prediction_log import PredictionLog
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def add_log(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_log(arguments: argparse.Namespace) -> Optional[FieldLog]:
+def open_log(arguments: argparse.Namespace) -> Optional[PredictionLog]:
     """The log that the arguments name, if they name one. Raises LogError, InputError."""
     if arguments.log is None:
         if arguments.log_images or arguments.log_limit:
@@ -77,10 +77,10 @@ def open_log(arguments: argparse.Namespace) -> Optional[FieldLog]:
                 "--log-images and --log-limit say what a log holds, and there is none; add --log FILE"
             )
         return None
-    from serving import field_log
+    from serving import prediction_log
 
-    return field_log.FieldLog(
-        arguments.log, arguments.log_limit or field_log.LIMIT, arguments.log_images
+    return prediction_log.PredictionLog(
+        arguments.log, arguments.log_limit or prediction_log.LIMIT, arguments.log_images
     )
 
 

@@ -18,7 +18,7 @@ from serving.classifier import Classifier
 from serving.errors import InputError, ServingError, printable
 
 if TYPE_CHECKING:
-    from serving.field_log import FieldLog
+    from serving.prediction_log import PredictionLog
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -74,7 +74,7 @@ def _predictions(
     classifier: Classifier,
     pictures: List[str],
     top: int,
-    log: Optional[FieldLog],
+    log: Optional[PredictionLog],
     failures: List[ServingError],
 ) -> Iterator[Dict[str, Any]]:
     """One after the other, so that a folder of any size takes the memory of one picture."""

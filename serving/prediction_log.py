@@ -1,9 +1,9 @@
 """A log of predictions in one SQLite file, by which a model is judged in the field: what it answered, how sure it was, what the
 input was like, and later what would have been right. Pixels stay out unless they are asked for.
 
-from serving.field_log import FieldLog
+from serving.prediction_log import PredictionLog
 
-with FieldLog("field.sqlite") as log:
+with PredictionLog("field.sqlite") as log:
     probabilities = classifier.predict(images)
     (first, *_) = log.add(classifier, images, probabilities)       # an id for each image
     log.label({first: "7"})                                        # today or next month; the first label is kept
@@ -85,7 +85,7 @@ class Labelled(NamedTuple):
     changed: bool
 
 
-class FieldLog:
+class PredictionLog:
     """One log file, for one thread at a time. Whatever it cannot do raises LogError, and leaves the file as it was."""
 
     def __init__(self, path: Union[str, Path], limit: int = LIMIT, images: bool = False) -> None:
@@ -93,7 +93,7 @@ class FieldLog:
         self.path, self.limit, self.images = Path(path), limit, images
         self._open()
 
-    def __enter__(self) -> FieldLog:
+    def __enter__(self) -> PredictionLog:
         return self
 
     def __exit__(self, *_: object) -> None:
