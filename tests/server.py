@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from serving.bundle import MANIFEST, manifest
+from serving.checksums import MANIFEST, manifest
 from tests.conftest import ROOT
 
 FORMAT = "onnx_float32"

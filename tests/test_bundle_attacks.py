@@ -25,7 +25,8 @@ from pipeline.bundle import archive as archives
 from serving import Bundle, BundleError
 from serving import archive as layout
 from serving.__main__ import main
-from serving.bundle import KEPT, MANIFEST, listing, manifest
+from serving.bundle import KEPT
+from serving.checksums import MANIFEST, listing, manifest
 from serving.model_card import FILE, ModelCard
 from tests.conftest import ROOT
 

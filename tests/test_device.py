@@ -22,7 +22,7 @@ from PIL import Image
 
 from pipeline.files import atomic
 from serving.__main__ import main
-from serving.bundle import manifest
+from serving.checksums import manifest
 from tests.conftest import ROOT, Project
 from tests.server import failed
 
@@ -584,12 +584,12 @@ def test_mistakes_are_answered_in_one_sentence_each(
         (
             devices["litert"] / "python",
             ("predict", tmp_path / "text.tar.gz", "x.png"),
-            "is damaged or no bundle",
+            "is damaged or not a bundle",
         ),
         (
             devices["litert"] / "python",
             ("predict", tmp_path / "empty", "x.png"),
-            "is no bundle and holds none",
+            "is not a bundle and holds none",
         ),
         (
             devices["litert"] / "python",

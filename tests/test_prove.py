@@ -31,7 +31,7 @@ from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from serving import Bundle, BundleError, Classifier, __main__
 from serving.acceptance import FILE, LARGEST_BYTES, Acceptance
-from serving.bundle import MANIFEST, manifest
+from serving.checksums import MANIFEST, manifest
 from serving.classifier import GOLDEN
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import FILE as CARD

@@ -26,7 +26,7 @@ from pipeline.bundle import archive as archives
 from pipeline.bundle import sign
 from serving import Bundle, Classifier
 from serving.__main__ import main
-from serving.bundle import MANIFEST, manifest
+from serving.checksums import MANIFEST, manifest
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import FORMAT, Server, failed, rename
 from tests.test_bundle_attacks import MEMORY, bomb

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from pipeline.runtimes import environments
 from serving import Bundle, BundleError, certificate, signature
 from serving import archive as layout
-from serving.bundle import MANIFEST, listing
+from serving.checksums import MANIFEST, listing
 from tests.conftest import ROOT, Project
 from tests.test_bundle_attacks import MEMORY, OPEN, WRONG, bomb, packed, places, replaced
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
-from serving import bundle, classifier, model_card
+from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
 from serving.model_card import ModelCard, ModelFile
 
@@ -97,7 +97,7 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
         classifier.GOLDEN: golden.getvalue(),
         model_card.FILE: dataclasses.replace(opened.card, files=[file]).dump(),
     }
-    for name, data in {**files, bundle.MANIFEST: bundle.manifest(files)}.items():
+    for name, data in {**files, checksums.MANIFEST: checksums.manifest(files)}.items():
         (folder / name).write_bytes(data)
 
 
