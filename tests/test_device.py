@@ -391,7 +391,7 @@ def test_one_bad_picture_is_named_and_the_others_are_answered(
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 11
     assert [line for line in done.stderr.splitlines() if line.startswith("error")] == [
-        f"error: {folder / '05.png'} is no picture; allowed are PNG, JPEG, BMP, GIF, TIFF, WEBP"
+        f"error: {folder / '05.png'} is not a picture; expected PNG, JPEG, BMP, GIF, TIFF, WEBP"
     ]
 
 
@@ -433,7 +433,7 @@ for wrong in (images[..., 0], images.astype(float), images[:0], images[0]):
     try:
         classifier.predict(wrong)
     except ValueError as error:
-        assert "allowed is uint8 of shape (N, 28, 28, 1)" in str(error)
+        assert "expected uint8 of shape (N, 28, 28, 1)" in str(error)
     else:
         raise SystemExit("it took what it should not")
 """
@@ -619,7 +619,7 @@ def test_mistakes_are_answered_in_one_sentence_each(
         (
             devices["litert"] / "python",
             ("predict", archive, "x.png", "--top", "11"),
-            "allowed is 1 to 10",
+            "expected 1 to 10",
         ),
         (
             devices["litert"] / "python",

@@ -518,6 +518,6 @@ def test_from_python_labels_go_in_by_the_ids_and_wrong_ones_are_refused(
 def test_a_place_where_nothing_can_be_written_is_one_sentence() -> None:
     with pytest.raises(
         LogError,
-        match=r"^the log /proc/field\.sqlite cannot be opened \(.*\); allowed is a new file",
+        match=r"^the log /proc/field\.sqlite cannot be opened \(.*\); expected a new file",
     ):
         PredictionLog("/proc/field.sqlite")

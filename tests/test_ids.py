@@ -299,7 +299,7 @@ except ValueError as error:
     known, accuracy, refusal = done.stdout.splitlines()
     assert int(known) == 80
     assert float(accuracy) > 0.9
-    assert "allowed is int32 of shape (N, 2)" in refusal
+    assert "expected int32 of shape (N, 2)" in refusal
     if_the_data_may_not_be_passed_on_a_bundle_holds_nothing_of_them(project)
 
 

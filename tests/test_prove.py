@@ -160,10 +160,7 @@ def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(
     change_card(bundle, acceptance_images=0, no_acceptance=why)
     assert __main__.main(["prove", str(bundle)]) == 1
     error = capsys.readouterr().err
-    assert (
-        error
-        == f"error: {bundle} has no acceptance set ({why}); `serving check` is what can be asked of it\n"
-    )
+    assert error == f"error: {bundle} has no acceptance set ({why}); use `serving check` instead\n"
 
 
 def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_and_the_card_says_so(
@@ -321,7 +318,7 @@ def test_a_file_that_loses_images_here_is_worse(
     (pair,) = json.loads(capsys.readouterr().out)["pairs"]
     assert pair["state"] == WORSE
     assert (
-        "beyond chance more than the 1 % allowed; use another file or runtime on this device"
+        "significantly more than the 1 % allowed; use another file or runtime on this device"
         in pair["sentence"]
     )
 
@@ -540,7 +537,8 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     proved = serving(on_haswell, "prove", bundle, "--images", "10")
     assert proved.returncode == 1
     assert (
-        "worse: it answers golden vectors otherwise than on the maker's processor" in proved.stdout
+        "worse: its answers to the golden vectors differ from those on the maker's processor"
+        in proved.stdout
     )
 
 

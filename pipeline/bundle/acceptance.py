@@ -142,7 +142,7 @@ def binary(
     with np.load(vectors, allow_pickle=False) as golden:
         golden_images, golden_probabilities = golden["images"], golden[made_from].astype("<f4")
     allowed = acceptance.allowed_loss(card, "")
-    maker = acceptance.makers(file, "", allowed)
+    maker = acceptance.makers_verdict(file, "", allowed)
     counts = (
         len(golden_images),
         len(accepted.images),
