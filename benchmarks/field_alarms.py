@@ -34,7 +34,7 @@ def observe(classifier: Classifier, images: Array, labels: Array) -> Observation
     predicted, confidence, statistics = (
         probabilities.argmax(1),
         probabilities.max(1),
-        input_statistics.of(images),
+        input_statistics.compute(images),
     )
     return Observations(
         classifier.card,

@@ -20,7 +20,8 @@ from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import BundleError
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
-from serving.model_card import ModelCard, ModelFile
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile
 
 FILE = "acceptance.npz"
 MICRO = "tflite_micro"

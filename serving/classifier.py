@@ -10,7 +10,8 @@ import numpy as np
 from serving import golden_vectors, preflight, runtimes
 from serving.bundle import Bundle
 from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError, reason
-from serving.model_card import ModelCard, ModelFile, Proof
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile, Proof
 from serving.subprocess_runtime import SubprocessModel
 
 GOLDEN = golden_vectors.FILE

@@ -446,7 +446,7 @@ def test_long_work_says_how_long_it_takes_and_ends_cleanly_at_ctrl_c(bundle: Pat
     first = process.stderr.readline()
     while "images" not in first:  # the interpreter's own words
         first = process.stderr.readline()
-    assert "of 40,000 images, some " in first
+    assert "of 40,000 images, about " in first
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=60)

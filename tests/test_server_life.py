@@ -437,7 +437,7 @@ def test_a_token_file_that_cannot_be_used_is_one_sentence(archive: Path, tmp_pat
         ("long", "a" * 100_000),
     ):
         (tmp_path / name).write_text(token)
-        assert "holds what no header can carry" in failed(
+        assert "holds a token that no header can carry" in failed(
             archive, "--token-file", tmp_path / name, "--port", "0"
         )
 

@@ -382,7 +382,7 @@ def test_every_forgery_is_refused(
     trusted = root / "public.pem"  # the caller's own
     trusted.write_bytes(public.read_bytes())
     assert Bundle(root, trust=trusted, signature=signed.signature).signed
-    with pytest.raises(BundleError, match="was not made by the key"):
+    with pytest.raises(BundleError, match="was not made by the trusted key"):
         made = forged(
             signed, tmp_path, lambda content: content["dsseEnvelope"].update(signatures=other)
         )
@@ -458,7 +458,7 @@ def test_the_statement_that_was_signed_names_files_or_is_refused(
         (tmp_path / "made.sig").write_text(
             json.dumps({"verificationMaterial": {}, "dsseEnvelope": envelope})
         )
-        with pytest.raises(BundleError, match="is no signature that can be trusted") as caught:
+        with pytest.raises(BundleError, match="is not a signature that can be trusted") as caught:
             Bundle(archive, trust=trust, signature=tmp_path / "made.sig")
         assert str(caught.value).isprintable()
 
@@ -470,7 +470,7 @@ def test_what_a_signature_lacks_is_named(
     made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].pop("payloadType"))
     with pytest.raises(
         BundleError,
-        match=r"is no signature that can be trusted \(it has no payloadType\); fetch it again",
+        match=r"is not a signature that can be trusted \(it has no payloadType\); fetch it again",
     ):
         Bundle(signed.archive, trust=signed.folder / "public.pem", signature=made)
     made = forged(

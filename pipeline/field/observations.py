@@ -18,7 +18,7 @@ from rich.progress import track
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving import Classifier, InputError, ModelCard, ServingError, input_statistics, photo
-from serving.model_card import ModelFile
+from serving.model_file import ModelFile
 from serving.prediction_log import APPLICATION_ID, VERSION
 
 UNKNOWN = -1  # the label of a prediction that has none
@@ -250,7 +250,7 @@ def from_folder(folder: Path, told: dict[str, str], bundle: Path) -> Observation
         probabilities.argmax(1),
         probabilities.max(1),
         np.array([labels[path] for path in kept]),
-        input_statistics.of(inputs),
+        input_statistics.compute(inputs),
         lambda row: inputs[row],
         unreadable,
     )

@@ -17,7 +17,8 @@ from pipeline.config import params
 from pipeline.files import artifacts
 from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
-from serving.model_card import ModelCard, ModelFile
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile
 
 REQUIREMENTS = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
 
