@@ -1,15 +1,13 @@
-"""The device proves for itself what it was given: `serving prove`, here and on processors that QEMU plays."""
+"""The device proves its files with `serving prove`, here and on processors emulated by QEMU."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import signal
 import struct
 import subprocess
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,27 +17,24 @@ import pytest
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from pipeline import package
-from pipeline.bundle import acceptance, card_markdown, golden
-from pipeline.bundle import archive as packing
-from pipeline.config import params
+from pipeline.bundle import golden
 from pipeline.files import artifacts
-from pipeline.files.artifacts import Array, Description
+from pipeline.files.artifacts import Array
 from pipeline.formats import onnx_int8
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
-from serving import Bundle, BundleError, Classifier, __main__
-from serving.acceptance import FILE, LARGEST_BYTES, Acceptance
-from serving.checksums import MANIFEST, manifest
+from serving import Bundle, Classifier, __main__
+from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
+from tests.acceptance_sets import change_card, npz, program, rewrite, sealed
 from tests.conftest import ROOT, Project, emulated
-from tests.test_bundle_attacks import without_array
 
 pytestmark = pytest.mark.slow
+
 
 SHARED = (
     "state",
@@ -53,7 +48,6 @@ SHARED = (
     "largest_difference",
 )
 FEW = ["--images", "100"]
-OWN = Description("own", [], (28, 28, 1), {}, [])
 
 
 def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -70,32 +64,6 @@ def here(runtime: str) -> Interpreter:
     return Interpreter.here(environments.python(runtime))
 
 
-def rewrite(bundle: Path, **files: bytes) -> Path:
-    """The unpacked bundle with other content of some files, of which its checksums know: as if it had been made so."""
-    for name, content in files.items():
-        (bundle / name.replace("__", ".")).write_bytes(content)
-    names = [
-        path.relative_to(bundle).as_posix()
-        for path in bundle.rglob("*")
-        if path.is_file() and path.name != MANIFEST
-    ]
-    (bundle / MANIFEST).write_bytes(
-        manifest({name: (bundle / name).read_bytes() for name in names})
-    )
-    return bundle
-
-
-def npz(**arrays: Array) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
-    return file.getvalue()
-
-
-def change_card(bundle: Path, **values: Any) -> Path:
-    card = ModelCard.parse((bundle / CARD).read_bytes())
-    return rewrite(bundle, model_card__json=dataclasses.replace(card, **values).dump())
-
-
 def verified(finished: Project, **facts: str) -> dict[str, Any]:
     pairs = artifacts.load_json(finished.folder / "reports/verify.json")["pairs"]
     (pair,) = (pair for pair in pairs if facts.items() <= pair.items())
@@ -106,105 +74,6 @@ def same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
     assert {name: proved[name] for name in SHARED} == pytest.approx(
         {name: pair[name] for name in SHARED}, abs=1e-12
     )
-
-
-def test_the_bundle_brings_the_images_that_verification_samples_with_the_answers_of_keras(
-    finished: Project, archive: Path
-) -> None:
-    accepted = Acceptance.load(Bundle(archive))
-    test = finished.folder / "data/prepared/test"
-    labels = np.load(test / "labels.npy")
-    rows = np.random.default_rng(params.load(ROOT / "params.yaml").preprocess.seed).permutation(
-        len(labels)
-    )[:1000]
-    np.testing.assert_array_equal(
-        accepted.images, np.load(test / "images.npy", mmap_mode="r")[rows]
-    )
-    np.testing.assert_array_equal(accepted.labels, labels[rows])
-    expected = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[rows]
-    np.testing.assert_array_equal(accepted.probabilities, expected)
-
-
-def test_the_same_set_is_the_same_bytes(finished: Project, bundle: Path, tmp_path: Path) -> None:
-    opened = Bundle(bundle)
-    accepted = Acceptance.load(opened)
-    again = tmp_path / "again"
-    for target in ("c", "browser"):
-        (again / "embedded" / target).mkdir(parents=True)
-    (again / GOLDEN).write_bytes((bundle / GOLDEN).read_bytes())
-    acceptance.write(
-        again,
-        acceptance.AcceptanceSet(accepted.images, accepted.labels, accepted.probabilities),
-        opened.card,
-    )
-    for name in (FILE, "embedded/c/acceptance.bin", "embedded/browser/acceptance.bin"):
-        assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
-
-
-def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    chosen = params.load(ROOT / "params.yaml")
-    nothing = np.zeros((3, 2), np.int32)
-    kept = Description(
-        "movielens_100k", [], (2,), {}, [], not_passed_on="its licence forbids passing the data on"
-    )
-    why = acceptance.choose(chosen, kept, nothing, np.zeros(3), nothing)
-    assert why == "movielens_100k: its licence forbids passing the data on"
-    none = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 0})
-    assert (
-        acceptance.choose(none, OWN, nothing, np.zeros(3), nothing)
-        == "package.acceptance_images is 0"
-    )
-    (bundle / FILE).unlink()
-    change_card(bundle, acceptance_images=0, no_acceptance=why)
-    assert __main__.main(["prove", str(bundle)]) == 1
-    error = capsys.readouterr().err
-    assert error == f"error: {bundle} has no acceptance set ({why}); use `serving check` instead\n"
-
-
-def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_and_the_card_says_so(
-    bundle: Path,
-) -> None:
-    grain = (
-        np.random.default_rng(0)
-        .integers(0, 256, 1200 * 1200 * 3, np.uint8)
-        .reshape(1, 1200, 1200, 3)
-    )
-    photos, labels = np.broadcast_to(grain, (100, 1200, 1200, 3)), np.arange(100)
-    chosen = params.load(ROOT / "params.yaml")
-    accepted = acceptance.choose(chosen, OWN, photos, labels, np.zeros((100, 10), np.float32))
-    assert isinstance(accepted, acceptance.AcceptanceSet)
-    order = np.random.default_rng(chosen.preprocess.seed).permutation(100)
-    assert accepted.labels.tolist() == order[:62].tolist()
-    assert accepted.nbytes <= LARGEST_BYTES < accepted.nbytes + 1200 * 1200 * 3
-
-    card = ModelCard.parse((bundle / CARD).read_bytes())
-    made = {**card.provenance, "params": chosen.model_dump(mode="json")}
-    described = acceptance.described(
-        dataclasses.replace(card, provenance=made, test_images=100), accepted
-    )
-    told = "62 images of the 100 asked for, as many of this size as a device takes"
-    card_markdown.write(bundle, described)
-    assert f" It has {told}." in (bundle / card_markdown.FILE).read_text()
-    assert package.notes(described) == [f"note: its acceptance set has {told}"]
-    assert package.notes(card) == []
-
-
-def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(
-    bundle: Path, tmp_path: Path
-) -> None:
-    drawings, labels = np.zeros((1000, 300, 300, 3), np.uint8), np.zeros(1000, np.uint8)
-    accepted = acceptance.choose(
-        params.load(ROOT / "params.yaml"), OWN, drawings, labels, np.zeros((1000, 10), np.float32)
-    )
-    assert isinstance(accepted, acceptance.AcceptanceSet)
-    assert 20 < len(accepted.labels) < 1000
-    (bundle / FILE).write_bytes(npz(**dataclasses.asdict(accepted)))
-    for target in ("c", "browser"):
-        (bundle / f"embedded/{target}/acceptance.bin").write_bytes(accepted.images.tobytes())
-    packing.write(bundle, tmp_path / "drawings.tar.gz", bundle.name)
-    packing.check(tmp_path / "drawings.tar.gz")
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime", "tflite_runtime"])
@@ -321,96 +190,6 @@ def test_a_file_that_loses_images_here_is_worse(
         "significantly more than the 1 % allowed; use another file or runtime on this device"
         in pair["sentence"]
     )
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (lambda arrays: b"not at all", "is not a zip file"),
-        (lambda arrays: npz(**arrays)[:-40], "is not a zip file"),
-        (
-            lambda arrays: npz(images=arrays["images"], labels=arrays["labels"]),
-            "it has no probabilities",
-        ),
-        (
-            lambda arrays: npz(**{**arrays, "images": arrays["images"][:, :20]}),
-            r"images is uint8 of shape \(1000, 20, 28, 1\)",
-        ),
-        (
-            lambda arrays: npz(**{**arrays, "labels": arrays["labels"] + 3}),
-            "a label is not one of the 10 classes",
-        ),
-        (lambda arrays: npz(**{**arrays, "labels": arrays["labels"][:0]}), "expected"),
-        (
-            lambda arrays: npz(
-                **{**arrays, "probabilities": arrays["probabilities"] * np.float32(np.nan)}
-            ),
-            "not a finite number",
-        ),
-        (
-            lambda arrays: npz(
-                **{**arrays, "probabilities": arrays["probabilities"].astype(np.float64)}
-            ),
-            "float64",
-        ),
-        (lambda arrays: without_array(npz(**arrays), "labels"), "its labels is not an array"),
-        (lambda arrays: inflated(npz(**arrays)), "is not what package writes"),
-    ],
-)
-def test_a_damaged_acceptance_set_is_one_sentence(
-    bundle: Path, capsys: pytest.CaptureFixture[str], content: Any, why: str
-) -> None:
-    accepted = Acceptance.load(Bundle(bundle))
-    rewrite(bundle, acceptance__npz=content(dataclasses.asdict(accepted)))
-    with pytest.raises(BundleError, match=why):
-        Acceptance.load(Bundle(bundle))
-    assert __main__.main(["prove", str(bundle), "--json"]) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["state"] == "could not run"
-    assert "acceptance.npz is not what package writes" in answer["sentence"]
-    assert "\n" not in answer["sentence"]
-
-
-def test_no_byte_of_it_that_is_flipped_ends_in_a_traceback(bundle: Path) -> None:
-    """As its maker would have packed it, so that no checksum of the bundle finds it first."""
-    accepted = dataclasses.asdict(Acceptance.load(Bundle(bundle)).first(20))
-    content, card = npz(**accepted), Bundle(bundle).card
-    dice, refused = np.random.default_rng(0), 0
-    for place in dice.integers(0, len(content), 300).tolist():
-        changed = bytearray(content)
-        changed[place] ^= int(dice.integers(1, 256))
-        try:
-            Acceptance.load(OneFile(card, bytes(changed)))
-        except BundleError as error:
-            refused += 1
-            assert "\n" not in str(error)
-    assert refused > 200
-
-
-class OneFile(Bundle):
-    """A bundle in memory with a model card and an acceptance set, that was verified."""
-
-    def __init__(self, card: ModelCard, content: bytes) -> None:
-        self.path, self.card, self.digests, self._content = (
-            Path("memory"),
-            card,
-            {FILE: ""},
-            content,
-        )
-
-    def read(self, name: str) -> bytes:
-        assert name == FILE
-        return self._content
-
-
-def inflated(data: bytes) -> bytes:
-    """The same archive, whose directory says that each member has 4 GB."""
-    changed = bytearray(data)
-    at = changed.find(b"PK\x01\x02")
-    while at >= 0:
-        changed[at + 24 : at + 28] = struct.pack("<I", 0xFFFFFFF0)
-        at = changed.find(b"PK\x01\x02", at + 4)
-    return bytes(changed)
 
 
 def test_more_images_than_there_are_and_a_draft_are_refused_in_a_sentence(
@@ -553,11 +332,6 @@ def test_a_file_whose_golden_vectors_alone_differ_is_refused_by_load(bundle: Pat
         Classifier.load(bundle, "onnx_float32")
 
 
-def program(finished: Project, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    path = next((finished.folder / "embedded/c/programs").glob("classify-x86_64"))
-    return subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
-
-
 def test_the_c_program_says_what_python_says(finished: Project, bundle: Path) -> None:
     done = program(finished, "--prove", bundle / "embedded/c/acceptance.bin")
     proved = json.loads(
@@ -572,35 +346,6 @@ def test_the_c_program_says_what_python_says(finished: Project, bundle: Path) ->
     assert abs(facts["largest_difference"] - proved["largest_difference"]) < 1e-5
     assert told.split(":")[0] == proved["state"]
     assert done.returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (lambda data: data[:-1], "damaged"),
-        (lambda data: data[:100] + bytes([data[100] ^ 4]) + data[101:], "damaged"),
-        (lambda data: b"EDGE", "not an acceptance.bin"),
-        (lambda data: b"", "not an acceptance.bin"),
-        (
-            lambda data: sealed(data[:16] + struct.pack("<I", 785) + data[20:-4]),
-            "belongs to another model",
-        ),
-        (
-            lambda data: sealed(data[:12] + struct.pack("<I", 0xFFFFFFFF) + data[16:-4]),
-            "not what package writes",
-        ),
-        (lambda data: sealed(data[:-8]), "not what package writes"),
-    ],
-)
-def test_the_c_program_answers_a_damaged_set_in_one_sentence(
-    finished: Project, bundle: Path, tmp_path: Path, change: Any, why: str
-) -> None:
-    path = tmp_path / "set.bin"
-    path.write_bytes(change((bundle / "embedded/c/acceptance.bin").read_bytes()))
-    done = program(finished, "--prove", path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert why in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_c_program_tells_the_three_verdicts_apart(
@@ -623,8 +368,3 @@ def test_the_c_program_tells_the_three_verdicts_apart(
     assert unsure.returncode == 3
     assert worse.stdout.splitlines()[-1].startswith("worse: ")
     assert worse.returncode == 1
-
-
-def sealed(data: bytes) -> bytes:
-    """With the checksum that belongs to the changed content."""
-    return data + struct.pack("<I", zlib.crc32(data))

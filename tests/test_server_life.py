@@ -27,10 +27,10 @@ from pipeline.bundle import sign
 from serving import Bundle, Classifier
 from serving.__main__ import main
 from serving.checksums import MANIFEST, manifest
+from tests.attacks import MEMORY, bomb
 from tests.record_triton import INFER, binary, image, wanted
 from tests.server import FORMAT, Server, failed, rename
-from tests.test_bundle_attacks import MEMORY, bomb
-from tests.test_signature import pem
+from tests.signing import pem
 
 pytestmark = pytest.mark.slow
 

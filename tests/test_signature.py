@@ -1,9 +1,8 @@
-"""Signatures: made by OpenSSF's model-signing, verified on the device without it; each forgery is refused."""
+"""Signatures made by OpenSSF's model-signing and verified without it; each forgery is refused."""
 
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import os
 import random
@@ -15,202 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.runtimes import environments
-from serving import Bundle, BundleError, certificate, signature
+from serving import Bundle, BundleError, signature
 from serving import archive as layout
 from serving.checksums import MANIFEST, listing
+from tests.attacks import MEMORY, OPEN, WRONG, bomb, packed, places, replaced
 from tests.conftest import ROOT, Project
-from tests.test_bundle_attacks import MEMORY, OPEN, WRONG, bomb, packed, places, replaced
-
-Key = ec.EllipticCurvePrivateKey
-NOW = datetime.datetime.now(datetime.UTC)
-BEGIN, END = NOW - datetime.timedelta(1), NOW + datetime.timedelta(1)
-USES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-
-
-def point(key: Key) -> tuple[int, int]:
-    numbers = key.public_key().public_numbers()
-    return numbers.x, numbers.y
-
-
-def pem(folder: Path, name: str, thing: Any) -> Path:
-    """Writes a private key, public key or certificate."""
-    path = folder / f"{name}.pem"
-    encoding = serialization.Encoding.PEM
-    if isinstance(thing, ec.EllipticCurvePrivateKey):
-        path.write_bytes(
-            thing.private_bytes(
-                encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-    elif isinstance(thing, ec.EllipticCurvePublicKey):
-        path.write_bytes(
-            thing.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
-    else:
-        path.write_bytes(thing.public_bytes(encoding))
-    return path
-
-
-def certify(
-    key: Key,
-    name: str,
-    issuer: str,
-    issuer_key: Key,
-    *,
-    authority: bool,
-    begin: datetime.datetime = BEGIN,
-    end: datetime.datetime = END,
-    length: int | None = None,
-    uses: tuple[str, ...] | None = None,
-    purposes: tuple[x509.ObjectIdentifier, ...] | None = None,
-    more: x509.ExtensionType | None = None,
-) -> x509.Certificate:
-    """A certificate that says what one of its kind should, where nothing else is named."""
-    names = [
-        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (name, issuer)
-    ]
-    usual = ("key_cert_sign",) if authority else ("digital_signature",)
-    usage = {use: use in (usual if uses is None else uses) for use in USES}
-    purposes = (() if authority else (Purpose.CODE_SIGNING,)) if purposes is None else purposes
-    builder = x509.CertificateBuilder(
-        names[1], names[0], key.public_key(), x509.random_serial_number(), begin, end
-    )
-    builder = builder.add_extension(
-        x509.BasicConstraints(ca=authority, path_length=length), critical=True
-    )
-    if uses != ():
-        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
-    if purposes:
-        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-    if more:
-        builder = builder.add_extension(more, critical=True)
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    message=st.binary(max_size=200),
-    secret=st.integers(1, signature.N - 1),
-    flip=st.integers(0, 7),
-    place=st.integers(0, 10_000),
-)
-def test_ecdsa_agrees_with_openssl(message: bytes, secret: int, flip: int, place: int) -> None:
-    key = ec.derive_private_key(secret, ec.SECP256R1())
-    made = key.sign(message, ec.ECDSA(hashes.SHA256()))
-    assert signature.valid(point(key), message, made)
-    assert not signature.valid(point(key), message + b"!", made)
-    damaged = bytearray(made)
-    damaged[place % len(made)] ^= 1 << flip
-    try:
-        accepted = signature.valid(point(key), message, bytes(damaged))
-    except ValueError:
-        return
-    assert not accepted
-
-
-def test_the_public_key_is_read_and_other_curves_are_refused() -> None:
-    for curve, allowed in (
-        (ec.SECP256R1(), True),
-        (ec.SECP384R1(), False),
-        (ec.SECP256K1(), False),
-    ):
-        key = ec.generate_private_key(curve)
-        text = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        if allowed:
-            assert signature.public_key(text) == point(key)
-        else:
-            with pytest.raises(ValueError, match="P-256"):
-                signature.public_key(text)
-
-
-def chain(
-    leaf: dict[str, Any], middle: dict[str, Any], root: dict[str, Any]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The key that a chain of three certificates vouches for, and the maker's own."""
-    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
-    maker, between, authority = keys[0], keys[1], keys[2]
-    certificates = [
-        certify(
-            maker, "maker", "between", leaf.pop("forger", between), **{"authority": False, **leaf}
-        ),
-        certify(between, "between", "authority", authority, **{"authority": True, **middle}),
-        certify(authority, "authority", "authority", authority, **{"authority": True, **root}),
-    ]
-    encoded = [item.public_bytes(serialization.Encoding.DER) for item in certificates[:2]]
-    trusted = certificates[2].public_bytes(serialization.Encoding.PEM)
-    return certificate.signer(encoded, trusted), point(maker)
-
-
-@pytest.mark.parametrize(
-    "middle", [{}, {"length": 0}, {"purposes": (Purpose.CODE_SIGNING,)}, {"uses": ()}]
-)
-def test_a_chain_is_followed_to_the_authority(middle: dict[str, Any]) -> None:
-    found, maker = chain({}, middle, {})
-    assert found == maker
-
-
-DAY = datetime.timedelta(1)
-CONFINED = x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)
-
-
-@pytest.mark.parametrize(
-    ("place", "change", "reason"),
-    [
-        (0, {"forger": ec.generate_private_key(ec.SECP256R1())}, "signature does not match"),
-        (0, {"authority": True}, "lacks digitalSignature|an authority's own certificate"),
-        (0, {"authority": True, "uses": ("digital_signature",)}, "an authority's own certificate"),
-        (0, {"purposes": (Purpose.SERVER_AUTH,)}, "lacks codeSigning"),
-        (0, {"purposes": (Purpose.SERVER_AUTH, Purpose.CLIENT_AUTH)}, "lacks codeSigning"),
-        (0, {"purposes": (Purpose.ANY_EXTENDED_KEY_USAGE,)}, "lacks codeSigning"),
-        (0, {"purposes": ()}, "lacks codeSigning"),
-        (0, {"uses": ("key_encipherment",)}, "lacks digitalSignature"),
-        (0, {"uses": ()}, "lacks digitalSignature"),
-        (
-            0,
-            {"begin": NOW - 9 * DAY, "end": NOW - DAY},
-            "on 20..-..-.., the date of this device: cert is not valid",
-        ),
-        (0, {"begin": NOW + DAY}, "cert is not valid"),
-        (1, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
-        (1, {"begin": NOW + DAY}, "cert is not valid"),
-        (1, {"authority": False}, "must be asserted in a CA certificate|lacks keyCertSign"),
-        (1, {"uses": ("digital_signature",)}, "lacks keyCertSign"),
-        (
-            1,
-            {"purposes": (Purpose.SERVER_AUTH,)},
-            "an authority's extended key usage lacks codeSigning",
-        ),
-        (1, {"more": CONFINED}, "prohibited extension"),
-        (2, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
-        (2, {"begin": NOW + DAY}, "cert is not valid"),
-        (2, {"length": 0}, "path length"),
-    ],
-)
-def test_a_chain_with_a_flaw_is_refused(place: int, change: dict[str, Any], reason: str) -> None:
-    changes: list[dict[str, Any]] = [{}, {}, {}]
-    changes[place] = dict(change)
-    with pytest.raises(ValueError, match=reason):
-        chain(*changes)
+from tests.signing import certify, pem
 
 
 class Release(NamedTuple):
