@@ -20,7 +20,7 @@ from tests.conftest import Project
 
 
 def rewrite(bundle: Path, **files: bytes) -> Path:
-    """The unpacked bundle with other content of some files, of which its checksums know: as if it had been made so."""
+    """Replaces files of an unpacked bundle and updates its checksums; a `__` in a name is a dot."""
     for name, content in files.items():
         (bundle / name.replace("__", ".")).write_bytes(content)
     names = [
@@ -46,10 +46,10 @@ def change_card(bundle: Path, **values: Any) -> Path:
 
 
 def program(finished: Project, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    path = next((finished.folder / "embedded/c/programs").glob("classify-x86_64"))
+    path = finished.folder / "embedded/c/programs/classify-x86_64"
     return subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
 
 
 def sealed(data: bytes) -> bytes:
-    """With the checksum that belongs to the changed content."""
+    """Appends the checksum of the changed content."""
     return data + struct.pack("<I", zlib.crc32(data))

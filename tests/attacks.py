@@ -6,9 +6,11 @@ import copy
 import hashlib
 import io
 import json
+import subprocess
+import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ from serving import Bundle
 from serving import archive as layout
 from serving.checksums import MANIFEST, listing
 from serving.model_card import FILE
+from tests.conftest import ROOT
 
 FORMAT = "onnx_float32"
 ROOT_FOLDER = "mnist-digits-1.0.0"
-MEMORY = (
-    160 << 20
-)  # bytes that a process may take to refuse a bundle; Python and numpy take 40 MB of them
-# The peak of the resource module would count what the tests' own process held when it started this one.
+# Bytes that a process may take to refuse a bundle; Python and numpy take 40 MB of them.
+MEMORY = 160 << 20
+# The resource module's peak would include the memory of the tests' process at the start.
 OPEN = """
 import re, sys
 from pathlib import Path
@@ -41,7 +43,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 def files(archive: Path) -> Files:
-    """A whole bundle of one file, which is small enough to be attacked a thousand times."""
+    """A complete bundle with one model file, small enough to be attacked a thousand times."""
     opened = Bundle(archive)
     card = json.loads(opened.read(FILE))
     card["files"] = [file for file in card["files"] if file["format"] == FORMAT]
@@ -51,22 +53,18 @@ def files(archive: Path) -> Files:
 
 
 def packed(tar: bytes, level: int = 1) -> bytes:
-    """A gzip stream that begins as our archives do."""
+    """A gzip stream with the header of a bundle."""
     deflate = zlib.compressobj(level, wbits=-15)
     body = deflate.compress(tar) + deflate.flush()
-    return (
-        layout.GZIP_HEADER
-        + body
-        + zlib.crc32(tar).to_bytes(4, "little")
-        + len(tar).to_bytes(4, "little")
-    )
+    ends = zlib.crc32(tar), len(tar)
+    return layout.GZIP_HEADER + body + b"".join(end.to_bytes(4, "little") for end in ends)
 
 
 ZEROS = 1 << 20
 
 
 def bomb(files: Files, size: int, count: int) -> bytes:
-    """An archive of `files` and `count` files of `size` zeros, as its list of checksums says."""
+    """An archive of `files` and `count` files of `size` zeros, with correct checksums."""
     digest = hashlib.sha256()
     for _ in range(size // ZEROS):
         digest.update(bytes(ZEROS))
@@ -96,6 +94,15 @@ def _deflated(chunk: bytes) -> bytes:
     return deflate.compress(chunk) + deflate.flush(zlib.Z_FULL_FLUSH)
 
 
+def opened_in_a_process(*arguments: str | Path) -> tuple[str, int]:
+    """Opens a bundle: why it was refused, or "", and the peak memory of the process in bytes."""
+    command = [sys.executable, "-c", OPEN, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    *sentences, memory = done.stdout.splitlines()
+    assert len(sentences) <= 1, sentences
+    return "".join(sentences), int(memory)
+
+
 WRONG: tuple[Any, ...] = (
     *(None, "x", "", 1, -1, 0.5, True, [], {}, [[]], [1, 2, 3, 4]),
     *("\x1b[31mred", "\ud800", 10**30, float("nan"), 1e300, ...),
@@ -103,21 +110,19 @@ WRONG: tuple[Any, ...] = (
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where something stands in a JSON value; of a list, its first entry."""
+    """The paths of all values in a JSON value; only the first entry of a list."""
     yield path
-    entries = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value[:1])
-        if isinstance(value, list)
-        else ()
-    )
+    entries: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        entries = value.items()
+    elif isinstance(value, list):
+        entries = enumerate(value[:1])
     for key, inner in entries:
         yield from places(inner, (*path, key))
 
 
 def replaced(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    """A JSON value with another one at that place; ... takes it out."""
+    """A JSON value with `other` at `path`; ... removes it."""
     if not path:
         return other
     result = copy.copy(value)

@@ -33,19 +33,15 @@ def point(key: Key) -> tuple[int, int]:
 
 
 def pem(folder: Path, name: str, thing: Any) -> Path:
-    """Writes a private key, public key or certificate."""
+    """Writes a private key, a public key or a certificate."""
     path = folder / f"{name}.pem"
     encoding = serialization.Encoding.PEM
     if isinstance(thing, ec.EllipticCurvePrivateKey):
-        path.write_bytes(
-            thing.private_bytes(
-                encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        path.write_bytes(thing.private_bytes(encoding, pkcs8, plain))
     elif isinstance(thing, ec.EllipticCurvePublicKey):
-        path.write_bytes(
-            thing.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
+        key_info = serialization.PublicFormat.SubjectPublicKeyInfo
+        path.write_bytes(thing.public_bytes(encoding, key_info))
     else:
         path.write_bytes(thing.public_bytes(encoding))
     return path
@@ -65,7 +61,7 @@ def certify(
     purposes: tuple[x509.ObjectIdentifier, ...] | None = None,
     more: x509.ExtensionType | None = None,
 ) -> x509.Certificate:
-    """A certificate that says what one of its kind should, where nothing else is named."""
+    """A certificate with the usual extensions of its kind, unless others are given."""
     names = [
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in (name, issuer)
     ]

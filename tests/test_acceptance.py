@@ -32,24 +32,23 @@ pytestmark = pytest.mark.slow
 OWN = Description("own", [], (28, 28, 1), {}, [])
 
 
-def test_the_bundle_brings_the_images_that_verification_samples_with_the_answers_of_keras(
+def test_the_bundle_holds_the_images_that_verification_samples_with_the_outputs_of_keras(
     finished: Project, archive: Path
 ) -> None:
     accepted = Acceptance.load(Bundle(archive))
     test = finished.folder / "data/prepared/test"
-    labels = np.load(test / "labels.npy")
-    rows = np.random.default_rng(params.load(ROOT / "params.yaml").preprocess.seed).permutation(
-        len(labels)
-    )[:1000]
-    np.testing.assert_array_equal(
-        accepted.images, np.load(test / "images.npy", mmap_mode="r")[rows]
-    )
+    images, labels = np.load(test / "images.npy", mmap_mode="r"), np.load(test / "labels.npy")
+    seed = params.load(ROOT / "params.yaml").preprocess.seed
+    rows = np.random.default_rng(seed).permutation(len(labels))[:1000]
+    np.testing.assert_array_equal(accepted.images, images[rows])
     np.testing.assert_array_equal(accepted.labels, labels[rows])
     expected = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[rows]
     np.testing.assert_array_equal(accepted.probabilities, expected)
 
 
-def test_the_same_set_is_the_same_bytes(finished: Project, bundle: Path, tmp_path: Path) -> None:
+def test_equal_sets_are_written_as_equal_bytes(
+    finished: Project, bundle: Path, tmp_path: Path
+) -> None:
     opened = Bundle(bundle)
     accepted = Acceptance.load(opened)
     again = tmp_path / "again"
@@ -65,21 +64,18 @@ def test_the_same_set_is_the_same_bytes(finished: Project, bundle: Path, tmp_pat
         assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
 
 
-def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(
+def test_data_that_may_not_be_shared_are_left_out_and_the_command_says_so(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = params.load(ROOT / "params.yaml")
-    nothing = np.zeros((3, 2), np.int32)
-    kept = Description(
-        "movielens_100k", [], (2,), {}, [], not_passed_on="its licence forbids passing the data on"
-    )
-    why = acceptance.choose(chosen, kept, nothing, np.zeros(3), nothing)
-    assert why == "movielens_100k: its licence forbids passing the data on"
-    none = params.override(params.load(ROOT / "params.yaml"), {"package.acceptance_images": 0})
-    assert (
-        acceptance.choose(none, OWN, nothing, np.zeros(3), nothing)
-        == "package.acceptance_images is 0"
-    )
+    settings = params.load(ROOT / "params.yaml")
+    ids, labels = np.zeros((3, 2), np.int32), np.zeros(3)
+    licence = "its licence forbids passing the data on"
+    licensed = Description("movielens_100k", [], (2,), {}, [], not_passed_on=licence)
+    why = acceptance.choose(settings, licensed, ids, labels, ids)
+    assert why == f"movielens_100k: {licence}"
+    none = params.override(settings, {"package.acceptance_images": 0})
+    reason = acceptance.choose(none, OWN, ids, labels, ids)
+    assert reason == "package.acceptance_images is 0"
     (bundle / FILE).unlink()
     change_card(bundle, acceptance_images=0, no_acceptance=why)
     assert __main__.main(["prove", str(bundle)]) == 1
@@ -87,35 +83,30 @@ def test_data_that_may_not_be_passed_on_do_not_travel_and_the_command_says_so(
     assert error == f"error: {bundle} has no acceptance set ({why}); use `serving check` instead\n"
 
 
-def test_of_large_images_a_set_holds_as_many_as_a_device_takes_in_their_order_and_the_card_says_so(
+def test_a_set_of_large_images_holds_only_the_first_that_fit_a_device_and_the_card_says_so(
     bundle: Path,
 ) -> None:
-    grain = (
-        np.random.default_rng(0)
-        .integers(0, 256, 1200 * 1200 * 3, np.uint8)
-        .reshape(1, 1200, 1200, 3)
-    )
+    grain = np.random.default_rng(0).integers(0, 256, (1, 1200, 1200, 3), np.uint8)
     photos, labels = np.broadcast_to(grain, (100, 1200, 1200, 3)), np.arange(100)
-    chosen = params.load(ROOT / "params.yaml")
-    accepted = acceptance.choose(chosen, OWN, photos, labels, np.zeros((100, 10), np.float32))
+    settings = params.load(ROOT / "params.yaml")
+    accepted = acceptance.choose(settings, OWN, photos, labels, np.zeros((100, 10), np.float32))
     assert isinstance(accepted, acceptance.AcceptanceSet)
-    order = np.random.default_rng(chosen.preprocess.seed).permutation(100)
+    order = np.random.default_rng(settings.preprocess.seed).permutation(100)
     assert accepted.labels.tolist() == order[:62].tolist()
     assert accepted.nbytes <= LARGEST_BYTES < accepted.nbytes + 1200 * 1200 * 3
 
     card = ModelCard.parse((bundle / CARD).read_bytes())
-    made = {**card.provenance, "params": chosen.model_dump(mode="json")}
-    described = acceptance.described(
-        dataclasses.replace(card, provenance=made, test_images=100), accepted
-    )
-    told = "62 images of the 100 asked for, as many of this size as a device takes"
+    provenance = {**card.provenance, "params": settings.model_dump(mode="json")}
+    card_of_100 = dataclasses.replace(card, provenance=provenance, test_images=100)
+    described = acceptance.described(card_of_100, accepted)
+    size = "62 images of the 100 asked for, as many of this size as a device takes"
     card_markdown.write(bundle, described)
-    assert f" It has {told}." in (bundle / card_markdown.FILE).read_text()
-    assert package.notes(described) == [f"note: its acceptance set has {told}"]
+    assert f" It has {size}." in (bundle / card_markdown.FILE).read_text()
+    assert package.notes(described) == [f"note: its acceptance set has {size}"]
     assert package.notes(card) == []
 
 
-def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(
+def test_a_highly_compressible_set_does_not_make_its_bundle_look_like_a_bomb(
     bundle: Path, tmp_path: Path
 ) -> None:
     drawings, labels = np.zeros((1000, 300, 300, 3), np.uint8), np.zeros(1000, np.uint8)
@@ -165,7 +156,7 @@ def test_a_set_that_packs_to_little_does_not_make_its_bundle_look_like_a_bomb(
         (lambda arrays: inflated(npz(**arrays)), "is not what package writes"),
     ],
 )
-def test_a_damaged_acceptance_set_is_one_sentence(
+def test_a_damaged_acceptance_set_is_refused_in_one_sentence(
     bundle: Path, capsys: pytest.CaptureFixture[str], content: Any, why: str
 ) -> None:
     accepted = Acceptance.load(Bundle(bundle))
@@ -173,14 +164,14 @@ def test_a_damaged_acceptance_set_is_one_sentence(
     with pytest.raises(BundleError, match=why):
         Acceptance.load(Bundle(bundle))
     assert __main__.main(["prove", str(bundle), "--json"]) == 1
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["state"] == "could not run"
-    assert "acceptance.npz is not what package writes" in answer["sentence"]
-    assert "\n" not in answer["sentence"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["state"] == "could not run"
+    assert "acceptance.npz is not what package writes" in report["sentence"]
+    assert "\n" not in report["sentence"]
 
 
-def test_no_byte_of_it_that_is_flipped_ends_in_a_traceback(bundle: Path) -> None:
-    """As its maker would have packed it, so that no checksum of the bundle finds it first."""
+def test_no_flipped_byte_of_a_set_ends_in_a_traceback(bundle: Path) -> None:
+    """As if its maker had packed it so, because otherwise the checksums would refuse it first."""
     accepted = dataclasses.asdict(Acceptance.load(Bundle(bundle)).first(20))
     content, card = npz(**accepted), Bundle(bundle).card
     dice, refused = np.random.default_rng(0), 0
@@ -196,15 +187,11 @@ def test_no_byte_of_it_that_is_flipped_ends_in_a_traceback(bundle: Path) -> None
 
 
 class OneFile(Bundle):
-    """A bundle in memory with a model card and an acceptance set, that was verified."""
+    """A verified bundle in memory, of a model card and an acceptance set."""
 
     def __init__(self, card: ModelCard, content: bytes) -> None:
-        self.path, self.card, self.digests, self._content = (
-            Path("memory"),
-            card,
-            {FILE: ""},
-            content,
-        )
+        self.path, self.card, self.digests = Path("memory"), card, {FILE: ""}
+        self._content = content
 
     def read(self, name: str) -> bytes:
         assert name == FILE
@@ -212,7 +199,7 @@ class OneFile(Bundle):
 
 
 def inflated(data: bytes) -> bytes:
-    """The same archive, whose directory says that each member has 4 GB."""
+    """The same archive, but its directory claims that each member has 4 GB."""
     changed = bytearray(data)
     at = changed.find(b"PK\x01\x02")
     while at >= 0:
@@ -239,7 +226,7 @@ def inflated(data: bytes) -> bytes:
         (lambda data: sealed(data[:-8]), "not what package writes"),
     ],
 )
-def test_the_c_program_answers_a_damaged_set_in_one_sentence(
+def test_the_c_program_refuses_a_damaged_set_in_one_sentence(
     finished: Project, bundle: Path, tmp_path: Path, change: Any, why: str
 ) -> None:
     path = tmp_path / "set.bin"

@@ -1,11 +1,10 @@
-"""Attacks on a bundle's archive: each is refused in one sentence, or it is the very same content."""
+"""Attacks on a bundle's archive: each is refused in one sentence, or its content is the same."""
 
 from __future__ import annotations
 
 import io
 import random
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +17,7 @@ from serving import Bundle, BundleError
 from serving import archive as layout
 from serving.bundle import KEPT
 from serving.checksums import MANIFEST, manifest
-from tests.attacks import MEMORY, OPEN, ROOT_FOLDER, Files, bomb, packed
-from tests.conftest import ROOT
+from tests.attacks import MEMORY, ROOT_FOLDER, Files, bomb, opened_in_a_process, packed
 
 pytest_plugins = ["tests.attacks"]
 pytestmark = pytest.mark.slow
@@ -31,7 +29,7 @@ BLOCK = layout.BLOCK
 def header(
     name: str, size: int, layout: Literal[0, 1, 2] = tarfile.USTAR_FORMAT, **fields: Any
 ) -> bytes:
-    """A header as tarfile makes it, with other fields than ours where they are named."""
+    """A header as tarfile makes it, with other `fields`."""
     info = tarfile.TarInfo(name)
     info.size = size
     for field, value in fields.items():
@@ -44,7 +42,7 @@ def member(name: str, data: bytes, **fields: Any) -> bytes:
 
 
 def pax(kind: bytes, **records: str) -> bytes:
-    """A pax header, whose records each begin with their own length."""
+    """A pax header; each of its records begins with its own length."""
     lines = b""
     for key, value in records.items():
         rest = f" {key.replace('__', '.')}={value}\n".encode()
@@ -55,7 +53,7 @@ def pax(kind: bytes, **records: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def parts(files: Files) -> list[tuple[str, bytes]]:
-    """What lies in the archive of `files`, in its order."""
+    """The names and contents in the archive of `files`, in its order."""
     return [
         (f"{ROOT_FOLDER}/{name}", data)
         for name, data in {MANIFEST: manifest(files), **dict(sorted(files.items()))}.items()
@@ -71,7 +69,7 @@ def tar_of(parts: list[tuple[str, bytes]]) -> bytes:
 
 @pytest.fixture
 def attack(tmp_path: Path, files: Files) -> Callable[[bytes], str]:
-    """Opens an archive; the sentence that it is refused with, or nothing where it holds what ours does."""
+    """Opens an archive: why it is refused, or "" if it holds exactly `files`."""
 
     def opened(blob: bytes) -> str:
         path = tmp_path / "attacked.tar.gz"
@@ -87,7 +85,7 @@ def attack(tmp_path: Path, files: Files) -> Callable[[bytes], str]:
     return opened
 
 
-def test_our_own_archive_is_accepted_and_tar_unpacks_what_was_verified(
+def test_a_genuine_archive_is_accepted_and_tar_unpacks_what_was_verified(
     files: Files, parts: list[tuple[str, bytes]], attack: Callable[[bytes], str], tmp_path: Path
 ) -> None:
     assert attack(packed(tar_of(parts))) == ""
@@ -102,7 +100,7 @@ def test_our_own_archive_is_accepted_and_tar_unpacks_what_was_verified(
 
 
 def with_member(parts: list[tuple[str, bytes]], index: int, changed: bytes) -> bytes:
-    """The tar with `changed` in the place of one of its members."""
+    """The tar with `changed` in place of one of its members."""
     members = [
         layout.header(name, len(data)) + data + layout.filling(len(data)) for name, data in parts
     ]
@@ -112,7 +110,7 @@ def with_member(parts: list[tuple[str, bytes]], index: int, changed: bytes) -> b
 
 
 def changes(parts: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """Tars that programs read in different ways, or that bring more than was signed."""
+    """Tars that programs read differently, or that hold more than was signed."""
     name, data = parts[2]
     root = name.split("/")[0]
     own = layout.header(name, len(data)) + data + layout.filling(len(data))
@@ -186,9 +184,9 @@ def changes(parts: list[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
     )
     yield "no root", tar_of([(name.partition("/")[2], data) for name, data in parts])
     yield "junk between", with_member(parts, 2, bytes(BLOCK) + own)
-    yield "junk that is no header", with_member(parts, 2, b"junk".ljust(BLOCK) + own)
-    yield "filled up with more than zeros", with_member(parts, 2, own[:-1] + b"!")
-    yield "behind the end", whole + member(f"{root}/evil", evil) + layout.ending(BLOCK)
+    yield "junk that is not a header", with_member(parts, 2, b"junk".ljust(BLOCK) + own)
+    yield "padded with more than zeros", with_member(parts, 2, own[:-1] + b"!")
+    yield "after the end", whole + member(f"{root}/evil", evil) + layout.ending(BLOCK)
     yield "more zeros", whole + bytes(layout.RECORD)
     yield "fewer zeros", whole[:-BLOCK]
     yield "no end", b"".join(member(*part) for part in parts)
@@ -208,7 +206,7 @@ def _with_size(own: bytes, field: bytes) -> bytes:
 
 
 def _summed(block: bytes) -> bytes:
-    """A header with the checksum that it must have."""
+    """A header with its correct checksum."""
     blank = block[:148] + b" " * 8 + block[156:]
     return block[:148] + b"%06o\0 " % sum(blank) + block[156:]
 
@@ -221,10 +219,10 @@ def test_every_other_way_to_write_an_archive_is_refused(
     assert not [label for label, sentence in tried.items() if not sentence]
 
 
-def test_every_byte_of_a_header_is_looked_at(
+def test_every_byte_of_a_header_is_checked(
     parts: list[tuple[str, bytes]], attack: Callable[[bytes], str]
 ) -> None:
-    """As it is, and with the checksum of the header put right."""
+    """With the old checksum of the header, and with the correct one."""
     tar = tar_of(parts)
     second = BLOCK + len(parts[0][1]) + len(layout.filling(len(parts[0][1])))
     for start in (0, second):
@@ -259,12 +257,12 @@ def test_every_other_way_to_write_a_gzip_file_is_refused(
         "another length": whole[:-4] + bytes(4),
         "no checksum": whole[:-8],
         "cut short": whole[:-20],
-        "no gzip": tar,
+        "not gzip": tar,
     }.items():
         assert attack(blob), label
 
 
-def test_names_that_lead_elsewhere_or_are_two_things_at_once_are_refused(
+def test_names_that_lead_outside_or_are_ambiguous_are_refused(
     files: Files, attack: Callable[[bytes], str]
 ) -> None:
     outside = ("../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\b", "a\nb", "\x1b[31m")
@@ -291,9 +289,10 @@ def test_names_that_lead_elsewhere_or_are_two_things_at_once_are_refused(
         "sha256sums",
     ):
         named = {**files, name: b"x"}
-        content = [(MANIFEST, manifest(named)), *sorted(named.items())]
-        told = attack(packed(tar_of([(f"{ROOT_FOLDER}/{each}", data) for each, data in content])))
-        assert told.startswith("the SHA256SUMS of the bundle is damaged ("), name
+        members = [(MANIFEST, manifest(named)), *sorted(named.items())]
+        parts = [(f"{ROOT_FOLDER}/{member}", data) for member, data in members]
+        sentence = attack(packed(tar_of(parts)))
+        assert sentence.startswith("the SHA256SUMS of the bundle is damaged ("), name
 
 
 def test_a_long_name_is_split_as_every_tar_reads_it(files: Files, tmp_path: Path) -> None:
@@ -318,16 +317,9 @@ def test_a_bomb_is_refused_in_bounded_memory(
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(bomb(files, size, count))
     assert path.stat().st_size < 10 << 20
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN, str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    sentence, memory = done.stdout.splitlines()
+    sentence, memory = opened_in_a_process(path)
     assert "it unpacks to far more than a bundle of its size" in sentence
-    assert int(memory) < MEMORY
+    assert memory < MEMORY
 
 
 def test_a_file_that_grows_after_it_was_verified_is_not_unpacked_whole(

@@ -26,11 +26,11 @@ from tests.signing import NOW, certify, point
 )
 def test_ecdsa_agrees_with_openssl(message: bytes, secret: int, flip: int, place: int) -> None:
     key = ec.derive_private_key(secret, ec.SECP256R1())
-    made = key.sign(message, ec.ECDSA(hashes.SHA256()))
-    assert signature.valid(point(key), message, made)
-    assert not signature.valid(point(key), message + b"!", made)
-    damaged = bytearray(made)
-    damaged[place % len(made)] ^= 1 << flip
+    ecdsa = key.sign(message, ec.ECDSA(hashes.SHA256()))
+    assert signature.valid(point(key), message, ecdsa)
+    assert not signature.valid(point(key), message + b"!", ecdsa)
+    damaged = bytearray(ecdsa)
+    damaged[place % len(ecdsa)] ^= 1 << flip
     try:
         accepted = signature.valid(point(key), message, bytes(damaged))
     except ValueError:
@@ -39,16 +39,13 @@ def test_ecdsa_agrees_with_openssl(message: bytes, secret: int, flip: int, place
 
 
 def test_the_public_key_is_read_and_other_curves_are_refused() -> None:
-    for curve, allowed in (
-        (ec.SECP256R1(), True),
-        (ec.SECP384R1(), False),
-        (ec.SECP256K1(), False),
-    ):
+    curves = ((ec.SECP256R1(), True), (ec.SECP384R1(), False), (ec.SECP256K1(), False))
+    for curve, accepted in curves:
         key = ec.generate_private_key(curve)
         text = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        if allowed:
+        if accepted:
             assert signature.public_key(text) == point(key)
         else:
             with pytest.raises(ValueError, match="P-256"):
@@ -58,7 +55,7 @@ def test_the_public_key_is_read_and_other_curves_are_refused() -> None:
 def chain(
     leaf: dict[str, Any], middle: dict[str, Any], root: dict[str, Any]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The key that a chain of three certificates vouches for, and the maker's own."""
+    """The key that a chain of three certificates vouches for, and the maker's key."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(3)]
     maker, between, authority = keys[0], keys[1], keys[2]
     certificates = [
@@ -77,11 +74,12 @@ def chain(
     "middle", [{}, {"length": 0}, {"purposes": (Purpose.CODE_SIGNING,)}, {"uses": ()}]
 )
 def test_a_chain_is_followed_to_the_authority(middle: dict[str, Any]) -> None:
-    found, maker = chain({}, middle, {})
-    assert found == maker
+    signer, maker = chain({}, middle, {})
+    assert signer == maker
 
 
 DAY = datetime.timedelta(1)
+EXPIRED = {"begin": NOW - 9 * DAY, "end": NOW - DAY}
 CONFINED = x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)
 
 
@@ -97,28 +95,24 @@ CONFINED = x509.NameConstraints([x509.DirectoryName(x509.Name([]))], None)
         (0, {"purposes": ()}, "lacks codeSigning"),
         (0, {"uses": ("key_encipherment",)}, "lacks digitalSignature"),
         (0, {"uses": ()}, "lacks digitalSignature"),
-        (
-            0,
-            {"begin": NOW - 9 * DAY, "end": NOW - DAY},
-            "on 20..-..-.., the date of this device: cert is not valid",
-        ),
+        (0, EXPIRED, "on 20..-..-.., the date of this device: cert is not valid"),
         (0, {"begin": NOW + DAY}, "cert is not valid"),
-        (1, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
+        (1, EXPIRED, "cert is not valid"),
         (1, {"begin": NOW + DAY}, "cert is not valid"),
         (1, {"authority": False}, "must be asserted in a CA certificate|lacks keyCertSign"),
         (1, {"uses": ("digital_signature",)}, "lacks keyCertSign"),
         (
             1,
             {"purposes": (Purpose.SERVER_AUTH,)},
-            "an authority's extended key usage lacks codeSigning",
+            "authority's extended key usage lacks codeSigning",
         ),
         (1, {"more": CONFINED}, "prohibited extension"),
-        (2, {"begin": NOW - 9 * DAY, "end": NOW - DAY}, "cert is not valid"),
+        (2, EXPIRED, "cert is not valid"),
         (2, {"begin": NOW + DAY}, "cert is not valid"),
         (2, {"length": 0}, "path length"),
     ],
 )
-def test_a_chain_with_a_flaw_is_refused(place: int, change: dict[str, Any], reason: str) -> None:
+def test_a_flawed_chain_is_refused(place: int, change: dict[str, Any], reason: str) -> None:
     changes: list[dict[str, Any]] = [{}, {}, {}]
     changes[place] = dict(change)
     with pytest.raises(ValueError, match=reason):

@@ -30,8 +30,10 @@ from serving.classifier import GOLDEN
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
+from serving.model_file import ModelFile
 from tests.acceptance_sets import change_card, npz, program, rewrite, sealed
 from tests.conftest import ROOT, Project, emulated
+from tests.device import call
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +53,7 @@ FEW = ["--images", "100"]
 
 
 def serving(interpreter: Interpreter, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line on a device, which has one runtime and numpy."""
+    """Runs the command line on a device, which has one runtime and numpy."""
     variables = interpreter.environment
     paths = ":".join(filter(None, [str(ROOT), variables.get("PYTHONPATH")]))
     command = [*interpreter.command, "-m", "serving", *map(str, arguments)]
@@ -70,38 +72,46 @@ def verified(finished: Project, **facts: str) -> dict[str, Any]:
     return dict(pair)
 
 
-def same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
+def with_proofs(card: ModelCard, **values: Any) -> list[ModelFile]:
+    """The files of a card with other values in all their proofs."""
+    files = []
+    for file in card.files:
+        proofs = [dataclasses.replace(proof, **values) for proof in file.proofs]
+        files.append(dataclasses.replace(file, proofs=proofs))
+    return files
+
+
+def assert_same(proved: Mapping[str, Any], pair: Mapping[str, Any]) -> None:
     assert {name: proved[name] for name in SHARED} == pytest.approx(
         {name: pair[name] for name in SHARED}, abs=1e-12
     )
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime", "tflite_runtime"])
-def test_every_file_is_proven_on_the_processor_that_proved_it(archive: Path, runtime: str) -> None:
+def test_every_file_is_proven_on_the_processor_that_verified_it(
+    archive: Path, runtime: str
+) -> None:
     done = serving(here(runtime), "prove", archive, "--json")
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert (answer["state"], answer["chosen"]["runtime"]) == (PROVEN, runtime)
-    assert {pair["state"] for pair in answer["pairs"]} == {PROVEN}
-    assert answer["versions"][runtime] == answer["chosen"]["runtime_version"]
-    assert answer["bundle"]["name"] == "mnist-digits"
-    assert answer["device"]["processor"]
-    for pair in answer["pairs"]:
+    report = json.loads(done.stdout)
+    assert (report["state"], report["chosen"]["runtime"]) == (PROVEN, runtime)
+    assert {pair["state"] for pair in report["pairs"]} == {PROVEN}
+    assert report["versions"][runtime] == report["chosen"]["runtime_version"]
+    assert report["bundle"]["name"] == "mnist-digits"
+    assert report["device"]["processor"]
+    for pair in report["pairs"]:
         assert pair["images"] == 1000
         assert pair["accuracy_interval"][0] < pair["accuracy"] <= pair["accuracy_interval"][1]
         assert 0 < pair["median_milliseconds"] <= pair["p95_milliseconds"]
         assert f"{pair['lost']} of 1,000 images lost, {pair['gained']} gained" in pair["sentence"]
 
 
-def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(
-    finished: Project, archive: Path
-) -> None:
+def test_tflite_micro_gets_the_result_of_its_verification(finished: Project, archive: Path) -> None:
     pair = verified(finished, runtime="tflite_micro", processor="native")
-    done = serving(
-        here("tflite_micro"), "prove", archive, "--images", str(pair["images"]), "--json"
-    )
+    options = ["--images", str(pair["images"]), "--json"]
+    done = serving(here("tflite_micro"), "prove", archive, *options)
     (proved,) = json.loads(done.stdout)["pairs"]
-    same(proved, pair)
+    assert_same(proved, pair)
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3}[pair["state"]]
 
 
@@ -109,7 +119,7 @@ def test_the_microcontrollers_interpreter_is_proved_as_it_was_verified(
     ("runtime", "name"),
     [("onnxruntime", "onnx_int8"), ("litert", "tflite_int8"), ("onnxruntime", "onnx_float32")],
 )
-def test_on_an_emulated_processor_it_says_what_verify_says(
+def test_an_emulated_processor_gets_the_result_of_its_verification(
     finished: Project, archive: Path, runtime: str, name: str
 ) -> None:
     nehalem = emulated("nehalem", runtime)
@@ -117,55 +127,33 @@ def test_on_an_emulated_processor_it_says_what_verify_says(
     options = ["--images", str(pair["images"]), "--format", name, "--json"]
     done = serving(nehalem, "prove", archive, *options)
     (proved,) = json.loads(done.stdout)["pairs"]
-    same(proved, pair)
+    assert_same(proved, pair)
     assert done.returncode == {PROVEN: 0, NOT_SHOWN: 3, WORSE: 1}[pair["state"]]
 
 
-def test_too_few_images_are_not_shown_and_the_sentence_names_how_many_would_do(
+def test_too_few_images_prove_nothing_and_the_sentence_says_how_many_would(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = ModelCard.parse((bundle / CARD).read_bytes())
-    unsure = [
-        dataclasses.replace(
-            file,
-            proofs=[
-                dataclasses.replace(proof, verdict=NOT_SHOWN, images=200) for proof in file.proofs
-            ],
-        )
-        for file in card.files
-    ]
-    change_card(bundle, files=unsure)
+    change_card(bundle, files=with_proofs(card, verdict=NOT_SHOWN, images=200))
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
-    told = capsys.readouterr().out
-    assert (
-        "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's 200 show that at most 1 % is lost"
-        in told
-    )
-    assert "(here 3.04 %); 310 images like these would show it" in told
-    assert (
-        __main__.main(["prove", str(bundle), "--format", "onnx_float32"]) == 0
-    )  # a thousand images show it by themselves
+    output = capsys.readouterr().out
+    assert "not shown: 0 of 100 images lost, 0 gained: neither these images " in output
+    assert " nor the maker's 200 show that at most 1 % is lost (here 3.04 %); " in output
+    assert "; 310 images like these would show it" in output
+    # A thousand images prove it by themselves.
+    assert __main__.main(["prove", str(bundle), "--format", "onnx_float32"]) == 0
     assert (
         "proven: 0 of 1,000 images lost, 0 gained, so it loses at most 0.31 % where 1 % is allowed"
         in capsys.readouterr().out
     )
 
 
-def test_a_card_that_calls_proven_what_its_own_bound_does_not_show_is_not_believed(
+def test_a_card_whose_bound_contradicts_its_verdict_is_not_believed(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = ModelCard.parse((bundle / CARD).read_bytes())
-    claimed = [
-        dataclasses.replace(
-            file,
-            proofs=[
-                dataclasses.replace(proof, verdict=PROVEN, accuracy_lost_bound=0.011)
-                for proof in file.proofs
-            ],
-        )
-        for file in card.files
-    ]
-    change_card(bundle, files=claimed)
+    change_card(bundle, files=with_proofs(card, verdict=PROVEN, accuracy_lost_bound=0.011))
     assert __main__.main(["prove", str(bundle), "--format", "onnx_float32", *FEW]) == 3
     assert (
         "not shown: 0 of 100 images lost, 0 gained: neither these images nor the maker's"
@@ -192,7 +180,7 @@ def test_a_file_that_loses_images_here_is_worse(
     )
 
 
-def test_more_images_than_there_are_and_a_draft_are_refused_in_a_sentence(
+def test_too_many_images_and_a_draft_are_refused_in_a_sentence(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert __main__.main(["prove", str(bundle), "--images", "1001"]) == 1
@@ -210,7 +198,7 @@ def test_more_images_than_there_are_and_a_draft_are_refused_in_a_sentence(
     )
 
 
-def test_long_work_says_how_long_it_takes_and_ends_cleanly_at_ctrl_c(bundle: Path) -> None:
+def test_long_work_reports_progress_and_ends_cleanly_at_ctrl_c(bundle: Path) -> None:
     accepted = Acceptance.load(Bundle(bundle))
     more = {
         name: np.concatenate([array] * 40) for name, array in dataclasses.asdict(accepted).items()
@@ -223,7 +211,7 @@ def test_long_work_says_how_long_it_takes_and_ends_cleanly_at_ctrl_c(bundle: Pat
     )
     assert process.stderr is not None
     first = process.stderr.readline()
-    while "images" not in first:  # the interpreter's own words
+    while "images" not in first:  # messages of the interpreter itself
         first = process.stderr.readline()
     assert "of 40,000 images, about " in first
     time.sleep(0.2)
@@ -236,7 +224,7 @@ def test_long_work_says_how_long_it_takes_and_ends_cleanly_at_ctrl_c(bundle: Pat
 
 @pytest.fixture(scope="session")
 def saturating(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The network with unsigned activations and signed weights in 8 bits, whose sums saturate on some processors: U8S8."""
+    """The network in U8S8 (uint8 activations, int8 weights), which saturates on some processors."""
     folder = tmp_path_factory.mktemp("u8s8")
     images = np.load(finished.folder / "data/prepared/train/images.npy", mmap_mode="r")[:100]
     quant_pre_process(
@@ -256,7 +244,7 @@ def saturating(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> b
     return (folder / "onnx_int8.onnx").read_bytes()
 
 
-def answers(interpreter: Interpreter, file: Path, images: Array, folder: Path) -> Array:
+def probabilities(interpreter: Interpreter, file: Path, images: Array, folder: Path) -> Array:
     np.save(folder / "images.npy", images)
     process = RuntimeProcess(
         interpreter, "onnxruntime", Task([file], [folder / "images.npy"], folder)
@@ -268,20 +256,18 @@ def answers(interpreter: Interpreter, file: Path, images: Array, folder: Path) -
     return np.asarray(np.load(folder / f"{file.stem}.npy"))
 
 
-def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
+def test_a_file_that_saturates_on_this_processor_is_refused_and_is_worse(
     finished: Project, bundle: Path, tmp_path: Path, saturating: bytes
 ) -> None:
-    """The golden vectors are those of a processor without AVX, on which U8S8 does not saturate; it does with AVX2 and no VNNI."""
+    """U8S8 saturates with AVX2 without VNNI; the golden vectors are from one without AVX."""
     on_nehalem, on_haswell = (emulated(name, "onnxruntime") for name in ("nehalem", "haswell"))
     (bundle / "onnx_int8.onnx").write_bytes(saturating)
     test = finished.folder / "data/prepared/test"
-    images, labels = (
-        np.load(test / "images.npy", mmap_mode="r")[:300],
-        np.load(test / "labels.npy")[:300],
-    )
+    images = np.load(test / "images.npy", mmap_mode="r")[:300]
+    labels = np.load(test / "labels.npy")[:300]
     synthetic = golden.synthetic(images, labels, 255)
-    seen = np.concatenate([images, synthetic])
-    right = answers(on_nehalem, bundle / "onnx_int8.onnx", seen, tmp_path)
+    candidates = np.concatenate([images, synthetic])
+    right = probabilities(on_nehalem, bundle / "onnx_int8.onnx", candidates, tmp_path)
     reference = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[:300]
     vectors = golden.choose(images, labels, reference, {"onnx_int8": right}, synthetic)
     card = ModelCard.parse((bundle / CARD).read_bytes())
@@ -303,14 +289,8 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     )
     assert serving(on_nehalem, "check", bundle).returncode == 0
     load = "import sys; from serving import Classifier; Classifier.load(sys.argv[1])"
-    loaded = subprocess.run(
-        [*on_haswell.command, "-c", load, str(bundle)],
-        env=on_haswell.environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (*on_haswell.command, "-c", load, bundle)
+    loaded = call(*command, env=on_haswell.environment, cwd=ROOT)
     assert "RuntimeRefusalError" in loaded.stderr
     assert "does not reproduce the golden vectors of onnx_int8" in loaded.stderr
     proved = serving(on_haswell, "prove", bundle, "--images", "10")
@@ -321,36 +301,33 @@ def test_a_file_that_saturates_here_is_refused_by_load_and_check_and_is_worse(
     )
 
 
-def test_a_file_whose_golden_vectors_alone_differ_is_refused_by_load(bundle: Path) -> None:
+def test_a_file_that_differs_in_one_golden_vector_is_refused(bundle: Path) -> None:
     with np.load(bundle / GOLDEN) as vectors:
         arrays = {name: vectors[name] for name in vectors.files}
-    arrays["onnx_float32"][-1] = arrays["onnx_float32"][-1][
-        ::-1
-    ]  # the last of the synthetic extremes
+    last = arrays["onnx_float32"][-1]  # of the synthetic extremes
+    arrays["onnx_float32"][-1] = last[::-1]
     rewrite(bundle, golden__npz=npz(**arrays))
     with pytest.raises(Exception, match="does not reproduce the golden vectors of onnx_float32"):
         Classifier.load(bundle, "onnx_float32")
 
 
-def test_the_c_program_says_what_python_says(finished: Project, bundle: Path) -> None:
+def test_the_c_program_agrees_with_python(finished: Project, bundle: Path) -> None:
     done = program(finished, "--prove", bundle / "embedded/c/acceptance.bin")
-    proved = json.loads(
-        serving(here("onnxruntime"), "prove", bundle, "--format", "onnx_float32", "--json").stdout
-    )["pairs"][0]
-    *lines, told = done.stdout.splitlines()
+    options = ["--format", "onnx_float32", "--json"]
+    report = json.loads(serving(here("onnxruntime"), "prove", bundle, *options).stdout)
+    proved = report["pairs"][0]
+    *lines, sentence = done.stdout.splitlines()
     facts = {name: float(value) for name, value in (line.split("\t") for line in lines)}
     low, high = proved["accuracy_interval"]
     for name, value in {**proved, "accuracy_low": low, "accuracy_high": high}.items():
         if name in facts and name not in ("largest_difference", "golden_difference"):
             assert facts[name] == pytest.approx(value, rel=1e-8), name
     assert abs(facts["largest_difference"] - proved["largest_difference"]) < 1e-5
-    assert told.split(":")[0] == proved["state"]
+    assert sentence.split(":")[0] == proved["state"]
     assert done.returncode == 0
 
 
-def test_the_c_program_tells_the_three_verdicts_apart(
-    finished: Project, bundle: Path, tmp_path: Path
-) -> None:
+def test_the_c_program_has_three_verdicts(finished: Project, bundle: Path, tmp_path: Path) -> None:
     data = (bundle / "embedded/c/acceptance.bin").read_bytes()
     maker_unsure, little_allowed = struct.pack("<I", 1), struct.pack("<d", 0.002)
     (tmp_path / "unsure.bin").write_bytes(
