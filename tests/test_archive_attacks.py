@@ -19,7 +19,6 @@ from serving.bundle import KEPT
 from serving.checksums import MANIFEST, manifest
 from tests.attacks import MEMORY, ROOT_FOLDER, Files, bomb, opened_in_a_process, packed
 
-pytest_plugins = ["tests.attacks"]
 pytestmark = pytest.mark.slow
 
 

@@ -29,7 +29,6 @@ from tests.attacks import (
     without_array,
 )
 
-pytest_plugins = ["tests.attacks"]
 pytestmark = pytest.mark.slow
 
 

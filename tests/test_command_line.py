@@ -20,7 +20,6 @@ from tests.conftest import ROOT, Project
 from tests.device import Run, call
 from tests.server import failed
 
-pytest_plugins = ["tests.device"]
 pytestmark = pytest.mark.slow
 
 HERE = (sys.executable, "-m", "serving")

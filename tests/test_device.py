@@ -15,7 +15,6 @@ import pytest
 from tests.conftest import ROOT
 from tests.device import Run, call, install
 
-pytest_plugins = ["tests.device"]
 pytestmark = pytest.mark.slow
 
 
