@@ -57,7 +57,7 @@ CREATE TABLE predictions (
     predicted INTEGER NOT NULL,    -- the class's place in the card's class_names
     confidence REAL NOT NULL,      -- its probability
     statistics BLOB NOT NULL,      -- float32, little-endian, ordered as input_statistics.names
-    image BLOB,                    -- the raw input, deflated, where it was asked for
+    image BLOB,                    -- the raw input, deflated, if requested
     label INTEGER                  -- the true class's place in class_names, once it is known
 );
 """
@@ -134,7 +134,7 @@ class PredictionLog:
                     execute(f"PRAGMA user_version = {VERSION}")
         elif (application, version) != (APPLICATION_ID, VERSION):
             raise LogError(
-                f"{self.path} is another kind or version of SQLite file; "
+                f"{self.path} is a SQLite file of something else or of another version; "
                 "name a new file for the log"
             )
         if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":

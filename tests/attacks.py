@@ -134,8 +134,9 @@ def replaced(value: Any, path: tuple[Any, ...], other: Any) -> Any:
 
 
 def without_array(npz: bytes, name: str) -> bytes:
+    """The npz with a text in place of an array."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(npz)) as held, zipfile.ZipFile(buffer, "w") as changed:
-        for entry in held.namelist():
-            changed.writestr(entry, b"text" if entry == f"{name}.npy" else held.read(entry))
+    with zipfile.ZipFile(io.BytesIO(npz)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for entry in old.namelist():
+            new.writestr(entry, b"text" if entry == f"{name}.npy" else old.read(entry))
     return buffer.getvalue()

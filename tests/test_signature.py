@@ -128,7 +128,7 @@ def test_every_forgery_is_refused(
 
     other = json.loads(certified.signature.read_text())["dsseEnvelope"]["signatures"]
     (tmp_path / "short.sig").write_bytes(signed.signature.read_bytes()[:-100])
-    for bundle, trust, made in (
+    for bundle, trust, forgery in (
         (signed.archive, public, certified.signature),  # by another key
         (signed.archive, authority, signed.signature),
         (certified.archive, signed.folder / "public.pem", certified.signature),
@@ -138,7 +138,7 @@ def test_every_forgery_is_refused(
         (signed.archive, public, forged(signed, tmp_path, rename)),
     ):
         with pytest.raises(BundleError) as caught:
-            Bundle(bundle, trust=trust, signature=made)
+            Bundle(bundle, trust=trust, signature=forgery)
         assert len(str(caught.value).splitlines()) == 1
     root = unpacked(signed)
     added = root / "embedded" / "json.py"
@@ -153,10 +153,10 @@ def test_every_forgery_is_refused(
     trusted.write_bytes(public.read_bytes())
     assert Bundle(root, trust=trusted, signature=signed.signature).signed
     with pytest.raises(BundleError, match="was not made by the trusted key"):
-        made = forged(
+        forgery = forged(
             signed, tmp_path, lambda content: content["dsseEnvelope"].update(signatures=other)
         )
-        Bundle(signed.archive, trust=public, signature=made)
+        Bundle(signed.archive, trust=public, signature=forgery)
     with pytest.raises(BundleError, match="neither a certificate nor a public key"):
         (tmp_path / "text.pem").write_text("no key")
         Bundle(signed.archive, trust=tmp_path / "text.pem", signature=signed.signature)
@@ -226,17 +226,17 @@ def test_a_signed_statement_that_names_no_files_is_refused(tmp_path: Path, archi
 def test_an_error_names_what_a_signature_lacks(
     signed: Release, certified: Release, tmp_path: Path
 ) -> None:
-    made = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].pop("payloadType"))
+    forgery = forged(signed, tmp_path, lambda content: content["dsseEnvelope"].pop("payloadType"))
     sentence = r"is not a signature that can be trusted \(it has no payloadType\); fetch it again"
     with pytest.raises(BundleError, match=sentence):
-        Bundle(signed.archive, trust=signed.folder / "public.pem", signature=made)
+        Bundle(signed.archive, trust=signed.folder / "public.pem", signature=forgery)
 
     def empty_chain(content: Any) -> None:
         content["verificationMaterial"]["x509CertificateChain"]["certificates"] = []
 
-    made = forged(certified, tmp_path, empty_chain)
+    forgery = forged(certified, tmp_path, empty_chain)
     with pytest.raises(BundleError, match=r"\(it holds no certificate of its signer\)"):
-        Bundle(certified.archive, trust=certified.folder / "authority.pem", signature=made)
+        Bundle(certified.archive, trust=certified.folder / "authority.pem", signature=forgery)
 
 
 @pytest.mark.slow
