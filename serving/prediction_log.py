@@ -187,16 +187,13 @@ class PredictionLog:
         images = np.concatenate([entry.images for entry in entries])
         probabilities = np.concatenate([entry.probabilities for entry in entries])
         ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
-        predicted = probabilities.argmax(1).tolist()
+        predicted, confidences = probabilities.argmax(1).tolist(), probabilities.max(1).tolist()
         statistics = input_statistics.compute(images).astype("<f4")
         pixels: Iterator[Optional[bytes]] = itertools.repeat(None)
         if self.images:
             pixels = (zlib.compress(image.tobytes(), 1) for image in images)
-        rows = zip(ids, predicted, probabilities.max(1).tolist(), statistics, pixels)
-        return (
-            (*head, klass, confidence, numbers.tobytes(), image)
-            for head, klass, confidence, numbers, image in rows
-        )
+        for head, *values, numbers, image in zip(ids, predicted, confidences, statistics, pixels):
+            yield (*head, *values, numbers.tobytes(), image)
 
     def label(
         self, labels: Mapping[str, str], replace: bool = False
