@@ -41,7 +41,7 @@ def observe(classifier: Classifier, images: Array, labels: Array) -> Observation
         probabilities.argmax(1),
         probabilities.max(1),
         labels,
-        input_statistics.of(images),
+        input_statistics.compute(images),
         lambda row: images[row],
         [],
     )

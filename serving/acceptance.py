@@ -1,9 +1,9 @@
-"""The acceptance set of a bundle, and the gate of verification run with it on the device itself.
+"""The acceptance set of a bundle, and the verification gate run with it on the device.
 
-A thousand images prove little: that none of them is lost shows a loss of at most 0.31 %. But a file that its maker has
-proven on many, that answers the golden vectors here as it did there, and loses no more here than is allowed, up to
-chance, is proven here: golden vectors are chosen to show where kernels differ. Verification judges emulated
-processors alike.
+A thousand images prove little: even if none is lost, the bound on the loss is 0.31 %. But a file
+counts as proven here if its maker proved it on many images, it reproduces the golden vectors here,
+and it does not lose significantly more than allowed here: golden vectors are chosen to show where
+kernels differ. Verification judges emulated processors the same way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, fields
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
@@ -20,12 +20,13 @@ from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import BundleError
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
-from serving.model_card import ModelCard, ModelFile
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile
 
 FILE = "acceptance.npz"
 MICRO = "tflite_micro"
-LARGEST_BYTES = 256 << 20  # unpacked; the limits of the bundle see the packed file alone
-WARM_UP = 20  # predictions whose time does not count
+LARGEST_BYTES = 256 << 20  # unpacked; the bundle's own limits apply to the packed file
+WARM_UP = 20  # untimed predictions
 ELSEWHERE = "use another file or runtime on this device"
 
 Progress = Callable[[int, int, float], None]  # images done, images in all, seconds so far
@@ -33,7 +34,7 @@ Progress = Callable[[int, int, float], None]  # images done, images in all, seco
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Test images (N, H, W, C) or ids (N, L), labels (N,), and what the Keras model answered: probabilities (N, K)."""
+    """Test images (N, H, W, C) or ids (N, L), labels (N,), and Keras's probabilities (N, K)."""
 
     images: Any
     labels: Any
@@ -41,38 +42,39 @@ class Acceptance:
 
     @classmethod
     def load(cls, bundle: Bundle) -> Acceptance:
-        """The set that the bundle brings. Raises BundleError, also where it brings none."""
+        """The bundle's acceptance set. Raises BundleError, also if there is none."""
         if FILE not in bundle.digests:
             why = bundle.card.no_acceptance or "it was made without one"
             raise BundleError(
-                f"{bundle.path} has no acceptance set ({why}); `serving check` is what can be asked of it"
+                f"{bundle.path} has no acceptance set ({why}); use `serving check` instead"
             )
         try:
             names = [field.name for field in fields(cls)]
-            accepted = cls(*golden_vectors.arrays(bundle.read(FILE), names, LARGEST_BYTES))
-            accepted._check(bundle.card)
+            acceptance = cls(*golden_vectors.arrays(bundle.read(FILE), names, LARGEST_BYTES))
+            acceptance._check(bundle.card)
         except ValueError as error:
             raise BundleError(
                 f"{bundle.path}: {FILE} is not what package writes ({error}); make the bundle again"
             ) from None
-        return accepted
+        return acceptance
 
     def first(self, count: int) -> Acceptance:
         return Acceptance(self.images[:count], self.labels[:count], self.probabilities[:count])
 
     def _check(self, card: ModelCard) -> None:
-        """Raises ValueError for arrays that are not of this model."""
+        """Raises ValueError for arrays that do not belong to this model."""
         count, classes = len(self.labels) if self.labels.ndim == 1 else 0, len(card.class_names)
         expected = {
             "images": (np.dtype(card.input.type), (count, *card.input_shape)),
             "labels": (np.dtype(np.int64), (count,)),
             "probabilities": (np.dtype(np.float32), (count, classes)),
         }
-        for name, (kind, shape) in expected.items():
+        for name, (dtype, shape) in expected.items():
             array = getattr(self, name)
-            if array.dtype != kind or array.shape != shape or not count:
+            if array.dtype != dtype or array.shape != shape or not count:
                 raise ValueError(
-                    f"{name} is {array.dtype} of shape {array.shape}, expected {kind} of shape {shape}"
+                    f"{name} is {array.dtype} of shape {array.shape}, "
+                    f"expected {dtype} of shape {shape}"
                 )
         if self.labels.min() < 0 or self.labels.max() >= classes:
             raise ValueError(f"a label is not one of the {classes} classes")
@@ -81,17 +83,17 @@ class Acceptance:
 
 
 def prove(
-    opened: Bundle, classifier: Classifier, accepted: Acceptance, progress: Progress
+    bundle: Bundle, classifier: Classifier, acceptance: Acceptance, progress: Progress
 ) -> Dict[str, Any]:
-    """What one file does on one runtime here: the facts of the gate, its latency, and the verdict with its sentence."""
+    """One file on one runtime: the facts of the gate, the latency, the verdict and its sentence."""
     file, runtime = classifier.file, classifier.runtime
-    golden_difference = classifier.golden_difference(opened)
-    probabilities, milliseconds = answers(classifier, accepted.images, progress)
-    allowed = allowed_loss(opened.card, runtime)
-    facts = gate.compare(probabilities, accepted.probabilities, accepted.labels, allowed)
+    golden_difference = classifier.golden_difference(bundle)
+    probabilities, milliseconds = timed_predictions(classifier, acceptance.images, progress)
+    allowed = allowed_loss(bundle.card, runtime)
+    facts = gate.compare(probabilities, acceptance.probabilities, acceptance.labels, allowed)
     facts.pop("reason", None)
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
-    facts["maker"] = makers(file, runtime, allowed)
+    facts["maker"] = makers_verdict(file, runtime, allowed)
     facts["state"] = gate.elsewhere(
         facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"]
     )
@@ -100,8 +102,8 @@ def prove(
     return {**facts, "sentence": sentence(facts)}
 
 
-def answers(classifier: Classifier, images: Any, progress: Progress) -> Any:
-    """The probabilities (N, K) of images, one at a time as a device sees them, and the sorted milliseconds of each."""
+def timed_predictions(classifier: Classifier, images: Any, progress: Progress) -> Tuple[Any, Any]:
+    """Probabilities (N, K) of images, predicted one by one, and the sorted milliseconds of each."""
     for index in range(WARM_UP):
         classifier.predict(images[index % len(images)][None])
     rows, milliseconds = [], []
@@ -116,25 +118,27 @@ def answers(classifier: Classifier, images: Any, progress: Progress) -> Any:
 
 
 def allowed_loss(card: ModelCard, runtime: str) -> float:
-    """What the maker allowed; more for the microcontroller's interpreter, which is tried on fewer images. Raises BundleError."""
-    section, name = (
-        ("verify", "micro_max_accuracy_drop")
-        if runtime == MICRO
-        else ("export", "max_accuracy_drop")
-    )
+    """The loss that the maker allowed. Raises BundleError.
+
+    It is larger for tflite_micro, which is verified on fewer images.
+    """
+    section, name = "export", "max_accuracy_drop"
+    if runtime == MICRO:
+        section, name = "verify", "micro_max_accuracy_drop"
     try:
         allowed = float(card.provenance["params"][section][name])
     except (KeyError, TypeError, ValueError):
         allowed = 0.0
     if not 0 < allowed < 1:
         raise BundleError(
-            f"the card of {card.name} does not tell {section}.{name}, the loss that is allowed; make the bundle again"
+            f"the card of {card.name} lacks {section}.{name}, the allowed loss; "
+            "make the bundle again"
         )
     return allowed
 
 
-def makers(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
-    """What the maker found of the file on `runtime`; where it was not tried there, the worst of those that saw all images.
+def makers_verdict(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
+    """The maker's verdict on the file on `runtime`, or the worst of those that saw all images.
 
     A bound above the `allowed` loss proves nothing, whatever the card says.
     """
@@ -143,10 +147,9 @@ def makers(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
     worst = max(
         proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound)
     )
-    shown = worst.verdict != PROVEN or worst.accuracy_lost_bound <= allowed
-    verdict = worst.verdict if shown else NOT_SHOWN
+    consistent = worst.verdict != PROVEN or worst.accuracy_lost_bound <= allowed
     return {
-        "verdict": verdict,
+        "verdict": worst.verdict if consistent else NOT_SHOWN,
         "images": worst.images,
         "accuracy_lost_bound": worst.accuracy_lost_bound,
     }
@@ -216,5 +219,5 @@ def _not_shown(facts: Dict[str, Any], allowed: str) -> str:
 
 
 def usable(facts: Dict[str, Any]) -> bool:
-    """Whether `Classifier.load` would take it: it runs, and answers the golden vectors."""
+    """Whether `Classifier.load` would accept it: it runs and reproduces the golden vectors."""
     return "golden_difference" in facts and facts["golden_difference"] <= facts["golden_tolerance"]

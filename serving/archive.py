@@ -1,13 +1,11 @@
-"""The .tar.gz of a bundle, which is a function of its root folder and its files: one content, one
-way to write it.
+"""The .tar.gz of a bundle in canonical form: the same files always make the same archive.
 
-Programs read tar differently (pax, sparse and GNU headers, links, junk between members), so that
-what one of them verified is not what another unpacks. Here every header is made anew from the name
-and the size, and no other byte is accepted. So every tar unpacks exactly what was verified.
+Programs read tar differently (pax, sparse and GNU headers, links, junk between members), so one may
+verify what another does not unpack. Here every header is computed from the name and the size, and
+any other byte is refused. So every tar unpacks exactly what was verified.
 
-An archive is SHA256SUMS, then the files that it names in its order, each behind a header of POSIX's
-ustar and filled up with zeros to 512 bytes; at the end zeros up to a multiple of 10,240 bytes; all
-of it as one gzip stream.
+An archive is SHA256SUMS followed by the files in its order. Each has a POSIX ustar header and is
+zero-padded to 512 bytes, the whole to a multiple of 10,240 bytes. It is one gzip stream.
 """
 
 from __future__ import annotations
@@ -18,23 +16,22 @@ import zlib
 from pathlib import PurePosixPath
 from typing import BinaryIO, Iterator, List, Tuple
 
-# RFC 1952: deflate, no name, no time, the best compression, an unknown system
+# RFC 1952: deflate, no name, no time, best compression, unknown system
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
 BLOCK = 512
 RECORD = 20 * BLOCK
-CHUNK = 1 << 16  # packed bytes that are read at a time
-PIECE = 1 << 16  # unpacked bytes that are in memory at a time
-PROGRAMS = "programs"  # the folders whose files may be executed
+CHUNK = 1 << 16  # packed bytes per read
+PIECE = 1 << 16  # unpacked bytes in memory at a time
+PROGRAMS = "programs"  # folders with this name hold executables
 
-# Weights hardly shrink, so that a bundle unpacks to twice its size or a little more. What unpacks
-# to much more is a bomb.
+# Weights hardly compress, so a bundle unpacks to about twice its size. Much more is a zip bomb.
 LARGEST_RATIO = 8
-ALWAYS_ALLOWED = 32 << 20  # bytes, however few they were packed to
+ALWAYS_ALLOWED = 32 << 20  # unpacked bytes, whatever the ratio
 LARGEST_BYTES = 1 << 30
 
 
 def header(name: str, size: int) -> bytes:
-    """The 512 bytes before a file: no owner, no time, a mode that the name decides. Raises ValueError."""
+    """The 512 bytes before a file: no owner, no time, its mode by its name. Raises ValueError."""
     prefix, short = _split(name.encode())
     mode = 0o755 if PurePosixPath(name).parent.name == PROGRAMS else 0o644
     if not 0 <= size <= LARGEST_BYTES:
@@ -47,11 +44,11 @@ def header(name: str, size: int) -> bytes:
             b"%07o\0" % 0,  # group
             b"%011o\0" % size,
             b"%011o\0" % 0,  # time
-            b" " * 8,  # stands for the checksum while it is computed
+            b" " * 8,  # in place of the checksum while it is computed
             b"0",  # a file
             bytes(100),  # the target of a link
             b"ustar\x0000",
-            bytes(32 + 32 + 8 + 8),  # names of user and group, numbers of a device
+            bytes(32 + 32 + 8 + 8),  # user name, group name, device numbers
             prefix.ljust(155, b"\0"),
             bytes(12),
         ]
@@ -60,7 +57,7 @@ def header(name: str, size: int) -> bytes:
 
 
 def _split(name: bytes) -> Tuple[bytes, bytes]:
-    """`name` in the two fields that ustar has for it: as little as will do in the first."""
+    """Splits `name` over the two fields of ustar, with the first as short as possible."""
     parts = name.split(b"/")
     for index in range(len(parts)):
         prefix, short = b"/".join(parts[:index]), b"/".join(parts[index:])
@@ -70,17 +67,17 @@ def _split(name: bytes) -> Tuple[bytes, bytes]:
 
 
 def filling(size: int) -> bytes:
-    """The zeros behind a file of `size` bytes."""
+    """The zeros after a file of `size` bytes."""
     return bytes(-size % BLOCK)
 
 
 def ending(size: int) -> bytes:
-    """The zeros at the end of an archive, `size` bytes of which are written."""
+    """The zeros at the end of an archive of `size` bytes."""
     return bytes(2 * BLOCK + -(size + 2 * BLOCK) % RECORD)
 
 
 class Reader:
-    """Reads an archive from its beginning to its end, a file at a time, in pieces of at most PIECE bytes.
+    """Reads an archive in order, file by file, in pieces of at most PIECE bytes.
 
     Its methods raise ValueError, zlib.error or OSError.
     """
@@ -95,24 +92,24 @@ class Reader:
         self.root = ""
 
     def first(self, name: str, largest_bytes: int) -> bytes:
-        """The first file, which must be `name`; the folder before it is the archive's `root`."""
+        """The first file, which must be `name`. Sets `root` to the folder before it."""
         self._left, rest = largest_bytes, self._left - largest_bytes
         block = self._bytes(BLOCK)
         fields = block[345:500].rstrip(b"\0"), block[:100].rstrip(b"\0")
         path = b"/".join(field for field in fields if field).decode()
         if not path.endswith(f"/{name}"):
-            raise ValueError(f"it does not begin with a folder's {name}")
+            raise ValueError(f"it does not begin with {name} in a folder")
         self.root = path[: -len(name) - 1]
         data = b"".join(self._file(path, block))
         self._left += rest
         return data
 
     def next(self, name: str) -> Iterator[bytes]:
-        """The pieces of the next file, which must be `name`; take them all before the file after it."""
+        """The pieces of the next file, which must be `name`. Consume all before the next call."""
         return self._file(f"{self.root}/{name}", self._bytes(BLOCK))
 
     def end(self) -> None:
-        """Nothing must follow but the zeros at the end."""
+        """Raises ValueError if anything but the final zeros follows."""
         zeros = ending(self._read)
         if self._bytes(len(zeros)) != zeros:
             raise ValueError("something follows its last file")
@@ -122,11 +119,11 @@ class Reader:
         field = block[124:135]
         size = int(field, 8) if field.isdigit() else 0
         if block != header(path, size):
-            raise ValueError(f"the header of {path!r} is not the one that our archives have there")
+            raise ValueError(f"the header of {path!r} is not the canonical one")
         for start in range(0, size, PIECE):
             yield self._bytes(min(PIECE, size - start))
         if self._bytes(-size % BLOCK) != filling(size):
-            raise ValueError(f"something stands between {path!r} and the next file")
+            raise ValueError(f"there is something between {path!r} and the next file")
 
     def _bytes(self, count: int) -> bytes:
         if count > self._left:
@@ -137,15 +134,15 @@ class Reader:
 
 
 class _Stream:
-    """The unpacked bytes of a gzip file; never more of them in memory than were asked for."""
+    """The unpacked bytes of a gzip file, never more in memory than requested."""
 
     def __init__(self, file: BinaryIO) -> None:
-        begin = file.read(len(GZIP_HEADER))
-        if begin != GZIP_HEADER:
-            raise ValueError("it does not begin as our archives do")
+        start = file.read(len(GZIP_HEADER))
+        if start != GZIP_HEADER:
+            raise ValueError("it does not begin like a bundle")
         self._file = file
         self._gzip = zlib.decompressobj(wbits=31)  # gzip, which checks CRC-32 and length
-        self._gzip.decompress(begin)
+        self._gzip.decompress(start)
 
     def read(self, count: int) -> bytes:
         parts: List[bytes] = []
@@ -158,7 +155,7 @@ class _Stream:
         return b"".join(parts)
 
     def end(self) -> None:
-        """Has the checksum at the end verified, behind which nothing must stand."""
+        """Verifies the final checksum. Raises ValueError if anything follows."""
         ended = False
         while not ended:
             part, ended = self._some(1)
@@ -170,7 +167,7 @@ class _Stream:
             raise ValueError("something follows its end")
 
     def _some(self, count: int) -> Tuple[bytes, bool]:
-        """At most `count` bytes, and whether nothing is left to unpack."""
+        """At most `count` bytes, and whether this was the end."""
         packed = self._gzip.unconsumed_tail or self._file.read(CHUNK)
         part = self._gzip.decompress(packed, count)
         return part, self._gzip.eof or not (packed or part)

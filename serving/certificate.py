@@ -1,11 +1,11 @@
-"""The key that a certificate authority vouches for; the library `cryptography` validates the path
-to it (RFC 5280).
+"""The signer's key, vouched for by a certificate authority. `cryptography` validates the path to it
+(RFC 5280).
 
-The signer's certificate must be one for code signing: an authority vouches for servers and people
-too, and none of them makes models. Every certificate must be valid now, by the clock of this
-device. A signature does not tell when it was made, so a certificate that has expired vouches for
-nothing, whatever it signed before. A device that has no clock, or that outlives the certificate,
-trusts the maker's public key instead, which knows no time.
+The signer's certificate must allow code signing: authorities certify servers and people too. Every
+certificate must be valid now, by this device's clock. A signature carries no trusted time, so an
+expired certificate vouches for nothing, even if it was valid when it signed. A device without a
+clock, or one that outlives the certificate, should trust the maker's public key, which never
+expires.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-LONGEST_CHAIN = 8  # authorities between the signer and the one that is trusted
-EITHER = Criticality.AGNOSTIC  # an extension counts, whether or not it is marked as critical
+LONGEST_CHAIN = 8  # authorities between the signer and the trusted one
+EITHER = Criticality.AGNOSTIC  # an extension counts whether it is critical or not
 
 
 def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
-    """The public key (x, y) of the first certificate (DER) in `chain`, which leads to one in `pem`.
+    """The public key (x, y) of the first certificate (DER) in `chain`, which must lead to `pem`.
 
     Raises ValueError.
     """
@@ -38,35 +38,33 @@ def signer(chain: List[bytes], pem: bytes) -> Tuple[int, int]:
         raise ValueError("it holds no certificate of its signer")
     now = datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017  of Python 3.11
     try:
-        leaf, *between = map(x509.load_der_x509_certificate, chain)
+        leaf, *intermediates = map(x509.load_der_x509_certificate, chain)
         trusted = Store(x509.load_pem_x509_certificates(pem))
         builder = PolicyBuilder().time(now).store(trusted).max_chain_depth(LONGEST_CHAIN)
         builder = builder.extension_policies(ca_policy=_authority(), ee_policy=_signer())
-        builder.build_client_verifier().verify(leaf, between)
+        builder.build_client_verifier().verify(leaf, intermediates)
         key = leaf.public_key()
     except VerificationError as error:
         reason = str(error).partition(" (encountered")[0].rpartition(": ")[2]
-        day = f"{now:%Y-%m-%d}"
         raise ValueError(
-            f"no authority vouches for its signer on {day}, the date of this device: {reason}"
+            f"no authority vouches for its signer on {now:%Y-%m-%d}, "
+            f"the date of this device: {reason}"
         ) from None
-    except Exception as error:  # each way to be malformed has its own
+    except Exception as error:  # each kind of malformed certificate raises its own
         raise ValueError(f"one of its certificates is not readable: {error}") from None
     if not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == ec.SECP256R1.name):
-        raise ValueError(
-            "its signer's key is not on the curve P-256, the only one that is read here"
-        )
+        raise ValueError("its signer's key is not on the curve P-256, the only one supported")
     return key.public_numbers().x, key.public_numbers().y
 
 
 def _signer() -> ExtensionPolicy:
     policy = ExtensionPolicy.permit_all().may_be_present(x509.KeyUsage, EITHER, _signs)
     policy = policy.may_be_present(x509.ExtendedKeyUsage, EITHER, _signs_code)
-    return policy.may_be_present(x509.BasicConstraints, EITHER, _is_no_authority)
+    return policy.may_be_present(x509.BasicConstraints, EITHER, _is_not_an_authority)
 
 
 def _authority() -> ExtensionPolicy:
-    """An authority that may vouch for some names alone vouches for nobody: names are not compared."""
+    """Authorities limited to some names are refused, because names are not compared here."""
     policy = ExtensionPolicy.permit_all().require_present(x509.BasicConstraints, EITHER, None)
     policy = policy.may_be_present(x509.KeyUsage, EITHER, _certifies)
     policy = policy.may_be_present(x509.ExtendedKeyUsage, EITHER, _certifies_code)
@@ -85,7 +83,7 @@ def _signs_code(
         raise ValueError("its extended key usage lacks codeSigning")
 
 
-def _is_no_authority(
+def _is_not_an_authority(
     policy: Policy, certificate: x509.Certificate, constraints: Optional[x509.BasicConstraints]
 ) -> None:
     if constraints and constraints.ca:

@@ -1,7 +1,7 @@
-"""The gate: what a file loses against the model that it was made from, image by image, and the verdict.
+"""The gate: the accuracy a file loses against its Keras model, image by image, and the verdict.
 
-Verification and the device ask the same questions of the same code, so they cannot differ. Plain Python and
-NumPy: the device has nothing else.
+Verification and the device share this code, so they cannot disagree. It needs only NumPy, because a
+device has nothing else.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
 
 Z = 1.6448536269514722  # the 95 % quantile of the normal distribution
 SIGNIFICANT = 0.05
-CERTAIN = 0.01  # of a sample on another processor, since so many of them are tried
-MOST_IMAGES = 10**9  # beyond which nobody is told how many images would do
+CERTAIN = 0.01  # stricter on other processors, because many of them are tried
+MOST_IMAGES = 10**9  # no larger number of images is suggested
 
 
 def compare(
@@ -27,10 +27,10 @@ def compare(
     max_accuracy_drop: float,
     test_images: Optional[int] = None,
 ) -> Dict[str, Any]:
-    """What a file answered, against the reference on the same images, and the verdict.
+    """Compares a file with the reference on the same images, and gives the verdict.
 
     `probabilities` and `reference` are (N, K), `labels` (N,). The first `test_images` of the N are
-    the test set (default: all), which alone gives the accuracy; what the file loses is judged on all.
+    the test set (default: all). Only they count for the accuracy; the loss is judged on all images.
     """
     predictions, expected = probabilities.argmax(1), reference.argmax(1)
     right, reference_right = predictions == labels, expected == labels
@@ -70,9 +70,9 @@ def compare(
 def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str:
     """`proven`, `worse` or `not shown`.
 
-    Proven: the upper bound of the loss is within the allowed one. Worse: the loss is significant, or
-    is itself more than allowed. One image is the least that can be lost, so that one alone never
-    makes a file worse, however few images there are.
+    Proven: the upper bound of the loss is within the allowed loss. Worse: the loss is significant,
+    or exceeds the allowed loss itself. A single lost image never makes a file worse, however few
+    images there are.
     """
     if accuracy_lost_bound(lost, gained, total) <= max_accuracy_drop:
         return PROVEN
@@ -85,15 +85,17 @@ def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str
 def elsewhere(
     facts: Dict[str, Any], golden_difference: float, golden_tolerance: float, maker: str
 ) -> str:
-    """The verdict on another processor than the maker's, whose own verdict on the file is `maker`.
+    """The verdict on another processor; `maker` is the verdict on the maker's processor.
 
-    `facts` are those of `compare` on a sample there, which may be small. So what the maker found
-    holds, unless the file answers the golden vectors otherwise there or loses more than is allowed
-    beyond chance. A sample that proves by itself what the maker's images could not show is enough.
+    `facts` come from `compare` on a sample there, which may be small. So the maker's verdict holds,
+    unless the file does not reproduce the golden vectors there or loses significantly more than
+    allowed. If the maker could not show it but the sample does, the file is proven.
     """
     lost, gained, images = facts["lost"], facts["gained"], facts["images"]
-    alike = math.isfinite(facts["largest_difference"]) and golden_difference <= golden_tolerance
-    if not alike or exceeds(lost, gained, images, facts["max_accuracy_drop"]):
+    reproduced = (
+        math.isfinite(facts["largest_difference"]) and golden_difference <= golden_tolerance
+    )
+    if not reproduced or exceeds(lost, gained, images, facts["max_accuracy_drop"]):
         return WORSE
     if maker == NOT_SHOWN and facts["accuracy_lost_bound"] <= facts["max_accuracy_drop"]:
         return PROVEN
@@ -101,38 +103,40 @@ def elsewhere(
 
 
 def exceeds(lost: int, gained: int, total: int, allowed: float) -> bool:
-    """Whether more is lost than is allowed, beyond chance: by the exact binomial test, and never by one image."""
+    """Is the loss significantly more than allowed (exact binomial test) and above one image?"""
     net = lost - gained
     return net > 1 and incomplete_beta(net, total - net + 1, allowed) < CERTAIN
 
 
 def sentence(facts: Dict[str, Any]) -> str:
-    """Why a file is not proven, and what would help; `facts` are those of `compare`."""
-    counted = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
+    """Why a file is not proven, and the cure; `facts` come from `compare`."""
+    counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
     allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
     if facts["state"] == WORSE:
         return (
-            f"{counted}: a loss of {100 * facts['accuracy_lost']:.2f} %, more than chance or more than the {allowed} allowed; "
-            "take this format out of export.formats, or allow more"
+            f"{counts}: a loss of {100 * facts['accuracy_lost']:.2f} %, "
+            f"significant or more than the {allowed} allowed; "
+            "remove this format from export.formats, or allow more"
         )
     needed = facts["images_needed"]
-    cure = (
-        f"{needed:,} images like these would show {allowed}"
-        if needed
-        else f"{allowed} can be shown only if less is lost"
+    cure = f"{allowed} can be shown only if less is lost"
+    if needed:
+        cure = f"{needed:,} images like these would show {allowed}"
+    return (
+        f"{counts}: no significant loss, but so few images show only that it is at most "
+        f"{100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
     )
-    return f"{counted}: no significant loss, but so few images show only that it is at most {100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
 
 
 def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:
     """The one-sided upper 95 % bound of the accuracy lost, from paired predictions.
 
-    `lost` images only the reference has right, `gained` only the file. It is the score bound of a
-    difference of paired proportions (Tango, 1998, Statistics in Medicine 17:891-908, equation 7),
-    which on its own is too low for small counts, with the second-order correction for skewness and
-    for counts being whole numbers (Cai, 2005, Journal of Statistical Planning and Inference
-    131:63-88). So corrected, its coverage is at least 95 % for 200 to 10,000 images of which up to
-    1 % disagree; `tests/test_gate.py` computes that without simulation.
+    Only the reference is right on the `lost` images, only the file on the `gained` ones. This is
+    the score bound of a difference of paired proportions (Tango, 1998, Statistics in Medicine
+    17:891-908, equation 7), which is too low for small counts, with the second-order correction for
+    skewness and discreteness (Cai, 2005, Journal of Statistical Planning and Inference 131:63-88).
+    Its coverage is then at least 95 % for 200 to 10,000 images with up to 1 % disagreement;
+    `tests/test_gate.py` computes that exactly.
     """
     estimate = (lost - gained) / total
     if estimate >= 1:
@@ -155,12 +159,11 @@ def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:
 def images_needed(
     max_accuracy_drop: float, lost_rate: float = 0.0, gained_rate: float = 0.0
 ) -> Optional[int]:
-    """How many images show that no more is lost, if images go on being lost and gained at these rates; None if none do."""
+    """How many images would prove a file with these rates of lost and gained; None if none."""
 
     def shown(total: int) -> bool:
-        return (
-            accuracy_lost_bound(lost_rate * total, gained_rate * total, total) <= max_accuracy_drop
-        )
+        bound = accuracy_lost_bound(lost_rate * total, gained_rate * total, total)
+        return bound <= max_accuracy_drop
 
     if not shown(MOST_IMAGES):
         return None
@@ -172,15 +175,17 @@ def images_needed(
 
 
 def accuracy_interval(correct: int, total: int, confidence: float = 0.95) -> Tuple[float, float]:
-    """The exact interval of a proportion (Clopper and Pearson, 1934); each end of that of 0.9 is a one-sided 95 % bound."""
+    """The exact interval of a proportion (Clopper and Pearson, 1934).
+
+    Each end of the 0.9 interval is a one-sided 95 % bound.
+    """
     tail = (1 - confidence) / 2
     low, high = 0.0, 1.0
     if correct > 0:
         low = _root(lambda p: tail - incomplete_beta(correct, total - correct + 1, p), 0.0, 1.0)
     if correct < total:
-        high = _root(
-            lambda p: 1 - tail - incomplete_beta(correct + 1, total - correct, p), 0.0, 1.0
-        )
+        wrong = total - correct
+        high = _root(lambda p: 1 - tail - incomplete_beta(correct + 1, wrong, p), 0.0, 1.0)
     return low, high
 
 
@@ -193,9 +198,9 @@ def mcnemar(lost: int, gained: int) -> float:
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularized incomplete beta function I_x(a, b), to some 1e-13.
+    """The regularized incomplete beta function I_x(a, b), to about 1e-13.
 
-    By its continued fraction (DLMF 8.17.22), which Lentz's method evaluates from the front.
+    Its continued fraction (DLMF 8.17.22), evaluated with Lentz's method.
     """
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
@@ -226,9 +231,9 @@ def _not_zero(value: float) -> float:
     return value if abs(value) > 1e-300 else 1e-300
 
 
-def _root(falling: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that falls from `low` to `high` is zero, to 1e-13."""
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """The zero of a decreasing function between `low` and `high`, to 1e-13."""
     while high - low > 1e-13:
         middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
+        low, high = (middle, high) if function(middle) > 0 else (low, middle)
     return high

@@ -1,7 +1,7 @@
-"""A few numbers that tell what an input is like without showing it, so that drift can be seen where no pixels are kept.
+"""A few numbers that describe an input without showing it, to detect drift without storing pixels.
 
-Of pictures: brightness, contrast, sharpness, colour, and the moments of their ink up to the second order (Hu, 1962), which
-say where it lies, how far it spreads and how it leans. Of ids: how many there are, how rare, how spread.
+For pictures: brightness, contrast, sharpness, colour, and the moments of the ink up to second order
+(Hu, 1962), which give its place, spread and slant. For ids: their count, mean and spread.
 """
 
 from __future__ import annotations
@@ -12,33 +12,31 @@ import numpy as np
 
 PIXELS = ("brightness", "contrast", "sharpness", "row", "column", "height", "width", "slant")
 COLOUR = ("colour",)
-TOGETHER = 16  # inputs; more take more memory, and the system's time to get it
+TOGETHER = 16  # inputs at a time; more take more memory, and time to allocate it
 IDS = ("length", "mean_id", "id_spread")
 
 
 def names(shape: Tuple[int, ...], dtype: str) -> Tuple[str, ...]:
-    """What is measured of inputs of this shape and type: pixels (H, W, C) uint8 or ids (L,) int32."""
+    """The statistics of inputs of this shape and type: pixels (H, W, C) uint8 or ids (L,) int32."""
     if dtype != "uint8":
         return IDS
     return PIXELS + COLOUR if shape[-1] > 1 else PIXELS
 
 
-def of(inputs: Any) -> Any:
-    """Images (N, H, W, C) uint8, or ids (N, L) int32 -> (N, S) float32, a column for each of `names`."""
-    return np.concatenate(
-        [_of_few(inputs[start : start + TOGETHER]) for start in range(0, len(inputs), TOGETHER)]
-    )
+def compute(inputs: Any) -> Any:
+    """Images (N, H, W, C) uint8, or ids (N, L) int32 -> (N, S) float32, columns as in `names`."""
+    starts = range(0, len(inputs), TOGETHER)
+    return np.concatenate([_table(inputs[start : start + TOGETHER]) for start in starts])
 
 
-def _of_few(inputs: Any) -> Any:
-    measured = _of_pixels(inputs) if inputs.dtype == np.uint8 else _of_ids(inputs)
-    return np.stack(
-        [measured[name] for name in names(inputs.shape[1:], inputs.dtype.name)], axis=1
-    ).astype(np.float32)
+def _table(inputs: Any) -> Any:
+    columns = _pixel_statistics(inputs) if inputs.dtype == np.uint8 else _id_statistics(inputs)
+    order = names(inputs.shape[1:], inputs.dtype.name)
+    return np.stack([columns[name] for name in order], axis=1).astype(np.float32)
 
 
-def _of_pixels(images: Any) -> Dict[str, Any]:
-    """Brightness, contrast, sharpness and colour in grey levels; places and spreads as fractions of the picture's side."""
+def _pixel_statistics(images: Any) -> Dict[str, Any]:
+    """Brightness, contrast, sharpness and colour in grey levels; the rest in sides of the image."""
     grey = images.mean(3, dtype=np.float64)
     count, height, width = grey.shape
     rows, columns = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
@@ -50,6 +48,9 @@ def _of_pixels(images: Any) -> Dict[str, Any]:
     covariance = (grey @ columns * rows).sum(1) / total - row * column
     spread = np.sqrt(np.maximum(row_variance, 0)), np.sqrt(np.maximum(column_variance, 0))
     steps = np.abs(np.diff(grey, axis=1)).sum((1, 2)) + np.abs(np.diff(grey, axis=2)).sum((1, 2))
+    colour = np.zeros(count)
+    if images.shape[3] > 1:
+        colour = (images.max(3).astype(np.float64) - images.min(3)).mean((1, 2))
     return {
         "brightness": grey.mean((1, 2)),
         "contrast": grey.std((1, 2)),
@@ -59,18 +60,16 @@ def _of_pixels(images: Any) -> Dict[str, Any]:
         "height": spread[0],
         "width": spread[1],
         "slant": covariance / np.maximum(spread[0] * spread[1], 1e-9),
-        "colour": (images.max(3).astype(np.float64) - images.min(3)).mean((1, 2))
-        if images.shape[3] > 1
-        else np.zeros(count),
+        "colour": colour,
     }
 
 
-def _of_ids(ids: Any) -> Dict[str, Any]:
-    """Of the ids that are not 0, the padding: their count, their mean, and their standard deviation."""
-    there = ids > 0
-    length = there.sum(1)
+def _id_statistics(ids: Any) -> Dict[str, Any]:
+    """Count, mean and standard deviation of the ids that are not 0, the padding."""
+    mask = ids > 0
+    length = mask.sum(1)
     divisor = np.maximum(length, 1)
-    values = np.where(there, ids, 0).astype(np.float64)
+    values = np.where(mask, ids, 0).astype(np.float64)
     mean = values.sum(1) / divisor
-    variance = np.where(there, (values - mean[:, None]) ** 2, 0).sum(1) / divisor
+    variance = np.where(mask, (values - mean[:, None]) ** 2, 0).sum(1) / divisor
     return {"length": length, "mean_id": mean, "id_spread": np.sqrt(variance)}

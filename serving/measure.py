@@ -1,8 +1,11 @@
-"""Measures model files on one runtime: `python -m serving.measure RUNTIME FILE ... --images IMAGES ... --output FOLDER`.
+"""Measures model files on one runtime.
 
-Verification runs this in an environment that holds the runtime and numpy alone. It prints one JSON object for each file
-when its probabilities are written; then, for each number that it reads on standard input, it times so many single-image
-predictions and prints another. So the caller chooses the moment, with the machine at rest and the model loaded.
+python -m serving.measure RUNTIME FILE ... --images IMAGES ... --output FOLDER
+
+Verification runs this in an environment with only the runtime and numpy. It writes the
+probabilities of each file and prints one JSON object for it. Then, for each number N on standard
+input, it times N single-image predictions of the last file and prints another. So the caller
+chooses a moment when the machine is idle and the model is loaded.
 """
 
 from __future__ import annotations
@@ -23,10 +26,9 @@ WARM_UP = 20
 
 
 def probabilities(model: runtimes.Model, images: Any) -> Any:
-    """Images (N, H, W, C) uint8, one at a time as a device sees them -> (N, K) float32."""
-    return np.concatenate(
-        [np.array(model.probabilities(images[index : index + 1])) for index in range(len(images))]
-    )
+    """Images (N, H, W, C) uint8, one at a time as on a device -> (N, K) float32."""
+    singles = (images[index : index + 1] for index in range(len(images)))
+    return np.concatenate([np.array(model.probabilities(image)) for image in singles])
 
 
 def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
@@ -45,7 +47,10 @@ def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
 def measure(
     runtime: str, file: Path, images: Any, output: Path
 ) -> Tuple[Optional[runtimes.Model], Dict[str, Any]]:
-    """The model, and the answer: nothing but an arena, or the reason why the runtime refuses the file. Writes the probabilities."""
+    """Writes the probabilities. Returns the model and its report.
+
+    The report is empty but for the arena of tflite_micro, or why the runtime refuses the file.
+    """
     try:
         model = runtimes.open_model(runtime, file.read_bytes())
     except RuntimeRefusalError as error:
@@ -59,37 +64,25 @@ def main() -> None:
     parser.add_argument("runtime", choices=sorted(runtimes.DISTRIBUTIONS))
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument(
-        "--images", nargs="+", type=Path, required=True, help="npy files, read one after the other"
+        "--images", nargs="+", type=Path, required=True, help="npy files, concatenated"
     )
     parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        help="the folder for the probabilities, FILE's stem.npy",
+        "--output", type=Path, required=True, help="the folder for the probabilities, <stem>.npy"
     )
     parser.add_argument(
-        "--counts",
-        nargs="*",
-        type=int,
-        default=[],
-        help="how many images each file sees (default: all)",
+        "--counts", nargs="*", type=int, default=[], help="images for each file (default: all)"
     )
     arguments = parser.parse_args()
     images = np.concatenate([np.load(path, mmap_mode="r") for path in arguments.images])
+    counts = arguments.counts or [len(images)] * len(arguments.files)
     model = None
-    for file, count in zip(
-        arguments.files, arguments.counts or [len(images)] * len(arguments.files)
-    ):
-        model, answer = measure(arguments.runtime, file, images[:count], arguments.output)
-        print(json.dumps(answer), flush=True)
+    for file, count in zip(arguments.files, counts):
+        model, report = measure(arguments.runtime, file, images[:count], arguments.output)
+        print(json.dumps(report), flush=True)
     for line in sys.stdin:
         assert model is not None
-        print(
-            json.dumps(
-                {"milliseconds": latencies(model.probabilities, images, int(line)).tolist()}
-            ),
-            flush=True,
-        )
+        times = latencies(model.probabilities, images, int(line))
+        print(json.dumps({"milliseconds": times.tolist()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A bundle as an MLflow pyfunc model, so that `mlflow models serve` answers from it."""
+"""A bundle as an MLflow pyfunc model, for `mlflow models serve`."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Predictor:
 
 
 def _load_pyfunc(path: str) -> Predictor:
-    """What MLflow calls with the folder of the bundle."""
+    """MLflow calls this with the folder of the bundle."""
     return Predictor(Classifier.load(path))

@@ -10,22 +10,17 @@ from typing import TYPE_CHECKING, Any, Tuple, Union
 
 import numpy as np
 
-from serving import ink
+from serving import mnist_photo
 from serving.errors import InputError
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-TRANSPARENT = (
-    "LA",
-    "La",
-    "PA",
-    "RGBA",
-    "RGBa",
-)  # Pillow before 10.1, as Debian 12 has it, cannot be asked
-ORIENTATION = 0x0112  # the tag in EXIF, and what turns back each of its values but 1
-TURNS = {
+# Written out, because Pillow before 10.1 (Debian 12) cannot report it
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {  # what undoes each of its values; 1 is upright
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
     4: "FLIP_TOP_BOTTOM",
@@ -35,7 +30,8 @@ TURNS = {
     8: "ROTATE_90",
 }
 STRIP = 256  # rows
-LARGEST_PIXELS = 64_000_000  # the largest photo that a telephone takes is smaller; a small file can claim to be much larger
+# Larger than any phone's photo; a small file can claim to be much larger.
+LARGEST_PIXELS = 64_000_000
 
 
 def read(
@@ -44,39 +40,47 @@ def read(
     formats: Tuple[str, ...] = FORMATS,
     largest_pixels: int = LARGEST_PIXELS,
 ) -> Any:
-    """The picture in a file, or its bytes -> (H, W, C) uint8 for `card`. Raises InputError for what is no picture of `formats`."""
-    from PIL import Image, UnidentifiedImageError
+    """A picture file, or its bytes -> (H, W, C) uint8 for `card`.
+
+    Raises InputError unless it is a picture in one of `formats`.
+    """
+    from PIL import UnidentifiedImageError
 
     name = "the picture" if isinstance(source, bytes) else str(source)
+    names = ", ".join(formats)
     try:
-        if not isinstance(source, bytes) and not stat.S_ISREG(
-            Path(source).stat().st_mode
-        ):  # a pipe might never end
-            raise InputError(f"{name} is not a file; name a picture: {', '.join(formats)}")
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # that of a decompression bomb: the limit below is lower
-            with Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats
-            ) as image:
-                if image.width * image.height > largest_pixels:
-                    raise InputError(
-                        f"{name} has {image.width} x {image.height} pixels; at most {largest_pixels:,} are allowed"
-                    )
-                return to_input(image, card)
+        # a pipe might never end
+        if not isinstance(source, bytes) and not stat.S_ISREG(Path(source).stat().st_mode):
+            raise InputError(f"{name} is not a file; name a picture: {names}")
+        return _decode(source, card, formats, largest_pixels)
     except InputError as error:
         raise InputError(str(error).replace("the photo", name, 1)) from None
     except UnidentifiedImageError:
-        raise InputError(f"{name} is no picture; allowed are {', '.join(formats)}") from None
+        raise InputError(f"{name} is not a picture; expected {names}") from None
     except OSError as error:
         raise InputError(
-            f"{name} is not readable ({error.strerror or error}); name a picture: {', '.join(formats)}"
+            f"{name} is not readable ({error.strerror or error}); name a picture: {names}"
         ) from None
-    except Exception as error:  # on damaged files Pillow raises whatever its parsers fall over
-        raise InputError(
-            f"{name} is damaged ({error}); name a picture: {', '.join(formats)}"
-        ) from None
+    except Exception as error:  # on damaged files Pillow raises anything
+        raise InputError(f"{name} is damaged ({error}); name a picture: {names}") from None
+
+
+def _decode(
+    source: Union[str, Path, bytes], card: ModelCard, formats: Tuple[str, ...], largest_pixels: int
+) -> Any:
+    from PIL import Image
+
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    with warnings.catch_warnings():
+        # Pillow warns of decompression bombs above a higher limit than ours.
+        warnings.simplefilter("ignore")
+        with Image.open(file, formats=formats) as image:
+            if image.width * image.height > largest_pixels:
+                raise InputError(
+                    f"the photo has {image.width} x {image.height} pixels; "
+                    f"expected at most {largest_pixels:,}"
+                )
+            return to_input(image, card)
 
 
 def to_input(image: Any, card: ModelCard) -> Any:
@@ -84,29 +88,31 @@ def to_input(image: Any, card: ModelCard) -> Any:
     method = card.preprocessing.method
     if card.input.type != "uint8":
         raise InputError(
-            f"the photo is no input of {card.name}, which takes {card.input.type} ids: {card.preprocessing.description}"
+            f"the photo is not an input of {card.name}, which takes {card.input.type} ids: "
+            f"{card.preprocessing.description}"
         )
     height, width, channels = card.input_shape
     flat = upright(image, "L" if channels == 1 else "RGB")
     if method == "mnist" and card.preprocessing.box is not None:
-        pixels = ink.draw(np.asarray(flat), height, card.preprocessing.box)
+        pixels = mnist_photo.normalize(np.asarray(flat), height, card.preprocessing.box)
     elif method == "resize":
         from PIL import Image
 
         pixels = np.asarray(flat.resize((width, height), Image.Resampling.LANCZOS))
     else:
         raise InputError(
-            f"the model card asks for preprocessing by {method!r}, which this package does not know; install a newer one"
+            f"the model card names the preprocessing {method!r}, which this package does not know; "
+            "install a newer one"
         )
     return pixels.reshape(height, width, channels)
 
 
 def upright(image: Any, mode: str) -> Any:
-    """`image` in `mode`, turned as its EXIF orientation says, transparency laid on white, deeper pixels scaled to 8 bits."""
+    """`image` in `mode`, upright by its EXIF orientation, on white, scaled to 8 bits."""
     from PIL import Image
 
     turn = TURNS.get(image.getexif().get(ORIENTATION))
-    if turn:  # not by ImageOps.exif_transpose, which writes the rest of EXIF anew and falls over what is wrong in it
+    if turn:  # ImageOps.exif_transpose rewrites the other EXIF tags and fails on malformed ones
         image = image.transpose(Image.Transpose[turn])
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -116,7 +122,7 @@ def upright(image: Any, mode: str) -> Any:
 
 
 def _on_white(image: Any, mode: str) -> Any:
-    """In strips, as the whole of it would be in memory three times more."""
+    """Composites in strips, because the whole would be in memory three times more."""
     from PIL import Image
 
     result = Image.new(mode, image.size)

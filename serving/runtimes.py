@@ -1,4 +1,4 @@
-"""The runtimes that devices have, behind one call: `open_model(name, data).probabilities(images)`."""
+"""The runtimes of devices behind one call: `open_model(name, data).probabilities(images)`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,12 @@ SUFFIXES = {
     "onnxruntime": ".onnx",
     "tflite_micro": ".tflite",
 }
-ISOLATED = {
-    "tflite_runtime"
-}  # dies on damaged files, so it runs in a child process unless its caller wants otherwise
-ONNX_BATCH = 8  # images in one call; 64 take 4 MB more and save 3 % of the time
+UNSTABLE = {"tflite_runtime"}  # crashes on damaged files, so runs in a child process by default
+ONNX_BATCH = 8  # images per call; 64 take 4 MB more and save 3 % of the time
 
 
 class Model(Protocol):
-    """A model that threads may share; `input_shape` is (H, W, C) of uint8 pixels, or (L,) of int32 ids."""
+    """A model that threads may share; its input is (H, W, C) uint8 pixels or (L,) int32 ids."""
 
     input_shape: Tuple[int, ...]
     input_type: str
@@ -41,8 +39,8 @@ class Model(Protocol):
 
 
 def version(runtime: str) -> Optional[str]:
-    """The installed version of a runtime, or None; also None of one that a newer card names and that is not known here."""
-    import importlib.metadata  # slow to import, and a process of its own does without
+    """The installed version of a runtime; None if it is missing or unknown to this package."""
+    import importlib.metadata  # slow to import, and a child process does not need it
 
     if runtime not in DISTRIBUTIONS:
         return None
@@ -53,7 +51,10 @@ def version(runtime: str) -> Optional[str]:
 
 
 def open_model(runtime: str, data: bytes) -> Model:
-    """`data`, the bytes of a file already verified, on `runtime` with one thread. Raises RuntimeRefusalError."""
+    """Opens a verified model file, `data`, on `runtime` with one thread.
+
+    Raises RuntimeRefusalError.
+    """
     openers: Dict[str, Callable[[bytes], Model]] = {
         "tflite_runtime": _TFLite.tflite_runtime,
         "litert": _TFLite.litert,
@@ -68,12 +69,12 @@ def open_model(runtime: str, data: bytes) -> Model:
         raise RuntimeRefusalError(
             f"{runtime} is not installed here ({error}); install {DISTRIBUTIONS[runtime]}"
         ) from None
-    except Exception as error:  # on a damaged file each raises whatever its parser falls over
+    except Exception as error:  # on damaged files runtimes raise anything
         raise RuntimeRefusalError(f"{runtime} refuses the file: {reason(error)}") from None
 
 
 def one_by_one(invoke: Callable[[Any], Any], images: Any) -> Any:
-    """TensorFlow Lite files have a batch of 1, as microcontrollers need it."""
+    """TensorFlow Lite files have a batch of 1, because microcontrollers need that."""
     if len(images) == 1:
         return invoke(images)
     return np.concatenate([invoke(images[index : index + 1]) for index in range(len(images))])
@@ -122,10 +123,10 @@ class _ONNX:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = (
-            4  # none: it would print names of the file's nodes, which may command the terminal
-        )
-        options.enable_mem_pattern = False  # each size of a batch keeps one: a megabyte, for 3 % of the time of a single image
+        # Silent: its messages quote names from the file, which may control the terminal.
+        options.log_severity_level = 4
+        # Each batch size keeps a pattern: a megabyte, to save 3 % of the time of a single image.
+        options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"]
         )
@@ -139,16 +140,13 @@ class _ONNX:
     def probabilities(self, images: Any) -> Any:
         if len(images) <= ONNX_BATCH:
             return self._session.run(["probabilities"], {"image": images})[0]
-        return np.concatenate(
-            [
-                self.probabilities(images[start : start + ONNX_BATCH])
-                for start in range(0, len(images), ONNX_BATCH)
-            ]
-        )
+        starts = range(0, len(images), ONNX_BATCH)
+        batches = [self.probabilities(images[start : start + ONNX_BATCH]) for start in starts]
+        return np.concatenate(batches)
 
 
 class Micro:
-    """TensorFlow Lite Micro, the interpreter that microcontrollers run."""
+    """TensorFlow Lite Micro, the interpreter of microcontrollers."""
 
     def __init__(self, data: bytes, arena_bytes: int = 1 << 20) -> None:
         from tflite_micro.python.tflite_micro import runtime
@@ -169,7 +167,7 @@ class Micro:
             return self._interpreter.get_output(0)
 
     def arena_bytes(self) -> int:
-        """The arena that the model takes, which the interpreter tells on the file descriptor of stderr alone."""
+        """The arena that the model takes; the interpreter only prints it, to file descriptor 2."""
         with tempfile.TemporaryFile() as file:
             stderr = os.dup(2)
             os.dup2(file.fileno(), 2)
@@ -180,7 +178,7 @@ class Micro:
                 os.close(stderr)
             file.seek(0)
             text = file.read().decode(errors="replace")
-        found = re.search(r"Arena allocation total (\d+) bytes", text)
-        if found is None:
-            raise RuntimeRefusalError("tflite_micro does not tell the size of its arena")
-        return int(found.group(1))
+        match = re.search(r"Arena allocation total (\d+) bytes", text)
+        if match is None:
+            raise RuntimeRefusalError("tflite_micro does not report the size of its arena")
+        return int(match.group(1))

@@ -1,8 +1,9 @@
-"""Verifies what OpenSSF's model-signing signed, with the standard library alone where a public key is trusted.
+"""Verifies signatures of OpenSSF's model-signing. For a public key the standard library is enough.
 
-The signature is a Sigstore bundle (JSON): a DSSE envelope around an in-toto statement that names every file with its
-SHA-256, signed with ECDSA on P-256 (FIPS 186-5), by a key of the maker or one that a certificate authority vouches for.
-Nothing here is secret, so nothing needs to take constant time.
+The signature is a Sigstore bundle (JSON): a DSSE envelope around an in-toto statement that names
+every file with its SHA-256. It is signed with ECDSA on P-256 (FIPS 186-5), by the maker's own key
+or one that a certificate authority vouches for. Nothing here is secret, so nothing needs to run in
+constant time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from serving import typed_json
 from serving.errors import BundleError
@@ -18,7 +19,7 @@ from serving.errors import BundleError
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
-# The curve P-256: y^2 = x^3 - 3x + B modulo P, with a base point G of order N (NIST SP 800-186, section 3.2.1.3)
+# P-256: y^2 = x^3 - 3x + B modulo P, base point G of order N (NIST SP 800-186, section 3.2.1.3)
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
@@ -27,32 +28,35 @@ G = (
     0x4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5,
 )
 
-# The DER of a SubjectPublicKeyInfo before the 64 bytes of an uncompressed point on P-256 (RFC 5480)
+# The DER of a P-256 SubjectPublicKeyInfo before the 64 bytes of its point (RFC 5480)
 P256_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 
 Point = Optional[Tuple[int, int]]  # None is the point at infinity
 
 
 def verify(envelope: bytes, pem: bytes, name: str) -> Dict[str, str]:
-    """The SHA-256 of every file that the signature `envelope` covers, by name. Raises BundleError unless `pem` vouches for it.
+    """The SHA-256 of every file that the signature `envelope` covers, by name.
 
-    `pem` holds the maker's public key, or the certificates of authorities; `name` is what errors call the signature.
+    `pem` holds the maker's public key or the certificates of authorities. Raises BundleError unless
+    it vouches for the signature, which errors call `name`.
     """
     try:
         bundle = typed_json.loads(envelope)
         dsse, (signature,) = bundle["dsseEnvelope"], bundle["dsseEnvelope"]["signatures"]
-        payload, made = _decoded(dsse["payload"]), _decoded(signature["sig"])
+        payload, ecdsa = _decoded(dsse["payload"]), _decoded(signature["sig"])
         key = _key(pem, bundle["verificationMaterial"])
         signed = _pre_authentication_encoding(dsse["payloadType"], payload)
-        if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, made):
+        if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, ecdsa):
             raise BundleError(
-                f"{name} was not made by the key that is trusted here; ask the maker for a signature, or for the right key"
+                f"{name} was not made by the trusted key; "
+                "ask the maker for a signature, or for the right key"
             )
         return _files(typed_json.loads(payload))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise BundleError(
-            f"{name} is no signature that can be trusted ({reason}); fetch it again, or trust another key"
+            f"{name} is not a signature that can be trusted ({reason}); "
+            "fetch it again, or trust another key"
         ) from None
 
 
@@ -61,23 +65,22 @@ def _decoded(text: str) -> bytes:
 
 
 def _key(pem: bytes, material: Any) -> Tuple[int, int]:
-    """The public key that `pem` trusts, or the signer's, for whom an authority in `pem` vouches. Raises ValueError."""
+    """The public key in `pem`, or the signer's if an authority in `pem` vouches for it."""
     if b"-----BEGIN CERTIFICATE-----" not in pem:
         return public_key(pem)
     try:
         from serving import certificate
     except ImportError:
         raise BundleError(
-            "certificates need the package cryptography, 45 or newer; install serving[certificates], or trust the maker's public key"
+            "certificates need the package cryptography, 45 or newer; "
+            "install serving[certificates], or trust the maker's public key"
         ) from None
-    chain: List[bytes] = [
-        _decoded(entry["rawBytes"]) for entry in material["x509CertificateChain"]["certificates"]
-    ]
-    return certificate.signer(chain, pem)
+    certificates = material["x509CertificateChain"]["certificates"]
+    return certificate.signer([_decoded(entry["rawBytes"]) for entry in certificates], pem)
 
 
 def _pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
-    """What is signed in a DSSE envelope: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md"""
+    """The signed bytes: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md"""
     return b"DSSEv1 %d %b %d %b" % (len(payload_type), payload_type.encode(), len(payload), payload)
 
 
@@ -94,27 +97,24 @@ def _files(statement: Any) -> Dict[str, str]:
 
 
 def public_key(pem: bytes) -> Tuple[int, int]:
-    """The point of the first public key in a PEM file. Raises ValueError for a key that is not on P-256."""
-    found = re.search(
+    """The point of the first public key in a PEM file. Raises ValueError unless it is on P-256."""
+    match = re.search(
         rb"-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----", pem
     )
-    if found is None:
+    if match is None:
         raise ValueError("the trusted file holds neither a certificate nor a public key")
-    data = base64.b64decode(b"".join(found[1].split()), validate=True)
-    begin, x, y = (
-        data[:-64],
-        int.from_bytes(data[-64:-32], "big"),
-        int.from_bytes(data[-32:], "big"),
-    )
-    if begin != P256_KEY or not on_curve(x, y):
-        raise ValueError(
-            "the trusted key is not on the curve P-256, the only one that is read here"
-        )
+    data = base64.b64decode(b"".join(match[1].split()), validate=True)
+    x, y = int.from_bytes(data[-64:-32], "big"), int.from_bytes(data[-32:], "big")
+    if data[:-64] != P256_KEY or not on_curve(x, y):
+        raise ValueError("the trusted key is not on the curve P-256, the only one supported")
     return x, y
 
 
 def valid(key: Tuple[int, int], message: bytes, signature: bytes) -> bool:
-    """ECDSA with SHA-256: does `signature` (DER) of `message` come from the private half of `key`? FIPS 186-5, section 6.4.2."""
+    """Is `signature` (DER) the ECDSA signature of `message` by the owner of `key`, with SHA-256?
+
+    FIPS 186-5, section 6.4.2.
+    """
     r, s = _two_integers(signature)
     if not (0 < r < N and 0 < s < N):
         return False
@@ -124,7 +124,10 @@ def valid(key: Tuple[int, int], message: bytes, signature: bytes) -> bool:
 
 
 def _two_integers(der: bytes) -> Tuple[int, int]:
-    """The numbers of a DER sequence of two (X.690), none longer than 127 bytes as a whole. Raises ValueError."""
+    """The two numbers of a DER sequence (X.690) of at most 127 bytes.
+
+    Raises ValueError unless it is the canonical encoding of two positive numbers.
+    """
     values, rest = [], der[2:]
     for _ in range(2):
         if len(rest) < 2:
@@ -133,21 +136,17 @@ def _two_integers(der: bytes) -> Tuple[int, int]:
         values.append(int.from_bytes(rest[2 : 2 + length], "big", signed=True))
         rest = rest[2 + length :]
     r, s = values
-    if (
-        r <= 0
-        or s <= 0
-        or der != _sequence(0x30, _sequence(0x02, _bytes(r)) + _sequence(0x02, _bytes(s)))
-    ):
+    if r <= 0 or s <= 0 or der != _field(0x30, _field(0x02, _bytes(r)) + _field(0x02, _bytes(s))):
         raise ValueError("it does not hold two numbers")
     return r, s
 
 
-def _sequence(tag: int, content: bytes) -> bytes:
+def _field(tag: int, content: bytes) -> bytes:
     return bytes([tag, len(content)]) + content
 
 
 def _bytes(number: int) -> bytes:
-    """A number above 0 in two's complement, as short as it will go."""
+    """A positive number in the shortest two's complement."""
     return number.to_bytes(number.bit_length() // 8 + 1, "big")
 
 

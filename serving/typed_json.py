@@ -1,9 +1,8 @@
-"""JSON that somebody else has written -> dataclasses: every value has the type that its field
-declares, or it is refused.
+"""Untrusted JSON -> dataclasses: a value that is not of its field's type is refused.
 
-A card or a signature is read before anything vouches for it. So nothing is guessed or converted,
-what json would let through (NaN, a key twice, any depth) is not, and each fault is one ValueError
-that names the field.
+A card or a signature is read before it can be trusted. So nothing is guessed or converted, and NaN,
+duplicate keys and any nesting depth, which json would accept, are refused. Each fault is one
+ValueError that names the field.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import unicodedata
 from typing import Any, Dict, Iterator, List, NewType, Tuple, Type, TypeVar, Union
 
 T = TypeVar("T")
-Text = NewType("Text", str)  # of any number of lines, where a str has one
+Text = NewType("Text", str)  # may have several lines, unlike str
 LONGEST_NUMBER = 20  # digits
 SHOWN = 40  # characters of a value in an error
 LAYOUT = "\n\t"  # the control characters that a text may have
-# control characters, halves of surrogate pairs, separators of lines and paragraphs
+# control characters, lone surrogates, separators of lines and paragraphs
 CONTROL = {"Cc", "Cs", "Zl", "Zp"}
-# what turns the order of text round
+# what reverses the order of text
 BIDIRECTIONAL = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 NAMES = {
     str: "a text",
@@ -35,7 +34,7 @@ NAMES = {
 
 
 def loads(data: bytes) -> Any:
-    """The value of a JSON text in UTF-8. Raises ValueError, for one of any depth too."""
+    """The value of a JSON text in UTF-8. Raises ValueError, also for too deep a nesting."""
     try:
         return json.loads(
             data.decode(), parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object
@@ -48,8 +47,8 @@ def build(kind: Type[T], values: Any, where: str = "") -> T:
     """The dataclass `kind` from an object as `loads` gives it. Raises ValueError.
 
     Fields may be str (one line), Text, int, float, bool, Any, dataclasses, and List, Tuple, Dict
-    and Optional of them. What a type does not say, a dataclass checks in its __post_init__. `where`
-    is what errors call the object.
+    and Optional of them. A dataclass checks everything else in its __post_init__. Errors call the
+    object `where`.
     """
     try:
         return typing.cast(T, _dataclass(kind, values, where))
@@ -58,8 +57,8 @@ def build(kind: Type[T], values: Any, where: str = "") -> T:
 
 
 def is_line(text: str) -> bool:
-    """Is this a text of one line that a terminal can be given?"""
-    return not any(map(_commands, text)) and not any(character in text for character in LAYOUT)
+    """Is this a single line that is safe to print to a terminal?"""
+    return not any(map(_controls, text)) and not any(character in text for character in LAYOUT)
 
 
 def _dataclass(kind: Any, values: Any, where: str) -> Any:
@@ -82,7 +81,7 @@ def _dataclass(kind: Any, values: Any, where: str) -> Any:
 
 @functools.cache
 def _types(kind: Any) -> Dict[str, Any]:
-    return typing.get_type_hints(kind)  # evaluates every annotation, which is slow
+    return typing.get_type_hints(kind)  # slow: it evaluates every annotation
 
 
 def _required(field: Any) -> bool:
@@ -98,9 +97,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         return _tuple(arguments, value, where)
     if origin is dict:
-        return {
-            name: _value(arguments[1], item, place) for name, item, place in _entries(value, where)
-        }
+        entries = _entries(value, where)
+        return {name: _value(arguments[1], item, place) for name, item, place in entries}
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, value, where)
     return _anything(value, where) if kind is Any else _scalar(kind, value, where)
@@ -116,8 +114,8 @@ def _tuple(kinds: Tuple[Any, ...], value: Any, where: str) -> Tuple[Any, ...]:
 
 
 def _scalar(kind: Any, value: Any, where: str) -> Any:
-    allowed = {float: (int, float), Text: (str,)}.get(kind, (kind,))
-    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+    types = {float: (int, float), Text: (str,)}.get(kind, (kind,))
+    if not isinstance(value, types) or (isinstance(value, bool) and kind is not bool):
         raise _wrong(where, value, NAMES[kind])
     if kind is str and not is_line(value):
         raise _wrong(where, value, "one line of text")
@@ -125,12 +123,12 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
 
 
 def _anything(value: Any, where: str) -> Any:
-    """A value of any type, without control characters and infinite numbers."""
+    """A value of any type without control characters, NaN and infinities."""
     if isinstance(value, list):
         return [_anything(item, place) for item, place in _items(value, where)]
     if isinstance(value, dict):
         return {name: _anything(item, place) for name, item, place in _entries(value, where)}
-    if isinstance(value, str) and any(map(_commands, value)):
+    if isinstance(value, str) and any(map(_controls, value)):
         raise ValueError(f"{where} has a control character in {_shown(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} is not a finite number")
@@ -138,14 +136,14 @@ def _anything(value: Any, where: str) -> Any:
 
 
 def _items(value: Any, where: str) -> Iterator[Tuple[Any, str]]:
-    """Each value of a list, with what errors call it. They are made one by one: a list may be long."""
+    """Each item of a list and its name in errors. Lazy, because a list may be long."""
     if not isinstance(value, list):
         raise _wrong(where, value, "a list")
     return ((item, f"{where}[{index}]") for index, item in enumerate(value))
 
 
 def _entries(value: Any, where: str) -> Iterator[Tuple[str, Any, str]]:
-    """Each name and value of an object, with what errors call it, made one by one."""
+    """Each name and value of an object and its name in errors. Lazy."""
     if not isinstance(value, dict):
         raise _wrong(where, value, "an object")
     for name in value:
@@ -153,7 +151,7 @@ def _entries(value: Any, where: str) -> Iterator[Tuple[str, Any, str]]:
     return ((name, item, f"{where}.{name[:SHOWN]}") for name, item in value.items())
 
 
-def _commands(character: str) -> bool:
+def _controls(character: str) -> bool:
     """Would a terminal obey this instead of showing it?"""
     if character in LAYOUT or " " <= character <= "~":
         return False
@@ -166,7 +164,7 @@ def _wrong(where: str, value: Any, expected: str) -> ValueError:
 
 
 def _shown(value: Any) -> str:
-    """A value as an error names it."""
+    """A value as an error shows it."""
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
     return "null" if value is None else repr(value)[:SHOWN]

@@ -1,4 +1,4 @@
-"""Texts as words, and words as ids: the same where data are prepared and on a device."""
+"""Splits texts into words and numbers them, with the same code in training and on a device."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 def words(text: str) -> list[str]:
-    """Letters and digits in lower case, with apostrophes inside a word; a line break of HTML is none."""
+    """Letters and digits in lower case, with inner apostrophes; HTML line breaks are dropped."""
     return WORD.findall(BREAK.sub(" ", text).lower())
 
 
-def numbered(known: Sequence[str]) -> Dict[str, int]:
+def numbered(vocabulary: Sequence[str]) -> Dict[str, int]:
     """The id of each word: its line in vocabulary.txt, from 1; 0 is padding."""
-    return {word: number for number, word in enumerate(known, 1)}
+    return {word: number for number, word in enumerate(vocabulary, 1)}
 
 
 def ids(texts: Sequence[str], id_of: Dict[str, int], length: int) -> Any:
-    """(N, L) int32: the different known words of each text in the order they first appear, at most L of them."""
+    """(N, L) int32: the first L distinct known words of each text, in order of appearance."""
     result = np.zeros((len(texts), length), np.int32)
     for row, text in enumerate(texts):
-        found = dict.fromkeys(id_of[word] for word in words(text) if word in id_of)
-        first = list(found)[:length]
+        distinct = dict.fromkeys(id_of[word] for word in words(text) if word in id_of)
+        first = list(distinct)[:length]
         result[row, : len(first)] = first
     return result

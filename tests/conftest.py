@@ -25,6 +25,8 @@ from pipeline.runtimes.process import Interpreter
 from pipeline.tracking import local_store
 from serving import Classifier
 
+pytest_plugins = ["tests.device", "tests.hostile_bundles"]  # fixtures that several modules share
+
 ROOT = Path(__file__).parent.parent
 
 # A shell that starts the tests in the background makes them ignore SIGINT, and their children

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 from PIL import Image
 
-from serving.bundle import MANIFEST, manifest
+from serving.checksums import MANIFEST, manifest
 from tests.conftest import ROOT
 
 FORMAT = "onnx_float32"

@@ -16,7 +16,7 @@ from pipeline.embedded import _codegen, _zig, browser, c
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
-from serving import InputError, acceptance, gate, ink
+from serving import InputError, acceptance, gate, mnist_photo
 from tests.conftest import Project
 from tests.test_gate import gate_outcomes
 
@@ -70,7 +70,7 @@ def sheets(count: int, channels: int = 1) -> list[Array]:
 
 def drawn(picture: Array) -> list[int] | str:
     try:
-        return list(ink.draw(picture, 28, 20).ravel().tolist())
+        return list(mnist_photo.normalize(picture, 28, 20).ravel().tolist())
     except InputError as error:
         return str(error)
 

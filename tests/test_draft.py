@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from serving import Bundle, BundleError, __main__
-from serving.bundle import MANIFEST, manifest
+from serving.checksums import MANIFEST, manifest
 from serving.model_card import FILE, ModelCard
 from tests.server import FORMAT, Server
 

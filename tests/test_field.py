@@ -23,7 +23,7 @@ from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import sentences
 from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
-from serving.field_log import FieldLog
+from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT, Project
 
 SETTINGS = params.load(ROOT / "params.yaml").field
@@ -115,14 +115,14 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
 def log(own: Observations, classifier: Classifier, tmp_path: Path) -> Path:
     """200 predictions with pixels; every second one has a label, and one label is wrong."""
     path = tmp_path / "field.sqlite"
-    with FieldLog(path, images=True) as written:
+    with PredictionLog(path, images=True) as written:
         ids = [logged(written, classifier, own, row) for row in range(200)]
         labels = {id_: str(own.predicted[row]) for row, id_ in enumerate(ids) if row % 2}
         written.label({**labels, ids[1]: str((own.predicted[1] + 1) % 10)})
     return path
 
 
-def logged(log: FieldLog, classifier: Classifier, own: Observations, row: int) -> str:
+def logged(log: PredictionLog, classifier: Classifier, own: Observations, row: int) -> str:
     images = np.asarray(own.picture(row))[None]
     return log.add(classifier, images, classifier.predict(images), f"{row}.png")[0]
 

@@ -90,7 +90,7 @@ def test_statistics_describe_position_and_shape_of_the_ink() -> None:
     measured = dict(
         zip(
             input_statistics.names(image.shape[1:], "uint8"),
-            input_statistics.of(image)[0].tolist(),
+            input_statistics.compute(image)[0].tolist(),
             strict=True,
         )
     )
@@ -102,6 +102,6 @@ def test_statistics_describe_position_and_shape_of_the_ink() -> None:
     assert measured["slant"] == pytest.approx(0, abs=1e-6)
     assert measured["colour"] == pytest.approx(240 * 16 / 200)
     for blank in (np.zeros_like(image), np.full_like(image, 255), np.zeros((1, 1, 1, 1), np.uint8)):
-        assert np.isfinite(input_statistics.of(blank)).all()
+        assert np.isfinite(input_statistics.compute(blank)).all()
     ids = np.array([[3, 5, 0, 0], [0, 0, 0, 0]], np.int32)
-    assert input_statistics.of(ids).tolist() == [[2, 4, 1], [0, 0, 0]]
+    assert input_statistics.compute(ids).tolist() == [[2, 4, 1], [0, 0, 0]]

@@ -274,7 +274,7 @@ except ValueError as error:
     vocabulary_size, accuracy, refusal = done.stdout.splitlines()
     assert int(vocabulary_size) == 80
     assert float(accuracy) > 0.9
-    assert "allowed is int32 of shape (N, 2)" in refusal
+    assert "expected int32 of shape (N, 2)" in refusal
     check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(project)
 
 

@@ -1,4 +1,4 @@
-"""Photos: any size and mode, and the digits of another collection, written by other hands."""
+"""Photos of any size and mode, and digits of another collection by other writers."""
 
 from __future__ import annotations
 
@@ -17,31 +17,29 @@ from pipeline.config import params
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array, Description
 from serving import Classifier, InputError, photo
-from serving.ink import draw
+from serving.mnist_photo import normalize
 from serving.model_card import ModelCard, Preprocessing, Tensor
 from tests.conftest import ROOT
 
 
 def card(dataset: str, shape: tuple[int, int, int] = (28, 28, 1)) -> ModelCard:
-    """A card without files, as the line would write it for a dataset of that name and shape."""
-    described = describe(
-        params.load(ROOT / "params.yaml").problem,
-        Description(dataset, ["a", "b"], shape, {}, []),
-        "",
-    )
-    described["input"] = Tensor("image", "uint8", shape, (0, 255))
-    described["preprocessing"] = Preprocessing(**described["preprocessing"])
-    proven = {
+    """A card without files, as the pipeline would write it for a dataset of that name and shape."""
+    problem = params.load(ROOT / "params.yaml").problem
+    values = describe(problem, Description(dataset, ["a", "b"], shape, {}, []), "")
+    values["input"] = Tensor("image", "uint8", shape, (0, 255))
+    values["preprocessing"] = Preprocessing(**values["preprocessing"])
+    results = {
         "test_accuracy": 0.0,
         "test_accuracy_interval": (0.0, 0.0),
         "test_images": 0,
         "baseline_accuracy": 0.0,
         "files": [],
     }
-    return ModelCard(**{**described, **proven})
+    return ModelCard(**{**values, **results})
 
 
 DIGITS = card("mnist")
+NOISE = np.random.default_rng(0).integers(0, 256, (30, 30)).astype(np.uint8)
 
 
 def png(image: Image.Image) -> bytes:
@@ -50,17 +48,17 @@ def png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def test_mnists_own_digits_come_out_as_they_are(raw_mnist: Raw) -> None:
-    """In place, and within a few of 256 levels: MNIST was made in the way that photos are prepared."""
+def test_the_digits_of_mnist_stay_almost_the_same(raw_mnist: Raw) -> None:
+    """To within a few of 256 levels: photos are prepared the way MNIST was made."""
     differences = [
-        np.abs(draw(image, 28, 20).astype(int) - image).mean()
+        np.abs(normalize(image, 28, 20).astype(int) - image).mean()
         for image in raw_mnist.test_images[:500, :, :, 0]
     ]
     assert np.median(differences) < 1
     assert np.quantile(differences, 0.9) < 2
 
 
-def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mnist: Raw) -> None:
+def test_the_place_size_and_paper_of_a_digit_change_little(raw_mnist: Raw) -> None:
     rng, differences = np.random.default_rng(0), []
     for digit in raw_mnist.test_images[:200, :, :, 0]:
         factor, top, left, paper = (
@@ -69,11 +67,12 @@ def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mni
         large = np.pad(
             digit.repeat(factor, 0).repeat(factor, 1), ((top, 60 - top), (left, 60 - left))
         )
-        result = draw((paper - large.astype(int) * 100 // 255).astype(np.uint8), 28, 20).astype(int)
-        expected = draw(digit, 28, 20)
-        shifts = [
-            (down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)
-        ]  # a centre between two pixels may go to either
+        result = normalize(
+            (paper - large.astype(int) * 100 // 255).astype(np.uint8), 28, 20
+        ).astype(int)
+        expected = normalize(digit, 28, 20)
+        # A centre between two pixels may go to either.
+        shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
         differences.append(
             min(np.abs(np.roll(result, shift, (0, 1)) - expected).mean() for shift in shifts)
         )
@@ -82,7 +81,7 @@ def test_where_how_large_and_on_what_paper_a_digit_stands_changes_little(raw_mni
 
 def test_ink_may_be_darker_or_lighter_than_its_paper(raw_mnist: Raw) -> None:
     for digit in raw_mnist.test_images[:50, :, :, 0]:
-        np.testing.assert_array_equal(draw(digit, 28, 20), draw(255 - digit, 28, 20))
+        np.testing.assert_array_equal(normalize(digit, 28, 20), normalize(255 - digit, 28, 20))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_every_mode_is_read(raw_mnist: Raw, mode: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(10))
-def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(
+def test_a_picture_is_turned_upright_by_its_exif_orientation_as_in_pillow(
     raw_mnist: Raw, orientation: int
 ) -> None:
     exif, file = Image.Exif(), io.BytesIO()
@@ -118,7 +117,7 @@ def test_a_picture_that_a_telephone_turned_is_turned_back_as_pillow_does(
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(("size", "mode"), [((50, 40), "RGB"), ((20, 24), "L"), ((7, 9), "RGBA")])
-def test_other_data_are_read_as_they_were_for_training(
+def test_pictures_of_other_datasets_are_prepared_as_for_training(
     tmp_path: Path, size: tuple[int, int], mode: str, orientation: int, suffix: str
 ) -> None:
     from pipeline.config.params import Dataset
@@ -132,13 +131,13 @@ def test_other_data_are_read_as_they_were_for_training(
     if (mode, suffix) == ("RGBA", "jpg"):
         mode = "RGB"  # a JPEG has no transparency
     Image.fromarray(pixels).convert(mode).save(path, exif=exif)
-    trained_on = image_folder.picture(
-        path, Dataset(name="image_folder", height=20, width=24, channels=3)
-    )
-    np.testing.assert_array_equal(photo.read(path, card("image_folder", (20, 24, 3))), trained_on)
+    dataset = Dataset(name="image_folder", height=20, width=24, channels=3)
+    training_image = image_folder.picture(path, dataset)
+    image = photo.read(path, card("image_folder", (20, 24, 3)))
+    np.testing.assert_array_equal(image, training_image)
 
 
-def test_own_photos_of_a_turned_telephone_are_trained_upright(tmp_path: Path) -> None:
+def test_own_photos_are_upright_in_training(tmp_path: Path) -> None:
     from pipeline.config.params import Dataset
     from pipeline.datasets import image_folder
 
@@ -156,7 +155,7 @@ def test_own_photos_of_a_turned_telephone_are_trained_upright(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_digits_of_another_collection_are_read(archive: Path) -> None:
-    """The UCI digits, 8 x 8 pixels from 43 other writers (Alpaydin and Kaynak, 1998), as dark ink on a sheet of paper."""
+    """The UCI digits (Alpaydin and Kaynak, 1998) as dark ink on paper: 8 x 8 pixels, 43 writers."""
     from sklearn.datasets import load_digits
 
     collection = load_digits()
@@ -166,48 +165,39 @@ def test_digits_of_another_collection_are_read(archive: Path) -> None:
     ]
     images = np.stack([photo.to_input(Image.fromarray(sheet), DIGITS) for sheet in sheets])
     right = Classifier.load(archive).predict(images).argmax(1) == collection.target[:600]
-    assert right.mean() > 0.5  # by a model that has seen 4,000 digits, twice
+    assert right.mean() > 0.5  # the model was trained on 4,000 digits for two epochs
 
 
 def bomb() -> bytes:
-    """Some kilobytes that claim to be 169 megapixels."""
+    """A few kilobytes that claim to be 169 megapixels."""
     return png(Image.new("1", (13000, 13000)))
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is no picture"),
-        (b"some text", "is no picture"),
+        (b"", "is not a picture"),
+        (b"some text", "is not a picture"),
         (png(Image.new("L", (40, 40), 200)), "nothing that stands out"),
-        (
-            png(
-                Image.fromarray(
-                    np.random.default_rng(0).integers(0, 256, (30, 30)).astype(np.uint8)
-                )
-            )[:300],
-            "damaged|not readable",
-        ),
-        (bomb(), "at most 64,000,000 are allowed"),
+        (png(Image.fromarray(NOISE))[:300], "damaged|not readable"),
+        (bomb(), "expected at most 64,000,000"),
     ],
 )
-def test_what_cannot_be_read_is_told_in_one_sentence(data: bytes, reason: str) -> None:
+def test_an_unreadable_picture_is_refused_in_one_sentence(data: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         photo.read(data, DIGITS)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_tiff_whose_offsets_are_floats_is_refused_in_one_sentence() -> None:
-    """Pillow counts with whatever type a tag has."""
+    """Pillow computes with a tag of whatever type."""
     file = io.BytesIO()
     Image.new("L", (8, 8), 200).save(file, "TIFF")
     data = bytearray(file.getvalue())
-    (place,) = [
-        place
-        for place in range(0, len(data) - 12, 2)
-        if data[place : place + 4] == b"\x11\x01\x04\x00"
-    ]
-    data[place + 2 : place + 4] = b"\x0b\x00"  # StripOffsets, of the type FLOAT
+    strip_offsets = b"\x11\x01\x04\x00"  # the tag, and its type LONG
+    assert data.count(strip_offsets) == 1
+    place = data.index(strip_offsets)
+    data[place + 2 : place + 4] = b"\x0b\x00"  # FLOAT
     with pytest.raises(InputError, match="the picture is damaged"):
         photo.read(bytes(data), DIGITS)
 
@@ -216,8 +206,8 @@ def test_a_tiff_whose_offsets_are_floats_is_refused_in_one_sentence() -> None:
 def test_a_damaged_picture_is_read_or_refused(raw_mnist: Raw, kind: str) -> None:
     exif, file = Image.Exif(), io.BytesIO()
     exif[0x0112], exif[0x010F] = 6, "a maker of cameras"
-    described = {"exif": exif} if kind in ("JPEG", "PNG", "TIFF", "WEBP") else {}
-    Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).save(file, kind, **described)
+    metadata = {"exif": exif} if kind in ("JPEG", "PNG", "TIFF", "WEBP") else {}
+    Image.fromarray(255 - raw_mnist.test_images[0, :, :, 0]).save(file, kind, **metadata)
     dice, refused = random.Random(0), 0
     for _ in range(2000):
         damaged = bytearray(file.getvalue())
@@ -233,17 +223,15 @@ def test_a_damaged_picture_is_read_or_refused(raw_mnist: Raw, kind: str) -> None
 @pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
 def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (600, 40, 4)).astype(np.uint8)
-    image = (
-        Image.fromarray(pixels).quantize(16)
-        if mode == "P"
-        else Image.fromarray(pixels).convert(mode)
-    )
+    image = Image.fromarray(pixels)
     if mode == "P":
+        image = image.quantize(16)
         image.info["transparency"] = 3
-    whole = Image.alpha_composite(
-        Image.new("RGBA", image.size, "white"), image.convert("RGBA")
-    ).convert("L")
-    np.testing.assert_array_equal(photo.upright(image, "L"), whole)
+    else:
+        image = image.convert(mode)
+    white = Image.new("RGBA", image.size, "white")
+    whole = Image.alpha_composite(white, image.convert("RGBA"))
+    np.testing.assert_array_equal(photo.upright(image, "L"), whole.convert("L"))
 
 
 @settings(max_examples=200, deadline=None)
@@ -251,10 +239,10 @@ def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> N
     pixels=st.integers(1, 40).flatmap(lambda h: st.integers(1, 40).map(lambda w: (h, w))),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_picture_is_drawn_or_refused(pixels: tuple[int, int], seed: int) -> None:
+def test_any_picture_is_normalized_or_refused(pixels: tuple[int, int], seed: int) -> None:
     noise: Array = np.random.default_rng(seed).integers(0, 256, pixels).astype(np.uint8)
     try:
-        result = draw(noise, 28, 20)
+        result = normalize(noise, 28, 20)
     except InputError:
         return
     assert result.shape == (28, 28)

@@ -20,7 +20,7 @@ import tritonclient.http as triton
 from pipeline.field import observations
 from serving import Classifier
 from serving.errors import InputError, LogError
-from serving.field_log import FieldLog
+from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT
 from tests.record_triton import INFER, binary, image, json_body, requested_outputs
 from tests.server import FORMAT, Response, Server, check_openapi, environment, failed, png
@@ -281,7 +281,7 @@ def test_the_log_does_not_grow_beyond_its_limit(path: Path, classifier: Classifi
     sizes = []
     pixels = np.random.default_rng(0).integers(0, 256, (64, 28, 28, 1), np.uint8)
     probabilities = classifier.predict(pixels)
-    with FieldLog(path, limit=500, images=True) as log:
+    with PredictionLog(path, limit=500, images=True) as log:
         for number in range(1, 121):
             log.add(classifier, pixels, probabilities)
             if number % 30 == 0:
@@ -294,7 +294,7 @@ def test_the_log_does_not_grow_beyond_its_limit(path: Path, classifier: Classifi
 def test_python_adds_labels_by_id_and_wrong_ones_are_refused(
     path: Path, classifier: Classifier
 ) -> None:
-    with FieldLog(path, limit=3) as log:
+    with PredictionLog(path, limit=3) as log:
         ids = log.add(classifier, image(4), classifier.predict(image(4)))
         labelled, unknown = log.label({ids[0]: "1", ids[3]: "2"})
         assert (len(labelled), unknown) == (1, [ids[0]]), "the oldest was deleted at the limit"
@@ -311,4 +311,4 @@ def test_python_adds_labels_by_id_and_wrong_ones_are_refused(
     other.execute("PRAGMA user_version = 99")
     other.close()
     with pytest.raises(LogError, match="of another version"):
-        FieldLog(path)
+        PredictionLog(path)

@@ -17,7 +17,7 @@ from pipeline.field import observations
 from pipeline.process.errors import UserError
 from serving import Classifier
 from serving.errors import LogError
-from serving.field_log import FieldLog
+from serving.prediction_log import PredictionLog
 from tests.record_triton import image
 from tests.server import FORMAT, Server, failed
 from tests.test_prediction_log import predict, rows, send_label
@@ -125,7 +125,7 @@ def test_a_log_that_is_deleted_under_the_server_is_created_again(
 def test_a_label_for_a_log_that_was_moved_away_is_unknown(
     path: Path, classifier: Classifier
 ) -> None:
-    with FieldLog(path) as log:
+    with PredictionLog(path) as log:
         (id_,) = log.add(classifier, image(1), classifier.predict(image(1)))
         for file in path.parent.glob(f"{path.name}*"):
             file.rename(file.with_name(f"moved-{file.name}"))
@@ -173,4 +173,4 @@ def test_an_unusable_log_is_reported_at_the_start(archive: Path, tmp_path: Path)
 def test_a_log_that_cannot_be_written_is_one_sentence() -> None:
     sentence = r"^the log /proc/field\.sqlite cannot be opened \(.*\); .*a new file"
     with pytest.raises(LogError, match=sentence):
-        FieldLog("/proc/field.sqlite")
+        PredictionLog("/proc/field.sqlite")

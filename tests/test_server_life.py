@@ -26,11 +26,11 @@ from pipeline.bundle import archive as archives
 from pipeline.bundle import sign
 from serving import Bundle, Classifier
 from serving.__main__ import main
-from serving.bundle import MANIFEST, manifest
+from serving.checksums import MANIFEST, manifest
+from tests.hostile_bundles import MEMORY, bomb
 from tests.record_triton import INFER, binary, image, requested_outputs, tensor
 from tests.server import FORMAT, Server, failed, rename
-from tests.test_bundle_attacks import MEMORY, bomb
-from tests.test_signature import pem
+from tests.signing import pem
 
 pytestmark = pytest.mark.slow
 
@@ -413,7 +413,7 @@ def test_a_token_file_that_cannot_be_used_is_one_sentence(archive: Path, tmp_pat
         ("long", "a" * 100_000),
     ):
         (tmp_path / name).write_text(token)
-        assert "holds what no header can carry" in failed(
+        assert "holds a token that no header can carry" in failed(
             archive, "--token-file", tmp_path / name, "--port", "0"
         )
 

@@ -142,7 +142,7 @@ def write_binary(
     with np.load(golden_file, allow_pickle=False) as golden:
         golden_images, golden_probabilities = golden["images"], golden[source_format].astype("<f4")
     allowed = acceptance.allowed_loss(card, "")
-    maker = acceptance.makers(file, "", allowed)
+    maker = acceptance.makers_verdict(file, "", allowed)
     header = HEADER.pack(
         MAGIC,
         len(golden_images),

@@ -9,7 +9,7 @@ import gzip
 from pathlib import Path
 
 from pipeline.process.errors import UserError
-from serving import archive, bundle
+from serving import archive, bundle, checksums
 from serving.errors import BundleError
 
 
@@ -18,12 +18,12 @@ def write(folder: Path, target: Path, root: str) -> None:
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
-    files = {name: (folder / name).read_bytes() for name in names if name != bundle.MANIFEST}
-    manifest = bundle.manifest(files)
-    (folder / bundle.MANIFEST).write_bytes(manifest)
+    files = {name: (folder / name).read_bytes() for name in names if name != checksums.MANIFEST}
+    manifest = checksums.manifest(files)
+    (folder / checksums.MANIFEST).write_bytes(manifest)
     size = 0
     with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped:
-        for name, data in {bundle.MANIFEST: manifest, **files}.items():
+        for name, data in {checksums.MANIFEST: manifest, **files}.items():
             header = _header(f"{root}/{name}", len(data))
             size += zipped.write(header + data + archive.filling(len(data)))
         zipped.write(archive.ending(size))
@@ -55,5 +55,5 @@ def unpack(source: Path, folder: Path) -> Path:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(opened.read(name))
-    (root / bundle.MANIFEST).write_bytes(bundle.listing(opened.digests))
+    (root / checksums.MANIFEST).write_bytes(checksums.listing(opened.digests))
     return root

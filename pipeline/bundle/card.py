@@ -10,17 +10,8 @@ from pipeline.config.processors import EMULATED, NATIVE
 from pipeline.files import artifacts
 from pipeline.reporting import statistics
 from serving.gate import COULD_NOT_RUN
-from serving.model_card import (
-    Embedded,
-    Emulated,
-    ModelCard,
-    ModelFile,
-    Preprocessing,
-    Proof,
-    Reference,
-    Requirements,
-    Tensor,
-)
+from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
+from serving.model_file import Emulated, ModelFile, Proof, Requirements
 
 # The sections of params.yaml that the bundle depends on.
 PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}

@@ -12,7 +12,8 @@ from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
-from serving.model_card import ModelCard, ModelFile, Proof
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile, Proof
 
 FILE = "MODEL_CARD.md"
 PICTURES = {

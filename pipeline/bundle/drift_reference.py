@@ -25,7 +25,7 @@ CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 def summarize(inputs: Array, probabilities: Array, labels: Array) -> Reference:
     """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N,)."""
     return summarize_statistics(
-        input_statistics.of(inputs),
+        input_statistics.compute(inputs),
         input_statistics.names(inputs.shape[1:], inputs.dtype.name),
         probabilities,
         labels,

@@ -18,8 +18,8 @@ from rich.progress import track
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from serving import Classifier, InputError, ModelCard, ServingError, input_statistics, photo
-from serving.field_log import APPLICATION_ID, VERSION
-from serving.model_card import ModelFile
+from serving.model_file import ModelFile
+from serving.prediction_log import APPLICATION_ID, VERSION
 
 UNKNOWN = -1  # the label of an unlabelled prediction
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -267,7 +267,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
         probabilities.argmax(1),
         probabilities.max(1),
         np.array([labels[path] for path in readable]),
-        input_statistics.of(inputs),
+        input_statistics.compute(inputs),
         lambda row: inputs[row],
         unreadable,
     )

@@ -8,7 +8,7 @@ import onnx
 import tflite
 from tflite.utils import opcode2name
 
-from serving.model_card import Requirements
+from serving.model_file import Requirements
 
 
 def read(path: Path) -> tuple[Requirements, list[str]]:

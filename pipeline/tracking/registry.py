@@ -16,9 +16,10 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
-from serving import bundle, classifier, model_card
+from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
-from serving.model_card import ModelCard, ModelFile
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile
 
 REQUIREMENTS = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
 RUNTIME_FIGURES = (
@@ -113,7 +114,7 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
         classifier.GOLDEN: golden.getvalue(),
         model_card.FILE: dataclasses.replace(opened.card, files=[file]).dump(),
     }
-    for name, data in {**files, bundle.MANIFEST: bundle.manifest(files)}.items():
+    for name, data in {**files, checksums.MANIFEST: checksums.manifest(files)}.items():
         (folder / name).write_bytes(data)
 
 

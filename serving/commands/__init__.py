@@ -1,4 +1,7 @@
-"""One module for each command: `add_arguments(parser)` and `run(arguments) -> exit status`. Here is what they have in common."""
+"""One module per command: `add_arguments(parser)` and `run(arguments) -> exit status`.
+
+This one holds what they share.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,22 @@ from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 from serving import classifier, runtimes
 from serving.bundle import Bundle, Source
 from serving.errors import InputError, RuntimeRefusalError, printable
-from serving.model_card import VERSION, ModelFile
+from serving.model_card import VERSION
+from serving.model_file import ModelFile
 
 if TYPE_CHECKING:
-    from serving.field_log import FieldLog
+    from serving.prediction_log import PredictionLog
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bundle",
-        help="the .tar.gz of a bundle, the folder it was unpacked to, or a folder that holds one of them",
+        help="the .tar.gz of a bundle, the folder it was unpacked to, or a folder with one of them",
     )
     parser.add_argument(
         "--trust",
         metavar="PEM",
-        help="the maker's public key or certificate authority: the bundle must be signed by it",
+        help="the maker's public key or certificate authority; the bundle must be signed by it",
     )
     parser.add_argument(
         "--signature",
@@ -37,57 +41,54 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 
 def add_at_least(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--at-least", type=version, metavar="VERSION", help="refuse a bundle of an older version"
+        "--at-least", type=version, metavar="VERSION", help="refuse bundles older than this version"
     )
 
 
 def add_draft(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--draft", action="store_true", help="open also a bundle that is marked as not proven"
+        "--draft", action="store_true", help="accept a bundle that is marked as not proven"
     )
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", help="only this format, such as tflite_int8")
+    parser.add_argument("--format", help="use only this format, such as tflite_int8")
     parser.add_argument(
-        "--runtime", choices=sorted(runtimes.DISTRIBUTIONS), help="only this runtime"
+        "--runtime", choices=sorted(runtimes.DISTRIBUTIONS), help="use only this runtime"
     )
 
 
 def add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--log", metavar="FILE", help="write predictions there (SQLite), without pixels"
+        "--log", metavar="FILE", help="log predictions to this SQLite file, without pixels"
     )
     parser.add_argument(
-        "--log-images", action="store_true", help="with the pixels that the model saw"
+        "--log-images", action="store_true", help="also log the pixels that the model saw"
     )
     parser.add_argument(
         "--log-limit",
         type=count,
         metavar="N",
-        help="of the last N predictions (default 100000); older ones fall out",
+        help="keep the last N predictions in the log (default 100000)",
     )
 
 
-def open_log(arguments: argparse.Namespace) -> Optional[FieldLog]:
-    """The log that the arguments name, if they name one. Raises LogError, InputError."""
+def open_log(arguments: argparse.Namespace) -> Optional[PredictionLog]:
+    """The log that the arguments name, if any. Raises LogError, InputError."""
     if arguments.log is None:
         if arguments.log_images or arguments.log_limit:
-            raise InputError(
-                "--log-images and --log-limit say what a log holds, and there is none; add --log FILE"
-            )
+            raise InputError("--log-images and --log-limit need a log; add --log FILE")
         return None
-    from serving import field_log
+    from serving import prediction_log
 
-    return field_log.FieldLog(
-        arguments.log, arguments.log_limit or field_log.LIMIT, arguments.log_images
-    )
+    limit = arguments.log_limit or prediction_log.LIMIT
+    return prediction_log.PredictionLog(arguments.log, limit, arguments.log_images)
 
 
 def count(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is too small; allowed is 1 or more")
+        raise argparse.ArgumentTypeError(f"{number} is too small; expected 1 or more")
     return number
 
 
@@ -99,37 +100,33 @@ def version(text: str) -> str:
 
 def open_bundle(arguments: argparse.Namespace) -> Bundle:
     """The verified bundle that the arguments name."""
-    return opened(arguments.bundle, arguments, arguments.signature)
+    return open_at(arguments.bundle, arguments, arguments.signature)
 
 
-def opened(
+def open_at(
     path: Source, arguments: argparse.Namespace, signature: Optional[Source] = None
 ) -> Bundle:
-    """The verified bundle at `path`. Every command opens its bundles here, so that each says of a draft what it is."""
+    """The verified bundle at `path`. Every command opens bundles here, so each warns of drafts."""
     bundle = Bundle(path, arguments.trust, signature, arguments.draft, arguments.at_least)
     if bundle.card.draft:
-        print(
-            printable(f"warning: {bundle.path} is {bundle.card.draft}"), file=sys.stderr, flush=True
-        )
+        warning = printable(f"warning: {bundle.path} is {bundle.card.draft}")
+        print(warning, file=sys.stderr, flush=True)
     return bundle
 
 
 def installed_pairs(
-    opened: Bundle, arguments: argparse.Namespace
+    bundle: Bundle, arguments: argparse.Namespace
 ) -> Iterator[Tuple[ModelFile, str]]:
-    """Every file with every runtime that ran it at its maker's and is installed here, best first. Raises RuntimeRefusalError for none."""
-    pairs = classifier.candidates(opened.card, arguments.format, arguments.runtime)
-    here = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
-    if not here:
-        asked = (
-            ", ".join(
-                sorted(
-                    {runtimes.DISTRIBUTIONS.get(proof.runtime, proof.runtime) for _, proof in pairs}
-                )
-            )
-            or "nothing: no file fits what was asked"
-        )
+    """Every file with each installed runtime that the maker ran it on, best first.
+
+    Raises RuntimeRefusalError if there is none.
+    """
+    pairs = classifier.candidates(bundle.card, arguments.format, arguments.runtime)
+    installed = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
+    if not installed:
+        names = {runtimes.DISTRIBUTIONS.get(proof.runtime, proof.runtime) for _, proof in pairs}
+        choice = ", ".join(sorted(names)) or "nothing: no file matches the request"
         raise RuntimeRefusalError(
-            f"no runtime of {opened.path} is installed here; install one of {asked}"
+            f"no runtime of {bundle.path} is installed here; install one of {choice}"
         )
-    yield from here
+    yield from installed

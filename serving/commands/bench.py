@@ -1,4 +1,4 @@
-"""`serving bench BUNDLE`: how fast every file is on every runtime that this device has."""
+"""`serving bench BUNDLE`: the speed of every file on every runtime of this device."""
 
 from __future__ import annotations
 
@@ -25,32 +25,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=200,
         help="single images to time, after a warm-up (default %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    opened = commands.open_bundle(arguments)
-    given = opened.card.input
-    images = (
-        np.random.default_rng(0)
-        .integers(0, int(given.range[1]) + 1, (BATCH, *given.shape))
-        .astype(given.type)
-    )
-    for file, runtime in commands.installed_pairs(opened, arguments):
-        result = measured(Classifier.load(opened, file.format, runtime), images, arguments.runs)
-        if arguments.json:
-            print(json.dumps(result), flush=True)
-        else:
-            print(
-                f"{result['format']} on {result['runtime']} {result['runtime_version']}: {result['median_milliseconds']:.3f} ms an image "
-                f"(95 % within {result['p95_milliseconds']:.3f}), {result['images_per_second']:,.0f} images a second in batches of {BATCH}",
-                flush=True,
-            )
+    bundle = commands.open_bundle(arguments)
+    tensor = bundle.card.input
+    random = np.random.default_rng(0)
+    images = random.integers(0, int(tensor.range[1]) + 1, (BATCH, *tensor.shape))
+    images = images.astype(tensor.type)
+    for file, runtime in commands.installed_pairs(bundle, arguments):
+        classifier = Classifier.load(bundle, file.format, runtime)
+        speed = measure_speed(classifier, images, arguments.runs)
+        print(json.dumps(speed) if arguments.json else _line(speed), flush=True)
     return 0
 
 
-def measured(classifier: Classifier, images: Any, runs: int) -> Dict[str, Any]:
-    """The latency of single images and the throughput of batches; of the API, not of the bare interpreter."""
+def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, Any]:
+    """The latency of single images and the throughput of batches, including the API's overhead."""
     times = sorted(measure.latencies(classifier.predict, images, runs))
     rounds = max(runs // BATCH, 1)
     start = time.perf_counter()
@@ -64,3 +56,12 @@ def measured(classifier: Classifier, images: Any, runs: int) -> Dict[str, Any]:
         "p95_milliseconds": times[int(0.95 * (len(times) - 1))],
         "images_per_second": rounds * len(images) / (time.perf_counter() - start),
     }
+
+
+def _line(speed: Dict[str, Any]) -> str:
+    return (
+        f"{speed['format']} on {speed['runtime']} {speed['runtime_version']}: "
+        f"{speed['median_milliseconds']:.3f} ms an image "
+        f"(95 % within {speed['p95_milliseconds']:.3f}), "
+        f"{speed['images_per_second']:,.0f} images a second in batches of {BATCH}"
+    )

@@ -1,11 +1,14 @@
-"""`serving check BUNDLE`: may this device run it? Checksums, signature, preflight, golden vectors and a latency."""
+"""`serving check BUNDLE`: may this device run it?
+
+It checks the checksums, the signature, the preflight, the golden vectors, and measures a latency.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import statistics
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from serving import commands, measure, preflight, runtimes
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import RuntimeRefusalError, ServingError, printable
-from serving.model_card import ModelFile
+from serving.model_file import ModelFile
 
 LATENCY_RUNS = 100
 
@@ -21,82 +24,77 @@ LATENCY_RUNS = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
     commands.add_choice(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where the device may run the bundle, else 1."""
+    """0 if the device may run the bundle, else 1."""
     try:
-        opened = commands.open_bundle(arguments)
-        results = [
-            examine(opened, file, runtime)
-            for file, runtime in commands.installed_pairs(opened, arguments)
-        ]
+        bundle = commands.open_bundle(arguments)
+        pairs = commands.installed_pairs(bundle, arguments)
+        results = [examine(bundle, file, runtime) for file, runtime in pairs]
     except ServingError as error:
-        print(
-            json.dumps({"may_run": False, "reason": str(error)})
-            if arguments.json
-            else f"This device may not run it: {error}."
-        )
+        if arguments.json:
+            print(json.dumps({"may_run": False, "reason": str(error)}))
+        else:
+            print(f"This device may not run it: {error}.")
         return 1
     best = next((result for result in results if "reason" not in result), None)
     if arguments.json:
         facts = {
-            "bundle": str(opened.path),
-            "signed": opened.signed,
-            "files": len(opened.digests),
-            "not_proven": opened.card.not_proven,
+            "bundle": str(bundle.path),
+            "signed": bundle.signed,
+            "files": len(bundle.digests),
+            "not_proven": bundle.card.not_proven,
         }
         print(json.dumps({"may_run": best is not None, **facts, "results": results}, indent=2))
     else:
-        print(
-            "\n".join([_checksums(opened), *map(_line, results), _verdict(opened, best, results)])
-        )
+        lines = [_checksums(bundle), *map(_line, results), _verdict(bundle, best, results)]
+        print("\n".join(lines))
     return 0 if best else 1
 
 
-def examine(opened: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
-    """One file on one runtime: its golden vectors and latency, or the reason why it may not run."""
+def examine(bundle: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
+    """The golden vectors and latency of one file on one runtime, or why it may not run."""
     installed = runtimes.version(runtime)
     facts: Dict[str, Any] = {
         "format": file.format,
         "runtime": runtime,
         "runtime_version": installed,
     }
-    refused = preflight.refusals(file.requirements, runtime, installed)
-    if refused:
-        return {**facts, "reason": "; ".join(refused)}
+    refusals = preflight.refusals(file.requirements, runtime, installed)
+    if refusals:
+        return {**facts, "reason": "; ".join(refusals)}
     try:
-        classifier = Classifier.unchecked(opened, file, runtime)
-        facts["golden_difference"] = classifier.check_golden(opened)
+        classifier = Classifier.unchecked(bundle, file, runtime)
+        facts["golden_difference"] = classifier.check_golden(bundle)
     except RuntimeRefusalError as error:
         return {**facts, "reason": str(error)}
-    images = np.zeros((1, *opened.card.input_shape), opened.card.input.type)
-    return {
-        **facts,
-        "median_milliseconds": statistics.median(
-            measure.latencies(classifier.predict, images, LATENCY_RUNS)
-        ),
-    }
+    images = np.zeros((1, *bundle.card.input_shape), bundle.card.input.type)
+    times = measure.latencies(classifier.predict, images, LATENCY_RUNS)
+    return {**facts, "median_milliseconds": statistics.median(times)}
 
 
-def _checksums(opened: Bundle) -> str:
-    signed = "and the signature holds" if opened.signed else "no signature was asked for (--trust)"
-    return f"{printable(str(opened.path))}: {len(opened.digests)} files, each with its SHA-256; {signed}"
+def _checksums(bundle: Bundle) -> str:
+    signature = "and the signature holds" if bundle.signed else "no signature required (--trust)"
+    return f"{printable(str(bundle.path))}: {len(bundle.digests)} files with SHA-256; {signature}"
 
 
 def _line(result: Dict[str, Any]) -> str:
     pair = printable(f"{result['format']} on {result['runtime']} {result['runtime_version']}")
     if "reason" in result:
         return f"{pair}: no: {printable(result['reason'])}"
-    return f"{pair}: golden vectors within {result['golden_difference']:.1g}, {result['median_milliseconds']:.3f} ms an image"
+    return (
+        f"{pair}: golden vectors within {result['golden_difference']:.1g}, "
+        f"{result['median_milliseconds']:.3f} ms an image"
+    )
 
 
-def _verdict(opened: Bundle, best: Any, results: Any) -> str:
-    name = ", ".join(filter(None, [f"{opened.card.name} {opened.card.version}", opened.card.draft]))
+def _verdict(bundle: Bundle, best: Optional[Dict[str, Any]], results: List[Dict[str, Any]]) -> str:
+    name = ", ".join(filter(None, [f"{bundle.card.name} {bundle.card.version}", bundle.card.draft]))
     if best is None:
         return f"This device may not run {name}: {printable(results[0]['reason'])}."
     return (
-        f"This device may run {name}: {printable(best['format'])} on {best['runtime']} {best['runtime_version']}, "
-        f"{best['median_milliseconds']:.3f} ms an image."
+        f"This device may run {name}: {printable(best['format'])} on {best['runtime']} "
+        f"{best['runtime_version']}, {best['median_milliseconds']:.3f} ms an image."
     )

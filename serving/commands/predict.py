@@ -1,4 +1,4 @@
-"""`serving predict BUNDLE PICTURE ...`: what pictures show; files, folders, or `-` for standard input."""
+"""`serving predict BUNDLE PICTURE ...`: classifies pictures: files, folders, or `-` for stdin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serving.classifier import Classifier
 from serving.errors import InputError, ServingError, printable
 
 if TYPE_CHECKING:
-    from serving.field_log import FieldLog
+    from serving.prediction_log import PredictionLog
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
@@ -37,34 +37,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="K",
-        help="the K most probable classes (default %(default)s)",
+        help="print the K most probable classes (default %(default)s)",
     )
     parser.add_argument(
-        "--output", choices=sorted(WRITERS), default="table", help="default %(default)s"
+        "--output",
+        choices=sorted(WRITERS),
+        default="table",
+        help="the output format (default %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 1 where a picture could not be read; the others are answered all the same."""
-    classifier = Classifier.load(
-        commands.open_bundle(arguments), arguments.format, arguments.runtime
-    )
-    count = len(classifier.card.class_names)
-    if not 1 <= arguments.top <= count:
-        raise InputError(
-            f"--top is {arguments.top}; allowed is 1 to {count}, the number of classes"
-        )
+    """0, or 1 if a picture could not be read; the others are classified anyway."""
+    bundle = commands.open_bundle(arguments)
+    classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
+    top, classes = arguments.top, len(classifier.card.class_names)
+    if not 1 <= top <= classes:
+        raise InputError(f"--top is {top}; expected 1 to {classes}, the number of classes")
     failures: List[ServingError] = []
     log = commands.open_log(arguments)
-    predictions = _predictions(classifier, arguments.pictures, arguments.top, log, failures)
-    columns = [
-        f"{column}_{rank}"
-        for rank in range(1, arguments.top + 1)
-        for column in ("class", "probability")
-    ]
-    WRITERS[arguments.output](
-        predictions, ["picture", *columns, *(["id"] if log else [])], sys.stdout
-    )
+    predictions = _predictions(classifier, arguments.pictures, top, log, failures)
+    columns = ["picture"]
+    for rank in range(1, top + 1):
+        columns += [f"class_{rank}", f"probability_{rank}"]
+    if log:
+        columns.append("id")
+    WRITERS[arguments.output](predictions, columns, sys.stdout)
     if log:
         log.close()
     return 1 if failures else 0
@@ -74,10 +72,10 @@ def _predictions(
     classifier: Classifier,
     pictures: List[str],
     top: int,
-    log: Optional[FieldLog],
+    log: Optional[PredictionLog],
     failures: List[ServingError],
 ) -> Iterator[Dict[str, Any]]:
-    """One after the other, so that a folder of any size takes the memory of one picture."""
+    """One by one, so a folder of any size takes the memory of one picture."""
     for name, source in _sources(pictures):
         try:
             with _silent_stderr():
@@ -86,22 +84,24 @@ def _predictions(
             failures.append(error)
             print(f"error: {error}", file=sys.stderr)
             continue
-        answer = classifier.predict(image[None])
-        order = answer[0].argsort(kind="stable")[::-1][:top]
+        probabilities = classifier.predict(image[None])
+        order = probabilities[0].argsort(kind="stable")[::-1][:top]
         names = classifier.card.class_names
-        classes = [
-            {"class": names[index], "probability": float(answer[0, index])} for index in order
-        ]
-        yield {
+        prediction: Dict[str, Any] = {
             "picture": name,
-            "classes": classes,
-            **({"id": log.add(classifier, image[None], answer, name)[0]} if log else {}),
+            "classes": [
+                {"class": names[index], "probability": float(probabilities[0, index])}
+                for index in order
+            ],
         }
+        if log:
+            prediction["id"] = log.add(classifier, image[None], probabilities, name)[0]
+        yield prediction
 
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Nothing is written to stderr: of a damaged TIFF, libtiff prints there what the error says already."""
+    """Discards stderr: for a damaged TIFF, libtiff prints there what our error already says."""
     if sys.stderr is None:  # it was closed
         yield
         return
@@ -124,49 +124,46 @@ def _sources(pictures: List[str]) -> Iterator[Tuple[str, Union[Path, bytes]]]:
         elif is_folder(path):
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES]
             if not files:
-                raise InputError(
-                    f"{path} holds no picture; allowed are {', '.join(sorted(SUFFIXES))}"
-                )
-            yield from ((_printable(str(file)), file) for file in files)
+                raise InputError(f"{path} holds no picture; expected {', '.join(sorted(SUFFIXES))}")
+            yield from ((_decodable(str(file)), file) for file in files)
         else:
-            yield _printable(name), path
+            yield _decodable(name), path
 
 
-def _printable(name: str) -> str:
-    """A file's name of any bytes, of which those that are no UTF-8 are written as \\xFF."""
+def _decodable(name: str) -> str:
+    r"""A file name of any bytes, with \xFF and the like for those that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     for prediction in predictions:
-        classes = "   ".join(
-            f"{entry['class']} {100 * entry['probability']:6.2f} %"
-            for entry in prediction["classes"]
-        )
-        output.write(
-            "   ".join([classes, printable(prediction["picture"]), *_id(prediction)]) + "\n"
-        )
+        cells = [f"{name} {100 * value:6.2f} %" for name, value in _ranking(prediction)]
+        cells += [printable(prediction["picture"]), *_id(prediction)]
+        output.write("   ".join(cells) + "\n")
 
 
 def _write_json(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
-    """One object a line."""
-    whole = (
-        codecs.lookup(output.encoding or "ascii").name == "utf-8"
-    )  # any other may lack a letter, so that it is escaped
+    """One object per line."""
+    # Any other encoding may lack a letter, so it is escaped.
+    utf8 = codecs.lookup(output.encoding or "ascii").name == "utf-8"
     for prediction in predictions:
-        output.write(json.dumps(prediction, ensure_ascii=not whole) + "\n")
+        output.write(json.dumps(prediction, ensure_ascii=not utf8) + "\n")
 
 
 def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(columns)
     for prediction in predictions:
-        values = [entry[key] for entry in prediction["classes"] for key in ("class", "probability")]
+        values = [value for pair in _ranking(prediction) for value in pair]
         writer.writerow([prediction["picture"], *values, *_id(prediction)])
 
 
+def _ranking(prediction: Dict[str, Any]) -> List[Tuple[str, float]]:
+    return [(entry["class"], entry["probability"]) for entry in prediction["classes"]]
+
+
 def _id(prediction: Dict[str, Any]) -> List[str]:
-    """By which the log knows it, where there is one."""
+    """Its id in the log, if there is one."""
     return [prediction["id"]] if "id" in prediction else []
 
 

@@ -19,19 +19,17 @@ from serving.classifier import Classifier
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
+    from serving.server.limits import Limits
     from serving.server.models import Loaded
 
 DEFAULT_PORT = 8000
-BACKLOG = 1024  # connections that wait to be accepted
+BACKLOG = 1024  # connections waiting to be accepted
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 1 << 18  # bytes
-LONGEST_TOKEN = 4096  # characters, so that a request's headers have room for it
+LONGEST_TOKEN = 4096  # characters, to fit into the headers of a request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from serving.server.limits import Limits
-
-    standard = Limits()
     parser.add_argument(
         "bundles",
         nargs="+",
@@ -46,98 +44,123 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port",
         type=_port,
         default=DEFAULT_PORT,
-        help="0 for any that is free (default %(default)s)",
+        help="0 for any free port (default %(default)s)",
     )
-    parser.add_argument(
-        "--trust",
-        metavar="PEM",
-        help="the maker's public key or certificate authority: every bundle must be signed by it",
-    )
-    commands.add_at_least(parser)
-    commands.add_draft(parser)
-    help_ = "with --trust, let a reload put an older version in the place of a newer one, which is refused otherwise"
-    parser.add_argument("--allow-rollback", action="store_true", help=help_)
+    _add_trust(parser)
     commands.add_choice(parser)
     commands.add_log(parser)
-    help_ = "a label for a prediction that has one takes its place (default: the first is kept)"
+    help_ = "a new label replaces an earlier one (default: the first is kept)"
     parser.add_argument("--replace-labels", action="store_true", help=help_)
-    parser.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="a file with the bearer token that requests must then carry",
-    )
-    help_ = "npm's folder of onnxruntime-web, which the page then offers as a second engine"
+    _add_access(parser)
+    help_ = "npm's folder of onnxruntime-web, to offer it as a second engine on the page"
     parser.add_argument("--onnxruntime-web", type=Path, metavar="FOLDER", help=help_)
-    help_ = "a page of this origin, such as https://app.example, may ask too; * for any; may be repeated (default none)"
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=help_)
-    help_ = "a name by which browsers may address what writes, beside --host, localhost and IP addresses; may be repeated"
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=help_)
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="the standard library's event loop, even where uvloop is installed",
-    )
+    help_ = "use the standard library's event loop, even if uvloop is installed"
+    parser.add_argument("--plain", action="store_true", help=help_)
     parser.add_argument(
         "--drain",
         type=seconds,
         metavar="SECONDS",
         default=1.0,
-        help="how long to go on answering after SIGTERM (default %(default)s)",
+        help="how long to keep answering after SIGTERM (default %(default)s)",
     )
-    help_ = "within which all of a request must arrive (default %(default)s)"
+    _add_limits(parser)
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        metavar="PEM",
+        help="the maker's public key or certificate authority; it must have signed every bundle",
+    )
+    commands.add_at_least(parser)
+    commands.add_draft(parser)
+    help_ = "with --trust, allow a reload to replace a bundle with an older version"
+    parser.add_argument("--allow-rollback", action="store_true", help=help_)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    help_ = "a file with a bearer token that requests must carry"
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help=help_)
+    help_ = (
+        "let pages of this origin, such as https://app.example, send requests; "
+        "* for any; repeatable (default none)"
+    )
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=help_)
+    help_ = (
+        "a host name under which browsers may send requests that write, "
+        "besides --host, localhost and IP addresses; repeatable"
+    )
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=help_)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    from serving.server.limits import Limits
+
+    defaults = Limits()
+    help_ = "the longest time in which a request must arrive (default %(default)s)"
     parser.add_argument(
         "--timeout",
         type=seconds_above_0,
         metavar="SECONDS",
         dest="seconds_to_receive",
-        default=standard.seconds_to_receive,
+        default=defaults.seconds_to_receive,
         help=help_,
     )
-    parser.add_argument(
-        "--max-body-bytes",
-        type=commands.count,
-        metavar="N",
-        default=standard.max_body_bytes,
-        help="of one request (default %(default)s)",
-    )
-    parser.add_argument(
-        "--max-pixels",
-        type=commands.count,
-        metavar="N",
-        default=standard.max_pixels,
-        help="of one picture (default %(default)s)",
-    )
-    parser.add_argument(
-        "--max-images",
-        type=commands.count,
-        metavar="N",
-        default=standard.max_images,
-        help="in one request (default %(default)s)",
-    )
-    parser.add_argument(
-        "--max-queue",
-        type=commands.count,
-        metavar="N",
-        default=standard.max_queue,
-        help="images that wait for a model (default %(default)s)",
-    )
-    parser.add_argument(
-        "--max-connections",
-        type=commands.count,
-        metavar="N",
-        default=standard.max_connections,
-        help="open at a time (default %(default)s)",
-    )
+    for name, help_ in (
+        ("max_body_bytes", "the largest request body"),
+        ("max_pixels", "the largest picture"),
+        ("max_images", "the most images in a request"),
+        ("max_queue", "the most images waiting for a model"),
+        ("max_connections", "the most open connections"),
+    ):
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=commands.count,
+            metavar="N",
+            default=getattr(defaults, name),
+            help=f"{help_} (default %(default)s)",
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from serving.server.event_loop import run as run_server
-    from serving.server.limits import Limits
     from serving.server.models import Models
     from serving.server.origins import Origins
     from serving.server.prometheus import Metrics
     from serving.server.service import Service
+
+    limits = _limits(arguments)
+    token = _token(arguments.token_file)
+    origins = Origins.parse(arguments.allow_origin, arguments.allow_host, arguments.host)
+    log = commands.open_log(arguments)
+    if arguments.replace_labels and not log:
+        raise ServingError("--replace-labels needs a log; add --log FILE")
+    listening = _bound(arguments.host, arguments.port)
+    metrics = Metrics()
+    _return_large_blocks()
+    may_roll_back = arguments.trust is None or arguments.allow_rollback
+    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics, may_roll_back)
+    models.watch()
+    writer = None
+    if log:
+        from serving.server.prediction_log_writer import (
+            LogWriter,  # imports SQLite, only if there is a log
+        )
+
+        writer = LogWriter(log, limits, metrics, arguments.replace_labels)
+    service = Service(models, origins, token, writer)
+    for signature in models.signatures():
+        draft = f", {signature.draft}" if signature.draft else ""
+        model = f"{signature.name} {signature.version} ({signature.platform})"
+        print(f"{model} on {_address(listening)}{draft}", flush=True)
+    run_server(service, listening, arguments.drain, _event_loop(arguments.plain))
+    if writer:
+        writer.close()
+    return 0
+
+
+def _limits(arguments: argparse.Namespace) -> Limits:
+    from serving.server.limits import Limits
 
     names = (
         "max_body_bytes",
@@ -150,63 +173,38 @@ def run(arguments: argparse.Namespace) -> int:
     limits = Limits(**{name: getattr(arguments, name) for name in names})
     if limits.max_images > limits.max_queue:
         raise ServingError(
-            f"--max-images is {limits.max_images}, more than may wait; allowed is at most --max-queue, {limits.max_queue}"
+            f"--max-images is {limits.max_images}, more than may wait; "
+            f"expected at most --max-queue, {limits.max_queue}"
         )
-    token = _token(arguments.token_file)
-    origins = Origins.parse(arguments.allow_origin, arguments.allow_host, arguments.host)
-    log = commands.open_log(arguments)
-    if arguments.replace_labels and not log:
-        raise ServingError(
-            "--replace-labels says what becomes of a log's labels, and there is none; add --log FILE"
-        )
-    listening = _bound(arguments.host, arguments.port)
-    metrics = Metrics()
-    _give_memory_back_at_once()
-    may_roll_back = arguments.trust is None or arguments.allow_rollback
-    models = Models(arguments.bundles, partial(_load, arguments), limits, metrics, may_roll_back)
-    models.watch()
-    writer = None
-    if log:
-        # Here, because it loads SQLite, which a server without a log does not need.
-        from serving.server.prediction_log_writer import LogWriter
-
-        writer = LogWriter(log, limits, metrics, arguments.replace_labels)
-    service = Service(models, origins, token, writer)
-    for signature in models.signatures():
-        draft = f", {signature.draft}" if signature.draft else ""
-        print(
-            f"{signature.name} {signature.version} ({signature.platform}) on {_address(listening)}{draft}",
-            flush=True,
-        )
-    run_server(service, listening, arguments.drain, _event_loop(arguments.plain))
-    if writer:
-        writer.close()
-    return 0
+    return limits
 
 
 def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
     from serving.server.public_files import public_files
 
-    bundle = commands.opened(path, arguments)
+    bundle = commands.open_at(path, arguments)
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     return classifier, public_files(bundle, arguments.onnxruntime_web)
 
 
-def _give_memory_back_at_once() -> None:
-    """Has glibc return what is large, such as an unpacked bundle, a picture or a body, where it is freed; it would keep some of it,
-    for each thread. Elsewhere there is no such call."""
+def _return_large_blocks() -> None:
+    """Makes glibc return large blocks (bundles, pictures, bodies) to the system once freed.
+
+    By default it would keep some for each thread. Other C libraries lack this call.
+    """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def _event_loop(plain: bool) -> asyncio.AbstractEventLoop:
-    """uvloop's where it is installed, the standard library's elsewhere."""
+    """uvloop's if it is installed, else the standard library's."""
     if not plain:
         try:
             import uvloop
         except ImportError:
             print(
-                "uvloop is not installed, so the standard library serves, more slowly; install serving[http]",
+                "uvloop is not installed, so the slower standard library serves; "
+                "install serving[http]",
                 file=sys.stderr,
             )
         else:
@@ -226,13 +224,14 @@ def _token(path: Optional[Path]) -> Optional[str]:
         raise ServingError(f"{path} is empty; it must hold the token that requests carry")
     if not token.isprintable() or len(token) > LONGEST_TOKEN:
         raise ServingError(
-            f"{path} holds what no header can carry; expected one line of at most {LONGEST_TOKEN:,} characters"
+            f"{path} holds a token that no header can carry; "
+            f"expected one line of at most {LONGEST_TOKEN:,} characters"
         )
     return token
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket that listens, before any model is loaded. Raises ServingError."""
+    """A listening socket, opened before any model is loaded. Raises ServingError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -243,7 +242,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.bind(address)
         listening.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no name"
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise ServingError(
             f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port"
         ) from None
@@ -274,5 +273,5 @@ def seconds_above_0(text: str) -> float:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port; allowed is 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{number} is not a port; expected 0 to 65535")
     return number

@@ -15,7 +15,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 
-from serving.bundle import MANIFEST, locate
+from serving.bundle import locate
+from serving.checksums import MANIFEST
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
 from serving.server.limits import Limits

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from serving.classifier import Classifier
 from serving.errors import LogError, RequestError, ServingError
-from serving.field_log import Entry, FieldLog
+from serving.prediction_log import Entry, PredictionLog
 from serving.server.limits import Limits
 from serving.server.prometheus import Metrics
 
@@ -33,7 +33,7 @@ Job = Union[Entry, Labels, None]  # None ends the thread
 
 class LogWriter:
     def __init__(
-        self, log: FieldLog, limits: Limits, metrics: Metrics, replace_labels: bool = False
+        self, log: PredictionLog, limits: Limits, metrics: Metrics, replace_labels: bool = False
     ) -> None:
         self.log, self.limits, self.metrics = log, limits, metrics
         self.replace_labels = replace_labels

@@ -179,7 +179,7 @@ def test_tflite_runtime_may_die_there_too_and_the_program_goes_on(
 import sys
 import numpy as np
 from serving import Bundle, Classifier, RuntimeRefusalError
-from serving.isolated import Isolated
+from serving.subprocess_runtime import SubprocessModel
 bundle = Bundle(sys.argv[1])
 image = np.zeros((1, *bundle.card.input_shape), np.uint8)
 classifier = Classifier.load(bundle)
@@ -188,7 +188,7 @@ data, dice = bytearray(bundle.read("tflite_float32.tflite")), np.random.default_
 for place in dice.integers(0, 4000, 20):
     data[-place - 1] ^= int(dice.integers(1, 256))
 try:
-    Isolated("tflite_runtime", bytes(data), bundle.card).probabilities(image)
+    SubprocessModel("tflite_runtime", bytes(data), bundle.card).probabilities(image)
 except RuntimeRefusalError as error:
     print(error)
 assert (classifier.predict(image) == before).all()

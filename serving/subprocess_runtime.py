@@ -1,13 +1,14 @@
-"""A runtime in a child process, which may die without the program dying: tflite-runtime 2.14 can end with signal 11.
+"""A runtime in a child process, because tflite-runtime 2.14 can crash with signal 11.
 
-The child reads the model file from its standard input and answers with a line on its standard output, which is empty or tells
-why the runtime refuses the file. Then it reads one image after the other, and answers each with its probabilities. The end of
-its input is the child's end.
+The child reads the model file from its standard input and answers with one line on its standard
+output: empty, or why the runtime refuses the file. It then answers each image with its
+probabilities, until its input ends.
 
-To put a process to sleep and to wake it takes some 25 microseconds, which is much beside a model that takes 30. So both sides
-ask for what comes next again and again for a while before they sleep.
+Blocking on a pipe costs about 25 microseconds, as much as a model that takes 30. Both sides
+therefore poll for a while before they block.
 
-A child that lives and does not answer in time, for instance because it was stopped, is replaced as one that has died.
+A child that is alive but does not answer in time, for instance because it was stopped, is replaced
+like one that has died.
 """
 
 from __future__ import annotations
@@ -31,20 +32,22 @@ from serving import runtimes
 from serving.errors import RuntimeRefusalError, RuntimeTimeoutError
 from serving.model_card import ModelCard
 
-POLLING_SECONDS = 3e-4  # a few times what it saves (Karlin et al., "Empirical studies of competitive spinning", 1991)
-FIRST_SECONDS = (
-    120.0  # to load Python, the runtime and the model, and to answer once, on the slowest device
-)
-SECONDS_TO_LOAD, SECONDS_TO_ANSWER = 10.0, 3.0  # at least, after that
-# What was done once may take so many times as long the next time, as the processor may be busy with other things.
-TIMES_THE_FIRST = 10
+# A few times what blocking costs (Karlin et al., "Empirical studies of competitive spinning", 1991)
+POLLING_SECONDS = 3e-4
+# To load Python, the runtime and the model, or to answer once, on the slowest device
+FIRST_SECONDS = 120.0
+SECONDS_TO_LOAD, SECONDS_TO_ANSWER = 10.0, 3.0  # at least, from the second time on
+TIMES_THE_FIRST = 10  # a later time may take this much longer, on a busy processor
 SECONDS_TO_END = 2.0
-# Python puts the current folder first for a command, and that may be a bundle that somebody else has made.
-PROGRAM = "import sys; sys.path[:] = [path for path in sys.path if path]; from serving.isolated import main; main()"
+# Python puts the current folder first in the path, and that may be a bundle from somebody else.
+PROGRAM = (
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "from serving.subprocess_runtime import main; main()"
+)
 
 
-class Isolated:
-    """The model `data` on `runtime` in a child. A child that has died or hangs is replaced, and asked once more."""
+class SubprocessModel:
+    """The model `data` on `runtime` in a child. A dead or hanging child is replaced once."""
 
     def __init__(self, runtime: str, data: bytes, card: ModelCard) -> None:
         self.runtime, self._data = runtime, data
@@ -68,32 +71,34 @@ class Isolated:
             )
         except OSError as error:
             raise RuntimeRefusalError(
-                f"{self.runtime} cannot have a process of its own here ({error}); load it with isolated=False"
+                f"{self.runtime} cannot run in a process of its own here ({error}); "
+                "load it with isolated=False"
             ) from None
         if child.refusal != "\n":
-            ended = child.end()
-            raise RuntimeRefusalError(child.refusal.strip() or self._death(ended))
+            status = child.end()
+            raise RuntimeRefusalError(child.refusal.strip() or self._death(status))
         if self._seconds_to_load == FIRST_SECONDS:
-            self._seconds_to_load = _allowed(start, SECONDS_TO_LOAD)
+            self._seconds_to_load = _time_limit(start, SECONDS_TO_LOAD)
         return child
 
-    def _death(self, ended: str) -> str:
-        return f"{self.runtime} died with {ended}; the program goes on"
+    def _death(self, status: str) -> str:
+        return f"{self.runtime} died with {status}; the program goes on"
 
     def probabilities(self, images: Any) -> Any:
         """Images (N, H, W, C), or ids (N, L) -> probabilities (N, K) float32.
 
-        Raises RuntimeRefusalError where an image kills children, RuntimeTimeoutError where they do not answer.
+        Raises RuntimeRefusalError if an image kills two children in a row, RuntimeTimeoutError if
+        they do not answer.
         """
         with self._lock:
-            return runtimes.one_by_one(self._ask, images)
+            return runtimes.one_by_one(self._predict, images)
 
-    def _ask(self, image: Any) -> Any:
+    def _predict(self, image: Any) -> Any:
         fault = RuntimeRefusalError("")
-        for _ in range(2):  # the first child may have died before it was asked
+        for _ in range(2):  # the first child may have died before
             child = self._child = self._child or self._start()
             try:
-                return self._answer(child, image)
+                return self._ask(child, image)
             except EOFError:
                 self._child = None
                 fault = RuntimeRefusalError(self._death(child.end()))
@@ -103,17 +108,18 @@ class Isolated:
                 fault = RuntimeTimeoutError(
                     f"{self.runtime} did not answer within {self._seconds_to_answer:.0f} seconds"
                 )
-            except BaseException:  # interrupted: what this child says next would be taken for the answer to another question
+            except BaseException:
+                # Interrupted: the answer of this child would be taken for that to another image.
                 self._child = None
                 child.kill()
                 raise
         raise fault
 
-    def _answer(self, child: _Child, image: Any) -> Any:
+    def _ask(self, child: _Child, image: Any) -> Any:
         start = time.perf_counter()
         answer = child.ask(image, self._seconds_to_answer)
         if self._seconds_to_answer == FIRST_SECONDS:
-            self._seconds_to_answer = _allowed(start, SECONDS_TO_ANSWER)
+            self._seconds_to_answer = _time_limit(start, SECONDS_TO_ANSWER)
         return answer
 
     def close(self) -> None:
@@ -127,15 +133,15 @@ class Isolated:
             self.close()
 
 
-def _allowed(start: float, least: float) -> float:
-    """How many seconds something may take that took from `start` to now."""
+def _time_limit(start: float, least: float) -> float:
+    """The seconds allowed for a repetition of what took from `start` to now."""
     return max(least, TIMES_THE_FIRST * (time.perf_counter() - start))
 
 
 class _Child:
-    """A process with a model, unless `refusal` tells why not: a line, or nothing where the process died.
+    """A process with a model, unless `refusal` says why not: a line, or "" if the process died.
 
-    Raises RuntimeTimeoutError where it does not load the model in time.
+    Raises RuntimeTimeoutError if it does not load the model in time.
     """
 
     def __init__(
@@ -151,9 +157,8 @@ class _Child:
         )
         assert isinstance(self._process.stdin, io.FileIO)
         assert isinstance(self._process.stdout, io.FileIO)
-        weakref.finalize(
-            self, self._process.kill
-        )  # also at the end of the program, which a stopped child would outlive
+        # A stopped child would otherwise outlive the program.
+        weakref.finalize(self, self._process.kill)
         self._images, self._answers = self._process.stdin, self._process.stdout
         for stream in (self._images, self._answers):
             os.set_blocking(stream.fileno(), False)
@@ -171,13 +176,13 @@ class _Child:
     def ask(self, image: Any, seconds: float) -> Any:
         """An image (1, H, W, C) or ids (1, L) -> probabilities (1, K) float32.
 
-        Raises EOFError where the process has died, TimeoutError where it does not answer in time.
+        Raises EOFError if the process has died, TimeoutError if it does not answer in time.
         """
         self._send(image.tobytes(), seconds)
         return _receive(self._answers, np.empty((1, self._num_classes), np.float32), seconds)
 
     def end(self) -> str:
-        """Closes both pipes, at which a living child ends, and one that hangs is killed; how it ended."""
+        """Closes both pipes, which ends the child, kills it if it hangs, and says how it ended."""
         self._images.close()
         self._answers.close()
         try:
@@ -185,18 +190,16 @@ class _Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
-        return (
-            f"signal {-status} ({signal.Signals(-status).name})"
-            if status < 0
-            else f"exit status {status}"
-        )
+        if status < 0:
+            return f"signal {-status} ({signal.Signals(-status).name})"
+        return f"exit status {status}"
 
     def kill(self) -> None:
         self._process.kill()
         self.end()
 
     def _send(self, data: bytes, seconds: float) -> None:
-        """Raises EOFError where nobody reads any more, TimeoutError where nobody does so in time."""
+        """Raises EOFError if the reader is gone, TimeoutError if it does not read in time."""
         left = memoryview(data)
         try:
             while left:
@@ -217,7 +220,10 @@ class _Child:
 
 
 def _receive(stream: io.FileIO, array: Any, seconds: Optional[float] = None) -> Any:
-    """The array, filled from a stream that does not block. Raises EOFError at its end, TimeoutError where nothing comes."""
+    """Fills and returns the array, from a stream that does not block.
+
+    Raises EOFError at the stream's end, TimeoutError if nothing arrives.
+    """
     received = _read(stream, array, seconds)
     while received < array.nbytes:
         received += _read(stream, memoryview(array).cast("B")[received:], seconds)
@@ -225,11 +231,11 @@ def _receive(stream: io.FileIO, array: Any, seconds: Optional[float] = None) -> 
 
 
 def _read(stream: io.FileIO, buffer: Any, seconds: Optional[float]) -> int:
-    """Reads what has come, as soon as anything has; how many bytes. Raises EOFError at the end of the stream."""
+    """Waits for data and reads it. Returns the number of bytes; raises EOFError at the end."""
     end = time.perf_counter() + POLLING_SECONDS
     count = stream.readinto(buffer)
     while count is None and time.perf_counter() < end:
-        os.sched_yield()  # to the other side, where both are on one processor
+        os.sched_yield()  # to the other side, if both share a processor
         count = stream.readinto(buffer)
     while count is None:
         _wait(stream, select.POLLIN, seconds)
@@ -240,7 +246,7 @@ def _read(stream: io.FileIO, buffer: Any, seconds: Optional[float]) -> int:
 
 
 def _wait(stream: io.FileIO, event: int, seconds: Optional[float]) -> None:
-    """Sleeps until the stream is ready. Raises TimeoutError where it is not in time."""
+    """Blocks until the stream is ready. Raises TimeoutError."""
     poll = select.poll()
     poll.register(stream, event)
     if not poll.poll(None if seconds is None else 1000 * seconds):
@@ -249,7 +255,7 @@ def _wait(stream: io.FileIO, event: int, seconds: Optional[float]) -> None:
 
 def main() -> None:
     """The child."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     runtime, *sizes = sys.argv[1:]
     model_bytes, image_bytes, num_classes = map(int, sizes)
     data = sys.stdin.buffer.read(model_bytes)
@@ -260,7 +266,8 @@ def main() -> None:
         image = np.empty((1, *model.input_shape), model.input_type)
         if image.nbytes != image_bytes:
             raise RuntimeRefusalError(
-                f"the model takes {image.nbytes} bytes an image and its card says {image_bytes}; make the bundle again"
+                f"the model takes {image.nbytes} bytes an image and its card says {image_bytes}; "
+                "make the bundle again"
             )
     except RuntimeRefusalError as error:
         answers.write(f"{error}\n".encode())

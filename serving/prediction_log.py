@@ -1,14 +1,14 @@
-"""A log of predictions in one SQLite file, by which a model is judged in the field: what it answered, how sure it was, what the
-input was like, and later what would have been right. Pixels stay out unless they are asked for.
+"""A prediction log in one SQLite file, to judge a model in the field: each prediction with its
+confidence, statistics of its input and, later, the true label. Pixels are stored only on request.
 
-from serving.field_log import FieldLog
+from serving.prediction_log import PredictionLog
 
-with FieldLog("field.sqlite") as log:
+with PredictionLog("field.sqlite") as log:
     probabilities = classifier.predict(images)
-    (first, *_) = log.add(classifier, images, probabilities)       # an id for each image
-    log.label({first: "7"})                                        # today or next month; the first label is kept
+    (first, *_) = log.add(classifier, images, probabilities)  # an id for each image
+    log.label({first: "7"})  # today or next month; the first label is kept
 
-The oldest predictions fall out at the limit, so that the file grows to a size and stays there. Several processes may share it.
+At the limit the oldest predictions are deleted, so the file stops growing. Processes may share it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from serving import input_statistics
 from serving.classifier import Classifier
 from serving.errors import InputError, LogError
 
-APPLICATION_ID = 0x4669654C  # "FieL", by which https://www.sqlite.org/pragma.html#pragma_application_id tells our files from others
+# "FieL" marks our files: https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID = 0x4669654C
 VERSION = 1
-LIMIT = 100_000  # predictions, which take 15 MB without their pixels
+LIMIT = 100_000  # predictions, about 15 MB without pixels
 BUSY_SECONDS = 5.0  # how long to wait for another process that writes
 ID_BYTES = 16
-JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is cut back
+JOURNAL_BYTES = 4 << 20  # to which the write-ahead log is truncated
 
 SCHEMA = """
 CREATE TABLE models (
@@ -55,15 +56,15 @@ CREATE TABLE predictions (
     source TEXT,                   -- the picture's file, where it came from one
     predicted INTEGER NOT NULL,    -- the class's place in the card's class_names
     confidence REAL NOT NULL,      -- its probability
-    statistics BLOB NOT NULL,      -- float32, little-endian, as serving.input_statistics.names orders them
-    image BLOB,                    -- the raw input, deflated, where it was asked for
+    statistics BLOB NOT NULL,      -- float32, little-endian, ordered as input_statistics.names
+    image BLOB,                    -- the raw input, deflated, if requested
     label INTEGER                  -- the true class's place in class_names, once it is known
 );
 """
 
 
 class Entry(NamedTuple):
-    """Images (N, H, W, C), or ids (N, L), that were answered together with probabilities (N, K)."""
+    """Images (N, H, W, C), or ids (N, L), predicted together, with probabilities (N, K)."""
 
     ids: Sequence[str]
     time: float
@@ -74,8 +75,10 @@ class Entry(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A prediction whose true class is known now; `kept` where it was known before, and the new label was not taken; `changed`
-    where the log holds another label than before, or its first."""
+    """A prediction whose true class is known.
+
+    `kept`: an earlier, different label stays. `changed`: the log now holds a new label.
+    """
 
     model: str
     version: str
@@ -85,15 +88,18 @@ class Labelled(NamedTuple):
     changed: bool
 
 
-class FieldLog:
-    """One log file, for one thread at a time. Whatever it cannot do raises LogError, and leaves the file as it was."""
+class PredictionLog:
+    """One log file, for one thread at a time. A failure raises LogError and changes nothing."""
 
     def __init__(self, path: Union[str, Path], limit: int = LIMIT, images: bool = False) -> None:
-        """Opens the log at `path`, or makes it; of the last `limit` predictions, with their pixels where `images` is true."""
+        """Opens or creates the log at `path`, for the last `limit` predictions.
+
+        `images` also stores their pixels.
+        """
         self.path, self.limit, self.images = Path(path), limit, images
         self._open()
 
-    def __enter__(self) -> FieldLog:
+    def __enter__(self) -> PredictionLog:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,7 +108,7 @@ class FieldLog:
     def _open(self) -> None:
         self._models: Dict[Tuple[str, ...], int] = {}
         self._classes: Dict[int, Tuple[str, str, List[str]]] = {}
-        with self._told("opened"):
+        with self._log_errors("opened"):
             self._connection = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -115,69 +121,64 @@ class FieldLog:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        application, version = (
-            execute("PRAGMA application_id").fetchone()[0],
-            execute("PRAGMA user_version").fetchone()[0],
-        )
-        if application == 0 and not execute("SELECT name FROM sqlite_master LIMIT 1").fetchone():
+        application = execute("PRAGMA application_id").fetchone()[0]
+        version = execute("PRAGMA user_version").fetchone()[0]
+        any_table = "SELECT name FROM sqlite_master LIMIT 1"
+        if application == 0 and not execute(any_table).fetchone():
             execute("PRAGMA journal_mode = WAL")
             with self._transaction():
-                if not execute(
-                    "SELECT name FROM sqlite_master LIMIT 1"
-                ).fetchone():  # unless another process was faster
+                if not execute(any_table).fetchone():  # unless another process was faster
                     for statement in SCHEMA.split(";")[:-1]:
                         execute(statement)
                     execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     execute(f"PRAGMA user_version = {VERSION}")
         elif (application, version) != (APPLICATION_ID, VERSION):
             raise LogError(
-                f"{self.path} is a SQLite file of something else, or of another version; name a new file for the log"
+                f"{self.path} is a SQLite file of something else or of another version; "
+                "name a new file for the log"
             )
-        found = execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
+        if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("it is damaged")
-        execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # with a write-ahead log a power cut may cost the last rows, never the file
+        # With a write-ahead log a power cut may lose the last rows, but never the file.
+        execute("PRAGMA synchronous = NORMAL")
         execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
 
     def close(self) -> None:
-        """Everything is in the one file then."""
-        with self._told("closed"):
+        """Brings everything into the one file."""
+        with self._log_errors("closed"):
             self._connection.close()
 
     def new_ids(self, images: int) -> List[str]:
-        """Ids that nobody can guess, as who knows one may label it; of several images together ID.0, ID.1, ..."""
+        """Unguessable ids, because an id allows to label; ID.0, ID.1, ... for several images."""
         id_ = secrets.token_hex(ID_BYTES)
         return [id_] if images == 1 else [f"{id_}.{index}" for index in range(images)]
 
     def add(
         self, classifier: Classifier, images: Any, probabilities: Any, source: Optional[str] = None
     ) -> List[str]:
-        """Writes what `classifier` answered to images (N, H, W, C), or ids (N, L); an id for each of them."""
+        """Logs the predictions for images (N, H, W, C), or ids (N, L); returns an id for each."""
         ids = self.new_ids(len(images))
         self.write([Entry(ids, time.time(), classifier, images, probabilities, source)])
         return ids
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """All entries or none."""
+        """Writes all entries or none."""
         rows: List[Tuple[Any, ...]] = []
-        with self._told("written"):
+        with self._log_errors("written"):
             self._reopen_if_gone()
-            for classifier in {
-                id(entry.classifier): entry.classifier for entry in entries
-            }.values():
-                rows += self._rows(
-                    classifier, [entry for entry in entries if entry.classifier is classifier]
-                )
+            classifiers = {id(entry.classifier): entry.classifier for entry in entries}
+            for classifier in classifiers.values():
+                own = [entry for entry in entries if entry.classifier is classifier]
+                rows += self._rows(classifier, own)
             with self._transaction():
                 self._connection.executemany(
-                    "INSERT INTO predictions (id, time, model, source, predicted, confidence, statistics, image) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO predictions (id, time, model, source, predicted, confidence, "
+                    "statistics, image) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     rows,
                 )
                 self._connection.execute(
-                    "DELETE FROM predictions WHERE number <= (SELECT max(number) FROM predictions) - ?",
+                    "DELETE FROM predictions "
+                    "WHERE number <= (SELECT max(number) FROM predictions) - ?",
                     (self.limit,),
                 )
 
@@ -186,38 +187,34 @@ class FieldLog:
         images = np.concatenate([entry.images for entry in entries])
         probabilities = np.concatenate([entry.probabilities for entry in entries])
         ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
-        predicted, statistics = (
-            probabilities.argmax(1).tolist(),
-            input_statistics.of(images).astype("<f4"),
-        )
-        kept = (
-            (zlib.compress(image.tobytes(), 1) for image in images)
-            if self.images
-            else itertools.repeat(None)
-        )
-        rows = zip(ids, predicted, probabilities.max(1).tolist(), statistics, kept)
-        return (
-            (*head, klass, confidence, numbers.tobytes(), image)
-            for head, klass, confidence, numbers, image in rows
-        )
+        predicted, confidences = probabilities.argmax(1).tolist(), probabilities.max(1).tolist()
+        statistics = input_statistics.compute(images).astype("<f4")
+        pixels: Iterator[Optional[bytes]] = itertools.repeat(None)
+        if self.images:
+            pixels = (zlib.compress(image.tobytes(), 1) for image in images)
+        for head, *values, numbers, image in zip(ids, predicted, confidences, statistics, pixels):
+            yield (*head, *values, numbers.tobytes(), image)
 
     def label(
         self, labels: Mapping[str, str], replace: bool = False
     ) -> Tuple[List[Labelled], List[str]]:
-        """Notes true classes by id: what came of each, and the ids that the log does not hold. The first label of a
-        prediction stays, unless `replace` is true. Raises InputError for an unknown class."""
-        found: List[Labelled] = []
+        """Stores true classes by id. Returns the labelled predictions and the unknown ids.
+
+        The first label of a prediction stays unless `replace` is true. Raises InputError for an
+        unknown class.
+        """
+        predictions: List[Labelled] = []
         unknown: List[str] = []
-        with self._told("written"):
+        with self._log_errors("written"):
             self._reopen_if_gone()
             with self._transaction():
                 for id_, label in labels.items():
                     labelled = self._label(id_, label, replace)
                     if labelled:
-                        found.append(labelled)
+                        predictions.append(labelled)
                     else:
                         unknown.append(id_)
-        return found, unknown
+        return predictions, unknown
 
     def _label(self, id_: str, label: str, replace: bool) -> Optional[Labelled]:
         select = "SELECT number, model, predicted, label FROM predictions WHERE id = ?"
@@ -225,11 +222,10 @@ class FieldLog:
         if row is None:
             return None
         number, model, predicted, earlier = row
-        name, version, classes = self._described(model)
+        name, version, classes = self._description(model)
         if label not in classes:
-            raise InputError(
-                f"{label[:80]!r} is not a class of {name}; expected one of {', '.join(classes[:20])}"
-            )
+            expected = ", ".join(classes[:20])
+            raise InputError(f"{label[:80]!r} is not a class of {name}; expected one of {expected}")
         new = classes.index(label)
         kept = earlier not in (None, new) and not replace
         changed = earlier != new and not kept
@@ -240,23 +236,29 @@ class FieldLog:
         return Labelled(name, version, (earlier if kept else new) == predicted, id_, kept, changed)
 
     def checkpoint(self) -> None:
-        """Brings everything into the one file, so that a copy of it is whole."""
-        with self._told("written"):
+        """Brings everything into the one file, so that a copy of it is complete."""
+        with self._log_errors("written"):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _model(self, classifier: Classifier) -> int:
-        """The number of the model, which is told to the log at its first prediction."""
+        """The model's number in the log, which stores it with its first prediction."""
         card, file = classifier.card, classifier.file
         key = (card.name, card.version, file.sha256, classifier.runtime)
         if key not in self._models:
             values = (*key, file.format, card.dump().decode())
-            insert = "INSERT OR IGNORE INTO models (name, version, file_sha256, runtime, format, card) VALUES (?, ?, ?, ?, ?, ?)"
-            select = "SELECT number FROM models WHERE (name, version, file_sha256, runtime) = (?, ?, ?, ?)"
+            insert = (
+                "INSERT OR IGNORE INTO models (name, version, file_sha256, runtime, format, card) "
+                "VALUES (?, ?, ?, ?, ?, ?)"
+            )
+            select = (
+                "SELECT number FROM models "
+                "WHERE (name, version, file_sha256, runtime) = (?, ?, ?, ?)"
+            )
             self._connection.execute(insert, values)
             self._models[key] = self._connection.execute(select, key).fetchone()[0]
         return self._models[key]
 
-    def _described(self, model: int) -> Tuple[str, str, List[str]]:
+    def _description(self, model: int) -> Tuple[str, str, List[str]]:
         if model not in self._classes:
             name, version, card = self._connection.execute(
                 "SELECT name, version, card FROM models WHERE number = ?", (model,)
@@ -265,7 +267,7 @@ class FieldLog:
         return self._classes[model]
 
     def _reopen_if_gone(self) -> None:
-        """A file that was moved or deleted would take rows that nobody finds again."""
+        """Rows written to a moved or deleted file would be lost."""
         try:
             same = self.path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -286,15 +288,13 @@ class FieldLog:
             raise
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
-        """What SQLite and the system say, as one sentence."""
+    def _log_errors(self, done: str) -> Iterator[None]:
+        """Turns the errors of SQLite and the system into LogError."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             reason = " ".join(str(error).split())
-            allowed = (
-                "a new file or an earlier log, where this user may write and the disk has room"
-            )
             raise LogError(
-                f"the log {self.path} cannot be {done} ({reason}); allowed is {allowed}"
+                f"the log {self.path} cannot be {done} ({reason}); expected a new file or an "
+                "earlier log, in a place where this user may write and the disk has room"
             ) from None

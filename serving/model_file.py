@@ -1,0 +1,135 @@
+"""One model file of a bundle: what it requires of a runtime, and how it was verified."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+from serving import typed_json
+from serving.card_checks import (
+    expect,
+    expect_amounts,
+    expect_counts,
+    expect_fractions,
+    expect_interval,
+    expect_verdict,
+    expect_words,
+)
+
+RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
+SHA256 = "[0-9a-f]{64}"
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a file needs and offers.
+
+    `operators` are "NAME vVERSION"; quantizations are (scale, zero point) of quantized tensors.
+    """
+
+    minimum_runtime_version: Optional[str]
+    operators: List[str]
+    weights: str
+    batch: str
+    input_quantization: Optional[Tuple[float, int]] = None
+    output_quantization: Optional[Tuple[float, int]] = None
+
+    def __post_init__(self) -> None:
+        version = self.minimum_runtime_version
+        expect(
+            not version or bool(re.fullmatch(RUNTIME_VERSION, version)),
+            f"minimum_runtime_version is {str(version)[:40]!r}, "
+            "expected one such as 2.14.0 or opset 17",
+        )
+        for operator in self.operators:
+            expect_words(operators=operator)
+
+    @classmethod
+    def parse(cls, values: Dict[str, Any]) -> Requirements:
+        """From JSON. Raises ValueError."""
+        return typed_json.build(cls, values)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The verification of one file on one runtime, on the maker's processor.
+
+    `verdict` is one of serving.gate's. Accuracies are fractions, times milliseconds for one image
+    on `processor`. `images` were compared, including the test set.
+    """
+
+    runtime: str
+    runtime_version: str
+    verdict: str
+    images: int
+    accuracy: float
+    accuracy_interval: Tuple[float, float]
+    accuracy_lost_bound: float
+    agreement: float
+    median_milliseconds: Optional[float] = None
+    processor: Optional[str] = None
+    arena_bytes: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        expect_words(runtime=self.runtime, runtime_version=self.runtime_version)
+        expect_verdict(self.verdict)
+        expect_counts(images=self.images)
+        expect_fractions(accuracy=self.accuracy, agreement=self.agreement)
+        expect_interval("accuracy_interval", self.accuracy_interval)
+        bound = self.accuracy_lost_bound
+        expect(-1 <= bound <= 1, f"accuracy_lost_bound is {bound}, expected -1 to 1")
+        expect_amounts(median_milliseconds=self.median_milliseconds, arena_bytes=self.arena_bytes)
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """The verification of one file on one runtime, on a processor emulated by QEMU.
+
+    `golden_difference` is the largest difference of a golden vector's probability from the maker's
+    processor.
+    """
+
+    processor: str
+    description: str
+    runtime: str
+    verdict: str
+    images: int
+    agreement: float
+    largest_difference: float
+    golden_difference: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        expect_words(processor=self.processor, description=self.description, runtime=self.runtime)
+        expect_verdict(self.verdict)
+        expect_counts(images=self.images)
+        expect_fractions(agreement=self.agreement)
+        expect_amounts(
+            largest_difference=self.largest_difference, golden_difference=self.golden_difference
+        )
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file and the runtimes that ran it; golden vectors may differ by `golden_tolerance`."""
+
+    format: str
+    file: str
+    bytes: int
+    sha256: str
+    golden_tolerance: float
+    requirements: Requirements
+    proofs: List[Proof]
+    emulated: List[Emulated] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        expect_words(format=self.format, file=self.file)
+        expect_counts(bytes=self.bytes)
+        tolerance = self.golden_tolerance
+        expect(
+            0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1"
+        )
+        expect(
+            bool(re.fullmatch(SHA256, self.sha256)),
+            f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits",
+        )

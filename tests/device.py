@@ -1,0 +1,62 @@
+"""Devices: environments made from nothing but the bundle, by its own hash-pinned requirements."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uv
+
+from pipeline.files import atomic
+
+RUNTIMES = ("litert", "onnxruntime", "tflite_runtime")
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+
+
+def call(*command: object, **options: Any) -> Done:
+    """Runs a command and captures its output."""
+    words = [str(word) for word in command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, **options)
+
+
+def install(device: Path, bundle: Path, runtime: str, python: str = sys.executable) -> None:
+    """Makes an environment as the bundle's MODEL_CARD.md says."""
+    subprocess.run(
+        [uv.find_uv_bin(), "venv", "--quiet", "--python", python, str(device)], check=True
+    )
+    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--require-hashes"]
+    command += ["--compile-bytecode", "--python", str(device)]
+    command += ["--requirement", f"requirements/{runtime}.txt"]
+    subprocess.run(command, cwd=bundle, check=True)
+
+
+@pytest.fixture(scope="session")
+def devices(
+    archive: Path, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str
+) -> dict[str, Path]:
+    """The folder with the programs of each device, installed once for all workers."""
+    folder = tmp_path_factory.getbasetemp().parent / f"devices-{testrun_uid}"
+    with atomic.alone(folder.with_suffix(".lock")):
+        if not folder.exists():
+            unpacked = tmp_path_factory.mktemp("bundle")
+            subprocess.run(["tar", "-xzf", archive, "-C", unpacked], check=True)
+            bundle = unpacked / archive.name.removesuffix(".tar.gz")
+            for runtime in RUNTIMES:
+                install(folder / runtime, bundle, runtime)
+    return {runtime: folder / runtime / "bin" for runtime in RUNTIMES}
+
+
+@pytest.fixture(params=RUNTIMES)
+def run(request: pytest.FixtureRequest, devices: dict[str, Path], tmp_path: Path) -> Run:
+    """Runs a program of one device, away from this project."""
+    programs = devices[request.param]
+
+    def run_program(program: str, *arguments: object) -> Done:
+        return call(programs / program, *arguments, cwd=tmp_path)
+
+    return run_program
