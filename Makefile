@@ -5,8 +5,6 @@ export UV_COMPILE_BYTECODE := 1
 # uv from the path, or from the package index into .uv
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-# Commands, then the table of what they came to, also where a gate fails; the status is that of the commands.
-with_table = trap 'exit 130' INT; $(1); status=$$?; $(RUN) python -m pipeline.reporting.summary; exit $$status
 
 .PHONY: help env run draft test test-fast test-embedded lint sign ui results diagnosis lectures seeds compare bench-serve clean
 
@@ -17,25 +15,25 @@ help: ## list the targets
 	python3 -m venv .uv
 	.uv/bin/pip install --quiet uv
 
-env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one for each runtime, from uv.lock
+env: $(if $(findstring .uv/,$(UV)),$(UV)) ## make the environment, and one per runtime, from uv.lock
 	$(UV) sync --frozen
 	$(RUN) python -m pipeline.runtimes.environments >/dev/null
 	$(RUN) python -m pipeline.runtimes.emulation
 	$(RUN) python -m pipeline.embedded
 
-run: env ## the whole line: data, baseline, model, proof, bundle; ends with the table, also where a gate fails
-	$(call with_table,$(RUN) dvc repro && $(RUN) python -m pipeline.tracking sync)
+run: env ## the whole pipeline, from the data to the bundle; ends with the table of results
+	$(RUN) edgeproof run
 
-draft: env ## a bundle of what there is, whatever gate it fails, marked as not proven, in draft/
-	$(call with_table,$(RUN) dvc repro diagnose embed && $(RUN) python -m pipeline.package --draft)
+draft: env ## a bundle marked NOT PROVEN in draft/, even if a gate fails
+	$(RUN) edgeproof draft
 
-test: env ## all tests but those of test-embedded; those that need QEMU are skipped where it is not to be had
+test: env ## all tests except test-embedded; tests that need QEMU are skipped if it is missing
 	$(RUN) pytest -m "not embedded"
 
 test-fast: env ## the tests without training
 	$(RUN) pytest -m "not slow and not embedded"
 
-test-embedded: run ## the model without Python, on emulated processors and in Chromium; .ci/run tells which packages of Debian that needs
+test-embedded: run ## the model without Python, emulated and in Chromium; .ci/run lists the Debian packages
 	$(RUN) pytest -m embedded
 
 lint: env ## ruff and the type checker
@@ -43,31 +41,30 @@ lint: env ## ruff and the type checker
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
-	$(RUN) python -m pipeline.bundle.sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
+sign: env ## sign the bundle: make sign KEY=private.pem [CERTIFICATE=maker.pem CHAIN=between.pem]
+	$(RUN) edgeproof sign "$(KEY)" $(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(addprefix --chain ,$(CHAIN))
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
-	@echo "starting on http://127.0.0.1:5000, which takes a moment"
-	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	$(RUN) edgeproof ui
 
 results: env ## write the table of results into README.md
-	$(RUN) python -m pipeline.reporting.summary README.md
+	$(RUN) edgeproof report README.md
 
-diagnosis: env ## judge the diagnosis by its corpus of real faults, and write the figures into README.md
+diagnosis: env ## test the diagnosis on its corpus of faults, and write the figures into README.md
 	$(RUN) python -m tests.diagnosis.faults
 	$(RUN) python -m tests.diagnosis.judge
 
-lectures: env ## the worked examples of the lectures: all, or make lectures NAME=S12
-	$(RUN) python -m lectures $(NAME)
+lectures: env ## run the worked examples of the lectures: all, or make lectures NAME=S12
+	$(RUN) edgeproof lectures $(NAME)
 
-seeds: env ## the line with ten seeds, each in a copy: mean, deviation and range; writes benchmarks/seeds.md
+seeds: env ## run the pipeline with ten seeds: mean, deviation, range; writes benchmarks/seeds.md
 	$(RUN) python -m benchmarks.seeds
 
-compare: env ## time the line and Keras's own MNIST example in turn, and print the ratios
+compare: env ## time the pipeline and Keras's MNIST example in turn, and print the ratios
 	$(RUN) python -m benchmarks.compare_with_keras_example
 
-bench-serve: env ## our server and others with the same file, under load in turn
+bench-serve: env ## load-test our server and others on the same file, in turn
 	$(RUN) python -m benchmarks.bench_serve
 
-clean: ## remove everything made here but the cache of DVC
+clean: ## remove everything made here except DVC's cache
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release .state

@@ -21,8 +21,8 @@ beside ours. Each is a file here: `S12.yaml` names its variations as values of `
 
 ```
 make lectures                  # all of them, and this page
-python -m lectures S12         # one of them; what has been trained before is not trained again
-python -m lectures S12 --quick # one epoch of 1,000 examples, to see it work; the page stays as it is
+edgeproof lectures S12         # one of them; what has been trained before is not trained again
+edgeproof lectures S12 --quick # one epoch of 1,000 examples, to see it work; the page stays as it is
 ```
 
 The lectures: L0 "Training Workflows for Deep Learning" (Notre Dame, 2023), L1 "Training Process Improvements, part 2" (Varma), L2
@@ -125,7 +125,7 @@ def section(name: str, study: Study, results: Results | None, rows: Sequence[Row
     ]
     if results:
         parts += [
-            f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `python -m lectures {name}`."
+            f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `edgeproof lectures {name}`."
         ]
         table = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
         last = ""
@@ -146,7 +146,7 @@ def section(name: str, study: Study, results: Results | None, rows: Sequence[Row
             last = row.variation
         parts += ["\n".join(table), f"![{study.title}](results/{name}.png)", verdict(rows)]
     else:
-        parts += [f"Not run here; `python -m lectures {name}` runs it."]
+        parts += [f"Not run here; `edgeproof lectures {name}` runs it."]
     parts += study.findings
     parts += [f"A mistake in the listing: {mistake}" for mistake in study.mistakes]
     return "\n\n".join(parts)

@@ -26,6 +26,8 @@ from pipeline.tracking import local_store
 from serving import Classifier
 
 ROOT = Path(__file__).parent.parent
+# The installed `edgeproof` runs the code of its checkout; this runs that of the current folder.
+EDGEPROOF = ("python", "-m", "pipeline.cli")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
 with suppress(ValueError):  # not in the main thread

@@ -1,4 +1,4 @@
-"""The model in the field against the test: the statistics, and `python -m pipeline.field` as one uses it."""
+"""The model in the field against the test: the statistics, and `edgeproof field` as one uses it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.field.sentences import sentences
 from pipeline.process.errors import UserError
 from serving import Bundle, Classifier, input_statistics
 from serving.field_log import FieldLog
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 
 CHOSEN = params.load(ROOT / "params.yaml").field
 
@@ -238,7 +238,7 @@ def told(finished: Project) -> Iterator[Any]:
     """Runs the command in the finished project; what it wrote goes afterwards."""
 
     def run(*arguments: object) -> dict[str, Any]:
-        finished.run("python", "-m", "pipeline.field", *map(str, arguments))
+        finished.run(*EDGEPROOF, "field", *map(str, arguments))
         (path,) = (finished.folder / "reports/field").glob("*/field.json")
         return {
             **json.loads(path.read_text()),
@@ -363,7 +363,7 @@ def test_damage_is_told_in_a_sentence(
     for (source, *labels), sentence in cases:
         with pytest.raises(UserError, match=re.escape(sentence)):
             observations.read(source, labels[0] if labels else None, archive)
-    done = finished.attempt("python", "-m", "pipeline.field", str(tmp_path / "cut"))
+    done = finished.attempt(*EDGEPROOF, "field", str(tmp_path / "cut"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
 
 

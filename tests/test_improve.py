@@ -21,10 +21,10 @@ from pipeline.search.advise import advise
 from pipeline.search.improve import confirmed
 from pipeline.search.paired_test import compare
 from pipeline.search.remedies import CURES, Situation
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 
 LOOP = {
-    "improve": "pipeline.search.improve",
+    "improve": "improve",
     "train": "pipeline.train",
     "diagnose": "pipeline.diagnose",
 }
@@ -213,9 +213,8 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(WITNESS)
     command = [
-        "python",
-        "-m",
-        "pipeline.search.improve",
+        *EDGEPROOF,
+        "improve",
         "--quick",
         "-S",
         "train.architecture=mlp",

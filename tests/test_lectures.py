@@ -15,7 +15,7 @@ from lectures import comparison, example, outcome, page, ridge
 from lectures.example import Order, Study, Variation
 from lectures.outcome import Outcome
 from pipeline.process.errors import UserError
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 
 SMALL = """
 title: A small study
@@ -167,7 +167,7 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
         )
         if results:
             assert results.study == found.digest(), (
-                f"{name} has changed since it was run: python -m lectures {name}"
+                f"{name} has changed since it was run: edgeproof lectures {name}"
             )
             assert [one.name for one in results.outcomes] == [
                 variation.name for variation in found.variations
@@ -190,7 +190,7 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
         project.folder / ".state/studies/trainings",
         project.folder / ".state/studies/quick",
     )
-    interrupted = project.start("python", "-m", "lectures", "S99", "--quick", "--workers", "2")
+    interrupted = project.start(*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "2")
     end = time.monotonic() + 120
     while not list(trained.glob("*.json")):
         assert interrupted.poll() is None
@@ -200,7 +200,7 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     assert interrupted.wait(60) == 130
     assert not list(made.glob("S99.*"))
     finished = {path: path.stat().st_mtime_ns for path in trained.glob("*.json")}
-    told = project.run("python", "-m", "lectures", "S99", "S1", "--quick", "--workers", "2")
+    told = project.run(*EDGEPROOF, "lectures", "S99", "S1", "--quick", "--workers", "2")
     left = 4 - len(finished)
     assert (
         f"{len(finished)} of 4 trainings have been made before" in told
@@ -209,14 +209,14 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     first = {path.name: path.read_bytes() for path in made.iterdir()}
     assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
-    again = project.run("python", "-m", "lectures", "S99", "S1", "--quick")
+    again = project.run(*EDGEPROOF, "lectures", "S99", "S1", "--quick")
     assert "4 of 4 trainings have been made before" in again
     assert {path.name: path.read_bytes() for path in made.iterdir()} == first
     assert (project.folder / "lectures/README.md").read_bytes() == before
     adam = json.loads(first["S99.json"])["outcomes"][0]["figures"]
     assert adam["parameters"] == [12730, 12730]
     assert adam["undivided_test_accuracy"] != adam["test_accuracy"]
-    wrong = project.attempt("python", "-m", "lectures", "S77")
+    wrong = project.attempt(*EDGEPROOF, "lectures", "S77")
     assert wrong.returncode == 1
     assert (
         wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2")
@@ -244,12 +244,12 @@ variations:
 @pytest.mark.slow
 def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> None:
     (project.folder / "lectures/S98.yaml").write_text(LIKED, encoding="utf-8")
-    project.run("python", "-m", "lectures", "S98", "--quick")
+    project.run(*EDGEPROOF, "lectures", "S98", "--quick")
     made = json.loads((project.folder / ".state/studies/quick/S98.json").read_text())
     line, lbfgs = (one["figures"] for one in made["outcomes"])
     assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
     assert (
         min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])
     )  # 1,000 ratings are learned by heart
-    again = project.run("python", "-m", "lectures", "S98", "--quick")
+    again = project.run(*EDGEPROOF, "lectures", "S98", "--quick")
     assert "2 of 2 trainings have been made before" in again

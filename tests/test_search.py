@@ -24,7 +24,6 @@ import pytest
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
 from pipeline.search import (
-    analysis,
     batch_size,
     cached_training,
     data_size,
@@ -33,10 +32,11 @@ from pipeline.search import (
     optuna_storage,
     sweep,
 )
-from pipeline.search.analysis import Question
+from pipeline.search.analysis import Options, Question
 from pipeline.search.cached_training import GivenUpError, Result, Training
 from pipeline.search.power_law import Measured, fit
-from tests.conftest import ROOT, Project
+from pipeline.search.sweep import Settings
+from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.postgresql import server
 
 TINY = {
@@ -67,12 +67,12 @@ def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     cached_training.digests.cache_clear()
 
 
-def asked(name: str, *arguments: str, **more: Any) -> Question:
-    return Question(name, analysis.parser(name, "").parse_args(arguments), **more)
+def asked(name: str, **more: Any) -> Question:
+    return Question(name, Options(), **more)
 
 
-def searched(*arguments: str) -> Any:
-    return sweep.begun(sweep.parser().parse_args(arguments))
+def searched(*space: str, options: Options | None = None, **settings: Any) -> Any:
+    return sweep.begun(Settings(space, **settings), options or Options())
 
 
 def children(folder: Path, title: str) -> list[tuple[str, str]]:
@@ -87,7 +87,7 @@ def children(folder: Path, title: str) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) -> None:
-    command = ["python", "-m", "pipeline.search.folds", "--folds", "2"]
+    command = [*EDGEPROOF, "folds", "--folds", "2"]
     first, second = tiny.run(*command), tiny.run(*command)
     assert "2 of 2 trainings have been made before" in second
     report = (tiny.folder / "reports/folds.md").read_text()
@@ -135,7 +135,7 @@ ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Question], list[Training]
         lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)],
     ),
     batch_size: (
-        ["--sizes", "30", "90", "--seeds", "2"],
+        ["--sizes", "30,90", "--seeds", "2"],
         "reach the best",
         lambda ask: batch_size.trainings(ask, [30, 90], 2, "none"),
     ),
@@ -152,7 +152,7 @@ def test_a_question_ends_in_a_sentence_a_table_and_a_picture(
     name = module.__name__.split(".")[-1]
     arguments, sentence, build = ENDS[module]
     count = len([training.run() for training in build(asked(name))])
-    shown = tiny.run("python", "-m", module.__name__, *arguments)
+    shown = tiny.run(*EDGEPROOF, name.replace("_", "-"), *arguments)
     assert f"{count} of {count} trainings have been made before" in shown
     report = (here / f"reports/{name}.md").read_text()
     assert sentence in shown
@@ -300,38 +300,51 @@ def test_a_space_is_read_as_it_is_written() -> None:
     ]
 
 
-WRONG = {
-    "train.learning_rat is not a known key; allowed here: architecture": [
-        "train.learning_rat=0.1,0.2"
-    ],
-    "train.epochs is 0; allowed is greater than 0": ["train.epochs=0..5"],
-    "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
-    "is an empty range": ["train.learning_rate=0.1..0.01"],
-    "allowed are ends above 0": ["train.learning_rate=0..0.01 log"],
-    "is given twice": ["train.epochs=1", "train.epochs=2"],
-    "names a value twice": ["train.epochs=1,1"],
-    "has no value; allowed is key=value": ["train.epochs"],
-    "a grid needs values": ["train.learning_rate=0.1..0.2", "--sampler", "grid"],
-    "--trials 0": ["train.epochs=1,2", "--trials", "0"],
-    "--workers 9 are more than there are trials; allowed is 1 to 3": [
-        "train.epochs=1,2",
-        "--trials",
-        "3",
-        "--workers",
-        "9",
-    ],
-    "--workers is 0": ["train.epochs=1,2", "--workers", "0"],
-    "cannot be reached": ["train.epochs=1,2", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
-    "allowed are sqlite:///FILE and postgresql": ["train.epochs=1,2", "--storage", "mysql://x"],
-    "allowed are sqlite:///FILE and": ["train.epochs=1,2", "--storage", "sqlite://"],
-    "there are only 60000 training images": ["train.epochs=1,2", "-S", "preprocess.subset=70000"],
+WRONG: dict[str, tuple[list[str], dict[str, Any], Options]] = {
+    "train.learning_rat is not a known key; allowed here: architecture": (
+        ["train.learning_rat=0.1,0.2"],
+        {},
+        Options(),
+    ),
+    "train.epochs is 0; allowed is greater than 0": (["train.epochs=0..5"], {}, Options()),
+    "problem.target is no parameter of a training": (["problem.target=0.1,0.2"], {}, Options()),
+    "is an empty range": (["train.learning_rate=0.1..0.01"], {}, Options()),
+    "allowed are ends above 0": (["train.learning_rate=0..0.01 log"], {}, Options()),
+    "is given twice": (["train.epochs=1", "train.epochs=2"], {}, Options()),
+    "names a value twice": (["train.epochs=1,1"], {}, Options()),
+    "has no value; allowed is key=value": (["train.epochs"], {}, Options()),
+    "a grid needs values": (["train.learning_rate=0.1..0.2"], {"sampler": "grid"}, Options()),
+    "--trials 0": (["train.epochs=1,2"], {"trials": 0}, Options()),
+    "--workers 9 are more than there are trials; allowed is 1 to 3": (
+        ["train.epochs=1,2"],
+        {"trials": 3},
+        Options(workers=9),
+    ),
+    "--workers is 0": (["train.epochs=1,2"], {}, Options(workers=0)),
+    "cannot be reached": (
+        ["train.epochs=1,2"],
+        {"storage": "postgresql://me:secret@127.0.0.1:1/x"},
+        Options(),
+    ),
+    "allowed are sqlite:///FILE and postgresql": (
+        ["train.epochs=1,2"],
+        {"storage": "mysql://x"},
+        Options(),
+    ),
+    "allowed are sqlite:///FILE and": (["train.epochs=1,2"], {"storage": "sqlite://"}, Options()),
+    "there are only 60000 training images": (
+        ["train.epochs=1,2"],
+        {},
+        Options(["preprocess.subset=70000"]),
+    ),
 }
 
 
 @pytest.mark.parametrize("sentence", WRONG)
 def test_a_wrong_search_is_answered_in_one_sentence(here: Path, sentence: str) -> None:
     with pytest.raises(UserError) as refused:
-        searched(*WRONG[sentence])
+        space, settings, options = WRONG[sentence]
+        searched(*space, options=options, **settings)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
@@ -354,22 +367,16 @@ def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_sa
 ) -> None:
     _, small, found = searched(
         "train.learning_rate=0.001..0.1 log",
-        "--name",
-        "mine",
-        "--sampler",
-        "random",
-        "--trials",
-        "3",
+        name="mine",
+        sampler="random",
+        trials=3,
     )
     before = optuna_storage.points(small)
     _, larger, again = searched(
         "train.learning_rate=0.001..0.1 log",
-        "--name",
-        "mine",
-        "--sampler",
-        "random",
-        "--trials",
-        "5",
+        name="mine",
+        sampler="random",
+        trials=5,
     )
     assert optuna_storage.points(larger)[:3] == before
     assert [one.system_attrs["fixed_params"] for one in again.trials] == optuna_storage.points(
@@ -382,7 +389,7 @@ def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_sa
     with pytest.raises(
         UserError, match=r"the study mine has been begun with other parameters \(space\)"
     ):
-        searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
+        searched("train.learning_rate=0.001..0.2 log", name="mine", sampler="random")
 
 
 TRIALS = 8  # enough that one worker is still busy when another command has come, run and gone
@@ -394,9 +401,8 @@ def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leav
 ) -> None:
     with server() as address:
         command = [
-            "python",
-            "-m",
-            "pipeline.search.sweep",
+            *EDGEPROOF,
+            "sweep",
             "train.learning_rate=0.001..0.1 log",
             "train.network.activation=relu,tanh",
         ]

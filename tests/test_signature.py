@@ -26,7 +26,7 @@ from pipeline.runtimes import environments
 from serving import Bundle, BundleError, certificate, signature
 from serving import archive as layout
 from serving.bundle import MANIFEST, listing
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.test_bundle_attacks import MEMORY, OPEN, WRONG, bomb, packed, places, replaced
 
 Key = ec.EllipticCurvePrivateKey
@@ -233,7 +233,7 @@ def signed(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Relea
     folder = tmp_path_factory.mktemp("signed")
     key = ec.generate_private_key(ec.SECP256R1())
     pem(folder, "public", key.public_key())
-    finished.run("python", "-m", "pipeline.bundle.sign", str(pem(folder, "private", key)))
+    finished.run(*EDGEPROOF, "sign", str(pem(folder, "private", key)))
     return keep(finished, folder)
 
 
@@ -613,16 +613,13 @@ def test_a_key_inside_the_work_tree_does_not_sign(finished: Project, signed: Rel
             "pipeline/../private.pem",
             str(signed.folder / "linked.pem"),
         ):
-            done = finished.attempt("python", "-m", "pipeline.bundle.sign", key)
+            done = finished.attempt(*EDGEPROOF, "sign", key)
             assert done.returncode == 1
             assert done.stderr.startswith(f"error: {key} lies inside the work tree")
             assert len(done.stderr.splitlines()) == 1
         inside.unlink()
         inside.symlink_to(signed.folder / "private.pem")
-        assert (
-            "inside the work tree"
-            in finished.attempt("python", "-m", "pipeline.bundle.sign", "private.pem").stderr
-        )
+        assert "inside the work tree" in finished.attempt(*EDGEPROOF, "sign", "private.pem").stderr
     finally:
         inside.unlink()
 
@@ -633,10 +630,8 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     original = changed.read_bytes()
     try:
         changed.write_bytes(original + b"# changed\n")
-        done = finished.attempt(
-            "python", "-m", "pipeline.bundle.sign", str(signed.folder / "private.pem")
-        )
-        missing = finished.attempt("python", "-m", "pipeline.bundle.sign", "nokey.pem")
+        done = finished.attempt(*EDGEPROOF, "sign", str(signed.folder / "private.pem"))
+        missing = finished.attempt(*EDGEPROOF, "sign", "nokey.pem")
     finally:
         changed.write_bytes(original)
     assert (
@@ -648,9 +643,7 @@ def test_what_no_commit_describes_is_not_signed(finished: Project, signed: Relea
     earlier = finished.folder / "release/earlier.sig"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("an earlier release")
-    wrong = finished.attempt(
-        "python", "-m", "pipeline.bundle.sign", str(signed.folder / "public.pem")
-    )
+    wrong = finished.attempt(*EDGEPROOF, "sign", str(signed.folder / "public.pem"))
     assert wrong.returncode == 1
     assert "cannot sign" in wrong.stderr
     assert list(earlier.parent.iterdir()) == [earlier]

@@ -1,13 +1,12 @@
 """How widely activations and gradients are spread in each layer before training: do they vanish, explode or saturate?
 
-    python -m pipeline.diagnosis.spread
+    edgeproof spread
 
 Reads: params.yaml, data/prepared. Writes nothing; prints a table for the network, the initializer and the loss that params.yaml has.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from pipeline.config import params
 from pipeline.config.params import Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
-from pipeline.process import imports, stage
+from pipeline.process import imports
 
 with imports.keras_import():
     import keras
@@ -112,11 +111,8 @@ def verdict(spreads: list[Spread]) -> str:
     return f"sound: no layer is dead or saturated, and the first gets {ratio:.2g} times the gradient of the last"
 
 
-def main() -> None:
-    description = "How activations and gradients spread over the layers before the first step."
-    argparse.ArgumentParser(
-        prog="python -m pipeline.diagnosis.spread", description=description
-    ).parse_args()
+def report() -> None:
+    """Prints the table and what it means."""
     chosen = params.load().train
     known = artifacts.load_description()
     data = Data(
@@ -146,7 +142,3 @@ def main() -> None:
         )
     Console(width=WIDTH).print(table)
     print(verdict(spreads))
-
-
-if __name__ == "__main__":
-    stage.run(main)

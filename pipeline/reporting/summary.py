@@ -1,7 +1,7 @@
 """The table that the line ends with, made from the reports.
 
-python -m pipeline.reporting.summary            prints it
-python -m pipeline.reporting.summary README.md  writes it between the markers of that file
+edgeproof report            prints it
+edgeproof report README.md  writes it between the markers of that file
 
 Where the line has stopped before its end, the reports of later stages are of an earlier run. DVC knows which, and no
 figure of them is printed.
@@ -9,7 +9,6 @@ figure of them is printed.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from rich.table import Table
 
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts, atomic
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, VERDICTS
@@ -45,7 +43,7 @@ BASELINES = {
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 UNREAD = "none of verify.runtimes reads it"
 BEGIN, END = (
-    "<!-- results: python -m pipeline.reporting.summary README.md -->",
+    "<!-- results: edgeproof report README.md -->",
     "<!-- end of results -->",
 )
 
@@ -255,27 +253,14 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.reporting.summary", description="The table of results."
-    )
-    parser.add_argument(
-        "file",
-        nargs="?",
-        type=Path,
-        help="a file to write it into, between its markers (default: print it)",
-    )
-    file = parser.parse_args().file
+def report(file: Path | None) -> None:
+    """Prints the table, or writes it into `file` between its markers. Raises UserError."""
     missing = outdated()
     if file is None:
         print(block(ASCII2, 210, missing))
         return
     if missing:
         raise UserError(
-            f"the reports of {', '.join(missing)} are missing or of an earlier run; run `dvc repro` first"
+            f"the reports of {', '.join(missing)} are missing or of an earlier run; run `edgeproof run` first"
         )
     replace(file, block(), BEGIN, END)
-
-
-if __name__ == "__main__":
-    stage.run(main)

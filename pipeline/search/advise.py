@@ -1,13 +1,12 @@
 """From the verdict on a training to what to change, each change with its reason, most promising first.
 
-    python -m pipeline.search.advise        of the line's last training, as commands to paste
+    edgeproof advise        of the line's last training, as commands to paste
 
 Reads: params.yaml, reports/diagnose.json, data/raw and data/prepared, if dvc.lock says that they belong together.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 
@@ -15,7 +14,6 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.search.remedies import CURES, Change, Situation
 
@@ -53,16 +51,10 @@ def check_that_it_is_the_last() -> None:
         )
 
 
-def main() -> None:
-    argparse.ArgumentParser(
-        prog="python -m pipeline.search.advise", description="What to change next, as commands."
-    ).parse_args()
+def print_advice() -> None:
+    """Prints each change with its reason and its command. Raises UserError."""
     check_that_it_is_the_last()
     now = situation(params.load())
     print(f"verdict: {now.verdict}")
     for change in advise(now):
         print(f"\n{change.name}: {change.reason}\n  {change.command()}")
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -5,7 +5,6 @@ Each ends in a sentence, a table and a picture: on the terminal, in reports/<que
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,15 +40,24 @@ class Answer:
     notes: Sequence[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Options:
+    """What every analysis takes from the command line; `overrides` are KEY=VALUE."""
+
+    overrides: Sequence[str] = ()
+    workers: int = 1
+    quick: bool = False
+
+
 class Question:
     """One question as it was asked: of which parameters, with how many workers."""
 
-    def __init__(self, name: str, asked: argparse.Namespace, **more: Any) -> None:
-        if asked.workers < 1:
-            raise UserError(f"--workers is {asked.workers}; allowed is 1 or more")
+    def __init__(self, name: str, options: Options, **more: Any) -> None:
+        if options.workers < 1:
+            raise UserError(f"--workers is {options.workers}; expected an integer of at least 1")
         self.name = name
-        self.workers = asked.workers
-        self.start = {**parsed(asked.start), **(QUICK if asked.quick else {})}
+        self.workers = options.workers
+        self.start = {**parsed(options.overrides), **(QUICK if options.quick else {})}
         self.chosen = changed(params.load(), self.start)
         facts = [
             self.chosen.model_dump_json(include=set(ASKED)),
@@ -122,28 +130,6 @@ class Question:
         console.print(table)
         console.print(f"{answer.sentence}\n{report} and {picture} show it", markup=False)
         Story(self.title).end(answer.sentence, [report, picture], answer.figures)
-
-
-def parser(module: str, description: str) -> argparse.ArgumentParser:
-    """What all questions take."""
-    found = argparse.ArgumentParser(
-        prog=f"python -m pipeline.search.{module}", description=description
-    )
-    found.add_argument(
-        "-S",
-        dest="start",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="other values than params.yaml has",
-    )
-    found.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="trainings side by side on this machine"
-    )
-    found.add_argument(
-        "--quick", action="store_true", help="1,000 examples and 1 epoch: to see it work"
-    )
-    return found
 
 
 def changed(chosen: Params, overrides: Mapping[str, Any]) -> Params:

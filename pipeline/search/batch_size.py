@@ -1,7 +1,7 @@
 """Which batch size? The same recipe with several, each from several seeds: what they reach, and how fast.
 
-    python -m pipeline.search.batch_size --sizes 32 128 512
-    python -m pipeline.search.batch_size --scale linear      the learning rate grows with the batch
+    edgeproof batch-size --sizes 32,128,512
+    edgeproof batch-size --scale linear      the learning rate grows with the batch
 
 Larger batches take fewer steps in as many epochs. Whether the rate should grow with them is part of the question: in
 proportion (Goyal et al., 2017, Accurate, Large Minibatch SGD), or with the square root, as suits Adam (Krizhevsky, 2014).
@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, cached_training
-from pipeline.search.analysis import Answer, Question
+from pipeline.search import cached_training
+from pipeline.search.analysis import Answer, Options, Question
 from pipeline.search.cached_training import Result, Training
 
 SCALES = {
@@ -200,23 +199,9 @@ def draw(figure: Any, sizes: Sequence[Size]) -> None:
         axis.grid(alpha=0.3)
 
 
-def main() -> None:
-    parser = analysis.parser("batch_size", "The same recipe with several batch sizes.")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 128, 512], metavar="N")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings for each size")
-    parser.add_argument(
-        "--scale", choices=SCALES, default="none", help="how the learning rate grows with the batch"
-    )
-    arguments = parser.parse_args()
-    asked = Question(
-        "batch_size", arguments, sizes=arguments.sizes, seeds=arguments.seeds, scale=arguments.scale
-    )
-    asks = trainings(asked, arguments.sizes, arguments.seeds, arguments.scale)
-    sizes = by_size(list(zip(asks, asked.results(asks), strict=True)))
-    asked.answer(
-        answer(asked, sizes, arguments.scale), lambda figure: draw(figure, sizes), size=(10, 4.5)
-    )
-
-
-if __name__ == "__main__":
-    stage.run(main)
+def compare(sizes: Sequence[int], seeds: int, scale: str, options: Options) -> None:
+    """Raises UserError."""
+    asked = Question("batch_size", options, sizes=sizes, seeds=seeds, scale=scale)
+    asks = trainings(asked, sizes, seeds, scale)
+    found = by_size(list(zip(asks, asked.results(asks), strict=True)))
+    asked.answer(answer(asked, found, scale), lambda figure: draw(figure, found), size=(10, 4.5))

@@ -1,7 +1,7 @@
 """Is more data worth it? The validation error against the number of training examples, and a forecast that is checked.
 
-    python -m pipeline.search.data_size
-    python -m pipeline.search.data_size --sizes 6 --parts 4 -S preprocess.subset=10000
+    edgeproof data-size
+    edgeproof data-size --sizes 6 --parts 4 -S preprocess.subset=10000
 
 The sizes double up to all of p-training; each is trained on several parts of it, disjoint as far as they go and balanced
 like the whole. Errors of networks fall with the data as a power law, until they near what no data can mend (Hestness et
@@ -18,10 +18,9 @@ import numpy as np
 
 from pipeline.files import splits
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, cached_training
-from pipeline.search.analysis import Answer, Question
+from pipeline.search import cached_training
+from pipeline.search.analysis import Answer, Options, Question
 from pipeline.search.cached_training import Result, Training
 from pipeline.search.power_law import Measured
 
@@ -202,21 +201,9 @@ def draw(figure: Any, found: Measured) -> None:
     axis.legend()
 
 
-def main() -> None:
-    parser = analysis.parser(
-        "data_size",
-        "The validation error against the number of training examples, with a checked forecast.",
-    )
-    parser.add_argument(
-        "--sizes", type=int, default=5, metavar="N", help="how many, each twice the one before"
-    )
-    parser.add_argument("--parts", type=int, default=3, metavar="N", help="trainings for each size")
-    arguments = parser.parse_args()
-    asked = Question("data_size", arguments, sizes=arguments.sizes, parts=arguments.parts)
-    asks = trainings(asked, arguments.sizes, arguments.parts)
+def measure(sizes: int, parts: int, options: Options) -> None:
+    """Raises UserError."""
+    asked = Question("data_size", options, sizes=sizes, parts=parts)
+    asks = trainings(asked, sizes, parts)
     found = measured(list(zip(asks, asked.results(asks), strict=True)))
     asked.answer(answer(found, asked.chosen.problem.target), lambda figure: draw(figure, found))
-
-
-if __name__ == "__main__":
-    stage.run(main)

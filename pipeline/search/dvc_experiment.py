@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -27,11 +25,11 @@ from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.predictions import Answers
+from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search.remedies import Situation
 from pipeline.tracking import runs
 
-DVC = (sys.executable, "-m", "dvc")  # also where the environment is not activated
 LAST = "diagnose"  # the stage that an experiment runs up to
 ASKED = {
     "problem",
@@ -106,7 +104,7 @@ def _filled_in(dep: str, chosen: Params) -> str:
 
 def finished() -> set[str]:
     done = subprocess.run(
-        [*DVC, "exp", "list", "--all-commits", "--name-only"],
+        [*dvc_command.DVC, "exp", "list", "--all-commits", "--name-only"],
         capture_output=True,
         text=True,
         check=True,
@@ -116,27 +114,19 @@ def finished() -> set[str]:
 
 def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
     """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
-    command = [*DVC, "exp", "run", "--temp", "--name", name, LAST]
-    command += [
+    arguments = ["exp", "run", "--temp", "--name", name, LAST]
+    arguments += [
         argument
         for key, value in overrides.items()
         for argument in ("-S", f"{key}={written(value)}")
     ]
     own = str(overrides.get("dataset.path", params.load().dataset.path))
     if Path(own).exists() and not Path(own).is_absolute() and own != params.NONE:
-        command += [
+        arguments += [
             "--copy-paths",
             own,
         ]  # data of one's own that git does not know would be missing in the copy
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # the stages run this Python
-    environment = {**os.environ, "PATH": path, **({runs.PARENT: parent} if parent else {})}
-    with subprocess.Popen(command, env=environment) as running:
-        try:
-            failed = running.wait()
-        except KeyboardInterrupt:  # which DVC gets too, and then clears its copy away
-            running.wait()
-            raise
-    if failed:
+    if dvc_command.run(*arguments, **({runs.PARENT: parent} if parent else {})):
         raise UserError(
             f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays"
         )

@@ -1,7 +1,7 @@
 """How well does this recipe do, and how much of that is luck of the split? Stratified k-fold cross-validation.
 
-    python -m pipeline.search.folds --folds 5
-    python -m pipeline.search.folds --folds 10 -S train.architecture=mlp --workers 2
+    edgeproof folds --folds 5
+    edgeproof folds --folds 10 -S train.architecture=mlp --workers 2
 
 Every example outside the test set is validated once, by a model that has not seen it. The folds are children in MLflow.
 """
@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
-from pipeline.search import analysis, cached_training
-from pipeline.search.analysis import Answer, Question
+from pipeline.search import cached_training
+from pipeline.search.analysis import Answer, Options, Question
 from pipeline.search.cached_training import Result, Training
 
 
@@ -137,16 +136,8 @@ def draw(figure: Any, found: Sequence[Result]) -> None:
     axis.legend()
 
 
-def main() -> None:
-    parser = analysis.parser(
-        "folds", "Stratified k-fold cross-validation: mean, spread and interval."
-    )
-    parser.add_argument("--folds", type=int, default=5, metavar="K")
-    arguments = parser.parse_args()
-    asked = Question("folds", arguments, folds=arguments.folds)
-    found = asked.results(trainings(asked, arguments.folds))
+def cross_validate(folds: int, options: Options) -> None:
+    """Raises UserError."""
+    asked = Question("folds", options, folds=folds)
+    found = asked.results(trainings(asked, folds))
     asked.answer(answer(found), lambda figure: draw(figure, found))
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,7 +1,7 @@
 """The loop of the lectures, by itself: train, say what is wrong, change one thing, train again, until the target holds.
 
-    python -m pipeline.search.improve --budget 12
-    python -m pipeline.search.improve -S train.architecture=mlp -S preprocess.subset=10000
+    edgeproof improve --budget 12
+    edgeproof improve -S train.architecture=mlp -S preprocess.subset=10000
 
 Each step is a DVC experiment with a hypothesis. It is compared with the best so far on validation alone, by paired tests,
 and kept or rejected; the test set waits for `dvc repro`. reports/improvement.md tells the story, and so does a run in
@@ -11,8 +11,8 @@ the midst of a training too.
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,33 +174,14 @@ def told(number: int, step: Step) -> list[str]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.search.improve")
-    parser.add_argument("--budget", type=int, default=12, help="trainings at most")
-    parser.add_argument(
-        "-S",
-        dest="start",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="where to start from, beside params.yaml",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="2,000 examples and 2 epochs, whatever is advised: to see it work",
-    )
-    arguments = parser.parse_args()
-    search = Search(parsed(arguments.start), arguments.quick)
-    search.run(arguments.budget)
+def improve(overrides: Sequence[str], budget: int, quick: bool) -> None:
+    """Runs the loop from these KEY=VALUE on, and says which experiment is the best. Raises UserError."""
+    search = Search(parsed(overrides), quick)
+    search.run(budget)
     runs.tell(search.title, search.write(), {}, finished=True)
     best = search.best()
     print(
         f"\nbest: {best.experiment}, validation accuracy {best.answers.accuracy:.4f}, target {best.situation.params.problem.target}"
         f" {'reached' if search.reached() else 'not reached'} with {len(search.steps)} trainings; {LEDGER} tells the story"
-        f"\n`dvc exp apply {best.experiment}` and `dvc repro` take it to the test set and the devices"
+        f"\n`dvc exp apply {best.experiment}` and `edgeproof run` take it to the test set and the devices"
     )
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,8 +1,8 @@
 """Which learning rate? The range test: one training whose rate rises from batch to batch (Smith, 2017, Cyclical Learning
 Rates for Training Neural Networks, section 3.3).
 
-    python -m pipeline.search.learning_rate
-    python -m pipeline.search.learning_rate --lowest 1e-6 --highest 1 --steps 300
+    edgeproof learning-rate
+    edgeproof learning-rate --lowest 1e-6 --highest 1 --steps 300
 
 The loss first stands still, then falls, then rises again. Where it is lowest the steps are about to become too long: a tenth
 of that rate is a good constant one (the rule of fastai's `lr_find`), and it is the most that a schedule should come down from.
@@ -18,10 +18,9 @@ import numpy as np
 
 from pipeline.config.params import KerasObject
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, cached_training
-from pipeline.search.analysis import Answer, Question
+from pipeline.search import cached_training
+from pipeline.search.analysis import Answer, Options, Question
 from pipeline.search.cached_training import Result, Training
 
 SMOOTHING = 0.05  # share of the test over which the loss is averaged: the standard deviation of a Gaussian window
@@ -151,20 +150,9 @@ def draw(figure: Any, found: Test) -> None:
     axis.legend()
 
 
-def main() -> None:
-    parser = analysis.parser("learning_rate", "The learning-rate range test.")
-    parser.add_argument("--lowest", type=float, default=1e-5, metavar="RATE")
-    parser.add_argument("--highest", type=float, default=1.0, metavar="RATE")
-    parser.add_argument(
-        "--steps", type=int, default=200, metavar="N", help="batches over which the rate rises"
-    )
-    arguments = parser.parse_args()
-    values = {name: getattr(arguments, name) for name in ("lowest", "highest", "steps")}
-    asked = Question("learning_rate", arguments, **values)
-    (result,) = asked.results([training(asked, **values)])
-    found = measured(result, **values)
+def measure(lowest: float, highest: float, steps: int, options: Options) -> None:
+    """Raises UserError."""
+    asked = Question("learning_rate", options, lowest=lowest, highest=highest, steps=steps)
+    (result,) = asked.results([training(asked, lowest, highest, steps)])
+    found = measured(result, lowest, highest, steps)
     asked.answer(answer(asked, found), lambda figure: draw(figure, found))
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,7 +1,7 @@
 """Which values are best? A search over any parameters of a training: grid, random, or TPE with hopeless trials pruned.
 
-    python -m pipeline.search.sweep train.epochs=1,5,10 train.network.hidden=[32],[64],[256] --sampler grid
-    python -m pipeline.search.sweep 'train.learning_rate=0.0001..0.1 log' train.batch_size=32,128,512 --trials 30
+    edgeproof sweep train.epochs=1,5,10 train.network.hidden=[32],[64],[256] --sampler grid
+    edgeproof sweep 'train.learning_rate=0.0001..0.1 log' train.batch_size=32,128,512 --trials 30
 
 Give the same command in another shell, or on another machine with the same data and `--storage postgresql://...`, and it
 helps; each may end whenever it likes. After Ctrl-C or a crash the same command goes on. More --trials go further.
@@ -9,8 +9,9 @@ helps; each may end whenever it likes. After Ctrl-C or a crash the same command 
 
 from __future__ import annotations
 
-import argparse
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import optuna
@@ -21,18 +22,31 @@ from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage, workers
-from pipeline.search.analysis import Question
+from pipeline.search.analysis import Options, Question
 from pipeline.search.mlflow_runs import Story
 from pipeline.search.optuna_storage import Search
 from pipeline.search.optuna_worker import Slot
 from pipeline.search.sweep_report import answer, cells, draw, outcome, ranked, result_of, short
 
 
-def checked(arguments: argparse.Namespace, asked: Question) -> list[Choices | Range]:
+@dataclass(frozen=True)
+class Settings:
+    """What a sweep takes from the command line, beside what every analysis takes."""
+
+    space: Sequence[str]
+    sampler: str = "tpe"  # grid, random or tpe
+    trials: int = 20
+    prune: str | None = None  # median, hyperband or none
+    storage: str | None = None
+    name: str | None = None
+    heartbeat: int = 20  # seconds
+
+
+def checked(settings: Settings, asked: Question) -> list[Choices | Range]:
     """The parameters to search, each value of which is allowed. Raises UserError."""
-    found = space(arguments.space)
+    found = space(settings.space)
     ranges = [one.key for one in found if isinstance(one, Range)]
-    if arguments.sampler == "grid" and ranges:
+    if settings.sampler == "grid" and ranges:
         raise UserError(
             f"a grid needs values, and {ranges[0]} has a range; allowed is {ranges[0]}=value,value"
         )
@@ -42,39 +56,39 @@ def checked(arguments: argparse.Namespace, asked: Question) -> list[Choices | Ra
     return found
 
 
-def begun(arguments: argparse.Namespace) -> tuple[Question, Search, optuna.Study]:
+def begun(settings: Settings, options: Options) -> tuple[Question, Search, optuna.Study]:
     """The search, in its storage. Raises UserError."""
-    pruner = arguments.prune or ("none" if arguments.sampler == "grid" else "median")
-    facts = {"space": arguments.space, "sampler": arguments.sampler, "pruner": pruner}
-    asked = Question("sweep", arguments, **facts)
-    found = checked(arguments, asked)
+    pruner = settings.prune or ("none" if settings.sampler == "grid" else "median")
+    facts = {"space": list(settings.space), "sampler": settings.sampler, "pruner": pruner}
+    asked = Question("sweep", options, **facts)
+    found = checked(settings, asked)
     trials = (
         math.prod(len(one.values) for one in found if isinstance(one, Choices))
-        if arguments.sampler == "grid"
-        else arguments.trials
+        if settings.sampler == "grid"
+        else settings.trials
     )
-    if trials < 1 or arguments.heartbeat < 1:
+    if trials < 1 or settings.heartbeat < 1:
         raise UserError(
-            f"--trials {trials} --heartbeat {arguments.heartbeat}; allowed is 1 or more of each"
+            f"--trials {trials} --heartbeat {settings.heartbeat}; allowed is 1 or more of each"
         )
-    if arguments.workers > trials:
+    if options.workers > trials:
         raise UserError(
-            f"--workers {arguments.workers} are more than there are trials; allowed is 1 to {trials}"
+            f"--workers {options.workers} are more than there are trials; allowed is 1 to {trials}"
         )
-    asked.title = arguments.name or asked.title
+    asked.title = settings.name or asked.title
     cached_training.rows_of(asked.chosen)  # the data are there
     default = f"sqlite:///{quote(str(stage.home() / artifacts.STATE / 'studies.db'))}"
-    storage = optuna_storage.address(arguments.storage or default)
-    alone = arguments.workers == 1 and arguments.storage is None
+    storage = optuna_storage.address(settings.storage or default)
+    alone = options.workers == 1 and settings.storage is None
     search = Search(
         asked.title,
         storage,
         found,
-        arguments.sampler,
+        settings.sampler,
         pruner,
         asked.chosen,
         trials,
-        arguments.heartbeat,
+        settings.heartbeat,
         alone,
     )
     start = asked.chosen.model_dump(mode="json", include=set(analysis.ASKED))
@@ -137,49 +151,9 @@ def tell(story: Story, one: FrozenTrial) -> None:
         )
 
 
-def parser() -> argparse.ArgumentParser:
-    found = analysis.parser("sweep", "A search over parameters of params.yaml.")
-    found.add_argument(
-        "space",
-        nargs="+",
-        metavar="KEY=VALUES",
-        help="0.001,0.01 or [64],[128,64] or '0.0001..0.1 log'",
-    )
-    found.add_argument("--sampler", choices=("grid", "random", "tpe"), default="tpe")
-    found.add_argument(
-        "--trials",
-        type=int,
-        default=20,
-        metavar="N",
-        help="how many in all; a grid has its own number",
-    )
-    found.add_argument(
-        "--prune",
-        choices=("median", "hyperband", "none"),
-        help="ends hopeless trials; a grid by default none",
-    )
-    found.add_argument(
-        "--storage",
-        metavar="URL",
-        help="sqlite:///FILE, or postgresql://... that other machines reach too",
-    )
-    found.add_argument("--name", help="of the study; by default it follows from what is asked")
-    found.add_argument(
-        "--heartbeat",
-        type=int,
-        default=20,
-        metavar="SECONDS",
-        help="a worker silent for three of them is given up",
-    )
-    return found
-
-
-def main() -> None:
-    asked, search, found = begun(parser().parse_args())
+def sweep(settings: Settings, options: Options) -> None:
+    """Raises UserError."""
+    asked, search, found = begun(settings, options)
     done = run(asked, search, found)
     size = (4.5 * (len(search.space) + (cells(search.space, []) is not None)), 4.5)
     asked.answer(answer(asked, search, done), lambda figure: draw(figure, search.space, done), size)
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,6 +1,6 @@
 """MLflow: one run for each trained model, found by the SHA-256 of the model file.
 
-    python -m pipeline.tracking sync     logs what the store lacks of the files that lie here
+    edgeproof sync     logs what the store lacks of the files that lie here
 
 The reports are the journal: all that a run holds stands in files first, so a store that is away stops nothing, and a
 model that DVC restored from its cache gets its run from the same files.

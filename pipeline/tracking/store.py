@@ -62,7 +62,7 @@ def _lock() -> Iterator[None]:
         yield
 
 
-def warn(error: Exception, cure: str = "`python -m pipeline.tracking sync` logs it later") -> None:
+def warn(error: Exception, cure: str = "`edgeproof sync` logs it later") -> None:
     reason = credentials.masked(" ".join(str(error).split()))[:200]
     server = credentials.masked(address())
     print(
