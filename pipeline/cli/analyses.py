@@ -35,7 +35,7 @@ def sweep(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where trials are shared: sqlite:///FILE, or postgresql://... for several machines.",
+            help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
         ),
     ] = None,
     name: Annotated[
@@ -53,11 +53,11 @@ def sweep(
     quick: Quick = False,
 ) -> None:
     """Search for the best values: a grid, random search, or TPE."""
-    from pipeline.search import sweep as search
+    from pipeline.search import sweep as sweeps
     from pipeline.search.analysis import Options
 
-    search.sweep(
-        search.Settings(space, sampler, trials, prune, storage, name, heartbeat),
+    sweeps.search(
+        sweeps.Settings(space, sampler, trials, prune, storage, name, heartbeat),
         Options(overrides or (), workers, quick),
     )
 
