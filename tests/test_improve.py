@@ -272,7 +272,7 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
 
 
 def look_at_what_was_opened(project: Project, opened: list[str]) -> None:
-    """The training part was opened, and no file of the test part by its name or its name in DVC's cache."""
+    """The training part was opened; the test part was not, neither by name nor in DVC's cache."""
     cached = {
         entry["relpath"]: f"{entry['md5'][:2]}/{entry['md5'][2:]}"
         for listing in project.folder.glob(".dvc/cache/files/md5/*/*.dir")
