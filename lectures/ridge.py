@@ -53,7 +53,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
         mean_curves = {name: rounded(mean) for name, mean in means.items()}
         outcomes.append(Outcome(variation.name, by_measure, mean_curves, seconds))
     examples = _checked({"penalty": 0.0, **study.settings}, "settings").examples
-    return outcomes, f"made as the lecture has them, {examples} training examples"
+    return outcomes, f"generated as in the lecture, {examples} training examples"
 
 
 def measured(setting: Setting, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
