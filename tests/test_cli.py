@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ from pipeline.cli.__main__ import PANELS, app
 from tests.conftest import EDGEPROOF, ROOT, Project
 
 COMMANDS = typer.main.get_group(app).commands
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HEAVY = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "sklearn", "scipy", "matplotlib")
 
 
@@ -38,18 +36,6 @@ def test_the_help_lists_every_command_in_its_panel(checkout: Project) -> None:
 def test_every_command_has_a_help_text(checkout: Project, command: str) -> None:
     shown = checkout.run(*EDGEPROOF, command, "--help")
     assert shown.split()[:3] == ["Usage:", "edgeproof", command]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_and_option_in_the_documentation_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for command, rest in re.findall(
-        r"(?:^|[`/ ])edgeproof ([a-z-]+)([^`#\n]*)", text, re.MULTILINE
-    ):
-        assert command in COMMANDS, command
-        known = {name for parameter in COMMANDS[command].params for name in parameter.opts}
-        for option in re.findall(r"(?:^|[\s\[])(--?[A-Za-z][a-z-]*)", rest):
-            assert option in known, f"{command} {option}"
 
 
 def test_help_imports_nothing_heavy() -> None:
