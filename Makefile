@@ -5,9 +5,6 @@ export UV_COMPILE_BYTECODE := 1
 # uv from the path, or from the package index into .uv
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-# Runs commands, then prints the table of results even if a gate failed. Exits with their status.
-with_table = trap 'exit 130' INT; $(1); status=$$?; \
-	$(RUN) python -m pipeline.reporting.summary; exit $$status
 
 .PHONY: help env run draft test test-fast test-embedded lint docs sign ui results diagnosis \
 	lectures seeds compare bench-serve clean
@@ -26,10 +23,10 @@ env: $(if $(findstring .uv/,$(UV)),$(UV)) ## install the environment, and one fo
 	$(RUN) python -m pipeline.embedded
 
 run: env ## run the whole pipeline, from the data to the bundle, and print the results
-	$(call with_table,$(RUN) dvc repro && $(RUN) python -m pipeline.tracking sync)
+	$(RUN) edgeproof run
 
 draft: env ## pack a bundle into draft/ even if a gate fails, marked as not proven
-	$(call with_table,$(RUN) dvc repro diagnose embed && $(RUN) python -m pipeline.package --draft)
+	$(RUN) edgeproof draft
 
 test: env ## run all tests except test-embedded; skips those that need a missing QEMU
 	$(RUN) pytest -m "not embedded"
@@ -50,16 +47,15 @@ docs: $(if $(findstring .uv/,$(UV)),$(UV)) ## build the documentation as a websi
 		$(UV) run --frozen --only-group docs mkdocs build --strict
 
 sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
-	$(RUN) python -m pipeline.bundle.sign "$(KEY)" \
-		$(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(if $(CHAIN),--chain $(CHAIN))
+	$(RUN) edgeproof sign "$(KEY)" \
+		$(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(addprefix --chain ,$(CHAIN))
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
-	@echo "starting on http://127.0.0.1:5000, which takes a moment"
-	$(RUN) mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	$(RUN) edgeproof ui
 
 results: env ## write the tables of results into README.md and docs/results.md
-	$(RUN) python -m pipeline.reporting.summary README.md
-	$(RUN) python -m pipeline.reporting.summary docs/results.md
+	$(RUN) edgeproof report README.md
+	$(RUN) edgeproof report docs/results.md
 	cp reports/learning_curves.png reports/confusion.png reports/mistakes.png docs/pictures
 
 diagnosis: env ## test the diagnosis on real faults; writes the figures into docs/benchmarks.md
@@ -67,7 +63,7 @@ diagnosis: env ## test the diagnosis on real faults; writes the figures into doc
 	$(RUN) python -m tests.diagnosis.judge
 
 lectures: env ## run the lectures' worked examples: all, or make lectures NAME=S12
-	$(RUN) python -m lectures $(NAME)
+	$(RUN) edgeproof lectures $(NAME)
 
 seeds: env ## run the pipeline with ten seeds; writes benchmarks/seeds.md and docs/results.md
 	$(RUN) python -m benchmarks.seeds

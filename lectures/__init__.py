@@ -1,1 +1,1 @@
-"""The worked examples of the lectures, run again by the line's own code, with the published figures beside ours."""
+"""The worked examples of the lectures, run with this pipeline, beside the published figures."""

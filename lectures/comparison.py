@@ -1,4 +1,4 @@
-"""A published result beside ours: is it within what another run of our recipe may give?"""
+"""A published result beside ours: could another run of our recipe give it?"""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from lectures.example import Order, Published, Study, Variation
 from lectures.outcome import Figure, Outcome
 from pipeline.files.artifacts import Array
 
-FEWEST = 3  # seeds; the prediction interval of two is 16 standard deviations to either side
-SIGNIFICANT = 0.05  # p-value, one-sided, below which an order of two variations counts as seen
+FEWEST = 3  # seeds; with two the prediction interval is 16 standard deviations to either side
+SIGNIFICANT = 0.05  # one-sided p-value, below which two variations count as ordered
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measure of one variation. `met` is yes; or no or open, with the reason; or nothing where nothing was published."""
+    """One measure of one variation.
+
+    `met` is yes, or no or open with a reason, or empty if nothing was published.
+    """
 
     variation: str
     measure: str
@@ -31,7 +34,7 @@ class Row:
 
 
 def rows(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
-    """What was published of each variation, and what the study shows of all."""
+    """A row for each measure that was published or is shown."""
     by_name = {outcome.name: outcome for outcome in outcomes}
     return [
         row(study, variation, measure, by_name)
@@ -54,11 +57,9 @@ def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Out
         difference = points(measure, off)
         met = figure_met(study, numbers, published)
     else:
-        wanted = [published] if isinstance(published, str) else published
-        difference, met = (
-            "",
-            "yes" if sum(value in wanted for value in values) * 2 > len(values) else "no",
-        )
+        verdicts = [published] if isinstance(published, str) else published
+        matches = sum(value in verdicts for value in values)
+        difference, met = "", "yes" if matches * 2 > len(values) else "no"
     return Row(
         variation.name,
         measure,
@@ -70,39 +71,39 @@ def row(study: Study, variation: Variation, measure: str, by_name: dict[str, Out
 
 
 def figure_met(study: Study, values: Array, published: float) -> str:
-    """Whether one more run may give the published figure; one or two that may differ do not tell how far it may lie."""
-    off = float(values.mean() - published)
+    """Whether one more run could give the published figure.
+
+    One or two values that vary do not show how far it may lie.
+    """
     if study.seeds > 1 and len(values) < FEWEST and published % 1:
         return "open, too few seeds"
-    return (
-        "yes"
-        if abs(off) <= noise(values) + rounding(published, study.places)
-        else f"no, ours is {'higher' if off > 0 else 'lower'}"
-    )
+    off = float(values.mean() - published)
+    if abs(off) <= noise(values) + rounding(published, study.places):
+        return "yes"
+    return f"no, ours is {'higher' if off > 0 else 'lower'}"
 
 
 def noise(values: Array) -> float:
-    """Half the 95 % prediction interval of one more run: what was published is one run, of another seed."""
+    """Half the 95 % prediction interval of one more run: the published figure is one run."""
     n = len(values)
-    return (
-        float(special.stdtrit(n - 1, 0.975) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
-        if n > 1
-        else 0.0
-    )
+    if n == 1:
+        return 0.0
+    return float(special.stdtrit(n - 1, 0.975) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
 
 
 def rounding(published: float, places: int | None) -> float:
-    """Half a unit of the last digit that was published; none of a whole number, which is a count."""
-    exponent = (
-        Decimal(str(published)).normalize().as_tuple().exponent if places is None else -places
-    )
-    return 0.5 * 10.0 ** int(exponent) if published % 1 else 0.0
+    """Half a unit of the last published digit; 0 for a whole number, which is a count."""
+    if not published % 1:
+        return 0.0
+    digits = Decimal(str(published)).normalize().as_tuple()
+    exponent = digits.exponent if places is None else -places
+    return float(0.5 * 10.0 ** int(exponent))
 
 
 def order(
     published: Order, measure: str, values: Sequence[Figure], by_name: dict[str, Outcome]
 ) -> tuple[str, str]:
-    """The difference from the other variation, and whether it has the published sign beyond chance (Welch's t test)."""
+    """The difference from the other variation, and whether it has the published sign."""
     other = np.array(by_name[published.below or published.above or ""].figures[measure], float)
     ours = np.array(values, float)
     sign = -1 if published.below else 1
@@ -110,23 +111,18 @@ def order(
     if ours.std() == other.std() == 0:
         p_value = float(off * sign <= 0)
     else:
-        p_value = float(
-            stats.ttest_ind(
-                sign * ours, sign * other, equal_var=False, alternative="greater"
-            ).pvalue
-        )
-    met = (
-        "yes"
-        if p_value < SIGNIFICANT
-        else "no, not beyond chance"
-        if off * sign > 0
-        else "no, the reverse"
-    )
+        # Welch's t test
+        test = stats.ttest_ind(sign * ours, sign * other, equal_var=False, alternative="greater")
+        p_value = float(test.pvalue)
+    if p_value < SIGNIFICANT:
+        met = "yes"
+    else:
+        met = "no, not beyond chance" if off * sign > 0 else "no, the reverse"
     return points(measure, off), met
 
 
 def shown(measure: str, values: Sequence[Figure]) -> str:
-    """The mean with half its 95 % interval over the seeds; of verdicts, how often each came."""
+    """The mean ± half its 95 % interval over the seeds; for verdicts, how often each came."""
     if isinstance(values[0], str):
         return ", ".join(
             f"{str(value).replace('_', ' ')} {count} of {len(values)}"
@@ -143,14 +139,13 @@ def shown(measure: str, values: Sequence[Figure]) -> str:
 
 def written(measure: str, published: Published) -> str:
     if isinstance(published, Order):
-        return (
-            f"below that of {published.below}"
-            if published.below
-            else f"above that of {published.above}"
-        )
+        if published.below:
+            return f"below that of {published.below}"
+        return f"above that of {published.above}"
     if isinstance(published, float):
         return number(measure, published)
-    return (published if isinstance(published, str) else " or ".join(published)).replace("_", " ")
+    verdicts = [published] if isinstance(published, str) else published
+    return " or ".join(verdicts).replace("_", " ")
 
 
 def points(measure: str, difference: float) -> str:
@@ -162,7 +157,7 @@ def is_share(measure: str) -> bool:
 
 
 def number(measure: str, value: float) -> str:
-    """Shares in percent, whole numbers with their commas, others with three significant digits."""
+    """Shares in percent, whole numbers with commas, others with three significant digits."""
     if is_share(measure):
         return f"{100 * value:.2f} %"
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""The data of a study, by the line's own download and preprocess, each run in a folder of its own and only once."""
+"""The data of a study, by the pipeline's download and preprocess, each run once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.config import params
@@ -19,75 +20,73 @@ from pipeline.process.errors import UserError
 FOLDER = artifacts.STATE / "studies"
 
 
-def raw(chosen: Params) -> Path:
+def downloaded(settings: Params) -> Path:
     """The folder in which `download` has run. Raises UserError."""
     facts = [
         "download",
-        chosen.dataset.model_dump_json(),
-        artifacts.sha256(_module(f"datasets/{chosen.dataset.name}")),
+        settings.dataset.model_dump_json(),
+        artifacts.sha256(_module(f"datasets/{settings.dataset.name}")),
     ]
-    return _made("download", FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}", chosen)
+    return _ran("download", FOLDER / f"{settings.dataset.name}-{digests.of_facts(facts)}", settings)
 
 
-def prepared(chosen: Params) -> Path:
-    """The folder in which `preprocess` has run on what `download` brought. Raises UserError."""
-    source = raw(chosen)
-    code = map(
-        artifacts.sha256,
-        (_module("preprocess"), _module("files/splits"), _module("diagnosis/split_checks")),
-    )
-    facts = [source.name, chosen.preprocess.model_dump_json(), *code]
-    return _made(
-        "preprocess",
-        FOLDER / f"{chosen.dataset.name}-{digests.of_facts(facts)}-prepared",
-        chosen,
-        source,
-    )
+def prepared(settings: Params) -> Path:
+    """The folder in which `preprocess` has run on the downloaded data. Raises UserError."""
+    source = downloaded(settings)
+    modules = ("preprocess", "files/splits", "diagnosis/split_checks")
+    code = [artifacts.sha256(_module(name)) for name in modules]
+    facts = [source.name, settings.preprocess.model_dump_json(), *code]
+    folder = FOLDER / f"{settings.dataset.name}-{digests.of_facts(facts)}-prepared"
+    return _ran("preprocess", folder, settings, source)
 
 
-def size(chosen: Params) -> str:
-    """How many examples of which dataset there are."""
-    counts = [
-        len(artifacts.load_split(split, raw(chosen) / artifacts.RAW)[1])
+def describe(settings: Iterable[Params]) -> str:
+    """The datasets used, with the sizes of their training and test parts."""
+    return "; ".join(dict.fromkeys(map(_size, settings)))
+
+
+def _size(settings: Params) -> str:
+    train, test = (
+        len(artifacts.load_split(split, downloaded(settings) / artifacts.RAW)[1])
         for split in ("train", "test")
-    ]
-    return f"{chosen.dataset.name}, {counts[0]:,} + {counts[1]:,} examples"
+    )
+    return f"{settings.dataset.name}, {train:,} + {test:,} examples"
 
 
-def _made(stage: str, folder: Path, chosen: Params, source: Path | None = None) -> Path:
-    """`folder`, where the stage has run to its end; it appears there whole or not at all."""
+def _ran(stage: str, folder: Path, settings: Params, source: Path | None = None) -> Path:
+    """Runs a stage in `folder`, unless it is there. It appears complete or not at all."""
     with alone(folder.with_name(f".{folder.name}")):
         if folder.exists():
             return folder
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as temporary:
-            place = Path(temporary) / "project"
-            place.mkdir()
+            project = Path(temporary) / "project"
+            project.mkdir()
             if source:
-                (place / "data").mkdir()
-                (place / artifacts.RAW).symlink_to((source / artifacts.RAW).resolve())
-            (place / params.FILE).write_text(chosen.model_dump_json(), encoding="utf-8")
-            print(f"{stage} of {chosen.dataset.name}", flush=True)
-            _run(stage, place)
-            shutil.move(place, folder)
+                (project / "data").mkdir()
+                (project / artifacts.RAW).symlink_to((source / artifacts.RAW).resolve())
+            (project / params.FILE).write_text(settings.model_dump_json(), encoding="utf-8")
+            print(f"{stage} of {settings.dataset.name}", flush=True)
+            _run(stage, project)
+            shutil.move(project, folder)
     return folder
 
 
-def _run(stage: str, place: Path) -> None:
+def _run(stage: str, project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     mirror = environment.get("DATA_MIRROR")
     if mirror and Path(mirror).is_dir():
         environment["DATA_MIRROR"] = str(Path(mirror).resolve())
     done = subprocess.run(
         [sys.executable, "-m", f"pipeline.{stage}"],
-        cwd=place,
+        cwd=project,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        told = done.stderr.strip().splitlines() or [f"it ended with exit status {done.returncode}"]
-        raise UserError(f"{stage}: {told[-1].removeprefix('error: ')}")
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise UserError(f"{stage}: {lines[-1].removeprefix('error: ')}")
 
 
 def _module(name: str) -> Path:

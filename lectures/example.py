@@ -1,4 +1,4 @@
-"""A worked example of the lectures as a file: what was asked, what was varied, and what was published."""
+"""A worked example as a file: its question, its variations, and the published results."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ QUICK_SEEDS = 2
 
 
 class Order(Section):
-    """Published as a verdict on two variations: this one's measure lies below that of another, or above."""
+    """A published comparison: the measure lies below, or above, that of another variation."""
 
     below: str | None = None
     above: str | None = None
 
 
 Kind = Literal["training", "nearest_mean", "ridge", "initialization", "lbfgs"]
-Published = (
-    float | str | list[str] | Order
-)  # a figure; a verdict, or several that all fit what was published; or an order
+# A figure; a verdict, or several that all fit the published text; or an order.
+Published = float | str | list[str] | Order
 
 
 class Variation(Section):
-    """`settings` are dotted keys of params.yaml, as `dvc exp run -S` has them; of a study that trains nothing, those of its kind.
-    `kind` is the module that makes it and `seeds` how many, where they are not the study's: fewer where trainings are long."""
+    """`settings` are dotted keys of params.yaml, or those of its kind if it trains nothing.
+
+    `kind`, the module that runs it, and `seeds` override those of the study.
+    """
 
     name: str
     kind: Kind | None = None
@@ -47,8 +48,11 @@ class Variation(Section):
 
 
 class Study(Section):
-    """`measures` are shown of every variation, published or not; `places` are the digits after the point that were published, where
-    the figures do not show it; `findings` tell what came out, `mistakes` what was wrong in a listing."""
+    """`measures` are shown for every variation, published or not.
+
+    `places` is the number of published decimals, if the figures do not show it. `findings` are
+    texts on the outcome, `mistakes` on errors in a lecture's listing.
+    """
 
     title: str
     lecture: str
@@ -64,7 +68,7 @@ class Study(Section):
     findings: list[str] = Field(default_factory=list)
 
     def params(self, variation: Variation, quick: bool) -> Params:
-        """What a variation trains with: the line's params.yaml, under the plain training, the study and the variation. Raises UserError."""
+        """params.yaml, overridden by plain training, study and variation. Raises UserError."""
         settings = {
             **_read(PLAIN),
             **self.settings,
@@ -77,16 +81,18 @@ class Study(Section):
             raise UserError(f"variation {variation.name!r}: {error}") from None
 
     def shown(self, variation: Variation) -> list[str]:
-        """The measures of a variation's rows in the table: what was published of it, and then the study's own."""
+        """The measures of a variation in the table: the published ones, then those of the study."""
         return list(dict.fromkeys([*variation.published, *self.measures]))
 
     def digest(self) -> str:
-        """Another one where figures may be others: with the settings of the plain training, the study or a variation, or the seeds."""
-        each = [
+        """A digest of all settings and seeds that the figures depend on."""
+        variations = [
             (variation.name, variation.settings, len(self.seeds_of(variation, quick=False)))
             for variation in self.variations
         ]
-        return digests.of_facts([json.dumps([_read(PLAIN), self.settings, each], sort_keys=True)])
+        return digests.of_facts(
+            [json.dumps([_read(PLAIN), self.settings, variations], sort_keys=True)]
+        )
 
     def seeds_of(self, variation: Variation, quick: bool) -> range:
         count = variation.seeds or self.seeds
@@ -102,9 +108,9 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Study:
-    """Raises UserError: one sentence with the key, what is wrong and what is allowed."""
+    """The study with this name. Raises UserError."""
     if name not in names():
-        raise UserError(f"{name!r} is no study; allowed are {', '.join(names())}")
+        raise UserError(f"{name!r} is not a study; expected one of {', '.join(names())}")
     values = _read(name)
     try:
         study = Study.model_validate(values)
@@ -112,14 +118,18 @@ def load(name: str) -> Study:
         raise UserError(
             f"{_path(name)}: {validation_message.sentence(error, values, Study)}"
         ) from None
-    known = [variation.name for variation in study.variations]
-    if len(set(known)) < len(known):
-        raise UserError(f"{_path(name)}: a variation is named twice; give each a name of its own")
+    variations = [variation.name for variation in study.variations]
+    if len(set(variations)) < len(variations):
+        raise UserError(f"{_path(name)}: two variations have the same name; expected unique names")
     for variation in study.variations:
         for measure, published in variation.published.items():
-            if isinstance(published, Order) and (published.below or published.above) not in known:
+            if not isinstance(published, Order):
+                continue
+            other = published.below or published.above
+            if other not in variations:
                 raise UserError(
-                    f"{_path(name)}: {variation.name}: {measure} is compared with no variation; allowed are {', '.join(known)}"
+                    f"{_path(name)}: {variation.name}: {measure} is compared with {other!r};"
+                    f" expected one of {', '.join(variations)}"
                 )
     return study
 
@@ -133,5 +143,5 @@ def _read(name: str) -> Any:
         return YAML(typ="safe").load(_path(name).read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{_path(name)} is not readable YAML: {' '.join(str(error).split())}"
+            f"{_path(name)} is not valid YAML: {' '.join(str(error).split())}"
         ) from None

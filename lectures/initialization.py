@@ -1,6 +1,6 @@
-"""Deep stacks before the first step: do their activations collapse, saturate or keep their spread?
+"""Deep networks before the first step: do activations collapse, saturate or keep their spread?
 
-As `pipeline.diagnosis.spread` measures it.
+Measured as by `edgeproof spread`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pipeline.files import artifacts
 from pipeline.process import imports
 from pipeline.search import workers
 
-COLLAPSED = (
-    0.1  # spread of the last hidden layer over that of the first, below which it has collapsed
-)
-EXPLODED = 10.0  # the same, above which it has exploded
+# Spread of the last hidden layer over that of the first, below or above which a network has
+# collapsed or exploded.
+COLLAPSED = 0.1
+EXPLODED = 10.0
 SATURATED = 0.5  # share of the last hidden layer's tanh units beyond 0.99
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Of one network with one seed; `deviations` are the standard deviations of each hidden layer's activations."""
+class LayerSpread:
+    """One network with one seed. `deviations` are those of each hidden layer's activations."""
 
     figures: dict[str, Figure]
     deviations: list[float]
@@ -35,19 +35,18 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Look:
-    """A network to look at, on the data in a folder where preprocess has run."""
+class SpreadTask:
+    """A network to measure, on the data in a folder where preprocess has run."""
 
     name: str
     variation: str
-    chosen: Train
+    settings: Train
     folder: Path
-    examples: int = 1  # each costs about the same
+    examples: int = 1  # all cost about the same
 
-    def run(self, saw: Callable[[int], None]) -> Measured:
-        from pipeline.diagnosis import (
-            spread,
-        )  # TensorFlow, which the process that asks does not need
+    def run(self, on_examples: Callable[[int], None]) -> LayerSpread:
+        # These import TensorFlow, which only the worker needs.
+        from pipeline.diagnosis import spread
         from pipeline.training.batches import Data
 
         started = time.perf_counter()
@@ -58,58 +57,60 @@ class Look:
         )
         with imports.quiet():
             parts = Data(train, validation, len(description.class_names), description.highest)
-            hidden = spread.measure(self.chosen, parts)[:-1]
-        saw(1)
+            hidden = spread.measure(self.settings, parts)[:-1]
+        on_examples(1)
         deviations, saturated = (
             [layer.activation_deviation for layer in hidden],
             hidden[-1].saturated,
         )
+        is_tanh = self.settings.network.activation == "tanh"
         figures: dict[str, Figure] = {
             "first_deviation": deviations[0],
             "last_deviation": deviations[-1],
             "saturated": saturated,
-            "spread": told(
-                deviations, saturated if self.chosen.network.activation == "tanh" else 0.0
-            ),
+            "spread": verdict(deviations, saturated if is_tanh else 0.0),
         }
-        return Measured(figures, deviations, time.perf_counter() - started)
+        return LayerSpread(figures, deviations, time.perf_counter() - started)
 
 
-def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
-    """What came of each variation, and what the data were. Raises UserError."""
-    chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
-    looks = [
-        Look(
-            f"{name}, seed {seed}",
-            name,
-            chosen[name].train.model_copy(update={"seed": seed}),
-            data.prepared(chosen[name]),
+def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+    """The outcome of each variation, and a description of the data. Raises UserError."""
+    settings = {variation.name: study.params(variation, quick) for variation in study.variations}
+    tasks = [
+        SpreadTask(
+            f"{variation.name}, seed {seed}",
+            variation.name,
+            settings[variation.name].train.model_copy(update={"seed": seed}),
+            data.prepared(settings[variation.name]),
         )
-        for name, variation in zip(chosen, study.variations, strict=True)
+        for variation in study.variations
         for seed in study.seeds_of(variation, quick)
     ]
-    found = dict(
-        workers.results(
-            looks,
-            workers_wanted,
-            lambda look, measured: f"{look.name}: {measured.figures['spread']}",
-        )
-    )
-    made = []
-    for name in chosen:
-        several: list[Measured] = [
-            found[number] for number, look in enumerate(looks) if look.variation == name
-        ]
-        figures = {
-            measure: [one.figures[measure] for one in several] for measure in several[0].figures
-        }
-        layers = [float(number) for number in range(1, len(several[0].deviations) + 1)]
-        curves = {"layer": layers, "deviation": rounded(several[0].deviations)}
-        made.append(Outcome(name, figures, curves, round(sum(one.seconds for one in several), 1)))
-    return made, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
+    by_variation: dict[str, dict[int, LayerSpread]] = {name: {} for name in settings}
+    for number, result in workers.results(tasks, worker_count, describe):
+        by_variation[tasks[number].variation][number] = result
+    measured = [
+        outcome(name, [results[number] for number in sorted(results)])
+        for name, results in by_variation.items()
+    ]
+    return measured, data.describe(settings.values())
 
 
-def told(deviations: list[float], saturated: float) -> str:
+def describe(task: SpreadTask, result: LayerSpread) -> str:
+    return f"{task.name}: {result.figures['spread']}"
+
+
+def outcome(name: str, results: list[LayerSpread]) -> Outcome:
+    first = results[0]
+    figures = {
+        measure: [result.figures[measure] for result in results] for measure in first.figures
+    }
+    layers = [float(number) for number in range(1, len(first.deviations) + 1)]
+    curves = {"layer": layers, "deviation": rounded(first.deviations)}
+    return Outcome(name, figures, curves, round(sum(result.seconds for result in results), 1))
+
+
+def verdict(deviations: list[float], saturated: float) -> str:
     if saturated > SATURATED:
         return "saturates"
     if deviations[-1] <= COLLAPSED * deviations[0]:

@@ -1,6 +1,7 @@
-"""A dense network as a lecture trained it: scikit-learn's MLPClassifier by L-BFGS (Liu and Nocedal, 1989), which Keras lacks.
+"""A dense network as a lecture trained it: scikit-learn's MLPClassifier with L-BFGS.
 
-Its batch is the whole training part, the validation part with it, and it stops after ITERATIONS, as scikit-learn does by itself.
+Keras has no L-BFGS (Liu and Nocedal, 1989). A batch is the whole training part, validation
+included. Training stops after ITERATIONS, which is scikit-learn's default.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ FIGURES = ("train_accuracy", "test_accuracy", "iterations")
 
 
 @dataclass(frozen=True)
-class Result:
+class FitResult:
+    """`figures` has the names in FIGURES."""
+
     figures: dict[str, float]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Fit:
+class LbfgsFit:
     """One variation with one seed, on the ids in a folder where preprocess has run."""
 
     name: str
@@ -58,25 +61,24 @@ class Fit:
         ]
         return digests.of_facts(facts)
 
-    def known(self) -> Result | None:
-        """What came of it, where it has been made."""
-        return Result(**artifacts.load_json(self._path)) if self._path.exists() else None
+    def cached(self) -> FitResult | None:
+        return FitResult(**artifacts.load_json(self._path)) if self._path.exists() else None
 
-    def run(self, saw: Callable[[int], None]) -> Result:
-        """What came of it."""
+    def run(self, on_examples: Callable[[int], None]) -> FitResult:
+        """The result, from the cache or fitted now."""
         with alone(self._path.with_suffix("")):
-            result = self.known()
+            result = self.cached()
             if result is None:
                 result = self._fit()
                 artifacts.save_json(self._path, asdict(result))
-        saw(ITERATIONS)
+        on_examples(ITERATIONS)
         return result
 
     @property
     def _path(self) -> Path:
         return training.FOLDER / f"{self.key()}.json"
 
-    def _fit(self) -> Result:
+    def _fit(self) -> FitResult:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
 
@@ -95,69 +97,68 @@ class Fit:
             random_state=self.seed,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # at ITERATIONS, as meant
+            warnings.simplefilter("ignore", ConvergenceWarning)  # stopped at ITERATIONS
             model.fit(x, labels)
         figures = (
             model.score(x, labels),
             model.score(multi_hot(test[0], highest), test[1]),
             float(model.n_iter_),
         )
-        return Result(dict(zip(FIGURES, figures, strict=True)), time.perf_counter() - started)
+        return FitResult(dict(zip(FIGURES, figures, strict=True)), time.perf_counter() - started)
 
 
 def multi_hot(ids: Array, highest: int) -> csr_array:
-    """Ids (N, L) from 1 to `highest` -> (N, highest), a 1 for each id of the row."""
+    """Ids (N, L) from 1 to `highest` -> (N, highest) with a 1 for each id of the row."""
     rows = np.repeat(np.arange(len(ids)), ids.shape[1])
     return csr_array((np.ones(ids.size), (rows, ids.ravel() - 1)), shape=(len(ids), highest))
 
 
-def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
-    """What came of each variation's hidden layers and activation, and what the data were. Raises UserError."""
-    chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
-    made = {
+def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+    """The outcome of each variation, and a description of the data. Raises UserError."""
+    settings = {variation.name: study.params(variation, quick) for variation in study.variations}
+    tasks = {
         variation.name: fits(
-            variation.name, chosen[variation.name], study.seeds_of(variation, quick)
+            variation.name, settings[variation.name], study.seeds_of(variation, quick)
         )
         for variation in study.variations
     }
-    tasks = [task for several in made.values() for task in several]
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # for the workers: two of them with two threads each wait for one another
-    found = training.results(tasks, workers_wanted, line)
-    each = [
-        outcome(name, [found[task.key()] for task in several]) for name, several in made.items()
+    # The workers inherit this: two of them with two threads each would wait for one another.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    all_tasks = [task for group in tasks.values() for task in group]
+    by_key = training.results(all_tasks, worker_count, describe)
+    measured = [
+        outcome(name, [by_key[task.key()] for task in group]) for name, group in tasks.items()
     ]
-    return each, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
+    return measured, data.describe(settings.values())
 
 
-def fits(name: str, chosen: Params, seeds: Sequence[int]) -> list[Fit]:
-    """One for each seed. Raises UserError."""
-    network = chosen.train.network
+def fits(name: str, settings: Params, seeds: Sequence[int]) -> list[LbfgsFit]:
+    """One fit per seed. Raises UserError."""
+    network = settings.train.network
     if network.hidden is None or not isinstance(network.activation, str):
         raise UserError(
-            f"variation {name!r}: L-BFGS needs train.network.hidden and one train.network.activation"
+            f"variation {name!r}: L-BFGS needs train.network.hidden"
+            " and one train.network.activation"
         )
     return [
-        Fit(
+        LbfgsFit(
             f"{name}, seed {seed}",
             tuple(network.hidden),
             network.activation,
             seed,
-            data.prepared(chosen),
+            data.prepared(settings),
         )
         for seed in seeds
     ]
 
 
-def outcome(name: str, several: Sequence[Result]) -> Outcome:
+def outcome(name: str, results: Sequence[FitResult]) -> Outcome:
     figures: dict[str, list[Figure]] = {
-        figure: [result.figures[figure] for result in several] for figure in FIGURES
+        figure: [result.figures[figure] for result in results] for figure in FIGURES
     }
-    return Outcome(name, figures, seconds=round(sum(result.seconds for result in several), 1))
+    return Outcome(name, figures, seconds=round(sum(result.seconds for result in results), 1))
 
 
-def line(task: Fit, result: Result) -> str:
-    return (
-        f"{task.name}: test accuracy {result.figures['test_accuracy']:.4f}, {result.seconds:.1f} s"
-    )
+def describe(task: LbfgsFit, result: FitResult) -> str:
+    accuracy = result.figures["test_accuracy"]
+    return f"{task.name}: test accuracy {accuracy:.4f}, {result.seconds:.1f} s"

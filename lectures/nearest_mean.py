@@ -1,4 +1,4 @@
-"""The lectures' baseline: the mean image of each class, the nearest by RMSE or MAE; here on the images that the means are of."""
+"""The lectures' baseline: the nearest class mean by RMSE or MAE, on its own training images."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from pipeline.files import artifacts
 from pipeline.process.errors import UserError
 
 
-def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
-    """A variation for each distance, `rmse` or `mae`. Raises UserError."""
-    chosen = study.params(study.variations[0].model_copy(update={"settings": {}}), quick)
-    images, labels = artifacts.load_split("train", data.raw(chosen) / artifacts.RAW)
-    count = chosen.preprocess.subset or len(labels)
+def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+    """One variation per distance, `rmse` or `mae`. Raises UserError."""
+    settings = study.params(study.variations[0].model_copy(update={"settings": {}}), quick)
+    images, labels = artifacts.load_split("train", data.downloaded(settings) / artifacts.RAW)
+    count = settings.preprocess.subset or len(labels)
     images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
     started = time.perf_counter()
     names = [str(number) for number in np.unique(labels)]
     predictions = baseline.nearest(images, baseline.class_means(images, labels, len(names)))
     seconds = round((time.perf_counter() - started) / len(study.variations), 1)
-    made = []
+    measured = []
     for variation in study.variations:
         distance = variation.settings.get("distance")
         if distance not in predictions:
             raise UserError(
-                f"variation {variation.name!r}: distance is {distance!r}; allowed are {', '.join(predictions)}"
+                f"variation {variation.name!r}: distance is {distance!r};"
+                f" expected one of {', '.join(predictions)}"
             )
-        scored = baseline.score(predictions[distance], labels, names)
-        recalls = {f"accuracy_of_{name}": [recall] for name, recall in scored["per_class"].items()}
-        made.append(
-            Outcome(variation.name, {"accuracy": [scored["accuracy"]], **recalls}, seconds=seconds)
-        )
-    return made, data.size(chosen)
+        score = baseline.score(predictions[distance], labels, names)
+        figures = {"accuracy": [score["accuracy"]]}
+        figures |= {f"accuracy_of_{name}": [recall] for name, recall in score["per_class"].items()}
+        measured.append(Outcome(variation.name, figures, seconds=seconds))
+    return measured, data.describe([settings])

@@ -1,4 +1,4 @@
-"""What came of a variation: its figures, one for each seed, and its curves; and the file that keeps those of a study."""
+"""The outcome of a variation: its figures and curves; and the file of a study's outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Figure = float | str  # a measure, or a verdict
 
 @dataclass(frozen=True)
 class Outcome:
-    """`figures` holds for each measure one value of each seed; `curves` are those of the first seed; `seconds` are of one core."""
+    """`figures` holds one value per seed for each measure; `curves` are those of the first seed.
+
+    `seconds` are seconds of one core.
+    """
 
     name: str
     figures: dict[str, list[Figure]]
@@ -22,9 +25,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Results:
-    """`data` says how many examples there were, which is fewer where only a part of a dataset could be had; `study` is the digest
-    of the study as it was run."""
+class StudyResults:
+    """`data` describes the data used; `study` is the digest of the study as it was run."""
 
     outcomes: list[Outcome]
     data: str
@@ -41,15 +43,15 @@ def save(path: Path, outcomes: Sequence[Outcome], data: str, study: str) -> None
     artifacts.save_json(path, {**facts, "outcomes": [asdict(outcome) for outcome in outcomes]})
 
 
-def load(path: Path) -> Results | None:
-    """None where the study has not been run."""
+def load(path: Path) -> StudyResults | None:
+    """The outcomes in a file, or None if the study has not been run."""
     if not path.exists():
         return None
     values = artifacts.load_json(path)
-    outcomes = [Outcome(**one) for one in values.pop("outcomes")]
-    return Results(outcomes, **values)
+    outcomes = [Outcome(**fields) for fields in values.pop("outcomes")]
+    return StudyResults(outcomes, **values)
 
 
 def rounded(values: Sequence[float], digits: int = 5) -> list[float]:
-    """To so many significant digits, which is all that a picture shows."""
+    """`values` with as many significant digits as a picture shows."""
     return [float(f"{value:.{digits}g}") for value in values]

@@ -1,4 +1,4 @@
-"""lectures/README.md: the question, the published figures and ours, made only from the examples' files and results."""
+"""lectures/README.md, generated from the examples and their results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lectures import comparison
 from lectures.comparison import Row
 from lectures.example import FOLDER, Study
-from lectures.outcome import Results
+from lectures.outcome import StudyResults
 from pipeline.files.atomic import replacing
 from pipeline.reporting.tables import markdown
 
@@ -16,85 +16,66 @@ COLUMNS = ("variation", "measure", "published", "ours", "difference", "met")
 
 OPENING = """# The lectures, reproduced
 
-The worked examples of five lectures on training deep networks, run again by the line's own code, with the published figures
-beside ours. Each is a file here: `S12.yaml` names its variations as values of `params.yaml`, over `plain.yaml`.
+The worked examples of five lectures on training deep networks, run with this pipeline, with the
+published figures beside ours. Each example is a file here: `S12.yaml` names its variations as
+values of `params.yaml`, on top of `plain.yaml`.
 
 ```
 make lectures                  # all of them, and this page
-python -m lectures S12         # one of them; what has been trained before is not trained again
-python -m lectures S12 --quick # one epoch of 1,000 examples, to see it work; the page stays as it is
+edgeproof lectures S12         # one of them; finished trainings are not repeated
+edgeproof lectures S12 --quick # 1 epoch of 1,000 examples, to see that it works; changes no page
 ```
 
-The lectures: L0 "Training Workflows for Deep Learning" (Notre Dame, 2023), L1 "Training Process Improvements, part 2" (Varma), L2
-"Applied Machine Learning, lecture 8" (W4995, 2021), L3 "Advanced NN modelling" (Herrler, FHWS), L4 "Best practices for training
-ANNs" (lecture 26).
+The lectures: L0 "Training Workflows for Deep Learning" (Notre Dame, 2023), L1 "Training Process
+Improvements, part 2" (Varma), L2 "Applied Machine Learning, lecture 8" (W4995, 2021), L3 "Advanced
+NN modelling" (Herrler, FHWS), L4 "Best practices for training ANNs" (lecture 26).
 
-*Ours* is the mean over the seeds with its 95 % interval (Student's t). A published figure is one run, so it is *met* where it
-lies within the 95 % prediction interval of one more run of our recipe, widened by half a unit of its last digit; with one seed or
-two, which tell too little, it stays *open*. An order of two variations is met where Welch's t test sees it (p < 0.05), and a
-verdict where most of the seeds get it from the line's own diagnosis. All figures are of the last epoch unless a study keeps another;
-`first` is the first epoch, a gap is validation against p-training at the last epoch, and `lowest epoch` is that of the lowest
-validation loss."""
+*Ours* is the mean over the seeds with its 95 % interval (Student's t). A published figure is one
+run. It is *met* if it lies within the 95 % prediction interval of one more run of our recipe,
+widened by half a unit of its last digit. With one seed or two, which show too little, it stays
+*open*. An order of two variations is met if Welch's t test confirms it (p < 0.05), and a verdict if
+the pipeline's diagnosis gives it for most of the seeds. All figures are those of the last epoch,
+unless a study keeps another one. `first` is the first epoch, a gap is that between validation and
+training at the last epoch, and `lowest epoch` is the epoch of the lowest validation loss."""
 
 
-def write(studies: Mapping[str, Study], results: Mapping[str, Results | None]) -> None:
+def write(studies: Mapping[str, Study], results: Mapping[str, StudyResults | None]) -> None:
     with replacing(PAGE) as temporary:
         temporary.write_text(text(studies, results), encoding="utf-8")
 
 
-def text(studies: Mapping[str, Study], results: Mapping[str, Results | None]) -> str:
-    made = {name: (study, results[name]) for name, study in studies.items()}
-    found = {
-        name: comparison.rows(study, result.outcomes) if result else []
-        for name, (study, result) in made.items()
-    }
+def text(studies: Mapping[str, Study], results: Mapping[str, StudyResults | None]) -> str:
     overview = [
         markdown(("study", "what", "lecture", "published results met", "minutes of one core")),
         markdown(["---"] * 5),
     ]
-    for name, (study, result) in made.items():
+    sections = []
+    for name, study in studies.items():
+        result = results[name]
+        rows = comparison.rows(study, result.outcomes) if result else []
+        met = tally(rows) if result else "not run"
         minutes = f"{result.seconds / 60:.1f}" if result else ""
-        overview.append(
-            markdown(
-                (
-                    f"[{name}](#{name.lower()})",
-                    study.title,
-                    study.lecture,
-                    tally(found[name]) if result else "not run",
-                    minutes,
-                )
-            )
-        )
-    sections = [section(name, study, result, found[name]) for name, (study, result) in made.items()]
-    return (
-        "\n\n".join(
-            [
-                OPENING,
-                total([result for _, result in made.values() if result]),
-                "\n".join(overview),
-                *sections,
-            ]
-        )
-        + "\n"
-    )
+        link = f"[{name}](#{name.lower()})"
+        overview.append(markdown((link, study.title, study.lecture, met, minutes)))
+        sections.append(section(name, study, result, rows))
+    finished = [result for result in results.values() if result]
+    return "\n\n".join([OPENING, total(finished), "\n".join(overview), *sections]) + "\n"
 
 
-def total(results: Sequence[Results]) -> str:
+def total(results: Sequence[StudyResults]) -> str:
     seconds = sum(result.seconds for result in results)
     processors = ", ".join(dict.fromkeys(result.processor for result in results))
     return (
-        f"All trainings together take {seconds / 60:.0f} minutes of one core of {processors}, summed from their records, so about "
-        f"{seconds / 120:.0f} minutes on two."
+        f"All trainings together take {seconds / 60:.0f} minutes of one core of {processors},"
+        f" summed from their records, so about {seconds / 120:.0f} minutes on two."
     )
 
 
 def tally(rows: Sequence[Row]) -> str:
     published = [row for row in rows if row.met]
-    return (
-        f"{sum(row.met == 'yes' for row in published)} of {len(published)}"
-        if published
-        else "none published"
-    )
+    if not published:
+        return "none published"
+    return f"{sum(row.met == 'yes' for row in published)} of {len(published)}"
 
 
 def seeds(study: Study) -> str:
@@ -107,46 +88,47 @@ def seeds(study: Study) -> str:
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """The sentence on what was met."""
-    missed = [
-        f"{row.measure.replace('_', ' ')} of {row.variation} ({row.met.removeprefix('no, ') if ',' in row.met else 'another'})"
-        for row in rows
-        if row.met.startswith("no")
-    ]
+    """How many published results are met, and which are not."""
     if not any(row.met for row in rows):
-        return "Nothing was published that could be compared."
-    return f"**{tally(rows)} published results are met**{'; not met: ' + '; '.join(missed) if missed else ''}."
+        return "No published result can be compared."
+    missed = [missed_result(row) for row in rows if row.met.startswith("no")]
+    rest = f"; not met: {'; '.join(missed)}" if missed else ""
+    return f"**{tally(rows)} published results are met**{rest}."
 
 
-def section(name: str, study: Study, results: Results | None, rows: Sequence[Row]) -> str:
+def missed_result(row: Row) -> str:
+    reason = row.met.removeprefix("no, ") if "," in row.met else "another"
+    return f"{row.measure.replace('_', ' ')} of {row.variation} ({reason})"
+
+
+def section(name: str, study: Study, results: StudyResults | None, rows: Sequence[Row]) -> str:
     parts = [
         f'<a id="{name.lower()}"></a>\n## {name}: {study.title}',
         f"**{study.question}** ({study.lecture})",
     ]
     if results:
         parts += [
-            f"Data: {results.data}. Seeds: {seeds(study)}. {results.seconds / 60:.1f} minutes of one core: `python -m lectures {name}`."
+            f"Data: {results.data}. Seeds: {seeds(study)}."
+            f" {results.seconds / 60:.1f} minutes of one core: `edgeproof lectures {name}`.",
+            table(rows),
+            f"![{study.title}](results/{name}.png)",
+            verdict(rows),
         ]
-        table = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
-        last = ""
-        for row in rows:
-            shown = "" if row.variation == last else row.variation
-            table.append(
-                markdown(
-                    (
-                        shown,
-                        row.measure.replace("_", " "),
-                        row.published,
-                        row.ours,
-                        row.difference,
-                        row.met,
-                    )
-                )
-            )
-            last = row.variation
-        parts += ["\n".join(table), f"![{study.title}](results/{name}.png)", verdict(rows)]
     else:
-        parts += [f"Not run here; `python -m lectures {name}` runs it."]
+        parts += [f"Not run yet; `edgeproof lectures {name}` runs it."]
     parts += study.findings
     parts += [f"A mistake in the listing: {mistake}" for mistake in study.mistakes]
     return "\n\n".join(parts)
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = [markdown(COLUMNS), markdown(["---"] * len(COLUMNS))]
+    previous = ""
+    for row in rows:
+        variation = "" if row.variation == previous else row.variation
+        measure = row.measure.replace("_", " ")
+        lines.append(
+            markdown((variation, measure, row.published, row.ours, row.difference, row.met))
+        )
+        previous = row.variation
+    return "\n".join(lines)

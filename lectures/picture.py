@@ -1,8 +1,9 @@
-"""The picture of a study: losses by epoch, figures beside the published ones, errors by penalty, or spreads by layer."""
+"""The picture of a study: losses, figures beside the published ones, errors, or spreads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,15 @@ from pipeline.files.artifacts import Array
 from pipeline.reporting.drawing import figure
 
 COLUMNS = 4
-FLOOR = 0.2  # of the lowest validation loss: a training loss below it is left out of the picture
+FLOOR = 0.2  # the axis ends at this share of the lowest validation loss
 STYLES = ("-", "--", "-.", ":")
 
 
 def draw(path: Path, study: Study, outcomes: Sequence[Outcome]) -> None:
+    columns, rows = min(COLUMNS, len(outcomes)), -(-len(outcomes) // COLUMNS)
     drawing, size = {
-        "losses": (
-            losses,
-            (3.3 * min(COLUMNS, len(outcomes)), 2.7 * -(-len(outcomes) // COLUMNS) + 0.3),
-        ),
-        "figures": (figures, (8.0, 1.2 + 0.28 * len(numeric(study, outcomes)))),
+        "losses": (losses, (3.3 * columns, 2.7 * rows + 0.3)),
+        "figures": (figures, (8.0, 1.2 + 0.28 * len(shares(study, outcomes)))),
         "errors": (errors, (7.0, 4.5)),
         "spreads": (spreads, (8.0, 4.5)),
     }[study.picture]
@@ -34,18 +33,16 @@ def draw(path: Path, study: Study, outcomes: Sequence[Outcome]) -> None:
 
 
 def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
-    """Loss of p-training and validation by epoch, a panel for each variation, with the diagnosis; all of the first seed."""
+    """Training and validation loss by epoch of the first seed, a panel per variation."""
     from matplotlib import ticker
 
-    axes = drawn.subplots(
-        -(-len(outcomes) // COLUMNS), min(COLUMNS, len(outcomes)), sharey=True, squeeze=False
-    )
+    columns, rows = min(COLUMNS, len(outcomes)), -(-len(outcomes) // COLUMNS)
+    axes = drawn.subplots(rows, columns, sharey=True, squeeze=False)
     for axis, outcome in zip(axes.flat, outcomes, strict=False):
         epochs = outcome.curves["epoch"]
-        for name, label in (("train_loss", "p-training"), ("validation_loss", "validation")):
-            axis.plot(
-                epochs, outcome.curves[name], marker="o" if len(epochs) == 1 else None, label=label
-            )
+        for name, label in (("train_loss", "training"), ("validation_loss", "validation")):
+            marker = "o" if len(epochs) == 1 else None  # a line needs two points
+            axis.plot(epochs, outcome.curves[name], marker=marker, label=label)
         verdict = str(outcome.figures["verdict"][0]).replace("_", " ")
         axis.set_title(f"{outcome.name}\n{verdict}", fontsize=9)
         axis.grid(alpha=0.3)
@@ -55,54 +52,62 @@ def losses(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
         name: min(min(outcome.curves[f"{name}_loss"]) for outcome in outcomes)
         for name in ("train", "validation")
     }
-    drawn.axes[0].set_yscale("log")
-    drawn.axes[0].set_ylim(bottom=0.9 * max(lowest["train"], FLOOR * lowest["validation"]))
-    drawn.axes[0].yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    drawn.axes[0].yaxis.set_major_formatter("{x:g}")
-    drawn.axes[0].yaxis.set_minor_formatter(ticker.NullFormatter())
-    drawn.axes[0].legend(fontsize=8)
+    first = drawn.axes[0]
+    first.set_yscale("log")
+    first.set_ylim(bottom=0.9 * max(lowest["train"], FLOOR * lowest["validation"]))
+    first.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    first.yaxis.set_major_formatter("{x:g}")
+    first.yaxis.set_minor_formatter(ticker.NullFormatter())
+    first.legend(fontsize=8)
     drawn.supxlabel("epoch", fontsize=9)
     drawn.supylabel("loss", fontsize=9)
 
 
-def numeric(
-    study: Study, outcomes: Sequence[Outcome]
-) -> list[tuple[str, str, Array, float | None]]:
-    """Variation, measure, our values and the published one, of all that the table shows as shares."""
+@dataclass(frozen=True)
+class Share:
+    """A measure of a variation as a share: our value for each seed, and the published one."""
+
+    variation: str
+    measure: str
+    values: Array
+    published: float | None
+
+
+def shares(study: Study, outcomes: Sequence[Outcome]) -> list[Share]:
+    """All shares that the study's table shows."""
     by_name = {outcome.name: outcome.figures for outcome in outcomes}
     found = []
     for variation in study.variations:
         for measure in study.shown(variation):
-            if comparison.is_share(measure) and measure in by_name[variation.name]:
-                published = variation.published.get(measure)
-                values = np.array(by_name[variation.name][measure], float)
-                found.append(
-                    (
-                        variation.name,
-                        measure,
-                        values,
-                        published if isinstance(published, float) else None,
-                    )
-                )
+            if not comparison.is_share(measure) or measure not in by_name[variation.name]:
+                continue
+            published = variation.published.get(measure)
+            values = np.array(by_name[variation.name][measure], float)
+            figure = published if isinstance(published, float) else None
+            found.append(Share(variation.name, measure, values, figure))
     return found
 
 
 def figures(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
-    """Each share in percent: ours of all seeds, and a cross where a figure was published."""
+    """Each share in percent: ours of all seeds, and a cross for the published figure."""
     axis = drawn.add_subplot()
-    found = numeric(study, outcomes)
-    several = len({measure for _, measure, _, _ in found}) > 1
-    for place, (_, _, values, published) in enumerate(found):
-        ours = axis.plot(100 * values, [place] * len(values), "o", color="tab:blue", alpha=0.7)[0]
+    rows = shares(study, outcomes)
+    several = len({row.measure for row in rows}) > 1
+    for place, row in enumerate(rows):
+        places = [place] * len(row.values)
+        ours = axis.plot(100 * row.values, places, "o", color="tab:blue", alpha=0.7)[0]
         ours.set_label("ours, each seed" if place == 0 else "")
-        if published is not None:
-            axis.plot(100 * published, place, "x", color="tab:red", markersize=8, label="published")
+        if row.published is not None:
+            axis.plot(
+                100 * row.published, place, "x", color="tab:red", markersize=8, label="published"
+            )
     names = [
-        f"{name}: {measure.replace('_', ' ')}" if several else name for name, measure, _, _ in found
+        f"{row.variation}: {row.measure.replace('_', ' ')}" if several else row.variation
+        for row in rows
     ]
-    axis.set_yticks(range(len(found)), names, fontsize=8)
+    axis.set_yticks(range(len(rows)), names, fontsize=8)
     axis.invert_yaxis()
-    axis.set(xlabel="%" if several else f"{found[0][1].replace('_', ' ')}, %")
+    axis.set(xlabel="%" if several else f"{rows[0].measure.replace('_', ' ')}, %")
     axis.grid(alpha=0.3)
     handles, labels = axis.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -110,39 +115,32 @@ def figures(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
 
 
 def errors(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
-    """Root mean square errors by penalty, which are the same for each variation; the mean over the seeds."""
+    """Mean over the seeds of the root mean square errors by penalty, equal for all variations."""
     axis = drawn.add_subplot()
     curves = outcomes[0].curves
     for name, label in (("train_error", "training"), ("test_error", "test")):
         line = axis.plot(curves["penalty"][1:], curves[name][1:], label=label)[0]
-        axis.axhline(
-            curves[name][0],
-            color=line.get_color(),
-            linestyle=":",
-            label=f"{label}, without penalty",
-        )
+        without = f"{label}, without penalty"
+        axis.axhline(curves[name][0], color=line.get_color(), linestyle=":", label=without)
     axis.set(xscale="log", yscale="log", xlabel="lambda", ylabel="error (root mean square)")
     axis.grid(alpha=0.3)
     axis.legend()
 
 
 def spreads(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:
-    """The standard deviation of each hidden layer's activations before the first step, of the first seed."""
+    """The standard deviation of each hidden layer's activations before training, first seed."""
     axis = drawn.add_subplot()
     for number, outcome in enumerate(outcomes):
-        layers, deviations = (
-            np.array(outcome.curves["layer"]),
-            np.array(outcome.curves["deviation"]),
-        )
-        seen = deviations > 0  # a logarithmic axis has no zero
-        label = outcome.name if seen.any() else f"{outcome.name}: 0 everywhere"
+        layers = np.array(outcome.curves["layer"])
+        deviations = np.array(outcome.curves["deviation"])
+        positive = deviations > 0  # a logarithmic axis has no zero
         axis.plot(
-            layers[seen],
-            deviations[seen],
+            layers[positive],
+            deviations[positive],
             STYLES[number % len(STYLES)],
             marker="o",
             markersize=3,
-            label=label,
+            label=outcome.name if positive.any() else f"{outcome.name}: 0 everywhere",
         )
     axis.set(yscale="log", xlabel="hidden layer", ylabel="standard deviation of activations")
     axis.grid(alpha=0.3)

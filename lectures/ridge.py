@@ -1,7 +1,8 @@
-"""Ridge regression of a polynomial in closed form: w = (X'X + lambda I)^-1 X'y (Hoerl and Kennard, 1970, Technometrics 12:55-67).
+"""Ridge regression of a polynomial in closed form: w = (X'X + lambda I)^-1 X'y.
 
-Targets are x + 0.2 x^2 - x^3 and normal noise, as in the lecture; its range of x, number of examples and noise are not
-published, and are values of the study.
+Hoerl and Kennard, 1970, Technometrics 12:55-67. As in the lecture, targets are x + 0.2 x^2 - x^3
+plus normal noise. The range of x, the number of examples and the noise were not published; they are
+settings of the study.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
 PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 46)])
-HELD_OUT = 1000  # examples to choose the penalty by, and as many more to tell the error
+HELD_OUT = 1000  # validation examples, which choose the penalty, and as many test examples
 
 
 class Setting(Section):
-    """The polynomial's highest power; training examples; x is uniform from -`range` to `range`; the noise's standard deviation."""
+    """`degree` is that of the polynomial; x is uniform from -`range` to `range`.
+
+    `noise` is a standard deviation.
+    """
 
     degree: PositiveInt
     examples: PositiveInt
@@ -34,55 +38,50 @@ class Setting(Section):
     penalty: float | Literal["best"]
 
 
-def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
     """Raises UserError."""
-    made = []
+    outcomes = []
     for variation in study.variations:
-        chosen = _checked({**study.settings, **variation.settings}, variation.name)
+        setting = _checked({**study.settings, **variation.settings}, variation.name)
         started = time.perf_counter()
-        runs = [measured(chosen, seed) for seed in study.seeds_of(variation, quick)]
-        figures = {measure: [one[0][measure] for one in runs] for measure in runs[0][0]}
-        curves = {
-            name: rounded(np.mean([one[1][name] for one in runs], axis=0)) for name in runs[0][1]
-        }
-        made.append(
-            Outcome(variation.name, figures, curves, round(time.perf_counter() - started, 1))
+        figures, curves = zip(
+            *(measured(setting, seed) for seed in study.seeds_of(variation, quick)), strict=True
         )
-    return (
-        made,
-        f"made as the lecture has them, {_checked({'penalty': 0.0, **study.settings}, 'settings').examples} training examples",
-    )
+        seconds = round(time.perf_counter() - started, 1)
+        by_measure = {measure: [run[measure] for run in figures] for measure in figures[0]}
+        means = {name: np.mean([run[name] for run in curves], axis=0) for name in curves[0]}
+        mean_curves = {name: rounded(mean) for name, mean in means.items()}
+        outcomes.append(Outcome(variation.name, by_measure, mean_curves, seconds))
+    examples = _checked({"penalty": 0.0, **study.settings}, "settings").examples
+    return outcomes, f"generated as in the lecture, {examples} training examples"
 
 
-def measured(chosen: Setting, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The figures at the chosen penalty, and the errors (root mean square) over all penalties."""
+def measured(setting: Setting, seed: int) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The figures at the setting's penalty, and the root mean square errors of all penalties."""
     rng = np.random.default_rng(seed)
-    (x, y), (x_validation, y_validation), (x_test, y_test) = (
-        drawn(chosen, count, rng) for count in (chosen.examples, HELD_OUT, HELD_OUT)
-    )
-    weights = np.array([solved(x, y, penalty) for penalty in PENALTIES])
-    train, validation, test = (
-        error(weights, *part) for part in ((x, y), (x_validation, y_validation), (x_test, y_test))
-    )
-    best = int(validation.argmin())
-    at = best if chosen.penalty == "best" else int(np.abs(PENALTIES - chosen.penalty).argmin())
-    sizes = np.abs(weights[at])
+    parts = [drawn(setting, count, rng) for count in (setting.examples, HELD_OUT, HELD_OUT)]
+    weights = np.array([solved(*parts[0], penalty) for penalty in PENALTIES])
+    train, validation, test = (error(weights, *part) for part in parts)
+    if setting.penalty == "best":
+        index = int(validation.argmin())
+    else:
+        index = int(np.abs(PENALTIES - setting.penalty).argmin())
+    sizes = np.abs(weights[index])
     figures = {
-        "penalty": float(PENALTIES[at]),
+        "penalty": float(PENALTIES[index]),
         "smallest_weight": float(sizes.min()),
         "largest_weight": float(sizes.max()),
-        "train_error": float(train[at]),
-        "test_error": float(test[at]),
+        "train_error": float(train[index]),
+        "test_error": float(test[index]),
     }
     return figures, {"penalty": PENALTIES, "train_error": train, "test_error": test}
 
 
-def drawn(chosen: Setting, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def drawn(setting: Setting, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """The powers 0 to degree of x (N, degree + 1), and the targets (N,)."""
-    x = rng.uniform(-chosen.range, chosen.range, count)
-    return np.vander(x, chosen.degree + 1, increasing=True), x + 0.2 * x**2 - x**3 + rng.normal(
-        0, chosen.noise, count
-    )
+    x = rng.uniform(-setting.range, setting.range, count)
+    y = x + 0.2 * x**2 - x**3 + rng.normal(0, setting.noise, count)
+    return np.vander(x, setting.degree + 1, increasing=True), y
 
 
 def solved(x: Array, y: Array, penalty: float) -> Array:
@@ -99,5 +98,5 @@ def error(weights: Array, x: Array, y: Array) -> Array:
 def _checked(values: Mapping[str, Any], name: str) -> Setting:
     try:
         return Setting.model_validate(values)
-    except ValidationError as found:
-        raise UserError(f"{name}: {validation_message.sentence(found, values, Setting)}") from None
+    except ValidationError as error:
+        raise UserError(f"{name}: {validation_message.sentence(error, values, Setting)}") from None

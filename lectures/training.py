@@ -1,8 +1,8 @@
-"""The trainings of a study: every variation with every seed, side by side, each made once.
+"""The trainings of a study: every variation with every seed, in parallel, each done once.
 
-What comes of one lies in .state/studies/trainings/<key>.json, keyed as the line keys its trainings: by params, data and
-code. One that was interrupted goes on from its last whole epoch. A study measures what a lecture has published, so here,
-as in the line's own `evaluate`, the model that was kept meets the test set.
+A result lies in .state/studies/trainings/<key>.json. Its key covers params, data and code, as in
+`train`. An interrupted training resumes after its last complete epoch. A study measures what a
+lecture has published, so the kept model is evaluated on the test set.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ FOLDER = data.FOLDER / "trainings"
 UNDIVIDED = "undivided_test_accuracy"
 
 
-class Kept(workers.Task, Protocol):
-    """A task whose result is kept in a file."""
+class CachedTask(workers.Task, Protocol):
+    """A task whose result is cached in a file."""
 
     def key(self) -> str:
-        """What its result depends on."""
+        """A digest of all that its result depends on."""
         ...
 
-    def known(self) -> Any:
-        """Its result, where it has been made; else nothing."""
+    def cached(self) -> Any:
+        """Its result, or None if it has not been run."""
         ...
 
 
-AnyKept = TypeVar("AnyKept", bound=Kept)
+AnyTask = TypeVar("AnyTask", bound=CachedTask)
 
 
 @dataclass(frozen=True)
-class Result:
-    """The learning curves, the number (from 1) of the epoch that was kept, and what that model reaches on the test set."""
+class StudyResult:
+    """`kept` is the number, from 1, of the kept epoch; `tested` holds figures of the test set."""
 
     rows: list[Row]
     kept: int
@@ -61,49 +61,49 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Training:
+class StudyTraining:
     """One variation with one seed, on the data in a folder where preprocess has run."""
 
     name: str
-    chosen: Train
+    settings: Train
     folder: Path
-    undivided: bool  # the test images are also given as the lecture's listing gave them, see below
+    undivided: bool  # also test on undivided pixels, see `without_division`
 
     @property
     def examples(self) -> int:
-        return self.chosen.epochs * len(self._split("train")[1])
+        return self.settings.epochs * len(self._split("train")[1])
 
     def key(self) -> str:
         return fingerprint.of_training(
-            self.chosen, [*digests(self.folder), "tested", str(self.undivided)]
+            self.settings, [*digests(self.folder), "tested", str(self.undivided)]
         )
 
-    def known(self) -> Result | None:
-        """What came of it, where it has been made."""
+    def cached(self) -> StudyResult | None:
         path = FOLDER / f"{self.key()}.json"
-        return Result(**artifacts.load_json(path)) if path.exists() else None
+        return StudyResult(**artifacts.load_json(path)) if path.exists() else None
 
-    def run(self, saw: Callable[[int], None]) -> Result:
-        """What came of it; `saw` is told after each epoch how many examples that was. Raises UserError."""
-        folder, kept = FOLDER / self.key(), FOLDER / f"{self.key()}.json"
+    def run(self, on_examples: Callable[[int], None]) -> StudyResult:
+        """The result, from the cache or trained now. Raises UserError.
+
+        `on_examples` gets the number of examples processed in each epoch.
+        """
+        folder, path = FOLDER / self.key(), FOLDER / f"{self.key()}.json"
+        count = len(self._split("train")[1])
         with alone(folder):
-            result = self.known()
+            result = self.cached()
             if result is None:
-                result = self._fit(folder, lambda row: saw(len(self._split("train")[1])))
-                artifacts.save_json(kept, asdict(result))
+                result = self._fit(folder, lambda row: on_examples(count))
+                artifacts.save_json(path, asdict(result))
             shutil.rmtree(folder)
         return result
 
-    def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> Result:
-        from pipeline.training import (
-            checkpoint,
-            fit,
-        )  # TensorFlow, which the process that asks does not need
+    def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> StudyResult:
+        # These import TensorFlow, which only the worker needs.
+        from pipeline.training import checkpoint, fit
         from pipeline.training.batches import Data
 
-        logging.getLogger("tensorflow").setLevel(
-            logging.ERROR
-        )  # it warns of one new graph for each training
+        # TensorFlow warns about retraced graphs, of which each training has its own.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         started = time.perf_counter()
         earlier: list[Row] = checkpoint.read(folder)["rows"]
         for row in earlier:
@@ -115,7 +115,7 @@ class Training:
             len(description.class_names),
             description.highest,
         )
-        trained = fit.fit(self.chosen, parts, folder, on_row)
+        trained = fit.fit(self.settings, parts, folder, on_row)
         with imports.quiet():
             tested = {
                 "parameters": trained.model.count_params(),
@@ -124,7 +124,7 @@ class Training:
             if self.undivided:
                 tested[UNDIVIDED] = self._accuracy(without_division(trained.model))
         seconds = time.perf_counter() - started + sum(row["seconds"] for row in earlier)
-        return Result(trained.rows, trained.best, trained.layers, tested, seconds)
+        return StudyResult(trained.rows, trained.best, trained.layers, tested, seconds)
 
     def _split(self, name: str) -> tuple[Array, Array]:
         return artifacts.load_split(name, self.folder / artifacts.PREPARED)
@@ -137,8 +137,10 @@ class Training:
 
 
 def without_division(model: Any) -> Any:
-    """The same model, but pixels from 0 to 255 reach its weights as they are: the lecture divided its training images by 255
-    and not its test images."""
+    """The same model, but pixels from 0 to 255 reach its weights undivided.
+
+    The lecture divided its training images by 255, but not its test images.
+    """
     import keras
 
     changed = keras.models.clone_model(model)
@@ -151,39 +153,42 @@ def without_division(model: Any) -> Any:
 
 @cache
 def digests(folder: Path) -> tuple[str, ...]:
-    """What the data in a folder are."""
+    """SHA-256 of each array in a folder where preprocess has run."""
     return tuple(
         artifacts.sha256(path) for path in sorted((folder / artifacts.PREPARED).glob("*/*.npy"))
     )
 
 
-def outcomes(study: Study, workers_wanted: int, quick: bool) -> tuple[list[Outcome], str]:
-    """What came of each variation, and what the data were. Raises UserError."""
-    chosen = {variation.name: study.params(variation, quick) for variation in study.variations}
+def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+    """The outcome of each variation, and a description of the data. Raises UserError."""
+    settings = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = {
-        variation.name: trainings(study, variation, chosen[variation.name], quick)
+        variation.name: trainings(study, variation, settings[variation.name], quick)
         for variation in study.variations
     }
-    found = results([task for several in tasks.values() for task in several], workers_wanted, line)
-    made = [
+    all_tasks = [task for group in tasks.values() for task in group]
+    by_key = results(all_tasks, worker_count, describe)
+    measured = [
         outcome(
             name,
-            [found[task.key()] for task in several],
-            several[0].folder,
-            chosen[name].problem.target,
+            [by_key[task.key()] for task in group],
+            group[0].folder,
+            settings[name].problem.target,
         )
-        for name, several in tasks.items()
+        for name, group in tasks.items()
     ]
-    return made, "; ".join(dict.fromkeys(data.size(values) for values in chosen.values()))
+    return measured, data.describe(settings.values())
 
 
-def trainings(study: Study, variation: Variation, chosen: Params, quick: bool) -> list[Training]:
-    """One for each seed."""
-    folder, undivided = data.prepared(chosen), UNDIVIDED in study.shown(variation)
+def trainings(
+    study: Study, variation: Variation, settings: Params, quick: bool
+) -> list[StudyTraining]:
+    """One training per seed. Raises UserError."""
+    folder, undivided = data.prepared(settings), UNDIVIDED in study.shown(variation)
     return [
-        Training(
+        StudyTraining(
             f"{variation.name}, seed {seed}",
-            chosen.train.model_copy(update={"seed": seed}),
+            settings.train.model_copy(update={"seed": seed}),
             folder,
             undivided,
         )
@@ -192,48 +197,52 @@ def trainings(study: Study, variation: Variation, chosen: Params, quick: bool) -
 
 
 def results(
-    tasks: Sequence[AnyKept], workers_wanted: int, tell: Callable[[AnyKept, Any], str]
+    tasks: Sequence[AnyTask], worker_count: int, describe: Callable[[AnyTask, Any], str]
 ) -> dict[str, Any]:
-    """What came of each, by its key: read where it was made before, else trained now; `tell` says a line on each of those."""
-    found = {task.key(): result for task in tasks if (result := task.known()) is not None}
-    todo = list({task.key(): task for task in tasks if task.key() not in found}.values())
+    """The result of each task by its key, from the cache or run now. Raises UserError."""
+    by_key = {task.key(): result for task in tasks if (result := task.cached()) is not None}
+    todo = list({task.key(): task for task in tasks if task.key() not in by_key}.values())
     if len(todo) < len(tasks):
-        print(
-            f"{len(tasks) - len(todo)} of {len(tasks)} trainings have been made before", flush=True
-        )
-    for number, result in workers.results(todo, min(workers_wanted, max(len(todo), 1)), tell):
-        found[todo[number].key()] = result
-    return found
+        print(f"{len(tasks) - len(todo)} of {len(tasks)} trainings are already done", flush=True)
+    count = min(worker_count, max(len(todo), 1))
+    for number, result in workers.results(todo, count, describe):
+        by_key[todo[number].key()] = result
+    return by_key
 
 
-def line(task: Training, result: Result) -> str:
-    kept = result.rows[result.kept - 1]
-    accuracies = f"validation accuracy {kept['validation_accuracy']:.4f}, test accuracy {result.tested['test_accuracy']:.4f}"
-    return f"{task.name}: {accuracies}, {result.seconds:.1f} s"
+def describe(task: StudyTraining, result: StudyResult) -> str:
+    validation = result.rows[result.kept - 1]["validation_accuracy"]
+    test = result.tested["test_accuracy"]
+    return (
+        f"{task.name}: validation accuracy {validation:.4f}, test accuracy {test:.4f},"
+        f" {result.seconds:.1f} s"
+    )
 
 
-def outcome(name: str, several: Sequence[Result], folder: Path, target: float) -> Outcome:
-    """The figures of one variation, a list with one for each seed."""
+def outcome(name: str, results: Sequence[StudyResult], folder: Path, target: float) -> Outcome:
+    """The figures of one variation, one value per seed."""
     evidence = artifacts.load_json(folder / artifacts.report("preprocess")).get("evidence")
-    each = [
-        measured(result, Evidence(**evidence) if evidence else None, target) for result in several
-    ]
-    rows = several[0].rows
+    evidence = Evidence(**evidence) if evidence else None
+    by_seed = [figures(result, evidence, target) for result in results]
+    rows = results[0].rows
     curves = {
         measure: rounded([row[measure] for row in rows])
         for measure in ("epoch", *learning_curves.MEASURES)
     }
     return Outcome(
         name,
-        {measure: [one[measure] for one in each] for measure in each[0]},
+        {measure: [figures[measure] for figures in by_seed] for measure in by_seed[0]},
         curves,
-        round(sum(result.seconds for result in several), 1),
+        round(sum(result.seconds for result in results), 1),
     )
 
 
-def measured(result: Result, evidence: Evidence | None, target: float) -> dict[str, Figure]:
-    """The kept epoch's figures under their own names; those of the first epoch; gaps at the last; the epoch of the lowest
-    validation loss and the highest validation accuracy of all; what the model reaches on the test set; and the diagnosis."""
+def figures(result: StudyResult, evidence: Evidence | None, target: float) -> dict[str, Figure]:
+    """All that a study may show of one training.
+
+    A plain name is the kept epoch; `first_` the first one. Gaps are those of the last epoch.
+    `lowest_epoch` is the epoch of the lowest validation loss.
+    """
     first, kept, last = result.rows[0], result.rows[result.kept - 1], result.rows[-1]
     return {
         **{measure: kept[measure] for measure in learning_curves.MEASURES},

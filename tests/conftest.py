@@ -28,6 +28,8 @@ from serving import Classifier
 pytest_plugins = ["tests.device", "tests.hostile_bundles"]  # fixtures that several modules share
 
 ROOT = Path(__file__).parent.parent
+# The installed `edgeproof` runs the code of its checkout; this runs that of the current folder.
+EDGEPROOF = ("python", "-m", "pipeline.cli")
 
 # A shell that starts the tests in the background makes them ignore SIGINT, and their children
 # would inherit that.

@@ -152,7 +152,7 @@ def test_user_and_password_reach_the_server_although_its_address_has_none(
 def test_the_storage_of_a_search_is_reported_without_its_password(storage: str) -> None:
     with (
         pytest.raises(UserError) as refusal,
-        optuna_storage.one_at_a_time(optuna_storage.address(storage)),
+        optuna_storage.locked(optuna_storage.address(storage)),
     ):
         pass
     assert "storage " in str(refusal.value)

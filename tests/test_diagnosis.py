@@ -19,7 +19,7 @@ from pipeline.diagnosis import split_checks
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.search.remedies import CURES
+from pipeline.search.remedies import REMEDIES
 from pipeline.training import learning_curves
 from tests.conftest import ROOT
 from tests.diagnosis import judge
@@ -153,7 +153,7 @@ def test_any_numbers_have_a_verdict(
     ]
     diagnosis = diagnose(rows, evidence)
     assert 1 <= diagnosis.epoch <= len(rows)
-    assert diagnosis.verdict in CURES
+    assert diagnosis.verdict in REMEDIES
     assert np.isfinite(list(diagnosis.numbers.values())).all()
 
 

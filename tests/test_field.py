@@ -1,4 +1,4 @@
-"""The model in the field against the test: verdicts, drift, and the command as users run it."""
+"""The model in the field against the test: verdicts, drift, and `edgeproof field` in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.field.sentences import sentences
 from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
 from serving.prediction_log import PredictionLog
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 
 SETTINGS = params.load(ROOT / "params.yaml").field
 
@@ -132,7 +132,7 @@ def report(finished: Project) -> Iterator[Any]:
     """Runs the command in the finished project; its output is removed afterwards."""
 
     def run(*arguments: object) -> dict[str, Any]:
-        finished.run("python", "-m", "pipeline.field", *map(str, arguments))
+        finished.run(*EDGEPROOF, "field", *map(str, arguments))
         (path,) = (finished.folder / "reports/field").glob("*/field.json")
         return {
             **json.loads(path.read_text()),
@@ -263,7 +263,7 @@ def test_damage_is_reported_in_one_message(
     for (source, *labels), sentence in cases:
         with pytest.raises(UserError, match=re.escape(sentence)):
             observations.read(source, labels[0] if labels else None, archive)
-    done = finished.attempt("python", "-m", "pipeline.field", str(tmp_path / "cut"))
+    done = finished.attempt(*EDGEPROOF, "field", str(tmp_path / "cut"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
 
 

@@ -18,13 +18,14 @@ from pipeline.config.overrides import written
 from pipeline.files.predictions import Predictions
 from pipeline.search import dvc_experiment
 from pipeline.search.advise import advise
+from pipeline.search.change import Situation
 from pipeline.search.improve import confirmed
 from pipeline.search.paired_test import compare
-from pipeline.search.remedies import CURES, Situation
-from tests.conftest import ROOT, Project
+from pipeline.search.remedies import REMEDIES
+from tests.conftest import EDGEPROOF, ROOT, Project
 
 LOOP = {
-    "improve": "pipeline.search.improve",
+    "improve": "improve",
     "train": "pipeline.train",
     "diagnose": "pipeline.diagnose",
 }
@@ -36,12 +37,14 @@ module = next((name for name, module in {LOOP}.items() if module in sys.orig_arg
 
 
 def note(event, arguments):
-    if event == "open" and any(part in str(arguments[0]) for part in ("data/", "evaluation/", "reports/", ".dvc/cache/")):
-        os.write(log, f"{{module}} {{arguments[0]}}\\n".encode())
+    path = str(arguments[0]) if event == "open" else ""
+    if any(part in path for part in ("data/", "evaluation/", "reports/", ".dvc/cache/")):
+        os.write(log, f"{{module}} {{path}}\\n".encode())
 
 
 if module:
-    log = os.open(os.path.join(os.path.dirname(__file__), "opened"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    opened = os.path.join(os.path.dirname(__file__), "opened")
+    log = os.open(opened, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     sys.addaudithook(note)
 """
 
@@ -109,7 +112,7 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
     assert count / pairs < 0.05
 
 
-@pytest.mark.parametrize("verdict", sorted(CURES))
+@pytest.mark.parametrize("verdict", sorted(REMEDIES))
 def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
     chosen = params.load(ROOT / "params.yaml")
     train = chosen.train.model_copy(
@@ -172,7 +175,7 @@ def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) 
     chosen = params.override(
         params.load(ROOT / "params.yaml"), {"train.architecture": architecture}
     )
-    for verdict in CURES:
+    for verdict in REMEDIES:
         names = {change.name for change in advise(Situation(chosen, verdict, 60000, images=True))}
         assert not names & {"convolutions", "batch normalization"}, verdict
 
@@ -191,20 +194,20 @@ def test_an_experiment_of_other_data_or_code_is_another(
     monkeypatch.chdir(project.folder)
     Path("own.npz").write_bytes(b"first")
     own = {"dataset.name": "npz", "dataset.path": "own.npz"}
-    assert dvc_experiment.origin({**own, "train.epochs": 3}) != dvc_experiment.origin(own)
+    assert dvc_experiment.digest({**own, "train.epochs": 3}) != dvc_experiment.digest(own)
     for name in (
         "own.npz",
         "pipeline/training/fit.py",
         "pipeline/preprocess.py",
         "pipeline/diagnosis/curve_rules.py",
     ):
-        before = dvc_experiment.origin(own)
+        before = dvc_experiment.digest(own)
         Path(name).write_bytes(Path(name).read_bytes() + b"\n")
-        assert dvc_experiment.origin(own) != before, name
-    before = dvc_experiment.origin(own)
+        assert dvc_experiment.digest(own) != before, name
+    before = dvc_experiment.digest(own)
     Path("README.md").write_text("")
     Path("pipeline/architectures/tiny.py").write_text("")  # which this training is not built of
-    assert dvc_experiment.origin(own) == before
+    assert dvc_experiment.digest(own) == before
 
 
 @pytest.mark.slow
@@ -213,9 +216,8 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(WITNESS)
     command = [
-        "python",
-        "-m",
-        "pipeline.search.improve",
+        *EDGEPROOF,
+        "improve",
         "--quick",
         "-S",
         "train.architecture=mlp",
@@ -257,7 +259,8 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     assert "Hypothesis: " in ledger
     with sqlite3.connect(tmp_path / "mlflow.db") as store:
         (parent,) = store.execute(
-            "select run_uuid from runs where name like 'improve-%' and status = 'FINISHED' and length(name) = 16"
+            "select run_uuid from runs"
+            " where name like 'improve-%' and status = 'FINISHED' and length(name) = 16"
         )
         children = store.execute(
             "select count(*) from tags where key = 'mlflow.parentRunId' and value = ?", parent
@@ -269,7 +272,7 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
 
 
 def look_at_what_was_opened(project: Project, opened: list[str]) -> None:
-    """The training part, and of the test part nothing: neither by its name nor by that which it has in DVC's cache."""
+    """The training part was opened; the test part was not, neither by name nor in DVC's cache."""
     cached = {
         entry["relpath"]: f"{entry['md5'][:2]}/{entry['md5'][2:]}"
         for listing in project.folder.glob(".dvc/cache/files/md5/*/*.dir")

@@ -1,4 +1,4 @@
-"""The worked examples of the lectures: their files, their statistics, real trainings, and the page that shows what came out."""
+"""The worked examples of the lectures: files, statistics, real trainings, and the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lectures import comparison, example, outcome, page, ridge
 from lectures.example import Order, Study, Variation
 from lectures.outcome import Outcome
 from pipeline.process.errors import UserError
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 
 SMALL = """
 title: A small study
@@ -48,7 +48,7 @@ def test_there_is_a_study_for_each_worked_example_but_deployment() -> None:
     assert example.names() == [f"S{number}" for number in range(1, 14)]
 
 
-def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
+def study(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
     (folder / "S1.yaml").write_text(content, encoding="utf-8")
     (folder / "plain.yaml").write_text("train.warmup: 0.0\n", encoding="utf-8")
     monkeypatch.setattr(example, "FOLDER", folder)
@@ -64,23 +64,23 @@ def one(monkeypatch: pytest.MonkeyPatch, folder: Path, content: str) -> Study:
         (SMALL.replace("question: Does it run?", ""), "question is missing"),
         (
             SMALL + "    published: {loss_gap: {below: RMSprop}}",
-            "loss_gap is compared with no variation; allowed are Adam, SGD",
+            "loss_gap is compared with 'RMSprop'; expected one of Adam, SGD",
         ),
-        (SMALL.replace("name: SGD", "name: Adam"), "a variation is named twice"),
-        (SMALL + "  - {", "is not readable YAML"),
+        (SMALL.replace("name: SGD", "name: Adam"), "two variations have the same name"),
+        (SMALL + "  - {", "is not valid YAML"),
     ],
 )
-def test_a_wrong_study_is_told_in_a_sentence(
+def test_a_wrong_study_is_refused_in_a_sentence(
     wrong: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        one(monkeypatch, tmp_path, wrong)
+        study(monkeypatch, tmp_path, wrong)
 
 
-def test_a_setting_that_params_yaml_does_not_know_is_told_with_its_variation(
+def test_an_unknown_setting_is_reported_with_its_variation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = one(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
+    found = study(monkeypatch, tmp_path, SMALL.replace("train.optimizer", "train.optimiser"))
     with pytest.raises(UserError, match=r"variation 'Adam': train.optimiser is not a known key"):
         found.params(found.variations[0], quick=False)
 
@@ -109,7 +109,8 @@ def met(
 
 
 def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() -> None:
-    # five runs with a standard deviation of 0.1: the interval of one more is 2.776 * 0.1 * sqrt(1.2) = 0.304 on either side
+    # Five runs with a standard deviation of 0.1. The interval of one more run is
+    # 2.776 * 0.1 * sqrt(1.2) = 0.304 to either side.
     values = [0.9, 1.0, 1.1, 1.0 - 0.1 * np.sqrt(1), 1.0 + 0.1 * np.sqrt(1)]
     assert np.std(values, ddof=1) == pytest.approx(0.1)
     assert met(1.30, values) == met(0.70, values) == "yes"
@@ -123,7 +124,7 @@ def test_a_figure_is_met_within_what_one_more_run_may_give_and_the_rounding() ->
     assert met(266610.0, [266611.0]) == "no, ours is higher"
 
 
-def test_an_order_of_two_variations_is_met_where_it_is_seen_beyond_chance() -> None:
+def test_an_order_of_two_variations_is_met_if_it_is_significant() -> None:
     assert met(Order(below="other"), [0.1, 0.2, 0.15]) == "yes"
     assert met(Order(below="other"), [0.9, 1.1, 0.8]) == "no, not beyond chance"
     assert met(Order(above="other"), [0.1, 0.2, 0.15]) == "no, the reverse"
@@ -167,7 +168,7 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
         )
         if results:
             assert results.study == found.digest(), (
-                f"{name} has changed since it was run: python -m lectures {name}"
+                f"{name} has changed since it was run: edgeproof lectures {name}"
             )
             assert [one.name for one in results.outcomes] == [
                 variation.name for variation in found.variations
@@ -181,7 +182,7 @@ def test_every_result_belongs_to_its_study_as_it_stands() -> None:
 
 
 @pytest.mark.slow
-def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(
+def test_a_study_resumes_after_ctrl_c_and_runs_again_without_training_to_the_same_bytes(
     project: Project,
 ) -> None:
     (project.folder / "lectures/S99.yaml").write_text(SMALL, encoding="utf-8")
@@ -190,7 +191,7 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
         project.folder / ".state/studies/trainings",
         project.folder / ".state/studies/quick",
     )
-    interrupted = project.start("python", "-m", "lectures", "S99", "--quick", "--workers", "2")
+    interrupted = project.start(*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "2")
     end = time.monotonic() + 120
     while not list(trained.glob("*.json")):
         assert interrupted.poll() is None
@@ -200,26 +201,25 @@ def test_a_study_goes_on_after_ctrl_c_and_runs_again_without_training_to_the_sam
     assert interrupted.wait(60) == 130
     assert not list(made.glob("S99.*"))
     finished = {path: path.stat().st_mtime_ns for path in trained.glob("*.json")}
-    told = project.run("python", "-m", "lectures", "S99", "S1", "--quick", "--workers", "2")
+    told = project.run(*EDGEPROOF, "lectures", "S99", "S1", "--quick", "--workers", "2")
     left = 4 - len(finished)
     assert (
-        f"{len(finished)} of 4 trainings have been made before" in told
-        and f"({left} of {left})" in told
+        f"{len(finished)} of 4 trainings are already done" in told and f"({left} of {left})" in told
     )
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     first = {path.name: path.read_bytes() for path in made.iterdir()}
     assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
-    again = project.run("python", "-m", "lectures", "S99", "S1", "--quick")
-    assert "4 of 4 trainings have been made before" in again
+    again = project.run(*EDGEPROOF, "lectures", "S99", "S1", "--quick")
+    assert "4 of 4 trainings are already done" in again
     assert {path.name: path.read_bytes() for path in made.iterdir()} == first
     assert (project.folder / "lectures/README.md").read_bytes() == before
     adam = json.loads(first["S99.json"])["outcomes"][0]["figures"]
     assert adam["parameters"] == [12730, 12730]
     assert adam["undivided_test_accuracy"] != adam["test_accuracy"]
-    wrong = project.attempt("python", "-m", "lectures", "S77")
+    wrong = project.attempt(*EDGEPROOF, "lectures", "S77")
     assert wrong.returncode == 1
     assert (
-        wrong.stderr.startswith("error: 'S77' is no study; allowed are S1, S2")
+        wrong.stderr.startswith("error: 'S77' is not a study; expected one of S1, S2")
         and "Traceback" not in wrong.stderr
     )
 
@@ -244,12 +244,12 @@ variations:
 @pytest.mark.slow
 def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> None:
     (project.folder / "lectures/S98.yaml").write_text(LIKED, encoding="utf-8")
-    project.run("python", "-m", "lectures", "S98", "--quick")
+    project.run(*EDGEPROOF, "lectures", "S98", "--quick")
     made = json.loads((project.folder / ".state/studies/quick/S98.json").read_text())
     line, lbfgs = (one["figures"] for one in made["outcomes"])
     assert (len(line["validation_loss"]), len(lbfgs["iterations"])) == (2, 2)
     assert (
         min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])
-    )  # 1,000 ratings are learned by heart
-    again = project.run("python", "-m", "lectures", "S98", "--quick")
-    assert "2 of 2 trainings have been made before" in again
+    )  # it memorizes 1,000 ratings
+    again = project.run(*EDGEPROOF, "lectures", "S98", "--quick")
+    assert "2 of 2 trainings are already done" in again

@@ -1,4 +1,4 @@
-"""The questions of model selection: what they answer, that nothing is trained twice, and that workers may come and go."""
+"""The analyses: their reports, that no training is repeated, that workers may come and go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ import pytest
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
 from pipeline.search import (
-    analysis,
     batch_size,
     cached_training,
     data_size,
@@ -33,10 +32,11 @@ from pipeline.search import (
     optuna_storage,
     sweep,
 )
-from pipeline.search.analysis import Question
-from pipeline.search.cached_training import GivenUpError, Result, Training
-from pipeline.search.power_law import Measured, fit
-from tests.conftest import ROOT, Project
+from pipeline.search.analysis import Analysis, Options
+from pipeline.search.cached_training import CachedTraining, PrunedError, TrainingResult
+from pipeline.search.power_law import ErrorCurve, fit
+from pipeline.search.sweep import Settings
+from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.postgresql import server
 
 TINY = {
@@ -62,17 +62,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 @pytest.fixture
 def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tiny.folder)
-    cached_training.digests.cache_clear()
+    cached_training.data_digests.cache_clear()
     yield tiny.folder
-    cached_training.digests.cache_clear()
+    cached_training.data_digests.cache_clear()
 
 
-def asked(name: str, *arguments: str, **more: Any) -> Question:
-    return Question(name, analysis.parser(name, "").parse_args(arguments), **more)
+def analysis(name: str) -> Analysis:
+    return Analysis(name, Options())
 
 
-def searched(*arguments: str) -> Any:
-    return sweep.begun(sweep.parser().parse_args(arguments))
+def started(*space: str, options: Options | None = None, **settings: Any) -> Any:
+    return sweep.start(Settings(space, **settings), options or Options())
 
 
 def children(folder: Path, title: str) -> list[tuple[str, str]]:
@@ -81,15 +81,18 @@ def children(folder: Path, title: str) -> list[tuple[str, str]]:
         (parent,) = store.execute(
             "select run_uuid from runs where name = ? and status = 'FINISHED'", [title]
         ).fetchall()
-        query = "select name, status from runs join tags using (run_uuid) where tags.key = 'mlflow.parentRunId' and tags.value = ?"
+        query = (
+            "select name, status from runs join tags using (run_uuid)"
+            " where tags.key = 'mlflow.parentRunId' and tags.value = ?"
+        )
         return store.execute(query, parent).fetchall()
 
 
 @pytest.mark.slow
 def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) -> None:
-    command = ["python", "-m", "pipeline.search.folds", "--folds", "2"]
+    command = [*EDGEPROOF, "folds", "--folds", "2"]
     first, second = tiny.run(*command), tiny.run(*command)
-    assert "2 of 2 trainings have been made before" in second
+    assert "2 of 2 trainings are already done" in second
     report = (tiny.folder / "reports/folds.md").read_text()
     sentence = re.search(r"\*\*(Over 2 folds .*)\*\*", report)
     assert sentence is not None
@@ -102,16 +105,16 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
 
 
 def test_every_example_is_validated_once_and_never_trained_on_then(here: Path) -> None:
-    asks = folds.trainings(asked("folds"), 4)
-    rows = np.sort(np.concatenate(cached_training.rows_of(asked("folds").chosen)))
+    trainings = folds.trainings(analysis("folds"), 4)
+    rows = np.sort(np.concatenate(cached_training.split_rows(analysis("folds").params)))
     np.testing.assert_array_equal(
-        np.sort(np.concatenate([one.validation_rows for one in asks])), rows
+        np.sort(np.concatenate([training.validation_rows for training in trainings])), rows
     )
-    for one in asks:
+    for training in trainings:
         np.testing.assert_array_equal(
-            np.sort(np.concatenate([one.rows, one.validation_rows])), rows
+            np.sort(np.concatenate([training.rows, training.validation_rows])), rows
         )
-        counts = np.bincount(cached_training.labels()[one.validation_rows]) / np.bincount(
+        counts = np.bincount(cached_training.labels()[training.validation_rows]) / np.bincount(
             cached_training.labels()[rows]
         )
         assert np.abs(counts - 0.25).max() < 0.03
@@ -123,21 +126,21 @@ def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:
     assert (low, high) == pytest.approx((0.91 - half, 0.91 + half), abs=1e-5)
 
 
-ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Question], list[Training]]]] = {
+ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Analysis], list[CachedTraining]]]] = {
     data_size: (
         ["--sizes", "4", "--parts", "2"],
-        "The smaller sizes foretold",
-        lambda ask: data_size.trainings(ask, 4, 2),
+        "The smaller sizes predict",
+        lambda analysis: data_size.trainings(analysis, 4, 2),
     ),
     learning_rate: (
         ["--steps", "60"],
         "The loss is lowest at",
-        lambda ask: [learning_rate.training(ask, 1e-5, 1.0, 60)],
+        lambda analysis: [learning_rate.training(analysis, 1e-5, 1.0, 60)],
     ),
     batch_size: (
-        ["--sizes", "30", "90", "--seeds", "2"],
+        ["--sizes", "30,90", "--seeds", "2"],
         "reach the best",
-        lambda ask: batch_size.trainings(ask, [30, 90], 2, "none"),
+        lambda analysis: batch_size.trainings(analysis, [30, 90], 2, "none"),
     ),
 }
 
@@ -145,15 +148,15 @@ ENDS: dict[ModuleType, tuple[list[str], str, Callable[[Question], list[Training]
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("module", ENDS, ids=lambda module: module.__name__)
-def test_a_question_ends_in_a_sentence_a_table_and_a_picture(
+def test_an_analysis_ends_in_a_sentence_a_table_and_a_picture(
     here: Path, tiny: Project, module: ModuleType
 ) -> None:
-    """The trainings are made in this process, and the command finds all of them made."""
+    """The trainings run in this process, and the command reads all of them."""
     name = module.__name__.split(".")[-1]
     arguments, sentence, build = ENDS[module]
-    count = len([training.run() for training in build(asked(name))])
-    shown = tiny.run("python", "-m", module.__name__, *arguments)
-    assert f"{count} of {count} trainings have been made before" in shown
+    count = len([training.run() for training in build(analysis(name))])
+    shown = tiny.run(*EDGEPROOF, name.replace("_", "-"), *arguments)
+    assert f"{count} of {count} trainings are already done" in shown
     report = (here / f"reports/{name}.md").read_text()
     assert sentence in shown
     assert sentence in report
@@ -163,20 +166,18 @@ def test_a_question_ends_in_a_sentence_a_table_and_a_picture(
 
 
 def test_the_parts_of_a_size_are_disjoint_and_balanced(here: Path) -> None:
-    asks = data_size.trainings(asked("data_size"), 4, 4)
-    assert sorted({len(one.rows) for one in asks}) == [67, 135, 270, 540]
-    parts = [one.rows for one in asks if len(one.rows) == 135]
+    trainings = data_size.trainings(analysis("data_size"), 4, 4)
+    assert sorted({len(training.rows) for training in trainings}) == [67, 135, 270, 540]
+    parts = [training.rows for training in trainings if len(training.rows) == 135]
     assert len(np.unique(np.concatenate(parts))) == 4 * 135
     whole = np.bincount(cached_training.labels()[np.concatenate(parts)]) / 4
-    assert (
-        max(np.abs(np.bincount(cached_training.labels()[part]) - whole).max() for part in parts)
-        <= 2
-    )
-    largest = [one for one in asks if len(one.rows) == 540]
-    assert len({one.chosen.seed for one in largest}) == 4
+    counts = [np.bincount(cached_training.labels()[part]) for part in parts]
+    assert max(np.abs(count - whole).max() for count in counts) <= 2
+    largest = [training for training in trainings if len(training.rows) == 540]
+    assert len({training.settings.seed for training in largest}) == 4
 
 
-def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
+def test_a_power_law_is_found_and_its_absence_is_reported() -> None:
     rng = np.random.default_rng(0)
     sizes = np.repeat(1000 * 2 ** np.arange(6), 4).astype(float)
     noise = np.exp(rng.normal(0, 0.03, len(sizes)))
@@ -187,53 +188,54 @@ def test_a_power_law_is_found_and_what_is_none_is_told() -> None:
     ahead, least, most = (float(value[0]) for value in law.predict(np.array([64_000])))
     assert least < 3 * 64_000**-0.4 < most
     assert most / least < 1.2
-    assert Measured(sizes, 3 * sizes**-0.4 * noise).holds
-    stuck = Measured(sizes, np.maximum(3 * sizes**-0.4, 0.07) * noise)  # no data can mend the rest
+    assert ErrorCurve(sizes, 3 * sizes**-0.4 * noise).holds
+    stuck = ErrorCurve(
+        sizes, np.maximum(3 * sizes**-0.4, 0.07) * noise
+    )  # no data can remove the rest
     assert not stuck.holds
-    assert "does not hold, and twice the data may bring less" in data_size.checked(stuck)
+    assert "does not hold, and twice the data may bring less" in data_size.check_sentence(stuck)
     few = np.repeat([100.0, 200.0, 400.0, 800.0], 2)
-    noisy = Measured(
-        few, np.array([0.10, 0.24, 0.22, 0.10, 0.19, 0.11, 0.08, 0.18])
-    )  # fewer were worse, and it may be luck
+    # Fewer examples are worse here, but that may be luck.
+    noisy = ErrorCurve(few, np.array([0.10, 0.24, 0.22, 0.10, 0.19, 0.11, 0.08, 0.18]))
     assert noisy.mean(100) > noisy.mean(800)
-    for measured in (noisy, Measured(sizes, 0.1 * noise)):
-        sentence = data_size.sentence(measured)
-        assert sentence.startswith("No effect of more data could be shown")
-        assert "{:.2f} to {:.2f}".format(*measured.law.exponent_interval()) in sentence
+    for curve in (noisy, ErrorCurve(sizes, 0.1 * noise)):
+        sentence = data_size.sentence(curve)
+        assert sentence.startswith("No effect of more data was shown")
+        assert "{:.2f} to {:.2f}".format(*curve.law.exponent_interval()) in sentence
     assert ahead == pytest.approx(3 * 64_000**-0.4, rel=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("hopeless", [False, True])
-def test_who_waited_for_the_same_training_reads_it_and_makes_what_was_given_up(
-    here: Path, hopeless: bool
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_second_worker_waits_for_the_same_training_and_repeats_a_pruned_one(
+    here: Path, prune: bool
 ) -> None:
-    ask = asked("folds")
-    training = Training(
+    params = analysis("folds").params
+    training = CachedTraining(
         "one",
         {},
-        ask.chosen.train.model_copy(update={"epochs": 2, "seed": 7 + hopeless}),
-        *cached_training.rows_of(ask.chosen),
+        params.train.model_copy(update={"epochs": 2, "seed": 7 + prune}),
+        *cached_training.split_rows(params),
     )
-    waited: list[Result] = []
+    waited: list[TrainingResult] = []
     waiter = threading.Thread(target=lambda: waited.append(training.run()))
 
     def on_row(row: dict[str, float]) -> None:
         if row["epoch"] == 1:
             waiter.start()
             time.sleep(0.5)  # by then it waits
-            if hopeless:
-                raise GivenUpError
+            if prune:
+                raise PrunedError
 
-    if hopeless:
-        with pytest.raises(GivenUpError) as given_up:
+    if prune:
+        with pytest.raises(PrunedError) as pruned:
             training.run(on_row=on_row)
-        assert len(given_up.value.result.rows) == 1
+        assert len(pruned.value.result.rows) == 1
     else:
         training.run(on_row=on_row)
     waiter.join()
-    assert waited == [training.known()]
+    assert waited == [training.cached()]
     assert len(waited[0].rows) == 2
     assert not (cached_training.FOLDER / training.key()).exists()
 
@@ -252,7 +254,7 @@ for _ in range(100):
 """
 
 
-def test_one_process_at_a_time_is_let_in_though_each_removes_the_folder(tmp_path: Path) -> None:
+def test_one_process_at_a_time_is_admitted_though_each_removes_the_folder(tmp_path: Path) -> None:
     (tmp_path / "count").write_text("0")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     processes = [
@@ -266,13 +268,13 @@ def test_one_process_at_a_time_is_let_in_though_each_removes_the_folder(tmp_path
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_loss_of_every_batch_is_that_of_the_epoch_taken_apart(here: Path) -> None:
-    ask = asked("learning_rate")
-    rows, validation = cached_training.rows_of(ask.chosen)
-    result = Training(
+def test_the_batch_losses_of_an_epoch_have_its_mean(here: Path) -> None:
+    params = analysis("learning_rate").params
+    rows, validation = cached_training.split_rows(params)
+    result = CachedTraining(
         "one",
         {},
-        ask.chosen.train.model_copy(update={"epochs": 2}),
+        params.train.model_copy(update={"epochs": 2}),
         rows,
         validation,
         every_batch=True,
@@ -284,9 +286,11 @@ def test_the_loss_of_every_batch_is_that_of_the_epoch_taken_apart(here: Path) ->
 def test_the_steepest_fall_comes_before_the_lowest_loss() -> None:
     rates = 1e-5 * 1e5 ** (np.arange(200) / 200)
     losses = 2.3 - 2 / (1 + np.exp(-4 * (np.log10(rates) + 3))) + 50 * np.maximum(rates - 0.03, 0)
-    found = learning_rate.measured(Result("key", [], 1, 10, losses.tolist()), 1e-5, 1.0, 200)
-    assert found.steepest == pytest.approx(1e-3, rel=0.3)
-    assert 0.005 < found.lowest < 0.06
+    test = learning_rate.range_test(
+        TrainingResult("key", [], 1, 10, losses.tolist()), 1e-5, 1.0, 200
+    )
+    assert test.steepest == pytest.approx(1e-3, rel=0.3)
+    assert 0.005 < test.lowest < 0.06
 
 
 def test_a_space_is_read_as_it_is_written() -> None:
@@ -300,42 +304,51 @@ def test_a_space_is_read_as_it_is_written() -> None:
     ]
 
 
-WRONG = {
-    "train.learning_rat is not a known key; expected one of architecture": [
-        "train.learning_rat=0.1,0.2"
-    ],
-    "train.epochs is 0; expected an integer of at least 1": ["train.epochs=0..5"],
-    "problem.target is no parameter of a training": ["problem.target=0.1,0.2"],
-    "is an empty range": ["train.learning_rate=0.1..0.01"],
-    "expected ends above 0": ["train.learning_rate=0..0.01 log"],
-    "is given twice": ["train.epochs=1", "train.epochs=2"],
-    "names a value twice": ["train.epochs=1,1"],
-    "has no value; expected key=value": ["train.epochs"],
-    "a grid needs values": ["train.learning_rate=0.1..0.2", "--sampler", "grid"],
-    "--trials 0": ["train.epochs=1,2", "--trials", "0"],
-    "--workers 9 are more than there are trials; allowed is 1 to 3": [
-        "train.epochs=1,2",
-        "--trials",
-        "3",
-        "--workers",
-        "9",
-    ],
-    "--workers is 0": ["train.epochs=1,2", "--workers", "0"],
-    "cannot be reached": ["train.epochs=1,2", "--storage", "postgresql://me:secret@127.0.0.1:1/x"],
-    "allowed are sqlite:///FILE and postgresql": ["train.epochs=1,2", "--storage", "mysql://x"],
-    "allowed are sqlite:///FILE and": ["train.epochs=1,2", "--storage", "sqlite://"],
-    "expected at most 60000, the number of training images": [
-        "train.epochs=1,2",
-        "-S",
-        "preprocess.subset=70000",
-    ],
+WRONG: dict[str, tuple[list[str], dict[str, Any], Options]] = {
+    "train.learning_rat is not a known key; expected one of architecture": (
+        ["train.learning_rat=0.1,0.2"],
+        {},
+        Options(),
+    ),
+    "train.epochs is 0; expected an integer of at least 1": (["train.epochs=0..5"], {}, Options()),
+    "problem.target does not change a training": (["problem.target=0.1,0.2"], {}, Options()),
+    "is an empty range": (["train.learning_rate=0.1..0.01"], {}, Options()),
+    "expected ends above 0": (["train.learning_rate=0..0.01 log"], {}, Options()),
+    "is given twice": (["train.epochs=1", "train.epochs=2"], {}, Options()),
+    "names a value twice": (["train.epochs=1,1"], {}, Options()),
+    "has no value; expected key=value": (["train.epochs"], {}, Options()),
+    "but a grid needs values": (["train.learning_rate=0.1..0.2"], {"sampler": "grid"}, Options()),
+    "--trials is 0": (["train.epochs=1,2"], {"trials": 0}, Options()),
+    "--workers is 9; expected 1 to 3, the number of trials": (
+        ["train.epochs=1,2"],
+        {"trials": 3},
+        Options(workers=9),
+    ),
+    "--workers is 0": (["train.epochs=1,2"], {}, Options(workers=0)),
+    "is unreachable": (
+        ["train.epochs=1,2"],
+        {"storage": "postgresql://me:secret@127.0.0.1:1/x"},
+        Options(),
+    ),
+    "expected sqlite:///FILE or postgresql": (
+        ["train.epochs=1,2"],
+        {"storage": "mysql://x"},
+        Options(),
+    ),
+    "expected sqlite:///FILE or": (["train.epochs=1,2"], {"storage": "sqlite://"}, Options()),
+    "there are only 60000 training images": (
+        ["train.epochs=1,2"],
+        {},
+        Options(["preprocess.subset=70000"]),
+    ),
 }
 
 
 @pytest.mark.parametrize("sentence", WRONG)
-def test_a_wrong_search_is_answered_in_one_sentence(here: Path, sentence: str) -> None:
+def test_a_wrong_sweep_is_refused_in_one_sentence(here: Path, sentence: str) -> None:
     with pytest.raises(UserError) as refused:
-        searched(*WRONG[sentence])
+        space, settings, options = WRONG[sentence]
+        started(*space, options=options, **settings)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
@@ -343,64 +356,56 @@ def test_a_wrong_search_is_answered_in_one_sentence(here: Path, sentence: str) -
 
 @pytest.mark.parametrize("count", [1, 200])
 def test_folds_must_fit_the_smallest_class(here: Path, count: int) -> None:
-    with pytest.raises(UserError, match=r"allowed is 2 to 49, the examples of the smallest class"):
-        folds.trainings(asked("folds"), count)
+    with pytest.raises(UserError, match=r"expected 2 to 49, the size of the smallest class"):
+        folds.trainings(analysis("folds"), count)
 
 
 def test_sizes_that_leave_too_little_are_refused(here: Path) -> None:
-    with pytest.raises(UserError, match=r"with 540 at most 4 are allowed"):
-        data_size.trainings(asked("data_size"), 5, 2)
+    with pytest.raises(UserError, match=r"with 540 examples expected at most 4"):
+        data_size.trainings(analysis("data_size"), 5, 2)
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_a_study_of_that_name_with_other_parameters_is_refused_and_one_of_the_same_goes_on(
+def test_a_study_is_extended_but_not_with_other_parameters(
     here: Path,
 ) -> None:
-    _, small, found = searched(
+    _, small, study = started(
         "train.learning_rate=0.001..0.1 log",
-        "--name",
-        "mine",
-        "--sampler",
-        "random",
-        "--trials",
-        "3",
+        name="mine",
+        sampler="random",
+        trials=3,
     )
     before = optuna_storage.points(small)
-    _, larger, again = searched(
+    _, larger, extended = started(
         "train.learning_rate=0.001..0.1 log",
-        "--name",
-        "mine",
-        "--sampler",
-        "random",
-        "--trials",
-        "5",
+        name="mine",
+        sampler="random",
+        trials=5,
     )
     assert optuna_storage.points(larger)[:3] == before
-    assert [one.system_attrs["fixed_params"] for one in again.trials] == optuna_storage.points(
-        larger
-    )
-    assert found.study_name == again.study_name
+    queued = [trial.system_attrs["fixed_params"] for trial in extended.trials]
+    assert queued == optuna_storage.points(larger)
+    assert study.study_name == extended.study_name
     assert all(
         0.001 <= point["train.learning_rate"] <= 0.1 for point in optuna_storage.points(larger)
     )
     with pytest.raises(
-        UserError, match=r"the study mine has been begun with other parameters \(space\)"
+        UserError, match=r"the study mine was started with different parameters \(space\)"
     ):
-        searched("train.learning_rate=0.001..0.2 log", "--name", "mine", "--sampler", "random")
+        started("train.learning_rate=0.001..0.2 log", name="mine", sampler="random")
 
 
-TRIALS = 8  # enough that one worker is still busy when another command has come, run and gone
+TRIALS = 8  # enough that a worker is still busy after another command has come and gone
 
 
 @pytest.mark.slow
-def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leaves(
+def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_command(
     tiny: Project,
 ) -> None:
     with server() as address:
         command = [
-            "python",
-            "-m",
-            "pipeline.search.sweep",
+            *EDGEPROOF,
+            "sweep",
             "train.learning_rate=0.001..0.1 log",
             "train.network.activation=relu,tanh",
         ]
@@ -420,53 +425,51 @@ def test_a_search_on_postgresql_outlives_a_killed_worker_and_a_command_that_leav
         killed = running_worker(storage, stays.pid)
         os.kill(killed, signal.SIGKILL)
         running_worker(storage, leaves.pid)
-        for _ in range(12):  # as one presses Ctrl-C again
+        for _ in range(12):  # a user presses Ctrl-C again
             os.killpg(leaves.pid, signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 leaves.wait(5)
                 break
-        assert leaves.returncode in (
-            130,
-            -signal.SIGINT,
-        )  # the latter where one more came while Python was ending
+        # A signal that arrives while Python exits ends it directly.
+        assert leaves.returncode in (130, -signal.SIGINT)
         log = (tiny.folder.parent / f"{tiny.folder.name}.log").read_text
         assert stays.wait(300) == 0, log()
         trials = optuna.load_study(study_name="four", storage=storage).trials
         storage.engine.dispose()
-    done = [one for one in trials if one.state.name in ("COMPLETE", "PRUNED")]
-    assert sorted(one.user_attrs["slot"] for one in done) == list(range(TRIALS))
+    done = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
+    assert sorted(trial.user_attrs["slot"] for trial in done) == list(range(TRIALS))
     lost = [
-        one
-        for one in trials
-        if one.state.name == "FAIL" and one.user_attrs.get("worker", "").endswith(f":{killed}")
+        trial
+        for trial in trials
+        if trial.state.name == "FAIL" and trial.user_attrs.get("worker", "").endswith(f":{killed}")
     ]
     assert len(lost) == 1
-    (again,) = (one for one in done if one.user_attrs["slot"] == lost[0].user_attrs["slot"])
+    (again,) = (trial for trial in done if trial.user_attrs["slot"] == lost[0].user_attrs["slot"])
     assert again.params == lost[0].params
-    assert len({one.params["train.learning_rate"] for one in done}) == TRIALS
-    assert "its worker has ended (signal 9); another takes it over" in log()
+    assert len({trial.params["train.learning_rate"] for trial in done}) == TRIALS
+    assert "its worker has ended (signal 9); another one takes over" in log()
     assert len(children(tiny.folder, "four")) == TRIALS
     assert f"The best of {TRIALS} trials" in (tiny.folder / "reports/sweep.md").read_text()
 
 
 def running_worker(storage: optuna.storages.RDBStorage, parent: int, seconds: float = 120) -> int:
-    """The number of a process of this command that is in the midst of a trial."""
+    """The process id of a worker of this command that is running a trial."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        names = [one.study_name for one in optuna.get_all_study_summaries(storage)]
+        names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
         trials = (
             optuna.load_study(study_name="four", storage=storage).get_trials(deepcopy=False)
             if "four" in names
             else []
         )
-        for one in trials:
+        for trial in trials:
             if (
-                one.state == optuna.trial.TrialState.RUNNING
-                and one.intermediate_values
-                and "worker" in one.user_attrs
+                trial.state == optuna.trial.TrialState.RUNNING
+                and trial.intermediate_values
+                and "worker" in trial.user_attrs
             ):
-                number = int(one.user_attrs["worker"].split(":")[1])
+                number = int(trial.user_attrs["worker"].split(":")[1])
                 if psutil.pid_exists(number) and psutil.Process(number).ppid() == parent:
                     return number
         time.sleep(0.1)
-    raise AssertionError("no worker has begun a trial")
+    raise AssertionError("no worker has started a trial")

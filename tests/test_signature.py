@@ -21,7 +21,7 @@ from pipeline.runtimes import environments
 from serving import Bundle, BundleError, signature
 from serving import archive as layout
 from serving.checksums import MANIFEST, listing
-from tests.conftest import ROOT, Project
+from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.device import call
 from tests.hostile_bundles import (
     MEMORY,
@@ -56,7 +56,7 @@ def signed(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Relea
     folder = tmp_path_factory.mktemp("signed")
     key = ec.generate_private_key(ec.SECP256R1())
     pem(folder, "public", key.public_key())
-    finished.run("python", "-m", "pipeline.bundle.sign", str(pem(folder, "private", key)))
+    finished.run(*EDGEPROOF, "sign", str(pem(folder, "private", key)))
     return keep(finished, folder)
 
 
@@ -354,14 +354,13 @@ def test_a_key_inside_the_work_tree_does_not_sign(finished: Project, signed: Rel
         assert finished.run("git", "status", "--porcelain", "--untracked-files=all") == ""
         linked = str(signed.folder / "linked.pem")
         for key in ("private.pem", str(inside), "pipeline/../private.pem", linked):
-            done = finished.attempt("python", "-m", "pipeline.bundle.sign", key)
+            done = finished.attempt(*EDGEPROOF, "sign", key)
             assert done.returncode == 1
             assert done.stderr.startswith(f"error: {key} is inside the work tree")
             assert len(done.stderr.splitlines()) == 1
         inside.unlink()
         inside.symlink_to(signed.folder / "private.pem")
-        done = finished.attempt("python", "-m", "pipeline.bundle.sign", "private.pem")
-        assert "inside the work tree" in done.stderr
+        assert "inside the work tree" in finished.attempt(*EDGEPROOF, "sign", "private.pem").stderr
     finally:
         inside.unlink()
 
@@ -372,10 +371,8 @@ def test_uncommitted_changes_are_not_signed(finished: Project, signed: Release) 
     original = changed.read_bytes()
     try:
         changed.write_bytes(original + b"# changed\n")
-        done = finished.attempt(
-            "python", "-m", "pipeline.bundle.sign", str(signed.folder / "private.pem")
-        )
-        missing = finished.attempt("python", "-m", "pipeline.bundle.sign", "nokey.pem")
+        done = finished.attempt(*EDGEPROOF, "sign", str(signed.folder / "private.pem"))
+        missing = finished.attempt(*EDGEPROOF, "sign", "nokey.pem")
     finally:
         changed.write_bytes(original)
     assert (
@@ -387,9 +384,7 @@ def test_uncommitted_changes_are_not_signed(finished: Project, signed: Release) 
     earlier = finished.folder / "release/earlier.sig"
     earlier.parent.mkdir(exist_ok=True)
     earlier.write_text("an earlier release")
-    wrong = finished.attempt(
-        "python", "-m", "pipeline.bundle.sign", str(signed.folder / "public.pem")
-    )
+    wrong = finished.attempt(*EDGEPROOF, "sign", str(signed.folder / "public.pem"))
     assert wrong.returncode == 1
     assert "cannot sign" in wrong.stderr
     assert list(earlier.parent.iterdir()) == [earlier]

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.process.errors import UserError
 from pipeline.reporting import summary
-from tests.conftest import Project
+from tests.conftest import EDGEPROOF, Project
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def line(finished: Project, tmp_path: Path) -> Project:
 
 
 def printed(project: Project) -> str:
-    return project.run("python", "-m", "pipeline.reporting.summary")
+    return project.run(*EDGEPROOF, "report")
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
         "baseline, evaluate, verify, diagnose.\n"
     )
     readme = (line.folder / "README.md").read_text()
-    written = line.attempt("python", "-m", "pipeline.reporting.summary", "README.md")
+    written = line.attempt(*EDGEPROOF, "report", "README.md")
     assert written.returncode == 1
     assert written.stderr == (
         "error: the reports of baseline, evaluate, verify, diagnose are missing or from an earlier "
@@ -74,7 +74,7 @@ def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
 def test_params_that_dvc_cannot_read_are_one_sentence(line: Project) -> None:
     with (line.folder / "params.yaml").open("a") as file:
         file.write("\nproblem: [")
-    done = line.attempt("python", "-m", "pipeline.reporting.summary")
+    done = line.attempt(*EDGEPROOF, "report")
     assert done.returncode == 1
     assert done.stderr.startswith(
         "error: no table, because DVC cannot say which run the reports belong to: "

@@ -21,7 +21,7 @@ import pytest
 
 from pipeline.tracking import record
 from serving import gate
-from tests.conftest import Project
+from tests.conftest import EDGEPROOF, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -145,10 +145,10 @@ def test_a_second_repro_creates_no_second_run_and_a_lost_store_is_recreated(
     finished: Project,
 ) -> None:
     finished.run("dvc", "repro")
-    finished.run("python", "-m", "pipeline.tracking", "sync")
+    finished.run(*EDGEPROOF, "sync")
     assert len(runs(client(finished))) == 1
     other = f"sqlite:///{finished.folder / 'other.db'}"
-    finished.run("python", "-m", "pipeline.tracking", "sync", MLFLOW_TRACKING_URI=other)
+    finished.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=other)
     (run,) = runs(client(finished, other))
     assert "test_accuracy" in run.data.metrics
 
@@ -221,7 +221,7 @@ def test_a_copied_project_leaves_the_store_of_the_original_alone(
     shutil.copytree(finished.folder / "mlruns", copied.folder / "mlruns")
     before = sorted((finished.folder / "mlruns").rglob("*"))
     (copied.folder / "reports/new.txt").write_text("only in the copy")
-    copied.run("python", "-m", "pipeline.tracking", "sync")
+    copied.run(*EDGEPROOF, "sync")
     store = client(copied)
     (run,) = runs(store)
     assert run.info.artifact_uri.startswith((copied.folder / "mlruns").as_uri())
@@ -278,7 +278,7 @@ def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
     log = (project.folder.parent / f"{project.folder.name}.log").read_text()
     assert "nothing is lost" in log
     with server(project, *command, port=port, health="/health"):
-        project.run("python", "-m", "pipeline.tracking", "sync", MLFLOW_TRACKING_URI=uri)
+        project.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=uri)
         store = client(project, uri)
         (run,) = runs(store)
         assert sorted(

@@ -13,7 +13,6 @@ the files in dist/ are those that the commit describes.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import shutil
@@ -24,7 +23,6 @@ from pathlib import Path
 
 from pipeline.bundle import archive, card_markdown
 from pipeline.files import artifacts
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving.bundle import SIGNATURE_SUFFIX, SUFFIX, Bundle
@@ -101,30 +99,18 @@ def sign(
         )
 
 
-def located(text: str) -> Path:
-    return Path(os.path.expanduser(text))  # noqa: PTH111  not every shell does it in KEY=~/keys/private.pem, and a name may begin so
+def expanded(path: Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111  not every shell does it in KEY=~/keys/private.pem, and a name may begin so
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.bundle.sign")
-    parser.add_argument("key", type=located, help="private key on the curve P-256, in PEM")
-    parser.add_argument("--certificate", type=located, help="the certificate of that key")
-    parser.add_argument(
-        "--chain",
-        type=located,
-        nargs="+",
-        default=[],
-        help="certificates between that and the authority",
-    )
-    arguments = parser.parse_args()
-    for path in (
-        arguments.key,
-        *([arguments.certificate] if arguments.certificate else []),
-        *arguments.chain,
-    ):
+def sign_bundle(key: Path, certificate: Path | None, chain: list[Path]) -> None:
+    """Signs the bundle in dist/ and writes both into release/. Raises UserError."""
+    key, certificate = expanded(key), expanded(certificate) if certificate else None
+    chain = [expanded(path) for path in chain]
+    for path in (key, *([certificate] if certificate else []), *chain):
         if not path.is_file():
             raise UserError(f"{path} is no file; name a private key, certificate or chain in PEM")
-    refuse_inside(arguments.key)
+    refuse_inside(key)
     archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(archives) != 1:
         raise UserError(
@@ -142,12 +128,8 @@ def main() -> None:
         card_markdown.write(folder, card)
         made = [Path(name) / f"{root}{suffix}" for suffix in (SUFFIX, SIGNATURE_SUFFIX)]
         archive.write(folder, made[0], root)
-        sign(folder, made[1], arguments.key, arguments.certificate, arguments.chain)
+        sign(folder, made[1], key, certificate, chain)
         artifacts.empty(RELEASE)  # an earlier release stays until there is another
         for path in made:
             shutil.move(path, RELEASE)
     print(f"{RELEASE / root}{SUFFIX} and {SIGNATURE_SUFFIX}: commit {head}")
-
-
-if __name__ == "__main__":
-    stage.run(main)

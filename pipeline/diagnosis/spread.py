@@ -1,6 +1,6 @@
 """Spread of activations and gradients in each layer before training.
 
-    python -m pipeline.diagnosis.spread
+    edgeproof spread
 
 It shows whether they vanish, explode or saturate, with the network, initializer and loss of
 params.yaml. Reads: params.yaml, data/prepared. Writes nothing; prints a table.
@@ -8,7 +8,6 @@ params.yaml. Reads: params.yaml, data/prepared. Writes nothing; prints a table.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from pipeline.config.params import Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.process import imports, stage
+from pipeline.process import imports
 
 with imports.keras_import():
     import keras
@@ -138,11 +137,8 @@ def _ratio(value: float, reference: float, default: float) -> float:
     return value / reference if reference else default
 
 
-def main() -> None:
-    argparse.ArgumentParser(
-        prog="python -m pipeline.diagnosis.spread",
-        description="Spread of activations and gradients over the layers before the first step.",
-    ).parse_args()
+def report() -> None:
+    """Prints the table and what it means."""
     train_params = params.load().train
     description = artifacts.load_description()
     data = Data(
@@ -176,7 +172,3 @@ def _table(spreads: list[Spread]) -> Table:
             f"{spread.gradient_deviation:.2g}",
         )
     return table
-
-
-if __name__ == "__main__":
-    stage.run(main)

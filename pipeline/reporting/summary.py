@@ -9,7 +9,6 @@ knows which ones, and none of their figures is shown.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from rich.table import Table
 
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts, atomic
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, VERDICTS
@@ -303,20 +301,3 @@ def report(file: Path | None) -> None:
     markers = [pair for pair in BLOCKS if pair[0] in text] or [(BEGIN, END)]
     for begin, end in markers:
         replace(file, BLOCKS[begin, end](), begin, end)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.reporting.summary", description="The tables of results."
-    )
-    parser.add_argument(
-        "file",
-        nargs="?",
-        type=Path,
-        help="a file to write its table into, between the markers (default: print the full one)",
-    )
-    report(parser.parse_args().file)
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,1 +1,1 @@
-"""The loop above the line: what to change, and the questions that many trainings answer. Nothing below imports it."""
+"""Finding better settings: diagnose and improve, sweep, cross-validate, and other analyses."""

@@ -1,68 +1,58 @@
-"""From the verdict on a training to what to change, each change with its reason, most promising first.
+"""What to change after the verdict on a training, each with its reason, the most promising first.
 
-    python -m pipeline.search.advise        of the line's last training, as commands to paste
+    edgeproof advise        on the pipeline's last training, as commands to paste
 
-Reads: params.yaml, reports/diagnose.json, data/raw and data/prepared, if dvc.lock says that they belong together.
+Reads: params.yaml, reports/diagnose.json, data/raw and data/prepared.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
-import sys
 
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts
-from pipeline.process import stage
+from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-from pipeline.search.remedies import CURES, Change, Situation
+from pipeline.search.change import Change, Situation
+from pipeline.search.remedies import REMEDIES
 
 
-def advise(now: Situation) -> list[Change]:
-    """What to change, most promising first: the cures of the verdict, then what helps a sound training further."""
-    cures = [
-        *CURES[now.verdict],
-        *(cure for cure in CURES["good_fit"] if cure not in CURES[now.verdict]),
-    ]
-    return [change for cure in cures if (change := cure(now)) is not None]
+def advise(situation: Situation) -> list[Change]:
+    """The remedies for the verdict, then those that improve a sound training further."""
+    remedies = dict.fromkeys([*REMEDIES[situation.verdict], *REMEDIES["good_fit"]])
+    return [change for remedy in remedies if (change := remedy(situation)) is not None]
 
 
-def situation(chosen: Params) -> Situation:
-    """That of the line's last training."""
+def last_situation(settings: Params) -> Situation:
+    """The situation after the pipeline's last training."""
     diagnosis = artifacts.load_json(artifacts.report("diagnose"))
     _, labels = artifacts.load_split("train", artifacts.RAW)
     images, _ = artifacts.load_split("train")
     return Situation(
-        chosen, diagnosis["verdict"], len(labels), images.ndim == 4, SMALL in diagnosis["numbers"]
+        settings,
+        diagnosis["verdict"],
+        available=len(labels),
+        images=images.ndim == 4,
+        small_validation=SMALL in diagnosis["numbers"],
     )
 
 
-def check_that_it_is_the_last() -> None:
-    """Raises UserError where the verdict speaks of other params, data or code than those that lie here."""
-    if (
-        subprocess.run(
-            [sys.executable, "-m", "dvc", "status", "--quiet", "--with-deps", "diagnose"],
-            check=False,
-        ).returncode
-        == 1
-    ):
+def check_up_to_date() -> None:
+    """Raises UserError if the verdict belongs to other params, data or code."""
+    command = [*dvc_command.DVC, "status", "--quiet", "--with-deps", "diagnose"]
+    if subprocess.run(command, check=False).returncode == 1:
         raise UserError(
-            "the last verdict is of other params, data or code (`dvc status --with-deps diagnose` tells which); run `dvc repro`"
+            "the last verdict belongs to other params, data or code (see `dvc status --with-deps"
+            " diagnose`); run `dvc repro`"
         )
 
 
-def main() -> None:
-    argparse.ArgumentParser(
-        prog="python -m pipeline.search.advise", description="What to change next, as commands."
-    ).parse_args()
-    check_that_it_is_the_last()
-    now = situation(params.load())
-    print(f"verdict: {now.verdict}")
-    for change in advise(now):
+def print_advice() -> None:
+    """Prints each change with its reason and its command. Raises UserError."""
+    check_up_to_date()
+    situation = last_situation(params.load())
+    print(f"verdict: {situation.verdict}")
+    for change in advise(situation):
         print(f"\n{change.name}: {change.reason}\n  {change.command()}")
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,11 +1,11 @@
-"""What the questions of model selection share: their command line, how their trainings are made, and how they answer.
+"""What the analyses share: their options, their trainings, and how they report.
 
-Each ends in a sentence, a table and a picture: on the terminal, in reports/<question>.md and .png, and in MLflow.
+Each ends in a sentence, a table and a picture: on the terminal, in reports/<name>.md and .png, and
+in MLflow.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,17 +22,26 @@ from pipeline.process.errors import UserError
 from pipeline.reporting.drawing import figure
 from pipeline.reporting.tables import markdown
 from pipeline.search import cached_training, workers
-from pipeline.search.cached_training import Result, Training
-from pipeline.search.mlflow_runs import Story
-from pipeline.search.remedies import Change
+from pipeline.search.cached_training import CachedTraining, TrainingResult
+from pipeline.search.change import Change
+from pipeline.search.mlflow_runs import AnalysisRun
 
 QUICK = {"preprocess.subset": 1000, "train.epochs": 1}
-ASKED = ("preprocess", "train")  # the sections that a training follows from
+SECTIONS = ("preprocess", "train")  # of params.yaml: all that a training depends on
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A sentence, a table, figures for MLflow, and notes on how they were come by."""
+class Options:
+    """What every analysis takes from the command line; `overrides` are KEY=VALUE."""
+
+    overrides: Sequence[str] = ()
+    workers: int = 1
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """A sentence, a table, figures for MLflow, and notes on the method."""
 
     sentence: str
     columns: Sequence[str]
@@ -41,120 +50,104 @@ class Answer:
     notes: Sequence[str] = field(default_factory=list)
 
 
-class Question:
-    """One question as it was asked: of which parameters, with how many workers."""
+class Analysis:
+    """One analysis with its settings. Equal settings, data and params have an equal title."""
 
-    def __init__(self, name: str, asked: argparse.Namespace, **more: Any) -> None:
-        if asked.workers < 1:
-            raise UserError(f"--workers is {asked.workers}; allowed is 1 or more")
+    def __init__(self, name: str, options: Options, **settings: Any) -> None:
+        if options.workers < 1:
+            raise UserError(f"--workers is {options.workers}; expected an integer of at least 1")
         self.name = name
-        self.workers = asked.workers
-        self.start = {**parsed(asked.start), **(QUICK if asked.quick else {})}
-        self.chosen = changed(params.load(), self.start)
+        self.workers = options.workers
+        self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
+        self.params = override(params.load(), self.overrides)
         facts = [
-            self.chosen.model_dump_json(include=set(ASKED)),
-            *cached_training.digests(),
-            json.dumps(more, sort_keys=True),
+            self.params.model_dump_json(include=set(SECTIONS)),
+            *cached_training.data_digests(),
+            json.dumps(settings, sort_keys=True),
         ]
         self.title = f"{name}-{digests.of_facts(facts)[:8]}"
 
-    def results(self, trainings: Sequence[Training]) -> list[Result]:
-        """What came of each: read where it was made before, else trained now; each a child in MLflow. Raises UserError."""
-        if self.workers > len(trainings):
+    def results(self, trainings: Sequence[CachedTraining]) -> list[TrainingResult]:
+        """The result of each training, from the cache or trained now. Raises UserError.
+
+        Each is logged to MLflow as a child of this analysis.
+        """
+        count = len(trainings)
+        if self.workers > count:
             raise UserError(
-                f"--workers {self.workers} are more than there are trainings; allowed is 1 to {len(trainings)}"
+                f"--workers is {self.workers}; expected 1 to {count}, the number of trainings"
             )
-        story = Story(self.title)
-        found = {
-            index: result
-            for index, training in enumerate(trainings)
-            if (result := training.known()) is not None
-        }
-        if found:
-            print(f"{len(found)} of {len(trainings)} trainings have been made before", flush=True)
-        for index, result in found.items():
-            story.child(trainings[index].name, trainings[index].values, result)
-        todo = [index for index in range(len(trainings)) if index not in found]
-        for number, result in workers.results(
-            [trainings[index] for index in todo], self.workers, line
-        ):
-            index = todo[number]
-            found[index] = result
-            story.child(trainings[index].name, trainings[index].values, result)
-        return [found[index] for index in range(len(trainings))]
+        run = AnalysisRun(self.title)
+        results: dict[int, TrainingResult] = {}
+        for index, training in enumerate(trainings):
+            result = training.cached()
+            if result is not None:
+                results[index] = result
+                run.log_training(training.name, training.values, result)
+        if results:
+            print(f"{len(results)} of {count} trainings are already done", flush=True)
+        todo = [index for index in range(count) if index not in results]
+        tasks = [trainings[index] for index in todo]
+        for number, result in workers.results(tasks, self.workers, describe):
+            training = tasks[number]
+            results[todo[number]] = result
+            run.log_training(training.name, training.values, result)
+        return [results[index] for index in range(count)]
 
     def command(self, overrides: Mapping[str, Any]) -> str:
-        """The experiment that takes an answer into the line."""
-        return Change("", {**self.start, **overrides}, "").command()
+        """The DVC experiment that trains with `overrides`, to paste into a shell."""
+        return Change("", {**self.overrides, **overrides}, "").command()
 
-    def answer(
-        self, answer: Answer, draw: Callable[[Any], None], size: tuple[float, float] = (7, 4.5)
+    def publish(
+        self, report: Report, draw: Callable[[Any], None], size: tuple[float, float] = (7, 4.5)
     ) -> None:
-        """Tells it: on the terminal, in reports/, in MLflow. `draw` is given the picture's figure, `size` is its inches."""
-        report, picture = (artifacts.REPORTS / f"{self.name}.{suffix}" for suffix in ("md", "png"))
+        """Shows the report on the terminal, writes it to reports/, and logs it to MLflow.
+
+        `draw` gets the matplotlib figure of the picture; `size` is in inches.
+        """
+        page, picture = (artifacts.REPORTS / f"{self.name}.{suffix}" for suffix in ("md", "png"))
         with figure(picture, size) as drawn:
             draw(drawn)
-        asked = (
-            ", ".join(
-                argument for argument in Change("", self.start, "").arguments() if argument != "-S"
-            )
-            or "params.yaml"
-        )
-        lines = [
-            markdown(row) for row in (answer.columns, ["---"] * len(answer.columns), *answer.table)
-        ]
-        parts = [
-            f"# {self.title}",
-            f"Start: `{asked}`",
-            f"**{answer.sentence}**",
-            "\n".join(lines),
-            *answer.notes,
-            f"![]({picture.name})",
-        ]
-        with atomic.replacing(report) as temporary:
-            temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        with atomic.replacing(page) as temporary:
+            temporary.write_text(self._markdown(report, picture.name), encoding="utf-8")
         table = Table()
-        for column in answer.columns:
+        for column in report.columns:
             table.add_column(column, overflow="fold")
-        for row in answer.table:
+        for row in report.table:
             table.add_row(*row)
         console = Console(soft_wrap=True, highlight=False)
         console.print(table)
-        console.print(f"{answer.sentence}\n{report} and {picture} show it", markup=False)
-        Story(self.title).end(answer.sentence, [report, picture], answer.figures)
+        console.print(f"{report.sentence}\nReport: {page}, {picture}", markup=False)
+        AnalysisRun(self.title).finish(report.sentence, [page, picture], report.figures)
+
+    def _markdown(self, report: Report, picture: str) -> str:
+        arguments = Change("", self.overrides, "").arguments()
+        start = ", ".join(argument for argument in arguments if argument != "-S") or "params.yaml"
+        rows = (report.columns, ["---"] * len(report.columns), *report.table)
+        parts = [
+            f"# {self.title}",
+            f"Start: `{start}`",
+            f"**{report.sentence}**",
+            "\n".join(markdown(row) for row in rows),
+            *report.notes,
+            f"![]({picture})",
+        ]
+        return "\n\n".join(parts) + "\n"
 
 
-def parser(module: str, description: str) -> argparse.ArgumentParser:
-    """What all questions take."""
-    found = argparse.ArgumentParser(
-        prog=f"python -m pipeline.search.{module}", description=description
-    )
-    found.add_argument(
-        "-S",
-        dest="start",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="other values than params.yaml has",
-    )
-    found.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="trainings side by side on this machine"
-    )
-    found.add_argument(
-        "--quick", action="store_true", help="1,000 examples and 1 epoch: to see it work"
-    )
-    return found
-
-
-def changed(chosen: Params, overrides: Mapping[str, Any]) -> Params:
-    """`chosen` with these values, which must be such as a training follows from. Raises UserError."""
+def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
+    """`settings` with `overrides`, which may only change a training. Raises UserError."""
     for key in overrides:
-        if key.split(".")[0] not in ASKED:
+        if key.split(".")[0] not in SECTIONS:
             raise UserError(
-                f"{key} is no parameter of a training; allowed are those below {' and '.join(ASKED)} in params.yaml"
+                f"{key} does not change a training; expected a key of"
+                f" {' or '.join(SECTIONS)} in params.yaml"
             )
-    return params.override(chosen, overrides)
+    return params.override(settings, overrides)
 
 
-def line(training: Training, result: Result) -> str:
-    return f"{training.name}: validation accuracy {result.accuracy:.4f}, loss {result.loss:.4f}, {result.seconds:.1f} s"
+def describe(training: CachedTraining, result: TrainingResult) -> str:
+    return (
+        f"{training.name}: validation accuracy {result.accuracy:.4f}, loss {result.loss:.4f},"
+        f" {result.seconds:.1f} s"
+    )

@@ -1,4 +1,4 @@
-"""The loss of every single batch, of which Keras tells the mean since the beginning of the epoch."""
+"""The loss of each batch. Keras reports only the mean since the start of the epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 
 
 class BatchLosses(keras.callbacks.Callback):
-    """Collects the losses, and stops the training where one is no number any more or far above the lowest."""
+    """Records batch losses. Stops a training whose loss is not finite or far above its lowest."""
 
     BLOWN_UP = 10.0  # times the lowest loss so far
 
@@ -23,9 +23,8 @@ class BatchLosses(keras.callbacks.Callback):
         self.first = len(self.values)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        total = (len(self.values) - self.first + 1) * float(
-            logs["loss"]
-        )  # all batches but the last are equally large
+        # The sum of the losses, as all batches but the last have the same size.
+        total = (len(self.values) - self.first + 1) * float(logs["loss"])
         loss, self.total = total - self.total, total
         self.values.append(loss)
         if not math.isfinite(loss) or loss > self.BLOWN_UP * max(min(self.values), 1e-12):

@@ -1,10 +1,11 @@
-"""Which batch size? The same recipe with several, each from several seeds: what they reach, and how fast.
+"""Which batch size? The same recipe with several sizes and seeds: accuracy, and time per epoch.
 
-    python -m pipeline.search.batch_size --sizes 32 128 512
-    python -m pipeline.search.batch_size --scale linear      the learning rate grows with the batch
+    edgeproof batch-size --sizes 32,128,512
+    edgeproof batch-size --scale linear      the learning rate grows with the batch size
 
-Larger batches take fewer steps in as many epochs. Whether the rate should grow with them is part of the question: in
-proportion (Goyal et al., 2017, Accurate, Large Minibatch SGD), or with the square root, as suits Adam (Krizhevsky, 2014).
+Larger batches take fewer steps per epoch. The learning rate may grow with them: in proportion
+(Goyal et al., 2017, Accurate, Large Minibatch SGD), or with the square root, which suits Adam
+(Krizhevsky, 2014).
 """
 
 from __future__ import annotations
@@ -17,53 +18,74 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, cached_training
-from pipeline.search.analysis import Answer, Question
-from pipeline.search.cached_training import Result, Training
+from pipeline.search import cached_training
+from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.cached_training import CachedTraining, TrainingResult
 
-SCALES = {
-    "none": 0.0,
-    "linear": 1.0,
-    "root": 0.5,
-}  # the rate grows with the batch size to this power
+# The learning rate grows with the batch size to this power.
+SCALES = {"none": 0.0, "linear": 1.0, "root": 0.5}
+SIGNIFICANT = 0.05  # p-value, one-sided
 
 
-def trainings(asked: Question, sizes: Sequence[int], seeds: int, scale: str) -> list[Training]:
-    """One for each size and seed. Raises UserError."""
-    rows, validation = cached_training.rows_of(asked.chosen)
-    start = asked.chosen.train
-    if len(set(sizes)) < max(len(sizes), 2):
-        raise UserError(
-            f"--sizes are {' '.join(map(str, sizes))}; allowed are two or more, each once"
-        )
-    if min(sizes) < 1 or max(sizes) > len(rows):
-        raise UserError(
-            f"--sizes reach from {min(sizes)} to {max(sizes)}; allowed is 1 to {len(rows)}, which is all of p-training"
-        )
-    if seeds < 2:
-        raise UserError(
-            f"--seeds is {seeds}; allowed is 2 or more: without a spread no difference can be judged"
-        )
+def compare(sizes: Sequence[int], seeds: int, scale: str, options: Options) -> None:
+    """Raises UserError."""
+    analysis = Analysis("batch_size", options, sizes=sizes, seeds=seeds, scale=scale)
+    tasks = trainings(analysis, sizes, seeds, scale)
+    results = by_size(tasks, analysis.results(tasks))
+    analysis.publish(
+        report(analysis, results, scale), lambda figure: draw(figure, results), size=(10, 4.5)
+    )
+
+
+def trainings(
+    analysis: Analysis, sizes: Sequence[int], seeds: int, scale: str
+) -> list[CachedTraining]:
+    """One training per size and seed. Raises UserError."""
+    rows, validation = cached_training.split_rows(analysis.params)
+    check(sizes, seeds, len(rows))
+    start = analysis.params.train
     usual = len(rows) if start.batch_size == "full" else start.batch_size
-    found = []
+    tasks = []
     for size in sizes:
         rate = start.learning_rate * (size / usual) ** SCALES[scale]
         for seed in range(start.seed, start.seed + seeds):
-            chosen = start.model_copy(
-                update={"batch_size": size, "learning_rate": rate, "seed": seed}
+            update = {"batch_size": size, "learning_rate": rate, "seed": seed}
+            tasks.append(
+                CachedTraining(
+                    f"batches of {size}, seed {seed}",
+                    {f"train.{key}": value for key, value in update.items()},
+                    start.model_copy(update=update),
+                    rows,
+                    validation,
+                )
             )
-            values = {"train.batch_size": size, "train.learning_rate": rate, "train.seed": seed}
-            found.append(
-                Training(f"batches of {size}, seed {seed}", values, chosen, rows, validation)
-            )
-    return found
+    return tasks
+
+
+def check(sizes: Sequence[int], seeds: int, examples: int) -> None:
+    """Raises UserError."""
+    if len(set(sizes)) < max(len(sizes), 2):
+        raise UserError(
+            f"--sizes is {','.join(map(str, sizes))}; expected at least two different sizes"
+        )
+    if min(sizes) < 1 or max(sizes) > examples:
+        raise UserError(
+            f"--sizes is {','.join(map(str, sizes))}; expected sizes from 1 to {examples},"
+            " the whole training set"
+        )
+    if seeds < 2:
+        raise UserError(
+            f"--seeds is {seeds}; expected at least 2, to compare sizes with the spread of seeds"
+        )
 
 
 @dataclass(frozen=True)
-class Size:
-    """What came of one batch size: accuracies over the seeds, and the median time of an epoch but for the first, which compiles."""
+class SizeResult:
+    """One batch size. `accuracies` and `losses` hold one value per seed.
+
+    `seconds` is the median time of an epoch, without each first one, which compiles.
+    """
 
     size: int
     rate: float
@@ -80,143 +102,119 @@ class Size:
     def half(self) -> float:
         """Half the 95 % interval of the mean over the seeds, by Student's t."""
         count = len(self.accuracies)
-        return float(
-            special.stdtrit(count - 1, 0.975) * np.std(self.accuracies, ddof=1) / np.sqrt(count)
-        )
+        deviation = np.std(self.accuracies, ddof=1)
+        return float(special.stdtrit(count - 1, 0.975) * deviation / np.sqrt(count))
 
 
-def by_size(found: Sequence[tuple[Training, Result]]) -> list[Size]:
-    sizes = []
-    for size in sorted({training.values["train.batch_size"] for training, _ in found}):
-        pairs = [
-            (training, result)
-            for training, result in found
-            if training.values["train.batch_size"] == size
-        ]
-        first = pairs[0][0]
-        times = [row["seconds"] for _, result in pairs for row in (result.rows[1:] or result.rows)]
-        accuracies, losses = (
-            [result.accuracy for _, result in pairs],
-            [result.loss for _, result in pairs],
-        )
-        steps = math.ceil(len(first.rows) / size)
-        sizes.append(
-            Size(
-                size, first.chosen.learning_rate, steps, accuracies, losses, float(np.median(times))
-            )
-        )
-    return sizes
+def by_size(
+    trainings: Sequence[CachedTraining], results: Sequence[TrainingResult]
+) -> list[SizeResult]:
+    """One result per batch size, the smallest first."""
+    groups: dict[int, list[tuple[CachedTraining, TrainingResult]]] = {}
+    for training, result in zip(trainings, results, strict=True):
+        groups.setdefault(training.values["train.batch_size"], []).append((training, result))
+    return [size_result(size, pairs) for size, pairs in sorted(groups.items())]
 
 
-def no_worse(one: Size, best: Size) -> bool:
-    """Whether the seeds do not show the one to be worse than the best: Welch's test of the means, at 5 %, one-sided."""
-    from scipy import stats
-
-    if one is best or np.array_equal(one.accuracies, best.accuracies):
-        return True
-    if np.ptp(one.accuracies) == np.ptp(best.accuracies) == 0:
-        return False
-    return bool(
-        stats.ttest_ind(one.accuracies, best.accuracies, equal_var=False, alternative="less").pvalue
-        >= 0.05
+def size_result(size: int, pairs: Sequence[tuple[CachedTraining, TrainingResult]]) -> SizeResult:
+    training = pairs[0][0]
+    times = [row["seconds"] for _, result in pairs for row in (result.rows[1:] or result.rows)]
+    return SizeResult(
+        size,
+        training.settings.learning_rate,
+        math.ceil(len(training.rows) / size),
+        [result.accuracy for _, result in pairs],
+        [result.loss for _, result in pairs],
+        float(np.median(times)),
     )
 
 
-def answer(asked: Question, sizes: Sequence[Size], scale: str) -> Answer:
-    best = max(sizes, key=lambda size: size.mean)
-    equal = [size for size in sizes if no_worse(size, best)]
-    fastest = min(equal, key=lambda size: size.seconds)
+def no_worse(result: SizeResult, best: SizeResult) -> bool:
+    """Whether Welch's test of the means does not show that a size is worse than the best."""
+    from scipy import stats
+
+    if result is best or np.array_equal(result.accuracies, best.accuracies):
+        return True
+    if np.ptp(result.accuracies) == np.ptp(best.accuracies) == 0:
+        return False  # Welch's t would be infinite
+    test = stats.ttest_ind(result.accuracies, best.accuracies, equal_var=False, alternative="less")
+    return bool(test.pvalue >= SIGNIFICANT)
+
+
+def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> Report:
+    best = max(results, key=lambda result: result.mean)
+    good = [result for result in results if no_worse(result, best)]
+    fastest = min(good, key=lambda result: result.seconds)
+    rate = float(f"{fastest.rate:.3g}")
+    command = analysis.command({"train.batch_size": fastest.size, "train.learning_rate": rate})
     table = []
-    for size in sizes:
-        verdict = "best" if size is best else "no worse" if size in equal else "worse"
-        reached = [f"{size.mean:.2%} ± {100 * size.half:.2f}", f"{np.mean(size.losses):.4f}"]
-        table.append(
-            [
-                str(size.size),
-                f"{size.rate:.3g}",
-                str(size.steps),
-                *reached,
-                f"{size.seconds:.2f}",
-                verdict,
-            ]
-        )
-    values = {"train.batch_size": fastest.size, "train.learning_rate": float(f"{fastest.rate:.3g}")}
-    return Answer(
-        f"Batches of {best.size} reach the best validation accuracy, {best.mean:.2%} on average of {len(best.accuracies)} seeds; "
-        f"{comparison(best, fastest, len(equal))} `{asked.command(values)}` takes them.",
+    for result in results:
+        verdict = "best" if result is best else "no worse" if result in good else "worse"
+        table.append([*row(result), verdict])
+    means = {f"mean_validation_accuracy.{result.size}": result.mean for result in results}
+    return Report(
+        f"Batches of {best.size} reach the best validation accuracy, {best.mean:.2%} as the mean of"
+        f" {len(best.accuracies)} seeds; {comparison(best, fastest, len(good))}"
+        f" To use these: `{command}`.",
         [
             "batch size",
             "learning rate",
-            "steps an epoch",
+            "steps per epoch",
             "validation accuracy",
             "loss",
-            "seconds an epoch",
+            "seconds per epoch",
             "against the best",
         ],
         table,
-        {f"mean_validation_accuracy.{size.size}": size.mean for size in sizes}
-        | {"batch_size": fastest.size},
+        means | {"batch_size": fastest.size},
         [
-            "After ± stands half the 95 % interval of the mean over the seeds. No worse: Welch's test of the two means does not show "
-            f"it at 5 %. All took the same epochs; the learning rate was scaled: {scale}. Epochs are timed where they ran, so with other "
-            "work beside them the times are rough."
+            "After ± stands half the 95 % interval of the mean over the seeds. No worse: Welch's"
+            " test of the two means does not show a difference at 5 %. All have the same number of"
+            f" epochs; the learning rate was scaled: {scale}. Epochs are timed where they ran, so"
+            " other work on the machine makes the times rough."
         ],
     )
 
 
-def comparison(best: Size, fastest: Size, equal: int) -> str:
-    if equal == 1:
-        return "all others are worse by more than the seeds differ."
+def row(result: SizeResult) -> list[str]:
+    return [
+        str(result.size),
+        f"{result.rate:.3g}",
+        str(result.steps),
+        f"{result.mean:.2%} ± {100 * result.half:.2f}",
+        f"{np.mean(result.losses):.4f}",
+        f"{result.seconds:.2f}",
+    ]
+
+
+def comparison(best: SizeResult, fastest: SizeResult, good: int) -> str:
+    """The best size against the fastest one that is no worse."""
+    if good == 1:
+        return "all others are significantly worse."
     if fastest is best:
-        return f"{equal - 1} of the others are not shown to be worse, but no faster either."
+        return f"{good - 1} of the others may be as good, but none of these is faster."
     return (
-        f"those of {fastest.size} are not shown to be worse ({fastest.mean:.2%}), and an epoch takes {fastest.seconds:.2f} s "
-        f"instead of {best.seconds:.2f}."
+        f"those of {fastest.size} may be as good ({fastest.mean:.2%}), and take"
+        f" {fastest.seconds:.2f} s per epoch instead of {best.seconds:.2f} s."
     )
 
 
-def draw(figure: Any, sizes: Sequence[Size]) -> None:
+def draw(figure: Any, results: Sequence[SizeResult]) -> None:
     """Accuracy and time against the batch size."""
     left, right = figure.subplots(1, 2)
-    numbers = [size.size for size in sizes]
-    for size in sizes:
-        left.plot(
-            [size.size] * len(size.accuracies),
-            [100 * value for value in size.accuracies],
-            "o",
-            color="grey",
-            markersize=4,
-        )
-    means, halves = ([100 * getattr(size, name) for size in sizes] for name in ("mean", "half"))
-    left.errorbar(numbers, means, halves, capsize=4, marker="s", label="mean, 95 % interval")
+    sizes = [result.size for result in results]
+    for result in results:
+        accuracies = [100 * accuracy for accuracy in result.accuracies]
+        left.plot([result.size] * len(accuracies), accuracies, "o", color="grey", markersize=4)
+    means = [100 * result.mean for result in results]
+    halves = [100 * result.half for result in results]
+    left.errorbar(sizes, means, halves, capsize=4, marker="s", label="mean, 95 % interval")
     left.set(xlabel="batch size", ylabel="validation accuracy, %")
     left.legend()
-    right.plot(numbers, [size.seconds for size in sizes], marker="s")
-    right.set(xlabel="batch size", ylabel="seconds an epoch", ylim=(0, None))
+    right.plot(sizes, [result.seconds for result in results], marker="s")
+    right.set(xlabel="batch size", ylabel="seconds per epoch", ylim=(0, None))
     for axis in (left, right):
         axis.set_xscale("log")
-        axis.set_xticks(numbers, map(str, numbers))
+        axis.set_xticks(sizes, map(str, sizes))
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-
-
-def main() -> None:
-    parser = analysis.parser("batch_size", "The same recipe with several batch sizes.")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[32, 128, 512], metavar="N")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="trainings for each size")
-    parser.add_argument(
-        "--scale", choices=SCALES, default="none", help="how the learning rate grows with the batch"
-    )
-    arguments = parser.parse_args()
-    asked = Question(
-        "batch_size", arguments, sizes=arguments.sizes, seeds=arguments.seeds, scale=arguments.scale
-    )
-    asks = trainings(asked, arguments.sizes, arguments.seeds, arguments.scale)
-    sizes = by_size(list(zip(asks, asked.results(asks), strict=True)))
-    asked.answer(
-        answer(asked, sizes, arguments.scale), lambda figure: draw(figure, sizes), size=(10, 4.5)
-    )
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,8 +1,8 @@
-"""A training that a question asks for, made by the line's own code and made once.
+"""Trainings of the analyses, by the pipeline's own code, each done once.
 
-What comes of it lies in .state/trials/<key>.json, keyed as the line keys its trainings: by params, data and code. Whatever
-asks for the same training again, with whatever question, reads it there; one that was interrupted goes on from its last
-whole epoch. The rows are those of the raw training part alone: no question sees the test set.
+A result lies in .state/trials/<key>.json. Its key covers params, data and code, as in `train`.
+Every analysis that needs the same training reads it there. An interrupted training resumes after
+its last complete epoch. Rows come from the raw training part only: no analysis sees the test set.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FOLDER = artifacts.STATE / "trials"
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of a training: a row for each epoch, and the number, from 1, of the one whose weights were kept."""
+class TrainingResult:
+    """One row per epoch. `kept` is the number, from 1, of the epoch whose weights were kept."""
 
     key: str
     rows: list[Row]
@@ -40,16 +40,17 @@ class Result:
 
     @property
     def accuracy(self) -> float:
-        """Of validation, as all that is told here; no question sees the test set."""
+        """The validation accuracy of the kept epoch."""
         return self.rows[self.kept - 1]["validation_accuracy"]
 
     @property
     def loss(self) -> float:
+        """The validation loss of the kept epoch."""
         return self.rows[self.kept - 1]["validation_loss"]
 
     @property
     def wrong(self) -> int:
-        """How many validation examples were classified wrongly."""
+        """How many validation examples are misclassified."""
         return round((1 - self.accuracy) * self.validation_examples)
 
     @property
@@ -58,122 +59,126 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What to fit on which rows of the raw training part; `values` are what sets it apart from its sisters."""
+class CachedTraining:
+    """Settings and rows of the raw training part. `values` tell it from the others in a report."""
 
     name: str
     values: dict[str, Any]
-    chosen: Train
-    rows: Array  # of p-training
+    settings: Train
+    rows: Array  # the training set
     validation_rows: Array
-    every_batch: bool = False  # the loss of each batch is kept too
+    every_batch: bool = False  # also record the loss of each batch
 
     @property
     def examples(self) -> int:
-        """How many examples it sees in all: what it costs."""
-        return self.chosen.epochs * len(self.rows)
+        """How many examples it processes in all epochs: its cost."""
+        return self.settings.epochs * len(self.rows)
 
     def key(self) -> str:
         rows = [artifacts.array_sha256(part) for part in (self.rows, self.validation_rows)]
-        return fingerprint.of_training(self.chosen, [*digests(), *rows, str(self.every_batch)])
+        return fingerprint.of_training(
+            self.settings, [*data_digests(), *rows, str(self.every_batch)]
+        )
 
-    def known(self) -> Result | None:
-        """What came of it, where it has been made."""
+    def cached(self) -> TrainingResult | None:
         path = FOLDER / f"{self.key()}.json"
-        return Result(**artifacts.load_json(path)) if path.exists() else None
+        return TrainingResult(**artifacts.load_json(path)) if path.exists() else None
 
     def run(
         self,
-        saw: Callable[[int], None] = lambda examples: None,
+        on_examples: Callable[[int], None] = lambda examples: None,
         on_row: Callable[[Row], None] = lambda row: None,
-    ) -> Result:
-        """What came of it, made now where it has not been.
+    ) -> TrainingResult:
+        """The result, from the cache or trained now.
 
-        After each epoch `saw` is told how many examples that was, and `on_row` its figures; of a training that goes on, also
-        those of the epochs that lie behind it. Where it raises GivenUpError, the training ends there and is forgotten.
+        After each epoch `on_examples` gets the number of examples processed, and `on_row` the
+        epoch's figures. A resumed training first replays its earlier epochs. If `on_row` raises
+        PrunedError, the training stops and is not cached.
         """
         key = self.key()
         folder = FOLDER / key
 
-        def told(row: Row) -> None:
-            saw(len(self.rows))
+        def on_epoch(row: Row) -> None:
+            on_examples(len(self.rows))
             on_row(row)
 
         with alone(folder):
-            result = self.known()
+            result = self.cached()
             try:
                 if result is None:
-                    result = self._fit(key, folder, told)
+                    result = self._fit(key, folder, on_epoch)
                     artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
-            except GivenUpError as given_up:
-                given_up.result = self._so_far(key, folder)
+            except PrunedError as pruned:
+                pruned.result = self._unfinished(key, folder)
                 shutil.rmtree(folder)
                 raise
             shutil.rmtree(folder)
         return result
 
-    def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> Result:
+    def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
+        # These import TensorFlow, which only the worker needs.
         from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import (
-            checkpoint,
-            fit,
-        )  # TensorFlow, which the process that asks does not need
+        from pipeline.training import checkpoint, fit
         from pipeline.training.batches import Data
 
-        logging.getLogger("tensorflow").setLevel(
-            logging.ERROR
-        )  # it warns of one new graph for each training
+        # TensorFlow warns about retraced graphs, of which each training has its own.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         losses = BatchLosses()
+        # A checkpoint holds no batch losses, so a training that records them starts over.
         for path in folder.iterdir() if self.every_batch else ():
-            path.unlink()  # of the batches that lie behind it no losses are known
+            path.unlink()
         for row in checkpoint.read(folder)["rows"]:
             on_row(row)
-        data = Data(selected(self.rows), selected(self.validation_rows), *ranges())
-        trained = fit.fit(self.chosen, data, folder, on_row, [losses] if self.every_batch else [])
-        return Result(key, trained.rows, trained.best, len(self.validation_rows), losses.values)
+        data = Data(examples(self.rows), examples(self.validation_rows), *classes_and_highest())
+        callbacks = [losses] if self.every_batch else []
+        trained = fit.fit(self.settings, data, folder, on_row, callbacks)
+        validation = len(self.validation_rows)
+        return TrainingResult(key, trained.rows, trained.best, validation, losses.values)
 
-    def _so_far(self, key: str, folder: Path) -> Result:
+    def _unfinished(self, key: str, folder: Path) -> TrainingResult:
         rows = artifacts.load_json(folder / "state.json")["rows"]
-        return Result(
-            key, rows, learning_curves.best_epoch(rows, self.chosen.keep), len(self.validation_rows)
-        )
+        best = learning_curves.best_epoch(rows, self.settings.keep)
+        return TrainingResult(key, rows, best, len(self.validation_rows))
 
 
-class GivenUpError(Exception):
-    """Whoever is told of an epoch has no hope in the training; `result` is what came of it up to there."""
+class PrunedError(Exception):
+    """Ends a training that has no hope. `result` is set to what it reached."""
 
-    result: Result
+    result: TrainingResult
 
 
-def rows_of(chosen: Params) -> tuple[Array, Array]:
-    """Row numbers of p-training and of validation, as preprocess has them. Raises UserError."""
+def split_rows(settings: Params) -> tuple[Array, Array]:
+    """The rows of training set and validation set, as in `preprocess`. Raises UserError."""
     description = artifacts.load_description(artifacts.RAW / "description.json")
-    if description.name != chosen.dataset.name:
+    if description.name != settings.dataset.name:
         raise UserError(
-            f"data/raw holds {description.name} and params.yaml names {chosen.dataset.name}: `dvc repro preprocess` brings it"
+            f"data/raw holds {description.name}, but params.yaml says {settings.dataset.name};"
+            " run `dvc repro preprocess`"
         )
     has_test = len(artifacts.load_split("test", artifacts.RAW)[1]) > 0
-    split = splits.splits(labels(), None if has_test else chosen.dataset.test, chosen.preprocess)
+    test = None if has_test else settings.dataset.test
+    split = splits.splits(labels(), test, settings.preprocess)
     return split["train"], split["validation"]
 
 
 def labels() -> Array:
-    """Those of the raw training part (N,)."""
+    """The labels (N,) of the raw training part."""
     return np.asarray(artifacts.load_split("train", artifacts.RAW)[1])
 
 
-def selected(rows: Array) -> tuple[Array, Array]:
+def examples(rows: Array) -> tuple[Array, Array]:
+    """Inputs and labels of these rows of the raw training part."""
     images, labels = artifacts.load_split("train", artifacts.RAW)
     return images[rows], labels[rows]
 
 
-def ranges() -> tuple[int, int]:
-    """How many classes there are, and the highest pixel or id."""
+def classes_and_highest() -> tuple[int, int]:
+    """The number of classes, and the highest pixel or id."""
     description = artifacts.load_description(artifacts.RAW / "description.json")
     return len(description.class_names), description.highest
 
 
 @cache
-def digests() -> tuple[str, ...]:
-    """What the raw training part is."""
+def data_digests() -> tuple[str, ...]:
+    """SHA-256 of each array of the raw training part."""
     return tuple(artifacts.sha256(path) for path in sorted((artifacts.RAW / "train").glob("*.npy")))

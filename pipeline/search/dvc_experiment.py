@@ -1,16 +1,14 @@
-"""A training of `improve` as a DVC experiment: made once in a copy of the project, and read from there ever after.
+"""A training of `improve` as a DVC experiment: run once in a copy of the project, then read.
 
-Its name follows from params, data and code, so that what is read is never that of others.
+Its name depends on params, data and code, so that a result is never read for another training.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -27,86 +25,94 @@ from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.predictions import Predictions
+from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-from pipeline.search.remedies import Situation
+from pipeline.search.change import Situation
 from pipeline.tracking import runs
 
-DVC = (sys.executable, "-m", "dvc")  # also where the environment is not activated
-LAST = "diagnose"  # the stage that an experiment runs up to
-ASKED = {
-    "problem",
-    "dataset",
-    "preprocess",
-    "train",
-}  # the sections that the line follows from up to there
-FLOW = Path("dvc.yaml")
+LAST = "diagnose"  # the last stage of an experiment
+SECTIONS = {"problem", "dataset", "preprocess", "train"}  # of params.yaml, used up to that stage
+PIPELINE = Path("dvc.yaml")
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished experiment, as DVC keeps it."""
+class Experiment:
+    """A finished experiment, as DVC keeps it. `answers` are those of the validation set."""
 
-    experiment: str
+    name: str
     overrides: dict[str, Any]
     diagnosis: dict[str, Any]
     answers: Predictions
     situation: Situation
 
 
-def trained(prefix: str, overrides: dict[str, Any], parent: str | None) -> Trained:
-    """The experiment with these overrides: from DVC where it is finished, else trained now. Raises UserError."""
-    name = f"{prefix}-{origin(overrides)[:8]}"
+def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Experiment:
+    """The experiment with these overrides, read from DVC or run now. Raises UserError.
+
+    `parent` is the MLflow run that its training becomes a child of.
+    """
+    name = f"{prefix}-{digest(overrides)[:8]}"
     if name not in finished():
         run(name, overrides, parent)
-    chosen = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
+    settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
     diagnosis = json.loads(_read(name, artifacts.report(LAST)))
-    splits = json.loads(_read(name, artifacts.report("preprocess")))
-    available = len(np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy"))))
-    images, small = len(splits["input_shape"]) == 3, SMALL in diagnosis["numbers"]
-    situation = Situation(chosen, diagnosis["verdict"], available, images, small)
-    return Trained(
-        name, overrides, diagnosis, predictions.load(_read(name, artifacts.VALIDATION)), situation
+    preprocessed = json.loads(_read(name, artifacts.report("preprocess")))
+    labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
+    situation = Situation(
+        settings,
+        diagnosis["verdict"],
+        available=len(labels),
+        images=len(preprocessed["input_shape"]) == 3,
+        small_validation=SMALL in diagnosis["numbers"],
     )
+    answers = predictions.load(_read(name, artifacts.VALIDATION))
+    return Experiment(name, overrides, diagnosis, answers, situation)
 
 
-def origin(overrides: Mapping[str, Any]) -> str:
-    """A digest of what an experiment follows from: params, and the files of data and code that dvc.yaml names up to the diagnosis.
+def digest(overrides: Mapping[str, Any]) -> str:
+    """A digest of all that an experiment depends on. Raises UserError.
 
-    Raises UserError.
+    It covers params, and the files of data and code that dvc.yaml lists up to the diagnosis.
     """
-    chosen = params.override(params.load(), overrides)
-    stages = YAML(typ="safe").load(FLOW.read_text(encoding="utf-8"))["stages"]
-    line = [stages[name] for name in list(stages)[: list(stages).index(LAST) + 1]]
-    made = {
-        Path(out) for stage in line for kind in ("outs", "metrics") for out in stage.get(kind, [])
+    settings = params.override(params.load(), overrides)
+    stages = YAML(typ="safe").load(PIPELINE.read_text(encoding="utf-8"))["stages"]
+    used = [stages[name] for name in list(stages)[: list(stages).index(LAST) + 1]]
+    outputs = {
+        Path(output)
+        for stage in used
+        for kind in ("outs", "metrics")
+        for output in stage.get(kind, [])
     }
-    files = set()
-    for dep in {_filled_in(dep, chosen) for stage in line for dep in stage["deps"]}:
-        path = Path(dep)
-        if made.isdisjoint((path, *path.parents)) and not any(path in out.parents for out in made):
-            files |= (
-                {path}
-                if path.is_file()
-                else {
-                    inner for inner in path.rglob("*") if inner.is_file() and inner.suffix != ".pyc"
-                }
-            )
+    files: set[Path] = set()
+    for dependency in {_resolved(text, settings) for stage in used for text in stage["deps"]}:
+        path = Path(dependency)
+        is_output = not outputs.isdisjoint((path, *path.parents))
+        holds_output = any(path in output.parents for output in outputs)
+        if not is_output and not holds_output:
+            files |= _files(path)
     return digests.of_facts(
         [
-            chosen.model_dump_json(include=ASKED),
+            settings.model_dump_json(include=SECTIONS),
             *(f"{path} {artifacts.sha256(path)}" for path in sorted(files)),
         ]
     )
 
 
-def _filled_in(dep: str, chosen: Params) -> str:
-    """A path of dvc.yaml with the values that it takes from params.yaml."""
-    return re.sub(r"\$\{([\w.]+)\}", lambda key: str(attrgetter(key[1])(chosen)), dep)
+def _resolved(dependency: str, settings: Params) -> str:
+    """A path of dvc.yaml with the values of params.yaml in place of ${...}."""
+    return re.sub(r"\$\{([\w.]+)\}", lambda key: str(attrgetter(key[1])(settings)), dependency)
+
+
+def _files(path: Path) -> set[Path]:
+    if path.is_file():
+        return {path}
+    return {inner for inner in path.rglob("*") if inner.is_file() and inner.suffix != ".pyc"}
 
 
 def finished() -> set[str]:
+    """The names of all experiments that DVC has."""
     done = subprocess.run(
-        [*DVC, "exp", "list", "--all-commits", "--name-only"],
+        [*dvc_command.DVC, "exp", "list", "--all-commits", "--name-only"],
         capture_output=True,
         text=True,
         check=True,
@@ -115,30 +121,18 @@ def finished() -> set[str]:
 
 
 def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
-    """The line as far as the diagnosis, in a copy of the project: the workspace stays as it is. Raises UserError."""
-    command = [*DVC, "exp", "run", "--temp", "--name", name, LAST]
-    command += [
-        argument
-        for key, value in overrides.items()
-        for argument in ("-S", f"{key}={written(value)}")
-    ]
-    own = str(overrides.get("dataset.path", params.load().dataset.path))
-    if Path(own).exists() and not Path(own).is_absolute() and own != params.NONE:
-        command += [
-            "--copy-paths",
-            own,
-        ]  # data of one's own that git does not know would be missing in the copy
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"  # the stages run this Python
-    environment = {**os.environ, "PATH": path, **({runs.PARENT: parent} if parent else {})}
-    with subprocess.Popen(command, env=environment) as running:
-        try:
-            failed = running.wait()
-        except KeyboardInterrupt:  # which DVC gets too, and then clears its copy away
-            running.wait()
-            raise
-    if failed:
+    """Runs the pipeline up to the diagnosis, in a copy of the project. Raises UserError."""
+    arguments = ["exp", "run", "--temp", "--name", name, LAST]
+    for key, value in overrides.items():
+        arguments += ["-S", f"{key}={written(value)}"]
+    data = str(overrides.get("dataset.path", params.load().dataset.path))
+    if data != params.NONE and Path(data).exists() and not Path(data).is_absolute():
+        # DVC copies what git tracks. The user's own data may not be tracked.
+        arguments += ["--copy-paths", data]
+    if dvc_command.run(*arguments, **({runs.PARENT: parent} if parent else {})):
         raise UserError(
-            f"the training {name} failed (above is why); mend that and give the same command again, what is finished stays"
+            f"the training {name} failed for the reason above; fix it and run the same command"
+            " again, finished trainings are kept"
         )
 
 

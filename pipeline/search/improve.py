@@ -1,18 +1,18 @@
-"""The loop of the lectures, by itself: train, say what is wrong, change one thing, train again, until the target holds.
+"""The loop of the lectures: train, diagnose, change one thing, train again, until it suffices.
 
-    python -m pipeline.search.improve --budget 12
-    python -m pipeline.search.improve -S train.architecture=mlp -S preprocess.subset=10000
+    edgeproof improve --budget 12
+    edgeproof improve -S train.architecture=mlp -S preprocess.subset=10000
 
-Each step is a DVC experiment with a hypothesis. It is compared with the best so far on validation alone, by paired tests,
-and kept or rejected; the test set waits for `dvc repro`. reports/improvement.md tells the story, and so does a run in
-MLflow with the trainings as its children. What is finished is never trained again: after Ctrl-C the same command goes on, in
-the midst of a training too.
+Each step is a DVC experiment with a hypothesis. It is compared with the best one so far by paired
+tests on the validation set, and kept or rejected. The test set is not used. The steps are written
+to reports/improvement.md and to an MLflow run, whose children are the trainings. A finished
+training is never repeated: after Ctrl-C the same command continues, even within a training.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,21 +23,21 @@ from pipeline.process import stage
 from pipeline.reporting import statistics
 from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
-from pipeline.search.dvc_experiment import Trained
+from pipeline.search.change import Change
+from pipeline.search.dvc_experiment import Experiment
 from pipeline.search.paired_test import Comparison
-from pipeline.search.remedies import Change
 from pipeline.tracking import runs
 
 LEDGER = artifacts.REPORTS / "improvement.md"
-CERTAIN = 0.05  # at most this often is a model that is no better confirmed, or one that is no worse refuted
+SIGNIFICANT = 0.05  # the chance of confirming a change that does not help
 QUICK = {"preprocess.subset": 2000, "train.epochs": 2}
 
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the ledger."""
+    """One experiment of the loop. The first has neither a change nor a comparison."""
 
-    trained: Trained
+    experiment: Experiment
     change: Change | None
     comparison: Comparison | None
 
@@ -47,160 +47,139 @@ class Step:
             return "start"
         if confirmed(self.comparison):
             return "confirmed"
-        return "refuted" if self.comparison.worse_p_value < CERTAIN else "not shown"
+        return "refuted" if self.comparison.worse_p_value < SIGNIFICANT else "not shown"
 
     @property
     def kept(self) -> bool:
         return self.outcome in ("start", "confirmed")
 
 
-def confirmed(found: Comparison) -> bool:
-    """Whether accuracy or loss is better beyond chance, with an accuracy that is not lower.
+def confirmed(comparison: Comparison) -> bool:
+    """Whether accuracy or loss is significantly better, and accuracy is not lower.
 
-    Of two tests the smaller p-value counts twice (S. Holm, 1979, A Simple Sequentially Rejective Multiple Test Procedure).
+    The smaller of the two p-values is doubled (S. Holm, 1979, A Simple Sequentially Rejective
+    Multiple Test Procedure).
     """
-    return found.difference >= 0 and 2 * min(found.p_value, found.loss_p_value) < CERTAIN
+    p_value = 2 * min(comparison.p_value, comparison.loss_p_value)
+    return comparison.difference >= 0 and p_value < SIGNIFICANT
 
 
-class Search:
-    """Experiments from one starting point, each made once and then read."""
+class Loop:
+    """Experiments from one starting point, each run once and then read."""
 
     def __init__(self, start: dict[str, Any], quick: bool) -> None:
-        self.quick = quick
-        self.start = {**start, **(QUICK if quick else {})}
-        self.title = f"improve-{dvc_experiment.origin(self.start)[:8]}"
+        self.fixed = QUICK if quick else {}
+        self.start = {**start, **self.fixed}
+        self.title = f"improve-{dvc_experiment.digest(self.start)[:8]}"
         self.steps: list[Step] = []
         self.parent: str | None = None
 
-    def trained(self, overrides: dict[str, Any]) -> Trained:
-        return dvc_experiment.trained(
-            self.title, {**overrides, **(QUICK if self.quick else {})}, self.parent
-        )
+    def experiment(self, overrides: dict[str, Any]) -> Experiment:
+        return dvc_experiment.experiment(self.title, {**overrides, **self.fixed}, self.parent)
 
-    def best(self) -> Trained:
-        return next(step.trained for step in reversed(self.steps) if step.kept)
+    def best(self) -> Experiment:
+        return next(step.experiment for step in reversed(self.steps) if step.kept)
 
     def next_change(self) -> Change | None:
-        """The best one's first advice that was not tried, and that changes something: --quick holds some values fixed."""
+        """The first untried advice for the best experiment that changes more than --quick."""
         tried = {step.change.name for step in self.steps if step.change and not step.kept}
-        fixed = set(QUICK) if self.quick else set()
-        advice = (
-            change for change in advise(self.best().situation) if not set(change.overrides) <= fixed
-        )
-        return next((change for change in advice if change.name not in tried), None)
+        for change in advise(self.best().situation):
+            if change.name not in tried and not set(change.overrides) <= set(self.fixed):
+                return change
+        return None
 
     def run(self, budget: int) -> None:
-        """Trains until the target holds, nothing is left to advise, or `budget` trainings are done."""
+        """Trains until the target is reached, no advice is left, or `budget` trainings are done."""
         started = time.monotonic()
         self.parent = runs.log_search(self.title, self.write(), {})
-        print(
-            f"step 1 of at most {budget}: the start; the lines of its epochs tell how long it takes",
-            flush=True,
-        )
-        self.record(Step(self.trained(self.start), None, None))
+        print(f"step 1 of at most {budget}: the start", flush=True)
+        self.record(Step(self.experiment(self.start), None, None))
         while len(self.steps) < budget and not self.reached():
             best, change = self.best(), self.next_change()
             if change is None:
-                print("nothing is left to advise")
+                print("no advice is left")
                 return
-            spent = time.monotonic() - started
-            left = spent / len(self.steps) * (budget - len(self.steps))
+            per_step = (time.monotonic() - started) / len(self.steps)
+            left = stage.duration(per_step * (budget - len(self.steps)))
             print(
-                f"\nstep {len(self.steps) + 1} of at most {budget} (about {stage.duration(left)} left, if it takes them all)",
+                f"\nstep {len(self.steps) + 1} of at most {budget}"
+                f" (about {left} left, if all are needed)\n{change.name}: {change.reason}",
                 flush=True,
             )
-            print(f"{change.name}: {change.reason}", flush=True)
-            trained = self.trained({**best.overrides, **change.overrides})
-            self.record(Step(trained, change, paired_test.compare(trained.answers, best.answers)))
+            experiment = self.experiment({**best.overrides, **change.overrides})
+            comparison = paired_test.compare(experiment.answers, best.answers)
+            self.record(Step(experiment, change, comparison))
 
     def reached(self) -> bool:
-        """Whether the whole 95 % interval of the best one's accuracy lies at or above the target: not by luck on validation."""
+        """Whether the 95 % interval of the best accuracy lies at or above the target."""
         best = self.best()
-        low, _ = statistics.accuracy_interval(
-            int(best.answers.right.sum()), len(best.answers.labels)
-        )
+        right, total = int(best.answers.right.sum()), len(best.answers.labels)
+        low, _ = statistics.accuracy_interval(right, total)
         return low >= best.situation.params.problem.target
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
-        trained = step.trained
-        print(
-            f"{trained.experiment}: validation accuracy {trained.answers.accuracy:.4f}, {step.outcome}"
-        )
-        print(f"{trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}")
-        accuracy = {
+        experiment = step.experiment
+        accuracy = f"validation accuracy {experiment.answers.accuracy:.4f}"
+        print(f"{experiment.name}: {accuracy}, {step.outcome}")
+        print(f"{experiment.diagnosis['verdict']}: {experiment.diagnosis['sentence']}")
+        metrics = {
             "trainings": len(self.steps),
             "best_validation_accuracy": self.best().answers.accuracy,
         }
-        runs.log_search(self.title, self.write(), accuracy)
+        runs.log_search(self.title, self.write(), metrics)
 
     def write(self) -> Path:
-        """The ledger."""
-        start = (
-            ", ".join(f"`{key}={written(value)}`" for key, value in self.start.items())
-            or "params.yaml"
-        )
-        parts = [
-            f"# {self.title}",
-            f"Start: {start}",
-            *(part for number, step in enumerate(self.steps, 1) for part in told(number, step)),
-        ]
+        """Writes the ledger."""
+        values = [f"`{key}={written(value)}`" for key, value in self.start.items()]
+        parts = [f"# {self.title}", f"Start: {', '.join(values) or 'params.yaml'}"]
+        for number, step in enumerate(self.steps, 1):
+            parts += paragraphs(number, step)
         LEDGER.parent.mkdir(exist_ok=True)
         with atomic.replacing(LEDGER) as temporary:
             temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
         return LEDGER
 
+    def conclusion(self) -> str:
+        best = self.best()
+        return (
+            f"best: {best.name}, validation accuracy {best.answers.accuracy:.4f}, target"
+            f" {best.situation.params.problem.target} {'' if self.reached() else 'not '}reached"
+            f" with {len(self.steps)} trainings; see {LEDGER}"
+            f"\nto test and export it: `dvc exp apply {best.name}`, then `edgeproof run`"
+        )
 
-def told(number: int, step: Step) -> list[str]:
-    """The paragraphs of the ledger on one step."""
-    trained, change, comparison = step.trained, step.change, step.comparison
-    facts = f"Validation accuracy **{trained.answers.accuracy:.4f}** on {len(trained.answers.labels):,} examples (`{trained.experiment}`)."
-    verdict = f"Verdict {trained.diagnosis['verdict']}: {trained.diagnosis['sentence']}."
-    if change is None or comparison is None:
-        return [f"## {number}. Start", facts, verdict]
-    how = (
-        "pair by pair"
-        if comparison.paired
-        else "not in pairs, since the validation examples are others"
+
+def paragraphs(number: int, step: Step) -> list[str]:
+    """One step in the ledger."""
+    experiment, change, comparison = step.experiment, step.change, step.comparison
+    answers, diagnosis = experiment.answers, experiment.diagnosis
+    accuracy = (
+        f"Validation accuracy **{answers.accuracy:.4f}** on {len(answers.labels):,} examples"
+        f" (`{experiment.name}`)."
     )
-    chance = f"p = {comparison.p_value:.2g}, of the loss {comparison.loss_p_value:.2g}, of which the smaller counts twice"
+    verdict = f"Verdict {diagnosis['verdict']}: {diagnosis['sentence']}."
+    if change is None or comparison is None:
+        return [f"## {number}. Start", accuracy, verdict]
+    if comparison.paired:
+        method = "pair by pair"
+    else:
+        method = "not in pairs, as the validation examples differ"
     return [
         f"## {number}. {change.name}: {step.outcome}, {'kept' if step.kept else 'rejected'}",
         f"Hypothesis: {change.reason}.",
         f"`{change.command()}`",
-        facts,
-        f"{comparison.difference:+.4f} against the best so far, {how}: {chance}.",
+        accuracy,
+        f"{comparison.difference:+.4f} against the best so far, {method}:"
+        f" p = {comparison.p_value:.2g}, and {comparison.loss_p_value:.2g} for the loss;"
+        " the smaller one is doubled.",
         verdict,
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.search.improve")
-    parser.add_argument("--budget", type=int, default=12, help="trainings at most")
-    parser.add_argument(
-        "-S",
-        dest="start",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="where to start from, beside params.yaml",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="2,000 examples and 2 epochs, whatever is advised: to see it work",
-    )
-    arguments = parser.parse_args()
-    search = Search(parsed(arguments.start), arguments.quick)
-    search.run(arguments.budget)
-    runs.log_search(search.title, search.write(), {}, finished=True)
-    best = search.best()
-    print(
-        f"\nbest: {best.experiment}, validation accuracy {best.answers.accuracy:.4f}, target {best.situation.params.problem.target}"
-        f" {'reached' if search.reached() else 'not reached'} with {len(search.steps)} trainings; {LEDGER} tells the story"
-        f"\n`dvc exp apply {best.experiment}` and `dvc repro` take it to the test set and the devices"
-    )
-
-
-if __name__ == "__main__":
-    stage.run(main)
+def improve(overrides: Sequence[str], budget: int, quick: bool) -> None:
+    """Runs the loop from these KEY=VALUE, and prints which experiment is best. Raises UserError."""
+    loop = Loop(parsed(overrides), quick)
+    loop.run(budget)
+    runs.log_search(loop.title, loop.write(), {}, finished=True)
+    print(f"\n{loop.conclusion()}")

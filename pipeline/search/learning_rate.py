@@ -1,11 +1,12 @@
-"""Which learning rate? The range test: one training whose rate rises from batch to batch (Smith, 2017, Cyclical Learning
-Rates for Training Neural Networks, section 3.3).
+"""Which learning rate? The range test: one training whose rate rises from batch to batch.
 
-    python -m pipeline.search.learning_rate
-    python -m pipeline.search.learning_rate --lowest 1e-6 --highest 1 --steps 300
+    edgeproof learning-rate
+    edgeproof learning-rate --lowest 1e-6 --highest 1 --steps 300
 
-The loss first stands still, then falls, then rises again. Where it is lowest the steps are about to become too long: a tenth
-of that rate is a good constant one (the rule of fastai's `lr_find`), and it is the most that a schedule should come down from.
+The loss is flat at first, then falls, then rises again (Smith, 2017, Cyclical Learning Rates for
+Training Neural Networks, section 3.3). At the rate of its lowest point the steps begin to be too
+long: a tenth of that rate is a good constant rate (the rule of fastai's `lr_find`), and that rate
+is the highest a schedule should start from.
 """
 
 from __future__ import annotations
@@ -18,43 +19,52 @@ import numpy as np
 
 from pipeline.config.params import KerasObject
 from pipeline.files.artifacts import Array
-from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, cached_training
-from pipeline.search.analysis import Answer, Question
-from pipeline.search.cached_training import Result, Training
+from pipeline.search import cached_training
+from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.cached_training import CachedTraining, TrainingResult
 
-SMOOTHING = 0.05  # share of the test over which the loss is averaged: the standard deviation of a Gaussian window
+SMOOTHING = 0.05  # standard deviation of the Gaussian window, as a share of all steps
+FEWEST_STEPS = 50
+FEWEST_LOSSES = 10
 
 
-def training(asked: Question, lowest: float, highest: float, steps: int) -> Training:
+def measure(lowest: float, highest: float, steps: int, options: Options) -> None:
+    """Raises UserError."""
+    analysis = Analysis("learning_rate", options, lowest=lowest, highest=highest, steps=steps)
+    (result,) = analysis.results([training(analysis, lowest, highest, steps)])
+    test = range_test(result, lowest, highest, steps)
+    analysis.publish(report(analysis, test), lambda figure: draw(figure, test))
+
+
+def training(analysis: Analysis, lowest: float, highest: float, steps: int) -> CachedTraining:
     """The rate is lowest * (highest / lowest) ** (batch / steps). Raises UserError."""
     if not 0 < lowest < highest:
         raise UserError(
-            f"--lowest {lowest:g} --highest {highest:g} is an empty range; the lowest must lie above 0 and below the highest"
+            f"--lowest is {lowest:g} and --highest is {highest:g}; expected 0 < lowest < highest"
         )
-    if steps < 50:
+    if steps < FEWEST_STEPS:
         raise UserError(
-            f"--steps is {steps}; allowed is 50 or more, so that the noise of single batches averages out"
+            f"--steps is {steps}; expected at least {FEWEST_STEPS}, to average out the noise of"
+            " single batches"
         )
-    rows, validation = cached_training.rows_of(asked.chosen)
-    size = len(rows) if asked.chosen.train.batch_size == "full" else asked.chosen.train.batch_size
-    rises = {"decay_steps": steps, "decay_rate": highest / lowest}
-    chosen = asked.chosen.train.model_copy(
-        update={
-            "learning_rate": lowest,
-            "schedule": KerasObject(class_name="ExponentialDecay", config=rises),
-            "warmup": 0.0,
-            "epochs": math.ceil(steps / math.ceil(len(rows) / size)),
-            "patience": None,
-            "thaw": [],
-            "steps_per_execution": 1,
-        }
-    )
-    return Training(
+    settings = analysis.params.train
+    rows, validation = cached_training.split_rows(analysis.params)
+    size = len(rows) if settings.batch_size == "full" else settings.batch_size
+    rise = {"decay_steps": steps, "decay_rate": highest / lowest}
+    update = {
+        "learning_rate": lowest,
+        "schedule": KerasObject(class_name="ExponentialDecay", config=rise),
+        "warmup": 0.0,
+        "epochs": math.ceil(steps / math.ceil(len(rows) / size)),
+        "patience": None,
+        "thaw": [],
+        "steps_per_execution": 1,
+    }
+    return CachedTraining(
         f"rate from {lowest:g} to {highest:g}",
         {"lowest": lowest, "highest": highest},
-        chosen,
+        settings.model_copy(update=update),
         rows,
         validation,
         every_batch=True,
@@ -62,8 +72,8 @@ def training(asked: Question, lowest: float, highest: float, steps: int) -> Trai
 
 
 @dataclass(frozen=True)
-class Test:
-    """The rate of each batch, its loss, and the losses smoothed; what follows from them."""
+class RangeTest:
+    """The learning rate, loss and smoothed loss of each batch (N,)."""
 
     rates: Array
     losses: Array
@@ -71,100 +81,85 @@ class Test:
 
     @property
     def steepest(self) -> float:
-        """The rate where the loss falls most steeply over the logarithm of the rate, before its lowest."""
+        """The rate where the loss falls most per factor of the rate, before its lowest point."""
         slopes = np.gradient(self.smooth)[: max(int(self.smooth.argmin()), 2)]
         return float(self.rates[int(slopes.argmin())])
 
     @property
     def lowest(self) -> float:
+        """The rate where the loss is lowest."""
         return float(self.rates[int(self.smooth.argmin())])
 
 
-def measured(result: Result, lowest: float, highest: float, steps: int) -> Test:
-    """Raises UserError where the loss is no number from the first batches on."""
+def range_test(result: TrainingResult, lowest: float, highest: float, steps: int) -> RangeTest:
+    """Raises UserError if the loss is NaN or infinite from the first batches on."""
     losses = np.array(result.batch_losses[:steps])
-    losses = (
-        losses[: int(np.argmin(np.isfinite(losses)))] if not np.isfinite(losses).all() else losses
-    )
-    if len(losses) < 10:
+    finite = np.isfinite(losses)
+    if not finite.all():
+        losses = losses[: int(np.argmin(finite))]
+    if len(losses) < FEWEST_LOSSES:
         raise UserError(
-            f"the loss is no number after {len(losses)} batches; begin below --lowest {lowest:g}"
+            f"the loss is NaN or infinite after {len(losses)} batches; use a smaller --lowest"
+            f" than {lowest:g}"
         )
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / steps)
-    return Test(rates, losses, smoothed(losses, SMOOTHING * steps))
+    return RangeTest(rates, losses, smoothed(losses, SMOOTHING * steps))
 
 
 def smoothed(losses: Array, width: float) -> Array:
-    """A mean with Gaussian weights of this standard deviation, in batches, which at the ends has what there is."""
+    """The mean with Gaussian weights; `width` is their standard deviation in batches."""
     distances = np.arange(len(losses))[:, None] - np.arange(len(losses))
     weights = np.exp(-0.5 * (distances / width) ** 2)
+    # Dividing by the weights within the test keeps the ends unbiased.
     result: Array = weights @ losses / weights.sum(1)
     return result
 
 
-def answer(asked: Question, found: Test) -> Answer:
-    rise = found.smooth[-1] > found.smooth.min() + 0.1 * (found.smooth.max() - found.smooth.min())
+def report(analysis: Analysis, test: RangeTest) -> Report:
     points = {
-        "steepest fall": found.steepest,
-        "a tenth of the lowest": found.lowest / 10,
-        "lowest loss": found.lowest,
+        "steepest fall": test.steepest,
+        "a tenth of the lowest": test.lowest / 10,
+        "lowest loss": test.lowest,
     }
     table = [
-        [name, f"{rate:.3g}", f"{np.interp(rate, found.rates, found.smooth):.4f}"]
+        [name, f"{rate:.3g}", f"{np.interp(rate, test.rates, test.smooth):.4f}"]
         for name, rate in points.items()
     ]
-    rate = float(f"{found.lowest / 10:.2g}")
-    above = (
-        ""
-        if rise
-        else " The loss does not rise again up to the highest rate: go on above it with --highest."
-    )
-    return Answer(
-        f"The loss is lowest at a learning rate of {found.lowest:.2g}: try a tenth of it, {rate:g}, as a constant rate, and no more "
-        f"than {found.lowest:.2g} as the highest of a schedule.{above} "
-        f"`{asked.command({'train.learning_rate': rate, 'train.schedule': 'constant', 'train.warmup': 0.0})}` tries the constant one.",
+    bottom, top = test.smooth.min(), test.smooth.max()
+    if test.smooth[-1] > bottom + 0.1 * (top - bottom):
+        advice = ""
+    else:
+        advice = " The loss does not rise again up to the highest rate; try a larger --highest."
+    rate = float(f"{test.lowest / 10:.2g}")
+    overrides = {
+        "train.learning_rate": rate,
+        "train.schedule": "constant",
+        "train.warmup": 0.0,
+    }
+    return Report(
+        f"The loss is lowest at a learning rate of {test.lowest:.2g}: try a tenth of it, {rate:g},"
+        f" as a constant rate, or start a schedule from at most {test.lowest:.2g}.{advice}"
+        f" To try the constant rate: `{analysis.command(overrides)}`.",
         ["where", "learning rate", "smoothed training loss"],
         table,
-        {"learning_rate": rate, "lowest_loss_learning_rate": found.lowest},
+        {"learning_rate": rate, "lowest_loss_learning_rate": test.lowest},
         [
-            f"{len(found.rates)} batches, the rate rising by the same factor from one to the next; the loss of each before its step."
+            f"{len(test.rates)} batches; the rate rises by the same factor from each to the next."
+            " The loss of a batch is that before its step."
         ],
     )
 
 
-def draw(figure: Any, found: Test) -> None:
+def draw(figure: Any, test: RangeTest) -> None:
     axis = figure.add_subplot()
-    axis.plot(found.rates, found.losses, color="grey", alpha=0.5, linewidth=0.8, label="each batch")
-    axis.plot(found.rates, found.smooth, color="tab:blue", label="smoothed")
-    axis.axvline(
-        found.lowest / 10,
-        color="tab:green",
-        linestyle="--",
-        label=f"a tenth of it: {found.lowest / 10:.2g}",
-    )
-    axis.axvline(
-        found.lowest, color="tab:red", linestyle=":", label=f"lowest loss: {found.lowest:.2g}"
-    )
+    axis.plot(test.rates, test.losses, color="grey", alpha=0.5, linewidth=0.8, label="each batch")
+    axis.plot(test.rates, test.smooth, color="tab:blue", label="smoothed")
+    tenth = test.lowest / 10
+    label = f"a tenth of it: {tenth:.2g}"
+    axis.axvline(tenth, color="tab:green", linestyle="--", label=label)
+    label = f"lowest loss: {test.lowest:.2g}"
+    axis.axvline(test.lowest, color="tab:red", linestyle=":", label=label)
     axis.set(xscale="log", xlabel="learning rate", ylabel="training loss")
-    axis.set_ylim(0, 1.2 * max(found.smooth[0], float(np.quantile(found.losses, 0.5))))
+    axis.set_ylim(0, 1.2 * max(test.smooth[0], float(np.quantile(test.losses, 0.5))))
     axis.grid(alpha=0.3)
     axis.legend()
-
-
-def main() -> None:
-    parser = analysis.parser("learning_rate", "The learning-rate range test.")
-    parser.add_argument("--lowest", type=float, default=1e-5, metavar="RATE")
-    parser.add_argument("--highest", type=float, default=1.0, metavar="RATE")
-    parser.add_argument(
-        "--steps", type=int, default=200, metavar="N", help="batches over which the rate rises"
-    )
-    arguments = parser.parse_args()
-    values = {name: getattr(arguments, name) for name in ("lowest", "highest", "steps")}
-    asked = Question("learning_rate", arguments, **values)
-    (result,) = asked.results([training(asked, **values)])
-    found = measured(result, **values)
-    asked.answer(answer(asked, found), lambda figure: draw(figure, found))
-
-
-if __name__ == "__main__":
-    stage.run(main)

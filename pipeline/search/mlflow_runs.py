@@ -1,4 +1,4 @@
-"""A question in MLflow: one run that stands for it, with the report, and its trainings as children."""
+"""An analysis in MLflow: one run with the report, and its trainings as children."""
 
 from __future__ import annotations
 
@@ -7,47 +7,43 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.overrides import written
-from pipeline.search.cached_training import Result
+from pipeline.search.cached_training import TrainingResult
 from pipeline.tracking import runs
 from pipeline.tracking.store import store, warn
 
 
-class Story:
-    """The run called `title`, made where the store has none. A store that is away is told of once, and stops nothing."""
+class AnalysisRun:
+    """The run named `title`, created if missing. An unreachable store is reported once only."""
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.away = False
+        self.unreachable = False
         self.parent = ""
-        self._tell(self._begin)
+        self._log(self._begin)
 
-    def child(
-        self, name: str, values: Mapping[str, Any], result: Result, state: str = "FINISHED"
+    def log_training(
+        self, name: str, values: Mapping[str, Any], result: TrainingResult, state: str = "FINISHED"
     ) -> None:
-        """A training, logged where it is not yet."""
+        """Logs a training as a child, unless it is there."""
 
         def log(client: Any, experiment: str) -> None:
-            mine = {"part_of": self.title, "training_key": result.key, "part": name}
-            if runs.find(client, experiment, **mine) is not None:
+            tags = {"part_of": self.title, "training_key": result.key, "part": name}
+            if runs.find(client, experiment, **tags) is not None:
                 return
-            run = client.create_run(
-                experiment, tags={**mine, "mlflow.parentRunId": self.parent}, run_name=name
-            )
+            tags["mlflow.parentRunId"] = self.parent
+            run = client.create_run(experiment, tags=tags, run_name=name)
             for key, value in values.items():
                 client.log_param(run.info.run_id, key, written(value))
             for row in result.rows:
                 runs.log_row(client, run, row)
-            for metric, value in {
-                "kept.validation_accuracy": result.accuracy,
-                "kept.validation_loss": result.loss,
-            }.items():
-                client.log_metric(run.info.run_id, metric, value)
+            client.log_metric(run.info.run_id, "kept.validation_accuracy", result.accuracy)
+            client.log_metric(run.info.run_id, "kept.validation_loss", result.loss)
             client.set_terminated(run.info.run_id, state)
 
-        self._tell(log)
+        self._log(log)
 
-    def end(self, sentence: str, files: Sequence[Path], figures: Mapping[str, float]) -> None:
-        """The answer, and the files that show it."""
+    def finish(self, sentence: str, files: Sequence[Path], figures: Mapping[str, float]) -> None:
+        """Logs the conclusion and the report's files."""
 
         def log(client: Any, experiment: str) -> None:
             for path in files:
@@ -57,19 +53,19 @@ class Story:
             client.set_tag(self.parent, "mlflow.note.content", sentence)
             client.set_terminated(self.parent)
 
-        self._tell(log)
+        self._log(log)
 
     def _begin(self, client: Any, experiment: str) -> None:
         run = runs.find(client, experiment, search=self.title)
         run = run or client.create_run(experiment, tags={"search": self.title}, run_name=self.title)
         self.parent = run.info.run_id
 
-    def _tell(self, log: Callable[[Any, str], None]) -> None:
-        if self.away:
+    def _log(self, log: Callable[[Any, str], None]) -> None:
+        if self.unreachable:
             return
         try:
             with store() as (client, experiment):
                 log(client, experiment)
-        except Exception as error:  # whatever the store does, the question goes on
-            self.away = True
+        except Exception as error:  # whatever the store does, the analysis continues
+            self.unreachable = True
             warn(error, "the same command logs it later")

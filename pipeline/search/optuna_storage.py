@@ -1,7 +1,8 @@
-"""The trials of a search in Optuna's storage, from which workers on any machine take them, and come and go.
+"""The trials of a sweep in Optuna's storage, shared by workers on any machine.
 
-Every trial that the search owes is a slot, queued before anything is trained. A worker takes a waiting one and shows every
-few seconds that it lives. One that has stopped showing it is given up, and its slot is queued again, with the same values.
+Every trial of the sweep is a slot, queued before any training starts. A worker takes a waiting slot
+and sends a heartbeat every few seconds. If the heartbeats stop, the slot is queued again with the
+same values.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from pipeline.config.params import Params
 from pipeline.process.errors import UserError
 from pipeline.tracking.credentials import masked
 
-BEATS = 3  # signs of life that may fail to come before a worker counts as gone
-LOCK = 7_205_759  # the number of the lock in PostgreSQL that searches share; any fixed one
+BEATS = 3  # heartbeats that a worker may miss before it counts as lost
+LOCK = 7_205_759  # the id of the advisory lock in PostgreSQL; any fixed number
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
 
 
 @dataclass(frozen=True)
-class Search:
-    """What is searched, and how; it goes to the workers as it is."""
+class Sweep:
+    """What is searched, and how. It is sent to every worker."""
 
     title: str
     storage: str
@@ -46,27 +47,25 @@ class Search:
     pruner: str  # median, hyperband or none
     start: Params
     trials: int
-    seconds: int  # between two signs of life
-    alone: bool  # one worker on a storage of its own: its choices repeat exactly
+    seconds: int  # between two heartbeats
+    alone: bool  # one worker on a storage of its own, which makes the sweep reproducible
 
 
-def address(given: str) -> str:
-    """The storage as SQLAlchemy takes it. Raises UserError."""
+def address(url: str) -> str:
+    """The storage's address as SQLAlchemy expects it. Raises UserError."""
     try:
-        url = sqlalchemy.make_url(given)
-    except (sqlalchemy.exc.ArgumentError, ValueError):  # the latter of a port that is not a number
-        url = None
-    if (
-        url is None
-        or not url.database
-        or url.get_backend_name() not in ("sqlite", "postgresql", "postgres")
-    ):
+        parsed = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: the port is not a number
+        parsed = None
+    backends = ("sqlite", "postgresql", "postgres")
+    if parsed is None or not parsed.database or parsed.get_backend_name() not in backends:
         raise UserError(
-            f"--storage {masked(given, given)} is none; allowed are sqlite:///FILE and postgresql://USER:PASSWORD@HOST/DATABASE"
+            f"--storage is {masked(url, url)}; expected sqlite:///FILE or"
+            " postgresql://USER:PASSWORD@HOST/DATABASE"
         )
-    if url.get_backend_name() != "sqlite":
-        url = url.set(drivername="postgresql+psycopg")
-    return url.render_as_string(hide_password=False)
+    if parsed.get_backend_name() != "sqlite":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
 
 
 def shown(storage: str) -> str:
@@ -76,13 +75,13 @@ def shown(storage: str) -> str:
 
 
 def reason(error: Exception, storage: str) -> str:
-    """What an error says, without the storage's password."""
+    """The message of an error, without the storage's password."""
     return masked(" ".join(str(error).split()), storage)[:200]
 
 
 @contextmanager
-def one_at_a_time(storage: str) -> Iterator[None]:
-    """Lets one process in, of all that share the storage. Raises UserError where it cannot be reached."""
+def locked(storage: str) -> Iterator[None]:
+    """Admits one process at a time that uses this storage. Raises UserError if unreachable."""
     url = sqlalchemy.make_url(storage)
     if url.get_backend_name() == "sqlite":
         path = Path(f"{url.database}.lock")
@@ -91,14 +90,12 @@ def one_at_a_time(storage: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
         return
+    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        connection = psycopg.connect(
-            url.set(drivername="postgresql").render_as_string(hide_password=False),
-            connect_timeout=10,
-        )
+        connection = psycopg.connect(uri, connect_timeout=10)
     except psycopg.Error as error:
         raise UserError(
-            f"the storage {shown(storage)} cannot be reached: {reason(error, storage)}"
+            f"the storage {shown(storage)} is unreachable: {reason(error, storage)}"
         ) from None
     with connection:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
@@ -108,11 +105,10 @@ def one_at_a_time(storage: str) -> Iterator[None]:
 @cache
 def opened(storage: str, seconds: int) -> RDBStorage:
     """Raises UserError."""
-    arguments = (
-        {"connect_args": {"timeout": 60}}
-        if storage.startswith("sqlite")
-        else {"pool_pre_ping": True}
-    )
+    if storage.startswith("sqlite"):
+        arguments: dict[str, Any] = {"connect_args": {"timeout": 60}}
+    else:
+        arguments = {"pool_pre_ping": True}
     try:
         return RDBStorage(
             storage,
@@ -126,26 +122,30 @@ def opened(storage: str, seconds: int) -> RDBStorage:
         ) from None
 
 
-def begin(search: Search, question: dict[str, Any]) -> optuna.Study:
-    """The study, made where there is none, with all its slots. Raises UserError where one of that name asks something else."""
-    with one_at_a_time(search.storage):
-        storage = opened(search.storage, search.seconds)
+def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
+    """The sweep's study, created if missing, with all its slots.
+
+    `facts` is what the sweep depends on. Raises UserError if a study of that name has others.
+    """
+    with locked(sweep.storage):
+        storage = opened(sweep.storage, sweep.seconds)
         study = optuna.create_study(
-            storage=storage, study_name=search.title, direction="maximize", load_if_exists=True
+            storage=storage, study_name=sweep.title, direction="maximize", load_if_exists=True
         )
-        asked = study.user_attrs.setdefault("question", question)
-        if asked != question:
-            other = ", ".join(name for name in question if asked.get(name) != question[name])
+        stored = study.user_attrs.setdefault("question", facts)
+        if stored != facts:
+            different = ", ".join(name for name in facts if stored.get(name) != facts[name])
             raise UserError(
-                f"the study {search.title} has been begun with other parameters ({other}); allowed is another --name"
+                f"the study {sweep.title} was started with different parameters ({different});"
+                " use another --name"
             )
-        study.set_user_attr("question", question)
-        fill(search, study)
+        study.set_user_attr("question", facts)
+        queue_slots(sweep, study)
     return study
 
 
-def fill(search: Search, study: optuna.Study) -> None:
-    """Queues every slot that nobody has, again where a worker was lost with it."""
+def queue_slots(sweep: Sweep, study: optuna.Study) -> None:
+    """Queues every slot that has no trial, and those of lost workers again."""
     optuna.storages.fail_stale_trials(study)
     held, lost = set(), {}
     for trial in study.get_trials(deepcopy=False):
@@ -154,43 +154,51 @@ def fill(search: Search, study: optuna.Study) -> None:
             held.add(slot)
         else:
             lost[slot] = trial.params
-    for slot, point in enumerate(points(search)):
+    for slot, point in enumerate(points(sweep)):
         if slot not in held:
             study.enqueue_trial({**point, **lost.get(slot, {})}, user_attrs={"slot": slot})
 
 
-def points(search: Search) -> list[dict[str, Any]]:
-    """Of each slot the values that are known before: all of a grid, all of a random search, none where TPE decides."""
-    if search.sampler == "grid":
-        lists = [
-            [(one.key, label) for label in one.labels()]
-            for one in search.space
-            if isinstance(one, Choices)
-        ]
-        return [dict(point) for point in itertools.product(*lists)]
-    if search.sampler == "tpe":
-        return [{} for _ in range(search.trials)]
-    random = np.random.default_rng(search.start.train.seed)
-    return [{one.key: drawn(one, random) for one in search.space} for _ in range(search.trials)]
+def points(sweep: Sweep) -> list[dict[str, Any]]:
+    """The values of each slot that are known in advance: of a grid or random search all of them.
+
+    TPE chooses them when a trial starts.
+    """
+    if sweep.sampler == "grid":
+        choices = [parameter for parameter in sweep.space if isinstance(parameter, Choices)]
+        axes = [[(choice.key, label) for label in choice.labels()] for choice in choices]
+        return [dict(point) for point in itertools.product(*axes)]
+    if sweep.sampler == "tpe":
+        return [{} for _ in range(sweep.trials)]
+    random = np.random.default_rng(sweep.start.train.seed)
+    return [
+        {parameter.key: drawn(parameter, random) for parameter in sweep.space}
+        for _ in range(sweep.trials)
+    ]
 
 
-def drawn(one: Choices | Range, random: np.random.Generator) -> Any:
-    if isinstance(one, Choices):
-        return list(one.labels())[int(random.integers(len(one.values)))]
-    low, high = (np.log(end) if one.log else end for end in (one.low, one.high))
-    if isinstance(one.low, int) and isinstance(one.high, int):
-        return (
-            round(float(np.exp(random.uniform(low, high))))
-            if one.log
-            else int(random.integers(one.low, one.high + 1))
-        )
-    value = float(random.uniform(low, high))
-    return float(np.clip(np.exp(value), one.low, one.high)) if one.log else value
+def drawn(parameter: Choices | Range, random: np.random.Generator) -> Any:
+    """A random value of a parameter, uniform on its scale."""
+    if isinstance(parameter, Choices):
+        return list(parameter.labels())[int(random.integers(len(parameter.values)))]
+    low, high, log = parameter.low, parameter.high, parameter.log
+    if isinstance(low, int) and isinstance(high, int) and not log:
+        return int(random.integers(low, high + 1))
+    if not log:
+        return float(random.uniform(low, high))
+    value = float(np.exp(random.uniform(np.log(low), np.log(high))))
+    if isinstance(low, int) and isinstance(high, int):
+        return round(value)
+    return float(np.clip(value, low, high))
 
 
-def suggested(one: Choices | Range, trial: optuna.Trial) -> Any:
-    if isinstance(one, Choices):
-        return one.labels()[trial.suggest_categorical(one.key, list(one.labels()))]
-    if isinstance(one.low, int) and isinstance(one.high, int):
-        return trial.suggest_int(one.key, one.low, one.high, log=one.log)
-    return trial.suggest_float(one.key, one.low, one.high, log=one.log)
+def suggested(parameter: Choices | Range, trial: optuna.Trial) -> Any:
+    """The value that Optuna's sampler chooses for a parameter."""
+    key = parameter.key
+    if isinstance(parameter, Choices):
+        labels = parameter.labels()
+        return labels[trial.suggest_categorical(key, list(labels))]
+    low, high, log = parameter.low, parameter.high, parameter.log
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(key, low, high, log=log)
+    return trial.suggest_float(key, low, high, log=log)

@@ -1,4 +1,4 @@
-"""One trial of a search, as a worker makes it: the values come from Optuna, the training is the line's own."""
+"""One trial of a sweep, as a worker runs it: Optuna gives the values, the pipeline trains."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage
-from pipeline.search.cached_training import GivenUpError, Result, Training
-from pipeline.search.optuna_storage import Search
+from pipeline.search.cached_training import CachedTraining, PrunedError, TrainingResult
+from pipeline.search.optuna_storage import Sweep
 from pipeline.training.learning_curves import Row
 
-SECONDS_BETWEEN_LOOKS = 1.0  # at whether a trial of another worker has come back
+POLL_SECONDS = 1.0  # between two looks for a slot that another worker has lost
 
 
 class LateError(Exception):
@@ -31,109 +31,110 @@ class LateError(Exception):
 
 @dataclass(frozen=True)
 class Slot:
-    """Whichever trial of the search is next."""
+    """A task of `workers`: whichever trial of the sweep is next."""
 
     name: str
-    search: Search
-    examples: int  # what a trial costs with the values that the search starts from
+    sweep: Sweep
+    examples: int  # what a trial costs with the sweep's start values
 
-    def run(self, saw: Callable[[int], None]) -> int | None:
-        """Makes one trial, and returns its number; None where no more are left, once those of other workers have ended."""
-        found = optuna.load_study(
-            study_name=self.search.title,
-            storage=optuna_storage.opened(self.search.storage, self.search.seconds),
+    def run(self, on_examples: Callable[[int], None]) -> int | None:
+        """Runs one trial and returns its number, or None when other workers have run the rest."""
+        study = optuna.load_study(
+            study_name=self.sweep.title,
+            storage=optuna_storage.opened(self.sweep.storage, self.sweep.seconds),
         )
-        found.pruner = pruner(self.search)
+        study.pruner = pruner(self.sweep)
         while True:
-            with optuna_storage.one_at_a_time(self.search.storage):
-                optuna_storage.fill(self.search, found)
-            states = [one.state for one in found.get_trials(deepcopy=False)]
+            with optuna_storage.locked(self.sweep.storage):
+                optuna_storage.queue_slots(self.sweep, study)
+            states = [trial.state for trial in study.get_trials(deepcopy=False)]
             if TrialState.WAITING in states:
-                found.sampler = sampler(self.search, len(states) - states.count(TrialState.WAITING))
-                number = self._take(found, saw)
+                started = len(states) - states.count(TrialState.WAITING)
+                study.sampler = sampler(self.sweep, started)
+                number = self._run_next(study, on_examples)
                 if number is not None:
                     return number
             elif TrialState.RUNNING in states:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(POLL_SECONDS)
             else:
                 return None
 
-    def _take(self, found: optuna.Study, saw: Callable[[int], None]) -> int | None:
-        taken = []
+    def _run_next(self, study: optuna.Study, on_examples: Callable[[int], None]) -> int | None:
+        numbers = []
 
-        def objective(one: optuna.Trial) -> float:
-            if "slot" not in one.user_attrs:
+        def objective(trial: optuna.Trial) -> float:
+            # Optuna makes a new trial, without a slot, if no queued one is left.
+            if "slot" not in trial.user_attrs:
                 raise LateError
-            taken.append(one.number)
-            return accuracy(self.search, one, saw)
+            numbers.append(trial.number)
+            return accuracy(self.sweep, trial, on_examples)
 
         try:
-            found.optimize(objective, n_trials=1, catch=(LateError, UserError))
+            study.optimize(objective, n_trials=1, catch=(LateError, UserError))
         except UpdateFinishedTrialError:
-            return (
-                None  # it was given up while this worker slept; who makes it now finds the result
-            )
+            # The trial counted as lost while this machine slept. The worker that repeats it finds
+            # the result in the cache.
+            return None
         except (StorageInternalError, SQLAlchemyError) as error:
-            shown, reason = (
-                optuna_storage.shown(self.search.storage),
-                optuna_storage.reason(error, self.search.storage),
-            )
+            storage = self.sweep.storage
             raise UserError(
-                f"the storage {shown} has gone away: {reason}; the same command goes on"
+                f"the storage {optuna_storage.shown(storage)} is unreachable:"
+                f" {optuna_storage.reason(error, storage)}; the same command continues"
             ) from None
-        return taken[0] if taken else None
+        return numbers[0] if numbers else None
 
 
-def accuracy(search: Search, one: optuna.Trial, saw: Callable[[int], None]) -> float:
-    """Trains with the trial's values, and stops where the pruner has no hope."""
-    values = {parameter.key: optuna_storage.suggested(parameter, one) for parameter in search.space}
-    one.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
+def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], None]) -> float:
+    """Trains with the trial's values, and stops if the pruner says so."""
+    values = {
+        parameter.key: optuna_storage.suggested(parameter, trial) for parameter in sweep.space
+    }
+    trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
     reported = set()
 
     def on_row(row: Row) -> None:
         epoch = int(row["epoch"])
-        one.report(row["validation_accuracy"], epoch)
+        trial.report(row["validation_accuracy"], epoch)
         reported.add(epoch)
-        if epoch < chosen.train.epochs and one.should_prune():
-            raise GivenUpError
+        if epoch < settings.train.epochs and trial.should_prune():
+            raise PrunedError
 
     try:
-        chosen = analysis.changed(search.start, values)
-        training = Training(
-            f"trial {one.number}", values, chosen.train, *cached_training.rows_of(chosen)
-        )
-        result = training.run(saw, on_row)
+        settings = analysis.override(sweep.start, values)
+        rows = cached_training.split_rows(settings)
+        training = CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
+        result = training.run(on_examples, on_row)
     except UserError as error:
-        one.set_user_attr("refused", str(error))
+        trial.set_user_attr("refused", str(error))
         raise
-    except GivenUpError as given_up:
-        keep(one, given_up.result)
+    except PrunedError as pruned:
+        save_result(trial, pruned.result)
         raise TrialPruned from None
     for row in result.rows:
-        if int(row["epoch"]) not in reported:  # the training had been made before
-            one.report(row["validation_accuracy"], int(row["epoch"]))
-    keep(one, result)
+        if int(row["epoch"]) not in reported:  # the result comes from the cache
+            trial.report(row["validation_accuracy"], int(row["epoch"]))
+    save_result(trial, result)
     return result.accuracy
 
 
-def keep(one: optuna.Trial, result: Result) -> None:
-    one.set_user_attr("result", asdict(result))
+def save_result(trial: optuna.Trial, result: TrainingResult) -> None:
+    trial.set_user_attr("result", asdict(result))
 
 
-def sampler(search: Search, begun: int) -> Any:
-    """TPE, for the trial after so many; what a grid and a random search take is known from the start.
+def sampler(sweep: Sweep, started: int) -> Any:
+    """TPE for the next trial, after `started` others. Grid and random values are queued already.
 
-    Workers side by side must not draw alike, and one that goes on must not draw again what it has drawn.
+    The seed differs between parallel workers, and after a restart, so that none repeats a draw.
     """
-    salt = 0 if search.alone else secrets.randbits(32)
-    seed = int(np.random.default_rng([search.start.train.seed, begun, salt]).integers(2**32))
+    salt = 0 if sweep.alone else secrets.randbits(32)
+    seed = int(np.random.default_rng([sweep.start.train.seed, started, salt]).integers(2**32))
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 
-def pruner(search: Search) -> optuna.pruners.BasePruner:
-    epochs = search.start.train.epochs
-    if search.pruner == "median":
+def pruner(sweep: Sweep) -> optuna.pruners.BasePruner:
+    epochs = sweep.start.train.epochs
+    if sweep.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1 + epochs // 3)
-    if search.pruner == "hyperband":
+    if sweep.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
     return optuna.pruners.NopPruner()

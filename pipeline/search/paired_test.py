@@ -1,4 +1,4 @@
-"""Whether a new model is better than an old one, beyond chance: on the examples that both saw, pair by pair."""
+"""Is a new model better than an old one beyond chance? A paired test on their common examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pipeline.files.predictions import Predictions
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a new model does against an old one. The p-values are one-sided: how likely it would seem so much better by chance."""
+    """A new model against an old one.
+
+    One-sided p-values: how likely chance alone makes the new model look this much better.
+    """
 
     difference: float  # of accuracy
     p_value: float
@@ -21,34 +24,39 @@ class Comparison:
 
 
 def compare(new: Predictions, old: Predictions) -> Comparison:
-    """On the examples that both saw, pair by pair: the exact McNemar test of accuracy, and the paired t test of the losses.
+    """The exact McNemar test of accuracy and the paired t test of the losses.
 
-    Where less than half of the examples are common, as after a change of the data: Fisher's exact test, and Welch's.
+    If less than half of the examples are common, as after a change of the data: Fisher's exact
+    test and Welch's t test.
     """
+    _, new_rows, old_rows = np.intersect1d(new.examples, old.examples, return_indices=True)
+    if len(new_rows) < min(len(new.labels), len(old.labels)) / 2:
+        return _compare_unpaired(new, old)
     from scipy import stats
 
-    _, ours, theirs = np.intersect1d(new.examples, old.examples, return_indices=True)
-    if len(ours) < min(len(new.labels), len(old.labels)) / 2:
-        table = np.array([[side.right.sum(), (~side.right).sum()] for side in (new, old)])
-        better, worse = (
-            float(stats.fisher_exact(table, alternative=side).pvalue)
-            for side in ("greater", "less")
-        )
-        loss = stats.ttest_ind(new.losses, old.losses, equal_var=False, alternative="less").pvalue
-        return Comparison(new.accuracy - old.accuracy, better, float(loss), worse, paired=False)
-    won, lost = (new.right[ours], old.right[theirs])
-    gained, given = int((won & ~lost).sum()), int((lost & ~won).sum())
-    changed = max(gained + given, 1)
+    new_right, old_right = new.right[new_rows], old.right[old_rows]
+    new_losses, old_losses = new.losses[new_rows], old.losses[old_rows]
+    gained, lost = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
+    changed = max(gained + lost, 1)
     better, worse = (
         float(stats.binomtest(count, changed, alternative="greater").pvalue)
-        for count in (gained, given)
+        for count in (gained, lost)
     )
-    same = np.array_equal(
-        new.losses[ours], old.losses[theirs]
-    )  # of two equal models, for whom the t statistic is 0 / 0
-    loss = (
-        1.0
-        if same
-        else stats.ttest_rel(new.losses[ours], old.losses[theirs], alternative="less").pvalue
+    if np.array_equal(new_losses, old_losses):
+        loss = 1.0  # the t statistic of two equal models would be 0 / 0
+    else:
+        loss = stats.ttest_rel(new_losses, old_losses, alternative="less").pvalue
+    difference = float(new_right.mean() - old_right.mean())
+    return Comparison(difference, better, float(loss), worse, paired=True)
+
+
+def _compare_unpaired(new: Predictions, old: Predictions) -> Comparison:
+    from scipy import stats
+
+    table = np.array([[model.right.sum(), (~model.right).sum()] for model in (new, old)])
+    better, worse = (
+        float(stats.fisher_exact(table, alternative=alternative).pvalue)
+        for alternative in ("greater", "less")
     )
-    return Comparison(float(won.mean() - lost.mean()), better, float(loss), worse, paired=True)
+    loss = stats.ttest_ind(new.losses, old.losses, equal_var=False, alternative="less").pvalue
+    return Comparison(new.accuracy - old.accuracy, better, float(loss), worse, paired=False)

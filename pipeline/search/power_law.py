@@ -1,4 +1,4 @@
-"""Errors against the number of training examples as a power law, and whether it foretells what was measured."""
+"""Validation error against training set size as a power law, and a check of its forecast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PowerLaw:
 
     coefficients: Array  # (2,): slope and intercept of log error over log examples
     covariance: Array
-    variance: float  # of one training's log error about the line
+    variance: float  # of the log error of one training around the fit
     freedom: int
 
     @property
@@ -28,18 +28,22 @@ class PowerLaw:
         return self.exponent - half, self.exponent + half
 
     def predict(self, examples: Array, trainings: float = np.inf) -> tuple[Array, Array, Array]:
-        """The error at so many examples, and the ends of the 95 % interval of its mean over so many trainings."""
+        """The error at these sizes, and the 95 % interval of its mean over N trainings."""
         logs = np.log(np.asarray(examples, float))
         terms = np.stack([logs, np.ones_like(logs)])
         middle = self.coefficients @ terms
-        half = special.stdtrit(self.freedom, 0.975) * np.sqrt(
-            (terms * (self.covariance @ terms)).sum(0) + self.variance / trainings
-        )
+        variance = (terms * (self.covariance @ terms)).sum(0) + self.variance / trainings
+        half = special.stdtrit(self.freedom, 0.975) * np.sqrt(variance)
         return np.exp(middle), np.exp(middle - half), np.exp(middle + half)
+
+    def predict_one(self, examples: int, trainings: float = np.inf) -> tuple[float, float, float]:
+        """The same at one size."""
+        middle, low, high = self.predict(np.array([examples]), trainings)
+        return float(middle[0]), float(low[0]), float(high[0])
 
 
 def fit(examples: Array, errors: Array) -> PowerLaw:
-    """Through the trainings on `examples` (N,) with `errors` (N,), all above 0."""
+    """A power law through trainings on `examples` (N,) with `errors` (N,), all above 0."""
     logs, targets = np.log(examples), np.log(errors)
     coefficients, covariance = np.polyfit(logs, targets, 1, cov=True)
     freedom = len(logs) - 2
@@ -48,8 +52,8 @@ def fit(examples: Array, errors: Array) -> PowerLaw:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Validation errors by the number of training examples, the power law of all, and that of all but the largest."""
+class ErrorCurve:
+    """Validation errors (N,) of trainings on `examples` (N,)."""
 
     examples: Array
     errors: Array
@@ -62,22 +66,18 @@ class Measured:
     def law(self) -> PowerLaw:
         return fit(self.examples, self.errors)
 
-    @property
-    def check(self) -> PowerLaw:
-        smaller = self.examples < self.largest
-        return fit(self.examples[smaller], self.errors[smaller])
-
     def mean(self, size: int) -> float:
-        """As the law has it: of the logarithms."""
+        """The geometric mean of the errors at a size, as the law is fitted to logarithms."""
         return float(np.exp(np.log(self.errors[self.examples == size]).mean()))
 
-    def foretold(self) -> tuple[float, float, float]:
-        """The error at the largest size as the smaller ones foretell it, with its interval."""
-        count = int((self.examples == self.largest).sum())
-        middle, low, high = self.check.predict(np.array([self.largest]), count)
-        return float(middle[0]), float(low[0]), float(high[0])
+    def forecast(self) -> tuple[float, float, float]:
+        """The error at the largest size with its interval, predicted from the smaller sizes."""
+        smaller = self.examples < self.largest
+        law = fit(self.examples[smaller], self.errors[smaller])
+        return law.predict_one(self.largest, int((~smaller).sum()))
 
     @property
     def holds(self) -> bool:
-        _, low, high = self.foretold()
+        """Whether the error at the largest size lies in the forecast's interval."""
+        _, low, high = self.forecast()
         return low <= self.mean(self.largest) <= high

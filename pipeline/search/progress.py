@@ -1,4 +1,4 @@
-"""How far many trainings have come, by the examples they have seen: a bar on a terminal, and a line on each that is done."""
+"""Progress of many trainings, by examples processed: a bar on a terminal, and a line for each."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.process import stage
 
 
 class Progress:
-    """Over tasks by number, each of which costs so many examples."""
+    """Progress over numbered tasks. The cost of a task is the number of examples it processes."""
 
     def __init__(self, costs: Mapping[int, int]) -> None:
         self.costs = costs
-        self.seen = dict.fromkeys(costs, 0)
+        self.processed = dict.fromkeys(costs, 0)
         self.finished = 0
         self.started = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False)
@@ -44,31 +44,34 @@ class Progress:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:
-        self.seen[number] = min(self.seen[number] + examples, self.costs[number])
+        self.processed[number] = min(self.processed[number] + examples, self.costs[number])
         self._show()
 
-    def back(self, number: int, line: str) -> None:
-        """What this task had come to is lost."""
-        self.seen[number] = 0
+    def reset(self, number: int, line: str) -> None:
+        """Forgets the progress of a task whose work is lost, and prints `line`."""
+        self.processed[number] = 0
         self._show()
-        self.say(line)
+        self.print(line)
 
-    def done(self, number: int, line: str) -> None:
-        """The task has ended, perhaps before it had seen all that it might."""
-        self.seen[number] = self.costs[number]
+    def finish(self, number: int, line: str) -> None:
+        """Counts a task as finished, even if it stopped early, and prints `line`."""
+        self.processed[number] = self.costs[number]
         self.finished += 1
         self._show()
-        self.say(f"{line} ({self._state()})")
+        self.print(f"{line} ({self._state()})")
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         self.console.print(line, markup=False)
 
     def _show(self) -> None:
-        self.bar.update(self.task, completed=sum(self.seen.values()), description=self._state())
+        self.bar.update(
+            self.task, completed=sum(self.processed.values()), description=self._state()
+        )
 
     def _state(self) -> str:
-        done, whole = sum(self.seen.values()), sum(self.costs.values())
-        count = f"{self.finished} of {len(self.costs)}"
-        if not done or done == whole:
-            return count
-        return f"{count}, about {stage.duration((time.monotonic() - self.started) * (whole - done) / done)} left"
+        done, total = sum(self.processed.values()), sum(self.costs.values())
+        state = f"{self.finished} of {len(self.costs)}"
+        if not done or done == total:
+            return state
+        left = (time.monotonic() - self.started) * (total - done) / done
+        return f"{state}, about {stage.duration(left)} left"

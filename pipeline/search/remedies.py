@@ -1,70 +1,24 @@
-"""What may be changed after each verdict: overrides of params.yaml, each with its reason, most promising first.
+"""Remedies for each verdict: changes of params.yaml with reasons, the most promising first.
 
-The order follows the lectures: first ask whether training itself is good enough; if it is not, more data will not help; if
-it is, and validation is worse, more data help most.
+The order follows the lectures. First ask whether training accuracy is good enough: if it is not,
+more data will not help. If it is, and validation is worse, more data helps most.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
-from pipeline.config.overrides import written
-from pipeline.config.params import Params
-from pipeline.config.parts import declared
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS
+from pipeline.search.change import Change, Situation
 
-CONVOLUTIONS = "edge"  # the architecture that images are moved to
+CONVOLUTIONS = "edge"  # the architecture to use for images
 TRANSLATION = {
     "class_name": "RandomTranslation",
     "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"},
 }
 LARGEST_RATE = 0.01
-ADAM_RATE = (
-    0.001  # Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; Keras's default
-)
-
-
-@dataclass(frozen=True)
-class Situation:
-    """A training: its parameters, the verdict on it, and the data it could have."""
-
-    params: Params
-    verdict: str
-    available: int  # training images before validation is split off
-    images: bool  # not ids of words or users
-    small_validation: bool = False  # as a note on the verdict says
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What its architecture declares of itself."""
-        return declared("architectures", self.params.train.architecture)
-
-    @property
-    def hidden(self) -> list[int]:
-        return self.params.train.network.hidden or []
-
-
-@dataclass(frozen=True)
-class Change:
-    """Overrides of params.yaml by dotted key, why they should help, and what they are called."""
-
-    name: str
-    overrides: dict[str, Any]
-    reason: str
-
-    def arguments(self) -> list[str]:
-        return [
-            argument
-            for key, value in self.overrides.items()
-            for argument in ("-S", f"{key}={written(value)}")
-        ]
-
-    def command(self) -> str:
-        """The experiment with it, to paste into a shell."""
-        return shlex.join(["dvc", "exp", "run", *self.arguments()])
+# Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; also Keras's default
+ADAM_RATE = 0.001
 
 
 def more_data(now: Situation) -> Change | None:
@@ -75,8 +29,9 @@ def more_data(now: Situation) -> Change | None:
     return Change(
         "more data",
         {"preprocess.subset": None, "train.epochs": epochs},
-        f"training is good and validation is worse, and only {subset:,} of {now.available:,} examples are in use: more data are the "
-        f"most effective cure; {epochs} epochs of all of them take as many steps",
+        "training accuracy is good and validation is worse, and only"
+        f" {subset:,} of {now.available:,} examples are used: more data helps most; {epochs} epochs"
+        " of all examples take as many steps",
     )
 
 
@@ -89,7 +44,8 @@ def convolutions(now: Situation) -> Change | None:
     return Change(
         "convolutions",
         {"train.architecture": CONVOLUTIONS, **layers},
-        "images ask for convolutions: they share their weights over all positions, so what is learned in one place is known in all",
+        "convolutions suit images: they share weights over all positions, so what is learned at"
+        " one position applies at all",
     )
 
 
@@ -99,23 +55,20 @@ def augmentation(now: Situation) -> Change | None:
     return Change(
         "augmentation",
         {"train.augmentation": [TRANSLATION]},
-        "pictures moved a little are new pictures, at no cost",
+        "slightly shifted images are new images at no cost",
     )
 
 
 def dropout(now: Situation) -> Change | None:
     rate = now.params.train.network.dropout
-    if (
-        isinstance(rate, list)
-        or (rate or 0) >= 0.5
-        or (rate is None and now.architecture.get("OWN_DROPOUT"))
-    ):
+    own_dropout = rate is None and now.architecture.get("OWN_DROPOUT")
+    if isinstance(rate, list) or (rate or 0) >= 0.5 or own_dropout:
         return None
     higher = 0.5 if rate else 0.3
     return Change(
         f"dropout {higher}",
         {"train.network.dropout": higher},
-        "with units missing at random, none can rely on another to learn by heart",
+        "randomly dropped units cannot rely on each other to memorize examples",
     )
 
 
@@ -137,7 +90,7 @@ def less_capacity(now: Situation) -> Change | None:
     return Change(
         f"half the units: {halved}",
         {"train.network.hidden": halved},
-        "fewer weights cannot hold every example",
+        "fewer weights cannot memorize every example",
     )
 
 
@@ -148,7 +101,7 @@ def fewer_layers(now: Situation) -> Change | None:
     return Change(
         f"two layers: {fewer}",
         {"train.network.hidden": fewer},
-        "through fewer layers more of the gradient comes to the first",
+        "with fewer layers more of the gradient reaches the first one",
     )
 
 
@@ -159,27 +112,22 @@ def more_capacity(now: Situation) -> Change | None:
     return Change(
         f"twice the units: {doubled}",
         {"train.network.hidden": doubled},
-        "training itself is not good enough: more units can tell more apart",
+        "even training accuracy is too low: more units can separate more",
     )
 
 
 def longer(now: Situation) -> Change | None:
     epochs = max(FEWEST_EPOCHS, 2 * now.params.train.epochs)
     if now.verdict == "too_few_epochs":
-        return Change(
-            f"{epochs} epochs",
-            {"train.epochs": epochs},
-            "of so few epochs nothing can be told: more of them show what is wrong",
+        reason = "so few epochs allow no verdict: more of them show what is wrong"
+    elif now.verdict == "stopped_early":
+        reason = "the losses are still falling: more epochs let them converge"
+    else:
+        reason = (
+            "the schedule stretches with the epochs, and a rate that falls more slowly ends at a"
+            " lower loss"
         )
-    rest = "the losses have not come to rest: more epochs let them"
-    deeper = (
-        "the schedule stretches with the epochs, and a slower fall of the rate ends at a lower loss"
-    )
-    return Change(
-        f"{epochs} epochs",
-        {"train.epochs": epochs},
-        rest if now.verdict == "stopped_early" else deeper,
-    )
+    return Change(f"{epochs} epochs", {"train.epochs": epochs}, reason)
 
 
 def annealing(now: Situation) -> Change | None:
@@ -188,7 +136,7 @@ def annealing(now: Situation) -> Change | None:
     return Change(
         "cosine schedule",
         {"train.schedule": "cosine", "train.warmup": 0.15},
-        "a rate that falls to zero lets the weights settle where a constant one keeps them moving",
+        "a rate that falls to zero lets the weights settle; a constant one keeps them moving",
     )
 
 
@@ -203,7 +151,7 @@ def adam(now: Situation) -> Change | None:
             "train.optimizer": {"class_name": "AdamW", "config": {"weight_decay": 0.05}},
             "train.learning_rate": ADAM_RATE,
         },
-        "Adam is the best first choice, at the rate that suits it, and its decay of weights regularizes",
+        "Adam is the best first choice, at its usual rate; its weight decay regularizes",
     )
 
 
@@ -223,14 +171,13 @@ def larger_batches(now: Situation) -> Change | None:
 
 
 def normalization(now: Situation) -> Change | None:
-    if now.params.train.network.normalization not in (None, "none") or now.architecture.get(
-        "CONVOLUTIONAL"
-    ):
+    has_normalization = now.params.train.network.normalization not in (None, "none")
+    if has_normalization or now.architecture.get("CONVOLUTIONAL"):
         return None
     return Change(
         "batch normalization",
         {"train.network.normalization": "before"},
-        "normalized inputs keep every layer's activations where their gradient is large",
+        "normalized inputs keep the activations of every layer where their gradient is large",
     )
 
 
@@ -271,7 +218,7 @@ def larger_validation(now: Situation) -> Change | None:
     return Change(
         "a fifth for validation",
         {"preprocess.validation": 0.2},
-        "more validation examples narrow the interval of what they say",
+        "more validation examples narrow the interval of the accuracy",
     )
 
 
@@ -281,11 +228,13 @@ def random_split(now: Situation) -> Change | None:
     return Change(
         "stratified split",
         {"preprocess.order": "stratified"},
-        "drawn at random, class by class, the parts look alike",
+        "drawn at random within each class, the sets look alike",
     )
 
 
-CURES: dict[str, tuple[Callable[[Situation], Change | None], ...]] = {
+Remedy = Callable[[Situation], Change | None]
+
+REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "overfit": (
         more_data,
         convolutions,
@@ -314,7 +263,7 @@ CURES: dict[str, tuple[Callable[[Situation], Change | None], ...]] = {
     "vanishing_gradients": (relu, fewer_layers, normalization),
     "leakage": (random_split,),
     "unrepresentative_training": (random_split, more_data, augmentation),
-    # nothing is wrong, and it is still not good enough: a better set of models, and a better way through it
+    # Nothing is wrong, and yet the model is not good enough.
     "good_fit": (
         more_data,
         convolutions,

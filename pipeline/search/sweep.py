@@ -1,185 +1,180 @@
-"""Which values are best? A search over any parameters of a training: grid, random, or TPE with hopeless trials pruned.
+"""Which values are best? A search over any training parameters: grid, random, or TPE with pruning.
 
-    python -m pipeline.search.sweep train.epochs=1,5,10 train.network.hidden=[32],[64],[256] --sampler grid
-    python -m pipeline.search.sweep 'train.learning_rate=0.0001..0.1 log' train.batch_size=32,128,512 --trials 30
+    edgeproof sweep train.epochs=1,5,10 train.network.hidden=[32],[64],[256] --sampler grid
+    edgeproof sweep 'train.learning_rate=0.0001..0.1 log' train.batch_size=32,128,512 --trials 30
 
-Give the same command in another shell, or on another machine with the same data and `--storage postgresql://...`, and it
-helps; each may end whenever it likes. After Ctrl-C or a crash the same command goes on. More --trials go further.
+The same command in another shell helps, as it does on another machine that has the same data and
+`--storage postgresql://...`. Any of them may end at any time. After Ctrl-C or a crash the same
+command continues. A larger --trials extends a sweep.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.config.overrides import Choices, Range, space
+from pipeline.config import overrides
+from pipeline.config.overrides import Choices, Range
 from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.search import analysis, cached_training, optuna_storage, workers
-from pipeline.search.analysis import Question
-from pipeline.search.mlflow_runs import Story
-from pipeline.search.optuna_storage import Search
+from pipeline.search import analysis, cached_training, optuna_storage, sweep_report, workers
+from pipeline.search.analysis import Analysis, Options
+from pipeline.search.mlflow_runs import AnalysisRun
+from pipeline.search.optuna_storage import Sweep
 from pipeline.search.optuna_worker import Slot
-from pipeline.search.sweep_report import answer, cells, draw, outcome, ranked, result_of, short
+
+INCHES = 4.5  # width and height of each axis in the picture
 
 
-def checked(arguments: argparse.Namespace, asked: Question) -> list[Choices | Range]:
-    """The parameters to search, each value of which is allowed. Raises UserError."""
-    found = space(arguments.space)
-    ranges = [one.key for one in found if isinstance(one, Range)]
-    if arguments.sampler == "grid" and ranges:
-        raise UserError(
-            f"a grid needs values, and {ranges[0]} has a range; allowed is {ranges[0]}=value,value"
-        )
-    for one in found:
-        for value in one.values if isinstance(one, Choices) else (one.low, one.high):
-            analysis.changed(asked.chosen, {one.key: value})
-    return found
+@dataclass(frozen=True)
+class Settings:
+    """What a sweep takes from the command line, beside what every analysis takes."""
+
+    space: Sequence[str]
+    sampler: str = "tpe"  # grid, random or tpe
+    trials: int = 20
+    prune: str | None = None  # median, hyperband or none
+    storage: str | None = None
+    name: str | None = None
+    heartbeat: int = 20  # seconds
 
 
-def begun(arguments: argparse.Namespace) -> tuple[Question, Search, optuna.Study]:
-    """The search, in its storage. Raises UserError."""
-    pruner = arguments.prune or ("none" if arguments.sampler == "grid" else "median")
-    facts = {"space": arguments.space, "sampler": arguments.sampler, "pruner": pruner}
-    asked = Question("sweep", arguments, **facts)
-    found = checked(arguments, asked)
-    trials = (
-        math.prod(len(one.values) for one in found if isinstance(one, Choices))
-        if arguments.sampler == "grid"
-        else arguments.trials
+def search(settings: Settings, options: Options) -> None:
+    """Raises UserError."""
+    sweep_analysis, sweep, study = start(settings, options)
+    trials = run(sweep_analysis, sweep, study)
+    report = sweep_report.report(sweep_analysis, sweep.space, trials)
+    axes = len(sweep.space) + (sweep_report.grid(sweep.space, []) is not None)
+    sweep_analysis.publish(
+        report,
+        lambda figure: sweep_report.draw(figure, sweep.space, trials),
+        (INCHES * axes, INCHES),
     )
-    if trials < 1 or arguments.heartbeat < 1:
-        raise UserError(
-            f"--trials {trials} --heartbeat {arguments.heartbeat}; allowed is 1 or more of each"
-        )
-    if arguments.workers > trials:
-        raise UserError(
-            f"--workers {arguments.workers} are more than there are trials; allowed is 1 to {trials}"
-        )
-    asked.title = arguments.name or asked.title
-    cached_training.rows_of(asked.chosen)  # the data are there
+
+
+def start(settings: Settings, options: Options) -> tuple[Analysis, Sweep, optuna.Study]:
+    """The sweep and its study, in the storage. Raises UserError."""
+    is_grid = settings.sampler == "grid"
+    pruner = settings.prune or ("none" if is_grid else "median")
+    facts: dict[str, Any] = {
+        "space": list(settings.space),
+        "sampler": settings.sampler,
+        "pruner": pruner,
+    }
+    sweep_analysis = Analysis("sweep", options, **facts)
+    space = checked_space(settings, sweep_analysis)
+    trials = grid_size(space) if is_grid else settings.trials
+    check(settings, options, trials)
+    sweep_analysis.title = settings.name or sweep_analysis.title
+    cached_training.split_rows(sweep_analysis.params)  # raises UserError if there are no data
     default = f"sqlite:///{quote(str(stage.home() / artifacts.STATE / 'studies.db'))}"
-    storage = optuna_storage.address(arguments.storage or default)
-    alone = arguments.workers == 1 and arguments.storage is None
-    search = Search(
-        asked.title,
-        storage,
-        found,
-        arguments.sampler,
-        pruner,
-        asked.chosen,
-        trials,
-        arguments.heartbeat,
-        alone,
+    sweep = Sweep(
+        title=sweep_analysis.title,
+        storage=optuna_storage.address(settings.storage or default),
+        space=space,
+        sampler=settings.sampler,
+        pruner=pruner,
+        start=sweep_analysis.params,
+        trials=trials,
+        seconds=settings.heartbeat,
+        alone=options.workers == 1 and settings.storage is None,
     )
-    start = asked.chosen.model_dump(mode="json", include=set(analysis.ASKED))
-    return (
-        asked,
-        search,
-        optuna_storage.begin(
-            search, {**facts, "start": start, "data": list(cached_training.digests())}
-        ),
-    )
+    start_values = sweep.start.model_dump(mode="json", include=set(analysis.SECTIONS))
+    facts |= {"start": start_values, "data": list(cached_training.data_digests())}
+    return sweep_analysis, sweep, optuna_storage.open_study(sweep, facts)
 
 
-def run(asked: Question, search: Search, found: optuna.Study) -> list[FrozenTrial]:
-    """Makes what is open, beside all others who do; each trial is a child in MLflow. The trials, best first."""
-    states = [one.state for one in found.get_trials(deepcopy=False)]
+def checked_space(settings: Settings, sweep_analysis: Analysis) -> list[Choices | Range]:
+    """The parameters to search. Raises UserError if any of their values is not allowed."""
+    space = overrides.space(settings.space)
+    ranges = [parameter.key for parameter in space if isinstance(parameter, Range)]
+    if settings.sampler == "grid" and ranges:
+        raise UserError(
+            f"{ranges[0]} has a range, but a grid needs values; expected {ranges[0]}=value,value"
+        )
+    for parameter in space:
+        if isinstance(parameter, Choices):
+            values = parameter.values
+        else:
+            values = [parameter.low, parameter.high]
+        for value in values:
+            analysis.override(sweep_analysis.params, {parameter.key: value})
+    return space
+
+
+def grid_size(space: Sequence[Choices | Range]) -> int:
+    return math.prod(len(choices.values) for choices in space if isinstance(choices, Choices))
+
+
+def check(settings: Settings, options: Options, trials: int) -> None:
+    """Raises UserError."""
+    if trials < 1 or settings.heartbeat < 1:
+        raise UserError(
+            f"--trials is {trials} and --heartbeat is {settings.heartbeat}; expected at least 1"
+            " of each"
+        )
+    if options.workers > trials:
+        raise UserError(
+            f"--workers is {options.workers}; expected 1 to {trials}, the number of trials"
+        )
+
+
+def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[FrozenTrial]:
+    """Runs all open trials, together with other commands on the storage.
+
+    Each trial is logged to MLflow as a child. Returns the trials, the best first.
+    """
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
     running = states.count(TrialState.RUNNING)
     left = states.count(TrialState.WAITING) + running
     print(
-        f"{search.title}: {search.trials - left} of {search.trials} trials have been made before",
+        f"{sweep.title}: {sweep.trials - left} of {sweep.trials} trials are already done",
         flush=True,
     )
     if running:
-        given_up = optuna_storage.BEATS * search.seconds
+        seconds = optuna_storage.BEATS * sweep.seconds
         print(
-            f"{running} are in the hands of other workers, of which one that has ended is given up after {given_up} s",
+            f"{running} trials are running in other workers; after {seconds} s without a heartbeat"
+            " a worker counts as lost",
             flush=True,
         )
-    story = Story(asked.title)
-    cost = asked.chosen.train.epochs * len(cached_training.rows_of(asked.chosen)[0])
-    slots = [Slot("trial", search, cost) for _ in range(left)]
-    for _, number in workers.results(
-        slots, min(asked.workers, max(left, 1)), lambda _, number: line(found, number)
-    ):
+    mlflow_run = AnalysisRun(sweep_analysis.title)
+    train, _ = cached_training.split_rows(sweep.start)
+    slots = [Slot("trial", sweep, sweep.start.train.epochs * len(train))] * left
+    count = min(sweep_analysis.workers, max(left, 1))
+    for _, number in workers.results(slots, count, lambda _, number: describe(study, number)):
         if number is not None:
-            tell(story, found.get_trials(deepcopy=False)[number])
-    done = ranked(found)
-    with optuna_storage.one_at_a_time(
-        search.storage
-    ):  # of the commands that end together one logs what is missing
-        for one in done:
-            tell(story, one)
-    return done
+            log(mlflow_run, study.get_trials(deepcopy=False)[number])
+    trials = sweep_report.ranked(study)
+    # Several commands may end together. One at a time logs what is missing.
+    with optuna_storage.locked(sweep.storage):
+        for trial in trials:
+            log(mlflow_run, trial)
+    return trials
 
 
-def line(found: optuna.Study, number: int | None) -> str:
+def describe(study: optuna.Study, number: int | None) -> str:
     if number is None:
-        return "another worker has made the rest"
-    one = found.get_trials(deepcopy=False)[number]
-    values = ", ".join(f"{key.split('.')[-1]}={short(value)}" for key, value in one.params.items())
-    return f"trial {number}: {values}: {outcome(one)}"
+        return "other workers have run the rest"
+    trial = study.get_trials(deepcopy=False)[number]
+    values = ", ".join(
+        f"{key.split('.')[-1]}={sweep_report.short(value)}" for key, value in trial.params.items()
+    )
+    return f"trial {number}: {values}: {sweep_report.outcome(trial)}"
 
 
-def tell(story: Story, one: FrozenTrial) -> None:
-    if "result" in one.user_attrs:
-        story.child(
-            f"trial {one.number}",
-            one.params,
-            result_of(one),
-            "KILLED" if one.state == TrialState.PRUNED else "FINISHED",
+def log(mlflow_run: AnalysisRun, trial: FrozenTrial) -> None:
+    if "result" in trial.user_attrs:
+        mlflow_run.log_training(
+            f"trial {trial.number}",
+            trial.params,
+            sweep_report.result_of(trial),
+            "KILLED" if sweep_report.is_pruned(trial) else "FINISHED",
         )
-
-
-def parser() -> argparse.ArgumentParser:
-    found = analysis.parser("sweep", "A search over parameters of params.yaml.")
-    found.add_argument(
-        "space",
-        nargs="+",
-        metavar="KEY=VALUES",
-        help="0.001,0.01 or [64],[128,64] or '0.0001..0.1 log'",
-    )
-    found.add_argument("--sampler", choices=("grid", "random", "tpe"), default="tpe")
-    found.add_argument(
-        "--trials",
-        type=int,
-        default=20,
-        metavar="N",
-        help="how many in all; a grid has its own number",
-    )
-    found.add_argument(
-        "--prune",
-        choices=("median", "hyperband", "none"),
-        help="ends hopeless trials; a grid by default none",
-    )
-    found.add_argument(
-        "--storage",
-        metavar="URL",
-        help="sqlite:///FILE, or postgresql://... that other machines reach too",
-    )
-    found.add_argument("--name", help="of the study; by default it follows from what is asked")
-    found.add_argument(
-        "--heartbeat",
-        type=int,
-        default=20,
-        metavar="SECONDS",
-        help="a worker silent for three of them is given up",
-    )
-    return found
-
-
-def main() -> None:
-    asked, search, found = begun(parser().parse_args())
-    done = run(asked, search, found)
-    size = (4.5 * (len(search.space) + (cells(search.space, []) is not None)), 4.5)
-    asked.answer(answer(asked, search, done), lambda figure: draw(figure, search.space, done), size)
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,4 +1,4 @@
-"""What a search has found: its trials ranked, in a sentence, a table and a picture."""
+"""The report of a sweep: its trials ranked, in a sentence, a table and a picture."""
 
 from __future__ import annotations
 
@@ -10,189 +10,209 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.config.overrides import Choices, Range, written
+from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import markdown
-from pipeline.search.analysis import Answer, Question
-from pipeline.search.cached_training import Result
-from pipeline.search.optuna_storage import Search
+from pipeline.search.analysis import Analysis, Report
+from pipeline.search.cached_training import TrainingResult
 
 Space = Sequence[Choices | Range]
 
 
-def outcome(one: FrozenTrial) -> str:
-    if "refused" in one.user_attrs:
-        return f"refused: {one.user_attrs['refused']}"
-    result = result_of(one)
-    pruned = f", pruned after {len(result.rows)} epochs" if one.state == TrialState.PRUNED else ""
+def outcome(trial: FrozenTrial) -> str:
+    if "refused" in trial.user_attrs:
+        return f"refused: {trial.user_attrs['refused']}"
+    result = result_of(trial)
+    pruned = f", pruned after {len(result.rows)} epochs" if is_pruned(trial) else ""
     return f"validation accuracy {result.accuracy:.4f}{pruned}"
 
 
-def ranked(found: Study) -> list[FrozenTrial]:
-    """What came of each slot: the finished by accuracy and then by loss, then the pruned, then what could not be trained."""
+def is_pruned(trial: FrozenTrial) -> bool:
+    return bool(trial.state == TrialState.PRUNED)
 
-    def rank(one: FrozenTrial) -> tuple[int, float, float]:
-        if "refused" in one.user_attrs:
+
+def ranked(study: Study) -> list[FrozenTrial]:
+    """The trial of each slot: complete ones by accuracy, then loss; pruned ones; refused ones."""
+
+    def rank(trial: FrozenTrial) -> tuple[int, float, float]:
+        if "refused" in trial.user_attrs:
             return 2, 0.0, 0.0
-        result = result_of(one)
-        return int(one.state == TrialState.PRUNED), -result.accuracy, result.loss
+        result = result_of(trial)
+        return int(is_pruned(trial)), -result.accuracy, result.loss
 
     ended = [
-        one
-        for one in found.get_trials()
-        if "refused" in one.user_attrs or one.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        trial
+        for trial in study.get_trials()
+        if "refused" in trial.user_attrs or trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     ]
     return sorted(ended, key=rank)
 
 
-def result_of(one: FrozenTrial) -> Result:
-    return Result(**one.user_attrs["result"])
+def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state == TrialState.COMPLETE]
 
 
-def values_of(one: FrozenTrial, searched: Space) -> dict[str, Any]:
-    """The values that go into params.yaml."""
-    return {
-        part.key: part.labels()[one.params[part.key]]
-        if isinstance(part, Choices)
-        else one.params[part.key]
-        for part in searched
-    }
+def result_of(trial: FrozenTrial) -> TrainingResult:
+    return TrainingResult(**trial.user_attrs["result"])
+
+
+def values_of(trial: FrozenTrial, space: Space) -> dict[str, Any]:
+    """The trial's values as in params.yaml."""
+    values = {}
+    for parameter in space:
+        value = trial.params[parameter.key]
+        if isinstance(parameter, Choices):
+            value = parameter.labels()[value]
+        values[parameter.key] = value
+    return values
 
 
 def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def answer(asked: Question, search: Search, done: Sequence[FrozenTrial]) -> Answer:
-    """Raises UserError where no trial could be trained."""
-    whole = [one for one in done if one.state == TrialState.COMPLETE]
-    if not whole:
+def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> Report:
+    """Raises UserError if no trial could be trained."""
+    finished = complete(trials)
+    if not finished:
         raise UserError(
-            f"no trial could be trained; the first says: {done[0].user_attrs['refused']}"
+            f"no trial could be trained; the reason of the first: {trials[0].user_attrs['refused']}"
         )
-    best = result_of(whole[0])
-    low, high = statistics.accuracy_interval(
-        best.validation_examples - best.wrong, best.validation_examples
-    )
-    near = sum(result_of(one).accuracy >= low for one in whole[1:])
-    values = values_of(whole[0], search.space)
+    best = result_of(finished[0])
+    right = best.validation_examples - best.wrong
+    low, high = statistics.accuracy_interval(right, best.validation_examples)
+    near = sum(result_of(trial).accuracy >= low for trial in finished[1:])
+    values = values_of(finished[0], space)
     named = ", ".join(
         f"{key}={short(value) if isinstance(value, float) else written(value)}"
         for key, value in values.items()
     )
-    pruned = sum(one.state == TrialState.PRUNED for one in done)
-    notes = [
-        "The best of many is partly the luckiest of many: `dvc repro` shows what it is worth on the test set."
-    ]
-    return Answer(
-        f"The best of {len(done)} trials ({pruned} pruned) is {named}, with a validation accuracy of {best.accuracy:.2%} (95 % interval "
-        f"{low:.2%} to {high:.2%}); {near} more reach into that interval. `{asked.command(values)}` takes it into the line.",
+    pruned = sum(map(is_pruned, trials))
+    return Report(
+        f"The best of {len(trials)} trials ({pruned} pruned) is {named}, with a validation accuracy"
+        f" of {best.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}); {near} other trials lie"
+        f" in that interval. To use it: `{analysis.command(values)}`.",
         [
             "trial",
-            *short_names(search.space),
+            *short_names(space),
             "validation accuracy",
             "loss",
             "epochs trained",
             "outcome",
         ],
-        [row(one) for one in done],
-        {"best_validation_accuracy": best.accuracy, "trials": len(done), "pruned": pruned},
-        [*pivot(search.space, whole), *notes],
+        [row(trial) for trial in trials],
+        {"best_validation_accuracy": best.accuracy, "trials": len(trials), "pruned": pruned},
+        [
+            *pivot(space, finished),
+            "The best of many trials is partly the luckiest: `dvc repro` shows its accuracy on the"
+            " test set.",
+        ],
     )
 
 
-def short_names(searched: Space) -> list[str]:
-    """The last part of each key, or the whole key where two end alike."""
-    ends = [part.key.split(".")[-1] for part in searched]
+def short_names(space: Space) -> list[str]:
+    """The last part of each key, or the whole key if two have the same last part."""
+    ends = [parameter.key.split(".")[-1] for parameter in space]
     return [
-        part.key if ends.count(end) > 1 else end for part, end in zip(searched, ends, strict=True)
+        parameter.key if ends.count(end) > 1 else end
+        for parameter, end in zip(space, ends, strict=True)
     ]
 
 
-def row(one: FrozenTrial) -> list[str]:
-    values = [str(one.number), *(short(value) for value in one.params.values())]
-    if "refused" in one.user_attrs:
-        return [*values, "", "", "", f"refused: {one.user_attrs['refused']}"]
-    result = result_of(one)
+def row(trial: FrozenTrial) -> list[str]:
+    values = [str(trial.number), *(short(value) for value in trial.params.values())]
+    if "refused" in trial.user_attrs:
+        return [*values, "", "", "", f"refused: {trial.user_attrs['refused']}"]
+    result = result_of(trial)
     return [
         *values,
         f"{result.accuracy:.2%}",
         f"{result.loss:.4f}",
         str(len(result.rows)),
-        one.state.name.lower(),
+        trial.state.name.lower(),
     ]
 
 
-def cells(searched: Space, whole: Sequence[FrozenTrial]) -> Any:
-    """The validation accuracy (rows, columns) of a grid of two parameters; NaN where a trial is missing. None for others."""
-    if len(searched) != 2 or not all(isinstance(part, Choices) for part in searched):
+def grid(space: Space, trials: Sequence[FrozenTrial]) -> Array | None:
+    """The validation accuracy (rows, columns) of a grid of two parameters; NaN if missing.
+
+    None for any other space.
+    """
+    if len(space) != 2 or not all(isinstance(parameter, Choices) for parameter in space):
         return None
-    first, second = ([*part.labels()] for part in searched if isinstance(part, Choices))
-    found = np.full((len(first), len(second)), np.nan)
-    for one in whole:
-        place = first.index(one.params[searched[0].key]), second.index(one.params[searched[1].key])
-        found[place] = np.fmax(found[place], result_of(one).accuracy)
-    return found
+    rows, columns = grid_labels(space)
+    accuracies: Array = np.full((len(rows), len(columns)), np.nan)
+    for trial in trials:
+        first, second = (trial.params[parameter.key] for parameter in space)
+        cell = rows.index(first), columns.index(second)
+        accuracies[cell] = np.fmax(accuracies[cell], result_of(trial).accuracy)
+    return accuracies
 
 
-def pivot(searched: Space, whole: Sequence[FrozenTrial]) -> list[str]:
-    found = cells(searched, whole)
-    if found is None:
+def grid_labels(space: Space) -> tuple[list[str], list[str]]:
+    rows, columns = (
+        list(parameter.labels()) for parameter in space if isinstance(parameter, Choices)
+    )
+    return rows, columns
+
+
+def pivot(space: Space, trials: Sequence[FrozenTrial]) -> list[str]:
+    """The grid as a table, if the space is one."""
+    accuracies = grid(space, trials)
+    if accuracies is None:
         return []
-    rows, columns = ([*part.labels()] for part in searched if isinstance(part, Choices))
-    head = [f"{searched[0].key} \\ {searched[1].key}", *columns]
-    body = [
-        [name, *("" if np.isnan(value) else f"{value:.2%}" for value in values)]
-        for name, values in zip(rows, found, strict=True)
-    ]
-    return ["\n".join(markdown(line) for line in (head, ["---"] * len(head), *body))]
+    rows, columns = grid_labels(space)
+    head = [f"{space[0].key} \\ {space[1].key}", *columns]
+    lines = [markdown(head), markdown(["---"] * len(head))]
+    for name, values in zip(rows, accuracies, strict=True):
+        cells = ["" if np.isnan(value) else f"{value:.2%}" for value in values]
+        lines.append(markdown([name, *cells]))
+    return ["\n".join(lines)]
 
 
-def draw(figure: Any, searched: Space, done: Sequence[FrozenTrial]) -> None:
-    """The accuracy against each parameter; of a grid of two, the table in colours beside it."""
-    found = cells(searched, [one for one in done if one.state == TrialState.COMPLETE])
-    axes = figure.subplots(1, len(searched) + (found is not None), squeeze=False)[0]
-    trained = [one for one in done if "result" in one.user_attrs]
-    for axis, part in zip(axes, searched, strict=False):
-        labels = [*part.labels()] if isinstance(part, Choices) else []
-        for state, marker, colour in (
-            (TrialState.PRUNED, "x", "tab:red"),
-            (TrialState.COMPLETE, "o", "tab:blue"),
-        ):
-            points = [one for one in trained if one.state == state]
-            places = [
-                labels.index(one.params[part.key]) if labels else one.params[part.key]
-                for one in points
-            ]
-            heights = [100 * result_of(one).accuracy for one in points]
-            if points:
-                axis.scatter(
-                    places,
-                    heights,
-                    marker=marker,
-                    color=colour,
-                    label=f"{state.name.lower()}: {len(points)}",
-                )
-        if isinstance(part, Choices):
-            axis.set_xticks(range(len(labels)), labels)
-        elif part.log:
-            axis.set_xscale("log")
-        axis.set(xlabel=part.key, ylabel="validation accuracy, %")
-        axis.grid(alpha=0.3)
+def draw(figure: Any, space: Space, trials: Sequence[FrozenTrial]) -> None:
+    """The accuracy against each parameter; beside them the table in colours, if it is a grid."""
+    accuracies = grid(space, complete(trials))
+    columns = len(space) + (accuracies is not None)
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    trained = [trial for trial in trials if "result" in trial.user_attrs]
+    for axis, parameter in zip(axes, space, strict=False):
+        draw_parameter(axis, parameter, trained)
     axes[0].legend()
-    if found is not None:
-        rows, columns = ([*part.labels()] for part in searched if isinstance(part, Choices))
-        axes[-1].imshow(100 * found, cmap="viridis", aspect="auto")
-        axes[-1].set_xticks(range(len(columns)), columns)
-        axes[-1].set_yticks(range(len(rows)), rows)
-        axes[-1].set(xlabel=searched[1].key, ylabel=searched[0].key, title="validation accuracy, %")
-        for place in np.argwhere(np.isfinite(found)):
-            shade = "black" if found[tuple(place)] > np.nanmean(found) else "white"
-            axes[-1].text(
-                place[1],
-                place[0],
-                f"{100 * found[tuple(place)]:.2f}",
-                ha="center",
-                va="center",
-                color=shade,
-            )
+    if accuracies is not None:
+        draw_grid(axes[-1], space, accuracies)
+
+
+def draw_parameter(axis: Any, parameter: Choices | Range, trials: Sequence[FrozenTrial]) -> None:
+    labels = list(parameter.labels()) if isinstance(parameter, Choices) else []
+    for state, marker, colour in (
+        (TrialState.PRUNED, "x", "tab:red"),
+        (TrialState.COMPLETE, "o", "tab:blue"),
+    ):
+        points = [trial for trial in trials if trial.state == state]
+        values = [trial.params[parameter.key] for trial in points]
+        places = [labels.index(value) for value in values] if labels else values
+        heights = [100 * result_of(trial).accuracy for trial in points]
+        label = f"{state.name.lower()}: {len(points)}"
+        if points:
+            axis.scatter(places, heights, marker=marker, color=colour, label=label)
+    if isinstance(parameter, Choices):
+        axis.set_xticks(range(len(labels)), labels)
+    elif parameter.log:
+        axis.set_xscale("log")
+    axis.set(xlabel=parameter.key, ylabel="validation accuracy, %")
+    axis.grid(alpha=0.3)
+
+
+def draw_grid(axis: Any, space: Space, accuracies: Array) -> None:
+    rows, columns = grid_labels(space)
+    axis.imshow(100 * accuracies, cmap="viridis", aspect="auto")
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set(xlabel=space[1].key, ylabel=space[0].key, title="validation accuracy, %")
+    middle = np.nanmean(accuracies)
+    for row, column in np.argwhere(np.isfinite(accuracies)):
+        accuracy = accuracies[row, column]
+        colour = "black" if accuracy > middle else "white"
+        axis.text(column, row, f"{100 * accuracy:.2f}", ha="center", va="center", color=colour)

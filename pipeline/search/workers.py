@@ -1,6 +1,7 @@
-"""Trainings in processes of their own, side by side, with the time that is left.
+"""Trainings in parallel worker processes, with the time left.
 
-A worker that is killed loses only its training, which another begins anew, or goes on with where it has left its state.
+A killed worker loses only its own training. Another worker starts it over, or resumes it from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ from typing import Any, Protocol, TypeVar
 from pipeline.process.errors import UserError
 from pipeline.search.progress import Progress
 
-LIVES = 3  # workers that one training may lose before nobody tries it again
-SECONDS_TO_END = 10  # for a worker that was asked to end, which tells its storage
+LIVES = 3  # workers that one training may lose before it is given up
+SECONDS_TO_END = 10  # for a worker to tell its storage that it ends
 
 
 class Task(Protocol):
-    """What a worker does; it must be picklable."""
+    """What a worker does. It must be picklable."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def examples(self) -> int:
-        """How many examples it sees in all: what it costs."""
+        """How many examples it processes: its cost."""
         ...
 
-    def run(self, saw: Callable[[int], None]) -> Any:
-        """Its result; `saw` is told after each epoch how many examples that was. Raises UserError."""
+    def run(self, on_examples: Callable[[int], None]) -> Any:
+        """Its result. `on_examples` gets the examples processed in each epoch. Raises UserError."""
         ...
 
 
@@ -46,7 +47,7 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 
 @dataclass
 class Worker:
-    """A process, and the task that it is busy with."""
+    """A process, and the number of the task it runs."""
 
     process: SpawnProcess
     connection: Connection
@@ -54,21 +55,21 @@ class Worker:
 
 
 def results(
-    tasks: Sequence[AnyTask], workers: int, tell: Callable[[AnyTask, Any], str]
+    tasks: Sequence[AnyTask], workers: int, describe: Callable[[AnyTask, Any], str]
 ) -> Iterator[tuple[int, Any]]:
-    """The number of each task and its result, as they come; `tell` says a line on each. Raises UserError."""
+    """The number and result of each task as it finishes; `describe` is its line of output.
+
+    Raises UserError.
+    """
     if not tasks:
         return
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
     waiting, lost, pool = deque(range(len(tasks))), [0] * len(tasks), list[Worker]()
     with Progress({number: task.examples for number, task in enumerate(tasks)}) as progress:
         try:
             while waiting or any(worker.number is not None for worker in pool):
-                idle = [worker for worker in pool if worker.number is None]
-                while waiting and (idle or len(pool) < workers):
-                    if not idle:
-                        pool.append(start())
-                    give(idle.pop() if idle else pool[-1], waiting.popleft(), tasks)
+                assign(tasks, waiting, pool, workers)
                 for worker, number in ready(pool):
                     kind, content = receive(worker)
                     if kind == "examples":
@@ -78,49 +79,55 @@ def results(
                     elif kind == "lost":
                         pool.remove(worker)
                         lost[number] += 1
-                        progress.back(number, told_of_loss(tasks[number], content, lost[number]))
+                        progress.reset(number, loss_message(tasks[number], content, lost[number]))
                         waiting.appendleft(number)
                     else:
                         worker.number = None
-                        progress.done(number, tell(tasks[number], content))
+                        progress.finish(number, describe(tasks[number], content))
                         yield number, content
         except KeyboardInterrupt:
-            progress.say("stopped; what is finished stays, and the same command goes on")
+            progress.print("stopped; finished trainings are kept, the same command continues")
             raise
         finally:
             end(pool)
+
+
+def assign(tasks: Sequence[Task], waiting: deque[int], pool: list[Worker], workers: int) -> None:
+    """Gives waiting tasks to idle workers, and starts workers up to the limit."""
+    idle = [worker for worker in pool if worker.number is None]
+    while waiting and (idle or len(pool) < workers):
+        if not idle:
+            pool.append(start())
+        worker = idle.pop() if idle else pool[-1]
+        worker.number = waiting.popleft()
+        # The connection of a worker that has ended is broken; `receive` reports the loss.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            worker.connection.send(tasks[worker.number])
 
 
 def start() -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs,), daemon=True)
-    heard = signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a worker inherits it: who started it decides on Ctrl-C
+    # The worker inherits this: on Ctrl-C the parent decides what happens to it.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.start()
     finally:
-        signal.signal(signal.SIGINT, heard)
+        signal.signal(signal.SIGINT, handler)
     theirs.close()
     return Worker(process, ours)
 
 
-def give(worker: Worker, number: int, tasks: Sequence[Task]) -> None:
-    worker.number = number
-    with suppress(BrokenPipeError, ConnectionResetError):  # it has ended; receiving tells so
-        worker.connection.send(tasks[number])
-
-
 def ready(pool: list[Worker]) -> list[tuple[Worker, int]]:
-    """The workers that have something to tell, or have ended, each with the number of its task."""
+    """The workers with a message, or that have ended, each with the number of its task."""
     busy = [(worker, worker.number) for worker in pool if worker.number is not None]
-    found = wait([worker.connection for worker, _ in busy])
-    return [(worker, number) for worker, number in busy if worker.connection in found]
+    readable = wait([worker.connection for worker, _ in busy])
+    return [(worker, number) for worker, number in busy if worker.connection in readable]
 
 
 def receive(worker: Worker) -> tuple[str, Any]:
-    """What a worker tells: examples, mistake, result; or lost, and how it has ended."""
+    """A worker's message: examples, mistake or result; or "lost" with its exit code."""
     try:
         message: tuple[str, Any] = worker.connection.recv()
     except (EOFError, ConnectionResetError):
@@ -130,7 +137,7 @@ def receive(worker: Worker) -> tuple[str, Any]:
 
 
 def end(pool: list[Worker]) -> None:
-    """Asks the workers to end, and ends those that do not."""
+    """Asks the workers to end, and kills those that do not."""
     for worker in pool:
         worker.connection.close() if worker.number is None else worker.process.terminate()
     for worker in pool:
@@ -138,31 +145,34 @@ def end(pool: list[Worker]) -> None:
         worker.process.kill()
 
 
-def told_of_loss(task: Task, exit_code: int, times: int) -> str:
-    """The sentence on a worker that has ended. Raises UserError where that task has cost too many."""
+def loss_message(task: Task, exit_code: int, times: int) -> str:
+    """The line on a lost worker. Raises UserError if the task has lost too many."""
     reason = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
     if times == LIVES:
         raise UserError(
-            f"{task.name} has ended {times} workers ({reason}, often for want of memory); what is finished stays"
+            f"{task.name} has lost {times} workers ({reason}), often for lack of memory;"
+            " finished trainings are kept"
         )
-    return f"{task.name}: its worker has ended ({reason}); another takes it over"
+    return f"{task.name}: its worker has ended ({reason}); another one takes over"
 
 
 def work(connection: Connection) -> None:
-    """A worker's life: tasks come in, epochs and results go out, until nobody gives it more."""
+    """The loop of a worker: receives tasks, sends progress and results, until closed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
-    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until it ends; the console is the parent's
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the console is the parent's
     os.dup2(sys.stdout.fileno(), 1)
+
+    def on_examples(examples: int) -> None:
+        connection.send(("examples", examples))
+
     try:
         while True:
             task: Task = connection.recv()
             try:
-                connection.send(
-                    ("result", task.run(lambda examples: connection.send(("examples", examples))))
-                )
+                connection.send(("result", task.run(on_examples)))
             except UserError as error:
                 connection.send(("mistake", str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
@@ -170,6 +180,6 @@ def work(connection: Connection) -> None:
 
 
 def end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    """Ends this process when its parent has ended, however that came."""
+    """Ends this process when its parent ends, for whatever reason."""
     parent.join()
     os._exit(1)

@@ -11,7 +11,6 @@ This is not a stage: field data are not an input of the pipeline, and no output 
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from pipeline.config import params
@@ -20,39 +19,16 @@ from pipeline.field.judge import figures, judge
 from pipeline.field.observations import read
 from pipeline.field.sentences import sentences
 from pipeline.files import artifacts
-from pipeline.process import stage
 from pipeline.tracking import runs
 
 FOLDER = artifacts.REPORTS / "field"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.field", description="The model in the field, against the test."
-    )
-    parser.add_argument(
-        "source",
-        metavar="LOG_OR_FOLDER",
-        type=Path,
-        help="what --log wrote, or a folder with one folder for each class",
-    )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        metavar="CSV",
-        help="true classes, in the columns id,label or file,label",
-    )
-    help_ = "the CSV's labels take the place of those in the log (default: the first label is kept)"
-    parser.add_argument("--replace", action="store_true", help=help_)
-    parser.add_argument(
-        "--bundle",
-        type=Path,
-        default=artifacts.DIST,
-        help="which a folder is tried on (default %(default)s)",
-    )
-    arguments = parser.parse_args()
+def assess(source: Path, labels: Path | None, bundle: Path, replace: bool) -> None:
+    """Reports on each model in the log, or on the bundle's own where `source` is a folder; with `replace`, labels of the CSV
+    replace those in the log. Raises UserError."""
     chosen = params.load().field
-    for observed in read(arguments.source, arguments.labels, arguments.bundle, arguments.replace):
+    for observed in read(source, labels, bundle, replace):
         facts = judge(observed, chosen)
         facts["sentences"] = sentences(facts)
         folder = (
@@ -62,7 +38,3 @@ def main() -> None:
         print("\n".join([f"{folder}/{page.FILE}", *facts["sentences"]]))
         tags = {"field_verdict": facts["accuracy"]["verdict"]}
         runs.add(facts["model_sha256"], figures(facts), tags, folder)
-
-
-if __name__ == "__main__":
-    stage.run(main)

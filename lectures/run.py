@@ -1,0 +1,88 @@
+"""Runs worked examples of the lectures, and sets the published figures beside ours.
+
+    edgeproof lectures S12            one study; finished trainings are not repeated
+    edgeproof lectures                all of them
+    edgeproof lectures S12 --quick    1 epoch of 1,000 examples, to see that it works
+
+Reads: lectures/S*.yaml, params.yaml. Writes: lectures/results/<study>.json and .png, and
+lectures/README.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lectures import comparison, data, outcome, page, picture
+from lectures.comparison import Row
+from lectures.example import FOLDER, Study, load, names
+from lectures.outcome import Outcome
+from pipeline.process.errors import UserError
+
+RESULTS = FOLDER / "results"
+QUICK_RESULTS = data.FOLDER / "quick"
+FILE_WIDTH = 200  # columns of a table that is not written to a terminal
+
+
+def run(study_names: Sequence[str], workers: int, quick: bool) -> None:
+    """Runs these studies, or all of them, and writes the page. Raises UserError."""
+    if workers < 1:
+        raise UserError(f"--workers is {workers}; expected an integer of at least 1")
+    all_studies = {name: load(name) for name in names()}
+    study_names = study_names or names()
+    studies = {name: load(name) for name in study_names}
+    failed = []
+    for name, study in studies.items():
+        try:
+            run_study(name, study, workers, quick)
+        except UserError as error:
+            if len(study_names) == 1:
+                raise
+            failed.append(name)
+            print(f"{name} is skipped: {error}", flush=True)
+    if not quick:
+        results = {name: outcome.load(RESULTS / f"{name}.json") for name in all_studies}
+        page.write(all_studies, results)
+        print(f"Report: {page.PAGE}")
+    if failed:
+        raise UserError(
+            f"{', '.join(failed)} could not be run for the reasons above; run the command again"
+        )
+
+
+def run_study(name: str, study: Study, workers: int, quick: bool) -> None:
+    """Runs one study, and writes its results and its picture. Raises UserError."""
+    folder = QUICK_RESULTS if quick else RESULTS
+    print(f"{name}: {study.title}", flush=True)
+    measured, description = outcomes(study, workers, quick)
+    outcome.save(folder / f"{name}.json", measured, description, study.digest())
+    picture.draw(folder / f"{name}.png", study, measured)
+    print_table(study, comparison.rows(study, measured))
+
+
+def outcomes(study: Study, workers: int, quick: bool) -> tuple[list[Outcome], str]:
+    """The outcome of each variation, by the module of its kind, and a description of the data.
+
+    Raises UserError.
+    """
+    by_name, description = dict[str, Outcome](), ""
+    kinds = {variation.name: variation.kind or study.kind for variation in study.variations}
+    for kind in dict.fromkeys(kinds.values()):
+        variations = [variation for variation in study.variations if kinds[variation.name] == kind]
+        module = importlib.import_module(f"lectures.{kind}")
+        part = study.model_copy(update={"variations": variations})
+        measured, description = module.outcomes(part, workers, quick)
+        by_name |= {outcome.name: outcome for outcome in measured}
+    return [by_name[name] for name in kinds], description
+
+
+def print_table(study: Study, rows: Sequence[Row]) -> None:
+    table = Table(*page.COLUMNS, title=study.question)
+    for row in rows:
+        table.add_row(row.variation, row.measure, row.published, row.ours, row.difference, row.met)
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    Console(width=width, soft_wrap=True, highlight=False).print(table)

@@ -1,0 +1,49 @@
+"""The entry point: `edgeproof COMMAND`, or `python -m pipeline.cli COMMAND`."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.cli import analyses, improvement, release, workflow
+from pipeline.process import stage
+
+PANELS = {
+    "Pipeline": (
+        workflow.run,
+        workflow.draft,
+        workflow.status,
+        workflow.report,
+        workflow.sync,
+        workflow.ui,
+    ),
+    "Improve a model": (improvement.diagnose, improvement.advise, improvement.improve),
+    "Analyses": (
+        analyses.sweep,
+        analyses.folds,
+        analyses.data_size,
+        analyses.batch_size,
+        analyses.learning_rate,
+        analyses.spread,
+        analyses.lectures,
+    ),
+    "Release and use": (release.sign, release.field),
+}
+
+app = typer.Typer(
+    name="edgeproof",
+    help="Train a classifier, export it, and prove that it works on edge devices.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+
+
+def main() -> None:
+    stage.run(lambda: app(prog_name="edgeproof"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Commands that answer one question each by training several models."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.cli.options import Overrides, Quick, Workers
+from pipeline.process.errors import UserError
+
+
+def sweep(
+    space: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUES",
+            help="What to search: train.batch_size=32,128 or train.network.hidden=[64],[128,64] "
+            "or 'train.learning_rate=0.0001..0.1 log'.",
+            show_default=False,
+        ),
+    ],
+    sampler: Annotated[
+        Literal["grid", "random", "tpe"], typer.Option(help="How trials are chosen.")
+    ] = "tpe",
+    trials: Annotated[
+        int, typer.Option(metavar="N", help="The number of trials. A grid has its own number.")
+    ] = 20,
+    prune: Annotated[
+        Literal["median", "hyperband", "none"] | None,
+        typer.Option(help="How hopeless trials are ended.", show_default="median; none for a grid"),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The name of the study.", show_default="derived from the settings"),
+    ] = None,
+    heartbeat: Annotated[
+        int,
+        typer.Option(
+            metavar="SECONDS", help="A worker that misses three heartbeats counts as lost."
+        ),
+    ] = 20,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+) -> None:
+    """Search for the best values: a grid, random search, or TPE."""
+    from pipeline.search import sweep as sweeps
+    from pipeline.search.analysis import Options
+
+    sweeps.search(
+        sweeps.Settings(space, sampler, trials, prune, storage, name, heartbeat),
+        Options(overrides or (), workers, quick),
+    )
+
+
+def folds(
+    folds: Annotated[int, typer.Option(metavar="K", help="The number of folds.")] = 5,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+) -> None:
+    """Cross-validate: how good is this recipe, and how much of that is luck of the split?"""
+    from pipeline.search import folds as validation
+    from pipeline.search.analysis import Options
+
+    validation.cross_validate(folds, Options(overrides or (), workers, quick))
+
+
+def data_size(
+    sizes: Annotated[
+        int, typer.Option(metavar="N", help="How many sizes, each twice the one before.")
+    ] = 5,
+    parts: Annotated[int, typer.Option(metavar="N", help="Trainings per size.")] = 3,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+) -> None:
+    """Forecast whether more data is worth it: validation error against training set size."""
+    from pipeline.search import data_size as scaling
+    from pipeline.search.analysis import Options
+
+    scaling.measure(sizes, parts, Options(overrides or (), workers, quick))
+
+
+def batch_size(
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="The batch sizes to compare.")
+    ] = "32,128,512",
+    seeds: Annotated[int, typer.Option(metavar="N", help="Trainings per size.")] = 3,
+    scale: Annotated[
+        Literal["none", "linear", "root"],
+        typer.Option(help="How the learning rate grows with the batch size."),
+    ] = "none",
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+) -> None:
+    """Compare batch sizes: accuracy and time per epoch."""
+    from pipeline.search import batch_size as batches
+    from pipeline.search.analysis import Options
+
+    batches.compare(_integers(sizes), seeds, scale, Options(overrides or (), workers, quick))
+
+
+def learning_rate(
+    lowest: Annotated[float, typer.Option(metavar="RATE", help="The first rate.")] = 1e-5,
+    highest: Annotated[float, typer.Option(metavar="RATE", help="The last rate.")] = 1.0,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="The number of batches over which the rate rises.")
+    ] = 200,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+) -> None:
+    """Find the learning rates worth trying: the range test."""
+    from pipeline.search import learning_rate as range_test
+    from pipeline.search.analysis import Options
+
+    range_test.measure(lowest, highest, steps, Options(overrides or (), workers, quick))
+
+
+def spread() -> None:
+    """Show how activations and gradients spread over the layers before training."""
+    from pipeline.diagnosis import spread as layers
+
+    layers.report()
+
+
+def example_names() -> list[str]:
+    """The worked examples, for completion in the shell."""
+    from lectures.example import names
+
+    return names()
+
+
+def lectures(
+    examples: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Examples to run, e.g. S12.",
+            show_default="all",
+            autocompletion=example_names,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many trainings run in parallel.",
+            show_default="one per core",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="1 epoch of 1,000 examples, to see that it works. Changes no page."
+        ),
+    ] = False,
+) -> None:
+    """Run the worked examples of the lectures, and set our figures beside the published ones."""
+    from lectures import run
+
+    run.run(examples or (), os.cpu_count() or 1 if workers is None else workers, quick)
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(
+            f"--sizes is {text}; expected integers with commas between them, such as 32,128,512"
+        ) from None

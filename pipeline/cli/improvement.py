@@ -1,0 +1,55 @@
+"""Commands that say what is wrong with a model, and improve it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import options
+
+
+def diagnose(
+    file: Annotated[Path, typer.Argument(help="A CSV of learning curves.", show_default=False)],
+    target: Annotated[
+        float | None,
+        typer.Option(help="The accuracy to reach.", show_default="problem.target in params.yaml"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw the curves and the verdict.")
+    ] = None,
+) -> None:
+    """Diagnose learning curves of Keras, Lightning, Ultralytics, Hugging Face or this pipeline."""
+    command = [sys.executable, "-m", "pipeline.diagnose", str(file)]
+    if target is not None:
+        command += ["--target", str(target)]
+    if picture is not None:
+        command += ["--picture", str(picture)]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def advise() -> None:
+    """Say what to change next, as commands to paste, the most promising first."""
+    from pipeline.search import advise as advice
+
+    advice.print_advice()
+
+
+def improve(
+    budget: Annotated[int, typer.Option(metavar="N", help="The largest number of trainings.")] = 12,
+    overrides: options.Overrides = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="2,000 examples and 2 epochs, whatever the advice, to see that it works.",
+        ),
+    ] = False,
+) -> None:
+    """Diagnose, change one thing, train and compare, until validation reaches the target."""
+    from pipeline.search import improve as loop
+
+    loop.improve(overrides or (), budget, quick)

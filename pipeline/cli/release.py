@@ -1,0 +1,60 @@
+"""Commands for a model that is released or in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sign(
+    key: Annotated[
+        Path,
+        typer.Argument(help="A private key on the curve P-256, in PEM.", show_default=False),
+    ],
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The certificate of that key.")
+    ] = None,
+    chain: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PEM",
+            help="A certificate between that one and the certificate authority. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Sign the bundle: writes release/ with the archive and its signature."""
+    from pipeline.bundle import sign as signing
+
+    signing.sign_bundle(key, certificate, chain or [])
+
+
+def field(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LOG_OR_FOLDER",
+            help="A log of predictions that `serving` wrote, or pictures in one folder per class.",
+            show_default=False,
+        ),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="True classes, in columns id,label or file,label."),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Let labels of the CSV replace those in the log, which win otherwise."
+        ),
+    ] = False,
+    bundle: Annotated[
+        Path, typer.Option(help="The bundle that classifies a folder of pictures.")
+    ] = Path("dist"),
+) -> None:
+    """Compare a model in use with its test: accuracy, weak classes, drift, worst cases."""
+    from pipeline.field import assess
+
+    assess.assess(source, labels, bundle, replace)

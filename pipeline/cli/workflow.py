@@ -1,0 +1,106 @@
+"""Commands that run the pipeline and show its results."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def stage_names() -> list[str]:
+    """The stages in dvc.yaml, for completion in the shell."""
+    from ruamel.yaml import YAML
+
+    path = Path("dvc.yaml")
+    return list(YAML(typ="safe").load(path)["stages"]) if path.exists() else []
+
+
+def run(
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="STAGE",
+            help="Run up to these stages only.",
+            show_default="the whole pipeline",
+            autocompletion=stage_names,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages that are up to date.")] = False,
+) -> None:
+    """Run the pipeline: every stage that is out of date. Log it to MLflow and print the results."""
+    from pipeline.files import artifacts
+    from pipeline.process import dvc_command
+    from pipeline.tracking import runs
+
+    whole = not stages
+    options = ["--force"] if force else []
+    status = dvc_command.run("repro", *(stages or ()), *options)
+    if whole and not status:
+        status = 0 if runs.sync() else 1
+    _print_results()
+    bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
+    if whole and not status and bundles:
+        print(f"Bundle: {', '.join(bundles)}")
+    print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
+    raise typer.Exit(status)
+
+
+def draft() -> None:
+    """Pack a bundle that is marked NOT PROVEN into draft/, even if a gate fails."""
+    from pipeline.process import dvc_command
+
+    status = dvc_command.run("repro", "diagnose", "embed")
+    if not status:
+        command = [sys.executable, "-m", "pipeline.package", "--draft"]
+        status = subprocess.run(command, check=False).returncode
+    _print_results()
+    raise typer.Exit(status)
+
+
+def status() -> None:
+    """Show which stages are out of date, and the results there are."""
+    from pipeline.process import dvc_command
+
+    result = dvc_command.run("status")
+    _print_results()
+    raise typer.Exit(result)
+
+
+def report(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Write the table into this file, between its markers, e.g. README.md."),
+    ] = None,
+) -> None:
+    """Print the table of results."""
+    from pipeline.reporting import summary
+
+    summary.report(file)
+
+
+def sync() -> None:
+    """Log to MLflow what it lacks of the results in this folder."""
+    from pipeline.tracking import runs
+
+    raise typer.Exit(0 if runs.sync() else 1)
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open the MLflow UI, at MLFLOW_TRACKING_URI or on the store in this folder."""
+    print(f"starting on http://127.0.0.1:{port}, which takes a moment", flush=True)
+    store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    options = ["--backend-store-uri", store, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])
+
+
+def _print_results() -> None:
+    from pipeline.reporting import summary
+
+    sys.stdout.flush()
+    summary.report(None)

@@ -1,0 +1,51 @@
+"""A change of params.yaml, and the situation after a training that calls for it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config.overrides import written
+from pipeline.config.params import Params
+from pipeline.config.parts import declared
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A training: its parameters, its verdict, and the data that is available."""
+
+    params: Params
+    verdict: str
+    available: int  # training examples before validation is split off
+    images: bool  # not ids of words or users
+    small_validation: bool = False  # as a note on the verdict says
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What the module of its architecture declares."""
+        return declared("architectures", self.params.train.architecture)
+
+    @property
+    def hidden(self) -> list[int]:
+        return self.params.train.network.hidden or []
+
+
+@dataclass(frozen=True)
+class Change:
+    """Overrides of params.yaml by dotted key, with a name and the reason why they should help."""
+
+    name: str
+    overrides: dict[str, Any]
+    reason: str
+
+    def arguments(self) -> list[str]:
+        return [
+            argument
+            for key, value in self.overrides.items()
+            for argument in ("-S", f"{key}={written(value)}")
+        ]
+
+    def command(self) -> str:
+        """The experiment with this change, to paste into a shell."""
+        return shlex.join(["dvc", "exp", "run", *self.arguments()])

@@ -1,0 +1,102 @@
+"""The command `edgeproof`: its help, its errors, its completion, and what it imports to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from pipeline.cli.__main__ import PANELS, app
+from tests.conftest import EDGEPROOF, ROOT, Project
+
+COMMANDS = typer.main.get_group(app).commands
+HEAVY = ("tensorflow", "keras", "mlflow", "dvc", "optuna", "sklearn", "scipy", "matplotlib")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, mirror: Path) -> Project:
+    """A folder with params.yaml and dvc.yaml alone; commands run the code of this checkout."""
+    project = Project(tmp_path, mirror)
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    project.environment["PYTHONPATH"] = str(ROOT)
+    return project
+
+
+def test_the_help_lists_every_command_in_its_panel(checkout: Project) -> None:
+    shown = checkout.run(*EDGEPROOF, "--help")
+    assert all(f" {panel} ─" in shown for panel in PANELS)
+    assert all(shown.count(f"│ {command} ") == 1 for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_a_help_text(checkout: Project, command: str) -> None:
+    shown = checkout.run(*EDGEPROOF, command, "--help")
+    assert shown.split()[:3] == ["Usage:", "edgeproof", command]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['edgeproof', '--help']\n"
+        "from pipeline.cli.__main__ import app\n"
+        "try: app()\n"
+        f"finally: print('imported', sorted(set(sys.modules) & {set(HEAVY)}))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.endswith("imported []\n")
+
+
+def test_an_unknown_option_is_an_error_of_usage(checkout: Project) -> None:
+    done = checkout.attempt(*EDGEPROOF, "folds", "--fold", "5")
+    assert done.returncode == 2
+    assert "No such option: --fold" in done.stderr
+    assert "--folds" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["folds"], "data/raw/description.json is missing"),
+        (["folds", "--workers", "0"], "--workers is 0; expected an integer of at least 1"),
+        (["batch-size", "--sizes", "32 64"], "--sizes is 32 64; expected integers with commas"),
+        (["sweep", "train.epochs"], "train.epochs has no value"),
+        (["sign", "nokey.pem"], "nokey.pem is"),
+        (["diagnose", "none.csv"], "none.csv is not a file"),
+        (["lectures", "S77"], "'S77' is"),
+    ],
+)
+def test_a_mistake_is_one_line(checkout: Project, arguments: list[str], sentence: str) -> None:
+    done = checkout.attempt(*EDGEPROOF, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("edgeproof da", {"data-size"}),
+        ("edgeproof sweep --pru", {"--prune"}),
+        ("edgeproof run ev", {"evaluate"}),
+        ("edgeproof lectures S1", {"S1", "S10", "S11", "S12", "S13"}),
+    ],
+)
+def test_the_shell_completes_commands_options_and_names(
+    checkout: Project, line: str, expected: set[str]
+) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    completed = checkout.run(*EDGEPROOF, _EDGEPROOF_COMPLETE="complete_bash", **words)
+    assert set(completed.split()) == expected
+
+
+def test_completion_can_be_installed(checkout: Project) -> None:
+    home = {"HOME": str(checkout.folder), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    checkout.run(*EDGEPROOF, "--install-completion", "bash", **home)
+    assert "complete" in (checkout.folder / ".bash_completions/edgeproof.sh").read_text()
