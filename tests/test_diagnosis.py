@@ -254,10 +254,8 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1000, 450)
     mistyped = command(str(tmp_path / "learning_curve.csv"))
-    assert (
-        mistyped.stderr
-        == f"error: {tmp_path}/learning_curve.csv is not a file; name a learning_curves.csv, or nothing for the pipeline's own\n"
-    )
+    cure = "name a learning_curves.csv, or nothing for the pipeline's own"
+    assert mistyped.stderr == f"error: {tmp_path}/learning_curve.csv is not a file; {cure}\n"
 
 
 def save(path: Path, rows: list[learning_curves.Row]) -> None:

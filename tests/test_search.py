@@ -336,7 +336,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], Options]] = {
         Options(),
     ),
     "expected sqlite:///FILE or": (["train.epochs=1,2"], {"storage": "sqlite://"}, Options()),
-    "there are only 60000 training images": (
+    "expected at most 60000, the number of training images": (
         ["train.epochs=1,2"],
         {},
         Options(["preprocess.subset=70000"]),

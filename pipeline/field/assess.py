@@ -25,11 +25,13 @@ FOLDER = artifacts.REPORTS / "field"
 
 
 def assess(source: Path, labels: Path | None, bundle: Path, replace: bool) -> None:
-    """Reports on each model in the log, or on the bundle's own where `source` is a folder; with `replace`, labels of the CSV
-    replace those in the log. Raises UserError."""
-    chosen = params.load().field
+    """Reports on each model in the log, or on the bundle's model if `source` is a folder.
+
+    With `replace`, labels of the CSV replace those in the log. Raises UserError.
+    """
+    settings = params.load().field
     for observed in read(source, labels, bundle, replace):
-        facts = judge(observed, chosen)
+        facts = judge(observed, settings)
         facts["sentences"] = sentences(facts)
         folder = (
             FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
