@@ -37,12 +37,19 @@ def complete(network: Network, own: Network) -> Network:
     return network.over(own).over(DEFAULTS)
 
 
-def architectures_of(kind: str) -> str:
-    """The names of the architectures whose INPUT is `kind`."""
-    return ", ".join(
+def check(kind: str, inputs: Inputs) -> None:
+    """Raises UserError if the dataset is of another kind than the architecture takes."""
+    if inputs.kind == kind:
+        return
+    held, taken = (declared("inputs", name)["NOUN"] for name in (inputs.kind, kind))
+    matching = [
         name
         for name in choices("architectures")
-        if declared("architectures", name).get("INPUT") == kind
+        if declared("architectures", name).get("INPUT") == inputs.kind
+    ]
+    raise UserError(
+        f"the dataset holds {held} of shape {inputs.shape}, and this architecture takes {taken}; "
+        f"expected {'one of ' if len(matching) > 1 else ''}{', '.join(matching)}"
     )
 
 
@@ -51,11 +58,7 @@ def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]
 
     Raises UserError for other data.
     """
-    if inputs.dtype != "uint8":
-        raise UserError(
-            f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; "
-            f"expected {architectures_of('ids')}"
-        )
+    check("pixels", inputs)
     return [
         keras.Input(inputs.shape, name="image"),
         layers.Rescaling(1 / 255),
@@ -66,11 +69,7 @@ def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]
 
 def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[Any]:
     """The input layers for ids. Raises UserError for other data."""
-    if inputs.dtype != "int32":
-        raise UserError(
-            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; "
-            f"expected one of {architectures_of('pixels')}"
-        )
+    check("ids", inputs)
     return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
 
 

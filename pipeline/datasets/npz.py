@@ -1,7 +1,7 @@
 """Your own arrays: an npz file with x_train and y_train, and optionally x_test and y_test.
 
-Inputs are images, or ids (N, L) int32 from 1 on, zero-padded. Optional arrays: `vocabulary` names
-the ids, `class_names` the classes.
+Inputs are of any kind in serving/inputs.py, recognized by their type and dimensions. Optional
+arrays: `class_names`, and for ids `vocabulary`, which names them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-
-CHANNELS = (1, 3)  # grey or colour, as the clients on a device send pictures
+from serving import inputs
+from serving.inputs import Kind
 
 
 def load(params: Dataset) -> Raw:
@@ -45,8 +45,8 @@ def load(params: Dataset) -> Raw:
 
 
 def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
-    train = _inputs(path, "x_train", arrays["x_train"])
-    test = _inputs(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
+    kind, train = _inputs(path, "x_train", arrays["x_train"])
+    _, test = _inputs(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
     if (test.dtype, test.shape[1:]) != (train.dtype, train.shape[1:]):
         raise UserError(
             f"{path}: x_test is {test.dtype} of shape {test.shape} and x_train {train.dtype} of "
@@ -55,41 +55,51 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     train_labels = _labels(path, "y_train", arrays["y_train"])
     test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
     names = _class_names(path, arrays, train_labels, test_labels)
-    if train.dtype == np.uint8:
-        return Raw(train, train_labels, test, test_labels, names)
-    highest = int(max(train.max(initial=1), test.max(initial=1)))
-    vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
-    if len(vocabulary) < highest or min(train.min(initial=0), test.min(initial=0)) < 0:
-        raise UserError(
-            f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; expected ids "
-            "from 0 to its length"
-        )
+    if not kind.has_vocabulary:
+        return Raw(train, train_labels, test, test_labels, names, kind=kind.name)
+    vocabulary = _vocabulary(path, arrays, (train, test))
     return Raw(
         train,
         train_labels,
         test,
         test_labels,
         names,
+        kind=kind.name,
         highest=len(vocabulary),
         vocabulary=vocabulary,
     )
 
 
-def _inputs(path: Path, key: str, inputs: Array) -> Array:
-    """Ids as they are, images with an axis for channels. Raises UserError for other arrays."""
-    if inputs.dtype == np.int32 and inputs.ndim == 2:
-        return inputs
-    if inputs.dtype != np.uint8 or inputs.ndim not in (3, 4):
+def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:
+    """The kind of an array, and the array with an axis for channels. Raises UserError."""
+    kind = inputs.recognize(array)
+    if kind is None:
+        expected = ", or ".join(kind.arrays for kind in inputs.KINDS.values())
         raise UserError(
-            f"{path}: {key} is {inputs.dtype} of shape {inputs.shape}; expected uint8 of shape "
-            "(N, H, W) or (N, H, W, C) for images, or int32 of shape (N, L) for ids"
+            f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}"
         )
-    if inputs.ndim == 4 and inputs.shape[3] not in CHANNELS:
+    if array.ndim == kind.dimensions:
+        array = array[..., None]
+    if kind.channels and array.shape[-1] not in kind.channels:
         raise UserError(
-            f"{path}: {key} has {inputs.shape[3]} channels; "
-            f"expected {' or '.join(map(str, CHANNELS))}"
+            f"{path}: {key} has {array.shape[-1]} channels; "
+            f"expected {' or '.join(map(str, kind.channels))}"
         )
-    return inputs if inputs.ndim == 4 else inputs[..., None]
+    if fault := kind.fault(array):
+        raise UserError(f"{path}: {key} {fault}")
+    return kind, array
+
+
+def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) -> list[str]:
+    """The names of the ids: `vocabulary`, or else their numbers. Raises UserError."""
+    highest = int(max(part.max(initial=1) for part in parts))
+    vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
+    if len(vocabulary) < highest or min(part.min(initial=0) for part in parts) < 0:
+        raise UserError(
+            f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; expected ids "
+            "from 0 to its length"
+        )
+    return vocabulary
 
 
 def _labels(path: Path, key: str, labels: Array) -> Array:

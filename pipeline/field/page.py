@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline import inputs
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import p_value
 from pipeline.files import artifacts
@@ -34,13 +35,14 @@ def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
     _draw_drift(folder / "drift.png", facts["drift"])
     rows, caption = worst(observed)
     shown = []
-    if observed.card.input.type == "uint8":
-        inputs = [(row, observed.picture(row)) for row in rows]
-        shown = [(row, picture) for row, picture in inputs if picture is not None]
+    kind = inputs.kind(observed.card.kind.name)
+    if kind.PICTURED:
+        logged = [(row, observed.picture(row)) for row in rows]
+        shown = [(row, picture) for row, picture in logged if picture is not None]
     if shown:
         images = np.stack([picture for _, picture in shown])
         titles = [_title(observed, row) for row, _ in shown]
-        pictures.images(folder / "worst.png", images, titles, title=caption)
+        kind.draw(pictures, inputs.Sheet(folder / "worst.png", titles, caption), images)
     (folder / FILE).write_text(_render(facts, caption if shown else ""), encoding="utf-8")
 
 

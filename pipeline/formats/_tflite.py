@@ -11,19 +11,17 @@ import keras
 import tensorflow as tf
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration
 
 
 @contextmanager
-def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
+def converter(model: keras.Model, dtype: Any) -> Iterator[Any]:
     """A TFLiteConverter for `model`.
 
-    The input `image` is of `dtype` (1, H, W, C), or ids (1, L) int32; the output is
-    `probabilities`. It converts a SavedModel, because with a concrete function the variables of a
-    Keras 3 model stay unfrozen and a full-integer calibration fails.
+    The input `image` (1, ...) is of `dtype`; the output is `probabilities`. It converts a
+    SavedModel, because with a concrete function the variables of a Keras 3 model stay unfrozen and
+    a full-integer calibration fails.
     """
-    input_dtype = "int32" if _calibration.takes_ids(model) else dtype
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), input_dtype, name="image")]
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), dtype, name="image")]
     archive = keras.export.ExportArchive()
     archive.track(model)
 
@@ -37,11 +35,10 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
 
 
 def representative(calibration: Array, model: keras.Model) -> Any:
-    """The converter's representative dataset: the calibration images, or ids, one by one."""
-    images = _calibration.whole_range(calibration, model)
+    """The converter's representative dataset: the calibration inputs one by one."""
 
     def samples() -> Iterator[dict[str, Array]]:
-        for image in images:
+        for image in calibration:
             yield {"image": image[None].astype(model.inputs[0].dtype)}
 
     return samples

@@ -49,7 +49,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration, _onnx, onnx_float32
+from pipeline.formats import _onnx, onnx_float32
 
 SUFFIX = ".onnx"
 
@@ -69,17 +69,16 @@ def convert(model: keras.Model, calibration: Array) -> bytes:
 
 def quantized(model: keras.Model, calibration: Array, reduce_range: bool) -> bytes:
     """The file; without `reduce_range`, weights have eight bits and processors disagree."""
-    images = _calibration.whole_range(calibration, model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         steps = ("float32", "prepared", "int8")
         float32, prepared, int8 = (folder / f"{step}.onnx" for step in steps)
-        onnx.save(onnx_float32.to_onnx(model), float32)
+        onnx.save(onnx_float32.to_onnx(model, calibration.dtype), float32)
         quant_pre_process(float32, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             int8,
-            CalibrationBatches(images),
+            CalibrationBatches(calibration),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,

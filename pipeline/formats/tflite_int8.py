@@ -26,17 +26,19 @@ import keras
 import tensorflow as tf
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration, _tflite
+from pipeline.formats import _tflite
 
 SUFFIX = ".tflite"
+# The types of raw inputs that are quantized values already. Any other keeps its own type, whatever
+# the default here says.
+QUANTIZED = {"uint8": tf.uint8}
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
-    with _tflite.converter(model, "float32") as converter:
+    with _tflite.converter(model, model.inputs[0].dtype) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = _tflite.representative(calibration, model)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        if not _calibration.takes_ids(model):
-            converter.inference_input_type = tf.uint8
+        converter.inference_input_type = QUANTIZED.get(calibration.dtype.name, tf.float32)
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
         return bytes(converter.convert())

@@ -8,7 +8,10 @@ import onnx
 import tflite
 from tflite.utils import opcode2name
 
+from serving.inputs import KINDS
 from serving.model_file import Requirements
+
+RAW = " or ".join(f"raw {kind.type} {kind.noun}" for kind in KINDS.values())
 
 
 def read(path: Path) -> tuple[Requirements, list[str]]:
@@ -47,10 +50,8 @@ def _tflite_problems(
         for name in operators
         if name.startswith("Flex")
     ]
-    if _type(image) not in ("UINT8", "INT32"):
-        problems.append(
-            f"the input is {_type(image)}: export with raw uint8 pixels or raw int32 ids in"
-        )
+    if _type(image).lower() not in KINDS:
+        problems.append(f"the input is {_type(image)}: export with {RAW} in")
     if _type(probabilities) != "FLOAT32":
         problems.append(
             f"the output is {_type(probabilities)}: export with float32 probabilities out"
@@ -116,11 +117,8 @@ def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     output_type = types.Name(probabilities.type.tensor_type.elem_type).lower()
     batch = image.type.tensor_type.shape.dim[0]
     problems = []
-    if image.name != "image" or input_type not in ("uint8", "int32"):
-        problems.append(
-            f"the input is {image.name} {input_type}: "
-            "export with `image`, raw uint8 pixels or raw int32 ids, in"
-        )
+    if image.name != "image" or input_type not in KINDS:
+        problems.append(f"the input is {image.name} {input_type}: export with `image`, {RAW}, in")
     if (probabilities.name, output_type) != ("probabilities", "float"):
         problems.append(
             f"the output is {probabilities.name} {output_type}: "

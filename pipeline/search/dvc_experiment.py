@@ -56,13 +56,11 @@ def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Ex
         run(name, overrides, parent)
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
     diagnosis = json.loads(_read(name, artifacts.report(LAST)))
-    preprocessed = json.loads(_read(name, artifacts.report("preprocess")))
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
     situation = Situation(
         settings,
         diagnosis["verdict"],
         available=len(labels),
-        images=len(preprocessed["input_shape"]) == 3,
         small_validation=SMALL in diagnosis["numbers"],
     )
     answers = predictions.load(_read(name, artifacts.VALIDATION))

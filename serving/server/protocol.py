@@ -30,7 +30,7 @@ class Signature:
     name: str
     version: str
     platform: str
-    input_shape: Tuple[int, int, int]
+    input_shape: Tuple[int, ...]
     class_names: List[str]
     max_images: int
     draft: str = ""

@@ -163,7 +163,6 @@ def _checked_shape(tensor: Dict[str, Any], model: Signature) -> List[int]:
             f"the datatype of {INPUT!r} is {str(datatype)[:40]!r}; expected 'UINT8', raw pixels",
         )
     shape = tensor.get("shape")
-    height, width, channels = model.input_shape
     if (
         not isinstance(shape, list)
         or any(type(size) is not int for size in shape)
@@ -172,7 +171,7 @@ def _checked_shape(tensor: Dict[str, Any], model: Signature) -> List[int]:
         raise RequestError(
             400,
             f"the shape of {INPUT!r} is {str(shape)[:80]}; "
-            f"expected [N, {height}, {width}, {channels}]",
+            f"expected [N, {', '.join(map(str, model.input_shape))}]",
         )
     _check_count(shape[0], model)
     return shape
