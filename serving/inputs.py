@@ -1,16 +1,18 @@
 """The kinds of input. Whatever depends on what a model takes is here, in an entry of KINDS.
 
-The pipeline's part of a kind is the module of the same name in pipeline/inputs.
+The pipeline's part of a kind is the module of the same name in pipeline/inputs. The statistics are
+a few numbers that describe an input without showing it, to detect drift without storing pixels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
-PIXEL_STATISTICS = (
+TOGETHER = 16  # inputs at a time; more take more memory, and time to allocate it
+GREY = (
     "brightness",
     "contrast",
     "sharpness",
@@ -29,32 +31,27 @@ class Kind:
     name: str
     type: str
     noun: str  # of the values, in messages
-    arrays: str  # the arrays of a dataset, in messages
     dimensions: int  # of one input
     datatype: str  # of the Open Inference Protocol; empty if the server cannot take it
     statistics: Callable[[Tuple[int, ...]], Tuple[str, ...]]  # their names, for inputs of a shape
     compute: Callable[[Any], Dict[str, Any]]  # the statistics (N,) of inputs (N, ...), by name
-    # How many a dataset may have; the axis of a single one may be left out there.
-    channels: Tuple[int, ...] = ()
-    has_vocabulary: bool = False  # the values are numbers of its lines
     from_pictures: bool = False  # serving.photo can make them
+    may_be_nan: bool = False  # so the values are checked
+    suffixes: Tuple[str, ...] = ()  # of NumPy's files, which `serving predict` reads
 
     def fault(self, inputs: Any) -> str:
         """What is wrong with the values of inputs (N, ...) of this type; empty if nothing is."""
-        return ""
-
-
-def recognize(array: Any) -> Optional[Kind]:
-    """The kind of an array of a dataset, by its type and dimensions."""
-    for kind in KINDS.values():
-        left_out = 1 in kind.channels and array.ndim == kind.dimensions
-        if array.dtype == kind.type and (left_out or array.ndim == kind.dimensions + 1):
-            return kind
-    return None
+        if not self.may_be_nan or np.isfinite(inputs).all():
+            return ""
+        finite = np.isfinite(inputs).reshape(len(inputs), -1).all(1)
+        return (
+            f"has NaN or infinity in number {int(finite.argmin())}, counted from 0; "
+            "expected finite numbers"
+        )
 
 
 def _names_for_pixels(shape: Tuple[int, ...]) -> Tuple[str, ...]:
-    return (*PIXEL_STATISTICS, "colour") if shape[-1] > 1 else PIXEL_STATISTICS
+    return (*GREY, "colour") if shape[-1] > 1 else GREY
 
 
 def _pixel_statistics(images: Any) -> Dict[str, Any]:
@@ -100,28 +97,65 @@ def _id_statistics(ids: Any) -> Dict[str, Any]:
     return {"length": length, "mean_id": mean, "id_spread": np.sqrt(variance)}
 
 
+def _series_statistics(series: Any) -> Dict[str, Any]:
+    """Of all channels together; roughness is the mean difference of neighbouring steps."""
+    values = series.astype(np.float64)
+    axes = (1, 2)
+    steps = np.abs(np.diff(values, axis=1)).sum(axes)
+    return {
+        "mean": values.mean(axes),
+        "deviation": values.std(axes),
+        "roughness": steps / max(values[0, 1:].size, 1),
+    }
+
+
 PIXELS = Kind(
     name="pixels",
     type="uint8",
     noun="pixels",
-    arrays="uint8 of shape (N, H, W) or (N, H, W, C) for images",
     dimensions=3,  # height, width, channels
     datatype="UINT8",
     statistics=_names_for_pixels,
     compute=_pixel_statistics,
-    channels=(1, 3),  # grey or colour, as the clients on a device send pictures
     from_pictures=True,
 )
 IDS = Kind(
     name="ids",
     type="int32",
     noun="ids",
-    arrays="int32 of shape (N, L) for ids",
     dimensions=1,  # from 1, zero-padded
     datatype="",
     statistics=lambda shape: ("length", "mean_id", "id_spread"),
     compute=_id_statistics,
-    has_vocabulary=True,
 )
-KINDS = {kind.type: kind for kind in (PIXELS, IDS)}
+SERIES = Kind(
+    name="series",
+    type="float32",
+    noun="series",
+    dimensions=2,  # steps, channels
+    datatype="FP32",
+    statistics=lambda shape: ("mean", "deviation", "roughness"),
+    compute=_series_statistics,
+    may_be_nan=True,
+    suffixes=(".npy",),
+)
+KINDS = {kind.type: kind for kind in (PIXELS, IDS, SERIES)}
 TYPES = {kind.name: kind.type for kind in KINDS.values()}
+
+
+def statistic_names(shape: Tuple[int, ...], type: str) -> Tuple[str, ...]:
+    """The statistics of inputs of this shape and type, such as pixels (H, W, C) uint8."""
+    return KINDS[type].statistics(shape)
+
+
+def statistics(inputs: Any) -> Any:
+    """Inputs (N, ...) of a kind -> (N, S) float32, columns as in `statistic_names`."""
+    starts = range(0, len(inputs), TOGETHER)
+    return np.concatenate([_table(inputs[start : start + TOGETHER]) for start in starts])
+
+
+def _table(inputs: Any) -> Any:
+    kind = KINDS[inputs.dtype.name]
+    columns = kind.compute(inputs)
+    order = kind.statistics(inputs.shape[1:])
+    return np.stack([columns[name] for name in order], axis=1).astype(np.float32)

@@ -99,7 +99,7 @@ class Reference:
     are `right`, and how many of all images are `predicted` as it.
     """
 
-    inputs: Dict[str, Histogram]  # names as in serving.input_statistics
+    inputs: Dict[str, Histogram]  # names as in serving.inputs
     confidence: Histogram  # the probability of the predicted class
     predicted: List[int]
     images: List[int]

@@ -73,6 +73,20 @@ def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[
     return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
 
 
+def series(inputs: Inputs, network: Network) -> list[Any]:
+    """The input layers for series: maps (T, 1, C), whose height is time.
+
+    Raises UserError for other data.
+    """
+    check("series", inputs)
+    steps, channels = inputs.shape
+    return [
+        keras.Input(inputs.shape, name="image"),
+        layers.Reshape((steps, 1, channels)),
+        *entry(network),
+    ]
+
+
 def entry(network: Network) -> list[keras.Layer]:
     """Batch normalization and dropout of the input, if the network has them."""
     first = [normalization(network)] if network.input_normalization else []
@@ -152,11 +166,7 @@ def convolutions(
 
     `pool_after` says, by the index of a layer, whether pooling follows it. Raises UserError.
     """
-    if network.drop_connect:
-        raise UserError(
-            f"train.network.drop_connect is {network.drop_connect:g}, which drops weights of dense "
-            "hidden layers, and this architecture has none; expected 0"
-        )
+    check_drop_connect(network)
 
     def weights(filters: int, **options: Any) -> keras.Layer:
         return layers.Conv2D(filters, 3, padding=padding, **options)
@@ -166,6 +176,33 @@ def convolutions(
         pooling: list[keras.Layer] = [layers.MaxPooling2D()] if pool_after(index) else []
         result += hidden(network, index, weights, pooling)
     return [*result, layers.Flatten()]
+
+
+def convolutions_along_time(network: Network, kernel: int, steps: int) -> list[keras.Layer]:
+    """The hidden layers of a convolutional network on maps (T, 1, C), and the mean over time.
+
+    Pooling halves the steps after each layer, as long as there are two. Raises UserError.
+    """
+    check_drop_connect(network)
+
+    def weights(filters: int, **options: Any) -> keras.Layer:
+        return layers.Conv2D(filters, (kernel, 1), padding="same", **options)
+
+    result = []
+    for index in range(len(network.hidden or [])):
+        pooled = steps >> (index + 1) > 0
+        pooling: list[keras.Layer] = [layers.MaxPooling2D((2, 1))] if pooled else []
+        result += hidden(network, index, weights, pooling)
+    return [*result, layers.GlobalAveragePooling2D()]
+
+
+def check_drop_connect(network: Network) -> None:
+    """Raises UserError if connections are to be dropped, where no hidden layer is dense."""
+    if network.drop_connect:
+        raise UserError(
+            f"train.network.drop_connect is {network.drop_connect:g}, which drops weights of dense "
+            "hidden layers, and this architecture has none; expected 0"
+        )
 
 
 def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:

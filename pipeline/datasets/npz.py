@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import Dataset
+from pipeline.config.parts import declared
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from serving import inputs
-from serving.inputs import Kind
+from serving.inputs import KINDS, Kind
 
 
 def load(params: Dataset) -> Raw:
@@ -55,7 +55,7 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     train_labels = _labels(path, "y_train", arrays["y_train"])
     test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
     names = _class_names(path, arrays, train_labels, test_labels)
-    if not kind.has_vocabulary:
+    if not declared("inputs", kind.name)["VOCABULARY"]:
         return Raw(train, train_labels, test, test_labels, names, kind=kind.name)
     vocabulary = _vocabulary(path, arrays, (train, test))
     return Raw(
@@ -72,22 +72,25 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
 
 def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:
     """The kind of an array, and the array with an axis for channels. Raises UserError."""
-    kind = inputs.recognize(array)
-    if kind is None:
-        expected = ", or ".join(kind.arrays for kind in inputs.KINDS.values())
+    for kind in KINDS.values():
+        channels = declared("inputs", kind.name)["CHANNELS"]
+        left_out = 1 in channels and array.ndim == kind.dimensions
+        if array.dtype == kind.type and (left_out or array.ndim == kind.dimensions + 1):
+            inputs = array[..., None] if left_out else array
+            _check(f"{path}: {key}", inputs, kind, channels)
+            return kind, inputs
+    expected = ", or ".join(declared("inputs", kind.name)["ARRAYS"] for kind in KINDS.values())
+    raise UserError(f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}")
+
+
+def _check(name: str, array: Array, kind: Kind, channels: tuple[int, ...]) -> None:
+    """Raises UserError for a number of channels, or for values, that the model cannot take."""
+    if channels and array.shape[-1] not in channels:
         raise UserError(
-            f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}"
-        )
-    if array.ndim == kind.dimensions:
-        array = array[..., None]
-    if kind.channels and array.shape[-1] not in kind.channels:
-        raise UserError(
-            f"{path}: {key} has {array.shape[-1]} channels; "
-            f"expected {' or '.join(map(str, kind.channels))}"
+            f"{name} has {array.shape[-1]} channels; expected {' or '.join(map(str, channels))}"
         )
     if fault := kind.fault(array):
-        raise UserError(f"{path}: {key} {fault}")
-    return kind, array
+        raise UserError(f"{name} {fault}")
 
 
 def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) -> list[str]:

@@ -52,6 +52,8 @@ from pipeline.files.artifacts import Array
 from pipeline.formats import _onnx, onnx_float32
 
 SUFFIX = ".onnx"
+# The operators that stay in float, by the type of the raw input: see `tflite_int8`.
+IN_FLOAT = {"float32": ("Mul", "Add", "Sub", "Div")}
 
 
 class CalibrationBatches(CalibrationDataReader):
@@ -84,6 +86,11 @@ def quantized(model: keras.Model, calibration: Array, reduce_range: bool) -> byt
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             reduce_range=reduce_range,
+            nodes_to_exclude=[
+                node.name
+                for node in onnx.load(prepared).graph.node
+                if node.op_type in IN_FLOAT.get(calibration.dtype.name, ())
+            ],
         )
         result = onnx.load(int8)
     return _onnx.canonical(result).SerializeToString(deterministic=True)

@@ -1,8 +1,8 @@
 """One file per kind of input, named as in data/prepared/description.json: pixels, ids, ...
 
 Each module is a `Kind`: whatever depends on what goes into a model is there. Two things are
-elsewhere, so that a change here downloads and trains nothing again: which arrays a device and an
-npz may hold is in serving/inputs.py, and the way into the network in architectures/_layers.py.
+elsewhere, so that a change here trains nothing again: what a device must know, such as the type and
+dimensions, is in serving/inputs.py, and the way into the network in architectures/_layers.py.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class Pictures(Protocol):
         self, path: Path, scores: Array, names: Sequence[str], class_names: Sequence[str]
     ) -> None: ...
 
+    def lines(
+        self, path: Path, series: Array, titles: Sequence[str], *, title: str = ""
+    ) -> None: ...
+
     def shown_names(self, class_names: Sequence[str]) -> list[str]: ...
 
 
@@ -55,10 +59,15 @@ class Sheet:
 class Kind(Protocol):
     """What a module of this folder defines. Inputs are arrays (N, ...).
 
-    `pipeline.config.parts.declared` reads the constants without an import, so they are literals.
+    The constants are literals: `pipeline.config.parts.declared` reads them without an import, for
+    stages that shall not run again whenever a kind changes.
     """
 
     NOUN: str  # what several inputs are called, in messages
+    ARRAYS: str  # the arrays of an npz, in messages
+    # How many an npz may have, where that is limited; the axis of a single one may be left out
+    CHANNELS: tuple[int, ...]
+    VOCABULARY: bool  # whether the values are numbers of its entries
     AUGMENTATION: bool  # whether Keras's augmentation layers, which are for images, apply
     CONVOLUTIONS: str  # the architecture that advice proposes for them; empty if none
     EMBEDDED: bool  # whether the targets without Python take them

@@ -15,6 +15,9 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Pictures, Predict, Sheet, _integers
 
 NOUN = "ids"
+ARRAYS = "int32 of shape (N, L) for ids"
+CHANNELS: tuple[int, ...] = ()
+VOCABULARY = True
 AUGMENTATION = False
 CONVOLUTIONS = ""
 EMBEDDED = False

@@ -16,6 +16,9 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Pictures, Predict, Sheet, _integers
 
 NOUN = "images"
+ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
+CHANNELS: tuple[int, ...] = (1, 3)  # grey or colour, as the clients on a device send pictures
+VOCABULARY = False
 AUGMENTATION = True
 CONVOLUTIONS = "edge"
 EMBEDDED = True

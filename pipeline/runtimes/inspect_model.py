@@ -11,7 +11,7 @@ from tflite.utils import opcode2name
 from serving.inputs import KINDS
 from serving.model_file import Requirements
 
-RAW = " or ".join(f"raw {kind.type} {kind.noun}" for kind in KINDS.values())
+RAW = " or ".join(f"{kind.type} {kind.noun}" for kind in KINDS.values())
 
 
 def read(path: Path) -> tuple[Requirements, list[str]]:
@@ -51,7 +51,7 @@ def _tflite_problems(
         if name.startswith("Flex")
     ]
     if _type(image).lower() not in KINDS:
-        problems.append(f"the input is {_type(image)}: export with {RAW} in")
+        problems.append(f"the input is {_type(image)}: export with raw {RAW} in")
     if _type(probabilities) != "FLOAT32":
         problems.append(
             f"the output is {_type(probabilities)}: export with float32 probabilities out"
@@ -113,12 +113,14 @@ def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     graph = model.graph
     image, probabilities = graph.input[0], graph.output[0]
     types = onnx.TensorProto.DataType
-    input_type = types.Name(image.type.tensor_type.elem_type).lower()
+    input_type = onnx.helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type).name
     output_type = types.Name(probabilities.type.tensor_type.elem_type).lower()
     batch = image.type.tensor_type.shape.dim[0]
     problems = []
     if image.name != "image" or input_type not in KINDS:
-        problems.append(f"the input is {image.name} {input_type}: export with `image`, {RAW}, in")
+        problems.append(
+            f"the input is {image.name} {input_type}: export with `image`, raw {RAW}, in"
+        )
     if (probabilities.name, output_type) != ("probabilities", "float"):
         problems.append(
             f"the output is {probabilities.name} {output_type}: "

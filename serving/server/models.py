@@ -199,6 +199,7 @@ class Models:
             class_names=card.class_names,
             max_images=self.limits.max_images,
             draft=card.draft,
+            kind=card.kind,
         )
         return Model(classifier, signature, files)
 
