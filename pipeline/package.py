@@ -29,6 +29,7 @@ from pipeline.bundle import (
     card,
     card_markdown,
     drift_reference,
+    embedded_sections,
     gates,
     golden_photos,
 )
@@ -39,6 +40,7 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.reporting import page
 from pipeline.tracking import runs
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
@@ -185,6 +187,17 @@ def notes(content: ModelCard) -> list[str]:
     return [f"note: its acceptance set has {shortfall}"] if shortfall else []
 
 
+def write_page(settings: Params, reports: dict[str, Any]) -> None:
+    """Writes reports/index.html, before a gate can fail, so that it explains the failure too."""
+    problem = settings.problem
+    facts = {
+        row["target"]: embedded_sections.facts(row.get("measured", {}))
+        for row in reports["embed"]["targets"]
+    }
+    target = artifacts.DIST / f"{problem.name}-{problem.version}{bundle.SUFFIX}"
+    page.write(settings, gates.by_gate(settings, reports), facts, str(target))
+
+
 def describe(
     settings: Params, reports: dict[str, Any], data: artifacts.Description, *, draft: bool
 ) -> tuple[ModelCard, AcceptanceSet | str]:
@@ -211,6 +224,7 @@ def main() -> None:
     settings = params.load()
     names = ("train", "evaluate", "export", "verify", "embed")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
+    write_page(settings, reports)
     failures = gates.failures(settings, reports)
     if failures and not draft:
         runs.sync()
