@@ -107,6 +107,7 @@ def main() -> None:
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
     artifacts.save_json(artifacts.report("evaluate"), summary)
     metrics = {name: summary[name] for name in ("test_accuracy", "test_loss")}
+    metrics["worst_recall"] = min(scores["recall"] for scores in summary["per_class"].values())
     metrics["baseline_test_accuracy"] = summary["gate"]["baseline_accuracy"]
     artifacts.save_json(artifacts.metrics("evaluate"), metrics)
     draw_confusion(probabilities.argmax(1), labels, class_names)

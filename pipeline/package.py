@@ -29,6 +29,7 @@ from pipeline.bundle import (
     card,
     card_markdown,
     drift_reference,
+    embedded_sections,
     gates,
     golden_photos,
     vocabulary,
@@ -40,6 +41,7 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.reporting import page
 from pipeline.tracking import runs
 from serving import bundle, classifier
 from serving.model_card import ModelCard
@@ -172,6 +174,17 @@ def notes(content: ModelCard) -> list[str]:
     return [f"note: its acceptance set has {shortfall}"] if shortfall else []
 
 
+def write_page(settings: Params, reports: dict[str, Any]) -> None:
+    """Writes reports/index.html, before a gate can fail, so that it explains the failure too."""
+    problem = settings.problem
+    facts = {
+        row["target"]: embedded_sections.facts(row.get("measured", {}))
+        for row in reports["embed"]["targets"]
+    }
+    target = artifacts.DIST / f"{problem.name}-{problem.version}{bundle.SUFFIX}"
+    page.write(settings, gates.by_gate(settings, reports), facts, str(target))
+
+
 def describe(
     settings: Params, reports: dict[str, Any], data: artifacts.Description, *, draft: bool
 ) -> tuple[ModelCard, AcceptanceSet | str]:
@@ -198,6 +211,7 @@ def main() -> None:
     settings = params.load()
     names = ("train", "evaluate", "export", "verify", "embed")
     reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
+    write_page(settings, reports)
     failures = gates.failures(settings, reports)
     if failures and not draft:
         runs.sync()

@@ -30,6 +30,7 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.verification import emulated
+from pipeline.verification.device_metrics import device_metrics
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
 from pipeline.verification.native import NativePair
@@ -142,6 +143,7 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
         "pairs": [pair.facts for pair in pairs],
     }
     artifacts.save_json(artifacts.report("verify"), report)
+    artifacts.save_json(artifacts.metrics("verify"), device_metrics([pair.facts for pair in pairs]))
     for pair in pairs:
         print(f"{pair.name}: {pair.facts['state']}{explanation(pair)}")
 

@@ -11,12 +11,21 @@ from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
 def failures(params: Params, reports: dict[str, Any]) -> list[str]:
     """The gates that the reports fail; empty if the model may be packaged."""
-    return [
-        *reports["evaluate"]["gate"]["failures"],
-        *_not_converted(reports["export"]["formats"]),
-        *_not_good_enough(params, reports["verify"]["pairs"]),
-        *_refused_targets(params, reports["embed"]["targets"]),
-    ]
+    return [sentence for failures in by_gate(params, reports).values() for sentence in failures]
+
+
+def by_gate(params: Params, reports: dict[str, Any]) -> dict[str, list[str]]:
+    """For each gate the sentences on its failures; none if it is passed."""
+    evaluation = reports["evaluate"]["gate"]
+    # `evaluate` lists a missed target first.
+    missed = 0 if evaluation["target_reached"] else 1
+    return {
+        "target": evaluation["failures"][:missed],
+        "baseline": evaluation["failures"][missed:],
+        "export": _not_converted(reports["export"]["formats"]),
+        "verify": _not_good_enough(params, reports["verify"]["pairs"]),
+        "embed": _refused_targets(params, reports["embed"]["targets"]),
+    }
 
 
 def files(reports: dict[str, Any], *, draft: bool = False) -> list[str]:

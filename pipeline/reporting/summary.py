@@ -20,6 +20,7 @@ from rich.table import Table
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts, atomic
 from pipeline.process.errors import UserError
+from pipeline.reporting import page_inputs
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, VERDICTS
 
@@ -291,6 +292,8 @@ def report(file: Path | None) -> None:
     missing = outdated()
     if file is None:
         print(block(ASCII2, 210, missing))
+        if not missing and (page := page_inputs.current_page()):
+            print(f"\nThe whole run on one page: {page}")
         return
     if missing:
         raise UserError(

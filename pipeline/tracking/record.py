@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import subprocess
@@ -13,24 +14,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.bundle import gates
 from pipeline.config import params
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts
+from pipeline.reporting import page_inputs
+from pipeline.tracking import overview
 
-REPORTS = (
-    "preprocess",
-    "baseline",
-    "train",
-    "diagnose",
-    "evaluate",
-    "export",
-    "verify",
-    "embed",
-    "package",
-)
-# The reports that the gates of `package` read.
-JUDGED = {"evaluate", "export", "verify", "embed"}
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FIGURES = (
     "accuracy",
@@ -44,7 +33,6 @@ EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 # Prefix of the tag that holds the current value of a param that has changed.
 NOW = "now."
 MOST_TAGS = 100  # MLflow's limit for one call
-LONGEST_TAG = 5000  # characters
 LONGEST_PARAM = 6000  # characters
 # Characters of a class in the name of a metric, for which MLflow allows 250 in all.
 LONGEST_NAME = 200
@@ -53,13 +41,14 @@ FILES = (params.FILE, Path("dvc.lock"))
 
 def current_reports(model_sha256: str) -> dict[str, Any]:
     """The reports on this model, without those left behind by an earlier one."""
-    paths = {name: artifacts.report(name) for name in REPORTS}
-    reports = {name: artifacts.load_json(path) for name, path in paths.items() if path.exists()}
+    paths = sorted(artifacts.REPORTS.glob("*.json"))
+    reports = {path.stem: artifacts.load_json(path) for path in paths}
     current = {"model_sha256": model_sha256, "training_key": reports["train"]["training_key"]}
     return {
         name: report
         for name, report in reports.items()
-        if all(report.get(key, value) == value for key, value in current.items())
+        if isinstance(report, dict)
+        and all(report.get(key, value) == value for key, value in current.items())
     }
 
 
@@ -72,7 +61,11 @@ def log_settings(client: Any, run: Any, reports: dict[str, Any], model_sha256: s
         Param(name, value) for name, value in values.items() if name not in run.data.params
     ]
     client.log_batch(run.info.run_id, params=new_params)
-    new_tags = {**tags(model_sha256, reports), **changed_params(values, run)}
+    new_tags = {
+        **tags(model_sha256, reports),
+        **overview.note_tags(run, reports),
+        **changed_params(values, run),
+    }
     run_tags = [RunTag(*tag) for tag in new_tags.items()]
     for start in range(0, len(run_tags), MOST_TAGS):
         client.log_batch(run.info.run_id, tags=run_tags[start : start + MOST_TAGS])
@@ -114,14 +107,13 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 def figures(reports: dict[str, Any]) -> dict[str, float]:
     """Every figure of the reports that is compared between runs."""
-    metrics: dict[str, float] = {}
+    metrics = overview.figures(reports)
     for name, value in reports.get("train", {}).items():
         if isinstance(value, int | float):
             metrics[f"kept.{name}"] = value
     if "baseline" in reports:
         metrics["baseline_test_accuracy"] = reports["baseline"]["test_accuracy"]
     if "evaluate" in reports:
-        metrics |= {name: reports["evaluate"][name] for name in ("test_accuracy", "test_loss")}
         per_class = reports["evaluate"]["per_class"]
         for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
             metrics |= {f"test_{score}.{name}": value for score, value in scores.items()}
@@ -169,7 +161,12 @@ def _allowed(text: str, replacement: str) -> str:
 
 
 def tags(model_sha256: str, reports: dict[str, Any]) -> dict[str, str]:
-    result = {"model_sha256": model_sha256}
+    result = {
+        "model_sha256": model_sha256,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "edgeproof",
+        "mlflow.user": getpass.getuser(),
+    }
     if "diagnose" in reports:
         result["diagnosis"] = reports["diagnose"]["verdict"]
     result |= verdicts(reports)
@@ -177,7 +174,7 @@ def tags(model_sha256: str, reports: dict[str, Any]) -> dict[str, str]:
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
     if commit.returncode == 0:
-        result["git_commit"] = commit.stdout.strip()
+        result["git_commit"] = result["mlflow.source.git.commit"] = commit.stdout.strip()
     if Path("dvc.lock").exists():
         result["dvc_lock_sha256"] = artifacts.sha256(Path("dvc.lock"))
     if "DVC_EXP_NAME" in os.environ:
@@ -192,10 +189,15 @@ def verdicts(reports: dict[str, Any]) -> dict[str, str]:
         f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": str(pair["state"])
         for pair in pairs
     }
-    if reports.keys() >= JUDGED:
-        failed = gates.failures(params.load(), reports)
-        result["gate"] = f"failed: {'; '.join(failed)}"[:LONGEST_TAG] if failed else "passed"
-    return result
+    # In this order MLflow's page shows them.
+    return overview.gate_tags(reports) | result
+
+
+def is_stale(path: Path, reports: set[str]) -> bool:
+    """Whether a file in reports/ is left behind by an earlier model."""
+    if path == page_inputs.PAGE:
+        return page_inputs.current_page() is None
+    return path.suffix == ".json" and path.stem not in reports
 
 
 def log_files(client: Any, run: Any, reports: set[str]) -> None:
@@ -209,7 +211,7 @@ def log_files(client: Any, run: Any, reports: set[str]) -> None:
     paths = [
         path
         for path in paths
-        if path.is_file() and not (path.suffix == ".json" and path.stem in set(REPORTS) - reports)
+        if path.is_file() and not (path.parent == artifacts.REPORTS and is_stale(path, reports))
     ]
     logged = json.loads(run.data.tags.get("files", "{}"))
     digests = {str(path): artifacts.sha256(path)[:12] for path in paths}

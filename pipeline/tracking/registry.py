@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.tracking import overview
 from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
 from serving.model_card import ModelCard
@@ -63,8 +64,15 @@ def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) 
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
+    client.update_model_version(name, version, description(preferred, reports))
     if accuracy >= champion_accuracy(client, name):
         client.set_registered_model_alias(name, "champion", version)
+
+
+def description(file: ModelFile, reports: dict[str, Any]) -> str:
+    """What the version is, and the verdicts on its bundle."""
+    bundle_file = reports["package"]["file"]
+    return f"{file.format}, {file.bytes:,} bytes, of {bundle_file}. {overview.description(reports)}"
 
 
 def champion_accuracy(client: Any, name: str) -> float:
