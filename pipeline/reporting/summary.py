@@ -17,6 +17,7 @@ from rich.box import ASCII2, MARKDOWN, Box
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.config.parts import choices, declared
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts, atomic
 from pipeline.process.errors import UserError
@@ -39,9 +40,9 @@ COLUMNS = (
 SHORT_COLUMNS = ("file", "size", "test accuracy", "may lose at most", "ms/image", "verdict")
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 BASELINES = {
-    "rmse": "nearest class mean (RMSE)",
-    "mae": "nearest class mean (MAE)",
-    "naive_bayes": "naive Bayes",
+    name: text
+    for kind in choices("inputs")
+    for name, text in declared("inputs", kind)["BASELINES"].items()
 }
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
