@@ -209,6 +209,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
     assert crossing - bundle == {
         "pipeline/datasets/image_folder.py",  # the pipeline reads pictures as a device does,
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
+        "pipeline/files/reports/verify.py",
         "pipeline/runtimes/environments.py",
         "pipeline/reporting/statistics.py",  # the gate's statistics, which a device has too
         "pipeline/reporting/summary.py",
@@ -264,7 +265,12 @@ def closure(stage: str) -> set[Path]:
 
 
 def covers(dep: str, path: Path) -> bool:
-    """Whether a dependency is the module, its folder, or a part that params.yaml names."""
+    """Whether a dependency is the module, its folder, or a part that params.yaml names.
+
+    A dependency that params.yaml names as a whole is a file of the user.
+    """
+    if dep.startswith("${"):
+        return False
     pattern = re.sub(r"\\\$\\\{[^}]*\}", "[a-z][a-z0-9_]*", re.escape(dep))
     return re.fullmatch(rf"{pattern}(/.*)?", name(path)) is not None
 

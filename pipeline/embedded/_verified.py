@@ -14,6 +14,7 @@ from pipeline.bundle import description
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.export import ExportReport
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
@@ -47,7 +48,7 @@ class VerifiedFile:
                 "it takes images, but this dataset contains ids; "
                 "run such a model with `serving` on Linux"
             )
-        exported = artifacts.load_json(artifacts.report("export"))["formats"]
+        exported = ExportReport.load().files
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
             if format_name not in exported or format_name not in golden.files:
                 raise UserError(
@@ -55,17 +56,11 @@ class VerifiedFile:
                     "add it to export.formats and its runtime to verify"
                 )
             golden_images, golden_probabilities = golden["images"], golden[format_name]
-        file = artifacts.EXPORTED / exported[format_name]["file"]
-        if artifacts.sha256(file) != exported[format_name]["sha256"]:
-            raise UserError(
-                f"{file} is not the file that export wrote (its SHA-256 differs); "
-                "run `dvc repro export`"
-            )
         return cls(
             name=params.problem.name,
             version=params.problem.version,
             format=format_name,
-            file=file,
+            file=exported[format_name].verified(),
             data=data,
             golden_images=golden_images,
             golden_probabilities=golden_probabilities,

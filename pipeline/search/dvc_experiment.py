@@ -6,14 +6,13 @@ Its name depends on params, data and code, so that a result is never read for an
 from __future__ import annotations
 
 import io
-import json
 import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dvc.api
 import numpy as np
@@ -25,6 +24,9 @@ from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.predictions import Predictions
+from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.preprocess import PreprocessReport
+from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search.change import Situation
@@ -34,6 +36,8 @@ LAST = "diagnose"  # the last stage of an experiment
 SECTIONS = {"problem", "dataset", "preprocess", "train"}  # of params.yaml, used up to that stage
 PIPELINE = Path("dvc.yaml")
 
+AnyReport = TypeVar("AnyReport", bound=Report)
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -41,7 +45,7 @@ class Experiment:
 
     name: str
     overrides: dict[str, Any]
-    diagnosis: dict[str, Any]
+    diagnosis: DiagnosisReport
     answers: Predictions
     situation: Situation
 
@@ -55,15 +59,15 @@ def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Ex
     if name not in finished():
         run(name, overrides, parent)
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
-    diagnosis = json.loads(_read(name, artifacts.report(LAST)))
-    preprocessed = json.loads(_read(name, artifacts.report("preprocess")))
+    diagnosis = _report(name, DiagnosisReport)
+    preprocessed = _report(name, PreprocessReport)
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
     situation = Situation(
         settings,
-        diagnosis["verdict"],
+        diagnosis.verdict,
         available=len(labels),
-        images=len(preprocessed["input_shape"]) == 3,
-        small_validation=SMALL in diagnosis["numbers"],
+        images=len(preprocessed.input_shape) == 3,
+        small_validation=SMALL in diagnosis.numbers,
     )
     answers = predictions.load(_read(name, artifacts.VALIDATION))
     return Experiment(name, overrides, diagnosis, answers, situation)
@@ -134,6 +138,10 @@ def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
             f"the training {name} failed for the reason above; fix it and run the same command"
             " again, finished trainings are kept"
         )
+
+
+def _report(name: str, kind: type[AnyReport]) -> AnyReport:
+    return kind.parse(_read(name, kind.PATH), kind.PATH)
 
 
 def _read(name: str, path: Path) -> bytes:

@@ -122,7 +122,7 @@ class Loop:
         experiment = step.experiment
         accuracy = f"validation accuracy {experiment.answers.accuracy:.4f}"
         print(f"{experiment.name}: {accuracy}, {step.outcome}")
-        print(f"{experiment.diagnosis['verdict']}: {experiment.diagnosis['sentence']}")
+        print(f"{experiment.diagnosis.verdict}: {experiment.diagnosis.sentence}")
         metrics = {
             "trainings": len(self.steps),
             "best_validation_accuracy": self.best().answers.accuracy,
@@ -158,7 +158,7 @@ def paragraphs(number: int, step: Step) -> list[str]:
         f"Validation accuracy **{answers.accuracy:.4f}** on {len(answers.labels):,} examples"
         f" (`{experiment.name}`)."
     )
-    verdict = f"Verdict {diagnosis['verdict']}: {diagnosis['sentence']}."
+    verdict = f"Verdict {diagnosis.verdict}: {diagnosis.sentence}."
     if change is None or comparison is None:
         return [f"## {number}. Start", accuracy, verdict]
     if comparison.paired:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.package import PackageReport
 from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
 from serving.model_card import ModelCard
@@ -31,7 +32,7 @@ RUNTIME_FIGURES = (
 )
 
 
-def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) -> None:
+def register(client: Any, run: Any, package: PackageReport, test_accuracy: float) -> None:
     """Logs each file as a model and registers a version, unless the bundle is already registered.
 
     `champion` moves to the new version unless its test accuracy is lower.
@@ -39,14 +40,13 @@ def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) 
     import mlflow
 
     name = params.load().problem.name
-    digest = reports["package"]["sha256"]
     try:
         versions = client.search_model_versions(f"name = '{name}'")
     except mlflow.exceptions.MlflowException:
         versions = []
-    if any(version.tags.get("bundle_sha256") == digest for version in versions):
+    if any(version.tags.get("bundle_sha256") == package.sha256 for version in versions):
         return
-    opened = Bundle(artifacts.DIST / reports["package"]["file"])
+    opened = Bundle(artifacts.DIST / package.file)
     preferred = preferred_file(opened.card)
     with mlflow.start_run(run.info.run_id):
         logged = {
@@ -54,16 +54,15 @@ def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) 
             for file in opened.card.files
         }
     version = logged[preferred.format].registered_model_version
-    accuracy = reports["evaluate"]["test_accuracy"]
     tags = {
-        "bundle_sha256": digest,
-        "model_sha256": model_sha256,
-        "test_accuracy": accuracy,
+        "bundle_sha256": package.sha256,
+        "model_sha256": package.model_sha256,
+        "test_accuracy": test_accuracy,
         "format": preferred.format,
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
-    if accuracy >= champion_accuracy(client, name):
+    if test_accuracy >= champion_accuracy(client, name):
         client.set_registered_model_alias(name, "champion", version)
 
 

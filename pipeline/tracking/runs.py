@@ -18,6 +18,8 @@ from typing import Any
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.run import RunReports
+from pipeline.files.reports.train import TrainReport
 from pipeline.tracking import record, registry
 from pipeline.tracking.store import store, warn
 from pipeline.training import learning_curves
@@ -147,8 +149,8 @@ def sync() -> bool:
 
 def _sync(client: Any, experiment: str) -> None:
     model_sha256 = artifacts.sha256(artifacts.MODEL)
-    reports = record.current_reports(model_sha256)
-    key = reports["train"]["training_key"]
+    reports = RunReports.of_model(model_sha256)
+    key = TrainReport.load().training_key
     run = (
         find(client, experiment, model_sha256=model_sha256)
         or find(client, experiment, training_key=key)
@@ -160,9 +162,9 @@ def _sync(client: Any, experiment: str) -> None:
             log_row(client, run, row)
     run = client.get_run(run.info.run_id)
     record.log_settings(client, run, reports, model_sha256)
-    record.log_files(client, run, set(reports))
-    if "package" in reports:
-        registry.register(client, run, reports, model_sha256)
+    record.log_files(client, run, reports.names)
+    if reports.package and reports.evaluate:
+        registry.register(client, run, reports.package, reports.evaluate.test_accuracy)
     # Last, because MLflow copies the metrics that a run already has to each model it registers.
     record.log_figures(client, run, reports)
     client.set_terminated(run.info.run_id)
