@@ -45,4 +45,5 @@ class Report(Section):
             ) from None
 
     def save(self, path: Path | None = None) -> None:
-        artifacts.save_json(path or self.PATH, self.model_dump(mode="json", exclude_unset=True))
+        values = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        artifacts.save_json(path or self.PATH, values)
