@@ -101,22 +101,22 @@ def measure(model: VerifiedFile, network: tflite.Model) -> tuple[Measurements, A
     convolutions = list(_kernel_memory.convolutions(network))
     arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.cmsis_nn, convolutions)]))
     esp32_arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.esp_nn, convolutions)]))
-    measured = {
-        "model_bytes": model.file.stat().st_size,
-        "flash_bytes_with_runtime": fit.flash,
-        "arena_bytes_measured": needed,
-        "arena_bytes_margin": arena - needed,
-        "arena_bytes": arena,
-        "arena_bytes_esp32": esp32_arena,
-        "multiply_accumulates": fit.macs,
-        "test_images": len(tested),
-        "agreement_with_litert": float((tested.argmax(1) == model.expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(tested - model.expected).max()),
-        "boards": [
+    measured = Measurements(
+        model_bytes=model.file.stat().st_size,
+        flash_bytes_with_runtime=fit.flash,
+        arena_bytes_measured=needed,
+        arena_bytes_margin=arena - needed,
+        arena_bytes=arena,
+        arena_bytes_esp32=esp32_arena,
+        multiply_accumulates=fit.macs,
+        test_images=len(tested),
+        agreement_with_litert=float((tested.argmax(1) == model.expected.argmax(1)).mean()),
+        largest_difference=float(np.abs(tested - model.expected).max()),
+        boards=[
             replace(board, fits=board.fits and arena_fits(board, arena, esp32_arena))
             for board in fit.boards
         ],
-    }
+    )
     return measured, golden
 
 
