@@ -6,7 +6,6 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.export import ExportReport
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
-from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
+from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,11 @@ class VerifiedFile:
         runtime = "litert" if self.file.suffix == ".tflite" else "onnxruntime"
         return self.predict(runtime, self.test_images)[0]
 
-    def predict(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
+    def predict(self, runtime: str, images: Array) -> tuple[Array, Answer]:
         """Runs images (N, H, W, C) uint8 on `runtime`.
 
-        Returns the probabilities (N, K) float32 and what the runtime reports about itself. Raises
-        UserError with the reason if the file does not run.
+        Returns the probabilities (N, K) float32 and the runtime's answer. Raises UserError with the
+        reason if the file does not run.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -111,7 +110,6 @@ class VerifiedFile:
                 answer = process.answer()
             finally:
                 process.close()
-            if isinstance(answer, str) or "reason" in answer:
-                reason = answer if isinstance(answer, str) else answer["reason"]
-                raise UserError(f"{self.file} did not run on {runtime}: {reason}")
+            if answer.reason is not None:
+                raise UserError(f"{self.file} did not run on {runtime}: {answer.reason}")
             return np.load(folder / f"{self.file.stem}.npy"), answer

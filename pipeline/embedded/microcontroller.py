@@ -95,9 +95,9 @@ def measure(model: VerifiedFile, network: tflite.Model) -> tuple[Measurements, A
     fit = board_fit(model.file)
     golden_images = len(model.golden_images)
     images = np.concatenate([model.golden_images, model.test_images])
-    probabilities, facts = model.predict("tflite_micro", images)
+    probabilities, answer = model.predict("tflite_micro", images)
     golden, tested = probabilities[:golden_images], probabilities[golden_images:]
-    needed = max(fit.arena, facts["arena_bytes"])
+    needed = max(fit.arena, answer.arena_bytes or 0)
     convolutions = list(_kernel_memory.convolutions(network))
     arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.cmsis_nn, convolutions)]))
     esp32_arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.esp_nn, convolutions)]))

@@ -71,11 +71,10 @@ class EmulatedRuntime:
         try:
             for index, pair in enumerate(pairs):
                 answer = process.answer()
-                if isinstance(answer, str):
-                    pair.could_not_run(answer)
-                    return pairs[index + 1 :]
-                if "reason" in answer:
-                    pair.could_not_run(answer["reason"])
+                if answer.reason is not None:
+                    pair.could_not_run(answer.reason)
+                    if answer.died:
+                        return pairs[index + 1 :]
                 else:
                     pair.probabilities = np.load(task.output / f"{pair.file.stem}.npy")
         finally:

@@ -25,7 +25,7 @@ class NativePair:
     def __init__(self, pair: Pair, environment: Path | str) -> None:
         self.pair, self.environment = pair, environment
         self._process: RuntimeProcess | None = None
-        self._arena: dict[str, int] = {}  # of TensorFlow Lite Micro alone
+        self._arena_bytes: int | None = None  # of TensorFlow Lite Micro alone
 
     def run(self, material: Material, settings: Params, folder: Path) -> None:
         """Fills in the pair's report and probabilities; its files go into `folder`."""
@@ -43,10 +43,10 @@ class NativePair:
         images = [material.sampled] if pair.micro else material.unseen
         self._process = RuntimeProcess(interpreter, pair.runtime, Task([pair.file], images, output))
         answer = self._process.answer()
-        if isinstance(answer, str) or "reason" in answer:
-            pair.could_not_run(answer if isinstance(answer, str) else answer["reason"])
+        if answer.reason is not None:
+            pair.could_not_run(answer.reason)
             return
-        self._arena = answer
+        self._arena_bytes = answer.arena_bytes
         pair.probabilities = np.load(output / f"{pair.file.stem}.npy")
 
     def _judge(self, material: Material, settings: Params) -> None:
@@ -60,7 +60,9 @@ class NativePair:
         probabilities = pair.probabilities[: len(rows)]
         reference, labels = material.reference[rows], material.labels[rows]
         facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, tests)
-        pair.compared({**self._arena, **facts})
+        if self._arena_bytes is not None:
+            facts["arena_bytes"] = self._arena_bytes
+        pair.compared(facts)
 
     def time(self, runs: int) -> None:
         """Median and 95th percentile latency of single images on one thread.
