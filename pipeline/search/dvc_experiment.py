@@ -8,18 +8,17 @@ from __future__ import annotations
 import io
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import dvc.api
 import numpy as np
 from ruamel.yaml import YAML
 
 from pipeline.config import params
-from pipeline.config.overrides import written
+from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
@@ -44,13 +43,13 @@ class Experiment:
     """A finished experiment, as DVC keeps it. `answers` are those of the validation set."""
 
     name: str
-    overrides: dict[str, Any]
+    overrides: Overrides
     diagnosis: DiagnosisReport
     answers: Predictions
     situation: Situation
 
 
-def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Experiment:
+def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experiment:
     """The experiment with these overrides, read from DVC or run now. Raises UserError.
 
     `parent` is the MLflow run that its training becomes a child of.
@@ -73,7 +72,7 @@ def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Ex
     return Experiment(name, overrides, diagnosis, answers, situation)
 
 
-def digest(overrides: Mapping[str, Any]) -> str:
+def digest(overrides: Overrides) -> str:
     """A digest of all that an experiment depends on. Raises UserError.
 
     It covers params, and the files of data and code that dvc.yaml lists up to the diagnosis.
@@ -124,7 +123,7 @@ def finished() -> set[str]:
     return {line.strip() for line in done.stdout.splitlines()}
 
 
-def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
+def run(name: str, overrides: Overrides, parent: str | None) -> None:
     """Runs the pipeline up to the diagnosis, in a copy of the project. Raises UserError."""
     arguments = ["exp", "run", "--temp", "--name", name, LAST]
     for key, value in overrides.items():

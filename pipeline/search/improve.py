@@ -15,9 +15,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.config.overrides import parsed, written
+from pipeline.config.overrides import Overrides, parsed, written
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.reporting import statistics
@@ -67,14 +66,14 @@ def confirmed(comparison: Comparison) -> bool:
 class Loop:
     """Experiments from one starting point, each run once and then read."""
 
-    def __init__(self, start: dict[str, Any], quick: bool) -> None:
+    def __init__(self, start: Overrides, quick: bool) -> None:
         self.fixed = QUICK if quick else {}
         self.start = {**start, **self.fixed}
         self.title = f"improve-{dvc_experiment.digest(self.start)[:8]}"
         self.steps: list[Step] = []
         self.parent: str | None = None
 
-    def experiment(self, overrides: dict[str, Any]) -> Experiment:
+    def experiment(self, overrides: Overrides) -> Experiment:
         return dvc_experiment.experiment(self.title, {**overrides, **self.fixed}, self.parent)
 
     def best(self) -> Experiment:
