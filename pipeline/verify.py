@@ -131,7 +131,7 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
     report = VerificationReport(
         model_sha256=artifacts.sha256(artifacts.MODEL),
         judged_on=material.judged_on,
-        pairs=[pair.report for pair in pairs if pair.report is not None],
+        pairs=[pair.verdict for pair in pairs],
     )
     report.save()
     for pair in report.pairs:

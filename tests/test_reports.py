@@ -194,13 +194,15 @@ def test_reports_of_another_model_training_or_version_do_not_belong_to_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        RunReports.of_model("0")
-    reports.training().save()
+    training = reports.training()
+    key = training.training_key
+    assert RunReports.of_model("0", key).names == set()
+    training.save()
     BASELINE.save()
     EXPORT.save()
     VERIFICATION.save()
     EMBED.PATH.write_text('{"model_sha256": "0"}')
-    assert RunReports.of_model("0").names == {"train", "baseline", "export"}
+    assert RunReports.of_model("0", key).names == {"train", "baseline", "export"}
     verified = VERIFICATION.model_sha256
-    assert RunReports.of_model(verified).names == {"train", "baseline", "verify"}
+    assert RunReports.of_model(verified, key).names == {"train", "baseline", "verify"}
+    assert RunReports.of_model(verified, "another").names == {"baseline", "verify"}

@@ -149,8 +149,8 @@ def sync() -> bool:
 
 def _sync(client: Any, experiment: str) -> None:
     model_sha256 = artifacts.sha256(artifacts.MODEL)
-    reports = RunReports.of_model(model_sha256)
     key = TrainReport.load().training_key
+    reports = RunReports.of_model(model_sha256, key)
     run = (
         find(client, experiment, model_sha256=model_sha256)
         or find(client, experiment, training_key=key)

@@ -59,6 +59,12 @@ class Pair:
             self.could_not_run("; ".join(refusals))
         return bool(refusals)
 
+    @property
+    def verdict(self) -> AnyPair:
+        """The report of a pair that has one."""
+        assert self.report is not None, self
+        return self.report
+
     def could_not_run(self, reason: str) -> None:
         self.report = FailedPair.model_validate(
             {**self.known.model_dump(exclude_unset=True), "state": COULD_NOT_RUN, "reason": reason}

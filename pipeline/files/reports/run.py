@@ -47,12 +47,12 @@ class RunReports(BaseModel):
     package: PackageReport | None = None
 
     @classmethod
-    def of_model(cls, model_sha256: str) -> RunReports:
+    def of_model(cls, model_sha256: str, training_key: str) -> RunReports:
         """The reports on this model, without those left behind by an earlier one.
 
-        A report of another version was left behind too. Raises UserError if `train` has none.
+        A report of another version was left behind too.
         """
-        current = {"model_sha256": model_sha256, "training_key": TrainReport.load().training_key}
+        current = {"model_sha256": model_sha256, "training_key": training_key}
         reports = {}
         for name, kind in KINDS.items():
             with contextlib.suppress(FileNotFoundError, UserError):
