@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-embedded lint docs sign ui results diagnosis \
+.PHONY: help env run draft test test-fast test-embedded lint deps docs sign ui results diagnosis \
 	lectures seeds compare bench-serve clean
 
 help: ## list the targets
@@ -41,6 +41,9 @@ lint: env ## run ruff and the type checker
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+
+deps: env ## write the modules that each stage depends on into dvc.yaml
+	$(RUN) python -m tests.dependencies
 
 docs: $(if $(findstring .uv/,$(UV)),$(UV)) ## build the documentation as a website in site/, and check its links
 	NO_MKDOCS_2_WARNING=1 UV_PROJECT_ENVIRONMENT=.uv/docs \

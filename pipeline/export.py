@@ -25,7 +25,7 @@ from pipeline.bundle import description
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.export import ExportedFile, ExportReport, FailedConversion
+from pipeline.files.reports.export import AnyFormat, ExportedFile, ExportReport, FailedConversion
 from pipeline.process import imports, stage
 from pipeline.process.errors import UserError
 
@@ -107,10 +107,10 @@ def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, 
         return dict(zip(names, pool.map(run, names), strict=True))
 
 
-def save(conversions: dict[str, Conversion]) -> dict[str, ExportedFile | FailedConversion]:
+def save(conversions: dict[str, Conversion]) -> dict[str, AnyFormat]:
     """Writes the converted files; returns an entry of the report for each format."""
     folder = artifacts.empty(artifacts.EXPORTED)
-    formats: dict[str, ExportedFile | FailedConversion] = {}
+    formats: dict[str, AnyFormat] = {}
     for name, conversion in conversions.items():
         if isinstance(conversion, str):
             formats[name] = FailedConversion(error=conversion)

@@ -28,19 +28,21 @@ from pipeline.bundle import (
     card,
     card_markdown,
     drift_reference,
+    embedded_sections,
     gates,
     golden_photos,
 )
 from pipeline.bundle.acceptance import AcceptanceSet
-from pipeline.bundle.gates import BundleReports
 from pipeline.bundle.golden import NO_LABEL
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.package import PackageReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.reporting import page
 from pipeline.tracking import runs
 from serving import bundle, classifier, text
 from serving.model_card import ModelCard
@@ -187,6 +189,16 @@ def notes(content: ModelCard) -> list[str]:
     return [f"note: its acceptance set has {shortfall}"] if shortfall else []
 
 
+def write_page(settings: Params, reports: BundleReports) -> None:
+    """Writes reports/index.html, before a gate can fail, so that it explains the failure too."""
+    problem = settings.problem
+    facts = {
+        row.target: embedded_sections.facts(row.measured or {}) for row in reports.embed.targets
+    }
+    target = artifacts.DIST / f"{problem.name}-{problem.version}{bundle.SUFFIX}"
+    page.write(settings, reports, gates.by_gate(settings, reports), facts, str(target))
+
+
 def describe(
     settings: Params, reports: BundleReports, data: artifacts.Description, *, draft: bool
 ) -> tuple[ModelCard, AcceptanceSet | str]:
@@ -214,6 +226,7 @@ def main() -> None:
     draft = parser.parse_args().draft
     settings = params.load()
     reports = BundleReports.load()
+    write_page(settings, reports)
     failures = gates.failures(settings, reports)
     if failures and not draft:
         runs.sync()

@@ -31,6 +31,7 @@ from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, Ver
 from pipeline.process import stage
 from pipeline.runtimes import environments
 from pipeline.verification import emulated
+from pipeline.verification.device_metrics import device_metrics
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
 from pipeline.verification.native import NativePair
@@ -134,6 +135,7 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
         pairs=[pair.verdict for pair in pairs],
     )
     report.save()
+    artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.native))
     for pair in report.pairs:
         print(f"{pair.name}: {pair.state}: {explanation(pair)}")
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from pipeline.files.reports.baseline import BaselineReport, Score
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.embed import EmbedReport
 from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.export import ExportReport
+from pipeline.files.reports.preprocess import Evidence, PreprocessReport
+from pipeline.files.reports.report import Report
 from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 
@@ -98,3 +105,52 @@ def training(**values: object) -> TrainReport:
             **values,
         }
     )
+
+
+def baseline() -> BaselineReport:
+    """Two baselines: the one that is best in validation is not the best in the test."""
+    accuracies = {
+        "validation": {"rmse": 0.8, "mae": 0.6},
+        "test": {"rmse": 0.5, "mae": 0.7},
+    }
+    return BaselineReport.of(
+        {
+            split: {
+                name: Score(accuracy=value, interval=(0.4, 0.9), per_class={"a": value})
+                for name, value in by_name.items()
+            }
+            for split, by_name in accuracies.items()
+        }
+    )
+
+
+def preprocessing() -> PreprocessReport:
+    return PreprocessReport(
+        class_names=["a"],
+        input_shape=[2, 2, 1],
+        splits={},
+        duplicates={},
+        unreadable=[],
+        evidence=Evidence(5, 2, 0.0, 1.0, 0.5, 1.0),
+    )
+
+
+def diagnosis() -> DiagnosisReport:
+    return DiagnosisReport(
+        training_key="0" * 16, verdict="good_fit", epoch=15, numbers={}, sentence="fine"
+    )
+
+
+def bundled(**values: Report) -> BundleReports:
+    """The reports of all stages before `package`; nothing is exported, verified or embedded."""
+    defaults = {
+        "preprocess": preprocessing(),
+        "baseline": baseline(),
+        "train": training(),
+        "diagnose": diagnosis(),
+        "evaluate": evaluation(),
+        "export": ExportReport(model_sha256="0", formats={}),
+        "verify": verification(),
+        "embed": EmbedReport(model_sha256="0", targets=[]),
+    }
+    return BundleReports.model_validate({**defaults, **values})

@@ -12,8 +12,6 @@ from pipeline.bundle import gates
 from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.embed import EmbedReport
-from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import ComparedPair
 from pipeline.verification import emulated
 from pipeline.verification.material import Material
@@ -95,13 +93,7 @@ def test_the_gate_names_what_is_worse_once() -> None:
     native = reports.compared(format="a", state=WORSE, reason="9 lost")
     emulated_pair = native.changed(processor="haswell", reason="as on this processor: 9 lost")
     other = emulated_pair.changed(format="b", reason="its golden vectors differ")
-    stage_reports = gates.BundleReports(
-        reports.training(),
-        reports.evaluation(),
-        ExportReport(model_sha256="", formats={}),
-        reports.verification(native, emulated_pair, other),
-        EmbedReport(model_sha256="", targets=[]),
-    )
+    stage_reports = reports.bundled(verify=reports.verification(native, emulated_pair, other))
     assert gates.failures(settings, stage_reports) == [
         "a on litert is worse (9 lost)",
         "b on litert on haswell is worse (its golden vectors differ)",

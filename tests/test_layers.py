@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from ruamel.yaml import YAML
 from pipeline.config import params, parts
 from pipeline.files import code
 from pipeline.training import fingerprint
+from tests import dependencies
 from tests.conftest import ROOT
+from tests.dependencies import PIPELINE, closure, is_empty, name, own
 
 STAGES = (
     "check",
@@ -28,7 +29,6 @@ STAGES = (
     "embed",
     "package",
 )
-PIPELINE = ROOT / "pipeline"
 STAGE_FILES = {PIPELINE / f"{stage}.py" for stage in STAGES}
 # A folder may import those before it. Folders in one entry may import each other, but no module may
 # import itself indirectly.
@@ -57,62 +57,11 @@ MAY_IMPORT_HEAVY = {"train", "evaluate", "export", "spread", "batch_losses"}
 # The only files of the training loop that use more than Keras.
 KNOW_TENSORFLOW = {"batch_normalization", "keras_files", "layer_statistics"}
 
-# Modules that do not affect what a stage writes: how it runs, how its params are read, how a file
-# is written to the disk, and what is recorded.
-NO_DEPENDENCY = (
-    "pipeline/process/",
-    "pipeline/config/params.py",
-    "pipeline/config/parts.py",
-    "pipeline/config/validation_message.py",
-    "pipeline/files/atomic.py",
-    "pipeline/tracking/",
-    "serving/__init__.py",
-)
-
 DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 
 
 def modules() -> list[Path]:
     return sorted([*PIPELINE.rglob("*.py"), *(ROOT / "serving").rglob("*.py")])
-
-
-def is_empty(path: Path) -> bool:
-    """Whether a module holds nothing but its docstring, as the `__init__.py` of most folders."""
-    return all(
-        isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body
-    )
-
-
-@cache
-def by_name(path: Path) -> set[Path]:
-    """The modules that a module uses by name.
-
-    These are any module of a folder, if params.yaml holds the name, and modules that run in a
-    process of their own.
-    """
-    files: set[Path] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.import_module":
-            if not isinstance(node.args[0], ast.JoinedStr):
-                assert path == ROOT / "serving/__main__.py", f"{path} imports an unknown module"
-                continue  # the names of its commands are constants in that file
-            package = ast.literal_eval(node.args[0].values[0]).rstrip(".")
-            files |= set(ROOT.joinpath(*package.split(".")).glob("[a-z]*.py"))
-        if isinstance(node, ast.Constant):
-            dotted = str(node.value)
-            if re.fullmatch(r"(pipeline|serving)(\.\w+)+", dotted):
-                file = ROOT.joinpath(*dotted.split(".")).with_suffix(".py")
-                files |= {file} if file.exists() else set()
-    return files
-
-
-def own(path: Path) -> set[Path]:
-    """The files of this project that a module imports."""
-    return {*code.imported(path), *by_name(path)}
-
-
-def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 def folder(path: Path) -> str:
@@ -211,6 +160,8 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
         "pipeline/files/reports/verify.py",
         "pipeline/runtimes/environments.py",
+        "pipeline/reporting/page.py",  # the names of the verdicts
+        "pipeline/reporting/page_sections.py",
         "pipeline/reporting/statistics.py",  # the gate's statistics, which a device has too
         "pipeline/reporting/summary.py",
         "pipeline/verification/emulated.py",
@@ -248,47 +199,17 @@ def test_the_training_loop_is_keras_alone() -> None:
     assert "tensorflow" not in roots
 
 
-def closure(stage: str) -> set[Path]:
-    """The modules on which the outputs of a stage depend."""
-    seen: set[Path] = set()
-    todo = [PIPELINE / f"{stage}.py"]
-    while todo:
-        path = todo.pop()
-        if path not in seen:
-            seen.add(path)
-            todo += [
-                file
-                for file in own(path)
-                if not name(file).startswith(NO_DEPENDENCY) and not is_empty(file)
-            ]
-    return seen
-
-
-def covers(dep: str, path: Path) -> bool:
-    """Whether a dependency is the module, its folder, or a part that params.yaml names.
-
-    A dependency that params.yaml names as a whole is a file of the user.
-    """
-    if dep.startswith("${"):
-        return False
-    pattern = re.sub(r"\\\$\\\{[^}]*\}", "[a-z][a-z0-9_]*", re.escape(dep))
-    return re.fullmatch(rf"{pattern}(/.*)?", name(path)) is not None
+def test_dvc_yaml_lists_the_modules_that_the_stages_depend_on() -> None:
+    written = dependencies.FILE.read_text(encoding="utf-8")
+    assert written == dependencies.dvc_yaml(), "run `make deps`"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_dvc_yaml_names_every_module_that_a_stage_depends_on(stage: str) -> None:
-    for path in closure(stage):
-        assert any(covers(dep, path) for dep in DVC["stages"][stage]["deps"]), (
-            f"{stage} depends on {name(path)}"
-        )
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_dvc_yaml_names_no_module_that_a_stage_does_not_use(stage: str) -> None:
-    used = closure(stage)
+def test_a_stage_uses_every_folder_that_it_depends_on(stage: str) -> None:
+    used = [name(path) for path in closure(stage)]
     for dep in DVC["stages"][stage]["deps"]:
-        if dep.startswith(("pipeline/", "serving")) and not dep.endswith(".lock"):
-            assert any(covers(dep, path) for path in used), f"{stage} does not use {dep}"
+        if dep.startswith(("pipeline", "serving")) and (ROOT / dep).is_dir():
+            assert any(path.startswith(f"{dep}/") for path in used), f"{stage} does not use {dep}"
 
 
 @pytest.mark.parametrize("stage", ["download", "train"])

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.files.reports.baseline import BaselineReport, Score
+from pipeline.files.reports.baseline import BaselineReport
 from pipeline.files.reports.embed import EmbedReport, TargetReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.export import ExportedFile, ExportReport, FailedConversion
+from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.report import Report
 from pipeline.files.reports.run import KINDS, RunReports
 from pipeline.files.reports.train import TrainReport
@@ -21,18 +22,7 @@ from pipeline.process.errors import UserError
 from tests import reports
 from tests.conftest import Project
 
-BASELINE = BaselineReport.of(
-    {
-        "validation": {
-            "rmse": Score(accuracy=0.8, interval=(0.7, 0.9), per_class={"a": 0.8}),
-            "mae": Score(accuracy=0.6, interval=(0.5, 0.7), per_class={"a": 0.6}),
-        },
-        "test": {
-            "rmse": Score(accuracy=0.5, interval=(0.4, 0.6), per_class={"a": 0.5}),
-            "mae": Score(accuracy=0.7, interval=(0.6, 0.8), per_class={"a": 0.7}),
-        },
-    }
-)
+BASELINE = reports.baseline()
 EXPORT = ExportReport(
     model_sha256="0",
     formats={
@@ -93,6 +83,17 @@ def test_a_key_without_a_value_is_absent_and_an_empty_one_is_null(tmp_path: Path
     assert set(failed) == {"format", "runtime", "processor", "bytes", "state", "reason"}
 
 
+def test_a_class_may_have_the_name_of_a_file_that_is_not_utf_8(tmp_path: Path) -> None:
+    report = reports.preprocessing().changed(
+        class_names=["\udcff"], duplicates={"\udcfe": 1}, unreadable=["\udcfd.png"]
+    )
+    report.save(tmp_path / "preprocess.json")
+    read = PreprocessReport.load(tmp_path / "preprocess.json")
+    assert read == report
+    assert read.class_names == ["\udcff"]
+    assert read.duplicates == {"\udcfe": 1}
+
+
 def test_a_training_that_diverged_has_a_report(tmp_path: Path) -> None:
     reports.training(train_loss=math.nan, validation_loss=math.inf).save(tmp_path / "train.json")
     assert '"train_loss": NaN,\n' in (tmp_path / "train.json").read_text()
@@ -142,7 +143,7 @@ TRAIN, VERIFY = (
         (TrainReport, b"{}", "architecture is missing"),
         (TrainReport, without(TRAIN, "kept_epoch"), "kept_epoch is missing"),
         (TrainReport, changed(TRAIN, "speed", to=1), "speed is not a known key"),
-        (TrainReport, changed(TRAIN, "epochs", to="15"), "epochs is '15'"),
+        (TrainReport, changed(TRAIN, "epochs", to="many"), "epochs is 'many'"),
         (TrainReport, changed(TRAIN, "devices", to=["cpu:0", 1]), "devices.1 is 1"),
         (VerificationReport, without(VERIFY, "pairs", 0, "agreement"), "pairs.0.agreement is"),
         (VerificationReport, changed(VERIFY, "pairs", 1, "state", to="fine"), "state is 'fine'"),

@@ -31,6 +31,7 @@ def test_make_run_ends_with_the_table_and_its_status_also_where_a_gate_fails(lin
     done = line.attempt("make", "--old-file=env", "run", "RUN=")  # in the environment of the tests
     assert done.returncode != 0
     assert "error: no bundle: test accuracy 0." in done.stderr
+    assert done.stdout.endswith("\nThe whole run on one page: reports/index.html\n")
     (keras,) = (text for text in done.stdout.splitlines() if text.startswith("| Keras "))
     assert keras.rstrip(" |").endswith("| failed")
     assert "| onnx_int8 " in done.stdout

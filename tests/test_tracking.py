@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.run import RunReports
-from pipeline.tracking import record
+from pipeline.tracking import record, view
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
 
@@ -114,13 +115,123 @@ def test_one_run_holds_everything(finished: Project) -> None:
     } <= listed("reports")
 
 
+def test_the_pages_of_a_run_say_what_it_came_to(finished: Project) -> None:
+    store = client(finished)
+    (run,) = runs(store)
+    tags = run.data.tags
+    for name in ("target", "baseline", "export", "verify", "embed"):
+        assert tags[f"gate.{name}"] == "passed"
+    assert tags["mlflow.note.content"].startswith("All 5 gates passed.\n- **Target** passed: ")
+    assert "Learning curves: " in tags["mlflow.note.content"]
+    assert tags["mlflow.source.name"] == "edgeproof"
+    assert tags["mlflow.source.git.commit"] == tags["git_commit"]
+    version = store.get_model_version_by_alias("mnist-digits", "champion")
+    assert version.description.startswith(version.tags["format"])
+    assert "All 5 gates passed." in version.description
+    per_class = json.loads((finished.folder / "reports/evaluate.json").read_text())["per_class"]
+    worst = min(scores["recall"] for scores in per_class.values())
+    assert run.data.metrics["worst_recall"] == worst
+    pages = {file.path for file in store.list_artifacts(run.info.run_id, "reports")}
+    assert "reports/index.html" in pages
+    shown = {f"tags.`{name}`" for name in tags} | {f"metrics.`{name}`" for name in run.data.metrics}
+    assert set(view.COLUMNS) <= shown
+
+
+def test_the_splits_are_the_datasets_of_the_run(finished: Project) -> None:
+    (run,) = runs(client(finished))
+    inputs = run.inputs.dataset_inputs
+    examples = {
+        entry.tags[0].value: json.loads(entry.dataset.profile)["num_rows"] for entry in inputs
+    }
+    assert examples == {"training": 3600, "validation": 400, "test": 10000}
+    assert len({entry.dataset.digest for entry in inputs}) == 3
+
+
+def test_a_run_that_failed_a_gate_is_marked_failed_and_an_edited_description_is_kept(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "failed")
+    uri = f"sqlite:///{tmp_path / 'failed.db'}"
+    store = client(project, uri)
+
+    def package(target: float) -> Any:
+        """The run after the test set was judged by another target."""
+        project.change({"problem.target": target})
+        project.run("python", "-m", "pipeline.evaluate")
+        project.attempt("python", "-m", "pipeline.package", MLFLOW_TRACKING_URI=uri)
+        (run,) = runs(store)
+        return run
+
+    run = package(1.0)
+    assert run.info.status == "FAILED"
+    assert (run.data.tags["gate.target"], run.data.tags["gate.verify"]) == ("failed", "passed")
+    assert run.data.tags["mlflow.note.content"].startswith(
+        "No bundle: 1 of 5 gates failed.\n- **Target** failed: test accuracy 0."
+    )
+    assert list(store.search_model_versions("")) == []
+    pages = {file.path for file in store.list_artifacts(run.info.run_id, "reports")}
+    assert "reports/index.html" in pages
+    edited = "the first with photos of camera 4"
+    store.set_tag(run.info.run_id, "mlflow.note.content", edited)
+    again = package(0.5)
+    assert again.info.status == "FINISHED"
+    assert again.data.tags["gate.target"] == "passed"
+    assert again.data.tags["mlflow.note.content"] == edited
+    assert again.info.end_time == run.info.end_time
+    assert len(store.search_model_versions("")) == 1
+
+
+def test_the_list_of_runs_opens_as_model_training_with_the_figures_in_it(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    port = free_port()
+    uri = f"sqlite:///{finished.folder / 'mlflow.db'}"
+    monkeypatch.chdir(finished.folder)
+    link = view.link(f"http://127.0.0.1:{port}")
+    command = ("mlflow", "server", "--workers", "1", "--backend-store-uri", uri)
+    with (
+        server(finished, *command, port=port, health="/health"),
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 2400, "height": 900})
+        page.goto(link)
+        for text in ("worst_recall", "accuracy_lost_bound", "Which digit does a scanned image"):
+            page.get_by_text(text).first.wait_for(timeout=60000)
+        assert page.get_by_text("Detect Issues").count() == 0
+        browser.close()
+
+
+def test_dvc_compares_the_figures_of_every_file(finished: Project) -> None:
+    shown = json.loads(finished.run("dvc", "metrics", "show", "--json"))[""]["data"]
+    metrics = shown["reports/metrics/verify.json"]["data"]
+    pairs = json.loads((finished.folder / "reports/verify.json").read_text())["pairs"]
+    assert set(metrics) == {"accuracy_lost_bound", *(pair["format"] for pair in pairs)}
+    int8 = metrics["tflite_int8"]
+    assert set(int8) == {
+        "test_accuracy",
+        "accuracy_lost_bound",
+        "bytes",
+        "median_milliseconds",
+        "arena_bytes",
+    }
+    (size,) = {pair["bytes"] for pair in pairs if pair["format"] == "tflite_int8"}
+    assert int8["bytes"] == size
+    assert metrics["accuracy_lost_bound"] >= int8["accuracy_lost_bound"]
+    assert "worst_recall" in shown["reports/metrics/evaluate.json"]["data"]
+
+
 def test_the_verdicts_of_all_pairs_even_emulated_ones_and_the_gate_are_tags(
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run,) = runs(client(finished))
     reports = {
         name: json.loads((finished.folder / f"reports/{name}.json").read_text())
-        for name in ("train", "evaluate", "export", "verify", "embed")
+        for name in BundleReports.model_fields
     }
     expected = {
         f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": pair["state"]

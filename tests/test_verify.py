@@ -16,15 +16,10 @@ import numpy as np
 import pytest
 
 from pipeline.bundle import gates, golden
-from pipeline.bundle.gates import BundleReports
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.config.processors import EMULATED
-from pipeline.files.reports.embed import EmbedReport
-from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.files.reports.export import ExportReport
-from pipeline.files.reports.train import TrainReport
-from pipeline.files.reports.verify import VerificationReport
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.runtimes import emulation, environments
 from pipeline.runtimes.process import Interpreter
 from serving import Bundle, BundleError, Classifier
@@ -243,18 +238,11 @@ def test_make_env_also_makes_emulated_runtimes_and_prints_no_needless_warning(
 
 
 def reports(project: Project) -> dict[str, Any]:
-    stages = ("train", "evaluate", "export", "verify", "embed")
-    return {stage: report(project, stage) for stage in stages}
+    return {stage: report(project, stage) for stage in BundleReports.model_fields}
 
 
 def checked(stage_reports: dict[str, Any]) -> BundleReports:
-    return BundleReports(
-        TrainReport.model_validate(stage_reports["train"]),
-        EvaluationReport.model_validate(stage_reports["evaluate"]),
-        ExportReport.model_validate(stage_reports["export"]),
-        VerificationReport.model_validate(stage_reports["verify"]),
-        EmbedReport.model_validate(stage_reports["embed"]),
-    )
+    return BundleReports.model_validate(stage_reports)
 
 
 def test_a_folder_that_two_processes_make_at_once_is_made_once(

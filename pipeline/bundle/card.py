@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.bundle import description, gates
-from pipeline.bundle.gates import BundleReports
 from pipeline.config.params import Params
 from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.verify import ComparedPair
 from pipeline.reporting import statistics
 from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor

@@ -38,17 +38,13 @@ def render(card: ModelCard) -> list[str]:
     sections = []
     for entry in card.embedded:
         tables = {name: value for name, value in entry.measured.items() if isinstance(value, list)}
-        facts = [
-            (_label(name), _value(value, name))
-            for name, value in entry.measured.items()
-            if name not in tables
-        ]
+        measurements = facts(entry.measured)
         summary = entry.refused or (
             f"`embedded/{entry.target}`, generated from {entry.format}; "
             "its README explains how to use it."
         )
         sections.append(f"## Without Python: {entry.target}\n\n{summary}")
-        sections += [table(("measured", "value"), facts)] if facts else []
+        sections += [table(("measured", "value"), measurements)] if measurements else []
         sections += [
             table(
                 [_label(name) for name in rows[0]],
@@ -57,6 +53,15 @@ def render(card: ModelCard) -> list[str]:
             for rows in tables.values()
         ]
     return sections
+
+
+def facts(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was measured for a target and how much, without lists of rows."""
+    return [
+        (_label(name), _value(value, name))
+        for name, value in measured.items()
+        if not isinstance(value, list)
+    ]
 
 
 def _label(name: str) -> str:

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeline.config.params import Params
-from pipeline.files.reports.embed import EmbedReport, TargetReport
-from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.files.reports.export import ExportReport
-from pipeline.files.reports.train import TrainReport
-from pipeline.files.reports.verify import AnyPair, VerificationReport
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.embed import TargetReport
+from pipeline.files.reports.verify import AnyPair
 from serving.gate import PROVEN, WORSE
-
-
-@dataclass(frozen=True)
-class BundleReports:
-    """The reports that a bundle is made from."""
-
-    train: TrainReport
-    evaluate: EvaluationReport
-    export: ExportReport
-    verify: VerificationReport
-    embed: EmbedReport
-
-    @classmethod
-    def load(cls) -> BundleReports:
-        return cls(
-            TrainReport.load(),
-            EvaluationReport.load(),
-            ExportReport.load(),
-            VerificationReport.load(),
-            EmbedReport.load(),
-        )
 
 
 def failures(params: Params, reports: BundleReports) -> list[str]:
     """The gates that the reports fail; empty if the model may be packaged."""
-    return [
-        *reports.evaluate.gate.failures,
-        *_not_converted(reports.export.errors),
-        *_not_good_enough(params, reports.verify.pairs),
-        *_refused_targets(params, reports.embed.targets),
-    ]
+    return [sentence for failures in by_gate(params, reports).values() for sentence in failures]
+
+
+def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
+    """For each gate the sentences on its failures; none if it is passed."""
+    evaluation = reports.evaluate.gate
+    # `evaluate` lists a missed target first.
+    missed = 0 if evaluation.target_reached else 1
+    return {
+        "target": evaluation.failures[:missed],
+        "baseline": evaluation.failures[missed:],
+        "export": _not_converted(reports.export.errors),
+        "verify": _not_good_enough(params, reports.verify.pairs),
+        "embed": _refused_targets(params, reports.embed.targets),
+    }
 
 
 def files(reports: BundleReports, *, draft: bool = False) -> list[str]:

@@ -41,11 +41,11 @@ def run(
     status = dvc_command.run("repro", *(stages or ()), *options)
     if whole and not status:
         status = 0 if runs.sync() else 1
-    _print_results()
     bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
     if whole and not status and bundles:
         print(f"Bundle: {', '.join(bundles)}")
     print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
+    _print_results()
     raise typer.Exit(status)
 
 
@@ -93,7 +93,10 @@ def ui(
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI, at MLFLOW_TRACKING_URI or on the store in this folder."""
-    print(f"starting on http://127.0.0.1:{port}, which takes a moment", flush=True)
+    from pipeline.tracking import view
+
+    link = view.link(f"http://127.0.0.1:{port}")
+    print(f"starting, which takes a moment; then open {link}", flush=True)
     store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     options = ["--backend-store-uri", store, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -48,12 +47,10 @@ def sentence(error: ValidationError, values: Any, root: type[BaseModel]) -> str:
     return f"{name} is {first['input']!r}; expected {', or '.join(dict.fromkeys(expectations))}"
 
 
-def fault(error: ValidationError, data: bytes) -> str:
-    """What is wrong with the JSON in `data`, which a program wrote: its first fault alone."""
+def fault(error: ValidationError, values: Any) -> str:
+    """What is wrong with `values` that a program wrote: the first fault alone."""
     first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return "it is not JSON"
-    name = ".".join(map(str, _place(first["loc"], json.loads(data)))) or "the file"
+    name = ".".join(map(str, _place(first["loc"], values))) or "the file"
     if first["type"] == "missing":
         missing = first["loc"][-1]
         return f"{missing} is missing" if name == "the file" else f"{name}.{missing} is missing"

@@ -22,6 +22,7 @@ from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 from pipeline.process.errors import UserError
+from pipeline.reporting import page_inputs
 from pipeline.reporting.tables import interval, percent
 from serving.gate import VERDICTS
 
@@ -279,6 +280,8 @@ def report(file: Path | None) -> None:
     missing = outdated()
     if file is None:
         print(block(ASCII2, 210, missing))
+        if not missing and (page := page_inputs.current_page()):
+            print(f"\nThe whole run on one page: {page}")
         return
     if missing:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import subprocess
@@ -13,11 +14,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.bundle import gates
-from pipeline.bundle.gates import BundleReports
 from pipeline.config import params
 from pipeline.files import artifacts
-from pipeline.files.reports.run import KINDS, RunReports
+from pipeline.files.reports.run import RunReports
+from pipeline.reporting import page_inputs
+from pipeline.tracking import overview
 
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
 FIGURES = (
@@ -32,7 +33,6 @@ EMULATED_FIGURES = ("agreement", "largest_difference", "golden_difference")
 # Prefix of the tag that holds the current value of a param that has changed.
 NOW = "now."
 MOST_TAGS = 100  # MLflow's limit for one call
-LONGEST_TAG = 5000  # characters
 LONGEST_PARAM = 6000  # characters
 # Characters of a class in the name of a metric, for which MLflow allows 250 in all.
 LONGEST_NAME = 200
@@ -48,7 +48,11 @@ def log_settings(client: Any, run: Any, reports: RunReports, model_sha256: str) 
         Param(name, value) for name, value in values.items() if name not in run.data.params
     ]
     client.log_batch(run.info.run_id, params=new_params)
-    new_tags = {**tags(model_sha256, reports), **changed_params(values, run)}
+    new_tags = {
+        **tags(model_sha256, reports),
+        **overview.note_tags(run, reports),
+        **changed_params(values, run),
+    }
     run_tags = [RunTag(*tag) for tag in new_tags.items()]
     for start in range(0, len(run_tags), MOST_TAGS):
         client.log_batch(run.info.run_id, tags=run_tags[start : start + MOST_TAGS])
@@ -90,15 +94,13 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 def figures(reports: RunReports) -> dict[str, float]:
     """Every figure of the reports that is compared between runs."""
-    metrics: dict[str, float] = {}
+    metrics = overview.figures(reports)
     for name, value in reports.train or ():
         if isinstance(value, int | float):
             metrics[f"kept.{name}"] = value
     if reports.baseline:
         metrics["baseline_test_accuracy"] = reports.baseline.test_accuracy
     if reports.evaluate:
-        metrics["test_accuracy"] = reports.evaluate.test_accuracy
-        metrics["test_loss"] = reports.evaluate.test_loss
         per_class = reports.evaluate.per_class
         for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
             metrics |= {f"test_{score}.{name}": value for score, value in scores}
@@ -141,7 +143,12 @@ def _allowed(text: str, replacement: str) -> str:
 
 
 def tags(model_sha256: str, reports: RunReports) -> dict[str, str]:
-    result = {"model_sha256": model_sha256}
+    result = {
+        "model_sha256": model_sha256,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "edgeproof",
+        "mlflow.user": getpass.getuser(),
+    }
     if reports.diagnose:
         result["diagnosis"] = reports.diagnose.verdict
     result |= verdicts(reports)
@@ -149,7 +156,7 @@ def tags(model_sha256: str, reports: RunReports) -> dict[str, str]:
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
     if commit.returncode == 0:
-        result["git_commit"] = commit.stdout.strip()
+        result["git_commit"] = result["mlflow.source.git.commit"] = commit.stdout.strip()
     if Path("dvc.lock").exists():
         result["dvc_lock_sha256"] = artifacts.sha256(Path("dvc.lock"))
     if "DVC_EXP_NAME" in os.environ:
@@ -163,19 +170,15 @@ def verdicts(reports: RunReports) -> dict[str, str]:
         f"verdict.{pair.format}.{pair.runtime}.{pair.processor}": str(pair.state)
         for pair in (reports.verify.pairs if reports.verify else ())
     }
-    if bundled := bundle_reports(reports):
-        failed = gates.failures(params.load(), bundled)
-        result["gate"] = f"failed: {'; '.join(failed)}"[:LONGEST_TAG] if failed else "passed"
-    return result
+    # In this order MLflow's page shows them.
+    return overview.gate_tags(reports) | result
 
 
-def bundle_reports(reports: RunReports) -> BundleReports | None:
-    """The reports that the gates read, if this run has all of them."""
-    train, evaluate, export = reports.train, reports.evaluate, reports.export
-    verify, embed = reports.verify, reports.embed
-    if train and evaluate and export and verify and embed:
-        return BundleReports(train, evaluate, export, verify, embed)
-    return None
+def is_stale(path: Path, reports: set[str]) -> bool:
+    """Whether a file in reports/ is left behind by an earlier model."""
+    if path == page_inputs.PAGE:
+        return page_inputs.current_page() is None
+    return path.suffix == ".json" and path.stem not in reports
 
 
 def log_files(client: Any, run: Any, reports: set[str]) -> None:
@@ -189,7 +192,7 @@ def log_files(client: Any, run: Any, reports: set[str]) -> None:
     paths = [
         path
         for path in paths
-        if path.is_file() and not (path.suffix == ".json" and path.stem in KINDS.keys() - reports)
+        if path.is_file() and not (path.parent == artifacts.REPORTS and is_stale(path, reports))
     ]
     logged = json.loads(run.data.tags.get("files", "{}"))
     digests = {str(path): artifacts.sha256(path)[:12] for path in paths}

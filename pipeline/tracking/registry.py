@@ -16,7 +16,8 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
-from pipeline.files.reports.package import PackageReport
+from pipeline.files.reports.run import RunReports
+from pipeline.tracking import overview
 from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
 from serving.model_card import ModelCard
@@ -32,13 +33,17 @@ RUNTIME_FIGURES = (
 )
 
 
-def register(client: Any, run: Any, package: PackageReport, test_accuracy: float) -> None:
+def register(client: Any, run: Any, reports: RunReports) -> None:
     """Logs each file as a model and registers a version, unless the bundle is already registered.
 
     `champion` moves to the new version unless its test accuracy is lower.
     """
     import mlflow
 
+    package, evaluation = reports.package, reports.evaluate
+    assert package is not None
+    assert evaluation is not None
+    accuracy = evaluation.test_accuracy
     name = params.load().problem.name
     try:
         versions = client.search_model_versions(f"name = '{name}'")
@@ -57,13 +62,19 @@ def register(client: Any, run: Any, package: PackageReport, test_accuracy: float
     tags = {
         "bundle_sha256": package.sha256,
         "model_sha256": package.model_sha256,
-        "test_accuracy": test_accuracy,
+        "test_accuracy": accuracy,
         "format": preferred.format,
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
-    if test_accuracy >= champion_accuracy(client, name):
+    client.update_model_version(name, version, description(preferred, package.file, reports))
+    if accuracy >= champion_accuracy(client, name):
         client.set_registered_model_alias(name, "champion", version)
+
+
+def description(file: ModelFile, bundle_file: str, reports: RunReports) -> str:
+    """What the version is, and the verdicts on its bundle."""
+    return f"{file.format}, {file.bytes:,} bytes, of {bundle_file}. {overview.description(reports)}"
 
 
 def champion_accuracy(client: Any, name: str) -> float:

@@ -20,7 +20,7 @@ from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.reports.run import RunReports
 from pipeline.files.reports.train import TrainReport
-from pipeline.tracking import record, registry
+from pipeline.tracking import datasets, overview, record, registry, view
 from pipeline.tracking.store import store, warn
 from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
@@ -161,10 +161,14 @@ def _sync(client: Any, experiment: str) -> None:
         if int(row["epoch"]) not in logged:
             log_row(client, run, row)
     run = client.get_run(run.info.run_id)
+    view.describe(client, experiment)
     record.log_settings(client, run, reports, model_sha256)
+    if reports.preprocess and artifacts.DESCRIPTION.exists():
+        datasets.log(client, run, reports.preprocess)
     record.log_files(client, run, reports.names)
-    if reports.package and reports.evaluate:
-        registry.register(client, run, reports.package, reports.evaluate.test_accuracy)
+    if reports.package and reports.evaluate and overview.status(reports) == "FINISHED":
+        registry.register(client, run, reports)
     # Last, because MLflow copies the metrics that a run already has to each model it registers.
     record.log_figures(client, run, reports)
-    client.set_terminated(run.info.run_id)
+    # A later call, such as `edgeproof sync`, does not make the run last longer.
+    client.set_terminated(run.info.run_id, overview.status(reports), run.info.end_time)

@@ -17,7 +17,6 @@ from playwright.sync_api import expect
 
 from pipeline import embed, package, verify
 from pipeline.bundle import archive, card, card_markdown, drift_reference
-from pipeline.bundle.gates import BundleReports
 from pipeline.config import params
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
@@ -141,12 +140,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             test_images=len(labels),
             gate={"baseline_accuracy": float((labels == 0).mean())},
         )
-        stage_reports = BundleReports(
-            reports.training(training_key="none"),
-            evaluated,
-            ExportReport.load(),
-            VerificationReport.load(),
-            EmbedReport.load(),
+        stage_reports = reports.bundled(
+            train=reports.training(training_key="none"),
+            evaluate=evaluated,
+            export=ExportReport.load(),
+            verify=VerificationReport.load(),
+            embed=EmbedReport.load(),
         )
         for name in card_markdown.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)

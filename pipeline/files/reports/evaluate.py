@@ -40,10 +40,15 @@ class EvaluationReport(Report):
     gate: Gate
     per_class: dict[str, ClassScore]
 
+    @property
+    def worst_recall(self) -> float:
+        return min(scores.recall for scores in self.per_class.values())
+
     def save_metrics(self) -> None:
         """Writes the figures that `dvc metrics` compares between experiments."""
         metrics = {
             **self.model_dump(include={"test_accuracy", "test_loss"}),
+            "worst_recall": self.worst_recall,
             "baseline_test_accuracy": self.gate.baseline_accuracy,
         }
         artifacts.save_json(artifacts.metrics("evaluate"), metrics)

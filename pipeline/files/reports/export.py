@@ -30,11 +30,14 @@ class FailedConversion(Section):
     error: str
 
 
+AnyFormat = ExportedFile | FailedConversion
+
+
 class ExportReport(Report):
     PATH: ClassVar = artifacts.REPORTS / "export.json"
 
     model_sha256: str
-    formats: dict[str, ExportedFile | FailedConversion]
+    formats: dict[str, AnyFormat]
 
     @property
     def files(self) -> dict[str, ExportedFile]:

@@ -36,6 +36,11 @@ class SplitReport(Section):
     images: int
     per_class: dict[str, int]
 
+    @property
+    def empty(self) -> int:
+        """How many inputs are one flat colour, or have no id."""
+        return int(self.__pydantic_extra__.get("empty", 0))
+
 
 class PreprocessReport(Report):
     """`duplicates` counts images that occur twice: `within_train`, `train_and_test`, ..."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -36,14 +37,16 @@ class Report(Section):
     @classmethod
     def parse(cls, data: bytes, source: Path) -> Self:
         """The report in the bytes of the file `source`. Raises UserError."""
+        # Not by pydantic's own parser: the name of a class may be that of a file, and so no UTF-8.
         try:
-            return cls.model_validate_json(data, strict=True)
+            values = json.loads(data)
+            return cls.model_validate(values)
         except ValidationError as error:
-            raise UserError(
-                f"{source} is damaged or of another version "
-                f"({validation_message.fault(error, data)}); run `edgeproof run`"
-            ) from None
+            fault = validation_message.fault(error, values)
+        except ValueError:
+            fault = "it is not JSON"
+        raise UserError(f"{source} is damaged or of another version ({fault}); run `edgeproof run`")
 
     def save(self, path: Path | None = None) -> None:
-        values = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        values = self.model_dump(by_alias=True, exclude_unset=True)
         artifacts.save_json(path or self.PATH, values)

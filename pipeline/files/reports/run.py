@@ -6,7 +6,9 @@ import contextlib
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.files.reports import bundle
 from pipeline.files.reports.baseline import BaselineReport
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.embed import EmbedReport
 from pipeline.files.reports.evaluate import EvaluationReport
@@ -18,17 +20,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 
-KINDS: dict[str, type[Report]] = {
-    "preprocess": PreprocessReport,
-    "baseline": BaselineReport,
-    "train": TrainReport,
-    "diagnose": DiagnosisReport,
-    "evaluate": EvaluationReport,
-    "export": ExportReport,
-    "verify": VerificationReport,
-    "embed": EmbedReport,
-    "package": PackageReport,
-}
+KINDS: dict[str, type[Report]] = {**bundle.KINDS, "package": PackageReport}
 
 
 class RunReports(BaseModel):
@@ -65,3 +57,10 @@ class RunReports(BaseModel):
     def names(self) -> set[str]:
         """The stages that have a report."""
         return self.model_fields_set
+
+    @property
+    def bundled(self) -> BundleReports | None:
+        """The reports that a bundle is made from, if this run has all of them."""
+        if not bundle.KINDS.keys() <= self.names:
+            return None
+        return BundleReports.model_validate({name: getattr(self, name) for name in bundle.KINDS})

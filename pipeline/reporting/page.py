@@ -1,0 +1,122 @@
+"""reports/index.html: a run on one page, which needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline.config.params import Params
+from pipeline.files import atomic
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.reporting import page_inputs, page_sections, summary
+from pipeline.reporting.page_sections import Gates
+from pipeline.reporting.tables import percent
+from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, WORSE
+
+TEMPLATE = "page.html"
+# Classes shown at first; the others are folded away.
+SHOWN_CLASSES = 20
+LONGEST_NAME = 60  # characters
+# A browser decodes a picture of more pixels slowly or not at all, as that of 1,000 classes.
+MOST_PIXELS = 50_000_000
+# A sign and a word beside the colour, for readers who cannot tell colours apart, and for print.
+SIGNS = {
+    "passed": "✓",
+    "failed": "✗",
+    PROVEN: "✓",
+    NOT_SHOWN: "?",
+    WORSE: "✗",
+    COULD_NOT_RUN: "○",
+}
+MEANINGS = {
+    PROVEN: "the upper 95 % bound of the accuracy lost is within the loss allowed",
+    NOT_SHOWN: "no significant loss, but too few images to bound it further",
+    WORSE: "a significant loss, or more than is allowed",
+    COULD_NOT_RUN: "no result, for the reason given",
+}
+
+Facts = dict[
+    str, list[tuple[str, str]]
+]  # for each embedded target, what was measured, and how much
+
+
+def write(
+    settings: Params, reports: BundleReports, gates: Gates, facts: Facts, bundle: str
+) -> None:
+    """Writes the page, the same bytes for the same reports.
+
+    `gates` has for each gate the sentences on its failures, `bundle` is the path that the bundle
+    has or would have.
+    """
+    context = {
+        "digest": page_inputs.DIGEST.format(page_inputs.digest(settings)),
+        "problem": settings.problem,
+        "pictures": pictures(),
+        **sections(settings, reports, gates, facts, bundle),
+    }
+    with atomic.replacing(page_inputs.PAGE) as temporary:
+        # A file name that is not UTF-8 can be the name of a class.
+        temporary.write_bytes(render(context).encode("utf-8", "replace"))
+
+
+def sections(
+    settings: Params, reports: BundleReports, gates: Gates, facts: Facts, bundle: str
+) -> dict[str, Any]:
+    """What the template shows, but for the pictures."""
+    return {
+        "failed": [name for name, failures in gates.items() if failures],
+        "bundle": bundle,
+        "gates": page_sections.gate_verdicts(settings, reports, gates),
+        "files": page_sections.file_verdicts(reports),
+        "accuracy": page_sections.accuracy(reports),
+        "diagnosis": reports.diagnose,
+        "healthy": reports.diagnose.verdict == page_sections.HEALTHY,
+        "train": reports.train,
+        "classes": page_sections.class_rows(reports),
+        "shown_classes": SHOWN_CLASSES,
+        "splits": page_sections.split_rows(reports.preprocess),
+        "warnings": page_sections.data_warnings(reports.preprocess),
+        "columns": summary.COLUMNS,
+        "rows": summary.rows(),
+        "notes": summary.notes(reports.verify),
+        "pairs": page_sections.pair_rows(reports),
+        "targets": reports.embed.targets,
+        "facts": facts,
+        "steps": page_sections.next_steps(settings, reports, gates, bundle),
+        "text_columns": summary.TEXT_COLUMNS,
+        "signs": SIGNS,
+        "meanings": MEANINGS,
+    }
+
+
+def render(context: dict[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = percent
+    environment.filters["shorten"] = shorten
+    return environment.get_template(TEMPLATE).render(context)
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+
+
+def pictures() -> dict[str, dict[str, str]]:
+    """For each picture its caption, its path, and its contents unless it is too large."""
+    result = {}
+    for name, caption in page_inputs.PICTURES.items():
+        path = page_inputs.picture(name)
+        png = path.read_bytes()
+        fits = int.from_bytes(png[16:20]) * int.from_bytes(png[20:24]) <= MOST_PIXELS
+        data = base64.b64encode(png).decode() if fits else ""
+        result[name] = {"caption": caption, "path": str(path), "data": data}
+    return result

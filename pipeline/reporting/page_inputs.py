@@ -1,0 +1,46 @@
+"""The files that reports/index.html is made from, and whether it belongs to those that lie here."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.files import artifacts
+from pipeline.files.reports.bundle import KINDS
+
+PAGE = artifacts.REPORTS / "index.html"
+PICTURES = {
+    "learning_curves": "Loss and accuracy by epoch, for the training set and the validation set",
+    "confusion": "Confusion matrix of the test set: a row for each true class",
+    "mistakes": "The worst mistakes on the test set: true class, predicted class, confidence",
+}
+DIGEST = '<meta name="edgeproof-inputs" content="{}">'
+# `package` depends on no value of these sections.
+UNUSED_SECTIONS = {"field", "watch"}
+
+
+def picture(name: str) -> Path:
+    return artifacts.REPORTS / f"{name}.png"
+
+
+def digest(settings: Params) -> str:
+    """SHA-256 of the params, the reports and the pictures."""
+    result = hashlib.sha256(settings.model_dump_json(exclude=UNUSED_SECTIONS).encode())
+    reports = (kind.PATH for kind in KINDS.values())
+    for path in (*reports, *map(picture, PICTURES)):
+        result.update(artifacts.sha256(path).encode())
+    return result.hexdigest()
+
+
+def current_page() -> Path | None:
+    """The page if it was made from the params, reports and pictures that lie here, else None.
+
+    DVC cannot answer this: it records nothing of `package` if a gate fails.
+    """
+    try:
+        expected = DIGEST.format(digest(params.load()))
+        return PAGE if expected in PAGE.read_text(encoding="utf-8") else None
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,277 @@
+"""The contents of reports/index.html, section by section, taken from the reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.config.params import Params
+from pipeline.config.processors import EMULATED
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.evaluate import Gate
+from pipeline.files.reports.export import AnyFormat, FailedConversion
+from pipeline.files.reports.preprocess import PreprocessReport
+from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.reporting import summary
+from pipeline.reporting.tables import interval, percent
+from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
+
+HEALTHY = "good_fit"
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+SPLIT_NAMES = {name: f"{label} set" for name, label in SPLITS.items()}
+GATE_TITLES = {
+    "target": "Target",
+    "baseline": "Baseline",
+    "export": "Conversion",
+    "verify": "Proof of the files",
+    "embed": "Without Python",
+}
+
+Gates = dict[str, list[str]]  # for each gate the sentences on its failures
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    title: str
+    passed: bool
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class FileVerdict:
+    """The worst verdict on a file, and a remark on each place where it is not proven."""
+
+    file: str
+    verdict: str
+    remarks: list[str]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    name: str
+    images: list[int]  # in each of SPLITS
+    recall: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class Step:
+    purpose: str
+    command: str
+
+
+def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> list[GateVerdict]:
+    """Every gate, with the sentences on its failures, or one that says how it was passed."""
+    passed = {
+        "target": _target_reached,
+        "baseline": _baseline_beaten,
+        "export": _converted,
+        "verify": _verified,
+        "embed": _embedded,
+    }
+    return [
+        GateVerdict(GATE_TITLES[name], not failures, failures or [passed[name](settings, reports)])
+        for name, failures in gates.items()
+    ]
+
+
+def _target_reached(settings: Params, reports: BundleReports) -> str:
+    return f"{accuracy(reports)} It reaches the target of {percent(settings.problem.target)}."
+
+
+def accuracy(reports: BundleReports) -> str:
+    evaluation = reports.evaluate
+    return (
+        f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
+        f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
+        "examples that training never saw."
+    )
+
+
+def _baseline_beaten(_: Params, reports: BundleReports) -> str:
+    gate = reports.evaluate.gate
+    name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
+    return (
+        f"The model beats the baseline, {name}, which reaches "
+        f"{percent(gate.baseline_accuracy)}, beyond chance ({p_value(gate)})."
+    )
+
+
+def p_value(gate: Gate) -> str:
+    value = gate.baseline_p_value
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _converted(_: Params, reports: BundleReports) -> str:
+    return f"All {len(reports.export.formats)} formats could be converted."
+
+
+def _verified(settings: Params, reports: BundleReports) -> str:
+    files = file_verdicts(reports)
+    counts = {verdict: sum(file.verdict == verdict for file in files) for verdict in VERDICTS}
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    return f'Of {len(files)} files: {listed}. verify.require is "{settings.verify.require}".'
+
+
+def _embedded(_: Params, reports: BundleReports) -> str:
+    targets = reports.embed.targets
+    refused = [row.target for row in targets if row.refused is not None]
+    if not targets:
+        return "embed.targets names no target without Python."
+    sentence = f"{len(targets) - len(refused)} of {len(targets)} targets take the model"
+    skipped = f'; {", ".join(refused)} was skipped, as embed.targets is "all"' if refused else ""
+    return f"{sentence}{skipped}."
+
+
+def file_verdicts(reports: BundleReports) -> list[FileVerdict]:
+    pairs = summary.by_format(reports.verify)
+    return [
+        _file_verdict(name, entry, pairs.get(name, []))
+        for name, entry in reports.export.formats.items()
+    ]
+
+
+def _file_verdict(name: str, entry: AnyFormat, pairs: Sequence[AnyPair]) -> FileVerdict:
+    if isinstance(entry, FailedConversion):
+        return FileVerdict(name, COULD_NOT_RUN, [f"could not be converted: {entry.error}"])
+    ran = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    if not any(pair.is_native for pair in ran):
+        return FileVerdict(name, COULD_NOT_RUN, _remarks(pairs) or [summary.UNREAD])
+    worst = max((pair.state for pair in ran), key=VERDICTS.index)
+    return FileVerdict(name, worst, _remarks(pairs))
+
+
+def _remarks(pairs: Sequence[AnyPair]) -> list[str]:
+    """Why pairs are not proven: the places that share a verdict and its reason share a remark."""
+    places: dict[tuple[str, str | None], list[str]] = {}
+    for pair in pairs:
+        if pair.state != PROVEN:
+            places.setdefault((pair.state, pair.reason), []).append(summary.place(pair))
+    return [f"{state} on {', '.join(names)}: {why}" for (state, why), names in places.items()]
+
+
+def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
+    """Every file on every runtime and processor."""
+    return [
+        {
+            "file": pair.format,
+            "runtime": " ".join([pair.runtime, pair.runtime_version or ""]).strip(),
+            "processor": _processor(pair),
+            "verdict": pair.state,
+            "images": _cell(pair, "images", "{:,}"),
+            "test accuracy": _share(pair, "accuracy"),
+            "loses at most": _share(pair, "accuracy_lost_bound"),
+            "agreement": _share(pair, "agreement"),
+            "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
+            "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
+            "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
+            "arena": _cell(pair, "arena_bytes", "{:,}"),
+        }
+        for pair in reports.verify.pairs
+    ]
+
+
+def _processor(pair: AnyPair) -> str:
+    name = pair.processor
+    return name if pair.is_native else f"{name}, emulated: {EMULATED[name].description}"
+
+
+def _cell(pair: AnyPair, name: str, form: str) -> str:
+    """The figure of this name, as `form` says; empty if the pair has none."""
+    value = getattr(pair, name, None)
+    return "" if value is None else form.format(value)
+
+
+def _share(pair: AnyPair, name: str) -> str:
+    value = getattr(pair, name, None)
+    return "" if value is None else percent(value)
+
+
+def class_rows(reports: BundleReports) -> list[ClassRow]:
+    """Every class with its counts and scores, the lowest recall first."""
+    splits = reports.preprocess.splits
+    rows = [
+        ClassRow(
+            name,
+            [splits[split].per_class[name] for split in SPLITS],
+            scores.recall,
+            scores.precision,
+        )
+        for name, scores in reports.evaluate.per_class.items()
+    ]
+    return sorted(rows, key=lambda row: row.recall)
+
+
+def split_rows(preprocess: PreprocessReport) -> list[dict[str, str]]:
+    return [
+        {
+            "set": SPLITS[split],
+            "examples": f"{part.images:,}",
+            "smallest class": f"{min(part.per_class.values()):,}",
+            "largest class": f"{max(part.per_class.values()):,}",
+        }
+        for split, part in preprocess.splits.items()
+    ]
+
+
+def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
+    """What is suspicious about the data: leaks, duplicates, empty and unreadable examples."""
+    duplicates = preprocess.duplicates.items()
+    warnings = [_duplicates(name, count) for name, count in duplicates if count]
+    warnings += [
+        f"{part.empty:,} examples of the {SPLIT_NAMES[split]} are empty: one flat colour, or no id."
+        for split, part in preprocess.splits.items()
+        if part.empty
+    ]
+    unreadable = preprocess.unreadable
+    if unreadable:
+        more = f", and {len(unreadable) - most:,} more" if len(unreadable) > most else ""
+        names = ", ".join(unreadable[:most])
+        warnings.append(f"{len(unreadable):,} files could not be read: {names}{more}.")
+    return warnings
+
+
+def _duplicates(name: str, count: int) -> str:
+    if name.startswith("within_"):
+        split = SPLIT_NAMES[name.removeprefix("within_")]
+        return f"{count:,} examples of the {split} are copies of others in it."
+    first, second = (SPLIT_NAMES[split] for split in name.split("_and_"))
+    return f"{count:,} examples are in both the {first} and the {second}: they leak."
+
+
+def next_steps(settings: Params, reports: BundleReports, gates: Gates, bundle: str) -> list[Step]:
+    """Commands to paste: the cures of the gates that failed, or what to do with the bundle."""
+    improve = [
+        Step("What to change next, most promising first", "edgeproof advise"),
+        Step("Make such changes, one training each, and keep what helps", "edgeproof improve"),
+    ]
+    compare = Step("Compare with other runs in MLflow", "edgeproof ui")
+    if not any(gates.values()):
+        check = Step("May this machine run the bundle? Try it there too", f"serving check {bundle}")
+        return [check, *improve, compare]
+    cures = improve if gates["target"] or gates["baseline"] else []
+    draft = Step("Pack a bundle marked NOT PROVEN, to try it anyway", "edgeproof draft")
+    return [*cures, *_file_cures(settings, reports), *_target_cure(gates), draft, compare]
+
+
+def _file_cures(settings: Params, reports: BundleReports) -> list[Step]:
+    files = file_verdicts(reports)
+    failed = [
+        file.file for file in files if file.verdict == WORSE or file.file in reports.export.errors
+    ]
+    rest = [file.file for file in files if file.file not in failed]
+    steps = []
+    if failed and rest:
+        override = f"export.formats=[{','.join(rest)}]"
+        steps.append(Step(f"Do without {', '.join(failed)}", f"dvc exp run -S '{override}'"))
+    if settings.verify.require == PROVEN and any(file.verdict == NOT_SHOWN for file in files):
+        override = f"verify.require={json.dumps('not worse')}"
+        purpose = "Ship files without a proven loss; more images in the test set would prove them"
+        steps.append(Step(purpose, f"dvc exp run -S '{override}'"))
+    return steps
+
+
+def _target_cure(gates: Gates) -> list[Step]:
+    step = Step("Skip the targets that refuse the model", "dvc exp run -S embed.targets=all")
+    return [step] if gates["embed"] else []
