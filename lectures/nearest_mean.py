@@ -8,7 +8,7 @@ import numpy as np
 
 from lectures import data
 from lectures.example import Study
-from lectures.outcome import Outcome
+from lectures.outcome import Figure, Outcome
 from pipeline import baseline
 from pipeline.files import artifacts
 from pipeline.process.errors import UserError
@@ -33,7 +33,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
                 f" expected one of {', '.join(predictions)}"
             )
         score = baseline.score(predictions[distance], labels, names)
-        figures = {"accuracy": [score["accuracy"]]}
-        figures |= {f"accuracy_of_{name}": [recall] for name, recall in score["per_class"].items()}
+        figures: dict[str, list[Figure]] = {"accuracy": [score.accuracy]}
+        figures |= {f"accuracy_of_{name}": [recall] for name, recall in score.per_class.items()}
         measured.append(Outcome(variation.name, figures, seconds=seconds))
     return measured, data.describe([settings])

@@ -158,6 +158,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
     assert crossing - bundle == {
         "pipeline/datasets/image_folder.py",  # the pipeline reads pictures as a device does,
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
+        "pipeline/files/reports/verify.py",
         "pipeline/runtimes/environments.py",
         "pipeline/reporting/page.py",  # the names of the verdicts
         "pipeline/reporting/page_sections.py",

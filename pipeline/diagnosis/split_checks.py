@@ -8,35 +8,19 @@ a split that is odd by chance raises no alarm.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.digests import of_examples
+from pipeline.files.reports.preprocess import Evidence
 
 QUERIES = 1000  # images of each part that are compared
 GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
 NEAREST = 0.01  # quantile of nearest distances within the training set; nearer pairs are copies
 FEWEST = 20  # images in each part; a classifier learns nothing from fewer
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Counts of images or rows of ids, and two tests. Shares are fractions 0 to 1."""
-
-    train_images: int
-    validation_images: int
-    # share of validation with a copy in the training set (exact or near; exact for ids), beyond the
-    # share of such pairs within the training set
-    copied: float
-    copied_p_value: float
-    # area under the ROC curve of a classifier of training against validation images; 0.5 is chance,
-    # and the value for ids
-    told_apart: float
-    told_apart_p_value: float
 
 
 def gather(train: Array, validation: Array) -> Evidence:

@@ -70,10 +70,6 @@ class Description:
         return self.input_dtype == "int32"
 
 
-def report(stage: str) -> Path:
-    return REPORTS / f"{stage}.json"
-
-
 def metrics(stage: str) -> Path:
     """The figures of a stage that `dvc metrics` compares between experiments."""
     return REPORTS / "metrics" / f"{stage}.json"
