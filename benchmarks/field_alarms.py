@@ -25,7 +25,7 @@ from pipeline.field import judge
 from pipeline.field.observations import Observations
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from serving import Classifier, input_statistics
+from serving import Classifier, inputs
 
 SIZES = (30, 100, 300, 1000, 3000)
 
@@ -41,7 +41,7 @@ def observe(classifier: Classifier, images: Array, labels: Array) -> Observation
         probabilities.argmax(1),
         probabilities.max(1),
         labels,
-        input_statistics.compute(images),
+        inputs.statistics(images),
         lambda row: images[row],
         [],
     )
@@ -66,7 +66,7 @@ def alarm_rate(
     of changed ones; probabilities (N, K) are those of the Keras model for the test images.
     """
     random, alarms = np.random.default_rng(size), 0
-    names = input_statistics.names(original.card.input_shape, original.card.input.type)
+    names = inputs.statistic_names(original.card.input_shape, original.card.input.type)
     level = params.load().field.false_alarms
     for _ in range(trials):
         rows = random.permutation(len(original.labels))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.config.parts import PACKAGE
+from pipeline.config.parts import PACKAGE, choices
 from pipeline.files import artifacts, digests
 from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
@@ -33,7 +33,8 @@ def downloaded(settings: Params) -> Path:
 def prepared(settings: Params) -> Path:
     """The folder in which `preprocess` has run on the downloaded data. Raises UserError."""
     source = downloaded(settings)
-    modules = ("preprocess", "files/splits", "diagnosis/split_checks")
+    kinds = (f"inputs/{name}" for name in choices("inputs"))
+    modules = ("preprocess", "files/splits", "diagnosis/split_checks", *kinds)
     code = [artifacts.sha256(_module(name)) for name in modules]
     facts = [source.name, settings.preprocess.model_dump_json(), *code]
     folder = FOLDER / f"{settings.dataset.name}-{digests.of_facts(facts)}-prepared"

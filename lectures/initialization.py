@@ -56,7 +56,8 @@ class SpreadTask:
             for split in ("train", "validation")
         )
         with imports.quiet():
-            parts = Data(train, validation, len(description.class_names), description.highest)
+            classes = len(description.class_names)
+            parts = Data(train, validation, classes, description.kind, description.highest)
             hidden = spread.measure(self.settings, parts)[:-1]
         on_examples(1)
         deviations, saturated = (

@@ -11,6 +11,7 @@ from lectures.example import Study
 from lectures.outcome import Figure, Outcome
 from pipeline import baseline
 from pipeline.files import artifacts
+from pipeline.inputs import pixels
 from pipeline.process.errors import UserError
 
 
@@ -22,7 +23,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
     images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
     started = time.perf_counter()
     names = [str(number) for number in np.unique(labels)]
-    predictions = baseline.nearest(images, baseline.class_means(images, labels, len(names)))
+    predictions = pixels.nearest(images, pixels.class_means(images, labels, len(names)))
     seconds = round((time.perf_counter() - started) / len(study.variations), 1)
     measured = []
     for variation in study.variations:

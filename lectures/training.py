@@ -113,6 +113,7 @@ class StudyTraining:
             self._split("train"),
             self._split("validation"),
             len(description.class_names),
+            description.kind,
             description.highest,
         )
         trained = fit.fit(self.settings, parts, folder, on_row)

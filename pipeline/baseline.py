@@ -1,7 +1,7 @@
 """Stage 3: the baseline that the model must beat.
 
-For images it is the nearest class mean, by RMSE or by MAE, whichever is better on the validation
-set. For ids it is naive Bayes.
+The kind of input says which there are; the one that is better on the validation set counts. For
+images it is the nearest class mean, by RMSE or by MAE; for ids it is naive Bayes.
 
     python -m pipeline.baseline
 
@@ -11,71 +11,16 @@ reports/class_means.png.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from pipeline import inputs
 from pipeline.files import artifacts
-from pipeline.files.artifacts import Array, Description
+from pipeline.files.artifacts import Array
 from pipeline.files.reports.baseline import BaselineReport, Score
 from pipeline.process import stage
 from pipeline.reporting import pictures, statistics
 
 PICTURE = artifacts.REPORTS / "class_means.png"
-
-Predict = Callable[[Array], dict[str, Array]]  # inputs -> the predictions (N,) of each baseline
-
-
-def class_means(images: Array, labels: Array, num_classes: int) -> Array:
-    """The mean image of each class: (K, H, W, C) float64, 0 to 255."""
-    sums = np.zeros((num_classes, images[0].size))
-    for start, stop in artifacts.chunks(len(images)):
-        membership = np.eye(num_classes, dtype=np.float32)[labels[start:stop]]
-        sums += membership.T @ images[start:stop].reshape(stop - start, -1).astype(np.float32)
-    counts = np.bincount(labels, minlength=num_classes)
-    return (sums / counts[:, None]).reshape(num_classes, *images.shape[1:])
-
-
-def nearest(images: Array, means: Array) -> dict[str, Array]:
-    """For each image (N, H, W, C) the class (N,) whose mean is nearest, by RMSE and by MAE."""
-    flat = means.reshape(len(means), -1).astype(np.float32)
-    predictions: dict[str, list[Array]] = {"rmse": [], "mae": []}
-    for start, stop in artifacts.chunks(len(images), 256):
-        pixels = np.asarray(images[start:stop]).reshape(stop - start, -1).astype(np.float32)
-        distances = np.empty((2, len(flat), len(pixels)), np.float32)
-        for label, mean in enumerate(flat):
-            difference = pixels - mean
-            distances[0, label] = np.einsum("ij,ij->i", difference, difference)
-            distances[1, label] = np.abs(difference, out=difference).sum(1)
-        for name, distance in zip(predictions, distances, strict=True):
-            predictions[name].append(distance.argmin(0))
-    return {name: np.concatenate(parts) for name, parts in predictions.items()}
-
-
-def log_likelihoods(
-    ids: Array, labels: Array, num_classes: int, highest: int
-) -> tuple[Array, Array]:
-    """Naive Bayes on ids (N, L): log P(class) (K,) and log P(id | class) (K, highest + 1).
-
-    McCallum and Nigam, 1998, multinomial model with add-one smoothing. The column of id 0, the
-    padding, is 0.
-    """
-    counts = np.ones((num_classes, highest + 1))
-    for label in range(num_classes):
-        counts[label] += np.bincount(ids[labels == label].ravel(), minlength=highest + 1)
-    counts[:, 0] = 0
-    likelihoods = np.zeros_like(counts)
-    likelihoods[:, 1:] = np.log(counts[:, 1:] / counts.sum(1, keepdims=True))
-    return np.log(np.bincount(labels, minlength=num_classes) / len(labels)), likelihoods
-
-
-def likeliest(ids: Array, priors: Array, likelihoods: Array) -> Array:
-    """For each row of ids (N, L) the most likely class (N,)."""
-    predictions = []
-    for start, stop in artifacts.chunks(len(ids)):
-        posteriors = priors + likelihoods[:, ids[start:stop]].sum(2).T
-        predictions.append(posteriors.argmax(1))
-    return np.concatenate(predictions)
 
 
 def score(predictions: Array, labels: Array, class_names: list[str]) -> Score:
@@ -86,33 +31,11 @@ def score(predictions: Array, labels: Array, class_names: list[str]) -> Score:
     return Score(accuracy=accuracy, interval=interval, per_class=recalls)
 
 
-def nearest_mean(description: Description) -> Predict:
-    """Fits the nearest class mean and draws the mean images."""
-    means = class_means(*artifacts.load_split("train"), len(description.class_names))
-    pictures.images(
-        PICTURE,
-        means,
-        pictures.shown_names(description.class_names),
-        title="Mean image of each class",
-    )
-    return lambda images: nearest(images, means)
-
-
-def naive_bayes(description: Description) -> Predict:
-    """Fits naive Bayes and draws the most indicative ids of each class."""
-    ids, labels = artifacts.load_split("train")
-    priors, likelihoods = log_likelihoods(
-        ids, labels, len(description.class_names), description.highest
-    )
-    scores = likelihoods[:, 1:] - likelihoods[:, 1:].mean(0)
-    pictures.indicative_ids(PICTURE, scores, description.vocabulary, description.class_names)
-    return lambda ids: {"naive_bayes": likeliest(ids, priors, likelihoods)}
-
-
 def main() -> None:
     description = artifacts.load_description()
     class_names = description.class_names
-    predict = naive_bayes(description) if description.holds_ids else nearest_mean(description)
+    kind = inputs.kind(description.kind)
+    predict = kind.baseline(*artifacts.load_split("train"), description, pictures, PICTURE)
     scores: dict[str, dict[str, Score]] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):

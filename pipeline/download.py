@@ -31,7 +31,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
         input_shape=raw.train_images.shape[1:],
         sha256=sha256,
         unreadable=raw.unreadable,
-        input_dtype=str(raw.train_images.dtype),
+        kind=raw.kind,
         highest=raw.highest,
         vocabulary=raw.vocabulary,
         examples=raw.examples,

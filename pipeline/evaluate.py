@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline import inputs
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
+from pipeline.inputs import Sheet
 from pipeline.process import imports, stage
 from pipeline.reporting import pictures, statistics
 from pipeline.training import keras_files
-
-SHOWN_IMAGES, SHOWN_TEXTS = 30, 10  # of the worst mistakes
 
 
 def evaluate(
@@ -69,11 +69,6 @@ def worst_mistakes(probabilities: Array, labels: Array, count: int) -> Array:
     predictions = probabilities.argmax(1)
     wrong = np.flatnonzero(predictions != labels)
     return wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
-
-
-def spell(ids: Array, description: Description, shown: int = 60) -> str:
-    """The words of the first `shown` ids of a row (L,)."""
-    return " ".join(description.vocabulary[number - 1] for number in ids[:shown] if number)
 
 
 def failures(
@@ -137,25 +132,19 @@ def draw_confusion(predictions: Array, labels: Array, class_names: list[str]) ->
 def draw_mistakes(
     images: Array, labels: Array, probabilities: Array, description: Description
 ) -> None:
-    """A sheet of the most confident wrong predictions, as images or as texts."""
-    predictions = probabilities.argmax(1)
-    count = SHOWN_TEXTS if description.holds_ids else SHOWN_IMAGES
-    worst = worst_mistakes(probabilities, labels, count)
-    separator = " " if description.holds_ids else "\n"
+    """A sheet of the most confident wrong predictions."""
+    kind, predictions = inputs.kind(description.kind), probabilities.argmax(1)
+    worst = worst_mistakes(probabilities, labels, kind.SHOWN)
     names = pictures.shown_names(description.class_names)
     titles = [
-        f"{names[labels[row]]} as {names[predictions[row]]}{separator}"
+        f"{names[labels[row]]} as {names[predictions[row]]}{kind.BEFORE_CONFIDENCE}"
         f"{probabilities[row].max():.2f}"
         for row in worst
     ]
     mistakes = int((predictions != labels).sum())
     title = f"The worst of {mistakes} mistakes: true as predicted, and the confidence"
     path = artifacts.REPORTS / "mistakes.png"
-    if description.holds_ids:
-        words = [spell(images[row], description) for row in worst]
-        pictures.texts(path, words, titles, title=title)
-    else:
-        pictures.images(path, images[worst], titles, title=title)
+    kind.draw(pictures, Sheet(path, titles, title), images[worst], description.vocabulary)
 
 
 if __name__ == "__main__":

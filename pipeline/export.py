@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import inputs
 from pipeline.bundle import description
 from pipeline.config import params
 from pipeline.files import artifacts
@@ -71,22 +72,21 @@ def in_child(context: Any, name: str, model: Path, calibration: Array, card: byt
     return conversion
 
 
-def calibration_images(images: Array, count: int, seed: int) -> Array:
-    """`count` random images of the training set, or all of them if there are fewer."""
-    rows = np.random.default_rng(seed).permutation(len(images))[:count]
-    return np.asarray(images[np.sort(rows)])
+def calibration_inputs(train: Array, count: int, seed: int) -> Array:
+    """`count` random examples of the training set, or all of them if there are fewer."""
+    rows = np.random.default_rng(seed).permutation(len(train))[:count]
+    return np.asarray(train[np.sort(rows)])
 
 
 def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     settings = params.load()
     model_sha256 = artifacts.sha256(artifacts.MODEL)
-    card = json.dumps(
-        description.describe(settings.problem, artifacts.load_description(), model_sha256)
-    ).encode()
-    images, _ = artifacts.load_split("train")
-    calibration = calibration_images(
-        images, settings.export.calibration_images, settings.preprocess.seed
+    data = artifacts.load_description()
+    card = json.dumps(description.describe(settings.problem, data, model_sha256)).encode()
+    train, _ = artifacts.load_split("train")
+    calibration = inputs.kind(data.kind).calibration(
+        calibration_inputs(train, settings.export.calibration_images, settings.preprocess.seed)
     )
     formats = save(convert_all(settings.export.formats, calibration, card))
     report = ExportReport(model_sha256=model_sha256, formats=formats)

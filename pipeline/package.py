@@ -11,7 +11,6 @@ Writes: dist/<name>-<version>.tar.gz, the same bytes for the same input. Files w
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import uv
 
+from pipeline import inputs
 from pipeline.bundle import (
     acceptance,
     archive,
@@ -31,6 +31,7 @@ from pipeline.bundle import (
     embedded_sections,
     gates,
     golden_photos,
+    vocabulary,
 )
 from pipeline.bundle.acceptance import AcceptanceSet
 from pipeline.bundle.golden import NO_LABEL
@@ -44,10 +45,12 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import page
 from pipeline.tracking import runs
-from serving import bundle, classifier, text
+from serving import bundle, classifier
 from serving.model_card import ModelCard
 
 SERVING = Path("serving")
+# What a device needs beside the model, by the name that its kind of input says.
+COMPANIONS = {"golden_photos": golden_photos.write, "vocabulary": vocabulary.write}
 # A lock for every Python that devices have; the project's own lock is for one Python only.
 DEVICES = Path("pipeline/bundle/requirements")
 WHEELS = "wheels"
@@ -92,23 +95,6 @@ def build_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def fill_vocabulary(folder: Path, data: artifacts.Description) -> None:
-    """Writes the vocabulary of the ids.
-
-    If they are words, it also writes texts with their ids, to test a tokenizer in any language.
-    """
-    vocabulary = "".join(f"{word}\n" for word in data.vocabulary)
-    (folder / text.FILE).write_text(vocabulary, encoding="utf-8")
-    if data.examples:
-        ids = text.Vocabulary(data.vocabulary, data.input_shape[0]).ids(data.examples).tolist()
-        golden = [
-            {"text": example, "ids": row} for example, row in zip(data.examples, ids, strict=True)
-        ]
-        (folder / "golden_texts.json").write_text(
-            json.dumps(golden, indent=1) + "\n", encoding="utf-8"
-        )
-
-
 def fill_requirements(folder: Path, wheel: Path, runtime_names: set[str]) -> None:
     """Writes pip's requirements of each runtime that proved a file, and of the optional parts."""
     own = f"./{WHEELS}/{wheel.name} --hash=sha256:{artifacts.sha256(wheel)}\n"
@@ -148,7 +134,10 @@ def fill(
 
 
 def fill_examples(folder: Path, content: ModelCard, data: artifacts.Description) -> None:
-    """Writes the vocabulary, or photos of golden images. Raises UserError if a format has none."""
+    """Writes what the kind of input needs beside the model.
+
+    Raises UserError if a format has no golden vectors.
+    """
     with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
         missing = [file.format for file in content.files if file.format not in golden.files]
         if missing:
@@ -156,12 +145,10 @@ def fill_examples(folder: Path, content: ModelCard, data: artifacts.Description)
                 f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; "
                 "run `dvc repro --force --downstream verify`"
             )
-        if data.holds_ids:
-            fill_vocabulary(folder, data)
-            return
         recorded = golden["labels"] != NO_LABEL
         images = golden["images"][recorded if recorded.any() else ~recorded]
-        golden_photos.write(folder / "photos", content, images)
+    if write := COMPANIONS.get(inputs.kind(data.kind).COMPANIONS):
+        write(folder, content, data, images)
 
 
 def runtimes(content: ModelCard) -> set[str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from pipeline import inputs
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.diagnosis import split_checks
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport, SplitReport
@@ -69,46 +70,8 @@ def split_report(images: Array, labels: Array, description: Description) -> Spli
     per_class = {
         name: int(count) for name, count in zip(description.class_names, counts, strict=True)
     }
-    contents = (
-        ids_report(images, description.highest) if description.holds_ids else pixels_report(images)
-    )
+    contents = inputs.kind(description.kind).report(images, description)
     return SplitReport.model_validate({"images": len(labels), "per_class": per_class, **contents})
-
-
-def ids_report(ids: Array, highest: int) -> dict[str, float]:
-    """Ids per input (N, L), how many different ones occur, and how many inputs have none."""
-    counts = np.concatenate(
-        [np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks(len(ids))]
-    )
-    seen = np.zeros(highest + 1, bool)
-    for start, stop in artifacts.chunks(len(ids)):
-        seen[ids[start:stop]] = True
-    return {
-        "ids_mean": float(counts.mean()),
-        "ids_maximum": int(counts.max()),
-        "ids_seen": int(seen[1:].sum()),
-        "empty": int((counts == 0).sum()),
-    }
-
-
-def pixels_report(images: Array) -> dict[str, float]:
-    total = squares = 0.0
-    low, high, empty = 255, 0, 0
-    for start, stop in artifacts.chunks(len(images)):
-        chunk = np.asarray(images[start:stop]).reshape(stop - start, -1)
-        values = np.bincount(chunk.ravel(), minlength=256)
-        total += float(values @ np.arange(256))
-        squares += float(values @ np.arange(256) ** 2)
-        low, high = min(low, int(chunk.min())), max(high, int(chunk.max()))
-        empty += int((chunk.min(1) == chunk.max(1)).sum())
-    pixels = images.size
-    return {
-        "pixel_mean": total / pixels,
-        "pixel_standard_deviation": max(squares / pixels - (total / pixels) ** 2, 0.0) ** 0.5,
-        "pixel_minimum": low,
-        "pixel_maximum": high,
-        "empty": empty,
-    }
 
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
@@ -186,8 +149,10 @@ def main() -> None:
     settings = params.load()
     description = artifacts.load_description(artifacts.RAW / "description.json")
     parts = prepare(description, settings)
+    kind, train = inputs.kind(description.kind), parts["train"][0]
+    description = replace(description, range=kind.value_range(train, description))
     artifacts.save_description(artifacts.DESCRIPTION, description)
-    evidence = split_checks.gather(parts["train"][0], parts["validation"][0])
+    evidence = kind.evidence(train, parts["validation"][0])
     summary = report(parts, description, evidence)
     summary.save()
     print(", ".join(f"{name}: {split.images} images" for name, split in summary.splits.items()))

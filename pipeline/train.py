@@ -63,6 +63,7 @@ def main() -> None:
         artifacts.load_split("train"),
         artifacts.load_split("validation"),
         len(description.class_names),
+        description.kind,
         description.highest,
     )
     files = sorted(

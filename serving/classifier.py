@@ -25,6 +25,7 @@ class Classifier:
     ) -> None:
         self.card, self.file, self.runtime = card, file, runtime
         self._shape, self._type = card.input_shape, np.dtype(card.input.type)
+        self._kind = card.kind
         self._probabilities = model.probabilities
 
     @classmethod
@@ -81,7 +82,7 @@ class Classifier:
         return cls(bundle.card, file, runtime, model)
 
     def predict(self, images: Any) -> Any:
-        """Raw pixels (N, H, W, C) uint8, or ids (N, L) int32 -> probabilities (N, K) float32.
+        """Inputs (N, ...), such as raw pixels (N, H, W, C) uint8 -> probabilities (N, K) float32.
 
         Raises InputError for any other input.
         """
@@ -92,6 +93,8 @@ class Classifier:
                 f"images are {images.dtype} of shape {images.shape}; "
                 f"expected {self._type} of shape (N, {shape}), N at least 1"
             )
+        if fault := self._kind.fault(images):
+            raise InputError(f"the input {fault}")
         return self._probabilities(images)
 
     def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:

@@ -19,6 +19,7 @@ from serving.card_checks import (
     expect_words,
 )
 from serving.errors import BundleError
+from serving.inputs import KINDS, Kind
 from serving.model_file import ModelFile
 from serving.typed_json import Text
 
@@ -27,7 +28,6 @@ LARGEST_BYTES = 1 << 20
 CARD_VERSION = 2  # raised when an older `serving` could misread the card
 # Short enough for ustar
 NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
-DIMENSIONS = {"uint8": 3, "int32": 1}  # of inputs: pixels (H, W, C) and ids (L,)
 LARGEST_TENSOR = 1 << 26  # values; more would only fill a device's memory
 LARGEST_VALUE = 2**31 - 1  # of an input
 
@@ -99,7 +99,7 @@ class Reference:
     are `right`, and how many of all images are `predicted` as it.
     """
 
-    inputs: Dict[str, Histogram]  # names as in serving.input_statistics
+    inputs: Dict[str, Histogram]  # names as in serving.inputs
     confidence: Histogram  # the probability of the predicted class
     predicted: List[int]
     images: List[int]
@@ -145,18 +145,18 @@ class ModelCard:
         expect_interval("test_accuracy_interval", self.test_accuracy_interval)
         expect_counts(test_images=self.test_images)
         expect_amounts(acceptance_images=self.acceptance_images)
-        classes, dimensions = (len(self.class_names),), DIMENSIONS.get(self.input.type)
+        classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         expect(
             self.output.shape == classes,
             f"output.shape is {self.output.shape}, expected {classes}, the classes",
         )
         expect(
-            dimensions is not None,
-            f"input.type is {self.input.type[:40]!r}, expected {' or '.join(DIMENSIONS)}",
+            kind is not None,
+            f"input.type is {self.input.type[:40]!r}, expected {' or '.join(KINDS)}",
         )
         expect(
-            len(self.input.shape) == dimensions,
-            f"input.shape has {len(self.input.shape)} sizes, expected {dimensions}",
+            len(self.input.shape) == self.kind.dimensions,
+            f"input.shape has {len(self.input.shape)} sizes, expected {self.kind.dimensions}",
         )
         box, side = self.preprocessing.box, self.input.shape[0]
         inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
@@ -172,6 +172,11 @@ class ModelCard:
         first, *others = self.not_proven
         more = f", and {len(others)} more" if others else ""
         return f"a draft, NOT PROVEN ({first}{more})"
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the input."""
+        return KINDS[self.input.type]
 
     @property
     def input_shape(self) -> Tuple[int, ...]:

@@ -86,9 +86,10 @@ def _decode(
 def to_input(image: Any, card: ModelCard) -> Any:
     """A PIL image -> (H, W, C) uint8, by the method that `card` names."""
     method = card.preprocessing.method
-    if card.input.type != "uint8":
+    if not card.kind.from_pictures:
         raise InputError(
-            f"the photo is not an input of {card.name}, which takes {card.input.type} ids: "
+            f"the photo is not an input of {card.name}, which takes {card.input.type} "
+            f"{card.kind.noun}: "
             f"{card.preprocessing.description}"
         )
     height, width, channels = card.input_shape

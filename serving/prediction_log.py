@@ -25,7 +25,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
-from serving import input_statistics
+from serving import inputs
 from serving.classifier import Classifier
 from serving.errors import InputError, LogError
 
@@ -56,7 +56,7 @@ CREATE TABLE predictions (
     source TEXT,                   -- the picture's file, where it came from one
     predicted INTEGER NOT NULL,    -- the class's place in the card's class_names
     confidence REAL NOT NULL,      -- its probability
-    statistics BLOB NOT NULL,      -- float32, little-endian, ordered as input_statistics.names
+    statistics BLOB NOT NULL,      -- float32, little-endian, ordered as inputs.statistic_names
     image BLOB,                    -- the raw input, deflated, if requested
     label INTEGER                  -- the true class's place in class_names, once it is known
 );
@@ -188,7 +188,7 @@ class PredictionLog:
         probabilities = np.concatenate([entry.probabilities for entry in entries])
         ids = [(id_, entry.time, model, entry.source) for entry in entries for id_ in entry.ids]
         predicted, confidences = probabilities.argmax(1).tolist(), probabilities.max(1).tolist()
-        statistics = input_statistics.compute(images).astype("<f4")
+        statistics = inputs.statistics(images).astype("<f4")
         pixels: Iterator[Optional[bytes]] = itertools.repeat(None)
         if self.images:
             pixels = (zlib.compress(image.tobytes(), 1) for image in images)

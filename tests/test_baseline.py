@@ -6,6 +6,7 @@ import pytest
 
 from pipeline import baseline
 from pipeline.datasets import Raw
+from pipeline.inputs import pixels
 
 PUBLISHED = {
     "rmse": (81, [87, 97, 76, 77, 82, 64, 86, 83, 71, 79]),
@@ -18,8 +19,8 @@ def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(
     raw_mnist: Raw, distance: str
 ) -> None:
     images, labels = raw_mnist.train_images[:10000], raw_mnist.train_labels[:10000]
-    means = baseline.class_means(images, labels, 10)
-    predictions = baseline.nearest(images, means)[distance]
+    means = pixels.class_means(images, labels, 10)
+    predictions = pixels.nearest(images, means)[distance]
     scores = baseline.score(predictions, labels, raw_mnist.class_names)
     recalls = [100 * recall for recall in scores.per_class.values()]
     total, per_class = PUBLISHED[distance]

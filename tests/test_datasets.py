@@ -123,7 +123,7 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
     ("arrays", "sentence"),
     [
         (
-            {"x_train": np.zeros((2, 3, 3), np.float32), "y_train": np.zeros(2, int)},
+            {"x_train": np.zeros((2, 3, 3, 1), np.float32), "y_train": np.zeros(2, int)},
             "x_train is float32",
         ),
         ({"x_train": np.zeros((2, 3, 3), np.uint8)}, "has no array y_train"),

@@ -15,11 +15,11 @@ from PIL import Image
 
 from pipeline.datasets import Raw
 from pipeline.diagnose import diagnose_file
-from pipeline.diagnosis import split_checks
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.preprocess import Evidence
+from pipeline.inputs import pixels
 from pipeline.search.remedies import REMEDIES
 from pipeline.training import learning_curves
 from tests import reports
@@ -224,16 +224,16 @@ def test_copies_in_validation_are_found_even_with_noise_on_them(raw_mnist: Raw) 
     train, validation = parts(raw_mnist)
     rng = np.random.default_rng(0)
     noisy = (train[:100] + rng.normal(0, 8, (100, 28, 28, 1))).clip(0, 255).astype(np.uint8)
-    evidence = split_checks.gather(train, np.concatenate([noisy, validation[100:]]))
+    evidence = pixels.evidence(train, np.concatenate([noisy, validation[100:]]))
     assert evidence.copied == pytest.approx(0.2, abs=0.03)
     assert evidence.copied_p_value < 1e-10
-    assert split_checks.gather(train, validation).copied_p_value > 1e-3
+    assert pixels.evidence(train, validation).copied_p_value > 1e-3
 
 
 def test_validation_from_another_camera_is_recognized(raw_mnist: Raw) -> None:
     train, validation = parts(raw_mnist)
-    assert split_checks.gather(train, (validation * 0.6).astype(np.uint8)).told_apart > 0.9
-    assert split_checks.gather(train, validation).told_apart_p_value > 1e-3
+    assert pixels.evidence(train, (validation * 0.6).astype(np.uint8)).told_apart > 0.9
+    assert pixels.evidence(train, validation).told_apart_p_value > 1e-3
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -300,7 +300,7 @@ def test_the_parts_that_the_architecture_page_adds_work() -> None:
     raw = dataset["load"](chosen.dataset)
     assert len(raw.train_images) == len(raw.train_labels) == 200
     assert raw.train_labels.max() + 1 == len(raw.class_names)
-    inputs = artifacts.Inputs(raw.train_images.shape[1:], "uint8")
+    inputs = artifacts.Inputs(raw.train_images.shape[1:], raw.kind)
     model = architecture["build"](inputs, 2, chosen.train.network)
     assert model(raw.train_images[:3]).shape == (3, 2)
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from pipeline.bundle import drift_reference
 from pipeline.field import comparison
-from serving import input_statistics
+from serving import inputs
 
 
 def test_the_interval_of_a_difference_is_newcombes() -> None:
@@ -89,8 +89,8 @@ def test_statistics_describe_position_and_shape_of_the_ink() -> None:
     image[0, 4:8, 5:9, 0] = 240
     measured = dict(
         zip(
-            input_statistics.names(image.shape[1:], "uint8"),
-            input_statistics.compute(image)[0].tolist(),
+            inputs.statistic_names(image.shape[1:], "uint8"),
+            inputs.statistics(image)[0].tolist(),
             strict=True,
         )
     )
@@ -102,6 +102,6 @@ def test_statistics_describe_position_and_shape_of_the_ink() -> None:
     assert measured["slant"] == pytest.approx(0, abs=1e-6)
     assert measured["colour"] == pytest.approx(240 * 16 / 200)
     for blank in (np.zeros_like(image), np.full_like(image, 255), np.zeros((1, 1, 1, 1), np.uint8)):
-        assert np.isfinite(input_statistics.compute(blank)).all()
+        assert np.isfinite(inputs.statistics(blank)).all()
     ids = np.array([[3, 5, 0, 0], [0, 0, 0, 0]], np.int32)
-    assert input_statistics.compute(ids).tolist() == [[2, 4, 1], [0, 0, 0]]
+    assert inputs.statistics(ids).tolist() == [[2, 4, 1], [0, 0, 0]]

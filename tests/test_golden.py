@@ -39,7 +39,15 @@ def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
     for path, array in (("test/images", ids), ("test/labels", labels)):
         artifacts.save_array(artifacts.PREPARED / f"{path}.npy", array)
     description = Description(
-        "own", ["no", "yes"], (2,), {}, [], "int32", USERS + ITEMS, not_passed_on=licence
+        "own",
+        ["no", "yes"],
+        (2,),
+        {},
+        [],
+        "ids",
+        USERS + ITEMS,
+        (0, USERS + ITEMS),
+        not_passed_on=licence,
     )
     artifacts.save_description(artifacts.DESCRIPTION, description)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, reference)

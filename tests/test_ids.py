@@ -14,16 +14,17 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline import baseline, package
+from pipeline.bundle import vocabulary
 from pipeline.config.params import Dataset
 from pipeline.datasets import imdb, movielens_100k, npz
-from pipeline.diagnosis import split_checks
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files.artifacts import Array, Description
+from pipeline.inputs import ids as kinds
 from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
 from serving.text import Vocabulary
@@ -150,11 +151,11 @@ def test_naive_bayes_agrees_with_the_textbook() -> None:
     The ids are Chinese, Beijing, Shanghai, Macao, Tokyo and Japan.
     """
     ids = np.array([[1, 2, 1], [1, 1, 3], [1, 4, 0], [5, 6, 1]])
-    priors, likelihoods = baseline.log_likelihoods(ids, np.array([1, 1, 1, 0]), 2, 6)
+    priors, likelihoods = kinds.log_likelihoods(ids, np.array([1, 1, 1, 0]), 2, 6)
     assert np.exp(priors).tolist() == pytest.approx([1 / 4, 3 / 4])
     assert np.exp(likelihoods[1, [1, 5, 6]]).tolist() == pytest.approx([3 / 7, 1 / 14, 1 / 14])
     assert np.exp(likelihoods[0, [1, 5, 6]]).tolist() == pytest.approx([2 / 9, 2 / 9, 2 / 9])
-    assert baseline.likeliest(np.array([[1, 1, 1, 5, 6]]), priors, likelihoods).tolist() == [1]
+    assert kinds.likeliest(np.array([[1, 1, 1, 5, 6]]), priors, likelihoods).tolist() == [1]
 
 
 def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
@@ -174,29 +175,30 @@ def test_copies_of_texts_in_validation_are_found_beyond_repeats_in_training() ->
     train, validation = texts[:1500], texts[1500:]
     train[:30] = train[30:60]
     leaking = np.concatenate([train[rng.integers(0, 1500, 100)], validation[100:]])
-    evidence = split_checks.gather(train, leaking)
+    evidence = kinds.evidence(train, leaking)
     assert (evidence.train_images, evidence.validation_images) == (1500, 500)
     assert evidence.copied == pytest.approx(100 / 500 - 60 / 1500)
     assert evidence.copied_p_value < 1e-10
     assert diagnose(FALLING_CURVES, evidence).verdict == "leakage"
-    sound = split_checks.gather(train, validation)
+    sound = kinds.evidence(train, validation)
     assert diagnose(FALLING_CURVES, sound).verdict == "good_fit"
-    small = split_checks.gather(train, validation[:20])
+    small = kinds.evidence(train, validation[:20])
     assert "note that validation is small" in diagnose(FALLING_CURVES, small).sentence
 
 
 def test_repeated_ratings_of_few_users_and_items_are_not_copies() -> None:
     ids = np.random.default_rng(0).integers(1, 30, (5000, 2)).astype(np.int32)
-    assert split_checks.gather(ids[:4000], ids[4000:]).copied_p_value > 1e-3
+    assert kinds.evidence(ids[:4000], ids[4000:]).copied_p_value > 1e-3
 
 
 def test_a_bundle_of_a_text_model_has_a_vocabulary_and_texts_to_test_a_tokenizer(
     tmp_path: Path,
 ) -> None:
     description = Description(
-        "own", ["a", "b"], (3,), {}, [], "int32", 2, ["good", "film"], ["a good film"]
+        "own", ["a", "b"], (3,), {}, [], "ids", 2, (0, 2), ["good", "film"], ["a good film"]
     )
-    package.fill_vocabulary(tmp_path, description)
+    no_card: Any = None
+    vocabulary.write(tmp_path, no_card, description, np.zeros((0, 3), np.int32))
     assert json.loads((tmp_path / "golden_texts.json").read_text()) == [
         {"text": "a good film", "ids": [1, 2, 0]}
     ]

@@ -124,7 +124,7 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
             "preprocess": chosen.preprocess.model_copy(update={"subset": 10000}),
         }
     )
-    changes = advise(Situation(start, verdict, 60000, images=True))
+    changes = advise(Situation(start, verdict, 60000))
     assert len(changes) >= 3
     for change in changes:
         values = json.loads(start.model_dump_json())
@@ -154,7 +154,6 @@ def test_an_advised_rate_suits_what_is_advised(
         chosen.model_copy(update={"train": chosen.train.model_copy(update=update)}),
         "good_fit",
         60000,
-        images=True,
     )
     advice = {change.name: change for change in advise(now)}
     assert advice["batches of 128"].overrides.get("train.learning_rate") == with_larger_batches
@@ -164,9 +163,7 @@ def test_an_advised_rate_suits_what_is_advised(
 
 @pytest.mark.parametrize("small", [True, False])
 def test_more_validation_is_advised_where_a_note_says_that_it_is_small(small: bool) -> None:
-    now = Situation(
-        params.load(ROOT / "params.yaml"), "good_fit", 200, images=True, small_validation=small
-    )
+    now = Situation(params.load(ROOT / "params.yaml"), "good_fit", 200, small_validation=small)
     assert ("a fifth for validation" in [change.name for change in advise(now)]) is small
 
 
@@ -176,7 +173,7 @@ def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) 
         params.load(ROOT / "params.yaml"), {"train.architecture": architecture}
     )
     for verdict in REMEDIES:
-        names = {change.name for change in advise(Situation(chosen, verdict, 60000, images=True))}
+        names = {change.name for change in advise(Situation(chosen, verdict, 60000))}
         assert not names & {"convolutions", "batch normalization"}, verdict
 
 

@@ -40,9 +40,10 @@ ORDER = (
     "runtimes",
     # An architecture builds Keras objects by name, and `fit` imports an architecture by name.
     "architectures training",
+    "diagnosis",
+    "inputs",
     "datasets",
     "formats",
-    "diagnosis",
     "bundle",
     "verification",
     "embedded",
@@ -159,6 +160,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/datasets/image_folder.py",  # the pipeline reads pictures as a device does,
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
         "pipeline/files/reports/verify.py",
+        "pipeline/datasets/npz.py",  # and takes the arrays that a device takes
         "pipeline/runtimes/environments.py",
         "pipeline/reporting/page.py",  # the names of the verdicts
         "pipeline/reporting/page_sections.py",
@@ -169,6 +171,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/verification/pair.py",
         "pipeline/verify.py",
         "pipeline/runtimes/inspect_model.py",
+        "pipeline/tracking/datasets.py",  # the type of the inputs
         "pipeline/tracking/registry.py",
         "pipeline/field/judge.py",  # a device's log, and a folder as a device sees it
         "pipeline/field/observations.py",

@@ -15,6 +15,7 @@ from pipeline.bundle import golden
 from pipeline.config.processors import NATIVE
 from pipeline.files.artifacts import Array
 from pipeline.formats import _onnx, onnx_int8
+from pipeline.inputs import pixels
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
@@ -77,7 +78,7 @@ def answers(finished: Project, files: Path) -> Answers:
     reference = np.load(finished.folder / "evaluation/test_probabilities.npy")
     images = np.load(test / "images.npy", mmap_mode="r")
     labels = np.load(test / "labels.npy")
-    synthetic = golden.synthetic(images, labels, 255)
+    synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
     vectors = golden.choose(images, labels, reference, {}, synthetic)
     np.save(files / "images.npy", vectors.images)
     here = Interpreter.here(environments.python("onnxruntime"))
@@ -154,7 +155,7 @@ def test_the_int8_file_takes_every_pixel_value_whatever_it_was_calibrated_on(
     finished: Project,
 ) -> None:
     model = keras_files.load(finished.folder / "model/model.keras")
-    dim = training_images(finished) // 2
+    dim = pixels.calibration(training_images(finished) // 2)
     graph = onnx.load_from_string(onnx_int8.convert(model, dim)).graph
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     quantize_input = next(node for node in graph.node if node.op_type == "QuantizeLinear")

@@ -21,6 +21,7 @@ from pipeline.bundle import golden
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.formats import onnx_int8
+from pipeline.inputs import pixels
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
@@ -265,7 +266,7 @@ def test_a_file_that_saturates_on_this_processor_is_refused_and_is_worse(
     test = finished.folder / "data/prepared/test"
     images = np.load(test / "images.npy", mmap_mode="r")[:300]
     labels = np.load(test / "labels.npy")[:300]
-    synthetic = golden.synthetic(images, labels, 255)
+    synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
     candidates = np.concatenate([images, synthetic])
     right = probabilities(on_nehalem, bundle / "onnx_int8.onnx", candidates, tmp_path)
     reference = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[:300]

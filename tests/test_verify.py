@@ -20,6 +20,7 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
+from pipeline.inputs import pixels
 from pipeline.runtimes import emulation, environments
 from pipeline.runtimes.process import Interpreter
 from serving import Bundle, BundleError, Classifier
@@ -273,7 +274,7 @@ def test_golden_vectors_include_images_near_a_boundary_and_where_a_file_differs_
     probabilities = reference.copy()
     probabilities[77] = probabilities[77][::-1] + 0.5
     margins = np.sort(reference, 1)[:, -1] - np.sort(reference, 1)[:, -2]
-    synthetic = golden.synthetic(images, labels, 255)
+    synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
     count = len(synthetic)
     of_file = {"file": np.concatenate([probabilities, probabilities[:count]])}
     vectors = golden.choose(images, labels, reference, of_file, synthetic)

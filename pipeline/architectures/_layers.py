@@ -37,12 +37,19 @@ def complete(network: Network, own: Network) -> Network:
     return network.over(own).over(DEFAULTS)
 
 
-def architectures_of(kind: str) -> str:
-    """The names of the architectures whose INPUT is `kind`."""
-    return ", ".join(
+def check(kind: str, inputs: Inputs) -> None:
+    """Raises UserError if the dataset is of another kind than the architecture takes."""
+    if inputs.kind == kind:
+        return
+    held, taken = (declared("inputs", name)["NOUN"] for name in (inputs.kind, kind))
+    matching = [
         name
         for name in choices("architectures")
-        if declared("architectures", name).get("INPUT") == kind
+        if declared("architectures", name).get("INPUT") == inputs.kind
+    ]
+    raise UserError(
+        f"the dataset holds {held} of shape {inputs.shape}, and this architecture takes {taken}; "
+        f"expected {'one of ' if len(matching) > 1 else ''}{', '.join(matching)}"
     )
 
 
@@ -51,11 +58,7 @@ def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]
 
     Raises UserError for other data.
     """
-    if inputs.dtype != "uint8":
-        raise UserError(
-            f"the dataset holds ids of shape {inputs.shape}, and this architecture takes images; "
-            f"expected {architectures_of('ids')}"
-        )
+    check("pixels", inputs)
     return [
         keras.Input(inputs.shape, name="image"),
         layers.Rescaling(1 / 255),
@@ -66,12 +69,22 @@ def pixels(inputs: Inputs, network: Network, *shaping: keras.Layer) -> list[Any]
 
 def ids(inputs: Inputs, network: Network, encoding: keras.layers.Layer) -> list[Any]:
     """The input layers for ids. Raises UserError for other data."""
-    if inputs.dtype != "int32":
-        raise UserError(
-            f"the dataset holds images of shape {inputs.shape}, and this architecture takes ids; "
-            f"expected one of {architectures_of('pixels')}"
-        )
+    check("ids", inputs)
     return [keras.Input(inputs.shape, dtype="int32", name="image"), encoding, *entry(network)]
+
+
+def series(inputs: Inputs, network: Network) -> list[Any]:
+    """The input layers for series: maps (T, 1, C), whose height is time.
+
+    Raises UserError for other data.
+    """
+    check("series", inputs)
+    steps, channels = inputs.shape
+    return [
+        keras.Input(inputs.shape, name="image"),
+        layers.Reshape((steps, 1, channels)),
+        *entry(network),
+    ]
 
 
 def entry(network: Network) -> list[keras.Layer]:
@@ -153,11 +166,7 @@ def convolutions(
 
     `pool_after` says, by the index of a layer, whether pooling follows it. Raises UserError.
     """
-    if network.drop_connect:
-        raise UserError(
-            f"train.network.drop_connect is {network.drop_connect:g}, which drops weights of dense "
-            "hidden layers, and this architecture has none; expected 0"
-        )
+    check_drop_connect(network)
 
     def weights(filters: int, **options: Any) -> keras.Layer:
         return layers.Conv2D(filters, 3, padding=padding, **options)
@@ -167,6 +176,33 @@ def convolutions(
         pooling: list[keras.Layer] = [layers.MaxPooling2D()] if pool_after(index) else []
         result += hidden(network, index, weights, pooling)
     return [*result, layers.Flatten()]
+
+
+def convolutions_along_time(network: Network, kernel: int, steps: int) -> list[keras.Layer]:
+    """The hidden layers of a convolutional network on maps (T, 1, C), and the mean over time.
+
+    Pooling halves the steps after each layer, as long as there are two. Raises UserError.
+    """
+    check_drop_connect(network)
+
+    def weights(filters: int, **options: Any) -> keras.Layer:
+        return layers.Conv2D(filters, (kernel, 1), padding="same", **options)
+
+    result = []
+    for index in range(len(network.hidden or [])):
+        pooled = steps >> (index + 1) > 0
+        pooling: list[keras.Layer] = [layers.MaxPooling2D((2, 1))] if pooled else []
+        result += hidden(network, index, weights, pooling)
+    return [*result, layers.GlobalAveragePooling2D()]
+
+
+def check_drop_connect(network: Network) -> None:
+    """Raises UserError if connections are to be dropped, where no hidden layer is dense."""
+    if network.drop_connect:
+        raise UserError(
+            f"train.network.drop_connect is {network.drop_connect:g}, which drops weights of dense "
+            "hidden layers, and this architecture has none; expected 0"
+        )
 
 
 def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:

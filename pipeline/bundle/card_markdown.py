@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline import inputs
 from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
 from serving import model_card
@@ -27,7 +28,7 @@ INSTALL = """\
 ```
 pip install --requirement requirements/litert.txt   # run in this folder; one file per runtime
 serving check .
-serving predict . picture.png
+serving predict . {example}
 ```"""
 INSTALL_ON_ARMV7 = """
 
@@ -87,7 +88,8 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
     figures = [
         f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()
     ]
-    install = INSTALL + (INSTALL_ON_ARMV7 if _runs_on(card, "tflite_runtime") else "")
+    install = INSTALL.format(example=inputs.kind(card.kind.name).EXAMPLE)
+    install += INSTALL_ON_ARMV7 if _runs_on(card, "tflite_runtime") else ""
     sections = [
         f"# {card.name} {card.version}",
         f"**{card.statement}**",
@@ -169,23 +171,17 @@ def _emulated(card: ModelCard) -> list[str]:
 
 
 def _input(card: ModelCard) -> str:
-    pixels = card.input.type == "uint8"
-    kind = "raw pixels" if pixels else "ids"
+    kind = inputs.kind(card.kind.name)
     shape = ", ".join(map(str, card.input.shape))
     low, high = card.input.range
     classes = ", ".join(card.class_names)
-    examples = (
-        " `photos/` contains examples with the exact pixels each one becomes, "
-        "to test preprocessing code in other languages."
-    )
     return (
         "## Input and output\n\n"
-        f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind} "
+        f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind.VALUES} "
         f"from {low} to {high}; scaling is part of the model.\n"
         f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
         f"in the order {classes}.\n"
-        f"- How {'a photo becomes' if pixels else 'data become'} the input: "
-        f"{card.preprocessing.description}.{examples if pixels else ''}"
+        f"- {kind.PREPARED}: {card.preprocessing.description}.{kind.EXAMPLES}"
     )
 
 

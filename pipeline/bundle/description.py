@@ -7,43 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import inputs
 from pipeline.config.params import Problem
 from pipeline.files.artifacts import Description
-
-# How a photo becomes the input, by dataset; `resize` for all others. LeCun, Cortes and Burges
-# describe how MNIST was made: each digit was fitted into a 20 x 20 box with its aspect ratio kept,
-# and its centre of mass was placed at the centre of the 28 x 28 image.
-PREPROCESSING: dict[str, dict[str, Any]] = {
-    "mnist": {
-        "method": "mnist",
-        "box": 20,
-        "description": (
-            "the background is removed (top-hat) and the ink becomes light on black, whether it "
-            "was darker or lighter than the paper; the drawing is cropped, fitted into a 20 x 20 "
-            "box with its aspect ratio kept, and centred by its centre of mass"
-        ),
-    },
-}
-RESIZE = {
-    "method": "resize",
-    "box": None,
-    "description": "resized to the model's height and width with a Lanczos filter; "
-    "transparent areas become white",
-}
-TEXT = {
-    "method": "words",
-    "box": None,
-    "description": "`serving.text.Vocabulary` turns a text into ids of its distinct known words",
-}
-IDS = {
-    "method": "ids",
-    "box": None,
-    "description": "ids as numbered in `vocabulary.txt`, from 1; zero-padded",
-}
+from serving.inputs import TYPES
 
 
 def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str, Any]:
     """The fields of the model card that need no measurement, named as in `serving.model_card`."""
+    kind = inputs.kind(data.kind)
     return {
         "card_version": 2,
         "name": problem.name,
@@ -54,9 +26,9 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
         "class_names": data.class_names,
         "input": {
             "name": "image",
-            "type": data.input_dtype,
+            "type": TYPES[data.kind],
             "shape": list(data.input_shape),
-            "range": [0, data.highest],
+            "range": list(data.range),
         },
         "output": {
             "name": "probabilities",
@@ -64,16 +36,10 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
             "shape": [len(data.class_names)],
             "range": [0, 1],
         },
-        "preprocessing": preprocessing(data),
+        "preprocessing": kind.preprocessing(data),
         "provenance": {
             "dataset": data.name,
             "data_sha256": data.sha256,
             "model_sha256": model_sha256,
         },
     }
-
-
-def preprocessing(data: Description) -> dict[str, Any]:
-    if data.holds_ids:
-        return TEXT if data.examples else IDS
-    return PREPROCESSING.get(data.name, RESIZE)

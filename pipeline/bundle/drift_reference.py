@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from serving import input_statistics
+from serving import inputs as kinds
 from serving.model_card import Histogram, Reference
 
 # Bins of equal share, for the statistics of the inputs.
@@ -25,8 +25,8 @@ CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 def summarize(inputs: Array, probabilities: Array, labels: Array) -> Reference:
     """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N,)."""
     return summarize_statistics(
-        input_statistics.compute(inputs),
-        input_statistics.names(inputs.shape[1:], inputs.dtype.name),
+        kinds.statistics(inputs),
+        kinds.statistic_names(inputs.shape[1:], inputs.dtype.name),
         probabilities,
         labels,
     )

@@ -18,7 +18,6 @@ from pipeline.files.artifacts import Array
 SPREAD = 16  # spread evenly over the classes
 CLOSE = 4  # nearest to a decision boundary
 DIFFERENT = 1  # for each file, furthest from the Keras model
-INVENTED = 32  # random inputs, for data that may not be passed on
 NO_LABEL = -1  # the label of a synthetic input
 
 
@@ -39,34 +38,6 @@ class Golden:
     def telling(self) -> Array:
         """The images that were chosen to expose a difference."""
         return self.images[self.spread :]
-
-
-def synthetic(images: Array, labels: Array, highest: int) -> Array:
-    """Inputs (E, ...) at the extremes: negatives of test images, all zeros, all `highest`, noise.
-
-    `images` (N, ...) and `labels` (N,) are the test set. Negatives are bright where the data are
-    dark, so they produce sums of products that the data do not.
-    """
-    shape = images.shape[1:]
-    negatives = highest - np.asarray(images[spread_rows(labels)[::2]])
-    noise = np.random.default_rng(0).integers(0, highest + 1, shape)
-    extremes = np.stack([np.zeros(shape), np.full(shape, highest), noise])
-    return np.concatenate([negatives, extremes]).astype(images.dtype)
-
-
-def invented(images: Array, highest: int) -> Array:
-    """Random inputs (E, ...), zeros and `highest`, for data that may not be passed on.
-
-    Negatives would reveal the data as much as the data themselves. Random ids can match a test
-    input by chance; such a draw is left out.
-    """
-    shape = images.shape[1:]
-    lowest = 0 if images.dtype == np.uint8 else 1  # id 0 is padding
-    random = np.random.default_rng(0)
-    drawn = random.integers(lowest, highest + 1, (INVENTED, *shape)).astype(images.dtype)
-    recorded = {image.tobytes() for image in images}
-    new = [image for image in drawn if image.tobytes() not in recorded]
-    return np.stack([*new, np.zeros_like(drawn[0]), np.full_like(drawn[0], highest)])
 
 
 def choose(

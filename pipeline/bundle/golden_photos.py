@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.files.artifacts import Array
+from pipeline.files.artifacts import Array, Description
 from serving import photo
 from serving.model_card import ModelCard
 
 
-def write(folder: Path, card: ModelCard, images: Array) -> None:
-    """Writes `<name>.png` and `<name>.expected.png` for variations of images (N, H, W, C) uint8."""
+def write(bundle: Path, card: ModelCard, data: Description, images: Array) -> None:
+    """Writes photos/ into the bundle, from golden images (N, H, W, C) uint8 that may be shown.
+
+    For each variation it holds `<name>.png` and `<name>.expected.png`.
+    """
+    folder = bundle / "photos"
     folder.mkdir()
     for index, (name, make) in enumerate(VARIATIONS.items()):
         picture = make(images[index % len(images)].squeeze())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,8 @@ def declared(folder: str, name: str) -> dict[str, Any]:
     """The constants of a part, parsed from its source: importing an architecture takes seconds."""
     constants = {}
     for node in ast.parse((PACKAGE / folder / f"{name}.py").read_text(encoding="utf-8")).body:
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and isinstance(node.value, ast.Constant)
-        ):
-            constants[node.targets[0].id] = node.value.value
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(target, ast.Name):
+            with suppress(ValueError):  # not a literal
+                constants[target.id] = ast.literal_eval(node.value or ast.Constant(None))
     return constants

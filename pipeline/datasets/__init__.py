@@ -11,10 +11,11 @@ from pipeline.files.artifacts import Array
 class Raw:
     """A dataset as published: inputs, and labels (N,), integers from 0.
 
-    Inputs are images (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`, zero-padded. If
-    the dataset has no test part, both test arrays are empty (N = 0). For ids, `vocabulary` names
-    them from id 1 on, and `examples` are texts of the test part, for clients that encode texts
-    themselves. `not_passed_on` says why no data may go into a bundle.
+    `kind` names their kind, a module of pipeline/inputs: images (N, H, W, C) uint8, or ids (N, L)
+    int32 from 1 to `highest`, zero-padded. If the dataset has no test part, both test arrays are
+    empty (N = 0). For ids, `vocabulary` names them from id 1 on, and `examples` are texts of the
+    test part, for clients that encode texts themselves. `not_passed_on` says why no data may go
+    into a bundle.
     """
 
     train_images: Array
@@ -23,6 +24,7 @@ class Raw:
     test_labels: Array
     class_names: list[str]
     unreadable: list[str] = field(default_factory=list)
+    kind: str = "pixels"
     highest: int = 255
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)

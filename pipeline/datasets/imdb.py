@@ -61,6 +61,7 @@ def encode(reviews: Reviews, params: Dataset) -> Raw:
         words.ids(test_texts, id_of, params.length),
         test_labels,
         CLASS_NAMES,
+        kind="ids",
         highest=len(vocabulary),
         vocabulary=vocabulary,
         examples=test_texts[:EXAMPLES],

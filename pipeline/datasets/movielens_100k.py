@@ -81,6 +81,7 @@ def ratings(data: bytes) -> Raw:
         ids[:0],
         stars[:0],
         CLASS_NAMES,
+        kind="ids",
         highest=USERS + ITEMS,
         vocabulary=names,
         not_passed_on=NOT_PASSED_ON,

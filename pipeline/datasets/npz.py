@@ -1,7 +1,7 @@
 """Your own arrays: an npz file with x_train and y_train, and optionally x_test and y_test.
 
-Inputs are images, or ids (N, L) int32 from 1 on, zero-padded. Optional arrays: `vocabulary` names
-the ids, `class_names` the classes.
+Inputs are of any kind in serving/inputs.py, recognized by their type and dimensions. Optional
+arrays: `class_names`, and for ids `vocabulary`, which names them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import Dataset
+from pipeline.config.parts import declared
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-
-CHANNELS = (1, 3)  # grey or colour, as the clients on a device send pictures
+from serving.inputs import KINDS, Kind
 
 
 def load(params: Dataset) -> Raw:
@@ -45,8 +45,8 @@ def load(params: Dataset) -> Raw:
 
 
 def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
-    train = _inputs(path, "x_train", arrays["x_train"])
-    test = _inputs(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
+    kind, train = _inputs(path, "x_train", arrays["x_train"])
+    _, test = _inputs(path, "x_test", arrays.get("x_test", arrays["x_train"][:0]))
     if (test.dtype, test.shape[1:]) != (train.dtype, train.shape[1:]):
         raise UserError(
             f"{path}: x_test is {test.dtype} of shape {test.shape} and x_train {train.dtype} of "
@@ -55,41 +55,54 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     train_labels = _labels(path, "y_train", arrays["y_train"])
     test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
     names = _class_names(path, arrays, train_labels, test_labels)
-    if train.dtype == np.uint8:
-        return Raw(train, train_labels, test, test_labels, names)
-    highest = int(max(train.max(initial=1), test.max(initial=1)))
-    vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
-    if len(vocabulary) < highest or min(train.min(initial=0), test.min(initial=0)) < 0:
-        raise UserError(
-            f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; expected ids "
-            "from 0 to its length"
-        )
+    if not declared("inputs", kind.name)["VOCABULARY"]:
+        return Raw(train, train_labels, test, test_labels, names, kind=kind.name)
+    vocabulary = _vocabulary(path, arrays, (train, test))
     return Raw(
         train,
         train_labels,
         test,
         test_labels,
         names,
+        kind=kind.name,
         highest=len(vocabulary),
         vocabulary=vocabulary,
     )
 
 
-def _inputs(path: Path, key: str, inputs: Array) -> Array:
-    """Ids as they are, images with an axis for channels. Raises UserError for other arrays."""
-    if inputs.dtype == np.int32 and inputs.ndim == 2:
-        return inputs
-    if inputs.dtype != np.uint8 or inputs.ndim not in (3, 4):
+def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:
+    """The kind of an array, and the array with an axis for channels. Raises UserError."""
+    for kind in KINDS.values():
+        channels = declared("inputs", kind.name)["CHANNELS"]
+        left_out = 1 in channels and array.ndim == kind.dimensions
+        if array.dtype == kind.type and (left_out or array.ndim == kind.dimensions + 1):
+            inputs = array[..., None] if left_out else array
+            _check(f"{path}: {key}", inputs, kind, channels)
+            return kind, inputs
+    expected = ", or ".join(declared("inputs", kind.name)["ARRAYS"] for kind in KINDS.values())
+    raise UserError(f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}")
+
+
+def _check(name: str, array: Array, kind: Kind, channels: tuple[int, ...]) -> None:
+    """Raises UserError for a number of channels, or for values, that the model cannot take."""
+    if channels and array.shape[-1] not in channels:
         raise UserError(
-            f"{path}: {key} is {inputs.dtype} of shape {inputs.shape}; expected uint8 of shape "
-            "(N, H, W) or (N, H, W, C) for images, or int32 of shape (N, L) for ids"
+            f"{name} has {array.shape[-1]} channels; expected {' or '.join(map(str, channels))}"
         )
-    if inputs.ndim == 4 and inputs.shape[3] not in CHANNELS:
+    if fault := kind.fault(array):
+        raise UserError(f"{name} {fault}")
+
+
+def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) -> list[str]:
+    """The names of the ids: `vocabulary`, or else their numbers. Raises UserError."""
+    highest = int(max(part.max(initial=1) for part in parts))
+    vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
+    if len(vocabulary) < highest or min(part.min(initial=0) for part in parts) < 0:
         raise UserError(
-            f"{path}: {key} has {inputs.shape[3]} channels; "
-            f"expected {' or '.join(map(str, CHANNELS))}"
+            f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; expected ids "
+            "from 0 to its length"
         )
-    return inputs if inputs.ndim == 4 else inputs[..., None]
+    return vocabulary
 
 
 def _labels(path: Path, key: str, labels: Array) -> Array:

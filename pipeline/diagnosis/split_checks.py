@@ -1,62 +1,41 @@
 """Checks of a split on the data themselves, where learning curves can only hint.
 
-They find copies of training examples in validation, and validation images that do not look like
-training images. Both are tests of the hypothesis that the two parts come from one distribution, so
-a split that is odd by chance raises no alarm.
+They find copies of training examples in validation, and validation examples that do not look like
+training examples. Both are tests of the hypothesis that the two parts come from one distribution,
+so a split that is odd by chance raises no alarm.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.digests import of_examples
-from pipeline.files.reports.preprocess import Evidence
 
-QUERIES = 1000  # images of each part that are compared
-GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
+QUERIES = 1000  # examples of each part that are compared
 NEAREST = 0.01  # quantile of nearest distances within the training set; nearer pairs are copies
-FEWEST = 20  # images in each part; a classifier learns nothing from fewer
+FEWEST = 20  # examples in each part; a classifier learns nothing from fewer
 SEED = 0
 
 
-def gather(train: Array, validation: Array) -> Evidence:
-    """Checks images (N, H, W, C) uint8, or ids (N, L) int32; ids only for exact copies."""
-    if train.ndim == 2:
-        return Evidence(len(train), len(validation), *_copied_exactly(train, validation), 0.5, 1.0)
+def queries(train: int, validation: int) -> tuple[Array, Array, Array]:
+    """Rows of the training set, rows of validation, and as many rows of the training set again.
+
+    `train` and `validation` are the numbers of examples.
+    """
     rng = np.random.default_rng(SEED)
-    train_rows = np.sort(rng.permutation(len(train))[:QUERIES])
-    rows = np.sort(rng.permutation(len(validation))[:QUERIES])
-    balanced_rows = np.sort(rng.permutation(len(train))[: min(len(train_rows), len(rows))])
-    with ThreadPoolExecutor() as pool:
-        copied = pool.submit(
-            lambda: _copied(blocks(train), train_rows, blocks(np.asarray(validation[rows])))
-        )
-        told_apart = pool.submit(_told_apart, train[balanced_rows], validation[rows])
-        return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
+    train_rows = np.sort(rng.permutation(train)[:QUERIES])
+    rows = np.sort(rng.permutation(validation)[:QUERIES])
+    return train_rows, rows, np.sort(rng.permutation(train)[: min(len(train_rows), len(rows))])
 
 
-def blocks(images: Array) -> Array:
-    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1."""
-    height, width = (max(size // GRID, 1) for size in images.shape[1:3])
-    rows, columns = images.shape[1] // height, images.shape[2] // width
-    means = []
-    for start, stop in artifacts.chunks(len(images)):
-        part = np.asarray(images[start:stop, : rows * height, : columns * width])
-        blocked = part.reshape(len(part), rows, height, columns, width, -1)
-        sums = blocked.sum((2, 4), dtype=np.uint32)
-        means.append(sums.reshape(len(part), -1).astype(np.float32) / (255 * height * width))
-    return np.concatenate(means)
-
-
-def _copied(train: Array, train_rows: Array, validation: Array) -> tuple[float, float]:
+def copied(train: Array, train_rows: Array, validation: Array) -> tuple[float, float]:
     """The share of copies beyond that within the training set, and its p-value.
 
-    A set of many similar images has near pairs anyway, so the distances from `train_rows` to the
-    rest of the training set are the reference.
+    Both parts are features (N, D). A set of many similar examples has near pairs anyway, so the
+    distances from `train_rows` to the rest of the training set are the reference.
     """
     within = _nearest(train[train_rows], train, own_rows=train_rows)
     across = _nearest(validation, train)
@@ -64,8 +43,8 @@ def _copied(train: Array, train_rows: Array, validation: Array) -> tuple[float, 
     return _excess(across <= limit, within <= limit)
 
 
-def _copied_exactly(train: Array, validation: Array) -> tuple[float, float]:
-    """The same for rows of ids (N, L); the reference is the repeated rows of the training set."""
+def copied_exactly(train: Array, validation: Array) -> tuple[float, float]:
+    """The same for exact copies; the reference is the repeated rows of the training set."""
     within, across = of_examples(train), of_examples(validation)
     values, counts = np.unique(within, return_counts=True)
     return _excess(np.isin(across, values), np.isin(within, values[counts > 1]))
@@ -100,11 +79,17 @@ def _nearest(queries: Array, train: Array, own_rows: Array | None = None) -> Arr
     return result.round(4)
 
 
-def _told_apart(train: Array, validation: Array) -> tuple[float, float]:
+def told_apart(
+    train: Array,
+    validation: Array,
+    features_of: Callable[[Array], Array],
+    roughness: Callable[[Array], Array],
+) -> tuple[float, float]:
     """A classifier two-sample test (Lopez-Paz and Oquab, ICLR 2017).
 
     Returns the out-of-bag area under the ROC curve of a random forest that separates the two
-    parts, and the one-sided p-value of Mann and Whitney.
+    parts, and the one-sided p-value of Mann and Whitney. It looks at the features (N, D) of the
+    inputs and at their roughness (N,).
     """
     from scipy import stats
     from sklearn.decomposition import PCA
@@ -112,19 +97,13 @@ def _told_apart(train: Array, validation: Array) -> tuple[float, float]:
 
     if len(train) < FEWEST:
         return 0.5, 1.0
-    images = np.concatenate([train, validation])
+    inputs = np.concatenate([train, validation])
     part = np.repeat([0, 1], [len(train), len(validation)])
-    features = blocks(images)
+    features = features_of(inputs)
     components = min(16, *features.shape)
     reduced = PCA(components, svd_solver="randomized", random_state=SEED).fit_transform(features)
-    columns = np.column_stack([reduced, features.mean(1), features.std(1), roughness(images)])
+    columns = np.column_stack([reduced, features.mean(1), features.std(1), roughness(inputs)])
     forest = RandomForestClassifier(100, min_samples_leaf=5, oob_score=True, random_state=SEED)
     scores = forest.fit(columns, part).oob_decision_function_[:, 1]
     test = stats.mannwhitneyu(scores[part == 1], scores[part == 0], alternative="greater")
     return float(test.statistic / (len(train) * len(validation))), float(test.pvalue)
-
-
-def roughness(images: Array) -> Array:
-    """The mean difference of neighbouring pixels (N,), which noise raises and blur lowers."""
-    steps: Array = np.abs(np.diff(images.astype(np.int16), axis=2)).mean((1, 2, 3))
-    return steps

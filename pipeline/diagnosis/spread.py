@@ -145,6 +145,7 @@ def report() -> None:
         artifacts.load_split("train"),
         artifacts.load_split("validation"),
         len(description.class_names),
+        description.kind,
         description.highest,
     )
     with imports.quiet():

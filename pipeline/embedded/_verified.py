@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundle import description
+from pipeline import inputs
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
@@ -40,11 +40,12 @@ class VerifiedFile:
 
     @classmethod
     def load(cls, format_name: str, params: Params) -> VerifiedFile:
-        """Raises UserError if there is no such file or if its input is ids, not images."""
+        """Raises UserError if there is no such file, or if no target takes its kind of input."""
         data = artifacts.load_description()
-        if data.holds_ids:
+        kind = inputs.kind(data.kind)
+        if not kind.EMBEDDED:
             raise UserError(
-                "it takes images, but this dataset contains ids; "
+                f"it takes images, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
         exported = ExportReport.load().files
@@ -77,7 +78,7 @@ class VerifiedFile:
             "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
             "pixels": f"{height * width * channels:,}",
             "golden": str(len(self.golden_images)),
-            "prepared": description.preprocessing(self.data)["description"],
+            "prepared": inputs.kind(self.data.kind).preprocessing(self.data)["description"],
         }
 
     @cached_property

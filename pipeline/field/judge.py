@@ -22,7 +22,7 @@ from pipeline.files.reports.field import (
 )
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
-from serving import input_statistics
+from serving import inputs
 from serving.model_card import Histogram, Reference
 
 # Fewer mistakes than this are no verdict against the model: one or two may be wrong labels, or
@@ -168,7 +168,7 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
 
 def _drift_tests(observed: Observations, expected: Reference) -> list[DriftTest]:
     card = observed.card
-    names = input_statistics.names(card.input_shape, card.input.type)
+    names = inputs.statistic_names(card.input_shape, card.input.type)
     tests = []
     for name, values in zip(names, observed.statistics.T, strict=True):
         histogram = expected.inputs[name]

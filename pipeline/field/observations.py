@@ -17,7 +17,8 @@ from rich.progress import track
 
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from serving import Classifier, InputError, ModelCard, ServingError, input_statistics, photo
+from serving import Classifier, InputError, ModelCard, ServingError, photo
+from serving import inputs as kinds
 from serving.model_file import ModelFile
 from serving.prediction_log import APPLICATION_ID, VERSION
 
@@ -37,7 +38,7 @@ class Observations:
     predicted: Array
     confidence: Array
     labels: Array
-    statistics: Array  # (N, S), in the order of serving.input_statistics.names
+    statistics: Array  # (N, S), in the order of serving.inputs.statistic_names
     picture: Callable[[int], Array | None]  # the input of prediction i, if it was logged
     unreadable: list[str]  # one message for each picture that could not be read
 
@@ -175,7 +176,7 @@ def _from_rows(
 ) -> Observations:
     card, file, runtime = model
     ids, sources, _, predicted, confidence, statistics, _ = zip(*rows, strict=True)
-    columns = len(input_statistics.names(card.input_shape, card.input.type))
+    columns = len(kinds.statistic_names(card.input_shape, card.input.type))
     sizes_fit = {len(blob) for blob in statistics} == {4 * columns}
     classes = [*predicted, *labels]
     if not sizes_fit or not 0 <= min(predicted) <= max(classes) < len(card.class_names):
@@ -267,7 +268,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
         probabilities.argmax(1),
         probabilities.max(1),
         np.array([labels[path] for path in readable]),
-        input_statistics.compute(inputs),
+        kinds.statistics(inputs),
         lambda row: inputs[row],
         unreadable,
     )

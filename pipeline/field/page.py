@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline import inputs
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import p_value
 from pipeline.files.reports.field import FieldClass, FieldDrift, FieldReport
@@ -33,13 +34,14 @@ def write(folder: Path, report: FieldReport, observed: Observations) -> None:
     _draw_drift(folder / "drift.png", report.drift)
     rows, caption = worst(observed)
     shown = []
-    if observed.card.input.type == "uint8":
-        inputs = [(row, observed.picture(row)) for row in rows]
-        shown = [(row, picture) for row, picture in inputs if picture is not None]
+    kind = inputs.kind(observed.card.kind.name)
+    if kind.PICTURED:
+        logged = [(row, observed.picture(row)) for row in rows]
+        shown = [(row, picture) for row, picture in logged if picture is not None]
     if shown:
         images = np.stack([picture for _, picture in shown])
         titles = [_title(observed, row) for row, _ in shown]
-        pictures.images(folder / "worst.png", images, titles, title=caption)
+        kind.draw(pictures, inputs.Sheet(folder / "worst.png", titles, caption), images)
     (folder / FILE).write_text(_render(report, caption if shown else ""), encoding="utf-8")
 
 

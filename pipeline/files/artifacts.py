@@ -39,13 +39,13 @@ CHUNK = 4096  # rows processed at a time, so that a dataset may be larger than m
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model takes: pixels (H, W, C) uint8 from 0 to 255, or ids (L,) int32.
+    """What a model takes; `kind` is a module of pipeline/inputs.
 
     Ids count from 1 to `highest` and are zero-padded.
     """
 
     shape: tuple[int, ...]
-    dtype: str = "uint8"
+    kind: str = "pixels"
     highest: int = 255
 
 
@@ -58,16 +58,18 @@ class Description:
     input_shape: tuple[int, ...]
     sha256: dict[str, str]
     unreadable: list[str]
-    input_dtype: str = "uint8"
+    kind: str = "pixels"  # a module of pipeline/inputs
     highest: int = 255
+    # Of the values, as the model card says it; set by `preprocess`, which knows the training set.
+    range: tuple[float, float] = (0, 255)
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     # Why the data must not be redistributed in a bundle; None: they may be.
     not_passed_on: str | None = None
 
     @property
-    def holds_ids(self) -> bool:
-        return self.input_dtype == "int32"
+    def inputs(self) -> Inputs:
+        return Inputs(self.input_shape, self.kind, self.highest)
 
 
 def metrics(stage: str) -> Path:
@@ -90,7 +92,8 @@ def save_description(path: Path, description: Description) -> None:
 
 def load_description(path: Path = DESCRIPTION) -> Description:
     values = load_json(path)
-    return Description(**{**values, "input_shape": tuple(values["input_shape"])})
+    tuples = {name: tuple(values[name]) for name in ("input_shape", "range")}
+    return Description(**{**values, **tuples})
 
 
 def save_array(path: Path, array: Array) -> None:
@@ -127,7 +130,8 @@ def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
 def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
     """The inputs and labels of train, validation or test, memory-mapped.
 
-    Inputs are images (N, H, W, C) uint8 or ids (N, L) int32; labels are (N,) uint8 or int64.
+    Inputs are of one of the kinds in pipeline/inputs, such as images (N, H, W, C) uint8; labels are
+    (N,) uint8 or int64.
     """
     return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
 

@@ -2,7 +2,7 @@
 
 Each has a `SUFFIX` and `convert(model, calibration) -> bytes`.
 
-`model` is the trained keras.Model; `calibration` holds images (N, H, W, C) uint8, or ids (N, L)
-int32, of the training set. Every file takes `image`, raw uint8 pixels or raw int32 ids, and returns
-`probabilities`, float32.
+`model` is the trained keras.Model; `calibration` holds raw inputs (N, ...) of the training set, as
+their kind in pipeline/inputs prepares them: images (N, H, W, C) uint8, for example. Every file
+takes `image` of the type of `calibration`, and returns `probabilities`, float32.
 """

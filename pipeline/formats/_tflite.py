@@ -11,19 +11,17 @@ import keras
 import tensorflow as tf
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration
 
 
 @contextmanager
-def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
+def converter(model: keras.Model, dtype: Any) -> Iterator[Any]:
     """A TFLiteConverter for `model`.
 
-    The input `image` is of `dtype` (1, H, W, C), or ids (1, L) int32; the output is
-    `probabilities`. It converts a SavedModel, because with a concrete function the variables of a
-    Keras 3 model stay unfrozen and a full-integer calibration fails.
+    The input `image` (1, ...) is of `dtype`; the output is `probabilities`. It converts a
+    SavedModel, because with a concrete function the variables of a Keras 3 model stay unfrozen and
+    a full-integer calibration fails.
     """
-    input_dtype = "int32" if _calibration.takes_ids(model) else dtype
-    signature = [tf.TensorSpec((1, *model.input_shape[1:]), input_dtype, name="image")]
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), dtype, name="image")]
     archive = keras.export.ExportArchive()
     archive.track(model)
 
@@ -36,12 +34,22 @@ def converter(model: keras.Model, dtype: str = "uint8") -> Iterator[Any]:
         yield tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serve"])
 
 
+def partly_quantized(converter: Any, operators: list[str]) -> bytes:
+    """The file of `converter`, whose `operators` stay in float."""
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=operators)
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter,
+        debug_dataset=converter.representative_dataset,
+        debug_options=options,
+    )
+    return bytes(debugger.get_nondebug_quantized_model())
+
+
 def representative(calibration: Array, model: keras.Model) -> Any:
-    """The converter's representative dataset: the calibration images, or ids, one by one."""
-    images = _calibration.whole_range(calibration, model)
+    """The converter's representative dataset: the calibration inputs one by one."""
 
     def samples() -> Iterator[dict[str, Array]]:
-        for image in images:
+        for image in calibration:
             yield {"image": image[None].astype(model.inputs[0].dtype)}
 
     return samples

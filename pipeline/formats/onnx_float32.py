@@ -17,22 +17,20 @@ OPSET = 17
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
-    return to_onnx(model).SerializeToString(deterministic=True)
+    return to_onnx(model, calibration.dtype).SerializeToString(deterministic=True)
 
 
-def to_onnx(model: keras.Model) -> onnx.ModelProto:
-    """The ONNX graph with the input `image` and the output `probabilities`.
+def to_onnx(model: keras.Model, dtype: Any) -> onnx.ModelProto:
+    """The ONNX graph with the input `image` of `dtype` and the output `probabilities`.
 
     It uses `from_function`, because tf2onnx's `from_keras` fails on Keras 3 (tensorflow-onnx
     #2448).
     """
-    model_dtype = model.inputs[0].dtype
-    input_dtype = "int32" if model_dtype == "int32" else "uint8"
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), input_dtype, name="image")]
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), dtype, name="image")]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def serve(image: Any) -> dict[str, Any]:
-        return {"probabilities": model(tf.cast(image, model_dtype), training=False)}
+        return {"probabilities": model(tf.cast(image, model.inputs[0].dtype), training=False)}
 
     converted, _ = tf2onnx.convert.from_function(serve, input_signature=signature, opset=OPSET)
     graph = converted.graph

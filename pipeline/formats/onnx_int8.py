@@ -49,9 +49,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration, _onnx, onnx_float32
+from pipeline.formats import _onnx, onnx_float32
 
 SUFFIX = ".onnx"
+# The operators that stay in float, by the type of the raw input: see `tflite_int8`.
+IN_FLOAT = {"float32": ("Mul", "Add", "Sub", "Div")}
 
 
 class CalibrationBatches(CalibrationDataReader):
@@ -69,22 +71,26 @@ def convert(model: keras.Model, calibration: Array) -> bytes:
 
 def quantized(model: keras.Model, calibration: Array, reduce_range: bool) -> bytes:
     """The file; without `reduce_range`, weights have eight bits and processors disagree."""
-    images = _calibration.whole_range(calibration, model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         steps = ("float32", "prepared", "int8")
         float32, prepared, int8 = (folder / f"{step}.onnx" for step in steps)
-        onnx.save(onnx_float32.to_onnx(model), float32)
+        onnx.save(onnx_float32.to_onnx(model, calibration.dtype), float32)
         quant_pre_process(float32, prepared, skip_symbolic_shape=True)
         quantize_static(
             prepared,
             int8,
-            CalibrationBatches(images),
+            CalibrationBatches(calibration),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             reduce_range=reduce_range,
+            nodes_to_exclude=[
+                node.name
+                for node in onnx.load(prepared).graph.node
+                if node.op_type in IN_FLOAT.get(calibration.dtype.name, ())
+            ],
         )
         result = onnx.load(int8)
     return _onnx.canonical(result).SerializeToString(deterministic=True)

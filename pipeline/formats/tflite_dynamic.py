@@ -23,7 +23,7 @@ SUFFIX = ".tflite"
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
-    with _tflite.converter(model) as converter:
+    with _tflite.converter(model, calibration.dtype) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         # per-channel weights would need FULLY_CONNECTED version 12, which tflite-runtime 2.14 lacks
         # (tensorflow #80736)

@@ -18,7 +18,7 @@ SUFFIX = ".tflite"
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
-    with _tflite.converter(model) as converter:
+    with _tflite.converter(model, calibration.dtype) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
         return bytes(converter.convert())

@@ -23,5 +23,5 @@ SUFFIX = ".tflite"
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
-    with _tflite.converter(model) as converter:
+    with _tflite.converter(model, calibration.dtype) as converter:
         return bytes(converter.convert())

@@ -125,6 +125,26 @@ def indicative_ids(
     drawing.save(path, figure)
 
 
+def lines(
+    path: Path, series: Array, titles: Sequence[str], columns: int = 5, title: str = ""
+) -> None:
+    """A sheet of series (N, T, C), a line for each channel, each series under its title."""
+    titles = [plain(text) for text in titles]
+    columns = max(min(columns, len(series)), 1)
+    rows = max(-(-len(series) // columns), 1)
+    figure = Figure(figsize=(2.6 * columns, 1.8 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis, values, heading in zip(axes.flat, series, titles, strict=False):
+        axis.plot(np.asarray(values), linewidth=0.8)
+        axis.set_title(heading, fontsize=8)
+        axis.tick_params(labelsize=6)
+    for axis in axes.flat[len(series) :]:
+        axis.axis("off")
+    if title:
+        figure.suptitle(title)
+    drawing.save(path, figure)
+
+
 def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str = "") -> None:
     """A sheet of texts, each under its title."""
     contents = [plain(text) for text in contents]

@@ -8,7 +8,10 @@ import onnx
 import tflite
 from tflite.utils import opcode2name
 
+from serving.inputs import KINDS
 from serving.model_file import Requirements
+
+RAW = " or ".join(f"{kind.type} {kind.noun}" for kind in KINDS.values())
 
 
 def read(path: Path) -> tuple[Requirements, list[str]]:
@@ -47,10 +50,8 @@ def _tflite_problems(
         for name in operators
         if name.startswith("Flex")
     ]
-    if _type(image) not in ("UINT8", "INT32"):
-        problems.append(
-            f"the input is {_type(image)}: export with raw uint8 pixels or raw int32 ids in"
-        )
+    if _type(image).lower() not in KINDS:
+        problems.append(f"the input is {_type(image)}: export with raw {RAW} in")
     if _type(probabilities) != "FLOAT32":
         problems.append(
             f"the output is {_type(probabilities)}: export with float32 probabilities out"
@@ -112,14 +113,13 @@ def _read_onnx(path: Path) -> tuple[Requirements, list[str]]:
     graph = model.graph
     image, probabilities = graph.input[0], graph.output[0]
     types = onnx.TensorProto.DataType
-    input_type = types.Name(image.type.tensor_type.elem_type).lower()
+    input_type = onnx.helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type).name
     output_type = types.Name(probabilities.type.tensor_type.elem_type).lower()
     batch = image.type.tensor_type.shape.dim[0]
     problems = []
-    if image.name != "image" or input_type not in ("uint8", "int32"):
+    if image.name != "image" or input_type not in KINDS:
         problems.append(
-            f"the input is {image.name} {input_type}: "
-            "export with `image`, raw uint8 pixels or raw int32 ids, in"
+            f"the input is {image.name} {input_type}: export with `image`, raw {RAW}, in"
         )
     if (probabilities.name, output_type) != ("probabilities", "float"):
         problems.append(

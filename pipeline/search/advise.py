@@ -2,7 +2,7 @@
 
     edgeproof advise        on the pipeline's last training, as commands to paste
 
-Reads: params.yaml, reports/diagnose.json, data/raw and data/prepared.
+Reads: params.yaml, reports/diagnose.json, data/raw.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ def last_situation(settings: Params) -> Situation:
     """The situation after the pipeline's last training."""
     diagnosis = DiagnosisReport.load()
     _, labels = artifacts.load_split("train", artifacts.RAW)
-    images, _ = artifacts.load_split("train")
     return Situation(
         settings,
         diagnosis.verdict,
         available=len(labels),
-        images=images.ndim == 4,
         small_validation=SMALL in diagnosis.numbers,
     )
 

@@ -129,7 +129,7 @@ class CachedTraining:
             path.unlink()
         for row in checkpoint.read(folder)["rows"]:
             on_row(row)
-        data = Data(examples(self.rows), examples(self.validation_rows), *classes_and_highest())
+        data = Data(examples(self.rows), examples(self.validation_rows), *facts())
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
         validation = len(self.validation_rows)
@@ -172,10 +172,10 @@ def examples(rows: Array) -> tuple[Array, Array]:
     return images[rows], labels[rows]
 
 
-def classes_and_highest() -> tuple[int, int]:
-    """The number of classes, and the highest pixel or id."""
+def facts() -> tuple[int, str, int]:
+    """The number of classes, the kind of input, and the highest id."""
     description = artifacts.load_description(artifacts.RAW / "description.json")
-    return len(description.class_names), description.highest
+    return len(description.class_names), description.kind, description.highest
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.config.parts import declared
+from pipeline.inputs import Kind, kind
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,17 @@ class Situation:
     params: Params
     verdict: str
     available: int  # training examples before validation is split off
-    images: bool  # not ids of words or users
     small_validation: bool = False  # as a note on the verdict says
 
     @property
     def architecture(self) -> dict[str, Any]:
         """What the module of its architecture declares."""
         return declared("architectures", self.params.train.architecture)
+
+    @property
+    def inputs(self) -> Kind:
+        """The kind of input, which is the one that the architecture takes."""
+        return kind(self.architecture["INPUT"])
 
     @property
     def hidden(self) -> list[int]:

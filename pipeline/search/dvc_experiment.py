@@ -24,7 +24,6 @@ from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
-from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
@@ -59,13 +58,11 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         run(name, overrides, parent)
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
     diagnosis = _report(name, DiagnosisReport)
-    preprocessed = _report(name, PreprocessReport)
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
     situation = Situation(
         settings,
         diagnosis.verdict,
         available=len(labels),
-        images=len(preprocessed.input_shape) == 3,
         small_validation=SMALL in diagnosis.numbers,
     )
     answers = predictions.load(_read(name, artifacts.VALIDATION))

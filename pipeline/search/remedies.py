@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS
 from pipeline.search.change import Change, Situation
 
-CONVOLUTIONS = "edge"  # the architecture to use for images
 TRANSLATION = {
     "class_name": "RandomTranslation",
     "config": {"height_factor": 0.06, "width_factor": 0.06, "fill_mode": "constant"},
@@ -36,21 +35,21 @@ def more_data(now: Situation) -> Change | None:
 
 
 def convolutions(now: Situation) -> Change | None:
-    if not now.images or now.architecture.get("CONVOLUTIONAL"):
+    if not now.inputs.CONVOLUTIONS or now.architecture.get("CONVOLUTIONAL"):
         return None
     layers = {
         f"train.network.{key}": None for key, value in now.params.train.network if value is not None
     }
     return Change(
         "convolutions",
-        {"train.architecture": CONVOLUTIONS, **layers},
+        {"train.architecture": now.inputs.CONVOLUTIONS, **layers},
         "convolutions suit images: they share weights over all positions, so what is learned at"
         " one position applies at all",
     )
 
 
 def augmentation(now: Situation) -> Change | None:
-    if not now.images or now.params.train.augmentation:
+    if not now.inputs.AUGMENTATION or now.params.train.augmentation:
         return None
     return Change(
         "augmentation",

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config import params
 from pipeline.files import artifacts, digests
 from pipeline.files.reports.preprocess import PreprocessReport
+from serving.inputs import TYPES
 
 # What MLflow calls the context of each split.
 CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -44,7 +45,7 @@ def _schema(description: artifacts.Description) -> str:
     from mlflow.data.schema import TensorDatasetSchema
     from mlflow.types import Schema, TensorSpec
 
-    dtype = np.dtype(description.input_dtype)
+    dtype = np.dtype(TYPES[description.kind])
     features = Schema([TensorSpec(dtype, (-1, *description.input_shape))])
     targets = Schema([TensorSpec(np.dtype(np.int64), (-1,))])
     return json.dumps(TensorDatasetSchema(features=features, targets=targets).to_dict())

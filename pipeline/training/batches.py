@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.files.artifacts import Array, Inputs
 
-Split = tuple[Array, Array]  # images (N, H, W, C) uint8 or ids (N, L) int32, labels (N,)
+Split = tuple[Array, Array]  # inputs (N, ...), such as images (N, H, W, C) uint8; labels (N,)
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,12 @@ class Data:
     train: Split
     validation: Split
     num_classes: int
-    highest: int = 255  # largest value of a pixel, or largest id
+    kind: str = "pixels"
+    highest: int = 255  # largest id
 
     @property
     def inputs(self) -> Inputs:
-        return Inputs(self.train[0].shape[1:], str(self.train[0].dtype), self.highest)
+        return Inputs(self.train[0].shape[1:], self.kind, self.highest)
 
     def batch(self, size: int | Literal["full"]) -> int:
         """The batch size as a number; "full" is the size of the training set."""

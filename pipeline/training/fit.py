@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Train
+from pipeline.config.parts import declared
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row, best_epoch
@@ -152,9 +153,12 @@ def fit(
 
 
 def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Model:
-    if params.augmentation and data.inputs.dtype != "uint8":
+    kind = declared("inputs", data.kind)
+    if params.augmentation and not kind["AUGMENTATION"]:
+        noun = kind["NOUN"]
         raise UserError(
-            "train.augmentation is for images, and the dataset holds ids; expected [] with ids"
+            f"train.augmentation is for images, and the dataset holds {noun}; "
+            f"expected [] with {noun}"
         )
     augmentation = [
         keras_objects.augmentation(index, layer, params.seed + index)

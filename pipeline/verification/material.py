@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import inputs
 from pipeline.bundle import golden
 from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
@@ -48,11 +49,11 @@ def gather(settings: Params, folder: Path) -> Material:
     images, labels = artifacts.load_split("test")
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
-    private = data.not_passed_on is not None
+    kind, private = inputs.kind(data.kind), data.not_passed_on is not None
     synthetic = (
-        golden.invented(images, data.highest)
+        kind.invented(images, data.range)
         if private
-        else golden.synthetic(images, labels, data.highest)
+        else kind.synthetic(images[golden.spread_rows(labels)[::2]], data.range)
     )
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(settings.verify.micro_images, settings.verify.processor_images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import csv
+import io
 import json
 import os
 import sys
@@ -12,15 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, Tuple, Union
 
+import numpy as np
+
 from serving import commands, photo
 from serving.bundle import is_folder
 from serving.classifier import Classifier
 from serving.errors import InputError, ServingError, printable
+from serving.model_card import ModelCard
 
 if TYPE_CHECKING:
     from serving.prediction_log import PredictionLog
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pictures",
         nargs="+",
-        help="picture files, folders of them, or - for one picture from standard input",
+        help="picture files, or .npy files for a model of series; folders of them, "
+        "or - for one from standard input",
     )
     commands.add_choice(parser)
     commands.add_log(parser)
@@ -76,27 +81,51 @@ def _predictions(
     failures: List[ServingError],
 ) -> Iterator[Dict[str, Any]]:
     """One by one, so a folder of any size takes the memory of one picture."""
-    for name, source in _sources(pictures):
+    card = classifier.card
+    for name, source in _sources(pictures, card.kind.suffixes or SUFFIXES):
         try:
-            with _silent_stderr():
-                image = photo.read(source, classifier.card)
+            images = _inputs(source, name, card)
+            probabilities = classifier.predict(images)
         except InputError as error:
             failures.append(error)
             print(f"error: {error}", file=sys.stderr)
             continue
-        probabilities = classifier.predict(image[None])
-        order = probabilities[0].argsort(kind="stable")[::-1][:top]
-        names = classifier.card.class_names
-        prediction: Dict[str, Any] = {
-            "picture": name,
-            "classes": [
-                {"class": names[index], "probability": float(probabilities[0, index])}
-                for index in order
-            ],
-        }
-        if log:
-            prediction["id"] = log.add(classifier, image[None], probabilities, name)[0]
-        yield prediction
+        for index, row in enumerate(probabilities):
+            own_name = f"{name}[{index}]" if len(images) > 1 else name
+            order = row.argsort(kind="stable")[::-1][:top]
+            prediction: Dict[str, Any] = {
+                "picture": own_name,
+                "classes": [
+                    {"class": card.class_names[number], "probability": float(row[number])}
+                    for number in order
+                ],
+            }
+            if log:
+                one = slice(index, index + 1)
+                prediction["id"] = log.add(classifier, images[one], probabilities[one], own_name)[0]
+            yield prediction
+
+
+def _inputs(source: Union[Path, bytes], name: str, card: ModelCard) -> Any:
+    """The picture as the model takes it, (1, H, W, C); or the inputs (N, ...) in a .npy file."""
+    if not card.kind.suffixes:
+        with _silent_stderr():
+            return photo.read(source, card)[None]
+    shape = ", ".join(map(str, card.input_shape))
+    try:
+        array = np.load(io.BytesIO(source) if isinstance(source, bytes) else source)
+        images = array if array.ndim > card.kind.dimensions else array[None]
+        fits = images.dtype == card.input.type and images.shape[1:] == card.input_shape
+    except (OSError, ValueError, EOFError, AttributeError):  # a picture, for example, or an npz
+        fits = False
+    if not fits:
+        raise InputError(
+            f"{name} is not an input of {card.name}, which takes {card.kind.noun}; "
+            f"expected a .npy file of {card.input.type} ({shape}) or (N, {shape})"
+        )
+    if fault := card.kind.fault(images):
+        raise InputError(f"{name} {fault}")
+    return images
 
 
 @contextmanager
@@ -116,15 +145,17 @@ def _silent_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _sources(pictures: List[str]) -> Iterator[Tuple[str, Union[Path, bytes]]]:
+def _sources(
+    pictures: List[str], suffixes: Tuple[str, ...]
+) -> Iterator[Tuple[str, Union[Path, bytes]]]:
     for name in pictures:
         path = Path(name)
         if name == "-":
             yield "standard input", sys.stdin.buffer.read()
         elif is_folder(path):
-            files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES]
+            files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
             if not files:
-                raise InputError(f"{path} holds no picture; expected {', '.join(sorted(SUFFIXES))}")
+                raise InputError(f"{path} holds no picture; expected {', '.join(suffixes)}")
             yield from ((_decodable(str(file)), file) for file in files)
         else:
             yield _decodable(name), path

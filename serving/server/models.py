@@ -186,20 +186,20 @@ class Models:
     def _load(self, path: Path) -> Model:
         classifier, files = self._load_bundle(path)
         card = classifier.card
-        if card.input.type != "uint8":
+        if not card.kind.datatype:
             raise BundleError(
-                f"{card.name} takes {card.input.type} ids, and the server only pictures; "
-                "use Classifier"
+                f"{card.name} takes {card.input.type} {card.kind.noun}, "
+                "and the server only pictures; use Classifier"
             )
-        height, width, channels = card.input_shape
         signature = Signature(
             name=card.name,
             version=card.version,
             platform=f"{classifier.runtime}_{classifier.file.format}",
-            input_shape=(height, width, channels),
+            input_shape=card.input_shape,
             class_names=card.class_names,
             max_images=self.limits.max_images,
             draft=card.draft,
+            kind=card.kind,
         )
         return Model(classifier, signature, files)
 

@@ -10,6 +10,11 @@ from serving.server.protocol import INPUT, OUTPUT, Signature
 from serving.server.public_files import FOLDER
 
 TEXT, INTEGER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+# The values of an input in JSON, by data type
+VALUES: Dict[str, Dict[str, Any]] = {
+    "UINT8": {"type": "integer", "minimum": 0, "maximum": 255},
+    "FP32": {"type": "number"},
+}
 BINARY = {"type": "string", "format": "binary"}
 HTML = {"text/html": {"schema": TEXT}}
 
@@ -238,15 +243,16 @@ def _inference_request(signature: Signature) -> Dict[str, Any]:
         {"type": "integer", "minimum": 1, "maximum": signature.max_images},
         *({"const": size} for size in signature.input_shape),
     ]
-    pixels = _described(
-        _array({"type": "integer", "minimum": 0, "maximum": 255}),
-        f"N * {signature.image_bytes} raw pixels, flat or nested like the shape",
+    kind, count = signature.kind, len(sizes)
+    values = _described(
+        _array(VALUES[kind.datatype]),
+        f"N * {signature.image_values} raw {kind.noun}, flat or nested like the shape",
     )
     image = _required(
         name={"const": INPUT},
-        datatype={"const": "UINT8"},
-        shape={"type": "array", "prefixItems": sizes, "minItems": 4, "maxItems": 4},
-        data=pixels,
+        datatype={"const": kind.datatype},
+        shape={"type": "array", "prefixItems": sizes, "minItems": count, "maxItems": count},
+        data=values,
     )
     output = _required(name={"const": OUTPUT})
     output["properties"]["parameters"] = _optional(
@@ -258,9 +264,9 @@ def _inference_request(signature: Signature) -> Dict[str, Any]:
     request["properties"]["parameters"] = _optional(binary_data_output=BOOLEAN)
     example = {
         "name": INPUT,
-        "datatype": "UINT8",
+        "datatype": kind.datatype,
         "shape": [1, *signature.input_shape],
-        "data": [0] * signature.image_bytes,
+        "data": [0] * signature.image_values,
     }
     return {**request, "examples": [{"inputs": [example]}]}
 

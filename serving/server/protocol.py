@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from serving.inputs import PIXELS, Kind
 from serving.server.json_body import dumps
 
 INPUT, OUTPUT = "image", "probabilities"
@@ -22,27 +23,32 @@ EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
 
 @dataclass(frozen=True)
 class Signature:
-    """A model's interface: images (N, H, W, C) uint8 to probabilities (N, K) float32.
+    """A model's interface: inputs (N, ...) of a kind to probabilities (N, K) float32.
 
-    `draft` is the card's.
+    `draft` is the card's. An input is called an image, whatever its kind.
     """
 
     name: str
     version: str
     platform: str
-    input_shape: Tuple[int, int, int]
+    input_shape: Tuple[int, ...]
     class_names: List[str]
     max_images: int
     draft: str = ""
+    kind: Kind = PIXELS
+
+    @property
+    def image_values(self) -> int:
+        return math.prod(self.input_shape)
 
     @property
     def image_bytes(self) -> int:
-        return math.prod(self.input_shape)
+        return self.image_values * np.dtype(self.kind.type).itemsize
 
 
 @dataclass(frozen=True)
 class Inference:
-    """A valid request: images (N, H, W, C) uint8, and the form of the response."""
+    """A valid request: images (N, ...), and the form of the response."""
 
     images: Any
     id: Optional[str] = None
@@ -104,6 +110,8 @@ def metadata(model: Signature) -> Dict[str, Any]:
         **({"parameters": {"not_proven": model.draft}} if model.draft else {}),
         "versions": [model.version],
         "platform": model.platform,
-        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *model.input_shape]}],
+        "inputs": [
+            {"name": INPUT, "datatype": model.kind.datatype, "shape": [-1, *model.input_shape]}
+        ],
         "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(model.class_names)]}],
     }

@@ -69,7 +69,8 @@ def _raw(body: bytes, model: Signature) -> Inference:
             f"expected a multiple of {model.image_bytes}, the bytes of one image",
         )
     _check_count(count, model)
-    return Inference(np.frombuffer(body, np.uint8).reshape(count, *model.input_shape), binary=True)
+    values = np.frombuffer(body, model.kind.type)
+    return Inference(_checked(values, [count, *model.input_shape], model), binary=True)
 
 
 def _check_count(images: int, model: Signature) -> None:
@@ -80,10 +81,10 @@ def _check_count(images: int, model: Signature) -> None:
 
 
 def _parse_limited(text: bytes, model: Signature) -> Any:
-    if count_values(text) > 3 * model.max_images * model.image_bytes + SPARE_VALUES:
+    if count_values(text) > 3 * model.max_images * model.image_values + SPARE_VALUES:
         raise RequestError(
             413,
-            f"the JSON has more values than {model.max_images} images of {model.image_bytes}; "
+            f"the JSON has more values than {model.max_images} images of {model.image_values}; "
             "send fewer at a time",
         )
     return parse(text)
@@ -134,7 +135,7 @@ def _output(request: Dict[str, Any], model: Signature) -> Tuple[bool, int]:
 
 
 def _input(request: Dict[str, Any], tail: bytes, model: Signature, may_hold_booleans: bool) -> Any:
-    """The images (N, H, W, C) uint8 of the request's one input."""
+    """The images (N, ...) of the request's one input."""
     tensor = _only_tensor(request, "inputs", INPUT)
     shape = _checked_shape(tensor, model)
     parameters = _parameters(tensor, "the input")
@@ -144,26 +145,30 @@ def _input(request: Dict[str, Any], tail: bytes, model: Signature, may_hold_bool
         )
     if "binary_data_size" in parameters:
         size = shape[0] * model.image_bytes
-        return _binary_pixels(parameters["binary_data_size"], tensor, tail, size).reshape(shape)
+        _check_binary(parameters["binary_data_size"], tensor, tail, size)
+        return _checked(np.frombuffer(tail, model.kind.type), shape, model)
     if tail:
         raise RequestError(
             400,
             f"{len(tail)} bytes follow the JSON, but {INPUT!r} has no binary_data_size; "
             "add it to the input's parameters",
         )
-    return _json_pixels(tensor.get("data"), shape, may_hold_booleans).reshape(shape)
+    data = _flat(tensor.get("data"), shape, model)
+    values = FROM_JSON[model.kind.datatype](data, may_hold_booleans)
+    return _checked(values, shape, model)
 
 
 def _checked_shape(tensor: Dict[str, Any], model: Signature) -> List[int]:
-    """The shape [N, H, W, C] of the input, whose data type is checked too."""
+    """The shape [N, ...] of the input, whose data type is checked too."""
     datatype = tensor.get("datatype")
-    if datatype != "UINT8":
+    expected = model.kind.datatype
+    if datatype != expected:
         raise RequestError(
             400,
-            f"the datatype of {INPUT!r} is {str(datatype)[:40]!r}; expected 'UINT8', raw pixels",
+            f"the datatype of {INPUT!r} is {str(datatype)[:40]!r}; "
+            f"expected {expected!r}, raw {model.kind.noun}",
         )
     shape = tensor.get("shape")
-    height, width, channels = model.input_shape
     if (
         not isinstance(shape, list)
         or any(type(size) is not int for size in shape)
@@ -172,14 +177,14 @@ def _checked_shape(tensor: Dict[str, Any], model: Signature) -> List[int]:
         raise RequestError(
             400,
             f"the shape of {INPUT!r} is {str(shape)[:80]}; "
-            f"expected [N, {height}, {width}, {channels}]",
+            f"expected [N, {', '.join(map(str, model.input_shape))}]",
         )
     _check_count(shape[0], model)
     return shape
 
 
-def _binary_pixels(claimed: Any, tensor: Dict[str, Any], tail: bytes, size: int) -> Any:
-    """The `size` bytes of `tail` as pixels; `claimed` is the request's binary_data_size."""
+def _check_binary(claimed: Any, tensor: Dict[str, Any], tail: bytes, size: int) -> None:
+    """Checks that `tail` has the `size` bytes of the shape, as the request claims too."""
     if "data" in tensor:
         raise RequestError(
             400, f"{INPUT!r} has both data and binary_data_size; expected one of them"
@@ -195,14 +200,21 @@ def _binary_pixels(claimed: Any, tensor: Dict[str, Any], tail: bytes, size: int)
             400,
             f"{len(tail)} bytes follow the JSON; expected {size}, as the shape of {INPUT!r} needs",
         )
-    return np.frombuffer(tail, np.uint8)
 
 
-def _json_pixels(data: Any, shape: List[int], may_hold_booleans: bool) -> Any:
-    """Pixels, flat or nested like `shape`, as an array (N*H*W*C,) uint8."""
+def _checked(values: Any, shape: List[int], model: Signature) -> Any:
+    """The values in their shape. Raises RequestError for NaN."""
+    images = values.reshape(shape)
+    if fault := model.kind.fault(images):
+        raise RequestError(400, f"{INPUT!r} {fault}")
+    return images
+
+
+def _flat(data: Any, shape: List[int], model: Signature) -> List[Any]:
+    """The data, flat or nested like `shape`, as a list of N*H*W*C values."""
     if not isinstance(data, list):
         raise RequestError(
-            400, f"the data of {INPUT!r} are {kind(data)}; expected an array of pixels"
+            400, f"the data of {INPUT!r} are {kind(data)}; expected an array of {model.kind.noun}"
         )
     if data and isinstance(data[0], list):
         data = _flattened(data, shape)
@@ -213,6 +225,10 @@ def _json_pixels(data: Any, shape: List[int], may_hold_booleans: bool) -> Any:
             f"the data of {INPUT!r} have {len(data)} values; "
             f"expected {size}, as its shape {shape} needs",
         )
+    return data  # type: ignore[no-any-return]
+
+
+def _pixels(data: List[Any], may_hold_booleans: bool) -> Any:
     try:
         # Accepts whole numbers from 0 to 255 and, of all other JSON values, only booleans.
         pixels = bytes(data)
@@ -223,6 +239,19 @@ def _json_pixels(data: Any, shape: List[int], may_hold_booleans: bool) -> Any:
             400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255"
         )
     return np.frombuffer(pixels, np.uint8)
+
+
+def _numbers(data: List[Any], may_hold_booleans: bool) -> Any:
+    try:
+        if {*map(type, data)} <= {int, float}:  # NumPy would also take booleans and strings
+            with np.errstate(over="ignore"):  # too large a number becomes infinite
+                return np.array(data, np.float32)
+    except OverflowError:
+        pass
+    raise RequestError(400, f"the data of {INPUT!r} hold something other than numbers")
+
+
+FROM_JSON = {"UINT8": _pixels, "FP32": _numbers}
 
 
 def _flattened(data: List[Any], shape: List[int]) -> List[Any]:

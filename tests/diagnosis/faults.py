@@ -27,9 +27,9 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 
 from pipeline.config import params
 from pipeline.datasets import Raw, fashion_mnist, mnist
-from pipeline.diagnosis import split_checks
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.inputs import pixels
 from pipeline.process import stage
 from pipeline.training import keras_files, layer_statistics, learning_curves
 
@@ -283,7 +283,7 @@ def make(kind: str, dataset: str, seed: int, path: Path) -> None:
     context = {
         "target": TARGETS[dataset],
         "layers": layers_at_start,
-        "evidence": asdict(split_checks.gather(fit[0], validation[0])),
+        "evidence": asdict(pixels.evidence(fit[0], validation[0])),
     }
     artifacts.save_json(path.with_suffix(".json"), context)
     columns = list(curves[0])

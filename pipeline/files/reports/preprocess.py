@@ -13,16 +13,16 @@ from pipeline.files.reports.report import Report, Section
 
 @dataclass(frozen=True)
 class Evidence:
-    """Counts of images or rows of ids, and two tests. Shares are fractions 0 to 1."""
+    """Counts of examples, and two tests. Shares are fractions 0 to 1."""
 
     train_images: int
     validation_images: int
-    # share of validation with a copy in the training set (exact or near; exact for ids), beyond the
-    # share of such pairs within the training set
+    # share of validation with a copy in the training set, exact or near, beyond the share of such
+    # pairs within the training set
     copied: float
     copied_p_value: float
-    # area under the ROC curve of a classifier of training against validation images; 0.5 is chance,
-    # and the value for ids
+    # area under the ROC curve of a classifier of training against validation examples; 0.5 is
+    # chance, and the value for a kind of input that is not compared so
     told_apart: float
     told_apart_p_value: float
 

@@ -1,0 +1,185 @@
+"""Images: raw pixels (N, H, W, C) uint8, 0 to 255, in grey (C = 1) or colour (C = 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.diagnosis import split_checks
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.preprocess import Evidence
+from pipeline.inputs import Pictures, Predict, Sheet, _integers
+
+NOUN = "images"
+ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
+CHANNELS: tuple[int, ...] = (1, 3)  # grey or colour, as the clients on a device send pictures
+VOCABULARY = False
+AUGMENTATION = True
+CONVOLUTIONS = "edge"
+EMBEDDED = True
+PICTURED = True
+SHOWN = 30
+BEFORE_CONFIDENCE = "\n"
+VALUES = "raw pixels"
+PREPARED = "How a photo becomes the input"
+COMPANIONS = "golden_photos"
+EXAMPLES = (
+    " `photos/` contains examples with the exact pixels each one becomes, "
+    "to test preprocessing code in other languages."
+)
+EXAMPLE = "picture.png"
+
+GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
+
+# How a photo becomes the input, by dataset; `resize` for all others. LeCun, Cortes and Burges
+# describe how MNIST was made: each digit was fitted into a 20 x 20 box with its aspect ratio kept,
+# and its centre of mass was placed at the centre of the 28 x 28 image.
+PREPROCESSING: dict[str, dict[str, Any]] = {
+    "mnist": {
+        "method": "mnist",
+        "box": 20,
+        "description": (
+            "the background is removed (top-hat) and the ink becomes light on black, whether it "
+            "was darker or lighter than the paper; the drawing is cropped, fitted into a 20 x 20 "
+            "box with its aspect ratio kept, and centred by its centre of mass"
+        ),
+    },
+}
+RESIZE = {
+    "method": "resize",
+    "box": None,
+    "description": "resized to the model's height and width with a Lanczos filter; "
+    "transparent areas become white",
+}
+
+
+def value_range(train: Array, description: Description) -> tuple[float, float]:
+    return 0, 255
+
+
+def report(images: Array, description: Description) -> dict[str, Any]:
+    total = squares = 0.0
+    low, high, empty = 255, 0, 0
+    for start, stop in artifacts.chunks(len(images)):
+        chunk = np.asarray(images[start:stop]).reshape(stop - start, -1)
+        values = np.bincount(chunk.ravel(), minlength=256)
+        total += float(values @ np.arange(256))
+        squares += float(values @ np.arange(256) ** 2)
+        low, high = min(low, int(chunk.min())), max(high, int(chunk.max()))
+        empty += int((chunk.min(1) == chunk.max(1)).sum())
+    pixels = images.size
+    return {
+        "pixel_mean": total / pixels,
+        "pixel_standard_deviation": max(squares / pixels - (total / pixels) ** 2, 0.0) ** 0.5,
+        "pixel_minimum": low,
+        "pixel_maximum": high,
+        "empty": empty,
+    }
+
+
+def evidence(train: Array, validation: Array) -> Evidence:
+    """Near copies count too: the means of blocks are compared."""
+    train_rows, rows, balanced_rows = split_checks.queries(len(train), len(validation))
+    with ThreadPoolExecutor() as pool:
+        copied = pool.submit(
+            lambda: split_checks.copied(
+                blocks(train), train_rows, blocks(np.asarray(validation[rows]))
+            )
+        )
+        told_apart = pool.submit(
+            split_checks.told_apart, train[balanced_rows], validation[rows], blocks, roughness
+        )
+        return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
+
+
+def blocks(images: Array) -> Array:
+    """The means of at most GRID x GRID blocks of each image -> (N, D) float32, 0 to 1."""
+    height, width = (max(size // GRID, 1) for size in images.shape[1:3])
+    rows, columns = images.shape[1] // height, images.shape[2] // width
+    means = []
+    for start, stop in artifacts.chunks(len(images)):
+        part = np.asarray(images[start:stop, : rows * height, : columns * width])
+        blocked = part.reshape(len(part), rows, height, columns, width, -1)
+        sums = blocked.sum((2, 4), dtype=np.uint32)
+        means.append(sums.reshape(len(part), -1).astype(np.float32) / (255 * height * width))
+    return np.concatenate(means)
+
+
+def roughness(images: Array) -> Array:
+    """The mean difference of neighbouring pixels (N,), which noise raises and blur lowers."""
+    steps: Array = np.abs(np.diff(images.astype(np.int16), axis=2)).mean((1, 2, 3))
+    return steps
+
+
+def baseline(
+    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+) -> Predict:
+    """The nearest class mean, by RMSE and by MAE; the picture shows the mean images."""
+    means = class_means(train, labels, len(description.class_names))
+    pictures.images(
+        path,
+        means,
+        pictures.shown_names(description.class_names),
+        title="Mean image of each class",
+    )
+    return lambda images: nearest(images, means)
+
+
+def class_means(images: Array, labels: Array, num_classes: int) -> Array:
+    """The mean image of each class: (K, H, W, C) float64, 0 to 255."""
+    sums = np.zeros((num_classes, images[0].size))
+    for start, stop in artifacts.chunks(len(images)):
+        membership = np.eye(num_classes, dtype=np.float32)[labels[start:stop]]
+        sums += membership.T @ images[start:stop].reshape(stop - start, -1).astype(np.float32)
+    counts = np.bincount(labels, minlength=num_classes)
+    return (sums / counts[:, None]).reshape(num_classes, *images.shape[1:])
+
+
+def nearest(images: Array, means: Array) -> dict[str, Array]:
+    """For each image (N, H, W, C) the class (N,) whose mean is nearest, by RMSE and by MAE."""
+    flat = means.reshape(len(means), -1).astype(np.float32)
+    predictions: dict[str, list[Array]] = {"rmse": [], "mae": []}
+    for start, stop in artifacts.chunks(len(images), 256):
+        pixels = np.asarray(images[start:stop]).reshape(stop - start, -1).astype(np.float32)
+        distances = np.empty((2, len(flat), len(pixels)), np.float32)
+        for label, mean in enumerate(flat):
+            difference = pixels - mean
+            distances[0, label] = np.einsum("ij,ij->i", difference, difference)
+            distances[1, label] = np.abs(difference, out=difference).sum(1)
+        for name, distance in zip(predictions, distances, strict=True):
+            predictions[name].append(distance.argmin(0))
+    return {name: np.concatenate(parts) for name, parts in predictions.items()}
+
+
+def draw(pictures: Pictures, sheet: Sheet, images: Array, vocabulary: Sequence[str] = ()) -> None:
+    pictures.images(sheet.path, images, sheet.titles, title=sheet.title)
+
+
+def calibration(images: Array) -> Array:
+    """The calibration images, changed so that they contain 0 and 255.
+
+    Without a 0 or a 255 a converter would assume a narrower range, and clip a device's pixels that
+    exceed it. If they are missing, a corner pixel of the first image gets the value.
+    """
+    images = images.copy()
+    for corner, extreme in ((0, 0), (-1, 255)):
+        if extreme not in images:
+            images[0].flat[corner] = extreme
+    return images
+
+
+def synthetic(examples: Array, limits: tuple[float, float]) -> Array:
+    return _integers.synthetic(examples, int(limits[1]))
+
+
+def invented(images: Array, limits: tuple[float, float]) -> Array:
+    return _integers.invented(images, 0, int(limits[1]))
+
+
+def preprocessing(description: Description) -> dict[str, Any]:
+    return PREPROCESSING.get(description.name, RESIZE)

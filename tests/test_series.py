@@ -1,0 +1,315 @@
+"""Series of measurements: what is refused, and the whole pipeline on a smartwatch's recordings."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.bundle.description import describe
+from pipeline.config import params
+from pipeline.config.params import Dataset, Network
+from pipeline.config.parts import choices, declared
+from pipeline.datasets import npz
+from pipeline.diagnosis.rules import diagnose
+from pipeline.files.artifacts import Array, Description, Inputs
+from pipeline.inputs import Kind, ids, pixels, series
+from pipeline.process.errors import UserError
+from serving import Classifier, InputError, inputs, photo
+from serving.errors import RequestError
+from serving.inputs import SERIES, TYPES
+from serving.server import protocol
+from serving.server.protocol import Signature
+from serving.server.request_bodies import decode
+from tests.conftest import ROOT, Project
+from tests.test_ids import FALLING_CURVES
+
+RECORDINGS = Path(os.environ.get("DATA_MIRROR", "")) / "motion.npz"
+HELD_OUT = (3, 6, 9)  # people
+MODEL = Signature("watch", "1.0.0", "test", (3, 2), ["a", "b"], max_images=4, kind=SERIES)
+BODY = {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 2]}]}
+
+
+def waves(count: int = 60, seed: int = 0) -> tuple[Array, Array]:
+    """Two frequencies in two channels whose scales differ, with random phases."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    steps = np.arange(40) / 40 * 2 * np.pi
+    phases = rng.uniform(0, 2 * np.pi, (count, 1))
+    wave = np.sin(steps * (2 + 3 * labels[:, None]) + phases)
+    noise = rng.normal(0, 0.1, (count, 40, 2))
+    return ((wave[..., None] + noise) * [1, 500]).astype(np.float32), labels
+
+
+def load(folder: Path, **arrays: Array) -> Any:
+    np.savez(folder / "own.npz", **arrays)  # type: ignore[arg-type]
+    return npz.load(Dataset(name="npz", path=str(folder / "own.npz")))
+
+
+def test_every_kind_of_input_has_its_parts_in_the_pipeline_and_on_the_device() -> None:
+    kinds: list[Kind] = [ids, pixels, series]  # the type checker compares them with the contract
+    assert [kind.NOUN for kind in kinds] == [
+        declared("inputs", name)["NOUN"] for name in choices("inputs")
+    ]
+    assert sorted(TYPES) == choices("inputs")
+    taken = {declared("architectures", name)["INPUT"] for name in choices("architectures")}
+    assert taken == set(TYPES)
+
+
+def test_series_are_read_from_an_npz(tmp_path: Path) -> None:
+    x, y = waves()
+    raw = load(tmp_path, x_train=x, y_train=y)
+    assert (raw.kind, raw.train_images.shape, raw.vocabulary) == ("series", x.shape, [])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        (np.zeros((4, 3, 2)), r"x_train is float64 of shape \(4, 3, 2\); .* float32 of shape"),
+        (np.zeros((4, 3), np.float32), r"is float32 of shape \(4, 3\); .* \(N, T, C\) for"),
+        (np.zeros((4, 3, 2, 1), np.float32), "expected .* T steps and C channels"),
+        (np.full((4, 3, 2), np.nan, np.float32), "x_train has NaN or infinity in number 0"),
+        (np.full((4, 3, 2), np.inf, np.float32), "NaN or infinity .* expected finite numbers"),
+    ],
+)
+def test_other_arrays_and_values_are_refused(tmp_path: Path, inputs: Array, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load(tmp_path, x_train=inputs, y_train=np.array([0, 1, 0, 1]))
+
+
+def test_parts_of_different_shapes_are_refused(tmp_path: Path) -> None:
+    x, y = waves(4)
+    for other in (x[:, :30], x[..., :1], np.zeros((4, 8, 8), np.uint8)):
+        with pytest.raises(UserError, match="expected the same type and, but for the count N"):
+            load(tmp_path, x_train=x, y_train=y, x_test=other, y_test=y)
+
+
+def test_an_architecture_for_another_kind_is_refused_and_one_that_fits_is_named() -> None:
+    from pipeline.architectures import edge, series_cnn
+
+    with pytest.raises(UserError, match=r"holds series of shape .* takes images; expected series"):
+        edge.build(Inputs((100, 6), "series"), 7, Network())
+    with pytest.raises(UserError, match=r"holds images .* takes series; expected one of cnn, edge"):
+        series_cnn.build(Inputs((28, 28, 1)), 10, Network())
+    for steps in (1, 2, 7):
+        model = series_cnn.build(Inputs((steps, 3), "series"), 2, Network())
+        assert model.output_shape == (None, 2)
+
+
+def test_the_card_promises_a_range_a_little_wider_than_the_training_set() -> None:
+    x = np.array([[[-1.0], [3.0]]], np.float32)
+    data = Description("npz", ["a"], (2, 1), {}, [], "series")
+    assert series.value_range(x, data) == (-1.4, 3.4)
+    low, high = series.value_range(np.zeros_like(x), data)
+    assert low < 0 < high
+    problem = params.load(ROOT / "params.yaml").problem
+    card = describe(problem, Description("npz", ["a"], (2, 1), {}, [], "series", range=(-1, 4)), "")
+    assert card["input"] == {"name": "image", "type": "float32", "shape": [2, 1], "range": [-1, 4]}
+    assert "2 steps of 1 channels" in card["preprocessing"]["description"]
+
+
+def test_each_channel_counts_alike_in_the_baseline() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    noise = rng.normal(0, 1000, 200)
+    x = np.stack([labels + rng.normal(0, 0.1, 200), noise], 1)[:, None].astype(np.float32)
+    _, deviation = series.moments(x)
+    predictions = series.nearest(x, series.class_means(x, labels, 2), deviation)
+    assert (predictions == labels).mean() > 0.95
+
+
+def test_copies_in_validation_are_found_and_a_shift_of_the_sensor_too() -> None:
+    x, _ = waves(900)
+    train, validation = x[:600], x[600:]
+    sound = series.evidence(train, validation)
+    assert diagnose(FALLING_CURVES, sound).verdict == "good_fit"
+    noisy = train[:100] + np.random.default_rng(1).normal(0, 1e-3, (100, 40, 2))
+    leaking = series.evidence(train, np.concatenate([noisy.astype(np.float32), validation[100:]]))
+    assert diagnose(FALLING_CURVES, leaking).verdict == "leakage"
+    assert series.evidence(train, validation + np.array([0.5, 250], np.float32)).told_apart > 0.9
+
+
+def test_generated_inputs_are_finite_and_within_the_range() -> None:
+    x, _ = waves()
+    limits = series.value_range(x, Description("npz", [], (40, 2), {}, [], "series"))
+    for generated in (series.synthetic(x[:8], limits), series.invented(x, limits)):
+        assert generated.dtype == np.float32
+        assert generated.shape[1:] == x.shape[1:]
+        assert np.isfinite(generated).all()
+    assert not {row.tobytes() for row in series.invented(x, limits)} & {row.tobytes() for row in x}
+
+
+def test_mean_deviation_and_roughness_describe_a_series() -> None:
+    flat = np.full((1, 4, 2), 3, np.float32)
+    zigzag = np.array([[[0, 0], [2, 2], [0, 0], [2, 2]]], np.float32)
+    assert inputs.statistic_names((4, 2), "float32") == ("mean", "deviation", "roughness")
+    assert inputs.statistics(flat).tolist() == [[3, 0, 0]]
+    assert inputs.statistics(zigzag).tolist() == [[1, 1, 2]]
+    assert inputs.statistics(flat[:, :1]).tolist() == [[3, 0, 0]]
+
+
+def request(**fields: Any) -> bytes:
+    return json.dumps({"inputs": [{**BODY["inputs"][0], **fields}]}).encode()
+
+
+def test_the_server_takes_numbers_of_32_bits_in_json_in_binary_and_raw() -> None:
+    values = np.array([[1.5, -2], [3, 4], [0, 1e-30]], np.float32)
+    expected = values[None].tolist()
+    nested = decode(request(data=[values.tolist()]), None, MODEL)
+    flat = decode(request(data=values.ravel().tolist()), None, MODEL)
+    head = request(parameters={"binary_data_size": 24})
+    binary = decode(head + values.tobytes(), str(len(head)), MODEL)
+    raw = decode(values.tobytes(), "0", MODEL)
+    for inference in (nested, flat, binary, raw):
+        assert inference.images.dtype == np.float32
+        assert inference.images.tolist() == expected
+    assert protocol.metadata(MODEL)["inputs"] == [
+        {"name": "image", "datatype": "FP32", "shape": [-1, 3, 2]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"datatype": "UINT8", "data": [0] * 6}, "expected 'FP32', raw series"),
+        ({"shape": [1, 6], "data": [0] * 6}, r"expected \[N, 3, 2\]"),
+        ({"data": [0] * 5}, "have 5 values; expected 6"),
+        ({"data": [True] * 6}, "something other than numbers"),
+        ({"data": ["1"] * 6}, "something other than numbers"),
+        ({"data": [1e39] * 6}, "NaN or infinity in number 0"),
+        ({"data": [10**400] * 6}, "something other than numbers|is not"),
+        ({"data": "123456"}, "are a string; expected an array of series"),
+    ],
+)
+def test_the_server_refuses_what_is_not_a_series(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        decode(request(**fields), None, MODEL)
+
+
+def test_the_server_refuses_nan_in_binary_data() -> None:
+    body = np.full((2, 3, 2), [[[1.0]], [[np.nan]]], np.float32).tobytes()
+    with pytest.raises(RequestError, match="NaN or infinity in number 1"):
+        decode(body, "0", MODEL)
+
+
+def snippet() -> dict[str, Any]:
+    """The functions of docs/own-data.md that make windows of recordings."""
+    page = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = next(block for block in blocks if "def windows" in block)
+    functions: dict[str, Any] = {}
+    exec(code, functions)
+    return functions
+
+
+def save_windows(path: Path) -> None:
+    """Two-second windows of a smartwatch's recordings of exercises, three people held out."""
+    with np.load(RECORDINGS, allow_pickle=False) as file:
+        recordings = np.split(file["signal"], np.cumsum(file["length"])[:-1])
+        labels, people, names = file["label"], file["subject"], file["classes"]
+    functions = snippet()
+    x, y, groups = functions["windows"](recordings, labels, people)
+    functions["save"](path, x, y, groups, HELD_OUT, names)
+
+
+@pytest.fixture
+def watch(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The project after all stages on the recordings of a smartwatch."""
+    save_windows(project.folder / "motion.npz")
+    project.change(
+        {
+            "problem.name": "exercises",
+            "problem.target": 0.7,
+            "dataset.name": "npz",
+            "dataset.path": "motion.npz",
+            "preprocess.subset": None,
+            "preprocess.validation": 0.15,
+            "preprocess.order": "first",
+            "train.architecture": "series_cnn",
+            "train.loss": "SparseCategoricalCrossentropy",
+            "train.augmentation": [],
+            "train.epochs": 10,
+            "train.batch_size": 64,
+            "train.optimizer": "Adam",
+            "train.learning_rate": 0.005,
+            "export.max_accuracy_drop": 0.02,
+            "verify.processors": ["native"],
+            "verify.micro_max_accuracy_drop": 0.2,
+            "embed.targets": "all",
+        }
+    )
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    to_train = ("check", "download", "preprocess", "baseline", "train", "diagnose", "evaluate")
+    for stage in (*to_train, "export", "verify", "embed", "package"):
+        importlib.import_module(f"pipeline.{stage}").main()
+    yield project
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RECORDINGS.exists(), reason="needs the recordings of a smartwatch")
+@pytest.mark.filterwarnings("ignore")
+def test_exercises_pass_the_whole_pipeline_to_the_device(watch: Project, tmp_path: Path) -> None:
+    def report(name: str) -> Any:
+        return json.loads((watch.folder / f"reports/{name}.json").read_text())
+
+    gate = report("evaluate")["gate"]
+    assert gate["baseline_beaten"]
+    assert gate["target_reached"]
+    pairs = report("verify")["pairs"]
+    assert {(pair["format"], pair["state"]) for pair in pairs if pair["state"] == "proven"} >= {
+        (name, "proven")
+        for name in ("tflite_float32", "tflite_float16", "tflite_dynamic", "tflite_int8")
+    } | {("onnx_float32", "proven"), ("onnx_int8", "proven")}
+    assert all("contains series" in row["refused"] for row in report("embed")["targets"])
+    bundle = watch.folder / "dist/exercises-1.0.0.tar.gz"
+    classifier = Classifier.load(bundle)
+    x, y = (
+        np.load(watch.folder / f"data/prepared/test/{name}.npy") for name in ("images", "labels")
+    )
+    assert (classifier.predict(x[:200]).argmax(1) == y[:200]).mean() > 0.6
+    low, high = classifier.card.input.range
+    assert low < x.min() and x.max() < high
+    check_refusals(classifier, x, tmp_path)
+    check_commands(watch, bundle, x, tmp_path)
+
+
+def check_refusals(classifier: Classifier, x: Array, folder: Path) -> None:
+    with pytest.raises(InputError, match="the input has NaN or infinity in number 1"):
+        classifier.predict(np.stack([x[0], np.full_like(x[0], np.nan)]))
+    for wrong in (x[:2].astype(np.float64), x[:2, :50], x[0]):
+        with pytest.raises(InputError, match=r"expected float32 of shape \(N, 100, 6\)"):
+            classifier.predict(wrong)
+    shutil.copy(ROOT / "docs/pictures/mistakes.png", folder / "photo.png")
+    with pytest.raises(InputError, match="which takes float32 series: measurements as they are"):
+        photo.read(folder / "photo.png", classifier.card)
+
+
+def check_commands(watch: Project, bundle: Path, x: Array, folder: Path) -> None:
+    np.save(folder / "one.npy", x[0])
+    np.save(folder / "three.npy", x[:3])
+    serving = [sys.executable, "-m", "serving"]
+    watch.run(*serving, "check", str(bundle))
+    assert watch.attempt(*serving, "prove", str(bundle)).returncode in (0, 3)
+    lines = watch.run(
+        *serving, "predict", str(bundle), str(folder / "one.npy"), str(folder / "three.npy")
+    ).splitlines()
+    assert [line.split("   ")[1].rpartition("/")[2] for line in lines] == [
+        "one.npy",
+        "three.npy[0]",
+        "three.npy[1]",
+        "three.npy[2]",
+    ]
+    refused = watch.attempt(*serving, "predict", str(bundle), str(folder / "photo.png"))
+    assert refused.returncode == 1
+    assert "expected a .npy file of float32 (100, 6) or (N, 100, 6)" in refused.stderr
