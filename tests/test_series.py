@@ -31,6 +31,7 @@ from serving.server import protocol
 from serving.server.protocol import Signature
 from serving.server.request_bodies import decode
 from tests.conftest import ROOT, Project
+from tests.server import Server
 from tests.test_ids import FALLING_CURVES
 
 RECORDINGS = Path(os.environ.get("DATA_MIRROR", "")) / "motion.npz"
@@ -282,6 +283,7 @@ def test_exercises_pass_the_whole_pipeline_to_the_device(watch: Project, tmp_pat
     assert low < x.min() and x.max() < high
     check_refusals(classifier, x, tmp_path)
     check_commands(watch, bundle, x, tmp_path)
+    check_server(classifier, bundle, x)
 
 
 def check_refusals(classifier: Classifier, x: Array, folder: Path) -> None:
@@ -313,3 +315,25 @@ def check_commands(watch: Project, bundle: Path, x: Array, folder: Path) -> None
     refused = watch.attempt(*serving, "predict", str(bundle), str(folder / "photo.png"))
     assert refused.returncode == 1
     assert "expected a .npy file of float32 (100, 6) or (N, 100, 6)" in refused.stderr
+
+
+def check_server(classifier: Classifier, bundle: Path, x: Array) -> None:
+    tensor = {"name": "image", "datatype": "FP32", "shape": [2, 100, 6], "data": x[:2].tolist()}
+    with Server(bundle) as server:
+        path = f"/v2/models/{classifier.card.name}/infer"
+        answer = server.ask("POST", path, json.dumps({"inputs": [tensor]}).encode())
+        raw = server.ask("POST", path, x[:2].tobytes(), {"Inference-Header-Content-Length": "0"})
+        picture = (ROOT / "docs/pictures/mistakes.png").read_bytes()
+        refused = server.ask("POST", "/predict", picture)
+        description = server.get("/openapi.json").json
+    expected = classifier.predict(x[:2])
+    np.testing.assert_allclose(answer.json["outputs"][0]["data"], expected.ravel(), atol=1e-5)
+    length = int(raw.headers["inference-header-content-length"])
+    probabilities = np.frombuffer(raw.body[length:], np.float32).reshape(2, -1)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    assert refused.status == 400
+    assert "takes float32 series" in refused.json["error"]
+    request = description["components"]["schemas"][f"Request_{classifier.card.name}"]
+    image = request["properties"]["inputs"]["items"]["properties"]
+    assert image["data"]["items"] == {"type": "number"}
+    assert image["shape"]["minItems"] == 3

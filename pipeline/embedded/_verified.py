@@ -23,8 +23,9 @@ from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
-    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_probabilities`
-    (G, K) float32 are those of a runtime. `programs` and `arena_bytes` come from params.yaml.
+    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
+    class numbers, `golden_probabilities` (G, K) float32 those of a runtime. `programs` and
+    `arena_bytes` come from params.yaml.
     """
 
     name: str
@@ -33,6 +34,7 @@ class VerifiedFile:
     file: Path
     data: Description
     golden_images: Array
+    golden_labels: Array
     golden_probabilities: Array
     test_images: Array
     programs: tuple[str, ...]
@@ -55,15 +57,18 @@ class VerifiedFile:
                     f"it is generated from {format_name}, which no runtime ran; "
                     "add it to export.formats and its runtime to verify"
                 )
-            golden_images, golden_probabilities = golden["images"], golden[format_name]
+            images, labels, probabilities = (
+                golden[name] for name in ("images", "labels", format_name)
+            )
         return cls(
             name=params.problem.name,
             version=params.problem.version,
             format=format_name,
             file=exported[format_name].verified(),
             data=data,
-            golden_images=golden_images,
-            golden_probabilities=golden_probabilities,
+            golden_images=images,
+            golden_labels=labels,
+            golden_probabilities=probabilities,
             test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,

@@ -50,12 +50,10 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 
 def golden(model: VerifiedFile) -> str:
     """golden.json: golden images (base64 of raw pixels), labels and the file's probabilities."""
-    with np.load(artifacts.GOLDEN, allow_pickle=False) as vectors:
-        labels = vectors["labels"]
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
     values = {
         "format": model.format,
-        "labels": labels.tolist(),
+        "labels": model.golden_labels.tolist(),
         "images": images,
         "probabilities": model.golden_probabilities.tolist(),
     }

@@ -67,6 +67,7 @@ class Kind(Protocol):
     ARRAYS: str  # the arrays of an npz, in messages
     # How many an npz may have, where that is limited; the axis of a single one may be left out
     CHANNELS: tuple[int, ...]
+    BASELINES: dict[str, str]  # what `baseline` predicts with, for tables
     VOCABULARY: bool  # whether the values are numbers of its entries
     AUGMENTATION: bool  # whether Keras's augmentation layers, which are for images, apply
     CONVOLUTIONS: str  # the architecture that advice proposes for them; empty if none

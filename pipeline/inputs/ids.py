@@ -17,6 +17,7 @@ from pipeline.inputs import Pictures, Predict, Sheet, _integers
 NOUN = "ids"
 ARRAYS = "int32 of shape (N, L) for ids"
 CHANNELS: tuple[int, ...] = ()
+BASELINES = {"naive_bayes": "naive Bayes"}
 VOCABULARY = True
 AUGMENTATION = False
 CONVOLUTIONS = ""

@@ -18,6 +18,10 @@ from pipeline.inputs import Pictures, Predict, Sheet, _integers
 NOUN = "images"
 ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
 CHANNELS: tuple[int, ...] = (1, 3)  # grey or colour, as the clients on a device send pictures
+BASELINES = {
+    "rmse": "nearest class mean (RMSE)",
+    "mae": "nearest class mean (MAE)",
+}
 VOCABULARY = False
 AUGMENTATION = True
 CONVOLUTIONS = "edge"

@@ -20,6 +20,7 @@ from pipeline.inputs import Pictures, Predict, Sheet
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
 CHANNELS: tuple[int, ...] = ()  # any number
+BASELINES = {"nearest_mean": "nearest mean series", "majority": "majority class"}
 VOCABULARY = False
 AUGMENTATION = False
 CONVOLUTIONS = "series_cnn"

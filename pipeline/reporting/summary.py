@@ -16,6 +16,7 @@ from rich.box import ASCII2, MARKDOWN, Box
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.config.parts import choices, declared
 from pipeline.files import artifacts, atomic
 from pipeline.files.reports.baseline import BaselineReport
 from pipeline.files.reports.diagnose import DiagnosisReport
@@ -41,9 +42,9 @@ COLUMNS = (
 SHORT_COLUMNS = ("file", "size", "test accuracy", "may lose at most", "ms/image", "verdict")
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 BASELINES = {
-    "rmse": "nearest class mean (RMSE)",
-    "mae": "nearest class mean (MAE)",
-    "naive_bayes": "naive Bayes",
+    name: text
+    for kind in choices("inputs")
+    for name, text in declared("inputs", kind)["BASELINES"].items()
 }
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
