@@ -374,6 +374,8 @@ def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
     command = (
         "mlflow",
         "server",
+        "--workers",
+        "1",
         "--backend-store-uri",
         f"sqlite:///{project.folder}/server.db",
         "--artifacts-destination",
