@@ -28,6 +28,10 @@ from pipeline.datasets import mnist
 from pipeline.embedded import browser, c
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Inputs
+from pipeline.files.reports.embed import EmbedReport
+from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.train import TrainReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import imports
 
 EXAMPLE_EPOCHS = 15
@@ -132,31 +136,30 @@ def whole_pipeline(folder: Path) -> dict[str, float]:
     subprocess.run(["dvc", "repro"], cwd=folder, env=environment, check=True)
     seconds = time.perf_counter() - start
     faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before
-    reports = {
-        name: artifacts.load_json(folder / artifacts.report(name))
-        for name in ("train", "evaluate", "verify", "embed")
-    }
+    verification = VerificationReport.load(folder / VerificationReport.PATH)
+    embedding = EmbedReport.load(folder / EmbedReport.PATH)
     runs = params.load(folder / "params.yaml").verify.latency_runs
     # As pipeline.verify caches it.
     emulated = sorted((folder / ".state/measurements").glob("emulated-processors-*.json"))
     return {
         "seconds": seconds,
-        "fit": reports["train"]["training_seconds"],
-        "latency": latency_seconds(reports["verify"], reports["embed"], runs),
+        "fit": TrainReport.load(folder / TrainReport.PATH).training_seconds,
+        "latency": latency_seconds(verification, embedding, runs),
         "emulated": sum(artifacts.load_json(path)["seconds"] for path in emulated),
         "faults": faults,
-        "accuracy": reports["evaluate"]["test_accuracy"],
+        "accuracy": EvaluationReport.load(folder / EvaluationReport.PATH).test_accuracy,
         **nothing_to_do(folder, folder.parent / "trivial"),
     }
 
 
-def latency_seconds(verification: dict[str, Any], embedding: dict[str, Any], runs: int) -> float:
+def latency_seconds(verification: VerificationReport, embedding: EmbedReport, runs: int) -> float:
     """The seconds spent on measuring latencies: `runs` of each pair, and those of each target."""
-    milliseconds = sum(pair.get("median_milliseconds", 0) * runs for pair in verification["pairs"])
-    measurements = {row["target"]: row["measured"] for row in embedding["targets"]}
+    milliseconds = sum((pair.median_milliseconds or 0) * runs for pair in verification.compared)
     embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
-    for target, count in embedded_runs.items():
-        milliseconds += measurements[target]["median_milliseconds"] * count
+    for row in embedding.targets:
+        median = (row.measured or {}).get("median_milliseconds")
+        if isinstance(median, float):
+            milliseconds += median * embedded_runs.get(row.target, 0)
     return milliseconds / 1000
 
 

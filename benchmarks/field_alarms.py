@@ -75,7 +75,7 @@ def alarm_rate(
             original.statistics[half], names, probabilities[half], original.labels[half]
         )
         sample = select(shifted, rest[:size])
-        alarms += any(test["alarm"] for test in judge.drift(sample, reference, level))
+        alarms += any(test.alarm for test in judge.drift(sample, reference, level))
     return alarms / trials
 
 

@@ -26,6 +26,9 @@ from benchmarks import machine, project
 from benchmarks.project import ROOT
 from pipeline.config import params
 from pipeline.files import artifacts, atomic, digests
+from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.train import TrainReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import summary, tables
@@ -40,10 +43,10 @@ NOT_THE_PIPELINE = (
     *("README.md", "LICENSE", "Makefile", "mkdocs.yml"),
     *(".ci/", "benchmarks/", "docs/", "lectures/", "tests/"),
 )
-PAIR_FIELDS = (
+PAIR_FIELDS = {
     *("format", "runtime", "processor", "state", "images", "accuracy"),
     *("accuracy_lost", "accuracy_lost_bound", "agreement"),
-)
+}
 Row = dict[str, Any]
 
 
@@ -64,7 +67,7 @@ def run(seed: int, folder: Path, last_stage: str | None) -> Row:
     log = folder.with_suffix(".log")
     started = time.perf_counter()
     status = repro(folder, last_stage, log)
-    reports = [folder / artifacts.report(name) for name in ("train", "evaluate")]
+    reports = [folder / report.PATH for report in (TrainReport, EvaluationReport)]
     if status < 0 or not all(report.exists() for report in reports):
         # Killed, or stopped before there is a model: this is no verdict on the recipe.
         raise UserError(
@@ -118,18 +121,17 @@ def last_line(log: Path) -> str:
 
 def collect(folder: Path, seconds: float) -> Row:
     """The figures of the reports in a copy; no pairs if the pipeline stopped before `verify`."""
-    training, evaluation = (
-        artifacts.load_json(folder / artifacts.report(name)) for name in ("train", "evaluate")
-    )
-    verified = folder / artifacts.report("verify")
-    pairs = artifacts.load_json(verified)["pairs"] if verified.exists() else []
+    training = TrainReport.load(folder / TrainReport.PATH)
+    evaluation = EvaluationReport.load(folder / EvaluationReport.PATH)
+    verified = folder / VerificationReport.PATH
+    pairs = VerificationReport.load(verified).pairs if verified.exists() else []
     return {
         "seed": int(params.load(folder / "params.yaml").train.seed),
-        "test_accuracy": evaluation["test_accuracy"],
-        "validation_accuracy": training["validation_accuracy"],
-        "training_seconds": round(training["training_seconds"], 1),
+        "test_accuracy": evaluation.test_accuracy,
+        "validation_accuracy": training.validation_accuracy,
+        "training_seconds": round(training.training_seconds, 1),
         "seconds": round(seconds, 1),
-        "pairs": [{name: pair[name] for name in PAIR_FIELDS if name in pair} for pair in pairs],
+        "pairs": [pair.model_dump(include=PAIR_FIELDS, exclude_unset=True) for pair in pairs],
     }
 
 
@@ -283,14 +285,9 @@ def left(seconds: Sequence[float], count: int) -> str:
     """
     if not count:
         return "nothing is left"
-    report = artifacts.report("train")
-    if not seconds and not report.exists():
+    if not seconds and not TrainReport.PATH.exists():
         return f"{count} left; the first will show how long one takes"
-    each = (
-        statistics.mean(seconds)
-        if seconds
-        else 1.5 * artifacts.load_json(report)["training_seconds"]
-    )
+    each = statistics.mean(seconds) if seconds else 1.5 * TrainReport.load().training_seconds
     return f"about {stage.duration(count * each)} left"
 
 

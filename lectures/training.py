@@ -21,10 +21,10 @@ from lectures.example import Study, Variation
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Params, Train
 from pipeline.diagnosis import rules
-from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
+from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
 from pipeline.search import workers
 from pipeline.training import fingerprint, learning_curves
@@ -222,8 +222,7 @@ def describe(task: StudyTraining, result: StudyResult) -> str:
 
 def outcome(name: str, results: Sequence[StudyResult], folder: Path, target: float) -> Outcome:
     """The figures of one variation, one value per seed."""
-    evidence = artifacts.load_json(folder / artifacts.report("preprocess")).get("evidence")
-    evidence = Evidence(**evidence) if evidence else None
+    evidence = PreprocessReport.load(folder / PreprocessReport.PATH).evidence
     by_seed = [figures(result, evidence, target) for result in results]
     rows = results[0].rows
     curves = {

@@ -11,24 +11,24 @@ reports/class_means.png.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pipeline import inputs
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.baseline import BaselineReport, Score
 from pipeline.process import stage
 from pipeline.reporting import pictures, statistics
 
 PICTURE = artifacts.REPORTS / "class_means.png"
 
 
-def score(predictions: Array, labels: Array, class_names: list[str]) -> dict[str, Any]:
+def score(predictions: Array, labels: Array, class_names: list[str]) -> Score:
     matrix = statistics.confusion(predictions, labels, len(class_names))
     scores = statistics.per_class(matrix, class_names)
     recalls = {name: values["recall"] for name, values in scores.items()}
-    return {**statistics.accuracy_report(predictions, labels), "per_class": recalls}
+    accuracy, interval = statistics.accuracy(predictions, labels)
+    return Score(accuracy=accuracy, interval=interval, per_class=recalls)
 
 
 def main() -> None:
@@ -36,18 +36,18 @@ def main() -> None:
     class_names = description.class_names
     kind = inputs.kind(description.kind)
     predict = kind.baseline(*artifacts.load_split("train"), description, pictures, PICTURE)
-    summary: dict[str, Any] = {}
+    scores: dict[str, dict[str, Score]] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):
         images, labels = artifacts.load_split(split)
         predictions = predict(images)
-        for name, predicted in predictions.items():
-            summary[f"{split}_{name}"] = score(predicted, labels, class_names)
-    best = max(predictions, key=lambda name: summary[f"validation_{name}"]["accuracy"])
-    summary = {"best": best, "test_accuracy": summary[f"test_{best}"]["accuracy"], **summary}
-    artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[best].astype(np.int64))
-    artifacts.save_json(artifacts.report("baseline"), summary)
-    print(f"baseline {best}: test accuracy {summary['test_accuracy']:.4f}")
+        scores[split] = {
+            name: score(predicted, labels, class_names) for name, predicted in predictions.items()
+        }
+    report = BaselineReport.of(scores)
+    artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[report.best].astype(np.int64))
+    report.save()
+    print(f"baseline {report.best}: test accuracy {report.test_accuracy:.4f}")
 
 
 if __name__ == "__main__":

@@ -13,40 +13,25 @@ reports beside the file, make the diagnosis more precise.
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
-
-from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config import params
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
-from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files import artifacts
+from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.preprocess import PreprocessReport
+from pipeline.files.reports.report import Report
+from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row
 
-Report = TypeVar("Report")
-
-
-@dataclass(frozen=True)
-class PreprocessReport:
-    """What the diagnosis reads from preprocess.json."""
-
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What the diagnosis reads from train.json."""
-
-    layers_at_start: dict[str, float] = field(default_factory=dict)
-    trained_before: bool = False
-    kept_epoch: int | None = None
+AnyReport = TypeVar("AnyReport", bound=Report)
 
 
 def diagnose_file(path: Path, target: float) -> Diagnosis:
@@ -56,22 +41,31 @@ def diagnose_file(path: Path, target: float) -> Diagnosis:
 
 def diagnose_rows(path: Path, rows: list[Row], target: float) -> Diagnosis:
     """Diagnoses the rows of `path`, with the reports beside it."""
-    preprocessing = report_beside(path, "preprocess", PreprocessReport)
-    training = report_beside(path, "train", TrainReport)
+    preprocessing = report_beside(path, PreprocessReport)
+    training = report_beside(path, TrainReport)
     return diagnose(
-        rows, preprocessing.evidence, training.layers_at_start, target, training.trained_before
+        rows,
+        preprocessing.evidence if preprocessing else None,
+        training.layers_at_start if training else None,
+        target,
+        trained_before=training.trained_before if training else False,
     )
 
 
-def report_beside(path: Path, stage_name: str, kind: type[Report]) -> Report:
+def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:
     """The report of a stage in the folder of `path`.
 
-    It has its default values if there is none, or if another program wrote a file of that name.
+    None if there is none, or if another program wrote a file of that name. Raises UserError if the
+    pipeline's own is damaged.
     """
     try:
-        return TypeAdapter(kind).validate_json(path.with_name(f"{stage_name}.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return kind()
+        return kind.load(path.with_name(kind.PATH.name))
+    except FileNotFoundError:
+        return None
+    except UserError:
+        if path == artifacts.LEARNING_CURVES:
+            raise
+        return None
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -115,12 +109,12 @@ def main() -> None:
     log = training_log.read(path)
     diagnosis = diagnose_rows(path, log.rows, target)
     if arguments.file is None:
-        key = artifacts.load_json(artifacts.report("train"))["training_key"]
-        report = {"training_key": key, **asdict(diagnosis)}
-        artifacts.save_json(artifacts.report("diagnose"), report)
+        key = TrainReport.load().training_key
+        DiagnosisReport(training_key=key, **asdict(diagnosis)).save()
         picture = path.with_suffix(".png")
     if picture is not None:
-        kept_epoch = report_beside(path, "train", TrainReport).kept_epoch
+        training = report_beside(path, TrainReport)
+        kept_epoch = training.kept_epoch if training else None
         caption = (diagnosis.verdict, diagnosis.epoch, diagnosis.sentence)
         draw(picture, log.rows, kept_epoch, caption)
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in diagnosis.numbers.items())

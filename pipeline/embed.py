@@ -19,6 +19,8 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts
+from pipeline.files.reports.embed import EmbedReport, Measured, TargetReport
+from pipeline.files.reports.export import ExportReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
@@ -32,21 +34,21 @@ def load(format_name: str, settings: Params) -> VerifiedFile | str:
         return str(error)
 
 
-def write(target: str, module: Any, model: VerifiedFile | str) -> dict[str, Any] | str:
+def write(target: str, module: Any, model: VerifiedFile | str) -> Measured | str:
     """Writes the folder of a target; returns its measurements, or why the target refused."""
     if isinstance(model, str):
         return model
     folder = artifacts.EMBEDDED / target
     folder.mkdir()
     try:
-        measurements: dict[str, Any] = module.write(folder, model)
+        measurements: Measured = module.write(folder, model)
     except UserError as error:
         shutil.rmtree(folder)
         return str(error)
     return measurements
 
 
-def embed(settings: Params) -> list[dict[str, Any]]:
+def embed(settings: Params) -> list[TargetReport]:
     """One row of the report for each target.
 
     Targets are written concurrently, and timed afterwards one by one on an otherwise idle machine.
@@ -59,7 +61,7 @@ def embed(settings: Params) -> list[dict[str, Any]]:
     formats = sorted({module.FORMAT for module in modules.values()})
     models = {format_name: load(format_name, settings) for format_name in formats}
 
-    def run(target: str) -> dict[str, Any] | str:
+    def run(target: str) -> Measured | str:
         module = modules[target]
         return write(target, module, models[module.FORMAT])
 
@@ -67,14 +69,14 @@ def embed(settings: Params) -> list[dict[str, Any]]:
         results = list(pool.map(run, modules))
     rows = []
     for (target, module), result in zip(modules.items(), results, strict=True):
-        row = {"target": target, "format": module.FORMAT}
         if isinstance(result, str):
-            rows.append({**row, "refused": result})
+            rows.append(TargetReport(target=target, format=module.FORMAT, refused=result))
             continue
         timed = hasattr(module, "time")
         folder = artifacts.EMBEDDED / target
         times = module.time(folder, models[module.FORMAT]) if timed else {}
-        rows.append({**row, "measured": {**result, **times}})
+        measured = {**result, **times}
+        rows.append(TargetReport(target=target, format=module.FORMAT, measured=measured))
     return rows
 
 
@@ -90,16 +92,14 @@ def make_environment() -> None:
 
 def main() -> None:
     settings = params.load()
-    exported = artifacts.load_json(artifacts.report("export"))
+    exported = ExportReport.load()
     artifacts.empty(artifacts.EMBEDDED)
     if settings.embed.names:
         make_environment()
-    rows = embed(settings)
-    artifacts.save_json(
-        artifacts.report("embed"), {"model_sha256": exported["model_sha256"], "targets": rows}
-    )
-    for row in rows:
-        print(f"{row['target']}: {row.get('refused') or 'embedded'}")
+    report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings))
+    report.save()
+    for row in report.targets:
+        print(f"{row.target}: {row.refused or 'embedded'}")
 
 
 if __name__ == "__main__":

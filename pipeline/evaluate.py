@@ -9,14 +9,13 @@ reports/mistakes.png. A gate that fails here only warns; `package` then refuses 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pipeline import inputs
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
 from pipeline.inputs import Sheet
 from pipeline.process import imports, stage
 from pipeline.reporting import pictures, statistics
@@ -25,26 +24,28 @@ from pipeline.training import keras_files
 
 def evaluate(
     probabilities: Array, labels: Array, baseline: Array, class_names: list[str], target: float
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """The test report, from the model's probabilities (N, K), the labels (N,) and the baseline.
 
     `baseline` holds the baseline's predictions (N,) on the same images.
     """
     predictions = probabilities.argmax(1)
-    accuracy = statistics.accuracy_report(predictions, labels)
+    accuracy, interval = statistics.accuracy(predictions, labels)
     likelihood = np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1)
     matrix = statistics.confusion(predictions, labels, len(class_names))
-    return {
-        "test_accuracy": accuracy["accuracy"],
-        "test_accuracy_interval": accuracy["interval"],
-        "test_loss": float(-np.log(likelihood).mean()),
-        "test_images": len(labels),
-        "gate": gate(predictions == labels, baseline == labels, target),
-        "per_class": statistics.per_class(matrix, class_names),
-    }
+    scores = statistics.per_class(matrix, class_names)
+    return EvaluationReport(
+        model_sha256=artifacts.sha256(artifacts.MODEL),
+        test_accuracy=accuracy,
+        test_accuracy_interval=interval,
+        test_loss=float(-np.log(likelihood).mean()),
+        test_images=len(labels),
+        gate=gate(predictions == labels, baseline == labels, target),
+        per_class={name: ClassScore(**score) for name, score in scores.items()},
+    )
 
 
-def gate(right: Array, baseline_right: Array, target: float) -> dict[str, Any]:
+def gate(right: Array, baseline_right: Array, target: float) -> Gate:
     """Whether the model reaches the target and beats the baseline (McNemar's test, p < 0.05).
 
     `right` (N,) and `baseline_right` (N,) say which images each of them classified correctly.
@@ -53,14 +54,14 @@ def gate(right: Array, baseline_right: Array, target: float) -> dict[str, Any]:
     gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
     p_value = statistics.mcnemar(lost, gained)
     beaten = gained > lost and p_value < 0.05
-    return {
-        "target": target,
-        "target_reached": accuracy >= target,
-        "baseline_accuracy": baseline_accuracy,
-        "baseline_p_value": p_value,
-        "baseline_beaten": beaten,
-        "failures": failures(accuracy, target, baseline_accuracy, p_value, beaten),
-    }
+    return Gate(
+        target=target,
+        target_reached=accuracy >= target,
+        baseline_accuracy=baseline_accuracy,
+        baseline_p_value=p_value,
+        baseline_beaten=beaten,
+        failures=failures(accuracy, target, baseline_accuracy, p_value, beaten),
+    )
 
 
 def worst_mistakes(probabilities: Array, labels: Array, count: int) -> Array:
@@ -102,19 +103,15 @@ def main() -> None:
     with imports.quiet():
         model = keras_files.load(artifacts.MODEL)
         probabilities = keras_files.probabilities(model, images)
-    summary = evaluate(probabilities, labels, baseline, class_names, settings.problem.target)
-    summary = {"model_sha256": artifacts.sha256(artifacts.MODEL), **summary}
+    report = evaluate(probabilities, labels, baseline, class_names, settings.problem.target)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, probabilities)
-    artifacts.save_json(artifacts.report("evaluate"), summary)
-    metrics = {name: summary[name] for name in ("test_accuracy", "test_loss")}
-    metrics["worst_recall"] = min(scores["recall"] for scores in summary["per_class"].values())
-    metrics["baseline_test_accuracy"] = summary["gate"]["baseline_accuracy"]
-    artifacts.save_json(artifacts.metrics("evaluate"), metrics)
+    report.save()
+    report.save_metrics()
     draw_confusion(probabilities.argmax(1), labels, class_names)
     draw_mistakes(images, labels, probabilities, description)
-    low, high = summary["test_accuracy_interval"]
-    print(f"test accuracy {summary['test_accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    for sentence in summary["gate"]["failures"]:
+    low, high = report.test_accuracy_interval
+    print(f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    for sentence in report.gate.failures:
         print(
             f"warning: {sentence}; there will be no bundle, "
             "but `make draft` writes one that is marked as not proven"

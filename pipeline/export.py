@@ -26,6 +26,7 @@ from pipeline.bundle import description
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.export import AnyFormat, ExportedFile, ExportReport, FailedConversion
 from pipeline.process import imports, stage
 from pipeline.process.errors import UserError
 
@@ -88,12 +89,10 @@ def main() -> None:
         calibration_inputs(train, settings.export.calibration_images, settings.preprocess.seed)
     )
     formats = save(convert_all(settings.export.formats, calibration, card))
-    summary = {"model_sha256": model_sha256, "formats": formats}
-    artifacts.save_json(artifacts.report("export"), summary)
-    if all("error" in entry for entry in formats.values()):
-        raise UserError(
-            f"no format could be converted; see {artifacts.report('export')} for the reasons"
-        )
+    report = ExportReport(model_sha256=model_sha256, formats=formats)
+    report.save()
+    if not report.files:
+        raise UserError(f"no format could be converted; see {report.PATH} for the reasons")
 
 
 def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, Conversion]:
@@ -108,19 +107,19 @@ def convert_all(names: list[str], calibration: Array, card: bytes) -> dict[str, 
         return dict(zip(names, pool.map(run, names), strict=True))
 
 
-def save(conversions: dict[str, Conversion]) -> dict[str, Any]:
+def save(conversions: dict[str, Conversion]) -> dict[str, AnyFormat]:
     """Writes the converted files; returns an entry of the report for each format."""
     folder = artifacts.empty(artifacts.EXPORTED)
-    formats: dict[str, Any] = {}
+    formats: dict[str, AnyFormat] = {}
     for name, conversion in conversions.items():
         if isinstance(conversion, str):
-            formats[name] = {"error": conversion}
+            formats[name] = FailedConversion(error=conversion)
             print(f"{name}: {conversion}")
             continue
         data, suffix = conversion
         path = folder / f"{name}{suffix}"
         path.write_bytes(data)
-        formats[name] = {"file": path.name, "bytes": len(data), "sha256": artifacts.sha256(path)}
+        formats[name] = ExportedFile(file=path.name, bytes=len(data), sha256=artifacts.sha256(path))
         print(f"{name}: {len(data):,} bytes")
     return formats
 

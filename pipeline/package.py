@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import uv
@@ -39,6 +38,9 @@ from pipeline.bundle.golden import NO_LABEL
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.package import PackageReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import page
@@ -174,19 +176,18 @@ def notes(content: ModelCard) -> list[str]:
     return [f"note: its acceptance set has {shortfall}"] if shortfall else []
 
 
-def write_page(settings: Params, reports: dict[str, Any]) -> None:
+def write_page(settings: Params, reports: BundleReports) -> None:
     """Writes reports/index.html, before a gate can fail, so that it explains the failure too."""
     problem = settings.problem
     facts = {
-        row["target"]: embedded_sections.facts(row.get("measured", {}))
-        for row in reports["embed"]["targets"]
+        row.target: embedded_sections.facts(row.measured or {}) for row in reports.embed.targets
     }
     target = artifacts.DIST / f"{problem.name}-{problem.version}{bundle.SUFFIX}"
-    page.write(settings, gates.by_gate(settings, reports), facts, str(target))
+    page.write(settings, reports, gates.by_gate(settings, reports), facts, str(target))
 
 
 def describe(
-    settings: Params, reports: dict[str, Any], data: artifacts.Description, *, draft: bool
+    settings: Params, reports: BundleReports, data: artifacts.Description, *, draft: bool
 ) -> tuple[ModelCard, AcceptanceSet | str]:
     """The model card, and the acceptance set or why there is none. Raises UserError."""
     images, labels = artifacts.load_split("test")
@@ -196,7 +197,9 @@ def describe(
     content = card.build(settings, reports, data, reference, draft=draft)
     content = acceptance.add_to_card(content, acceptance_set)
     if not content.files:
-        raise UserError("no exported file ran, so nothing can be packed; see reports/verify.json")
+        raise UserError(
+            f"no exported file ran, so nothing can be packed; see {VerificationReport.PATH}"
+        )
     return content, acceptance_set
 
 
@@ -209,8 +212,7 @@ def main() -> None:
     )
     draft = parser.parse_args().draft
     settings = params.load()
-    names = ("train", "evaluate", "export", "verify", "embed")
-    reports = {name: artifacts.load_json(artifacts.report(name)) for name in names}
+    reports = BundleReports.load()
     write_page(settings, reports)
     failures = gates.failures(settings, reports)
     if failures and not draft:
@@ -229,21 +231,20 @@ def main() -> None:
         return
     target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
     size = pack(content, data, acceptance_set, target)
-    artifacts.save_json(artifacts.report("package"), report(content, target))
+    report(content, target).save()
     print("\n".join([f"{target}: {len(content.files)} files, {size:,} bytes", *notes(content)]))
     runs.sync()
 
 
-def report(content: ModelCard, target: Path) -> dict[str, Any]:
-    """What reports/package.json holds of the bundle `target`."""
-    return {
-        "model_sha256": content.provenance["model_sha256"],
-        "file": target.name,
-        "bytes": target.stat().st_size,
-        "sha256": artifacts.sha256(target),
-        "formats": [file.format for file in content.files],
-        "runtimes": sorted(runtimes(content)),
-    }
+def report(content: ModelCard, target: Path) -> PackageReport:
+    return PackageReport(
+        model_sha256=content.provenance["model_sha256"],
+        file=target.name,
+        bytes=target.stat().st_size,
+        sha256=artifacts.sha256(target),
+        formats=[file.format for file in content.files],
+        runtimes=sorted(runtimes(content)),
+    )
 
 
 if __name__ == "__main__":

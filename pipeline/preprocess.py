@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.preprocess import Evidence, PreprocessReport, SplitReport
 from pipeline.files.splits import splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
@@ -49,26 +49,29 @@ def check(images: Array, labels: Array, class_names: list[str], part: str) -> No
         )
 
 
-def data_report(parts: dict[str, tuple[Array, Array]], description: Description) -> dict[str, Any]:
-    return {
-        "class_names": description.class_names,
-        "input_shape": list(description.input_shape),
-        "splits": {
-            name: part_report(images, labels, description)
+def report(
+    parts: dict[str, tuple[Array, Array]], description: Description, evidence: Evidence
+) -> PreprocessReport:
+    return PreprocessReport(
+        class_names=description.class_names,
+        input_shape=list(description.input_shape),
+        splits={
+            name: split_report(images, labels, description)
             for name, (images, labels) in parts.items()
         },
-        "duplicates": duplicates({name: images for name, (images, _) in parts.items()}),
-        "unreadable": description.unreadable,
-    }
+        duplicates=duplicates({name: images for name, (images, _) in parts.items()}),
+        unreadable=description.unreadable,
+        evidence=evidence,
+    )
 
 
-def part_report(images: Array, labels: Array, description: Description) -> dict[str, Any]:
+def split_report(images: Array, labels: Array, description: Description) -> SplitReport:
     counts = np.bincount(labels, minlength=len(description.class_names))
     per_class = {
         name: int(count) for name, count in zip(description.class_names, counts, strict=True)
     }
     contents = inputs.kind(description.kind).report(images, description)
-    return {"images": len(labels), "per_class": per_class, **contents}
+    return SplitReport.model_validate({"images": len(labels), "per_class": per_class, **contents})
 
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
@@ -150,19 +153,14 @@ def main() -> None:
     description = replace(description, range=kind.value_range(train, description))
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
-    summary = {**data_report(parts, description), "evidence": asdict(evidence)}
-    artifacts.save_json(artifacts.report("preprocess"), summary)
-    print(
-        ", ".join(f"{split}: {part['images']} images" for split, part in summary["splits"].items())
-    )
+    summary = report(parts, description, evidence)
+    summary.save()
+    print(", ".join(f"{name}: {split.images} images" for name, split in summary.splits.items()))
     unseen = len(parts["test"][1]) + len(parts["validation"][1])
     if note := too_few(unseen, settings):
         print(f"note: {note}")
-    leaks = {
-        name: count for name, count in summary["duplicates"].items() if "_and_" in name and count
-    }
-    if leaks:
-        print(f"warning: the same images are in two splits and leak: {leaks}")
+    if summary.leaks:
+        print(f"warning: the same images are in two splits and leak: {summary.leaks}")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from typing import Any
 
 import numpy as np
 
 from pipeline.config import params
 from pipeline.config.params import Train, Watch
 from pipeline.files import artifacts, atomic, digests, predictions, timing_cache
+from pipeline.files.reports.train import TrainReport
 from pipeline.process import imports, stage
 from pipeline.tracking import runs
 from pipeline.training import fingerprint, learning_curves
@@ -104,31 +104,28 @@ def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
         predictions.Predictions(probabilities, np.asarray(labels), digests.of_examples(images)),
     )
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
-    artifacts.save_json(artifacts.report("train"), summary)
-    names = ("parameters", "epochs", *learning_curves.MEASURES, "training_seconds")
-    artifacts.save_json(artifacts.metrics("train"), {name: summary[name] for name in names})
-    accuracy = summary["validation_accuracy"]
-    print(f"kept epoch {trained.best}: validation accuracy {accuracy:.4f}")
+    summary.save()
+    summary.save_metrics()
+    print(f"kept epoch {trained.best}: validation accuracy {summary.validation_accuracy:.4f}")
 
 
-def report(settings: Train, key: str, trained: TrainedModel, rows: list[Row]) -> dict[str, Any]:
-    """What reports/train.json holds; the measures are those of the epoch that was kept."""
+def report(settings: Train, key: str, trained: TrainedModel, rows: list[Row]) -> TrainReport:
     kept_row = rows[trained.best - 1]
-    return {
-        "architecture": settings.architecture,
-        "parameters": trained.model.count_params(),
-        "epochs": len(rows),
-        "kept_epoch": trained.best,
+    return TrainReport(
+        architecture=settings.architecture,
+        parameters=trained.model.count_params(),
+        epochs=len(rows),
+        kept_epoch=trained.best,
         **{name: kept_row[name] for name in learning_curves.MEASURES},
-        "training_seconds": sum(row["seconds"] for row in rows),
-        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
-        "layers_at_start": trained.layers,
-        "trained_before": settings.starts_from_a_model,
-        "backend": keras.backend.backend(),
-        "devices": keras.distribution.list_devices(),
-        "precision": settings.precision,
-        "training_key": key,
-    }
+        training_seconds=sum(row["seconds"] for row in rows),
+        images_per_second=statistics.median(row["images_per_second"] for row in rows),
+        layers_at_start=trained.layers,
+        trained_before=settings.starts_from_a_model,
+        backend=keras.backend.backend(),
+        devices=keras.distribution.list_devices(),
+        precision=settings.precision,
+        training_key=key,
+    )
 
 
 if __name__ == "__main__":

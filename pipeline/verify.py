@@ -26,8 +26,9 @@ from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic, timing_cache
+from pipeline.files.reports.export import ExportReport
+from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 from pipeline.process import stage
-from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.verification import emulated
 from pipeline.verification.device_metrics import device_metrics
@@ -40,16 +41,7 @@ from serving import gate
 
 def exported_files() -> dict[str, Path]:
     """The files that export wrote, each verified by its checksum. Raises UserError."""
-    report = artifacts.load_json(artifacts.report("export"))
-    entries = {name: entry for name, entry in report["formats"].items() if "file" in entry}
-    files = {name: artifacts.EXPORTED / entry["file"] for name, entry in entries.items()}
-    for name, file in files.items():
-        if artifacts.sha256(file) != entries[name]["sha256"]:
-            raise UserError(
-                f"{file} is not the file that export wrote (its SHA-256 differs); "
-                "run `dvc repro export`"
-            )
-    return files
+    return {name: entry.verified() for name, entry in ExportReport.load().files.items()}
 
 
 def environment(runtime: str) -> Path | str:
@@ -112,22 +104,22 @@ def choose_golden(material: Material, pairs: Sequence[Pair]) -> Golden:
     )
 
 
-def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> Pair | None:
-    """The native pair that an emulated one is judged by.
+def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> ComparedPair | None:
+    """The report of the native pair that an emulated one is judged by.
 
     It has the same runtime, or else the worst verdict of those that saw all images.
     """
     candidates = [
-        native
+        native.report
         for native in natives
         if native.format == emulated_pair.format
-        and native.probabilities is not None
+        and isinstance(native.report, ComparedPair)
         and not native.micro
     ]
     same_runtime = [native for native in candidates if native.runtime == emulated_pair.runtime]
     return max(
         same_runtime or candidates,
-        key=lambda native: gate.VERDICTS.index(native.facts["state"]),
+        key=lambda native: gate.VERDICTS.index(native.state),
         default=None,
     )
 
@@ -137,25 +129,26 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
     with atomic.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    report = {
-        "model_sha256": artifacts.sha256(artifacts.MODEL),
-        "judged_on": material.split,
-        "pairs": [pair.facts for pair in pairs],
-    }
-    artifacts.save_json(artifacts.report("verify"), report)
-    artifacts.save_json(artifacts.metrics("verify"), device_metrics([pair.facts for pair in pairs]))
-    for pair in pairs:
-        print(f"{pair.name}: {pair.facts['state']}{explanation(pair)}")
+    report = VerificationReport(
+        model_sha256=artifacts.sha256(artifacts.MODEL),
+        judged_on=material.judged_on,
+        pairs=[pair.verdict for pair in pairs],
+    )
+    report.save()
+    artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.native))
+    for pair in report.pairs:
+        print(f"{pair.name}: {pair.state}: {explanation(pair)}")
 
 
-def explanation(pair: Pair) -> str:
+def explanation(pair: AnyPair) -> str:
     """The figure or reason behind a verdict, for the terminal."""
-    facts = pair.facts
-    if "reason" in facts:
-        return f": {facts['reason']}"
-    if "golden_difference" in facts:
-        return f": as here, within {facts['golden_difference']:.1g}"
-    return f": loses at most {100 * facts['accuracy_lost_bound']:.2f} %"
+    if isinstance(pair, FailedPair):
+        return pair.reason
+    if pair.reason is not None:
+        return pair.reason
+    if pair.golden_difference is not None:
+        return f"as here, within {pair.golden_difference:.1g}"
+    return f"loses at most {100 * pair.accuracy_lost_bound:.2f} %"
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(
     means = pixels.class_means(images, labels, 10)
     predictions = pixels.nearest(images, means)[distance]
     scores = baseline.score(predictions, labels, raw_mnist.class_names)
-    recalls = [100 * recall for recall in scores["per_class"].values()]
+    recalls = [100 * recall for recall in scores.per_class.values()]
     total, per_class = PUBLISHED[distance]
-    assert 100 * scores["accuracy"] == pytest.approx(total, abs=1.5)
+    assert 100 * scores.accuracy == pytest.approx(total, abs=1.5)
     assert recalls == pytest.approx(per_class, abs=1.5)

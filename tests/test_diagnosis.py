@@ -15,13 +15,14 @@ from PIL import Image
 
 from pipeline.datasets import Raw
 from pipeline.diagnose import diagnose_file
-from pipeline.diagnosis import split_checks
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.preprocess import Evidence
 from pipeline.inputs import pixels
 from pipeline.search.remedies import REMEDIES
 from pipeline.training import learning_curves
+from tests import reports
 from tests.conftest import ROOT
 from tests.diagnosis import judge
 
@@ -77,7 +78,7 @@ def test_a_blip_of_noise_is_not_an_upturn() -> None:
         assert diagnose(rows).verdict == "good_fit"
 
 
-SOUND_DATA = split_checks.Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)
+SOUND_DATA = Evidence(5000, 2000, 0.0, 1.0, 0.5, 1.0)
 
 
 def table(
@@ -128,7 +129,7 @@ CONVERGED = [0.0200, 0.0202, 0.0198, 0.0199, 0.0196, 0.0197, 0.0195, 0.0196]
     ],
 )
 def test_made_up_curves_have_the_right_verdict(
-    rows: list[learning_curves.Row], verdicts: set[str], evidence: split_checks.Evidence | None
+    rows: list[learning_curves.Row], verdicts: set[str], evidence: Evidence | None
 ) -> None:
     diagnosis = diagnose(rows, evidence, target=0.99)
     assert diagnosis.verdict in verdicts
@@ -146,7 +147,7 @@ LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
     st.sampled_from([None, SOUND_DATA]),
 )
 def test_any_numbers_have_a_verdict(
-    values: list[tuple[float, ...]], evidence: split_checks.Evidence | None
+    values: list[tuple[float, ...]], evidence: Evidence | None
 ) -> None:
     rows = [
         {"epoch": epoch, **dict(zip(learning_curves.MEASURES, row, strict=True))}
@@ -199,7 +200,7 @@ SOUND = table(
 def test_a_small_validation_is_a_note_on_the_verdict(
     rows: list[learning_curves.Row], verdict: str, images: int
 ) -> None:
-    diagnosis = diagnose(rows, split_checks.Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
+    diagnosis = diagnose(rows, Evidence(4 * images, images, 0.0, 1.0, 0.5, 1.0))
     assert diagnosis.verdict == verdict
     low, high = diagnosis.numbers["interval_low"], diagnosis.numbers["interval_high"]
     note = (
@@ -281,10 +282,10 @@ def test_a_trained_model_that_is_confident_has_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "learning_curves.csv"
     save(path, table(CONVERGED, [0.98]))
     layers = {"dead_units": 0.0, "saturated_units": 0.96, "gradient_ratio": 8.3}
-    report = {"layers_at_start": layers}
-    artifacts.save_json(tmp_path / "train.json", report)
+    report = reports.training(layers_at_start=layers)
+    report.save(tmp_path / "train.json")
     assert diagnose_file(path, 0.99).verdict == "saturated_units"
-    artifacts.save_json(tmp_path / "train.json", {**report, "trained_before": True})
+    report.changed(trained_before=True).save(tmp_path / "train.json")
     assert diagnose_file(path, 0.98).verdict == "good_fit"
     assert diagnose_file(path, 0.99).verdict == "too_little_capacity"
 

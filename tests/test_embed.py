@@ -180,6 +180,7 @@ def test_a_network_whose_layers_are_too_large_for_the_stack_is_refused(tmp_path:
         file,
         data,
         images,
+        np.zeros(1, np.int64),
         np.zeros((1, 64), np.float32),
         images,
         ("x86_64",),

@@ -21,6 +21,7 @@ from pipeline.config import params
 from pipeline.field import judge, observations
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import sentences
+from pipeline.files.reports.field import FieldReport
 from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
 from serving.prediction_log import PredictionLog
@@ -67,10 +68,10 @@ def test_a_hundred_inputs_reveal_every_real_shift(
             classifier.card.reference,
             SETTINGS.false_alarms,
         )
-        assert any(test["alarm"] for test in tests), name
+        assert any(test.alarm for test in tests), name
 
 
-def answered(own: Observations, count: int, wrong: int, digit: int | None = None) -> dict[str, Any]:
+def answered(own: Observations, count: int, wrong: int, digit: int | None = None) -> FieldReport:
     """The report on predictions that are right, except for `wrong` ones of the class `digit`."""
     rows = np.flatnonzero(own.predicted == own.labels)[:count]
     observed = select(own, rows)
@@ -84,7 +85,7 @@ def answered(own: Observations, count: int, wrong: int, digit: int | None = None
 @pytest.mark.slow
 def test_the_verdict_is_a_sentence(own: Observations) -> None:
     few, many, bad = answered(own, 20, 0), answered(own, 3000, 0), answered(own, 1000, 250)
-    assert [facts["accuracy"]["verdict"] for facts in (few, many, bad)] == [
+    assert [facts.accuracy.verdict for facts in (few, many, bad)] == [
         "open",
         "holds",
         "worse",
@@ -95,19 +96,19 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
         "Field accuracy is worse than test accuracy: field accuracy 75.00 %"
     )
     single = answered(own, 1, 1)
-    assert single["accuracy"]["verdict"] == "open"
-    assert not [row["class"] for row in single["classes"] if row["suffers"]]
-    assert answered(own, 4, 4)["accuracy"]["verdict"] == "worse"
+    assert single.accuracy.verdict == "open"
+    assert not [row.name for row in single.classes if row.suffers]
+    assert answered(own, 4, 4).accuracy.verdict == "worse"
     assert sentences(few)[-1].startswith(
         "Too few predictions to detect drift: with 20, only a drift of at least 4"
     )
     fours = answered(own, 1000, 80, digit=4)
-    assert [row["class"] for row in fours["classes"] if row["suffers"]] == ["4"]
+    assert [row.name for row in fours.classes if row.suffers] == ["4"]
     assert "Significantly worse classes" in sentences(fours)[1]
     unlabelled = judge.judge(
         dataclasses.replace(own, labels=np.full(len(own.labels), UNKNOWN)), SETTINGS
     )
-    assert unlabelled["accuracy"]["verdict"] == "no labels"
+    assert unlabelled.accuracy.verdict == "no labels"
     assert sentences(unlabelled)[0].startswith("None of the 10,000 predictions has a label")
 
 
@@ -134,6 +135,9 @@ def report(finished: Project) -> Iterator[Any]:
     def run(*arguments: object) -> dict[str, Any]:
         finished.run(*EDGEPROOF, "field", *map(str, arguments))
         (path,) = (finished.folder / "reports/field").glob("*/field.json")
+        written = path.read_bytes()
+        FieldReport.load(path).save(path)
+        assert path.read_bytes() == written
         return {
             **json.loads(path.read_text()),
             "files": sorted(file.name for file in path.parent.iterdir()),

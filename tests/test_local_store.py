@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.files.reports.run import RunReports
 from pipeline.tracking import local_store, record
+from tests import reports
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow
 
@@ -92,10 +94,11 @@ def test_distinct_classes_have_distinct_metrics_that_mlflow_accepts(tmp_path: Pa
     assert readable["C++"] == "C_plus sign__plus sign_"
     assert readable["C"] == "C"
     assert readable["cat"] == "cat"
-    scores = {label: {"recall": float(number)} for number, label in enumerate(CLASSES)}
-    figures = record.figures(
-        {"evaluate": {"test_accuracy": 1, "test_loss": 0, "per_class": scores}}
-    )
+    scores = {
+        label: {"precision": 1.0, "recall": float(number), "f1": 1.0}
+        for number, label in enumerate(CLASSES)
+    }
+    figures = record.figures(RunReports(evaluate=reports.evaluation(per_class=scores)))
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = store.create_run(store.create_experiment("classes", (tmp_path / "runs").as_uri()))
     for name, value in figures.items():

@@ -18,7 +18,7 @@ from pipeline.formats import _onnx, onnx_int8
 from pipeline.inputs import pixels
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
-from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
+from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from pipeline.training import keras_files
 from tests.conftest import Project, emulated
 
@@ -102,7 +102,7 @@ def probabilities(folder: Path, interpreter: Interpreter, name: str) -> dict[str
     task = Task(models, [folder / "images.npy"], output)
     process = RuntimeProcess(interpreter, "onnxruntime", task)
     try:
-        assert [process.answer() for _ in models] == [{}, {}]
+        assert [process.answer() for _ in models] == [Answer(), Answer()]
     finally:
         process.close()
     return {model.stem: np.load(output / f"{model.stem}.npy") for model in models}

@@ -12,6 +12,7 @@ from pipeline.config import params
 from pipeline.config.params import Preprocess
 from pipeline.files import splits
 from pipeline.files.artifacts import Description
+from pipeline.files.reports.preprocess import Evidence
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
@@ -83,15 +84,19 @@ def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
     train[1] = train[0]
     test = np.stack([train[0], np.zeros((2, 2, 1), np.uint8)])
     parts = {"train": (train, np.array([0, 0, 1, 1, 1])), "test": (test, np.array([0, 1]))}
-    report = preprocess.data_report(
-        parts, Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"])
+    report = preprocess.report(
+        parts,
+        Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"]),
+        Evidence(5, 2, 0.0, 1.0, 0.5, 1.0),
     )
-    assert report["duplicates"] == {"within_train": 1, "within_test": 0, "train_and_test": 1}
-    assert report["splits"]["test"]["empty"] == 1
-    assert report["splits"]["train"]["per_class"] == {"a": 2, "b": 3}
-    assert report["splits"]["train"]["pixel_mean"] == pytest.approx(train.mean())
-    assert report["splits"]["train"]["pixel_standard_deviation"] == pytest.approx(train.std())
-    assert report["unreadable"] == ["broken.png"]
+    assert report.duplicates == {"within_train": 1, "within_test": 0, "train_and_test": 1}
+    assert report.leaks == {"train_and_test": 1}
+    assert report.splits["train"].per_class == {"a": 2, "b": 3}
+    pixels = {name: split.model_extra or {} for name, split in report.splits.items()}
+    assert pixels["test"]["empty"] == 1
+    assert pixels["train"]["pixel_mean"] == pytest.approx(train.mean())
+    assert pixels["train"]["pixel_standard_deviation"] == pytest.approx(train.std())
+    assert report.unreadable == ["broken.png"]
 
 
 def test_too_few_images_are_reported_before_anything_is_trained() -> None:

@@ -24,7 +24,7 @@ from pipeline.formats import onnx_int8
 from pipeline.inputs import pixels
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
-from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
+from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from serving import Bundle, Classifier, __main__
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN
@@ -251,7 +251,7 @@ def probabilities(interpreter: Interpreter, file: Path, images: Array, folder: P
         interpreter, "onnxruntime", Task([file], [folder / "images.npy"], folder)
     )
     try:
-        assert process.answer() == {}
+        assert process.answer() == Answer()
     finally:
         process.close()
     return np.asarray(np.load(folder / f"{file.stem}.npy"))

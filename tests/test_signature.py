@@ -72,7 +72,7 @@ def certified(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Re
         folder, "between", certify(between, "between", "authority", root, authority=True, length=0)
     )
     arguments = [str(key), "--certificate", str(leaf), "--chain", str(middle)]
-    finished.run("python", "-m", "pipeline.bundle.sign", *arguments)
+    finished.run(*EDGEPROOF, "sign", *arguments)
     return keep(finished, folder)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.process.errors import UserError
 from pipeline.reporting import summary
+from tests import reports
 from tests.conftest import EDGEPROOF, Project
 
 
@@ -84,9 +85,8 @@ def test_params_that_dvc_cannot_read_are_one_sentence(line: Project) -> None:
 
 
 def notes(*emulated: dict[str, Any]) -> str:
-    here = {"processor": "native", "runtime": "litert", "runtime_version": "2.3.0", "images": 500}
-    there = [{"processor": "haswell", "runtime": "litert", **pair} for pair in emulated]
-    return summary.notes({"pairs": [here, *there], "judged_on": {"test": 400, "validation": 100}})
+    there = [reports.compared(processor="haswell", **pair) for pair in emulated]
+    return summary.notes(reports.verification(reports.compared(), *there))
 
 
 GOLDEN = " and the golden vectors, whose probabilities differ from those here by at most 0.01. "
@@ -113,25 +113,8 @@ def test_the_notes_say_what_emulated_processors_saw_and_no_more(
     assert f" Each emulated processor sees {sentence}" in notes(*emulated)
 
 
-def pair(**facts: Any) -> dict[str, Any]:
-    return {
-        "format": "tflite_int8",
-        "runtime": "litert",
-        "processor": "native",
-        "bytes": 60_144,
-        "state": "proven",
-        "images": 500,
-        "accuracy": 0.99,
-        "accuracy_interval": [0.98, 0.995],
-        "accuracy_lost_bound": 0.0012,
-        "agreement": 1.0,
-        "median_milliseconds": 0.04,
-        **facts,
-    }
-
-
 def test_a_file_that_no_runtime_here_reads_could_not_run_whatever_an_emulator_found() -> None:
-    there = pair(processor="haswell")
+    there = reports.compared(processor="haswell")
     row = summary.file_row("tflite_int8", [there])
     assert row["verdict"] == "could not run: none of verify.runtimes reads it"
 
@@ -141,17 +124,21 @@ def test_without_an_emulated_processor_nothing_is_said_of_one() -> None:
 
 
 def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images() -> None:
-    worse = pair(runtime="tflite_runtime", accuracy=0.98, median_milliseconds=0.2)
-    slow = pair(runtime="tflite_micro", images=50, accuracy=0.9, median_milliseconds=1.2)
-    refused = pair(runtime="onnxruntime", state="could not run", reason="no")
-    row = summary.file_row("tflite_int8", [pair(), worse, slow, refused])
+    fast = reports.compared(median_milliseconds=0.04)
+    worse = reports.compared(runtime="tflite_runtime", accuracy=0.98, median_milliseconds=0.2)
+    slow = reports.compared(
+        runtime="tflite_micro", images=50, accuracy=0.9, median_milliseconds=1.2
+    )
+    refused = reports.failed(runtime="onnxruntime", reason="no")
+    row = summary.file_row("tflite_int8", [fast, worse, slow, refused])
     assert row["test accuracy"] == "98.00 %"
     assert row["ms/image"] == "0.040 to 1.200"
     assert row["verdict"] == "proven; could not run on onnxruntime"
 
 
 def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
-    row = summary.file_row("tflite_int8", [pair(), pair(median_milliseconds=0.2)])
+    pairs = [reports.compared(median_milliseconds=median) for median in (0.04, 0.2)]
+    row = summary.file_row("tflite_int8", pairs)
     assert summary.short_row(row) == {
         "file": "tflite_int8",
         "size": "60 kB",
@@ -163,11 +150,7 @@ def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
 
 
 def test_the_short_row_of_the_keras_model_has_its_interval() -> None:
-    evaluation = {
-        "test_accuracy": 0.99,
-        "test_accuracy_interval": [0.98, 0.995],
-        "gate": {"target_reached": True, "baseline_beaten": False},
-    }
+    evaluation = reports.evaluation(gate={"baseline_beaten": False})
     row = summary.short_row(summary.keras_row(evaluation, 256_184))
     assert row["size"] == "256 kB"
     assert row["test accuracy"] == "99.00 % (98.00 to 99.50 %)"

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.tracking import overview, record, view
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.run import RunReports
+from pipeline.tracking import record, view
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
 
@@ -229,7 +231,7 @@ def test_the_verdicts_of_all_pairs_even_emulated_ones_and_the_gate_are_tags(
     (run,) = runs(client(finished))
     reports = {
         name: json.loads((finished.folder / f"reports/{name}.json").read_text())
-        for name in overview.JUDGED
+        for name in BundleReports.model_fields
     }
     expected = {
         f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": pair["state"]
@@ -244,11 +246,11 @@ def test_the_verdicts_of_all_pairs_even_emulated_ones_and_the_gate_are_tags(
     monkeypatch.chdir(finished.folder)
     pair = next(pair for pair in reports["verify"]["pairs"] if pair["processor"] == "nehalem")
     pair |= {"state": gate.WORSE, "reason": "9 of 50 images lost"}
-    verdicts = record.verdicts(reports)
+    verdicts = record.verdicts(RunReports.model_validate(reports))
     name = f"{pair['format']} on {pair['runtime']} on nehalem"
     assert verdicts[f"verdict.{pair['format']}.{pair['runtime']}.nehalem"] == "worse"
     assert verdicts["gate"] == f"failed: {name} is worse (9 of 50 images lost)"
-    assert record.verdicts({}) == {}
+    assert record.verdicts(RunReports()) == {}
 
 
 def test_a_second_repro_creates_no_second_run_and_a_lost_store_is_recreated(
@@ -273,7 +275,7 @@ def test_a_param_that_changed_after_its_run_began_is_a_tag(
     run = store.create_run(store.create_experiment("digits"))
     for target in (0.98, 0.99, 0.98):
         Path("params.yaml").write_text(f"problem: {{target: {target}}}\ntrain: {{seed: 0}}\n")
-        record.log_settings(store, run, {}, "model")
+        record.log_settings(store, run, RunReports(), "model")
         run = store.get_run(run.info.run_id)
         assert run.data.params == {"problem.target": "0.98", "train.seed": "0"}
         now = {tag: value for tag, value in run.data.tags.items() if tag.startswith("now.")}
@@ -372,6 +374,8 @@ def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
     command = (
         "mlflow",
         "server",
+        "--workers",
+        "1",
         "--backend-store-uri",
         f"sqlite:///{project.folder}/server.db",
         "--artifacts-destination",

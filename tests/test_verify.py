@@ -19,6 +19,7 @@ from pipeline.bundle import gates, golden
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.config.processors import EMULATED
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.inputs import pixels
 from pipeline.runtimes import emulation, environments
 from pipeline.runtimes.process import Interpreter
@@ -174,7 +175,7 @@ def test_a_processor_that_cannot_be_emulated_says_why_and_fails_nothing(
             "or remove nehalem from" in pair["reason"]
         )
         assert pair["reason"].endswith(f"; then `{' '.join(AGAIN)}` tries again")
-    assert not gates.failures(Params.model_validate(copy.params()), {**reports(copy)})
+    assert not gates.failures(Params.model_validate(copy.params()), checked(reports(copy)))
 
 
 AGAIN = ("dvc", "repro", "--force", "--downstream", "verify")
@@ -238,7 +239,11 @@ def test_make_env_also_makes_emulated_runtimes_and_prints_no_needless_warning(
 
 
 def reports(project: Project) -> dict[str, Any]:
-    return {stage: report(project, stage) for stage in ("evaluate", "export", "verify", "embed")}
+    return {stage: report(project, stage) for stage in BundleReports.model_fields}
+
+
+def checked(stage_reports: dict[str, Any]) -> BundleReports:
+    return BundleReports.model_validate(stage_reports)
 
 
 def test_a_folder_that_two_processes_make_at_once_is_made_once(
@@ -314,17 +319,17 @@ def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
 def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None:
     settings = Params.model_validate(finished.params())
     stage_reports = reports(finished)
-    assert gates.failures(settings, stage_reports) == []
+    assert gates.failures(settings, checked(stage_reports)) == []
     pairs = stage_reports["verify"]["pairs"]
     pair = next(pair for pair in pairs if pair["format"] == "onnx_int8")
     pair |= {"state": "worse", "reason": "9 of 50 images lost"}
     stage_reports["export"]["formats"]["mine"] = {"error": "ValueError: no"}
     reasons = ["test accuracy 0.5 is below problem.target 0.8"]
     stage_reports["evaluate"]["gate"]["failures"] = reasons
-    failures = gates.failures(settings, stage_reports)
+    failures = gates.failures(settings, checked(stage_reports))
     assert [sentence.split()[0] for sentence in failures] == ["test", "mine", "onnx_int8"]
-    assert "onnx_int8" not in gates.files(stage_reports)
-    assert "onnx_int8" in gates.files(stage_reports, draft=True)
+    assert "onnx_int8" not in gates.files(checked(stage_reports))
+    assert "onnx_int8" in gates.files(checked(stage_reports), draft=True)
 
 
 def test_params_can_require_that_every_pair_is_proven(finished: Project) -> None:
@@ -334,8 +339,8 @@ def test_params_can_require_that_every_pair_is_proven(finished: Project) -> None
     stage_reports["verify"]["pairs"] = pairs
     lenient, strict = finished.params(), finished.params()
     strict["verify"]["require"] = "proven"
-    assert gates.failures(Params.model_validate(lenient), stage_reports) == []
-    (failure,) = gates.failures(Params.model_validate(strict), stage_reports)
+    assert gates.failures(Params.model_validate(lenient), checked(stage_reports)) == []
+    (failure,) = gates.failures(Params.model_validate(strict), checked(stage_reports))
     assert failure.endswith("is not shown (0 of 200 images lost), and verify.require is proven")
 
 

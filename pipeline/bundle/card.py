@@ -6,12 +6,13 @@ from typing import Any
 
 from pipeline.bundle import description, gates
 from pipeline.config.params import Params
-from pipeline.config.processors import EMULATED, NATIVE
+from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.verify import ComparedPair
 from pipeline.reporting import statistics
-from serving.gate import COULD_NOT_RUN
 from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
-from serving.model_file import Emulated, ModelFile, Proof, Requirements
+from serving.model_file import Emulated, ModelFile, Proof
 
 # The sections of params.yaml that the bundle depends on.
 PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}
@@ -19,32 +20,34 @@ PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "packag
 
 def build(
     params: Params,
-    reports: dict[str, Any],
+    reports: BundleReports,
     data: artifacts.Description,
     reference: Reference,
     *,
     draft: bool = False,
 ) -> ModelCard:
     """The card of the files that go into the bundle, or into the draft."""
-    evaluation = reports["evaluate"]
-    fields = description.describe(params.problem, data, evaluation["model_sha256"])
+    evaluation = reports.evaluate
+    fields = description.describe(params.problem, data, evaluation.model_sha256)
     return ModelCard(
         **{
             **fields,
             "input": _tensor(fields["input"]),
             "output": _tensor(fields["output"]),
             "preprocessing": Preprocessing(**fields["preprocessing"]),
-            "test_accuracy": evaluation["test_accuracy"],
-            "test_accuracy_interval": tuple(evaluation["test_accuracy_interval"]),
-            "test_images": evaluation["test_images"],
-            "baseline_accuracy": evaluation["gate"]["baseline_accuracy"],
+            "test_accuracy": evaluation.test_accuracy,
+            "test_accuracy_interval": evaluation.test_accuracy_interval,
+            "test_images": evaluation.test_images,
+            "baseline_accuracy": evaluation.gate.baseline_accuracy,
             "reference": reference,
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
-            "embedded": [Embedded(**row) for row in reports["embed"]["targets"]],
+            "embedded": [
+                Embedded(**row.model_dump(exclude_unset=True)) for row in reports.embed.targets
+            ],
             "not_proven": gates.failures(params, reports) if draft else [],
             "provenance": {
                 **fields["provenance"],
-                "training_key": reports["train"]["training_key"],
+                "training_key": reports.train.training_key,
                 "params": params.model_dump(mode="json", include=PARAMS),
                 # Filled in when the bundle is signed: an output of the pipeline that named the
                 # commit would change with every commit.
@@ -58,54 +61,49 @@ def _tensor(values: dict[str, Any]) -> Tensor:
     return Tensor(values["name"], values["type"], tuple(values["shape"]), tuple(values["range"]))
 
 
-def model_file(name: str, reports: dict[str, Any]) -> ModelFile:
-    entry = reports["export"]["formats"][name]
-    pairs = [
-        pair
-        for pair in reports["verify"]["pairs"]
-        if pair["format"] == name and pair["state"] != COULD_NOT_RUN
-    ]
-    native = [pair for pair in pairs if pair["processor"] == NATIVE]
-    emulated = [pair for pair in pairs if pair["processor"] != NATIVE]
-    requirements = Requirements.parse(native[0]["requirements"])
-    quantized = "int8" in requirements.weights
+def model_file(name: str, reports: BundleReports) -> ModelFile:
+    exported = reports.export.files[name]
+    pairs = [pair for pair in reports.verify.compared if pair.format == name]
+    native = [pair for pair in pairs if pair.is_native]
+    emulated = [pair for pair in pairs if not pair.is_native]
+    quantized = native[0].computes_in_integers
     tolerance = statistics.QUANTIZED_TOLERANCE if quantized else statistics.FLOAT_TOLERANCE
     return ModelFile(
         format=name,
-        file=entry["file"],
-        bytes=entry["bytes"],
-        sha256=entry["sha256"],
+        file=exported.file,
+        bytes=exported.bytes,
+        sha256=exported.sha256,
         golden_tolerance=tolerance,
-        requirements=requirements,
+        requirements=native[0].requirements,
         proofs=[_proof(pair) for pair in native],
         emulated=[_emulated(pair) for pair in emulated],
     )
 
 
-def _proof(pair: dict[str, Any]) -> Proof:
+def _proof(pair: ComparedPair) -> Proof:
     return Proof(
-        runtime=pair["runtime"],
-        runtime_version=pair["runtime_version"],
-        verdict=pair["state"],
-        images=pair["images"],
-        accuracy=pair["accuracy"],
-        accuracy_interval=tuple(pair["accuracy_interval"]),
-        accuracy_lost_bound=pair["accuracy_lost_bound"],
-        agreement=pair["agreement"],
-        median_milliseconds=pair.get("median_milliseconds"),
-        processor=pair.get("measured_on"),
-        arena_bytes=pair.get("arena_bytes"),
+        runtime=pair.runtime,
+        runtime_version=pair.runtime_version,
+        verdict=pair.state,
+        images=pair.images,
+        accuracy=pair.accuracy,
+        accuracy_interval=pair.accuracy_interval,
+        accuracy_lost_bound=pair.accuracy_lost_bound,
+        agreement=pair.agreement,
+        median_milliseconds=pair.median_milliseconds,
+        processor=pair.measured_on,
+        arena_bytes=pair.arena_bytes,
     )
 
 
-def _emulated(pair: dict[str, Any]) -> Emulated:
+def _emulated(pair: ComparedPair) -> Emulated:
     return Emulated(
-        processor=pair["processor"],
-        description=EMULATED[pair["processor"]].description,
-        runtime=pair["runtime"],
-        verdict=pair["state"],
-        images=pair["images"],
-        agreement=pair["agreement"],
-        largest_difference=pair["largest_difference"],
-        golden_difference=pair.get("golden_difference"),
+        processor=pair.processor,
+        description=EMULATED[pair.processor].description,
+        runtime=pair.runtime,
+        verdict=pair.state,
+        images=pair.images,
+        agreement=pair.agreement,
+        largest_difference=pair.largest_difference,
+        golden_difference=pair.golden_difference,
     )

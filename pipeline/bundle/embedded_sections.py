@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.files.reports.embed import Measured
 from pipeline.reporting.tables import percent, table
 from serving.model_card import ModelCard
 
@@ -55,7 +56,7 @@ def render(card: ModelCard) -> list[str]:
     return sections
 
 
-def facts(measured: dict[str, Any]) -> list[tuple[str, str]]:
+def facts(measured: Measured) -> list[tuple[str, str]]:
     """What was measured for a target and how much, without lists of rows."""
     return [
         (_label(name), _value(value, name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,15 @@ from pipeline.process.errors import UserError
 NUMBER = r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(\s+log)?")
 
+Overrides = Mapping[str, object]  # values of params.yaml by dotted key
 
-def parsed(arguments: Sequence[str]) -> dict[str, Any]:
+
+def parsed(arguments: Sequence[str]) -> Overrides:
     """The values of `-S key=value` arguments, as in `dvc exp run`. Raises UserError."""
     return {key: _value(key, text) for key, text in _pairs(arguments, "-S ", "train.epochs=3")}
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """A value in the notation of `dvc exp run -S`."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{written(inner)}" for key, inner in value.items()) + "}"
@@ -36,9 +38,9 @@ class Choices:
     """A parameter that takes one of these values."""
 
     key: str
-    values: list[Any]
+    values: list[object]
 
-    def labels(self) -> dict[str, Any]:
+    def labels(self) -> dict[str, object]:
         """Each value by its notation for `dvc exp run -S`."""
         return {written(value): value for value in self.values}
 

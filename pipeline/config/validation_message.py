@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -44,6 +45,24 @@ def sentence(error: ValidationError, values: Any, root: type[BaseModel]) -> str:
         _expectation(entry) for entry in errors if _place(entry["loc"], values) == place
     ]
     return f"{name} is {first['input']!r}; expected {', or '.join(dict.fromkeys(expectations))}"
+
+
+def fault(error: ValidationError, values: Any) -> str:
+    """What is wrong with `values` that a program wrote: the first fault alone."""
+    first = error.errors()[0]
+    name = ".".join(map(str, _place(first["loc"], values))) or "the file"
+    if first["type"] == "missing":
+        missing = first["loc"][-1]
+        return f"{missing} is missing" if name == "the file" else f"{name}.{missing} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{name} is not a known key"
+    if first["type"].startswith("union_tag"):
+        key = first["ctx"]["discriminator"].strip("'")
+        tag = first["ctx"].get("tag")
+        return f"{name}.{key} is {'missing' if tag is None else repr(tag)}"
+    if first["type"] == "value_error":
+        return f"{name}: {first['msg'].removeprefix('Value error, ')}"
+    return f"{name} is {reprlib.repr(first['input'])}"
 
 
 def _expectation(error: ErrorDetails) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.preprocess import Evidence
 from pipeline.reporting import statistics
 
 FEWEST_EPOCHS = 3  # curves with fewer epochs show nothing

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.diagnosis import curve_rules, data_and_layer_rules
 from pipeline.diagnosis.diagnosis import Curves, Diagnosis
-from pipeline.diagnosis.split_checks import Evidence
+from pipeline.files.reports.preprocess import Evidence
 from pipeline.training.learning_curves import Row
 
 SMALLEST = 1e-9  # losses are raised to this, since a table may have rounded them to zero

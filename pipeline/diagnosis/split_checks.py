@@ -8,7 +8,6 @@ so a split that is odd by chance raises no alarm.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,22 +18,6 @@ QUERIES = 1000  # examples of each part that are compared
 NEAREST = 0.01  # quantile of nearest distances within the training set; nearer pairs are copies
 FEWEST = 20  # examples in each part; a classifier learns nothing from fewer
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Counts of examples, and two tests. Shares are fractions 0 to 1."""
-
-    train_images: int
-    validation_images: int
-    # share of validation with a copy in the training set, exact or near, beyond the share of such
-    # pairs within the training set
-    copied: float
-    copied_p_value: float
-    # area under the ROC curve of a classifier of training against validation examples; 0.5 is
-    # chance, and the value for a kind of input that is not compared so
-    told_apart: float
-    told_apart_p_value: float
 
 
 def queries(train: int, validation: int) -> tuple[Array, Array, Array]:

@@ -6,7 +6,6 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,19 @@ from pipeline import inputs
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.export import ExportReport
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
-from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
+from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 
 
 @dataclass(frozen=True)
 class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
-    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_probabilities`
-    (G, K) float32 are those of a runtime. `programs` and `arena_bytes` come from params.yaml.
+    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
+    class numbers, `golden_probabilities` (G, K) float32 those of a runtime. `programs` and
+    `arena_bytes` come from params.yaml.
     """
 
     name: str
@@ -33,6 +34,7 @@ class VerifiedFile:
     file: Path
     data: Description
     golden_images: Array
+    golden_labels: Array
     golden_probabilities: Array
     test_images: Array
     programs: tuple[str, ...]
@@ -48,28 +50,25 @@ class VerifiedFile:
                 f"it takes images, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
-        exported = artifacts.load_json(artifacts.report("export"))["formats"]
+        exported = ExportReport.load().files
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
             if format_name not in exported or format_name not in golden.files:
                 raise UserError(
                     f"it is generated from {format_name}, which no runtime ran; "
                     "add it to export.formats and its runtime to verify"
                 )
-            golden_images, golden_probabilities = golden["images"], golden[format_name]
-        file = artifacts.EXPORTED / exported[format_name]["file"]
-        if artifacts.sha256(file) != exported[format_name]["sha256"]:
-            raise UserError(
-                f"{file} is not the file that export wrote (its SHA-256 differs); "
-                "run `dvc repro export`"
+            images, labels, probabilities = (
+                golden[name] for name in ("images", "labels", format_name)
             )
         return cls(
             name=params.problem.name,
             version=params.problem.version,
             format=format_name,
-            file=file,
+            file=exported[format_name].verified(),
             data=data,
-            golden_images=golden_images,
-            golden_probabilities=golden_probabilities,
+            golden_images=images,
+            golden_labels=labels,
+            golden_probabilities=probabilities,
             test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
@@ -96,11 +95,11 @@ class VerifiedFile:
         runtime = "litert" if self.file.suffix == ".tflite" else "onnxruntime"
         return self.predict(runtime, self.test_images)[0]
 
-    def predict(self, runtime: str, images: Array) -> tuple[Array, dict[str, Any]]:
+    def predict(self, runtime: str, images: Array) -> tuple[Array, Answer]:
         """Runs images (N, H, W, C) uint8 on `runtime`.
 
-        Returns the probabilities (N, K) float32 and what the runtime reports about itself. Raises
-        UserError with the reason if the file does not run.
+        Returns the probabilities (N, K) float32 and the runtime's answer. Raises UserError with the
+        reason if the file does not run.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -117,7 +116,6 @@ class VerifiedFile:
                 answer = process.answer()
             finally:
                 process.close()
-            if isinstance(answer, str) or "reason" in answer:
-                reason = answer if isinstance(answer, str) else answer["reason"]
-                raise UserError(f"{self.file} did not run on {runtime}: {reason}")
+            if answer.reason is not None:
+                raise UserError(f"{self.file} did not run on {runtime}: {answer.reason}")
             return np.load(folder / f"{self.file.stem}.npy"), answer

@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from pipeline.embedded import _codegen, _zig
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
@@ -37,7 +37,7 @@ LARGEST_STACK = 64 * 1024 * 1024
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
-def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+def write(folder: Path, model: VerifiedFile) -> Measured:
     shutil.copytree(TEMPLATES / "page", folder, dirs_exist_ok=True)
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
@@ -50,12 +50,10 @@ def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
 
 def golden(model: VerifiedFile) -> str:
     """golden.json: golden images (base64 of raw pixels), labels and the file's probabilities."""
-    with np.load(artifacts.GOLDEN, allow_pickle=False) as vectors:
-        labels = vectors["labels"]
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
     values = {
         "format": model.format,
-        "labels": labels.tolist(),
+        "labels": model.golden_labels.tolist(),
         "images": images,
         "probabilities": model.golden_probabilities.tolist(),
     }
@@ -91,7 +89,7 @@ def stack_bytes(network: str) -> int:
     )
 
 
-def measure(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+def measure(folder: Path, model: VerifiedFile) -> Measured:
     """Compares the page's classifier with ONNX Runtime on test images; measures download sizes."""
     probabilities, _ = run(folder, model, model.test_images)
     expected = model.expected
@@ -104,7 +102,7 @@ def measure(folder: Path, model: VerifiedFile) -> dict[str, Any]:
     }
 
 
-def time(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+def time(folder: Path, model: VerifiedFile) -> Measured:
     """The time per image in Node; cached per module."""
     key = f"browser-{artifacts.sha256(folder / MODEL)[:16]}"
     times = timing_cache.recall(key)

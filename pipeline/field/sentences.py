@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from pipeline.files.reports.field import (
+    FieldAccuracy,
+    FieldClass,
+    FieldDrift,
+    FieldReport,
+    NoLabels,
+)
 from pipeline.reporting.tables import interval, percent
 
 SMALLEST_P = 1e-6  # smaller p-values are not told apart
@@ -15,148 +21,149 @@ LARGE, SMALL = 0.25, 0.1  # of the population stability index
 FEW = 0.25
 
 
-def sentences(facts: dict[str, Any]) -> list[str]:
+def sentences(report: FieldReport) -> list[str]:
     """The sentences, most important first."""
-    accuracy = facts["accuracy"]
-    result = [VERDICTS[accuracy["verdict"]](facts, accuracy)]
-    if "field_accuracy" in accuracy:
-        result.append(_classes(facts["classes"]))
-    result.append(_drift(facts))
-    if facts["unreadable"]:
+    accuracy = report.accuracy
+    if isinstance(accuracy, FieldAccuracy):
+        verdict = VERDICTS[accuracy.verdict](report, accuracy)
+        result = [verdict, _classes(report.classes), _drift(report)]
+    else:
+        result = [_no_labels(report, accuracy), _drift(report)]
+    if report.unreadable:
         result.append(
-            f"{len(facts['unreadable'])} pictures could not be read: {facts['unreadable'][0]}."
+            f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
         )
     return result
 
 
-def _figures(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    low, high = (100 * bound for bound in accuracy["difference_interval"])
-    significant = "significant" if accuracy["p_value"] < 0.05 else "not significant"
+def _figures(report: FieldReport, accuracy: FieldAccuracy) -> str:
+    low, high = (100 * bound for bound in accuracy.difference_interval)
+    significant = "significant" if accuracy.p_value < 0.05 else "not significant"
     return (
-        f"field accuracy {percent(accuracy['field_accuracy'])} "
-        f"(95 % interval {interval(accuracy['interval'])}) "
-        f"on {facts['labels']:,} labelled of {facts['predictions']:,} predictions, "
-        f"test accuracy {percent(facts['test_accuracy'])}; "
-        f"the difference of {100 * accuracy['difference']:+.2f} points "
+        f"field accuracy {percent(accuracy.field_accuracy)} "
+        f"(95 % interval {interval(accuracy.interval)}) "
+        f"on {report.labels:,} labelled of {report.predictions:,} predictions, "
+        f"test accuracy {percent(report.test_accuracy)}; "
+        f"the difference of {100 * accuracy.difference:+.2f} points "
         f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe) is {significant} "
-        f"(Fisher's exact test, p {p_value(accuracy['p_value'])})"
+        f"(Fisher's exact test, p {p_value(accuracy.p_value)})"
     )
 
 
-def _holds(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    figures = _figures(facts, accuracy)
+def _holds(report: FieldReport, accuracy: FieldAccuracy) -> str:
+    figures = _figures(report, accuracy)
     return f"Field accuracy is within {_points(accuracy)} of test accuracy: {figures}."
 
 
-def _worse(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    return f"Field accuracy is worse than test accuracy: {_figures(facts, accuracy)}."
+def _worse(report: FieldReport, accuracy: FieldAccuracy) -> str:
+    return f"Field accuracy is worse than test accuracy: {_figures(report, accuracy)}."
 
 
-def _open(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    needed = accuracy["labels_needed"]
+def _open(report: FieldReport, accuracy: FieldAccuracy) -> str:
+    needed = accuracy.labels_needed
     if needed is None:
-        cure = _too_small(facts, accuracy)
+        cure = _too_small(report, accuracy)
     else:
-        missing = max(needed - facts["labels"], 1)
+        missing = max(needed - report.labels, 1)
         cure = f"about {missing:,} more labels will probably be enough"
-    return f"Too few labels for a verdict; {cure}: {_figures(facts, accuracy)}."
+    return f"Too few labels for a verdict; {cure}: {_figures(report, accuracy)}."
 
 
-def _no_labels(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
-    needed = accuracy["labels_needed"]
+def _no_labels(report: FieldReport, accuracy: NoLabels) -> str:
+    needed = accuracy.labels_needed
     if needed is None:
-        cure = _too_small(facts, accuracy)
+        cure = _too_small(report, accuracy)
     else:
         cure = (
             f"about {needed:,} labels will probably be enough to tell "
             f"whether it is within {_points(accuracy)} of test accuracy"
         )
     return (
-        f"None of the {facts['predictions']:,} predictions has a label, "
+        f"None of the {report.predictions:,} predictions has a label, "
         f"so field accuracy is unknown; {cure}."
     )
 
 
-def _too_small(facts: dict[str, Any], accuracy: dict[str, Any]) -> str:
+def _too_small(report: FieldReport, accuracy: FieldAccuracy | NoLabels) -> str:
     return (
         f"no number of labels can settle a drop of {_points(accuracy)}, "
-        f"because the test set itself has only {facts['test_images']:,} images; "
+        f"because the test set itself has only {report.test_images:,} images; "
         "increase field.max_accuracy_drop"
     )
 
 
-def _points(accuracy: dict[str, Any]) -> str:
+def _points(accuracy: FieldAccuracy | NoLabels) -> str:
     """The largest acceptable drop, in percentage points."""
-    drop = 100 * accuracy["max_accuracy_drop"]
+    drop = 100 * accuracy.max_accuracy_drop
     return f"{drop:g} point{'' if drop == 1 else 's'}"
 
 
-VERDICTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
+VERDICTS: dict[str, Callable[[FieldReport, FieldAccuracy], str]] = {
     "holds": _holds,
     "worse": _worse,
     "open": _open,
-    "no labels": _no_labels,
 }
 
 
-def _classes(classes: list[dict[str, Any]]) -> str:
-    worse = sorted((row for row in classes if row["suffers"]), key=lambda row: row["p_value"])
+def _classes(classes: list[FieldClass]) -> str:
+    worse = sorted((row for row in classes if row.suffers), key=lambda row: row.p_value or 0.0)
     if not worse:
         return (
             "No single class is significantly worse than in the test "
             "(Fisher's exact test for each, Holm)."
         )
     descriptions = ", ".join(
-        f"{row['class']} ({row['right']} of {row['labels']} right, "
-        f"{percent(row['test_right'] / row['test_images'])} in the test)"
+        f"{row.name} ({row.right} of {row.labels} right, "
+        f"{percent(row.test_right / row.test_images)} in the test)"
         for row in worse
     )
     return f"Significantly worse classes (Fisher's exact test for each, Holm): {descriptions}."
 
 
-def _drift(facts: dict[str, Any]) -> str:
+def _drift(report: FieldReport) -> str:
     alarms = sorted(
-        (test for test in facts["drift"] if test["alarm"]),
-        key=lambda test: -test["population_stability"],
+        (test for test in report.drift if test.alarm),
+        key=lambda test: -test.population_stability,
     )
-    least, count = f"{100 * facts['least_drift']:.0f} %", facts["predictions"]
-    if not alarms and facts["least_drift"] > FEW:
+    least, count = f"{100 * report.least_drift:.0f} %", report.predictions
+    if not alarms and report.least_drift > FEW:
         return (
             f"Too few predictions to detect drift: with {count:,}, "
             f"only a drift of at least {least} of them would show."
         )
     if not alarms:
         return (
-            f"No drift of inputs or predictions in {len(facts['drift'])} tests; "
+            f"No drift of inputs or predictions in {len(report.drift)} tests; "
             f"a drift of less than {least} of the {count:,} predictions would not show."
         )
-    names = [row["class"] for row in facts["classes"]]
+    names = [row.name for row in report.classes]
     return f"Drift since the test: {', '.join(_describe_drift(test, names) for test in alarms)}."
 
 
-def _describe_drift(test: dict[str, Any], classes: list[str]) -> str:
-    size, p = _size(test["population_stability"]), p_value(test["p_value"])
-    return f"{test['of']} ({_change(test, classes)}; {size}, p {p})"
+def _describe_drift(test: FieldDrift, classes: list[str]) -> str:
+    size, p = _size(test.population_stability), p_value(test.p_value)
+    return f"{test.of} ({_change(test, classes)}; {size}, p {p})"
 
 
-def _change(test: dict[str, Any], classes: list[str]) -> str:
+def _change(test: FieldDrift, classes: list[str]) -> str:
     """What changed: the share of the class that changed most, or the medians.
 
     If the medians are unknown or equal, the share below the edge where it changed most.
     """
-    field, before = (np.array(test[name]) / sum(test[name]) for name in ("field", "test"))
-    if test["edges"] is None:
+    field, before = (np.array(counts) / sum(counts) for counts in (test.field, test.test))
+    if test.edges is None:
         row = int(np.abs(field - before).argmax())
         return f"{classes[row]} {100 * field[row]:.0f} % instead of {100 * before[row]:.0f} %"
-    now, then = test["medians"] or (None, None)
-    if then is not None and f"{now:.3g}" != f"{then:.3g}":
-        direction = "higher" if now > then else "lower"
-        difference = f"{direction} by {abs(now - then):.3g}"
-        return f"{difference}: median {now:.3g} instead of {then:.3g}"
+    if test.medians is not None:
+        now, then = test.medians
+        if then is not None and f"{now:.3g}" != f"{then:.3g}":
+            direction = "higher" if now > then else "lower"
+            difference = f"{direction} by {abs(now - then):.3g}"
+            return f"{difference}: median {now:.3g} instead of {then:.3g}"
     below, expected = np.cumsum(field)[:-1], np.cumsum(before)[:-1]
     row = int(np.abs(below - expected).argmax())
     share, usual = 100 * below[row], 100 * expected[row]
-    return f"{share:.0f} % below {test['edges'][row]:g} instead of {usual:.0f} %"
+    return f"{share:.0f} % below {test.edges[row]:g} instead of {usual:.0f} %"
 
 
 def p_value(value: float) -> str:

@@ -72,10 +72,6 @@ class Description:
         return Inputs(self.input_shape, self.kind, self.highest)
 
 
-def report(stage: str) -> Path:
-    return REPORTS / f"{stage}.json"
-
-
 def metrics(stage: str) -> Path:
     """The figures of a stage that `dvc metrics` compares between experiments."""
     return REPORTS / "metrics" / f"{stage}.json"

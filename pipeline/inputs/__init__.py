@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pipeline.files.artifacts import Array, Description
 
 if TYPE_CHECKING:
-    from pipeline.diagnosis.split_checks import Evidence
+    from pipeline.files.reports.preprocess import Evidence
 
 Predict = Callable[[Array], dict[str, Array]]  # inputs -> the predictions (N,) of each baseline
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.diagnosis import split_checks
-from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.preprocess import Evidence
 from pipeline.inputs import Pictures, Predict, Sheet
 
 NOUN = "series"

@@ -9,7 +9,8 @@ from typing import Any
 import jinja2
 
 from pipeline.config.params import Params
-from pipeline.files import artifacts, atomic
+from pipeline.files import atomic
+from pipeline.files.reports.bundle import BundleReports
 from pipeline.reporting import page_inputs, page_sections, summary
 from pipeline.reporting.page_sections import Gates
 from pipeline.reporting.tables import percent
@@ -42,13 +43,14 @@ Facts = dict[
 ]  # for each embedded target, what was measured, and how much
 
 
-def write(settings: Params, gates: Gates, facts: Facts, bundle: str) -> None:
+def write(
+    settings: Params, reports: BundleReports, gates: Gates, facts: Facts, bundle: str
+) -> None:
     """Writes the page, the same bytes for the same reports.
 
     `gates` has for each gate the sentences on its failures, `bundle` is the path that the bundle
     has or would have.
     """
-    reports = {name: artifacts.load_json(artifacts.report(name)) for name in page_inputs.REPORTS}
     context = {
         "digest": page_inputs.DIGEST.format(page_inputs.digest(settings)),
         "problem": settings.problem,
@@ -61,7 +63,7 @@ def write(settings: Params, gates: Gates, facts: Facts, bundle: str) -> None:
 
 
 def sections(
-    settings: Params, reports: dict[str, Any], gates: Gates, facts: Facts, bundle: str
+    settings: Params, reports: BundleReports, gates: Gates, facts: Facts, bundle: str
 ) -> dict[str, Any]:
     """What the template shows, but for the pictures."""
     return {
@@ -70,18 +72,18 @@ def sections(
         "gates": page_sections.gate_verdicts(settings, reports, gates),
         "files": page_sections.file_verdicts(reports),
         "accuracy": page_sections.accuracy(reports),
-        "diagnosis": reports["diagnose"],
-        "healthy": reports["diagnose"]["verdict"] == page_sections.HEALTHY,
-        "train": reports["train"],
+        "diagnosis": reports.diagnose,
+        "healthy": reports.diagnose.verdict == page_sections.HEALTHY,
+        "train": reports.train,
         "classes": page_sections.class_rows(reports),
         "shown_classes": SHOWN_CLASSES,
-        "splits": page_sections.split_rows(reports["preprocess"]),
-        "warnings": page_sections.data_warnings(reports["preprocess"]),
+        "splits": page_sections.split_rows(reports.preprocess),
+        "warnings": page_sections.data_warnings(reports.preprocess),
         "columns": summary.COLUMNS,
-        "rows": summary.rows(reports),
-        "notes": summary.notes(reports["verify"]),
+        "rows": summary.rows(),
+        "notes": summary.notes(reports.verify),
         "pairs": page_sections.pair_rows(reports),
-        "targets": reports["embed"]["targets"],
+        "targets": reports.embed.targets,
         "facts": facts,
         "steps": page_sections.next_steps(settings, reports, gates, bundle),
         "text_columns": summary.TEXT_COLUMNS,

@@ -8,18 +8,9 @@ from pathlib import Path
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts
+from pipeline.files.reports.bundle import KINDS
 
 PAGE = artifacts.REPORTS / "index.html"
-REPORTS = (
-    "preprocess",
-    "baseline",
-    "train",
-    "diagnose",
-    "evaluate",
-    "export",
-    "verify",
-    "embed",
-)
 PICTURES = {
     "learning_curves": "Loss and accuracy by epoch, for the training set and the validation set",
     "confusion": "Confusion matrix of the test set: a row for each true class",
@@ -37,7 +28,8 @@ def picture(name: str) -> Path:
 def digest(settings: Params) -> str:
     """SHA-256 of the params, the reports and the pictures."""
     result = hashlib.sha256(settings.model_dump_json(exclude=UNUSED_SECTIONS).encode())
-    for path in (*map(artifacts.report, REPORTS), *map(picture, PICTURES)):
+    reports = (kind.PATH for kind in KINDS.values())
+    for path in (*reports, *map(picture, PICTURES)):
         result.update(artifacts.sha256(path).encode())
     return result.hexdigest()
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.config.params import Params
-from pipeline.config.processors import EMULATED, NATIVE
+from pipeline.config.processors import EMULATED
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.evaluate import Gate
+from pipeline.files.reports.export import AnyFormat, FailedConversion
+from pipeline.files.reports.preprocess import PreprocessReport
+from pipeline.files.reports.verify import AnyPair, ComparedPair
 from pipeline.reporting import summary
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
@@ -23,7 +28,6 @@ GATE_TITLES = {
     "embed": "Without Python",
 }
 
-Reports = dict[str, Any]
 Gates = dict[str, list[str]]  # for each gate the sentences on its failures
 
 
@@ -57,7 +61,7 @@ class Step:
     command: str
 
 
-def gate_verdicts(settings: Params, reports: Reports, gates: Gates) -> list[GateVerdict]:
+def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> list[GateVerdict]:
     """Every gate, with the sentences on its failures, or one that says how it was passed."""
     passed = {
         "target": _target_reached,
@@ -72,47 +76,47 @@ def gate_verdicts(settings: Params, reports: Reports, gates: Gates) -> list[Gate
     ]
 
 
-def _target_reached(settings: Params, reports: Reports) -> str:
+def _target_reached(settings: Params, reports: BundleReports) -> str:
     return f"{accuracy(reports)} It reaches the target of {percent(settings.problem.target)}."
 
 
-def accuracy(reports: Reports) -> str:
-    evaluation = reports["evaluate"]
+def accuracy(reports: BundleReports) -> str:
+    evaluation = reports.evaluate
     return (
-        f"Test accuracy is {percent(evaluation['test_accuracy'])} (95 % interval "
-        f"{interval(evaluation['test_accuracy_interval'])}) on {evaluation['test_images']:,} "
+        f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
+        f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
         "examples that training never saw."
     )
 
 
-def _baseline_beaten(_: Params, reports: Reports) -> str:
-    gate = reports["evaluate"]["gate"]
-    name = summary.baseline_row(reports["baseline"])["model"].removeprefix("baseline: ")
+def _baseline_beaten(_: Params, reports: BundleReports) -> str:
+    gate = reports.evaluate.gate
+    name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
     return (
         f"The model beats the baseline, {name}, which reaches "
-        f"{percent(gate['baseline_accuracy'])}, beyond chance ({p_value(gate)})."
+        f"{percent(gate.baseline_accuracy)}, beyond chance ({p_value(gate)})."
     )
 
 
-def p_value(gate: dict[str, Any]) -> str:
-    value = gate["baseline_p_value"]
+def p_value(gate: Gate) -> str:
+    value = gate.baseline_p_value
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def _converted(_: Params, reports: Reports) -> str:
-    return f"All {len(reports['export']['formats'])} formats could be converted."
+def _converted(_: Params, reports: BundleReports) -> str:
+    return f"All {len(reports.export.formats)} formats could be converted."
 
 
-def _verified(settings: Params, reports: Reports) -> str:
+def _verified(settings: Params, reports: BundleReports) -> str:
     files = file_verdicts(reports)
     counts = {verdict: sum(file.verdict == verdict for file in files) for verdict in VERDICTS}
     listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     return f'Of {len(files)} files: {listed}. verify.require is "{settings.verify.require}".'
 
 
-def _embedded(_: Params, reports: Reports) -> str:
-    targets = reports["embed"]["targets"]
-    refused = [row["target"] for row in targets if "refused" in row]
+def _embedded(_: Params, reports: BundleReports) -> str:
+    targets = reports.embed.targets
+    refused = [row.target for row in targets if row.refused is not None]
     if not targets:
         return "embed.targets names no target without Python."
     sentence = f"{len(targets) - len(refused)} of {len(targets)} targets take the model"
@@ -120,41 +124,41 @@ def _embedded(_: Params, reports: Reports) -> str:
     return f"{sentence}{skipped}."
 
 
-def file_verdicts(reports: Reports) -> list[FileVerdict]:
-    pairs = summary.by_format(reports["verify"])
+def file_verdicts(reports: BundleReports) -> list[FileVerdict]:
+    pairs = summary.by_format(reports.verify)
     return [
         _file_verdict(name, entry, pairs.get(name, []))
-        for name, entry in reports["export"]["formats"].items()
+        for name, entry in reports.export.formats.items()
     ]
 
 
-def _file_verdict(name: str, entry: dict[str, Any], pairs: list[dict[str, Any]]) -> FileVerdict:
-    if "error" in entry:
-        return FileVerdict(name, COULD_NOT_RUN, [f"could not be converted: {entry['error']}"])
-    ran = [pair for pair in pairs if pair["state"] != COULD_NOT_RUN]
-    if not any(pair["processor"] == NATIVE for pair in ran):
+def _file_verdict(name: str, entry: AnyFormat, pairs: Sequence[AnyPair]) -> FileVerdict:
+    if isinstance(entry, FailedConversion):
+        return FileVerdict(name, COULD_NOT_RUN, [f"could not be converted: {entry.error}"])
+    ran = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    if not any(pair.is_native for pair in ran):
         return FileVerdict(name, COULD_NOT_RUN, _remarks(pairs) or [summary.UNREAD])
-    worst = max((pair["state"] for pair in ran), key=VERDICTS.index)
+    worst = max((pair.state for pair in ran), key=VERDICTS.index)
     return FileVerdict(name, worst, _remarks(pairs))
 
 
-def _remarks(pairs: list[dict[str, Any]]) -> list[str]:
+def _remarks(pairs: Sequence[AnyPair]) -> list[str]:
     """Why pairs are not proven: the places that share a verdict and its reason share a remark."""
-    places: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str | None], list[str]] = {}
     for pair in pairs:
-        if pair["state"] != PROVEN:
-            places.setdefault((pair["state"], pair["reason"]), []).append(summary.place(pair))
+        if pair.state != PROVEN:
+            places.setdefault((pair.state, pair.reason), []).append(summary.place(pair))
     return [f"{state} on {', '.join(names)}: {why}" for (state, why), names in places.items()]
 
 
-def pair_rows(reports: Reports) -> list[dict[str, str]]:
+def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
     """Every file on every runtime and processor."""
     return [
         {
-            "file": pair["format"],
-            "runtime": " ".join([pair["runtime"], pair.get("runtime_version") or ""]).strip(),
+            "file": pair.format,
+            "runtime": " ".join([pair.runtime, pair.runtime_version or ""]).strip(),
             "processor": _processor(pair),
-            "verdict": pair["state"],
+            "verdict": pair.state,
             "images": _cell(pair, "images", "{:,}"),
             "test accuracy": _share(pair, "accuracy"),
             "loses at most": _share(pair, "accuracy_lost_bound"),
@@ -164,61 +168,63 @@ def pair_rows(reports: Reports) -> list[dict[str, str]]:
             "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
             "arena": _cell(pair, "arena_bytes", "{:,}"),
         }
-        for pair in reports["verify"]["pairs"]
+        for pair in reports.verify.pairs
     ]
 
 
-def _processor(pair: dict[str, Any]) -> str:
-    name = pair["processor"]
-    return str(name) if name == NATIVE else f"{name}, emulated: {EMULATED[name].description}"
+def _processor(pair: AnyPair) -> str:
+    name = pair.processor
+    return name if pair.is_native else f"{name}, emulated: {EMULATED[name].description}"
 
 
-def _cell(pair: dict[str, Any], name: str, form: str) -> str:
-    return "" if pair.get(name) is None else form.format(pair[name])
+def _cell(pair: AnyPair, name: str, form: str) -> str:
+    """The figure of this name, as `form` says; empty if the pair has none."""
+    value = getattr(pair, name, None)
+    return "" if value is None else form.format(value)
 
 
-def _share(pair: dict[str, Any], name: str) -> str:
-    return "" if pair.get(name) is None else percent(pair[name])
+def _share(pair: AnyPair, name: str) -> str:
+    value = getattr(pair, name, None)
+    return "" if value is None else percent(value)
 
 
-def class_rows(reports: Reports) -> list[ClassRow]:
+def class_rows(reports: BundleReports) -> list[ClassRow]:
     """Every class with its counts and scores, the lowest recall first."""
-    splits = reports["preprocess"]["splits"]
+    splits = reports.preprocess.splits
     rows = [
         ClassRow(
             name,
-            [splits[split]["per_class"][name] for split in SPLITS],
-            scores["recall"],
-            scores["precision"],
+            [splits[split].per_class[name] for split in SPLITS],
+            scores.recall,
+            scores.precision,
         )
-        for name, scores in reports["evaluate"]["per_class"].items()
+        for name, scores in reports.evaluate.per_class.items()
     ]
     return sorted(rows, key=lambda row: row.recall)
 
 
-def split_rows(preprocess: dict[str, Any]) -> list[dict[str, str]]:
+def split_rows(preprocess: PreprocessReport) -> list[dict[str, str]]:
     return [
         {
             "set": SPLITS[split],
-            "examples": f"{part['images']:,}",
-            "smallest class": f"{min(part['per_class'].values()):,}",
-            "largest class": f"{max(part['per_class'].values()):,}",
+            "examples": f"{part.images:,}",
+            "smallest class": f"{min(part.per_class.values()):,}",
+            "largest class": f"{max(part.per_class.values()):,}",
         }
-        for split, part in preprocess["splits"].items()
+        for split, part in preprocess.splits.items()
     ]
 
 
-def data_warnings(preprocess: dict[str, Any], most: int = 10) -> list[str]:
+def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
     """What is suspicious about the data: leaks, duplicates, empty and unreadable examples."""
-    duplicates = preprocess["duplicates"].items()
+    duplicates = preprocess.duplicates.items()
     warnings = [_duplicates(name, count) for name, count in duplicates if count]
     warnings += [
-        f"{part['empty']:,} examples of the {SPLIT_NAMES[split]} are empty: "
-        "one flat colour, or no id."
-        for split, part in preprocess["splits"].items()
-        if part["empty"]
+        f"{part.empty:,} examples of the {SPLIT_NAMES[split]} are empty: one flat colour, or no id."
+        for split, part in preprocess.splits.items()
+        if part.empty
     ]
-    unreadable = preprocess["unreadable"]
+    unreadable = preprocess.unreadable
     if unreadable:
         more = f", and {len(unreadable) - most:,} more" if len(unreadable) > most else ""
         names = ", ".join(unreadable[:most])
@@ -234,7 +240,7 @@ def _duplicates(name: str, count: int) -> str:
     return f"{count:,} examples are in both the {first} and the {second}: they leak."
 
 
-def next_steps(settings: Params, reports: Reports, gates: Gates, bundle: str) -> list[Step]:
+def next_steps(settings: Params, reports: BundleReports, gates: Gates, bundle: str) -> list[Step]:
     """Commands to paste: the cures of the gates that failed, or what to do with the bundle."""
     improve = [
         Step("What to change next, most promising first", "edgeproof advise"),
@@ -249,12 +255,10 @@ def next_steps(settings: Params, reports: Reports, gates: Gates, bundle: str) ->
     return [*cures, *_file_cures(settings, reports), *_target_cure(gates), draft, compare]
 
 
-def _file_cures(settings: Params, reports: Reports) -> list[Step]:
+def _file_cures(settings: Params, reports: BundleReports) -> list[Step]:
     files = file_verdicts(reports)
     failed = [
-        file.file
-        for file in files
-        if file.verdict == WORSE or "error" in reports["export"]["formats"][file.file]
+        file.file for file in files if file.verdict == WORSE or file.file in reports.export.errors
     ]
     rest = [file.file for file in files if file.file not in failed]
     steps = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pipeline.files.artifacts import Array
@@ -12,8 +10,8 @@ from serving.gate import accuracy_interval, images_needed, mcnemar
 __all__ = [
     "FLOAT_TOLERANCE",
     "QUANTIZED_TOLERANCE",
+    "accuracy",
     "accuracy_interval",
-    "accuracy_report",
     "confusion",
     "images_needed",
     "mcnemar",
@@ -27,9 +25,10 @@ __all__ = [
 FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.08
 
 
-def accuracy_report(predictions: Array, labels: Array) -> dict[str, Any]:
+def accuracy(predictions: Array, labels: Array) -> tuple[float, tuple[float, float]]:
+    """The accuracy and its 95 % interval."""
     correct = int((predictions == labels).sum())
-    return {"accuracy": correct / len(labels), "interval": accuracy_interval(correct, len(labels))}
+    return correct / len(labels), accuracy_interval(correct, len(labels))
 
 
 def confusion(predictions: Array, labels: Array, num_classes: int) -> Array:

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.box import ASCII2, MARKDOWN, Box
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.config.parts import choices, declared
-from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts, atomic
+from pipeline.files.reports.baseline import BaselineReport
+from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import page_inputs
 from pipeline.reporting.tables import interval, percent
-from serving.gate import COULD_NOT_RUN, VERDICTS
+from serving.gate import VERDICTS
 
 COLUMNS = (
     "model",
@@ -71,108 +73,101 @@ def outdated() -> list[str]:
         ) from None
 
 
-def load_reports(left_out: Sequence[str] = ()) -> dict[str, Any]:
-    names = (name for name in REPORTS if name not in left_out)
-    return {name: artifacts.load_json(artifacts.report(name)) for name in names}
-
-
-def rows(reports: dict[str, Any]) -> list[Row]:
-    """The rows of the full table, for the reports that there are."""
+def rows(left_out: Sequence[str] = ()) -> list[Row]:
+    """The rows of the full table, without those of the reports that are left out."""
     result = []
-    if "baseline" in reports:
-        result.append(baseline_row(reports["baseline"]))
-    if "evaluate" in reports:
-        result.append(keras_row(reports["evaluate"], artifacts.MODEL.stat().st_size))
-    if "verify" in reports:
-        result += [file_row(name, pairs) for name, pairs in by_format(reports["verify"]).items()]
+    if "baseline" not in left_out:
+        result.append(baseline_row(BaselineReport.load()))
+    if "evaluate" not in left_out:
+        result.append(keras_row(EvaluationReport.load(), artifacts.MODEL.stat().st_size))
+    if "verify" not in left_out:
+        files = by_format(VerificationReport.load())
+        result += [file_row(name, pairs) for name, pairs in files.items()]
     return result
 
 
-def baseline_row(baseline: dict[str, Any]) -> Row:
-    best = baseline[f"test_{baseline['best']}"]
+def baseline_row(baseline: BaselineReport) -> Row:
+    best = baseline.test_score
     return {
-        "model": f"baseline: {BASELINES[baseline['best']]}",
-        "test accuracy": percent(best["accuracy"]),
-        "95 % interval": interval(best["interval"]),
+        "model": f"baseline: {BASELINES[baseline.best]}",
+        "test accuracy": percent(best.accuracy),
+        "95 % interval": interval(best.interval),
     }
 
 
-def keras_row(evaluation: dict[str, Any], model_bytes: int) -> Row:
-    gate = evaluation["gate"]
-    passed = gate["target_reached"] and gate["baseline_beaten"]
+def keras_row(evaluation: EvaluationReport, model_bytes: int) -> Row:
     return {
         "model": KERAS,
-        "test accuracy": percent(evaluation["test_accuracy"]),
-        "95 % interval": interval(evaluation["test_accuracy_interval"]),
+        "test accuracy": percent(evaluation.test_accuracy),
+        "95 % interval": interval(evaluation.test_accuracy_interval),
         "bytes": f"{model_bytes:,}",
-        "verdict": "passed" if passed else "failed",
+        "verdict": "passed" if evaluation.gate.passed else "failed",
     }
 
 
-def by_format(verification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    result: dict[str, list[dict[str, Any]]] = {}
-    for pair in verification["pairs"]:
-        result.setdefault(pair["format"], []).append(pair)
+def by_format(verification: VerificationReport) -> dict[str, list[AnyPair]]:
+    result: dict[str, list[AnyPair]] = {}
+    for pair in verification.pairs:
+        result.setdefault(pair.format, []).append(pair)
     return result
 
 
-def file_row(name: str, pairs: list[dict[str, Any]]) -> Row:
+def file_row(name: str, pairs: Sequence[AnyPair]) -> Row:
     """One file: the worst of all runtimes and processors that ran it."""
-    ran = [pair for pair in pairs if pair["state"] != COULD_NOT_RUN]
-    failed = [pair for pair in pairs if pair["state"] == COULD_NOT_RUN]
-    here = [pair for pair in ran if pair["processor"] == NATIVE]
-    facts = {"model": name, "bytes": f"{pairs[0]['bytes']:,}"}
+    ran = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    failed = [pair for pair in pairs if isinstance(pair, FailedPair)]
+    here = [pair for pair in ran if pair.is_native]
+    facts = {"model": name, "bytes": f"{pairs[0].bytes:,}"}
     if not here:
-        reason = failed[0]["reason"] if failed else UNREAD
+        reason = failed[0].reason if failed else UNREAD
         return {**facts, "verdict": f"could not run: {reason}"}
     # A slow interpreter sees fewer images, so its figures cannot be compared with the others'.
-    most_images = max(pair["images"] for pair in here)
-    on_all = [pair for pair in here if pair["images"] == most_images]
-    least = min(on_all, key=lambda pair: pair["accuracy"])
-    elsewhere = dict.fromkeys(pair["processor"] for pair in ran if pair["processor"] != NATIVE)
-    worst = max((pair["state"] for pair in ran), key=VERDICTS.index)
+    most_images = max(pair.images for pair in here)
+    on_all = [pair for pair in here if pair.images == most_images]
+    least = min(on_all, key=lambda pair: pair.accuracy)
+    elsewhere = dict.fromkeys(pair.processor for pair in ran if not pair.is_native)
+    worst = max((pair.state for pair in ran), key=VERDICTS.index)
     missing = [f"could not run on {place(pair)}" for pair in failed]
     return {
         **facts,
-        "runtimes": ", ".join(pair["runtime"] for pair in here),
-        "test accuracy": percent(least["accuracy"]),
-        "95 % interval": interval(least["accuracy_interval"]),
-        "loses at most": percent(max(pair["accuracy_lost_bound"] for pair in on_all)),
-        "agreement": percent(min(pair["agreement"] for pair in on_all)),
+        "runtimes": ", ".join(pair.runtime for pair in here),
+        "test accuracy": percent(least.accuracy),
+        "95 % interval": interval(least.accuracy_interval),
+        "loses at most": percent(max(pair.accuracy_lost_bound for pair in on_all)),
+        "agreement": percent(min(pair.agreement for pair in on_all)),
         "ms/image": milliseconds(here),
         "emulated": ", ".join(elsewhere),
         "verdict": "; ".join([worst, *missing]),
     }
 
 
-def milliseconds(pairs: list[dict[str, Any]]) -> str:
+def milliseconds(pairs: Sequence[ComparedPair]) -> str:
     """The medians of the fastest and of the slowest pair."""
-    times = [pair["median_milliseconds"] for pair in pairs if "median_milliseconds" in pair]
+    medians = (pair.median_milliseconds for pair in pairs)
+    times = [time for time in medians if time is not None]
     ends = [min(times), max(times)] if times else []
     return " to ".join(dict.fromkeys(f"{time:.3f}" for time in ends))
 
 
-def place(pair: dict[str, Any]) -> str:
-    runtime, processor = str(pair["runtime"]), pair["processor"]
-    return runtime if processor == NATIVE else f"{processor} ({runtime})"
+def place(pair: AnyPair) -> str:
+    return pair.runtime if pair.is_native else f"{pair.processor} ({pair.runtime})"
 
 
-def notes(verification: dict[str, Any]) -> str:
-    pairs = [pair for pair in verification["pairs"] if "images" in pair]
-    here = [pair for pair in pairs if pair["processor"] == NATIVE]
-    there = [pair for pair in pairs if pair["processor"] != NATIVE]
-    test_images, unseen = judged_on(verification)
-    versions = dict.fromkeys(f"{pair['runtime']} {pair['runtime_version']}" for pair in here)
+def notes(verification: VerificationReport) -> str:
+    here = verification.native
+    there = [pair for pair in verification.compared if not pair.is_native]
+    judged_on = verification.judged_on
+    versions = dict.fromkeys(f"{pair.runtime} {pair.runtime_version}" for pair in here)
     sentences = [
-        f"Accuracy is that of the worst runtime on {test_images:,} test images.",
+        f"Accuracy is that of the worst runtime on {judged_on.test:,} test images.",
         '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
-        f"paired by image, on all {unseen:,} test and validation images.",
+        f"paired by image, on all {judged_on.images:,} test and validation images.",
         *(
-            f"{pair['runtime']} sees {pair['images']:,} of them, which bounds its loss at "
-            f"{percent(pair['accuracy_lost_bound'])}, and needs an arena of "
-            f"{pair['arena_bytes']:,} bytes in this build."
+            f"{pair.runtime} sees {pair.images:,} of them, which bounds its loss at "
+            f"{percent(pair.accuracy_lost_bound)}, and needs an arena of "
+            f"{pair.arena_bytes:,} bytes in this build."
             for pair in here
-            if pair.get("arena_bytes")
+            if pair.arena_bytes
         ),
         *([on_emulated_processors(there)] if there else []),
         "Milliseconds are medians over single images on one thread of "
@@ -183,24 +178,19 @@ def notes(verification: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def judged_on(verification: dict[str, Any]) -> tuple[int, int]:
-    """The test images, and all images that the weights have not seen."""
-    counts = verification["judged_on"]
-    return counts["test"], counts["test"] + counts["validation"]
-
-
-def measured_on(pairs: list[dict[str, Any]]) -> str:
-    processors = (pair["measured_on"] for pair in pairs if "measured_on" in pair)
+def measured_on(pairs: Sequence[ComparedPair]) -> str:
+    processors = (pair.measured_on for pair in pairs if pair.measured_on is not None)
     return next(processors, "an unknown processor")
 
 
-def on_emulated_processors(pairs: list[dict[str, Any]]) -> str:
+def on_emulated_processors(pairs: Sequence[ComparedPair]) -> str:
     """What was tried there; files that compute in float32 see fewer images."""
-    most, fewest = (count(pair["images"] for pair in pairs) for count in (max, min))
+    most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
     sentence = f"Each emulated processor sees {most} test images"
     if fewest < most:
         sentence += f" ({fewest} for files that compute in float32)"
-    differences = [pair["golden_difference"] for pair in pairs if "golden_difference" in pair]
+    golden = (pair.golden_difference for pair in pairs)
+    differences = [difference for difference in golden if difference is not None]
     if differences:
         sentence += (
             " and the golden vectors, whose probabilities differ from those here by at most "
@@ -224,11 +214,10 @@ def table(columns: Sequence[str], lines: Sequence[Row], box: Box, width: int) ->
 def block(box: Box = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -> str:
     """The full table and its notes, without the reports that are left out; in Markdown unless
     another box is given."""
-    reports = load_reports(left_out)
-    lines = rows(reports)
-    sentences = [notes(reports["verify"])] if "verify" in reports else []
-    if "diagnose" in reports:
-        sentences.append(f"Learning curves: {reports['diagnose']['sentence']}.")
+    lines = rows(left_out)
+    sentences = [] if "verify" in left_out else [notes(VerificationReport.load())]
+    if "diagnose" not in left_out:
+        sentences.append(f"Learning curves: {DiagnosisReport.load().sentence}.")
     if left_out:
         names = ", ".join(left_out)
         sentences.append(f"Not shown, because missing or from an earlier run: {names}.")
@@ -238,15 +227,14 @@ def block(box: Box = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -
 
 def short_block() -> str:
     """The short table, in Markdown: the Keras model and one row for each file."""
-    reports = load_reports()
-    lines = [short_row(line) for line in rows(reports) if "bytes" in line]
-    test_images, unseen = judged_on(reports["verify"])
-    here = [pair for pair in reports["verify"]["pairs"] if pair["processor"] == NATIVE]
+    lines = [short_row(line) for line in rows() if "bytes" in line]
+    verification = VerificationReport.load()
+    judged_on = verification.judged_on
     note = (
-        f'The worst of all runtimes on {test_images:,} test images. "May lose at most" is the '
-        f"upper 95 % bound of the accuracy lost against Keras, on {unseen:,} images that the "
-        f"weights have not seen. Times are those of the fastest runtime on one thread of "
-        f"{measured_on(here)}."
+        f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
+        f"upper 95 % bound of the accuracy lost against Keras, on {judged_on.images:,} images that "
+        f"the weights have not seen. Times are those of the fastest runtime on one thread of "
+        f"{measured_on(verification.native)}."
     )
     return f"{table(SHORT_COLUMNS, lines, MARKDOWN, 400)}\n\n{note}"
 

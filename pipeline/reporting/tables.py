@@ -9,7 +9,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
-def interval(bounds: list[float]) -> str:
+def interval(bounds: Sequence[float]) -> str:
     """A confidence interval of fractions, in percent."""
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 

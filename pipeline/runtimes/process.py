@@ -43,6 +43,19 @@ class Task:
     counts: Sequence[int] = ()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Of a process on one file: `reason` says why there are no probabilities; None: there are.
+
+    If the process has `died`, no other file gets an answer. `arena_bytes` are the memory that
+    TensorFlow Lite Micro took.
+    """
+
+    reason: str | None = None
+    arena_bytes: int | None = None
+    died: bool = False
+
+
 class RuntimeProcess:
     """`serving.measure` on a task; it answers once for each file.
 
@@ -70,8 +83,13 @@ class RuntimeProcess:
             encoding="utf-8",
         )
 
-    def answer(self) -> dict[str, Any] | str:
-        """The next answer of the process, or the reason why there is none."""
+    def answer(self) -> Answer:
+        """The answer on the next file."""
+        line = self._line()
+        return Answer(reason=line, died=True) if isinstance(line, str) else Answer(**line)
+
+    def _line(self) -> Any:
+        """The next line of the process, parsed, or as a text the reason why there is none."""
         assert self._process.stdout is not None
         timed_out = threading.Event()
 
@@ -84,8 +102,7 @@ class RuntimeProcess:
         line = self._process.stdout.readline()
         timer.cancel()
         if line:
-            answer: dict[str, Any] = json.loads(line)
-            return answer
+            return json.loads(line)
         _, errors = self._process.communicate()
         status = self._process.returncode
         if timed_out.is_set():
@@ -101,10 +118,10 @@ class RuntimeProcess:
         If they cannot be measured, the reason.
         """
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # `answer` reports the reason
+        with contextlib.suppress(BrokenPipeError):  # `_line` reports the reason
             print(runs, file=self._process.stdin, flush=True)
-        answer = self.answer()
-        return answer if isinstance(answer, str) else answer["milliseconds"]
+        line = self._line()
+        return line if isinstance(line, str) else line["milliseconds"]
 
     def close(self) -> None:
         """Kills the process."""

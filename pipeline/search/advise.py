@@ -13,6 +13,7 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts
+from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search.change import Change, Situation
@@ -27,13 +28,13 @@ def advise(situation: Situation) -> list[Change]:
 
 def last_situation(settings: Params) -> Situation:
     """The situation after the pipeline's last training."""
-    diagnosis = artifacts.load_json(artifacts.report("diagnose"))
+    diagnosis = DiagnosisReport.load()
     _, labels = artifacts.load_split("train", artifacts.RAW)
     return Situation(
         settings,
-        diagnosis["verdict"],
+        diagnosis.verdict,
         available=len(labels),
-        small_validation=SMALL in diagnosis["numbers"],
+        small_validation=SMALL in diagnosis.numbers,
     )
 
 

@@ -112,7 +112,7 @@ def by_size(
     """One result per batch size, the smallest first."""
     groups: dict[int, list[tuple[CachedTraining, TrainingResult]]] = {}
     for training, result in zip(trainings, results, strict=True):
-        groups.setdefault(training.values["train.batch_size"], []).append((training, result))
+        groups.setdefault(int(training.settings.batch_size), []).append((training, result))
     return [size_result(size, pairs) for size, pairs in sorted(groups.items())]
 
 

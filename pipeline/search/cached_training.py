@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
 from pipeline.files import artifacts, splits
 from pipeline.files.artifacts import Array
@@ -63,7 +63,7 @@ class CachedTraining:
     """Settings and rows of the raw training part. `values` tell it from the others in a report."""
 
     name: str
-    values: dict[str, Any]
+    values: Overrides
     settings: Train
     rows: Array  # the training set
     validation_rows: Array

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config.overrides import written
+from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.config.parts import declared
 from pipeline.inputs import Kind, kind
@@ -41,7 +41,7 @@ class Change:
     """Overrides of params.yaml by dotted key, with a name and the reason why they should help."""
 
     name: str
-    overrides: dict[str, Any]
+    overrides: Overrides
     reason: str
 
     def arguments(self) -> list[str]:

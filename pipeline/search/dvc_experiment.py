@@ -6,25 +6,25 @@ Its name depends on params, data and code, so that a result is never read for an
 from __future__ import annotations
 
 import io
-import json
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import dvc.api
 import numpy as np
 from ruamel.yaml import YAML
 
 from pipeline.config import params
-from pipeline.config.overrides import written
+from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.predictions import Predictions
+from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search.change import Situation
@@ -34,19 +34,21 @@ LAST = "diagnose"  # the last stage of an experiment
 SECTIONS = {"problem", "dataset", "preprocess", "train"}  # of params.yaml, used up to that stage
 PIPELINE = Path("dvc.yaml")
 
+AnyReport = TypeVar("AnyReport", bound=Report)
+
 
 @dataclass(frozen=True)
 class Experiment:
     """A finished experiment, as DVC keeps it. `answers` are those of the validation set."""
 
     name: str
-    overrides: dict[str, Any]
-    diagnosis: dict[str, Any]
+    overrides: Overrides
+    diagnosis: DiagnosisReport
     answers: Predictions
     situation: Situation
 
 
-def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Experiment:
+def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experiment:
     """The experiment with these overrides, read from DVC or run now. Raises UserError.
 
     `parent` is the MLflow run that its training becomes a child of.
@@ -55,19 +57,19 @@ def experiment(prefix: str, overrides: dict[str, Any], parent: str | None) -> Ex
     if name not in finished():
         run(name, overrides, parent)
     settings = Params.model_validate(YAML(typ="safe").load(_read(name, params.FILE)))
-    diagnosis = json.loads(_read(name, artifacts.report(LAST)))
+    diagnosis = _report(name, DiagnosisReport)
     labels = np.load(io.BytesIO(_read(name, artifacts.RAW / "train" / "labels.npy")))
     situation = Situation(
         settings,
-        diagnosis["verdict"],
+        diagnosis.verdict,
         available=len(labels),
-        small_validation=SMALL in diagnosis["numbers"],
+        small_validation=SMALL in diagnosis.numbers,
     )
     answers = predictions.load(_read(name, artifacts.VALIDATION))
     return Experiment(name, overrides, diagnosis, answers, situation)
 
 
-def digest(overrides: Mapping[str, Any]) -> str:
+def digest(overrides: Overrides) -> str:
     """A digest of all that an experiment depends on. Raises UserError.
 
     It covers params, and the files of data and code that dvc.yaml lists up to the diagnosis.
@@ -118,7 +120,7 @@ def finished() -> set[str]:
     return {line.strip() for line in done.stdout.splitlines()}
 
 
-def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
+def run(name: str, overrides: Overrides, parent: str | None) -> None:
     """Runs the pipeline up to the diagnosis, in a copy of the project. Raises UserError."""
     arguments = ["exp", "run", "--temp", "--name", name, LAST]
     for key, value in overrides.items():
@@ -132,6 +134,10 @@ def run(name: str, overrides: Mapping[str, Any], parent: str | None) -> None:
             f"the training {name} failed for the reason above; fix it and run the same command"
             " again, finished trainings are kept"
         )
+
+
+def _report(name: str, kind: type[AnyReport]) -> AnyReport:
+    return kind.parse(_read(name, kind.PATH), kind.PATH)
 
 
 def _read(name: str, path: Path) -> bytes:

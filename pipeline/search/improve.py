@@ -15,9 +15,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.config.overrides import parsed, written
+from pipeline.config.overrides import Overrides, parsed, written
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.reporting import statistics
@@ -67,14 +66,14 @@ def confirmed(comparison: Comparison) -> bool:
 class Loop:
     """Experiments from one starting point, each run once and then read."""
 
-    def __init__(self, start: dict[str, Any], quick: bool) -> None:
+    def __init__(self, start: Overrides, quick: bool) -> None:
         self.fixed = QUICK if quick else {}
         self.start = {**start, **self.fixed}
         self.title = f"improve-{dvc_experiment.digest(self.start)[:8]}"
         self.steps: list[Step] = []
         self.parent: str | None = None
 
-    def experiment(self, overrides: dict[str, Any]) -> Experiment:
+    def experiment(self, overrides: Overrides) -> Experiment:
         return dvc_experiment.experiment(self.title, {**overrides, **self.fixed}, self.parent)
 
     def best(self) -> Experiment:
@@ -122,7 +121,7 @@ class Loop:
         experiment = step.experiment
         accuracy = f"validation accuracy {experiment.answers.accuracy:.4f}"
         print(f"{experiment.name}: {accuracy}, {step.outcome}")
-        print(f"{experiment.diagnosis['verdict']}: {experiment.diagnosis['sentence']}")
+        print(f"{experiment.diagnosis.verdict}: {experiment.diagnosis.sentence}")
         metrics = {
             "trainings": len(self.steps),
             "best_validation_accuracy": self.best().answers.accuracy,
@@ -158,7 +157,7 @@ def paragraphs(number: int, step: Step) -> list[str]:
         f"Validation accuracy **{answers.accuracy:.4f}** on {len(answers.labels):,} examples"
         f" (`{experiment.name}`)."
     )
-    verdict = f"Verdict {diagnosis['verdict']}: {diagnosis['sentence']}."
+    verdict = f"Verdict {diagnosis.verdict}: {diagnosis.sentence}."
     if change is None or comparison is None:
         return [f"## {number}. Start", accuracy, verdict]
     if comparison.paired:

@@ -9,7 +9,7 @@ import numpy as np
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.config.overrides import Choices, Range, written
+from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
@@ -57,7 +57,7 @@ def result_of(trial: FrozenTrial) -> TrainingResult:
     return TrainingResult(**trial.user_attrs["result"])
 
 
-def values_of(trial: FrozenTrial, space: Space) -> dict[str, Any]:
+def values_of(trial: FrozenTrial, space: Space) -> Overrides:
     """The trial's values as in params.yaml."""
     values = {}
     for parameter in space:

@@ -9,13 +9,14 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts, digests
+from pipeline.files.reports.preprocess import PreprocessReport
 from serving.inputs import TYPES
 
 # What MLflow calls the context of each split.
 CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
-def log(client: Any, run: Any, preprocess: dict[str, Any]) -> None:
+def log(client: Any, run: Any, preprocess: PreprocessReport) -> None:
     """Logs the splits that the run lacks, with a digest of the data and how they were split."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -23,7 +24,7 @@ def log(client: Any, run: Any, preprocess: dict[str, Any]) -> None:
     logged = {entry.dataset.digest for entry in run.inputs.dataset_inputs}
     settings = params.load()
     inputs = []
-    for split, part in preprocess["splits"].items():
+    for split, part in preprocess.splits.items():
         prepared = settings.preprocess.model_dump_json()
         digest = digests.of_facts([*map(str, description.sha256.items()), prepared, split])
         if digest not in logged:
@@ -33,7 +34,7 @@ def log(client: Any, run: Any, preprocess: dict[str, Any]) -> None:
                 source_type="local",
                 source=json.dumps({"uri": str(artifacts.PREPARED / split)}),
                 schema=_schema(description),
-                profile=json.dumps({"num_rows": part["images"]}),
+                profile=json.dumps({"num_rows": part.images}),
             )
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", CONTEXTS[split])]))
     if inputs:

@@ -15,8 +15,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.config import params
-from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts
+from pipeline.files.reports.run import RunReports
 from pipeline.reporting import page_inputs
 from pipeline.tracking import overview
 
@@ -39,20 +39,7 @@ LONGEST_NAME = 200
 FILES = (params.FILE, Path("dvc.lock"))
 
 
-def current_reports(model_sha256: str) -> dict[str, Any]:
-    """The reports on this model, without those left behind by an earlier one."""
-    paths = sorted(artifacts.REPORTS.glob("*.json"))
-    reports = {path.stem: artifacts.load_json(path) for path in paths}
-    current = {"model_sha256": model_sha256, "training_key": reports["train"]["training_key"]}
-    return {
-        name: report
-        for name, report in reports.items()
-        if isinstance(report, dict)
-        and all(report.get(key, value) == value for key, value in current.items())
-    }
-
-
-def log_settings(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) -> None:
+def log_settings(client: Any, run: Any, reports: RunReports, model_sha256: str) -> None:
     from mlflow.entities import Param, RunTag
 
     settings = flat(YAML(typ="safe").load(params.FILE.read_text(encoding="utf-8")))
@@ -71,7 +58,7 @@ def log_settings(client: Any, run: Any, reports: dict[str, Any], model_sha256: s
         client.log_batch(run.info.run_id, tags=run_tags[start : start + MOST_TAGS])
 
 
-def log_figures(client: Any, run: Any, reports: dict[str, Any]) -> None:
+def log_figures(client: Any, run: Any, reports: RunReports) -> None:
     from mlflow.entities import Metric
     from mlflow.utils.time import get_current_time_millis
 
@@ -105,33 +92,28 @@ def flat(values: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix[:-1]: values}
 
 
-def figures(reports: dict[str, Any]) -> dict[str, float]:
+def figures(reports: RunReports) -> dict[str, float]:
     """Every figure of the reports that is compared between runs."""
     metrics = overview.figures(reports)
-    for name, value in reports.get("train", {}).items():
+    for name, value in reports.train or ():
         if isinstance(value, int | float):
             metrics[f"kept.{name}"] = value
-    if "baseline" in reports:
-        metrics["baseline_test_accuracy"] = reports["baseline"]["test_accuracy"]
-    if "evaluate" in reports:
-        per_class = reports["evaluate"]["per_class"]
+    if reports.baseline:
+        metrics["baseline_test_accuracy"] = reports.baseline.test_accuracy
+    if reports.evaluate:
+        per_class = reports.evaluate.per_class
         for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
-            metrics |= {f"test_{score}.{name}": value for score, value in scores.items()}
-    for pair in reports.get("verify", {}).get("pairs", []):
-        where = "" if pair["processor"] == NATIVE else f".{pair['processor']}"
-        names = FIGURES if pair["processor"] == NATIVE else EMULATED_FIGURES
-        metrics |= {
-            f"{pair['format']}.{pair['runtime']}{where}.{name}": pair[name]
-            for name in names
-            if name in pair
-        }
-    for row in reports.get("embed", {}).get("targets", []):
-        numbers = {
-            name: value
-            for name, value in row.get("measured", {}).items()
-            if isinstance(value, int | float)
-        }
-        metrics |= {f"embedded.{row['target']}.{name}": value for name, value in numbers.items()}
+            metrics |= {f"test_{score}.{name}": value for score, value in scores}
+    for pair in reports.verify.pairs if reports.verify else ():
+        where = "" if pair.is_native else f".{pair.processor}"
+        for name in FIGURES if pair.is_native else EMULATED_FIGURES:
+            value = getattr(pair, name, None)
+            if value is not None:
+                metrics[f"{pair.format}.{pair.runtime}{where}.{name}"] = value
+    for row in reports.embed.targets if reports.embed else ():
+        for name, value in (row.measured or {}).items():
+            if isinstance(value, int | float):
+                metrics[f"embedded.{row.target}.{name}"] = value
     return metrics
 
 
@@ -160,15 +142,15 @@ def _allowed(text: str, replacement: str) -> str:
     return "".join(allowed)[:LONGEST_NAME]
 
 
-def tags(model_sha256: str, reports: dict[str, Any]) -> dict[str, str]:
+def tags(model_sha256: str, reports: RunReports) -> dict[str, str]:
     result = {
         "model_sha256": model_sha256,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": "edgeproof",
         "mlflow.user": getpass.getuser(),
     }
-    if "diagnose" in reports:
-        result["diagnosis"] = reports["diagnose"]["verdict"]
+    if reports.diagnose:
+        result["diagnosis"] = reports.diagnose.verdict
     result |= verdicts(reports)
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
@@ -182,12 +164,11 @@ def tags(model_sha256: str, reports: dict[str, Any]) -> dict[str, str]:
     return result
 
 
-def verdicts(reports: dict[str, Any]) -> dict[str, str]:
+def verdicts(reports: RunReports) -> dict[str, str]:
     """The verdict on each file, runtime and processor, and whether the gates of `package` pass."""
-    pairs = reports.get("verify", {}).get("pairs", [])
     result = {
-        f"verdict.{pair['format']}.{pair['runtime']}.{pair['processor']}": str(pair["state"])
-        for pair in pairs
+        f"verdict.{pair.format}.{pair.runtime}.{pair.processor}": str(pair.state)
+        for pair in (reports.verify.pairs if reports.verify else ())
     }
     # In this order MLflow's page shows them.
     return overview.gate_tags(reports) | result

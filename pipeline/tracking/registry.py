@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.run import RunReports
 from pipeline.tracking import overview
 from serving import checksums, classifier, model_card
 from serving.bundle import Bundle
@@ -32,22 +33,25 @@ RUNTIME_FIGURES = (
 )
 
 
-def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) -> None:
+def register(client: Any, run: Any, reports: RunReports) -> None:
     """Logs each file as a model and registers a version, unless the bundle is already registered.
 
     `champion` moves to the new version unless its test accuracy is lower.
     """
     import mlflow
 
+    package, evaluation = reports.package, reports.evaluate
+    assert package is not None
+    assert evaluation is not None
+    accuracy = evaluation.test_accuracy
     name = params.load().problem.name
-    digest = reports["package"]["sha256"]
     try:
         versions = client.search_model_versions(f"name = '{name}'")
     except mlflow.exceptions.MlflowException:
         versions = []
-    if any(version.tags.get("bundle_sha256") == digest for version in versions):
+    if any(version.tags.get("bundle_sha256") == package.sha256 for version in versions):
         return
-    opened = Bundle(artifacts.DIST / reports["package"]["file"])
+    opened = Bundle(artifacts.DIST / package.file)
     preferred = preferred_file(opened.card)
     with mlflow.start_run(run.info.run_id):
         logged = {
@@ -55,23 +59,21 @@ def register(client: Any, run: Any, reports: dict[str, Any], model_sha256: str) 
             for file in opened.card.files
         }
     version = logged[preferred.format].registered_model_version
-    accuracy = reports["evaluate"]["test_accuracy"]
     tags = {
-        "bundle_sha256": digest,
-        "model_sha256": model_sha256,
+        "bundle_sha256": package.sha256,
+        "model_sha256": package.model_sha256,
         "test_accuracy": accuracy,
         "format": preferred.format,
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
-    client.update_model_version(name, version, description(preferred, reports))
+    client.update_model_version(name, version, description(preferred, package.file, reports))
     if accuracy >= champion_accuracy(client, name):
         client.set_registered_model_alias(name, "champion", version)
 
 
-def description(file: ModelFile, reports: dict[str, Any]) -> str:
+def description(file: ModelFile, bundle_file: str, reports: RunReports) -> str:
     """What the version is, and the verdicts on its bundle."""
-    bundle_file = reports["package"]["file"]
     return f"{file.format}, {file.bytes:,} bytes, of {bundle_file}. {overview.description(reports)}"
 
 

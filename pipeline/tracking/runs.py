@@ -18,6 +18,8 @@ from typing import Any
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.run import RunReports
+from pipeline.files.reports.train import TrainReport
 from pipeline.tracking import datasets, overview, record, registry, view
 from pipeline.tracking.store import store, warn
 from pipeline.training import learning_curves
@@ -147,8 +149,8 @@ def sync() -> bool:
 
 def _sync(client: Any, experiment: str) -> None:
     model_sha256 = artifacts.sha256(artifacts.MODEL)
-    reports = record.current_reports(model_sha256)
-    key = reports["train"]["training_key"]
+    key = TrainReport.load().training_key
+    reports = RunReports.of_model(model_sha256, key)
     run = (
         find(client, experiment, model_sha256=model_sha256)
         or find(client, experiment, training_key=key)
@@ -161,11 +163,11 @@ def _sync(client: Any, experiment: str) -> None:
     run = client.get_run(run.info.run_id)
     view.describe(client, experiment)
     record.log_settings(client, run, reports, model_sha256)
-    if "preprocess" in reports and artifacts.DESCRIPTION.exists():
-        datasets.log(client, run, reports["preprocess"])
-    record.log_files(client, run, set(reports))
-    if "package" in reports and overview.status(reports) == "FINISHED":
-        registry.register(client, run, reports, model_sha256)
+    if reports.preprocess and artifacts.DESCRIPTION.exists():
+        datasets.log(client, run, reports.preprocess)
+    record.log_files(client, run, reports.names)
+    if reports.package and reports.evaluate and overview.status(reports) == "FINISHED":
+        registry.register(client, run, reports)
     # Last, because MLflow copies the metrics that a run already has to each model it registers.
     record.log_figures(client, run, reports)
     # A later call, such as `edgeproof sync`, does not make the run last longer.

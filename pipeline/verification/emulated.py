@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.bundle.golden import Golden
 from pipeline.config.params import Params
+from pipeline.files.reports.verify import ComparedPair
 from pipeline.reporting import statistics
 from pipeline.runtimes import emulation
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
@@ -71,11 +71,10 @@ class EmulatedRuntime:
         try:
             for index, pair in enumerate(pairs):
                 answer = process.answer()
-                if isinstance(answer, str):
-                    pair.could_not_run(answer)
-                    return pairs[index + 1 :]
-                if "reason" in answer:
-                    pair.could_not_run(answer["reason"])
+                if answer.reason is not None:
+                    pair.could_not_run(answer.reason)
+                    if answer.died:
+                        return pairs[index + 1 :]
                 else:
                     pair.probabilities = np.load(task.output / f"{pair.file.stem}.npy")
         finally:
@@ -90,31 +89,37 @@ def sample_size(pair: Pair, settings: Params) -> int:
 
 
 def judge(
-    pair: Pair, material: Material, settings: Params, vectors: Golden, native: Pair | None
+    pair: Pair,
+    material: Material,
+    settings: Params,
+    vectors: Golden,
+    native: ComparedPair | None,
 ) -> None:
-    """Fills in the facts of a pair that has run; `native` is the same file on this processor."""
+    """Fills in the report of a pair that has run; `native` is that of the same file here."""
     assert pair.probabilities is not None
     telling = len(vectors.telling)
     rows = material.sample[: len(pair.probabilities) - telling]
     probabilities = pair.probabilities[telling:]
     reference, labels = material.reference[rows], material.labels[rows]
-    pair.facts |= gate.compare(probabilities, reference, labels, settings.export.max_accuracy_drop)
+    facts = gate.compare(probabilities, reference, labels, settings.export.max_accuracy_drop)
     if native is None:
+        pair.compared(facts)
         return
     expected = vectors.probabilities[pair.format][-telling:]
     difference = float(np.abs(pair.probabilities[:telling] - expected).max())
     tolerance = (
         statistics.QUANTIZED_TOLERANCE if pair.computes_in_integers else statistics.FLOAT_TOLERANCE
     )
-    pair.facts["golden_difference"] = difference
-    pair.facts["state"] = gate.elsewhere(pair.facts, difference, tolerance, native.facts["state"])
+    facts["golden_difference"] = difference
+    facts["state"] = gate.elsewhere(facts, difference, tolerance, native.state)
     for name in ("reason", "images_needed"):  # gate.compare judged the sample alone
-        pair.facts.pop(name, None)
-    if pair.facts["state"] != PROVEN:
-        pair.facts["reason"] = reason(pair.facts, difference, tolerance, native)
+        facts.pop(name, None)
+    report = pair.compared(facts)
+    if report.state != PROVEN:
+        pair.report = report.changed(reason=reason(report, difference, tolerance, native))
 
 
-def reason(facts: dict[str, Any], difference: float, tolerance: float, native: Pair) -> str:
+def reason(report: ComparedPair, difference: float, tolerance: float, native: ComparedPair) -> str:
     """Why a pair is not proven, and the cure."""
     cure = "take this format out of export.formats"
     if not difference <= tolerance:
@@ -122,11 +127,11 @@ def reason(facts: dict[str, Any], difference: float, tolerance: float, native: P
             f"its probabilities for the golden vectors differ from those on this processor "
             f"by up to {difference:.2g}; expected at most {tolerance:g}; {cure}"
         )
-    if not math.isfinite(facts["largest_difference"]):
+    if not math.isfinite(report.largest_difference):
         return f"some of its probabilities are not finite numbers; {cure}"
-    if facts["state"] == native.facts["state"]:
-        return f"as on this processor: {native.facts['reason']}"
+    if report.state == native.state:
+        return f"as on this processor: {native.reason}"
     return (
-        f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained: "
-        f"significantly more than the {100 * facts['max_accuracy_drop']:.2g} % allowed; {cure}"
+        f"{report.lost} of {report.images:,} images lost, {report.gained} gained: "
+        f"significantly more than the {100 * report.max_accuracy_drop:.2g} % allowed; {cure}"
     )

@@ -12,6 +12,7 @@ from pipeline.bundle import golden
 from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.verify import JudgedOn
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
 
@@ -39,8 +40,8 @@ class Material:
     sampled: Path
 
     @property
-    def split(self) -> dict[str, int]:
-        return {"test": self.tests, "validation": len(self.labels) - self.tests}
+    def judged_on(self) -> JudgedOn:
+        return JudgedOn(test=self.tests, validation=len(self.labels) - self.tests)
 
 
 def gather(settings: Params, folder: Path) -> Material:

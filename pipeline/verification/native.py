@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests, timing_cache
+from pipeline.files.reports.verify import ComparedPair
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
@@ -24,9 +25,10 @@ class NativePair:
     def __init__(self, pair: Pair, environment: Path | str) -> None:
         self.pair, self.environment = pair, environment
         self._process: RuntimeProcess | None = None
+        self._arena_bytes: int | None = None  # of TensorFlow Lite Micro alone
 
     def run(self, material: Material, settings: Params, folder: Path) -> None:
-        """Fills in the pair's facts and probabilities; its files go into `folder`."""
+        """Fills in the pair's report and probabilities; its files go into `folder`."""
         if isinstance(self.environment, str):
             self.pair.unavailable(self.environment)
         elif not self.pair.refused():
@@ -41,10 +43,10 @@ class NativePair:
         images = [material.sampled] if pair.micro else material.unseen
         self._process = RuntimeProcess(interpreter, pair.runtime, Task([pair.file], images, output))
         answer = self._process.answer()
-        if isinstance(answer, str) or "reason" in answer:
-            pair.could_not_run(answer if isinstance(answer, str) else answer["reason"])
+        if answer.reason is not None:
+            pair.could_not_run(answer.reason)
             return
-        pair.facts |= answer
+        self._arena_bytes = answer.arena_bytes
         pair.probabilities = np.load(output / f"{pair.file.stem}.npy")
 
     def _judge(self, material: Material, settings: Params) -> None:
@@ -57,24 +59,27 @@ class NativePair:
             tests, max_accuracy_drop = len(rows), settings.verify.micro_max_accuracy_drop
         probabilities = pair.probabilities[: len(rows)]
         reference, labels = material.reference[rows], material.labels[rows]
-        pair.facts |= gate.compare(probabilities, reference, labels, max_accuracy_drop, tests)
+        facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, tests)
+        if self._arena_bytes is not None:
+            facts["arena_bytes"] = self._arena_bytes
+        pair.compared(facts)
 
     def time(self, runs: int) -> None:
         """Median and 95th percentile latency of single images on one thread.
 
         Cached per processor, file, runtime and number of runs.
         """
-        pair = self.pair
-        if self._process is None or pair.probabilities is None:
+        pair, report = self.pair, self.pair.report
+        if self._process is None or not isinstance(report, ComparedPair):
             return
         file = artifacts.sha256(pair.file)
-        facts = [file, pair.runtime, pair.facts["runtime_version"], str(runs), "measured_on"]
+        facts = [file, pair.runtime, report.runtime_version, str(runs), "measured_on"]
         key = f"latency-{digests.of_facts(facts)}"
         latency = timing_cache.recall(key)
         if latency is None:
             times = self._process.milliseconds(runs)
             if isinstance(times, str):
-                pair.facts["latency_reason"] = times
+                pair.report = report.changed(latency_reason=times)
                 return
             latency = {
                 "median_milliseconds": statistics.median(times),
@@ -82,7 +87,7 @@ class NativePair:
                 "measured_on": timing_cache.processor(),
             }
             latency = timing_cache.remember(key, latency)
-        pair.facts |= latency
+        pair.report = report.changed(**latency)
 
     def close(self) -> None:
         if self._process is not None:

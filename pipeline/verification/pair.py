@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.config.params import Params
 from pipeline.config.processors import NATIVE
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, PairReport
 from pipeline.runtimes import environments, inspect_model
 from serving import preflight, runtimes
 from serving.gate import COULD_NOT_RUN
@@ -16,7 +17,7 @@ from serving.gate import COULD_NOT_RUN
 
 @dataclass
 class Pair:
-    """`facts` is the pair's row of the report.
+    """`report` is None until there is a verdict.
 
     `probabilities` (N, K) are those that the file computed; None until it has run.
     """
@@ -25,21 +26,17 @@ class Pair:
     file: Path
     runtime: str
     processor: str = NATIVE
-    facts: dict[str, Any] = field(default_factory=dict)
     probabilities: Array | None = None
+    report: AnyPair | None = None
 
     def __post_init__(self) -> None:
-        self.facts |= {
-            "format": self.format,
-            "runtime": self.runtime,
-            "processor": self.processor,
-            "bytes": self.file.stat().st_size,
-        }
-
-    @property
-    def name(self) -> str:
-        processor = "" if self.processor == NATIVE else f" on {self.processor}"
-        return f"{self.format} on {self.runtime}{processor}"
+        # What the report says of the pair before it has run.
+        self.known = PairReport(
+            format=self.format,
+            runtime=self.runtime,
+            processor=self.processor,
+            bytes=self.file.stat().st_size,
+        )
 
     @property
     def micro(self) -> bool:
@@ -47,23 +44,37 @@ class Pair:
 
     @property
     def computes_in_integers(self) -> bool:
-        return "int8" in self.facts["requirements"]["weights"]
+        return self.known.computes_in_integers
 
     def refused(self) -> bool:
         """Whether the runtime cannot run the file, judged by what the file requires.
 
-        Records the requirements, and the reason for a refusal, in the facts.
+        Records the requirements, and the reason for a refusal, for the report.
         """
         version = environments.version(self.runtime)
         requirements, problems = inspect_model.read(self.file)
-        self.facts |= {"runtime_version": version, "requirements": asdict(requirements)}
+        self.known = self.known.changed(runtime_version=version, requirements=requirements)
         refusals = [*problems, *preflight.refusals(requirements, self.runtime, version)]
         if refusals:
             self.could_not_run("; ".join(refusals))
         return bool(refusals)
 
+    @property
+    def verdict(self) -> AnyPair:
+        """The report of a pair that has one."""
+        assert self.report is not None, self
+        return self.report
+
     def could_not_run(self, reason: str) -> None:
-        self.facts |= {"state": COULD_NOT_RUN, "reason": reason}
+        self.report = FailedPair.model_validate(
+            {**self.known.model_dump(exclude_unset=True), "state": COULD_NOT_RUN, "reason": reason}
+        )
+
+    def compared(self, facts: Mapping[str, object]) -> ComparedPair:
+        """Ran; `facts` are the verdict and its figures. Returns the report."""
+        report = ComparedPair.model_validate({**self.known.model_dump(exclude_unset=True), **facts})
+        self.report = report
+        return report
 
     def unavailable(self, reason: str) -> None:
         """Could not run because this machine lacks something that DVC does not track."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.diagnosis.rules import diagnose
-from pipeline.diagnosis.split_checks import Evidence
 from pipeline.files import artifacts
+from pipeline.files.reports.preprocess import Evidence
 from pipeline.reporting import statistics, summary
 from pipeline.training import learning_curves
 

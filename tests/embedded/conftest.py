@@ -24,7 +24,7 @@ from pipeline.embedded import browser as target
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
-from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
+from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
 from tests.server import FORMAT, Server
 
@@ -65,8 +65,8 @@ def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
     return process
 
 
-def predict(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array, dict[str, Any]]:
-    """The probabilities (N, K) of an exported file on a runtime, and the runtime's own report."""
+def predict(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array, Answer]:
+    """The probabilities (N, K) of an exported file on a runtime, and the runtime's answer."""
     file = next((ROOT / artifacts.EXPORTED).glob(f"{name}.*"))
     np.save(folder / "images.npy", images)
     python = environments.python(runtime)
@@ -77,8 +77,7 @@ def predict(name: str, runtime: str, images: Array, folder: Path) -> tuple[Array
     )
     answer = process.answer()
     process.close()
-    assert not isinstance(answer, str), answer
-    assert "reason" not in answer, answer
+    assert answer.reason is None, answer
     return np.load(output / f"{file.stem}.npy"), answer
 
 

@@ -20,8 +20,12 @@ from pipeline.bundle import archive, card, card_markdown, drift_reference
 from pipeline.config import params
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.embed import EmbedReport
+from pipeline.files.reports.export import ExportedFile, ExportReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.reporting import statistics
 from serving.bundle import Bundle
+from tests import reports
 from tests.conftest import ROOT, Project
 from tests.embedded.conftest import Tab, png
 from tests.server import FORMAT, Server
@@ -100,10 +104,8 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     onnx.save(network(squares), file)
     shutil.copy(file, artifacts.MODEL)
     digest = artifacts.sha256(file)
-    entry = {"file": file.name, "bytes": file.stat().st_size, "sha256": digest}
-    artifacts.save_json(
-        artifacts.report("export"), {"model_sha256": digest, "formats": {FORMAT: entry}}
-    )
+    entry = ExportedFile(file=file.name, bytes=file.stat().st_size, sha256=digest)
+    ExportReport(model_sha256=digest, formats={FORMAT: entry}).save()
     logits = (
         images.reshape(len(images), -1) @ squares.reshape(len(squares), -1).T
         - (squares**2).sum((1, 2, 3)) / 2
@@ -130,23 +132,28 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         verify.main()
         embed.main()
         probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-        accuracy = statistics.accuracy_report(probabilities.argmax(1), labels)
-        reports = {
-            name: artifacts.load_json(artifacts.report(name))
-            for name in ("export", "verify", "embed")
-        }
-        reports["train"] = {"training_key": "none"}
-        reports["evaluate"] = {
-            "model_sha256": artifacts.sha256(artifacts.MODEL),
-            "test_accuracy": accuracy["accuracy"],
-            "test_accuracy_interval": accuracy["interval"],
-            "test_images": len(labels),
-            "gate": {"baseline_accuracy": float((labels == 0).mean())},
-        }
+        accuracy, interval = statistics.accuracy(probabilities.argmax(1), labels)
+        evaluated = reports.evaluation(
+            model_sha256=artifacts.sha256(artifacts.MODEL),
+            test_accuracy=accuracy,
+            test_accuracy_interval=interval,
+            test_images=len(labels),
+            gate={"baseline_accuracy": float((labels == 0).mean())},
+        )
+        stage_reports = reports.bundled(
+            train=reports.training(training_key="none"),
+            evaluate=evaluated,
+            export=ExportReport.load(),
+            verify=VerificationReport.load(),
+            embed=EmbedReport.load(),
+        )
         for name in card_markdown.PICTURES:
             shutil.copy(ROOT / artifacts.REPORTS / f"{name}.png", artifacts.REPORTS)
         model_card = card.build(
-            params.load(), reports, data, drift_reference.summarize(images, probabilities, labels)
+            params.load(),
+            stage_reports,
+            data,
+            drift_reference.summarize(images, probabilities, labels),
         )
         package.fill(Path(content), model_card, data, "these patterns are not a real test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")

@@ -13,12 +13,14 @@ from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.config.processors import EMULATED, WHEELS
 from pipeline.files import artifacts
+from pipeline.files.reports.verify import ComparedPair
 from pipeline.runtimes import environments
 from pipeline.verification import emulated, material
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.pair import Pair
 from serving import runtimes
 from serving.gate import PROVEN
+from tests import reports
 from tests.conftest import ROOT
 
 IMAGES = 200  # for integer files; a tenth of that for files that compute in float32
@@ -60,8 +62,9 @@ def test_a_file_that_is_proven_here_is_proven_there(
     EmulatedRuntime(pairs, environments.python(runtime)).run(seen, settings, tmp_path)
     assert pairs
     for pair in pairs:
-        assert pair.probabilities is not None, pair.facts
-        native = Pair(pair.format, pair.file, runtime, facts={"state": PROVEN})
+        assert pair.probabilities is not None, pair.report
+        native = reports.compared(format=pair.format, runtime=runtime, state=PROVEN)
         emulated.judge(pair, seen, settings, vectors, native)
-        assert pair.facts["state"] == PROVEN, pair.facts
-        assert pair.facts["images"] == (IMAGES if pair.computes_in_integers else IMAGES // 10)
+        assert isinstance(pair.report, ComparedPair)
+        assert pair.report.state == PROVEN, pair.report
+        assert pair.report.images == (IMAGES if pair.computes_in_integers else IMAGES // 10)

@@ -1,0 +1,52 @@
+"""What `baseline` reports: the accuracy of each baseline on the validation and test sets."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from pydantic import ConfigDict, model_validator
+
+from pipeline.files import artifacts
+from pipeline.files.reports.report import Report, Section
+
+
+class Score(Section):
+    """An accuracy with its 95 % interval, and the recall of each class."""
+
+    accuracy: float
+    interval: tuple[float, float]
+    per_class: dict[str, float]
+
+
+class BaselineReport(Report):
+    """`best` names the baseline that did best in validation. Each has a score on each split."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Score]
+    PATH: ClassVar = artifacts.REPORTS / "baseline.json"
+
+    best: str
+    test_accuracy: float
+
+    @classmethod
+    def of(cls, scores: dict[str, dict[str, Score]]) -> BaselineReport:
+        """The report on `scores`, by split and by name of the baseline."""
+        validation, test = scores["validation"], scores["test"]
+        best = max(validation, key=lambda name: validation[name].accuracy)
+        by_key = {
+            f"{split}_{name}": score
+            for split, by_name in scores.items()
+            for name, score in by_name.items()
+        }
+        return cls.model_validate({"best": best, "test_accuracy": test[best].accuracy, **by_key})
+
+    @model_validator(mode="after")
+    def _best_has_a_score(self) -> Self:
+        if f"test_{self.best}" not in self.__pydantic_extra__:
+            raise ValueError(f"test_{self.best} is missing")
+        return self
+
+    @property
+    def test_score(self) -> Score:
+        """The score of the best baseline on the test set."""
+        return self.__pydantic_extra__[f"test_{self.best}"]

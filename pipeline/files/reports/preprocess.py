@@ -1,0 +1,60 @@
+"""What `preprocess` reports: the contents of the three splits, and what they have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from pipeline.files import artifacts
+from pipeline.files.reports.report import Report, Section
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Counts of examples, and two tests. Shares are fractions 0 to 1."""
+
+    train_images: int
+    validation_images: int
+    # share of validation with a copy in the training set, exact or near, beyond the share of such
+    # pairs within the training set
+    copied: float
+    copied_p_value: float
+    # area under the ROC curve of a classifier of training against validation examples; 0.5 is
+    # chance, and the value for a kind of input that is not compared so
+    told_apart: float
+    told_apart_p_value: float
+
+
+class SplitReport(Section):
+    """A split: its images in all and of each class, and figures that its kind of input adds."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, int | float]
+
+    images: int
+    per_class: dict[str, int]
+
+    @property
+    def empty(self) -> int:
+        """How many inputs are one flat colour, or have no id."""
+        return int(self.__pydantic_extra__.get("empty", 0))
+
+
+class PreprocessReport(Report):
+    """`duplicates` counts images that occur twice: `within_train`, `train_and_test`, ..."""
+
+    PATH: ClassVar = artifacts.REPORTS / "preprocess.json"
+
+    class_names: list[str]
+    input_shape: list[int]
+    splits: dict[str, SplitReport]
+    duplicates: dict[str, int]
+    unreadable: list[str]
+    evidence: Evidence
+
+    @property
+    def leaks(self) -> dict[str, int]:
+        """The duplicates in two splits."""
+        return {name: count for name, count in self.duplicates.items() if "_and_" in name and count}

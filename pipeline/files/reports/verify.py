@@ -1,0 +1,110 @@
+"""What `verify` reports: a verdict on each pair of file and runtime, on each processor."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.config.processors import NATIVE
+from pipeline.files import artifacts
+from pipeline.files.reports.report import Report, Section
+from serving.model_file import Requirements
+
+
+class PairReport(Section):
+    """A file on a runtime and a processor."""
+
+    format: str
+    runtime: str
+    processor: str
+    bytes: int
+    runtime_version: str | None = None
+    requirements: Requirements | None = None
+
+    @property
+    def is_native(self) -> bool:
+        return self.processor == NATIVE
+
+    @property
+    def computes_in_integers(self) -> bool:
+        return self.requirements is not None and "int8" in self.requirements.weights
+
+    @property
+    def name(self) -> str:
+        """The pair in words."""
+        return f"{self.format} on {self.runtime}{'' if self.is_native else f' on {self.processor}'}"
+
+
+class FailedPair(PairReport):
+    """A pair that could not run."""
+
+    state: Literal["could not run"]
+    reason: str
+
+
+class ComparedPair(PairReport):
+    """A pair that ran: the figures and the verdict of serving.gate.compare.
+
+    Only a native pair has times, in milliseconds for one image on the processor `measured_on`, or
+    the reason why there are none. Only an emulated one has a `golden_difference`, the largest
+    difference of a golden vector's probability from this processor.
+    """
+
+    runtime_version: str
+    requirements: Requirements
+    arena_bytes: int | None = None
+    state: Literal["proven", "not shown", "worse"]
+    images: int
+    test_images: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    keras_accuracy: float
+    keras_accuracy_interval: tuple[float, float]
+    lost: int
+    gained: int
+    mcnemar_p_value: float
+    accuracy_lost: float
+    accuracy_lost_bound: float
+    max_accuracy_drop: float
+    agreement: float
+    largest_difference: float
+    mean_difference: float
+    images_needed: int | None = None
+    golden_difference: float | None = None
+    reason: str | None = None
+    median_milliseconds: float | None = None
+    p95_milliseconds: float | None = None
+    measured_on: str | None = None
+    latency_reason: str | None = None
+
+
+class JudgedOn(Section):
+    """The images that the weights have not seen."""
+
+    test: int
+    validation: int
+
+    @property
+    def images(self) -> int:
+        return self.test + self.validation
+
+
+AnyPair = FailedPair | ComparedPair
+
+
+class VerificationReport(Report):
+    PATH: ClassVar = artifacts.REPORTS / "verify.json"
+
+    model_sha256: str
+    judged_on: JudgedOn
+    pairs: list[Annotated[AnyPair, Field(discriminator="state")]]
+
+    @property
+    def compared(self) -> list[ComparedPair]:
+        return [pair for pair in self.pairs if isinstance(pair, ComparedPair)]
+
+    @property
+    def native(self) -> list[ComparedPair]:
+        """The pairs that ran on this processor."""
+        return [pair for pair in self.compared if pair.is_native]
