@@ -220,7 +220,8 @@ def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
     duplicates = preprocess.duplicates.items()
     warnings = [_duplicates(name, count) for name, count in duplicates if count]
     warnings += [
-        f"{part.empty:,} examples of the {SPLIT_NAMES[split]} are empty: one flat colour, or no id."
+        f"{part.empty:,} examples of the {SPLIT_NAMES[split]} are empty: "
+        "one flat colour, no id, or no change over time."
         for split, part in preprocess.splits.items()
         if part.empty
     ]

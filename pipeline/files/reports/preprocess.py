@@ -31,15 +31,17 @@ class SplitReport(Section):
     """A split: its images in all and of each class, and figures that its kind of input adds."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, int | float]
+    __pydantic_extra__: dict[str, int | float | list[float]]
 
     images: int
     per_class: dict[str, int]
 
     @property
     def empty(self) -> int:
-        """How many inputs are one flat colour, or have no id."""
-        return int(self.__pydantic_extra__.get("empty", 0))
+        """How many inputs say nothing: one flat colour, no id, or no change over time."""
+        count = self.__pydantic_extra__.get("empty", 0)
+        assert isinstance(count, int)
+        return count
 
 
 class PreprocessReport(Report):
