@@ -31,7 +31,7 @@ class SplitReport(Section):
     """A split: its images in all and of each class, and figures that its kind of input adds."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, int | float]
+    __pydantic_extra__: dict[str, int | float | list[float]]
 
     images: int
     per_class: dict[str, int]
@@ -39,7 +39,9 @@ class SplitReport(Section):
     @property
     def empty(self) -> int:
         """How many inputs are one flat colour, or have no id."""
-        return int(self.__pydantic_extra__.get("empty", 0))
+        count = self.__pydantic_extra__.get("empty", 0)
+        assert not isinstance(count, list)
+        return int(count)
 
 
 class PreprocessReport(Report):
