@@ -50,7 +50,7 @@ def test_a_training_that_keeps_its_memory_has_the_same_weights_and_a_tenth_of_th
     Page faults are those of the second epoch, after the warm-up.
     """
     folder = tmp_path_factory.mktemp("memory")
-    np.savez(folder / "data.npz", x=raw_mnist.train_images[:5120], y=raw_mnist.train_labels[:5120])
+    np.savez(folder / "data.npz", x=raw_mnist.train_images[:2560], y=raw_mnist.train_labels[:2560])
 
     def trained(memory: str) -> dict[str, Any]:
         environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "ONEDNN_MAX_CPU_ISA": "AVX2"}

@@ -40,8 +40,8 @@ class SplitReport(Section):
     def empty(self) -> int:
         """How many inputs say nothing: one flat colour, no id, or no change over time."""
         count = self.__pydantic_extra__.get("empty", 0)
-        assert isinstance(count, int)
-        return count
+        assert not isinstance(count, list)
+        return int(count)
 
 
 class PreprocessReport(Report):
