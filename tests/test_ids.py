@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 
 from pipeline.bundle import vocabulary
+from pipeline.config import params
 from pipeline.config.params import Dataset
 from pipeline.datasets import imdb, movielens_100k, npz
 from pipeline.diagnosis.rules import diagnose
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import ids as kinds
 from pipeline.process.errors import UserError
@@ -246,8 +248,8 @@ def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
     to_train = ("download", "preprocess", "baseline", "train", "diagnose", "evaluate")
     for stage in (*to_train, "export", "verify", "embed", "package"):
         importlib.import_module(f"pipeline.{stage}").main()
-    targets = json.loads((project.folder / "reports/embed.json").read_text())["targets"]
-    assert all("this dataset holds ids" in row["refused"] for row in targets)
+    with pytest.raises(UserError, match="takes images, but this dataset contains ids"):
+        VerifiedFile.load("onnx_float32", params.load())
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
     assert gate["baseline_accuracy"] < 0.7, "a single id does not predict a like"
     shutil.unpack_archive(project.folder / "dist/likes-1.0.0.tar.gz", tmp_path / "device")

@@ -27,8 +27,7 @@ OF_TEST_IMAGES = "mistakes"
 INSTALL = """\
 ```
 pip install --requirement requirements/litert.txt   # run in this folder; one file per runtime
-serving check .
-serving predict . {example}
+serving check .{predict}
 ```"""
 INSTALL_ON_ARMV7 = """
 
@@ -88,7 +87,8 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
     figures = [
         f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()
     ]
-    install = INSTALL.format(example=inputs.kind(card.kind.name).EXAMPLE)
+    example = inputs.kind(card.kind.name).EXAMPLE
+    install = INSTALL.format(predict=f"\nserving predict . {example}" if example else "")
     install += INSTALL_ON_ARMV7 if _runs_on(card, "tflite_runtime") else ""
     sections = [
         f"# {card.name} {card.version}",

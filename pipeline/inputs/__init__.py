@@ -80,7 +80,7 @@ class Kind(Protocol):
     VALUES: str  # in the model card: what the values are
     PREPARED: str  # in the model card, before the description of the preprocessing
     EXAMPLES: str  # in the model card, after it: what COMPANIONS are for
-    EXAMPLE: str  # in the model card: the file for `serving predict`
+    EXAMPLE: str  # in the model card: the file for `serving predict`; empty if it reads none
 
     def value_range(self, train: Array, description: Description) -> tuple[float, float]:
         """The lowest and highest value that the model card promises."""

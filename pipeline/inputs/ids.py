@@ -29,7 +29,7 @@ VALUES = "ids"
 PREPARED = "How data become the input"
 COMPANIONS = "vocabulary"
 EXAMPLES = ""
-EXAMPLE = "picture.png"
+EXAMPLE = ""
 
 SPELLED = 60  # words of a text in the picture of mistakes
 

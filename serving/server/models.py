@@ -71,9 +71,8 @@ class BatchQueue:
         with self._lock:
             waiting, limit = self.waiting, self.limits.max_queue
             if waiting + len(images) > limit:
-                raise RequestError(
-                    503, f"{waiting} of at most {limit} images are waiting; try again in a second"
-                )
+                sentence = f"{waiting} of at most {limit} images are waiting; try again in a second"
+                raise RequestError(503, sentence)
             self.waiting += len(images)
         self._jobs.put(job)
         return job.future

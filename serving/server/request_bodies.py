@@ -186,9 +186,8 @@ def _checked_shape(tensor: Dict[str, Any], model: Signature) -> List[int]:
 def _check_binary(claimed: Any, tensor: Dict[str, Any], tail: bytes, size: int) -> None:
     """Checks that `tail` has the `size` bytes of the shape, as the request claims too."""
     if "data" in tensor:
-        raise RequestError(
-            400, f"{INPUT!r} has both data and binary_data_size; expected one of them"
-        )
+        sentence = f"{INPUT!r} has both data and binary_data_size; expected one of them"
+        raise RequestError(400, sentence)
     if type(claimed) is not int or claimed != size:
         raise RequestError(
             400,
@@ -196,10 +195,8 @@ def _check_binary(claimed: Any, tensor: Dict[str, Any], tail: bytes, size: int) 
             f"expected {size}, as its shape needs",
         )
     if len(tail) != size:
-        raise RequestError(
-            400,
-            f"{len(tail)} bytes follow the JSON; expected {size}, as the shape of {INPUT!r} needs",
-        )
+        expected = f"expected {size}, as the shape of {INPUT!r} needs"
+        raise RequestError(400, f"{len(tail)} bytes follow the JSON; {expected}")
 
 
 def _checked(values: Any, shape: List[int], model: Signature) -> Any:
@@ -213,9 +210,8 @@ def _checked(values: Any, shape: List[int], model: Signature) -> Any:
 def _flat(data: Any, shape: List[int], model: Signature) -> List[Any]:
     """The data, flat or nested like `shape`, as a list of N*H*W*C values."""
     if not isinstance(data, list):
-        raise RequestError(
-            400, f"the data of {INPUT!r} are {kind(data)}; expected an array of {model.kind.noun}"
-        )
+        sentence = f"the data of {INPUT!r} are {kind(data)}; expected an array of {model.kind.noun}"
+        raise RequestError(400, sentence)
     if data and isinstance(data[0], list):
         data = _flattened(data, shape)
     size = math.prod(shape)
@@ -235,9 +231,8 @@ def _pixels(data: List[Any], may_hold_booleans: bool) -> Any:
     except (TypeError, ValueError, OverflowError):
         pixels = b""
     if not pixels or (may_hold_booleans and bool in map(type, data)):
-        raise RequestError(
-            400, f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255"
-        )
+        sentence = f"the data of {INPUT!r} hold something other than whole numbers from 0 to 255"
+        raise RequestError(400, sentence)
     return np.frombuffer(pixels, np.uint8)
 
 
@@ -256,9 +251,8 @@ FROM_JSON = {"UINT8": _pixels, "FP32": _numbers}
 
 def _flattened(data: List[Any], shape: List[int]) -> List[Any]:
     if len(data) != shape[0]:
-        raise RequestError(
-            400, f"the data of {INPUT!r} have {len(data)} images; expected {shape[0]}, its shape's"
-        )
+        count = f"{len(data)} images; expected {shape[0]}, its shape's"
+        raise RequestError(400, f"the data of {INPUT!r} have {count}")
     for size in shape[1:]:
         if any(type(row) is not list or len(row) != size for row in data):
             raise RequestError(400, f"the data of {INPUT!r} are not nested like its shape {shape}")
@@ -272,9 +266,8 @@ def decode_labels(body: bytes, limit: int) -> Dict[str, str]:
     Raises RequestError.
     """
     if count_values(body) > 4 * limit + SPARE_VALUES:
-        raise RequestError(
-            413, f"the JSON has more values than {limit} labels; send fewer at a time"
-        )
+        sentence = f"the JSON has more values than {limit} labels; send fewer at a time"
+        raise RequestError(413, sentence)
     value = parse_strictly(body)
     entries = value if isinstance(value, list) else [value]
     if not 1 <= len(entries) <= limit:
@@ -292,18 +285,15 @@ def _label(entry: Any) -> Tuple[str, str]:
     fields = as_object(entry, "an entry of the labels")
     for name in ("id", "label"):
         if name not in fields:
-            raise RequestError(
-                400, f'the {name} is missing; expected {{"id": "...", "label": "..."}}'
-            )
+            expected = '{"id": "...", "label": "..."}'
+            raise RequestError(400, f"the {name} is missing; expected {expected}")
         if not isinstance(fields[name], str):
             raise RequestError(400, f"the {name} is {kind(fields[name])}; expected a string")
         if len(fields[name]) > MAX_LABEL_LENGTH or not is_text(fields[name]):
-            raise RequestError(
-                400, f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters"
-            )
+            sentence = f"the {name} is not text of at most {MAX_LABEL_LENGTH} characters"
+            raise RequestError(400, sentence)
     unknown = sorted(set(fields) - {"id", "label"})
     if unknown:
-        raise RequestError(
-            400, f"a label has the field {unknown[0][:80]!r}; expected id and label alone"
-        )
+        sentence = f"a label has the field {unknown[0][:80]!r}; expected id and label alone"
+        raise RequestError(400, sentence)
     return fields["id"], fields["label"]
