@@ -25,7 +25,8 @@ from pipeline.runtimes.process import Interpreter
 from pipeline.tracking import local_store
 from serving import Classifier
 
-pytest_plugins = ["tests.device", "tests.hostile_bundles"]  # fixtures that several modules share
+# Fixtures that several modules share.
+pytest_plugins = ["tests.device", "tests.hostile_bundles", "tests.server"]
 
 ROOT = Path(__file__).parent.parent
 # The installed `edgeproof` runs the code of its checkout; this runs that of the current folder.

@@ -12,10 +12,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from PIL import Image
 
 from serving.checksums import MANIFEST, manifest
@@ -128,6 +130,26 @@ class Server:
         self.signal(signal.SIGTERM)
         _, errors = self.process.communicate(timeout=30)
         return self.process.returncode, errors.decode()
+
+
+@pytest.fixture(scope="module")
+def server(archive: Path) -> Iterator[Server]:
+    with Server(archive, "--format", FORMAT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bare_server(archive: Path) -> Iterator[Server]:
+    """On the standard library's event loop, in an environment of numpy and one runtime."""
+    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
+    with Server(archive, "--format", FORMAT, python=python) as running:
+        yield running
+
+
+@pytest.fixture(params=["server", "bare_server"])
+def each_server(request: pytest.FixtureRequest) -> Server:
+    server: Server = request.getfixturevalue(request.param)
+    return server
 
 
 def environment() -> dict[str, str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -18,26 +16,6 @@ from serving.bundle import Bundle
 from tests.server import FORMAT, Server, failed, png, rename
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server(archive: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bare_server(archive: Path) -> Iterator[Server]:
-    """On the standard library's event loop, in an environment of numpy and one runtime."""
-    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
-    with Server(archive, "--format", FORMAT, python=python) as running:
-        yield running
-
-
-@pytest.fixture(params=["server", "bare_server"])
-def each_server(request: pytest.FixtureRequest) -> Server:
-    server: Server = request.getfixturevalue(request.param)
-    return server
 
 
 def test_a_person_sends_a_picture_and_gets_its_class(

@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +29,6 @@ pytestmark = pytest.mark.slow
 ANSWERS = json.loads((ROOT / "tests/triton_answers.json").read_text(encoding="utf-8"))
 # Fields that hold names, in which we differ from Triton.
 NAMES = ("name", "version", "versions", "platform", "extensions", "model_name", "model_version")
-
-
-@pytest.fixture(scope="module")
-def server(archive: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bare_server(archive: Path) -> Iterator[Server]:
-    """On the standard library's event loop, in an environment of numpy and one runtime."""
-    python = Path(sys.prefix) / "runtimes/onnxruntime/bin/python"
-    with Server(archive, "--format", FORMAT, python=python) as running:
-        yield running
-
-
-@pytest.fixture(params=["server", "bare_server"])
-def each_server(request: pytest.FixtureRequest) -> Server:
-    server: Server = request.getfixturevalue(request.param)
-    return server
 
 
 @pytest.fixture
