@@ -77,5 +77,5 @@ compare: env ## time the pipeline and Keras's own MNIST example, and print the r
 bench-serve: env ## compare our server with others under load, on the same file
 	$(RUN) python -m benchmarks.bench_serve
 
-clean: ## remove everything made here, except DVC's cache
+clean: ## remove what was made here, except the caches of DVC and the store of MLflow
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release site .state

@@ -4,8 +4,8 @@
     python -m pipeline.package --draft     makes one anyway, in draft/, marked as not proven
 
 Reads: exported/, embedded/, the reports, evaluation/, data/prepared/test, serving/.
-Writes: dist/<name>-<version>.tar.gz, the same bytes for the same input. Files with the verdict
-`worse` are left out.
+Writes: dist/<name>-<version>.tar.gz, the same bytes for the same input. If a file is `worse`,
+that is a gate that fails; a draft contains it.
 """
 
 from __future__ import annotations

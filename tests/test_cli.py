@@ -69,6 +69,7 @@ def test_an_unknown_option_is_an_error_of_usage(checkout: Project) -> None:
         (["sign", "nokey.pem"], "nokey.pem is"),
         (["diagnose", "none.csv"], "none.csv is not a file"),
         (["lectures", "S77"], "'S77' is"),
+        (["run", "verfy"], "'verfy' is not a stage; expected check, download, preprocess"),
     ],
 )
 def test_a_mistake_is_one_line(checkout: Project, arguments: list[str], sentence: str) -> None:

@@ -184,6 +184,9 @@ def test_a_run_that_failed_a_gate_is_marked_failed_and_an_edited_description_is_
 def test_the_list_of_runs_opens_as_model_training_with_the_figures_in_it(
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     port = free_port()
@@ -195,9 +198,7 @@ def test_the_list_of_runs_opens_as_model_training_with_the_figures_in_it(
         server(finished, *command, port=port, health="/health"),
         sync_playwright() as playwright,
     ):
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 2400, "height": 900})
         page.goto(link)
         for text in ("worst_recall", "accuracy_lost_bound", "Which digit does a scanned image"):

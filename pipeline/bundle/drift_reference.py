@@ -2,7 +2,7 @@
 
 It summarizes the test set because accuracy in the field is compared with test accuracy, so both
 comparisons refer to the same images. The test set stays untouched by this: the summary is made
-after both gates, and nothing is selected by it. The training set would not do, because the model
+after the gates, and nothing is selected by it. The training set would not do, because the model
 is more confident there. The validation set is a different sample: even the two halves of MNIST's
 test set come from different writers.
 """

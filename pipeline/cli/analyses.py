@@ -16,8 +16,8 @@ def sweep(
         list[str],
         typer.Argument(
             metavar="KEY=VALUES",
-            help="What to search: train.batch_size=32,128 or train.network.hidden=[64],[128,64] "
-            "or 'train.learning_rate=0.0001..0.1 log'.",
+            help="What to search: values such as train.batch_size=32,128, or a range such as "
+            "'train.learning_rate=0.0001..0.1 log', which is sampled on a logarithmic scale.",
             show_default=False,
         ),
     ],
@@ -25,11 +25,18 @@ def sweep(
         Literal["grid", "random", "tpe"], typer.Option(help="How trials are chosen.")
     ] = "tpe",
     trials: Annotated[
-        int, typer.Option(metavar="N", help="The number of trials. A grid has its own number.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="The number of trials; ignored with a grid, which tries every combination.",
+        ),
     ] = 20,
     prune: Annotated[
         Literal["median", "hyperband", "none"] | None,
-        typer.Option(help="How hopeless trials are ended.", show_default="median; none for a grid"),
+        typer.Option(
+            help="The rule that stops hopeless trials early.",
+            show_default="median; none for a grid",
+        ),
     ] = None,
     storage: Annotated[
         str | None,

@@ -32,7 +32,7 @@ def diagnose(
 
 
 def advise() -> None:
-    """Say what to change next, as commands to paste, the most promising first."""
+    """Say what to change after the last run, as commands to paste, the most promising first."""
     from pipeline.search import advise as advice
 
     advice.print_advice()
@@ -49,7 +49,10 @@ def improve(
         ),
     ] = False,
 ) -> None:
-    """Diagnose, change one thing, train and compare, until validation reaches the target."""
+    """Diagnose, change one thing, train and compare, until validation reaches the target.
+
+    It never reads the test set.
+    """
     from pipeline.search import improve as loop
 
     loop.improve(overrides or (), budget, quick)

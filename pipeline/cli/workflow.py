@@ -29,13 +29,22 @@ def run(
             autocompletion=stage_names,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run stages that are up to date.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run every stage, even if it is up to date.")
+    ] = False,
 ) -> None:
-    """Run the pipeline: every stage that is out of date. Log it to MLflow and print the results."""
+    """Run every stage that is out of date, and print the results.
+
+    A run of the whole pipeline is also logged to MLflow.
+    """
     from pipeline.files import artifacts
     from pipeline.process import dvc_command
+    from pipeline.process.errors import UserError
     from pipeline.tracking import runs
 
+    known = stage_names()
+    if unknown := [stage for stage in stages or () if stage not in known]:
+        raise UserError(f"{unknown[0]!r} is not a stage; expected {', '.join(known)}")
     whole = not stages
     options = ["--force"] if force else []
     status = dvc_command.run("repro", *(stages or ()), *options)
@@ -62,7 +71,7 @@ def draft() -> None:
 
 
 def status() -> None:
-    """Show which stages are out of date, and the results there are."""
+    """Show which stages are out of date, and the latest results."""
     from pipeline.process import dvc_command
 
     result = dvc_command.run("status")
@@ -83,7 +92,7 @@ def report(
 
 
 def sync() -> None:
-    """Log to MLflow what it lacks of the results in this folder."""
+    """Upload to MLflow the results in this folder that it does not have yet."""
     from pipeline.tracking import runs
 
     raise typer.Exit(0 if runs.sync() else 1)

@@ -263,7 +263,8 @@ def load(path: Path = FILE) -> Params:
     try:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+        fault = validation_message.yaml_fault(error)
+        raise UserError(f"{path} is not readable YAML: {fault}") from None
     try:
         return Params.model_validate(values)
     except ValidationError as error:

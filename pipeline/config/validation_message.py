@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from ruamel.yaml.error import MarkedYAMLError
 
 # pydantic's words and ours, replaced in this order.
 WORDS = {
@@ -24,6 +26,15 @@ BOUNDS = {
     "less_than": "below",
     "less_than_equal": "of at most",
 }
+
+
+def yaml_fault(error: Exception) -> str:
+    """What is wrong with a file that ruamel.yaml refuses, on one line."""
+    repeated = re.search(r'found duplicate key "(.+?)"', str(error))
+    if repeated and isinstance(error, MarkedYAMLError) and error.problem_mark:
+        line = error.problem_mark.line + 1
+        return f"{repeated[1]} is there twice, the second time in line {line}; keep one"
+    return " ".join(str(error).split())
 
 
 def sentence(error: ValidationError, values: Any, root: type[BaseModel]) -> str:

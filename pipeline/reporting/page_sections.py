@@ -152,7 +152,10 @@ def _remarks(pairs: Sequence[AnyPair]) -> list[str]:
 
 
 def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
-    """Every file on every runtime and processor."""
+    """Every file on every runtime and processor.
+
+    The few images of an emulated one have no accuracy of their own: it takes the verdict from here.
+    """
     return [
         {
             "file": pair.format,
@@ -160,8 +163,8 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
             "processor": _processor(pair),
             "verdict": pair.state,
             "images": _cell(pair, "images", "{:,}"),
-            "test accuracy": _share(pair, "accuracy"),
-            "loses at most": _share(pair, "accuracy_lost_bound"),
+            "test accuracy": _share(pair, "accuracy") if pair.is_native else "",
+            "loses at most": _share(pair, "accuracy_lost_bound") if pair.is_native else "",
             "agreement": _share(pair, "agreement"),
             "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
             "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
@@ -245,11 +248,12 @@ def next_steps(settings: Params, reports: BundleReports, gates: Gates, bundle: s
     """Commands to paste: the cures of the gates that failed, or what to do with the bundle."""
     improve = [
         Step("What to change next, most promising first", "edgeproof advise"),
-        Step("Make such changes, one training each, and keep what helps", "edgeproof improve"),
+        Step("Let it try such changes by itself, and keep those that help", "edgeproof improve"),
     ]
     compare = Step("Compare with other runs in MLflow", "edgeproof ui")
     if not any(gates.values()):
-        check = Step("May this machine run the bundle? Try it there too", f"serving check {bundle}")
+        purpose = "Check that this machine may run the bundle; then do the same on the device"
+        check = Step(purpose, f"serving check {bundle}")
         return [check, *improve, compare]
     cures = improve if gates["target"] or gates["baseline"] else []
     draft = Step("Pack a bundle marked NOT PROVEN, to try it anyway", "edgeproof draft")
