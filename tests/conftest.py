@@ -26,7 +26,7 @@ from pipeline.tracking import local_store
 from serving import Classifier
 
 # Fixtures that several modules share.
-pytest_plugins = ["tests.device", "tests.hostile_bundles", "tests.server"]
+pytest_plugins = ["tests.chromium", "tests.device", "tests.hostile_bundles", "tests.server"]
 
 ROOT = Path(__file__).parent.parent
 # The installed `edgeproof` runs the code of its checkout; this runs that of the current folder.

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,17 +86,11 @@ def test_the_server_says_it_in_its_log_its_metadata_and_its_description(draft: P
     assert not out
 
 
-def test_the_servers_page_shows_it(draft: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with Server(draft, "--format", FORMAT, "--draft") as running, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page()
+def test_the_servers_page_shows_it(draft: Path, chromium: Any) -> None:
+    with Server(draft, "--format", FORMAT, "--draft") as running:
+        page = chromium.new_page()
         page.goto(f"http://{running.url}/docs")
         page.get_by_text(f"mnist-digits is {DESCRIPTION}.").wait_for()
-        browser.close()
 
 
 def test_a_signature_is_refused_without_a_key_to_check_it_with(

@@ -249,10 +249,8 @@ def rename_classes(names: list[str]) -> None:
 
 
 def test_names_that_look_like_html_or_are_long_or_foreign_do_not_break_the_page(
-    run: Path,
+    run: Path, chromium: Any
 ) -> None:
-    from playwright.sync_api import sync_playwright
-
     names = [HOSTILE, '"><img src=x onerror=alert(1)>', "w" * 3000, "一二三四五六七八九十" * 30]
     names += ["\u202eright to left", "\udcff", "", "{{ 7 * 7 }}", "&amp;", "\x00"]
     rename_classes([*names, *(f"class {index}" for index in range(1000 - len(names)))])
@@ -265,22 +263,15 @@ def test_names_that_look_like_html_or_are_long_or_foreign_do_not_break_the_page(
     assert "&lt;script&gt;" in content
     assert "{{ 7 * 7 }}" in content
     assert "The other 980 classes" in text(content)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        for width in (400, 1200):
-            tab = browser.new_page(viewport={"width": width, "height": 900})
-            requests: list[str] = []
-            tab.on("request", lambda request, seen=requests: seen.append(request.url))
-            tab.goto(f"file://{run / PAGE}")
-            assert tab.title() == "mnist-digits 1.0.0: passed"
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width
-            assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-            assert [url for url in requests if not url.startswith("data:")] == [
-                f"file://{run / PAGE}"
-            ]
-        browser.close()
+    for width in (400, 1200):
+        tab = chromium.new_page(viewport={"width": width, "height": 900})
+        requests: list[str] = []
+        tab.on("request", lambda request, seen=requests: seen.append(request.url))
+        tab.goto(f"file://{run / PAGE}")
+        assert tab.title() == "mnist-digits 1.0.0: passed"
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        assert [url for url in requests if not url.startswith("data:")] == [f"file://{run / PAGE}"]
 
 
 def test_a_picture_that_no_browser_could_show_is_named_instead(

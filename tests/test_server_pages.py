@@ -6,6 +6,7 @@ import base64
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import numpy as np
@@ -104,27 +105,20 @@ def test_a_folder_without_the_second_engine_is_one_sentence(archive: Path, tmp_p
 
 
 def test_the_servers_own_page_lists_its_paths_and_predicts(
-    server: Server, archive: Path, tmp_path: Path
+    server: Server, archive: Path, chromium: Any, tmp_path: Path
 ) -> None:
-    from playwright.sync_api import sync_playwright
-
     with np.load(io.BytesIO(Bundle(archive).read("golden.npz"))) as golden:
         (tmp_path / "digit.png").write_bytes(png(golden["images"][0]))
     expected = server.ask("POST", "/predict", (tmp_path / "digit.png").read_bytes()).json["class"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(f"http://{server.url}/docs")
-        page.set_input_files("#picture", str(tmp_path / "digit.png"))
-        page.wait_for_function("document.getElementById('answer').textContent !== ''")
-        assert page.text_content("#answer") == f"It shows {expected}."
-        assert "/v2/health/ready" in (page.text_content("#paths") or "")
-        assert not faults
-        browser.close()
+    page = chromium.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(f"http://{server.url}/docs")
+    page.set_input_files("#picture", str(tmp_path / "digit.png"))
+    page.wait_for_function("document.getElementById('answer').textContent !== ''")
+    assert page.text_content("#answer") == f"It shows {expected}."
+    assert "/v2/health/ready" in (page.text_content("#paths") or "")
+    assert not faults
 
 
 def test_a_response_says_what_it_depends_on(each_server: Server) -> None:

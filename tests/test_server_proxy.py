@@ -16,7 +16,6 @@ from urllib.parse import urljoin
 
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from tests.record_triton import image, json_body
 from tests.server import FORMAT, Server
@@ -112,62 +111,48 @@ def test_every_address_that_the_server_names_exists_below_the_path(nginx: str, p
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_both_pages_work_in_a_browser_below_the_path(
-    nginx: str, prefix: str, tmp_path: Path
+    nginx: str, prefix: str, chromium: Any, tmp_path: Path
 ) -> None:
     Image.fromarray(image(1)[0].squeeze()).save(tmp_path / "picture.png")
     root, faults, addresses = f"{nginx}/{prefix}/", [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("response", lambda answer: addresses.append((answer.url, answer.status)))
-        page.goto(root)
-        page.wait_for_selector("#main:not([hidden])")
-        page.click("#server")
-        page.wait_for_selector("#pages a")
-        assert page.url == f"{root}docs"
-        assert f"{root}predict" in str(page.text_content("#curl"))
-        page.set_input_files("#picture", str(tmp_path / "picture.png"))
-        page.wait_for_function(
-            "document.getElementById('answer').textContent.startsWith('It shows')"
-        )
-        page.click("#pages a")
-        page.wait_for_selector("#main:not([hidden])")
-        browser.close()
+    page = chromium.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("response", lambda answer: addresses.append((answer.url, answer.status)))
+    page.goto(root)
+    page.wait_for_selector("#main:not([hidden])")
+    page.click("#server")
+    page.wait_for_selector("#pages a")
+    assert page.url == f"{root}docs"
+    assert f"{root}predict" in str(page.text_content("#curl"))
+    page.set_input_files("#picture", str(tmp_path / "picture.png"))
+    page.wait_for_function("document.getElementById('answer').textContent.startsWith('It shows')")
+    page.click("#pages a")
+    page.wait_for_selector("#main:not([hidden])")
     assert not faults
     assert all(address.startswith((root, "data:", "blob:")) for address, _ in addresses), addresses
     assert all(status < 400 for _, status in addresses), addresses
 
 
-def test_a_person_logs_in_below_the_path_too(nginx: str, tmp_path: Path) -> None:
+def test_a_person_logs_in_below_the_path_too(nginx: str, chromium: Any, tmp_path: Path) -> None:
     """Once: everything that the pages load then arrives, and the token appears in no address."""
     Image.fromarray(image(1)[0].squeeze()).save(tmp_path / "picture.png")
     root, addresses = f"{nginx}/locked/", []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.on("request", lambda request: addresses.append(request.url))
-        page.goto(f"{root}docs")
-        page.fill("input[name=token]", "wrong")
-        page.click("button")
-        assert "not the token" in str(page.text_content("[role=status]"))
-        page.goto(f"{root}docs")
-        page.fill("input[name=token]", TOKEN)
-        page.click("button")
-        page.wait_for_selector("#pages a")
-        assert page.url == f"{root}docs"
-        page.set_input_files("#picture", str(tmp_path / "picture.png"))
-        page.wait_for_function(
-            "document.getElementById('answer').textContent.startsWith('It shows')"
-        )
-        page.click("#pages a")
-        page.wait_for_selector("#main:not([hidden])")
-        cookies: list[Any] = page.context.cookies()
-        browser.close()
+    page = chromium.new_page()
+    page.on("request", lambda request: addresses.append(request.url))
+    page.goto(f"{root}docs")
+    page.fill("input[name=token]", "wrong")
+    page.click("button")
+    assert "not the token" in str(page.text_content("[role=status]"))
+    page.goto(f"{root}docs")
+    page.fill("input[name=token]", TOKEN)
+    page.click("button")
+    page.wait_for_selector("#pages a")
+    assert page.url == f"{root}docs"
+    page.set_input_files("#picture", str(tmp_path / "picture.png"))
+    page.wait_for_function("document.getElementById('answer').textContent.startsWith('It shows')")
+    page.click("#pages a")
+    page.wait_for_selector("#main:not([hidden])")
+    cookies: list[Any] = page.context.cookies()
     assert not [address for address in addresses if "sesame" in address]
     assert [(cookie["path"], cookie["httpOnly"], cookie["sameSite"]) for cookie in cookies] == [
         ("/locked", True, "Strict")

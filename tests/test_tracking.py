@@ -182,29 +182,19 @@ def test_a_run_that_failed_a_gate_is_marked_failed_and_an_edited_description_is_
 
 
 def test_the_list_of_runs_opens_as_model_training_with_the_figures_in_it(
-    finished: Project, monkeypatch: pytest.MonkeyPatch
+    finished: Project, chromium: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
     port = free_port()
     uri = f"sqlite:///{finished.folder / 'mlflow.db'}"
     monkeypatch.chdir(finished.folder)
     link = view.link(f"http://127.0.0.1:{port}")
     command = ("mlflow", "server", "--workers", "1", "--backend-store-uri", uri)
-    with (
-        server(finished, *command, port=port, health="/health"),
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 2400, "height": 900})
+    with server(finished, *command, port=port, health="/health"):
+        page = chromium.new_page(viewport={"width": 2400, "height": 900})
         page.goto(link)
         for text in ("worst_recall", "accuracy_lost_bound", "Which digit does a scanned image"):
             page.get_by_text(text).first.wait_for(timeout=60000)
         assert page.get_by_text("Detect Issues").count() == 0
-        browser.close()
 
 
 def test_dvc_compares_the_figures_of_every_file(finished: Project) -> None:
@@ -366,7 +356,7 @@ def test_four_queued_experiments_on_a_fresh_store_create_four_runs(project: Proj
 
 
 def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
-    project: Project,
+    project: Project, chromium: Any
 ) -> None:
     project.change({"train.epochs": 5})
     project.run("dvc", "repro", "baseline")
@@ -399,24 +389,7 @@ def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
         assert sorted(
             {metric.step for metric in store.get_metric_history(run.info.run_id, "validation_loss")}
         ) == [1, 2, 3, 4, 5]
-        look_at_the_page(uri, run, project.folder / "page.png")
-
-
-def look_at_the_page(uri: str, run: Any, picture: Path) -> None:
-    """Opens the page of the run in headless Chromium and finds the run there."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        page = browser.new_page()
+        page = chromium.new_page()
         page.goto(f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
         page.get_by_text("validation_accuracy").first.wait_for(timeout=60000)
-        page.screenshot(path=picture)
         assert run.info.run_name in page.content()
-        browser.close()

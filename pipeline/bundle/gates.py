@@ -8,7 +8,7 @@ from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.embed import TargetReport
 from pipeline.files.reports.verify import AnyPair
-from serving.gate import PROVEN, WORSE
+from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
 
 def failures(params: Params, reports: BundleReports) -> list[str]:
@@ -51,7 +51,7 @@ def _not_good_enough(params: Params, pairs: Sequence[AnyPair]) -> list[str]:
     required = params.verify.require
     native = {(pair.format, pair.state) for pair in pairs if pair.is_native}
     return [
-        f"{pair.name} is {pair.state} ({pair.reason})"
+        f"{pair.name} {'' if pair.state == COULD_NOT_RUN else 'is '}{pair.state} ({pair.reason})"
         + (f", and verify.require is {required}" if pair.state != WORSE else "")
         for pair in pairs
         if pair.state == WORSE or (required == PROVEN and pair.state != PROVEN)

@@ -1,0 +1,23 @@
+"""Headless Chromium for the tests that look at a page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def chromium() -> Iterator[Any]:
+    """A browser of Playwright; the test is skipped if Chromium is not installed."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
