@@ -28,7 +28,8 @@ def printed(project: Project) -> str:
 @pytest.mark.slow
 def test_make_run_ends_with_the_table_and_its_status_also_where_a_gate_fails(line: Project) -> None:
     line.change({"problem.target": 1.0})
-    done = line.attempt("make", "--old-file=env", "run", "RUN=")  # in the environment of the tests
+    # In the environment of the tests.
+    done = line.attempt("make", "--no-print-directory", "--old-file=env", "run", "RUN=")
     assert done.returncode != 0
     assert "error: no bundle: test accuracy 0." in done.stderr
     assert done.stdout.endswith("\nThe whole run on one page: reports/index.html\n")
