@@ -60,7 +60,8 @@ def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
         f"{name} is missing: .ci/run lists the Debian packages that these tests need"
     )
     process = subprocess.run(command, cwd=cwd, capture_output=True, check=False)
-    output = f"{process.stdout.decode()[-2000:]}\n{process.stderr.decode()[-2000:]}"
+    texts = (stream.decode(errors="replace") for stream in (process.stdout, process.stderr))
+    output = "\n".join(text[-2000:] for text in texts)
     assert process.returncode == 0, f"{command}: {output}"
     return process
 
