@@ -56,8 +56,7 @@ class SpreadTask:
             for split in ("train", "validation")
         )
         with imports.quiet():
-            classes = len(description.class_names)
-            parts = Data(train, validation, classes, description.kind, description.highest)
+            parts = Data.described(train, validation, description)
             hidden = spread.measure(self.settings, parts)[:-1]
         on_examples(1)
         deviations, saturated = (

@@ -109,13 +109,7 @@ class StudyTraining:
         for row in earlier:
             on_row(row)
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
-        parts = Data(
-            self._split("train"),
-            self._split("validation"),
-            len(description.class_names),
-            description.kind,
-            description.highest,
-        )
+        parts = Data.described(self._split("train"), self._split("validation"), description)
         trained = fit.fit(self.settings, parts, folder, on_row)
         with imports.quiet():
             tested = {

@@ -34,13 +34,8 @@ from pipeline.training.learning_curves import Row
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
-def diagnose_file(path: Path, target: float) -> Diagnosis:
-    """Diagnoses a CSV of learning curves, with the reports beside it. Raises UserError."""
-    return diagnose_rows(path, training_log.read(path).rows, target)
-
-
 def diagnose_rows(path: Path, rows: list[Row], target: float) -> Diagnosis:
-    """Diagnoses the rows of `path`, with the reports beside it."""
+    """Diagnoses the rows of `path`, with the reports beside it. Raises UserError."""
     preprocessing = report_beside(path, PreprocessReport)
     training = report_beside(path, TrainReport)
     return diagnose(

@@ -58,14 +58,8 @@ def print_row(row: Row, epochs: int) -> None:
 
 def main() -> None:
     settings = params.load()
-    description = artifacts.load_description()
-    data = Data(
-        artifacts.load_split("train"),
-        artifacts.load_split("validation"),
-        len(description.class_names),
-        description.kind,
-        description.highest,
-    )
+    train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
+    data = Data.described(train, validation, artifacts.load_description())
     files = sorted(
         path
         for split in ("train", "validation")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pipeline.diagnose import diagnose_rows
+from pipeline.diagnosis import training_log
+from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.files.reports.baseline import BaselineReport, Score
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.diagnose import DiagnosisReport
@@ -154,3 +159,8 @@ def bundled(**values: Report) -> BundleReports:
         "embed": EmbedReport(model_sha256="0", targets=[]),
     }
     return BundleReports.model_validate({**defaults, **values})
+
+
+def diagnosed(path: Path, target: float) -> Diagnosis:
+    """The diagnosis of a CSV of learning curves, with the reports beside it."""
+    return diagnose_rows(path, training_log.read(path).rows, target)

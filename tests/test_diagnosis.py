@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.datasets import Raw
-from pipeline.diagnose import diagnose_file
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
@@ -275,7 +274,7 @@ def test_another_programs_reports_beside_the_curves_are_ignored(
     save(path, table(FALLEN, [0.99]))
     for name in ("train", "preprocess"):
         (tmp_path / f"{name}.json").write_text(foreign)
-    assert diagnose_file(path, 0.9).verdict == "good_fit"
+    assert reports.diagnosed(path, 0.9).verdict == "good_fit"
 
 
 def test_a_trained_model_that_is_confident_has_no_fault(tmp_path: Path) -> None:
@@ -284,10 +283,10 @@ def test_a_trained_model_that_is_confident_has_no_fault(tmp_path: Path) -> None:
     layers = {"dead_units": 0.0, "saturated_units": 0.96, "gradient_ratio": 8.3}
     report = reports.training(layers_at_start=layers)
     report.save(tmp_path / "train.json")
-    assert diagnose_file(path, 0.99).verdict == "saturated_units"
+    assert reports.diagnosed(path, 0.99).verdict == "saturated_units"
     report.changed(trained_before=True).save(tmp_path / "train.json")
-    assert diagnose_file(path, 0.98).verdict == "good_fit"
-    assert diagnose_file(path, 0.99).verdict == "too_little_capacity"
+    assert reports.diagnosed(path, 0.98).verdict == "good_fit"
+    assert reports.diagnosed(path, 0.99).verdict == "too_little_capacity"
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
     assert report.leaks == {"train_and_test": 1}
     assert report.splits["train"].per_class == {"a": 2, "b": 3}
     pixels = {name: split.model_extra or {} for name, split in report.splits.items()}
-    assert pixels["test"]["empty"] == 1
+    assert report.splits["test"].empty == 1
     assert pixels["train"]["pixel_mean"] == pytest.approx(train.mean())
     assert pixels["train"]["pixel_standard_deviation"] == pytest.approx(train.std())
     assert report.unreadable == ["broken.png"]

@@ -377,7 +377,7 @@ def test_uncommitted_changes_are_not_signed(finished: Project, signed: Release) 
         changed.write_bytes(original)
     assert (
         missing.stderr
-        == "error: nokey.pem is no file; name a private key, certificate or chain in PEM\n"
+        == "error: nokey.pem is not a file; name a private key, certificate or chain in PEM\n"
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml has uncommitted changes; commit it")

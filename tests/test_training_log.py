@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.diagnose import diagnose_file
 from pipeline.diagnosis import training_log
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
+from tests.reports import diagnosed
 
 EPOCHS = 12
 TRAIN_LOSS = [0.05 + 1.6 * 0.8**epoch for epoch in range(EPOCHS)]
@@ -123,14 +123,14 @@ def test_the_same_training_has_the_same_diagnosis_whoever_wrote_the_file(
     if "train_accuracy" in rows[0]:
         np.testing.assert_allclose([row["train_accuracy"] for row in rows], TRAIN_ACCURACY)
     assert [row["epoch"] for row in rows] == list(range(first, first + EPOCHS))
-    diagnosis = diagnose_file(path, 0.9)
+    diagnosis = diagnosed(path, 0.9)
     assert (diagnosis.verdict, diagnosis.epoch) == ("overfit", first + 6)
     assert diagnosis.sentence.startswith(f"from epoch {first + 6} on the validation loss rises")
 
 
 def test_validation_twice_an_epoch_stays_twice_an_epoch(tmp_path: Path) -> None:
     halves = [(epoch / 2, *figures) for epoch, *figures in FROM_1]
-    diagnosis = diagnose_file(write(tmp_path, csv_text(OURS, halves)), 0.9)
+    diagnosis = diagnosed(write(tmp_path, csv_text(OURS, halves)), 0.9)
     assert (diagnosis.verdict, diagnosis.epoch) == ("overfit", 3.5)
     assert "from epoch 3.5 on" in diagnosis.sentence
 
@@ -148,12 +148,12 @@ def test_one_of_the_accuracies_may_be_missing(tmp_path: Path) -> None:
     ]
     header = "epoch,train/loss,val/loss,metrics/accuracy_top1"
     path = write(tmp_path, csv_text(header, plateau, (0, 1, 3, 4)))
-    diagnosis = diagnose_file(path, 0.9)
+    diagnosis = diagnosed(path, 0.9)
     assert diagnosis.verdict == "too_little_capacity"
     assert diagnosis.sentence.startswith("the accuracy levels off at 39.0%")
     learned = [(epoch, 0.001 + 2 / 4**epoch, 0, 1.6 + 2 / 4**epoch, 0.7) for epoch in range(1, 21)]
     path = write(tmp_path, csv_text("loss,eval_loss,eval_accuracy,epoch", learned, (1, 3, 4, 0)))
-    assert diagnose_file(path, 0.9).verdict == "unrepresentative_training", (
+    assert diagnosed(path, 0.9).verdict == "unrepresentative_training", (
         "a training loss near 0 is not too little capacity"
     )
     done = command(path, "--picture", tmp_path / "curves.png")
@@ -164,9 +164,9 @@ def test_one_of_the_accuracies_may_be_missing(tmp_path: Path) -> None:
 
 def test_percent_is_read_as_percent_with_a_note(tmp_path: Path) -> None:
     path = write(tmp_path, csv_text(OURS, columns(scale=100)))
-    expected = diagnose_file(write(tmp_path, csv_text(OURS, FROM_1)), 0.9)
+    expected = diagnosed(write(tmp_path, csv_text(OURS, FROM_1)), 0.9)
     done = command(write(tmp_path, csv_text(OURS, columns(scale=100))), "--target", "0.9")
-    diagnosis = diagnose_file(path, 0.9)
+    diagnosis = diagnosed(path, 0.9)
     assert diagnosis.verdict == expected.verdict
     assert diagnosis.epoch == expected.epoch
     assert diagnosis.sentence == expected.sentence
@@ -324,6 +324,6 @@ def test_a_folder_and_a_missing_file_are_different_errors(tmp_path: Path) -> Non
 @pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-inf"])
 def test_a_loss_that_is_not_finite_is_a_verdict_and_not_an_error(cell: str, tmp_path: Path) -> None:
     rows = [*FROM_0[:4], (4, cell, 0.5, LOSS[4], 0.5), *FROM_0[5:]]
-    diagnosis = diagnose_file(write(tmp_path, csv_text(OURS, rows)), 0.9)
+    diagnosis = diagnosed(write(tmp_path, csv_text(OURS, rows)), 0.9)
     assert (diagnosis.verdict, diagnosis.epoch) == ("diverged", 4)
     assert "at epoch 4" in diagnosis.sentence

@@ -100,7 +100,8 @@ def sign(
 
 
 def expanded(path: Path) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111  not every shell does it in KEY=~/keys/private.pem, and a name may begin so
+    # Not every shell expands KEY=~/private.pem. A name may begin with ~, which Path refuses.
+    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def sign_bundle(key: Path, certificate: Path | None, chain: list[Path]) -> None:
@@ -109,7 +110,8 @@ def sign_bundle(key: Path, certificate: Path | None, chain: list[Path]) -> None:
     chain = [expanded(path) for path in chain]
     for path in (key, *([certificate] if certificate else []), *chain):
         if not path.is_file():
-            raise UserError(f"{path} is no file; name a private key, certificate or chain in PEM")
+            expected = "name a private key, certificate or chain in PEM"
+            raise UserError(f"{path} is not a file; {expected}")
     refuse_inside(key)
     archives = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
     if len(archives) != 1:

@@ -42,9 +42,9 @@ def run(
     from pipeline.process.errors import UserError
     from pipeline.tracking import runs
 
-    known = stage_names()
-    if unknown := [stage for stage in stages or () if stage not in known]:
-        raise UserError(f"{unknown[0]!r} is not a stage; expected {', '.join(known)}")
+    for stage in stages or ():
+        if stage not in (known := stage_names()):
+            raise UserError(f"{stage!r} is not a stage; expected {', '.join(known)}")
     whole = not stages
     options = ["--force"] if force else []
     status = dvc_command.run("repro", *(stages or ()), *options)

@@ -140,14 +140,8 @@ def _ratio(value: float, reference: float, default: float) -> float:
 def report() -> None:
     """Prints the table and what it means."""
     train_params = params.load().train
-    description = artifacts.load_description()
-    data = Data(
-        artifacts.load_split("train"),
-        artifacts.load_split("validation"),
-        len(description.class_names),
-        description.kind,
-        description.highest,
-    )
+    train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
+    data = Data.described(train, validation, artifacts.load_description())
     with imports.quiet():
         spreads = measure(train_params, data)
     Console(width=WIDTH).print(_table(spreads))

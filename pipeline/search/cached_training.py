@@ -129,7 +129,8 @@ class CachedTraining:
             path.unlink()
         for row in checkpoint.read(folder)["rows"]:
             on_row(row)
-        data = Data(examples(self.rows), examples(self.validation_rows), *facts())
+        description = artifacts.load_description(artifacts.RAW / "description.json")
+        data = Data.described(examples(self.rows), examples(self.validation_rows), description)
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
         validation = len(self.validation_rows)
@@ -170,12 +171,6 @@ def examples(rows: Array) -> tuple[Array, Array]:
     """Inputs and labels of these rows of the raw training part."""
     images, labels = artifacts.load_split("train", artifacts.RAW)
     return images[rows], labels[rows]
-
-
-def facts() -> tuple[int, str, int]:
-    """The number of classes, the kind of input, and the highest id."""
-    description = artifacts.load_description(artifacts.RAW / "description.json")
-    return len(description.class_names), description.kind, description.highest
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Literal
 import keras
 import numpy as np
 
-from pipeline.files.artifacts import Array, Inputs
+from pipeline.files.artifacts import Array, Description, Inputs
 
 Split = tuple[Array, Array]  # inputs (N, ...), such as images (N, H, W, C) uint8; labels (N,)
 
@@ -21,6 +21,12 @@ class Data:
     num_classes: int
     kind: str = "pixels"
     highest: int = 255  # largest id
+
+    @classmethod
+    def described(cls, train: Split, validation: Split, description: Description) -> Data:
+        """The two splits of the dataset that `description` is of."""
+        num_classes = len(description.class_names)
+        return cls(train, validation, num_classes, description.kind, description.highest)
 
     @property
     def inputs(self) -> Inputs:

@@ -28,20 +28,14 @@ class Evidence:
 
 
 class SplitReport(Section):
-    """A split: its images in all and of each class, and figures that its kind of input adds."""
+    """A split: its images in all and of each class, and figures of its kind of input."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, int | float | list[float]]
 
     images: int
     per_class: dict[str, int]
-
-    @property
-    def empty(self) -> int:
-        """How many inputs say nothing: one flat colour, no id, or no change over time."""
-        count = self.__pydantic_extra__.get("empty", 0)
-        assert not isinstance(count, list)
-        return int(count)
+    empty: int  # inputs that say nothing: one flat colour, no id, or no change over time
 
 
 class PreprocessReport(Report):

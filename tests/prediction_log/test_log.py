@@ -9,9 +9,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,40 +20,11 @@ from serving import Classifier
 from serving.errors import InputError, LogError
 from serving.prediction_log import PredictionLog
 from tests.conftest import ROOT
+from tests.prediction_log.conftest import predict, rows, send_label
 from tests.record_triton import INFER, binary, image, json_body, requested_outputs
 from tests.server import FORMAT, Response, Server, check_openapi, environment, failed, png
 
 pytestmark = pytest.mark.slow
-
-
-def rows(path: Path, column: str = "*") -> list[Any]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(f"SELECT {column} FROM predictions ORDER BY number").fetchall()
-    finally:
-        connection.close()
-
-
-def predict(server: Server) -> Any:
-    """The response to one picture."""
-    response = server.ask("POST", "/predict", png(image(1)))
-    assert response.status == 200, response.body
-    return response.json
-
-
-def send_label(server: Server, id_: str, label: str) -> Response:
-    return server.ask("POST", "/feedback", json.dumps({"id": id_, "label": label}).encode())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "field.sqlite"
-
-
-@pytest.fixture
-def server(archive: Path, path: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT, "--log", path) as running:
-        yield running
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"]])

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,23 +17,12 @@ from pipeline.process.errors import UserError
 from serving import Classifier
 from serving.errors import LogError
 from serving.prediction_log import PredictionLog
+from tests.prediction_log.conftest import predict, rows, send_label
 from tests.record_triton import image
 from tests.server import FORMAT, Server, failed
-from tests.test_prediction_log import predict, rows, send_label
 from tests.test_server_life import load, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "field.sqlite"
-
-
-@pytest.fixture
-def server(archive: Path, path: Path) -> Iterator[Server]:
-    with Server(archive, "--format", FORMAT, "--log", path) as running:
-        yield running
 
 
 def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Classifier) -> None:
