@@ -191,7 +191,7 @@ def test_a_study_resumes_after_ctrl_c_and_runs_again_without_training_to_the_sam
         project.folder / ".state/studies/trainings",
         project.folder / ".state/studies/quick",
     )
-    interrupted = project.start(*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "2")
+    interrupted = project.start(*EDGEPROOF, "lectures", "S99", "--quick", "--workers", "1")
     end = time.monotonic() + 120
     while not list(trained.glob("*.json")):
         assert interrupted.poll() is None
