@@ -34,7 +34,7 @@ def prepared(settings: Params) -> Path:
     """The folder in which `preprocess` has run on the downloaded data. Raises UserError."""
     source = downloaded(settings)
     kinds = (f"inputs/{name}" for name in choices("inputs"))
-    modules = ("preprocess", "files/splits", "diagnosis/split_checks", *kinds)
+    modules = ("preprocess", "files/splits", "inputs/_split_checks", *kinds)
     code = [artifacts.sha256(_module(name)) for name in modules]
     facts = [source.name, settings.preprocess.model_dump_json(), *code]
     folder = FOLDER / f"{settings.dataset.name}-{digests.of_facts(facts)}-prepared"

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.diagnosis import split_checks
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers
+from pipeline.inputs import Pictures, Predict, Sheet, _integers, _split_checks
 
 NOUN = "ids"
 ARRAYS = "int32 of shape (N, L) for ids"
@@ -67,7 +66,7 @@ def report(ids: Array, description: Description) -> dict[str, Any]:
 
 def evidence(train: Array, validation: Array) -> Evidence:
     """Only exact copies count."""
-    copied = split_checks.copied_exactly(train, validation)
+    copied = _split_checks.copied_exactly(train, validation)
     return Evidence(len(train), len(validation), *copied, 0.5, 1.0)
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.diagnosis import split_checks
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers
+from pipeline.inputs import Pictures, Predict, Sheet, _integers, _split_checks
 
 NOUN = "images"
 ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
@@ -88,15 +87,15 @@ def report(images: Array, description: Description) -> dict[str, Any]:
 
 def evidence(train: Array, validation: Array) -> Evidence:
     """Near copies count too: the means of blocks are compared."""
-    train_rows, rows, balanced_rows = split_checks.queries(len(train), len(validation))
+    train_rows, rows, balanced_rows = _split_checks.queries(len(train), len(validation))
     with ThreadPoolExecutor() as pool:
         copied = pool.submit(
-            lambda: split_checks.copied(
+            lambda: _split_checks.copied(
                 blocks(train), train_rows, blocks(np.asarray(validation[rows]))
             )
         )
         told_apart = pool.submit(
-            split_checks.told_apart, train[balanced_rows], validation[rows], blocks, roughness
+            _split_checks.told_apart, train[balanced_rows], validation[rows], blocks, roughness
         )
         return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
 

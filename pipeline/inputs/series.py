@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.diagnosis import split_checks
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet
+from pipeline.inputs import Pictures, Predict, Sheet, _split_checks
 
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
@@ -90,7 +89,7 @@ def report(series: Array, description: Description) -> dict[str, Any]:
 
 def evidence(train: Array, validation: Array) -> Evidence:
     """Near copies count too: the means of blocks are compared, with all channels in one scale."""
-    train_rows, rows, balanced_rows = split_checks.queries(len(train), len(validation))
+    train_rows, rows, balanced_rows = _split_checks.queries(len(train), len(validation))
     mean, deviation = moments(train)
 
     def scaled(series: Array) -> Array:
@@ -98,8 +97,8 @@ def evidence(train: Array, validation: Array) -> Evidence:
         return result
 
     query = scaled(validation[rows])
-    copied = split_checks.copied(blocks(scaled(train)), train_rows, blocks(query))
-    told_apart = split_checks.told_apart(scaled(train[balanced_rows]), query, blocks, roughness)
+    copied = _split_checks.copied(blocks(scaled(train)), train_rows, blocks(query))
+    told_apart = _split_checks.told_apart(scaled(train[balanced_rows]), query, blocks, roughness)
     return Evidence(len(train), len(validation), *copied, *told_apart)
 
 
