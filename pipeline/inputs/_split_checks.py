@@ -71,11 +71,12 @@ def _nearest(queries: Array, train: Array, own_rows: Array | None = None) -> Arr
     result = np.empty(len(queries), np.float32)
     for start in range(0, len(queries), 100):
         part = slice(start, start + 100)
-        query_squares = (queries[part] ** 2).sum(1, keepdims=True)
-        distances = squares - 2 * queries[part] @ train.T + query_squares
+        distances = -2 * queries[part] @ train.T
+        distances += squares
         if own_rows is not None:
             distances[np.arange(len(distances)), own_rows[part]] = np.inf
-        result[part] = np.sqrt(np.maximum(distances.min(1), 0))
+        result[part] = distances.min(1) + (queries[part] ** 2).sum(1)
+    result = np.sqrt(np.maximum(result, 0))
     return result.round(4)
 
 
