@@ -12,9 +12,12 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
+from matplotlib.figure import Figure
+from PIL import Image
 
+from pipeline.diagnosis import picture
 from pipeline.files import artifacts
-from pipeline.reporting import pictures
+from pipeline.reporting import drawing, pictures
 
 NAMES = ["cat, big", 'the "dog"', "c$_$d"]
 
@@ -107,3 +110,47 @@ def test_a_name_comes_from_a_font_that_has_it(tmp_path: Path, font: str) -> None
     numbers = draw_all(tmp_path / "numbers", ["0", "1", "bird"])
     assert all(letter[name] != numbers[name] for name in letter)
     assert pictures.font_of("d") == "DejaVu Sans", "the default font shows what it can"
+
+
+def test_a_single_mistake_among_thousands_is_visible_in_the_confusion_matrix(
+    tmp_path: Path,
+) -> None:
+    def colours(matrix: np.ndarray) -> np.ndarray:
+        pictures.confusion_matrix(tmp_path / "confusion.png", matrix, NAMES)
+        with Image.open(tmp_path / "confusion.png") as picture:
+            return np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)
+
+    correct = np.diag([10_000, 10_000, 10_000])
+    mistaken = correct.copy()
+    mistaken[0, 2] = 1
+    darkest = (127, 39, 4)  # the end of Matplotlib's colormap "Oranges"
+    assert not (colours(correct) == darkest).all(1).any()
+    assert (colours(mistaken) == darkest).all(1).any()
+
+
+def test_a_confusion_matrix_of_a_thousand_classes_is_as_large_as_one_of_thirty(
+    tmp_path: Path,
+) -> None:
+    sizes = []
+    for count in (30, 1000):
+        names = [f"class {number}" for number in range(count)]
+        matrix = np.eye(count, dtype=int)
+        matrix[0, count - 1] = 1
+        pictures.confusion_matrix(tmp_path / "confusion.png", matrix, names)
+        with Image.open(tmp_path / "confusion.png") as picture:
+            sizes.append(picture.size)
+    assert sizes[0] == sizes[1]
+
+
+def test_the_axis_of_an_accuracy_ends_at_one_and_the_legend_covers_no_curve(
+    tmp_path: Path,
+) -> None:
+    rows = [{"epoch": epoch, "train_loss": 0.1, "validation_loss": 0.2} for epoch in (1.0, 2.0)]
+    rows = [row | {"train_accuracy": 1.0, "validation_accuracy": 1.0} for row in rows]
+    drawn: list[Figure] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "save", lambda path, figure: drawn.append(figure))
+        picture.draw(tmp_path / "curves.png", rows, 2, ("good_fit", 1, "nothing is wrong"))
+    assert drawn[0].axes[1].get_ylim()[1] == 1
+    assert all(axis.get_legend() is None for axis in drawn[0].axes)
+    assert len(drawn[0].legends) == 1

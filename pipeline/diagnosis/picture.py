@@ -30,7 +30,9 @@ def draw(
         for split, label in (("train", "training"), ("validation", "validation")):
             column = f"{split}_{metric}"
             if column in rows[0]:
-                axis.plot(epochs, [row[column] for row in rows], marker="o", label=label)
+                values = [row[column] for row in rows]
+                # without clipping, since an accuracy of 1 lies on the edge of the axes
+                axis.plot(epochs, values, marker="o", label=label, clip_on=False)
         if kept_epoch is not None:
             axis.axvline(kept_epoch, color="grey", linestyle=":", label=f"kept: epoch {kept_epoch}")
         if verdict != "good_fit":
@@ -44,6 +46,8 @@ def draw(
         axis.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-        axis.legend()
+    drawing.limit(axes[1], 0, 1)
+    names = axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=len(names[0]))
     figure.suptitle("\n".join(textwrap.wrap(sentence, 120)), fontsize=10)
     drawing.save(path, figure)

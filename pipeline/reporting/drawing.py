@@ -23,3 +23,9 @@ def figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     canvas = Figure(figsize=size, layout="constrained")
     yield canvas
     save(path, canvas)
+
+
+def limit(axis: Any, low: float, high: float) -> None:
+    """Ends the vertical axis where no higher or lower value is possible."""
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(max(bottom, low), min(top, high))

@@ -11,10 +11,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from pipeline.files.artifacts import Array
 from pipeline.reporting import drawing
+
+NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
 
 
 def plain(text: str) -> str:
@@ -165,28 +168,46 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
 def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> None:
     """Counts (K, K), a row for each true and a column for each predicted class.
 
-    The colour is the share of the row.
+    Beside each row is its recall. Above NAMED_CLASSES the picture stays as large as it is there,
+    and leaves out counts and most names.
     """
     count = len(class_names)
     # Before the first axis, which takes the fonts set by then.
     names = [plain(name) for name in shown_names(class_names)]
-    size = max(4.0, 0.55 * count + 2)
-    figure = Figure(figsize=(size, size), layout="constrained")
+    side = 0.55 * min(max(count, 4), NAMED_CLASSES)
+    figure = Figure(figsize=(side + 2.2, side + 1.8), layout="constrained")
     axis = figure.subplots()
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(count), names, rotation=45, ha="right")
-    axis.set_yticks(range(count), names)
+    totals = matrix.sum(1)
+    shares = matrix / np.maximum(totals, 1)[:, None]
+    worst = draw_mistakes(axis, shares)
+    for row, column in np.argwhere(matrix > 0) if count <= NAMED_CLASSES else []:
+        number = f"{matrix[row, column]:.0f}"
+        dark = row != column and shares[row, column] > worst / 2
+        colour = "white" if dark else "black"
+        axis.text(column, row, number, ha="center", va="center", fontsize=8, color=colour)
+    shown = range(0, count, -(-count // NAMED_CLASSES))
+    axis.set_xticks(shown, [names[row] for row in shown], rotation=45, ha="right")
+    axis.set_yticks(shown, [names[row] for row in shown])
     axis.set(xlabel="predicted", ylabel="true")
-    for row, column in np.argwhere(matrix > 0) if count <= 30 else []:
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(
-            column,
-            row,
-            str(matrix[row, column]),
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=colour,
-        )
+    recalls = axis.secondary_yaxis("right")
+    percents = [f"{shares[row, row]:.1%}" if totals[row] else "no examples" for row in shown]
+    recalls.set_yticks(shown, percents)
+    recalls.tick_params(length=0)
+    recalls.set_ylabel("recall")
     drawing.save(path, figure)
+
+
+def draw_mistakes(axis: Any, shares: Array) -> float:
+    """Colours mistakes by their shares (K, K) of the true class, the diagonal grey.
+
+    The scale ends at the largest share, which is returned, so mistakes are visible however rare.
+    """
+    correct = np.eye(len(shares), dtype=bool)
+    worst = float(shares[~correct].max(initial=0))
+    colours = matplotlib.colormaps["Oranges"].with_extremes(bad="gainsboro")
+    # The square root makes a hundredth of the largest share visible too.
+    scale = PowerNorm(0.5, vmin=0, vmax=worst or 1)
+    axis.imshow(np.ma.masked_array(shares, correct), cmap=colours, norm=scale)
+    title = f"colour: share of the true class, up to {worst:.1%}" if worst else "no mistakes"
+    axis.set_title(title, fontsize=10)
+    return worst

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import special
 
 from pipeline.process.errors import UserError
+from pipeline.reporting import drawing
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -210,6 +211,7 @@ def draw(figure: Any, results: Sequence[SizeResult]) -> None:
     halves = [100 * result.half for result in results]
     left.errorbar(sizes, means, halves, capsize=4, marker="s", label="mean, 95 % interval")
     left.set(xlabel="batch size", ylabel="validation accuracy, %")
+    drawing.limit(left, 0, 100)
     left.legend()
     right.plot(sizes, [result.seconds for result in results], marker="s")
     right.set(xlabel="batch size", ylabel="seconds per epoch", ylim=(0, None))

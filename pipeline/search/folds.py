@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 from pipeline.process.errors import UserError
-from pipeline.reporting import statistics
+from pipeline.reporting import drawing, statistics
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -126,7 +126,10 @@ def draw(figure: Any, results: Sequence[TrainingResult]) -> None:
     ends = np.array([fold_interval(result) for result in results]).T
     lengths = 100 * np.abs(ends - accuracies)
     label = "fold, 95 % interval"
-    axis.errorbar(numbers, 100 * accuracies, lengths, fmt="o", capsize=3, label=label)
+    axis.errorbar(
+        numbers, 100 * accuracies, lengths, fmt="o", capsize=3, label=label, clip_on=False
+    )
     axis.set(xlabel="fold", ylabel="validation accuracy, %", xticks=numbers)
     axis.grid(alpha=0.3)
+    drawing.limit(axis, 0, 100)
     axis.legend()
