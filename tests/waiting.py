@@ -27,7 +27,10 @@ left = int(times)
 def hold(event, arguments):
     global left
     # The pipeline writes a file under another name, and renames it when it is complete.
-    if event != "os.rename" or not fnmatch.fnmatchcase(os.path.abspath(arguments[1]), pattern):
+    if event != "os.rename":
+        return
+    path = os.path.abspath(os.fsdecode(arguments[1]))
+    if not fnmatch.fnmatchcase(path, pattern):
         return
     left -= 1
     if left == 0:
