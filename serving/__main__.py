@@ -11,15 +11,15 @@ from typing import Any, List, Optional
 
 # name: the module with `add_arguments(parser)` and `run(arguments) -> exit status`, and its help
 COMMANDS = {
-    "predict": ("serving.commands.predict", "classify pictures"),
     "check": (
         "serving.commands.check",
-        "may this device run the bundle? Checksums, signature, preflight, golden vectors, latency",
+        "check that this device may run the bundle: files, signature, golden vectors, latency",
     ),
     "prove": (
         "serving.commands.prove",
         "run the maker's verification on this device: is any file less accurate here?",
     ),
+    "predict": ("serving.commands.predict", "classify pictures"),
     "bench": (
         "serving.commands.bench",
         "measure the speed of every file on every runtime of this device",
@@ -41,9 +41,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         # A terminal may lack the letters of a class name.
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
-        prog="serving", description="Runs a proven classifier on this device."
+        prog="serving", description="run a proven classifier on this device"
     )
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
     command: Any = None
     for name, (module, sentence) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=sentence, description=sentence)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.waiting import SECONDS
+
 
 @pytest.fixture
 def chromium() -> Iterator[Any]:
-    """A browser of Playwright; the test is skipped if Chromium is not installed."""
+    """A patient browser of Playwright; the test is skipped if Chromium is not installed."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
@@ -19,5 +22,11 @@ def chromium() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
+
+        def new_page(**options: Any) -> Any:
+            page = browser.new_page(**options)
+            page.set_default_timeout(1000 * SECONDS)
+            return page
+
+        yield SimpleNamespace(new_page=new_page)
         browser.close()

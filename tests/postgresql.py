@@ -10,13 +10,14 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.waiting import SECONDS, wait_for
 
 VERSIONS = Path("/usr/lib/postgresql")
 
@@ -65,22 +66,17 @@ def server() -> Iterator[str]:
     )
     address = f"postgresql://tester@/postgres?host={folder}"
     try:
-        wait_for(address, process)
+        wait_for(lambda: answers(address), process)
         yield address
     finally:
         process.send_signal(signal.SIGINT)  # a fast shutdown, which does not wait for clients
-        process.wait(30)
+        process.wait(SECONDS)
         shutil.rmtree(folder)
 
 
-def wait_for(address: str, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            psycopg.connect(address).close()
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > end:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+def answers(address: str) -> bool:
+    try:
+        psycopg.connect(address).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_the_help_lists_every_command_in_its_panel(checkout: Project) -> None:
 def test_every_command_has_a_help_text(checkout: Project, command: str) -> None:
     shown = checkout.run(*EDGEPROOF, command, "--help")
     assert shown.split()[:3] == ["Usage:", "edgeproof", command]
+    assert not re.search(r"<\w+", shown), "the type of a value in Python"
 
 
 def test_help_imports_nothing_heavy() -> None:

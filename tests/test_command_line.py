@@ -19,6 +19,7 @@ from serving.checksums import manifest
 from tests.conftest import ROOT, Project
 from tests.device import Run, call
 from tests.server import failed
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +89,7 @@ def test_a_pipe_does_not_hang_and_libtiff_prints_nothing(archive: Path, tmp_path
     damaged[20:200] = bytes(180)
     (tmp_path / "damaged.tiff").write_bytes(damaged)
     arguments = ("predict", archive, tmp_path, tmp_path / "pipe.png")
-    done = call(*HERE, *arguments, cwd=ROOT, timeout=30)
+    done = call(*HERE, *arguments, cwd=ROOT, timeout=SECONDS)
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if not line.startswith("INFO")]
     assert len(errors) == 3, done.stderr

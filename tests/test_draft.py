@@ -16,6 +16,7 @@ from serving import Bundle, BundleError, __main__
 from serving.checksums import MANIFEST, manifest
 from serving.model_card import FILE, ModelCard
 from tests.server import FORMAT, Server
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def test_the_server_says_it_in_its_log_its_metadata_and_its_description(draft: P
         description = running.get("/openapi.json").json["info"]["description"]
         assert description.endswith(f" mnist-digits is {DESCRIPTION}.")
         running.signal(signal.SIGTERM)
-        out, errors = (stream.decode() for stream in running.process.communicate(timeout=30))
+        out, errors = (stream.decode() for stream in running.process.communicate(timeout=SECONDS))
     assert f"warning: {draft} is {DESCRIPTION}" in errors
     assert running.first_line.endswith(f", {DESCRIPTION}\n")
     assert not out

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from pipeline.search.improve import confirmed
 from pipeline.search.paired_test import compare
 from pipeline.search.remedies import REMEDIES
 from tests.conftest import EDGEPROOF, ROOT, Project
+from tests.waiting import SECONDS, Hold
 
 LOOP = {
     "improve": "improve",
@@ -211,7 +211,9 @@ def test_an_experiment_of_other_data_or_code_is_another(
 def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_where_it_was(
     project: Project, tmp_path: Path
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(WITNESS)
+    hold = Hold(tmp_path / "hold", "*/.state/train/*/state.json", times=2)
+    with (hold.folder / "sitecustomize.py").open("a") as customization:
+        customization.write(WITNESS)
     command = [
         *EDGEPROOF,
         "improve",
@@ -222,21 +224,17 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
         "problem.target=0.999",
     ]
     watched = {
-        "PYTHONPATH": str(tmp_path),
+        "PYTHONPATH": str(hold.folder),
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
     }
     params_before = (project.folder / "params.yaml").read_text()
-    interrupted = project.start(*command, "--budget", "1", **watched)
-    end = time.monotonic() + 120
-    while not list(project.folder.glob(".state/train/*/state.json")):
-        assert interrupted.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    interrupted = project.start(*command, "--budget", "1", **{**watched, **hold.environment})
+    hold.wait(interrupted)
     os.killpg(interrupted.pid, signal.SIGINT)
-    assert interrupted.wait(60) == 130
+    assert interrupted.wait(SECONDS) == 130
     assert not list(project.folder.glob(".dvc/tmp/exps/standalone/tmp*"))
     first = project.attempt(*command, "--budget", "1", **watched)
-    assert "resuming after epoch" in first.stdout
+    assert "resuming after epoch 1" in first.stdout
     not_activated = os.pathsep.join(
         place
         for place in os.environ["PATH"].split(os.pathsep)
@@ -265,7 +263,7 @@ def test_the_loop_improves_alone_without_a_look_at_the_test_set_and_goes_on_wher
     assert children == (2,)
     assert (project.folder / "params.yaml").read_text() == params_before
     assert not (project.folder / "model").exists()
-    look_at_what_was_opened(project, (tmp_path / "opened").read_text().splitlines())
+    look_at_what_was_opened(project, (hold.folder / "opened").read_text().splitlines())
 
 
 def look_at_what_was_opened(project: Project, opened: list[str]) -> None:

@@ -35,6 +35,7 @@ from serving.model_file import ModelFile
 from tests.acceptance_sets import change_card, npz, program, rewrite, sealed
 from tests.conftest import ROOT, Project, emulated
 from tests.device import call
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -217,7 +218,7 @@ def test_long_work_reports_progress_and_ends_cleanly_at_ctrl_c(bundle: Path) -> 
     assert "of 40,000 images, about " in first
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert not out
     assert "Traceback" not in errors

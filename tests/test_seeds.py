@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,13 @@ from pipeline.config import params
 from pipeline.process.errors import UserError
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN
 from tests.conftest import ROOT, Project
+from tests.waiting import SECONDS, Hold
 
 
 @pytest.mark.slow
-def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(project: Project) -> None:
+def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(
+    project: Project, tmp_path: Path
+) -> None:
     project.change({"preprocess.subset": 1000, "train.architecture": "mlp"})
     project.commit()
     project.run("dvc", "repro", "preprocess")  # the user's own workspace must not change
@@ -29,14 +31,13 @@ def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(project: 
         for path in (project.folder / "params.yaml", project.folder / "dvc.lock")
     }
     command = ("python", "-m", "benchmarks.seeds", "--seeds", "2", "--until", "evaluate")
-    interrupted = project.start(*command)
-    end = time.monotonic() + 240
-    while not (finished := list(project.folder.glob(".state/seeds/*/0.json"))):
-        assert interrupted.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    hold = Hold(tmp_path / "hold", "*/seeds/*/seed-1/*/state.json", times=2)
+    interrupted = project.start(*command, **hold.environment)
+    hold.wait(interrupted)
     os.killpg(interrupted.pid, signal.SIGINT)
-    assert interrupted.wait(60) == 130
+    assert interrupted.wait(SECONDS) == 130
+    finished = list(project.folder.glob(".state/seeds/*/[0-9].json"))
+    assert [path.name for path in finished] == ["0.json"]
     first = finished[0].read_bytes()
     output = project.run(*command)
     assert output.startswith("2 seeds, 1 already finished; about ")

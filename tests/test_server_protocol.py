@@ -234,7 +234,7 @@ print(psutil.Process().memory_info().rss / 1e6)
 def test_ready_within_a_second_and_a_half_in_little_memory(
     archive: Path, bundle: Path, runtime: str
 ) -> None:
-    """The best of three starts, since other work can only slow one down.
+    """The best of three starts, in time of the processor, since other work can only slow one down.
 
     How much of ONNX Runtime's library counts as resident varies by 6 MB with the kernel's page
     cache, so that its server is compared with a bare session on the same machine.

@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import Image
 
 from tests.record_triton import image, json_body
 from tests.server import FORMAT, Server
+from tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -66,9 +66,7 @@ def nginx(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, **ports))
         process = subprocess.Popen([command, "-p", folder, "-c", folder / "nginx.conf"])
         try:
-            while process.poll() is None and not _listens(port):
-                time.sleep(0.02)
-            assert process.poll() is None, "nginx did not start"
+            wait_for(lambda: _listens(port), process)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -85,7 +83,7 @@ def _listens(port: int) -> bool:
 
 def get(address: str) -> tuple[str, str]:
     """The final address after redirects, and its content."""
-    with urllib.request.urlopen(address, timeout=20) as response:
+    with urllib.request.urlopen(address, timeout=SECONDS) as response:
         return response.geturl(), response.read().decode("latin-1")
 
 
@@ -95,7 +93,7 @@ def test_every_address_that_the_server_names_exists_below_the_path(nginx: str, p
     address, page = get(root)
     assert address == f"{root}bundles/mnist-digits/embedded/browser/"
     assert "page.js" in page
-    with urllib.request.urlopen(address, timeout=20) as answer:
+    with urllib.request.urlopen(address, timeout=SECONDS) as answer:
         link = answer.headers["link"].partition(">")[0].lstrip("<")
     assert urljoin(address, link) == f"{root}docs"
     assert "Models served here" in get(urljoin(address, link))[1]
@@ -169,5 +167,5 @@ def test_programs_send_requests_through_the_proxy(nginx: str) -> None:
     ):
         address = f"{nginx}/{prefix}/v2/models/mnist-digits/infer"
         request = urllib.request.Request(address, json_body(), headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             assert json.loads(answer.read())["model_name"] == "mnist-digits"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline.cli import analyses, improvement, release, workflow
+from pipeline.cli.help import Command, Group
 from pipeline.process import stage
 
 PANELS = {
@@ -31,6 +32,7 @@ PANELS = {
 
 app = typer.Typer(
     name="edgeproof",
+    cls=Group,
     help="Train a classifier, export it, and prove that it works on edge devices.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -38,7 +40,7 @@ app = typer.Typer(
 )
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(cls=Command, rich_help_panel=panel)(command)
 
 
 def main() -> None:

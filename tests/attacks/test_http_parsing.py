@@ -9,6 +9,7 @@ import pytest
 
 from tests.record_triton import INFER, json_body
 from tests.server import Server, statuses
+from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -130,9 +131,9 @@ def test_a_request_of_version_1_0_is_the_last_on_its_connection(server: Server) 
     assert statuses(server.send(GET + b"Connection: close\r\n\r\n" + LIVE * 3)) == [200]
 
 
-def exchange(server: Server, *pieces: bytes, ends: bool = False, seconds: float = 3) -> list[int]:
+def exchange(server: Server, *pieces: bytes, ends: bool = False) -> list[int]:
     """The statuses until the server closes; with `ends` the client closes its own side first."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=seconds) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS) as connection:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(0.02)
@@ -185,7 +186,7 @@ def test_a_request_that_is_cut_off_is_refused(server: Server) -> None:
 
 
 def test_a_request_may_come_byte_by_byte(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS) as connection:
         for byte in CHUNKED + b"\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n":
             connection.sendall(bytes([byte]))
         assert statuses(connection.recv(65536)) == [400]
@@ -198,7 +199,7 @@ def test_large_bodies_in_a_pipeline_are_answered_in_order(server: Server) -> Non
         b"POST /v2/models/none/infer HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n"
         + bytes(3_000_000)
     )
-    assert exchange(server, (large + LIVE) * 3, ends=True, seconds=20) == [404, 200] * 3
+    assert exchange(server, (large + LIVE) * 3, ends=True) == [404, 200] * 3
 
 
 def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server) -> None:
@@ -207,7 +208,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(server: Server) -> Non
 
 
 def test_a_client_that_waits_for_100_continue_gets_it(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS) as connection:
         connection.sendall(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(BODY))
         assert statuses(connection.recv(65536)) == [100]
         connection.sendall(BODY)
@@ -228,7 +229,7 @@ def test_a_body_of_very_many_chunks_is_read(server: Server) -> None:
 def test_a_pipeline_is_answered_in_order(server: Server, count: int) -> None:
     paths = [f"/v2/{number}" if number % 3 else "/v2" for number in range(count)]
     sent = b"".join(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode() for path in paths)
-    received = server.send(sent, seconds=20)
+    received = server.send(sent)
     assert statuses(received) == [404 if number % 3 else 200 for number in range(count)]
     refusals = received.split(b"there is nothing at '/v2/")[1:]
     numbers = [int(refusal.split(b"'")[0]) for refusal in refusals]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from pipeline.embedded import browser as target
 from pipeline.files import artifacts
@@ -27,9 +27,11 @@ from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
 from tests.server import FORMAT, Server
+from tests.waiting import SECONDS
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PAGE = "embedded/browser/"
+expect.set_options(timeout=1000 * SECONDS)
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 
 
@@ -101,6 +103,7 @@ class Tab:
 
     def __init__(self, chromium: Any, **options: Any) -> None:
         self.page = chromium.new_context(**options).new_page()
+        self.page.set_default_timeout(1000 * SECONDS)
         self.addresses: list[str] = []
         self.faults: list[str] = []
         self.page.on("request", lambda request: self.addresses.append(request.url))

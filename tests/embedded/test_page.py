@@ -173,8 +173,8 @@ def test_a_page_whose_model_does_not_compute_the_verified_probabilities_refuses_
 
 def test_a_page_opened_as_a_file_says_what_to_do(bundle: Path, tab: Tab) -> None:
     tab.page.goto((bundle / PAGE / "index.html").as_uri())
-    tab.page.wait_for_selector("#notice", state="visible")
-    tab.page.wait_for_timeout(2000)
+    expect(tab.page.locator("#notice")).to_contain_text("python3 -m http.server")
+    tab.page.wait_for_timeout(2000)  # in which nothing replaces it
     assert "python3 -m http.server" in tab.page.inner_text("#notice")
 
 

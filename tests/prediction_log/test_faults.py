@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -17,12 +18,17 @@ from pipeline.process.errors import UserError
 from serving import Classifier
 from serving.errors import LogError
 from serving.prediction_log import PredictionLog
+from tests.clients import load
 from tests.prediction_log.conftest import predict, rows, send_label
 from tests.record_triton import image
 from tests.server import FORMAT, Server, failed
-from tests.test_server_life import load, wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
+
+
+def is_labelled(server: Server, id_: str) -> bool:
+    return send_label(server, id_, "0").status == 200
 
 
 def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Classifier) -> None:
@@ -44,8 +50,8 @@ def test_two_processes_share_one_log(archive: Path, path: Path, classifier: Clas
             (other,) = {*started} - {server}
             id_ = predict(other)["id"]
             ids.append(id_)
-            time.sleep(0.5)
-            assert send_label(server, id_, "0").status == 200
+            # Until the other process has written it to the log, the prediction is unknown.
+            wait_for(partial(is_labelled, server, id_))
         assert [server.stop() for server in started] == [(0, ""), (0, "")]
     finally:
         for server in started:
@@ -59,9 +65,8 @@ def test_a_log_survives_a_server_that_is_killed_under_load(
     with Server(archive, "--format", FORMAT, "--log", path) as running:
         with load(running.port, classifier, retries=True) as clients:
             wait_for(lambda: sum(len(client.versions) for client in clients) > 200)
-            time.sleep(0.5)
             answered = sum(len(client.versions) for client in clients)
-            time.sleep(0.5)
+            wait_for(lambda: rows(path, "count(*)")[0][0] >= 2 * answered)
             running.signal(signal.SIGKILL)
             running.process.wait()
         (observed,) = observations.read(path, None, archive)

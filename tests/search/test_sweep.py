@@ -1,0 +1,163 @@
+"""A sweep: its space, its study, and workers that may come and go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from pipeline.config.overrides import Choices, Range, space
+from pipeline.process.errors import UserError
+from pipeline.search import (
+    optuna_storage,
+)
+from pipeline.search.analysis import Options
+from tests.conftest import EDGEPROOF, Project
+from tests.postgresql import server
+from tests.search.conftest import children, started
+from tests.waiting import SECONDS, Hold, wait_for
+
+
+def test_a_space_is_read_as_it_is_written() -> None:
+    assert space(["train.learning_rate=0.0001..0.1 log", "train.epochs=1..9"]) == [
+        Range("train.learning_rate", 0.0001, 0.1, log=True),
+        Range("train.epochs", 1, 9, log=False),
+    ]
+    assert space(["train.network.hidden=[32],[64, 16]", "train.schedule=cosine,constant"]) == [
+        Choices("train.network.hidden", [[32], [64, 16]]),
+        Choices("train.schedule", ["cosine", "constant"]),
+    ]
+
+
+WRONG: dict[str, tuple[list[str], dict[str, Any], Options]] = {
+    "train.learning_rat is not a known key; expected one of architecture": (
+        ["train.learning_rat=0.1,0.2"],
+        {},
+        Options(),
+    ),
+    "train.epochs is 0; expected an integer of at least 1": (["train.epochs=0..5"], {}, Options()),
+    "problem.target does not change a training": (["problem.target=0.1,0.2"], {}, Options()),
+    "is an empty range": (["train.learning_rate=0.1..0.01"], {}, Options()),
+    "expected ends above 0": (["train.learning_rate=0..0.01 log"], {}, Options()),
+    "is given twice": (["train.epochs=1", "train.epochs=2"], {}, Options()),
+    "names a value twice": (["train.epochs=1,1"], {}, Options()),
+    "has no value; expected key=value": (["train.epochs"], {}, Options()),
+    "but a grid needs values": (["train.learning_rate=0.1..0.2"], {"sampler": "grid"}, Options()),
+    "--trials is 0": (["train.epochs=1,2"], {"trials": 0}, Options()),
+    "--workers is 9; expected 1 to 3, the number of trials": (
+        ["train.epochs=1,2"],
+        {"trials": 3},
+        Options(workers=9),
+    ),
+    "--workers is 0": (["train.epochs=1,2"], {}, Options(workers=0)),
+    "is unreachable": (
+        ["train.epochs=1,2"],
+        {"storage": "postgresql://me:secret@127.0.0.1:1/x"},
+        Options(),
+    ),
+    "expected sqlite:///FILE or postgresql": (
+        ["train.epochs=1,2"],
+        {"storage": "mysql://x"},
+        Options(),
+    ),
+    "expected sqlite:///FILE or": (["train.epochs=1,2"], {"storage": "sqlite://"}, Options()),
+    "expected at most 60000, the number of training images": (
+        ["train.epochs=1,2"],
+        {},
+        Options(["preprocess.subset=70000"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+def test_a_wrong_sweep_is_refused_in_one_sentence(here: Path, sentence: str) -> None:
+    with pytest.raises(UserError) as refused:
+        space, settings, options = WRONG[sentence]
+        started(*space, options=options, **settings)
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_study_is_extended_but_not_with_other_parameters(
+    here: Path,
+) -> None:
+    _, small, study = started(
+        "train.learning_rate=0.001..0.1 log",
+        name="mine",
+        sampler="random",
+        trials=3,
+    )
+    before = optuna_storage.points(small)
+    _, larger, extended = started(
+        "train.learning_rate=0.001..0.1 log",
+        name="mine",
+        sampler="random",
+        trials=5,
+    )
+    assert optuna_storage.points(larger)[:3] == before
+    queued = [trial.system_attrs["fixed_params"] for trial in extended.trials]
+    assert queued == optuna_storage.points(larger)
+    assert study.study_name == extended.study_name
+    assert all(
+        0.001 <= point["train.learning_rate"] <= 0.1 for point in optuna_storage.points(larger)
+    )
+    with pytest.raises(
+        UserError, match=r"the study mine was started with different parameters \(space\)"
+    ):
+        started("train.learning_rate=0.001..0.2 log", name="mine", sampler="random")
+
+
+TRIALS = 4  # one more than the workers of both commands
+
+
+@pytest.mark.slow
+def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_command(
+    tiny: Project, tmp_path: Path
+) -> None:
+    """All workers are held in their second epoch until one is killed and a command interrupted."""
+    space = ("train.learning_rate=0.001..0.1 log", "train.network.activation=relu,tanh")
+    options = ("-S", "train.epochs=3", "--trials", f"{TRIALS}")
+    hold = Hold(tmp_path / "hold", "*/.state/trials/*/state.json", times=2)
+    with server() as address:
+        command = [*EDGEPROOF, "sweep", *space, *options, "--heartbeat", "2"]
+        command += ["--storage", address, "--name", "shared"]
+        stays = tiny.start(*command, "--workers", "2", **hold.environment)
+        leaves = tiny.start(*command, "--workers", "1", **hold.environment)
+        wait_for(lambda: len(hold.held(stays.pid)) == 2, stays)
+        wait_for(lambda: hold.held(leaves.pid), leaves)
+        killed = hold.held(stays.pid)[0]
+        os.kill(killed, signal.SIGKILL)
+        while leaves.poll() is None:  # a user presses Ctrl-C again
+            os.killpg(leaves.pid, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                leaves.wait(5)
+        # A signal that arrives while Python exits ends it directly.
+        assert leaves.returncode in (130, -signal.SIGINT)
+        hold.release()
+        log = (tiny.folder.parent / f"{tiny.folder.name}.log").read_text
+        assert stays.wait(SECONDS) == 0, log()
+        storage = optuna.storages.RDBStorage(optuna_storage.address(address))
+        trials = optuna.load_study(study_name="shared", storage=storage).trials
+        storage.engine.dispose()
+    done = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
+    assert sorted(trial.user_attrs["slot"] for trial in done) == list(range(TRIALS))
+    lost = [
+        trial
+        for trial in trials
+        if trial.state.name == "FAIL" and trial.user_attrs.get("worker", "").endswith(f":{killed}")
+    ]
+    assert len(lost) == 1
+    (again,) = (trial for trial in done if trial.user_attrs["slot"] == lost[0].user_attrs["slot"])
+    assert again.params == lost[0].params
+    assert len({trial.params["train.learning_rate"] for trial in done}) == TRIALS
+    assert "its worker has ended (signal 9); another one takes over" in log()
+    assert len(children(tiny.folder, "shared")) == TRIALS
+    assert f"The best of {TRIALS} trials" in (tiny.folder / "reports/sweep.md").read_text()
