@@ -8,9 +8,7 @@ data/prepared/description.json, reports/preprocess.json.
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterator
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +16,8 @@ import numpy as np
 from pipeline import inputs
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts
-from pipeline.files.artifacts import Array, Description
+from pipeline.files import artifacts, decoding, digests, pictures, raw
+from pipeline.files.artifacts import Array, Description, Rows
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport, SplitReport
 from pipeline.files.splits import splits
 from pipeline.process import stage
@@ -27,7 +25,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 
 
-def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
+def check(images: Rows, labels: Array, class_names: list[str], part: str) -> None:
     """Rejects data from which nothing can be learned. Raises UserError."""
     if len(images) != len(labels):
         raise UserError(
@@ -76,28 +74,14 @@ def split_report(images: Array, labels: Array, description: Description) -> Spli
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
     """Counts repeated images within each split, and images shared by two splits (these leak)."""
-    seen: dict[bytes, set[str]] = defaultdict(set)
-    digests: dict[str, list[bytes]] = {}
+    distinct, counts = {}, {}
     for name, images in parts.items():
-        digests[name] = [
-            hashlib.blake2b(pixels, digest_size=16).digest() for pixels in _rows(images)
-        ]
-        for digest in digests[name]:
-            seen[digest].add(name)
-    names = list(parts)
-    counts = {f"within_{name}": len(digests[name]) - len(set(digests[name])) for name in names}
-    for first, name in enumerate(names):
-        for other in names[first + 1 :]:
-            counts[f"{name}_and_{other}"] = sum(
-                1 for splits_with_image in seen.values() if {name, other} <= splits_with_image
-            )
+        distinct[name] = np.unique(digests.of_examples(images))
+        counts[f"within_{name}"] = len(images) - len(distinct[name])
+    for name, other in itertools.combinations(parts, 2):
+        shared = np.intersect1d(distinct[name], distinct[other], assume_unique=True)
+        counts[f"{name}_and_{other}"] = len(shared)
     return counts
-
-
-def _rows(images: Array) -> Iterator[bytes]:
-    for start, stop in artifacts.chunks(len(images)):
-        chunk = np.ascontiguousarray(images[start:stop])
-        yield from (row.tobytes() for row in chunk)
 
 
 def too_few(unseen: int, settings: Params) -> str | None:
@@ -123,12 +107,11 @@ def too_few(unseen: int, settings: Params) -> str | None:
 
 def prepare(description: Description, settings: Params) -> dict[str, tuple[Array, Array]]:
     """Writes the three splits and returns their images and labels. Raises UserError."""
-    raw_train = artifacts.load_split("train", artifacts.RAW)
-    raw_test = artifacts.load_split("test", artifacts.RAW)
+    raw_train, raw_test = raw.load("train"), raw.load("test")
     has_test = len(raw_test[1]) > 0
     check(*raw_train, description.class_names, "training")
     test_fraction = None if has_test else settings.dataset.test
-    rows = splits(raw_train[1], test_fraction, settings.preprocess)
+    rows = splits(raw_train[1], test_fraction, settings.preprocess, raw.validation_rows())
     sources = {
         "train": raw_train,
         "validation": raw_train,
@@ -137,7 +120,10 @@ def prepare(description: Description, settings: Params) -> dict[str, tuple[Array
     for split, (images, labels) in sources.items():
         selected = rows.get(split, np.arange(len(labels)))
         folder = artifacts.empty(artifacts.PREPARED / split)
-        artifacts.save_rows(folder / "images.npy", images, selected)
+        if photos := pictures.on_disk(images):
+            decoding.save(folder / "images.npy", photos.subset(selected), split)
+        else:
+            artifacts.save_rows(folder / "images.npy", images, selected)
         artifacts.save_rows(folder / "labels.npy", labels, selected)
     parts = {split: artifacts.load_split(split) for split in sources}
     for split, (images, labels) in parts.items():
@@ -147,7 +133,7 @@ def prepare(description: Description, settings: Params) -> dict[str, tuple[Array
 
 def main() -> None:
     settings = params.load()
-    description = artifacts.load_description(artifacts.RAW / "description.json")
+    description = raw.description()
     parts = prepare(description, settings)
     kind, train = inputs.kind(description.kind), parts["train"][0]
     description = replace(description, range=kind.value_range(train, description))

@@ -28,11 +28,11 @@ def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, 
         return rows[count:], rows[:count]
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     if order == "stratified":
-        shuffled = shuffled[np.argsort(_position_in_class(labels[shuffled]), kind="stable")]
+        shuffled = shuffled[np.argsort(position_in_class(labels[shuffled]), kind="stable")]
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
-def _position_in_class(labels: Array) -> Array:
+def position_in_class(labels: Array) -> Array:
     """For each row the fraction of its class that precedes it.
 
     Any prefix of the rows in this order is therefore stratified.
@@ -49,17 +49,22 @@ def validation_count(validation: float, available: int) -> int:
 
 
 def splits(
-    train_labels: Array, test_fraction: float | None, settings: Preprocess
+    train_labels: Array,
+    test_fraction: float | None,
+    settings: Preprocess,
+    validation: Array | None = None,
 ) -> dict[str, Array]:
     """Row numbers of the raw training part for train and validation.
 
-    If `test_fraction` is not None, the test set is split off from it too.
+    If `test_fraction` is not None, the test set is split off from it too. `validation` are the rows
+    that the data themselves name for it; otherwise they are split off.
     """
-    rows = np.arange(len(train_labels))
-    result = {}
+    rows, result = np.arange(len(train_labels)), {}
+    if validation is not None:
+        rows = np.setdiff1d(rows, validation)
     if test_fraction is not None:
         count = round(test_fraction * len(rows))
-        kept, split = split_off(train_labels, count, "stratified", settings.seed)
+        kept, split = split_off(train_labels[rows], count, "stratified", settings.seed)
         rows, result["test"] = rows[kept], rows[split]
     if settings.subset is not None:
         if settings.subset > len(rows):
@@ -68,6 +73,8 @@ def splits(
                 "the number of training images"
             )
         rows = rows[: settings.subset]
+    if validation is not None:
+        return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
     kept, split = split_off(train_labels[rows], count, settings.order, settings.seed)
     return {"train": rows[kept], "validation": rows[split], **result}
