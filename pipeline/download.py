@@ -44,7 +44,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
 
 def digest(array: Array) -> str:
     photos = pictures.on_disk(array)
-    return photos.sha256() if photos else artifacts.array_sha256(array)
+    return artifacts.array_sha256(array) if photos is None else photos.sha256()
 
 
 def main() -> None:

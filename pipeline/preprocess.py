@@ -9,16 +9,22 @@ data/prepared/description.json, reports/preprocess.json.
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline import inputs
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, decoding, digests, pictures, raw
+from pipeline.files import artifacts, decoding, digests, groups, pictures, raw
 from pipeline.files.artifacts import Array, Description, Rows
-from pipeline.files.reports.preprocess import Evidence, PreprocessReport, SplitReport
+from pipeline.files.pictures import Pictures
+from pipeline.files.reports.preprocess import (
+    Evidence,
+    PreprocessReport,
+    SplitReport,
+    Together,
+)
 from pipeline.files.splits import splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
@@ -105,48 +111,118 @@ def too_few(unseen: int, settings: Params) -> str | None:
     )
 
 
-def prepare(description: Description, settings: Params) -> dict[str, tuple[Array, Array]]:
-    """Writes the three splits and returns their images and labels. Raises UserError."""
+@dataclass(frozen=True)
+class Selection:
+    """The rows of a raw part that make up a split."""
+
+    inputs: Array
+    labels: Array
+    rows: Array
+
+    @property
+    def photos(self) -> Pictures | None:
+        """Those of the split, if they are pictures on disk."""
+        photos = pictures.on_disk(self.inputs)
+        return None if photos is None else photos.subset(self.rows)
+
+
+def select(description: Description, settings: Params) -> dict[str, Selection]:
+    """The rows of each split. Raises UserError, before any of them is read."""
     raw_train, raw_test = raw.load("train"), raw.load("test")
     has_test = len(raw_test[1]) > 0
     check(*raw_train, description.class_names, "training")
     test_fraction = None if has_test else settings.dataset.test
-    rows = splits(raw_train[1], test_fraction, settings.preprocess, raw.validation_rows())
-    sources = {
-        "train": raw_train,
-        "validation": raw_train,
-        "test": raw_test if has_test else raw_train,
-    }
-    for split, (images, labels) in sources.items():
-        selected = rows.get(split, np.arange(len(labels)))
+    rows = splits(
+        raw_train[1],
+        test_fraction,
+        settings.preprocess,
+        raw.validation_rows(),
+        raw.groups(settings.preprocess.group),
+    )
+    rows.setdefault("test", np.arange(len(raw_test[1])))
+    sources = {"train": raw_train, "validation": raw_train}
+    sources["test"] = raw_test if has_test else raw_train
+    for split, (_, labels) in sources.items():
+        check(rows[split], labels[rows[split]], description.class_names, split)
+    return {split: Selection(*source, rows[split]) for split, source in sources.items()}
+
+
+def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
+    """Writes the three splits and returns their images and labels. Raises UserError."""
+    for split, selection in selections.items():
         folder = artifacts.empty(artifacts.PREPARED / split)
-        if photos := pictures.on_disk(images):
-            decoding.save(folder / "images.npy", photos.subset(selected), split)
+        if (photos := selection.photos) is not None:
+            decoding.save(folder / "images.npy", photos, split)
         else:
-            artifacts.save_rows(folder / "images.npy", images, selected)
-        artifacts.save_rows(folder / "labels.npy", labels, selected)
-    parts = {split: artifacts.load_split(split) for split in sources}
-    for split, (images, labels) in parts.items():
-        check(images, labels, description.class_names, split)
-    return parts
+            artifacts.save_rows(folder / "images.npy", selection.inputs, selection.rows)
+        artifacts.save_rows(folder / "labels.npy", selection.labels, selection.rows)
+    return {split: artifacts.load_split(split) for split in selections}
+
+
+def together(selections: dict[str, Selection], group: str | None) -> Together | None:
+    """What was kept together; None for arrays."""
+    photos = {split: part.photos for split, part in selections.items()}
+    rows = {split: list(part.rows) for split, part in photos.items() if part is not None}
+    if not rows:
+        return None
+    copies = groups.of_copies([row for part in rows.values() for row in part])
+    if group is None:
+        return Together(copies=copies)
+    names = {split: set(groups.names(part, group)) for split, part in rows.items()}
+    return Together(
+        copies=copies,
+        groups={split: len(part) for split, part in names.items()},
+        shared_groups=sorted(
+            {
+                name
+                for one, other in itertools.combinations(names.values(), 2)
+                for name in one & other
+            }
+        ),
+    )
 
 
 def main() -> None:
     settings = params.load()
     description = raw.description()
-    parts = prepare(description, settings)
+    selections = select(description, settings)
+    parts = prepare(selections)
     kind, train = inputs.kind(description.kind), parts["train"][0]
     description = replace(description, range=kind.value_range(train, description))
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
     summary = report(parts, description, evidence)
+    if kept := together(selections, settings.preprocess.group):
+        summary = summary.changed(together=kept)
     summary.save()
     print(", ".join(f"{name}: {split.images} images" for name, split in summary.splits.items()))
-    unseen = len(parts["test"][1]) + len(parts["validation"][1])
-    if note := too_few(unseen, settings):
-        print(f"note: {note}")
+    for note in notes(summary, settings):
+        print(note)
+
+
+def notes(summary: PreprocessReport, settings: Params) -> list[str]:
+    """What the reader should know of the splits."""
+    result = []
+    sizes = {name: split.images for name, split in summary.splits.items()}
+    if note := too_few(sizes["test"] + sizes["validation"], settings):
+        result.append(f"note: {note}")
     if summary.leaks:
-        print(f"warning: the same images are in two splits and leak: {summary.leaks}")
+        result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
+    kept = summary.together
+    if kept and kept.copies:
+        result.append(
+            f"note: {sum(map(len, kept.copies)):,} pictures are copies or near copies, such as "
+            f"{' and '.join(kept.copies[0][:2])}; {summary.PATH} lists them"
+        )
+    if kept and kept.groups:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in kept.groups.items())
+        result.append(f"groups: {counts}")
+    if kept and kept.shared_groups:
+        result.append(
+            f"warning: {len(kept.shared_groups):,} groups are in two parts of the data as they "
+            f"came, and leak: {', '.join(kept.shared_groups[:3])}"
+        )
+    return result
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ SHOWN = 3  # names in a sentence
 DEEP, USED = 16, 12  # grey levels of 16 bits that use no more than 12 look black
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A file below dataset.path that may be a picture, its class and its part of the data."""
 
@@ -41,12 +41,11 @@ def dataset(
     candidates: Sequence[Candidate],
     class_names: Sequence[str],
     left_out: dict[str, str],
-    *,
-    interleaved: bool,
 ) -> Raw:
     """Reads the pictures. Those that cannot be read are left out, and named in the terminal.
 
-    If `interleaved`, any first rows hold the classes in proportion. Raises UserError.
+    Rows are interleaved: any first ones hold the classes in proportion, each in the given order.
+    Raises UserError.
     """
     unreadable: dict[str, str] = {}
     dark: list[str] = []
@@ -63,11 +62,9 @@ def dataset(
     train = [*readable["train"], *readable["validation"]]
     labels = _labels(train, numbers)
     _check_classes(params.path, labels, class_names)
-    validation = np.arange(len(readable["train"]), len(train))
-    if interleaved:
-        order = np.argsort(position_in_class(labels), kind="stable")
-        train, labels = [train[row] for row in order], labels[order]
-        validation = np.flatnonzero(order >= len(readable["train"]))
+    order = np.argsort(position_in_class(labels), kind="stable")
+    train, labels = [train[row] for row in order], labels[order]
+    validation = np.flatnonzero(order >= len(readable["train"]))
     root, shape = Path(params.path), (params.height, params.width, params.channels)
     say_what_is_left_out(len(candidates), unreadable, left_out)
     _say_what_is_odd(train, dark)
@@ -88,6 +85,8 @@ def _inspected(
 ) -> Iterator[tuple[Candidate, tuple[Picture, int] | str]]:
     """Each candidate with its picture and the bits of its grey levels, or why it is left out."""
 
+    by_label: dict[str, dict[str, str]] = {}
+
     def inspect(candidate: Candidate) -> tuple[Picture, int] | str:
         try:
             data = source.read(candidate.file)
@@ -96,6 +95,8 @@ def _inspected(
             return pictures.reason(error)
         sha256 = hashlib.sha256(data).hexdigest()
         columns = {"label": candidate.label, **candidate.columns}
+        if not candidate.columns:  # one for all of a class, as there may be a million pictures
+            columns = by_label.setdefault(candidate.label, columns)
         return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
     results = pictures.in_threads(inspect, candidates)
@@ -113,8 +114,8 @@ def _check_classes(path: str, labels: Array, class_names: Sequence[str]) -> None
     for number, name in enumerate(class_names):
         if number not in labels:
             raise UserError(
-                f"{path}: class {name} holds no readable picture; expected files that end in "
-                f"{', '.join(photo.SUFFIXES)}"
+                f"{path}: class {name} holds no readable picture for training; expected files "
+                f"that end in {', '.join(photo.SUFFIXES)}"
             )
 
 
@@ -140,10 +141,10 @@ def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) 
             f"warning: {len(dark):,} pictures use {USED} bits or fewer of their {DEEP}, so they "
             f"are nearly black: {shown(dark)}; multiply their grey levels by {2 ** (DEEP - USED)}"
         )
-    labels: dict[str, set[str]] = defaultdict(set)
+    labels: dict[tuple[str, Box | None], set[str]] = defaultdict(set)
     for picture, label in train:
-        labels[picture.sha256].add(label)
-    torn = [picture.file for picture, _ in train if len(labels[picture.sha256]) > 1]
+        labels[picture.sha256, picture.box].add(label)
+    torn = [row.file for row, _ in train if len(labels[row.sha256, row.box]) > 1]
     if torn:
         print(
             f"warning: {len(torn):,} files have an exact copy in another class: {shown(torn)}; "

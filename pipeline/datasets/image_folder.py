@@ -27,7 +27,7 @@ def load(params: Dataset) -> Raw:
         )
     _check_classes(root, tree, parts, class_names)
     candidates = _candidates(tree, parts)
-    return _photos.dataset(params, candidates, class_names, tree.left_out, interleaved=True)
+    return _photos.dataset(params, candidates, class_names, tree.left_out)
 
 
 def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: list[str]) -> None:

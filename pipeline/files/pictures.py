@@ -91,7 +91,10 @@ class Archive:
         self.file = zipfile.ZipFile(path)
 
     def read(self, name: str) -> bytes:
-        entry = self.file.getinfo(name)
+        try:
+            entry = self.file.getinfo(name)
+        except KeyError:
+            raise PictureError("is not in the zip file") from None
         _check_size(entry.file_size)
         return self.file.read(entry)
 
@@ -288,14 +291,18 @@ def save(path: Path, pictures: Pictures) -> None:
 
 def load(path: Path, root: Path, shape: Shape) -> Pictures:
     """The pictures of a table, which lie below `root`."""
+    shared: dict[tuple[str, ...], dict[str, str]] = {}  # equal columns, as memory counts here
     with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    names = header[len(OWN_COLUMNS) :]
-    return Pictures(root, [_picture(row, names) for row in rows], shape)
+        reader = csv.reader(file)
+        names = next(reader)[len(OWN_COLUMNS) :]
+        return Pictures(root, [_picture(row, names, shared) for row in reader], shape)
 
 
-def _picture(row: list[str], names: list[str]) -> Picture:
+def _picture(
+    row: list[str], names: list[str], shared: dict[tuple[str, ...], dict[str, str]]
+) -> Picture:
     file, sha256, hash_, *rest = row
     left, top, right, bottom, *others = rest
     box = (int(left), int(top), int(right), int(bottom)) if left else None
-    return Picture(file, sha256, hash_, box, dict(zip(names, others, strict=True)))
+    columns = shared.setdefault(tuple(others), dict(zip(names, others, strict=True)))
+    return Picture(file, sha256, hash_, box, columns)

@@ -15,7 +15,9 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts, pictures
+from pipeline.files import groups as picture_groups
 from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 
 LEFT_OUT = artifacts.RAW / "left_out.csv"
 TABLE = "pictures.csv"
@@ -39,7 +41,7 @@ def load(part: str) -> tuple[Array, Array]:
 
 def save(part: str, inputs: Array, labels: Array) -> None:
     folder = artifacts.RAW / part
-    if photos := pictures.on_disk(inputs):
+    if (photos := pictures.on_disk(inputs)) is not None:
         pictures.save(folder / TABLE, photos)
     else:
         artifacts.save_array(folder / "images.npy", inputs)
@@ -52,8 +54,24 @@ def validation_rows() -> Array | None:
     return np.asarray(artifacts.load_array(path)) if path.exists() else None
 
 
+def groups(group: str | None) -> Array | None:
+    """Numbers (N,) of what belongs together in the training part; None for arrays.
+
+    Raises UserError for a `group` that the data do not have.
+    """
+    photos = pictures.on_disk(load("train")[0])
+    if photos is None:
+        if group is not None:
+            raise UserError("preprocess.group is for image_folder and image_list; expected null")
+        return None
+    names = None if group is None else picture_groups.names(photos.rows, group)
+    return picture_groups.together(photos.rows, names)
+
+
 def rows(numbers: Array) -> tuple[Array, Array]:
     """Inputs and labels of these rows of the training part; pictures stay on disk."""
     inputs, labels = load("train")
     photos = pictures.on_disk(inputs)
-    return (photos.subset(numbers).as_array() if photos else inputs[numbers]), labels[numbers]
+    return (inputs[numbers] if photos is None else photos.subset(numbers).as_array()), labels[
+        numbers
+    ]

@@ -158,7 +158,8 @@ def split_rows(settings: Params) -> tuple[Array, Array]:
         )
     has_test = len(raw.load("test")[1]) > 0
     test = None if has_test else settings.dataset.test
-    split = splits.splits(labels(), test, settings.preprocess, raw.validation_rows())
+    groups = raw.groups(settings.preprocess.group)
+    split = splits.splits(labels(), test, settings.preprocess, raw.validation_rows(), groups)
     return split["train"], split["validation"]
 
 
