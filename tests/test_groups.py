@@ -79,6 +79,18 @@ def test_of_four_cameras_one_is_the_test_set_and_one_validates() -> None:
     assert [len(set(members[rows[part]])) for part in ("train", "validation", "test")] == [2, 1, 1]
 
 
+def test_a_rare_class_in_few_groups_is_in_every_split() -> None:
+    """As in photos by many senders, three of whom have the class, among many others."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        members = rng.integers(0, 60, 1200)
+        labels = rng.integers(0, 5, 1200)
+        for group in rng.permutation(60)[:3]:
+            labels[np.flatnonzero(members == group)[:2]] = 5
+        rows = splits.splits(labels, 0.2, settings(validation=0.1, seed=seed), None, members)
+        assert all((np.bincount(labels[part], minlength=6) > 0).all() for part in rows.values())
+
+
 def test_groups_that_cannot_be_split_are_refused() -> None:
     members, labels = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
     with pytest.raises(UserError, match="in 2 groups, none of which can be split off"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.config.params import Preprocess
@@ -9,16 +11,24 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
 
+@dataclass(frozen=True)
+class Groups:
+    """A number for each row (N,), equal in a group. `leave` groups of each class must remain."""
+
+    numbers: Array
+    leave: int = 1
+
+
 def split_off(
-    labels: Array, count: int, order: str, seed: int, groups: Array | None = None
+    labels: Array, count: int, order: str, seed: int, groups: Groups | None = None
 ) -> tuple[Array, Array]:
     """Row numbers (kept, split off), both sorted, with `count` rows split off.
 
     `order` says which rows are kept: the first or the last ones, random ones, or random ones that
-    keep the proportions of the classes (stratified). Rows of one of the `groups` (N,) stay
-    together, so there may be somewhat more or fewer than `count`.
+    keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, so
+    there may be somewhat more or fewer than `count`.
     """
-    if groups is not None and len(np.unique(groups)) < len(groups):
+    if groups is not None and len(np.unique(groups.numbers)) < len(labels):
         return _split_off_groups(labels, groups, count, order, seed)
     if not 0 < count < len(labels):
         raise UserError(
@@ -38,19 +48,19 @@ def split_off(
 
 
 def _split_off_groups(
-    labels: Array, groups: Array, count: int, order: str, seed: int
+    labels: Array, groups: Groups, count: int, order: str, seed: int
 ) -> tuple[Array, Array]:
     if order in ("first", "last"):
-        selected = _groups_at_the_end(groups, count, order)
+        selected = _groups_at_the_end(groups.numbers, count, order)
     else:
         weights = labels if order == "stratified" else np.zeros_like(labels)
         selected = _choose_groups(weights, groups, count, seed)
-    taken = np.isin(groups, selected)
+    taken = np.isin(groups.numbers, selected)
     if not taken.any() or taken.all():
         raise UserError(
-            f"the {len(labels):,} images are in {len(np.unique(groups)):,} groups, none of which "
-            f"can be split off; expected groups smaller than {count:,} images, with each class in "
-            "several of them"
+            f"the {len(labels):,} images are in {len(np.unique(groups.numbers)):,} groups, none of "
+            f"which can be split off; expected groups smaller than {count:,} images, with each "
+            "class in several of them"
         )
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 
@@ -64,31 +74,60 @@ def _groups_at_the_end(groups: Array, count: int, order: str) -> Array:
     return names[ranked[: max(number, 1)]]
 
 
-def _choose_groups(labels: Array, groups: Array, count: int, seed: int) -> Array:
+@dataclass
+class _Choice:
+    """Which groups are split off, of how many rows of each class.
+
+    `counts` (G, K) are the rows of each group and class, `target` (K,) those to split off. At least
+    `leave` groups of every class remain.
+    """
+
+    counts: Array
+    target: Array
+    leave: int
+
+    def __post_init__(self) -> None:
+        self.taken = np.zeros(len(self.counts), bool)
+        self.part = np.zeros(len(self.target))
+        self.remaining = (self.counts > 0).sum(0)
+
+    def possible(self, groups: Array) -> Array:
+        """Whether each of these may be taken."""
+        has = self.counts[groups] > 0
+        result: Array = ~self.taken[groups] & (~has | (self.remaining > self.leave)).all(-1)
+        return result
+
+    def distance(self, more: Array | float = 0.0) -> Array:
+        """How far the classes are from their target, by chi-square, with `more` rows (..., K)."""
+        result: Array = ((self.part + more - self.target) ** 2 / self.target).sum(-1)
+        return result
+
+    def take(self, group: int) -> None:
+        self.taken[group] = True
+        self.part = self.part + self.counts[group]
+        self.remaining = self.remaining - (self.counts[group] > 0)
+
+
+def _choose_groups(labels: Array, groups: Groups, count: int, seed: int) -> Array:
     """Groups with about `count` rows, in which the classes have their proportions.
 
-    Large groups first, each is taken if it brings the counts of the classes nearer to the target,
-    by chi-square, and leaves some rows of each class. The nearest one is taken in any case.
+    Each class, the rarest first, gets the group that brings all nearest to their target; then
+    each other group, in random order, is taken if it brings them nearer.
     """
-    names, group = np.unique(groups, return_inverse=True)
+    names, group = np.unique(groups.numbers, return_inverse=True)
     counts = np.zeros((len(names), int(labels.max()) + 1))
     np.add.at(counts, (group, labels), 1)
     counts = counts[:, counts.any(0)]
-    total = counts.sum(0)
-    target = total * count / len(labels)
-    possible = np.flatnonzero((total - counts >= 1).all(1))
-    order = np.random.default_rng(seed).permutation(possible)
-    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
-    chosen, part = [], np.zeros(len(total))
+    choice = _Choice(counts, counts.sum(0) * count / len(labels), groups.leave)
+    order = np.random.default_rng(seed).permutation(len(names))
+    for label in np.argsort(choice.target, kind="stable"):
+        candidates = order[(counts[order, label] > 0) & choice.possible(order)]
+        if not choice.part[label] and len(candidates):
+            choice.take(int(candidates[choice.distance(counts[candidates]).argmin()]))
     for index in order:
-        more = part + counts[index]
-        nearer = ((more - target) ** 2 / target).sum() < ((part - target) ** 2 / target).sum()
-        if nearer and (total - more >= 1).all():
-            chosen.append(index)
-            part = more
-    if not chosen and len(order):
-        chosen = [order[((counts[order] - target) ** 2 / target).sum(1).argmin()]]
-    return names[chosen]
+        if choice.possible(index) and choice.distance(counts[index]) < choice.distance():
+            choice.take(int(index))
+    return names[choice.taken]
 
 
 def position_in_class(labels: Array) -> Array:
@@ -127,7 +166,11 @@ def splits(
     if test_fraction is not None:
         count = round(test_fraction * len(rows))
         kept, split = split_off(
-            train_labels[rows], count, "stratified", settings.seed, numbers[rows]
+            train_labels[rows],
+            count,
+            "stratified",
+            settings.seed,
+            Groups(numbers[rows], leave=2 if validation is None else 1),
         )
         rows, result["test"] = rows[kept], rows[split]
     if settings.subset is not None:
@@ -140,5 +183,7 @@ def splits(
     if validation is not None:
         return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
-    kept, split = split_off(train_labels[rows], count, settings.order, settings.seed, numbers[rows])
+    kept, split = split_off(
+        train_labels[rows], count, settings.order, settings.seed, Groups(numbers[rows])
+    )
     return {"train": rows[kept], "validation": rows[split], **result}
