@@ -8,6 +8,7 @@ this stage says which value is wrong and what was expected.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pipeline.config import params
@@ -27,6 +28,20 @@ def main() -> None:
     ):
         if not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
+    check_names(Path(settings.dataset.path))
+
+
+def check_names(root: Path) -> None:
+    """DVC cannot track a name that is not UTF-8, and does not say which. Raises UserError."""
+    for folder, folders, files in os.walk(root):
+        for name in sorted([*folders, *files]):
+            path = os.fsencode(Path(folder) / name)
+            shown = path.decode("utf-8", "backslashreplace")
+            if os.fsencode(shown) != path:
+                raise UserError(
+                    f"dataset.path holds {shown}, whose name is not UTF-8; rename it, as DVC "
+                    "cannot track it"
+                )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 Reads: the dataset's sources (DATA_MIRROR, public addresses, package registries), or your own file
 or folder.
-Writes: data/raw/{train,test}/{images,labels}.npy, data/raw/description.json.
+Writes: data/raw/{train,test}/{images,labels}.npy, data/raw/description.json. Photos stay where they
+are: a table of them, pictures.csv, stands in place of images.npy.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import importlib
 
 from pipeline.config import params
 from pipeline.datasets import Raw
-from pipeline.files import artifacts
+from pipeline.files import artifacts, pictures
+from pipeline.files import raw as raw_files
+from pipeline.files.artifacts import Array
 from pipeline.process import stage
 
 
@@ -24,7 +27,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
         "test_images": raw.test_images,
         "test_labels": raw.test_labels,
     }
-    sha256 = {key: artifacts.array_sha256(array) for key, array in arrays.items()}
+    sha256 = {key: digest(array) for key, array in arrays.items()}
     return artifacts.Description(
         name=name,
         class_names=raw.class_names,
@@ -39,17 +42,22 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
     )
 
 
+def digest(array: Array) -> str:
+    photos = pictures.on_disk(array)
+    return artifacts.array_sha256(array) if photos is None else photos.sha256()
+
+
 def main() -> None:
     dataset = params.load().dataset
     raw: Raw = importlib.import_module(f"pipeline.datasets.{dataset.name}").load(dataset)
     description = describe(dataset.name, raw)
     folder = artifacts.empty(artifacts.RAW)
-    for split, images, labels in (
-        ("train", raw.train_images, raw.train_labels),
-        ("test", raw.test_images, raw.test_labels),
-    ):
-        artifacts.save_array(folder / split / "images.npy", images)
-        artifacts.save_array(folder / split / "labels.npy", labels)
+    raw_files.save("train", raw.train_images, raw.train_labels)
+    raw_files.save("test", raw.test_images, raw.test_labels)
+    if raw.validation is not None:
+        artifacts.save_array(folder / "train" / "validation.npy", raw.validation)
+    if raw.left_out:
+        artifacts.save_csv(raw_files.LEFT_OUT, ("file", "reason"), sorted(raw.left_out.items()))
     artifacts.save_description(folder / "description.json", description)
     print(
         f"{dataset.name}: {len(raw.train_labels)} training and {len(raw.test_labels)} test "

@@ -8,26 +8,30 @@ data/prepared/description.json, reports/preprocess.json.
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline import inputs
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts
-from pipeline.files.artifacts import Array, Description
-from pipeline.files.reports.preprocess import Evidence, PreprocessReport, SplitReport
+from pipeline.files import artifacts, decoding, digests, groups, pictures, raw
+from pipeline.files.artifacts import Array, Description, Rows
+from pipeline.files.pictures import Pictures
+from pipeline.files.reports.preprocess import (
+    Evidence,
+    PreprocessReport,
+    SplitReport,
+    Together,
+)
 from pipeline.files.splits import splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 
 
-def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
+def check(images: Rows, labels: Array, class_names: list[str], part: str) -> None:
     """Rejects data from which nothing can be learned. Raises UserError."""
     if len(images) != len(labels):
         raise UserError(
@@ -76,28 +80,14 @@ def split_report(images: Array, labels: Array, description: Description) -> Spli
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
     """Counts repeated images within each split, and images shared by two splits (these leak)."""
-    seen: dict[bytes, set[str]] = defaultdict(set)
-    digests: dict[str, list[bytes]] = {}
+    distinct, counts = {}, {}
     for name, images in parts.items():
-        digests[name] = [
-            hashlib.blake2b(pixels, digest_size=16).digest() for pixels in _rows(images)
-        ]
-        for digest in digests[name]:
-            seen[digest].add(name)
-    names = list(parts)
-    counts = {f"within_{name}": len(digests[name]) - len(set(digests[name])) for name in names}
-    for first, name in enumerate(names):
-        for other in names[first + 1 :]:
-            counts[f"{name}_and_{other}"] = sum(
-                1 for splits_with_image in seen.values() if {name, other} <= splits_with_image
-            )
+        distinct[name] = np.unique(digests.of_examples(images))
+        counts[f"within_{name}"] = len(images) - len(distinct[name])
+    for name, other in itertools.combinations(parts, 2):
+        shared = np.intersect1d(distinct[name], distinct[other], assume_unique=True)
+        counts[f"{name}_and_{other}"] = len(shared)
     return counts
-
-
-def _rows(images: Array) -> Iterator[bytes]:
-    for start, stop in artifacts.chunks(len(images)):
-        chunk = np.ascontiguousarray(images[start:stop])
-        yield from (row.tobytes() for row in chunk)
 
 
 def too_few(unseen: int, settings: Params) -> str | None:
@@ -121,46 +111,118 @@ def too_few(unseen: int, settings: Params) -> str | None:
     )
 
 
-def prepare(description: Description, settings: Params) -> dict[str, tuple[Array, Array]]:
-    """Writes the three splits and returns their images and labels. Raises UserError."""
-    raw_train = artifacts.load_split("train", artifacts.RAW)
-    raw_test = artifacts.load_split("test", artifacts.RAW)
+@dataclass(frozen=True)
+class Selection:
+    """The rows of a raw part that make up a split."""
+
+    inputs: Array
+    labels: Array
+    rows: Array
+
+    @property
+    def photos(self) -> Pictures | None:
+        """Those of the split, if they are pictures on disk."""
+        photos = pictures.on_disk(self.inputs)
+        return None if photos is None else photos.subset(self.rows)
+
+
+def select(description: Description, settings: Params) -> dict[str, Selection]:
+    """The rows of each split. Raises UserError, before any of them is read."""
+    raw_train, raw_test = raw.load("train"), raw.load("test")
     has_test = len(raw_test[1]) > 0
     check(*raw_train, description.class_names, "training")
     test_fraction = None if has_test else settings.dataset.test
-    rows = splits(raw_train[1], test_fraction, settings.preprocess)
-    sources = {
-        "train": raw_train,
-        "validation": raw_train,
-        "test": raw_test if has_test else raw_train,
-    }
-    for split, (images, labels) in sources.items():
-        selected = rows.get(split, np.arange(len(labels)))
+    rows = splits(
+        raw_train[1],
+        test_fraction,
+        settings.preprocess,
+        raw.validation_rows(),
+        raw.groups(settings.preprocess.group),
+    )
+    rows.setdefault("test", np.arange(len(raw_test[1])))
+    sources = {"train": raw_train, "validation": raw_train}
+    sources["test"] = raw_test if has_test else raw_train
+    for split, (_, labels) in sources.items():
+        check(rows[split], labels[rows[split]], description.class_names, split)
+    return {split: Selection(*source, rows[split]) for split, source in sources.items()}
+
+
+def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
+    """Writes the three splits and returns their images and labels. Raises UserError."""
+    for split, selection in selections.items():
         folder = artifacts.empty(artifacts.PREPARED / split)
-        artifacts.save_rows(folder / "images.npy", images, selected)
-        artifacts.save_rows(folder / "labels.npy", labels, selected)
-    parts = {split: artifacts.load_split(split) for split in sources}
-    for split, (images, labels) in parts.items():
-        check(images, labels, description.class_names, split)
-    return parts
+        if (photos := selection.photos) is not None:
+            decoding.save(folder / "images.npy", photos, split)
+        else:
+            artifacts.save_rows(folder / "images.npy", selection.inputs, selection.rows)
+        artifacts.save_rows(folder / "labels.npy", selection.labels, selection.rows)
+    return {split: artifacts.load_split(split) for split in selections}
+
+
+def together(selections: dict[str, Selection], group: str | None) -> Together | None:
+    """What was kept together; None for arrays."""
+    photos = {split: part.photos for split, part in selections.items()}
+    rows = {split: list(part.rows) for split, part in photos.items() if part is not None}
+    if not rows:
+        return None
+    copies = groups.of_copies([row for part in rows.values() for row in part])
+    if group is None:
+        return Together(copies=copies)
+    names = {split: set(groups.names(part, group)) for split, part in rows.items()}
+    return Together(
+        copies=copies,
+        groups={split: len(part) for split, part in names.items()},
+        shared_groups=sorted(
+            {
+                name
+                for one, other in itertools.combinations(names.values(), 2)
+                for name in one & other
+            }
+        ),
+    )
 
 
 def main() -> None:
     settings = params.load()
-    description = artifacts.load_description(artifacts.RAW / "description.json")
-    parts = prepare(description, settings)
+    description = raw.description()
+    selections = select(description, settings)
+    parts = prepare(selections)
     kind, train = inputs.kind(description.kind), parts["train"][0]
     description = replace(description, range=kind.value_range(train, description))
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
     summary = report(parts, description, evidence)
+    if kept := together(selections, settings.preprocess.group):
+        summary = summary.changed(together=kept)
     summary.save()
     print(", ".join(f"{name}: {split.images} images" for name, split in summary.splits.items()))
-    unseen = len(parts["test"][1]) + len(parts["validation"][1])
-    if note := too_few(unseen, settings):
-        print(f"note: {note}")
+    for note in notes(summary, settings):
+        print(note)
+
+
+def notes(summary: PreprocessReport, settings: Params) -> list[str]:
+    """What the reader should know of the splits."""
+    result = []
+    sizes = {name: split.images for name, split in summary.splits.items()}
+    if note := too_few(sizes["test"] + sizes["validation"], settings):
+        result.append(f"note: {note}")
     if summary.leaks:
-        print(f"warning: the same images are in two splits and leak: {summary.leaks}")
+        result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
+    kept = summary.together
+    if kept and kept.copies:
+        result.append(
+            f"note: {sum(map(len, kept.copies)):,} pictures are copies or near copies, such as "
+            f"{' and '.join(kept.copies[0][:2])}; {summary.PATH} lists them"
+        )
+    if kept and kept.groups:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in kept.groups.items())
+        result.append(f"groups: {counts}")
+    if kept and kept.shared_groups:
+        result.append(
+            f"warning: {len(kept.shared_groups):,} groups are in two parts of the data as they "
+            f"came, and leak: {', '.join(kept.shared_groups[:3])}"
+        )
+    return result
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import argparse
 import json
 import sys
 import time
+from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -25,19 +26,24 @@ from serving.errors import RuntimeRefusalError
 WARM_UP = 20
 
 
-def probabilities(model: runtimes.Model, images: Any) -> Any:
-    """Images (N, H, W, C) uint8, one at a time as on a device -> (N, K) float32."""
-    singles = (images[index : index + 1] for index in range(len(images)))
-    return np.concatenate([np.array(model.probabilities(image)) for image in singles])
+def probabilities(model: runtimes.Model, arrays: List[Any], count: int) -> Any:
+    """The first `count` images (N, H, W, C) uint8 of some files -> (count, K) float32.
+
+    They are read one at a time, as on a device.
+    """
+    singles = (array[index : index + 1] for array in arrays for index in range(len(array)))
+    return np.concatenate(
+        [np.array(model.probabilities(np.array(image))) for image in islice(singles, count)]
+    )
 
 
 def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
     """Milliseconds (runs,) of `predict` on single images (1, H, W, C), after a warm-up."""
     for index in range(WARM_UP):
-        predict(images[index % len(images)][None])
+        predict(np.array(images[index % len(images)])[None])
     result = np.empty(runs)
     for index in range(runs):
-        image = images[index % len(images)][None]
+        image = np.array(images[index % len(images)])[None]
         start = time.perf_counter()
         predict(image)
         result[index] = 1000 * (time.perf_counter() - start)
@@ -45,7 +51,7 @@ def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
 
 
 def measure(
-    runtime: str, file: Path, images: Any, output: Path
+    runtime: str, file: Path, arrays: List[Any], count: int, output: Path
 ) -> Tuple[Optional[runtimes.Model], Dict[str, Any]]:
     """Writes the probabilities. Returns the model and its report.
 
@@ -55,7 +61,7 @@ def measure(
         model = runtimes.open_model(runtime, file.read_bytes())
     except RuntimeRefusalError as error:
         return None, {"reason": str(error)}
-    np.save(output / f"{file.stem}.npy", probabilities(model, images))
+    np.save(output / f"{file.stem}.npy", probabilities(model, arrays, count))
     return model, {"arena_bytes": model.arena_bytes()} if isinstance(model, runtimes.Micro) else {}
 
 
@@ -73,15 +79,15 @@ def main() -> None:
         "--counts", nargs="*", type=int, default=[], help="images for each file (default: all)"
     )
     arguments = parser.parse_args()
-    images = np.concatenate([np.load(path, mmap_mode="r") for path in arguments.images])
-    counts = arguments.counts or [len(images)] * len(arguments.files)
+    arrays = [np.load(path, mmap_mode="r") for path in arguments.images]
+    counts = arguments.counts or [sum(map(len, arrays))] * len(arguments.files)
     model = None
     for file, count in zip(arguments.files, counts):
-        model, report = measure(arguments.runtime, file, images[:count], arguments.output)
+        model, report = measure(arguments.runtime, file, arrays, count, arguments.output)
         print(json.dumps(report), flush=True)
     for line in sys.stdin:
         assert model is not None
-        times = latencies(model.probabilities, images, int(line))
+        times = latencies(model.probabilities, arrays[0], int(line))
         print(json.dumps({"milliseconds": times.tolist()}), flush=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from tests.conftest import Project
 
@@ -80,3 +81,32 @@ def test_own_data_go_through_the_whole_pipeline(
     assert card["class_names"] == names
     assert card["input"]["shape"] == list(shape)
     assert [file["format"] for file in card["files"]] == ["tflite_int8", "onnx_float32"]
+
+
+def test_photos_take_their_space_once_and_a_stage_run_by_hand_leaves_the_cache_alone(
+    project: Project,
+) -> None:
+    names = ["dots", "lines", "rows"]
+    dataset = {"path": "mine", **a_folder(project.folder / "mine", names)}
+    project.change({f"dataset.{key}": value for key, value in dataset.items()})
+    project.change({"preprocess.subset": None})
+    project.run("dvc", "repro", "preprocess")
+    cache = project.folder / ".dvc/cache/files"
+    images = project.folder / "data/prepared/train/images.npy"
+    inodes = {path.stat().st_ino for path in cache.rglob("*")}
+    assert images.stat().st_ino in inodes
+    assert not list((project.folder / "data/raw").rglob("images.npy"))
+    before = digests(cache)
+    for stage in ("download", "preprocess"):
+        project.run("python", "-m", f"pipeline.{stage}")
+    assert digests(cache) == before
+    assert images.stat().st_ino not in inodes
+    assert "up to date" in project.run("dvc", "status", "preprocess")
+    (project.folder / "mine/dots/0.png").unlink()
+    assert "mine" in project.run("dvc", "status", "download")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path): artifacts.sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }

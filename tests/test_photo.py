@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from pipeline.bundle.description import describe
 from pipeline.config import params
 from pipeline.datasets import Raw
+from pipeline.files import pictures
 from pipeline.files.artifacts import Array, Description
 from serving import Classifier, InputError, photo
 from serving.mnist_photo import normalize
@@ -120,9 +121,6 @@ def test_a_picture_is_turned_upright_by_its_exif_orientation_as_in_pillow(
 def test_pictures_of_other_datasets_are_prepared_as_for_training(
     tmp_path: Path, size: tuple[int, int], mode: str, orientation: int, suffix: str
 ) -> None:
-    from pipeline.config.params import Dataset
-    from pipeline.datasets import image_folder
-
     channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
     pixels = np.random.default_rng(0).integers(0, 256, (*size, *channels)).astype(np.uint8)
     exif = Image.Exif()
@@ -131,24 +129,18 @@ def test_pictures_of_other_datasets_are_prepared_as_for_training(
     if (mode, suffix) == ("RGBA", "jpg"):
         mode = "RGB"  # a JPEG has no transparency
     Image.fromarray(pixels).convert(mode).save(path, exif=exif)
-    dataset = Dataset(name="image_folder", height=20, width=24, channels=3)
-    training_image = image_folder.picture(path, dataset)
+    training_image = pictures.image(path.read_bytes(), (20, 24, 3))
     image = photo.read(path, card("image_folder", (20, 24, 3)))
     np.testing.assert_array_equal(image, training_image)
 
 
 def test_own_photos_are_upright_in_training(tmp_path: Path) -> None:
-    from pipeline.config.params import Dataset
-    from pipeline.datasets import image_folder
-
     upright = Image.new("L", (40, 60), 255)
     upright.paste(0, (0, 0, 40, 30))
     exif = Image.Exif()
     exif[0x0112] = 6
     upright.rotate(90, expand=True).save(tmp_path / "lying.jpg", exif=exif)
-    image = image_folder.picture(
-        tmp_path / "lying.jpg", Dataset(name="image_folder", height=20, width=20, channels=1)
-    )
+    image = pictures.image((tmp_path / "lying.jpg").read_bytes(), (20, 20, 1))
     assert image[:8].mean() < 10
     assert image[-8:].mean() > 245
 

@@ -50,6 +50,7 @@ class Problem(Section):
 class Dataset(Section):
     name: Annotated[str, AfterValidator(partial(checked_name, "datasets"))]
     path: str = NONE
+    labels: str = "labels.csv"
     height: PositiveInt = 28
     width: PositiveInt = 28
     channels: Literal[1, 3] = 1
@@ -63,6 +64,7 @@ class Preprocess(Section):
     validation: Fraction | PositiveInt
     order: Literal["stratified", "random", "first", "last"]
     seed: int
+    group: str | None = None
 
 
 class KerasObject(Section):

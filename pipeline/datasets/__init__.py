@@ -16,6 +16,10 @@ class Raw:
     empty (N = 0). For ids, `vocabulary` names them from id 1 on, and `examples` are texts of the
     test part, for clients that encode texts themselves. `not_passed_on` says why no data may go
     into a bundle.
+
+    Photos stay on disk: `pipeline.files.pictures.Pictures` stands in place of an array. Rows (V,)
+    of the training part may be named for `validation`. `left_out` says of files that are not used
+    why.
     """
 
     train_images: Array
@@ -29,3 +33,5 @@ class Raw:
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     not_passed_on: str | None = None
+    validation: Array | None = None
+    left_out: dict[str, str] = field(default_factory=dict)

@@ -1,115 +1,54 @@
-"""Your own pictures: a folder for each class, or train/ and test/ with such folders.
+"""Your own pictures: a folder for each class, or parts of the data with such folders.
 
-Files are PNG or JPEG of any size and mode.
+`dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
+spellings, such as Training or val. Files are pictures of any size and mode, in the formats that
+`serving predict` reads. They are decoded where they lie, and nothing is copied.
 """
 
 from __future__ import annotations
 
-import struct
-import warnings
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from rich.progress import track
-
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw
-from pipeline.files.artifacts import Array
+from pipeline.datasets import Raw, _photos, _tree
+from pipeline.datasets._photos import Candidate
+from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
-from serving import photo
-
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-UNREADABLE = (  # Pillow raises these on damaged files
-    OSError,
-    ValueError,
-    TypeError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 def load(params: Dataset) -> Raw:
     root = Path(params.path)
-    if not root.is_dir():
-        raise UserError(
-            f"dataset.path {root} is not a folder; name one that holds a folder for each class"
-        )
-    has_parts = _has_parts(root)
-    train_root = root / "train" if has_parts else root
-    class_names = folders(train_root)
+    tree = _tree.read(root)
+    parts = _tree.parts(tree, _tree.base(tree))
+    class_names = sorted(set(map(nfc, tree.children[parts["train"]])))
     if len(class_names) < 2:
-        raise UserError(f"{train_root} has {len(class_names)} class folders; expected at least 2")
-    train_images, train_labels, unreadable = read(train_root, class_names, params)
-    for label, name in enumerate(class_names):
-        if label not in train_labels:
-            raise UserError(
-                f"{train_root / name} holds no readable image; expected files that end in "
-                f"{', '.join(sorted(SUFFIXES))}"
-            )
-    test_images, test_labels = train_images[:0], train_labels[:0]
-    if has_parts and (root / "test").is_dir():
-        test_images, test_labels, more = read(root / "test", class_names, params)
-        unreadable += more
-    return Raw(train_images, train_labels, test_images, test_labels, class_names, unreadable)
-
-
-def _has_parts(root: Path) -> bool:
-    """Whether `train` is a part of the data, and not a class of that name."""
-    names = folders(root)
-    return "train" in names and bool(folders(root / "train") or set(names) <= {"train", "test"})
-
-
-def folders(root: Path) -> list[str]:
-    """The sorted names of the folders in `root`, without hidden ones."""
-    return sorted(
-        path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-
-
-def read(root: Path, class_names: list[str], params: Dataset) -> tuple[Array, Array, list[str]]:
-    """Images (N, height, width, channels), labels (N,) and the unreadable files.
-
-    They are in the order of class and file name.
-    """
-    unknown = [name for name in folders(root) if name not in class_names]
-    if unknown:
         raise UserError(
-            f"{root / unknown[0]} is not a class of the training part; "
-            f"expected {', '.join(class_names)}"
+            f"{root / parts['train']} has {len(class_names)} class folders; expected at least 2"
         )
-    files = [
-        (path, label)
-        for label, name in enumerate(class_names)
-        for path in sorted((root / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
-    images = np.empty((len(files), params.height, params.width, params.channels), np.uint8)
-    labels = np.empty(len(files), np.int64)
-    unreadable, count = [], 0
-    for path, label in track(files, f"reading {root}", transient=True):
-        try:
-            images[count] = picture(path, params)
-        except UNREADABLE:
-            unreadable.append(str(path.relative_to(root.parent)))
-            continue
-        labels[count] = label
-        count += 1
-    return images[:count], labels[:count], unreadable
+    _check_classes(root, tree, parts, class_names)
+    candidates = _candidates(tree, parts)
+    return _photos.dataset(params, candidates, class_names, tree.left_out)
 
 
-def picture(path: Path, params: Dataset) -> Array:
-    """One image as (height, width, channels) uint8, read by the same code as on a device.
+def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: list[str]) -> None:
+    """Raises UserError if another part has a class that the training part lacks."""
+    for folder in parts.values():
+        for name in tree.children[folder]:
+            if nfc(name) not in class_names:
+                raise UserError(
+                    f"{root / folder / name} is not a class of the training part; "
+                    f"expected {', '.join(class_names)}"
+                )
 
-    It is rotated by its EXIF orientation, put on white where transparent, and 16-bit grey is scaled
-    to 8 bits.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as opened:
-            image = photo.upright(opened, "L" if params.channels == 1 else "RGB")
-            image = image.resize((params.width, params.height), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.uint8).reshape(params.height, params.width, params.channels)
+
+def _candidates(tree: Tree, parts: dict[str, str]) -> list[Candidate]:
+    """The pictures that lie in a class folder; the others are added to what is left out."""
+    candidates = []
+    for file in tree.files:
+        part = next((part for part, folder in parts.items() if file.startswith(folder)), None)
+        name, slash, _ = file.removeprefix(parts[part] if part else "").partition("/")
+        if part and slash:
+            candidates.append(Candidate(file, nfc(name), part))
+        else:
+            tree.left_out[file] = "lies in no folder of a class"
+    return candidates

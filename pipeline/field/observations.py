@@ -23,7 +23,6 @@ from serving.model_file import ModelFile
 from serving.prediction_log import APPLICATION_ID, VERSION
 
 UNKNOWN = -1  # the label of an unlabelled prediction
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 COLUMNS = "id, source, time, predicted, confidence, statistics, label"
 
 
@@ -244,7 +243,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
     """
     classifier = Classifier.load(bundle)
     card = classifier.card
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in photo.SUFFIXES]
     labels = {path: label_for(path, folder, csv_labels, card) for path in files}
     unreadable, readable, images = [], [], []
     for path in track(files, f"reading {folder}", transient=True):
@@ -256,7 +255,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
             readable.append(path)
     if not readable:
         raise UserError(
-            f"{folder} contains no readable picture; expected {', '.join(sorted(SUFFIXES))}"
+            f"{folder} contains no readable picture; expected {', '.join(photo.SUFFIXES)}"
         )
     inputs = np.stack(images)
     probabilities = classifier.predict(inputs)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,23 @@ DIST = Path("dist")
 DRAFT = Path("draft")
 STATE = Path(".state")
 
-CHUNK = 4096  # rows processed at a time, so that a dataset may be larger than memory
+# What is processed at a time, so that a dataset may be larger than memory: at most so many rows,
+# and of large images fewer. MNIST's 784 bytes a row are chunks of 4,096 rows.
+CHUNK, CHUNK_BYTES = 4096, 2**24
+
+
+class Rows(Protocol):
+    """An array, or what can be indexed like one along its first axis."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -106,25 +124,46 @@ def load_array(path: Path) -> Array:
     return array
 
 
-def save_rows(path: Path, source: Array, rows: Array) -> None:
+def save_rows(path: Path, source: Rows, rows: Array) -> None:
     """Writes `source[rows]`, a chunk at a time.
 
     It does not write through a memory map: a full disk would then kill the process with SIGBUS.
     """
-    header = {
-        "descr": np.lib.format.dtype_to_descr(source.dtype),
-        "fortran_order": False,
-        "shape": (len(rows), *source.shape[1:]),
-    }
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for start, stop in chunks(len(rows)):
+        file.write(header(source, len(rows)))
+        for start, stop in chunks(len(rows), chunk_rows(source)):
             file.write(source[rows[start:stop]].tobytes())
 
 
-def chunks(length: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
+def header(source: Rows, length: int) -> bytes:
+    """The header of an npy file of `length` rows like those of `source`."""
+    facts = {
+        "descr": np.lib.format.dtype_to_descr(source.dtype),
+        "fortran_order": False,
+        "shape": (length, *source.shape[1:]),
+    }
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, facts)
+    return file.getvalue()
+
+
+def chunks(length: int, size: int) -> Iterator[tuple[int, int]]:
     for start in range(0, length, size):
         yield start, min(start + size, length)
+
+
+def chunks_of(array: Rows, most: int = CHUNK) -> Iterator[tuple[int, int]]:
+    """Where to start and stop so that each chunk has at most CHUNK_BYTES and `most` rows."""
+    return chunks(len(array), min(chunk_rows(array), most))
+
+
+def chunk_rows(array: Rows) -> int:
+    """How many rows of an array are processed at a time."""
+    return max(1, min(CHUNK, CHUNK_BYTES // max(row_bytes(array), 1)))
+
+
+def row_bytes(array: Rows) -> int:
+    return array.dtype.itemsize * math.prod(array.shape[1:])
 
 
 def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
@@ -144,7 +183,7 @@ def sha256(path: Path) -> str:
 def array_sha256(array: Array) -> str:
     """SHA-256 of the raw bytes of `array` in C order."""
     digest = hashlib.sha256()
-    for start, stop in chunks(len(array)):
+    for start, stop in chunks_of(array):
         digest.update(np.ascontiguousarray(array[start:stop]).tobytes())
     return digest.hexdigest()
 

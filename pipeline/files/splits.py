@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.config.params import Preprocess
@@ -9,12 +11,25 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
 
-def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Groups:
+    """A number for each row (N,), equal in a group. `leave` groups of each class must remain."""
+
+    numbers: Array
+    leave: int = 1
+
+
+def split_off(
+    labels: Array, count: int, order: str, seed: int, groups: Groups | None = None
+) -> tuple[Array, Array]:
     """Row numbers (kept, split off), both sorted, with `count` rows split off.
 
     `order` says which rows are kept: the first or the last ones, random ones, or random ones that
-    keep the proportions of the classes (stratified).
+    keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, so
+    there may be somewhat more or fewer than `count`.
     """
+    if groups is not None and len(np.unique(groups.numbers)) < len(labels):
+        return _split_off_groups(labels, groups, count, order, seed)
     if not 0 < count < len(labels):
         raise UserError(
             f"{count} images cannot be split off from {len(labels)}; "
@@ -28,11 +43,94 @@ def split_off(labels: Array, count: int, order: str, seed: int) -> tuple[Array, 
         return rows[count:], rows[:count]
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     if order == "stratified":
-        shuffled = shuffled[np.argsort(_position_in_class(labels[shuffled]), kind="stable")]
+        shuffled = shuffled[np.argsort(position_in_class(labels[shuffled]), kind="stable")]
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
-def _position_in_class(labels: Array) -> Array:
+def _split_off_groups(
+    labels: Array, groups: Groups, count: int, order: str, seed: int
+) -> tuple[Array, Array]:
+    if order in ("first", "last"):
+        selected = _groups_at_the_end(groups.numbers, count, order)
+    else:
+        weights = labels if order == "stratified" else np.zeros_like(labels)
+        selected = _choose_groups(weights, groups, count, seed)
+    taken = np.isin(groups.numbers, selected)
+    if not taken.any() or taken.all():
+        raise UserError(
+            f"the {len(labels):,} images are in {len(np.unique(groups.numbers)):,} groups, none of "
+            f"which can be split off; expected groups smaller than {count:,} images, with each "
+            "class in several of them"
+        )
+    return np.flatnonzero(~taken), np.flatnonzero(taken)
+
+
+def _groups_at_the_end(groups: Array, count: int, order: str) -> Array:
+    """Groups with about `count` rows, at the end of the rows by their mean row, or at the start."""
+    names, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    place = np.bincount(group, np.arange(len(groups))) / sizes
+    ranked = np.argsort(-place if order == "first" else place, kind="stable")
+    number = np.searchsorted(sizes[ranked].cumsum(), count, side="right")
+    return names[ranked[: max(number, 1)]]
+
+
+@dataclass
+class _Choice:
+    """Which groups are split off, of how many rows of each class.
+
+    `counts` (G, K) are the rows of each group and class, `target` (K,) those to split off. At least
+    `leave` groups of every class remain.
+    """
+
+    counts: Array
+    target: Array
+    leave: int
+
+    def __post_init__(self) -> None:
+        self.taken = np.zeros(len(self.counts), bool)
+        self.part = np.zeros(len(self.target))
+        self.remaining = (self.counts > 0).sum(0)
+
+    def possible(self, groups: Array) -> Array:
+        """Whether each of these may be taken."""
+        has = self.counts[groups] > 0
+        result: Array = ~self.taken[groups] & (~has | (self.remaining > self.leave)).all(-1)
+        return result
+
+    def distance(self, more: Array | float = 0.0) -> Array:
+        """How far the classes are from their target, by chi-square, with `more` rows (..., K)."""
+        result: Array = ((self.part + more - self.target) ** 2 / self.target).sum(-1)
+        return result
+
+    def take(self, group: int) -> None:
+        self.taken[group] = True
+        self.part = self.part + self.counts[group]
+        self.remaining = self.remaining - (self.counts[group] > 0)
+
+
+def _choose_groups(labels: Array, groups: Groups, count: int, seed: int) -> Array:
+    """Groups with about `count` rows, in which the classes have their proportions.
+
+    Each class, the rarest first, gets the group that brings all nearest to their target; then
+    each other group, in random order, is taken if it brings them nearer.
+    """
+    names, group = np.unique(groups.numbers, return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (group, labels), 1)
+    counts = counts[:, counts.any(0)]
+    choice = _Choice(counts, counts.sum(0) * count / len(labels), groups.leave)
+    order = np.random.default_rng(seed).permutation(len(names))
+    for label in np.argsort(choice.target, kind="stable"):
+        candidates = order[(counts[order, label] > 0) & choice.possible(order)]
+        if not choice.part[label] and len(candidates):
+            choice.take(int(candidates[choice.distance(counts[candidates]).argmin()]))
+    for index in order:
+        if choice.possible(index) and choice.distance(counts[index]) < choice.distance():
+            choice.take(int(index))
+    return names[choice.taken]
+
+
+def position_in_class(labels: Array) -> Array:
     """For each row the fraction of its class that precedes it.
 
     Any prefix of the rows in this order is therefore stratified.
@@ -49,17 +147,31 @@ def validation_count(validation: float, available: int) -> int:
 
 
 def splits(
-    train_labels: Array, test_fraction: float | None, settings: Preprocess
+    train_labels: Array,
+    test_fraction: float | None,
+    settings: Preprocess,
+    validation: Array | None = None,
+    groups: Array | None = None,
 ) -> dict[str, Array]:
     """Row numbers of the raw training part for train and validation.
 
-    If `test_fraction` is not None, the test set is split off from it too.
+    If `test_fraction` is not None, the test set is split off from it too. `validation` are the rows
+    that the data themselves name for it; otherwise they are split off. Rows of one of the `groups`
+    (N,) are split off together.
     """
-    rows = np.arange(len(train_labels))
-    result = {}
+    numbers = np.arange(len(train_labels)) if groups is None else groups
+    rows, result = np.arange(len(train_labels)), {}
+    if validation is not None:
+        rows = np.setdiff1d(rows, validation)
     if test_fraction is not None:
         count = round(test_fraction * len(rows))
-        kept, split = split_off(train_labels, count, "stratified", settings.seed)
+        kept, split = split_off(
+            train_labels[rows],
+            count,
+            "stratified",
+            settings.seed,
+            Groups(numbers[rows], leave=2 if validation is None else 1),
+        )
         rows, result["test"] = rows[kept], rows[split]
     if settings.subset is not None:
         if settings.subset > len(rows):
@@ -68,6 +180,10 @@ def splits(
                 "the number of training images"
             )
         rows = rows[: settings.subset]
+    if validation is not None:
+        return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
-    kept, split = split_off(train_labels[rows], count, settings.order, settings.seed)
+    kept, split = split_off(
+        train_labels[rows], count, settings.order, settings.seed, Groups(numbers[rows])
+    )
     return {"train": rows[kept], "validation": rows[split], **result}

@@ -51,10 +51,10 @@ def value_range(train: Array, description: Description) -> tuple[float, float]:
 def report(ids: Array, description: Description) -> dict[str, Any]:
     """Ids per input (N, L), how many different ones occur, and how many inputs have none."""
     counts = np.concatenate(
-        [np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks(len(ids))]
+        [np.count_nonzero(ids[start:stop], axis=1) for start, stop in artifacts.chunks_of(ids)]
     )
     seen = np.zeros(description.highest + 1, bool)
-    for start, stop in artifacts.chunks(len(ids)):
+    for start, stop in artifacts.chunks_of(ids):
         seen[ids[start:stop]] = True
     return {
         "ids_mean": float(counts.mean()),
@@ -102,7 +102,7 @@ def log_likelihoods(
 def likeliest(ids: Array, priors: Array, likelihoods: Array) -> Array:
     """For each row of ids (N, L) the most likely class (N,)."""
     predictions = []
-    for start, stop in artifacts.chunks(len(ids)):
+    for start, stop in artifacts.chunks_of(ids):
         posteriors = priors + likelihoods[:, ids[start:stop]].sum(2).T
         predictions.append(posteriors.argmax(1))
     return np.concatenate(predictions)

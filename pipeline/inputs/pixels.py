@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ EXAMPLES = (
 )
 EXAMPLE = "picture.png"
 
+PART_BYTES = 2**26  # of blocks that are in memory at a time
 GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
 
 # How a photo becomes the input, by dataset; `resize` for all others. LeCun, Cortes and Burges
@@ -68,7 +69,7 @@ def value_range(train: Array, description: Description) -> tuple[float, float]:
 def report(images: Array, description: Description) -> dict[str, Any]:
     total = squares = 0.0
     low, high, empty = 255, 0, 0
-    for start, stop in artifacts.chunks(len(images)):
+    for start, stop in artifacts.chunks_of(images):
         chunk = np.asarray(images[start:stop]).reshape(stop - start, -1)
         values = np.bincount(chunk.ravel(), minlength=256)
         total += float(values @ np.arange(256))
@@ -88,16 +89,33 @@ def report(images: Array, description: Description) -> dict[str, Any]:
 def evidence(train: Array, validation: Array) -> Evidence:
     """Near copies count too: the means of blocks are compared."""
     train_rows, rows, balanced_rows = _split_checks.queries(len(train), len(validation))
+    validation_features = features(validation, rows)
     with ThreadPoolExecutor() as pool:
         copied = pool.submit(
             lambda: _split_checks.copied(
-                blocks(train), train_rows, blocks(np.asarray(validation[rows]))
+                parts(train), features(train, train_rows)[0], train_rows, validation_features[0]
             )
         )
         told_apart = pool.submit(
-            _split_checks.told_apart, train[balanced_rows], validation[rows], blocks, roughness
+            lambda: _split_checks.told_apart(features(train, balanced_rows), validation_features)
         )
         return Evidence(len(train), len(validation), *copied.result(), *told_apart.result())
+
+
+def features(images: Array, rows: Array) -> _split_checks.Features:
+    """Blocks and roughness of these rows, read a chunk at a time."""
+    size = artifacts.chunk_rows(images)
+    chunks = (np.asarray(images[rows[at : at + size]]) for at in range(0, len(rows), size))
+    pairs = [(blocks(chunk), roughness(chunk)) for chunk in chunks]
+    blocked, rough = zip(*pairs, strict=True)
+    return np.concatenate(blocked), np.concatenate(rough)
+
+
+def parts(images: Array) -> Iterator[Array]:
+    """The blocks of all images, PART_BYTES at a time."""
+    size = max(1, PART_BYTES // blocks(images[:1]).nbytes)
+    for start in range(0, len(images), size):
+        yield blocks(images[start : start + size])
 
 
 def blocks(images: Array) -> Array:
@@ -105,7 +123,7 @@ def blocks(images: Array) -> Array:
     height, width = (max(size // GRID, 1) for size in images.shape[1:3])
     rows, columns = images.shape[1] // height, images.shape[2] // width
     means = []
-    for start, stop in artifacts.chunks(len(images)):
+    for start, stop in artifacts.chunks_of(images):
         part = np.asarray(images[start:stop, : rows * height, : columns * width])
         blocked = part.reshape(len(part), rows, height, columns, width, -1)
         sums = blocked.sum((2, 4), dtype=np.uint32)
@@ -136,7 +154,7 @@ def baseline(
 def class_means(images: Array, labels: Array, num_classes: int) -> Array:
     """The mean image of each class: (K, H, W, C) float64, 0 to 255."""
     sums = np.zeros((num_classes, images[0].size))
-    for start, stop in artifacts.chunks(len(images)):
+    for start, stop in artifacts.chunks_of(images):
         membership = np.eye(num_classes, dtype=np.float32)[labels[start:stop]]
         sums += membership.T @ images[start:stop].reshape(stop - start, -1).astype(np.float32)
     counts = np.bincount(labels, minlength=num_classes)
@@ -147,7 +165,7 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
     """For each image (N, H, W, C) the class (N,) whose mean is nearest, by RMSE and by MAE."""
     flat = means.reshape(len(means), -1).astype(np.float32)
     predictions: dict[str, list[Array]] = {"rmse": [], "mae": []}
-    for start, stop in artifacts.chunks(len(images), 256):
+    for start, stop in artifacts.chunks_of(images, 256):
         pixels = np.asarray(images[start:stop]).reshape(stop - start, -1).astype(np.float32)
         distances = np.empty((2, len(flat), len(pixels)), np.float32)
         for label, mean in enumerate(flat):

@@ -52,7 +52,7 @@ def value_range(train: Array, description: Description) -> tuple[float, float]:
 
 
 def _limits(series: Array) -> tuple[float, float]:
-    chunks = [series[start:stop] for start, stop in artifacts.chunks(len(series))]
+    chunks = [series[start:stop] for start, stop in artifacts.chunks_of(series)]
     return float(min(part.min() for part in chunks)), float(max(part.max() for part in chunks))
 
 
@@ -63,7 +63,7 @@ def _rounded(value: float) -> float:
 def moments(series: Array) -> tuple[Array, Array]:
     """The mean and the standard deviation of each channel: (C,) float64; no deviation is 0."""
     count = series.shape[0] * series.shape[1]
-    chunks = [slice(start, stop) for start, stop in artifacts.chunks(len(series))]
+    chunks = [slice(start, stop) for start, stop in artifacts.chunks_of(series)]
     mean = sum(series[part].sum((0, 1), dtype=np.float64) for part in chunks) / count
     squares = sum(np.square(series[part] - mean).sum((0, 1)) for part in chunks)
     deviation = np.sqrt(squares / count)
@@ -76,7 +76,7 @@ def report(series: Array, description: Description) -> dict[str, Any]:
     low, high = _limits(series)
     empty = sum(
         int((series[start:stop].min(1) == series[start:stop].max(1)).all(1).sum())
-        for start, stop in artifacts.chunks(len(series))
+        for start, stop in artifacts.chunks_of(series)
     )
     return {
         "channel_means": mean.tolist(),
@@ -97,8 +97,12 @@ def evidence(train: Array, validation: Array) -> Evidence:
         return result
 
     query = scaled(validation[rows])
-    copied = _split_checks.copied(blocks(scaled(train)), train_rows, blocks(query))
-    told_apart = _split_checks.told_apart(scaled(train[balanced_rows]), query, blocks, roughness)
+    balanced = scaled(train[balanced_rows])
+    blocked = blocks(scaled(train))
+    copied = _split_checks.copied([blocked], blocked[train_rows], train_rows, blocks(query))
+    told_apart = _split_checks.told_apart(
+        (blocks(balanced), roughness(balanced)), (blocks(query), roughness(query))
+    )
     return Evidence(len(train), len(validation), *copied, *told_apart)
 
 
@@ -140,7 +144,7 @@ def baseline(
 def class_means(series: Array, labels: Array, num_classes: int) -> Array:
     """The mean series of each class: (K, T, C) float64."""
     sums = np.zeros((num_classes, *series.shape[1:]))
-    for start, stop in artifacts.chunks(len(series)):
+    for start, stop in artifacts.chunks_of(series):
         np.add.at(sums, labels[start:stop], series[start:stop])
     return sums / np.bincount(labels, minlength=num_classes)[:, None, None]
 
@@ -148,7 +152,7 @@ def class_means(series: Array, labels: Array, num_classes: int) -> Array:
 def nearest(series: Array, means: Array, deviation: Array) -> Array:
     """For each series (N, T, C) the class (N,) whose mean is nearest, with all channels scaled."""
     predictions = []
-    for start, stop in artifacts.chunks(len(series), 256):
+    for start, stop in artifacts.chunks_of(series, 256):
         differences = (series[start:stop, None] - means) / deviation  # (N, K, T, C)
         predictions.append(np.square(differences).sum((2, 3)).argmin(1))
     return np.concatenate(predictions)

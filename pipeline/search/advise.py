@@ -12,7 +12,7 @@ import subprocess
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
-from pipeline.files import artifacts
+from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
@@ -29,7 +29,7 @@ def advise(situation: Situation) -> list[Change]:
 def last_situation(settings: Params) -> Situation:
     """The situation after the pipeline's last training."""
     diagnosis = DiagnosisReport.load()
-    _, labels = artifacts.load_split("train", artifacts.RAW)
+    _, labels = raw.load("train")
     return Situation(
         settings,
         diagnosis.verdict,

@@ -18,7 +18,7 @@ import numpy as np
 
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
-from pipeline.files import artifacts, splits
+from pipeline.files import artifacts, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
@@ -129,8 +129,8 @@ class CachedTraining:
             path.unlink()
         for row in checkpoint.read(folder)["rows"]:
             on_row(row)
-        description = artifacts.load_description(artifacts.RAW / "description.json")
-        data = Data.described(examples(self.rows), examples(self.validation_rows), description)
+        parts = raw.rows(self.rows), raw.rows(self.validation_rows)
+        data = Data.described(*parts, raw.description())
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
         validation = len(self.validation_rows)
@@ -150,30 +150,25 @@ class PrunedError(Exception):
 
 def split_rows(settings: Params) -> tuple[Array, Array]:
     """The rows of training set and validation set, as in `preprocess`. Raises UserError."""
-    description = artifacts.load_description(artifacts.RAW / "description.json")
+    description = raw.description()
     if description.name != settings.dataset.name:
         raise UserError(
             f"data/raw holds {description.name}, but params.yaml says {settings.dataset.name};"
             " run `dvc repro preprocess`"
         )
-    has_test = len(artifacts.load_split("test", artifacts.RAW)[1]) > 0
+    has_test = len(raw.load("test")[1]) > 0
     test = None if has_test else settings.dataset.test
-    split = splits.splits(labels(), test, settings.preprocess)
+    groups = raw.groups(settings.preprocess.group)
+    split = splits.splits(labels(), test, settings.preprocess, raw.validation_rows(), groups)
     return split["train"], split["validation"]
 
 
 def labels() -> Array:
     """The labels (N,) of the raw training part."""
-    return np.asarray(artifacts.load_split("train", artifacts.RAW)[1])
-
-
-def examples(rows: Array) -> tuple[Array, Array]:
-    """Inputs and labels of these rows of the raw training part."""
-    images, labels = artifacts.load_split("train", artifacts.RAW)
-    return images[rows], labels[rows]
+    return np.asarray(raw.load("train")[1])
 
 
 @cache
 def data_digests() -> tuple[str, ...]:
-    """SHA-256 of each array of the raw training part."""
-    return tuple(artifacts.sha256(path) for path in sorted((artifacts.RAW / "train").glob("*.npy")))
+    """SHA-256 of each file of the raw training part."""
+    return tuple(artifacts.sha256(path) for path in sorted((artifacts.RAW / "train").iterdir()))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from pipeline.files import raw
+from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.reporting import drawing, statistics
 from pipeline.search import cached_training
@@ -31,8 +33,6 @@ def cross_validate(folds: int, options: Options) -> None:
 
 def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
     """One training per fold. Raises UserError."""
-    from sklearn.model_selection import StratifiedKFold
-
     settings = analysis.params
     rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
     labels = cached_training.labels()[rows]
@@ -41,7 +41,8 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
         raise UserError(
             f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
         )
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=settings.preprocess.seed)
+    groups = raw.groups(settings.preprocess.group)
+    pairs = split(labels, None if groups is None else groups[rows], folds, settings.preprocess.seed)
     return [
         CachedTraining(
             f"fold {number} of {folds}",
@@ -50,8 +51,22 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
             rows[train],
             rows[validation],
         )
-        for number, (train, validation) in enumerate(splitter.split(rows, labels), 1)
+        for number, (train, validation) in enumerate(pairs, 1)
     ]
+
+
+def split(labels: Array, groups: Array | None, folds: int, seed: int) -> list[tuple[Array, Array]]:
+    """Row numbers of training and validation for each fold; no group (N,) is in both."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if groups is None or len(np.unique(groups)) == len(groups):
+        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
+    if folds > len(np.unique(groups)):
+        raise UserError(
+            f"--folds is {folds}; expected at most {len(np.unique(groups))}, the number of groups"
+        )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return list(splitter.split(labels, labels, groups))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

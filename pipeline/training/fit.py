@@ -179,10 +179,11 @@ def fit_phase(
     """
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
+    together = keras_files.batch_size(data.validation[0])
     with imports.quiet():
         trained.fit(
             ShuffledBatches(data, data.batch(params.batch_size), sparse, params.seed, len(rows)),
-            validation_data=Batches(data.validation, keras_files.BATCH, data.num_classes, sparse),
+            validation_data=Batches(data.validation, together, data.num_classes, sparse),
             epochs=phase.last,
             initial_epoch=len(rows),
             shuffle=False,  # ShuffledBatches shuffles, by seed and epoch

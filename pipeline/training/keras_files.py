@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import replacing
 from pipeline.process.errors import UserError
@@ -20,7 +21,7 @@ with keras_import():
     # registers MultiHot with Keras, so that a model that contains it can be loaded
     import pipeline.training.layers  # noqa: F401
 
-BATCH = 1000
+BATCH, BATCH_BYTES = 1000, 2**23  # inputs that are predicted together, fewer of large images
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
@@ -72,10 +73,16 @@ def probabilities(model: keras.Model, inputs: Array) -> Array:
     Keras's `predict` builds a tf.data pipeline, which may end seconds after its last batch (see
     `Batches`), so batches are predicted one by one.
     """
-    starts = range(0, len(inputs), BATCH)
+    size = batch_size(inputs)
+    starts = range(0, len(inputs), size)
     return np.concatenate(
-        [model.predict_on_batch(inputs[start : start + BATCH]) for start in starts]
+        [model.predict_on_batch(inputs[start : start + size]) for start in starts]
     )
+
+
+def batch_size(inputs: Array) -> int:
+    """How many of these inputs are predicted at a time."""
+    return max(1, min(BATCH, BATCH_BYTES // artifacts.row_bytes(inputs)))
 
 
 def load(path: Path) -> keras.Model:

@@ -24,8 +24,6 @@ from serving.model_card import ModelCard
 if TYPE_CHECKING:
     from serving.prediction_log import PredictionLog
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands.add_bundle(parser)
@@ -82,7 +80,7 @@ def _predictions(
 ) -> Iterator[Dict[str, Any]]:
     """One by one, so a folder of any size takes the memory of one picture."""
     card = classifier.card
-    for name, source in _sources(pictures, card.kind.suffixes or SUFFIXES):
+    for name, source in _sources(pictures, card.kind.suffixes or photo.SUFFIXES):
         try:
             images = _inputs(source, name, card)
             probabilities = classifier.predict(images)

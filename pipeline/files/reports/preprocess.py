@@ -38,6 +38,18 @@ class SplitReport(Section):
     empty: int  # inputs that say nothing: one flat colour, no id, or no change over time
 
 
+class Together(Section):
+    """Photos that belong together. Copies are files of one picture, exact or near.
+
+    `groups` counts those of `preprocess.group` in each split; `shared_groups` are in several,
+    because the data came in parts.
+    """
+
+    copies: list[list[str]]
+    groups: dict[str, int] | None = None
+    shared_groups: list[str] | None = None
+
+
 class PreprocessReport(Report):
     """`duplicates` counts images that occur twice: `within_train`, `train_and_test`, ..."""
 
@@ -49,6 +61,7 @@ class PreprocessReport(Report):
     duplicates: dict[str, int]
     unreadable: list[str]
     evidence: Evidence
+    together: Together | None = None  # for photos
 
     @property
     def leaks(self) -> dict[str, int]:

@@ -1,0 +1,132 @@
+"""Memory and time of the stages before training, by the number of photos: `make bench-photos`.
+
+    python -m benchmarks.photos --counts 1000 10000 100000
+
+Draws small JPEGs, runs each stage on them in a folder of its own, and writes the table into
+docs/benchmarks.md. It takes 160 kB of disk for each picture of the largest count, and deletes them
+afterwards.
+
+Memory is anonymous memory (RssAnon of /proc/PID/status, sampled every 10 ms): what a process holds
+for itself. Pages of memory-mapped files count for the resident size too, but the system takes them
+back when it needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks import machine
+from pipeline.config import params
+from pipeline.reporting import summary
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- photos: make bench-photos -->", "<!-- /photos -->"
+STAGES = ("download", "preprocess", "baseline")
+SIDE, CLASSES = 224, 10
+DATASET = {"name": "image_folder", "path": "photos", "height": SIDE, "width": SIDE, "channels": 3}
+
+
+def draw(folder: Path, number: int) -> None:
+    """A picture of noise that is shaded by its class; no two are alike."""
+    rng = np.random.default_rng(number)
+    coarse = rng.integers(0, 256, (14, 14, 3)).astype(np.uint8)
+    image = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    label = number % CLASSES
+    image.paste((25 * label, 0, 0), (10 * label, 20, 10 * label + 60, 200))
+    path = folder / f"class{label}" / f"{number:06}.jpg"
+    image.save(path, quality=85)
+
+
+def draw_all(folder: Path, numbers: range) -> None:
+    for label in range(CLASSES):
+        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor() as pool:
+        for _ in pool.map(partial(draw, folder), numbers, chunksize=200):
+            pass
+
+
+def anonymous_bytes(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return 1024 * int(lines.get("RssAnon", "0").split()[0])
+
+
+def measured(stage: str, folder: Path) -> tuple[float, float, int]:
+    """Seconds, seconds of processor time, and the largest anonymous memory in bytes."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started, used, largest = time.perf_counter(), processor_seconds(), 0
+    with subprocess.Popen(
+        [sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=environment
+    ) as process:
+        while process.poll() is None:
+            largest = max(largest, anonymous_bytes(process.pid))
+            time.sleep(0.01)
+    if process.returncode:
+        sys.exit(f"{stage} failed with exit status {process.returncode}")
+    return time.perf_counter() - started, processor_seconds() - used, largest
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one has waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def project(folder: Path) -> None:
+    """A folder that the stages can run in."""
+    settings = params.override(
+        params.load(ROOT / "params.yaml"),
+        {f"dataset.{key}": value for key, value in DATASET.items()},
+    )
+    (folder / "params.yaml").write_text(settings.model_dump_json(), encoding="utf-8")
+
+
+def table(counts: list[int]) -> str:
+    rows = []
+    with tempfile.TemporaryDirectory(dir=ROOT) as name:
+        folder = Path(name)
+        project(folder)
+        for before, count in zip([0, *counts], counts, strict=False):
+            draw_all(folder / "photos", range(before, count))
+            for stage in STAGES:
+                seconds, used, memory = measured(stage, folder)
+                rows.append(
+                    f"| {count:,} | `{stage}` | {memory / 2**20:,.0f} | {used:,.0f} | "
+                    f"{1000 * used / count:,.1f} | {seconds:,.0f} |"
+                )
+                print(rows[-1], flush=True)
+    header = [
+        "| photos | stage | memory, MB | CPU s | CPU ms a photo | s |",
+        "|---:|---|---:|---:|---:|---:|",
+    ]
+    return "\n".join([*header, *rows, "", f"On {os.cpu_count()} cores of an {machine.sentence()}."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.photos")
+    parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 100000])
+    parser.add_argument("--print", action="store_true", help="do not write into docs/benchmarks.md")
+    arguments = parser.parse_args()
+    text = table(sorted(arguments.counts))
+    if not arguments.print:
+        summary.replace(PAGE, text, BEGIN, END)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""From a list of picture files to a dataset: each is read once to see that it can be decoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw
+from pipeline.files import pictures
+from pipeline.files.artifacts import Array
+from pipeline.files.pictures import Box, Picture, Pictures, Source
+from pipeline.files.splits import position_in_class
+from pipeline.process import imports
+from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
+from serving import photo
+
+SHOWN = 3  # names in a sentence
+DEEP, USED = 16, 12  # grey levels of 16 bits that use no more than 12 look black
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file below dataset.path that may be a picture, its class and its part of the data."""
+
+    file: str
+    label: str
+    part: str = "train"
+    box: Box | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+def dataset(
+    params: Dataset,
+    candidates: Sequence[Candidate],
+    class_names: Sequence[str],
+    left_out: dict[str, str],
+) -> Raw:
+    """Reads the pictures. Those that cannot be read are left out, and named in the terminal.
+
+    Rows are interleaved: any first ones hold the classes in proportion, each in the given order.
+    Raises UserError.
+    """
+    unreadable: dict[str, str] = {}
+    dark: list[str] = []
+    readable: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
+    for candidate, result in _inspected(pictures.source(Path(params.path)), candidates):
+        if isinstance(result, str):
+            unreadable[candidate.file] = result
+            continue
+        picture, bits = result
+        readable[candidate.part].append((picture, candidate.label))
+        if 8 < bits <= USED:
+            dark.append(candidate.file)
+    numbers = {name: number for number, name in enumerate(class_names)}
+    train = [*readable["train"], *readable["validation"]]
+    labels = _labels(train, numbers)
+    _check_classes(params.path, labels, class_names)
+    order = np.argsort(position_in_class(labels), kind="stable")
+    train, labels = [train[row] for row in order], labels[order]
+    validation = np.flatnonzero(order >= len(readable["train"]))
+    root, shape = Path(params.path), (params.height, params.width, params.channels)
+    say_what_is_left_out(len(candidates), unreadable, left_out)
+    _say_what_is_odd(train, dark)
+    return Raw(
+        Pictures(root, [picture for picture, _ in train], shape).as_array(),
+        labels,
+        Pictures(root, [picture for picture, _ in readable["test"]], shape).as_array(),
+        _labels(readable["test"], numbers),
+        list(class_names),
+        sorted(unreadable),
+        validation=validation if len(validation) else None,
+        left_out={**left_out, **unreadable},
+    )
+
+
+def _inspected(
+    source: Source, candidates: Sequence[Candidate]
+) -> Iterator[tuple[Candidate, tuple[Picture, int] | str]]:
+    """Each candidate with its picture and the bits of its grey levels, or why it is left out."""
+
+    by_label: dict[str, dict[str, str]] = {}
+
+    def inspect(candidate: Candidate) -> tuple[Picture, int] | str:
+        try:
+            data = source.read(candidate.file)
+            hash_, bits = pictures.inspect(data, candidate.box)
+        except Exception as error:  # on damaged files Pillow raises anything
+            return pictures.reason(error)
+        sha256 = hashlib.sha256(data).hexdigest()
+        columns = {"label": candidate.label, **candidate.columns}
+        if not candidate.columns:  # one for all of a class, as there may be a million pictures
+            columns = by_label.setdefault(candidate.label, columns)
+        return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
+
+    results = pictures.in_threads(inspect, candidates)
+    with imports.quiet():  # libtiff says on stderr what our reason says already
+        yield from zip(
+            candidates, followed(results, len(candidates), "reading pictures"), strict=True
+        )
+
+
+def _labels(rows: Sequence[tuple[Picture, str]], numbers: dict[str, int]) -> Array:
+    return np.array([numbers[label] for _, label in rows], np.int64)
+
+
+def _check_classes(path: str, labels: Array, class_names: Sequence[str]) -> None:
+    for number, name in enumerate(class_names):
+        if number not in labels:
+            raise UserError(
+                f"{path}: class {name} holds no readable picture for training; expected files "
+                f"that end in {', '.join(photo.SUFFIXES)}"
+            )
+
+
+def say_what_is_left_out(count: int, unreadable: dict[str, str], left_out: dict[str, str]) -> None:
+    if unreadable:
+        reason = next(iter(unreadable.values()))
+        print(
+            f"warning: {len(unreadable):,} of {count:,} pictures could not be read: "
+            f"{shown(list(unreadable))}; the first {reason}"
+        )
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in left_out.items():
+        by_reason[reason].append(name)
+    for reason, names in by_reason.items():
+        print(f"left out, {reason}: {len(names):,} ({shown(names)})")
+    if unreadable or left_out:
+        print("data/raw/left_out.csv names them all, with the reasons")
+
+
+def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) -> None:
+    if dark:
+        print(
+            f"warning: {len(dark):,} pictures use {USED} bits or fewer of their {DEEP}, so they "
+            f"are nearly black: {shown(dark)}; multiply their grey levels by {2 ** (DEEP - USED)}"
+        )
+    labels: dict[tuple[str, Box | None], set[str]] = defaultdict(set)
+    for picture, label in train:
+        labels[picture.sha256, picture.box].add(label)
+    torn = [row.file for row, _ in train if len(labels[row.sha256, row.box]) > 1]
+    if torn:
+        print(
+            f"warning: {len(torn):,} files have an exact copy in another class: {shown(torn)}; "
+            "one of each is labelled wrongly"
+        )
+
+
+def shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,218 @@
+"""The files in a folder or zip file of pictures: which are read, and what is left out and why."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+import zipfile
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.process.errors import UserError
+from serving import photo
+
+# What operating systems, servers and notebooks leave in folders, in lower case
+JUNK = {
+    "__macosx",
+    "thumbs.db",
+    "desktop.ini",
+    "@eadir",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+}
+PARTS = {
+    "train": ("train", "training", "trainset", "trainingset"),
+    "validation": ("val", "valid", "validation", "valset", "validset", "validationset"),
+    "test": ("test", "testing", "testset", "testingset"),
+}
+# Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
+LARGEST_RATIO, SMALL_BYTES = 100, 2**30
+JUNK_REASON = "belongs to a system"
+
+
+@dataclass
+class Tree:
+    """Paths below the root, with slashes: regular `files`, `folders`, and `left_out` with reasons.
+
+    Folders end in a slash; the root is the empty path.
+    """
+
+    files: list[str] = field(default_factory=list)
+    folders: set[str] = field(default_factory=lambda: {""})
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """The sorted names of the folders in each folder."""
+        result: dict[str, list[str]] = {folder: [] for folder in self.folders}
+        for folder in sorted(self.folders - {""}):
+            parent, name = split(folder.removesuffix("/"))
+            result[parent].append(name)
+        return result
+
+    @cached_property
+    def with_pictures(self) -> set[str]:
+        """The folders that hold pictures directly."""
+        return {split(file)[0] for file in self.files if is_picture(file)}
+
+    def add(self, name: str) -> None:
+        """Adds a file that has the suffix of a picture, and says of any other that it has not."""
+        if is_picture(name):
+            self.files.append(name)
+        else:
+            self.left_out[name] = "is not a picture by its suffix"
+
+
+def split(name: str) -> tuple[str, str]:
+    """The folder of a path, with its slash, and the name in it."""
+    parent, slash, last = name.rpartition("/")
+    return parent + slash, last
+
+
+def is_picture(name: str) -> bool:
+    return name.lower().endswith(photo.SUFFIXES)
+
+
+def is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def part_of(name: str) -> str | None:
+    """The part of the data that a folder of this name is: train, validation or test."""
+    plain = "".join(character for character in name.lower() if character.isalnum())
+    return next((part for part, names in PARTS.items() if plain in names), None)
+
+
+def nfc(name: str) -> str:
+    """macOS writes the letter and its accent as two characters; other systems as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def read(root: Path) -> Tree:
+    """All files below a folder or in a zip file. Raises UserError."""
+    if not root.exists():
+        raise UserError(f"dataset.path {root} does not exist; name a folder or a zip file")
+    tree = _folder(root) if root.is_dir() else _archive(root)
+    tree.files.sort()
+    return tree
+
+
+def _folder(root: Path) -> Tree:
+    """Each folder is read once, and links to folders after all real ones, so none leads round."""
+    tree, visited = Tree(), set[tuple[int, int]]()
+    todo, links = deque([""]), deque[str]()
+    while todo or links:
+        folder = todo.popleft() if todo else links.popleft()
+        try:
+            status = (root / folder).stat()
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError as error:
+            tree.left_out[folder] = f"could not be read: {error.strerror}"
+            continue
+        if (status.st_dev, status.st_ino) in visited:
+            tree.left_out[folder] = "leads to a folder that is read already"
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        tree.folders.add(folder)
+        for entry in entries:
+            name = folder + _utf8(root / folder, entry.name)
+            if is_junk(entry.name):
+                tree.left_out[name] = JUNK_REASON
+            elif Path(entry).is_dir():
+                (links if entry.is_symlink() else todo).append(f"{name}/")
+            elif Path(entry).is_file():
+                tree.add(name)
+            else:  # a pipe, for example, or a link to nothing
+                tree.left_out[name] = "is not a file"
+    return tree
+
+
+def _utf8(folder: Path, name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(folder / name).decode("utf-8", "backslashreplace")
+        raise UserError(
+            f"the name of {shown} is not UTF-8, so DVC cannot track it; rename the file"
+        ) from None
+    return name
+
+
+def _archive(path: Path) -> Tree:
+    """Members are read in place, so a path that leads out of the archive could do no harm."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            entries = file.infolist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"dataset.path {path} is neither a folder nor a readable zip file ({error})"
+        ) from None
+    size = sum(entry.file_size for entry in entries)
+    if size > max(LARGEST_RATIO * path.stat().st_size, SMALL_BYTES):
+        raise UserError(
+            f"dataset.path {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
+            "own; expected pictures, which hardly compress"
+        )
+    tree = Tree()
+    for entry in {entry.filename: entry for entry in entries}.values():
+        _add_member(tree, entry)
+    return tree
+
+
+def _add_member(tree: Tree, entry: zipfile.ZipInfo) -> None:
+    names = entry.filename.removesuffix("/").split("/")
+    if entry.filename.startswith("/") or not {"", ".", ".."}.isdisjoint(names):
+        tree.left_out[entry.filename] = "is a path that leads out of the archive"
+    elif any(map(is_junk, names)):
+        tree.left_out[entry.filename] = JUNK_REASON
+    elif stat.S_ISLNK(entry.external_attr >> 16):
+        tree.left_out[entry.filename] = "is a link"
+    else:
+        folders = names if entry.is_dir() else names[:-1]
+        tree.folders |= {"/".join(folders[: depth + 1]) + "/" for depth in range(len(folders))}
+        if not entry.is_dir():
+            tree.add(entry.filename)
+
+
+def base(tree: Tree) -> str:
+    """The folder that holds the classes or parts: the root, or the only folder at the top.
+
+    Archives often hold everything in one folder.
+    """
+    folder = ""
+    while True:
+        names = tree.children[folder]
+        if len(names) != 1 or part_of(names[0]) or folder in tree.with_pictures:
+            return folder
+        only = f"{folder}{names[0]}/"
+        if not tree.children[only] or only in tree.with_pictures:
+            return folder
+        folder = only
+
+
+def parts(tree: Tree, folder: str) -> dict[str, str]:
+    """The folders of train, validation and test; only train if the data are not in parts.
+
+    A class may have the name of a part. Raises UserError.
+    """
+    names = tree.children[folder]
+    found: dict[str, str] = {}
+    for name in names:
+        part = part_of(name)
+        if part in found:
+            raise UserError(
+                f"{found[part]} and {folder}{name}/ are both the {part} part; expected one of them"
+            )
+        if part:
+            found[part] = f"{folder}{name}/"
+    if "train" not in found:
+        if found and len(found) == len(names):
+            raise UserError(f"{', '.join(found.values())} are parts of data without a train part")
+        return {"train": folder}
+    if len(found) < len(names) and not tree.children[found["train"]]:
+        return {"train": folder}
+    return found

@@ -1,0 +1,112 @@
+"""Your own pictures, named by a CSV: file and label, and optionally split, a box and anything else.
+
+`dataset.path` is a folder or a zip file, which holds the pictures and the CSV, `dataset.labels`.
+Files are relative to the CSV. A box (left, top, right, bottom) is the part of the upright picture
+to use, in pixels; a file may have several rows with other boxes. `preprocess.group` may name any
+column.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw, _photos, _tree
+from pipeline.datasets._photos import Candidate
+from pipeline.datasets._tree import Tree, nfc
+from pipeline.files import pictures
+from pipeline.files.pictures import OWN_COLUMNS, Box
+from pipeline.process.errors import UserError
+
+LABEL = ("label", "class")  # the column may have either name
+BOX = ("left", "top", "right", "bottom")
+
+Row = dict[str, str]
+
+
+def load(params: Dataset) -> Raw:
+    root = Path(params.path)
+    if root.suffix.lower() == ".csv":
+        raise UserError(
+            f"dataset.path {root} is a CSV; name the folder or zip file that holds it and the "
+            f"pictures, and set dataset.labels to {root.name}"
+        )
+    tree = _tree.read(root)
+    folder, rows = _rows(root, tree, params.labels)
+    files = {nfc(name): name for name in tree.files}
+    candidates = [
+        _candidate(f"row {number} of {root / folder / params.labels}", folder, row, files)
+        for number, row in enumerate(rows, 2)
+    ]
+    class_names = sorted({candidate.label for candidate in candidates})
+    if len(class_names) < 2:
+        raise UserError(
+            f"{root / folder / params.labels} has {len(class_names)} labels; expected at least 2"
+        )
+    listed = {candidate.file for candidate in candidates}
+    unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
+    return _photos.dataset(params, candidates, class_names, {**tree.left_out, **unlisted})
+
+
+def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
+    """The folder of the CSV, and its rows. Archives often hold everything in one folder."""
+    folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
+    if folder is None:
+        raise UserError(f"dataset.path {root} holds no {name}; set dataset.labels to its CSV")
+    del tree.left_out[f"{folder}{name}"]
+    path = f"{root / folder / name}"
+    try:
+        text = pictures.source(root).read(f"{folder}{name}").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
+    header = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
+    _check_columns(path, list(rows.fieldnames or []))
+    return folder, [_row(path, number, row) for number, row in enumerate(rows, 2)]
+
+
+def _check_columns(path: str, names: list[str]) -> None:
+    if "file" not in names or len({*LABEL} & {*names}) != 1:
+        raise UserError(
+            f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
+            f"split, {', '.join(BOX)} and others"
+        )
+    boxes = [name for name in BOX if name in names]
+    if boxes and len(boxes) < len(BOX):
+        raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
+
+
+def _row(path: str, number: int, row: dict[str | None, str | None]) -> Row:
+    if None in row or None in row.values():
+        raise UserError(f"row {number} of {path} has another number of cells than the header")
+    return {str(name): str(value).strip() for name, value in row.items()}
+
+
+def _candidate(where: str, folder: str, row: Row, files: dict[str, str]) -> Candidate:
+    """Raises UserError, which begins with `where`."""
+    name = row["file"].replace("\\", "/").removeprefix("./")
+    if name.startswith("/") or ".." in name.split("/"):
+        raise UserError(f"{where} has the file {name}; expected one below the folder of the list")
+    label = nfc(next(row[column] for column in LABEL if column in row))
+    if not name or not label:
+        raise UserError(f"{where} has an empty {'label' if name else 'file'}; expected one")
+    split = row.get("split", "")
+    part = _tree.part_of(split) if split else "train"
+    if part is None:
+        raise UserError(f"{where} has the split {split}; expected train, validation or test")
+    others = {name: value for name, value in row.items() if name not in (*OWN_COLUMNS, *LABEL)}
+    file = f"{folder}{name}"
+    return Candidate(files.get(nfc(file), file), label, part, _box(where, row), others)
+
+
+def _box(where: str, row: Row) -> Box | None:
+    cells = [row.get(name, "") for name in BOX]
+    if not any(cells):
+        return None
+    try:
+        left, top, right, bottom = (round(float(cell)) for cell in cells)
+    except ValueError:
+        raise UserError(f"{where} has the box {', '.join(cells)}; expected four numbers") from None
+    return left, top, right, bottom

@@ -1,0 +1,159 @@
+"""A CSV that names the pictures, their labels and more."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw, image_list
+from pipeline.files import pictures
+from pipeline.files.pictures import Picture
+from pipeline.process.errors import UserError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    (root / "phone").mkdir(parents=True)
+    for number in range(6):
+        Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(root / "phone" / f"{number}.png")
+    return root
+
+
+def load(root: Path, text: str, name: str = "labels.csv", **values: object) -> Raw:
+    if root.is_dir():
+        (root / name).write_text(text, encoding="utf-8")
+    facts = {"name": "image_list", "path": str(root), "height": 4, "width": 4, "channels": 3}
+    return image_list.load(Dataset.model_validate({**facts, "labels": name, **values}))
+
+
+def rows(raw: Raw) -> list[Picture]:
+    photos = pictures.on_disk(raw.train_images)
+    assert photos
+    return list(photos.rows)
+
+
+def test_a_list_names_files_and_labels_in_its_own_order(photos: Path) -> None:
+    raw = load(photos, "file,label\nphone/2.png,red\nphone/0.png,black\nphone/1.png,red\n")
+    assert raw.class_names == ["black", "red"]
+    labels = dict(zip([row.file for row in rows(raw)], raw.train_labels.tolist(), strict=True))
+    assert labels == {"phone/2.png": 1, "phone/0.png": 0, "phone/1.png": 1}
+    assert [row.file for row in rows(raw) if row.columns["label"] == "red"] == [
+        "phone/2.png",
+        "phone/1.png",
+    ]
+    assert raw.left_out == {f"phone/{number}.png": "is not in the list" for number in (3, 4, 5)}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_list_as_spreadsheets_save_it_is_read(photos: Path, delimiter: str, mark: str) -> None:
+    lines = [
+        "file,class,split",
+        r"phone\0.png,a,Training",
+        "phone/1.png, b ,",
+        "./phone/2.png,a,val",
+    ]
+    lines += ["phone/3.png,b,valid", "phone/4.png,a,TEST", "phone/5.png,b,test"]
+    raw = load(photos, mark + "\r\n".join(lines).replace(",", delimiter))
+    assert raw.class_names == ["a", "b"]
+    assert [row.file for row in rows(raw)] == [f"phone/{number}.png" for number in range(4)]
+    assert raw.validation is not None
+    assert raw.validation.tolist() == [2, 3]
+    assert raw.test_labels.tolist() == [0, 1]
+
+
+def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
+    image = Image.new("RGB", (20, 10))
+    image.paste((0, 255, 0), (0, 0, 10, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter: what is on the left comes to the top
+    image.save(photos / "lying.png", exif=exif)
+    text = (
+        "file,label,left,top,right,bottom\n"
+        "lying.png,green,0,0,10,10\nlying.png,black,0,10,10,20\nlying.png,black,0,10,11,20\n"
+        "phone/0.png,black,,,,\n"
+    )
+    raw = load(photos, text)
+    assert raw.left_out["lying.png"] == (
+        "has 10 x 20 pixels, and its box (0, 10, 11, 20) is not within"
+    )
+    images = {
+        (row.file, row.box): image
+        for row, image in zip(rows(raw), raw.train_images[:], strict=True)
+    }
+    assert (images["lying.png", (0, 0, 10, 10)] == (0, 255, 0)).all()
+    assert not images["lying.png", (0, 10, 10, 20)].any()
+    assert not images["phone/0.png", None].any()
+
+
+def test_a_list_may_lie_in_a_zip_file_in_a_folder_of_its_own(photos: Path, tmp_path: Path) -> None:
+    (photos / "groups.csv").write_text("file,class,sender\nphone/0.png,a,7\nphone/1.png,b,8\n")
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path, "photos")
+    raw = load(tmp_path / "all.zip", "", "groups.csv")
+    assert [row.file for row in rows(raw)] == ["photos/phone/0.png", "photos/phone/1.png"]
+    assert [row.columns["sender"] for row in rows(raw)] == ["7", "8"]
+    assert raw.train_images[:].shape == (2, 4, 4, 3)
+
+
+def test_a_listed_file_that_is_missing_is_left_out_and_said(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = load(photos, "file,label\nphone/0.png,a\nphone/1.png,b\nphone/99.png,b\n")
+    assert raw.unreadable == ["phone/99.png"]
+    assert "could not be read: phone/99.png" in capsys.readouterr().out
+
+
+def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -> None:
+    raw = load(photos, 'file,label,camera\nphone/0.png,a,"left, upper"\nphone/1.png,b,\n')
+    found = pictures.on_disk(raw.train_images)
+    assert found
+    pictures.save(tmp_path / "table.csv", found)
+    again = pictures.load(tmp_path / "table.csv", photos, (4, 4, 3))
+    assert again.rows == rows(raw)
+    np.testing.assert_array_equal(again[:], raw.train_images[:])
+    assert again.rows[0].columns == {"label": "a", "camera": "left, upper"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "has the columns ; expected file and label"),
+        ("picture,label\n", "has the columns picture, label; expected file and label"),
+        ("file,label,left\n", "has left; expected all of left, top, right, bottom, or none"),
+        ("file,label\nphone/0.png\n", "row 2 of .* has another number of cells than the header"),
+        ("file,label\nphone/0.png,a,b\n", "row 2 of .* has another number of cells"),
+        ("file,label\nphone/0.png,\n", "row 2 of .* has an empty label; expected one"),
+        ("file,label\n,a\n", "row 2 of .* has an empty file; expected one"),
+        ("file,label\n../0.png,a\n", r"row 2 of .* has the file \.\./0\.png; expected one below"),
+        ("file,label\n/etc/x.png,a\n", "has the file /etc/x.png; expected one below"),
+        ("file,label,split\nphone/0.png,a,later\n", "has the split later; expected train, valid"),
+        ("file,label\nphone/0.png,a\n", "has 1 labels; expected at least 2"),
+        (
+            "file,label,left,top,right,bottom\nphone/0.png,a,0,x,1,1\n",
+            "has the box 0, x, 1, 1; expected four numbers",
+        ),
+        (
+            "file,label,split\nphone/0.png,a,\nphone/1.png,b,test\n",
+            "class b holds no readable picture for training",
+        ),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_in_one_sentence(
+    photos: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        load(photos, text)
+
+
+def test_the_list_itself_is_not_the_path(photos: Path) -> None:
+    (photos / "labels.csv").write_text("file,label\n")
+    with pytest.raises(UserError, match=r"set dataset\.labels to labels\.csv"):
+        load(photos / "labels.csv", "")
+    with pytest.raises(UserError, match=r"holds no other\.csv; set dataset\.labels to its CSV"):
+        image_list.load(Dataset(name="image_list", path=str(photos), labels="other.csv"))
