@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import zlib
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.config import params
 from pipeline.embedded import _codegen, _zig, c
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 from serving import gate
 from tests.conftest import Project
 from tests.test_embed import measured_facts
@@ -41,27 +45,46 @@ def png(pixels: Array) -> bytes:
     return file.getvalue()
 
 
-def test_the_c_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
+def test_the_c_is_proven_on_all_test_images_and_equals_micro(finished: Project) -> None:
     measured = measured_facts(finished, "c")
-    assert measured["test_images"] == 50
-    assert measured["agreement_with_onnxruntime"] == 1
-    assert measured["largest_difference"] < 1e-5
+    labels = np.load(finished.folder / "data/prepared/test/labels.npy")
+    assert measured["test_images"] == len(labels) > measured["images_equal_to_micro"] == 50
+    assert measured["state"] in ("proven", "not shown")
     assert set(measured["program_bytes"]) == {"aarch64", "armv7", "x86_64"}
+    images = np.load(finished.folder / "data/prepared/test/images.npy")
+    classes = c.classify(finished.folder / PROGRAM, images).argmax(1)
+    assert measured["accuracy"] == (classes == labels).mean()
+
+
+def test_the_arena_is_smaller_than_that_of_micro(finished: Project) -> None:
+    micro = measured_facts(finished, "microcontroller")
+    assert measured_facts(finished, "c")["arena_bytes"] < micro["arena_bytes_measured"]
 
 
 def test_the_c_reproduces_the_golden_vectors(finished: Project, tmp_path: Path) -> None:
     folder = finished.folder / "embedded/c"
-    _zig.build(
-        folder,
-        [*_codegen.SOURCES, "self_test.c"],
-        tmp_path / "self_test",
-        *_zig.C99,
-        "-Wall",
-        "-Wextra",
-        "-lm",
-    )
+    layers = [path.relative_to(folder).as_posix() for path in folder.glob("layers/*.c")]
+    options = (*_zig.C99, "-Wall", "-Wextra", "-Wconversion", "-Werror")
+    sources = ["network.c", *layers, "self_test.c"]
+    _zig.build(folder, sources, tmp_path / "self_test", *options)
     done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
-    assert "golden vectors, largest difference" in done.stdout
+    assert "golden vectors, 0 of their outputs differ" in done.stdout
+
+
+def test_the_stack_of_a_call_is_that_of_the_network_and_its_deepest_layer() -> None:
+    frame = "{}.c:1:6: warning: stack frame size ({}) exceeds limit (0) in 'f'"
+    sizes = [("main", 900), ("network", 40), ("layers/a", 100), ("layers/a", 20), ("layers/b", 90)]
+    assert c.deepest_call("\n".join(frame.format(*size) for size in sizes)) == 160
+
+
+def test_c_that_differs_from_micro_is_refused(finished: Project, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{finished.folder / PROGRAM} - | sed s/0.9/0.8/\n")
+    program.chmod(0o755)
+    with contextlib.chdir(finished.folder):
+        model = VerifiedFile.load(c.FORMAT, params.load())
+        with pytest.raises(UserError, match=r"its C answers \d+ of 50 images unlike TensorFlow"):
+            c.prove(program, model)
 
 
 def test_the_program_reads_png_pgm_and_raw_pixels_alike(finished: Project, tmp_path: Path) -> None:

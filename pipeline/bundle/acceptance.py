@@ -15,6 +15,7 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from serving import acceptance, archive, classifier
 from serving.gate import VERDICTS
-from serving.model_card import ModelCard
+from serving.model_card import Embedded, ModelCard
 
 BINARY = "acceptance.bin"
 MAGIC = b"EDGEACC1"
@@ -124,25 +125,25 @@ def write(folder: Path, accepted: AcceptanceSet, card: ModelCard) -> None:
     for entry in card.embedded:
         if entry.target in ("c", "browser") and entry.refused is None:
             path = folder / artifacts.EMBEDDED / entry.target / BINARY
-            write_binary(path, golden, accepted, card, entry.format)
+            write_binary(path, golden, accepted, card, entry)
 
 
 def write_binary(
-    path: Path, golden_file: Path, accepted: AcceptanceSet, card: ModelCard, source_format: str
+    path: Path, golden_file: Path, accepted: AcceptanceSet, card: ModelCard, entry: Embedded
 ) -> None:
-    """Writes acceptance.bin for a program compiled from `source_format`.
+    """Writes acceptance.bin for the program of a target.
 
     Writes nothing if that format is not in the bundle. Layout: HEADER; golden images (G, P) uint8
     and probabilities (G, K) float32; images (N, P) uint8, labels (N,) uint32, probabilities (N, K)
     float32; the CRC-32 of everything before it.
     """
-    file = next((file for file in card.files if file.format == source_format), None)
+    file = next((file for file in card.files if file.format == entry.format), None)
     if file is None:
         return
     with np.load(golden_file, allow_pickle=False) as golden:
-        golden_images, golden_probabilities = golden["images"], golden[source_format].astype("<f4")
+        golden_images, golden_probabilities = golden["images"], golden[entry.format].astype("<f4")
     allowed = acceptance.allowed_loss(card, "")
-    maker = acceptance.makers_verdict(file, "", allowed)
+    maker = own_verdict(entry) or acceptance.makers_verdict(file, "", allowed)
     header = HEADER.pack(
         MAGIC,
         len(golden_images),
@@ -164,3 +165,15 @@ def write_binary(
     ]
     content = b"".join([header, *(array.tobytes() for array in arrays)])
     path.write_bytes(content + struct.pack("<I", zlib.crc32(content)))
+
+
+def own_verdict(entry: Embedded) -> dict[str, Any] | None:
+    """The verdict on the program itself, if `embed` ran all test images on it."""
+    measured = entry.measured
+    if "state" not in measured:
+        return None
+    return {
+        "verdict": measured["state"],
+        "images": measured["test_images"],
+        "accuracy_lost_bound": measured["accuracy_lost_bound"],
+    }

@@ -15,19 +15,24 @@ LABELS = {
     "wasm_bytes": "WebAssembly module, bytes",
     "page_bytes": "whole page, bytes",
     "program_bytes": "programs, bytes",
+    "constant_bytes": "constants in flash, bytes",
     "stack_bytes": "stack for one image, bytes",
     "model_bytes": "flash for the model, bytes",
     "flash_bytes_with_runtime": "flash for the model and the runtime, bytes",
     "arena_bytes_measured": "arena measured, bytes (largest of the builds tried)",
     "arena_bytes_margin": "arena margin for optimised kernels, bytes",
-    "arena_bytes": "arena to reserve, bytes",
+    "arena_bytes": "arena in RAM, bytes",
     "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
     "multiply_accumulates": "multiply-accumulate operations per image",
     "test_images": "test images",
     "agreement_with_onnxruntime": "same class as with ONNX Runtime",
     "agreement_with_litert": "same class as with LiteRT",
     "largest_difference": "largest difference in a probability",
-    "equal_to_the_last_bit": "probabilities that are bit-identical",
+    "state": "verdict on all test images",
+    "accuracy": "accuracy",
+    "accuracy_lost_bound": "accuracy lost at most (95 % bound)",
+    "agreement": "same class as the trained model",
+    "images_equal_to_micro": "images with outputs equal to TensorFlow Lite Micro's, byte for byte",
     "median_milliseconds": "median time per image, ms",
     "ram_bytes": "RAM available to the model, bytes",
     "flash_bytes": "flash, bytes",
@@ -74,7 +79,7 @@ def _value(value: Any, name: str = "") -> str:
         return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name.startswith(("agreement", "equal")):
+    if name.startswith(("agreement", "accuracy")):
         return percent(value)
     if isinstance(value, float):
         return np.format_float_positional(value, precision=3, fractional=False, trim="-")

@@ -1,10 +1,9 @@
-"""Generates C99 from an ONNX file, for every target that compiles the model.
+"""C text that targets share, and C99 in floating point from an ONNX file, for the browser.
 
 `fill` writes into a folder:
-    classify.c classify.h    the function to call (copied from the folder `c`)
+    classify.c classify.h    the function to call (copied from the folder `browser`)
     model.c model_weights.c  the network, generated: no heap, no library but libm
     model.h                  name, shape and classes of the model
-    golden.h                 golden vectors
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ import onnx
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 
 TEMPLATES = Path(__file__).parent
@@ -33,17 +31,24 @@ SOURCES = ("classify.c", "model.c", "model_weights.c")
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
-    """Writes the model's C code and its golden vectors.
+    """Writes the model's C code.
 
     Raises UserError if the generator does not support an operator.
     """
     for name, content in translate(model.file).items():
         (folder / name).write_text(content, encoding="utf-8")
     for name in ("classify.c", "classify.h"):
-        shutil.copy(TEMPLATES / "c" / name, folder / name)
+        shutil.copy(TEMPLATES / "browser" / name, folder / name)
     (folder / "model.h").write_text(header(model), encoding="utf-8")
-    vectors = golden(model, model.golden_probabilities, statistics.FLOAT_TOLERANCE)
-    (folder / "golden.h").write_text(vectors, encoding="utf-8")
+
+
+def check_size(file: Path) -> None:
+    """Raises UserError if the weights of a file are too many to be written out as text."""
+    if file.stat().st_size > LARGEST_MODEL:
+        raise UserError(
+            f"{file.name} has {file.stat().st_size:,} bytes; "
+            f"C code is generated from at most {LARGEST_MODEL:,}; use a smaller architecture"
+        )
 
 
 def translate(file: Path) -> dict[str, str]:
@@ -58,11 +63,7 @@ def translate(file: Path) -> dict[str, str]:
 
 @cache
 def _translate_once(file: Path) -> dict[str, str]:
-    if file.stat().st_size > LARGEST_MODEL:
-        raise UserError(
-            f"{file.name} has {file.stat().st_size:,} bytes; "
-            f"C code is generated from at most {LARGEST_MODEL:,}; use a smaller architecture"
-        )
+    check_size(file)
     network = onnx.load(file)
     # The generator writes the metadata into a C comment, which the text of the card could close.
     del network.metadata_props[:]
@@ -108,26 +109,26 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
     )
 
 
-def golden(model: VerifiedFile, probabilities: Array, tolerance: float) -> str:
-    """golden.h: the golden images and their probabilities (G, K).
-
-    A device may differ from the probabilities by at most `tolerance`.
-    """
+def golden(model: VerifiedFile, answers: str) -> str:
+    """golden.h: the golden images, and the C text of the `answers` to them."""
+    images = array("uint8_t golden_images", model.golden_images, "MODEL_PIXELS")
     return (
-        "/* Golden vectors: images, and the probabilities of "
-        f"{model.file.name} when it was verified. */\n"
+        "/* Golden vectors: images, and the answers to them when "
+        f"{model.file.name} was verified. */\n"
         "#ifndef GOLDEN_H\n"
         "#define GOLDEN_H\n\n"
         "#include <stdint.h>\n\n"
         '#include "model.h"\n\n'
-        f"#define GOLDEN_IMAGES {len(model.golden_images)}\n"
-        f"#define GOLDEN_TOLERANCE {tolerance}f\n\n"
-        "static const uint8_t golden_images[GOLDEN_IMAGES][MODEL_PIXELS] = {\n"
-        f"{rows(model.golden_images)}}};\n\n"
-        "static const float golden_probabilities[GOLDEN_IMAGES][MODEL_CLASSES] = {\n"
-        f"{rows(probabilities)}}};\n\n"
+        f"#define GOLDEN_IMAGES {len(model.golden_images)}\n\n"
+        f"{images}\n"
+        f"{answers}\n"
         "#endif\n"
     )
+
+
+def array(declaration: str, values: Array, columns: str = "MODEL_CLASSES") -> str:
+    """A constant C array of values (G, ...), a row for each golden image."""
+    return f"static const {declaration}[GOLDEN_IMAGES][{columns}] = {{\n{rows(values)}}};\n"
 
 
 def rows(values: Array) -> str:

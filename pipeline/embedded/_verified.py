@@ -20,12 +20,21 @@ from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 
 
 @dataclass(frozen=True)
+class Micro:
+    """TensorFlow Lite Micro's probabilities (G, K) and (N, K) float32 of golden and test images."""
+
+    golden: Array
+    tested: Array
+    arena_bytes: int
+
+
+@dataclass(frozen=True)
 class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
     `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
-    class numbers, `golden_probabilities` (G, K) float32 those of a runtime. `programs` and
-    `arena_bytes` come from params.yaml.
+    class numbers, `golden_probabilities` (G, K) float32 those of a runtime. `programs`,
+    `arena_bytes` and `max_accuracy_drop` come from params.yaml.
     """
 
     name: str
@@ -39,6 +48,7 @@ class VerifiedFile:
     test_images: Array
     programs: tuple[str, ...]
     arena_bytes: int
+    max_accuracy_drop: float
 
     @classmethod
     def load(cls, format_name: str, params: Params) -> VerifiedFile:
@@ -72,6 +82,7 @@ class VerifiedFile:
             test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
+            max_accuracy_drop=params.export.max_accuracy_drop,
         )
 
     @property
@@ -94,6 +105,14 @@ class VerifiedFile:
         """
         runtime = "litert" if self.file.suffix == ".tflite" else "onnxruntime"
         return self.predict(runtime, self.test_images)[0]
+
+    @cached_property
+    def micro(self) -> Micro:
+        """TensorFlow Lite Micro's answers. Computed once. Raises UserError."""
+        count = len(self.golden_images)
+        images = np.concatenate([self.golden_images, self.test_images])
+        probabilities, answer = self.predict("tflite_micro", images)
+        return Micro(probabilities[:count], probabilities[count:], answer.arena_bytes or 0)
 
     def predict(self, runtime: str, images: Array) -> tuple[Array, Answer]:
         """Runs images (N, H, W, C) uint8 on `runtime`.

@@ -20,7 +20,6 @@ import tflite
 
 from pipeline.embedded import _codegen, _kernel_memory
 from pipeline.embedded._verified import VerifiedFile
-from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
@@ -79,29 +78,25 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             f"expected at most {LARGEST_MODEL:,}; train a smaller model"
         )
     network = tflite.Model.GetRootAsModel(data, 0)
-    measured, golden = measure(model, network)
+    measured = measure(model, network)
     if measured.arena_bytes > model.arena_bytes:
         raise UserError(
             f"it needs an arena of {measured.arena_bytes:,} bytes, but embed.arena_bytes allows "
             f"{model.arena_bytes:,}; increase it, or train a smaller model, "
             "for example with train.architecture: tiny"
         )
-    fill(folder, model, measured, operator_names(network), golden)
+    fill(folder, model, measured, operator_names(network))
     return asdict(measured)
 
 
-def measure(model: VerifiedFile, network: tflite.Model) -> tuple[Measurements, Array]:
-    """The measurements, and the golden probabilities (G, K) of TensorFlow Lite Micro."""
+def measure(model: VerifiedFile, network: tflite.Model) -> Measurements:
     fit = board_fit(model.file)
-    golden_images = len(model.golden_images)
-    images = np.concatenate([model.golden_images, model.test_images])
-    probabilities, answer = model.predict("tflite_micro", images)
-    golden, tested = probabilities[:golden_images], probabilities[golden_images:]
-    needed = max(fit.arena, answer.arena_bytes or 0)
+    tested = model.micro.tested
+    needed = max(fit.arena, model.micro.arena_bytes)
     convolutions = list(_kernel_memory.convolutions(network))
     arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.cmsis_nn, convolutions)]))
     esp32_arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.esp_nn, convolutions)]))
-    measured = Measurements(
+    return Measurements(
         model_bytes=model.file.stat().st_size,
         flash_bytes_with_runtime=fit.flash,
         arena_bytes_measured=needed,
@@ -117,7 +112,6 @@ def measure(model: VerifiedFile, network: tflite.Model) -> tuple[Measurements, A
             for board in fit.boards
         ],
     )
-    return measured, golden
 
 
 def arena_fits(board: Board, arena: int, esp32_arena: int) -> bool:
@@ -128,13 +122,7 @@ def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def fill(
-    folder: Path,
-    model: VerifiedFile,
-    measured: Measurements,
-    operators: list[str],
-    golden: Array,
-) -> None:
+def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: list[str]) -> None:
     """Writes the folder: copied files, generated files, and files with placeholders filled in."""
     shutil.copytree(
         TEMPLATES,
@@ -146,7 +134,7 @@ def fill(
         "model.h": _codegen.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
         "operators.h": resolver(operators),
-        "golden.h": _codegen.golden(model, golden, statistics.QUANTIZED_TOLERANCE),
+        "golden.h": golden(model),
     }
     for name, text in generated.items():
         (folder / "src" / name).write_text(text, encoding="utf-8")
@@ -154,6 +142,13 @@ def fill(
         template = Template((folder / name).read_text(encoding="utf-8"))
         text = template.substitute(placeholders(model, measured, operators))
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def golden(model: VerifiedFile) -> str:
+    """golden.h: a device may differ from these probabilities by at most GOLDEN_TOLERANCE."""
+    answers = _codegen.array("float golden_probabilities", model.micro.golden)
+    tolerance = f"#define GOLDEN_TOLERANCE {statistics.QUANTIZED_TOLERANCE}f\n\n"
+    return _codegen.golden(model, tolerance + answers)
 
 
 def board_fit(file: Path) -> BoardFit:

@@ -1,24 +1,26 @@
-/* The model as one C function. */
+/*
+ * The network's outputs as probabilities. Optional: it is the only file of the model that computes
+ * in floating point, and network.h does without it.
+ */
 #ifndef CLASSIFY_H
 #define CLASSIFY_H
 
-#include <stdint.h>
-
 #include "model.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "network.h"
 
 /*
- * Writes the probabilities of the MODEL_CLASSES classes for one image. `image` is MODEL_PIXELS raw
- * bytes, 0 to 255, row by row, with the channels of a pixel side by side; scaling is part of the
- * model. Keeps no state and allocates nothing on the heap.
+ * Writes the probabilities of the MODEL_CLASSES classes for one image, and returns the class.
+ * `image` is MODEL_PIXELS raw bytes, 0 to 255, row by row, with the channels of a pixel side by
+ * side; scaling is part of the model. Two calls must not overlap.
  */
-void classify(const uint8_t *image, float *probabilities);
-
-#ifdef __cplusplus
+static inline int classify(const uint8_t *image, float *probabilities)
+{
+    int8_t outputs[MODEL_CLASSES];
+    int class_number = network_run(image, outputs);
+    for (int index = 0; index < MODEL_CLASSES; index++)
+        probabilities[index] =
+            NETWORK_OUTPUT_SCALE * (float)(outputs[index] - NETWORK_OUTPUT_ZERO_POINT);
+    return class_number;
 }
-#endif
 
 #endif

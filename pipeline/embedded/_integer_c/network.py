@@ -1,0 +1,134 @@
+"""A full-integer TensorFlow Lite file as typed objects. Raises UserError for anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+
+INSTEAD = "use another architecture, or remove the target from embed.targets"
+DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT8: np.int8,
+}
+OPERATORS = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the file. `values` has its shape, and is None unless they are constant.
+
+    A value q of an integer tensor stands for scale * (q - zero_point). `scales` (C,) float32 has
+    one element, or one for each output channel; it is empty if the tensor is not quantized.
+    """
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+    scales: Array
+    zero_point: int
+    values: Array | None
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def scale(self) -> np.float32:
+        return np.float32(self.scales[0])
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator, its inputs without those left out, and its options as in TFLite's schema."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    options: Any
+
+    @property
+    def variable(self) -> tuple[Tensor, ...]:
+        """The inputs that are not constant."""
+        return tuple(tensor for tensor in self.inputs if tensor.values is None)
+
+    def refusal(self, fault: str) -> UserError:
+        return UserError(f"its {self.name} {fault}; {INSTEAD}")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Operators in the order they run. Input and output are uint8 or int8."""
+
+    operators: tuple[Operator, ...]
+    input: Tensor
+    output: Tensor
+
+
+def read(data: bytes) -> Network:
+    """The network in a file for one image at a time.
+
+    A DEQUANTIZE at the end is left out, so that the output stays integer. Raises UserError.
+    """
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    graph = model.subgraphs[0]
+    if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise UserError(f"it has not one input and one output; {INSTEAD}")
+    tensors = [tensor(model, graph, index) for index in range(len(graph.tensors))]
+    operators = [operator(model, entry, tensors) for entry in graph.operators]
+    output = tensors[graph.outputs[0]]
+    if operators[-1].name == "DEQUANTIZE":
+        output = operators.pop().inputs[0]
+    network = Network(tuple(operators), tensors[graph.inputs[0]], output)
+    check_types(network)
+    return network
+
+
+def tensor(model: Any, graph: Any, index: int) -> Tensor:
+    stored = graph.tensors[index]
+    quantization = stored.quantization
+    scales = getattr(quantization, "scale", None)
+    zero_points = getattr(quantization, "zeroPoint", None)
+    shape = tuple(map(int, stored.shape)) if stored.shape is not None else ()
+    dtype = DTYPES.get(stored.type)
+    data = model.buffers[stored.buffer].data
+    values = None
+    if dtype and data is not None and len(data):
+        values = np.frombuffer(bytes(data), dtype).reshape(shape)
+    return Tensor(
+        index=index,
+        shape=shape,
+        dtype=np.dtype(dtype).name if dtype else "another type",
+        scales=np.asarray(scales if scales is not None else [], np.float32),
+        zero_point=int(zero_points[0]) if zero_points is not None and len(zero_points) else 0,
+        values=values,
+    )
+
+
+def operator(model: Any, entry: Any, tensors: list[Tensor]) -> Operator:
+    code = model.operatorCodes[entry.opcodeIndex]
+    return Operator(
+        name=OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)],
+        inputs=tuple(tensors[index] for index in entry.inputs if index >= 0),
+        output=tensors[entry.outputs[0]],
+        options=entry.builtinOptions,
+    )
+
+
+def check_types(network: Network) -> None:
+    """Raises UserError unless every tensor between input and output is quantized to 8 bits."""
+    for entry in network.operators:
+        for variable in (*entry.variable, entry.output):
+            if variable.dtype not in ("int8", "uint8") or not variable.scales.size:
+                raise entry.refusal(
+                    f"computes with {variable.dtype} and not with quantized 8-bit integers"
+                )

@@ -1,0 +1,160 @@
+"""Compares the integer C with TensorFlow Lite Micro, layer by layer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.embedded import _zig
+from pipeline.embedded._integer_c import Code
+from pipeline.embedded._integer_c.network import Network, Operator, read
+from pipeline.files.artifacts import Array
+from pipeline.runtimes import environments
+
+HERE = ("-target", "x86_64-linux-musl", *_zig.C99)
+# network.c calls this after each layer.
+TAP = """
+#include <stdio.h>
+#define AFTER_LAYER(number, values, count) fwrite(values, 1, count, stdout)
+"""
+# A file for each network, so that several fit into one program.
+UNIT = """
+#define network_run network_{number}
+#include "{number}/network.c"
+void run_{number}(void)
+{{
+    static unsigned char input[NETWORK_INPUTS];
+    static signed char output[NETWORK_OUTPUTS];
+    while (fread(input, 1, sizeof input, stdin) == sizeof input)
+        network_{number}((void *)input, (void *)output);
+}}
+"""
+MAIN = """
+#include <stdlib.h>
+{declarations}
+static void (*const run[])(void) = {{{names}}};
+int main(int count, char **arguments)
+{{
+    run[count > 1 ? atoi(arguments[1]) : 0]();
+    return 0;
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How many values of one layer differ, of how many."""
+
+    layer: int
+    operator: str
+    differing: int
+    total: int
+
+
+class Micro:
+    """TensorFlow Lite Micro in a process of its own, which keeps all tensors of a model."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).with_name("micro_tensors.py")
+        self.process = subprocess.Popen(
+            [environments.python("tflite_micro"), script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def tensors(self, model: bytes, inputs: Array, indices: Sequence[int]) -> dict[int, Array]:
+        """The values (N, ...) of the tensors for `inputs` (N, ...)."""
+        assert self.process.stdin
+        assert self.process.stdout
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "model").write_bytes(model)
+            np.save(folder / "inputs.npy", inputs)
+            job: dict[str, Any] = {
+                "model": str(folder / "model"),
+                "inputs": str(folder / "inputs.npy"),
+                "outputs": str(folder / "outputs.npz"),
+                "tensors": list(indices),
+            }
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+            assert answer == "\n", f"TensorFlow Lite Micro: {answer or 'its process died'}"
+            with np.load(folder / "outputs.npz") as tensors:
+                return {index: tensors[str(index)] for index in indices}
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+def write(codes: Sequence[Code], folder: Path) -> list[str]:
+    """Writes a program that prints the values of every layer; returns its sources.
+
+    Its argument is the number of the network. It reads inputs from standard input.
+    """
+    numbers = range(len(codes))
+    names = [f"run_{number}" for number in numbers]
+    declarations = "".join(f"void {name}(void);\n" for name in names)
+    files = {"tap.h": TAP, "main.c": MAIN.format(declarations=declarations, names=", ".join(names))}
+    for number, code in enumerate(codes):
+        files[f"unit_{number}.c"] = UNIT.format(number=number)
+        for name, text in code.files.items():
+            files[name if name.startswith("layers/") else f"{number}/{name}"] = text
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    layers = sorted(name for name in files if name.startswith("layers/") and name.endswith(".c"))
+    return [*layers, *(f"unit_{number}.c" for number in numbers), "main.c"]
+
+
+def compiled(codes: Sequence[Code], folder: Path, options: Sequence[str] = HERE) -> Path:
+    """The program of `write`, by Zig."""
+    sources = write(codes, folder)
+    _zig.build(folder, sources, folder / "program", *options, "-I.", "-include", "tap.h")
+    return folder / "program"
+
+
+def layer_outputs(
+    command: Sequence[str | Path], network: Network, inputs: Array
+) -> list[tuple[Operator, Array]]:
+    """Every operator with its outputs (N, size) int8, by the program of `write`."""
+    process = subprocess.run(command, input=inputs.tobytes(), capture_output=True, check=True)
+    values = np.frombuffer(process.stdout, np.int8).reshape(len(inputs), -1)
+    ends = np.cumsum([operator.output.size for operator in network.operators])
+    return list(zip(network.operators, np.split(values, ends[:-1], 1), strict=True))
+
+
+def differences(
+    micro: Micro, model: bytes, inputs: Array, command: Sequence[str | Path]
+) -> list[Difference]:
+    """A row for each layer: how its values compare with TensorFlow Lite Micro's."""
+    network = read(model)
+    expected = micro.tensors(model, inputs, [entry.output.index for entry in network.operators])
+    rows = []
+    for index, (operator, values) in enumerate(layer_outputs(command, network, inputs)):
+        right = expected[operator.output.index].reshape(len(inputs), -1).view(np.int8)
+        differing = int((values != right).sum())
+        rows.append(Difference(index, operator.name, differing, values.size))
+    return rows
+
+
+def inputs(network: Network, count: int, seed: int = 0) -> Array:
+    """Random inputs (N, ...), the first three extreme: all least, all largest, both mixed."""
+    dtype = np.dtype(network.input.dtype)
+    dice = np.random.default_rng(seed)
+    shape = (count, *network.input.shape[1:])
+    limits = np.iinfo(dtype)
+    values = dice.integers(limits.min, limits.max + 1, shape, dtype)
+    if count > 3:
+        values[0], values[1] = limits.min, limits.max
+        values[2] = dice.choice([limits.min, limits.max], shape[1:])
+    return values

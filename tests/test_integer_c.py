@@ -1,0 +1,230 @@
+"""The integer C equals TensorFlow Lite Micro's reference kernels: every layer, every byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.embedded import _integer_c
+from pipeline.embedded._integer_c import memory
+from pipeline.embedded._integer_c.memory import Buffer
+from pipeline.embedded._integer_c.network import read
+from pipeline.process.errors import UserError
+from tests.integer_c import oracle
+from tests.integer_c.oracle import Micro
+from tests.integer_c.random_networks import networks, seeded
+from tests.integer_c.tflite_builder import Builder
+
+MIRROR = Path(os.environ.get("DATA_MIRROR", "")) / "mlperf_tiny"
+PUBLISHED = ("pretrainedResnet_quant", "vww_96_int8", "kws_ref_model", "ad01_int8")
+ROUND_ONCE = (
+    "return divide_by_power_of_2(multiply_fractions(shifted, multiplier), right);",
+    "return (int32_t)(((int64_t)shifted * multiplier + ((int64_t)1 << (30 + right))) >> "
+    "(31 + right));",
+)
+
+
+@pytest.fixture(scope="module")
+def micro() -> Iterator[Micro]:
+    process = Micro()
+    yield process
+    process.close()
+
+
+@settings(max_examples=4, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(networks(), min_size=10, max_size=10))
+def test_every_layer_of_random_networks_equals_micro(micro: Micro, models: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        assert not different(micro, models, Path(name))
+
+
+def different(
+    micro: Micro, models: list[bytes], folder: Path, change: tuple[str, str] = ("", "")
+) -> list[oracle.Difference]:
+    """The layers that differ from TensorFlow Lite Micro; `change` replaces text in the C."""
+    codes = [_integer_c.translate(model, "a random network") for model in models]
+    changed = [
+        replace(code, files={name: text.replace(*change) for name, text in code.files.items()})
+        for code in codes
+    ]
+    program = oracle.compiled(changed, folder)
+    return [
+        row
+        for number, model in enumerate(models)
+        for row in oracle.differences(
+            micro, model, oracle.inputs(read(model), 20), [program, str(number)]
+        )
+        if row.differing
+    ]
+
+
+def test_the_comparison_notices_sums_that_are_rounded_once(micro: Micro, tmp_path: Path) -> None:
+    models = [seeded(seed) for seed in range(20)]
+    rows = different(micro, models, tmp_path, ROUND_ONCE)
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D"} <= {row.operator for row in rows}
+    assert sum(row.differing for row in rows) < 0.05 * sum(row.total for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror has no models of MLPerf Tiny")
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_layer_of_a_published_model_equals_micro(
+    micro: Micro, name: str, tmp_path: Path
+) -> None:
+    model = (MIRROR / f"{name}.tflite").read_bytes()
+    assert not different(micro, [model], tmp_path)
+
+
+def test_a_single_factor_of_a_dense_layer_is_a_product_in_float32(
+    micro: Micro, tmp_path: Path
+) -> None:
+    """Biases halfway between two outputs show the last bit of the factor."""
+    source_scale, weight_scale = float(np.float32(1.1e-4)), float(np.float32(3.3e-4))
+    product = float(np.float32(source_scale * weight_scale))
+    assert product != source_scale * weight_scale
+    scale = product * 2**23
+    halves = np.round((np.arange(-120, 120) + 0.5) * scale / product)
+    build = Builder()
+    source = build.tensor((1, 1), "int8", [source_scale], 0)
+    kernel = build.constant(np.zeros((len(halves), 1), np.int8), [weight_scale])
+    bias = build.constant(halves.astype(np.int32), [product])
+    output = build.tensor((1, len(halves)), "int8", [scale], 0)
+    build.operator(
+        "FULLY_CONNECTED",
+        [source, kernel, bias],
+        output,
+        kind="FullyConnectedOptions",
+        fusedActivationFunction=0,
+    )
+    assert not different(micro, [build.finish(source, output)], tmp_path)
+
+
+def test_the_code_has_no_floating_point_and_needs_only_stdint() -> None:
+    for seed in range(20):
+        code = _integer_c.translate(seeded(seed), "a random network")
+        for name, text in code.files.items():
+            statements = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+            assert not re.search(r"\b(float|double|malloc|memcpy)\b", statements), name
+            assert set(re.findall(r"#include <(.*)>", text)) <= {"stdint.h"}, name
+            assert max(map(len, text.splitlines())) <= 100, name
+
+
+def test_equal_files_give_equal_code() -> None:
+    assert _integer_c.translate(seeded(1), "x") == _integer_c.translate(seeded(1), "x")
+
+
+def one_operator(name: str, kind: str | None = None, **options: object) -> bytes:
+    build = Builder()
+    source = build.tensor((1, 4, 4, 2), "int8", [0.1], 0)
+    output = build.tensor((1, 4, 4, 2), "int8", [0.1], 0)
+    return build.finish(source, build.operator(name, [source], output, kind=kind, **options))
+
+
+def two_steps_of_pooling(**options: int) -> bytes:
+    sizes = {"filterHeight": 1, "filterWidth": 1, "strideH": 1, "strideW": 1, "padding": 0}
+    return one_operator("MAX_POOL_2D", "Pool2DOptions", **sizes, **options)
+
+
+def float_network() -> bytes:
+    build = Builder()
+    source, output = build.tensor((1, 4), "float32"), build.tensor((1, 4), "float32")
+    return build.finish(source, build.operator("SOFTMAX", [source], output))
+
+
+def dense(weights: np.ndarray, bias: np.ndarray, variable: bool = False) -> bytes:
+    build = Builder()
+    source = build.tensor((1, weights.shape[1]), "int8", [1.0], 0)
+    kernel = build.tensor(weights.shape, "int8", [1.0]) if variable else None
+    kernel = kernel or build.constant(weights, [1.0])
+    operands = [source, kernel, build.constant(bias, [1.0])]
+    output = build.tensor((1, len(weights)), "int8", [1.0], 0)
+    kind = "FullyConnectedOptions"
+    return build.finish(source, build.operator("FULLY_CONNECTED", operands, output, kind=kind))
+
+
+def mean_over(axes: list[int]) -> bytes:
+    build = Builder()
+    source = build.tensor((1, 4, 4, 2), "int8", [0.1], 0)
+    constant = build.constant(np.array(axes, np.int32))
+    output = build.tensor((1, 4), "int8", [0.1], 0)
+    return build.finish(source, build.operator("MEAN", [source, constant], output))
+
+
+CURE = "; use another architecture, or remove the target from embed.targets"
+ONES, BIAS = np.ones((1, 4), np.int8), np.zeros(1, np.int32)
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (one_operator("TANH"), "it has the operator TANH; expected only ADD, AVERAGE_POOL_2D, "),
+        (
+            two_steps_of_pooling(fusedActivationFunction=schema.ActivationFunctionType.TANH),
+            "its MAX_POOL_2D has a fused activation other than RELU, RELU6 and RELU_N1_TO_1",
+        ),
+        (
+            float_network(),
+            "its SOFTMAX computes with float32 and not with quantized 8-bit integers",
+        ),
+        (
+            dense(ONES, np.full(1, 2**31 - 1, np.int32)),
+            "its FULLY_CONNECTED has sums that overflow 32 bits",
+        ),
+        (
+            dense(ONES, BIAS, variable=True),
+            "its FULLY_CONNECTED has weights that are not constant symmetric int8 values",
+        ),
+        (mean_over([1, 3]), "its MEAN has axes that are not next to each other"),
+        (
+            one_operator("SOFTMAX", "SoftmaxOptions", beta=1.0),
+            "its SOFTMAX has an output whose scale is not 1/256",
+        ),
+        (one_operator("RESHAPE"), "it has no layer that computes anything"),
+    ],
+)
+def test_what_has_no_integer_c_is_refused_in_a_sentence(model: bytes, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        _integer_c.translate(model, "model.tflite")
+    assert str(error.value).startswith(sentence)
+    assert str(error.value).endswith(CURE)
+
+
+@st.composite
+def buffer_lists(draw: st.DrawFn) -> list[Buffer]:
+    count = draw(st.integers(1, 12))
+    return [
+        Buffer(name, 2 * draw(st.integers(1, 50)), first, first + draw(st.integers(0, 4)))
+        for name, first in enumerate(draw(st.lists(st.integers(0, 9), min_size=count)))
+    ]
+
+
+@settings(derandomize=True)
+@given(buffer_lists())
+def test_buffers_that_are_needed_at_the_same_time_do_not_share_bytes(
+    buffers: list[Buffer],
+) -> None:
+    plan = memory.plan(buffers)
+    taken = [(plan.offsets[b.name], plan.offsets[b.name] + b.size, b) for b in buffers]
+    for start, end, buffer in taken:
+        assert 0 <= start < end <= plan.size
+        for other_start, other_end, other in taken:
+            if other is not buffer and other.overlaps(buffer):
+                assert other_end <= start or end <= other_start
+    assert plan.size >= memory.least(buffers)
+
+
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the mirror has no models of MLPerf Tiny")
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_arena_is_hardly_larger_than_what_the_busiest_layer_needs(name: str) -> None:
+    code = _integer_c.translate((MIRROR / f"{name}.tflite").read_bytes(), name)
+    assert code.least_arena_bytes <= code.arena_bytes <= 1.05 * code.least_arena_bytes
