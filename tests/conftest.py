@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
@@ -37,6 +40,17 @@ EDGEPROOF = ("python", "-m", "pipeline.cli")
 with suppress(ValueError):  # raised outside the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# An example that takes long on a busy machine is not a fault.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
+
+STAGES = (
+    *("check", "download", "preprocess", "baseline", "train", "diagnose", "evaluate"),
+    *("export", "verify", "embed", "package"),
+)
+
 # Small, but every part is real.
 SMALL = {
     "problem.target": 0.8,
@@ -51,6 +65,21 @@ SMALL = {
     "verify.processor_images": 50,
     "embed.images": 50,
 }
+
+
+@pytest.hookimpl(trylast=True)  # after tests are deselected
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the tests so that two workers, which each begin with one half, are never idle.
+
+    One makes the project `finished`, which takes a minute, while the other runs slow tests that do
+    without it. The quick tests come last, for whichever worker is free.
+    """
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    first = [item for item in slow if "finished" in getattr(item, "fixturenames", ())]
+    others = [item for item in slow if item not in first]
+    filling = max(len(items) // 2 - len(first), 0)
+    items[:] = [*first, *quick[:filling], *others, *quick[filling:]]
 
 
 @pytest.fixture(scope="session")
@@ -188,14 +217,33 @@ class Project:
             )
 
 
-@pytest.fixture
-def project(tmp_path: Path, mirror: Path) -> Project:
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
     """A project that has not been run. It skips the slow stage, the exports without Python."""
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project", mirror).begin()
+    project = Project(tmp_path_factory.mktemp("fresh"), mirror).begin()
     project.change({"embed.targets": []})
     project.commit()
     return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, fresh: Project, mirror: Path) -> Project:
+    """A copy of `fresh`, which a test may run and change."""
+    return Project(shutil.copytree(fresh.folder, tmp_path / "project", symlinks=True), mirror)
+
+
+@pytest.fixture
+def run_stages(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs stages of a project in this process, which starts TensorFlow only once."""
+
+    def run(project: Project, *stages: str) -> None:
+        monkeypatch.chdir(project.folder)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
+        monkeypatch.setattr(sys, "argv", ["stage"])
+        for stage in stages or STAGES:
+            importlib.import_module(f"pipeline.{stage}").main()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from pipeline.diagnose import diagnose_rows
 from pipeline.diagnosis import training_log
@@ -17,6 +19,7 @@ from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.files.reports.report import Report
 from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
+from tests.conftest import Project
 
 PAIR = {"format": "tflite_int8", "runtime": "litert", "processor": "native", "bytes": 60_144}
 COMPARISON = {
@@ -164,3 +167,17 @@ def bundled(**values: Report) -> BundleReports:
 def diagnosed(path: Path, target: float) -> Diagnosis:
     """The diagnosis of a CSV of learning curves, with the reports beside it."""
     return diagnose_rows(path, training_log.read(path).rows, target)
+
+
+def report(project: Project, stage: str) -> Any:
+    """The report that a stage wrote in a project, as JSON."""
+    return json.loads((project.folder / f"reports/{stage}.json").read_text())
+
+
+def reports(project: Project) -> dict[str, Any]:
+    """All reports that a bundle needs, by stage."""
+    return {stage: report(project, stage) for stage in BundleReports.model_fields}
+
+
+def checked(stage_reports: dict[str, Any]) -> BundleReports:
+    return BundleReports.model_validate(stage_reports)

@@ -17,7 +17,7 @@ from serving import certificate, signature
 from tests.signing import NOW, certify, point
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     message=st.binary(max_size=200),
     secret=st.integers(1, signature.N - 1),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.device import Run, call, install
+from tests.device import RUNTIMES, Run, call, install
 
 pytestmark = pytest.mark.slow
 
@@ -221,8 +221,8 @@ expected = [classifier.predict(images[place : place + 1]) for place in range(5)]
 interrupted = 0
 signal.signal(signal.SIGALRM, signal.default_int_handler)  # what Ctrl-C does
 for milliseconds in (1, 3, 10, 30):
-    signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
     try:
+        signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
         classifier.predict(images)
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
@@ -331,24 +331,46 @@ def test_the_api_costs_little_time_and_memory_beside_the_bare_runtime(
     assert best["serving"] <= (2 if runtime == "tflite_runtime" else 1.1) * best["bare"]
 
 
-def test_from_start_to_first_prediction_takes_at_most_half_a_second(
-    run: Run, archive: Path
-) -> None:
-    """The best of at most twenty, to resist noise."""
-    code = """
+FIRST_PREDICTION = """
 import sys
 import numpy as np
 from serving import Classifier
 Classifier.load(sys.argv[1]).predict(np.zeros((1, 28, 28, 1), np.uint8))
 """
-    best = float("inf")
-    for _ in range(20):
-        start = time.perf_counter()
-        assert run("python", "-c", code, archive).returncode == 0
-        best = min(best, time.perf_counter() - start)
-        if best < 0.5:
-            return
-    raise AssertionError(f"{best:.3f} seconds")
+IMPORT_RUNTIME = """
+from contextlib import suppress
+import numpy
+with suppress(ImportError):
+    import ai_edge_litert.interpreter
+with suppress(ImportError):
+    import onnxruntime
+with suppress(ImportError):
+    import tflite_runtime.interpreter
+"""
+
+
+def processor_seconds(*command: object, cwd: Path) -> float:
+    """The time of the processor that a program takes, with its child processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert call(*command, cwd=cwd).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_from_start_to_first_prediction_takes_at_most_half_a_second(
+    devices: dict[str, Path], archive: Path, tmp_path: Path, runtime: str
+) -> None:
+    """The best of ten. On a slow machine it is compared with the import of numpy and the runtime.
+
+    It is time of the processor, since other work can only make a program wait.
+    """
+    python = devices[runtime] / "python"
+    seconds, bare = (
+        min(processor_seconds(python, "-c", code, archive, cwd=tmp_path) for _ in range(10))
+        for code in (FIRST_PREDICTION, IMPORT_RUNTIME)
+    )
+    assert seconds < max(0.5, 4 * bare)
 
 
 def test_bench_measures_every_file_that_runs_on_the_device(run: Run, archive: Path) -> None:

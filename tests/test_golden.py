@@ -13,6 +13,7 @@ from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
+from pipeline.inputs import pixels
 from pipeline.verification import material
 from pipeline.verification.pair import Pair
 from tests.conftest import ROOT
@@ -105,3 +106,24 @@ def test_golden_vectors_of_other_data_are_mostly_test_rows(prepared: Path) -> No
     vectors = golden_vectors(prepared, None, ids)
     assert recorded(vectors.images, ids) >= golden.SPREAD
     assert (vectors.labels >= 0).sum() >= golden.SPREAD
+
+
+def test_golden_vectors_include_images_near_a_boundary_and_where_a_file_differs_most() -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 255, (500, 4, 4, 1), dtype=np.uint8), np.arange(500) % 5
+    reference = rng.dirichlet(np.ones(5), 500)
+    probabilities = reference.copy()
+    probabilities[77] = probabilities[77][::-1] + 0.5
+    margins = np.sort(reference, 1)[:, -1] - np.sort(reference, 1)[:, -2]
+    synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
+    count = len(synthetic)
+    of_file = {"file": np.concatenate([probabilities, probabilities[:count]])}
+    vectors = golden.choose(images, labels, reference, of_file, synthetic)
+    rows = {
+        int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
+        for image in vectors.images[:-count]
+    }
+    assert {77, int(margins.argmin())} <= rows
+    assert (vectors.images[-count:] == synthetic).all()
+    assert list(vectors.labels[-count:]) == [golden.NO_LABEL] * count
+    np.testing.assert_array_equal(vectors.probabilities["file"][-count:], probabilities[:count])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import importlib
 import io
 import json
 import os
@@ -13,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -220,9 +220,8 @@ def likes(users: int = 40, items: int = 40) -> tuple[Array, Array]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, tmp_path: Path, run_stages: Callable[..., None]
 ) -> None:
-    """The stages run in this process, which has already imported TensorFlow."""
     ids, labels = likes()
     np.savez(project.folder / "likes.npz", x_train=ids, y_train=labels)
     project.change(
@@ -242,12 +241,7 @@ def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
             "verify.runtimes": ["tflite_runtime", "onnxruntime"],
         }
     )
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
-    monkeypatch.setattr(sys, "argv", ["stage"])
-    to_train = ("download", "preprocess", "baseline", "train", "diagnose", "evaluate")
-    for stage in (*to_train, "export", "verify", "embed", "package"):
-        importlib.import_module(f"pipeline.{stage}").main()
+    run_stages(project)
     with pytest.raises(UserError, match="takes images, but this dataset contains ids"):
         VerifiedFile.load("onnx_float32", params.load())
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
@@ -279,17 +273,18 @@ except ValueError as error:
     assert int(vocabulary_size) == 80
     assert float(accuracy) > 0.9
     assert "expected int32 of shape (N, 2)" in refusal
-    check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(project)
+    check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(project, run_stages)
 
 
-def check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(project: Project) -> None:
+def check_that_a_bundle_contains_no_data_that_may_not_be_passed_on(
+    project: Project, run_stages: Callable[..., None]
+) -> None:
     """The same model, as if its data had MovieLens's licence."""
     description = project.folder / "data/prepared/description.json"
     free, restricted = '"not_passed_on": null', '"not_passed_on": "its licence"'
     description.write_text(description.read_text().replace(free, restricted))
     project.change({"verify.processors": ["native"]})
-    for stage in ("verify", "package"):
-        importlib.import_module(f"pipeline.{stage}").main()
+    run_stages(project, "verify", "package")
     bundle = Bundle(project.folder / "dist")
     examples = {"acceptance.npz", "golden_texts.json", "pictures/mistakes.png"}
     assert examples.isdisjoint(bundle.digests)

@@ -13,22 +13,9 @@ from pipeline.config import params, parts
 from pipeline.files import code
 from pipeline.training import fingerprint
 from tests import dependencies
-from tests.conftest import ROOT
+from tests.conftest import ROOT, STAGES
 from tests.dependencies import PIPELINE, closure, is_empty, name, own
 
-STAGES = (
-    "check",
-    "download",
-    "preprocess",
-    "baseline",
-    "train",
-    "diagnose",
-    "evaluate",
-    "export",
-    "verify",
-    "embed",
-    "package",
-)
 STAGE_FILES = {PIPELINE / f"{stage}.py" for stage in STAGES}
 # A folder may import those before it. Folders in one entry may import each other, but no module may
 # import itself indirectly.

@@ -14,10 +14,11 @@ from PIL import Image
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from tests.conftest import Project
+from tests.conftest import STAGES, Project
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
+NAMES = ["dots", "lines", "rows"]
 IN_FOLDERS = (20, 24, 3)
 IN_ARRAYS = (30, 33, 1)
 
@@ -34,11 +35,11 @@ def textures(shape: tuple[int, int, int]) -> tuple[Array, Array]:
     return images, labels
 
 
-def a_folder(path: Path, names: list[str]) -> dict[str, Any]:
+def a_folder(path: Path) -> dict[str, Any]:
     images, labels = textures(IN_FOLDERS)
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        (path / names[label]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path / names[label] / f"{index}.png")
+        (path / NAMES[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path / NAMES[label] / f"{index}.png")
     return {
         "name": "image_folder",
         "height": IN_FOLDERS[0],
@@ -47,22 +48,18 @@ def a_folder(path: Path, names: list[str]) -> dict[str, Any]:
     }
 
 
-def an_npz(path: Path, names: list[str]) -> dict[str, Any]:
+def an_npz(path: Path) -> dict[str, Any]:
     images, labels = textures(IN_ARRAYS)
     with path.open("wb") as file:
-        np.savez(file, x_train=images[..., 0], y_train=labels, class_names=np.array(names))
+        np.savez(file, x_train=images[..., 0], y_train=labels, class_names=np.array(NAMES))
     return {"name": "npz"}
 
 
-@pytest.mark.parametrize(("make", "shape"), [(a_folder, IN_FOLDERS), (an_npz, IN_ARRAYS)])
-def test_own_data_go_through_the_whole_pipeline(
-    project: Project, make: Callable[[Path, list[str]], dict[str, Any]], shape: tuple[int, int, int]
-) -> None:
-    names = ["dots", "lines", "rows"]
-    dataset = {"path": "mine", **make(project.folder / "mine", names)}
+def configure(project: Project, dataset: dict[str, Any]) -> None:
     project.change(
         {
             "problem.name": "textures",
+            "dataset.path": "mine",
             **{f"dataset.{key}": value for key, value in dataset.items()},
             "preprocess.subset": None,
             "train.epochs": 15,
@@ -72,13 +69,17 @@ def test_own_data_go_through_the_whole_pipeline(
             "export.max_accuracy_drop": 0.3,
             "export.formats": ["tflite_int8", "onnx_float32"],
             "verify.micro_max_accuracy_drop": 0.3,
+            "verify.processors": ["native"],
             "embed.targets": "all",
         }
     )
-    project.run("dvc", "repro", MLFLOW_TRACKING_URI="sqlite:///own.db")
+
+
+def check(project: Project, shape: tuple[int, int, int]) -> None:
+    """The bundle is one of these classes and inputs."""
     with tarfile.open(project.folder / "dist/textures-1.0.0.tar.gz") as tar:
         card = json.load(tar.extractfile("textures-1.0.0/model_card.json"))  # type: ignore[arg-type]
-    assert card["class_names"] == names
+    assert card["class_names"] == NAMES
     assert card["input"]["shape"] == list(shape)
     assert [file["format"] for file in card["files"]] == ["tflite_int8", "onnx_float32"]
 
@@ -86,8 +87,7 @@ def test_own_data_go_through_the_whole_pipeline(
 def test_photos_take_their_space_once_and_a_stage_run_by_hand_leaves_the_cache_alone(
     project: Project,
 ) -> None:
-    names = ["dots", "lines", "rows"]
-    dataset = {"path": "mine", **a_folder(project.folder / "mine", names)}
+    dataset = {"path": "mine", **a_folder(project.folder / "mine")}
     project.change({f"dataset.{key}": value for key, value in dataset.items()})
     project.change({"preprocess.subset": None})
     project.run("dvc", "repro", "preprocess")
@@ -110,3 +110,20 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(path): artifacts.sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def test_a_folder_of_pictures_goes_through_the_whole_pipeline(
+    project: Project, run_stages: Callable[..., None]
+) -> None:
+    configure(project, a_folder(project.folder / "mine"))
+    project.run("dvc", "repro", "preprocess")  # DVC tracks the folder
+    run_stages(project, *STAGES[STAGES.index("preprocess") + 1 :])
+    check(project, IN_FOLDERS)
+
+
+def test_arrays_go_through_the_whole_pipeline(
+    project: Project, run_stages: Callable[..., None]
+) -> None:
+    configure(project, an_npz(project.folder / "mine"))
+    run_stages(project)
+    check(project, IN_ARRAYS)

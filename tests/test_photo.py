@@ -226,7 +226,7 @@ def test_transparency_is_laid_on_white_in_strips_as_in_one_piece(mode: str) -> N
     np.testing.assert_array_equal(photo.upright(image, "L"), whole.convert("L"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     pixels=st.integers(1, 40).flatmap(lambda h: st.integers(1, 40).map(lambda w: (h, w))),
     seed=st.integers(0, 2**32 - 1),

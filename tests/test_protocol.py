@@ -33,7 +33,7 @@ JSON = some.recursive(
     ),
     max_leaves=12,
 )
-quick = settings(deadline=None, max_examples=150)
+quick = settings(max_examples=150)
 
 
 @pytest.fixture(params=["msgspec", "standard library"], autouse=True, scope="module")

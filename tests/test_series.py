@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +222,7 @@ def save_windows(path: Path) -> None:
 
 
 @pytest.fixture
-def watch(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def watch(project: Project, run_stages: Callable[..., None]) -> Project:
     """The project after all stages on the recordings of a smartwatch."""
     save_windows(project.folder / "motion.npz")
     project.change(
@@ -248,13 +247,8 @@ def watch(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
             "embed.targets": "all",
         }
     )
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
-    monkeypatch.setattr(sys, "argv", ["stage"])
-    to_train = ("check", "download", "preprocess", "baseline", "train", "diagnose", "evaluate")
-    for stage in (*to_train, "export", "verify", "embed", "package"):
-        importlib.import_module(f"pipeline.{stage}").main()
-    yield project
+    run_stages(project)
+    return project
 
 
 @pytest.mark.slow

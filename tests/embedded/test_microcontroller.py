@@ -262,7 +262,6 @@ def test_common_boards_fit_it(embedded: Path) -> None:
     assert not boards["Arduino Uno R3"]
 
 
-@pytest.mark.timeout(900)
 def test_tiny_is_good_enough_and_small_enough(project: Project) -> None:
     """Four epochs instead of the ten in params.yaml."""
     project.change(TINY)

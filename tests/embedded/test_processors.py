@@ -43,7 +43,6 @@ def vectors(monkeypatch: pytest.MonkeyPatch) -> Golden:
 @pytest.mark.skipif(
     os.uname().machine != "x86_64", reason="the native processor is expected to be x86-64"
 )
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("processor", "runtime"), PLACES)
 def test_a_file_that_is_proven_here_is_proven_there(
     vectors: Golden, processor: str, runtime: str, tmp_path: Path

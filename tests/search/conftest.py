@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.search import (
-    cached_training,
-    sweep,
-)
+from pipeline.search import cached_training, sweep
 from pipeline.search.analysis import Analysis, Options
 from pipeline.search.sweep import Settings
 from tests.conftest import Project

@@ -11,13 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.process.errors import UserError
-from pipeline.search import (
-    batch_size,
-    cached_training,
-    data_size,
-    folds,
-    learning_rate,
-)
+from pipeline.search import batch_size, cached_training, data_size, folds, learning_rate
 from pipeline.search.analysis import Analysis
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 from pipeline.search.power_law import ErrorCurve, fit

@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.search import (
-    cached_training,
-)
+from pipeline.search import cached_training
 from pipeline.search.cached_training import CachedTraining, PrunedError, TrainingResult
 from tests.conftest import ROOT
 from tests.search.conftest import analysis

@@ -14,9 +14,7 @@ import pytest
 
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
-from pipeline.search import (
-    optuna_storage,
-)
+from pipeline.search import optuna_storage
 from pipeline.search.analysis import Options
 from tests.conftest import EDGEPROOF, Project
 from tests.postgresql import server

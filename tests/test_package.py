@@ -1,0 +1,72 @@
+"""What `package` refuses to pack, and the draft that it packs all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.bundle import gates
+from pipeline.config.params import Params
+from serving import Bundle, BundleError, Classifier
+from tests.conftest import Project
+from tests.reports import checked, reports
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
+    finished: Project, tmp_path: Path
+) -> None:
+    copy = finished.copy(tmp_path / "project")
+    copy.change({"problem.target": 1.0})
+    evaluated = copy.run("python", "-m", "pipeline.evaluate")
+    assert "is below problem.target 1.0" in evaluated
+    stopped = copy.attempt("python", "-m", "pipeline.package")
+    assert stopped.returncode == 1
+    sentence = stopped.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("error: no bundle: test accuracy 0.")
+    assert sentence.endswith("`make draft` packs one anyway, marked as not proven")
+
+    copy.run("python", "-m", "pipeline.package", "--draft")
+    (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
+    with pytest.raises(
+        BundleError,
+        match=r"is a draft, NOT PROVEN \(test accuracy 0\.\d+ is below problem\.target 1\.0",
+    ):
+        Classifier.load(draft)
+    opened = Bundle(draft, draft=True)
+    assert Classifier.load(opened).predict(np.zeros((1, 28, 28, 1), np.uint8)).shape == (1, 10)
+    assert "## NOT PROVEN" in opened.read("MODEL_CARD.md").decode()
+    for flag, status in (((), 1), (("--draft",), 0)):
+        done = copy.attempt("python", "-m", "serving", "check", str(draft), *flag)
+        assert done.returncode == status, done.stdout
+
+
+def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None:
+    settings = Params.model_validate(finished.params())
+    stage_reports = reports(finished)
+    assert gates.failures(settings, checked(stage_reports)) == []
+    pairs = stage_reports["verify"]["pairs"]
+    pair = next(pair for pair in pairs if pair["format"] == "onnx_int8")
+    pair |= {"state": "worse", "reason": "9 of 50 images lost"}
+    stage_reports["export"]["formats"]["mine"] = {"error": "ValueError: no"}
+    reasons = ["test accuracy 0.5 is below problem.target 0.8"]
+    stage_reports["evaluate"]["gate"]["failures"] = reasons
+    failures = gates.failures(settings, checked(stage_reports))
+    assert [sentence.split()[0] for sentence in failures] == ["test", "mine", "onnx_int8"]
+    assert "onnx_int8" not in gates.files(checked(stage_reports))
+    assert "onnx_int8" in gates.files(checked(stage_reports), draft=True)
+
+
+def test_params_can_require_that_every_pair_is_proven(finished: Project) -> None:
+    stage_reports = reports(finished)
+    pairs = [pair for pair in stage_reports["verify"]["pairs"] if pair["processor"] == "native"]
+    pairs[0] |= {"state": "not shown", "reason": "0 of 200 images lost"}
+    stage_reports["verify"]["pairs"] = pairs
+    lenient, strict = finished.params(), finished.params()
+    strict["verify"]["require"] = "proven"
+    assert gates.failures(Params.model_validate(lenient), checked(stage_reports)) == []
+    (failure,) = gates.failures(Params.model_validate(strict), checked(stage_reports))
+    assert failure.endswith("is not shown (0 of 200 images lost), and verify.require is proven")
