@@ -15,7 +15,8 @@ from PIL import Image
 from pipeline import check
 from pipeline.config import params
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _tree, image_folder
+from pipeline.datasets import Raw, _photos, _tree, image_folder
+from pipeline.datasets._photos import Candidate
 from pipeline.files import pictures
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
@@ -102,6 +103,16 @@ def test_a_picture_that_changed_since_it_was_read_is_named(photos: Path) -> None
     (photos / "cat" / "grey.png").unlink()
     with pytest.raises(UserError, match=r"cat/grey\.png .* No such file or directory"):
         images[:]
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_left_out(two_classes: Path) -> None:
+    candidates = [
+        Candidate(f"{name}/{number}.png", name) for name in ("cat", "dog") for number in range(3)
+    ]
+    (two_classes / "cat" / "1.png").unlink()
+    raw = _photos.dataset(dataset(two_classes), candidates, ["cat", "dog"], {})
+    assert raw.left_out == {"cat/1.png": "could not be read: No such file or directory"}
+    assert len(raw.train_images) == 5
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
