@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.photos import STAGES, project
 from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder
 from pipeline.files import artifacts, decoding, pictures
 from pipeline.files.pictures import Pictures
 from pipeline.process.errors import UserError
+from tests.conftest import ROOT
 
 SIDE = 1000  # so that a chunk holds five pictures
 
@@ -54,7 +58,8 @@ def test_an_interrupted_decoding_goes_on_where_it_stopped(
         decoding.save(tmp_path / "images.npy", photos, "train")
     assert not (tmp_path / "images.npy").exists()
     (tmp_path / "aside").rename(missing)
-    os.utime(missing)
+    with (tmp_path / ".state/pictures/train/images.npy").open("ab") as file:
+        file.write(b"half a row, as a kill in the middle of a chunk leaves it")
     decoding.save(tmp_path / "images.npy", photos, "train")
     assert "train: going on after 10 of 20 pictures" in capsys.readouterr().out
     np.testing.assert_array_equal(artifacts.load_array(tmp_path / "images.npy"), photos[:])
@@ -72,3 +77,49 @@ def test_what_was_decoded_of_other_pictures_is_not_used(
     decoding.save(tmp_path / "images.npy", others, "train")
     assert "going on" not in capsys.readouterr().out
     np.testing.assert_array_equal(artifacts.load_array(tmp_path / "images.npy"), others[:])
+
+
+PEAK = """
+import runpy, sys, threading, time
+from benchmarks.photos import anonymous_bytes
+import os
+peak = 0
+def watch():
+    global peak
+    while True:
+        peak = max(peak, anonymous_bytes(os.getpid()))
+        time.sleep(0.002)
+threading.Thread(target=watch, daemon=True).start()
+runpy.run_module(f"pipeline.{sys.argv[1]}", run_name="__main__")
+print(peak)
+"""
+
+
+@pytest.mark.slow
+def test_the_stages_before_training_take_the_same_memory_for_ten_times_as_many_photos(
+    tmp_path: Path,
+) -> None:
+    """200 and 2,000 photos of 224 x 224 in colour, which are 30 and 300 MB as arrays."""
+    project(tmp_path)
+    peaks: dict[str, list[int]] = {stage: [] for stage in STAGES}
+    (tmp_path / "photos").mkdir()
+    for label in "ab":
+        (tmp_path / "photos" / label).mkdir()
+    for first, last in ((0, 200), (200, 2000)):
+        for number in range(first, last):
+            path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+            Image.new("RGB", (32, 32), (number % 251, number % 241, number % 2)).save(path)
+        for stage in STAGES:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            done = subprocess.run(
+                [sys.executable, "-c", PEAK, stage],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            peaks[stage].append(int(done.stdout.splitlines()[-1]))
+    for stage, (few, many) in peaks.items():
+        assert many < few + 100 * 2**20, f"{stage}: {few:,} and {many:,} bytes"
+        assert many < 600 * 2**20, f"{stage}: {many:,} bytes"

@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance
 from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import Params, Preprocess
-from pipeline.files import groups, raw, splits
+from pipeline.files import groups, pictures, raw, splits
 from pipeline.files.pictures import Picture, inspect
 from pipeline.process.errors import UserError
 from pipeline.search import cached_training, folds
@@ -199,6 +199,17 @@ def test_folds_keep_groups_apart(cameras: Params) -> None:
         assert not set(members[train]) & set(members[validation])
     with pytest.raises(UserError, match="expected at most 4, the number of groups"):
         folds.split(labels, members, 5, 0)
+
+
+def test_a_search_trains_on_photos_where_they_lie(cameras: Params) -> None:
+    """Each of its workers would otherwise hold all of them in memory."""
+    download.main()
+    numbers = np.array([7, 3, 40])
+    inputs, labels = raw.rows(numbers)
+    everything, all_labels = raw.load("train")
+    assert pictures.on_disk(inputs) is not None
+    np.testing.assert_array_equal(inputs[:], everything[:][numbers])
+    np.testing.assert_array_equal(labels, all_labels[numbers])
 
 
 def test_a_group_of_arrays_is_refused(cameras: Params, tmp_path: Path) -> None:

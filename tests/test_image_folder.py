@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import check
+from pipeline.config import params
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _tree, image_folder
+from pipeline.datasets import Raw, _photos, _tree, image_folder
+from pipeline.datasets._photos import Candidate
 from pipeline.files import pictures
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
 from serving import photo
+from tests.conftest import ROOT
 
 
 def picture(
@@ -99,6 +103,16 @@ def test_a_picture_that_changed_since_it_was_read_is_named(photos: Path) -> None
     (photos / "cat" / "grey.png").unlink()
     with pytest.raises(UserError, match=r"cat/grey\.png .* No such file or directory"):
         images[:]
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_left_out(two_classes: Path) -> None:
+    candidates = [
+        Candidate(f"{name}/{number}.png", name) for name in ("cat", "dog") for number in range(3)
+    ]
+    (two_classes / "cat" / "1.png").unlink()
+    raw = _photos.dataset(dataset(two_classes), candidates, ["cat", "dog"], {})
+    assert raw.left_out == {"cat/1.png": "could not be read: No such file or directory"}
+    assert len(raw.train_images) == 5
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
@@ -284,6 +298,21 @@ def test_a_name_that_is_not_utf_8_is_named(two_classes: Path) -> None:
     os.close(os.open(name, os.O_CREAT))
     with pytest.raises(UserError, match=r"cat/caf\\xe9\.png is not UTF-8, so DVC cannot track it"):
         load(two_classes)
+
+
+def test_check_names_a_file_whose_name_is_not_utf_8(
+    two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC would only say `surrogates not allowed`."""
+    os.close(os.open(os.fsencode(two_classes / "dog") + b"/caf\xe9.png", os.O_CREAT))
+    values = {"dataset.name": "image_folder", "dataset.path": "photos"}
+    settings = params.override(params.load(ROOT / "params.yaml"), values)
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(settings.model_dump_json())
+    Path("pipeline").mkdir()
+    Path("pipeline/none").touch()
+    with pytest.raises(UserError, match=r"photos/dog/caf\\xe9\.png, whose name is not UTF-8"):
+        check.main()
 
 
 @pytest.mark.parametrize("name", ["new\nline.png", "a,b\"c'.png", "%s{}.png", " .png", "🐈.png"])

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import Raw
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
 from pipeline.process import imports
 from tests.conftest import ROOT
 
@@ -78,3 +80,19 @@ def test_a_c_library_without_the_call_is_left_as_it_is(
 
     monkeypatch.setattr(ctypes, "CDLL", load)
     imports.keep_freed_memory()
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "together"),
+    [((28, 28, 1), np.uint8, 1000), ((32, 32, 3), np.uint8, 1000), ((224, 224, 3), np.uint8, 55)],
+)
+def test_fewer_large_images_are_in_memory_at_a_time(
+    shape: tuple[int, ...], dtype: type, together: int
+) -> None:
+    from pipeline.training import keras_files
+
+    images: Array = np.empty((2000, *shape), dtype)
+    assert keras_files.batch_size(images) == together
+    for start, stop in artifacts.chunks_of(images):
+        assert images[start:stop].nbytes <= artifacts.CHUNK_BYTES
+        assert stop - start <= artifacts.CHUNK

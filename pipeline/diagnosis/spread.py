@@ -24,7 +24,7 @@ from pipeline.process import imports
 with imports.keras_import():
     import keras
 
-    from pipeline.training import fit, keras_objects, layer_statistics, transfer
+    from pipeline.training import fit, keras_files, keras_objects, layer_statistics, transfer
     from pipeline.training.batches import Data, targets
 
 EXAMPLES = 256
@@ -55,9 +55,13 @@ class Spread:
 
 
 def measure(train_params: Train, data: Data) -> list[Spread]:
-    """The spread in each layer with a kernel, from the input on, for EXAMPLES training examples."""
+    """The spread in each layer with a kernel, from the input on.
+
+    It is that of EXAMPLES training examples, or of fewer if they are large.
+    """
     model = fit.build(train_params, data)
-    images, labels = (np.asarray(array[:EXAMPLES]) for array in data.train)
+    count = min(EXAMPLES, keras_files.batch_size(data.train[0]))
+    images, labels = (np.asarray(array[:count]) for array in data.train)
     kernels = [
         next(layer for layer in group if hasattr(layer, "kernel"))
         for group in transfer.layers(model)

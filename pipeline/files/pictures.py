@@ -12,6 +12,7 @@ import io
 import os
 import stat
 import threading
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,8 @@ OWN_COLUMNS = ("file", "sha256", "hash", "left", "top", "right", "bottom")
 _one_giant = threading.Lock()
 # Pillow's own limit only warns, in a way that is not safe in threads; `_opened` refuses.
 Image.MAX_IMAGE_PIXELS = None
+# It also warns of damage that it can live with, such as in EXIF data.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(Exception):

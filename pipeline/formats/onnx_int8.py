@@ -48,6 +48,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.formats import _onnx, onnx_float32
 
@@ -56,8 +57,13 @@ SUFFIX = ".onnx"
 IN_FLOAT = {"float32": ("Mul", "Add", "Sub", "Div")}
 
 
+# Images that are calibrated on at a time, fewer of large ones: their activations are in memory.
+BATCH, BATCH_BYTES = 50, 2**20
+
+
 class CalibrationBatches(CalibrationDataReader):
-    def __init__(self, images: Array, batch: int = 50) -> None:
+    def __init__(self, images: Array) -> None:
+        batch = max(1, min(BATCH, BATCH_BYTES // artifacts.row_bytes(images)))
         starts = range(0, len(images), batch)
         self.batches = iter([{"image": images[start : start + batch]} for start in starts])
 

@@ -39,7 +39,8 @@ with imports.keras_import():
 
     keras.ops.convert_to_tensor(0)
 
-PROBE = 256  # training images on which the layers are measured before the first step
+# Training images on which the layers are measured before the first step, fewer of large images
+PROBE = 256
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ def fit_phase(
 
 def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
     """The statistics of the layers on the first images of the training set."""
-    inputs, labels = (np.asarray(part[:PROBE]) for part in data.train)
+    count = min(PROBE, keras_files.batch_size(data.train[0]))
+    inputs, labels = (np.asarray(part[:count]) for part in data.train)
     expected = targets(labels, data.num_classes, is_sparse(loss))
     return layer_statistics.measure(model, inputs, expected, loss)
 
