@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, decoding, digests, groups, pictures, raw
@@ -31,26 +31,14 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 
 
-def check(images: Rows, labels: Array, class_names: list[str], part: str) -> None:
+def check(images: Rows, labels: Array, description: Description, part: str) -> None:
     """Rejects data from which nothing can be learned. Raises UserError."""
     if len(images) != len(labels):
         raise UserError(
             f"the {part} part has {len(images)} images and {len(labels)} labels; "
             "expected as many labels as images"
         )
-    if len(labels) == 0:
-        raise UserError(f"the {part} part is empty; expected at least one image of each class")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= len(class_names):
-        raise UserError(
-            f"the {part} part has labels from {low} to {high}; expected 0 to {len(class_names) - 1}"
-        )
-    counts = np.bincount(labels, minlength=len(class_names))
-    if not counts.all():
-        empty_class = class_names[int(counts.argmin())]
-        raise UserError(
-            f"class {empty_class!r} has no image in the {part} part; expected at least one"
-        )
+    targets.target(description.target).check(labels, description, part)
 
 
 def report(
@@ -70,12 +58,16 @@ def report(
 
 
 def split_report(images: Array, labels: Array, description: Description) -> SplitReport:
-    counts = np.bincount(labels, minlength=len(description.class_names))
-    per_class = {
-        name: int(count) for name, count in zip(description.class_names, counts, strict=True)
-    }
-    contents = inputs.kind(description.kind).report(images, description)
-    return SplitReport.model_validate({"images": len(labels), "per_class": per_class, **contents})
+    kind, target = inputs.kind(description.kind), targets.target(description.target)
+    names = description.class_names
+    counts = target.counts(labels, labels, len(names))
+    return SplitReport.model_validate(
+        {
+            "images": len(labels),
+            "per_class": dict(zip(names, counts.images.tolist(), strict=True)),
+            **kind.report(images, description),
+        }
+    )
 
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
@@ -130,10 +122,10 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     """The rows of each split. Raises UserError, before any of them is read."""
     raw_train, raw_test = raw.load("train"), raw.load("test")
     has_test = len(raw_test[1]) > 0
-    check(*raw_train, description.class_names, "training")
+    check(*raw_train, description, "training")
     test_fraction = None if has_test else settings.dataset.test
     rows = splits(
-        raw_train[1],
+        targets.target(description.target).strata(raw_train[1]),
         test_fraction,
         settings.preprocess,
         raw.validation_rows(),
@@ -143,7 +135,7 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     sources = {"train": raw_train, "validation": raw_train}
     sources["test"] = raw_test if has_test else raw_train
     for split, (_, labels) in sources.items():
-        check(rows[split], labels[rows[split]], description.class_names, split)
+        check(rows[split], labels[rows[split]], description, split)
     return {split: Selection(*source, rows[split]) for split, source in sources.items()}
 
 

@@ -14,6 +14,7 @@ from pipeline.config import params
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import pixels
+from pipeline.targets import classes
 from pipeline.verification import material
 from pipeline.verification.pair import Pair
 from tests.conftest import ROOT
@@ -118,7 +119,7 @@ def test_golden_vectors_include_images_near_a_boundary_and_where_a_file_differs_
     synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
     count = len(synthetic)
     of_file = {"file": np.concatenate([probabilities, probabilities[:count]])}
-    vectors = golden.choose(images, labels, reference, of_file, synthetic)
+    vectors = golden.choose(classes, (images, labels), reference, of_file, synthetic)
     rows = {
         int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
         for image in vectors.images[:-count]

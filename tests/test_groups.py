@@ -194,7 +194,7 @@ def test_folds_keep_groups_apart(cameras: Params) -> None:
     rows = np.concatenate(cached_training.split_rows(cameras))
     found = raw.groups(cameras.preprocess.group)
     assert found is not None
-    members, labels = found[rows], cached_training.labels()[rows]
+    members, labels = found[rows], cached_training.strata()[rows]
     for train, validation in folds.split(labels, members, 4, 0):
         assert not set(members[train]) & set(members[validation])
     with pytest.raises(UserError, match="expected at most 4, the number of groups"):

@@ -29,6 +29,7 @@ ORDER = (
     "architectures training",
     "diagnosis",
     "inputs",
+    "targets",
     "datasets",
     "formats",
     "bundle",

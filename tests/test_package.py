@@ -53,7 +53,7 @@ def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None
     pair |= {"state": "worse", "reason": "9 of 50 images lost"}
     stage_reports["export"]["formats"]["mine"] = {"error": "ValueError: no"}
     reasons = ["test accuracy 0.5 is below problem.target 0.8"]
-    stage_reports["evaluate"]["gate"]["failures"] = reasons
+    stage_reports["evaluate"]["gate"]["failures"]["target"] = reasons
     failures = gates.failures(settings, checked(stage_reports))
     assert [sentence.split()[0] for sentence in failures] == ["test", "mine", "onnx_int8"]
     assert "onnx_int8" not in gates.files(checked(stage_reports))

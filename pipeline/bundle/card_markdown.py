@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
+from pipeline.targets import _scores
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import ModelCard
@@ -115,7 +116,8 @@ def _accuracy(card: ModelCard) -> str:
     return (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval {bounds}) on "
         f"{card.test_images:,} images that were never used for training; "
-        f"the baseline reaches {percent(card.baseline_accuracy)}."
+        f"the baseline reaches {percent(card.baseline_accuracy)}. "
+        f"{_scores.results(card)}"
     )
 
 
@@ -175,12 +177,13 @@ def _input(card: ModelCard) -> str:
     shape = ", ".join(map(str, card.input.shape))
     low, high = card.input.range
     classes = ", ".join(card.class_names)
+    answer = targets.target(card.target).ANSWER
     return (
         "## Input and output\n\n"
         f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind.VALUES} "
         f"from {low} to {high}; scaling is part of the model.\n"
         f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
-        f"in the order {classes}.\n"
+        f"in the order {classes}; {answer}.\n"
         f"- {kind.PREPARED}: {card.preprocessing.description}.{kind.EXAMPLES}"
     )
 

@@ -23,6 +23,7 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
         "statement": problem.statement,
         "use": problem.use,
         "limits": problem.limits,
+        "target": data.target,
         "class_names": data.class_names,
         "input": {
             "name": "image",

@@ -15,7 +15,7 @@ from pipeline.datasets import Raw
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.pictures import Box, Picture, Pictures, Source
-from pipeline.files.splits import position_in_class
+from pipeline.files.splits import position_in_stratum
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -62,7 +62,7 @@ def dataset(
     train = [*readable["train"], *readable["validation"]]
     labels = _labels(train, numbers)
     _check_classes(params.path, labels, class_names)
-    order = np.argsort(position_in_class(labels), kind="stable")
+    order = np.argsort(position_in_stratum(labels), kind="stable")
     train, labels = [train[row] for row in order], labels[order]
     validation = np.flatnonzero(order >= len(readable["train"]))
     root, shape = Path(params.path), (params.height, params.width, params.channels)

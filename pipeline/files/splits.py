@@ -20,7 +20,7 @@ class Groups:
 
 
 def split_off(
-    labels: Array, count: int, order: str, seed: int, groups: Groups | None = None
+    strata: Array, count: int, order: str, seed: int, groups: Groups | None = None
 ) -> tuple[Array, Array]:
     """Row numbers (kept, split off), both sorted, with `count` rows split off.
 
@@ -28,37 +28,37 @@ def split_off(
     keep the proportions of the classes (stratified). Rows of one of the `groups` stay together, so
     there may be somewhat more or fewer than `count`.
     """
-    if groups is not None and len(np.unique(groups.numbers)) < len(labels):
-        return _split_off_groups(labels, groups, count, order, seed)
-    if not 0 < count < len(labels):
+    if groups is not None and len(np.unique(groups.numbers)) < len(strata):
+        return _split_off_groups(strata, groups, count, order, seed)
+    if not 0 < count < len(strata):
         raise UserError(
-            f"{count} images cannot be split off from {len(labels)}; "
-            f"expected 1 to {len(labels) - 1}"
+            f"{count} images cannot be split off from {len(strata)}; "
+            f"expected 1 to {len(strata) - 1}"
         )
     if order == "first":
-        rows = np.arange(len(labels))
+        rows = np.arange(len(strata))
         return rows[:-count], rows[-count:]
     if order == "last":
-        rows = np.arange(len(labels))
+        rows = np.arange(len(strata))
         return rows[count:], rows[:count]
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = np.random.default_rng(seed).permutation(len(strata))
     if order == "stratified":
-        shuffled = shuffled[np.argsort(position_in_class(labels[shuffled]), kind="stable")]
+        shuffled = shuffled[np.argsort(position_in_stratum(strata[shuffled]), kind="stable")]
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
 def _split_off_groups(
-    labels: Array, groups: Groups, count: int, order: str, seed: int
+    strata: Array, groups: Groups, count: int, order: str, seed: int
 ) -> tuple[Array, Array]:
     if order in ("first", "last"):
         selected = _groups_at_the_end(groups.numbers, count, order)
     else:
-        weights = labels if order == "stratified" else np.zeros_like(labels)
+        weights = strata if order == "stratified" else np.zeros_like(strata)
         selected = _choose_groups(weights, groups, count, seed)
     taken = np.isin(groups.numbers, selected)
     if not taken.any() or taken.all():
         raise UserError(
-            f"the {len(labels):,} images are in {len(np.unique(groups.numbers)):,} groups, none of "
+            f"the {len(strata):,} images are in {len(np.unique(groups.numbers)):,} groups, none of "
             f"which can be split off; expected groups smaller than {count:,} images, with each "
             "class in several of them"
         )
@@ -108,17 +108,17 @@ class _Choice:
         self.remaining = self.remaining - (self.counts[group] > 0)
 
 
-def _choose_groups(labels: Array, groups: Groups, count: int, seed: int) -> Array:
+def _choose_groups(strata: Array, groups: Groups, count: int, seed: int) -> Array:
     """Groups with about `count` rows, in which the classes have their proportions.
 
     Each class, the rarest first, gets the group that brings all nearest to their target; then
     each other group, in random order, is taken if it brings them nearer.
     """
     names, group = np.unique(groups.numbers, return_inverse=True)
-    counts = np.zeros((len(names), int(labels.max()) + 1))
-    np.add.at(counts, (group, labels), 1)
+    counts = np.zeros((len(names), int(strata.max()) + 1))
+    np.add.at(counts, (group, strata), 1)
     counts = counts[:, counts.any(0)]
-    choice = _Choice(counts, counts.sum(0) * count / len(labels), groups.leave)
+    choice = _Choice(counts, counts.sum(0) * count / len(strata), groups.leave)
     order = np.random.default_rng(seed).permutation(len(names))
     for label in np.argsort(choice.target, kind="stable"):
         candidates = order[(counts[order, label] > 0) & choice.possible(order)]
@@ -130,14 +130,14 @@ def _choose_groups(labels: Array, groups: Groups, count: int, seed: int) -> Arra
     return names[choice.taken]
 
 
-def position_in_class(labels: Array) -> Array:
+def position_in_stratum(strata: Array) -> Array:
     """For each row the fraction of its class that precedes it.
 
     Any prefix of the rows in this order is therefore stratified.
     """
-    position = np.empty(len(labels))
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
+    position = np.empty(len(strata))
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero(strata == stratum)
         position[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
     return position
 
@@ -147,7 +147,7 @@ def validation_count(validation: float, available: int) -> int:
 
 
 def splits(
-    train_labels: Array,
+    strata: Array,
     test_fraction: float | None,
     settings: Preprocess,
     validation: Array | None = None,
@@ -159,14 +159,14 @@ def splits(
     that the data themselves name for it; otherwise they are split off. Rows of one of the `groups`
     (N,) are split off together.
     """
-    numbers = np.arange(len(train_labels)) if groups is None else groups
-    rows, result = np.arange(len(train_labels)), {}
+    numbers = np.arange(len(strata)) if groups is None else groups
+    rows, result = np.arange(len(strata)), {}
     if validation is not None:
         rows = np.setdiff1d(rows, validation)
     if test_fraction is not None:
         count = round(test_fraction * len(rows))
         kept, split = split_off(
-            train_labels[rows],
+            strata[rows],
             count,
             "stratified",
             settings.seed,
@@ -184,6 +184,6 @@ def splits(
         return {"train": rows, "validation": validation, **result}
     count = validation_count(settings.validation, len(rows))
     kept, split = split_off(
-        train_labels[rows], count, settings.order, settings.seed, Groups(numbers[rows])
+        strata[rows], count, settings.order, settings.seed, Groups(numbers[rows])
     )
     return {"train": rows[kept], "validation": rows[split], **result}

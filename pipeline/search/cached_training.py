@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import targets
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
 from pipeline.files import artifacts, raw, splits
@@ -150,22 +151,23 @@ class PrunedError(Exception):
 
 def split_rows(settings: Params) -> tuple[Array, Array]:
     """The rows of training set and validation set, as in `preprocess`. Raises UserError."""
-    description = raw.description()
-    if description.name != settings.dataset.name:
+    name = raw.description().name
+    if name != settings.dataset.name:
         raise UserError(
-            f"data/raw holds {description.name}, but params.yaml says {settings.dataset.name};"
+            f"data/raw holds {name}, but params.yaml says {settings.dataset.name};"
             " run `dvc repro preprocess`"
         )
     has_test = len(raw.load("test")[1]) > 0
     test = None if has_test else settings.dataset.test
     groups = raw.groups(settings.preprocess.group)
-    split = splits.splits(labels(), test, settings.preprocess, raw.validation_rows(), groups)
+    split = splits.splits(strata(), test, settings.preprocess, raw.validation_rows(), groups)
     return split["train"], split["validation"]
 
 
-def labels() -> Array:
-    """The labels (N,) of the raw training part."""
-    return np.asarray(raw.load("train")[1])
+def strata() -> Array:
+    """The strata (N,) of the raw training part, such as its classes."""
+    labels = np.asarray(raw.load("train")[1])
+    return targets.target(raw.description().target).strata(labels)
 
 
 @cache

@@ -35,14 +35,14 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
     """One training per fold. Raises UserError."""
     settings = analysis.params
     rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
-    labels = cached_training.labels()[rows]
-    fewest = int(np.bincount(labels)[np.unique(labels)].min())
+    strata = cached_training.strata()[rows]
+    fewest = int(np.unique(strata, return_counts=True)[1].min())
     if not 2 <= folds <= fewest:
         raise UserError(
             f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
         )
     groups = raw.groups(settings.preprocess.group)
-    pairs = split(labels, None if groups is None else groups[rows], folds, settings.preprocess.seed)
+    pairs = split(strata, None if groups is None else groups[rows], folds, settings.preprocess.seed)
     return [
         CachedTraining(
             f"fold {number} of {folds}",
@@ -55,18 +55,18 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
     ]
 
 
-def split(labels: Array, groups: Array | None, folds: int, seed: int) -> list[tuple[Array, Array]]:
+def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tuple[Array, Array]]:
     """Row numbers of training and validation for each fold; no group (N,) is in both."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if groups is None or len(np.unique(groups)) == len(groups):
-        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
+        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(strata, strata))
     if folds > len(np.unique(groups)):
         raise UserError(
             f"--folds is {folds}; expected at most {len(np.unique(groups))}, the number of groups"
         )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(labels, labels, groups))
+    return list(splitter.split(strata, strata, groups))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
