@@ -84,7 +84,7 @@ def test_a_c_library_without_the_call_is_left_as_it_is(
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "together"),
-    [((28, 28, 1), np.uint8, 1000), ((32, 32, 3), np.uint8, 1000), ((224, 224, 3), np.uint8, 55)],
+    [((28, 28, 1), np.uint8, 1000), ((32, 32, 3), np.uint8, 1000), ((224, 224, 3), np.uint8, 27)],
 )
 def test_fewer_large_images_are_in_memory_at_a_time(
     shape: tuple[int, ...], dtype: type, together: int

@@ -21,7 +21,7 @@ with keras_import():
     # registers MultiHot with Keras, so that a model that contains it can be loaded
     import pipeline.training.layers  # noqa: F401
 
-BATCH, BATCH_BYTES = 1000, 2**23  # inputs that are predicted together, fewer of large images
+BATCH, BATCH_BYTES = 1000, 2**22  # inputs that are predicted together, fewer of large images
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
