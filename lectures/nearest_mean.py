@@ -9,21 +9,23 @@ import numpy as np
 from lectures import data
 from lectures.example import Study
 from lectures.outcome import Figure, Outcome
-from pipeline import baseline
 from pipeline.files import artifacts, timing_cache
 from pipeline.inputs import pixels
 from pipeline.process.errors import UserError
+from pipeline.targets import classes
 
 
 def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
     """One variation per distance, `rmse` or `mae`. Raises UserError."""
     settings = study.params(study.variations[0].model_copy(update={"settings": {}}), quick)
-    images, labels = artifacts.load_split("train", data.downloaded(settings) / artifacts.RAW)
+    raw = data.downloaded(settings) / artifacts.RAW
+    description = artifacts.load_description(raw / "description.json")
+    images, labels = artifacts.load_split("train", raw)
     count = settings.preprocess.subset or len(labels)
     images, labels = np.asarray(images[:count]), np.asarray(labels[:count])
     started = time.perf_counter()
-    names = [str(number) for number in np.unique(labels)]
-    predictions = pixels.nearest(images, pixels.class_means(images, labels, len(names)))
+    means = pixels.class_means(images, labels, len(description.class_names))
+    predictions = pixels.nearest(images, means)
     spent = (time.perf_counter() - started) / len(study.variations)
     seconds = timing_cache.remember(f"nearest-mean-{study.digest()}-{len(labels)}", round(spent, 1))
     measured = []
@@ -34,7 +36,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
                 f"variation {variation.name!r}: distance is {distance!r};"
                 f" expected one of {', '.join(predictions)}"
             )
-        score = baseline.score(predictions[distance], labels, names)
+        score = classes.baseline_score(predictions[distance], labels, description)
         figures: dict[str, list[Figure]] = {"accuracy": [score.accuracy]}
         figures |= {f"accuracy_of_{name}": [recall] for name, recall in score.per_class.items()}
         measured.append(Outcome(variation.name, figures, seconds=seconds))

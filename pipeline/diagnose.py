@@ -3,7 +3,8 @@
     python -m pipeline.diagnose            as a stage, after train
     python -m pipeline.diagnose FILE       any learning curves; --picture PNG draws them
 
-Reads: reports/learning_curves.csv, and train.json and preprocess.json beside it.
+Reads: reports/learning_curves.csv, and train.json and preprocess.json beside it; as a stage also
+evaluation/validation.npz.
 Writes: reports/diagnose.json and reports/learning_curves.png; for a FILE only the picture.
 FILE may be a CSV that Keras, Lightning, Ultralytics or Hugging Face wrote, or any CSV with the
 columns epoch, train_loss, validation_loss and an accuracy. A column learning_rate, and the two
@@ -17,12 +18,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline import targets
 from pipeline.config import params
 from pipeline.diagnosis import training_log
+from pipeline.diagnosis.data_and_layer_rules import with_ignored
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
-from pipeline.files import artifacts
+from pipeline.files import artifacts, predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.report import Report
@@ -44,6 +47,15 @@ def diagnose_rows(path: Path, rows: list[Row], target: float) -> Diagnosis:
         training.layers_at_start if training else None,
         target,
         trained_before=training.trained_before if training else False,
+    )
+
+
+def ignored_in_validation() -> list[str]:
+    """The classes of the validation set that the trained model never predicts there."""
+    description = artifacts.load_description()
+    validation = predictions.load(artifacts.VALIDATION.read_bytes())
+    return targets.target(description.target).ignored(
+        validation.probabilities, validation.labels, description
     )
 
 
@@ -104,6 +116,7 @@ def main() -> None:
     log = training_log.read(path)
     diagnosis = diagnose_rows(path, log.rows, target)
     if arguments.file is None:
+        diagnosis = with_ignored(diagnosis, ignored_in_validation())
         key = TrainReport.load().training_key
         DiagnosisReport(training_key=key, **asdict(diagnosis)).save()
         picture = path.with_suffix(".png")

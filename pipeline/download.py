@@ -36,6 +36,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
         vocabulary=raw.vocabulary,
         examples=raw.examples,
         not_passed_on=raw.not_passed_on,
+        target=raw.target,
     )
 
 

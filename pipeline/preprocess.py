@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts
@@ -27,26 +27,14 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 
 
-def check(images: Array, labels: Array, class_names: list[str], part: str) -> None:
+def check(images: Array, labels: Array, description: Description, part: str) -> None:
     """Rejects data from which nothing can be learned. Raises UserError."""
     if len(images) != len(labels):
         raise UserError(
             f"the {part} part has {len(images)} images and {len(labels)} labels; "
             "expected as many labels as images"
         )
-    if len(labels) == 0:
-        raise UserError(f"the {part} part is empty; expected at least one image of each class")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= len(class_names):
-        raise UserError(
-            f"the {part} part has labels from {low} to {high}; expected 0 to {len(class_names) - 1}"
-        )
-    counts = np.bincount(labels, minlength=len(class_names))
-    if not counts.all():
-        empty_class = class_names[int(counts.argmin())]
-        raise UserError(
-            f"class {empty_class!r} has no image in the {part} part; expected at least one"
-        )
+    targets.target(description.target).check(labels, description, part)
 
 
 def report(
@@ -66,12 +54,14 @@ def report(
 
 
 def split_report(images: Array, labels: Array, description: Description) -> SplitReport:
-    counts = np.bincount(labels, minlength=len(description.class_names))
-    per_class = {
-        name: int(count) for name, count in zip(description.class_names, counts, strict=True)
-    }
-    contents = inputs.kind(description.kind).report(images, description)
-    return SplitReport.model_validate({"images": len(labels), "per_class": per_class, **contents})
+    kind, target = inputs.kind(description.kind), targets.target(description.target)
+    return SplitReport.model_validate(
+        {
+            "images": len(labels),
+            **target.report(labels, description),
+            **kind.report(images, description),
+        }
+    )
 
 
 def duplicates(parts: dict[str, Array]) -> dict[str, int]:
@@ -126,9 +116,10 @@ def prepare(description: Description, settings: Params) -> dict[str, tuple[Array
     raw_train = artifacts.load_split("train", artifacts.RAW)
     raw_test = artifacts.load_split("test", artifacts.RAW)
     has_test = len(raw_test[1]) > 0
-    check(*raw_train, description.class_names, "training")
+    check(*raw_train, description, "training")
     test_fraction = None if has_test else settings.dataset.test
-    rows = splits(raw_train[1], test_fraction, settings.preprocess)
+    strata = targets.target(description.target).strata(raw_train[1])
+    rows = splits(strata, test_fraction, settings.preprocess)
     sources = {
         "train": raw_train,
         "validation": raw_train,
@@ -141,7 +132,7 @@ def prepare(description: Description, settings: Params) -> dict[str, tuple[Array
         artifacts.save_rows(folder / "labels.npy", labels, selected)
     parts = {split: artifacts.load_split(split) for split in sources}
     for split, (images, labels) in parts.items():
-        check(images, labels, description.class_names, split)
+        check(images, labels, description, split)
     return parts
 
 

@@ -100,7 +100,11 @@ def choose_golden(material: Material, pairs: Sequence[Pair]) -> Golden:
         if pair.probabilities is not None and not pair.micro:
             probabilities.setdefault(pair.format, pair.probabilities)
     return golden.choose(
-        images, labels, material.reference[:count], probabilities, material.synthetic
+        material.target,
+        (images, labels),
+        material.reference[:count],
+        probabilities,
+        material.synthetic,
     )
 
 

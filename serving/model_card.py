@@ -129,6 +129,7 @@ class ModelCard:
     not_proven: List[str] = field(default_factory=list)
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
+    target: str = "classes"  # what the outputs are
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:
@@ -145,6 +146,7 @@ class ModelCard:
         expect_interval("test_accuracy_interval", self.test_accuracy_interval)
         expect_counts(test_images=self.test_images)
         expect_amounts(acceptance_images=self.acceptance_images)
+        expect(self.target == "classes", f"target is {self.target[:40]!r}, expected classes")
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         expect(
             self.output.shape == classes,

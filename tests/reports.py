@@ -50,7 +50,8 @@ GATE = {
     "baseline_accuracy": 0.8,
     "baseline_p_value": 0.0,
     "baseline_beaten": True,
-    "failures": [],
+    "never_predicted": [],
+    "failures": {"target": [], "baseline": [], "classes": []},
 }
 
 
@@ -79,6 +80,9 @@ def evaluation(gate: dict[str, object] | None = None, **values: object) -> Evalu
             "model_sha256": "0" * 64,
             "test_accuracy": 0.99,
             "test_accuracy_interval": (0.98, 0.995),
+            "balanced_accuracy": 0.98,
+            "macro_f1": 0.98,
+            "worst_recall": 0.97,
             "test_loss": 0.03,
             "test_images": 400,
             "gate": {**GATE, **(gate or {})},

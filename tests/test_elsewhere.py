@@ -13,6 +13,7 @@ from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import ComparedPair
+from pipeline.targets import classes
 from pipeline.verification import emulated
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
@@ -41,7 +42,7 @@ def judge(folder: Path, native_state: str, sample: Array, golden: Array) -> Comp
     """The report on a file with a native verdict and these probabilities on another processor."""
     settings = params.load(ROOT / "params.yaml")
     rows = np.arange(IMAGES)
-    material = Material(LABELS, REFERENCE, IMAGES, rows, np.zeros(0), IMAGES, [], folder)
+    material = Material(classes, LABELS, REFERENCE, IMAGES, rows, np.zeros(0), IMAGES, [], folder)
     vectors = Golden(np.zeros(TELLING), np.zeros(TELLING), {"tflite_int8": EXPECTED}, spread=0)
     native = pair("native", folder)
     native.report = reports.compared(state=native_state, reason=NATIVE_REASON)

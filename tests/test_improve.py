@@ -22,6 +22,7 @@ from pipeline.search.change import Situation
 from pipeline.search.improve import confirmed
 from pipeline.search.paired_test import compare
 from pipeline.search.remedies import REMEDIES
+from pipeline.targets import Scores, classes
 from tests.conftest import EDGEPROOF, ROOT, Project
 
 LOOP = {
@@ -49,9 +50,16 @@ if module:
 """
 
 
-def answers(right: np.ndarray, examples: np.ndarray) -> Predictions:
-    probabilities = np.where(right[:, None], [[0.9, 0.1]], [[0.2, 0.8]])
-    return Predictions(probabilities, np.zeros(len(right), int), examples.astype(np.uint64))
+def answers(right: np.ndarray, examples: np.ndarray, surely: float = 0.9) -> Scores:
+    """Those to examples of class 0, whose probability is `surely` where the answer is right."""
+    of_class_0 = np.where(right, surely, 0.2)
+    return scored(of_class_0, examples)
+
+
+def scored(of_class_0: np.ndarray, examples: np.ndarray) -> Scores:
+    probabilities = np.stack([of_class_0, 1 - of_class_0], axis=1)
+    labels = np.zeros(len(examples), int)
+    return classes.scores(Predictions(probabilities, labels, examples.astype(np.uint64)))
 
 
 def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:
@@ -78,20 +86,11 @@ def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
     new = np.ones(6000, bool)
     new[20:38] = False  # 10 gained, 18 lost
     rows = np.arange(6000)
-    surer = answers(new, rows)
-    surer.probabilities[38:] = [0.99, 0.01]
-    found = compare(surer, answers(old, rows))
+    found = compare(answers(new, rows, surely=0.99), answers(old, rows))
     assert found.loss_p_value < 1e-6
     assert found.difference == pytest.approx(-8 / 6000)
     assert not confirmed(found)
-    level = compare(
-        Predictions(
-            np.where(old[:, None], [[0.99, 0.01]], [[0.2, 0.8]]),
-            np.zeros(6000, int),
-            surer.examples,
-        ),
-        answers(old, rows),
-    )
+    level = compare(answers(old, rows, surely=0.99), answers(old, rows))
     assert confirmed(level)  # as accurate, and surer of it
 
 
@@ -102,13 +101,7 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
         first, second = (
             rng.beta(4, 1, 300) for _ in range(2)
         )  # the probability of the right class
-        made = [
-            Predictions(
-                np.stack([right, 1 - right], axis=1), np.zeros(300, int), rows.astype(np.uint64)
-            )
-            for right in (first, second)
-        ]
-        count += confirmed(compare(*made))
+        count += confirmed(compare(scored(first, rows), scored(second, rows)))
     assert count / pairs < 0.05
 
 

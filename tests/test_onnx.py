@@ -19,6 +19,7 @@ from pipeline.inputs import pixels
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
+from pipeline.targets import classes
 from pipeline.training import keras_files
 from tests.conftest import Project, emulated
 
@@ -79,7 +80,7 @@ def answers(finished: Project, files: Path) -> Answers:
     images = np.load(test / "images.npy", mmap_mode="r")
     labels = np.load(test / "labels.npy")
     synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
-    vectors = golden.choose(images, labels, reference, {}, synthetic)
+    vectors = golden.choose(classes, (images, labels), reference, {}, synthetic)
     np.save(files / "images.npy", vectors.images)
     here = Interpreter.here(environments.python("onnxruntime"))
     interpreters = {NATIVE: here}

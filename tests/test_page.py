@@ -100,10 +100,12 @@ def test_the_page_of_a_run_tells_the_whole_run_without_any_other_file(finished: 
         json.loads((finished.folder / f"reports/{name}.json").read_text())
         for name in ("evaluate", "preprocess", "verify", "diagnose")
     )
-    assert "All 5 gates passed. The bundle for devices is dist/mnist-digits-1.0.0.tar.gz." in shown
+    assert "All 6 gates passed. The bundle for devices is dist/mnist-digits-1.0.0.tar.gz." in shown
     assert f"Test accuracy is {100 * evaluation['test_accuracy']:.2f} %" in shown
     assert diagnosis["sentence"][1:] in shown
     worst = min(evaluation["per_class"].items(), key=lambda item: item[1]["recall"])
+    for name, title in (("balanced_accuracy", "of the classes, is"), ("macro_f1", "macro F1")):
+        assert f"{title} {100 * evaluation[name]:.2f} %" in shown
     assert f"The worst class is {worst[0]}: {100 * worst[1]['recall']:.2f} %" in shown
     for part in preprocess["splits"].values():
         assert f"{part['images']:,}" in shown
@@ -133,7 +135,7 @@ def test_the_page_is_there_after_a_failed_gate_and_the_table_ends_with_it(own: P
     done = own.attempt("dvc", "repro")
     assert "error: no bundle: test accuracy 0." in done.stderr
     shown = text((own.folder / PAGE).read_text(encoding="utf-8"))
-    assert "There is no bundle: 1 of 5 gates failed." in shown
+    assert "There is no bundle: 1 of 6 gates failed." in shown
     assert "is below problem.target 1.0; change the model or the data, and train again" in shown
     assert re.search(
         r"Next steps .* edgeproof advise .* edgeproof improve .* edgeproof draft", shown
@@ -143,7 +145,7 @@ def test_the_page_is_there_after_a_failed_gate_and_the_table_ends_with_it(own: P
     assert named not in own.run(*table)
     own.change({"export.max_accuracy_drop": 0.01, "problem.target": 0.8})
     own.run("dvc", "repro")  # which takes away the page that DVC knows nothing of
-    assert "All 5 gates passed" in (own.folder / PAGE).read_text(encoding="utf-8")
+    assert "All 6 gates passed" in (own.folder / PAGE).read_text(encoding="utf-8")
     assert own.run(*table).endswith(named)
 
 
@@ -175,8 +177,11 @@ def fail_every_gate() -> None:
         report["splits"]["test"]["empty"] = 2
 
     def evaluate(report: dict[str, Any]) -> None:
-        failures = ["below the target", "does not beat the baseline"]
-        report["gate"] |= {"target_reached": False, "failures": failures}
+        report["gate"]["failures"] = {
+            "target": ["below the target"],
+            "baseline": ["does not beat the baseline"],
+            "classes": ["never predicts 'b'"],
+        }
 
     change_report("export", convert)
     change_report("verify", verify)
@@ -190,10 +195,11 @@ def test_every_gate_and_verdict_is_a_word_with_its_reason_and_its_cure(run: Path
     (run / "params.yaml").write_text(values.replace("require: not worse", "require: proven"))
     fail_every_gate()
     shown = text(written())
-    assert "There is no bundle: 5 of 5 gates failed." in shown
+    assert "There is no bundle: 6 of 6 gates failed." in shown
     for sentence in (
         "Target ✗ failed below the target",
         "Baseline ✗ failed does not beat the baseline",
+        "Every class predicted ✗ failed never predicts 'b'",
         "Conversion ✗ failed tflite_float16 could not be converted: RuntimeError: op 'CAST'",
         "Without Python ✗ failed c refuses the model: no operator",
         "tflite_float32 ✓ proven",

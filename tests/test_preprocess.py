@@ -16,6 +16,8 @@ from pipeline.files.reports.preprocess import Evidence
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
+OWN = Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"])
+
 
 def settings(**values: object) -> Preprocess:
     return Preprocess.model_validate(
@@ -75,7 +77,7 @@ def test_data_from_which_nothing_can_be_learned_are_refused(
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         preprocess.check(
-            np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), ["a", "b"], "training"
+            np.zeros((images, 2, 2, 1), np.uint8), np.array(labels, int), OWN, "training"
         )
 
 
@@ -86,7 +88,7 @@ def test_the_report_finds_duplicates_that_leak_and_empty_images() -> None:
     parts = {"train": (train, np.array([0, 0, 1, 1, 1])), "test": (test, np.array([0, 1]))}
     report = preprocess.report(
         parts,
-        Description("own", ["a", "b"], (2, 2, 1), {}, ["broken.png"]),
+        OWN,
         Evidence(5, 2, 0.0, 1.0, 0.5, 1.0),
     )
     assert report.duplicates == {"within_train": 1, "within_test": 0, "train_and_test": 1}

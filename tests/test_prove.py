@@ -25,6 +25,7 @@ from pipeline.inputs import pixels
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
+from pipeline.targets import classes
 from serving import Bundle, Classifier, __main__
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN
@@ -270,7 +271,7 @@ def test_a_file_that_saturates_on_this_processor_is_refused_and_is_worse(
     candidates = np.concatenate([images, synthetic])
     right = probabilities(on_nehalem, bundle / "onnx_int8.onnx", candidates, tmp_path)
     reference = np.load(finished.folder / artifacts.TEST_PROBABILITIES, mmap_mode="r")[:300]
-    vectors = golden.choose(images, labels, reference, {"onnx_int8": right}, synthetic)
+    vectors = golden.choose(classes, (images, labels), reference, {"onnx_int8": right}, synthetic)
     card = ModelCard.parse((bundle / CARD).read_bytes())
     (file,) = (file for file in card.files if file.format == "onnx_int8")
     digest = artifacts.sha256(bundle / "onnx_int8.onnx")

@@ -114,8 +114,8 @@ def test_every_example_is_validated_once_and_never_trained_on_then(here: Path) -
         np.testing.assert_array_equal(
             np.sort(np.concatenate([training.rows, training.validation_rows])), rows
         )
-        counts = np.bincount(cached_training.labels()[training.validation_rows]) / np.bincount(
-            cached_training.labels()[rows]
+        counts = np.bincount(cached_training.strata()[training.validation_rows]) / np.bincount(
+            cached_training.strata()[rows]
         )
         assert np.abs(counts - 0.25).max() < 0.03
 
@@ -170,8 +170,8 @@ def test_the_parts_of_a_size_are_disjoint_and_balanced(here: Path) -> None:
     assert sorted({len(training.rows) for training in trainings}) == [67, 135, 270, 540]
     parts = [training.rows for training in trainings if len(training.rows) == 135]
     assert len(np.unique(np.concatenate(parts))) == 4 * 135
-    whole = np.bincount(cached_training.labels()[np.concatenate(parts)]) / 4
-    counts = [np.bincount(cached_training.labels()[part]) for part in parts]
+    whole = np.bincount(cached_training.strata()[np.concatenate(parts)]) / 4
+    counts = [np.bincount(cached_training.strata()[part]) for part in parts]
     assert max(np.abs(count - whole).max() for count in counts) <= 2
     largest = [training for training in trainings if len(training.rows) == 540]
     assert len({training.settings.seed for training in largest}) == 4

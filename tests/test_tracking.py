@@ -121,13 +121,13 @@ def test_the_pages_of_a_run_say_what_it_came_to(finished: Project) -> None:
     tags = run.data.tags
     for name in ("target", "baseline", "export", "verify", "embed"):
         assert tags[f"gate.{name}"] == "passed"
-    assert tags["mlflow.note.content"].startswith("All 5 gates passed.\n- **Target** passed: ")
+    assert tags["mlflow.note.content"].startswith("All 6 gates passed.\n- **Target** passed: ")
     assert "Learning curves: " in tags["mlflow.note.content"]
     assert tags["mlflow.source.name"] == "edgeproof"
     assert tags["mlflow.source.git.commit"] == tags["git_commit"]
     version = store.get_model_version_by_alias("mnist-digits", "champion")
     assert version.description.startswith(version.tags["format"])
-    assert "All 5 gates passed." in version.description
+    assert "All 6 gates passed." in version.description
     per_class = json.loads((finished.folder / "reports/evaluate.json").read_text())["per_class"]
     worst = min(scores["recall"] for scores in per_class.values())
     assert run.data.metrics["worst_recall"] == worst
@@ -166,7 +166,7 @@ def test_a_run_that_failed_a_gate_is_marked_failed_and_an_edited_description_is_
     assert run.info.status == "FAILED"
     assert (run.data.tags["gate.target"], run.data.tags["gate.verify"]) == ("failed", "passed")
     assert run.data.tags["mlflow.note.content"].startswith(
-        "No bundle: 1 of 5 gates failed.\n- **Target** failed: test accuracy 0."
+        "No bundle: 1 of 6 gates failed.\n- **Target** failed: test accuracy 0."
     )
     assert list(store.search_model_versions("")) == []
     pages = {file.path for file in store.list_artifacts(run.info.run_id, "reports")}

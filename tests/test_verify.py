@@ -23,6 +23,7 @@ from pipeline.files.reports.bundle import BundleReports
 from pipeline.inputs import pixels
 from pipeline.runtimes import emulation, environments
 from pipeline.runtimes.process import Interpreter
+from pipeline.targets import classes
 from serving import Bundle, BundleError, Classifier
 from tests.conftest import ROOT, Project, emulated, save_npz
 
@@ -277,7 +278,7 @@ def test_golden_vectors_include_images_near_a_boundary_and_where_a_file_differs_
     synthetic = pixels.synthetic(images[golden.spread_rows(labels)[::2]], (0, 255))
     count = len(synthetic)
     of_file = {"file": np.concatenate([probabilities, probabilities[:count]])}
-    vectors = golden.choose(images, labels, reference, of_file, synthetic)
+    vectors = golden.choose(classes, (images, labels), reference, of_file, synthetic)
     rows = {
         int(np.flatnonzero((images == image).all((1, 2, 3)))[0])
         for image in vectors.images[:-count]
@@ -325,7 +326,7 @@ def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None
     pair |= {"state": "worse", "reason": "9 of 50 images lost"}
     stage_reports["export"]["formats"]["mine"] = {"error": "ValueError: no"}
     reasons = ["test accuracy 0.5 is below problem.target 0.8"]
-    stage_reports["evaluate"]["gate"]["failures"] = reasons
+    stage_reports["evaluate"]["gate"]["failures"]["target"] = reasons
     failures = gates.failures(settings, checked(stage_reports))
     assert [sentence.split()[0] for sentence in failures] == ["test", "mine", "onnx_int8"]
     assert "onnx_int8" not in gates.files(checked(stage_reports))

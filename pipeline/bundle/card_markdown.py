@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
 from serving import model_card
@@ -115,7 +115,8 @@ def _accuracy(card: ModelCard) -> str:
     return (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval {bounds}) on "
         f"{card.test_images:,} images that were never used for training; "
-        f"the baseline reaches {percent(card.baseline_accuracy)}."
+        f"the baseline reaches {percent(card.baseline_accuracy)}. "
+        f"{targets.target(card.target).results(card)}"
     )
 
 
@@ -174,13 +175,13 @@ def _input(card: ModelCard) -> str:
     kind = inputs.kind(card.kind.name)
     shape = ", ".join(map(str, card.input.shape))
     low, high = card.input.range
-    classes = ", ".join(card.class_names)
+    order = targets.target(card.target).order(card)
     return (
         "## Input and output\n\n"
         f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind.VALUES} "
         f"from {low} to {high}; scaling is part of the model.\n"
         f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
-        f"in the order {classes}.\n"
+        f"in the order {order}.\n"
         f"- {kind.PREPARED}: {card.preprocessing.description}.{kind.EXAMPLES}"
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.config.params import Problem
 from pipeline.files.artifacts import Description
 from serving.inputs import TYPES
@@ -23,19 +23,13 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
         "statement": problem.statement,
         "use": problem.use,
         "limits": problem.limits,
-        "class_names": data.class_names,
         "input": {
             "name": "image",
             "type": TYPES[data.kind],
             "shape": list(data.input_shape),
             "range": list(data.range),
         },
-        "output": {
-            "name": "probabilities",
-            "type": "float32",
-            "shape": [len(data.class_names)],
-            "range": [0, 1],
-        },
+        **targets.target(data.target).output(data),
         "preprocessing": kind.preprocessing(data),
         "provenance": {
             "dataset": data.name,

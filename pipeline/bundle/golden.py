@@ -1,7 +1,7 @@
 """Golden vectors: inputs whose probabilities a device must reproduce, chosen to expose differences.
 
-A sample spread evenly over the classes shows that a file works at all. Differences between
-processors show up elsewhere: where a file is furthest from the Keras model, where two classes are
+A sample spread evenly over the labels shows that a file works at all. Differences between
+processors show up elsewhere: where a file is furthest from the Keras model, where two answers are
 nearly equal, and at the ends of the input's range, where sums of products are largest and would
 saturate first.
 """
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.files.artifacts import Array
+from pipeline.targets import Target
 
-SPREAD = 16  # spread evenly over the classes
+SPREAD = 16  # spread evenly over the labels
 CLOSE = 4  # nearest to a decision boundary
 DIFFERENT = 1  # for each file, furthest from the Keras model
 NO_LABEL = -1  # the label of a synthetic input
@@ -25,7 +26,7 @@ NO_LABEL = -1  # the label of a synthetic input
 class Golden:
     """Images (G, H, W, C), labels (G,), and the probabilities (G, K) of each format.
 
-    The first `spread` are test images spread over the classes, then come test images chosen to
+    The first `spread` are test images spread over the labels, then come test images chosen to
     expose differences, then synthetic inputs. If no test image may be passed on, all are synthetic.
     """
 
@@ -41,8 +42,8 @@ class Golden:
 
 
 def choose(
-    images: Array,
-    labels: Array,
+    target: Target,
+    tests: tuple[Array, Array],
     reference: Array,
     probabilities: Mapping[str, Array],
     synthetic_inputs: Array,
@@ -52,10 +53,11 @@ def choose(
     `probabilities` of each format begin with those of the test images and end with those of the
     synthetic inputs (E, ...).
     """
-    tests, extra = len(labels), len(synthetic_inputs)
-    spread = spread_rows(labels)
-    of_tests = [answers[:tests] for answers in probabilities.values()]
-    telling = [row for row in telling_rows(reference, of_tests) if row not in spread]
+    (images, labels), extra = tests, len(synthetic_inputs)
+    spread = spread_rows(target.strata(labels))
+    of_tests = [answers[: len(labels)] for answers in probabilities.values()]
+    margins = target.margins(reference)
+    telling = [row for row in telling_rows(margins, reference, of_tests) if row not in spread]
     rows = np.array([*spread, *telling], int)
     return Golden(
         images=np.concatenate([images[rows], synthetic_inputs]),
@@ -68,21 +70,19 @@ def choose(
     )
 
 
-def spread_rows(labels: Array) -> list[int]:
-    """The rows, in ascending order, of images spread evenly over the classes."""
-    by_class = np.argsort(labels, kind="stable")
-    places = np.linspace(0, len(labels) - 1, min(SPREAD, len(labels)), dtype=int)
-    return [int(row) for row in np.sort(by_class[places])]
+def spread_rows(strata: Array) -> list[int]:
+    """The rows, in ascending order, of images spread evenly over the strata (N,)."""
+    by_stratum = np.argsort(strata, kind="stable")
+    places = np.linspace(0, len(strata) - 1, min(SPREAD, len(strata)), dtype=int)
+    return [int(row) for row in np.sort(by_stratum[places])]
 
 
-def telling_rows(reference: Array, probabilities: list[Array]) -> list[int]:
-    """The rows nearest to a decision boundary, then those where each file differs most.
+def telling_rows(margins: Array, reference: Array, probabilities: list[Array]) -> list[int]:
+    """The rows with the smallest margins (N,), then those where each file differs most.
 
     Each row appears once.
     """
-    top_two = np.sort(reference, axis=1)[:, -2:]
-    close = np.argsort(top_two[:, 1] - top_two[:, 0], kind="stable")[:CLOSE]
-    rows = close.tolist()
+    rows = np.argsort(margins, kind="stable")[:CLOSE].tolist()
     for answers in probabilities:
         differences = np.abs(answers - reference).max(1)
         rows += np.argsort(-differences, kind="stable")[:DIFFERENT].tolist()

@@ -9,13 +9,14 @@ from pipeline.files.artifacts import Array
 
 @dataclass(frozen=True)
 class Raw:
-    """A dataset as published: inputs, and labels (N,), integers from 0.
+    """A dataset as published: inputs, and labels, one for each example.
 
-    `kind` names their kind, a module of pipeline/inputs: images (N, H, W, C) uint8, or ids (N, L)
-    int32 from 1 to `highest`, zero-padded. If the dataset has no test part, both test arrays are
-    empty (N = 0). For ids, `vocabulary` names them from id 1 on, and `examples` are texts of the
-    test part, for clients that encode texts themselves. `not_passed_on` says why no data may go
-    into a bundle.
+    `target` names what is asked, a module of pipeline/targets: `classes`, whose labels are integers
+    (N,) from 0. `kind` names the kind of the inputs, a module of pipeline/inputs: images
+    (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`, zero-padded. If the dataset has no
+    test part, both test arrays are empty (N = 0). For ids, `vocabulary` names them from id 1 on,
+    and `examples` are texts of the test part, for clients that encode texts themselves.
+    `not_passed_on` says why no data may go into a bundle.
     """
 
     train_images: Array
@@ -29,3 +30,4 @@ class Raw:
     vocabulary: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     not_passed_on: str | None = None
+    target: str = "classes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.diagnosis.diagnosis import Curves, Diagnosis, is_wide
+from pipeline.reporting.tables import listed
 
 # layers that were not measured count as sound
 SOUND = {"dead_units": 0.0, "saturated_units": 0.0, "gradient_ratio": 1.0}
@@ -68,6 +69,28 @@ def with_note(diagnosis: Diagnosis, curves: Curves) -> Diagnosis:
         diagnosis,
         numbers={**diagnosis.numbers, SMALL: images, "interval_low": low, "interval_high": high},
         sentence=f"{diagnosis.sentence}; {note}",
+    )
+
+
+def with_ignored(diagnosis: Diagnosis, ignored: list[str]) -> Diagnosis:
+    """The diagnosis of a model that never gives the answers `ignored` in validation.
+
+    Curves do not show that: a model that always predicts a large class can have a high accuracy.
+    """
+    if not ignored:
+        return diagnosis
+    numbers = {**diagnosis.numbers, "ignored_classes": len(ignored)}
+    sentence = f"the model never predicts {listed(ignored)} in validation"
+    if diagnosis.verdict != "good_fit":
+        return replace(
+            diagnosis, numbers=numbers, sentence=f"{diagnosis.sentence}; note that {sentence}"
+        )
+    return Diagnosis(
+        "ignored_classes",
+        diagnosis.epoch,
+        numbers,
+        f"both losses fell and came to rest, but {sentence}: add training examples of "
+        f"{'it' if len(ignored) == 1 else 'them'}, train longer, or use a larger model",
     )
 
 

@@ -66,6 +66,7 @@ class Description:
     examples: list[str] = field(default_factory=list)
     # Why the data must not be redistributed in a bundle; None: they may be.
     not_passed_on: str | None = None
+    target: str = "classes"  # a module of pipeline/targets
 
     @property
     def inputs(self) -> Inputs:

@@ -11,8 +11,6 @@ import numpy as np
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import replacing
 
-LEAST_PROBABILITY = 1e-12  # smaller ones count as this, so that no loss is infinite
-
 
 @dataclass(frozen=True)
 class Predictions:
@@ -24,23 +22,6 @@ class Predictions:
     probabilities: Array
     labels: Array
     examples: Array
-
-    @property
-    def right(self) -> Array:
-        """Whether each example was classified correctly (N,)."""
-        result: Array = self.probabilities.argmax(1) == self.labels
-        return result
-
-    @property
-    def losses(self) -> Array:
-        """The cross-entropy of each example (N,)."""
-        likelihoods = self.probabilities[np.arange(len(self.labels)), self.labels]
-        result: Array = -np.log(np.maximum(likelihoods, LEAST_PROBABILITY))
-        return result
-
-    @property
-    def accuracy(self) -> float:
-        return float(self.right.mean())
 
 
 def save(path: Path, predictions: Predictions) -> None:

@@ -99,7 +99,7 @@ class Kind(Protocol):
         pictures: Pictures,
         path: Path,
     ) -> Predict:
-        """Fits the baselines that a model must beat, and draws what they know."""
+        """Fits the baselines for one class of several, and draws what they know."""
 
     def draw(
         self, pictures: Pictures, sheet: Sheet, inputs: Array, vocabulary: Sequence[str] = ()

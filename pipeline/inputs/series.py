@@ -19,7 +19,7 @@ from pipeline.inputs import Pictures, Predict, Sheet, _split_checks
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
 CHANNELS: tuple[int, ...] = ()  # any number
-BASELINES = {"nearest_mean": "nearest mean series", "majority": "majority class"}
+BASELINES = {"nearest_mean": "nearest mean series"}
 VOCABULARY = False
 AUGMENTATION = False
 CONVOLUTIONS = "series_cnn"
@@ -120,21 +120,13 @@ def roughness(series: Array) -> Array:
 def baseline(
     train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
 ) -> Predict:
-    """The nearest mean series and the majority class; the picture shows the mean series."""
+    """The nearest mean series, which the picture shows."""
     _, deviation = moments(train)
     num_classes = len(description.class_names)
     means = class_means(train, labels, num_classes)
     names = pictures.shown_names(description.class_names)
     pictures.lines(path, means, names, title="Mean series of each class")
-    majority = int(np.bincount(labels, minlength=num_classes).argmax())
-
-    def predict(series: Array) -> dict[str, Array]:
-        return {
-            "nearest_mean": nearest(series, means, deviation),
-            "majority": np.full(len(series), majority),
-        }
-
-    return predict
+    return lambda series: {"nearest_mean": nearest(series, means, deviation)}
 
 
 def class_means(series: Array, labels: Array, num_classes: int) -> Array:

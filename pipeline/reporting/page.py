@@ -72,6 +72,7 @@ def sections(
         "gates": page_sections.gate_verdicts(settings, reports, gates),
         "files": page_sections.file_verdicts(reports),
         "accuracy": page_sections.accuracy(reports),
+        "test": reports.evaluate,
         "diagnosis": reports.diagnose,
         "healthy": reports.diagnose.verdict == page_sections.HEALTHY,
         "train": reports.train,

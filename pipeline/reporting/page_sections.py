@@ -23,6 +23,7 @@ SPLIT_NAMES = {name: f"{label} set" for name, label in SPLITS.items()}
 GATE_TITLES = {
     "target": "Target",
     "baseline": "Baseline",
+    "classes": "Every class predicted",
     "export": "Conversion",
     "verify": "Proof of the files",
     "embed": "Without Python",
@@ -66,6 +67,7 @@ def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> lis
     passed = {
         "target": _target_reached,
         "baseline": _baseline_beaten,
+        "classes": _every_class_predicted,
         "export": _converted,
         "verify": _verified,
         "embed": _embedded,
@@ -96,6 +98,11 @@ def _baseline_beaten(_: Params, reports: BundleReports) -> str:
         f"The model beats the baseline, {name}, which reaches "
         f"{percent(gate.baseline_accuracy)}, beyond chance ({p_value(gate)})."
     )
+
+
+def _every_class_predicted(_: Params, reports: BundleReports) -> str:
+    worst = percent(reports.evaluate.worst_recall)
+    return f"The model predicts every class of the test set; the lowest recall is {worst}."
 
 
 def p_value(gate: Gate) -> str:

@@ -43,8 +43,9 @@ SHORT_COLUMNS = ("file", "size", "test accuracy", "may lose at most", "ms/image"
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 BASELINES = {
     name: text
-    for kind in choices("inputs")
-    for name, text in declared("inputs", kind)["BASELINES"].items()
+    for folder in ("inputs", "targets")
+    for module in choices(folder)
+    for name, text in declared(folder, module)["BASELINES"].items()
 }
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"

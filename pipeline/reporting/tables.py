@@ -14,6 +14,14 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Names in quotes; of many only the first."""
+    shown = [repr(name) for name in names[:most]]
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most:,} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
 def markdown(cells: Sequence[str]) -> str:
     """One row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"

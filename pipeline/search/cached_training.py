@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import targets
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
 from pipeline.files import artifacts, splits
-from pipeline.files.artifacts import Array
+from pipeline.files.artifacts import Array, Description
 from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
 from pipeline.training import fingerprint, learning_curves
@@ -129,8 +130,7 @@ class CachedTraining:
             path.unlink()
         for row in checkpoint.read(folder)["rows"]:
             on_row(row)
-        description = artifacts.load_description(artifacts.RAW / "description.json")
-        data = Data.described(examples(self.rows), examples(self.validation_rows), description)
+        data = Data.described(examples(self.rows), examples(self.validation_rows), description())
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
         validation = len(self.validation_rows)
@@ -150,21 +150,26 @@ class PrunedError(Exception):
 
 def split_rows(settings: Params) -> tuple[Array, Array]:
     """The rows of training set and validation set, as in `preprocess`. Raises UserError."""
-    description = artifacts.load_description(artifacts.RAW / "description.json")
-    if description.name != settings.dataset.name:
+    name = description().name
+    if name != settings.dataset.name:
         raise UserError(
-            f"data/raw holds {description.name}, but params.yaml says {settings.dataset.name};"
+            f"data/raw holds {name}, but params.yaml says {settings.dataset.name};"
             " run `dvc repro preprocess`"
         )
     has_test = len(artifacts.load_split("test", artifacts.RAW)[1]) > 0
     test = None if has_test else settings.dataset.test
-    split = splits.splits(labels(), test, settings.preprocess)
+    split = splits.splits(strata(), test, settings.preprocess)
     return split["train"], split["validation"]
 
 
-def labels() -> Array:
-    """The labels (N,) of the raw training part."""
-    return np.asarray(artifacts.load_split("train", artifacts.RAW)[1])
+def strata() -> Array:
+    """The strata (N,) of the raw training part, such as its classes."""
+    labels = np.asarray(artifacts.load_split("train", artifacts.RAW)[1])
+    return targets.target(description().target).strata(labels)
+
+
+def description() -> Description:
+    return artifacts.load_description(artifacts.RAW / "description.json")
 
 
 def examples(rows: Array) -> tuple[Array, Array]:

@@ -44,12 +44,12 @@ def trainings(analysis: Analysis, sizes: int, parts: int) -> list[CachedTraining
     """The trainings of all sizes, the largest last. Raises UserError."""
     settings = analysis.params.train
     rows, validation = cached_training.split_rows(analysis.params)
-    labels = cached_training.labels()
-    check_sizes(sizes, parts, len(rows), len(np.unique(labels)))
+    strata = cached_training.strata()
+    check_sizes(sizes, parts, len(rows), len(np.unique(strata)))
     tasks = []
     for size in (len(rows) >> halvings for halvings in reversed(range(sizes))):
         epochs = min(round(settings.epochs * len(rows) / size), LONGER * settings.epochs)
-        disjoint = split(rows, labels, size, parts, analysis.params.preprocess.seed)
+        disjoint = split(rows, strata, size, parts, analysis.params.preprocess.seed)
         for number in range(parts):
             part, seed = number % len(disjoint), settings.seed + number
             tasks.append(
@@ -79,11 +79,11 @@ def check_sizes(sizes: int, parts: int, examples: int, classes: int) -> None:
         )
 
 
-def split(rows: Array, labels: Array, size: int, parts: int, seed: int) -> list[Array]:
+def split(rows: Array, strata: Array, size: int, parts: int, seed: int) -> list[Array]:
     """Disjoint parts of `size` rows, as balanced as the whole. Fewer parts if rows run out."""
     disjoint: list[Array] = []
     while len(disjoint) < parts and len(rows) > size:
-        rest, part = splits.split_off(labels[rows], size, "stratified", seed + len(disjoint))
+        rest, part = splits.split_off(strata[rows], size, "stratified", seed + len(disjoint))
         disjoint.append(rows[part])
         rows = rows[rest]
     return [*disjoint, rows] if len(disjoint) < parts and len(rows) == size else disjoint

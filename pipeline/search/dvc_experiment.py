@@ -6,6 +6,7 @@ Its name depends on params, data and code, so that a result is never read for an
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -17,17 +18,18 @@ import dvc.api
 import numpy as np
 from ruamel.yaml import YAML
 
+from pipeline import targets
 from pipeline.config import params
 from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
 from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.files import artifacts, digests, predictions
-from pipeline.files.predictions import Predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search.change import Situation
+from pipeline.targets import Scores
 from pipeline.tracking import runs
 
 LAST = "diagnose"  # the last stage of an experiment
@@ -39,12 +41,12 @@ AnyReport = TypeVar("AnyReport", bound=Report)
 
 @dataclass(frozen=True)
 class Experiment:
-    """A finished experiment, as DVC keeps it. `answers` are those of the validation set."""
+    """A finished experiment, as DVC keeps it. `scores` are those of the validation set."""
 
     name: str
     overrides: Overrides
     diagnosis: DiagnosisReport
-    answers: Predictions
+    scores: Scores
     situation: Situation
 
 
@@ -65,8 +67,9 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         available=len(labels),
         small_validation=SMALL in diagnosis.numbers,
     )
-    answers = predictions.load(_read(name, artifacts.VALIDATION))
-    return Experiment(name, overrides, diagnosis, answers, situation)
+    target = targets.target(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
+    scores = target.scores(predictions.load(_read(name, artifacts.VALIDATION)))
+    return Experiment(name, overrides, diagnosis, scores, situation)
 
 
 def digest(overrides: Overrides) -> str:

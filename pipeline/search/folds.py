@@ -35,8 +35,8 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
 
     settings = analysis.params
     rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
-    labels = cached_training.labels()[rows]
-    fewest = int(np.bincount(labels)[np.unique(labels)].min())
+    strata = cached_training.strata()[rows]
+    fewest = int(np.unique(strata, return_counts=True)[1].min())
     if not 2 <= folds <= fewest:
         raise UserError(
             f"--folds is {folds}; expected 2 to {fewest}, the size of the smallest class"
@@ -50,7 +50,7 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
             rows[train],
             rows[validation],
         )
-        for number, (train, validation) in enumerate(splitter.split(rows, labels), 1)
+        for number, (train, validation) in enumerate(splitter.split(rows, strata), 1)
     ]
 
 

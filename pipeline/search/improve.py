@@ -106,25 +106,25 @@ class Loop:
                 flush=True,
             )
             experiment = self.experiment({**best.overrides, **change.overrides})
-            comparison = paired_test.compare(experiment.answers, best.answers)
+            comparison = paired_test.compare(experiment.scores, best.scores)
             self.record(Step(experiment, change, comparison))
 
     def reached(self) -> bool:
         """Whether the 95 % interval of the best accuracy lies at or above the target."""
         best = self.best()
-        right, total = int(best.answers.right.sum()), len(best.answers.labels)
+        right, total = int(best.scores.right.sum()), len(best.scores.right)
         low, _ = statistics.accuracy_interval(right, total)
         return low >= best.situation.params.problem.target
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
         experiment = step.experiment
-        accuracy = f"validation accuracy {experiment.answers.accuracy:.4f}"
+        accuracy = f"validation accuracy {experiment.scores.accuracy:.4f}"
         print(f"{experiment.name}: {accuracy}, {step.outcome}")
         print(f"{experiment.diagnosis.verdict}: {experiment.diagnosis.sentence}")
         metrics = {
             "trainings": len(self.steps),
-            "best_validation_accuracy": self.best().answers.accuracy,
+            "best_validation_accuracy": self.best().scores.accuracy,
         }
         runs.log_search(self.title, self.write(), metrics)
 
@@ -142,7 +142,7 @@ class Loop:
     def conclusion(self) -> str:
         best = self.best()
         return (
-            f"best: {best.name}, validation accuracy {best.answers.accuracy:.4f}, target"
+            f"best: {best.name}, validation accuracy {best.scores.accuracy:.4f}, target"
             f" {best.situation.params.problem.target} {'' if self.reached() else 'not '}reached"
             f" with {len(self.steps)} trainings; see {LEDGER}"
             f"\nto test and export it: `dvc exp apply {best.name}`, then `edgeproof run`"
@@ -152,9 +152,9 @@ class Loop:
 def paragraphs(number: int, step: Step) -> list[str]:
     """One step in the ledger."""
     experiment, change, comparison = step.experiment, step.change, step.comparison
-    answers, diagnosis = experiment.answers, experiment.diagnosis
+    scores, diagnosis = experiment.scores, experiment.diagnosis
     accuracy = (
-        f"Validation accuracy **{answers.accuracy:.4f}** on {len(answers.labels):,} examples"
+        f"Validation accuracy **{scores.accuracy:.4f}** on {len(scores.right):,} examples"
         f" (`{experiment.name}`)."
     )
     verdict = f"Verdict {diagnosis.verdict}: {diagnosis.sentence}."

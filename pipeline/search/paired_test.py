@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.files.predictions import Predictions
+from pipeline.targets import Scores
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Comparison:
     paired: bool
 
 
-def compare(new: Predictions, old: Predictions) -> Comparison:
+def compare(new: Scores, old: Scores) -> Comparison:
     """The exact McNemar test of accuracy and the paired t test of the losses.
 
     If less than half of the examples are common, as after a change of the data: Fisher's exact
     test and Welch's t test.
     """
     _, new_rows, old_rows = np.intersect1d(new.examples, old.examples, return_indices=True)
-    if len(new_rows) < min(len(new.labels), len(old.labels)) / 2:
+    if len(new_rows) < min(len(new.right), len(old.right)) / 2:
         return _compare_unpaired(new, old)
     from scipy import stats
 
@@ -50,7 +50,7 @@ def compare(new: Predictions, old: Predictions) -> Comparison:
     return Comparison(difference, better, float(loss), worse, paired=True)
 
 
-def _compare_unpaired(new: Predictions, old: Predictions) -> Comparison:
+def _compare_unpaired(new: Scores, old: Scores) -> Comparison:
     from scipy import stats
 
     table = np.array([[model.right.sum(), (~model.right).sum()] for model in (new, old)])

@@ -261,6 +261,7 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "saturated_units": (relu, normalization),
     "vanishing_gradients": (relu, fewer_layers, normalization),
     "leakage": (random_split,),
+    "ignored_classes": (random_split, more_data, longer, more_capacity),
     "unrepresentative_training": (random_split, more_data, augmentation),
     # Nothing is wrong, and yet the model is not good enough.
     "good_fit": (

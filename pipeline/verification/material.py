@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.bundle import golden
 from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import JudgedOn
+from pipeline.targets import Target
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
 
@@ -30,6 +31,7 @@ class Material:
     file of the sample.
     """
 
+    target: Target
     labels: Array
     reference: Array
     tests: int
@@ -49,17 +51,19 @@ def gather(settings: Params, folder: Path) -> Material:
     images, labels = artifacts.load_split("test")
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
     data = artifacts.load_description()
-    kind, private = inputs.kind(data.kind), data.not_passed_on is not None
+    kind, target = inputs.kind(data.kind), targets.target(data.target)
+    private = data.not_passed_on is not None
     synthetic = (
         kind.invented(images, data.range)
         if private
-        else kind.synthetic(images[golden.spread_rows(labels)[::2]], data.range)
+        else kind.synthetic(images[golden.spread_rows(target.strata(labels))[::2]], data.range)
     )
     np.save(folder / "synthetic.npy", synthetic)
     largest = max(settings.verify.micro_images, settings.verify.processor_images)
     sample = np.random.default_rng(settings.preprocess.seed).permutation(len(labels))[:largest]
     np.save(folder / "sample.npy", images[sample])
     return Material(
+        target=target,
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

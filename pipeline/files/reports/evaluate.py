@@ -9,18 +9,26 @@ from pipeline.files.reports.report import Report, Section
 
 
 class Gate(Section):
-    """Whether the model reaches the target and beats the baseline; a sentence for each failure."""
+    """Whether the model reaches the target, beats the baseline and predicts every class.
+
+    `failures` has for each of these gates the sentences on its failures; none if it is passed.
+    """
 
     target: float
     target_reached: bool
     baseline_accuracy: float
     baseline_p_value: float
     baseline_beaten: bool
-    failures: list[str]
+    never_predicted: list[str]  # classes of the test set
+    failures: dict[str, list[str]]
+
+    @property
+    def sentences(self) -> list[str]:
+        return [sentence for sentences in self.failures.values() for sentence in sentences]
 
     @property
     def passed(self) -> bool:
-        return self.target_reached and self.baseline_beaten
+        return not self.sentences
 
 
 class ClassScore(Section):
@@ -35,20 +43,19 @@ class EvaluationReport(Report):
     model_sha256: str
     test_accuracy: float
     test_accuracy_interval: tuple[float, float]
+    balanced_accuracy: float  # the mean recall of the classes
+    macro_f1: float  # the mean F1 of the classes
+    worst_recall: float
     test_loss: float
     test_images: int
     gate: Gate
     per_class: dict[str, ClassScore]
 
-    @property
-    def worst_recall(self) -> float:
-        return min(scores.recall for scores in self.per_class.values())
-
     def save_metrics(self) -> None:
         """Writes the figures that `dvc metrics` compares between experiments."""
+        figures = {"test_accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "test_loss"}
         metrics = {
-            **self.model_dump(include={"test_accuracy", "test_loss"}),
-            "worst_recall": self.worst_recall,
+            **self.model_dump(include=figures),
             "baseline_test_accuracy": self.gate.baseline_accuracy,
         }
         artifacts.save_json(artifacts.metrics("evaluate"), metrics)

@@ -1,0 +1,200 @@
+"""What is asked of a model: the contract, and one class of several."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import preprocess
+from pipeline.bundle import card_markdown, gates
+from pipeline.config import params
+from pipeline.config.parts import choices, declared
+from pipeline.diagnosis.data_and_layer_rules import with_ignored
+from pipeline.diagnosis.diagnosis import Diagnosis
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.process.errors import UserError
+from pipeline.reporting import pictures, summary
+from pipeline.reporting.tables import listed
+from pipeline.targets import Target, classes
+from serving.bundle import Bundle
+from tests import reports
+from tests.conftest import ROOT, Project
+
+THREE = Description("own", ["a", "b", "c"], (2, 2, 1), {}, [])
+LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+
+
+def probabilities(predictions: list[int]) -> Array:
+    return np.eye(3, dtype=np.float32)[predictions] * 0.7 + 0.1
+
+
+def evaluated(predictions: list[int], folder: Path, baseline: int = 2) -> EvaluationReport:
+    """The report on these predictions for LABELS, against a baseline that is always this class."""
+    artifacts.MODEL.parent.mkdir(exist_ok=True)
+    artifacts.MODEL.write_bytes(b"model")
+    return classes.evaluate(
+        probabilities(predictions), LABELS, np.full(len(LABELS), baseline), THREE, 0.5
+    )
+
+
+def test_every_target_fulfils_the_contract() -> None:
+    targets: dict[str, Target] = {"classes": classes}  # which the type checker compares it with
+    assert list(targets) == choices("targets")
+    for name, target in targets.items():
+        assert declared("targets", name)["BASELINES"] == target.BASELINES
+        assert target.BASELINES.keys() <= summary.BASELINES.keys()
+
+
+def test_the_scores_of_the_classes_agree_with_their_definitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    matrix = classes.confusion(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0]), THREE)
+    assert matrix.tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
+    scores = classes.per_class(matrix, THREE.class_names)
+    assert scores["b"].precision == scores["b"].recall == pytest.approx(2 / 3)
+    assert scores["b"].f1 == pytest.approx(2 / 3)
+    assert scores["c"].precision == scores["c"].recall == scores["c"].f1 == 0
+    report = evaluated([0, 0, 0, 1, 1, 1, 2, 0], tmp_path)
+    assert report.test_accuracy == 6 / 8
+    assert report.balanced_accuracy == pytest.approx((3 / 4 + 1 + 1 / 2) / 3)
+    assert report.macro_f1 == pytest.approx((3 / 4 + 4 / 5 + 2 / 3) / 3)
+    assert report.worst_recall == 1 / 2
+    assert report.test_loss == pytest.approx(-(6 * np.log(0.8) + 2 * np.log(0.1)) / 8)
+
+
+def test_a_class_that_is_never_predicted_is_named_and_fails_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = evaluated([0, 0, 0, 0, 1, 1, 1, 1], tmp_path)
+    assert report.gate.never_predicted == ["c"]
+    assert not report.gate.passed
+    (sentence,) = report.gate.failures["classes"]
+    assert sentence.startswith("the model never predicts 'c' on the test set: add training")
+    settings = params.load(ROOT / "params.yaml")
+    by_gate = gates.by_gate(settings, reports.bundled(evaluate=report))
+    assert by_gate["target"] == []
+    assert by_gate["classes"] == [sentence]
+    assert evaluated([0, 0, 0, 0, 1, 1, 1, 2], tmp_path).gate.failures["classes"] == []
+
+
+def test_a_high_accuracy_hides_no_bad_class_in_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bad, good = ([0, 0, 0, 0, 1, 1, 0, last] for last in (0, 2))
+    assert classes.remark(evaluated(bad, tmp_path)) == (
+        "Balanced accuracy, the mean recall of the classes, is 66.67 %, macro F1 60.00 %; "
+        "the worst recall is 0.00 %, of 'c'."
+    )
+    assert classes.remark(evaluated(good, tmp_path)) == ""
+
+
+def test_the_majority_class_is_a_baseline_beside_those_of_the_inputs(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 2, 2, 1), np.uint8)
+    predict = classes.baseline(images, LABELS, THREE, pictures, tmp_path / "means.png")
+    predictions = predict(images)
+    assert set(predictions) == {"rmse", "mae", "majority"}
+    assert predictions["majority"].tolist() == [0] * 8
+    score = classes.baseline_score(predictions["majority"], LABELS, THREE)
+    assert score.accuracy == 0.5
+    assert score.per_class == {"a": 1, "b": 0, "c": 0}
+
+
+def test_a_single_class_is_refused_before_anything_is_trained() -> None:
+    alone = Description("own", ["a"], (2, 2, 1), {}, [])
+    with pytest.raises(UserError, match="the dataset has one class, 'a'; expected at least two"):
+        preprocess.check(np.zeros((3, 2, 2, 1), np.uint8), np.zeros(3, int), alone, "training")
+
+
+@pytest.mark.parametrize(
+    ("count", "sentence"),
+    [(1, "'0'"), (2, "'0' and '1'"), (3, "'0', '1' and '2'"), (12, "'9' and 2 more")],
+)
+def test_many_names_are_counted_and_not_listed(count: int, sentence: str) -> None:
+    assert listed([str(number) for number in range(count)]).endswith(sentence)
+
+
+def test_a_diagnosis_names_the_classes_that_are_never_predicted() -> None:
+    good = Diagnosis("good_fit", 3, {"gap_of_loss": 0.1}, "nothing is wrong")
+    bad = Diagnosis("overfit", 3, {}, "validation falls behind")
+    assert with_ignored(good, []) is good
+    verdict = with_ignored(good, ["c"])
+    assert (verdict.verdict, verdict.epoch) == ("ignored_classes", 3)
+    assert verdict.numbers == {"gap_of_loss": 0.1, "ignored_classes": 1}
+    assert "nothing is wrong" not in verdict.sentence
+    assert "the model never predicts 'c' in validation" in verdict.sentence
+    note = with_ignored(bad, ["b", "c"])
+    assert note.verdict == "overfit"
+    assert note.sentence == (
+        "validation falls behind; note that the model never predicts 'b' and 'c' in validation"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The images are noise, so there is nothing to tell the 1 % of the second class by."""
+    labels = (np.arange(600) % 100 == 0).astype(np.int64)
+    images = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 1), np.uint8)
+    np.savez(project.folder / "rare.npz", x_train=images, y_train=labels)
+    project.change(
+        {
+            "dataset.name": "npz",
+            "dataset.path": "rare.npz",
+            "preprocess.subset": None,
+            "preprocess.validation": 0.2,
+            "train.architecture": "mlp",
+            "train.augmentation": [],
+            "train.epochs": 4,
+            "train.learning_rate": 0.0001,
+        }
+    )
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    for stage in ("download", "preprocess", "baseline", "train", "diagnose", "evaluate"):
+        importlib.import_module(f"pipeline.{stage}").main()
+    output = capsys.readouterr().out
+    baseline, diagnosis, evaluation = (
+        json.loads(Path(f"reports/{name}.json").read_text())
+        for name in ("baseline", "diagnose", "evaluate")
+    )
+    assert baseline["best"] == "majority"
+    assert diagnosis["verdict"] != "good_fit"
+    assert "the model never predicts '1' in validation" in diagnosis["sentence"]
+    assert evaluation["test_accuracy"] > 0.98
+    assert evaluation["balanced_accuracy"] == 0.5
+    assert evaluation["gate"]["never_predicted"] == ["1"]
+    assert not evaluation["gate"]["baseline_beaten"]
+    assert "the worst recall is 0.00 %, of '1'." in output
+    assert "warning: the model never predicts '1' on the test set" in output
+
+
+@pytest.mark.slow
+def test_the_model_card_has_the_figures_of_the_report_and_names_what_is_never_predicted(
+    finished: Project, archive: Path
+) -> None:
+    card = Bundle(archive).card
+    assert card.reference is not None
+    evaluation = json.loads((finished.folder / "reports/evaluate.json").read_text())
+    shown = card_markdown.render(card, {})
+    for name, title in (
+        ("balanced_accuracy", "of the classes, is"),
+        ("macro_f1", "macro F1"),
+        ("worst_recall", "the worst recall is"),
+    ):
+        assert f"{title} {100 * evaluation[name]:.2f} %" in shown
+    assert "never predicts" not in shown
+    card.reference.predicted[3] = 0
+    assert "The model never predicts '3'." in card_markdown.render(card, {})
