@@ -25,6 +25,7 @@ from pipeline.field import judge
 from pipeline.field.observations import Observations
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.targets import classes
 from serving import Classifier, inputs
 
 SIZES = (30, 100, 300, 1000, 3000)
@@ -72,7 +73,7 @@ def alarm_rate(
         rows = random.permutation(len(original.labels))
         half, rest = rows[: len(rows) // 2], rows[len(rows) // 2 :]
         reference = drift_reference.summarize_statistics(
-            original.statistics[half], names, probabilities[half], original.labels[half]
+            classes, original.statistics[half], names, probabilities[half], original.labels[half]
         )
         sample = select(shifted, rest[:size])
         alarms += any(test.alarm for test in judge.drift(sample, reference, level))

@@ -12,7 +12,7 @@ from lectures.outcome import Figure, Outcome
 from pipeline.files import artifacts, timing_cache
 from pipeline.inputs import pixels
 from pipeline.process.errors import UserError
-from pipeline.targets import classes
+from pipeline.targets import _scores
 
 
 def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
@@ -36,7 +36,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
                 f"variation {variation.name!r}: distance is {distance!r};"
                 f" expected one of {', '.join(predictions)}"
             )
-        score = classes.baseline_score(predictions[distance], labels, description)
+        score = _scores.baseline_score(predictions[distance], labels, description)
         figures: dict[str, list[Figure]] = {"accuracy": [score.accuracy]}
         figures |= {f"accuracy_of_{name}": [recall] for name, recall in score.per_class.items()}
         measured.append(Outcome(variation.name, figures, seconds=seconds))

@@ -18,6 +18,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.baseline import BaselineReport, Score
 from pipeline.process import stage
 from pipeline.reporting import pictures
+from pipeline.targets import _scores
 
 PICTURE = artifacts.REPORTS / "class_means.png"
 
@@ -32,7 +33,7 @@ def main() -> None:
         images, labels = artifacts.load_split(split)
         predictions = predict(images)
         scores[split] = {
-            name: target.baseline_score(predicted, labels, description)
+            name: _scores.baseline_score(predicted, labels, description)
             for name, predicted in predictions.items()
         }
     report = BaselineReport.of(scores)

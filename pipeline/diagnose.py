@@ -18,7 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import targets
 from pipeline.config import params
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.data_and_layer_rules import with_ignored
@@ -32,6 +31,7 @@ from pipeline.files.reports.report import Report
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.targets import _scores
 from pipeline.training.learning_curves import Row
 
 AnyReport = TypeVar("AnyReport", bound=Report)
@@ -54,9 +54,7 @@ def ignored_in_validation() -> list[str]:
     """The classes of the validation set that the trained model never predicts there."""
     description = artifacts.load_description()
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
-    return targets.target(description.target).ignored(
-        validation.probabilities, validation.labels, description
-    )
+    return _scores.ignored(validation.probabilities, validation.labels, description)
 
 
 def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:

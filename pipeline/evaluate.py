@@ -9,31 +9,30 @@ reports/mistakes.png. A gate that fails here only warns; `package` then refuses 
 
 from __future__ import annotations
 
-from pipeline import targets
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.process import imports, stage
 from pipeline.reporting import pictures
+from pipeline.targets import _scores
 from pipeline.training import keras_files
 
 
 def main() -> None:
     settings = params.load()
     description = artifacts.load_description()
-    target = targets.target(description.target)
     images, labels = artifacts.load_split("test")
     baseline = artifacts.load_array(artifacts.BASELINE_PREDICTIONS)
     with imports.quiet():
         model = keras_files.load(artifacts.MODEL)
         outputs = keras_files.probabilities(model, images)
-    report = target.evaluate(outputs, labels, baseline, description, settings.problem.target)
+    report = _scores.evaluate(outputs, labels, baseline, description, settings.problem.target)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, outputs)
     report.save()
     report.save_metrics()
-    target.draw(pictures, images, labels, outputs, description)
+    _scores.draw(pictures, images, labels, outputs, description)
     low, high = report.test_accuracy_interval
     print(f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    if remark := target.remark(report):
+    if remark := _scores.remark(report):
         print(remark)
     for sentence in report.gate.sentences:
         print(

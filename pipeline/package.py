@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import uv
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.bundle import (
     acceptance,
     archive,
@@ -145,7 +145,8 @@ def fill_examples(folder: Path, content: ModelCard, data: artifacts.Description)
                 f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; "
                 "run `dvc repro --force --downstream verify`"
             )
-        recorded = golden["labels"] != NO_LABEL
+        labels = golden["labels"]
+        recorded = labels.reshape(len(labels), -1)[:, 0] != NO_LABEL
         images = golden["images"][recorded if recorded.any() else ~recorded]
     if write := COMPANIONS.get(inputs.kind(data.kind).COMPANIONS):
         write(folder, content, data, images)
@@ -193,7 +194,9 @@ def describe(
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
-    reference = drift_reference.summarize(images, probabilities, labels)
+    reference = drift_reference.summarize(
+        targets.target(data.target), images, probabilities, labels
+    )
     content = card.build(settings, reports, data, reference, draft=draft)
     content = acceptance.add_to_card(content, acceptance_set)
     if not content.files:

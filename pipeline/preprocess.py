@@ -55,10 +55,12 @@ def report(
 
 def split_report(images: Array, labels: Array, description: Description) -> SplitReport:
     kind, target = inputs.kind(description.kind), targets.target(description.target)
+    names = description.class_names
+    counts = target.counts(labels, labels, len(names))
     return SplitReport.model_validate(
         {
             "images": len(labels),
-            **target.report(labels, description),
+            "per_class": dict(zip(names, counts.images.tolist(), strict=True)),
             **kind.report(images, description),
         }
     )

@@ -63,10 +63,11 @@ class Acceptance:
 
     def _check(self, card: ModelCard) -> None:
         """Raises ValueError for arrays that do not belong to this model."""
-        count, classes = len(self.labels) if self.labels.ndim == 1 else 0, len(card.class_names)
+        count, classes = (*self.labels.shape, 0)[0], len(card.class_names)
+        several = card.target == "labels"
         expected = {
             "images": (np.dtype(card.input.type), (count, *card.input_shape)),
-            "labels": (np.dtype(np.int64), (count,)),
+            "labels": (np.dtype(np.int64), (count, classes) if several else (count,)),
             "probabilities": (np.dtype(np.float32), (count, classes)),
         }
         for name, (dtype, shape) in expected.items():
@@ -76,7 +77,7 @@ class Acceptance:
                     f"{name} is {array.dtype} of shape {array.shape}, "
                     f"expected {dtype} of shape {shape}"
                 )
-        if self.labels.min() < 0 or self.labels.max() >= classes:
+        if self.labels.min() < 0 or self.labels.max() >= (2 if several else classes):
             raise ValueError(f"a label is not one of the {classes} classes")
         if not np.isfinite(self.probabilities).all():
             raise ValueError("a probability is not a finite number")

@@ -15,6 +15,7 @@ PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN = "proven", "not shown", "worse", "could
 VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
 
 Z = 1.6448536269514722  # the 95 % quantile of the normal distribution
+THRESHOLD = 0.5  # of several labels at once, those with this probability hold
 SIGNIFICANT = 0.05
 CERTAIN = 0.01  # stricter on other processors, because many of them are tried
 MOST_IMAGES = 10**9  # no larger number of images is suggested
@@ -29,11 +30,13 @@ def compare(
 ) -> Dict[str, Any]:
     """Compares a file with the reference on the same images, and gives the verdict.
 
-    `probabilities` and `reference` are (N, K), `labels` (N,). The first `test_images` of the N are
-    the test set (default: all). Only they count for the accuracy; the loss is judged on all images.
+    `probabilities` and `reference` are (N, K), `labels` (N,), or (N, K) if there are several at
+    once, all of which must be right. The first `test_images` of the N are the test set (default:
+    all). Only they count for the accuracy; the loss is judged on all images.
     """
-    predictions, expected = probabilities.argmax(1), reference.argmax(1)
-    right, reference_right = predictions == labels, expected == labels
+    predictions, expected = answers(probabilities, labels), answers(reference, labels)
+    labels = labels.reshape(len(labels), -1)
+    right, reference_right = (predictions == labels).all(1), (expected == labels).all(1)
     lost, gained = int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
     total, tested = len(labels), len(labels) if test_images is None else test_images
     difference = np.abs(np.asarray(probabilities, np.float64) - reference)
@@ -54,7 +57,7 @@ def compare(
         "accuracy_lost": (lost - gained) / total,
         "accuracy_lost_bound": accuracy_lost_bound(lost, gained, total),
         "max_accuracy_drop": max_accuracy_drop,
-        "agreement": float((predictions == expected).mean()),
+        "agreement": float((predictions == expected).all(1).mean()),
         "largest_difference": float(difference.max()),
         "mean_difference": float(difference.mean()),
     }
@@ -65,6 +68,13 @@ def compare(
     elif state != PROVEN:
         facts["reason"] = sentence(facts)
     return facts
+
+
+def answers(probabilities: Any, labels: Any) -> Any:
+    """The class (N, 1) of each row, or which of several labels at once hold (N, K)."""
+    if labels.ndim == 2:
+        return probabilities >= THRESHOLD
+    return probabilities.argmax(1)[:, None]
 
 
 def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str:

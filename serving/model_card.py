@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
-from serving.card_checks import (
+from serving.errors import BundleError
+from serving.inputs import KINDS, Kind
+from serving.model_file import ModelFile
+from serving.typed_json import (
+    Text,
     expect,
     expect_amounts,
     expect_counts,
@@ -18,13 +22,10 @@ from serving.card_checks import (
     expect_interval,
     expect_words,
 )
-from serving.errors import BundleError
-from serving.inputs import KINDS, Kind
-from serving.model_file import ModelFile
-from serving.typed_json import Text
 
 FILE = "model_card.json"
 LARGEST_BYTES = 1 << 20
+TARGETS = ("classes", "labels")
 CARD_VERSION = 2  # raised when an older `serving` could misread the card
 # Short enough for ustar
 NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
@@ -129,7 +130,7 @@ class ModelCard:
     not_proven: List[str] = field(default_factory=list)
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
-    target: str = "classes"  # what the outputs are
+    target: str = "classes"  # or "labels", several at once
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:
@@ -146,7 +147,10 @@ class ModelCard:
         expect_interval("test_accuracy_interval", self.test_accuracy_interval)
         expect_counts(test_images=self.test_images)
         expect_amounts(acceptance_images=self.acceptance_images)
-        expect(self.target == "classes", f"target is {self.target[:40]!r}, expected classes")
+        expect(
+            self.target in TARGETS,
+            f"target is {self.target[:40]!r}, expected {' or '.join(TARGETS)}",
+        )
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         expect(
             self.output.shape == classes,

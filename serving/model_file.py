@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
-from serving.card_checks import (
+from serving.gate import COULD_NOT_RUN, VERDICTS
+from serving.typed_json import (
     expect,
     expect_amounts,
     expect_counts,
     expect_fractions,
     expect_interval,
-    expect_verdict,
     expect_words,
 )
 
@@ -133,3 +133,10 @@ class ModelFile:
             bool(re.fullmatch(SHA256, self.sha256)),
             f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits",
         )
+
+
+def expect_verdict(verdict: str) -> None:
+    possible = [name for name in VERDICTS if name != COULD_NOT_RUN]
+    expect(
+        verdict in possible, f"verdict is {verdict[:40]!r}, expected one of {', '.join(possible)}"
+    )

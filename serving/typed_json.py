@@ -13,7 +13,7 @@ import json
 import math
 import typing
 import unicodedata
-from typing import Any, Dict, Iterator, List, NewType, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, Iterator, List, NewType, Optional, Tuple, Type, TypeVar, Union
 
 T = TypeVar("T")
 Text = NewType("Text", str)  # may have several lines, unlike str
@@ -185,3 +185,36 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     if len(result) < len(pairs):
         raise ValueError("an object in it has a name twice")
     return result
+
+
+# The checks of what a type cannot express. All raise ValueError.
+
+
+def expect(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise ValueError(sentence)
+
+
+def expect_words(**texts: str) -> None:
+    for name, text in texts.items():
+        expect(bool(text.strip()), f"{name} is {text[:40]!r}, expected one line of text")
+
+
+def expect_fractions(**values: float) -> None:
+    for name, value in values.items():
+        expect(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
+
+
+def expect_interval(name: str, interval: Tuple[float, float]) -> None:
+    low, high = interval
+    expect(0 <= low <= high <= 1, f"{name} is {low} to {high}, expected two that rise from 0 to 1")
+
+
+def expect_counts(**values: int) -> None:
+    for name, value in values.items():
+        expect(value >= 1, f"{name} is {value}, expected 1 or more")
+
+
+def expect_amounts(**values: Optional[float]) -> None:
+    for name, value in values.items():
+        expect(value is None or value >= 0, f"{name} is {value}, expected 0 or more")

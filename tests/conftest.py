@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import shutil
 import signal
@@ -174,6 +175,15 @@ class Project:
             text=True,
             check=False,
         )
+
+    def run_stages(self, monkeypatch: pytest.MonkeyPatch, last: str = "package") -> None:
+        """Runs the stages up to `last` in this process, with an MLflow store in the folder."""
+        monkeypatch.chdir(self.folder)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+        monkeypatch.setattr(sys, "argv", ["stage"])
+        stages = list(YAML(typ="safe").load(self.folder / "dvc.yaml")["stages"])
+        for stage in stages[: stages.index(last) + 1]:
+            importlib.import_module(f"pipeline.{stage}").main()
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         """Starts a command in a process group of its own."""

@@ -7,7 +7,7 @@ import pytest
 from pipeline import download
 from pipeline.datasets import Raw
 from pipeline.inputs import pixels
-from pipeline.targets import classes
+from pipeline.targets import _scores
 
 PUBLISHED = {
     "rmse": (81, [87, 97, 76, 77, 82, 64, 86, 83, 71, 79]),
@@ -23,7 +23,7 @@ def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(
     means = pixels.class_means(images, labels, 10)
     predictions = pixels.nearest(images, means)[distance]
     description = download.describe("mnist", raw_mnist)
-    scores = classes.baseline_score(predictions, labels, description)
+    scores = _scores.baseline_score(predictions, labels, description)
     recalls = [100 * recall for recall in scores.per_class.values()]
     total, per_class = PUBLISHED[distance]
     assert 100 * scores.accuracy == pytest.approx(total, abs=1.5)

@@ -22,7 +22,8 @@ from pipeline.search.change import Situation
 from pipeline.search.improve import confirmed
 from pipeline.search.paired_test import compare
 from pipeline.search.remedies import REMEDIES
-from pipeline.targets import Scores, classes
+from pipeline.targets import classes
+from pipeline.targets._scores import Scores, scores
 from tests.conftest import EDGEPROOF, ROOT, Project
 
 LOOP = {
@@ -59,7 +60,7 @@ def answers(right: np.ndarray, examples: np.ndarray, surely: float = 0.9) -> Sco
 def scored(of_class_0: np.ndarray, examples: np.ndarray) -> Scores:
     probabilities = np.stack([of_class_0, 1 - of_class_0], axis=1)
     labels = np.zeros(len(examples), int)
-    return classes.scores(Predictions(probabilities, labels, examples.astype(np.uint64)))
+    return scores(classes, Predictions(probabilities, labels, examples.astype(np.uint64)))
 
 
 def test_a_better_model_is_told_from_a_lucky_one_pair_by_pair() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -248,12 +247,7 @@ def watch(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
             "embed.targets": "all",
         }
     )
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
-    monkeypatch.setattr(sys, "argv", ["stage"])
-    to_train = ("check", "download", "preprocess", "baseline", "train", "diagnose", "evaluate")
-    for stage in (*to_train, "export", "verify", "embed", "package"):
-        importlib.import_module(f"pipeline.{stage}").main()
+    project.run_stages(monkeypatch)
     yield project
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures, summary
 from pipeline.reporting.tables import listed
-from pipeline.targets import Target, classes
+from pipeline.targets import Target, _scores, classes, labels
 from serving.bundle import Bundle
 from tests import reports
 from tests.conftest import ROOT, Project
@@ -39,16 +37,17 @@ def evaluated(predictions: list[int], folder: Path, baseline: int = 2) -> Evalua
     """The report on these predictions for LABELS, against a baseline that is always this class."""
     artifacts.MODEL.parent.mkdir(exist_ok=True)
     artifacts.MODEL.write_bytes(b"model")
-    return classes.evaluate(
+    return _scores.evaluate(
         probabilities(predictions), LABELS, np.full(len(LABELS), baseline), THREE, 0.5
     )
 
 
 def test_every_target_fulfils_the_contract() -> None:
-    targets: dict[str, Target] = {"classes": classes}  # which the type checker compares it with
-    assert list(targets) == choices("targets")
-    for name, target in targets.items():
-        assert declared("targets", name)["BASELINES"] == target.BASELINES
+    targets: list[Target] = [classes, labels]  # the type checker compares them with the contract
+    assert [target.BASELINES for target in targets] == [
+        declared("targets", name)["BASELINES"] for name in choices("targets")
+    ]
+    for target in targets:
         assert target.BASELINES.keys() <= summary.BASELINES.keys()
 
 
@@ -56,9 +55,10 @@ def test_the_scores_of_the_classes_agree_with_their_definitions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    matrix = classes.confusion(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0]), THREE)
+    answers, labels = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+    matrix = _scores.confusion(labels, answers, 3)
     assert matrix.tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
-    scores = classes.per_class(matrix, THREE.class_names)
+    scores = _scores.per_class(classes.counts(answers, labels, 3), THREE.class_names)
     assert scores["b"].precision == scores["b"].recall == pytest.approx(2 / 3)
     assert scores["b"].f1 == pytest.approx(2 / 3)
     assert scores["c"].precision == scores["c"].recall == scores["c"].f1 == 0
@@ -91,11 +91,11 @@ def test_a_high_accuracy_hides_no_bad_class_in_the_terminal(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     bad, good = ([0, 0, 0, 0, 1, 1, 0, last] for last in (0, 2))
-    assert classes.remark(evaluated(bad, tmp_path)) == (
+    assert _scores.remark(evaluated(bad, tmp_path)) == (
         "Balanced accuracy, the mean recall of the classes, is 66.67 %, macro F1 60.00 %; "
         "the worst recall is 0.00 %, of 'c'."
     )
-    assert classes.remark(evaluated(good, tmp_path)) == ""
+    assert _scores.remark(evaluated(good, tmp_path)) == ""
 
 
 def test_the_majority_class_is_a_baseline_beside_those_of_the_inputs(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_majority_class_is_a_baseline_beside_those_of_the_inputs(tmp_path: P
     predictions = predict(images)
     assert set(predictions) == {"rmse", "mae", "majority"}
     assert predictions["majority"].tolist() == [0] * 8
-    score = classes.baseline_score(predictions["majority"], LABELS, THREE)
+    score = _scores.baseline_score(predictions["majority"], LABELS, THREE)
     assert score.accuracy == 0.5
     assert score.per_class == {"a": 1, "b": 0, "c": 0}
 
@@ -160,11 +160,7 @@ def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
             "train.learning_rate": 0.0001,
         }
     )
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
-    monkeypatch.setattr(sys, "argv", ["stage"])
-    for stage in ("download", "preprocess", "baseline", "train", "diagnose", "evaluate"):
-        importlib.import_module(f"pipeline.{stage}").main()
+    project.run_stages(monkeypatch, last="evaluate")
     output = capsys.readouterr().out
     baseline, diagnosis, evaluation = (
         json.loads(Path(f"reports/{name}.json").read_text())

@@ -206,14 +206,15 @@ def check_drop_connect(network: Network) -> None:
 
 
 def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:
-    """The output layers: softmax, or one sigmoid unit for two classes.
+    """The output layers: softmax, a sigmoid for each label, or one sigmoid unit for two classes.
 
     sigmoid(z) is the second element of softmax((0, z)), which gives both probabilities, as every
     consumer expects them. Raises UserError for a sigmoid with more classes.
     """
-    if network.output == "softmax":
+    if network.output != "sigmoid":
+        activation = "softmax" if network.output == "softmax" else "sigmoid"
         return [
-            layers.Dense(num_classes, activation="softmax", name="probabilities", dtype="float32")
+            layers.Dense(num_classes, activation=activation, name="probabilities", dtype="float32")
         ]
     if num_classes != 2:
         raise UserError(

@@ -72,7 +72,7 @@ def choose(
     rows = np.random.default_rng(params.preprocess.seed).permutation(len(labels))[:count]
 
     def draw(largest_bytes: int) -> AcceptanceSet:
-        limit = images_that_fit(largest_bytes, images, probabilities)
+        limit = images_that_fit(largest_bytes, images, labels, probabilities)
         return subset(images, labels, probabilities, rows[:limit])
 
     accepted = draw(acceptance.LARGEST_BYTES)
@@ -81,9 +81,9 @@ def choose(
     return accepted if len(accepted.labels) else "a single image is too large for one"
 
 
-def images_that_fit(largest_bytes: int, images: Array, probabilities: Array) -> int:
+def images_that_fit(largest_bytes: int, images: Array, labels: Array, probabilities: Array) -> int:
     """How many images fit into a set of at most `largest_bytes`."""
-    label_bytes = np.dtype(np.int64).itemsize
+    label_bytes = labels[0].size * np.dtype(np.int64).itemsize
     probability_bytes = probabilities.shape[1] * np.dtype(np.float32).itemsize
     bytes_per_image = images[:1].nbytes + label_bytes + probability_bytes
     return int((largest_bytes - SPARE_BYTES) // bytes_per_image)

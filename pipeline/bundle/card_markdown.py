@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
+from pipeline.targets import _scores
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 from serving.model_card import ModelCard
@@ -116,7 +117,7 @@ def _accuracy(card: ModelCard) -> str:
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval {bounds}) on "
         f"{card.test_images:,} images that were never used for training; "
         f"the baseline reaches {percent(card.baseline_accuracy)}. "
-        f"{targets.target(card.target).results(card)}"
+        f"{_scores.results(card)}"
     )
 
 
@@ -175,13 +176,14 @@ def _input(card: ModelCard) -> str:
     kind = inputs.kind(card.kind.name)
     shape = ", ".join(map(str, card.input.shape))
     low, high = card.input.range
-    order = targets.target(card.target).order(card)
+    classes = ", ".join(card.class_names)
+    answer = targets.target(card.target).ANSWER
     return (
         "## Input and output\n\n"
         f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind.VALUES} "
         f"from {low} to {high}; scaling is part of the model.\n"
         f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
-        f"in the order {order}.\n"
+        f"in the order {classes}; {answer}.\n"
         f"- {kind.PREPARED}: {card.preprocessing.description}.{kind.EXAMPLES}"
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline import inputs, targets
+from pipeline import inputs
 from pipeline.config.params import Problem
 from pipeline.files.artifacts import Description
 from serving.inputs import TYPES
@@ -23,13 +23,20 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
         "statement": problem.statement,
         "use": problem.use,
         "limits": problem.limits,
+        "target": data.target,
+        "class_names": data.class_names,
         "input": {
             "name": "image",
             "type": TYPES[data.kind],
             "shape": list(data.input_shape),
             "range": list(data.range),
         },
-        **targets.target(data.target).output(data),
+        "output": {
+            "name": "probabilities",
+            "type": "float32",
+            "shape": [len(data.class_names)],
+            "range": [0, 1],
+        },
         "preprocessing": kind.preprocessing(data),
         "provenance": {
             "dataset": data.name,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.files.artifacts import Array
+from pipeline.targets import Target
 from serving import inputs as kinds
 from serving.model_card import Histogram, Reference
 
@@ -22,9 +23,10 @@ BINS = 20
 CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 
 
-def summarize(inputs: Array, probabilities: Array, labels: Array) -> Reference:
-    """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N,)."""
+def summarize(target: Target, inputs: Array, probabilities: Array, labels: Array) -> Reference:
+    """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N, ...)."""
     return summarize_statistics(
+        target,
         kinds.statistics(inputs),
         kinds.statistic_names(inputs.shape[1:], inputs.dtype.name),
         probabilities,
@@ -33,19 +35,23 @@ def summarize(inputs: Array, probabilities: Array, labels: Array) -> Reference:
 
 
 def summarize_statistics(
-    statistics: Array, names: tuple[str, ...], probabilities: Array, labels: Array
+    target: Target,
+    statistics: Array,
+    names: tuple[str, ...],
+    probabilities: Array,
+    labels: Array,
 ) -> Reference:
-    """Summarizes the inputs' statistics (N, S), probabilities (N, K) and labels (N,)."""
-    predictions, num_classes = probabilities.argmax(1), probabilities.shape[1]
+    """Summarizes the inputs' statistics (N, S), probabilities (N, K) and labels (N, ...)."""
+    counts = target.counts(target.answers(probabilities), labels, probabilities.shape[1])
     return Reference(
         inputs={
             name: histogram(column, equal_shares(column))
             for name, column in zip(names, statistics.T, strict=True)
         },
-        confidence=histogram(probabilities.max(1), CONFIDENCE_EDGES),
-        predicted=np.bincount(predictions, minlength=num_classes).tolist(),
-        images=np.bincount(labels, minlength=num_classes).tolist(),
-        right=np.bincount(labels[predictions == labels], minlength=num_classes).tolist(),
+        confidence=histogram(target.confidences(probabilities), CONFIDENCE_EDGES),
+        predicted=counts.predicted.tolist(),
+        images=counts.images.tolist(),
+        right=counts.right.tolist(),
     )
 
 

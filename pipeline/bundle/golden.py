@@ -61,7 +61,9 @@ def choose(
     rows = np.array([*spread, *telling], int)
     return Golden(
         images=np.concatenate([images[rows], synthetic_inputs]),
-        labels=np.concatenate([labels[rows], [NO_LABEL] * extra]).astype(np.int64),
+        labels=np.concatenate([labels[rows], np.full((extra, *labels.shape[1:]), NO_LABEL)]).astype(
+            np.int64
+        ),
         probabilities={
             name: np.concatenate([answers[rows], answers[-extra:]])
             for name, answers in probabilities.items()

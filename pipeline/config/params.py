@@ -94,7 +94,7 @@ class Network(Section):
     input_dropout: Rate | None = None
     dropout_layer: Name | None = None
     drop_connect: Rate | None = None
-    output: Literal["softmax", "sigmoid"] | None = None
+    output: Literal["softmax", "sigmoid", "sigmoids"] | None = None
 
     def over(self, other: Network) -> Network:
         """This network, with the values of `other` where it has None."""

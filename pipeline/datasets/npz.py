@@ -55,8 +55,11 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     train_labels = _labels(path, "y_train", arrays["y_train"])
     test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
     names = _class_names(path, arrays, train_labels, test_labels)
+    target = "classes" if train_labels.ndim == 1 else "labels"
+    if target == "labels" and _one_hot(train_labels) and _one_hot(test_labels):
+        target, train_labels, test_labels = "classes", train_labels.argmax(1), test_labels.argmax(1)
     if not declared("inputs", kind.name)["VOCABULARY"]:
-        return Raw(train, train_labels, test, test_labels, names, kind=kind.name)
+        return Raw(train, train_labels, test, test_labels, names, kind=kind.name, target=target)
     vocabulary = _vocabulary(path, arrays, (train, test))
     return Raw(
         train,
@@ -67,6 +70,7 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
         kind=kind.name,
         highest=len(vocabulary),
         vocabulary=vocabulary,
+        target=target,
     )
 
 
@@ -108,16 +112,27 @@ def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) 
 def _labels(path: Path, key: str, labels: Array) -> Array:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+    types = "iu" if labels.ndim == 1 else "iub"
+    if labels.ndim not in (1, 2) or labels.dtype.kind not in types:
         raise UserError(
-            f"{path}: {key} is {labels.dtype} of shape {labels.shape}; "
-            "expected integers of shape (N,)"
+            f"{path}: {key} is {labels.dtype} of shape {labels.shape}; expected integers of shape "
+            "(N,), or 0 and 1 of shape (N, K) for several labels at once"
         )
     return labels.astype(np.int64)
 
 
+def _one_hot(labels: Array) -> bool:
+    """Whether each row has exactly one of the labels, which is then its class."""
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all())
+
+
 def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[str]:
     """`class_names`, or else the numbers of the labels. Raises UserError."""
+    if labels[0].shape[1:] != labels[1].shape[1:]:
+        raise UserError(
+            f"{path}: y_test is of shape {labels[1].shape} and y_train of {labels[0].shape}; "
+            "expected the same shape but for the count N"
+        )
     if "class_names" in arrays:
         names = [str(name) for name in arrays["class_names"].ravel()]
         repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -126,6 +141,8 @@ def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[s
                 f"{path}: class_names has {repeated[0]!r} more than once; expected unique names"
             )
         return names
+    if labels[0].ndim == 2:
+        return [str(label) for label in range(labels[0].shape[1])]
     highest, examples = max(int(part.max(initial=0)) for part in labels), sum(map(len, labels))
     if highest >= max(examples, 1):
         raise UserError(

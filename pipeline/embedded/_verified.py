@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import inputs
+from pipeline import inputs, targets
 from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
@@ -51,6 +51,11 @@ class VerifiedFile:
                 "run such a model with `serving` on Linux"
             )
         exported = ExportReport.load().files
+        if not targets.target(data.target).EMBEDDED:
+            raise UserError(
+                f"it gives one class of several, and this dataset asks for {data.target}; "
+                "run such a model with `serving` on Linux"
+            )
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
             if format_name not in exported or format_name not in golden.files:
                 raise UserError(

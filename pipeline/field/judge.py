@@ -33,6 +33,10 @@ FEWEST_MISTAKES = 3
 def judge(observed: Observations, settings: InTheField) -> FieldReport:
     """The report on one model, without its sentences."""
     card = observed.card
+    if card.target != "classes":
+        raise UserError(
+            f"{card.name} gives several labels at once; expected a model of one class of several"
+        )
     if card.reference is None:
         raise UserError(
             f"the card of {card.name} {card.version} has no reference; "

@@ -56,7 +56,27 @@ class Sheet:
     title: str
 
 
-class Kind(Protocol):
+class Baselined(Protocol):
+    """The baselines: what a kind of input defines for one class of several, and a target for all.
+
+    BASELINES are the names for tables of what `baseline` predicts with; a target names only those
+    that it adds to the inputs' own.
+    """
+
+    BASELINES: dict[str, str]
+
+    def baseline(
+        self,
+        train: Array,
+        labels: Array,
+        description: Description,
+        pictures: Pictures,
+        path: Path,
+    ) -> Predict:
+        """Fits the baselines that a model must beat, and draws what they know."""
+
+
+class Kind(Baselined, Protocol):
     """What a module of this folder defines. Inputs are arrays (N, ...).
 
     The constants are literals: `pipeline.config.parts.declared` reads them without an import, for
@@ -67,7 +87,6 @@ class Kind(Protocol):
     ARRAYS: str  # the arrays of an npz, in messages
     # How many an npz may have, where that is limited; the axis of a single one may be left out
     CHANNELS: tuple[int, ...]
-    BASELINES: dict[str, str]  # what `baseline` predicts with, for tables
     VOCABULARY: bool  # whether the values are numbers of its entries
     AUGMENTATION: bool  # whether Keras's augmentation layers, which are for images, apply
     CONVOLUTIONS: str  # the architecture that advice proposes for them; empty if none
@@ -90,16 +109,6 @@ class Kind(Protocol):
 
     def evidence(self, train: Array, validation: Array) -> Evidence:
         """Whether validation holds copies of training examples, and whether it looks like them."""
-
-    def baseline(
-        self,
-        train: Array,
-        labels: Array,
-        description: Description,
-        pictures: Pictures,
-        path: Path,
-    ) -> Predict:
-        """Fits the baselines for one class of several, and draws what they know."""
 
     def draw(
         self, pictures: Pictures, sheet: Sheet, inputs: Array, vocabulary: Sequence[str] = ()

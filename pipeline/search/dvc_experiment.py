@@ -29,7 +29,8 @@ from pipeline.files.reports.report import Report
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
 from pipeline.search.change import Situation
-from pipeline.targets import Scores
+from pipeline.targets import _scores
+from pipeline.targets._scores import Scores
 from pipeline.tracking import runs
 
 LAST = "diagnose"  # the last stage of an experiment
@@ -68,7 +69,7 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         small_validation=SMALL in diagnosis.numbers,
     )
     target = targets.target(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
-    scores = target.scores(predictions.load(_read(name, artifacts.VALIDATION)))
+    scores = _scores.scores(target, predictions.load(_read(name, artifacts.VALIDATION)))
     return Experiment(name, overrides, diagnosis, scores, situation)
 
 

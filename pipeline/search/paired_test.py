@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.targets import Scores
+from pipeline.targets._scores import Scores
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""One file per kind of target, named as in data/prepared/description.json: classes, ...
+"""One file per kind of target, named as in data/prepared/description.json: classes, labels, ...
 
-Each module is a `Target`: whatever depends on what is asked of a model is there. Two things are
-elsewhere: the way out of the network is in architectures/_layers.py and training/, so that a change
-here trains nothing again, and what a device must know is in serving.
-
-All targets have in common that an answer is right or wrong, so accuracy, gates, paired tests and
-search are the same for all.
+Each module is a `Target`: whatever depends on what is asked of a model is there. What all targets
+share is in _scores.py: an answer is right or wrong, so accuracy, gates, paired tests and search are
+the same for all. Two things are elsewhere: the layer that gives the outputs is in
+architectures/_layers.py, so that a change here trains nothing again, and what a device must know
+is in serving.
 """
 
 from __future__ import annotations
@@ -14,46 +13,35 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Protocol, cast
 
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.predictions import Predictions
-from pipeline.files.reports.baseline import Score
-from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.inputs import Pictures, Predict
-
-if TYPE_CHECKING:
-    from serving.model_card import ModelCard
-
-
-class Drawings(Pictures, Protocol):
-    """What a target draws with: pipeline.reporting.pictures, handed in as for the inputs."""
-
-    def confusion_matrix(self, path: Path, matrix: Array, class_names: Sequence[str]) -> None: ...
+from pipeline.inputs import Baselined
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Whether each answer is `right` (N,), its loss (N,), and the digests (N,) of the examples."""
+class Counts:
+    """For each of K classes or labels: the examples that have it, that are given it, and both."""
 
+    images: Array
+    predicted: Array
     right: Array
-    losses: Array
-    examples: Array
-
-    @property
-    def accuracy(self) -> float:
-        return float(self.right.mean())
 
 
-class Target(Protocol):
+class Target(Baselined, Protocol):
     """What a module of this folder defines.
 
-    Labels are an array (N, ...), one entry for each example. Outputs are the model's, (N, K)
-    float32. Predictions are what a baseline answers, of the shape of the labels.
+    Labels are an array (N, ...) with an entry for each example, answers are of the same shape.
+    Outputs are the model's: (N, K) float32, one for each name in the description.
+
+    The constants are literals: `pipeline.config.parts.declared` reads them without an import, for
+    `train`, which shall not run again whenever a target changes.
     """
 
-    BASELINES: dict[str, str]  # what `baseline` predicts with beside the inputs' own, for tables
+    OUTPUTS: tuple[str, ...]  # train.network.output that fits; the first is the default
+    LOSSES: tuple[str, ...]  # train.loss that fits; empty for any
+    EMBEDDED: bool  # whether the targets without Python take it
+    ANSWER: str  # in the model card: how the outputs become an answer
 
     def check(self, labels: Array, description: Description, part: str) -> None:
         """Raises UserError for labels from which nothing can be learned."""
@@ -61,78 +49,28 @@ class Target(Protocol):
     def strata(self, labels: Array) -> Array:
         """A number (N,) for each example; a stratified split has each number in proportion."""
 
-    def report(self, labels: Array, description: Description) -> dict[str, Any]:
-        """The figures of a split for reports/preprocess.json."""
+    def answers(self, outputs: Array) -> Array: ...
 
-    def baseline(
-        self,
-        train: Array,
-        labels: Array,
-        description: Description,
-        pictures: Pictures,
-        path: Path,
-    ) -> Predict:
-        """Fits the baselines that a model must beat, and draws what they know."""
+    def right(self, answers: Array, labels: Array) -> Array:
+        """Whether each answer is right: (N,) bool."""
 
-    def baseline_score(
-        self, predictions: Array, labels: Array, description: Description
-    ) -> Score: ...
+    def losses(self, outputs: Array, labels: Array) -> Array:
+        """The cross-entropy of each example (N,)."""
 
-    def scores(self, predictions: Predictions) -> Scores: ...
+    def counts(self, answers: Array, labels: Array, number: int) -> Counts:
+        """The counts of each of `number` classes or labels."""
+
+    def confidences(self, outputs: Array) -> Array:
+        """The probability (N,) of each answer."""
 
     def margins(self, outputs: Array) -> Array:
-        """How far each output (N, K) is from another answer: (N,), 0 on a decision boundary."""
+        """How far each output is from another answer: (N,), 0 on a decision boundary."""
 
-    def ignored(self, outputs: Array, labels: Array, description: Description) -> list[str]:
-        """The names of the possible answers that the labels have and the outputs never give."""
+    def confused(self, answers: Array, labels: Array) -> tuple[Array, Array]:
+        """Pairs (M,), (M,) of a class or label, and of the one that was given in its place."""
 
-    def evaluate(
-        self,
-        outputs: Array,
-        labels: Array,
-        baseline: Array,
-        description: Description,
-        goal: float,
-    ) -> EvaluationReport:
-        """The report on the test set, with the gates.
-
-        `baseline` (N, ...) are the baseline's predictions, `goal` is the accuracy to reach.
-        """
-
-    def remark(self, report: EvaluationReport) -> str:
-        """A sentence for the terminal if a high accuracy hides a bad result; else empty."""
-
-    def draw(
-        self,
-        pictures: Drawings,
-        images: Array,
-        labels: Array,
-        outputs: Array,
-        description: Description,
-    ) -> None:
-        """Writes the pictures of the mistakes, and reports/confusion.csv for DVC's plot."""
-
-    def compare(
-        self,
-        outputs: Array,
-        reference: Array,
-        labels: Array,
-        allowed: float,
-        test_images: int | None = None,
-    ) -> dict[str, Any]:
-        """The facts of a `ComparedPair`: a file's outputs against the Keras model's `reference`.
-
-        The bound of the accuracy lost is paired by example; `allowed` is the largest that passes.
-        """
-
-    def output(self, description: Description) -> dict[str, Any]:
-        """The fields of the model card that describe the outputs."""
-
-    def results(self, card: ModelCard) -> str:
-        """In the model card: what was measured on the test set beside the accuracy."""
-
-    def order(self, card: ModelCard) -> str:
-        """In the model card: what each of the outputs stands for."""
+    def words(self, answer: Array, names: Sequence[str]) -> str:
+        """An answer, or the label of one example, in words."""
 
 
 @cache

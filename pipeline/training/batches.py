@@ -11,7 +11,8 @@ import numpy as np
 
 from pipeline.files.artifacts import Array, Description, Inputs
 
-Split = tuple[Array, Array]  # inputs (N, ...), such as images (N, H, W, C) uint8; labels (N,)
+# Inputs (N, ...), such as images (N, H, W, C) uint8; labels (N,), or (N, K) if there are several
+Split = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,20 @@ class Data:
     num_classes: int
     kind: str = "pixels"
     highest: int = 255  # largest id
+    target: str = "classes"
 
     @classmethod
     def described(cls, train: Split, validation: Split, description: Description) -> Data:
         """The two splits of the dataset that `description` is of."""
         num_classes = len(description.class_names)
-        return cls(train, validation, num_classes, description.kind, description.highest)
+        return cls(
+            train,
+            validation,
+            num_classes,
+            description.kind,
+            description.highest,
+            description.target,
+        )
 
     @property
     def inputs(self) -> Inputs:
@@ -38,7 +47,12 @@ class Data:
 
 
 def targets(labels: Array, num_classes: int, sparse: bool) -> Array:
-    """Labels (N,) as int32 for a sparse loss, as one-hot rows (N, K) float32 for any other."""
+    """Labels (N,) as int32 for a sparse loss, as one-hot rows (N, K) float32 for any other.
+
+    Labels (N, K) are such rows already, with several ones.
+    """
+    if labels.ndim == 2:
+        return labels.astype("float32")
     return labels.astype("int32") if sparse else np.eye(num_classes, dtype="float32")[labels]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.params import Train
+from pipeline.config.params import Network, Train
 from pipeline.config.parts import declared
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -55,14 +55,32 @@ def build(params: Train, data: Data) -> keras.Model:
     keras.utils.clear_session()
     keras.utils.set_random_seed(params.seed)
     module = importlib.import_module(f"pipeline.architectures.{params.architecture}")
+    network = params.network.over(Network(output=output(params, data)))
     try:
-        model: keras.Model = module.build(data.inputs, data.num_classes, params.network)
+        model: keras.Model = module.build(data.inputs, data.num_classes, network)
     except (TypeError, ValueError) as error:
         raise UserError(
             f"architecture {params.architecture} does not fit inputs of shape {data.inputs.shape}: "
             f"{_reason(error)}"
         ) from None
     return model
+
+
+def output(params: Train, data: Data) -> Any:
+    """The kind of output layer. Raises UserError if it, or the loss, does not fit the target."""
+    target = declared("targets", data.target)
+    chosen = params.network.output or target["OUTPUTS"][0]
+    loss = type(keras_objects.loss(params.loss)).__name__
+    for key, value, expected in (
+        ("train.network.output", chosen, target["OUTPUTS"]),
+        ("train.loss", loss, target["LOSSES"] or (loss,)),
+    ):
+        if value not in expected:
+            raise UserError(
+                f"{key} is {value}, and the dataset asks for {data.target}; "
+                f"expected {' or '.join(expected)}"
+            )
+    return chosen
 
 
 def _reason(error: Exception) -> str:
@@ -76,7 +94,21 @@ def is_sparse(loss: Any) -> bool:
     return type(loss).__name__.startswith("Sparse")
 
 
-def compile_for(params: Train, model: keras.Model, highest: float, steps: int) -> None:
+def accuracy(data: Data) -> Any:
+    """Keras's accuracy, or for labels (N, K) the share of examples with all of them right."""
+    if data.train[1].ndim == 1:
+        return "accuracy"
+
+    def all_right(labels: Any, outputs: Any) -> Any:
+        same = keras.ops.equal(labels >= 0.5, outputs >= 0.5)
+        return keras.ops.cast(keras.ops.all(same, axis=-1), "float32")
+
+    return keras.metrics.MeanMetricWrapper(all_right, name="accuracy")
+
+
+def compile_for(
+    params: Train, model: keras.Model, highest: float, steps: int, metric: Any = "accuracy"
+) -> None:
     """Compiles the model with a learning rate of `highest`, or a schedule over `steps` batches.
 
     Raises UserError.
@@ -87,7 +119,7 @@ def compile_for(params: Train, model: keras.Model, highest: float, steps: int) -
     model.compile(
         optimizer=keras_objects.optimizer(params.optimizer, learning_rate),
         loss=loss,
-        metrics=["accuracy", *metrics],
+        metrics=[metric, *metrics],
         steps_per_execution=params.steps_per_execution,
     )
     model.optimizer.build(model.trainable_variables)
@@ -139,7 +171,7 @@ def fit(
             continue
         transfer.freeze(model, phase.frozen)
         steps = steps_per_epoch * (phase.last - phase.first)
-        compile_for(params, trained, phase.learning_rate, steps)
+        compile_for(params, trained, phase.learning_rate, steps, accuracy(data))
         if phase.first < epochs:
             state.resume()
         if epochs < phase.last and not state.should_stop():

@@ -101,8 +101,7 @@ def judge(
     rows = material.sample[: len(pair.probabilities) - telling]
     probabilities = pair.probabilities[telling:]
     reference, labels = material.reference[rows], material.labels[rows]
-    max_accuracy_drop = settings.export.max_accuracy_drop
-    facts = material.target.compare(probabilities, reference, labels, max_accuracy_drop)
+    facts = gate.compare(probabilities, reference, labels, settings.export.max_accuracy_drop)
     if native is None:
         pair.compared(facts)
         return
@@ -113,7 +112,7 @@ def judge(
     )
     facts["golden_difference"] = difference
     facts["state"] = gate.elsewhere(facts, difference, tolerance, native.state)
-    for name in ("reason", "images_needed"):  # of the sample alone
+    for name in ("reason", "images_needed"):  # gate.compare judged the sample alone
         facts.pop(name, None)
     report = pair.compared(facts)
     if report.state != PROVEN:

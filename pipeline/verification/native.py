@@ -13,6 +13,7 @@ from pipeline.files.reports.verify import ComparedPair
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
+from serving import gate
 
 
 class NativePair:
@@ -58,7 +59,7 @@ class NativePair:
             tests, max_accuracy_drop = len(rows), settings.verify.micro_max_accuracy_drop
         probabilities = pair.probabilities[: len(rows)]
         reference, labels = material.reference[rows], material.labels[rows]
-        facts = material.target.compare(probabilities, reference, labels, max_accuracy_drop, tests)
+        facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, tests)
         if self._arena_bytes is not None:
             facts["arena_bytes"] = self._arena_bytes
         pair.compared(facts)

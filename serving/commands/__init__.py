@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import TYPE_CHECKING, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
 
 from serving import classifier, runtimes
 from serving.bundle import Bundle, Source
@@ -130,3 +130,8 @@ def installed_pairs(
             f"no runtime of {bundle.path} is installed here; install one of {choice}"
         )
     yield from installed
+
+
+def pair_facts(file: ModelFile, runtime: str) -> Dict[str, Any]:
+    version = runtimes.version(runtime)
+    return {"format": file.format, "runtime": runtime, "runtime_version": version}

@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from serving import commands, measure, runtimes
+from serving import commands, measure
 from serving.classifier import Classifier
 
 BATCH = 64
@@ -49,9 +49,7 @@ def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, A
     for _ in range(rounds):
         classifier.predict(images)
     return {
-        "format": classifier.file.format,
-        "runtime": classifier.runtime,
-        "runtime_version": runtimes.version(classifier.runtime),
+        **commands.pair_facts(classifier.file, classifier.runtime),
         "median_milliseconds": statistics.median(times),
         "p95_milliseconds": times[int(0.95 * (len(times) - 1))],
         "images_per_second": rounds * len(images) / (time.perf_counter() - start),

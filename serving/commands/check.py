@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from serving import commands, measure, preflight, runtimes
+from serving import commands, measure, preflight
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import RuntimeRefusalError, ServingError, printable
@@ -56,13 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine(bundle: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
     """The golden vectors and latency of one file on one runtime, or why it may not run."""
-    installed = runtimes.version(runtime)
-    facts: Dict[str, Any] = {
-        "format": file.format,
-        "runtime": runtime,
-        "runtime_version": installed,
-    }
-    refusals = preflight.refusals(file.requirements, runtime, installed)
+    facts = commands.pair_facts(file, runtime)
+    refusals = preflight.refusals(file.requirements, runtime, facts["runtime_version"])
     if refusals:
         return {**facts, "reason": "; ".join(refusals)}
     try:

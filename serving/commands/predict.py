@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, T
 
 import numpy as np
 
-from serving import commands, photo
+from serving import commands, gate, photo
 from serving.bundle import is_folder
 from serving.classifier import Classifier
 from serving.errors import InputError, ServingError, printable
@@ -57,6 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = commands.open_bundle(arguments)
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     top, classes = arguments.top, len(classifier.card.class_names)
+    if classifier.card.target == "labels":
+        if arguments.log:
+            raise InputError("--log takes one class a picture; this model gives several labels")
+        top = classes
     if not 1 <= top <= classes:
         raise InputError(f"--top is {top}; expected 1 to {classes}, the number of classes")
     failures: List[ServingError] = []
@@ -93,6 +97,8 @@ def _predictions(
         for index, row in enumerate(probabilities):
             own_name = f"{name}[{index}]" if len(images) > 1 else name
             order = row.argsort(kind="stable")[::-1][:top]
+            if card.target == "labels":
+                order = order[row[order] >= gate.THRESHOLD]
             prediction: Dict[str, Any] = {
                 "picture": own_name,
                 "classes": [

@@ -86,13 +86,8 @@ def attempt(
     bundle: Bundle, file: ModelFile, runtime: str, acceptance_set: Acceptance
 ) -> Dict[str, Any]:
     """The facts of one pair, or why it could not run."""
-    installed = runtimes.version(runtime)
-    facts: Dict[str, Any] = {
-        "format": file.format,
-        "runtime": runtime,
-        "runtime_version": installed,
-    }
-    refusals = preflight.refusals(file.requirements, runtime, installed)
+    facts = commands.pair_facts(file, runtime)
+    refusals = preflight.refusals(file.requirements, runtime, facts["runtime_version"])
     try:
         if refusals:
             raise RuntimeRefusalError("; ".join(refusals))

@@ -190,6 +190,10 @@ class Models:
                 f"{card.name} takes {card.input.type} {card.kind.noun}, "
                 "and the server only pictures; use Classifier"
             )
+        if card.target != "classes":
+            raise BundleError(
+                f"{card.name} gives several labels, the server one class; use Classifier"
+            )
         signature = Signature(
             name=card.name,
             version=card.version,

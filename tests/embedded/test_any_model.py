@@ -24,6 +24,7 @@ from pipeline.files.reports.embed import EmbedReport
 from pipeline.files.reports.export import ExportedFile, ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.reporting import statistics
+from pipeline.targets import classes
 from serving.bundle import Bundle
 from tests import reports
 from tests.conftest import ROOT, Project
@@ -153,7 +154,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             params.load(),
             stage_reports,
             data,
-            drift_reference.summarize(images, probabilities, labels),
+            drift_reference.summarize(classes, images, probabilities, labels),
         )
         package.fill(Path(content), model_card, data, "these patterns are not a real test set")
         archive.write(Path(content), folder / "patterns.tar.gz", "patterns-1.0.0")

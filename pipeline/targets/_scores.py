@@ -1,0 +1,231 @@
+"""How good the answers are: the same for every target, as an answer is right or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from pipeline import inputs, targets
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.predictions import Predictions
+from pipeline.files.reports.baseline import Score
+from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
+from pipeline.inputs import Pictures, Sheet
+from pipeline.reporting import statistics
+from pipeline.reporting.tables import listed, percent
+from pipeline.targets import Counts, Target
+
+if TYPE_CHECKING:
+    from serving.model_card import ModelCard
+
+BAD = 0.5  # a recall is bad below this share of the accuracy
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Whether each answer is `right` (N,), its loss (N,), and the digests (N,) of the examples."""
+
+    right: Array
+    losses: Array
+    examples: Array
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+
+def scores(target: Target, predictions: Predictions) -> Scores:
+    outputs, labels = predictions.probabilities, predictions.labels
+    right = target.right(target.answers(outputs), labels)
+    return Scores(right, target.losses(outputs, labels), predictions.examples)
+
+
+def baseline_score(answers: Array, labels: Array, description: Description) -> Score:
+    target = targets.target(description.target)
+    right = target.right(answers, labels)
+    by_class = per_class(
+        target.counts(answers, labels, len(description.class_names)), description.class_names
+    )
+    return Score(
+        accuracy=float(right.mean()),
+        interval=statistics.accuracy_interval(int(right.sum()), len(right)),
+        per_class={name: score.recall for name, score in by_class.items()},
+    )
+
+
+def per_class(counts: Counts, class_names: Sequence[str]) -> dict[str, ClassScore]:
+    """Precision, recall and F1 of each class; 0 if the class was never predicted or never seen."""
+    precision = counts.right / np.maximum(counts.predicted, 1)
+    recall = counts.right / np.maximum(counts.images, 1)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    columns = zip(class_names, precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
+    return {name: ClassScore(precision=p, recall=r, f1=f) for name, p, r, f in columns}
+
+
+def never_predicted(counts: Counts, class_names: Sequence[str]) -> list[str]:
+    """The names that some example has and no answer gives."""
+    missing = np.flatnonzero((counts.images > 0) & (counts.predicted == 0))
+    return [class_names[int(number)] for number in missing]
+
+
+def ignored(outputs: Array, labels: Array, description: Description) -> list[str]:
+    """The names that are never predicted on these examples."""
+    target, names = targets.target(description.target), description.class_names
+    return never_predicted(target.counts(target.answers(outputs), labels, len(names)), names)
+
+
+def evaluate(
+    outputs: Array, labels: Array, baseline: Array, description: Description, goal: float
+) -> EvaluationReport:
+    """The report on the test set, with the gates.
+
+    `baseline` (N, ...) are the baseline's answers, `goal` is the accuracy to reach.
+    """
+    target, names = targets.target(description.target), description.class_names
+    answers = target.answers(outputs)
+    right = target.right(answers, labels)
+    counts = target.counts(answers, labels, len(names))
+    by_class = per_class(counts, names)
+    recalls = [score.recall for score in by_class.values()]
+    never = never_predicted(counts, names)
+    return EvaluationReport(
+        model_sha256=artifacts.sha256(artifacts.MODEL),
+        test_accuracy=float(right.mean()),
+        test_accuracy_interval=statistics.accuracy_interval(int(right.sum()), len(right)),
+        balanced_accuracy=float(np.mean(recalls)),
+        macro_f1=float(np.mean([score.f1 for score in by_class.values()])),
+        worst_recall=min(recalls),
+        test_loss=float(target.losses(outputs, labels).mean()),
+        test_images=len(labels),
+        gate=judge(right, target.right(baseline, labels), goal, never),
+        per_class=by_class,
+    )
+
+
+def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:
+    """Whether the model reaches the goal, beats the baseline and predicts every class.
+
+    `right` (N,) and `baseline_right` (N,) say which images each of them answered correctly; the
+    baseline is beaten by McNemar's test, p < 0.05. `never` are the classes that are not predicted.
+    """
+    accuracy, baseline_accuracy = float(right.mean()), float(baseline_right.mean())
+    gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
+    p_value = statistics.mcnemar(lost, gained)
+    beaten = gained > lost and p_value < 0.05
+    return Gate(
+        target=goal,
+        target_reached=accuracy >= goal,
+        baseline_accuracy=baseline_accuracy,
+        baseline_p_value=p_value,
+        baseline_beaten=beaten,
+        never_predicted=never,
+        failures={
+            "target": [] if accuracy >= goal else [_missed(accuracy, goal)],
+            "baseline": [] if beaten else [_not_beaten(accuracy, baseline_accuracy, p_value)],
+            "classes": [_ignored(never)] if never else [],
+        },
+    )
+
+
+def _missed(accuracy: float, goal: float) -> str:
+    return (
+        f"test accuracy {accuracy:.4f} is below problem.target {goal}; "
+        "change the model or the data, and train again"
+    )
+
+
+def _ignored(names: list[str]) -> str:
+    return (
+        f"the model never predicts {listed(names)} on the test set: add training examples of "
+        f"{'it' if len(names) == 1 else 'them'}, train longer, or use a larger model"
+    )
+
+
+def _not_beaten(accuracy: float, baseline: float, p_value: float) -> str:
+    if accuracy == baseline:
+        return (
+            f"the baseline has the same test accuracy, {baseline:.4f}: either the task needs no "
+            "network, or the test images are too few or too easy; add more or harder ones"
+        )
+    return (
+        f"test accuracy {accuracy:.4f} is not significantly better than the baseline's "
+        f"{baseline:.4f} (p = {p_value:.3f}); change the model or the data, and train again"
+    )
+
+
+def remark(report: EvaluationReport) -> str:
+    """A sentence if the accuracy hides a bad class; else empty."""
+    bad = report.worst_recall < BAD * report.test_accuracy
+    return _by_class(report.per_class) if bad else ""
+
+
+def results(card: ModelCard) -> str:
+    """In the model card: what the accuracy may hide."""
+    if card.reference is None:
+        return ""
+    images, predicted, right = (
+        np.array(getattr(card.reference, name)) for name in ("images", "predicted", "right")
+    )
+    counts = Counts(images, predicted, right)
+    never = never_predicted(counts, card.class_names)
+    sentence = _by_class(per_class(counts, card.class_names))
+    return sentence + (f" The model never predicts {listed(never)}." if never else "")
+
+
+def _by_class(scores: dict[str, ClassScore]) -> str:
+    recalls = [score.recall for score in scores.values()]
+    balanced, macro_f1 = np.mean(recalls), np.mean([score.f1 for score in scores.values()])
+    worst = list(scores)[int(np.argmin(recalls))]
+    return (
+        f"Balanced accuracy, the mean recall of the classes, is {percent(float(balanced))}, "
+        f"macro F1 {percent(float(macro_f1))}; the worst recall is {percent(min(recalls))}, "
+        f"of {worst!r}."
+    )
+
+
+class Drawings(Pictures, Protocol):
+    """What `draw` draws with: pipeline.reporting.pictures, handed in as for the inputs."""
+
+    def confusion_matrix(self, path: Path, matrix: Array, class_names: Sequence[str]) -> None: ...
+
+
+def draw(
+    pictures: Drawings, images: Array, labels: Array, outputs: Array, description: Description
+) -> None:
+    """The confusion matrix as a picture and as rows for DVC's plot, and the worst mistakes."""
+    target, names = targets.target(description.target), description.class_names
+    answers = target.answers(outputs)
+    actual, predicted = target.confused(answers, labels)
+    pairs = [(names[a], names[p]) for a, p in zip(actual, predicted, strict=True)]
+    artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
+    matrix = confusion(actual, predicted, len(names))
+    pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, names)
+    shown, confidences = pictures.shown_names(names), target.confidences(outputs)
+    kind, wrong = inputs.kind(description.kind), ~target.right(answers, labels)
+    worst = worst_mistakes(wrong, confidences, kind.SHOWN)
+    titles = [
+        f"{target.words(labels[row], shown)} as {target.words(answers[row], shown)}"
+        f"{kind.BEFORE_CONFIDENCE}{confidences[row]:.2f}"
+        for row in worst
+    ]
+    title = f"The worst of {wrong.sum()} mistakes: true as predicted, and the confidence"
+    sheet = Sheet(artifacts.REPORTS / "mistakes.png", titles, title)
+    kind.draw(pictures, sheet, images[worst], description.vocabulary)
+
+
+def confusion(actual: Array, predicted: Array, number: int) -> Array:
+    """Counts (K, K): a row for each true and a column for each predicted class."""
+    matrix = np.zeros((number, number), np.int64)
+    np.add.at(matrix, (actual, predicted), 1)
+    return matrix
+
+
+def worst_mistakes(wrong: Array, confidences: Array, count: int) -> Array:
+    """Rows of the wrong answers, the most confident first."""
+    rows = np.flatnonzero(wrong)
+    return rows[np.argsort(-confidences[rows], kind="stable")][:count]
