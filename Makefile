@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-embedded lint deps docs sign ui results diagnosis \
-	lectures seeds compare bench-serve clean
+	lectures seeds compare bench-serve integer-c clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ compare: env ## time the pipeline and Keras's own MNIST example, and print the r
 
 bench-serve: env ## compare our server with others under load, on the same file
 	$(RUN) python -m benchmarks.bench_serve
+
+integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
+	$(RUN) python -m tests.integer_c
 
 clean: ## remove what was made here, except the caches of DVC and the store of MLflow
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release site .state
