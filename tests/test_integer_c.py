@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_every_layer_of_every_architecture_equals_micro(
     tmp_path: Path,
     architecture: str,
     shape: tuple[int, ...],
-    output: str,
+    output: Literal["softmax", "sigmoid"],
 ) -> None:
     """With untrained weights."""
     module = importlib.import_module(f"pipeline.architectures.{architecture}")
