@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,10 +17,13 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.params import Network
 from pipeline.embedded import _integer_c
 from pipeline.embedded._integer_c import memory
 from pipeline.embedded._integer_c.memory import Buffer
 from pipeline.embedded._integer_c.network import read
+from pipeline.files.artifacts import Inputs
+from pipeline.formats import tflite_int8
 from pipeline.process.errors import UserError
 from tests.integer_c import oracle
 from tests.integer_c.oracle import Micro
@@ -83,6 +88,31 @@ def test_every_layer_of_a_published_model_equals_micro(
 ) -> None:
     model = (MIRROR / f"{name}.tflite").read_bytes()
     assert not different(micro, [model], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "shape", "output"),
+    [
+        ("edge", (28, 28, 1), "softmax"),
+        ("tiny", (28, 28, 1), "softmax"),
+        ("tiny", (20, 36, 3), "sigmoid"),
+        ("cnn", (28, 28, 1), "softmax"),
+        ("mlp", (28, 28, 1), "softmax"),
+    ],
+)
+def test_every_layer_of_every_architecture_equals_micro(
+    micro: Micro,
+    tmp_path: Path,
+    architecture: str,
+    shape: tuple[int, ...],
+    output: Literal["softmax", "sigmoid"],
+) -> None:
+    """With untrained weights."""
+    module = importlib.import_module(f"pipeline.architectures.{architecture}")
+    network = module.build(Inputs(shape), 2, Network(output=output))
+    images = np.random.default_rng(0).integers(0, 256, (20, *shape), np.uint8)
+    assert not different(micro, [tflite_int8.convert(network, images)], tmp_path)
 
 
 def test_a_single_factor_of_a_dense_layer_is_a_product_in_float32(

@@ -21,7 +21,7 @@ LABELS = {
     "flash_bytes_with_runtime": "flash for the model and the runtime, bytes",
     "arena_bytes_measured": "arena measured, bytes (largest of the builds tried)",
     "arena_bytes_margin": "arena margin for optimised kernels, bytes",
-    "arena_bytes": "arena in RAM, bytes",
+    "arena_bytes": "arena to reserve, bytes",
     "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
     "multiply_accumulates": "multiply-accumulate operations per image",
     "test_images": "test images",

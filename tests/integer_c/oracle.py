@@ -21,30 +21,38 @@ from pipeline.runtimes import environments
 HERE = ("-target", "x86_64-linux-musl", *_zig.C99)
 # network.c calls this after each layer.
 TAP = """
-#include <stdio.h>
-#define AFTER_LAYER(number, values, count) fwrite(values, 1, count, stdout)
+void emit(const void *values, int count);
+#define AFTER_LAYER(number, values, count) emit(values, count)
 """
 # A file for each network, so that several fit into one program.
 UNIT = """
 #define network_run network_{number}
 #include "{number}/network.c"
+int take(void *values, int count);
 void run_{number}(void)
 {{
     static unsigned char input[NETWORK_INPUTS];
     static signed char output[NETWORK_OUTPUTS];
-    while (fread(input, 1, sizeof input, stdin) == sizeof input)
+    while (take(input, sizeof input))
         network_{number}((void *)input, (void *)output);
 }}
 """
 MAIN = """
-#include <stdlib.h>
 {declarations}
 static void (*const run[])(void) = {{{names}}};
 int main(int count, char **arguments)
 {{
-    run[count > 1 ? atoi(arguments[1]) : 0]();
+    int number = 0;
+    for (const char *digit = count > 1 ? arguments[1] : ""; *digit; digit++)
+        number = 10 * number + *digit - '0';
+    run[number]();
     return 0;
 }}
+"""
+HOSTED = """
+#include <stdio.h>
+int take(void *values, int count) { return fread(values, 1, count, stdin) == (size_t)count; }
+void emit(const void *values, int count) { fwrite(values, 1, count, stdout); }
 """
 
 
@@ -96,15 +104,17 @@ class Micro:
         self.process.communicate()
 
 
-def write(codes: Sequence[Code], folder: Path) -> list[str]:
+def write(codes: Sequence[Code], folder: Path, system: str = HOSTED) -> list[str]:
     """Writes a program that prints the values of every layer; returns its sources.
 
-    Its argument is the number of the network. It reads inputs from standard input.
+    Its argument is the number of the network. It reads inputs from standard input. `system` is the
+    C code that reads and writes.
     """
     numbers = range(len(codes))
     names = [f"run_{number}" for number in numbers]
     declarations = "".join(f"void {name}(void);\n" for name in names)
-    files = {"tap.h": TAP, "main.c": MAIN.format(declarations=declarations, names=", ".join(names))}
+    main = MAIN.format(declarations=declarations, names=", ".join(names))
+    files = {"tap.h": TAP, "main.c": main, "system.c": system}
     for number, code in enumerate(codes):
         files[f"unit_{number}.c"] = UNIT.format(number=number)
         for name, text in code.files.items():
@@ -113,12 +123,14 @@ def write(codes: Sequence[Code], folder: Path) -> list[str]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     layers = sorted(name for name in files if name.startswith("layers/") and name.endswith(".c"))
-    return [*layers, *(f"unit_{number}.c" for number in numbers), "main.c"]
+    return [*layers, *(f"unit_{number}.c" for number in numbers), "main.c", "system.c"]
 
 
-def compiled(codes: Sequence[Code], folder: Path, options: Sequence[str] = HERE) -> Path:
+def compiled(
+    codes: Sequence[Code], folder: Path, options: Sequence[str] = HERE, system: str = HOSTED
+) -> Path:
     """The program of `write`, by Zig."""
-    sources = write(codes, folder)
+    sources = write(codes, folder, system)
     _zig.build(folder, sources, folder / "program", *options, "-I.", "-include", "tap.h")
     return folder / "program"
 
