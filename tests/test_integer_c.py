@@ -91,6 +91,7 @@ def test_every_layer_of_a_published_model_equals_micro(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:[^a-z]*Warning. tf.lite.Interpreter is deprecated")
 @pytest.mark.parametrize(
     ("architecture", "shape", "output"),
     [
