@@ -38,11 +38,12 @@ ORDER = (
     "files",
     "reporting",
     "runtimes",
+    # Training fetches published weights as a dataset fetches its files.
+    "datasets",
     # An architecture builds Keras objects by name, and `fit` imports an architecture by name.
     "architectures training",
     "diagnosis",
     "inputs",
-    "datasets",
     "formats",
     "bundle",
     "verification",
@@ -231,7 +232,7 @@ def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() ->
         # Its best_epoch decides which weights are kept.
         assert PIPELINE / "training/learning_curves.py" in used
         architectures = {path.stem for path in used if path.parent.name == "architectures"}
-        assert architectures <= {architecture, "_layers"}
+        assert architectures <= {architecture, "_layers", "_backbone"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

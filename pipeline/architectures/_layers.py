@@ -33,7 +33,15 @@ DEFAULTS = Network(
 
 
 def complete(network: Network, own: Network) -> Network:
-    """`network`, with values that are None taken from `own`, and then from DEFAULTS."""
+    """`network`, with values that are None taken from `own`, and then from DEFAULTS.
+
+    Raises UserError for a width, which only the backbones have.
+    """
+    if network.width is not None:
+        raise UserError(
+            f"train.network.width is {network.width:g}, which is for backbones, and this "
+            "architecture takes the filters of each layer in train.network.hidden; expected null"
+        )
     return network.over(own).over(DEFAULTS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import zipfile
 from pathlib import Path
@@ -20,7 +21,8 @@ with keras_import():
     # registers MultiHot with Keras, so that a model that contains it can be loaded
     import pipeline.training.layers  # noqa: F401
 
-BATCH = 1000
+BATCH = 1000  # images without a gradient, if they are small
+SMALL = 4096  # numbers
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
@@ -66,15 +68,28 @@ def _renumber(config: str) -> str:
     return re.sub(r'(?<="shared_object_id": )\d+', number, config)
 
 
+def batch_size(shape: tuple[int, ...]) -> int:
+    """How many inputs (...) of `shape` are computed at a time: fewer, the larger they are.
+
+    The maps of a backbone take about 100 bytes for each number of the input, so a batch needs at
+    most half a gigabyte.
+    """
+    size = math.prod(shape)
+    if size <= SMALL:
+        return BATCH
+    return max(8, 2 ** int(math.log2(BATCH * SMALL / size)))
+
+
 def probabilities(model: keras.Model, inputs: Array) -> Array:
     """The probabilities (N, K) float32 that `model` gives for inputs (N, ...).
 
     Keras's `predict` builds a tf.data pipeline, which may end seconds after its last batch (see
     `Batches`), so batches are predicted one by one.
     """
-    starts = range(0, len(inputs), BATCH)
+    size = batch_size(inputs.shape[1:])
+    starts = range(0, len(inputs), size)
     return np.concatenate(
-        [model.predict_on_batch(inputs[start : start + BATCH]) for start in starts]
+        [model.predict_on_batch(inputs[start : start + size]) for start in starts]
     )
 
 
