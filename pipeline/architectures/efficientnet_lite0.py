@@ -1,8 +1,8 @@
 """EfficientNet-Lite0: EfficientNet without what integer processors compute badly.
 
 After Tan and Le (2019, arXiv 1905.11946), with ReLU6 instead of swish and without
-squeeze-and-excitation, so that it loses little as int8. It has 3.4 million parameters before the
-output. Keras has no EfficientNet-Lite, so its blocks are here.
+squeeze-and-excitation. It has 3.4 million parameters before the output. Keras has no
+EfficientNet-Lite, so its blocks are here. As int8 it loses accuracy: docs/benchmarks.md has what.
 """
 
 from __future__ import annotations
