@@ -114,7 +114,7 @@ def report(settings: Train, key: str, trained: TrainedModel, rows: list[Row]) ->
         training_seconds=sum(row["seconds"] for row in rows),
         images_per_second=statistics.median(row["images_per_second"] for row in rows),
         layers_at_start=trained.layers,
-        trained_before=settings.starts_from_a_model,
+        trained_before=settings.starts_from_a_file or settings.starts_from_a_backbone,
         backend=keras.backend.backend(),
         devices=keras.distribution.list_devices(),
         precision=settings.precision,

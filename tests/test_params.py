@@ -41,7 +41,7 @@ def message(tmp_path: Path, old: str, new: str) -> str:
         (
             "architecture: edge",
             "architecture: resnet",
-            ["train.architecture", "'resnet'", "cnn, edge, mlp, multi_hot"],
+            ["train.architecture", "'resnet'", "cnn, edge, efficientnet_lite0, mlp"],
         ),
         ("- tflite_int8", "- tflite_int4", ["export.formats", "'tflite_int4'", "tflite_int8"]),
         ("- tflite_int8", "- tflite_float32", ["export.formats", "twice"]),
@@ -90,7 +90,7 @@ def message(tmp_path: Path, old: str, new: str) -> str:
             ["train.start_layers is 'most'; expected 'hidden' or 'all', or an integer"],
         ),
         (
-            "freeze: 0 ",
+            "freeze: null ",
             "freeze: -1 ",
             ["train.freeze is -1; expected an integer of at least 0, or 'all'"],
         ),

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.config.params import Watch
 from pipeline.datasets import Raw
+from pipeline.process.errors import UserError
 from tests.test_techniques import data, train_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -44,6 +45,14 @@ def test_small_weights_vanish_large_ones_saturate_and_scaled_ones_keep_the_sprea
     for scaled in (glorot, he):
         assert scaled[7].activation_deviation > 0.2 * scaled[0].activation_deviation
     assert 0.3 < he[7].zero < 0.7
+
+
+def test_a_backbone_is_refused_because_not_every_layer_has_an_activation(raw_mnist: Raw) -> None:
+    from pipeline.diagnosis import spread
+
+    train = train_params(architecture="mobilenet_v1", network={})
+    with pytest.raises(UserError, match=r"not every layer of mobilenet_v1 has one"):
+        spread.measure(train, data(raw_mnist))
 
 
 def test_tensorboard_gets_the_curves_and_does_not_change_the_weights(

@@ -59,7 +59,7 @@ def test_hidden_layers_are_copied_and_the_output_layer_is_new(
     from pipeline.training import fit, keras_files, transfer
 
     old, new = keras_files.load(five_digits), fit.build(starting(five_digits), data(raw_mnist))
-    assert transfer.take(starting(five_digits), new) == 2
+    assert transfer.take(starting(five_digits), new, old) == 2
     assert unchanged(new, weights(old)) == [True, True]
     assert [weight.shape for weight in weights(new)[2]] == [(6, 10), (10,)]
 

@@ -11,5 +11,6 @@ the one name every client, bundle and server uses, and the model card says what 
 
 Advice and errors read constants of the module: `INPUT` names the kind of input, a module of
 pipeline/inputs; the others are set only if true: `CONVOLUTIONAL` (a convolutional network with its
-own batch normalization) and `OWN_DROPOUT`.
+own batch normalization), `OWN_DROPOUT`, and `WEIGHTS`: of a published network, whose weights
+`pretrained(inputs, network, file)` provides, see `_backbone`, what they are and their licence.
 """

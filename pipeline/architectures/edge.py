@@ -35,7 +35,7 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     return keras.Sequential(
         [
             *_layers.pixels(inputs, network),
-            *_layers.convolutions(network, padding, pool_after),
+            *_layers.convolutions(network, padding, pool_after, _layers.row(inputs)),
             *_layers.probabilities(num_classes, network),
         ],
         name="edge",

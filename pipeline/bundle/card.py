@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.bundle import description, gates
 from pipeline.config.params import Params
+from pipeline.config.parts import declared
 from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
@@ -47,6 +48,7 @@ def build(
             "not_proven": gates.failures(params, reports) if draft else [],
             "provenance": {
                 **fields["provenance"],
+                **_weights(params),
                 "training_key": reports.train.training_key,
                 "params": params.model_dump(mode="json", include=PARAMS),
                 # Filled in when the bundle is signed: an output of the pipeline that named the
@@ -55,6 +57,13 @@ def build(
             },
         }
     )
+
+
+def _weights(params: Params) -> dict[str, str]:
+    """Where the weights of a backbone come from, and their licence; nothing for other models."""
+    if not params.train.starts_from_a_backbone:
+        return {}
+    return {"pretrained_weights": declared("architectures", params.train.architecture)["WEIGHTS"]}
 
 
 def _tensor(values: dict[str, Any]) -> Tensor:

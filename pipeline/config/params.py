@@ -23,13 +23,13 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import validation_message
+from pipeline.config import starts, validation_message
 from pipeline.config.parts import checked_name, choices
 from pipeline.config.processors import EMULATED, NATIVE, WHEELS
 from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
-NONE = "pipeline/none"  # stands for no file: DVC needs a dependency that exists
+NONE = starts.NONE
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -86,6 +86,7 @@ class Network(Section):
     """
 
     hidden: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    width: PositiveFloat | None = None
     activation: Name | list[Name | None] | None = None
     kernel_initializer: Name | list[Name | None] | None = None
     kernel_regularizer: Name | list[Name | None] | None = None
@@ -114,9 +115,10 @@ class Thaw(Section):
 class Train(Section):
     architecture: Annotated[str, AfterValidator(partial(checked_name, "architectures"))]
     network: Network
-    start_from: str
+    weights: Literal["none", "imagenet"] = "none"
+    start_from: Annotated[str, AfterValidator(starts.checked_file)]
     start_layers: Literal["hidden", "all"] | PositiveInt
-    freeze: NonNegativeInt | Literal["all"]
+    freeze: NonNegativeInt | Literal["all"] | None
     thaw: list[Thaw]
     seed: Annotated[int, Field(ge=0)]
     epochs: PositiveInt
@@ -127,25 +129,25 @@ class Train(Section):
     learning_rate: PositiveFloat
     schedule: Literal["cosine", "constant"] | KerasObject
     warmup: Rate
-    augmentation: list[KerasObject]
+    augmentation: list[KerasObject] | Literal["digits", "photos_light", "photos_strong"]
     keep: Literal["validation_loss", "validation_accuracy", "last"]
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
     steps_per_execution: PositiveInt
 
     @property
-    def starts_from_a_model(self) -> bool:
+    def starts_from_a_file(self) -> bool:
         return self.start_from != NONE
 
-    @field_validator("start_from")
-    @classmethod
-    def _is_keras_file(cls, path: str) -> str:
-        if path != NONE and not path.endswith(".keras"):
-            raise ValueError(
-                f"{path!r} is not a Keras model; "
-                f"expected a .keras file, or {NONE} for fresh weights"
-            )
-        return path
+    @property
+    def starts_from_a_backbone(self) -> bool:
+        """Whether its layers come from a published network, and not from a model of ours."""
+        return self.weights != "none" or self.start_from.endswith(".h5")
+
+    @model_validator(mode="after")
+    def _starts_from_one(self) -> Self:
+        starts.check(self.weights, self.start_from, self.architecture)
+        return self
 
 
 class Export(Section):

@@ -14,12 +14,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config import params
+from pipeline.config import params, starts
 from pipeline.config.params import Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
+from pipeline.process.errors import UserError
 
 with imports.keras_import():
     import keras
@@ -57,8 +58,14 @@ class Spread:
 def measure(train_params: Train, data: Data) -> list[Spread]:
     """The spread in each layer with a kernel, from the input on.
 
-    It is that of EXAMPLES training examples, or of fewer if they are large.
+    It is that of EXAMPLES training examples, or of fewer if they are large. Raises UserError for a
+    backbone, where not every layer has an activation.
     """
+    if train_params.architecture in starts.backbones():
+        raise UserError(
+            f"the spread is measured after the activation of each layer, and not every layer of "
+            f"{train_params.architecture} has one; expected another architecture"
+        )
     model = fit.build(train_params, data)
     count = min(EXAMPLES, keras_files.batch_size(data.train[0]))
     images, labels = (np.asarray(array[:count]) for array in data.train)

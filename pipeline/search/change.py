@@ -27,6 +27,11 @@ class Situation:
         return declared("architectures", self.params.train.architecture)
 
     @property
+    def is_backbone(self) -> bool:
+        """Whether it is a published network, whose layers are fixed."""
+        return "WEIGHTS" in self.architecture
+
+    @property
     def inputs(self) -> Kind:
         """The kind of input, which is the one that the architecture takes."""
         return kind(self.architecture["INPUT"])

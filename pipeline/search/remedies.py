@@ -72,7 +72,7 @@ def dropout(now: Situation) -> Change | None:
 
 
 def weight_penalty(now: Situation) -> Change | None:
-    if now.params.train.network.kernel_regularizer is not None:
+    if now.is_backbone or now.params.train.network.kernel_regularizer is not None:
         return None
     penalty = {"class_name": "L2", "config": {"l2": 0.001}}
     return Change(
@@ -202,7 +202,8 @@ def faster(now: Situation) -> Change | None:
 
 def relu(now: Situation) -> Change | None:
     network = now.params.train.network
-    if network.activation in (None, "relu") and network.kernel_initializer == "HeNormal":
+    has_both = network.activation in (None, "relu") and network.kernel_initializer == "HeNormal"
+    if has_both or now.is_backbone:
         return None
     return Change(
         "ReLU with He's initialization",

@@ -16,7 +16,7 @@ FOLDERS = (PACKAGE / "training", PACKAGE / "architectures")  # their code may ch
 
 def of_training(params: Train, data_digests: Iterable[str]) -> str:
     """Two trainings with the same fingerprint end in the same weights."""
-    start = [Path(params.start_from)] if params.starts_from_a_model else []
+    start = [Path(params.start_from)] if params.starts_from_a_file else []
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # the default of imports.keras_import
     files = [*modules(params.architecture), *start]
     return digests.of_facts(

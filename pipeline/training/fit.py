@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ with imports.keras_import():
     import keras
 
     from pipeline.training import (
+        augmentation,
         averaging,
         batch_normalization,
+        features,
         keras_files,
         keras_objects,
         layer_statistics,
@@ -156,33 +159,87 @@ def fit(
     """Trains, or resumes from the checkpoint in `folder`; `watchers` are further callbacks."""
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(params.precision)
-    model = build(params, data)
-    phases = transfer.phases(params, transfer.take(params, model))
-    layers = layers_at_start(model, data, keras_objects.loss(params.loss))
-    model = batch_normalization.fused(model)
+    plain = build(params, data)
+    phases = transfer.phases(params, transfer.take(params, plain, start(params, data)))
+    layers = layers_at_start(plain, data, keras_objects.loss(params.loss))
+    divided = _divided(params, plain, data, phases[0])
+    model = batch_normalization.fused(plain)
     trained = with_augmentation(params, model, data)
     state = State(folder, params, len(data.train[1]), on_row)
-    state.set_model(trained)
-    epochs = state.read()
-    if epochs:
+    if epochs := state.read():
         print(f"resuming after epoch {epochs}")
+    callbacks = [state, *watchers]
     steps_per_epoch = math.ceil(len(data.train[1]) / data.batch(params.batch_size))
     for phase in phases:
         if phase.last < epochs:
             continue
-        transfer.freeze(model, phase.frozen)
+        transfer.freeze(params, model, phase.frozen)
+        first = divided if phase is phases[0] else None
+        network = first.network if first else trained
         steps = steps_per_epoch * (phase.last - phase.first)
-        compile_for(params, trained, phase.learning_rate, steps, accuracy(data))
-        if phase.first < epochs:
-            state.resume()
-        if epochs < phase.last and not state.should_stop():
-            fit_phase(params, trained, data, phase, [state, *watchers])
-            epochs = len(state.rows)
-        # Keras's `fit` does so too, but a phase that was complete on resuming does not run it
-        trained.optimizer.finalize_variable_values(trained.trainable_weights)
-    state.load_best()
+        compile_for(params, network, phase.learning_rate, steps, accuracy(data))
+        run_phase(params, network, partial(first.data, data) if first else data, phase, callbacks)
+        if first:
+            first.copy_to(model)
     best = best_epoch(state.rows, params.keep)
+    if divided and best <= phases[0].last:
+        divided.reset()
+        state.set_model(divided.network)
+        state.load_best()
+        divided.copy_to(model)
+    else:
+        state.set_model(trained)
+        state.load_best()
     return TrainedModel(inference_model(model, params, data), state.rows, best, layers)
+
+
+def run_phase(
+    params: Train,
+    network: keras.Model,
+    data: Data | Callable[[], Data],
+    phase: transfer.Phase,
+    callbacks: list[Any],
+) -> None:
+    """Trains a compiled network to the end of the phase, from its checkpoint if it has one.
+
+    The first of `callbacks` is the State. Data that take long to compute come as a function, which
+    is called only if there are epochs left.
+    """
+    state = callbacks[0]
+    state.set_model(network)
+    epochs = len(state.rows)
+    if phase.first < epochs:
+        state.resume()
+    if epochs < phase.last and not state.should_stop():
+        fit_phase(params, network, data() if callable(data) else data, phase, callbacks)
+    # Keras's `fit` does so too, but a phase that was complete on resuming does not run it
+    network.optimizer.finalize_variable_values(network.trainable_weights)
+
+
+def start(params: Train, data: Data) -> keras.Model | None:
+    """The model whose layers `train.weights` or `train.start_from` provides. Raises UserError."""
+    file = Path(params.start_from) if params.starts_from_a_file else None
+    if params.starts_from_a_backbone:
+        module = importlib.import_module(f"pipeline.architectures.{params.architecture}")
+        backbone: keras.Model = module.pretrained(data.inputs, params.network, file)
+        return backbone
+    return keras_files.load(file) if file else None
+
+
+def _divided(
+    params: Train, model: keras.Model, data: Data, first: transfer.Phase
+) -> features.Divided | None:
+    """The model in two, if the frozen layers of the first phase can be computed once."""
+    if not first.frozen:
+        return None
+    transfer.freeze(params, model, first.frozen)
+    if params.augmentation:
+        print(
+            "train.augmentation changes the images in every epoch, so the frozen layers are "
+            "computed in every epoch too; with [] the other layers train in seconds"
+        )
+        return None
+    return features.divide(model, data.inputs.shape)
 
 
 def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Model:
@@ -193,12 +250,10 @@ def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Mo
             f"train.augmentation is for images, and the dataset holds {noun}; "
             f"expected [] with {noun}"
         )
-    augmentation = [
-        keras_objects.augmentation(index, layer, params.seed + index)
-        for index, layer in enumerate(params.augmentation)
-    ]
+    shape = data.inputs.shape
+    inputs = keras.Input(shape, dtype=model.inputs[0].dtype)
     return keras.Sequential(
-        [keras.Input(data.inputs.shape, dtype=model.inputs[0].dtype), *augmentation, model],
+        [inputs, *augmentation.layers(params, shape), model],
         name="training",
     )
 
@@ -212,10 +267,13 @@ def fit_phase(
     """
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
+    batch = data.batch(params.batch_size)
     together = keras_files.batch_size(data.validation[0])
+    batches = ShuffledBatches(data, batch, sparse, params.seed, len(rows))
+    batches.mixing = augmentation.mixing(params, data.inputs.shape, sparse)
     with imports.quiet():
         trained.fit(
-            ShuffledBatches(data, data.batch(params.batch_size), sparse, params.seed, len(rows)),
+            batches,
             validation_data=Batches(data.validation, together, data.num_classes, sparse),
             epochs=phase.last,
             initial_epoch=len(rows),
@@ -241,7 +299,7 @@ def inference_model(model: keras.Model, params: Train, data: Data) -> keras.Mode
     """The same model in float32, without the parts that only training needs."""
     weights = model.get_weights()
     keras.config.set_dtype_policy("float32")
-    network = params.network.model_copy(update={"drop_connect": 0.0})
+    network = params.network.model_copy(update={"drop_connect": None})
     result = build(params.model_copy(update={"network": network}), data)
     result.set_weights(weights)
     return result

@@ -12,6 +12,8 @@ from keras import activations, layers
 from pipeline.config.params import KerasObject, Name
 from pipeline.process.errors import UserError
 
+MIXING = ("MixUp", "CutMix")  # augmentation that mixes the images and labels of a batch
+
 
 def classes(module: Any, base: type) -> dict[str, type]:
     """The public subclasses of `base` in a Keras module, under each of their names (`L2`, `l2`)."""
@@ -78,7 +80,7 @@ def regularizer(value: Name | None) -> keras.Regularizer | None:
 
 def augmentation(index: int, value: KerasObject, seed: int) -> keras.Layer:
     key = f"train.augmentation[{index}]"
-    random_layers = _layers(lambda name, _: name.startswith("Random"))
+    random_layers = _layers(lambda name, _: name.startswith("Random") or name in MIXING)
     return make(key, value, random_layers, seed=seed)
 
 

@@ -8,13 +8,11 @@ input.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 
 from pipeline.config.params import Train
 from pipeline.process.errors import UserError
-from pipeline.training import keras_files
 
 
 @dataclass(frozen=True)
@@ -40,17 +38,17 @@ def layers(model: keras.Model) -> list[list[keras.Layer]]:
     return result
 
 
-def take(params: Train, model: keras.Model) -> int:
-    """Copies layers of `train.start_from` into `model`; returns their number. Raises UserError."""
-    if not params.starts_from_a_model:
+def take(params: Train, model: keras.Model, start: keras.Model | None) -> int:
+    """Copies layers of the model `start` into `model`; returns their number. Raises UserError."""
+    if start is None:
         return 0
-    source, target = layers(keras_files.load(Path(params.start_from))), layers(model)
+    source, target = layers(start), layers(model)
     count = _count(params, len(source), len(target))
     for number, (old, new) in enumerate(zip(source[:count], target[:count], strict=True), 1):
         old_shapes, new_shapes = _shapes(old), _shapes(new)
         if old_shapes != new_shapes:
             raise UserError(
-                f"layer {number} of {params.start_from} has weights of shapes {old_shapes}, and "
+                f"layer {number} of {_name(params)} has weights of shapes {old_shapes}, and "
                 f"the new model's {new_shapes}; set train.network to that model's, or "
                 f"train.start_layers to {number - 1}"
             )
@@ -61,6 +59,11 @@ def take(params: Train, model: keras.Model) -> int:
     return count
 
 
+def _name(params: Train) -> str:
+    """Where the layers come from, for messages."""
+    return params.start_from if params.starts_from_a_file else f"the weights {params.weights}"
+
+
 def _count(params: Train, in_source: int, in_target: int) -> int:
     """`train.start_layers` as a number. Raises UserError."""
     named = {"hidden": in_target - 1, "all": in_target}
@@ -69,7 +72,7 @@ def _count(params: Train, in_source: int, in_target: int) -> int:
     most = min(in_source, in_target)
     if count > most:
         raise UserError(
-            f"train.start_layers is {count}; {params.start_from} has {in_source} layers and the "
+            f"train.start_layers is {count}; {_name(params)} has {in_source} layers and the "
             f"new model {in_target}; expected 1 to {most}"
         )
     return count
@@ -84,7 +87,11 @@ def phases(params: Train, taken: int) -> list[Phase]:
 
     Each phase has its own optimizer and schedule. Raises UserError.
     """
-    frozen = taken if params.freeze == "all" else params.freeze
+    freeze = params.freeze
+    if freeze is None:
+        freeze = "all" if params.starts_from_a_backbone else 0
+    frozen = taken if freeze == "all" else freeze
+    provider = "train.start_from" if params.weights == "none" else "train.weights"
     starts = [
         (0, frozen, params.learning_rate),
         *((thaw.after, thaw.freeze, thaw.learning_rate) for thaw in params.thaw),
@@ -97,7 +104,7 @@ def phases(params: Train, taken: int) -> list[Phase]:
     for phase in result:
         if phase.frozen > taken:
             raise UserError(
-                f"{phase.frozen} layers are to be frozen, and train.start_from provides {taken}; "
+                f"{phase.frozen} layers are to be frozen, and {provider} provides {taken}; "
                 f"expected 0 to {taken}"
             )
         if phase.last <= phase.first:
@@ -108,10 +115,11 @@ def phases(params: Train, taken: int) -> list[Phase]:
     return result
 
 
-def freeze(model: keras.Model, count: int) -> None:
+def freeze(params: Train, model: keras.Model, count: int) -> None:
     """Freezes the first `count` layers and thaws the others, for the next `compile`.
 
-    Raises UserError if no layer would be left to train.
+    Batch normalization of a backbone stays frozen: a few thousand images give worse statistics than
+    the millions that it was trained on. Raises UserError if no layer would be left to train.
     """
     groups = layers(model)
     if count >= len(groups):
@@ -121,4 +129,6 @@ def freeze(model: keras.Model, count: int) -> None:
         )
     for number, group in enumerate(groups):
         for layer in group:
-            layer.trainable = number >= count
+            is_normalization = isinstance(layer, keras.layers.BatchNormalization)
+            is_fixed = params.starts_from_a_backbone and is_normalization
+            layer.trainable = number >= count and not is_fixed

@@ -1,0 +1,149 @@
+"""Features of frozen layers: computed once, the same weights in the end, and resumable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.config.params import Train
+from pipeline.datasets import Raw
+from pipeline.files import artifacts
+from tests.test_techniques import KilledError, data, fit, train_params
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+NETWORK = {"hidden": [4, 4, 4, 4]}
+# It changes no image, but the pipeline cannot know that.
+NOTHING = [{"class_name": "RandomBrightness", "config": {"factor": 0.0}}]
+
+
+@pytest.fixture(scope="module")
+def digits(raw_mnist: Raw, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the ten digits, to start from."""
+    from pipeline.training import keras_files
+
+    path = tmp_path_factory.mktemp("start") / "digits.keras"
+    train = train_params(architecture="edge", network=NETWORK, epochs=1)
+    keras_files.save(path, fit(raw_mnist, path.parent / "state", train).model)
+    return path
+
+
+@pytest.fixture
+def starting(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Params that start from that model, in an empty checkout."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(**values: Any) -> Train:
+        start = {"architecture": "edge", "network": NETWORK, "start_from": str(digits)}
+        return train_params(**{**start, "freeze": "all", "optimizer": "Adam", **values})
+
+    return make
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted((folder / ".state/features").rglob("*.npy"))
+
+
+def test_features_give_the_weights_of_a_training_without_them(
+    raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {**NETWORK, "dropout": [0.2]}
+    cached = fit(raw_mnist, tmp_path / "cached", starting(network=network))
+    assert len(parts(tmp_path)) == 2  # of the training set and the validation set
+    assert "computing the features of 64 images, once" in capsys.readouterr().out
+    plain = fit(raw_mnist, tmp_path / "plain", starting(network=network, augmentation=NOTHING))
+    assert len(parts(tmp_path)) == 2
+    assert "computed in every epoch" in capsys.readouterr().out
+    for actual, expected in zip(cached.model.weights, plain.model.weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
+    for name in ("train_loss", "validation_loss"):
+        actual, expected = ([row[name] for row in trained.rows] for trained in (cached, plain))
+        np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+def test_another_training_of_the_same_images_computes_nothing(
+    raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(raw_mnist, tmp_path / "first", starting())
+    before = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
+    capsys.readouterr()
+    fit(raw_mnist, tmp_path / "second", starting(seed=3, epochs=2, batch_size=8))
+    assert {path: path.stat().st_mtime_ns for path in parts(tmp_path)} == before
+    assert "computing" not in capsys.readouterr().out
+
+
+def test_an_interrupted_computation_goes_on_with_the_parts_that_are_missing(
+    raw_mnist: Raw, tmp_path: Path, starting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.training import features
+
+    monkeypatch.setattr(features, "PART", 16)
+    whole = fit(raw_mnist, tmp_path / "whole", starting())
+    before = {path: path.read_bytes() for path in parts(tmp_path)}
+    assert len(before) == 6  # 64 and 32 images
+    missing, cut, *intact = before
+    missing.unlink()
+    cut.write_bytes(before[cut][:200])
+    untouched = {path: path.stat().st_mtime_ns for path in intact}
+    resumed = fit(raw_mnist, tmp_path / "resumed", starting())
+    assert {path: path.read_bytes() for path in parts(tmp_path)} == before
+    assert {path: path.stat().st_mtime_ns for path in intact} == untouched
+    for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_training_killed_on_features_or_after_thawing_ends_as_an_uninterrupted_one(
+    raw_mnist: Raw, tmp_path: Path, starting: Any
+) -> None:
+    thaw = [{"after": 2, "freeze": 1, "learning_rate": 0.001}]
+    train = starting(thaw=thaw, epochs=4, network={**NETWORK, "dropout": [0.2]}, keep="last")
+    whole = fit(raw_mnist, tmp_path / "whole", train)
+    for epoch in (1, 2, 3):
+
+        def kill(row: dict[str, float], epoch: int = epoch) -> None:
+            if row["epoch"] == epoch:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            fit(raw_mnist, tmp_path / "killed", train, kill)
+    resumed = fit(raw_mnist, tmp_path / "killed", train)
+    for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    assert resumed.rows[-1]["validation_loss"] == whole.rows[-1]["validation_loss"]
+
+
+def test_the_best_epoch_may_be_one_on_features_although_thawing_changed_all_layers(
+    raw_mnist: Raw, tmp_path: Path, digits: Path, starting: Any
+) -> None:
+    from pipeline.training import keras_files
+
+    thaw = [{"after": 2, "freeze": 0, "learning_rate": 10.0}]
+    trained = fit(raw_mnist, tmp_path / "state", starting(thaw=thaw, epochs=4))
+    assert trained.best <= 2
+    start = keras_files.load(digits)
+    for actual, expected in zip(trained.model.weights[:-2], start.weights[:-2], strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    images, labels = data(raw_mnist).validation
+    accuracy = (keras_files.probabilities(trained.model, images).argmax(1) == labels).mean()
+    assert accuracy == pytest.approx(trained.rows[trained.best - 1]["validation_accuracy"])
+
+
+def test_features_larger_than_the_image_are_not_kept(
+    raw_mnist: Raw, tmp_path: Path, starting: Any
+) -> None:
+    fit(raw_mnist, tmp_path / "state", starting(freeze=1, epochs=1, network=NETWORK))
+    sizes = {artifacts.load_array(path).shape[1:] for path in parts(tmp_path)}
+    assert all(np.prod(shape) <= 28 * 28 for shape in sizes)
+
+
+def test_the_parts_read_as_one_array() -> None:
+    from pipeline.training.features import PART, Parts
+
+    whole = np.arange((2 * PART + 5) * 3).reshape(-1, 3)
+    split = Parts([whole[:PART], whole[PART : 2 * PART], whole[2 * PART :]])
+    assert split.shape == whole.shape
+    rows = np.array([0, PART - 1, PART, 2 * PART + 4, 3])
+    np.testing.assert_array_equal(split[rows], whole[rows])
