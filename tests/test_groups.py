@@ -18,7 +18,8 @@ from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import Params, Preprocess
 from pipeline.files import groups, pictures, raw, splits
-from pipeline.files.pictures import Picture, inspect
+from pipeline.files.picture_file import inspect
+from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
 from pipeline.search import cached_training, folds
 from tests.conftest import ROOT

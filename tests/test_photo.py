@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from pipeline.bundle.description import describe
 from pipeline.config import params
 from pipeline.datasets import Raw
-from pipeline.files import pictures
+from pipeline.files import picture_file
 from pipeline.files.artifacts import Array, Description
 from serving import Classifier, InputError, photo
 from serving.mnist_photo import normalize
@@ -129,7 +129,7 @@ def test_pictures_of_other_datasets_are_prepared_as_for_training(
     if (mode, suffix) == ("RGBA", "jpg"):
         mode = "RGB"  # a JPEG has no transparency
     Image.fromarray(pixels).convert(mode).save(path, exif=exif)
-    training_image = pictures.image(path.read_bytes(), (20, 24, 3))
+    training_image = picture_file.image(path.read_bytes(), (20, 24, 3))
     image = photo.read(path, card("image_folder", (20, 24, 3)))
     np.testing.assert_array_equal(image, training_image)
 
@@ -140,7 +140,7 @@ def test_own_photos_are_upright_in_training(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     upright.rotate(90, expand=True).save(tmp_path / "lying.jpg", exif=exif)
-    image = pictures.image((tmp_path / "lying.jpg").read_bytes(), (20, 20, 1))
+    image = picture_file.image((tmp_path / "lying.jpg").read_bytes(), (20, 20, 1))
     assert image[:8].mean() < 10
     assert image[-8:].mean() > 245
 

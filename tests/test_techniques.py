@@ -50,15 +50,15 @@ def step(raw: Raw, train: Train, classes: int = 10) -> Any:
 
     It runs eagerly, because compiling does not pay for a single step.
     """
-    from pipeline.training import fit
+    from pipeline.training import compilation, fit
     from pipeline.training.batches import targets
 
     digits = data(raw, classes=classes)
     model = fit.build(train, digits)
-    fit.compile_for(train, model, train.learning_rate, 10)
+    compilation.compile_for(train, model, train.learning_rate, 10)
     model.run_eagerly = True
     images, labels = digits.train
-    expected = targets(labels, classes, fit.is_sparse(model.loss))
+    expected = targets(labels, classes, compilation.is_sparse(model.loss))
     loss = model.train_on_batch(images, expected, return_dict=True)["loss"]
     assert np.isfinite(loss)
     return model

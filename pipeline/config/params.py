@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -295,10 +294,3 @@ def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise UserError(validation_message.sentence(error, values, Params)) from None
-
-
-if __name__ == "__main__":
-    try:
-        print(load().model_dump_json(indent=2))
-    except UserError as error:
-        sys.exit(f"error: {error}")

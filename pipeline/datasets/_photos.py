@@ -12,9 +12,10 @@ import numpy as np
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
-from pipeline.files import pictures
+from pipeline.files import picture_file, pictures
 from pipeline.files.artifacts import Array
-from pipeline.files.pictures import Box, Picture, Pictures, Source
+from pipeline.files.picture_file import Box
+from pipeline.files.pictures import Picture, Pictures, Source
 from pipeline.files.splits import position_in_stratum
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -90,9 +91,9 @@ def _inspected(
     def inspect(candidate: Candidate) -> tuple[Picture, int] | str:
         try:
             data = source.read(candidate.file)
-            hash_, bits = pictures.inspect(data, candidate.box)
+            hash_, bits = picture_file.inspect(data, candidate.box)
         except Exception as error:  # on damaged files Pillow raises anything
-            return pictures.reason(error)
+            return picture_file.reason(error)
         sha256 = hashlib.sha256(data).hexdigest()
         columns = {"label": candidate.label, **candidate.columns}
         if not candidate.columns:  # one for all of a class, as there may be a million pictures

@@ -17,7 +17,8 @@ from pipeline.datasets import Raw, _photos, _tree
 from pipeline.datasets._photos import Candidate
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.files import pictures
-from pipeline.files.pictures import OWN_COLUMNS, Box
+from pipeline.files.picture_file import Box
+from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
 
 LABEL = ("label", "class")  # the column may have either name

@@ -25,7 +25,14 @@ from pipeline.process.errors import UserError
 with imports.keras_import():
     import keras
 
-    from pipeline.training import fit, keras_files, keras_objects, layer_statistics, transfer
+    from pipeline.training import (
+        compilation,
+        fit,
+        keras_files,
+        keras_objects,
+        layer_statistics,
+        transfer,
+    )
     from pipeline.training.batches import Data, targets
 
 EXAMPLES = 256
@@ -76,7 +83,7 @@ def measure(train_params: Train, data: Data) -> list[Spread]:
     activated = [layer.output for layer in model.layers if keras_objects.is_activation(layer)]
     outputs = [*activated, *model.outputs][-len(kernels) :]
     loss = keras_objects.loss(train_params.loss)
-    expected = targets(labels, data.num_classes, fit.is_sparse(loss))
+    expected = targets(labels, data.num_classes, compilation.is_sparse(loss))
     gradients, values = layer_statistics.gradients(model, outputs, loss, (images, expected))
     activations = [keras.ops.convert_to_numpy(value) for value in values]
     return [

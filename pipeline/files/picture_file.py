@@ -1,0 +1,121 @@
+"""The bytes of a picture file -> pixels, as a device makes them."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.files.artifacts import Array
+from serving import photo
+
+Shape = tuple[int, int, int]  # height, width, channels
+Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels of the upright picture
+
+# Cameras of phones have up to this many pixels; a device takes photo.LARGEST_PIXELS. A JPEG above
+# that is decoded at a half, a quarter or an eighth of its size.
+LARGEST_JPEG = 200_000_000
+GIANT = 16_000_000  # pixels; only one such picture is decoded at a time
+HASH = 16  # the perceptual hash has HASH x HASH bits
+
+_one_giant = threading.Lock()
+# Pillow's own limit only warns, in a way that is not safe in threads; `_opened` refuses.
+Image.MAX_IMAGE_PIXELS = None
+# It also warns of damage that it can live with, such as in EXIF data.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class PictureError(Exception):
+    """A picture that is left out; the message is the reason, and follows the file's name."""
+
+
+def image(data: bytes, shape: Shape, box: Box | None = None) -> Array:
+    """The bytes of a picture, or its `box`, -> (H, W, C) uint8, as a device makes it.
+
+    Raises PictureError, or whatever Pillow raises on a damaged file.
+    """
+    height, width, channels = shape
+    opened = _opened(data)
+    with _turn(opened), opened:
+        factor = _reduced(opened)
+        upright = photo.upright(opened, "L" if channels == 1 else "RGB")
+        if box:
+            upright = upright.crop(tuple(side // factor for side in box))
+        resized = upright.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(resized, np.uint8).reshape(shape)
+
+
+def inspect(data: bytes, box: Box | None) -> tuple[str, int]:
+    """Decodes a picture to see that it can be. Raises as `image` does.
+
+    Returns its perceptual hash, which is that of the differences of neighbouring grey pixels when
+    it is made small, and the bits of its grey levels if it has more than 8, otherwise 0.
+    """
+    opened = _opened(data)
+    with _turn(opened), opened:
+        _check_box(box, opened)
+        opened.draft(None, (4 * HASH, 4 * HASH))  # enough for the hash, and reads the whole file
+        bits = 0
+        if opened.mode.startswith("I"):
+            bits = int(np.asarray(opened).max()).bit_length()
+        size = (HASH + 1, HASH)
+        grey = photo.upright(opened, "L").resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    pixels = np.asarray(grey)
+    return np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes().hex(), bits
+
+
+def _opened(data: bytes) -> Image.Image:
+    opened = Image.open(io.BytesIO(data), formats=photo.FORMATS)
+    pixels = opened.width * opened.height
+    if pixels > (LARGEST_JPEG if _is_jpeg(opened) else photo.LARGEST_PIXELS):
+        raise PictureError(
+            f"has {opened.width} x {opened.height} pixels; expected at most "
+            f"{photo.LARGEST_PIXELS:,}, or {LARGEST_JPEG:,} in a JPEG"
+        )
+    return opened
+
+
+def _is_jpeg(opened: Image.Image) -> bool:
+    return opened.format in ("JPEG", "MPO")  # MPO: several JPEGs in one file
+
+
+def _turn(opened: Image.Image) -> Any:
+    return _one_giant if opened.width * opened.height > GIANT else nullcontext()
+
+
+def _reduced(opened: Image.Image) -> int:
+    """Lets a JPEG that is too large for a device be decoded smaller; by which factor it is."""
+    width, height = opened.size
+    factor = 1
+    while width * height > photo.LARGEST_PIXELS * factor**2:
+        factor *= 2
+    if factor > 1:
+        opened.draft(None, (width // factor, height // factor))
+    return factor
+
+
+def _check_box(box: Box | None, opened: Image.Image) -> None:
+    if box is None:
+        return
+    width, height = opened.size
+    if opened.getexif().get(photo.ORIENTATION) in (5, 6, 7, 8):
+        width, height = height, width
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise PictureError(f"has {width} x {height} pixels, and its box {box} is not within")
+
+
+def reason(error: Exception) -> str:
+    """Why a picture could not be read, as part of a sentence."""
+    if isinstance(error, PictureError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return f"is not a picture; expected {', '.join(photo.FORMATS)}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"could not be read: {error.strerror}"
+    return f"is damaged: {' '.join(str(error).split())[:200] or type(error).__name__}"
