@@ -111,17 +111,13 @@ class BatchQueue:
         """For each job its probabilities, or the exception to raise in its request."""
         limit = self.limits.seconds_to_wait
         if time.monotonic() - batch[0].submitted > limit:
-            sentence = (
-                f"the request waited longer than {limit:g} seconds for the model, "
-                "so try again in a second"
-            )
+            sentence = f"the model was busy for {limit:g} seconds; try again in a second"
             return [RequestError(503, sentence)] * len(batch)
         model = batch[0].model
         images = [job.images for job in batch]
         try:
-            probabilities = model.classifier.predict(
-                images[0] if len(images) == 1 else np.concatenate(images)
-            )
+            together = images[0] if len(images) == 1 else np.concatenate(images)
+            probabilities = model.classifier.predict(together)
         except RuntimeTimeoutError as error:
             print(f"error: {error}", file=sys.stderr)
             return [RequestError(503, f"{error}, so try again in a second")] * len(batch)
