@@ -211,8 +211,8 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         result.append(f"groups: {counts}")
     if kept and kept.shared_groups:
         result.append(
-            f"warning: {len(kept.shared_groups):,} groups are in two parts of the data as they "
-            f"came, and leak: {', '.join(kept.shared_groups[:3])}"
+            f"warning: {len(kept.shared_groups):,} groups are in more than one split of your data, "
+            f"and leak: {', '.join(kept.shared_groups[:3])}"
         )
     return result
 

@@ -206,10 +206,11 @@ def test_what_systems_leave_behind_is_skipped_at_every_level(
     assert raw.class_names == ["cat", "dog"]
     assert len(raw.train_images) == 6
     assert len(raw.left_out) == 8
-    assert raw.left_out["cat/notes.txt"] == "is not a picture by its suffix"
+    assert raw.left_out["cat/notes.txt"] == "lacks the suffix of a picture"
     printed = capsys.readouterr().out
-    assert "left out, is not a picture by its suffix: 1 (cat/notes.txt)" in printed
-    assert "left out, belongs to a system: 7 (.DS_Store, __MACOSX, cat/.ipynb" in printed
+    assert "left out 1 (cat/notes.txt): it lacks the suffix of a picture" in printed
+    assert "left out 7 (.DS_Store, __MACOSX, cat/.ipynb" in printed
+    assert ": each is hidden or belongs to the operating system" in printed
 
 
 @pytest.mark.parametrize("suffix", photo.SUFFIXES)
@@ -273,7 +274,7 @@ def test_links_are_followed_once_and_loops_are_refused(two_classes: Path, tmp_pa
     raw = load(two_classes)
     assert len(raw.train_images) == 7
     assert "cat/more/kittens/k.png" in files(raw)
-    twice = "leads to a folder that is read already"
+    twice = "leads to a folder that has been read already"
     assert raw.left_out == {
         "cat/round/": twice,
         "dog/up/": twice,
@@ -374,7 +375,7 @@ def test_a_zip_bomb_is_refused(two_classes: Path, monkeypatch: pytest.MonkeyPatc
         ("data", "neither a folder nor a readable zip file"),
         ("data/only/one.png", "1 class folders"),
         ("data/train/one.png", "train has 0 class folders"),
-        ("data/val/cat/one.png", "val/ are parts of data without a train part"),
+        ("data/val/cat/one.png", "has val/, but no folder train/; expected one"),
     ],
 )
 def test_what_holds_no_classes_is_refused(tmp_path: Path, content: str | None, reason: str) -> None:

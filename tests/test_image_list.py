@@ -81,7 +81,7 @@ def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
     )
     raw = load(photos, text)
     assert raw.left_out["lying.png"] == (
-        "has 10 x 20 pixels, and its box (0, 10, 11, 20) is not within"
+        "has 10 x 20 pixels, and its box (0, 10, 11, 20) is not within them"
     )
     images = {
         (row.file, row.box): image
@@ -126,12 +126,12 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
         ("", "has the columns ; expected file and label"),
         ("picture,label\n", "has the columns picture, label; expected file and label"),
         ("file,label,left\n", "has left; expected all of left, top, right, bottom, or none"),
-        ("file,label\nphone/0.png\n", "row 2 of .* has another number of cells than the header"),
-        ("file,label\nphone/0.png,a,b\n", "row 2 of .* has another number of cells"),
+        ("file,label\nphone/0.png\n", "row 2 of .* has more or fewer cells than the header"),
+        ("file,label\nphone/0.png,a,b\n", "row 2 of .* has more or fewer cells"),
         ("file,label\nphone/0.png,\n", "row 2 of .* has an empty label; expected one"),
         ("file,label\n,a\n", "row 2 of .* has an empty file; expected one"),
-        ("file,label\n../0.png,a\n", r"row 2 of .* has the file \.\./0\.png; expected one below"),
-        ("file,label\n/etc/x.png,a\n", "has the file /etc/x.png; expected one below"),
+        ("file,label\n../0.png,a\n", r"row 2 of .* has the file \.\./0\.png; expected a path"),
+        ("file,label\n/etc/x.png,a\n", "has the file /etc/x.png; expected a path within"),
         ("file,label,split\nphone/0.png,a,later\n", "has the split later; expected train, valid"),
         ("file,label\nphone/0.png,a\n", "has 1 labels; expected at least 2"),
         (
@@ -155,5 +155,7 @@ def test_the_list_itself_is_not_the_path(photos: Path) -> None:
     (photos / "labels.csv").write_text("file,label\n")
     with pytest.raises(UserError, match=r"set dataset\.labels to labels\.csv"):
         load(photos / "labels.csv", "")
-    with pytest.raises(UserError, match=r"holds no other\.csv; set dataset\.labels to its CSV"):
+    with pytest.raises(
+        UserError, match=r"holds no other\.csv; set dataset\.labels to the name of its CSV"
+    ):
         image_list.load(Dataset(name="image_list", path=str(photos), labels="other.csv"))

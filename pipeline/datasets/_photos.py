@@ -131,9 +131,10 @@ def say_what_is_left_out(count: int, unreadable: dict[str, str], left_out: dict[
     for name, reason in left_out.items():
         by_reason[reason].append(name)
     for reason, names in by_reason.items():
-        print(f"left out, {reason}: {len(names):,} ({shown(names)})")
+        which = "it" if len(names) == 1 else "each"
+        print(f"left out {len(names):,} ({shown(names)}): {which} {reason}")
     if unreadable or left_out:
-        print("data/raw/left_out.csv names them all, with the reasons")
+        print("data/raw/left_out.csv lists them all, with the reasons")
 
 
 def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) -> None:
@@ -149,7 +150,7 @@ def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) 
     if torn:
         print(
             f"warning: {len(torn):,} files have an exact copy in another class: {shown(torn)}; "
-            "one of each is labelled wrongly"
+            "one of the two labels must be wrong"
         )
 
 

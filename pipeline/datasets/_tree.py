@@ -31,7 +31,7 @@ PARTS = {
 }
 # Pictures hardly compress, so an archive that unpacks to a hundred times its size is an attack.
 LARGEST_RATIO, SMALL_BYTES = 100, 2**30
-JUNK_REASON = "belongs to a system"
+JUNK_REASON = "is hidden or belongs to the operating system"
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Tree:
         if is_picture(name):
             self.files.append(name)
         else:
-            self.left_out[name] = "is not a picture by its suffix"
+            self.left_out[name] = "lacks the suffix of a picture"
 
 
 def split(name: str) -> tuple[str, str]:
@@ -114,7 +114,7 @@ def _folder(root: Path) -> Tree:
             tree.left_out[folder] = f"could not be read: {error.strerror}"
             continue
         if (status.st_dev, status.st_ino) in visited:
-            tree.left_out[folder] = "leads to a folder that is read already"
+            tree.left_out[folder] = "leads to a folder that has been read already"
             continue
         visited.add((status.st_dev, status.st_ino))
         tree.folders.add(folder)
@@ -205,13 +205,15 @@ def parts(tree: Tree, folder: str) -> dict[str, str]:
         part = part_of(name)
         if part in found:
             raise UserError(
-                f"{found[part]} and {folder}{name}/ are both the {part} part; expected one of them"
+                f"{found[part]} and {folder}{name}/ are both the {part} part; expected only one"
             )
         if part:
             found[part] = f"{folder}{name}/"
     if "train" not in found:
         if found and len(found) == len(names):
-            raise UserError(f"{', '.join(found.values())} are parts of data without a train part")
+            raise UserError(
+                f"dataset.path has {', '.join(found.values())}, but no folder train/; expected one"
+            )
         return {"train": folder}
     if len(found) < len(names) and not tree.children[found["train"]]:
         return {"train": folder}

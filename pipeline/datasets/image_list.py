@@ -55,7 +55,9 @@ def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
     """The folder of the CSV, and its rows. Archives often hold everything in one folder."""
     folder = next((at for at in ("", _tree.base(tree)) if f"{at}{name}" in tree.left_out), None)
     if folder is None:
-        raise UserError(f"dataset.path {root} holds no {name}; set dataset.labels to its CSV")
+        raise UserError(
+            f"dataset.path {root} holds no {name}; set dataset.labels to the name of its CSV"
+        )
     del tree.left_out[f"{folder}{name}"]
     path = f"{root / folder / name}"
     try:
@@ -81,7 +83,7 @@ def _check_columns(path: str, names: list[str]) -> None:
 
 def _row(path: str, number: int, row: dict[str | None, str | None]) -> Row:
     if None in row or None in row.values():
-        raise UserError(f"row {number} of {path} has another number of cells than the header")
+        raise UserError(f"row {number} of {path} has more or fewer cells than the header")
     return {str(name): str(value).strip() for name, value in row.items()}
 
 
@@ -89,7 +91,9 @@ def _candidate(where: str, folder: str, row: Row, files: dict[str, str]) -> Cand
     """Raises UserError, which begins with `where`."""
     name = row["file"].replace("\\", "/").removeprefix("./")
     if name.startswith("/") or ".." in name.split("/"):
-        raise UserError(f"{where} has the file {name}; expected one below the folder of the list")
+        raise UserError(
+            f"{where} has the file {name}; expected a path within the folder of the CSV"
+        )
     label = nfc(next(row[column] for column in LABEL if column in row))
     if not name or not label:
         raise UserError(f"{where} has an empty {'label' if name else 'file'}; expected one")

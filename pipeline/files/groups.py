@@ -49,7 +49,8 @@ def names(pictures: Sequence[Picture], group: str) -> list[str]:
     if missing:
         raise UserError(
             f"preprocess.group {group!r} is not a column ({', '.join(columns)}), and as a regular "
-            f"expression it matches {len(missing):,} of {len(found):,} files not: {missing[0]}"
+            f"expression it does not match {len(missing):,} of {len(found):,} files, the first of "
+            f"them {missing[0]}"
         )
     return [match[1 if pattern.groups else 0] or "" for match in found if match]
 

@@ -107,7 +107,7 @@ def _check_box(box: Box | None, opened: Image.Image) -> None:
         width, height = height, width
     left, top, right, bottom = box
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        raise PictureError(f"has {width} x {height} pixels, and its box {box} is not within")
+        raise PictureError(f"has {width} x {height} pixels, and its box {box} is not within them")
 
 
 def reason(error: Exception) -> str:

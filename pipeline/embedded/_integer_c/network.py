@@ -82,7 +82,7 @@ def read(data: bytes) -> Network:
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]
     if len(model.subgraphs) > 1 or len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise UserError(f"it has not one input and one output; {INSTEAD}")
+        raise UserError(f"it does not have exactly one input and one output; {INSTEAD}")
     tensors = [tensor(model, graph, index) for index in range(len(graph.tensors))]
     operators = [operator(model, entry, tensors) for entry in graph.operators]
     output = tensors[graph.outputs[0]]
