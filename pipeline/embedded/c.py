@@ -88,7 +88,10 @@ def golden(model: VerifiedFile) -> str:
 
 
 def image_reader() -> Path:
-    """stb_image.h, which reads PNG and PGM (public domain or MIT); it comes with emx-onnx-cgen."""
+    """stb_image.h, which reads PNG and PGM (public domain or MIT).
+
+    The package emx-onnx-cgen, of which nothing else is used, comes with it.
+    """
     packages = environments.FOLDER / environments.EMBEDDED / "lib"
     return next(packages.glob("python*/site-packages/emx_onnx_cgen/third_party/stb_image.h"))
 
