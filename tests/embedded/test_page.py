@@ -137,7 +137,7 @@ def test_onnx_runtime_web_gives_almost_the_same_probabilities_in_floating_point(
 ) -> None:
     page.click("#compare")
     page.wait_for_selector("#comparison:not([hidden])")
-    assert "ONNX Runtime Web 1.30.0" in page.text_content("#comparison")
+    assert "ONNX Runtime Web 1.30.0, onnx_float32.onnx" in page.text_content("#comparison")
     difference = float(page.text_content("#comparison tbody tr:last-child td:last-child"))
     assert 0 < difference < statistics.QUANTIZED_TOLERANCE
     assert not tab.faults

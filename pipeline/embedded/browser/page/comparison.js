@@ -23,7 +23,7 @@ export async function load(classifier) {
   const address = new URL(`../../${file}`, import.meta.url).href;
   const session = await library.InferenceSession.create(address);
   return {
-    name: `ONNX Runtime Web ${library.env.versions.web}`,
+    name: `ONNX Runtime Web ${library.env.versions.web}, ${file}`,
     async predict(pixels) {
       const image = new library.Tensor("uint8", pixels, [1, ...card.input.shape]);
       const outputs = await session.run({ [card.input.name]: image });
