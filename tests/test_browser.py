@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,17 +15,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.embedded import _codegen, _zig, browser, c
+from pipeline.config import params
+from pipeline.embedded import _zig, browser, c
+from pipeline.embedded._proof import Proof, prove
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving import InputError, acceptance, gate, mnist_photo
 from tests.conftest import Project
+from tests.test_embed import measured_facts
 from tests.test_gate import gate_outcomes
 
 pytestmark = pytest.mark.slow
 
 PAGE = browser.TEMPLATES / "page"
+PROOF = [field.name for field in dataclasses.fields(Proof)]
 PREPARE = """
 import { readFileSync } from "node:fs";
 const { draw, plane } = await import(process.argv[1] + "/ink.js");
@@ -164,20 +172,32 @@ def test_the_page_tells_the_three_verdicts_apart_as_python_does() -> None:
         assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, case
 
 
-def test_the_page_gives_the_classes_of_onnx_runtime(finished: Project) -> None:
-    rows = json.loads((finished.folder / "reports/embed.json").read_text())["targets"]
-    measured = next(row["measured"] for row in rows if row["target"] == "browser")
-    assert measured["test_images"] == 50
-    assert measured["agreement_with_onnxruntime"] == 1
-    assert measured["largest_difference"] < 1e-5
-    assert (
-        measured["wasm_bytes"] == (finished.folder / "embedded/browser/model.wasm").stat().st_size
-    )
+def test_the_page_is_proven_on_all_test_images_and_equals_micro(finished: Project) -> None:
+    measured = measured_facts(finished, "browser")
+    proven = measured_facts(finished, "c")
+    assert {name: measured[name] for name in PROOF} == {name: proven[name] for name in PROOF}
+    assert measured["test_images"] > measured["images_equal_to_micro"] == 50
+    module = finished.folder / "embedded/browser/model.wasm"
+    assert measured["wasm_bytes"] == module.stat().st_size < 100_000
+
+
+def test_a_module_that_differs_from_micro_is_refused(finished: Project, tmp_path: Path) -> None:
+    """The page's classifier with an image that it reads from one pixel further."""
+    shutil.copytree(finished.folder / "embedded/browser", tmp_path, dirs_exist_ok=True)
+    script = tmp_path / "classifier.js"
+    text = script.read_text()
+    assert "image(), size(" in text
+    script.write_text(text.replace("image(), size(", "image() + 1, size("))
+    with contextlib.chdir(finished.folder):
+        model = VerifiedFile.load(browser.FORMAT, params.load())
+        with pytest.raises(UserError, match=r"its C answers \d+ of 50 images unlike TensorFlow"):
+            prove(model, lambda images: browser.run(tmp_path, model, images)[0])
 
 
 def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(
     finished: Project, tmp_path: Path
 ) -> None:
+    """The C in the bundle gives the module in the bundle."""
     script = """
         import { readFileSync } from "node:fs";
         const module = new WebAssembly.Module(readFileSync(process.argv[1]));
@@ -185,37 +205,11 @@ def test_the_model_imports_nothing_and_is_the_same_bytes_each_time(
     """
     module = finished.folder / "embedded/browser/model.wasm"
     assert in_node(script, module) == []
-    code = _codegen.translate(finished.folder / "exported/onnx_float32.onnx")
-    header = (finished.folder / "embedded/c/model.h").read_text()
-    for name, text in {**code, "model.h": header}.items():
-        (tmp_path / name).write_text(text)
-    for name in ("classify.c", "classify.h", "exports.c"):
-        (tmp_path / name).write_bytes((browser.TEMPLATES / name).read_bytes())
-    browser.compile_module(tmp_path, tmp_path / "again.wasm")
+    shutil.copytree(finished.folder / "embedded/c", tmp_path, dirs_exist_ok=True)
+    shutil.copy(browser.TEMPLATES / "exports.c", tmp_path)
+    layers = sorted(f"layers/{path.name}" for path in tmp_path.glob("layers/*.c"))
+    browser.compile_module(tmp_path, [*layers, "network.c"], tmp_path / "again.wasm")
     assert (tmp_path / "again.wasm").read_bytes() == module.read_bytes()
-
-
-def test_a_model_that_is_too_large_for_a_page_is_refused_with_the_cure(tmp_path: Path) -> None:
-    (tmp_path / "model.c").write_text(
-        "void model(void) {\n    float tmp0_t1[1][64][600][600];\n}\n"
-    )
-    refusal = r"it needs 92,225,536 bytes of stack .*; use smaller images or fewer filters"
-    with pytest.raises(UserError, match=refusal):
-        browser.compile_module(tmp_path, tmp_path / "model.wasm")
-
-
-def test_a_stack_of_any_size_is_aligned_as_the_linker_asks(tmp_path: Path) -> None:
-    for name in _codegen.SOURCES:
-        (tmp_path / name).write_text("")
-    (tmp_path / "model.c").write_text(
-        "float *sink;\nvoid model(void) {\n    float tmp0_t1[1][13];\n    sink = tmp0_t1[0];\n}\n"
-    )
-    (tmp_path / "exports.c").write_text(
-        "void model(void);\n"
-        '__attribute__((export_name("predict"))) void predict(void) { model(); }\n'
-    )
-    browser.compile_module(tmp_path, tmp_path / "model.wasm")
-    assert (tmp_path / "model.wasm").read_bytes().startswith(b"\0asm")
 
 
 def test_the_compiler_and_its_libraries_work_below_a_path_with_a_percent_sign(
@@ -243,14 +237,12 @@ def test_the_compiler_and_its_libraries_work_below_a_path_with_a_percent_sign(
 
 
 def test_an_undefined_function_is_one_sentence(tmp_path: Path) -> None:
-    for name in _codegen.SOURCES:
-        (tmp_path / name).write_text("")
-    (tmp_path / "model.c").write_text("int missing(void);\nint model(void) { return missing(); }\n")
+    (tmp_path / "network.c").write_text("int missing(void);\nint run(void) { return missing(); }\n")
     (tmp_path / "exports.c").write_text(
-        "int model(void);\n"
-        '__attribute__((export_name("predict"))) int predict(void) { return model(); }\n'
+        "int run(void);\n"
+        '__attribute__((export_name("predict"))) int predict(void) { return run(); }\n'
     )
     with pytest.raises(
         UserError, match=r"model.wasm could not be compiled: .*missing.*; use another architecture"
     ):
-        browser.compile_module(tmp_path, tmp_path / "model.wasm")
+        browser.compile_module(tmp_path, ["network.c"], tmp_path / "model.wasm")

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import tflite
-from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.embedded import browser, microcontroller
-from pipeline.embedded._verified import VerifiedFile
+from pipeline.embedded._verified import LARGEST_MODEL, VerifiedFile
 from pipeline.files.artifacts import Description
 from pipeline.process.errors import UserError
 from tests.conftest import Project
+from tests.integer_c.tflite_builder import Builder
 
 pytestmark = pytest.mark.slow
 
@@ -151,48 +150,56 @@ def test_an_operator_that_micro_lacks_is_named(finished: Project, tmp_path: Path
         microcontroller.board_fit(tmp_path / "select.tflite")
 
 
-def test_a_network_whose_layers_are_too_large_for_the_stack_is_refused(tmp_path: Path) -> None:
-    """One convolution with 64 filters on a picture of 640 x 640 needs 100 MB."""
-    weights = numpy_helper.from_array(np.ones((64, 1, 3, 3), np.float32), "weights")
-    nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Conv", ["pixels", "weights"], ["filtered"], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["filtered"], ["positive"]),
-        helper.make_node("GlobalAveragePool", ["positive"], ["means"]),
-        helper.make_node("Softmax", ["means"], ["probabilities"], axis=1),
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 640, 640])
-    probabilities = helper.make_tensor_value_info(
-        "probabilities", TensorProto.FLOAT, ["N", 64, 1, 1]
-    )
-    graph = helper.make_graph(nodes, "large", [image], [probabilities], [weights])
-    file = tmp_path / "onnx_float32.onnx"
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file
-    )
-    data = Description("large", [str(number) for number in range(64)], (640, 640, 1), {}, [])
-    images = np.zeros((1, 640, 640, 1), np.uint8)
-    (tmp_path / "folder").mkdir()
+def test_a_network_whose_layers_are_too_large_for_a_page_is_refused(tmp_path: Path) -> None:
+    """One convolution with 64 filters on a picture of 1,100 x 1,100 needs 77 MB."""
+    builder = Builder()
+    image = builder.tensor((1, 1100, 1100, 1), "int8", [1 / 255], -128)
+    weights = builder.constant(np.ones((64, 1, 1, 1), np.int8), [0.01] * 64)
+    bias = builder.constant(np.zeros(64, np.int32), [0.01 / 255] * 64)
+    filtered = builder.tensor((1, 1100, 1100, 64), "int8", [0.01])
+    means = builder.tensor((1, 64), "int8", [0.01])
+    size = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    options = {"kind": "Conv2DOptions", **size}
+    builder.operator("CONV_2D", [image, weights, bias], filtered, **options)
+    axes = builder.constant(np.array([1, 2], np.int32))
+    builder.operator("MEAN", [filtered, axes], means, kind="ReducerOptions", keepDims=False)
+    file = tmp_path / "tflite_int8.tflite"
+    file.write_bytes(builder.finish(image, means))
+    data = Description("large", [str(number) for number in range(64)], (1100, 1100, 1), {}, [])
+    images = np.zeros((1, 1100, 1100, 1), np.uint8)
     model = VerifiedFile(
-        "large",
-        "1.0.0",
-        "onnx_float32",
-        file,
-        data,
-        images,
-        np.zeros(1, np.int64),
-        np.zeros((1, 64), np.float32),
-        images,
-        ("x86_64",),
-        0,
-        0.0,
+        name="large",
+        version="1.0.0",
+        format="tflite_int8",
+        file=file,
+        data=data,
+        golden_images=images,
+        golden_labels=np.zeros(1, np.int64),
+        test_images=images,
+        programs=("x86_64",),
+        arena_bytes=0,
+        max_accuracy_drop=0.0,
     )
+    (tmp_path / "folder").mkdir()
     with pytest.raises(
         UserError,
-        match=r"^it needs [\d,]+ bytes of stack for one image, but a page has 67,108,864; "
+        match=r"^it needs [\d,]+ bytes of memory for one image, but a page has 67,108,864; "
         r"use smaller images or fewer filters$",
     ):
         browser.write(tmp_path / "folder", model)
+    assert not list((tmp_path / "folder").iterdir())
+
+
+def test_a_file_that_is_too_large_to_be_written_out_as_c_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tflite_int8.tflite"
+    file.write_bytes(bytes(LARGEST_MODEL + 1))
+    data = Description("large", ["0", "1"], (28, 28, 1), {}, [])
+    none = np.zeros((0, 28, 28, 1), np.uint8)
+    model = VerifiedFile(
+        "large", "1.0.0", "tflite_int8", file, data, none, np.zeros(0), none, (), 0, 0.0
+    )
+    with pytest.raises(UserError, match=r"8,388,609 bytes; C code is generated from at most 8,388"):
+        _ = model.code
 
 
 def test_the_list_of_targets_may_be_empty(finished: Project, tmp_path: Path) -> None:

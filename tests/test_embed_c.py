@@ -6,6 +6,7 @@ import contextlib
 import io
 import subprocess
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
-from pipeline.embedded import _codegen, _zig, c
+from pipeline.embedded import _c_text, _zig, c
+from pipeline.embedded._proof import on_all_cores, prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
@@ -52,8 +54,8 @@ def test_the_c_is_proven_on_all_test_images_and_equals_micro(finished: Project) 
     assert measured["state"] in ("proven", "not shown")
     assert set(measured["program_bytes"]) == {"aarch64", "armv7", "x86_64"}
     images = np.load(finished.folder / "data/prepared/test/images.npy")
-    classes = c.classify(finished.folder / PROGRAM, images).argmax(1)
-    assert measured["accuracy"] == (classes == labels).mean()
+    probabilities = on_all_cores(partial(c.classify, finished.folder / PROGRAM), images)
+    assert measured["accuracy"] == (probabilities.argmax(1) == labels).mean()
 
 
 def test_the_arena_is_smaller_than_that_of_micro(finished: Project) -> None:
@@ -84,7 +86,7 @@ def test_c_that_differs_from_micro_is_refused(finished: Project, tmp_path: Path)
     with contextlib.chdir(finished.folder):
         model = VerifiedFile.load(c.FORMAT, params.load())
         with pytest.raises(UserError, match=r"its C answers \d+ of 50 images unlike TensorFlow"):
-            c.prove(program, model)
+            prove(model, partial(c.classify, program))
 
 
 def test_the_program_reads_png_pgm_and_raw_pixels_alike(finished: Project, tmp_path: Path) -> None:
@@ -217,5 +219,5 @@ def test_the_gate_in_c_agrees_with_python(tmp_path: Path) -> None:
 
 def test_any_class_name_becomes_a_c_string() -> None:
     assert (
-        _codegen.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
+        _c_text.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
     )

@@ -90,6 +90,7 @@ def test_photos_take_their_space_once_and_a_stage_run_by_hand_leaves_the_cache_a
     dataset = {"path": "mine", **a_folder(project.folder / "mine")}
     project.change({f"dataset.{key}": value for key, value in dataset.items()})
     project.change({"preprocess.subset": None})
+    project.run("dvc", "config", "cache.type", "hardlink,reflink,copy")
     project.run("dvc", "repro", "preprocess")
     cache = project.folder / ".dvc/cache/files"
     images = project.folder / "data/prepared/train/images.npy"

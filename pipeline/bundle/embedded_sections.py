@@ -25,7 +25,6 @@ LABELS = {
     "arena_bytes_esp32": "arena to reserve on an ESP32, bytes",
     "multiply_accumulates": "multiply-accumulate operations per image",
     "test_images": "test images",
-    "agreement_with_onnxruntime": "same class as with ONNX Runtime",
     "agreement_with_litert": "same class as with LiteRT",
     "largest_difference": "largest difference in a probability",
     "state": "verdict on all test images",

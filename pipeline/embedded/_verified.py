@@ -11,12 +11,17 @@ import numpy as np
 
 from pipeline import inputs, targets
 from pipeline.config.params import Params
+from pipeline.embedded import _integer_c
+from pipeline.embedded._integer_c import Code
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.export import ExportReport
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
+
+# Bytes. The weights of a file of this size, written out as text, compile within a minute.
+LARGEST_MODEL = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,7 @@ class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
     `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
-    class numbers, `golden_probabilities` (G, K) float32 those of a runtime. `programs`,
-    `arena_bytes` and `max_accuracy_drop` come from params.yaml.
+    class numbers. `programs`, `arena_bytes` and `max_accuracy_drop` come from params.yaml.
     """
 
     name: str
@@ -44,7 +48,6 @@ class VerifiedFile:
     data: Description
     golden_images: Array
     golden_labels: Array
-    golden_probabilities: Array
     test_images: Array
     programs: tuple[str, ...]
     arena_bytes: int
@@ -72,9 +75,7 @@ class VerifiedFile:
                     f"it is generated from {format_name}, which no runtime ran; "
                     "add it to export.formats and its runtime to verify"
                 )
-            images, labels, probabilities = (
-                golden[name] for name in ("images", "labels", format_name)
-            )
+            images, labels = golden["images"], golden["labels"]
         return cls(
             name=params.problem.name,
             version=params.problem.version,
@@ -83,7 +84,6 @@ class VerifiedFile:
             data=data,
             golden_images=images,
             golden_labels=labels,
-            golden_probabilities=probabilities,
             test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
@@ -103,13 +103,23 @@ class VerifiedFile:
         }
 
     @cached_property
-    def expected(self) -> Array:
-        """The probabilities (N, K) float32 of the test images, from the file's main runtime.
+    def code(self) -> Code:
+        """The network in integer C. Generated once. Raises UserError."""
+        data = self.file.read_bytes()
+        if len(data) > LARGEST_MODEL:
+            raise UserError(
+                f"{self.file.name} has {len(data):,} bytes; "
+                f"C code is generated from at most {LARGEST_MODEL:,}; use a smaller architecture"
+            )
+        return _integer_c.translate(data, self.file.name)
 
-        Computed once. Raises UserError.
+    @cached_property
+    def expected(self) -> Array:
+        """The probabilities (N, K) float32 of the test images, from LiteRT. Computed once.
+
+        Raises UserError.
         """
-        runtime = "litert" if self.file.suffix == ".tflite" else "onnxruntime"
-        return self.predict(runtime, self.test_images)[0]
+        return self.predict("litert", self.test_images)[0]
 
     @cached_property
     def micro(self) -> Micro:

@@ -1,24 +1,26 @@
 """The browser: a web page without a build step, and the model as WebAssembly.
 
-The module is compiled from the same C as on other devices. Node, which shares its engine V8 with
-Chromium, runs the page's own classifier on test images and compares it with ONNX Runtime.
+The module is compiled from the integer C of the target `c`. Node, which shares its engine V8 with
+Chromium, runs the page's own classifier on all test images; its outputs must equal those of
+TensorFlow Lite Micro, byte for byte.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import math
-import re
 import shutil
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedded import _codegen, _zig
+from pipeline.embedded import _c_text, _zig
+from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
@@ -26,80 +28,63 @@ from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 
-FORMAT = "onnx_float32"
+FORMAT = "tflite_int8"
 MODEL = "model.wasm"
 TIMED_RUNS = 200
-TEMPLATES = Path(__file__).parent / "browser"
-SPARE_STACK = 65536  # bytes, in addition to the network's own arrays
-STACK_ALIGNMENT = 16  # bytes, required by wasm-ld
+TEMPLATES = _c_text.TEMPLATES / "browser"
+# All functions of the network together need less stack than this, whatever the network.
+OPTIONS = (*_zig.WEBASSEMBLY, *_zig.C99, "-msimd128", "-Wl,-z,stack-size=65536")
 # Bytes. A browser on a phone gives a page a few hundred megabytes in all.
-LARGEST_STACK = 64 * 1024 * 1024
+LARGEST_ARENA = 64 * 1024 * 1024
 ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
+    if model.code.arena_bytes > LARGEST_ARENA:
+        raise UserError(
+            f"it needs {model.code.arena_bytes:,} bytes of memory for one image, but a page has "
+            f"{LARGEST_ARENA:,}; use smaller images or fewer filters"
+        )
     shutil.copytree(TEMPLATES / "page", folder, dirs_exist_ok=True)
-    (folder / "golden.json").write_text(golden(model), encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
-        sources = Path(name)
-        _codegen.fill(sources, model)
-        shutil.copy(TEMPLATES / "exports.c", sources)
-        compile_module(sources, folder / MODEL)
-    return measure(folder, model)
+        fill(Path(name), model)
+        compile_module(Path(name), model.code.sources, folder / MODEL)
+    (folder / "golden.json").write_text(golden(model), encoding="utf-8")
+    proof = prove(model, lambda images: run(folder, model, images)[0])
+    return {
+        "wasm_bytes": (folder / MODEL).stat().st_size,
+        "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        **asdict(proof),
+    }
+
+
+def fill(folder: Path, model: VerifiedFile) -> None:
+    """Writes the sources of the module."""
+    _c_text.write_network(folder, model)
+    shutil.copy(_c_text.TEMPLATES / "c/classify.h", folder)
+    shutil.copy(TEMPLATES / "exports.c", folder)
 
 
 def golden(model: VerifiedFile) -> str:
-    """golden.json: golden images (base64 of raw pixels), labels and the file's probabilities."""
+    """golden.json: images (base64 of raw pixels), labels, and TensorFlow Lite Micro's answers."""
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
     values = {
-        "format": model.format,
         "labels": model.golden_labels.tolist(),
         "images": images,
-        "probabilities": model.golden_probabilities.tolist(),
+        "probabilities": model.micro.golden.tolist(),
     }
     return json.dumps(values, indent=1) + "\n"
 
 
-def compile_module(sources: Path, output: Path) -> None:
-    """Compiles the C in `sources` to WebAssembly that imports nothing. Raises UserError."""
-    needed = stack_bytes((sources / "model.c").read_text()) + SPARE_STACK
-    stack = -(-needed // STACK_ALIGNMENT) * STACK_ALIGNMENT
-    if stack > LARGEST_STACK:
-        raise UserError(
-            f"it needs {stack:,} bytes of stack for one image, but a page has {LARGEST_STACK:,}; "
-            "use smaller images or fewer filters"
-        )
-    options = [*_zig.WEBASSEMBLY, *_zig.C99, f"-Wl,-z,stack-size={stack}", "-lm"]
+def compile_module(folder: Path, network: Sequence[str], output: Path) -> None:
+    """Compiles C sources in `folder` to WebAssembly that imports nothing. Raises UserError."""
     try:
-        _zig.build(sources, [*_codegen.SOURCES, "exports.c"], output, *options)
+        _zig.build(folder, [*network, "exports.c"], output, *OPTIONS)
     except ValueError as error:
         raise UserError(
             f"{error}; use another architecture, or remove the target from embed.targets"
         ) from None
     output.chmod(0o644)
-
-
-def stack_bytes(network: str) -> int:
-    """The total size of the arrays that the generated function `network` keeps on its stack."""
-    arrays = re.findall(r"^ +(?:const )?(\w+) tmp\w+((?:\[\d+\])+);", network, re.MULTILINE)
-    widths = {"double": 8, "int64_t": 8, "uint64_t": 8}
-    return sum(
-        widths.get(kind, 4) * math.prod(map(int, re.findall(r"\d+", sizes)))
-        for kind, sizes in arrays
-    )
-
-
-def measure(folder: Path, model: VerifiedFile) -> Measured:
-    """Compares the page's classifier with ONNX Runtime on test images; measures download sizes."""
-    probabilities, _ = run(folder, model, model.test_images)
-    expected = model.expected
-    return {
-        "wasm_bytes": (folder / MODEL).stat().st_size,
-        "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        "test_images": len(probabilities),
-        "agreement_with_onnxruntime": float((probabilities.argmax(1) == expected.argmax(1)).mean()),
-        "largest_difference": float(np.abs(probabilities - expected).max()),
-    }
 
 
 def time(folder: Path, model: VerifiedFile) -> Measured:

@@ -18,7 +18,7 @@ from string import Template
 import numpy as np
 import tflite
 
-from pipeline.embedded import _codegen, _kernel_memory
+from pipeline.embedded import _c_text, _kernel_memory
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
@@ -26,7 +26,7 @@ from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"
-TEMPLATES = _codegen.TEMPLATES / "microcontroller"
+TEMPLATES = _c_text.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024  # bytes of the arena
 LARGEST_MODEL = 2_000_000  # bytes, the most that mcufit has room for
 ALIGNMENT = 16  # bytes, of the arena and of the array, required by the interpreter
@@ -131,7 +131,7 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         ignore=shutil.ignore_patterns("fit.py", "__pycache__"),
     )
     generated = {
-        "model.h": _codegen.header(model, arena_definition(measured)),
+        "model.h": _c_text.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
         "operators.h": resolver(operators),
         "golden.h": golden(model),
@@ -146,9 +146,9 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
 
 def golden(model: VerifiedFile) -> str:
     """golden.h: a device may differ from these probabilities by at most GOLDEN_TOLERANCE."""
-    answers = _codegen.array("float golden_probabilities", model.micro.golden)
+    answers = _c_text.array("float golden_probabilities", model.micro.golden)
     tolerance = f"#define GOLDEN_TOLERANCE {statistics.QUANTIZED_TOLERANCE}f\n\n"
-    return _codegen.golden(model, tolerance + answers)
+    return _c_text.golden(model, tolerance + answers)
 
 
 def board_fit(file: Path) -> BoardFit:

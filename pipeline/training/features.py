@@ -37,7 +37,7 @@ class Parts:
     """The rows of several arrays of PART rows each (the last may have fewer), as one array."""
 
     def __init__(self, arrays: Sequence[Array]) -> None:
-        self.arrays = arrays
+        self.arrays, self.dtype = arrays, arrays[0].dtype
         self.shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
 
     def __len__(self) -> int:

@@ -26,11 +26,12 @@ from pipeline.files.artifacts import Array
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
-from tests.server import FORMAT, Server
+from tests.server import Server
 from tests.waiting import SECONDS
 
 PACKAGES = ("axe-core@4.14.1", "onnxruntime-web@1.30.0")
 PAGE = "embedded/browser/"
+MICRO = ("--format", target.FORMAT, "--runtime", "tflite_micro", "--plain")
 expect.set_options(timeout=1000 * SECONDS)
 DESKTOP = {"viewport": {"width": 1100, "height": 900}}
 
@@ -151,9 +152,9 @@ def packages() -> Path:
 
 @pytest.fixture(scope="module")
 def server(archive: Path, packages: Path) -> Iterator[Server]:
-    with Server(
-        archive, "--format", FORMAT, "--onnxruntime-web", packages / "onnxruntime-web"
-    ) as running:
+    """It answers with the kernels that the page's C is equal to, byte for byte."""
+    engine = ("--onnxruntime-web", packages / "onnxruntime-web")
+    with Server(archive, *MICRO, *engine, python=environments.python("tflite_micro")) as running:
         yield running
 
 

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from ai_edge_litert import schema_py_generated as schema
 from playwright.sync_api import expect
 
 from pipeline import embed, package, verify
 from pipeline.bundle import archive, card, card_markdown, drift_reference
 from pipeline.config import params
+from pipeline.embedded import browser
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.embed import EmbedReport
 from pipeline.files.reports.export import ExportedFile, ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.reporting import statistics
+from pipeline.runtimes import environments
 from pipeline.targets import classes
 from serving.bundle import Bundle
 from tests import reports
 from tests.conftest import ROOT, Project
-from tests.embedded.conftest import Tab, png
-from tests.server import FORMAT, Server
+from tests.embedded.conftest import MICRO, Tab, png
+from tests.integer_c.tflite_builder import Builder
+from tests.server import Server
 
 SHAPE = (20, 36, 3)
 NAMES = [
@@ -44,7 +47,7 @@ PARAMS = {
     "problem.use": "Trying the page.",
     "problem.limits": ["It knows no other pattern."],
     "export.max_accuracy_drop": 0.1,
-    "verify.runtimes": ["onnxruntime"],
+    "verify.runtimes": ["litert", "tflite_micro"],
     "embed.targets": ["browser"],
 }
 
@@ -58,30 +61,31 @@ def patterns() -> tuple[Array, Array, Array]:
     return squares, np.clip(noisy, 0, 255).astype(np.uint8), labels
 
 
-def network(squares: Array) -> onnx.ModelProto:
+def network(squares: Array) -> bytes:
     """Finds the nearest pattern by Euclidean distance, where x.t - t.t / 2 is largest.
 
     It is one convolution as large as the image.
     """
-    weights = numpy_helper.from_array(
-        (squares.transpose(0, 3, 1, 2) / SPREAD).astype(np.float32), "weights"
-    )
-    bias = numpy_helper.from_array(
-        (-(squares.astype(float) ** 2).sum((1, 2, 3)) / 2 / SPREAD).astype(np.float32), "bias"
-    )
-    nodes = [
-        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["pixels"], ["channels_first"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["channels_first", "weights", "bias"], ["nearness"]),
-        helper.make_node("Flatten", ["nearness"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", *SHAPE])
-    probabilities = helper.make_tensor_value_info(
-        "probabilities", TensorProto.FLOAT, ["N", len(NAMES)]
-    )
-    graph = helper.make_graph(nodes, "patterns", [image], [probabilities], [weights, bias])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    builder = Builder()
+    image = builder.tensor((1, *SHAPE), "uint8", [1.0])
+    pixels = builder.tensor((1, *SHAPE), "int8", [1.0], -128)
+    builder.operator("QUANTIZE", [image], pixels)
+    scale = 255 / 127 / SPREAD
+    weights = builder.constant(np.rint(squares / SPREAD / scale).astype(np.int8), [scale])
+    halves = -(squares.astype(float) ** 2).sum((1, 2, 3)) / 2 / SPREAD
+    bias = builder.constant(np.rint(halves / scale).astype(np.int32), [scale])
+    nearness = builder.tensor((1, 1, 1, len(NAMES)), "int8", [0.1], -128)
+    steps = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    valid = {"kind": "Conv2DOptions", "padding": schema.Padding.VALID, **steps}
+    builder.operator("CONV_2D", [pixels, weights, bias], nearness, **valid)
+    logits = builder.tensor((1, len(NAMES)), "int8", [0.1], -128)
+    shape = builder.constant(np.array([-1, len(NAMES)], np.int32))
+    builder.operator("RESHAPE", [nearness, shape], logits)
+    shares = builder.tensor((1, len(NAMES)), "int8", [1 / 256], -128)
+    builder.operator("SOFTMAX", [logits], shares, kind="SoftmaxOptions", beta=1.0)
+    probabilities = builder.tensor((1, len(NAMES)), "float32")
+    builder.operator("DEQUANTIZE", [shares], probabilities)
+    return builder.finish(image, probabilities)
 
 
 def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
@@ -101,12 +105,12 @@ def write_inputs(squares: Array, images: Array, labels: Array) -> Description:
     artifacts.save_description(artifacts.DESCRIPTION, data)
     artifacts.save_array(artifacts.PREPARED / "test/images.npy", images)
     artifacts.save_array(artifacts.PREPARED / "test/labels.npy", labels)
-    file = artifacts.EXPORTED / f"{FORMAT}.onnx"
-    onnx.save(network(squares), file)
+    file = artifacts.EXPORTED / f"{browser.FORMAT}.tflite"
+    file.write_bytes(network(squares))
     shutil.copy(file, artifacts.MODEL)
     digest = artifacts.sha256(file)
     entry = ExportedFile(file=file.name, bytes=file.stat().st_size, sha256=digest)
-    ExportReport(model_sha256=digest, formats={FORMAT: entry}).save()
+    ExportReport(model_sha256=digest, formats={browser.FORMAT: entry}).save()
     logits = (
         images.reshape(len(images), -1) @ squares.reshape(len(squares), -1).T
         - (squares**2).sum((1, 2, 3)) / 2
@@ -175,8 +179,12 @@ def test_the_page_of_a_wide_colour_model_with_13_classes_gives_the_verified_prob
 ) -> None:
     with np.load(io.BytesIO(Bundle(bundle).read("golden.npz"))) as golden:
         tested = golden["labels"] >= 0  # synthetic inputs are not shown as examples
-        images, expected = golden["images"][tested], golden[FORMAT][tested]
-    with Server(bundle, "--format", FORMAT) as server:
+        images, verified = golden["images"][tested], golden[browser.FORMAT][tested]
+    answers = json.loads(Bundle(bundle).read("embedded/browser/golden.json"))
+    expected = np.array(answers["probabilities"])[tested]
+    assert np.abs(expected - verified).max() <= 2 / 256
+    python = environments.python("tflite_micro")
+    with Server(bundle, *MICRO, python=python) as server:
         page = tab.open(f"http://{server.url}/")
         assert page.locator("#examples button").count() == len(images) >= 16
         assert page.is_visible("#pen-colour-label")

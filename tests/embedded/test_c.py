@@ -5,6 +5,7 @@ gcc and CMake here, Linux on Arm in QEMU, and a Cortex-M3 without an operating s
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from pipeline.bundle import acceptance
 from pipeline.embedded import c
+from pipeline.embedded._proof import on_all_cores
 from pipeline.files.artifacts import Array
 from serving import Bundle
 from serving.acceptance import Acceptance
@@ -62,7 +64,8 @@ def test_every_processor_gives_the_probabilities_of_micro_to_the_last_bit(
 def test_all_test_images_give_the_probabilities_of_micro_to_the_last_bit(
     embedded: Path, images: Array, tmp_path: Path
 ) -> None:
-    probabilities = c.classify(embedded / "c/programs" / f"classify-{c.HERE}", images)
+    program = embedded / "c/programs" / f"classify-{c.HERE}"
+    probabilities = on_all_cores(partial(c.classify, program), images)
     expected, _ = predict("tflite_int8", "tflite_micro", images, tmp_path)
     np.testing.assert_array_equal(probabilities, expected)
 

@@ -268,7 +268,7 @@ class Page {
       const { images, largest, own, other } = await compare(this.classifier, this.other);
       const columns = ["engine", "ms/image", "largest difference in a probability"];
       const rows = [
-        ["WebAssembly from generated C", own.toFixed(2), ""],
+        ["WebAssembly, integers", own.toFixed(2), ""],
         [this.other.name, other.toFixed(2), largest.toExponential(1)],
       ];
       const caption = `Both engines on ${images} images`;
