@@ -15,6 +15,9 @@ from pipeline.config import params
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
+# Of params.yaml as it comes; it stands in the model card beside problem.use and problem.limits.
+MNIST_STATEMENT = "Which digit does a scanned image of one handwritten digit show?"
+
 
 def main() -> None:
     settings = params.load()
@@ -29,6 +32,12 @@ def main() -> None:
         if not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
     check_names(Path(settings.dataset.path))
+    if settings.dataset.name != "mnist" and settings.problem.statement == MNIST_STATEMENT:
+        print(
+            "warning: problem.statement, use and limits describe the digits of MNIST, but "
+            f"dataset.name is {settings.dataset.name}; the model card will repeat them, so "
+            "describe your own task"
+        )
 
 
 def check_names(root: Path) -> None:

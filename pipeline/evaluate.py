@@ -37,7 +37,7 @@ def main() -> None:
     for sentence in report.gate.sentences:
         print(
             f"warning: {sentence}; there will be no bundle, "
-            "but `make draft` writes one that is marked as not proven"
+            "but `edgeproof draft` writes one that is marked as not proven"
         )
 
 

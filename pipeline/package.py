@@ -221,7 +221,8 @@ def main() -> None:
     if failures and not draft:
         runs.sync()
         raise UserError(
-            f"no bundle: {'; '.join(failures)}. `make draft` packs one anyway, marked as not proven"
+            f"no bundle: {'; '.join(failures)}. `edgeproof draft` packs one anyway, marked as not "
+            "proven"
         )
     data = artifacts.load_description()
     content, acceptance_set = describe(settings, reports, data, draft=draft)

@@ -316,6 +316,33 @@ def test_check_names_a_file_whose_name_is_not_utf_8(
         check.main()
 
 
+@pytest.mark.parametrize(
+    ("statement", "warned"),
+    [(check.MNIST_STATEMENT, True), ("Is it a cat or a dog?", False)],
+)
+def test_check_warns_of_a_model_card_that_would_describe_mnist(
+    two_classes: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    statement: str,
+    warned: bool,
+) -> None:
+    shipped = params.load(ROOT / "params.yaml")
+    assert shipped.problem.statement == check.MNIST_STATEMENT
+    values = {
+        "problem.statement": statement,
+        "dataset.name": "image_folder",
+        "dataset.path": str(two_classes),
+    }
+    settings = params.override(shipped, values)
+    monkeypatch.chdir(two_classes.parent)
+    Path("pipeline").mkdir()
+    Path("pipeline/none").touch()
+    Path("params.yaml").write_text(settings.model_dump_json())
+    check.main()
+    assert ("describe your own task" in capsys.readouterr().out) == warned
+
+
 @pytest.mark.parametrize("name", ["new\nline.png", "a,b\"c'.png", "%s{}.png", " .png", "🐈.png"])
 def test_files_with_odd_names_are_read(two_classes: Path, name: str, tmp_path: Path) -> None:
     picture(two_classes / "cat" / name)

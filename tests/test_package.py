@@ -27,7 +27,7 @@ def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
     assert stopped.returncode == 1
     sentence = stopped.stderr.strip().splitlines()[-1]
     assert sentence.startswith("error: no bundle: test accuracy 0.")
-    assert sentence.endswith("`make draft` packs one anyway, marked as not proven")
+    assert sentence.endswith("`edgeproof draft` packs one anyway, marked as not proven")
 
     copy.run("python", "-m", "pipeline.package", "--draft")
     (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
