@@ -173,4 +173,4 @@ def strata() -> Array:
 @cache
 def data_digests() -> tuple[str, ...]:
     """SHA-256 of each file of the raw training part."""
-    return tuple(artifacts.sha256(path) for path in sorted((artifacts.RAW / "train").iterdir()))
+    return tuple(artifacts.sha256(path) for path in sorted((artifacts.RAW / "train").glob("*")))
