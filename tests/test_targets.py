@@ -1,4 +1,4 @@
-"""What is asked of a model: the contract, and one class of several."""
+"""What a model must answer: the contract, and one class of several."""
 
 from __future__ import annotations
 

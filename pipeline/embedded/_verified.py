@@ -92,7 +92,7 @@ class VerifiedFile:
 
     @property
     def readme_fields(self) -> dict[str, str]:
-        """The placeholders that the README of every target shares."""
+        """The values that the README of every target shares."""
         height, width, channels = self.data.input_shape
         return {
             "name": f"{self.name} {self.version}",

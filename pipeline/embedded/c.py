@@ -165,7 +165,7 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
-    """The placeholders of the README."""
+    """The values in the README."""
     return {
         **model.readme_fields,
         "constants": f"{model.code.constant_bytes:,}",

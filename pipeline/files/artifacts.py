@@ -36,8 +36,8 @@ DIST = Path("dist")
 DRAFT = Path("draft")
 STATE = Path(".state")
 
-# What is processed at a time, so that a dataset may be larger than memory: at most so many rows,
-# and of large images fewer. MNIST's 784 bytes a row are chunks of 4,096 rows.
+# A chunk has at most this many rows and bytes, so that a dataset may be larger than memory. Rows of
+# MNIST have 784 bytes, so its chunks have 4,096 rows.
 CHUNK, CHUNK_BYTES = 4096, 2**24
 
 

@@ -74,13 +74,13 @@ class Divided:
     def _of(self, split: Split) -> Split:
         images, labels = split
         folder = stage.home() / FOLDER / _key(self.body)
-        starts = range(0, len(labels), PART)
-        missing = sum(not _path(folder, images, start).exists() for start in starts)
+        paths = {start: _path(folder, images, start) for start in range(0, len(labels), PART)}
+        missing = sum(not path.exists() for path in paths.values())
         if missing:
             print(f"computing the features of {len(labels):,} images, once", flush=True)
         began, done, arrays = time.perf_counter(), 0, []
-        for start in track(starts, "features", transient=True, disable=not missing):
-            path = _path(folder, images, start)
+        parts = track(paths.items(), "features", transient=True, disable=not missing)
+        for start, path in parts:
             array = _load(path, len(images[start : start + PART]))
             if array is None:
                 artifacts.save_array(path, _compute(self.body, images[start : start + PART]))
