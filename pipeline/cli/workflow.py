@@ -38,32 +38,26 @@ def run(
     A run of the whole pipeline is also logged to MLflow.
     """
     from pipeline.files import artifacts
-    from pipeline.process import dvc_command
     from pipeline.process.errors import UserError
     from pipeline.tracking import runs
 
     for stage in stages or ():
         if stage not in (known := stage_names()):
             raise UserError(f"{stage!r} is not a stage; expected {', '.join(known)}")
-    whole = not stages
-    options = ["--force"] if force else []
-    status = dvc_command.run("repro", *(stages or ()), *options)
-    if whole and not status:
-        status = 0 if runs.sync() else 1
-    bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
-    if whole and not status and bundles:
-        print(f"Bundle: {', '.join(bundles)}")
-    print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
+    succeeded = _reproduce(*(stages or ()), force=force)
+    if succeeded and not stages:
+        succeeded = runs.sync()
+        bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
+        if succeeded and bundles:
+            print(f"Bundle: {', '.join(bundles)}")
     _print_results()
-    raise typer.Exit(status)
+    raise typer.Exit(0 if succeeded else 1)
 
 
 def draft() -> None:
     """Pack a bundle that is marked NOT PROVEN into draft/, even if a gate fails."""
-    from pipeline.process import dvc_command
-
-    status = dvc_command.run("repro", "diagnose", "embed")
-    if not status:
+    status = 1
+    if _reproduce("diagnose", "embed"):
         command = [sys.executable, "-m", "pipeline.package", "--draft"]
         status = subprocess.run(command, check=False).returncode
     _print_results()
@@ -72,8 +66,10 @@ def draft() -> None:
 
 def status() -> None:
     """Show which stages are out of date, and the latest results."""
+    from pipeline.config import params
     from pipeline.process import dvc_command
 
+    params.load()
     result = dvc_command.run("status")
     _print_results()
     raise typer.Exit(result)
@@ -111,8 +107,30 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])
 
 
+def _reproduce(*stages: str, force: bool = False) -> bool:
+    """Whether every stage succeeded. Raises UserError if none could be run."""
+    from pipeline.config import params
+    from pipeline.process import dvc_command
+
+    params.load()  # its faults in our words, before DVC stumbles over them
+    try:
+        return dvc_command.reproduce(stages, force=force)
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. Nothing is lost: the same command skips the stages that are finished, and "
+            "resumes a training after its last finished epoch.",
+            file=sys.stderr,
+        )
+        raise
+
+
 def _print_results() -> None:
+    """The results of this run, and where the rest is; nothing if it came to none."""
+    from pipeline.files import artifacts
     from pipeline.reporting import summary
 
     sys.stdout.flush()
-    summary.report(None)
+    missing = summary.outdated()
+    if len(missing) < len(summary.REPORTS):
+        print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
+        summary.show(missing)

@@ -1,23 +1,75 @@
-"""DVC as a child process that runs this Python, even if its environment is not activated."""
+"""DVC on this Python, even if its environment is not activated."""
 
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.process.errors import UserError
+
 DVC = (sys.executable, "-m", "dvc")
+INTERRUPTED = ("130", f"-{signal.SIGINT}")  # exit status of a stage after Ctrl-C
 
 
 def run(*arguments: str, **variables: str) -> int:
     """Runs a DVC command in the foreground, with these environment variables; its exit status."""
-    # dvc.yaml says `python`, which must be this one.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {**os.environ, "PATH": path, **variables}
+    environment = {**os.environ, "PATH": _path(), **variables}
     with subprocess.Popen([*DVC, *arguments], env=environment) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
             process.wait()  # DVC gets Ctrl-C too, and needs a moment to clean up
             raise
+
+
+def reproduce(stages: Sequence[str], *, force: bool = False) -> bool:
+    """Runs what has changed, up to these stages or all; whether every stage succeeded.
+
+    As `dvc repro`, but in this process, without DVC's advice on git and remotes, and with its
+    faults in one sentence. A stage that fails says why itself. Raises UserError if nothing can be
+    run, and KeyboardInterrupt.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    os.environ["PATH"] = _path()
+    try:
+        with Repo() as repo:
+            repo.scm_context.quiet = True
+            ran = repo.reproduce(list(stages), force=force)
+    except DvcException as error:
+        causes = list(_causes(error))
+        if any(isinstance(cause, LockError) for cause in causes):
+            raise UserError(
+                "another run, or another DVC command, is at work in this folder; "
+                "wait until it has ended, then run again"
+            ) from None
+        sentence = f"DVC: {': '.join(' '.join(str(cause).split()) for cause in causes)}"
+        status = re.search(r"exited with (-?\d+)$", sentence)
+        if status is None:
+            raise UserError(sentence) from None
+        if status[1] in INTERRUPTED:
+            raise KeyboardInterrupt from None
+        if status[1] != "1":  # the stage could not say why itself
+            print(f"error: {sentence}", file=sys.stderr)
+        return False
+    if not ran:
+        print("Nothing has changed, so no stage was run.")
+    return True
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _path() -> str:
+    """PATH with this Python first, as dvc.yaml says `python`."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

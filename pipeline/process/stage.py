@@ -15,6 +15,8 @@ import psutil
 from pipeline.process.errors import UserError
 from pipeline.process.imports import keep_freed_memory
 
+DVC_RUNS_IN = ("dvc", "edgeproof", "pipeline.cli")  # a word of each command that runs stages
+
 
 def home() -> Path:
     """The user's checkout, also from within the copy that DVC makes for a queued experiment."""
@@ -69,7 +71,9 @@ def end_with_dvc(every_seconds: float = 0.2) -> None:
     if "DVC_STAGE" not in os.environ:
         return
     ancestors = [
-        parent for parent in psutil.Process().parents() if "dvc" in " ".join(parent.cmdline()[:3])
+        parent
+        for parent in psutil.Process().parents()
+        if any(name in " ".join(parent.cmdline()[:3]) for name in DVC_RUNS_IN)
     ]
     if not ancestors:
         return

@@ -274,6 +274,13 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
         temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
 
 
+def show(left_out: Sequence[str]) -> None:
+    """Prints the table for a terminal, without the reports that are left out."""
+    print(block(ASCII2, 210, left_out))
+    if not left_out and (page := page_inputs.current_page()):
+        print(f"\nThe whole run on one page: {page}")
+
+
 def report(file: Path | None) -> None:
     """Prints the full table, or writes into `file` each table that it has markers for.
 
@@ -281,9 +288,7 @@ def report(file: Path | None) -> None:
     """
     missing = outdated()
     if file is None:
-        print(block(ASCII2, 210, missing))
-        if not missing and (page := page_inputs.current_page()):
-            print(f"\nThe whole run on one page: {page}")
+        show(missing)
         return
     if missing:
         raise UserError(

@@ -1,0 +1,83 @@
+"""`edgeproof run` in a terminal: its faults, its end, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import EDGEPROOF, Project
+from tests.waiting import SECONDS, Hold
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_unknown_key_is_one_sentence_before_dvc_stumbles_over_it(project: Project) -> None:
+    values = (project.folder / "params.yaml").read_text()
+    (project.folder / "params.yaml").write_text(values.replace("path:", "pth:"))
+    for command in ("run", "draft", "status"):
+        done = project.attempt(*EDGEPROOF, command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(
+            "error: params.yaml: dataset.pth is not a known key; expected one of name, path"
+        )
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> None:
+    project.change({"train.start_from": "none.keras"})
+    done = project.attempt(*EDGEPROOF, "run")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: train.start_from none.keras does not exist")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout.splitlines() == ["Running stage 'check':", "> python -m pipeline.check"]
+
+
+def test_a_run_gives_no_advice_on_git_and_remotes(project: Project) -> None:
+    assert project.run(*EDGEPROOF, "run", "check").splitlines() == [
+        "Running stage 'check':",
+        "> python -m pipeline.check",
+        "Generating lock file 'dvc.lock'",
+        "Updating lock file 'dvc.lock'",
+    ]
+    assert project.run(*EDGEPROOF, "run", "check").splitlines() == [
+        "Stage 'check' didn't change, skipping",
+        "Nothing has changed, so no stage was run.",
+    ]
+
+
+def test_a_second_run_is_refused_and_ctrl_c_says_how_to_go_on(
+    project: Project, tmp_path: Path
+) -> None:
+    hold = Hold(tmp_path / "hold", "*/data/raw/*")
+    running = project.start(*EDGEPROOF, "run", "download", **hold.environment)
+    hold.wait(running)
+    second = project.attempt(*EDGEPROOF, "run", "download")
+    assert second.returncode == 1
+    assert second.stderr == (
+        "error: another run, or another DVC command, is at work in this folder; "
+        "wait until it has ended, then run again\n"
+    )
+    assert "Reports" not in second.stdout
+
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(SECONDS) == 130
+    log = (project.folder.parent / f"{project.folder.name}.log").read_text()
+    assert log.count("Nothing is lost") == 1
+    assert log.splitlines()[-1].startswith("Stopped. Nothing is lost: the same command skips the ")
+    assert "Traceback" not in log
+    assert "Running stage 'download'" in project.run(*EDGEPROOF, "run", "download")
+
+
+def test_a_killed_run_leaves_no_stage_running(project: Project, tmp_path: Path) -> None:
+    hold = Hold(tmp_path / "hold", "*/data/raw/*")
+    running = project.start(*EDGEPROOF, "run", "download", **hold.environment)
+    hold.wait(running)
+    stage = [psutil.Process(number) for number in hold.held()]
+    running.kill()
+    running.wait()
+    _, alive = psutil.wait_procs(stage, timeout=SECONDS)
+    assert not alive
