@@ -13,21 +13,20 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from pipeline.bundle import golden
 from pipeline.bundle.golden import Golden
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.files import artifacts, atomic, timing_cache
+from pipeline.files import artifacts, atomic, digests, timing_cache
 from pipeline.files.reports.export import ExportReport
-from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
+from pipeline.files.reports.verify import ComparedPair, VerificationReport
 from pipeline.process import stage
 from pipeline.runtimes import environments
 from pipeline.verification import emulated
@@ -36,6 +35,7 @@ from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
 from pipeline.verification.native import NativePair
 from pipeline.verification.pair import Pair, emulated_pairs, native_pairs
+from pipeline.verification.verdicts import Countdown, summary
 from serving import gate
 
 
@@ -53,40 +53,46 @@ def environment(runtime: str) -> Path | str:
 
 
 def run_native(
-    pairs: Sequence[Pair], material: Material, settings: Params, folder: Path, progress: Progress
+    pairs: Sequence[Pair], material: Material, settings: Params, folder: Path, countdown: Countdown
 ) -> None:
     """Runs the pairs of this processor, as many at a time as there are cores.
 
     Latencies are measured afterwards, one pair at a time on an otherwise idle machine.
     """
-    task = progress.add_task("on this processor", total=2 * len(pairs))
     pythons = {runtime: environment(runtime) for runtime in {pair.runtime for pair in pairs}}
     natives = [NativePair(pair, pythons[pair.runtime]) for pair in pairs]
+
+    def run(native: NativePair) -> None:
+        native.run(material, settings, folder)
+        countdown.done(native.pair)
+
     with ExitStack() as stack, ThreadPoolExecutor(os.cpu_count()) as pool:
         for native in natives:
             stack.callback(native.close)
-        for _ in pool.map(lambda native: native.run(material, settings, folder), natives):
-            progress.advance(task)
+        list(pool.map(run, natives))
+        print("latencies on this processor, one pair at a time", flush=True)
         for native in natives:
             native.time(settings.verify.latency_runs)
-            progress.advance(task)
 
 
 def run_emulated(
     groups: Sequence[list[Pair]],
+    judge: Callable[[Pair], None],
     material: Material,
     settings: Params,
     folder: Path,
-    progress: Progress,
 ) -> None:
-    """Runs the pairs of emulated processors, and records how long that took."""
-    task = progress.add_task("on emulated processors", total=len(groups))
+    """Runs and judges the pairs of emulated processors, and records how long that took."""
     pythons = {runtime: environment(runtime) for runtime in {group[0].runtime for group in groups}}
     runtimes = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
+
+    def run(runtime: EmulatedRuntime) -> None:
+        for pair in runtime.run(material, settings, folder):
+            judge(pair)
+
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda runtime: runtime.run(material, settings, folder), runtimes):
-            progress.advance(task)
+        list(pool.map(run, runtimes))
     seconds = time.perf_counter() - started
     timing_cache.remember("emulated-processors", {"seconds": seconds})
 
@@ -140,39 +146,48 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
     )
     report.save()
     artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.native))
-    for pair in report.pairs:
-        print(f"{pair.name}: {pair.state}: {explanation(pair)}")
+    print("\n".join(summary(report.pairs)))
 
 
-def explanation(pair: AnyPair) -> str:
-    """The figure or reason behind a verdict, for the terminal."""
-    if isinstance(pair, FailedPair):
-        return pair.reason
-    if pair.reason is not None:
-        return pair.reason
-    if pair.golden_difference is not None:
-        return f"as here, within {pair.golden_difference:.1g}"
-    return f"loses at most {100 * pair.accuracy_lost_bound:.2f} %"
+def workload(pairs: Sequence[Pair], material: Material, settings: Params) -> str:
+    """The key of the time that these pairs take, which a new training hardly changes."""
+    sizes = [f"{pair.known.name} {pair.known.bytes}" for pair in pairs]
+    facts = [*sizes, str(len(material.labels)), settings.verify.model_dump_json()]
+    return f"verification-{digests.of_facts(facts)}"
+
+
+def announce(count: int, key: str) -> None:
+    """Says how much there is to do, and how long it took the first time if that is known."""
+    seconds = timing_cache.recall(key)
+    took = "" if seconds is None else f", which took {stage.duration(seconds)} the first time"
+    print(f"{count} pairs of a file and a runtime to compare{took}", flush=True)
 
 
 def main() -> None:
     settings = params.load()
     files = exported_files()
     natives, groups = native_pairs(files, settings), emulated_pairs(files, settings)
-    with tempfile.TemporaryDirectory() as name, Progress(transient=True) as progress:
+    pairs = [*natives, *(pair for group in groups for pair in group)]
+    countdown, started = Countdown(len(pairs)), time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         material = gather(settings, folder)
-        run_native(natives, material, settings, folder, progress)
+        key = workload(pairs, material, settings)
+        announce(len(pairs), key)
+        run_native(natives, material, settings, folder, countdown)
         vectors = choose_golden(material, natives)
         np.save(folder / "telling.npy", vectors.telling)
+
+        def judge(pair: Pair) -> None:
+            if pair.probabilities is not None:
+                native = native_counterpart(pair, natives)
+                emulated.judge(pair, material, settings, vectors, native)
+            countdown.done(pair)
+
         if groups:
-            run_emulated(groups, material, settings, folder, progress)
-    emulated_ones = [pair for group in groups for pair in group]
-    for pair in emulated_ones:
-        if pair.probabilities is not None:
-            native = native_counterpart(pair, natives)
-            emulated.judge(pair, material, settings, vectors, native)
-    save(vectors, material, [*natives, *emulated_ones])
+            run_emulated(groups, judge, material, settings, folder)
+    save(vectors, material, pairs)
+    timing_cache.remember(key, round(time.perf_counter() - started, 1))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,15 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
+from pipeline.embedded import __main__ as libraries
 from pipeline.embedded import _c_text, _zig, c
 from pipeline.embedded._proof import on_all_cores, prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.runtimes import environments
 from serving import gate
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 from tests.test_embed import measured_facts
 from tests.test_gate import gate_outcomes
 
@@ -221,3 +223,25 @@ def test_any_class_name_becomes_a_c_string() -> None:
     assert (
         _c_text.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
     )
+
+
+def test_the_libraries_of_the_compiler_are_announced_and_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In an environment that shares all but its notes with the real one."""
+    real, own = (folder / environments.EMBEDDED for folder in (environments.FOLDER, tmp_path))
+    (own / "zig").mkdir(parents=True)
+    for path in [*real.iterdir(), *(real / "zig").iterdir()]:
+        if not path.name.startswith("zig"):
+            (own / path.relative_to(real)).symlink_to(path)
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    monkeypatch.chdir(ROOT)
+    libraries.main()
+    first, *others = capsys.readouterr().out.splitlines()
+    names = [target[1] for target in libraries.compiler_targets(params.load().embed)]
+    assert first == (
+        f"compiling the C libraries of {', '.join(names)}, once, half a minute each on one core"
+    )
+    assert sorted(others) == sorted(f"the C library of {name} is ready" for name in names)
+    libraries.main()
+    assert capsys.readouterr().out == ""

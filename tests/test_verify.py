@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,3 +181,27 @@ def test_an_unknown_processor_is_refused_with_a_list_of_those_that_exist(finishe
     values["verify"]["processors"] = ["nehalem"]
     with pytest.raises(ValueError, match="native is missing"):
         Params.model_validate(values)
+
+
+def test_each_verdict_is_printed_when_it_is_there_and_each_file_is_summed_up(
+    finished: Project,
+    tmp_path: Path,
+    run_stages: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = finished.copy(tmp_path / "project")
+    copy.change({"verify.processors": ["native"], "export.max_accuracy_drop": 1e-6})
+    run_stages(copy, "verify")
+    first = capsys.readouterr().out.splitlines()
+    assert first[0] == "11 pairs of a file and a runtime to compare"
+    left = [re.fullmatch(r".+ on .+: not shown \((\d+) left\)", line) for line in first[1:12]]
+    assert [match and match[1] for match in left] == [str(number) for number in range(10, -1, -1)]
+    assert len(first) == 12 + 1 + 6, "after the latencies, one line for each file"
+    assert first[13].startswith("tflite_float32: not shown on 2 of 2: loses at most 0.")
+    (int8,) = (line for line in first[13:] if line.startswith("tflite_int8"))
+    assert re.match(r"tflite_int8: not shown on 3 of 3: loses at most [\d.]+ to [\d.]+ %; ", int8)
+    run_stages(copy, "verify")
+    assert re.fullmatch(
+        r"11 pairs of a file and a runtime to compare, which took \d+ s the first time",
+        capsys.readouterr().out.splitlines()[0],
+    )

@@ -13,27 +13,48 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.config import params
+from pipeline.config.params import Embed
 from pipeline.embedded import _zig, c
 from pipeline.process import stage
+from pipeline.runtimes import environments
+
+
+def compiler_targets(settings: Embed) -> list[tuple[str, ...]]:
+    """The options of the compiler for each target that the exports are compiled for."""
+    targets: list[tuple[str, ...]] = []
+    if "c" in settings.names:
+        programs = sorted({c.HERE, *settings.programs})
+        targets += [("-target", _zig.PROGRAMS[program]) for program in programs]
+    if "browser" in settings.names:
+        targets.append(_zig.WEBASSEMBLY)
+    return targets
+
+
+def note(target: tuple[str, ...]) -> Path:
+    """A file that says that this version of the compiler has the library of a target."""
+    packages = environments.packages(environments.EMBEDDED)
+    version = "".join(path.stem for path in packages.glob("ziglang-*.dist-info"))
+    return environments.FOLDER / environments.EMBEDDED / "zig" / f"{version}-{target[1]}"
 
 
 def main() -> None:
+    missing = [
+        target for target in compiler_targets(params.load().embed) if not note(target).exists()
+    ]
+    if not missing:
+        return
+    names = ", ".join(target[1] for target in missing)
+    print(f"compiling the C libraries of {names}, once, half a minute each on one core", flush=True)
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = Path(name)
         (folder / "empty.c").write_text("int main(void) { return 0; }\n")
-        settings = params.load().embed
-        targets: list[tuple[str, ...]] = []
-        if "c" in settings.names:
-            programs = {c.HERE, *settings.programs}
-            targets += [("-target", _zig.PROGRAMS[program]) for program in programs]
-        if "browser" in settings.names:
-            targets.append(_zig.WEBASSEMBLY)
 
-        def build(target: tuple[str, ...]) -> str:
-            output = folder / target[1]
-            return _zig.build(folder, ["empty.c"], output, *target, *_zig.C99, "-lm")
+        def build(target: tuple[str, ...]) -> None:
+            _zig.build(folder, ["empty.c"], folder / target[1], *target, *_zig.C99, "-lm")
+            note(target).touch()
+            print(f"the C library of {target[1]} is ready", flush=True)
 
-        list(pool.map(build, targets))
+        list(pool.map(build, missing))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ def python(group: str) -> Path:
     command += ["--no-install-package", "serving", "--python", sys.executable]
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)}
     environment.pop("VIRTUAL_ENV", None)
+    if not folder.exists():
+        fetched = f"fetching the packages of {group} into {folder}, once"
+        print(f"runtimes: {fetched}", file=sys.stderr, flush=True)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(f"no environment for {group}: {' '.join(done.stderr.split())[-300:]}")

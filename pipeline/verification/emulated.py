@@ -8,6 +8,7 @@ vectors are chosen to show where kernels differ.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,21 +41,20 @@ class EmulatedRuntime:
         self.pairs, self.environment = pairs, environment
         self.runtime, self.processor = pairs[0].runtime, pairs[0].processor
 
-    def run(self, material: Material, settings: Params, folder: Path) -> None:
+    def run(self, material: Material, settings: Params, folder: Path) -> Iterator[Pair]:
         """Fills in the pairs' probabilities: the telling golden vectors first, then the sample.
 
-        `folder` holds the golden vectors as telling.npy.
+        Gives each pair when it is done. `folder` holds the golden vectors as telling.npy.
         """
         if isinstance(self.environment, str):
-            for pair in self.pairs:
-                pair.unavailable(self.environment)
+            yield from _unavailable(self.pairs, self.environment)
             return
-        waiting = [pair for pair in self.pairs if not pair.refused()]
+        yield from [pair for pair in self.pairs if pair.refused()]
+        waiting = [pair for pair in self.pairs if pair.report is None]
         try:
             interpreter = emulation.interpreter(self.processor, self.runtime)
         except OSError as error:
-            for pair in waiting:
-                pair.unavailable(str(error))
+            yield from _unavailable(waiting, str(error))
             return
         output = folder / f"{self.processor}-{self.runtime}"
         output.mkdir()
@@ -63,23 +63,30 @@ class EmulatedRuntime:
         while waiting:  # if a file kills the runtime, it is restarted for the other files
             counts = [telling + sample_size(pair, settings) for pair in waiting]
             task = Task([pair.file for pair in waiting], images, output, counts)
-            waiting = self._predict(interpreter, task, waiting)
+            yield from self._predict(interpreter, task, waiting)
 
-    def _predict(self, interpreter: Interpreter, task: Task, pairs: list[Pair]) -> list[Pair]:
-        """Runs the pairs in one process; returns those that are left if the process dies."""
+    def _predict(self, interpreter: Interpreter, task: Task, waiting: list[Pair]) -> Iterator[Pair]:
+        """Runs the pairs in one process, and takes out of `waiting` those that it ran."""
         process = RuntimeProcess(interpreter, self.runtime, task)
         try:
-            for index, pair in enumerate(pairs):
+            while waiting:
+                pair = waiting.pop(0)
                 answer = process.answer()
-                if answer.reason is not None:
-                    pair.could_not_run(answer.reason)
-                    if answer.died:
-                        return pairs[index + 1 :]
-                else:
+                if answer.reason is None:
                     pair.probabilities = np.load(task.output / f"{pair.file.stem}.npy")
+                else:
+                    pair.could_not_run(answer.reason)
+                yield pair
+                if answer.died:
+                    return
         finally:
             process.close()
-        return []
+
+
+def _unavailable(pairs: Sequence[Pair], reason: str) -> Iterator[Pair]:
+    for pair in pairs:
+        pair.unavailable(reason)
+        yield pair
 
 
 def sample_size(pair: Pair, settings: Params) -> int:

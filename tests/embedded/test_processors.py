@@ -58,7 +58,7 @@ def test_a_file_that_is_proven_here_is_proven_there(
         for name, file in files.items()
         if runtimes.SUFFIXES[runtime] == file.suffix
     ]
-    EmulatedRuntime(pairs, environments.python(runtime)).run(seen, settings, tmp_path)
+    list(EmulatedRuntime(pairs, environments.python(runtime)).run(seen, settings, tmp_path))
     assert pairs
     for pair in pairs:
         assert pair.probabilities is not None, pair.report

@@ -1,0 +1,57 @@
+"""The verdicts in the terminal: a line for each pair as it is done, and a summary of each file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.verification.pair import Pair
+
+
+class Countdown:
+    """Prints the verdict on each pair as soon as there is one, and how many pairs are left."""
+
+    def __init__(self, total: int) -> None:
+        self.left, self._lock = total, threading.Lock()
+
+    def done(self, pair: Pair) -> None:
+        with self._lock:
+            self.left -= 1
+            print(f"{pair.verdict.name}: {pair.verdict.state} ({self.left} left)", flush=True)
+
+
+def summary(pairs: Sequence[AnyPair]) -> list[str]:
+    """A line for each file and verdict, with the reason that stands for all of them."""
+    groups: dict[tuple[str, str], list[AnyPair]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.format, pair.state), []).append(pair)
+    totals = {name: sum(pair.format == name for pair in pairs) for name, _ in groups}
+    return [
+        f"{name}: {state} on {len(group)} of {totals[name]}: {explanation(group)}"
+        for (name, state), group in groups.items()
+    ]
+
+
+def explanation(pairs: Sequence[AnyPair]) -> str:
+    """The figures and the reason behind a verdict that pairs of one file share."""
+    here = [pair for pair in pairs if pair.is_native] or pairs  # others are judged by those here
+    ran = [pair for pair in here if isinstance(pair, ComparedPair)]
+    if not ran:
+        return "; ".join(dict.fromkeys(pair.reason for pair in pairs if pair.reason))
+    golden = [pair.golden_difference for pair in pairs if isinstance(pair, ComparedPair)]
+    differences = [difference for difference in golden if difference is not None]
+    bounds = sorted(pair.accuracy_lost_bound for pair in ran)
+    ends = dict.fromkeys(f"{100 * bound:.2f}" for bound in (bounds[0], bounds[-1]))
+    worst = max(ran, key=lambda pair: pair.accuracy_lost_bound)
+    return "; ".join(
+        [
+            f"loses at most {' to '.join(ends)} %",
+            *(
+                [f"on other processors as here, within {max(differences):.1g}"]
+                if differences
+                else []
+            ),
+            *([f"{worst.runtime}: {worst.reason}"] if worst.reason else []),
+        ]
+    )
