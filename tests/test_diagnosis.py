@@ -138,6 +138,40 @@ def test_made_up_curves_have_the_right_verdict(
     assert np.isfinite(list(diagnosis.numbers.values())).all()
 
 
+FALLING = [2.0, 1.5, 1.1, 0.8, 0.6, 0.45, 0.3, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("last_rate", "target", "verdict", "reason"),
+    [
+        (
+            0.0,
+            0.9,
+            "stopped_early",
+            "and the accuracy of 85.0% is below the target of 90.0%: train ",
+        ),
+        (
+            0.0,
+            0.8,
+            "good_fit",
+            "nothing is wrong: both losses fell until the learning rate ran out, the "
+            "validation loss to 0.2; the accuracy of 85.0% is not below the target of 80.0%",
+        ),
+        (1.0, 0.8, "stopped_early", "came in the last quarter): train longer"),
+    ],
+)
+def test_losses_that_still_fall_are_a_fault_unless_the_schedule_is_over_and_the_target_reached(
+    last_rate: float, target: float, verdict: str, reason: str
+) -> None:
+    rates = np.linspace(1.0, last_rate, len(FALLING)).tolist()
+    rows = [
+        {**row, "learning_rate": rate}
+        for row, rate in zip(table(FALLING, [0.85]), rates, strict=True)
+    ]
+    diagnosis = diagnose(rows, target=target)
+    assert (diagnosis.verdict, reason in diagnosis.sentence) == (verdict, True), diagnosis.sentence
+
+
 LOSS, ACCURACY = st.floats(0, 1e6), st.floats(0, 1)
 
 

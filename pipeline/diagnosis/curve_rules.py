@@ -129,20 +129,21 @@ def overfit(curves: Curves) -> Diagnosis | None:
 def stopped_early(curves: Curves) -> Diagnosis | None:
     """Both losses are still falling at the end, and the schedule could go on or should have.
 
-    After the learning rate has run out, this is a fault only if the target is not reached.
+    After the learning rate has run out, this is a fault only if the target is not reached: longer
+    training would still gain something, but nobody needs it.
     """
-    falls = {name: still_falling(curves[name]) for name in ("train_loss", "validation_loss")}
-    rate = curves.columns.get("learning_rate", np.ones(curves.epochs))
-    annealed = bool(rate[-1] < ANNEALED * rate.max())
-    if min(falls.values()) < FALLING or (annealed and curves.accuracy >= curves.target):
+    falls = falls_at_the_end(curves)
+    annealed, reached = has_annealed(curves), curves.accuracy >= curves.target
+    if min(falls.values()) < FALLING or (annealed and reached):
         return None
+    below = f", and the {accuracy_and_target(curves, 'below')}" if annealed else ""
     return Diagnosis(
         "stopped_early",
         curves.epoch(-1),
         falls,
         f"both losses are still falling at the last epoch ({falls['validation_loss']:.0%} of the "
-        "fall of the validation loss came in the last quarter): train longer, or with a higher "
-        "learning rate",
+        f"fall of the validation loss came in the last quarter){below}: train longer, or with a "
+        "higher learning rate",
     )
 
 
@@ -192,13 +193,33 @@ def good_fit(curves: Curves) -> Diagnosis:
         for name, values in curves.columns.items()
         if name == "validation_accuracy"
     }
+    loss = f"{curves['validation_loss'][best]:.3g}"
+    end = f"fell and came to rest, the validation loss at {loss}"
+    if min(falls_at_the_end(curves).values()) >= FALLING:  # and the learning rate has run out
+        end = (
+            f"fell until the learning rate ran out, the validation loss to {loss}; the "
+            f"{accuracy_and_target(curves, 'not below')}, so that is enough"
+        )
     return Diagnosis(
         "good_fit",
         curves.epoch(best),
         {"gap_of_loss": gap, **accuracy},
-        "nothing is wrong: both losses fell and came to rest, the validation loss at "
-        f"{curves['validation_loss'][best]:.3g}",
+        f"nothing is wrong: both losses {end}",
     )
+
+
+def falls_at_the_end(curves: Curves) -> dict[str, float]:
+    return {name: still_falling(curves[name]) for name in ("train_loss", "validation_loss")}
+
+
+def has_annealed(curves: Curves) -> bool:
+    """Whether a schedule has run out of learning rate."""
+    rate = curves.columns.get("learning_rate", np.ones(curves.epochs))
+    return bool(rate[-1] < ANNEALED * rate.max())
+
+
+def accuracy_and_target(curves: Curves, relation: str) -> str:
+    return f"accuracy of {curves.accuracy:.1%} is {relation} the target of {curves.target:.1%}"
 
 
 def noise(values: Array) -> float:
