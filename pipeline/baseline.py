@@ -18,6 +18,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.baseline import BaselineReport, Score
 from pipeline.process import stage
 from pipeline.reporting import pictures
+from pipeline.reporting.tables import BASELINES
 from pipeline.targets import _scores
 
 PICTURE = artifacts.REPORTS / "class_means.png"
@@ -39,7 +40,7 @@ def main() -> None:
     report = BaselineReport.of(scores)
     artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[report.best])
     report.save()
-    print(f"baseline {report.best}: test accuracy {report.test_accuracy:.4f}")
+    print(f"baseline: {BASELINES[report.best]}: test accuracy {report.test_accuracy:.4f}")
 
 
 if __name__ == "__main__":

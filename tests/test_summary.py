@@ -22,7 +22,7 @@ def line(finished: Project, tmp_path: Path) -> Project:
 
 
 def printed(project: Project) -> str:
-    return project.run(*EDGEPROOF, "report")
+    return project.run(*EDGEPROOF, "report", COLUMNS="80")
 
 
 @pytest.mark.slow
@@ -46,6 +46,8 @@ def test_make_run_ends_with_the_table_and_its_status_also_where_a_gate_fails(lin
 def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
     whole = printed(line)
     assert all(f"| {name} " in whole for name in ("baseline: nearest", "Keras", "onnx_int8"))
+    assert max(map(len, whole.splitlines())) <= 80
+    assert all(text.rstrip(" |").endswith("| proven") for text in whole.splitlines() if "_" in text)
     assert "Not shown" not in whole
 
     line.change({"verify.micro_images": 40})
@@ -59,9 +61,9 @@ def test_figures_of_an_earlier_run_are_not_printed(line: Project) -> None:
     assert "Keras" not in printed(line)
 
     line.change({"preprocess.subset": 3000})
-    assert (
-        printed(line) == "Not shown, because missing or from an earlier run: "
-        "baseline, evaluate, verify, diagnose.\n"
+    assert printed(line) == (
+        "Not shown, because missing or from an earlier run: baseline, evaluate, verify,\n"
+        "diagnose.\n"
     )
     readme = (line.folder / "README.md").read_text()
     written = line.attempt(*EDGEPROOF, "report", "README.md")

@@ -82,9 +82,12 @@ def report(
     ] = None,
 ) -> None:
     """Print the table of results."""
-    from pipeline.reporting import summary
+    from pipeline.reporting import summary, terminal
 
-    summary.report(file)
+    if file is None:
+        terminal.show(summary.outdated())
+    else:
+        summary.report(file)
 
 
 def sync() -> None:
@@ -127,10 +130,10 @@ def _reproduce(*stages: str, force: bool = False) -> bool:
 def _print_results() -> None:
     """The results of this run, and where the rest is; nothing if it came to none."""
     from pipeline.files import artifacts
-    from pipeline.reporting import summary
+    from pipeline.reporting import summary, terminal
 
     sys.stdout.flush()
     missing = summary.outdated()
     if len(missing) < len(summary.REPORTS):
         print(f"Reports: {artifacts.REPORTS}/. The run in MLflow: `edgeproof ui`.")
-        summary.show(missing)
+        terminal.show(missing)

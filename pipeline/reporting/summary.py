@@ -1,10 +1,10 @@
 """The tables of results, made from the reports.
 
-    edgeproof report              prints the full table
     edgeproof report README.md    writes into the file each table that it has markers for
 
-If the pipeline stopped early, the reports of later stages are left over from an earlier run. DVC
-knows which ones, and none of their figures is shown.
+Without a file the command prints the table of `terminal`. If the pipeline stopped early, the
+reports of later stages are left over from an earlier run. DVC knows which ones, and none of their
+figures is shown.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.box import ASCII2, MARKDOWN, Box
+from rich.box import MARKDOWN, Box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config.parts import choices, declared
 from pipeline.files import artifacts, atomic
 from pipeline.files.reports.baseline import BaselineReport
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import page_inputs
-from pipeline.reporting.tables import interval, percent
+from pipeline.reporting.tables import BASELINES, interval, percent
 from serving.gate import VERDICTS
 
 COLUMNS = (
@@ -41,12 +39,6 @@ COLUMNS = (
 )
 SHORT_COLUMNS = ("file", "size", "test accuracy", "may lose at most", "ms/image", "verdict")
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
-BASELINES = {
-    name: text
-    for folder in ("inputs", "targets")
-    for module in choices(folder)
-    for name, text in declared(folder, module)["BASELINES"].items()
-}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
 UNREAD = "none of verify.runtimes reads it"
@@ -200,7 +192,10 @@ def on_emulated_processors(pairs: Sequence[ComparedPair]) -> str:
     return f"{sentence}."
 
 
-def table(columns: Sequence[str], lines: Sequence[Row], box: Box, width: int) -> str:
+def table(
+    columns: Sequence[str], lines: Sequence[Row], box: Box = MARKDOWN, width: int = 400
+) -> str:
+    """A table of at most `width` characters; it wraps what does not fit."""
     result = Table(box=box)
     for column in columns:
         result.add_column(column, justify="left" if column in TEXT_COLUMNS else "right")
@@ -212,18 +207,14 @@ def table(columns: Sequence[str], lines: Sequence[Row], box: Box, width: int) ->
     return "\n".join(line.strip() for line in capture.get().splitlines() if line.strip())
 
 
-def block(box: Box = MARKDOWN, width: int = 400, left_out: Sequence[str] = ()) -> str:
-    """The full table and its notes, without the reports that are left out; in Markdown unless
-    another box is given."""
-    lines = rows(left_out)
-    sentences = [] if "verify" in left_out else [notes(VerificationReport.load())]
-    if "diagnose" not in left_out:
-        sentences.append(f"Learning curves: {DiagnosisReport.load().sentence}.")
-    if left_out:
-        names = ", ".join(left_out)
-        sentences.append(f"Not shown, because missing or from an earlier run: {names}.")
-    shown = [table(COLUMNS, lines, box, width)] if lines else []
-    return "\n\n".join([*shown, " ".join(sentences)])
+def block() -> str:
+    """The full table and its notes, in Markdown."""
+    sentences = [notes(VerificationReport.load()), curves()]
+    return f"{table(COLUMNS, rows())}\n\n{' '.join(sentences)}"
+
+
+def curves() -> str:
+    return f"Learning curves: {DiagnosisReport.load().sentence}."
 
 
 def short_block() -> str:
@@ -237,7 +228,7 @@ def short_block() -> str:
         f"the weights have not seen. Times are those of the fastest runtime on one thread of "
         f"{measured_on(verification.native)}."
     )
-    return f"{table(SHORT_COLUMNS, lines, MARKDOWN, 400)}\n\n{note}"
+    return f"{table(SHORT_COLUMNS, lines)}\n\n{note}"
 
 
 def short_row(line: Row) -> Row:
@@ -274,23 +265,12 @@ def replace(path: Path, block: str, begin: str, end: str) -> None:
         temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
 
 
-def show(left_out: Sequence[str]) -> None:
-    """Prints the table for a terminal, without the reports that are left out."""
-    print(block(ASCII2, 210, left_out))
-    if not left_out and (page := page_inputs.current_page()):
-        print(f"\nThe whole run on one page: {page}")
-
-
-def report(file: Path | None) -> None:
-    """Prints the full table, or writes into `file` each table that it has markers for.
+def report(file: Path) -> None:
+    """Writes into `file` each table that it has markers for.
 
     Raises UserError if the file has none, or if a report is missing or from an earlier run.
     """
-    missing = outdated()
-    if file is None:
-        show(missing)
-        return
-    if missing:
+    if missing := outdated():
         raise UserError(
             f"the reports of {', '.join(missing)} are missing or from an earlier run; "
             "run `edgeproof run` first"

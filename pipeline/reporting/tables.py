@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.config.parts import choices, declared
+
+# The baselines in words, by the names in reports/baseline.json.
+BASELINES: dict[str, str] = {
+    name: words
+    for folder in ("inputs", "targets")
+    for module in choices(folder)
+    for name, words in declared(folder, module)["BASELINES"].items()
+}
+
 
 def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"

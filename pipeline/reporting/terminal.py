@@ -1,0 +1,50 @@
+"""The results in a terminal, as wide as it is: a row for each file; the page has the rest."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+
+from rich.box import ASCII2
+
+from pipeline.files.reports.verify import VerificationReport
+from pipeline.reporting import page_inputs, summary
+from pipeline.reporting.summary import Row
+
+COLUMNS = ("model", "accuracy", "loses at most", "bytes", "ms/image", "verdict")
+
+
+def show(left_out: Sequence[str]) -> None:
+    """Prints the results without the reports that are left out."""
+    width = shutil.get_terminal_size().columns
+    if lines := [row(line) for line in summary.rows(left_out)]:
+        print(f"{summary.table(COLUMNS, lines, ASCII2, width)}\n")
+    print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(left_out)))
+    if not left_out and (page := page_inputs.current_page()):
+        print(f"\nThe whole run on one page: {page}")
+
+
+def row(line: Row) -> Row:
+    """A row of the full table; of the times only the fastest."""
+    return {
+        **line,
+        "accuracy": line.get("test accuracy", ""),
+        "ms/image": line.get("ms/image", "").split(" ")[0],
+    }
+
+
+def sentences(left_out: Sequence[str]) -> list[str]:
+    result = []
+    if "verify" not in left_out:
+        judged_on = VerificationReport.load().judged_on
+        result.append(
+            f"Accuracy: the worst runtime's, on {judged_on.test:,} test images. Loses at most: the "
+            f"upper 95 % bound of the loss against Keras, on {judged_on.images:,} images."
+        )
+    if "diagnose" not in left_out:
+        result.append(summary.curves())
+    if left_out:
+        names = ", ".join(left_out)
+        result.append(f"Not shown, because missing or from an earlier run: {names}.")
+    return result
