@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 
 from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.config.parts import choices, declared
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
@@ -32,12 +34,29 @@ def main() -> None:
         if not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
     check_names(Path(settings.dataset.path))
+    check_targets(settings)
     if settings.dataset.name != "mnist" and settings.problem.statement == MNIST_STATEMENT:
         print(
             "warning: problem.statement, use and limits describe the digits of MNIST, but "
             f"dataset.name is {settings.dataset.name}; the model card will repeat them, so "
             "describe your own task"
         )
+
+
+def check_targets(settings: Params) -> None:
+    """Says which exports without Python miss the file they are generated from. Raises UserError."""
+    for format_name in choices("formats"):
+        names = [
+            name
+            for name in settings.embed.names
+            if declared("embedded", name)["FORMAT"] == format_name
+        ]
+        if not names or format_name in settings.export.formats:
+            continue
+        fault = f"export.formats lacks {format_name}, without which there is no {', '.join(names)}"
+        if settings.embed.targets != "all":
+            raise UserError(f"{fault}; add it, or change embed.targets")
+        print(f"warning: {fault}: these exports without Python will be skipped")
 
 
 def check_names(root: Path) -> None:

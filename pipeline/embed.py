@@ -98,8 +98,15 @@ def main() -> None:
         make_environment()
     report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings))
     report.save()
-    for row in report.targets:
-        print(f"{row.target}: {row.refused or 'embedded'}")
+    lines = [
+        f"{row.target}: {f'skipped, as {row.refused}' if row.refused else 'embedded'}"
+        for row in report.targets
+    ]
+    if not any(artifacts.EMBEDDED.iterdir()):  # which would make DVC warn
+        reasons = "\n".join(lines) or "embed.targets is []."
+        text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"
+        (artifacts.EMBEDDED / "README.md").write_text(text, encoding="utf-8")
+    print("".join(f"{line}\n" for line in lines), end="")
 
 
 if __name__ == "__main__":

@@ -124,14 +124,16 @@ def test_with_all_targets_those_that_refuse_the_model_are_skipped_with_a_reason(
     finished: Project, tmp_path: Path
 ) -> None:
     copy = changed(finished, tmp_path, {"embed.targets": "all"}, exported="tflite_float16")
-    copy.run("python", "-m", "pipeline.embed")
+    output = copy.run("python", "-m", "pipeline.embed")
+    assert output.count(": skipped, as it is generated from tflite_int8, which no runtime ran") == 3
     rows = json.loads((copy.folder / "reports/embed.json").read_text())["targets"]
     assert all(
         f"it is generated from {row['format']}, which no runtime ran; add it to export.formats"
         in row["refused"]
         for row in rows
     )
-    assert not list((copy.folder / "embedded").iterdir())
+    (readme,) = (copy.folder / "embedded").iterdir()  # DVC warns of an empty folder
+    assert output in readme.read_text()
 
 
 def test_an_operator_that_micro_lacks_is_named(finished: Project, tmp_path: Path) -> None:
@@ -206,6 +208,7 @@ def test_the_list_of_targets_may_be_empty(finished: Project, tmp_path: Path) -> 
     copy = changed(finished, tmp_path, {"embed.targets": []})
     assert copy.run("python", "-m", "pipeline.embed") == ""
     assert json.loads((copy.folder / "reports/embed.json").read_text())["targets"] == []
+    assert "embed.targets is []" in (copy.folder / "embedded/README.md").read_text()
 
 
 def changed(
