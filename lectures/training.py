@@ -26,6 +26,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
+from pipeline.process.words import counted
 from pipeline.search import workers
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
@@ -198,7 +199,8 @@ def results(
     by_key = {task.key(): result for task in tasks if (result := task.cached()) is not None}
     todo = list({task.key(): task for task in tasks if task.key() not in by_key}.values())
     if len(todo) < len(tasks):
-        print(f"{len(tasks) - len(todo)} of {len(tasks)} trainings are already done", flush=True)
+        done = f"{len(tasks) - len(todo)} of {counted(len(tasks), 'training')}"
+        print(f"{done} already done", flush=True)
     count = min(worker_count, max(len(todo), 1))
     for number, result in workers.results(todo, count, describe):
         by_key[todo[number].key()] = result

@@ -43,6 +43,7 @@ from pipeline.files.reports.package import PackageReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.reporting import page
 from pipeline.tracking import runs
 from serving import bundle, classifier
@@ -236,7 +237,8 @@ def main() -> None:
     target = artifacts.empty(artifacts.DIST) / f"{root}{bundle.SUFFIX}"
     size = pack(content, data, acceptance_set, target)
     report(content, target).save()
-    print("\n".join([f"{target}: {len(content.files)} files, {size:,} bytes", *notes(content)]))
+    line = f"{target}: {counted(len(content.files), 'file')}, {size:,} bytes"
+    print("\n".join([line, *notes(content)]))
     runs.sync()
 
 

@@ -28,6 +28,7 @@ from pipeline.files.reports.preprocess import (
 from pipeline.files.splits import splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.reporting import statistics
 
 
@@ -187,7 +188,8 @@ def main() -> None:
     if kept := together(selections, settings.preprocess.group):
         summary = summary.changed(together=kept)
     summary.save()
-    print(", ".join(f"{name}: {split.images} images" for name, split in summary.splits.items()))
+    sizes = {name: counted(split.images, "image") for name, split in summary.splits.items()}
+    print(", ".join(f"{name}: {size}" for name, size in sizes.items()))
     for note in notes(summary, settings):
         print(note)
 

@@ -57,7 +57,10 @@ def read(
     except InputError as error:
         raise InputError(str(error).replace("the photo", name, 1)) from None
     except UnidentifiedImageError:
-        raise InputError(f"{name} is not a picture; expected {names}") from None
+        fault = f"not a picture; expected {names}"
+        if name.lower().endswith((".heic", ".heif")):
+            fault = "HEIC, which is not read here: convert it to JPEG, on Linux with heif-convert"
+        raise InputError(f"{name} is {fault}") from None
     except OSError as error:
         raise InputError(
             f"{name} is not readable ({error.strerror or error}); name a picture: {names}"

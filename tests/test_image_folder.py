@@ -247,8 +247,8 @@ def test_grey_levels_that_use_12_of_16_bits_are_reported(
     Image.fromarray(levels * 16).save(two_classes / "cat" / "sixteen.png")
     load(two_classes)
     assert (
-        "warning: 1 pictures use 12 bits or fewer of their 16, so they are nearly black: "
-        "cat/twelve.png; multiply their grey levels by 16" in capsys.readouterr().out
+        "warning: nearly black, as 12 bits or fewer of 16 are used, 1 picture: "
+        "cat/twelve.png; multiply the grey levels by 16" in capsys.readouterr().out
     )
 
 

@@ -133,7 +133,7 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
         ("file,label\n../0.png,a\n", r"row 2 of .* has the file \.\./0\.png; expected a path"),
         ("file,label\n/etc/x.png,a\n", "has the file /etc/x.png; expected a path within"),
         ("file,label,split\nphone/0.png,a,later\n", "has the split later; expected train, valid"),
-        ("file,label\nphone/0.png,a\n", "has 1 labels; expected at least 2"),
+        ("file,label\nphone/0.png,a\n", "has 1 label; expected at least 2"),
         (
             "file,label,left,top,right,bottom\nphone/0.png,a,0,x,1,1\n",
             "has the box 0, x, 1, 1; expected four numbers",

@@ -202,13 +202,13 @@ def test_a_study_resumes_after_ctrl_c_and_runs_again_without_training_to_the_sam
     finished = {path: path.stat().st_mtime_ns for path in trained.glob("*.json")}
     output = project.run(*EDGEPROOF, "lectures", "S99", "S1", "--quick", "--workers", "2")
     assert len(finished) == 2
-    assert "2 of 4 trainings are already done" in output
+    assert "2 of 4 trainings already done" in output
     assert "(2 of 2)" in output
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     first = {path.name: path.read_bytes() for path in made.iterdir()}
     assert set(first) == {"S99.json", "S99.png", "S1.json", "S1.png"}
     again = project.run(*EDGEPROOF, "lectures", "S99", "S1", "--quick")
-    assert "4 of 4 trainings are already done" in again
+    assert "4 of 4 trainings already done" in again
     assert {path.name: path.read_bytes() for path in made.iterdir()} == first
     assert (project.folder / "lectures/README.md").read_bytes() == before
     adam = json.loads(first["S99.json"])["outcomes"][0]["figures"]
@@ -250,4 +250,4 @@ def test_a_variation_may_be_of_another_kind_than_its_study(project: Project) -> 
         min(lbfgs["train_accuracy"]) > 0.9 > max(line["train_accuracy"])
     )  # it memorizes 1,000 ratings
     again = project.run(*EDGEPROOF, "lectures", "S98", "--quick")
-    assert "2 of 2 trainings are already done" in again
+    assert "2 of 2 trainings already done" in again

@@ -208,7 +208,7 @@ def test_every_gate_and_verdict_is_a_word_with_its_reason_and_its_cure(run: Path
         "tflite_dynamic ○ could not run could not run on ",
         "the operator SELU is not supported",
         "onnx_int8 ✗ worse worse on ",
-        "12 examples are in both the training set and the test set: they leak.",
+        "12 examples are in both the training set and the test set, a leak.",
         "3 examples of the training set are copies of others in it.",
         "2 examples of the test set are empty",
         "14 files could not be read: 0.jpg, ",

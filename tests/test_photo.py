@@ -181,6 +181,12 @@ def test_an_unreadable_picture_is_refused_in_one_sentence(data: bytes, reason: s
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_heic_is_named_with_the_way_to_convert_it(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    with pytest.raises(InputError, match="HEIC is HEIC, which is not read here: convert it to JPE"):
+        photo.read(tmp_path / "IMG_1.HEIC", DIGITS)
+
+
 def test_a_tiff_whose_offsets_are_floats_is_refused_in_one_sentence() -> None:
     """Pillow computes with a tag of whatever type."""
     file = io.BytesIO()

@@ -139,7 +139,10 @@ def test_copying_all_layers_continues_the_earlier_training(
             {"thaw": [{"after": 3, "freeze": 0, "learning_rate": 0.1}]},
             "train.thaw is after epochs .3.; expected rising numbers from 1 to 2",
         ),
-        ({"start_layers": "all", "freeze": "all"}, "all 3 layers are frozen"),
+        (
+            {"start_layers": "all", "freeze": "all"},
+            "train.freeze is 3 of 3 layers",
+        ),
     ],
 )
 def test_layers_that_do_not_fit_are_refused_in_one_sentence(

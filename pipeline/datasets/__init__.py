@@ -11,8 +11,8 @@ from pipeline.files.artifacts import Array
 class Raw:
     """A dataset as published: inputs, and labels, one for each example.
 
-    `target` names what is asked, a module of pipeline/targets: `classes`, whose labels are integers
-    (N,) from 0. `kind` names the kind of the inputs, a module of pipeline/inputs: images
+    `target` names the prediction target, a module of pipeline/targets: `classes`, whose labels are
+    integers (N,) from 0. `kind` names the kind of the inputs, a module of pipeline/inputs: images
     (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`, zero-padded. If the dataset has no
     test part, both test arrays are empty (N = 0). For ids, `vocabulary` names them from id 1 on,
     and `examples` are texts of the test part, for clients that encode texts themselves.

@@ -20,6 +20,7 @@ from pipeline.files.splits import position_in_stratum
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
+from pipeline.process.words import counted
 from serving import photo
 
 SHOWN = 3  # names in a sentence
@@ -124,7 +125,7 @@ def say_what_is_left_out(count: int, unreadable: dict[str, str], left_out: dict[
     if unreadable:
         reason = next(iter(unreadable.values()))
         print(
-            f"warning: {len(unreadable):,} of {count:,} pictures could not be read: "
+            f"warning: {len(unreadable):,} of {counted(count, 'picture')} could not be read: "
             f"{shown(list(unreadable))}; the first {reason}"
         )
     by_reason: dict[str, list[str]] = defaultdict(list)
@@ -140,8 +141,9 @@ def say_what_is_left_out(count: int, unreadable: dict[str, str], left_out: dict[
 def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) -> None:
     if dark:
         print(
-            f"warning: {len(dark):,} pictures use {USED} bits or fewer of their {DEEP}, so they "
-            f"are nearly black: {shown(dark)}; multiply their grey levels by {2 ** (DEEP - USED)}"
+            f"warning: nearly black, as {USED} bits or fewer of {DEEP} are used, "
+            f"{counted(len(dark), 'picture')}: {shown(dark)}; "
+            f"multiply the grey levels by {2 ** (DEEP - USED)}"
         )
     labels: dict[tuple[str, Box | None], set[str]] = defaultdict(set)
     for picture, label in train:
@@ -149,8 +151,8 @@ def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) 
     torn = [row.file for row, _ in train if len(labels[row.sha256, row.box]) > 1]
     if torn:
         print(
-            f"warning: {len(torn):,} files have an exact copy in another class: {shown(torn)}; "
-            "one of the two labels must be wrong"
+            f"warning: {counted(len(torn), 'file')} with an exact copy in another class: "
+            f"{shown(torn)}; one of the two labels must be wrong"
         )
 
 

@@ -20,6 +20,7 @@ from pipeline.files import pictures
 from pipeline.files.picture_file import Box
 from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 LABEL = ("label", "class")  # the column may have either name
 BOX = ("left", "top", "right", "bottom")
@@ -44,7 +45,8 @@ def load(params: Dataset) -> Raw:
     class_names = sorted({candidate.label for candidate in candidates})
     if len(class_names) < 2:
         raise UserError(
-            f"{root / folder / params.labels} has {len(class_names)} labels; expected at least 2"
+            f"{root / folder / params.labels} has "
+            f"{counted(len(class_names), 'label')}; expected at least 2"
         )
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}

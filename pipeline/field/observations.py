@@ -17,6 +17,7 @@ from rich.progress import track
 
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted, verb
 from serving import Classifier, InputError, ModelCard, ServingError, photo
 from serving import inputs as kinds
 from serving.model_file import ModelFile
@@ -163,7 +164,8 @@ def _merge_labels(
             labels.append(logged)
     if conflicts:
         print(
-            f"warning: {conflicts} predictions in {path} already have a different label, "
+            f"warning: {counted(conflicts, 'prediction')} in {path} already "
+            f"{verb(conflicts, 'has', 'have')} a different label, "
             "which was kept; --replace uses the CSV's instead",
             file=sys.stderr,
         )

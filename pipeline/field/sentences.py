@@ -13,6 +13,7 @@ from pipeline.files.reports.field import (
     FieldReport,
     NoLabels,
 )
+from pipeline.process.words import counted
 from pipeline.reporting.tables import interval, percent
 
 SMALLEST_P = 1e-6  # smaller p-values are not told apart
@@ -30,9 +31,8 @@ def sentences(report: FieldReport) -> list[str]:
     else:
         result = [_no_labels(report, accuracy), _drift(report)]
     if report.unreadable:
-        result.append(
-            f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
-        )
+        count = counted(len(report.unreadable), "picture")
+        result.append(f"{count} could not be read: {report.unreadable[0]}.")
     return result
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.config.params import Preprocess
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def split_off(
         return _split_off_groups(strata, groups, count, order, seed)
     if not 0 < count < len(strata):
         raise UserError(
-            f"{count} images cannot be split off from {len(strata)}; "
+            f"{counted(count, 'image')} cannot be split off from {len(strata)}; "
             f"expected 1 to {len(strata) - 1}"
         )
     if order == "first":

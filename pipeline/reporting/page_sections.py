@@ -13,6 +13,7 @@ from pipeline.files.reports.evaluate import Gate
 from pipeline.files.reports.export import AnyFormat, FailedConversion
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.process.words import counted, verb
 from pipeline.reporting import summary
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
@@ -111,14 +112,15 @@ def p_value(gate: Gate) -> str:
 
 
 def _converted(_: Params, reports: BundleReports) -> str:
-    return f"All {len(reports.export.formats)} formats could be converted."
+    return f"Converted to {counted(len(reports.export.formats), 'format')}."
 
 
 def _verified(settings: Params, reports: BundleReports) -> str:
     files = file_verdicts(reports)
     counts = {verdict: sum(file.verdict == verdict for file in files) for verdict in VERDICTS}
     listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    return f'Of {len(files)} files: {listed}. verify.require is "{settings.verify.require}".'
+    count = counted(len(files), "file")
+    return f'Of {count}: {listed}. verify.require is "{settings.verify.require}".'
 
 
 def _embedded(_: Params, reports: BundleReports) -> str:
@@ -230,7 +232,8 @@ def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
     duplicates = preprocess.duplicates.items()
     warnings = [_duplicates(name, count) for name, count in duplicates if count]
     warnings += [
-        f"{part.empty:,} examples of the {SPLIT_NAMES[split]} are empty: "
+        f"{counted(part.empty, 'example')} of the {SPLIT_NAMES[split]} "
+        f"{verb(part.empty, 'is', 'are')} empty: "
         "one flat colour, no id, or no change over time."
         for split, part in preprocess.splits.items()
         if part.empty
@@ -239,16 +242,19 @@ def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:
     if unreadable:
         more = f", and {len(unreadable) - most:,} more" if len(unreadable) > most else ""
         names = ", ".join(unreadable[:most])
-        warnings.append(f"{len(unreadable):,} files could not be read: {names}{more}.")
+        warnings.append(f"{counted(len(unreadable), 'file')} could not be read: {names}{more}.")
     return warnings
 
 
 def _duplicates(name: str, count: int) -> str:
+    examples = counted(count, "example")
     if name.startswith("within_"):
         split = SPLIT_NAMES[name.removeprefix("within_")]
-        return f"{count:,} examples of the {split} are copies of others in it."
+        are_copies = verb(count, "is a copy of another", "are copies of others")
+        return f"{examples} of the {split} {are_copies} in it."
     first, second = (SPLIT_NAMES[split] for split in name.split("_and_"))
-    return f"{count:,} examples are in both the {first} and the {second}: they leak."
+    are = verb(count, "is", "are")
+    return f"{examples} {are} in both the {first} and the {second}, a leak."
 
 
 def next_steps(settings: Params, reports: BundleReports, gates: Gates, bundle: str) -> list[Step]:

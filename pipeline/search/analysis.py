@@ -19,6 +19,7 @@ from pipeline.config.overrides import parsed
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic, digests
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.reporting.drawing import figure
 from pipeline.reporting.tables import markdown
 from pipeline.search import cached_training, workers
@@ -85,7 +86,7 @@ class Analysis:
                 results[index] = result
                 run.log_training(training.name, training.values, result)
         if results:
-            print(f"{len(results)} of {count} trainings are already done", flush=True)
+            print(f"{len(results)} of {counted(count, 'training')} already done", flush=True)
         todo = [index for index in range(count) if index not in results]
         tasks = [trainings[index] for index in todo]
         for number, result in workers.results(tasks, self.workers, describe):

@@ -19,6 +19,7 @@ from pathlib import Path
 from pipeline.config.overrides import Overrides, parsed, written
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
+from pipeline.process.words import counted
 from pipeline.reporting import statistics
 from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
@@ -144,7 +145,7 @@ class Loop:
         return (
             f"best: {best.name}, validation accuracy {best.scores.accuracy:.4f}, target"
             f" {best.situation.params.problem.target} {'' if self.reached() else 'not '}reached"
-            f" with {len(self.steps)} trainings; see {LEDGER}"
+            f" with {counted(len(self.steps), 'training')}; see {LEDGER}"
             f"\nto test and export it: `dvc exp apply {best.name}`, then `edgeproof run`"
         )
 

@@ -24,6 +24,7 @@ from pipeline.config.overrides import Choices, Range
 from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.search import analysis, cached_training, optuna_storage, sweep_report, workers
 from pipeline.search.analysis import Analysis, Options
 from pipeline.search.mlflow_runs import AnalysisRun
@@ -135,14 +136,14 @@ def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[Fro
     running = states.count(TrialState.RUNNING)
     left = states.count(TrialState.WAITING) + running
     print(
-        f"{sweep.title}: {sweep.trials - left} of {sweep.trials} trials are already done",
+        f"{sweep.title}: {sweep.trials - left} of {counted(sweep.trials, 'trial')} already done",
         flush=True,
     )
     if running:
         seconds = optuna_storage.BEATS * sweep.seconds
         print(
-            f"{running} trials are running in other workers; after {seconds} s without a heartbeat"
-            " a worker counts as lost",
+            f"{counted(running, 'trial')} running in other workers; after {seconds} s without a"
+            " heartbeat a worker counts as lost",
             flush=True,
         )
     mlflow_run = AnalysisRun(sweep_analysis.title)

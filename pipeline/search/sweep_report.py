@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import markdown
 from pipeline.search.analysis import Analysis, Report
@@ -24,7 +25,7 @@ def outcome(trial: FrozenTrial) -> str:
     if "refused" in trial.user_attrs:
         return f"refused: {trial.user_attrs['refused']}"
     result = result_of(trial)
-    pruned = f", pruned after {len(result.rows)} epochs" if is_pruned(trial) else ""
+    pruned = f", pruned after {counted(len(result.rows), 'epoch')}" if is_pruned(trial) else ""
     return f"validation accuracy {result.accuracy:.4f}{pruned}"
 
 

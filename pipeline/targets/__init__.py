@@ -1,6 +1,6 @@
 """One file per kind of target, named as in data/prepared/description.json: classes, labels, ...
 
-Each module is a `Target`: whatever depends on what is asked of a model is there. What all targets
+Each module is a `Target`: whatever depends on the prediction target is there. What all targets
 share is in _scores.py: an answer is right or wrong, so accuracy, gates, paired tests and search are
 the same for all. Two things are elsewhere: the layer that gives the outputs is in
 architectures/_layers.py, so that a change here trains nothing again, and what a device must know

@@ -149,8 +149,9 @@ def _ignored(names: list[str]) -> str:
 def _not_beaten(accuracy: float, baseline: float, p_value: float) -> str:
     if accuracy == baseline:
         return (
-            f"the baseline has the same test accuracy, {baseline:.4f}: either the task needs no "
-            "network, or the test images are too few or too easy; add more or harder ones"
+            f"the baseline has the same test accuracy, {baseline:.4f}, so these test images do not "
+            "show that the model adds anything to it; train longer, change the model or the data, "
+            "or add more or harder test images"
         )
     return (
         f"test accuracy {accuracy:.4f} is not significantly better than the baseline's "

@@ -13,6 +13,7 @@ import keras
 
 from pipeline.config.params import Train
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted, verb
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def _count(params: Train, in_source: int, in_target: int) -> int:
     most = min(in_source, in_target)
     if count > most:
         raise UserError(
-            f"train.start_layers is {count}; {_name(params)} has {in_source} layers and the "
-            f"new model {in_target}; expected 1 to {most}"
+            f"train.start_layers is {count}; {_name(params)} has {counted(in_source, 'layer')} and "
+            f"the new model {in_target}; expected 1 to {most}"
         )
     return count
 
@@ -104,7 +105,8 @@ def phases(params: Train, taken: int) -> list[Phase]:
     for phase in result:
         if phase.frozen > taken:
             raise UserError(
-                f"{phase.frozen} layers are to be frozen, and {provider} provides {taken}; "
+                f"{counted(phase.frozen, 'layer')} {verb(phase.frozen, 'is', 'are')} to be frozen, "
+                f"and {provider} provides {taken}; "
                 f"expected 0 to {taken}"
             )
         if phase.last <= phase.first:
@@ -124,8 +126,8 @@ def freeze(params: Train, model: keras.Model, count: int) -> None:
     groups = layers(model)
     if count >= len(groups):
         raise UserError(
-            f"all {count} layers are frozen, which leaves nothing to train; "
-            f"expected 0 to {len(groups) - 1}"
+            f"train.freeze is {count} of {counted(len(groups), 'layer')}, "
+            f"which leaves nothing to train; expected 0 to {len(groups) - 1}"
         )
     for number, group in enumerate(groups):
         for layer in group:

@@ -141,7 +141,7 @@ def _line(pair: Dict[str, Any]) -> str:
         f"    accuracy {100 * pair['accuracy']:.2f} % "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
         f"the Keras model {100 * pair['keras_accuracy']:.2f} %; "
-        f"{pair['lost']:,} images lost, {pair['gained']:,} gained: "
+        f"{pair['lost']:,} of {pair['images']:,} images lost, {pair['gained']:,} gained: "
         f"loses at most {100 * pair['accuracy_lost_bound']:.2f} % by these images alone; "
         f"same class for {100 * pair['agreement']:.2f} %\n"
         f"    golden vectors within {pair['golden_difference']:.1g}; "

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def embedded() -> Path:
     folder = ROOT / "embedded"
-    assert (folder / "c").is_dir(), "there is no model to test: run `make run` first"
+    assert (folder / "c").is_dir(), f"these tests need {folder / 'c'}; run `make run` first"
     return folder
 
 

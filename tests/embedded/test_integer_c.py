@@ -76,7 +76,7 @@ class Cases:
     """Networks with inputs, and what TensorFlow Lite Micro computes in every layer."""
 
     def __init__(self, micro: Micro) -> None:
-        assert FILES[0].exists(), "there is no model to test: run `make run` first"
+        assert FILES[0].exists(), f"this test needs {FILES[0]}; run `make run` first"
         random = [seeded(seed) for seed in range(RANDOM_NETWORKS)]
         self.models = [*(file.read_bytes() for file in FILES), *random]
         self.codes = [_integer_c.translate(model, "a network") for model in self.models]

@@ -23,7 +23,7 @@ from tests.search.conftest import analysis, children
 def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) -> None:
     command = [*EDGEPROOF, "folds", "--folds", "2"]
     first, second = tiny.run(*command), tiny.run(*command)
-    assert "2 of 2 trainings are already done" in second
+    assert "2 of 2 trainings already done" in second
     report = (tiny.folder / "reports/folds.md").read_text()
     sentence = re.search(r"\*\*(Over 2 folds .*)\*\*", report)
     assert sentence is not None
@@ -87,7 +87,7 @@ def test_an_analysis_ends_in_a_sentence_a_table_and_a_picture(
     arguments, sentence, build = ENDS[module]
     count = len([training.run() for training in build(analysis(name))])
     shown = tiny.run(*EDGEPROOF, name.replace("_", "-"), *arguments)
-    assert f"{count} of {count} trainings are already done" in shown
+    assert f"{count} of {count} trainings already done" in shown
     report = (here / f"reports/{name}.md").read_text()
     assert sentence in shown
     assert sentence in report

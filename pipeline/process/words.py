@@ -1,0 +1,12 @@
+"""Numbers and their nouns in sentences."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def verb(number: int, singular: str, plural: str) -> str:
+    return singular if number == 1 else plural
