@@ -70,3 +70,7 @@ def test_params_can_require_that_every_pair_is_proven(finished: Project) -> None
     assert gates.failures(Params.model_validate(lenient), checked(stage_reports)) == []
     (failure,) = gates.failures(Params.model_validate(strict), checked(stage_reports))
     assert failure.endswith("is not shown (0 of 200 images lost), and verify.require is proven")
+    pairs[1] |= {"state": "not shown", "reason": "0 of 200 images lost"}
+    (failure,) = gates.failures(Params.model_validate(strict), checked(stage_reports))
+    first, second = (f"{pair['format']} on {pair['runtime']}" for pair in pairs[:2])
+    assert failure.startswith(f"{first}, {second} are not shown (0 of 200 images lost), and ")

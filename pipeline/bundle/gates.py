@@ -8,6 +8,7 @@ from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.embed import TargetReport
 from pipeline.files.reports.verify import AnyPair
+from pipeline.process.words import verb
 from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
 
@@ -44,15 +45,19 @@ def _not_converted(errors: dict[str, str]) -> list[str]:
 
 
 def _not_good_enough(params: Params, pairs: Sequence[AnyPair]) -> list[str]:
+    """A sentence for each verdict and reason, which several pairs may share."""
     required = params.verify.require
     native = {(pair.format, pair.state) for pair in pairs if pair.is_native}
-    return [
-        f"{pair.name} {'' if pair.state == COULD_NOT_RUN else 'is '}{pair.state} ({pair.reason})"
-        + (f", and verify.require is {required}" if pair.state != WORSE else "")
-        for pair in pairs
-        if pair.state == WORSE or (required == PROVEN and pair.state != PROVEN)
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for pair in pairs:
         # A file that already fails here is not reported again for every emulated processor.
-        if pair.is_native or (pair.format, pair.state) not in native
+        is_new = pair.is_native or (pair.format, pair.state) not in native
+        if is_new and (pair.state == WORSE or (required == PROVEN and pair.state != PROVEN)):
+            names.setdefault((pair.state, pair.reason), []).append(pair.name)
+    return [
+        f"{', '.join(alike)} {'' if state == COULD_NOT_RUN else verb(len(alike), 'is ', 'are ')}"
+        f"{state} ({reason})" + (f", and verify.require is {required}" if state != WORSE else "")
+        for (state, reason), alike in names.items()
     ]
 
 
