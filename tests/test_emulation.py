@@ -17,7 +17,7 @@ from pipeline.config.params import Params
 from pipeline.config.processors import EMULATED
 from pipeline.runtimes import emulation, environments
 from pipeline.runtimes.process import Interpreter
-from tests.conftest import Project, emulated
+from tests.conftest import ROOT, Project, emulated
 from tests.reports import checked, report, reports
 
 pytestmark = pytest.mark.slow
@@ -224,3 +224,19 @@ def test_a_folder_that_two_processes_make_at_once_is_made_once(
     with pytest.raises(OSError, match="the disk is full"):
         emulation._made_once("others", fill)
     assert {path.name for path in tmp_path.iterdir()} == {"full", "tools"}
+
+
+def test_an_environment_that_is_missing_is_announced_and_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(environments, "FOLDER", tmp_path)
+    monkeypatch.chdir(ROOT)
+    try:
+        environments.python("tflite_micro")
+    except OSError as error:  # neither uv's cache nor the package index has its packages
+        pytest.skip(str(error))
+    folder = tmp_path / "tflite_micro"
+    announced = f"runtimes: fetching the packages of tflite_micro into {folder}, once\n"
+    assert capsys.readouterr().err == announced
+    environments.python("tflite_micro")
+    assert capsys.readouterr().err == ""

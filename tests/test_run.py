@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def test_an_unknown_key_is_one_sentence_before_dvc_stumbles_over_it(project: Project) -> None:
     values = (project.folder / "params.yaml").read_text()
     (project.folder / "params.yaml").write_text(values.replace("path:", "pth:"))
-    for command in ("run", "draft", "status"):
+    for command in ("run", "status"):
         done = project.attempt(*EDGEPROOF, command)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(

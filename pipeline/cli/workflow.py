@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -44,23 +46,25 @@ def run(
     for stage in stages or ():
         if stage not in (known := stage_names()):
             raise UserError(f"{stage!r} is not a stage; expected {', '.join(known)}")
-    succeeded = _reproduce(*(stages or ()), force=force)
-    if succeeded and not stages:
-        succeeded = runs.sync()
-        bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
-        if succeeded and bundles:
-            print(f"Bundle: {', '.join(bundles)}")
-    _print_results()
+    with _resumable():
+        succeeded = _reproduce(*(stages or ()), force=force)
+        if succeeded and not stages:
+            succeeded = runs.sync()
+            bundles = [str(path) for path in sorted(artifacts.DIST.glob("*.tar.gz"))]
+            if succeeded and bundles:
+                print(f"Bundle: {', '.join(bundles)}")
+        _print_results()
     raise typer.Exit(0 if succeeded else 1)
 
 
 def draft() -> None:
     """Pack a bundle that is marked NOT PROVEN into draft/, even if a gate fails."""
     status = 1
-    if _reproduce("diagnose", "embed"):
-        command = [sys.executable, "-m", "pipeline.package", "--draft"]
-        status = subprocess.run(command, check=False).returncode
-    _print_results()
+    with _resumable():
+        if _reproduce("diagnose", "embed"):
+            command = [sys.executable, "-m", "pipeline.package", "--draft"]
+            status = subprocess.run(command, check=False).returncode
+        _print_results()
     raise typer.Exit(status)
 
 
@@ -116,8 +120,14 @@ def _reproduce(*stages: str, force: bool = False) -> bool:
     from pipeline.process import dvc_command
 
     params.load()  # its faults in our words, before DVC stumbles over them
+    return dvc_command.reproduce(stages, force=force)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Says how to go on after Ctrl-C."""
     try:
-        return dvc_command.reproduce(stages, force=force)
+        yield
     except KeyboardInterrupt:
         print(
             "\nStopped. Nothing is lost: the same command skips the stages that are finished, and "
