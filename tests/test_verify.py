@@ -12,9 +12,11 @@ import pytest
 
 from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.verification import verdicts
 from serving import Bundle
 from tests.conftest import ROOT, Project, emulated, save_npz
-from tests.reports import report
+from tests.reports import compared, report
+from tests.reports import failed as could_not_run
 
 pytestmark = pytest.mark.slow
 
@@ -190,18 +192,37 @@ def test_each_verdict_is_printed_when_it_is_there_and_each_file_is_summed_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     copy = finished.copy(tmp_path / "project")
-    copy.change({"verify.processors": ["native"], "export.max_accuracy_drop": 1e-6})
+    copy.change({"verify.processors": ["native"]})
     run_stages(copy, "verify")
     first = capsys.readouterr().out.splitlines()
     assert first[0] == "11 pairs of a file and a runtime to compare"
-    left = [re.fullmatch(r".+ on .+: not shown \((\d+) left\)", line) for line in first[1:12]]
+    left = [re.fullmatch(r".+ on .+: proven \((\d+) left\)", line) for line in first[1:12]]
     assert [match and match[1] for match in left] == [str(number) for number in range(10, -1, -1)]
     assert len(first) == 12 + 1 + 6, "after the latencies, one line for each file"
-    assert first[13].startswith("tflite_float32: not shown on 2 of 2: loses at most 0.")
+    assert first[13].startswith("tflite_float32: proven on 2 of 2: loses at most 0.")
     (int8,) = (line for line in first[13:] if line.startswith("tflite_int8"))
-    assert re.match(r"tflite_int8: not shown on 3 of 3: loses at most [\d.]+ to [\d.]+ %; ", int8)
+    assert re.fullmatch(r"tflite_int8: proven on 3 of 3: loses at most [\d.]+ to [\d.]+ %", int8)
     run_stages(copy, "verify")
     assert re.fullmatch(
         r"11 pairs of a file and a runtime to compare, which took \d+ s the first time",
         capsys.readouterr().out.splitlines()[0],
     )
+
+
+def test_many_verdicts_are_one_line_for_each_file_and_verdict_with_the_worst_reason() -> None:
+    few = {"state": "not shown", "reason": "0 of 50 images lost", "accuracy_lost_bound": 0.06}
+    many = {"state": "not shown", "reason": "1 of 200 images lost", "accuracy_lost_bound": 0.02}
+    there = {**many, "reason": "as on this processor", "golden_difference": 0.004}
+    pairs = [
+        compared(**many),
+        compared(runtime="tflite_micro", **few),
+        *(compared(processor=name, **there) for name in ("haswell", "nehalem")),
+        could_not_run(runtime="onnxruntime", reason="no kernel"),
+        could_not_run(runtime="onnxruntime", processor="haswell", reason="no kernel"),
+    ]
+    name = pairs[0].format
+    assert verdicts.summary(pairs) == [
+        f"{name}: not shown on 4 of 6: loses at most 2.00 to 6.00 %; on other processors as here, "
+        "within 0.004; tflite_micro: 0 of 50 images lost",
+        f"{name}: could not run on 2 of 6: no kernel",
+    ]
