@@ -21,6 +21,7 @@ from pipeline.files.picture_file import Box
 from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
 
+PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 LABEL = ("label", "class")  # the column may have either name
 BOX = ("left", "top", "right", "bottom")
 

@@ -1,0 +1,288 @@
+"""The same photo gives the same pixels in training, Python, the browser and C."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.bundle import golden_photos
+from pipeline.embedded import _c_text, _zig, c
+from pipeline.files import artifacts, picture_file
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.picture_file import Framing
+from serving import BundleError, InputError, photo
+from serving.model_card import ModelCard, Preprocessing
+from serving.typed_json import Text
+from tests.test_browser import PAGE, in_node, sheets
+from tests.test_photo import card
+
+REGION = [0.1, 0.25, 0.85, 1.0]
+FRAMINGS: list[Framing] = ["resize", "letterbox", "centre_crop", REGION]
+SHAPES = [(20, 36, 3), (33, 24, 1)]
+
+FRAME = """
+import { readFileSync } from "node:fs";
+const { frame } = await import(process.argv[1] + "/framing.js");
+const { plane } = await import(process.argv[1] + "/ink.js");
+const framed = JSON.parse(readFileSync(0)).map(({ height, width, data, size, framing }) => {
+  const picture = plane(height, width, Uint8Array.from(data));
+  return [...frame(picture, ...size, framing).data];
+});
+console.log(JSON.stringify(framed));
+"""
+# Frames the files that it is given; before each file, the values of `c_arguments`.
+PROGRAM = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include "picture.h"
+static uint8_t bytes[1 << 24];
+int main(int count, char **arguments)
+{
+    for (int at = 1; at + 8 < count; at += 9) {
+        int values[8];
+        struct picture picture;
+        FILE *file = fopen(arguments[at + 8], "rb");
+        size_t length = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+        for (int index = 0; index < 8; index++)
+            values[index] = atoi(arguments[at + index]);
+        struct framing framing = {(enum framing_method)values[0],
+                                  {values[1], values[2], values[3], values[4]}};
+        struct input input = {values[5], values[6], values[7]};
+        size_t size = (size_t)(values[5] * values[6] * values[7]);
+        uint8_t *image = malloc(size);
+        const char *fault = picture_read(bytes, length, &picture);
+        if (fault) {
+            fprintf(stderr, "%s: %s\n", arguments[at + 8], fault);
+            return 1;
+        }
+        void *scratch = malloc(frame_scratch(&picture, &framing, &input));
+        frame(&picture, &framing, &input, image, scratch);
+        fwrite(image, 1, size, stdout);
+        fclose(file);
+        free(image);
+        free(scratch);
+        picture_free(&picture);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def in_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program of the C sources that a bundle holds, which frames pictures."""
+    folder = tmp_path_factory.mktemp("c")
+    names = ("picture.c", "framing.c", "picture.h", "framing.h", "program.h")
+    for name in names:
+        (folder / name).write_bytes(_c_text.template("c", name).read_bytes())
+    (folder / "stb_image.h").write_bytes(c.image_reader().read_bytes())
+    (folder / "frames.c").write_text(PROGRAM)
+    sources = ["frames.c", "picture.c", "framing.c"]
+    _zig.build(folder, sources, folder / "frames", "-target", _zig.PROGRAMS[c.HERE], *_zig.C99)
+    return folder / "frames"
+
+
+def c_arguments(framing: Framing, shape: tuple[int, int, int]) -> list[str]:
+    """The initializer of MODEL_FRAMING as numbers, and the shape."""
+    text = _c_text.framing(Description("image_folder", [], shape, {}, [], framing=framing))
+    name, *region = text.replace("{", "").replace("}", "").split(", ")
+    methods = ["FRAMING_NONE", *(f"FRAMING_{method.upper()}" for method in photo.FRAMINGS)]
+    return [str(methods.index(name)), *region, *map(str, shape)]
+
+
+def framed_in_c(program: Path, pictures: list[tuple[Path, Framing, tuple[int, int, int]]]) -> Array:
+    """The pixels of all pictures, one after the other."""
+    arguments = [
+        word
+        for path, framing, shape in pictures
+        for word in (*c_arguments(framing, shape), str(path))
+    ]
+    done = subprocess.run([program, *arguments], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return np.frombuffer(done.stdout, np.uint8)
+
+
+def framed_in_javascript(pictures: list[tuple[Array, Framing, tuple[int, int, int]]]) -> Array:
+    """The pixels of all pictures (H, W, C), one after the other; alpha is Python's."""
+    sent = [
+        {
+            "height": len(pixels),
+            "width": pixels.shape[1],
+            "data": pixels[..., channel].ravel().tolist(),
+            "size": shape[:2],
+            "framing": framing,
+        }
+        for pixels, framing, shape in pictures
+        for channel in range(shape[2])
+    ]
+    planes = iter(in_node(FRAME, PAGE, data=json.dumps(sent)))
+    images = [
+        np.stack([np.array(next(planes), np.uint8) for _ in range(shape[2])], axis=-1)
+        for _, _, shape in pictures
+    ]
+    return np.concatenate([image.ravel() for image in images])
+
+
+def flat(path: Path, channels: int) -> Array:
+    with Image.open(path) as image:
+        pixels = np.asarray(photo.upright(image, "L" if channels == 1 else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+@pytest.mark.slow
+def test_every_golden_photo_has_the_same_pixels_in_training_python_javascript_and_c(
+    tmp_path: Path, in_c: Path
+) -> None:
+    cases = []
+    for number, (framing, shape) in enumerate(
+        (framing, shape) for framing in FRAMINGS for shape in SHAPES
+    ):
+        (tmp_path / str(number)).mkdir()
+        model = card("image_folder", shape, framing)
+        images = np.random.default_rng(number).integers(0, 256, (4, *shape)).astype(np.uint8)
+        description = Description("image_folder", [], shape, {}, [], framing=framing)
+        golden_photos.write(tmp_path / str(number), model, description, images)
+        for expected in sorted((tmp_path / str(number) / "photos").glob("*.expected.png")):
+            picture = expected.with_name(expected.name.replace(".expected", ""))
+            trained = picture_file.image(picture.read_bytes(), shape, framing=framing)
+            assert np.array_equal(np.asarray(Image.open(expected)).reshape(shape), trained), picture
+            cases.append((picture, framing, shape, trained))
+    assert len(cases) == 4 * 2 * 9
+    pixels = np.concatenate([trained.ravel() for *_, trained in cases])
+    paths = [(picture, framing, shape) for picture, framing, shape, _ in cases]
+    np.testing.assert_array_equal(framed_in_c(in_c, paths), pixels)
+    flats = [(flat(picture, shape[2]), framing, shape) for picture, framing, shape in paths]
+    np.testing.assert_array_equal(framed_in_javascript(flats), pixels)
+
+
+@pytest.mark.slow
+def test_any_size_and_any_region_give_the_same_pixels_in_python_javascript_and_c(
+    tmp_path: Path, in_c: Path
+) -> None:
+    dice, cases = np.random.default_rng(0), []
+    pictures = [sheet for channels in (1, 3, 4) for sheet in sheets(12, channels)]
+    pictures += [
+        np.full((1, 1), 7, np.uint8),
+        np.arange(700, dtype=np.uint16).astype(np.uint8)[None],
+    ]
+    for number, pixels in enumerate(pictures):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        left, right = np.sort(dice.choice(10_001, 2, replace=False)) / 10_000
+        top, bottom = np.sort(dice.choice(10_001, 2, replace=False)) / 10_000
+        region = [float(left), float(top), float(right), float(bottom)]
+        framing: Framing = [*FRAMINGS[:3], region][number % 4]
+        height, width = (int(side) for side in dice.integers(1, 64, 2))
+        cases.append((path, framing, (height, width, int(dice.choice([1, 3])))))
+    pixels = np.concatenate(
+        [
+            photo.read(path, card("image_folder", shape, framing)).ravel()
+            for path, framing, shape in cases
+        ]
+    )
+    np.testing.assert_array_equal(framed_in_c(in_c, cases), pixels)
+    flats = [(flat(path, shape[2]), framing, shape) for path, framing, shape in cases]
+    np.testing.assert_array_equal(framed_in_javascript(flats), pixels)
+
+
+def seen(width: int, height: int, size: tuple[int, int], framing: Framing) -> list[list[int]]:
+    """Column and row, 10 each, of the corners that a picture of one colour for each pixel gives."""
+    rows, columns = np.mgrid[:height, :width].astype(np.uint8) + 1
+    pixels = np.dstack([columns * 10, rows * 10, np.full_like(rows, 255)])
+    framed = np.asarray(photo.frame(Image.fromarray(pixels), size, framing))
+    return [framed[0, 0].tolist(), framed[-1, -1].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("size", "framing", "corners"),
+    [
+        # One column is too many on the right: what is cut begins at half of 5 - 4, rounded down
+        ((4, 3), "centre_crop", [[10, 10, 255], [40, 30, 255]]),
+        # 0.1 * 5 = 0.5 is rounded up to 1, and 0.5 * 3 = 1.5 to 2
+        ((4, 2), [0.1, 0.0, 1.0, 0.5], [[20, 10, 255], [50, 20, 255]]),
+        # A region of less than a pixel is the pixel in which it begins
+        ((1, 1), [0.99, 0.99, 1.0, 1.0], [[50, 30, 255], [50, 30, 255]]),
+        ((1, 1), [0.21, 0.4, 0.22, 0.41], [[20, 20, 255], [20, 20, 255]]),
+        # The larger margin is at the top: 4 - 3 has no half
+        ((5, 4), "letterbox", [[0, 0, 0], [50, 30, 255]]),
+        ((6, 3), "letterbox", [[0, 0, 0], [50, 30, 255]]),
+    ],
+)
+def test_halves_of_a_pixel_are_rounded_as_documented(
+    size: tuple[int, int], framing: Framing, corners: list[list[int]]
+) -> None:
+    """A picture of 5 x 3 pixels, so that nothing but its edges changes."""
+    assert seen(5, 3, size, framing) == corners
+
+
+@pytest.mark.parametrize("size", [(1, 4000), (4000, 1)])
+def test_a_line_is_letterboxed_and_cropped_to_at_least_a_pixel(size: tuple[int, int]) -> None:
+    line = Image.new("L", size, 200)
+    letterboxed = np.asarray(photo.frame(line, (9, 9), "letterbox"))
+    assert (letterboxed == 200).sum() == 9
+    assert (np.asarray(photo.frame(line, (9, 9), "centre_crop")) == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "reason"),
+    [
+        ({"method": "region"}, "region is None"),
+        (
+            {"method": "region", "region": [0.5, 0, 0.5, 1]},
+            r"region is \(0.5, 0, 0.5, 1\), expected",
+        ),
+        ({"method": "region", "region": [0, 0, 1, 1.01]}, "expected fractions that rise"),
+        ({"method": "region", "region": [0, 0, 1]}, "region has 3 values, expected 4"),
+        ({"method": "letterbox", "region": [0, 0, 1, 1]}, "for the method region alone"),
+    ],
+)
+def test_a_card_with_an_impossible_region_is_refused(
+    preprocessing: dict[str, object], reason: str
+) -> None:
+    values = json.loads(card("image_folder").dump())
+    values["preprocessing"] = {"description": "x", **preprocessing}
+    with pytest.raises(BundleError, match=reason):
+        ModelCard.parse(json.dumps(values).encode())
+
+
+def test_an_old_card_means_what_it_meant_and_an_unknown_framing_is_refused() -> None:
+    model = card("fashion_mnist")
+    values = json.loads(model.dump())
+    del values["preprocessing"]["region"]
+    assert ModelCard.parse(json.dumps(values).encode()).preprocessing == model.preprocessing
+    newer = dataclasses.replace(model, preprocessing=Preprocessing("fisheye", Text("x")))
+    with pytest.raises(InputError, match="'fisheye', which this package does not know; install"):
+        photo.to_input(Image.new("L", (9, 9)), newer)
+
+
+def test_the_framing_is_in_the_description_of_the_data_and_in_the_card(tmp_path: Path) -> None:
+    description = Description("image_list", ["a"], (8, 8, 1), {}, [], framing=REGION)
+    artifacts.save_description(tmp_path / "description.json", description)
+    assert artifacts.load_description(tmp_path / "description.json") == description
+    model = card("image_list", framing=REGION)
+    assert ModelCard.parse(model.dump()).preprocessing.region == tuple(REGION)
+    assert model.preprocessing.description == (
+        "cropped to the region from 0.1 to 0.85 of its width and from 0.25 to 1 of its height, and "
+        "resized to the model's height and width with a Lanczos filter; transparent areas become "
+        "white"
+    )
+    for framing in FRAMINGS[:3]:
+        assert card("image_list", framing=framing).preprocessing.method == framing
+
+
+def test_a_box_of_the_data_is_framed_like_a_whole_picture() -> None:
+    file = io.BytesIO()
+    noise = Image.effect_noise((90, 50), 80)
+    noise.save(file, "PNG")
+    box = (20, 3, 77, 41)
+    for framing in FRAMINGS:
+        expected = photo.frame(noise.crop(box), (16, 12), framing)
+        pixels = picture_file.image(file.getvalue(), (12, 16, 1), box, framing)
+        np.testing.assert_array_equal(pixels[..., 0], expected)
