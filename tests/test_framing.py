@@ -20,6 +20,7 @@ from pipeline.files.picture_file import Framing
 from serving import BundleError, InputError, photo
 from serving.model_card import ModelCard, Preprocessing
 from serving.typed_json import Text
+from tests.conftest import ROOT
 from tests.test_browser import PAGE, in_node, sheets
 from tests.test_photo import card
 
@@ -37,7 +38,8 @@ const framed = JSON.parse(readFileSync(0)).map(({ height, width, data, size, fra
 });
 console.log(JSON.stringify(framed));
 """
-# Frames the files that it is given; before each file, the values of `c_arguments`.
+# Frames the files that it is given; before each file, the values of `c_arguments` and the width,
+# height and format of a file of raw pixels, or zeros. On standard error: the scratch memory.
 PROGRAM = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,30 +47,32 @@ PROGRAM = r"""
 static uint8_t bytes[1 << 24];
 int main(int count, char **arguments)
 {
-    for (int at = 1; at + 8 < count; at += 9) {
-        int values[8];
-        struct picture picture;
-        FILE *file = fopen(arguments[at + 8], "rb");
+    for (int at = 1; at + 11 < count; at += 12) {
+        int values[11];
+        FILE *file = fopen(arguments[at + 11], "rb");
         size_t length = file ? fread(bytes, 1, sizeof bytes, file) : 0;
-        for (int index = 0; index < 8; index++)
+        for (int index = 0; index < 11; index++)
             values[index] = atoi(arguments[at + index]);
         struct framing framing = {(enum framing_method)values[0],
                                   {values[1], values[2], values[3], values[4]}};
-        struct input input = {values[5], values[6], values[7]};
-        size_t size = (size_t)(values[5] * values[6] * values[7]);
-        uint8_t *image = malloc(size);
-        const char *fault = picture_read(bytes, length, &picture);
+        struct framing_size size = {values[5], values[6], values[7]};
+        struct picture picture = {bytes, values[8], values[9], (enum picture_format)values[10]};
+        const char *fault = values[10] ? NULL : picture_read(bytes, length, &picture);
         if (fault) {
-            fprintf(stderr, "%s: %s\n", arguments[at + 8], fault);
+            fprintf(stderr, "%s: %s\n", arguments[at + 11], fault);
             return 1;
         }
-        void *scratch = malloc(frame_scratch(&picture, &framing, &input));
-        frame(&picture, &framing, &input, image, scratch);
-        fwrite(image, 1, size, stdout);
+        size_t pixels = (size_t)(values[5] * values[6] * values[7]);
+        size_t needed = framing_scratch(&picture, &framing, &size);
+        uint8_t *image = malloc(pixels), *scratch = malloc(needed);
+        framing_run(&picture, &framing, &size, image, scratch);
+        fwrite(image, 1, pixels, stdout);
+        fprintf(stderr, "%lu\n", (unsigned long)needed);
         fclose(file);
         free(image);
         free(scratch);
-        picture_free(&picture);
+        if (!values[10])
+            picture_free(&picture);
     }
     return 0;
 }
@@ -102,11 +106,59 @@ def framed_in_c(program: Path, pictures: list[tuple[Path, Framing, tuple[int, in
     arguments = [
         word
         for path, framing, shape in pictures
-        for word in (*c_arguments(framing, shape), str(path))
+        for word in (*c_arguments(framing, shape), "0", "0", "0", str(path))
     ]
     done = subprocess.run([program, *arguments], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return np.frombuffer(done.stdout, np.uint8)
+
+
+CAMERA = (97, 61)  # pixels, width and height
+FORMATS = {"L": 1, "RGB": 3, "RGB565, low byte first": 5, "RGB565, high byte first": 6}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_frame_of_a_camera_becomes_what_python_makes_of_it(
+    tmp_path: Path, in_c: Path, form: str
+) -> None:
+    width, height = CAMERA
+    dice = np.random.default_rng(0)
+    if form.startswith("RGB565"):
+        packed = dice.integers(0, 1 << 16, (height, width)).astype(np.uint16)
+        frame = packed.astype("<u2" if "low" in form else ">u2").tobytes()
+        colours = [packed >> 11, packed >> 5 & 63, packed & 31]
+        wide = [colours[0] << 3 | colours[0] >> 2, colours[1] << 2 | colours[1] >> 4]
+        picture = Image.fromarray(
+            np.dstack([*wide, colours[2] << 3 | colours[2] >> 2]).astype("u1")
+        )
+    else:
+        picture = Image.effect_noise(CAMERA, 90).convert(form)
+        frame = picture.tobytes()
+    (tmp_path / "frame").write_bytes(frame)
+    arguments, expected = [], b""
+    for framing in FRAMINGS:
+        for shape in ((24, 24, 3), (96, 40, 1)):
+            words = (*c_arguments(framing, shape), *map(str, CAMERA), str(FORMATS[form]))
+            arguments += [*words, str(tmp_path / "frame")]
+            converted = picture.convert("L" if shape[2] == 1 else "RGB")
+            expected += photo.frame(converted, (shape[1], shape[0]), framing).tobytes()
+    done = subprocess.run([in_c, *arguments], capture_output=True, check=True)
+    assert done.stdout == expected
+
+
+@pytest.mark.slow
+def test_the_frame_of_a_small_camera_needs_the_memory_that_the_documentation_says(
+    tmp_path: Path, in_c: Path
+) -> None:
+    (tmp_path / "frame").write_bytes(bytes(320 * 240 * 2))
+    needed = []
+    for framing in ("resize", "letterbox", "centre_crop"):
+        words = (*c_arguments(framing, (96, 96, 3)), "320", "240", "6", str(tmp_path / "frame"))
+        done = subprocess.run([in_c, *words], capture_output=True, check=True)
+        needed.append(int(done.stderr))
+    page = (ROOT / "docs/microcontroller.md").read_text(encoding="utf-8")
+    assert f"{max(needed):,} bytes of scratch memory" in page
 
 
 def framed_in_javascript(pictures: list[tuple[Array, Framing, tuple[int, int, int]]]) -> Array:

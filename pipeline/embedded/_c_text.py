@@ -60,6 +60,13 @@ def framing(data: Description) -> str:
     return f"{{FRAMING_{name}, {{{', '.join(map(str, region))}}}}}"
 
 
+def preparing(data: Description) -> str:
+    """For the READMEs: the code that prepares an image, or that there is none."""
+    if "NONE" in framing(data):
+        return "This folder contains no code for preparing images."
+    return (TEMPLATES / FRAMING / "preparing.md").read_text(encoding="utf-8").strip()
+
+
 def golden(model: VerifiedFile, answers: str) -> str:
     """golden.h: the golden images, and the C text of the `answers` to them."""
     images = array("uint8_t golden_images", model.golden_images, "MODEL_PIXELS")

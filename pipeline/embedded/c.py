@@ -167,8 +167,11 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
     """The values in the README."""
+    unframed = "NONE" in _c_text.framing(model.data)
     return {
         **model.readme_fields,
+        "preparing": _c_text.preparing(model.data),
+        "pictures": f"{model.readme_fields['size']} pixels" if unframed else "any size",
         "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",

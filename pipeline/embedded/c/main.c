@@ -60,7 +60,7 @@ static int classify_framed(const char *name, const struct picture *picture)
 {
     static const struct framing framing = MODEL_FRAMING;
     static const struct framing resize = {FRAMING_RESIZE, {0, 0, 0, 0}};
-    static const struct input input = {MODEL_HEIGHT, MODEL_WIDTH, MODEL_CHANNELS};
+    static const struct framing_size input = {MODEL_HEIGHT, MODEL_WIDTH, MODEL_CHANNELS};
     static uint8_t image[MODEL_PIXELS];
     const int is_framed = framing.method != FRAMING_NONE;
     void *scratch;
@@ -69,12 +69,12 @@ static int classify_framed(const char *name, const struct picture *picture)
                 picture->height, MODEL_WIDTH, MODEL_HEIGHT);
         return 1;
     }
-    scratch = malloc(frame_scratch(picture, is_framed ? &framing : &resize, &input));
+    scratch = malloc(framing_scratch(picture, is_framed ? &framing : &resize, &input));
     if (!scratch) {
         fprintf(stderr, "error: there is too little memory for %s\n", name);
         return 1;
     }
-    frame(picture, is_framed ? &framing : &resize, &input, image, scratch);
+    framing_run(picture, is_framed ? &framing : &resize, &input, image, scratch);
     free(scratch);
     print(name, image);
     return 0;

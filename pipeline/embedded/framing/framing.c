@@ -71,7 +71,7 @@ static int taps(int length, int size)
 }
 
 static struct plan planned(const struct picture *picture, const struct framing *framing,
-                           const struct input *input)
+                           const struct framing_size *input)
 {
     const struct size whole = {picture->width, picture->height};
     struct plan plan = {0, 0, whole, {input->width, input->height}, 0, 0, 0, input->channels};
@@ -278,16 +278,16 @@ static size_t divided(const struct plan *plan, size_t ends[5])
     return ends[4] + (plan->rows_first ? 0 : row_taps * columns * channels);
 }
 
-size_t frame_scratch(const struct picture *picture, const struct framing *framing,
-                     const struct input *input)
+size_t framing_scratch(const struct picture *picture, const struct framing *framing,
+                       const struct framing_size *input)
 {
     const struct plan plan = planned(picture, framing, input);
     size_t ends[5];
     return divided(&plan, ends);
 }
 
-void frame(const struct picture *picture, const struct framing *framing, const struct input *input,
-           uint8_t *image, void *memory)
+void framing_run(const struct picture *picture, const struct framing *framing,
+                 const struct framing_size *input, uint8_t *image, void *memory)
 {
     const struct plan plan = planned(picture, framing, input);
     const size_t stride = (size_t)input->width * (size_t)input->channels;

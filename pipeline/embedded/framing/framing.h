@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LONGEST_SIDE (1 << 20) /* pixels of a picture; a longer side would overflow */
+#define LONGEST_SIDE (1 << 20) /* pixels; a longer side of a picture would overflow */
 
 /* How the bytes of a pixel are laid out. The first four are their number. */
 enum picture_format {
@@ -39,7 +39,7 @@ struct framing {
     int region[4]; /* left, top, right, bottom in ten-thousandths of the picture's sides */
 };
 
-struct input {
+struct framing_size {
     int height, width, channels; /* 1: grey, 3: red, green, blue */
 };
 
@@ -47,16 +47,19 @@ struct input {
 extern "C" {
 #endif
 
-/* The bytes of scratch memory that `frame` needs for such a picture. */
-size_t frame_scratch(const struct picture *picture, const struct framing *framing,
-                     const struct input *input);
+/*
+ * The bytes of scratch memory for such a picture: some lines of it, and not the whole. Its pixels
+ * are not read.
+ */
+size_t framing_scratch(const struct picture *picture, const struct framing *framing,
+                       const struct framing_size *input);
 
 /*
- * Writes the height * width * channels bytes of the input to `image`. `scratch` has frame_scratch()
- * bytes and the alignment of malloc. The method must not be FRAMING_NONE.
+ * Writes the height * width * channels bytes of the input to `image`. `scratch` has the bytes of
+ * framing_scratch() and the alignment of malloc. The method must not be FRAMING_NONE.
  */
-void frame(const struct picture *picture, const struct framing *framing, const struct input *input,
-           uint8_t *image, void *scratch);
+void framing_run(const struct picture *picture, const struct framing *framing,
+                 const struct framing_size *input, uint8_t *image, void *scratch);
 
 #ifdef __cplusplus
 }
