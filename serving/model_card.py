@@ -203,7 +203,10 @@ class ModelCard:
 
     def dump(self) -> bytes:
         """The card as the bytes of its file."""
-        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+        values = dataclasses.asdict(self)
+        if not self.preprocessing.region:  # which older packages do not know
+            del values["preprocessing"]["region"]
+        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def parse(cls, data: bytes) -> ModelCard:

@@ -89,7 +89,7 @@ def golden(model: VerifiedFile) -> str:
 
 
 def image_reader() -> Path:
-    """stb_image.h, which reads PNG and PGM (public domain or MIT).
+    """stb_image.h, which reads PNG, JPEG, PGM and PPM (public domain or MIT).
 
     The package emx-onnx-cgen, of which nothing else is used, comes with it.
     """

@@ -4,10 +4,10 @@
  *                         0: proven, 3: not shown (too few images for a verdict), 1: worse, or
  *                         the file cannot be used
  *
- * A FILE is a PNG or a binary PGM or PPM, or raw pixels: MODEL_PIXELS bytes per image, one after the
- * other; - is standard input. Pictures are framed as those of the training were; if MODEL_FRAMING has
- * FRAMING_NONE, they must have the model's size. Probabilities have nine digits, which represent a
- * float exactly.
+ * A FILE is a PNG, a JPEG, a binary PGM or PPM, or raw pixels: MODEL_PIXELS bytes per image, one
+ * after the other; - is standard input. Pictures are framed as those of the training were; if
+ * MODEL_FRAMING has FRAMING_NONE, they must have the model's size. Probabilities have nine digits,
+ * which represent a float exactly.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +98,7 @@ static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
 {
     if (length == 0 || length % MODEL_PIXELS) {
         fprintf(stderr,
-                "error: %s is not a PNG, PGM or PPM, and its %lu bytes are not a multiple of %d, "
+                "error: %s is not a PNG, JPEG, PGM or PPM, and its %lu bytes are not a multiple of %d, "
                 "the bytes of one image\n",
                 name, (unsigned long)length, MODEL_PIXELS);
         return 1;
@@ -140,8 +140,8 @@ int main(int count, char **arguments)
                 "%s %s\n"
                 "usage: classify FILE...\n"
                 "       classify --prove acceptance.bin\n"
-                "A FILE is a PNG, binary PGM or PPM, or raw bytes, %d per image; - is standard "
-                "input.\n",
+                "A FILE is a PNG, JPEG, binary PGM or PPM, or raw bytes, %d per image; - is "
+                "standard input.\n",
                 MODEL_NAME, MODEL_VERSION, MODEL_PIXELS);
         return count < 2 ? 2 : 0;
     }

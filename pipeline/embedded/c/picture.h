@@ -1,4 +1,4 @@
-/* PNG and binary PGM or PPM files -> pixels. */
+/* PNG, JPEG and binary PGM or PPM files -> upright pixels. */
 #ifndef PICTURE_H
 #define PICTURE_H
 
