@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 
 from pipeline.config import params
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.files import artifacts, pictures
 from pipeline.files import raw as raw_files
@@ -20,7 +21,7 @@ from pipeline.files.artifacts import Array
 from pipeline.process import stage
 
 
-def describe(name: str, raw: Raw) -> artifacts.Description:
+def describe(dataset: Dataset, raw: Raw) -> artifacts.Description:
     arrays = {
         "train_images": raw.train_images,
         "train_labels": raw.train_labels,
@@ -29,7 +30,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
     }
     sha256 = {key: digest(array) for key, array in arrays.items()}
     return artifacts.Description(
-        name=name,
+        name=dataset.name,
         class_names=raw.class_names,
         input_shape=raw.train_images.shape[1:],
         sha256=sha256,
@@ -40,6 +41,7 @@ def describe(name: str, raw: Raw) -> artifacts.Description:
         examples=raw.examples,
         not_passed_on=raw.not_passed_on,
         target=raw.target,
+        framing=dataset.framing,
     )
 
 
@@ -51,7 +53,7 @@ def digest(array: Array) -> str:
 def main() -> None:
     dataset = params.load().dataset
     raw: Raw = importlib.import_module(f"pipeline.datasets.{dataset.name}").load(dataset)
-    description = describe(dataset.name, raw)
+    description = describe(dataset, raw)
     folder = artifacts.empty(artifacts.RAW)
     raw_files.save("train", raw.train_images, raw.train_labels)
     raw_files.save("test", raw.test_images, raw.test_labels)

@@ -45,10 +45,10 @@ def normalize(grey: Any, size: int, box: int) -> Any:
     threshold = int(ink.max()) // 2
     ink = _levels(ink, threshold, _ink_mask(ink > threshold))
     fitted = _fit(_crop(ink), box)
-    return _centre(_divide(fitted * 255, int(fitted.max())), size)
+    return _centre(divide(fitted * 255, int(fitted.max())), size)
 
 
-def _divide(value: Any, by: int) -> Any:
+def divide(value: Any, by: int) -> Any:
     return (2 * value + by) // (2 * by)
 
 
@@ -63,7 +63,7 @@ def _shrink(grey: Any) -> Any:
     tops = range(0, blocks.shape[0], factor)
     rows = np.stack([blocks[top : top + factor].sum(0, dtype=np.int64) for top in tops])
     sums = np.add.reduceat(rows, np.arange(0, blocks.shape[1], factor), axis=1)
-    return _divide(sums, min(factor, blocks.shape[0]) * min(factor, blocks.shape[1]))
+    return divide(sums, min(factor, blocks.shape[0]) * min(factor, blocks.shape[1]))
 
 
 def _light_ink(grey: Any) -> Any:
@@ -107,7 +107,7 @@ def _levels(ink: Any, threshold: int, mask: Any) -> Any:
     noise, full = 2 * _median(ink[ink <= threshold]), _median(ink[mask])
     if full - noise < LEAST_CONTRAST:
         raise InputError(f"{NOTHING}; take it with more light or a darker pen")
-    levels = np.clip(_divide((ink - noise) * 255, full - noise), 0, 255)
+    levels = np.clip(divide((ink - noise) * 255, full - noise), 0, 255)
     reach = 2 * max(max(ink.shape) // REACH, 1) + 1
     return np.where(_square(mask.astype(np.uint8), reach, np.maximum), levels, 0)
 
@@ -119,9 +119,9 @@ def _crop(ink: Any) -> Any:
 
 def _fit(ink: Any, box: int) -> Any:
     longest = max(ink.shape)
-    height, width = (max(int(_divide(side * box, longest)), 1) for side in ink.shape)
+    height, width = (max(int(divide(side * box, longest)), 1) for side in ink.shape)
     sums = _overlap(ink.shape[0], height) @ ink @ _overlap(ink.shape[1], width).T
-    return _divide(sums, ink.shape[0] * ink.shape[1])
+    return divide(sums, ink.shape[0] * ink.shape[1])
 
 
 def _overlap(old: int, new: int) -> Any:
@@ -138,6 +138,6 @@ def _centre(ink: Any, size: int) -> Any:
     corner = []
     for axis, side in enumerate(ink.shape):
         moment = int((ink.sum(1 - axis) * np.arange(side)).sum())
-        corner.append(min(max(_divide(size * mass - 2 * moment, 2 * mass), 0), size - side))
+        corner.append(min(max(divide(size * mass - 2 * moment, 2 * mass), 0), size - side))
     result[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
     return result

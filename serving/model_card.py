@@ -7,6 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
@@ -58,11 +59,22 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How `serving.photo` prepares a photo. Only the method `mnist` has a `box`."""
+    """How `serving.photo` prepares a photo. Only the method `mnist` has a `box`, only `region` a
+    region: left, top, right and bottom as fractions.
+    """
 
     method: str
     description: Text
     box: Optional[int] = None
+    region: Optional[Tuple[float, float, float, float]] = None
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.region or (0, 0, 1, 1)
+        rises = 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+        expect(
+            rises and bool(self.region) == (self.method == "region"),
+            f"region is {self.region}, expected fractions that rise for the method region alone",
+        )
 
 
 @dataclass(frozen=True)
@@ -191,7 +203,10 @@ class ModelCard:
 
     def dump(self) -> bytes:
         """The card as the bytes of its file."""
-        return (json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+        values = dataclasses.asdict(self)
+        if not self.preprocessing.region:  # which older packages do not know
+            del values["preprocessing"]["region"]
+        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def parse(cls, data: bytes) -> ModelCard:
@@ -213,3 +228,30 @@ class ModelCard:
                 f"{FILE} is not a model card ({error}); make the bundle again"
             ) from None
         return card
+
+
+def older(version: str, than: str) -> bool:
+    """Is `version` older than `than`, for every version that a card may have?
+
+    Numbers are compared as numbers and words alphabetically, part by part: 1.9 is older than 1.10,
+    2024a than 2024b. If one version ends first, the other is newer if it continues with a number
+    above 0, and older if it continues with a word: 1.0-rc1 and 1.0rc1 are older than 1.0, and 1.0
+    equals 1.0.0. A word is older than a number. The build after a + only breaks ties; no build is
+    older than any. Case does not matter.
+    """
+    first, second = version.partition("+"), than.partition("+")
+    return _order(first[0], second[0]) or (
+        not _order(second[0], first[0])
+        and (bool(first[1]), *_parts(first[2])) < (bool(second[1]), *_parts(second[2]))
+    )
+
+
+def _order(left: str, right: str) -> bool:
+    pairs = zip_longest(_parts(left), _parts(right), fillvalue=(1, 0, ""))
+    return next((first < second for first, second in pairs if first != second), False)
+
+
+def _parts(text: str) -> List[Tuple[int, int, str]]:
+    """Its numbers and words; words come before numbers."""
+    parts = re.findall(r"[0-9]+|[a-z]+", text.lower())
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]

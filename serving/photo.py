@@ -12,6 +12,7 @@ import numpy as np
 
 from serving import mnist_photo
 from serving.errors import InputError
+from serving.mnist_photo import divide
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -31,6 +32,8 @@ TURNS = {  # what undoes each of its values; 1 is upright
     8: "ROTATE_90",
 }
 STRIP = 256  # rows
+FRAMINGS = ("resize", "letterbox", "centre_crop", "region")
+PARTS = 10_000  # of a side
 # Larger than any phone's photo; a small file can claim to be much larger.
 LARGEST_PIXELS = 64_000_000
 
@@ -100,16 +103,49 @@ def to_input(image: Any, card: ModelCard) -> Any:
     flat = upright(image, "L" if channels == 1 else "RGB")
     if method == "mnist" and card.preprocessing.box is not None:
         pixels = mnist_photo.normalize(np.asarray(flat), height, card.preprocessing.box)
-    elif method == "resize":
-        from PIL import Image
-
-        pixels = np.asarray(flat.resize((width, height), Image.Resampling.LANCZOS))
+    elif method in FRAMINGS:
+        pixels = np.asarray(frame(flat, (width, height), card.preprocessing.region or method))
     else:
         raise InputError(
             f"the model card names the preprocessing {method!r}, which this package does not know; "
             "install a newer one"
         )
     return pixels.reshape(height, width, channels)
+
+
+def frame(image: Any, size: Tuple[int, int], framing: Any) -> Any:
+    """A PIL image -> one of `size`, (width, height), by one of FRAMINGS or a region itself.
+
+    In integers, so that every language does the same: a side or an edge is rounded to the nearest
+    pixel, halves up; a window around the middle begins at half the difference, rounded down.
+    """
+    from PIL import Image
+
+    inner = size
+    if framing == "letterbox":
+        inner = _fitted(image.size, size)
+    elif framing == "centre_crop":
+        image = _middle(image, _fitted(size, image.size))
+    elif framing != "resize":
+        sides = zip(framing, 2 * image.size)
+        edges = [divide(int(part * PARTS + 0.5) * side, PARTS) for part, side in sides]
+        left, top = (min(edge, side - 1) for edge, side in zip(edges, image.size))
+        image = image.crop((left, top, max(edges[2], left + 1), max(edges[3], top + 1)))
+    return _middle(image.resize(inner, Image.Resampling.LANCZOS), size)
+
+
+def _fitted(shape: Tuple[int, int], size: Tuple[int, int]) -> Tuple[int, int]:
+    """The largest size within `size` that has the aspect ratio of `shape`."""
+    across, down = size[0] * shape[1], size[1] * shape[0]
+    if across < down:
+        return size[0], max(divide(across, shape[0]), 1)
+    return max(divide(down, shape[1]), 1), size[1]
+
+
+def _middle(image: Any, size: Tuple[int, int]) -> Any:
+    """A window around the middle; black where it is larger than the image."""
+    left, top = ((old - new) // 2 for old, new in zip(image.size, size))
+    return image.crop((left, top, left + size[0], top + size[1]))
 
 
 def upright(image: Any, mode: str) -> Any:

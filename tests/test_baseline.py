@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline import download
+from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.inputs import pixels
 from pipeline.targets import _scores
@@ -22,7 +23,7 @@ def test_the_lectures_table_is_reproduced_within_a_point_and_a_half(
     images, labels = raw_mnist.train_images[:10000], raw_mnist.train_labels[:10000]
     means = pixels.class_means(images, labels, 10)
     predictions = pixels.nearest(images, means)[distance]
-    description = download.describe("mnist", raw_mnist)
+    description = download.describe(Dataset(name="mnist"), raw_mnist)
     scores = _scores.baseline_score(predictions, labels, description)
     recalls = [100 * recall for recall in scores.per_class.values()]
     total, per_class = PUBLISHED[distance]

@@ -79,6 +79,22 @@ def test_what_was_decoded_of_other_pictures_is_not_used(
     np.testing.assert_array_equal(artifacts.load_array(tmp_path / "images.npy"), others[:])
 
 
+def test_what_was_decoded_with_another_framing_is_not_used(
+    photos: Pictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "photos" / photos.rows[12].file
+    missing.rename(tmp_path / "aside")
+    with pytest.raises(UserError, match="has changed since"):
+        decoding.save(tmp_path / "images.npy", photos, "train")
+    (tmp_path / "aside").rename(missing)
+    letterboxed = Pictures(photos.root, photos.rows, photos.image_shape, "letterbox")
+    decoding.save(tmp_path / "images.npy", letterboxed, "train")
+    assert "going on" not in capsys.readouterr().out
+    written = artifacts.load_array(tmp_path / "images.npy")
+    assert not written[:, 0].any(), "the margin of a picture of 40 x 30 pixels"
+    np.testing.assert_array_equal(written[0], letterboxed[0])
+
+
 PEAK = """
 import runpy, sys, threading, time
 from benchmarks.photos import anonymous_bytes

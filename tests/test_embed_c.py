@@ -109,9 +109,9 @@ def test_the_program_reads_png_pgm_and_raw_pixels_alike(finished: Project, tmp_p
         (b"", "its 0 bytes are not a multiple of 784"),
         (b"x" * 785, "its 785 bytes are not a multiple of 784"),
         (png(np.zeros((28, 29), np.uint8)), "is 29 x 28 pixels; expected 28 x 28"),
-        (png(np.zeros((28, 28), np.uint8))[:50], "is damaged"),
-        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "is damaged"),
-        (b"P5 999999999 999999999 255\n", "is damaged"),
+        (png(np.zeros((28, 28), np.uint8))[:50], "cannot be read: cut short"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "cannot be read"),
+        (b"P5 999999999 999999999 255\n", "cannot be read"),
     ],
 )
 def test_the_program_refuses_anything_but_an_image_in_one_message(
@@ -164,7 +164,7 @@ def test_the_program_checks_the_checksum_of_the_pixels_and_what_follows_the_end(
         (data[:-12], b"cut short"),
     ):
         done = classify(finished, "-", data=picture)
-        assert (done.returncode, done.stderr) == (1, b"error: - is damaged: " + fault + b"\n")
+        assert (done.returncode, done.stderr) == (1, b"error: - cannot be read: " + fault + b"\n")
 
 
 GATE = r"""

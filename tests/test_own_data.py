@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.embedded import c
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from serving import photo
+from serving.model_card import ModelCard
 from tests.conftest import STAGES, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -36,7 +39,9 @@ def textures(shape: tuple[int, int, int]) -> tuple[Array, Array]:
 
 
 def a_folder(path: Path) -> dict[str, Any]:
+    """Pictures whose left half is an image, and the framing that sees it alone."""
     images, labels = textures(IN_FOLDERS)
+    images = np.concatenate([images, 255 - images], axis=2)
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         (path / NAMES[label]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path / NAMES[label] / f"{index}.png")
@@ -45,6 +50,7 @@ def a_folder(path: Path) -> dict[str, Any]:
         "height": IN_FOLDERS[0],
         "width": IN_FOLDERS[1],
         "channels": IN_FOLDERS[2],
+        "framing": [0.0, 0.0, 0.5, 1.0],
     }
 
 
@@ -120,6 +126,27 @@ def test_a_folder_of_pictures_goes_through_the_whole_pipeline(
     project.run("dvc", "repro", "preprocess")  # DVC tracks the folder
     run_stages(project, *STAGES[STAGES.index("preprocess") + 1 :])
     check(project, IN_FOLDERS)
+    check_photos(project)
+
+
+def check_photos(project: Project) -> None:
+    """The program in C answers for each golden photo as for the pixels that it must become."""
+    with tarfile.open(project.folder / "dist/textures-1.0.0.tar.gz") as tar:
+        tar.extractall(project.folder / "unpacked", filter="data")
+    bundle = project.folder / "unpacked/textures-1.0.0"
+    card = ModelCard.parse((bundle / "model_card.json").read_bytes())
+    assert card.preprocessing.region == (0.0, 0.0, 0.5, 1.0)
+    assert "framing.h" in (bundle / "embedded/c/README.md").read_text()
+    expected = sorted((bundle / "photos").glob("*.expected.png"))
+    assert len(expected) == 9
+    for pixels in expected:
+        picture = pixels.with_name(pixels.name.replace(".expected", ""))
+        np.testing.assert_array_equal(photo.read(picture, card), np.asarray(Image.open(pixels)))
+        raw = pixels.with_suffix(".raw")
+        raw.write_bytes(np.asarray(Image.open(pixels)).tobytes())
+        program = bundle / "embedded/c/programs" / f"classify-{c.HERE}"
+        answers = project.run(str(program), str(picture), str(raw)).splitlines()
+        assert answers[0].split("\t")[1:] == answers[1].split("\t")[1:], picture
 
 
 def test_arrays_go_through_the_whole_pipeline(

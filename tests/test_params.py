@@ -115,6 +115,23 @@ def message(tmp_path: Path, old: str, new: str) -> str:
                 "add one of litert, onnxruntime, tflite_micro, tflite_runtime, or remove"
             ],
         ),
+        (
+            "framing: resize",
+            "framing: letterbux",
+            ["dataset.framing is 'letterbux'; expected 'resize', 'letterbox' or 'centre_crop'"],
+        ),
+        (
+            "framing: resize",
+            "framing: letterbox",
+            ["dataset: framing is letterbox, and mnist has no photo files to frame; expected"],
+        ),
+        (
+            "framing: resize",
+            "framing: [0.5, 0, 0.5, 1]",
+            ["framing is [0.5, 0.0, 0.5, 1.0]; expected [left, top, right, bottom] as fractions"],
+        ),
+        ("framing: resize", "framing: [0, 0, 1, 2]", ["from 0 to 1, with left below right"]),
+        ("framing: resize", "framing: [0, 0, 1]", ["expected [left, top, right, bottom]"]),
         ("targets: all", "targets: c", ["embed.targets is 'c'; expected 'all', or a list"]),
         (
             "  name: mnist-digits",

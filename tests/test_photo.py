@@ -17,22 +17,26 @@ from pipeline.config import params
 from pipeline.datasets import Raw
 from pipeline.files import picture_file
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.picture_file import Framing
 from serving import Classifier, InputError, photo
 from serving.mnist_photo import normalize
 from serving.model_card import ModelCard, Preprocessing, Tensor
 from tests.conftest import ROOT
 
 
-def card(dataset: str, shape: tuple[int, int, int] = (28, 28, 1)) -> ModelCard:
+def card(
+    dataset: str, shape: tuple[int, int, int] = (28, 28, 1), framing: Framing = "resize"
+) -> ModelCard:
     """A card without files, as the pipeline would write it for a dataset of that name and shape."""
     problem = params.load(ROOT / "params.yaml").problem
-    values = describe(problem, Description(dataset, ["a", "b"], shape, {}, []), "")
+    description = Description(dataset, ["a", "b"], shape, {}, [], framing=framing)
+    values = describe(problem, description, "")
     values["input"] = Tensor("image", "uint8", shape, (0, 255))
     values["preprocessing"] = Preprocessing(**values["preprocessing"])
     results = {
         "test_accuracy": 0.0,
         "test_accuracy_interval": (0.0, 0.0),
-        "test_images": 0,
+        "test_images": 1,
         "baseline_accuracy": 0.0,
         "files": [],
     }

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from serving.errors import RequestError
 from serving.server import protocol
-from serving.server.compression import compress, decompress
+from serving.server.messages import compress, decompress
 from serving.server.protocol import Signature, encode
 from serving.server.request_bodies import decode
 

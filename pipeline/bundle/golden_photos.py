@@ -1,6 +1,7 @@
 """Example photos with the exact pixels each becomes, to test preprocessing in other languages.
 
 Each photo is made from a golden test image and differs from it in one way that real photos do.
+Where photos are framed, there are some of other shapes as well.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def write(bundle: Path, card: ModelCard, data: Description, images: Array) -> No
     """
     folder = bundle / "photos"
     folder.mkdir()
-    for index, (name, make) in enumerate(VARIATIONS.items()):
+    framed = card.preprocessing.method in photo.FRAMINGS
+    variations = {**VARIATIONS, **(SHAPES if framed else {})}
+    for index, (name, make) in enumerate(variations.items()):
         picture = make(images[index % len(images)].squeeze())
         path = folder / f"{name}.png"
         picture.save(path)
@@ -64,6 +67,29 @@ def colour_and_transparent(pixels: Array) -> Image.Image:
     return Image.fromarray(np.dstack([blue, opacity]).repeat(3, 0).repeat(3, 1), "RGBA")
 
 
+def tall(pixels: Array) -> Image.Image:
+    return Image.fromarray(np.concatenate([pixels, 255 - pixels, pixels]))
+
+
+def wide(pixels: Array) -> Image.Image:
+    return Image.fromarray(np.concatenate([pixels, 255 - pixels, pixels], axis=1))
+
+
+def tiny(pixels: Array) -> Image.Image:
+    """2 x 3 pixels."""
+    return Image.fromarray(np.ascontiguousarray(pixels[:3, :2]))
+
+
+def odd(pixels: Array) -> Image.Image:
+    """Both sides are odd, so that every framing has halves of a pixel to round."""
+    height, width = pixels.shape[:2]
+    return Image.fromarray(
+        np.concatenate([pixels, 255 - pixels], axis=1)[
+            : height // 2 * 2 - 1, : 3 * width // 4 * 2 - 1
+        ]
+    )
+
+
 VARIATIONS = {
     "as-it-is": as_it_is,
     "inverted": inverted,
@@ -71,3 +97,4 @@ VARIATIONS = {
     "on-paper-in-uneven-light": on_paper_in_uneven_light,
     "colour-and-transparent": colour_and_transparent,
 }
+SHAPES = {"tall": tall, "wide": wide, "tiny": tiny, "odd": odd}

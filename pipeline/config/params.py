@@ -22,7 +22,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import starts, validation_message
+from pipeline.config import framing, starts, validation_message
 from pipeline.config.parts import checked_name, choices
 from pipeline.config.processors import EMULATED, NATIVE, WHEELS
 from pipeline.process.errors import UserError
@@ -31,6 +31,10 @@ FILE = Path("params.yaml")
 NONE = starts.NONE
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+# Rounded to what devices compute with
+Region = list[Annotated[float, AfterValidator(partial(round, ndigits=framing.DIGITS))]]
 
 
 class Section(BaseModel):
@@ -53,9 +57,15 @@ class Dataset(Section):
     height: PositiveInt = 28
     width: PositiveInt = 28
     channels: Literal[1, 3] = 1
+    framing: Literal["resize", "letterbox", "centre_crop"] | Region = "resize"
     test: Fraction = 0.2
     vocabulary: PositiveInt = 10000
     length: PositiveInt = 512
+
+    @model_validator(mode="after")
+    def _frames_photos(self) -> Self:
+        framing.check(self.framing, self.name)
+        return self
 
 
 class Preprocess(Section):

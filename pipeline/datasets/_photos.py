@@ -68,12 +68,16 @@ def dataset(
     train, labels = [train[row] for row in order], labels[order]
     validation = np.flatnonzero(order >= len(readable["train"]))
     root, shape = Path(params.path), (params.height, params.width, params.channels)
+
+    def on_disk(rows: Sequence[tuple[Picture, str]]) -> Array:
+        return Pictures(root, [picture for picture, _ in rows], shape, params.framing).as_array()
+
     say_what_is_left_out(len(candidates), unreadable, left_out)
     _say_what_is_odd(train, dark)
     return Raw(
-        Pictures(root, [picture for picture, _ in train], shape).as_array(),
+        on_disk(train),
         labels,
-        Pictures(root, [picture for picture, _ in readable["test"]], shape).as_array(),
+        on_disk(readable["test"]),
         _labels(readable["test"], numbers),
         list(class_names),
         sorted(unreadable),

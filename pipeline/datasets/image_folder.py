@@ -15,6 +15,8 @@ from pipeline.datasets._photos import Candidate
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
 
+PHOTOS = True  # files of any size, which dataset.framing makes inputs of
+
 
 def load(params: Dataset) -> Raw:
     root = Path(params.path)

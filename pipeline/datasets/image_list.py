@@ -22,6 +22,7 @@ from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
+PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 LABEL = ("label", "class")  # the column may have either name
 BOX = ("left", "top", "right", "bottom")
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import inputs
 from pipeline.embedded._verified import VerifiedFile
-from pipeline.files.artifacts import Array
+from pipeline.files.artifacts import Array, Description
 
 TEMPLATES = Path(__file__).parent
+FRAMING = "framing"  # the folder of what several targets share
+FRAMINGS = ("resize", "letterbox", "centre_crop", "region")  # that framing.h knows
+PARTS = 10_000  # of a side, in which it measures a region
 
 
 def write_network(folder: Path, model: VerifiedFile) -> None:
@@ -17,6 +21,12 @@ def write_network(folder: Path, model: VerifiedFile) -> None:
     for name, text in {**model.code.files, "model.h": header(model)}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def template(target: str, name: str) -> Path:
+    """A file of a target: its own one, or one that targets share."""
+    shared = TEMPLATES / FRAMING / name
+    return shared if shared.exists() else TEMPLATES / target / name
 
 
 def header(model: VerifiedFile, definitions: str = "") -> str:
@@ -33,11 +43,28 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
         f"#define MODEL_WIDTH {width}\n"
         f"#define MODEL_CHANNELS {channels}\n"
         "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
+        f"#define MODEL_FRAMING {framing(model.data)} /* a struct framing */\n"
         f"#define MODEL_CLASSES {len(names)}\n"
         f"#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"
         f"{definitions}\n"
         "#endif\n"
     )
+
+
+def framing(data: Description) -> str:
+    """How photos are framed, as a `struct framing` of framing.h."""
+    preprocessing = inputs.kind(data.kind).preprocessing(data)
+    method = preprocessing["method"]
+    region = [int(part * PARTS + 0.5) for part in preprocessing.get("region", [0] * 4)]
+    name = method.upper() if method in FRAMINGS else "NONE"
+    return f"{{FRAMING_{name}, {{{', '.join(map(str, region))}}}}}"
+
+
+def preparing(data: Description) -> str:
+    """For the READMEs: the code that prepares an image, or that there is none."""
+    if "NONE" in framing(data):
+        return "This folder contains no code for preparing images."
+    return (TEMPLATES / FRAMING / "preparing.md").read_text(encoding="utf-8").strip()
 
 
 def golden(model: VerifiedFile, answers: str) -> str:

@@ -38,8 +38,9 @@ from pipeline.runtimes import environments
 FORMAT = "tflite_int8"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
-SOURCES = ("main.c", "prove.c", "gate.c")
-COPIED = (*SOURCES, "classify.h", "program.h", "gate.h", "self_test.c", "CMakeLists.txt")
+SOURCES = ("main.c", "picture.c", "framing.c", "prove.c", "gate.c")
+HEADERS = ("classify.h", "program.h", "picture.h", "framing.h", "gate.h")
+COPIED = (*SOURCES, *HEADERS, "self_test.c", "CMakeLists.txt")
 TEMPLATES = _c_text.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
@@ -76,7 +77,7 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
     _c_text.write_network(folder, model)
     for name in COPIED:
-        shutil.copy(TEMPLATES / name, folder / name)
+        shutil.copy(_c_text.template("c", name), folder / name)
     shutil.copy(image_reader(), folder / "stb_image.h")
 
 
@@ -88,7 +89,7 @@ def golden(model: VerifiedFile) -> str:
 
 
 def image_reader() -> Path:
-    """stb_image.h, which reads PNG and PGM (public domain or MIT).
+    """stb_image.h, which reads PNG, JPEG, PGM and PPM (public domain or MIT).
 
     The package emx-onnx-cgen, of which nothing else is used, comes with it.
     """
@@ -166,8 +167,11 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
     """The values in the README."""
+    unframed = "NONE" in _c_text.framing(model.data)
     return {
         **model.readme_fields,
+        "preparing": _c_text.preparing(model.data),
+        "pictures": f"{model.readme_fields['size']} pixels" if unframed else "any size",
         "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",

@@ -130,6 +130,8 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("fit.py", "__pycache__"),
     )
+    for name in ("framing.c", "framing.h"):
+        shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
     generated = {
         "model.h": _c_text.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
@@ -245,6 +247,7 @@ def placeholders(
     return {
         **{name: f"{value:,}" for name, value in figures.items() if isinstance(value, int)},
         **model.readme_fields,
+        "preparing": _c_text.preparing(model.data),
         "library": re.sub(r"\W", "_", model.name),
         "version": model.version,
         "agreement": f"{measured.agreement_with_litert:.2%}",

@@ -85,6 +85,8 @@ class Description:
     # Why the data must not be redistributed in a bundle; None: they may be.
     not_passed_on: str | None = None
     target: str = "classes"  # a module of pipeline/targets
+    # How a photo becomes an input: one of photo.FRAMINGS, or the fractions of a region
+    framing: str | list[float] = "resize"
 
     @property
     def inputs(self) -> Inputs:

@@ -15,6 +15,7 @@ from pipeline.files.artifacts import Array
 from serving import photo
 
 Shape = tuple[int, int, int]  # height, width, channels
+Framing = str | list[float]  # one of photo.FRAMINGS, or left, top, right, bottom of a region
 Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels of the upright picture
 
 # Cameras of phones have up to this many pixels; a device takes photo.LARGEST_PIXELS. A JPEG above
@@ -34,8 +35,8 @@ class PictureError(Exception):
     """A picture that is left out; the message is the reason, and follows the file's name."""
 
 
-def image(data: bytes, shape: Shape, box: Box | None = None) -> Array:
-    """The bytes of a picture, or its `box`, -> (H, W, C) uint8, as a device makes it.
+def image(data: bytes, shape: Shape, box: Box | None = None, framing: Framing = "resize") -> Array:
+    """The bytes of a picture, or its `box`, -> (H, W, C) uint8, framed as a device does it.
 
     Raises PictureError, or whatever Pillow raises on a damaged file.
     """
@@ -46,8 +47,8 @@ def image(data: bytes, shape: Shape, box: Box | None = None) -> Array:
         upright = photo.upright(opened, "L" if channels == 1 else "RGB")
         if box:
             upright = upright.crop(tuple(side // factor for side in box))
-        resized = upright.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(resized, np.uint8).reshape(shape)
+        framed = photo.frame(upright, (width, height), framing)
+    return np.asarray(framed, np.uint8).reshape(shape)
 
 
 def inspect(data: bytes, box: Box | None) -> tuple[str, int]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline.files import artifacts, picture_file
 from pipeline.files.artifacts import Array
-from pipeline.files.picture_file import Box, PictureError, Shape
+from pipeline.files.picture_file import Box, Framing, PictureError, Shape
 from pipeline.process.errors import UserError
 
 Item = TypeVar("Item")
@@ -105,8 +105,10 @@ class Pictures:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, root: Path, rows: Sequence[Picture], shape: Shape) -> None:
-        self.root, self.rows, self.image_shape = root, rows, shape
+    def __init__(
+        self, root: Path, rows: Sequence[Picture], shape: Shape, framing: Framing = "resize"
+    ) -> None:
+        self.root, self.rows, self.image_shape, self.framing = root, rows, shape, framing
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -134,12 +136,16 @@ class Pictures:
 
     def subset(self, numbers: Array) -> Pictures:
         """These rows, still on disk."""
-        return Pictures(self.root, [self.rows[number] for number in numbers], self.image_shape)
+        rows = [self.rows[number] for number in numbers]
+        return Pictures(self.root, rows, self.image_shape, self.framing)
 
     def sha256(self) -> str:
         """A digest of what the images are made from."""
         facts = [f"{picture.sha256} {picture.box}\n" for picture in self.rows]
-        return hashlib.sha256("".join([f"{self.shape}\n", *facts]).encode()).hexdigest()
+        # Without the default, so that what was made before framings existed is found again
+        framing = "" if self.framing == "resize" else f" {self.framing}"
+        head = f"{self.shape}{framing}\n"
+        return hashlib.sha256("".join([head, *facts]).encode()).hexdigest()
 
     def _image(self, number: int) -> Array:
         picture = self.rows[number]
@@ -147,7 +153,7 @@ class Pictures:
             data = self.source.read(picture.file)
             if hashlib.sha256(data).hexdigest() != picture.sha256:
                 raise PictureError("has other bytes")
-            return picture_file.image(data, self.image_shape, picture.box)
+            return picture_file.image(data, self.image_shape, picture.box, self.framing)
         except Exception as error:  # on damaged files Pillow raises anything
             raise UserError(
                 f"{self.root / picture.file} has changed since `download` read it "
@@ -183,13 +189,13 @@ def save(path: Path, pictures: Pictures) -> None:
     artifacts.save_csv(path, [*OWN_COLUMNS, *others], rows)
 
 
-def load(path: Path, root: Path, shape: Shape) -> Pictures:
+def load(path: Path, root: Path, shape: Shape, framing: Framing = "resize") -> Pictures:
     """The pictures of a table, which lie below `root`."""
     shared: dict[tuple[str, ...], dict[str, str]] = {}  # equal columns, as memory counts here
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.reader(file)
         names = next(reader)[len(OWN_COLUMNS) :]
-        return Pictures(root, [_picture(row, names, shared) for row in reader], shape)
+        return Pictures(root, [_picture(row, names, shared) for row in reader], shape, framing)
 
 
 def _picture(

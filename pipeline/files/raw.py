@@ -34,8 +34,9 @@ def load(part: str) -> tuple[Array, Array]:
     if not (folder / TABLE).exists():
         return artifacts.load_array(folder / "images.npy"), labels
     root = Path(params.load().dataset.path)
-    height, width, channels = description().input_shape
-    table = pictures.load(folder / TABLE, root, (height, width, channels))
+    described = description()
+    height, width, channels = described.input_shape
+    table = pictures.load(folder / TABLE, root, (height, width, channels), described.framing)
     return table.as_array(), labels
 
 

@@ -40,9 +40,9 @@ EXAMPLE = "picture.png"
 PART_BYTES = 2**26  # of blocks that are in memory at a time
 GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
 
-# How a photo becomes the input, by dataset; `resize` for all others. LeCun, Cortes and Burges
-# describe how MNIST was made: each digit was fitted into a 20 x 20 box with its aspect ratio kept,
-# and its centre of mass was placed at the centre of the 28 x 28 image.
+# How a photo becomes the input, by dataset; for all others by dataset.framing. LeCun, Cortes and
+# Burges describe how MNIST was made: each digit was fitted into a 20 x 20 box with its aspect ratio
+# kept, and its centre of mass was placed at the centre of the 28 x 28 image.
 PREPROCESSING: dict[str, dict[str, Any]] = {
     "mnist": {
         "method": "mnist",
@@ -54,12 +54,15 @@ PREPROCESSING: dict[str, dict[str, Any]] = {
         ),
     },
 }
-RESIZE = {
-    "method": "resize",
-    "box": None,
-    "description": "resized to the model's height and width with a Lanczos filter; "
-    "transparent areas become white",
+FRAMINGS = {
+    "resize": "resized to {size}",
+    "letterbox": "resized to the largest size of its own aspect ratio that fits into the model's "
+    "height and width, with a Lanczos filter, and centred between black margins",
+    "centre_crop": "cropped around its middle to the model's aspect ratio, and resized to {size}",
+    "region": "cropped to the region from {0} to {2} of its width and from {1} to {3} of its "
+    "height, and resized to {size}",
 }
+SIZE = "the model's height and width with a Lanczos filter"
 
 
 def value_range(train: Array, description: Description) -> tuple[float, float]:
@@ -203,4 +206,14 @@ def invented(images: Array, limits: tuple[float, float]) -> Array:
 
 
 def preprocessing(description: Description) -> dict[str, Any]:
-    return PREPROCESSING.get(description.name, RESIZE)
+    framing = description.framing
+    region = framing if isinstance(framing, list) else []
+    method = framing if isinstance(framing, str) else "region"
+    text = FRAMINGS[method].format(*(f"{part:.4g}" for part in region), size=SIZE)
+    framed = {
+        "method": method,
+        "box": None,
+        "description": f"{text}; transparent areas become white",
+        **({"region": region} if region else {}),  # no key in older model files either
+    }
+    return PREPROCESSING.get(description.name, framed)

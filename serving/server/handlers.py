@@ -12,9 +12,15 @@ from urllib.parse import parse_qs, quote
 from serving import photo
 from serving.errors import InputError, RequestError
 from serving.server import VERSION, login, openapi, protocol, public_files
-from serving.server.compression import decompress
 from serving.server.login import Token
-from serving.server.messages import HTML, Request, Response, json_response, redirect
+from serving.server.messages import (
+    HTML,
+    Request,
+    Response,
+    decompress,
+    json_response,
+    redirect,
+)
 from serving.server.models import Model, Models, ServedModel
 from serving.server.prometheus import CONTENT_TYPE
 from serving.server.request_bodies import decode, decode_labels

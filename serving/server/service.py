@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Tuple
 
 from serving.errors import RequestError
 from serving.server import login
-from serving.server.compression import compress
 from serving.server.handlers import Handlers
-from serving.server.messages import HTML, Request, Response, refusal
+from serving.server.messages import HTML, Request, Response, compress, refusal
 from serving.server.models import Models
 from serving.server.origins import Origins
 from serving.server.prometheus import Gauge

@@ -137,8 +137,15 @@ def test_golden_photos_are_prepared_to_the_pixel(page: Any, bundle: Path) -> Non
 
 @pytest.mark.parametrize(
     "model",
-    [card("mnist"), card("fashion_mnist"), card("npz", (20, 36, 3))],
-    ids=["mnist", "grey", "colour"],
+    [
+        card("mnist"),
+        card("fashion_mnist"),
+        card("npz", (20, 36, 3)),
+        card("image_folder", (20, 36, 3), "letterbox"),
+        card("image_folder", (33, 24, 1), "centre_crop"),
+        card("image_folder", (20, 36, 3), [0.1, 0.25, 0.85, 1.0]),
+    ],
+    ids=["mnist", "grey", "colour", "letterbox", "centre_crop", "region"],
 )
 def test_any_picture_is_prepared_as_in_python_or_refused_with_the_same_message(
     page: Any, model: ModelCard

@@ -16,11 +16,16 @@ from pipeline.bundle import acceptance
 from pipeline.embedded import c
 from pipeline.embedded._proof import on_all_cores
 from pipeline.files.artifacts import Array
-from serving import Bundle
+from pipeline.files.picture_file import Framing
+from serving import Bundle, photo
 from serving.acceptance import Acceptance
 from serving.classifier import GOLDEN
+from tests import test_framing
 from tests.conftest import ROOT
 from tests.embedded.conftest import predict, run
+from tests.test_browser import sheets
+from tests.test_framing import FRAMINGS
+from tests.test_photo import card
 
 HERE = Path(__file__).parent
 EMULATORS = {
@@ -36,7 +41,8 @@ def test_gcc_compiles_it_without_a_warning_and_cmake_reproduces_the_golden_vecto
     embedded: Path, tmp_path: Path
 ) -> None:
     layers = sorted((embedded / "c/layers").glob("*.c"))
-    for source in (embedded / "c/network.c", embedded / "c/self_test.c", *layers):
+    strict = [embedded / "c" / name for name in ("network.c", "self_test.c", "framing.c")]
+    for source in (*strict, *layers):
         run("gcc", *STRICT, "-c", source, "-o", tmp_path / "object.o")
     without_conversion = [option for option in STRICT if option != "-Wconversion"]
     for name in ("prove.c", "gate.c"):
@@ -83,6 +89,20 @@ def test_every_processor_reads_pictures(
         EMULATORS[processor], program, *(tmp_path / f"a.{kind}" for kind in ("png", "ppm", "raw"))
     )
     assert len({line.split("\t", 1)[1] for line in done.stdout.decode().splitlines()}) == 1
+
+
+@pytest.mark.parametrize("processor", EMULATORS)
+def test_every_processor_frames_photos_to_the_pixels_of_python(
+    tmp_path: Path, processor: str
+) -> None:
+    cases: list[tuple[Path, Framing, tuple[int, int, int]]] = []
+    for number, pixels in enumerate(sheets(16, 3)):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        cases.append((tmp_path / f"{number}.png", FRAMINGS[number % 4], (40, 32, 3)))
+    expected = [photo.read(path, card("npz", shape, framing)) for path, framing, shape in cases]
+    program = test_framing.build(tmp_path, processor)
+    framed = test_framing.framed_in_c(program, cases, [EMULATORS[processor]])
+    np.testing.assert_array_equal(framed, np.concatenate([image.ravel() for image in expected]))
 
 
 @pytest.fixture(scope="session")

@@ -4,29 +4,19 @@
  *                         0: proven, 3: not shown (too few images for a verdict), 1: worse, or
  *                         the file cannot be used
  *
- * A FILE is a PNG or a binary PGM or PPM of the model's size, or raw pixels: MODEL_PIXELS bytes per
- * image, one after the other; - is standard input. Probabilities have nine digits, which represent
- * a float exactly.
+ * A FILE is a PNG, a JPEG, a binary PGM or PPM, or raw pixels: MODEL_PIXELS bytes per image, one
+ * after the other; - is standard input. Pictures are framed as those of the training were; if
+ * MODEL_FRAMING has FRAMING_NONE, they must have the model's size. Probabilities have nine digits,
+ * which represent a float exactly.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "classify.h"
+#include "framing.h"
+#include "picture.h"
 #include "program.h"
-
-#define STB_IMAGE_IMPLEMENTATION
-#define STBI_ONLY_PNG
-#define STBI_ONLY_PNM
-#define STBI_NO_STDIO
-#define STBI_NO_THREAD_LOCALS
-#ifdef __clang__ /* half the time to compile; pictures are small */
-#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
-#endif
-#include "stb_image.h"
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
 
 static const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
 
@@ -66,114 +56,49 @@ static uint8_t *read_all(FILE *file, size_t *length)
     return bytes;
 }
 
-static int is_picture(const uint8_t *bytes, size_t length)
+static int classify_framed(const char *name, const struct picture *picture)
 {
-    return length > 8 && (!memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) || !memcmp(bytes, "P5", 2) ||
-                          !memcmp(bytes, "P6", 2));
-}
-
-uint32_t crc32_of(const uint8_t *bytes, size_t length)
-{
-    uint32_t table[256], crc = 0xffffffff;
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        table[byte] = byte;
-        for (int bit = 0; bit < 8; bit++)
-            table[byte] = table[byte] >> 1 ^ (table[byte] & 1 ? 0xedb88320 : 0);
+    static const struct framing framing = MODEL_FRAMING;
+    static const struct framing resize = {FRAMING_RESIZE, {0, 0, 0, 0}};
+    static const struct framing_size input = {MODEL_HEIGHT, MODEL_WIDTH, MODEL_CHANNELS};
+    static uint8_t image[MODEL_PIXELS];
+    const int is_framed = framing.method != FRAMING_NONE;
+    void *scratch;
+    if (!is_framed && (picture->width != MODEL_WIDTH || picture->height != MODEL_HEIGHT)) {
+        fprintf(stderr, "error: %s is %d x %d pixels; expected %d x %d\n", name, picture->width,
+                picture->height, MODEL_WIDTH, MODEL_HEIGHT);
+        return 1;
     }
-    while (length--)
-        crc = crc >> 8 ^ table[(crc ^ *bytes++) & 255];
-    return ~crc;
-}
-
-static uint32_t adler32_of(const uint8_t *bytes, size_t length)
-{
-    uint32_t low = 1, high = 0;
-    while (length--) {
-        low = (low + *bytes++) % 65521;
-        high = (high + low) % 65521;
+    scratch = malloc(framing_scratch(picture, is_framed ? &framing : &resize, &input));
+    if (!scratch) {
+        fprintf(stderr, "error: there is too little memory for %s\n", name);
+        return 1;
     }
-    return high << 16 | low;
-}
-
-static uint32_t big_endian(const uint8_t *bytes)
-{
-    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
-/* Whether the compressed pixels, a zlib stream of `length` bytes, match the Adler-32 at its end. */
-static int pixels_are_whole(const uint8_t *stream, size_t length)
-{
-    int unpacked_length = 0, whole;
-    char *unpacked = NULL;
-    if (length >= 6)
-        unpacked = stbi_zlib_decode_malloc((const char *)stream, (int)length, &unpacked_length);
-    whole = unpacked && adler32_of((const uint8_t *)unpacked, (size_t)unpacked_length) ==
-                            big_endian(stream + length - 4);
-    STBI_FREE(unpacked);
-    return whole;
-}
-
-/* What is wrong with a PNG, or NULL. stb_image ignores checksums and what follows the pixels. */
-static const char *png_fault(const uint8_t *bytes, size_t length)
-{
-    size_t size, packed = 0;
-    const char *fault = "cut short";
-    uint8_t *stream = malloc(length); /* the pixels may come in several parts */
-    for (size_t at = 8; stream && length - at >= 12; at += size + 12) {
-        const uint8_t *kind = bytes + at + 4;
-        size = big_endian(bytes + at);
-        if (size > length - at - 12)
-            break;
-        if (crc32_of(kind, size + 4) != big_endian(kind + 4 + size)) {
-            fault = "a checksum is wrong";
-            break;
-        }
-        if (!memcmp(kind, "IDAT", 4)) {
-            memcpy(stream + packed, kind + 4, size);
-            packed += size;
-        }
-        if (!memcmp(kind, "IEND", 4)) {
-            if (at + size + 12 != length)
-                fault = "something follows its end";
-            else
-                fault = pixels_are_whole(stream, packed) ? NULL : "a checksum is wrong";
-            break;
-        }
-    }
-    free(stream);
-    return fault;
+    framing_run(picture, is_framed ? &framing : &resize, &input, image, scratch);
+    free(scratch);
+    print(name, image);
+    return 0;
 }
 
 static int classify_picture(const char *name, const uint8_t *bytes, size_t length)
 {
-    int width, height, channels;
-    const char *fault = NULL;
-    uint8_t *pixels = NULL;
-    if (length > INT32_MAX)
-        fault = "too large";
-    else if (*bytes != 'P')
-        fault = png_fault(bytes, length);
-    if (!fault)
-        pixels = stbi_load_from_memory(bytes, (int)length, &width, &height, &channels,
-                                       MODEL_CHANNELS);
-    if (!pixels) {
-        fprintf(stderr, "error: %s is damaged: %s\n", name, fault ? fault : stbi_failure_reason());
+    struct picture picture;
+    const char *fault = picture_read(bytes, length, &picture);
+    int failed;
+    if (fault) {
+        fprintf(stderr, "error: %s cannot be read: %s\n", name, fault);
         return 1;
     }
-    if (width != MODEL_WIDTH || height != MODEL_HEIGHT)
-        fprintf(stderr, "error: %s is %d x %d pixels; expected %d x %d\n", name, width, height,
-                MODEL_WIDTH, MODEL_HEIGHT);
-    else
-        print(name, pixels);
-    stbi_image_free(pixels);
-    return width != MODEL_WIDTH || height != MODEL_HEIGHT;
+    failed = classify_framed(name, &picture);
+    picture_free(&picture);
+    return failed;
 }
 
 static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
 {
     if (length == 0 || length % MODEL_PIXELS) {
         fprintf(stderr,
-                "error: %s is not a PNG, PGM or PPM, and its %lu bytes are not a multiple of %d, "
+                "error: %s is not a PNG, JPEG, PGM or PPM, and its %lu bytes are not a multiple of %d, "
                 "the bytes of one image\n",
                 name, (unsigned long)length, MODEL_PIXELS);
         return 1;
@@ -185,8 +110,8 @@ static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
 
 static int classify_bytes(const char *name, const uint8_t *bytes, size_t length)
 {
-    return is_picture(bytes, length) ? classify_picture(name, bytes, length)
-                                     : classify_raw(name, bytes, length);
+    return picture_begins(bytes, length) ? classify_picture(name, bytes, length)
+                                         : classify_raw(name, bytes, length);
 }
 
 /* Passes all bytes of the file `name` to `use` and returns its exit status. */
@@ -215,9 +140,9 @@ int main(int count, char **arguments)
                 "%s %s\n"
                 "usage: classify FILE...\n"
                 "       classify --prove acceptance.bin\n"
-                "A FILE is a PNG, binary PGM or PPM of %d x %d pixels, or raw bytes, %d per image; "
-                "- is standard input.\n",
-                MODEL_NAME, MODEL_VERSION, MODEL_WIDTH, MODEL_HEIGHT, MODEL_PIXELS);
+                "A FILE is a PNG, JPEG, binary PGM or PPM, or raw bytes, %d per image; - is "
+                "standard input.\n",
+                MODEL_NAME, MODEL_VERSION, MODEL_PIXELS);
         return count < 2 ? 2 : 0;
     }
     if (!strcmp(arguments[1], "--prove")) {

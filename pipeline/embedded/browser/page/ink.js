@@ -48,7 +48,7 @@ function largest({ data }) {
 }
 
 /** The quotient, rounded to the nearest integer, halves up. */
-function divide(value, by) {
+export function divide(value, by) {
   return Math.floor((2 * value + by) / (2 * by));
 }
 

@@ -135,7 +135,7 @@ class Page {
     this.begin();
     this.frame = requestAnimationFrame(() => {
       if (this.drawing.empty) this.rest();
-      else this.attempt(() => toInput(this.drawing.sheet, this.card));
+      else this.attempt(() => toInput(this.drawing.sheet, this.card, true));
     });
   }
 

@@ -7,8 +7,8 @@
  * their own ways of reducing 16 bits per channel to 8.
  */
 
+import { FRAMINGS, frame } from "./framing.js";
 import { InputError, draw, plane } from "./ink.js";
-import { resize } from "./resize.js";
 
 const LARGEST_PIXELS = 64_000_000;
 const STRIP_PIXELS = 4_000_000; // phones refuse canvases of more than 16 megapixels
@@ -36,15 +36,19 @@ export async function read(blob, card) {
   }
 }
 
-/** An ImageBitmap or canvas -> (H * W * C) raw pixels for `card`. Throws InputError. */
-export function toInput(image, card) {
-  const { method, box } = card.preprocessing;
+/**
+ * An ImageBitmap or canvas -> (H * W * C) raw pixels for `card`. Throws InputError.
+ * A drawing has the model's shape, so it is `framed` already, unlike a photo.
+ */
+export function toInput(image, card, framed = false) {
+  const { method, box, region } = card.preprocessing;
   const [height, width, channels] = card.input.shape;
   const planes = flatten(image, channels);
   if (method === "mnist") return Uint8Array.from(draw(planes[0], height, box).data);
-  if (method !== "resize")
+  if (!FRAMINGS.includes(method))
     throw new InputError(`the model card names preprocessing '${method}', unknown to this page`);
-  const resized = planes.map(channel => resize(channel, height, width));
+  const framing = framed ? "resize" : (region ?? method);
+  const resized = planes.map(channel => frame(channel, height, width, framing));
   const pixels = new Uint8Array(height * width * channels);
   for (let index = 0; index < pixels.length; index++)
     pixels[index] = resized[index % channels].data[Math.floor(index / channels)];
