@@ -3,7 +3,8 @@
     python -m pipeline.verify
 
 Reads: exported/, evaluation/{test_probabilities.npy,validation.npz},
-data/prepared/{test,validation}. Writes: evaluation/golden.npz, reports/verify.json.
+data/prepared/{test,validation}. Writes: evaluation/golden.npz, reports/verify.json,
+reports/reliability.png.
 Every pair of file and runtime gets a verdict here; `package` decides which verdicts stop the
 pipeline.
 """
@@ -29,8 +30,10 @@ from pipeline.files import artifacts, atomic, timing_cache
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 from pipeline.process import stage
+from pipeline.reporting import calibration, pictures
+from pipeline.reporting.tables import percent
 from pipeline.runtimes import environments
-from pipeline.verification import emulated
+from pipeline.verification import emulated, rejection
 from pipeline.verification.device_metrics import device_metrics
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
@@ -128,7 +131,22 @@ def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> Compared
     )
 
 
-def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
+def draw_reliability(material: Material, pairs: Sequence[Pair]) -> None:
+    """A picture of the confidences of Keras and of each file, on the first runtime that ran it."""
+    tests, labels = material.tests, material.labels[: material.tests]
+    outputs = {"Keras": material.reference[:tests]}
+    for pair in pairs:
+        if pair.probabilities is not None and not pair.micro:
+            outputs.setdefault(pair.format, pair.probabilities[:tests])
+    pictures.reliability(
+        artifacts.REPORTS / "reliability.png",
+        {name: calibration.bins(rows, labels) for name, rows in outputs.items()},
+    )
+
+
+def save(
+    vectors: Golden, material: Material, pairs: Sequence[Pair], not_rejecting: dict[str, str]
+) -> None:
     """Writes the golden vectors and the report, and prints the verdicts."""
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
     with atomic.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
@@ -137,11 +155,14 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
         model_sha256=artifacts.sha256(artifacts.MODEL),
         judged_on=material.judged_on,
         pairs=[pair.verdict for pair in pairs],
+        not_rejecting=not_rejecting,
     )
     report.save()
     artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.native))
     for pair in report.pairs:
         print(f"{pair.name}: {pair.state}: {explanation(pair)}")
+    for reason, formats in report.by_reason.items():
+        print(f"{', '.join(formats)}: {reason}")
 
 
 def explanation(pair: AnyPair) -> str:
@@ -152,7 +173,14 @@ def explanation(pair: AnyPair) -> str:
         return pair.reason
     if pair.golden_difference is not None:
         return f"as here, within {pair.golden_difference:.1g}"
-    return f"loses at most {100 * pair.accuracy_lost_bound:.2f} %"
+    lost = f"loses at most {100 * pair.accuracy_lost_bound:.2f} %"
+    kept = pair.rejection
+    if kept is None:
+        return lost
+    return (
+        f"{lost}; accepts {percent(kept.coverage)}, of which {percent(kept.error)} are wrong: "
+        f"{kept.state}"
+    )
 
 
 def main() -> None:
@@ -163,6 +191,7 @@ def main() -> None:
         folder = Path(name)
         material = gather(settings, folder)
         run_native(natives, material, settings, folder, progress)
+        not_rejecting = rejection.judge(natives, material, settings.problem)
         vectors = choose_golden(material, natives)
         np.save(folder / "telling.npy", vectors.telling)
         if groups:
@@ -172,7 +201,8 @@ def main() -> None:
         if pair.probabilities is not None:
             native = native_counterpart(pair, natives)
             emulated.judge(pair, material, settings, vectors, native)
-    save(vectors, material, [*natives, *emulated_ones])
+    draw_reliability(material, natives)
+    save(vectors, material, [*natives, *emulated_ones], not_rejecting)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,8 @@ class ModelCard:
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
     target: str = "classes"  # or "labels", several at once
+    # For people: the rule, the coverage and the error promised; programs read each accept_from
+    rejection: Optional[Dict[str, Any]] = None
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:

@@ -111,7 +111,10 @@ class Emulated:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file and the runtimes that ran it; golden vectors may differ by `golden_tolerance`."""
+    """A file and the runtimes that ran it; golden vectors may differ by `golden_tolerance`.
+
+    It rejects an input if no probability reaches `accept_from`; without one it rejects nothing.
+    """
 
     format: str
     file: str
@@ -121,10 +124,12 @@ class ModelFile:
     requirements: Requirements
     proofs: List[Proof]
     emulated: List[Emulated] = field(default_factory=list)
+    accept_from: Optional[float] = None
 
     def __post_init__(self) -> None:
         expect_words(format=self.format, file=self.file)
         expect_counts(bytes=self.bytes)
+        expect_fractions(accept_from=self.accept_from)
         tolerance = self.golden_tolerance
         expect(
             0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1"

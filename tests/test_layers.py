@@ -161,6 +161,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/verification/emulated.py",
         "pipeline/verification/native.py",
         "pipeline/verification/pair.py",
+        "pipeline/verification/rejection.py",
         "pipeline/verify.py",
         "pipeline/runtimes/inspect_model.py",
         "pipeline/tracking/datasets.py",  # the type of the inputs

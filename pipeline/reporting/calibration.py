@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,10 @@ def error(probabilities: Array, labels: Array) -> float:
     equation 3). Bins of equal size would split equal confidences, of which an int8 file has many,
     by their order.
     """
-    parts = bins(probabilities, labels)
+    return mean_gap(bins(probabilities, labels))
+
+
+def mean_gap(parts: Sequence[Bin]) -> float:
+    """How far confidence and accuracy are apart, over all decisions."""
     apart = sum(part.decisions * abs(part.accuracy - part.confidence) for part in parts)
     return apart / sum(part.decisions for part in parts)

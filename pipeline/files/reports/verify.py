@@ -43,12 +43,32 @@ class FailedPair(PairReport):
     reason: str
 
 
+class Rejection(Section):
+    """What becomes of the test images, of which only confident answers are accepted.
+
+    `accept_from` is the least probability that is accepted, `wrong` counts accepted answers, and so
+    does `error`. The bounds are one-sided 95 % bounds. `state` says whether problem.coverage or
+    problem.max_error is kept.
+    """
+
+    accept_from: float
+    images: int
+    accepted: int
+    wrong: int
+    coverage: float
+    coverage_bound: float
+    error: float
+    error_bound: float
+    state: Literal["proven", "not shown", "worse"]
+
+
 class ComparedPair(PairReport):
     """A pair that ran: the figures and the verdict of serving.gate.compare.
 
     Only a native pair has times, in milliseconds for one image on the processor `measured_on`, or
-    the reason why there are none. Only an emulated one has a `golden_difference`, the largest
-    difference of a golden vector's probability from this processor.
+    the reason why there are none, the expected calibration error on its test images, and what it
+    rejects. Only an emulated one has a `golden_difference`, the largest difference of a golden
+    vector's probability from this processor.
     """
 
     runtime_version: str
@@ -77,6 +97,8 @@ class ComparedPair(PairReport):
     p95_milliseconds: float | None = None
     measured_on: str | None = None
     latency_reason: str | None = None
+    calibration_error: float | None = None
+    rejection: Rejection | None = None
 
 
 class JudgedOn(Section):
@@ -99,6 +121,15 @@ class VerificationReport(Report):
     model_sha256: str
     judged_on: JudgedOn
     pairs: list[Annotated[AnyPair, Field(discriminator="state")]]
+    not_rejecting: dict[str, str] = Field(default_factory=dict)  # formats, and why they do not
+
+    @property
+    def by_reason(self) -> dict[str, list[str]]:
+        """The formats that reject nothing, by the reason."""
+        result: dict[str, list[str]] = {}
+        for name, reason in self.not_rejecting.items():
+            result.setdefault(reason, []).append(name)
+        return result
 
     @property
     def compared(self) -> list[ComparedPair]:
