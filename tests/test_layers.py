@@ -159,7 +159,6 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/reporting/statistics.py",  # the gate's statistics, which a device has too
         "pipeline/reporting/summary.py",
         "pipeline/verification/emulated.py",
-        "pipeline/verification/native.py",
         "pipeline/verification/pair.py",
         "pipeline/verify.py",
         "pipeline/runtimes/inspect_model.py",
