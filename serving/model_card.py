@@ -153,6 +153,11 @@ class ModelCard:
             self.target in TARGETS,
             f"target is {self.target[:40]!r}, expected {' or '.join(TARGETS)}",
         )
+        rejecting = [file.format for file in self.files if file.accept_from is not None]
+        expect(
+            self.target == "classes" or not rejecting,
+            f"{rejecting} have an accept_from, expected none for several labels",
+        )
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         expect(
             self.output.shape == classes,

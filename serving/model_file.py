@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+import numpy as np
+
 from serving import typed_json
 from serving.gate import COULD_NOT_RUN, VERDICTS
 from serving.typed_json import (
@@ -19,6 +21,7 @@ from serving.typed_json import (
 
 RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
 SHA256 = "[0-9a-f]{64}"
+NONE = -1  # the class of an input that the file rejects: none of the classes
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,19 @@ class ModelFile:
             bool(re.fullmatch(SHA256, self.sha256)),
             f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits",
         )
+
+    def answers(self, probabilities: Any) -> Any:
+        """The class of each row of probabilities (N, K), or NONE, as (N,) integers."""
+        return answers(probabilities, self.accept_from)
+
+
+def answers(probabilities: Any, accept_from: Optional[float]) -> Any:
+    """The class of each row of probabilities (N, K) float32; NONE where none is `accept_from`."""
+    classes = probabilities.argmax(1)
+    if accept_from is not None:
+        # As float32, like the probabilities: C and the page compare the same numbers.
+        classes[~(probabilities.max(1) >= np.float32(accept_from))] = NONE
+    return classes
 
 
 def expect_verdict(verdict: str) -> None:

@@ -88,7 +88,7 @@ def model_file(name: str, reports: BundleReports) -> ModelFile:
         requirements=native[0].requirements,
         proofs=[_proof(pair) for pair in native],
         emulated=[_emulated(pair) for pair in emulated],
-        accept_from=next((pair.rejection.accept_from for pair in native if pair.rejection), None),
+        accept_from=reports.verify.accept_from(name),
     )
 
 
@@ -105,7 +105,12 @@ def rejection(problem: Problem, verification: VerificationReport) -> dict[str, A
         "coverage": problem.coverage,
         "max_error": problem.max_error,
         "test": [
-            {"format": pair.format, "runtime": pair.runtime, **kept.model_dump()}
+            {
+                "format": pair.format,
+                "runtime": pair.runtime,
+                "accept_from": pair.accept_from,
+                **kept.model_dump(),
+            }
             for pair, kept in judged
         ],
     }
