@@ -59,7 +59,8 @@ ui: env ## open the MLflow UI on http://127.0.0.1:5000
 results: env ## write the tables of results into README.md and docs/results.md
 	$(RUN) edgeproof report README.md
 	$(RUN) edgeproof report docs/results.md
-	cp reports/learning_curves.png reports/confusion.png reports/mistakes.png docs/pictures
+	cp reports/learning_curves.png reports/confusion.png reports/mistakes.png \
+		reports/reliability.png docs/pictures
 
 diagnosis: env ## test the diagnosis on real faults; writes the figures into docs/benchmarks.md
 	$(RUN) python -m tests.diagnosis.faults

@@ -1,4 +1,4 @@
-"""Stage 4: fit the architecture, keep the best epoch, record the learning curves.
+"""Stage 4: fit the architecture, keep the best epoch, calibrate it, record the learning curves.
 
     python -m pipeline.train
     KERAS_BACKEND=jax python -m pipeline.train      trains on JAX
@@ -28,9 +28,10 @@ from pipeline.training.learning_curves import Row
 with imports.keras_import():
     import keras
 
-    from pipeline.training import fit, keras_files
+    from pipeline.training import fit, keras_files, temperature
     from pipeline.training.batches import Data
     from pipeline.training.fit import TrainedModel
+    from pipeline.training.temperature import Calibrated
 
 
 def tensorboard(settings: Watch, key: str) -> list[keras.callbacks.Callback]:
@@ -82,28 +83,48 @@ def main() -> None:
 
 
 def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
-    """Writes the model, its validation predictions, the learning curves and the report."""
+    """Calibrates the model, and writes it, its predictions, the curves and the report."""
     times = timing_cache.remember(
         f"train-{key}",
         [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows],
     )
     rows = [{**row, **epoch_times} for row, epoch_times in zip(trained.rows, times, strict=True)]
-    summary = report(settings, key, trained, rows)
+    with imports.quiet():
+        calibrated = temperature.calibrate(trained.model, data.validation)
+    summary = report(settings, key, trained, rows, calibrated)
     keras_files.save(artifacts.MODEL, trained.model)
     images, labels = data.validation
-    with imports.quiet():
-        probabilities = keras_files.probabilities(trained.model, images)
     predictions.save(
         artifacts.VALIDATION,
-        predictions.Predictions(probabilities, np.asarray(labels), digests.of_examples(images)),
+        predictions.Predictions(
+            calibrated.probabilities, np.asarray(labels), digests.of_examples(images)
+        ),
     )
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     summary.save()
     summary.save_metrics()
     print(f"kept epoch {trained.best}: validation accuracy {summary.validation_accuracy:.4f}")
+    print(calibration_sentence(calibrated))
 
 
-def report(settings: Train, key: str, trained: TrainedModel, rows: list[Row]) -> TrainReport:
+def calibration_sentence(calibrated: Calibrated) -> str:
+    """For the terminal."""
+    if calibrated.temperature is None:
+        return (
+            f"the calibration error on the validation set is {calibrated.error:.4f}; no "
+            "temperature is fitted, because the model does not end in a dense layer with softmax "
+            "or sigmoid"
+        )
+    return (
+        f"temperature {calibrated.temperature:.3f}, folded into the last layer: the calibration "
+        f"error on the validation set was {calibrated.error_before:.4f} and is "
+        f"{calibrated.error:.4f}"
+    )
+
+
+def report(
+    settings: Train, key: str, trained: TrainedModel, rows: list[Row], calibrated: Calibrated
+) -> TrainReport:
     kept_row = rows[trained.best - 1]
     return TrainReport(
         architecture=settings.architecture,
@@ -119,6 +140,9 @@ def report(settings: Train, key: str, trained: TrainedModel, rows: list[Row]) ->
         devices=keras.distribution.list_devices(),
         precision=settings.precision,
         training_key=key,
+        temperature=calibrated.temperature,
+        calibration_error_before=calibrated.error_before,
+        calibration_error=calibrated.error,
     )
 
 

@@ -3,7 +3,8 @@
     python -m pipeline.verify
 
 Reads: exported/, evaluation/{test_probabilities.npy,validation.npz},
-data/prepared/{test,validation}. Writes: evaluation/golden.npz, reports/verify.json.
+data/prepared/{test,validation}. Writes: evaluation/golden.npz, reports/verify.json,
+reports/reliability.png.
 Every pair of file and runtime gets a verdict here; `package` decides which verdicts stop the
 pipeline.
 """
@@ -28,8 +29,9 @@ from pipeline.files import artifacts, atomic, digests, timing_cache
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import ComparedPair, VerificationReport
 from pipeline.process import stage
+from pipeline.reporting import calibration, pictures
 from pipeline.runtimes import environments
-from pipeline.verification import emulated
+from pipeline.verification import emulated, rejection
 from pipeline.verification.device_metrics import device_metrics
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
@@ -134,7 +136,22 @@ def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> Compared
     )
 
 
-def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
+def draw_reliability(material: Material, pairs: Sequence[Pair]) -> None:
+    """A picture of the confidences of Keras and of each file, on the first runtime that ran it."""
+    tests, labels = material.tests, material.labels[: material.tests]
+    outputs = {"Keras": material.reference[:tests]}
+    for pair in pairs:
+        if pair.probabilities is not None and not pair.micro:
+            outputs.setdefault(pair.format, pair.probabilities[:tests])
+    pictures.reliability(
+        artifacts.REPORTS / "reliability.png",
+        {name: calibration.bins(rows, labels) for name, rows in outputs.items()},
+    )
+
+
+def save(
+    vectors: Golden, material: Material, pairs: Sequence[Pair], not_rejecting: dict[str, str]
+) -> None:
     """Writes the golden vectors and the report, and prints the verdicts."""
     arrays = {"images": vectors.images, "labels": vectors.labels, **vectors.probabilities}
     with atomic.replacing(artifacts.GOLDEN) as temporary, temporary.open("wb") as file:
@@ -143,10 +160,11 @@ def save(vectors: Golden, material: Material, pairs: Sequence[Pair]) -> None:
         model_sha256=artifacts.sha256(artifacts.MODEL),
         judged_on=material.judged_on,
         pairs=[pair.verdict for pair in pairs],
+        not_rejecting=not_rejecting,
     )
     report.save()
     artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.native))
-    print("\n".join(summary(report.pairs)))
+    print("\n".join(summary(report)))
 
 
 def workload(pairs: Sequence[Pair], material: Material, settings: Params) -> str:
@@ -175,6 +193,7 @@ def main() -> None:
         key = workload(pairs, material, settings)
         announce(len(pairs), key)
         run_native(natives, material, settings, folder, countdown)
+        not_rejecting = rejection.judge(natives, material, settings.problem)
         vectors = choose_golden(material, natives)
         np.save(folder / "telling.npy", vectors.telling)
 
@@ -186,7 +205,8 @@ def main() -> None:
 
         if groups:
             run_emulated(groups, judge, material, settings, folder)
-    save(vectors, material, pairs)
+    draw_reliability(material, natives)
+    save(vectors, material, pairs, not_rejecting)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))
 
 

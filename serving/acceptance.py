@@ -15,18 +15,17 @@ from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
-from serving import gate, golden_vectors
+from serving import gate, golden_vectors, runtimes
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import BundleError
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
 from serving.model_card import ModelCard
-from serving.model_file import ModelFile
+from serving.model_file import NONE, ModelFile
 
 FILE = "acceptance.npz"
 MICRO = "tflite_micro"
 LARGEST_BYTES = 256 << 20  # unpacked; the bundle's own limits apply to the packed file
-WARM_UP = 20  # untimed predictions
 ELSEWHERE = "use another file or runtime on this device"
 
 Progress = Callable[[int, int, float], None]  # images done, images in all, seconds so far
@@ -92,20 +91,32 @@ def prove(
     probabilities, milliseconds = timed_predictions(classifier, acceptance.images, progress)
     allowed = allowed_loss(bundle.card, runtime)
     facts = gate.compare(probabilities, acceptance.probabilities, acceptance.labels, allowed)
-    facts.pop("reason", None)
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
     facts["maker"] = makers_verdict(file, runtime, allowed)
     facts["state"] = gate.elsewhere(
         facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"]
     )
+    facts.update(rejection(file, probabilities, acceptance.labels))
     facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
     facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
     return {**facts, "sentence": sentence(facts)}
 
 
+def rejection(file: ModelFile, probabilities: Any, labels: Any) -> Dict[str, Any]:
+    """How many images the file answers, and how many of these answers are wrong.
+
+    Empty if it rejects none. The verdict is on all images, as the trained model answers them all.
+    """
+    if file.accept_from is None:
+        return {}
+    answers = file.answers(probabilities)
+    answered, wrong = answers != NONE, answers != labels
+    return {"answered": int(answered.sum()), "answered_wrong": int((answered & wrong).sum())}
+
+
 def timed_predictions(classifier: Classifier, images: Any, progress: Progress) -> Tuple[Any, Any]:
     """Probabilities (N, K) of images, predicted one by one, and the sorted milliseconds of each."""
-    for index in range(WARM_UP):
+    for index in range(runtimes.WARM_UP):
         classifier.predict(images[index % len(images)][None])
     rows, milliseconds = [], []
     started = time.perf_counter()

@@ -45,12 +45,7 @@ class Classifier:
         opened = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         reasons: List[str] = []
         for file, proof in candidates(opened.card, format, runtime):
-            installed = runtimes.version(proof.runtime)
-            if installed is None:
-                continue
-            refusals = preflight.refusals(file.requirements, proof.runtime, installed)
-            if refusals:
-                reasons += refusals
+            if runtimes.version(proof.runtime) is None:
                 continue
             try:
                 classifier = cls.unchecked(opened, file, proof.runtime, isolated)
@@ -73,6 +68,9 @@ class Classifier:
         cls, bundle: Bundle, file: ModelFile, runtime: str, isolated: Optional[bool] = None
     ) -> Classifier:
         """One file on one runtime, golden vectors not yet checked. Raises RuntimeRefusalError."""
+        installed = runtimes.version(runtime)
+        if refusals := preflight.refusals(file.requirements, runtime, installed):
+            raise RuntimeRefusalError("; ".join(refusals))
         data = bundle.read(file.file)
         model: runtimes.Model
         if runtime in runtimes.UNSTABLE if isolated is None else isolated:
@@ -96,6 +94,17 @@ class Classifier:
         if fault := self._kind.fault(images):
             raise InputError(f"the input {fault}")
         return self._probabilities(images)
+
+    def answers(self, probabilities: Any) -> List[Optional[str]]:
+        """The class of each row of probabilities (N, K), as `predict` gives them, by its name.
+
+        None stands for "none of these": no probability reaches the file's `accept_from`. Raises
+        InputError for several labels at once.
+        """
+        if self.card.target != "classes":
+            raise InputError(f"{self.card.name} gives several labels; compare each with 0.5")
+        names = [*self.card.class_names, None]  # so that NONE, -1, is the last
+        return [names[number] for number in self.file.answers(probabilities)]
 
     def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """The largest difference from the golden probabilities, of the first `count` or all.

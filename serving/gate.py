@@ -63,10 +63,6 @@ def compare(
     }
     if state == NOT_SHOWN:
         facts["images_needed"] = images_needed(max_accuracy_drop, lost / total, gained / total)
-    if not finite:
-        facts["reason"] = "some of its probabilities are not finite numbers"
-    elif state != PROVEN:
-        facts["reason"] = sentence(facts)
     return facts
 
 
@@ -116,26 +112,6 @@ def exceeds(lost: int, gained: int, total: int, allowed: float) -> bool:
     """Is the loss significantly more than allowed (exact binomial test) and above one image?"""
     net = lost - gained
     return net > 1 and incomplete_beta(net, total - net + 1, allowed) < CERTAIN
-
-
-def sentence(facts: Dict[str, Any]) -> str:
-    """Why a file is not proven, and the cure; `facts` come from `compare`."""
-    counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
-    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
-    if facts["state"] == WORSE:
-        return (
-            f"{counts}: a loss of {100 * facts['accuracy_lost']:.2f} %, "
-            f"significant or more than the {allowed} allowed; "
-            "remove this format from export.formats, or allow more"
-        )
-    needed = facts["images_needed"]
-    cure = f"{allowed} can be shown only if less is lost"
-    if needed:
-        cure = f"{needed:,} images like these would show {allowed}"
-    return (
-        f"{counts}: no significant loss, but so few images show only that it is at most "
-        f"{100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
-    )
 
 
 def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:

@@ -5,7 +5,8 @@ python -m serving.measure RUNTIME FILE ... --images IMAGES ... --output FOLDER
 Verification runs this in an environment with only the runtime and numpy. It writes the
 probabilities of each file and prints one JSON object for it. Then, for each number N on standard
 input, it times N single-image predictions of the last file and prints another. So the caller
-chooses a moment when the machine is idle and the model is loaded.
+chooses a moment when the machine is idle and the model is loaded. The wheel, which is for devices,
+leaves this module out.
 """
 
 from __future__ import annotations
@@ -13,17 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from serving import runtimes
 from serving.errors import RuntimeRefusalError
-
-WARM_UP = 20
 
 
 def probabilities(model: runtimes.Model, arrays: List[Any], count: int) -> Any:
@@ -35,19 +33,6 @@ def probabilities(model: runtimes.Model, arrays: List[Any], count: int) -> Any:
     return np.concatenate(
         [np.array(model.probabilities(np.array(image))) for image in islice(singles, count)]
     )
-
-
-def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
-    """Milliseconds (runs,) of `predict` on single images (1, H, W, C), after a warm-up."""
-    for index in range(WARM_UP):
-        predict(np.array(images[index % len(images)])[None])
-    result = np.empty(runs)
-    for index in range(runs):
-        image = np.array(images[index % len(images)])[None]
-        start = time.perf_counter()
-        predict(image)
-        result[index] = 1000 * (time.perf_counter() - start)
-    return result
 
 
 def measure(
@@ -87,7 +72,7 @@ def main() -> None:
         print(json.dumps(report), flush=True)
     for line in sys.stdin:
         assert model is not None
-        times = latencies(model.probabilities, arrays[0], int(line))
+        times = runtimes.latencies(model.probabilities, arrays[0], int(line))
         print(json.dumps({"milliseconds": times.tolist()}), flush=True)
 
 

@@ -143,6 +143,8 @@ class ModelCard:
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
     target: str = "classes"  # or "labels", several at once
+    # For people: the rule, the coverage and the error promised; programs read each accept_from
+    rejection: Optional[Dict[str, Any]] = None
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:
@@ -162,6 +164,11 @@ class ModelCard:
         expect(
             self.target in TARGETS,
             f"target is {self.target[:40]!r}, expected {' or '.join(TARGETS)}",
+        )
+        rejecting = [file.format for file in self.files if file.accept_from is not None]
+        expect(
+            self.target == "classes" or not rejecting,
+            f"{rejecting} have an accept_from, expected none for several labels",
         )
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         expect(

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+import numpy as np
+
 from serving import typed_json
 from serving.gate import COULD_NOT_RUN, VERDICTS
 from serving.typed_json import (
@@ -19,6 +21,7 @@ from serving.typed_json import (
 
 RUNTIME_VERSION = r"(opset )?[0-9]{1,9}(\.[0-9]{1,9})*"
 SHA256 = "[0-9a-f]{64}"
+NONE = -1  # the class of an input that the file rejects: none of the classes
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,10 @@ class Emulated:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file and the runtimes that ran it; golden vectors may differ by `golden_tolerance`."""
+    """A file and the runtimes that ran it; golden vectors may differ by `golden_tolerance`.
+
+    It rejects an input if no probability reaches `accept_from`; without one it rejects nothing.
+    """
 
     format: str
     file: str
@@ -121,10 +127,12 @@ class ModelFile:
     requirements: Requirements
     proofs: List[Proof]
     emulated: List[Emulated] = field(default_factory=list)
+    accept_from: Optional[float] = None
 
     def __post_init__(self) -> None:
         expect_words(format=self.format, file=self.file)
         expect_counts(bytes=self.bytes)
+        expect_fractions(accept_from=self.accept_from)
         tolerance = self.golden_tolerance
         expect(
             0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1"
@@ -133,6 +141,19 @@ class ModelFile:
             bool(re.fullmatch(SHA256, self.sha256)),
             f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits",
         )
+
+    def answers(self, probabilities: Any) -> Any:
+        """The class of each row of probabilities (N, K), or NONE, as (N,) integers."""
+        return answers(probabilities, self.accept_from)
+
+
+def answers(probabilities: Any, accept_from: Optional[float]) -> Any:
+    """The class of each row of probabilities (N, K) float32; NONE where none is `accept_from`."""
+    classes = probabilities.argmax(1)
+    if accept_from is not None:
+        # As float32, like the probabilities: C and the page compare the same numbers.
+        classes[~(probabilities.max(1) >= np.float32(accept_from))] = NONE
+    return classes
 
 
 def expect_verdict(verdict: str) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from typing import Any, Callable, Dict, Optional, Protocol, Tuple
 
 import numpy as np
@@ -25,6 +26,7 @@ SUFFIXES = {
     "tflite_micro": ".tflite",
 }
 UNSTABLE = {"tflite_runtime"}  # crashes on damaged files, so runs in a child process by default
+WARM_UP = 20  # predictions before those that are timed
 ONNX_BATCH = 8  # images per call; 64 take 4 MB more and save 3 % of the time
 
 
@@ -40,12 +42,15 @@ class Model(Protocol):
 
 def version(runtime: str) -> Optional[str]:
     """The installed version of a runtime; None if it is missing or unknown to this package."""
+    return installed(DISTRIBUTIONS[runtime]) if runtime in DISTRIBUTIONS else None
+
+
+def installed(distribution: str) -> Optional[str]:
+    """Its version; None if it is not installed."""
     import importlib.metadata  # slow to import, and a child process does not need it
 
-    if runtime not in DISTRIBUTIONS:
-        return None
     try:
-        return importlib.metadata.version(DISTRIBUTIONS[runtime])
+        return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
 
@@ -78,6 +83,19 @@ def one_by_one(invoke: Callable[[Any], Any], images: Any) -> Any:
     if len(images) == 1:
         return invoke(images)
     return np.concatenate([invoke(images[index : index + 1]) for index in range(len(images))])
+
+
+def latencies(predict: Callable[[Any], Any], images: Any, runs: int) -> Any:
+    """Milliseconds (runs,) of `predict` on single images (1, H, W, C), after a warm-up."""
+    for index in range(WARM_UP):
+        predict(np.array(images[index % len(images)])[None])
+    result = np.empty(runs)
+    for index in range(runs):
+        image = np.array(images[index % len(images)])[None]
+        start = time.perf_counter()
+        predict(image)
+        result[index] = 1000 * (time.perf_counter() - start)
+    return result
 
 
 class _TFLite:

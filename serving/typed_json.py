@@ -200,9 +200,9 @@ def expect_words(**texts: str) -> None:
         expect(bool(text.strip()), f"{name} is {text[:40]!r}, expected one line of text")
 
 
-def expect_fractions(**values: float) -> None:
+def expect_fractions(**values: Optional[float]) -> None:
     for name, value in values.items():
-        expect(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
+        expect(value is None or 0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
 
 
 def expect_interval(name: str, interval: Tuple[float, float]) -> None:

@@ -87,6 +87,7 @@ def evaluation(gate: dict[str, object] | None = None, **values: object) -> Evalu
             "macro_f1": 0.98,
             "worst_recall": 0.97,
             "test_loss": 0.03,
+            "test_calibration_error": 0.002,
             "test_images": 400,
             "gate": {**GATE, **(gate or {})},
             "per_class": {},
@@ -114,6 +115,9 @@ def training(**values: object) -> TrainReport:
             "devices": ["cpu:0"],
             "precision": "float32",
             "training_key": "0" * 16,
+            "temperature": 0.5,
+            "calibration_error_before": 0.05,
+            "calibration_error": 0.002,
             **values,
         }
     )

@@ -155,6 +155,7 @@ def test_a_jpeg_differs_in_c_by_three_levels_at_most_and_a_cut_one_is_refused(
 
 
 CAMERA = (97, 61)  # pixels, width and height
+SHAPES_OF_FRAMES: tuple[tuple[int, int, int], ...] = ((24, 24, 3), (96, 40, 1))
 FORMATS = {"L": 1, "RGB": 3, "RGB565, low byte first": 5, "RGB565, high byte first": 6}
 
 
@@ -179,7 +180,7 @@ def test_a_frame_of_a_camera_becomes_what_python_makes_of_it(
     (tmp_path / "frame").write_bytes(frame)
     arguments, expected = [], b""
     for framing in FRAMINGS:
-        for shape in ((24, 24, 3), (96, 40, 1)):
+        for shape in SHAPES_OF_FRAMES:
             words = (*c_arguments(framing, shape), *map(str, CAMERA), str(FORMATS[form]))
             arguments += [*words, str(tmp_path / "frame")]
             converted = picture.convert("L" if shape[2] == 1 else "RGB")

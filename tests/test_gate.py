@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
+from pipeline.reporting import statistics
 from serving import gate
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 
@@ -139,7 +140,7 @@ def test_a_verdict_is_proven_not_shown_or_worse(
 def test_a_file_that_is_not_proven_has_a_reason_and_a_cure() -> None:
     labels = np.arange(200) % 2
     reference = np.eye(2)[labels]
-    facts = gate.compare(reference.copy(), reference, labels, 0.002)
+    facts = statistics.compare(reference.copy(), reference, labels, 0.002)
     assert facts["state"] == NOT_SHOWN
     assert facts["reason"] == (
         "0 of 200 images lost, 0 gained: no significant loss, "
@@ -163,7 +164,7 @@ def test_probabilities_that_are_not_finite_are_worse() -> None:
     reference = np.tile([0.9, 0.1], (3000, 1))
     probabilities = reference.copy()
     probabilities[7, 1] = np.nan
-    facts = gate.compare(probabilities, reference, labels, 0.002)
+    facts = statistics.compare(probabilities, reference, labels, 0.002)
     assert facts["state"] == WORSE
     assert facts["reason"] == "some of its probabilities are not finite numbers"
 

@@ -153,14 +153,15 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/files/reports/verify.py",
         "pipeline/datasets/npz.py",  # and takes the arrays that a device takes
         "pipeline/embedded/_proof.py",  # and judges its own C by the gate that judges files
+        "pipeline/embedded/_verified.py",  # and rejects what a device rejects
         "pipeline/runtimes/environments.py",
         "pipeline/reporting/page.py",  # the names of the verdicts
         "pipeline/reporting/page_sections.py",
         "pipeline/reporting/statistics.py",  # the gate's statistics, which a device has too
         "pipeline/reporting/summary.py",
         "pipeline/verification/emulated.py",
-        "pipeline/verification/native.py",
         "pipeline/verification/pair.py",
+        "pipeline/verification/rejection.py",
         "pipeline/verify.py",
         "pipeline/runtimes/inspect_model.py",
         "pipeline/tracking/datasets.py",  # the type of the inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import zlib
@@ -19,6 +20,7 @@ from serving.server.protocol import Signature, encode
 from serving.server.request_bodies import decode
 
 MODEL = Signature("shapes", "1.0.0", "test", (2, 3, 1), ["a", "b", "ü"], max_images=4)
+REJECTING = dataclasses.replace(MODEL, rejects=True)
 IMAGES = some.integers(1, 4).flatmap(
     lambda count: some.binary(min_size=6 * count, max_size=6 * count)
 )
@@ -78,7 +80,9 @@ def test_images_come_back_in_every_way_of_sending_them(
     assert inference.images.shape == (len(pixels) // 6, 2, 3, 1)
     assert inference.images.dtype == np.uint8
     assert inference.id == (None if way == "raw" else identity)
-    assert inference.binary == (way == "raw")
+    assert [(output.name, output.binary) for output in inference.outputs] == [
+        ("probabilities", way == "raw")
+    ]
 
 
 @quick
@@ -91,7 +95,7 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(
     inference = decode(*encoded(pixels, "flat", outputs=outputs, id="7"), MODEL)
     dice = np.random.default_rng(len(pixels))
     probabilities = dice.dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
-    body, length = encode(inference, probabilities, MODEL)
+    body, length = encode(inference, probabilities, probabilities.argmax(1), MODEL)
     assert (length is not None) == binary
     answer = json.loads(body[:length])
     (output,) = answer["outputs"]
@@ -103,6 +107,49 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(
         assert body[length:] == probabilities.tobytes()
     else:
         assert np.array(output["data"], np.float32).tobytes() == probabilities.tobytes()
+
+
+@quick
+@given(
+    asked=some.lists(
+        some.tuples(some.sampled_from(["probabilities", "class"]), some.booleans()),
+        unique_by=lambda output: output[0],
+    ),
+    binary=some.booleans(),
+    answers=some.lists(some.integers(-1, 2), min_size=1, max_size=4),
+)
+def test_a_model_that_rejects_gives_its_class_or_minus_1_in_every_way_of_asking(
+    asked: list[tuple[str, bool]], binary: bool, answers: list[int]
+) -> None:
+    outputs = [{"name": name, "parameters": {"binary_data": own}} for name, own in asked]
+    fields = {"outputs": outputs, "parameters": {"binary_data_output": binary}}
+    pixels = bytes(6 * len(answers))
+    inference = decode(*encoded(pixels, "flat", **fields), REJECTING)
+    probabilities = np.random.default_rng(0).random((len(answers), 3)).astype(np.float32)
+    body, length = encode(inference, probabilities, np.array(answers), REJECTING)
+    expected = asked or [("probabilities", binary), ("class", binary)]
+    tail, received = body[length:] if length is not None else b"", {}
+    for output in json.loads(body[:length])["outputs"]:
+        dtype = {"FP32": np.float32, "INT32": np.int32}[output["datatype"]]
+        values = np.array(output.get("data", []), dtype)
+        if "data" not in output:
+            size = output["parameters"]["binary_data_size"]
+            values, tail = np.frombuffer(tail[:size], dtype), tail[size:]
+        received[output["name"], "data" not in output] = values.reshape(output["shape"])
+    assert list(received) == expected
+    assert not tail
+    for (name, _), values in received.items():
+        np.testing.assert_array_equal(values, answers if name == "class" else probabilities)
+
+
+def test_only_a_model_that_rejects_has_the_output_class() -> None:
+    outputs = protocol.metadata(REJECTING)["outputs"]
+    assert outputs[1] == {"name": "class", "datatype": "INT32", "shape": [-1]}
+    assert protocol.metadata(MODEL)["outputs"] == outputs[:1]
+    for names in (["class"], ["probabilities", "probabilities"]):
+        body, _ = encoded(bytes(6), "flat", outputs=[{"name": name} for name in names])
+        with pytest.raises(RequestError, match=r"the outputs hold .*; expected .probabilities. on"):
+            decode(body, None, MODEL)
 
 
 def test_the_likeliest_classes_are_named() -> None:

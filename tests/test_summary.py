@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.process.errors import UserError
-from pipeline.reporting import summary
+from pipeline.reporting import result_notes, summary
 from tests import reports
 from tests.conftest import EDGEPROOF, Project
 
@@ -89,7 +89,7 @@ def test_params_that_dvc_cannot_read_are_one_sentence(line: Project) -> None:
 
 def notes(*emulated: dict[str, Any]) -> str:
     there = [reports.compared(processor="haswell", **pair) for pair in emulated]
-    return summary.notes(reports.verification(reports.compared(), *there))
+    return result_notes.notes(reports.verification(reports.compared(), *there))
 
 
 GOLDEN = " and the golden vectors, whose probabilities differ from those here by at most 0.01. "
@@ -140,13 +140,20 @@ def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images(
 
 
 def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
-    pairs = [reports.compared(median_milliseconds=median) for median in (0.04, 0.2)]
+    confidences = [{"calibration_error": error} for error in (0.001, 0.002)]
+    pairs = [
+        reports.compared(median_milliseconds=median, **values)
+        for median, values in zip((0.04, 0.2), confidences, strict=True)
+    ]
     row = summary.file_row("tflite_int8", pairs)
     assert summary.short_row(row) == {
         "file": "tflite_int8",
         "size": "60 kB",
         "test accuracy": "99.00 %",
         "may lose at most": "0.12 points",
+        "calibration error": "0.0020",
+        "answered": "",
+        "of these wrong": "",
         "ms/image": "0.040",
         "verdict": "proven",
     }

@@ -66,7 +66,8 @@ def test_an_interrupted_run_ends_in_the_same_weights(
     from pipeline.training import fit as fitting
 
     augmentation = params.load(ROOT / "params.yaml").train.augmentation
-    train = train_params(architecture=architecture, augmentation=augmentation)
+    outliers = 0.2 if architecture == "mlp" else 0.0
+    train = train_params(architecture=architecture, augmentation=augmentation, outliers=outliers)
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
     data = split(raw_mnist)
 

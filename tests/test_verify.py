@@ -12,10 +12,11 @@ import pytest
 
 from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.files.reports.verify import AnyPair
 from pipeline.verification import verdicts
 from serving import Bundle
 from tests.conftest import ROOT, Project, emulated, save_npz
-from tests.reports import compared, report
+from tests.reports import compared, report, verification
 from tests.reports import failed as could_not_run
 
 pytestmark = pytest.mark.slow
@@ -49,6 +50,31 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
     assert pair["runtime"] == "onnxruntime"
     assert (pair["images"], pair["test_images"]) == (sum(images.values()), images["test"])
     assert pair["accuracy"] == report(finished, "evaluate")["test_accuracy"]
+
+
+def test_the_card_has_the_threshold_that_was_fitted_on_the_validation_set(
+    finished: Project,
+) -> None:
+    """Of 400 images, 99 % are answered with 95 % confidence if only the least sure may be not."""
+    pairs = report(finished, "verify")["pairs"]
+    pair = next(pair for pair in pairs if pair["format"] == "onnx_float32")
+    with np.load(finished.folder / "evaluation/validation.npz") as validation:
+        least = validation["probabilities"].max(1).min()
+    assert pair["accept_from"] == pytest.approx(least, abs=1e-5)
+    assert pair["rejection"]["images"] == pair["test_images"]
+    assert pair["rejection"]["coverage"] > 0.98
+    assert pair["calibration_error"] == pytest.approx(
+        report(finished, "evaluate")["test_calibration_error"], abs=0.001
+    )
+    bundle = Bundle(finished.folder / "dist")
+    files = {file.format: file for file in bundle.card.files}
+    assert files["onnx_float32"].accept_from == pair["accept_from"]
+    int8 = files["tflite_int8"]
+    assert int8.accept_from is not None
+    assert (256 * int8.accept_from).is_integer(), "a value that the file's output can take"
+    page = bundle.read("MODEL_CARD.md").decode()
+    assert "## None of these" in page
+    assert "pictures/reliability.png" in page
 
 
 OWN = {
@@ -201,7 +227,9 @@ def test_each_verdict_is_printed_when_it_is_there_and_each_file_is_summed_up(
     assert len(first) == 12 + 1 + 6, "after the latencies, one line for each file"
     assert first[13].startswith("tflite_float32: proven on 2 of 2: loses at most 0.")
     (int8,) = (line for line in first[13:] if line.startswith("tflite_int8"))
-    assert re.fullmatch(r"tflite_int8: proven on 3 of 3: loses at most [\d.]+ to [\d.]+ %", int8)
+    assert re.fullmatch(
+        r"tflite_int8: proven on 3 of 3: loses at most [\d.]+ to [\d.]+ %(; answers [^;]+)*", int8
+    )
     run_stages(copy, "verify")
     assert re.fullmatch(
         r"11 pairs of a file and a runtime to compare, which took \d+ s the first time",
@@ -213,7 +241,7 @@ def test_many_verdicts_are_one_line_for_each_file_and_verdict_with_the_worst_rea
     few = {"state": "not shown", "reason": "0 of 50 images lost", "accuracy_lost_bound": 0.06}
     many = {"state": "not shown", "reason": "1 of 200 images lost", "accuracy_lost_bound": 0.02}
     there = {**many, "reason": "as on this processor", "golden_difference": 0.004}
-    pairs = [
+    pairs: list[AnyPair] = [
         compared(**many),
         compared(runtime="tflite_micro", **few),
         *(compared(processor=name, **there) for name in ("haswell", "nehalem")),
@@ -221,7 +249,7 @@ def test_many_verdicts_are_one_line_for_each_file_and_verdict_with_the_worst_rea
         could_not_run(runtime="onnxruntime", processor="haswell", reason="no kernel"),
     ]
     name = pairs[0].format
-    assert verdicts.summary(pairs) == [
+    assert verdicts.summary(verification(*pairs)) == [
         f"{name}: not shown on 4 of 6: loses at most 2.00 to 6.00 %; on other processors as here, "
         "within 0.004; tflite_micro: 0 of 50 images lost",
         f"{name}: could not run on 2 of 6: no kernel",

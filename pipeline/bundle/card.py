@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.bundle import description, gates
-from pipeline.config.params import Params
+from pipeline.config.params import Params, Problem
 from pipeline.config.parts import declared
 from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.verify import ComparedPair
+from pipeline.files.reports.verify import ComparedPair, VerificationReport
 from pipeline.reporting import statistics
+from pipeline.reporting.tables import percent
 from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
 from serving.model_file import Emulated, ModelFile, Proof
 
@@ -45,6 +46,7 @@ def build(
             "embedded": [
                 Embedded(**row.model_dump(exclude_unset=True)) for row in reports.embed.targets
             ],
+            "rejection": rejection(params.problem, reports.verify),
             "not_proven": gates.failures(params, reports) if draft else [],
             "provenance": {
                 **fields["provenance"],
@@ -86,6 +88,46 @@ def model_file(name: str, reports: BundleReports) -> ModelFile:
         requirements=native[0].requirements,
         proofs=[_proof(pair) for pair in native],
         emulated=[_emulated(pair) for pair in emulated],
+        accept_from=reports.verify.accept_from(name),
+    )
+
+
+def rejection(problem: Problem, verification: VerificationReport) -> dict[str, Any] | None:
+    """The rule by which files answer "none of these", and what it did on the test set."""
+    judged = [(pair, pair.rejection) for pair in verification.native if pair.rejection]
+    if not judged:
+        return None
+    return {
+        "rule": (
+            'The answer is "none of these" if its probability is below the threshold of the file. '
+            + promise(problem)
+        ),
+        "coverage": problem.coverage,
+        "max_error": problem.max_error,
+        "test": [
+            {
+                "format": pair.format,
+                "runtime": pair.runtime,
+                "accept_from": pair.accept_from,
+                **kept.model_dump(),
+            }
+            for pair, kept in judged
+        ],
+    }
+
+
+def promise(problem: Problem) -> str:
+    """What the thresholds were fitted for, on the validation set."""
+    if problem.coverage is not None:
+        share = percent(problem.coverage)
+        return (
+            f"The threshold is the highest that still answers {share} of inputs like those of the "
+            "validation set, with 95 % confidence."
+        )
+    share = percent(problem.max_error or 0)
+    return (
+        f"The threshold is the lowest at which at most {share} of the answers to inputs like those "
+        "of the validation set are wrong, with 95 % confidence."
     )
 
 

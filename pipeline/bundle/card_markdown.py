@@ -20,6 +20,7 @@ from serving.model_file import ModelFile, Proof
 FILE = "MODEL_CARD.md"
 PICTURES = {
     "confusion": "Confusion matrix: true classes of the test images and the predicted ones",
+    "reliability": "How often answers of each confidence are right, with the calibration error",
     "mistakes": "Test images that the model misclassifies",
     "learning_curves": "Loss and accuracy over the training epochs",
 }
@@ -61,6 +62,16 @@ EMULATED_COLUMNS = (
     "largest difference",
     "golden difference",
 )
+REJECTION_COLUMNS = (
+    "file",
+    "runtime",
+    "answered from",
+    "answered",
+    "at least",
+    "wrong answers",
+    "at most",
+    "verdict",
+)
 MEANINGS = {
     PROVEN: "*Proven*: the accuracy loss is shown to be within the allowed limit.",
     NOT_SHOWN: "*Not shown*: no significant loss, but too few images to prove the limit holds.",
@@ -99,6 +110,7 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
         f"## Use\n\n{card.use}\n\nLimits:\n\n{limits}",
         _input(card),
         f"## Files\n\n{table(COLUMNS, proofs)}\n\n{_notes(card)}",
+        *_rejection(card),
         *_emulated(card),
         "## Runtime requirements\n\n"
         + table(("file", "minimum runtime version", "operators"), requirements),
@@ -141,6 +153,30 @@ def _not_proven(card: ModelCard) -> list[str]:
         return []
     failures = "\n".join(f"- {reason}" for reason in card.not_proven)
     return [f"## NOT PROVEN\n\nThis is a draft, not for use. It fails these gates:\n\n{failures}"]
+
+
+def _rejection(card: ModelCard) -> list[str]:
+    """When the answer is "none of these", and how that went on the test set."""
+    if card.rejection is None:
+        return []
+    rows = [
+        (
+            entry["format"],
+            entry["runtime"],
+            f"{entry['accept_from']:.4f}",
+            percent(entry["coverage"]),
+            percent(entry["coverage_bound"]),
+            f"{entry['wrong']} ({percent(entry['error'])})",
+            percent(entry["error_bound"]),
+            entry["state"],
+        )
+        for entry in card.rejection["test"]
+    ]
+    return [
+        f"## None of these\n\n{card.rejection['rule']} On the test set, with one-sided 95 % bounds:"
+        f"\n\n{table(REJECTION_COLUMNS, rows)}\n\nAn input that is nothing like the training set "
+        "is rejected only as far as the model is unsure of it."
+    ]
 
 
 def _emulated(card: ModelCard) -> list[str]:

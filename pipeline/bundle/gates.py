@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.config.params import Params
+from pipeline.config.params import Params, Problem
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.embed import TargetReport
-from pipeline.files.reports.verify import AnyPair
+from pipeline.files.reports.verify import AnyPair, VerificationReport
 from pipeline.process.words import verb
 from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
@@ -23,6 +23,7 @@ def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
         **reports.evaluate.gate.failures,
         "export": _not_converted(reports.export.errors),
         "verify": _not_good_enough(params, reports.verify.pairs),
+        "rejection": _promise_broken(params, reports.verify),
         "embed": _refused_targets(params, reports.embed.targets),
     }
 
@@ -59,6 +60,34 @@ def _not_good_enough(params: Params, pairs: Sequence[AnyPair]) -> list[str]:
         f"{state} ({reason})" + (f", and verify.require is {required}" if state != WORSE else "")
         for (state, reason), alike in names.items()
     ]
+
+
+def _promise_broken(params: Params, verification: VerificationReport) -> list[str]:
+    """Answers that are rejected too often, or accepted although too many of them are wrong."""
+    problem, required = params.problem, params.verify.require
+    too_few = [
+        f"{', '.join(formats)}: {reason}" for reason, formats in verification.by_reason.items()
+    ]
+    return [
+        *(too_few if problem.coverage is None or required == PROVEN else []),
+        *(
+            f"{pair.name} accepts {kept.accepted:,} of {kept.images:,} test images, of which "
+            f"{kept.wrong} are wrong: {kept.state} ({_promised(problem)})"
+            for pair in verification.native
+            if (kept := pair.rejection)
+            and (kept.state == WORSE or (required == PROVEN and kept.state != PROVEN))
+        ),
+    ]
+
+
+def _promised(problem: Problem) -> str:
+    """The promises, and the cure if they are not kept."""
+    values = {"coverage": problem.coverage, "max_error": problem.max_error}
+    named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
+    return (
+        f"{' and '.join(named)}; are validation and test set alike? If they are, "
+        "lower the coverage or raise the error"
+    )
 
 
 def _refused_targets(params: Params, targets: Sequence[TargetReport]) -> list[str]:

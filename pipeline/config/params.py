@@ -48,6 +48,8 @@ class Problem(Section):
     use: str
     limits: list[str]
     target: Annotated[float, Field(ge=0, le=1)]
+    coverage: Fraction | None = None
+    max_error: Fraction | None = None
 
 
 class Dataset(Section):
@@ -139,6 +141,7 @@ class Train(Section):
     schedule: Literal["cosine", "constant"] | KerasObject
     warmup: Rate
     augmentation: list[KerasObject] | Literal["digits", "photos_light", "photos_strong"]
+    outliers: Rate = 0.0
     keep: Literal["validation_loss", "validation_accuracy", "last"]
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]

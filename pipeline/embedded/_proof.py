@@ -13,6 +13,7 @@ from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.reporting import statistics
 from serving import gate
 
 
@@ -47,7 +48,7 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Proof:
             f"its C answers {differing} of {len(expected)} images unlike TensorFlow Lite Micro; "
             "report this fault, and remove the target from embed.targets"
         )
-    facts = gate.compare(probabilities, reference, labels, model.max_accuracy_drop)
+    facts = statistics.compare(probabilities, reference, labels, model.max_accuracy_drop)
     if facts["state"] == gate.WORSE:
         raise UserError(facts["reason"])
     names = ("state", "test_images", "accuracy", "accuracy_lost_bound", "agreement")

@@ -11,7 +11,7 @@ import jinja2
 from pipeline.config.params import Params
 from pipeline.files import atomic
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.reporting import page_inputs, page_sections, summary
+from pipeline.reporting import page_inputs, page_sections, pair_table, result_notes, summary
 from pipeline.reporting.page_sections import Gates
 from pipeline.reporting.tables import percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, WORSE
@@ -82,8 +82,8 @@ def sections(
         "warnings": page_sections.data_warnings(reports.preprocess),
         "columns": summary.COLUMNS,
         "rows": summary.rows(),
-        "notes": summary.notes(reports.verify),
-        "pairs": page_sections.pair_rows(reports),
+        "notes": result_notes.notes(reports.verify),
+        "pairs": pair_table.pair_rows(reports),
         "targets": reports.embed.targets,
         "facts": facts,
         "steps": page_sections.next_steps(settings, reports, gates, bundle),

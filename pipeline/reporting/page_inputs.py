@@ -14,6 +14,7 @@ PAGE = artifacts.REPORTS / "index.html"
 PICTURES = {
     "learning_curves": "Loss and accuracy by epoch, for the training set and the validation set",
     "confusion": "Confusion matrix of the test set: a row for each true class",
+    "reliability": "How often answers of each confidence are right; above, the calibration error",
     "mistakes": "The worst mistakes on the test set: true class, predicted class, confidence",
 }
 DIGEST = '<meta name="edgeproof-inputs" content="{}">'

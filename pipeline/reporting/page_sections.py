@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.params import Params
-from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import Gate
 from pipeline.files.reports.export import AnyFormat, FailedConversion
@@ -27,6 +26,7 @@ GATE_TITLES = {
     "classes": "Every class predicted",
     "export": "Conversion",
     "verify": "Proof of the files",
+    "rejection": "None of these",
     "embed": "Without Python",
 }
 
@@ -71,6 +71,7 @@ def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> lis
         "classes": _every_class_predicted,
         "export": _converted,
         "verify": _verified,
+        "rejection": _promise_kept,
         "embed": _embedded,
     }
     return [
@@ -123,6 +124,21 @@ def _verified(settings: Params, reports: BundleReports) -> str:
     return f'Of {count}: {listed}. verify.require is "{settings.verify.require}".'
 
 
+def _promise_kept(settings: Params, reports: BundleReports) -> str:
+    kept = [pair.rejection for pair in reports.verify.native if pair.rejection]
+    if not kept:
+        reasons = reports.verify.by_reason
+        asked = "no answer is too unsure: problem.coverage and problem.max_error are null"
+        return f"Nothing is rejected, as {'; '.join(reasons) or asked}."
+    values = {"coverage": settings.problem.coverage, "max_error": settings.problem.max_error}
+    named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
+    return (
+        f"Every file answers at least {percent(min(entry.coverage for entry in kept))} of the test "
+        f"set, and at most {percent(max(entry.error for entry in kept))} of its answers are wrong. "
+        f"{' and '.join(named)}."
+    )
+
+
 def _embedded(_: Params, reports: BundleReports) -> str:
     targets = reports.embed.targets
     refused = [row.target for row in targets if row.refused is not None]
@@ -158,46 +174,6 @@ def _remarks(pairs: Sequence[AnyPair]) -> list[str]:
         if pair.state != PROVEN:
             places.setdefault((pair.state, pair.reason), []).append(summary.place(pair))
     return [f"{state} on {', '.join(names)}: {why}" for (state, why), names in places.items()]
-
-
-def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
-    """Every file on every runtime and processor.
-
-    The few images of an emulated one have no accuracy of their own: it takes the verdict from here.
-    """
-    return [
-        {
-            "file": pair.format,
-            "runtime": " ".join([pair.runtime, pair.runtime_version or ""]).strip(),
-            "processor": _processor(pair),
-            "verdict": pair.state,
-            "images": _cell(pair, "images", "{:,}"),
-            "test accuracy": _share(pair, "accuracy") if pair.is_native else "",
-            "loses at most": _share(pair, "accuracy_lost_bound") if pair.is_native else "",
-            "agreement": _share(pair, "agreement"),
-            "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
-            "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
-            "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
-            "arena": _cell(pair, "arena_bytes", "{:,}"),
-        }
-        for pair in reports.verify.pairs
-    ]
-
-
-def _processor(pair: AnyPair) -> str:
-    name = pair.processor
-    return name if pair.is_native else f"{name}, emulated: {EMULATED[name].description}"
-
-
-def _cell(pair: AnyPair, name: str, form: str) -> str:
-    """The figure of this name, as `form` says; empty if the pair has none."""
-    value = getattr(pair, name, None)
-    return "" if value is None else form.format(value)
-
-
-def _share(pair: AnyPair, name: str) -> str:
-    value = getattr(pair, name, None)
-    return "" if value is None else percent(value)
 
 
 def class_rows(reports: BundleReports) -> list[ClassRow]:

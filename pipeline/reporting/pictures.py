@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from pipeline.files.artifacts import Array
-from pipeline.reporting import drawing
+from pipeline.reporting import calibration, drawing, statistics
+from pipeline.reporting.calibration import Bin
 
 NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
 
@@ -162,6 +163,38 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
         axis.axis("off")
     if title:
         figure.suptitle(title)
+    drawing.save(path, figure)
+
+
+def reliability(path: Path, models: Mapping[str, Sequence[Bin]], columns: int = 4) -> None:
+    """The accuracy of each model's answers by their confidence, with 95 % intervals.
+
+    Below each bin stands how many answers it has.
+    """
+    rows, columns = -(-len(models) // columns), min(columns, len(models))
+    figure = Figure(figsize=(3.2 * columns, 3.3 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axis, (name, bins) in zip(axes.flat, models.items(), strict=False):
+        axis.plot([0, 1], [0, 1], color="gainsboro", zorder=0)
+        accuracies = np.array([part.accuracy for part in bins])
+        ends = np.array([statistics.accuracy_interval(part.right, part.decisions) for part in bins])
+        axis.errorbar(
+            [part.confidence for part in bins],
+            accuracies,
+            np.abs(ends.T - accuracies),
+            fmt="o",
+            markersize=4,
+            linewidth=1,
+        )
+        for part in bins:
+            axis.text(part.confidence, -0.1, part.decisions, fontsize=6, rotation=90, ha="center")
+        axis.set_title(f"{plain(name)}: {calibration.mean_gap(bins):.4f}", fontsize=9)
+        axis.set(xlim=(0, 1.02), ylim=(-0.12, 1.02))
+    for axis in axes.flat[len(models) :]:
+        axis.axis("off")
+    figure.supxlabel("confidence", fontsize=9)
+    figure.supylabel("accuracy", fontsize=9)
+    figure.suptitle("Reliability on the test set, and the expected calibration error")
     drawing.save(path, figure)
 
 

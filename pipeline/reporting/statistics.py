@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from pipeline.files.artifacts import Array
-from serving.gate import accuracy_interval, images_needed, mcnemar
+from serving import gate
+from serving.gate import PROVEN, WORSE, accuracy_interval, images_needed, mcnemar
 
 __all__ = [
     "FLOAT_TOLERANCE",
     "QUANTIZED_TOLERANCE",
     "accuracy",
     "accuracy_interval",
+    "compare",
     "images_needed",
     "mcnemar",
 ]
@@ -25,3 +30,37 @@ def accuracy(predictions: Array, labels: Array) -> tuple[float, tuple[float, flo
     """The accuracy and its 95 % interval."""
     correct = int((predictions == labels).sum())
     return correct / len(labels), accuracy_interval(correct, len(labels))
+
+
+def compare(
+    probabilities: Array,
+    reference: Array,
+    labels: Array,
+    max_accuracy_drop: float,
+    test_images: int | None = None,
+) -> dict[str, Any]:
+    """`serving.gate.compare`, with the `reason` why a file is not proven, for its maker."""
+    facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, test_images)
+    return facts if facts["state"] == PROVEN else {**facts, "reason": _reason(facts)}
+
+
+def _reason(facts: dict[str, Any]) -> str:
+    """Why a file is not proven, and the cure."""
+    if not math.isfinite(facts["largest_difference"]):
+        return "some of its probabilities are not finite numbers"
+    counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
+    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
+    if facts["state"] == WORSE:
+        return (
+            f"{counts}: a loss of {100 * facts['accuracy_lost']:.2f} %, "
+            f"significant or more than the {allowed} allowed; "
+            "remove this format from export.formats, or allow more"
+        )
+    needed = facts["images_needed"]
+    cure = f"{allowed} can be shown only if less is lost"
+    if needed:
+        cure = f"{needed:,} images like these would show {allowed}"
+    return (
+        f"{counts}: no significant loss, but so few images show only that it is at most "
+        f"{100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
+    )

@@ -22,6 +22,7 @@ from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
 from pipeline.process.errors import UserError
+from pipeline.reporting import confidence_cells, result_notes
 from pipeline.reporting.tables import BASELINES, interval, percent
 from serving.gate import VERDICTS
 
@@ -32,12 +33,17 @@ COLUMNS = (
     "95 % interval",
     "loses at most",
     "agreement",
+    *confidence_cells.COLUMNS,
     "bytes",
     "ms/image",
     "emulated",
     "verdict",
 )
-SHORT_COLUMNS = ("file", "size", "test accuracy", "may lose at most", "ms/image", "verdict")
+SHORT_COLUMNS = (
+    *("file", "size", "test accuracy", "may lose at most"),
+    *confidence_cells.COLUMNS,
+    *("ms/image", "verdict"),
+)
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
@@ -93,6 +99,7 @@ def keras_row(evaluation: EvaluationReport, model_bytes: int) -> Row:
         "model": KERAS,
         "test accuracy": percent(evaluation.test_accuracy),
         "95 % interval": interval(evaluation.test_accuracy_interval),
+        confidence_cells.CALIBRATION_ERROR: f"{evaluation.test_calibration_error:.4f}",
         "bytes": f"{model_bytes:,}",
         "verdict": "passed" if evaluation.gate.passed else "failed",
     }
@@ -128,6 +135,7 @@ def file_row(name: str, pairs: Sequence[AnyPair]) -> Row:
         "95 % interval": interval(least.accuracy_interval),
         "loses at most": percent(max(pair.accuracy_lost_bound for pair in on_all)),
         "agreement": percent(min(pair.agreement for pair in on_all)),
+        **confidence_cells.cells(on_all),
         "ms/image": milliseconds(here),
         "emulated": ", ".join(elsewhere),
         "verdict": "; ".join([worst, *missing]),
@@ -144,52 +152,6 @@ def milliseconds(pairs: Sequence[ComparedPair]) -> str:
 
 def place(pair: AnyPair) -> str:
     return pair.runtime if pair.is_native else f"{pair.processor} ({pair.runtime})"
-
-
-def notes(verification: VerificationReport) -> str:
-    here = verification.native
-    there = [pair for pair in verification.compared if not pair.is_native]
-    judged_on = verification.judged_on
-    versions = dict.fromkeys(f"{pair.runtime} {pair.runtime_version}" for pair in here)
-    sentences = [
-        f"Accuracy is that of the worst runtime on {judged_on.test:,} test images.",
-        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
-        f"paired by image, on all {judged_on.images:,} test and validation images.",
-        *(
-            f"{pair.runtime} sees {pair.images:,} of them, which bounds its loss at "
-            f"{percent(pair.accuracy_lost_bound)}, and needs an arena of "
-            f"{pair.arena_bytes:,} bytes in this build."
-            for pair in here
-            if pair.arena_bytes
-        ),
-        *([on_emulated_processors(there)] if there else []),
-        "Milliseconds are medians over single images on one thread of "
-        f"{measured_on(here)}, for the fastest and the slowest runtime; on another processor the "
-        "order can be reversed, especially for int8.",
-        f"Runtimes: {', '.join(versions)}.",
-    ]
-    return " ".join(sentences)
-
-
-def measured_on(pairs: Sequence[ComparedPair]) -> str:
-    processors = (pair.measured_on for pair in pairs if pair.measured_on is not None)
-    return next(processors, "an unknown processor")
-
-
-def on_emulated_processors(pairs: Sequence[ComparedPair]) -> str:
-    """What was tried there; files that compute in float32 see fewer images."""
-    most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
-    sentence = f"Each emulated processor sees {most} test images"
-    if fewest < most:
-        sentence += f" ({fewest} for files that compute in float32)"
-    golden = (pair.golden_difference for pair in pairs)
-    differences = [difference for difference in golden if difference is not None]
-    if differences:
-        sentence += (
-            " and the golden vectors, whose probabilities differ from those here by at most "
-            f"{max(differences):.2g}"
-        )
-    return f"{sentence}."
 
 
 def table(
@@ -209,7 +171,7 @@ def table(
 
 def block() -> str:
     """The full table and its notes, in Markdown."""
-    sentences = [notes(VerificationReport.load()), curves()]
+    sentences = [result_notes.notes(VerificationReport.load()), curves()]
     return f"{table(COLUMNS, rows())}\n\n{' '.join(sentences)}"
 
 
@@ -225,8 +187,8 @@ def short_block() -> str:
     note = (
         f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
         f"upper 95 % bound of the accuracy lost against Keras, on {judged_on.images:,} images that "
-        f"the weights have not seen. Times are those of the fastest runtime on one thread of "
-        f"{measured_on(verification.native)}."
+        f"the weights have not seen. {confidence_cells.NOTE} Times are those of the fastest "
+        f"runtime on one thread of {result_notes.measured_on(verification.native)}."
     )
     return f"{table(SHORT_COLUMNS, lines)}\n\n{note}"
 
@@ -240,6 +202,7 @@ def short_row(line: Row) -> Row:
         "file": line["model"],
         "size": f"{size / 1000:,.0f} kB",
         "test accuracy": accuracy,
+        **{name: line.get(name, "") for name in confidence_cells.COLUMNS},
         "may lose at most": line.get("loses at most", "").replace("%", "points"),
         "ms/image": line.get("ms/image", "").split(" ")[0],
         "verdict": line["verdict"],

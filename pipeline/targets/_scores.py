@@ -16,7 +16,7 @@ from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
 from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
 from pipeline.inputs import Pictures, Sheet
-from pipeline.reporting import statistics
+from pipeline.reporting import calibration, statistics
 from pipeline.reporting.tables import listed, percent
 from pipeline.targets import Counts, Target
 
@@ -101,6 +101,7 @@ def evaluate(
         macro_f1=float(np.mean([score.f1 for score in by_class.values()])),
         worst_recall=min(recalls),
         test_loss=float(target.losses(outputs, labels).mean()),
+        test_calibration_error=calibration.error(outputs, labels),
         test_images=len(labels),
         gate=judge(right, target.right(baseline, labels), goal, never),
         per_class=by_class,

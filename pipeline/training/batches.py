@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from pipeline.files.artifacts import Array, Description, Inputs
-from pipeline.training import augmentation
+from pipeline.training import augmentation, outliers
 
 # Inputs (N, ...), such as images (N, H, W, C) uint8; labels (N,), or (N, K) if there are several
 Split = tuple[Array, Array]
@@ -89,14 +89,18 @@ class ShuffledBatches(Batches):
         super().__init__(data.train, batch_size, data.num_classes, sparse)
         self.seed, self.epoch = seed, epoch
         self.mixing: list[keras.Layer] = []  # layers that mix the images of a batch
+        self.outliers = 0.0  # share of a batch that is added to it
         self.shuffle()
 
     def __getitem__(self, index: int) -> tuple[Array, Array]:
         images, labels = super().__getitem__(index)
-        if not self.mixing:
-            return images, labels
-        (seed,) = np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(1)
-        return augmentation.mixed(images, labels, self.mixing, int(seed) >> 1)
+        if self.mixing:
+            (seed,) = np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(1)
+            images, labels = augmentation.mixed(images, labels, self.mixing, int(seed) >> 1)
+        if self.outliers:
+            seeds = (self.seed, self.epoch, index)
+            images, labels = outliers.added(images, labels, self.outliers, seeds)
+        return images, labels
 
     def shuffle(self) -> None:
         self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.labels))

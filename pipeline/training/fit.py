@@ -178,10 +178,11 @@ def _divided(
     if not first.frozen:
         return None
     transfer.freeze(params, model, first.frozen)
-    if params.augmentation:
+    if params.augmentation or params.outliers:
+        name, none = ("augmentation", "[]") if params.augmentation else ("outliers", "0")
         print(
-            "train.augmentation changes the images in every epoch, so the frozen layers are "
-            "computed in every epoch too; with [] the other layers train in seconds"
+            f"train.{name} changes the images in every epoch, so the frozen layers are "
+            f"computed in every epoch too; with {none} the other layers train in seconds"
         )
         return None
     return features.divide(model, data.inputs.shape)
@@ -195,12 +196,29 @@ def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Mo
             f"train.augmentation is for images, and the dataset holds {noun}; "
             f"expected [] with {noun}"
         )
+    check_outliers(params, data, kind["NOUN"])
     shape = data.inputs.shape
     inputs = keras.Input(shape, dtype=model.inputs[0].dtype)
     return keras.Sequential(
         [inputs, *augmentation.layers(params, shape), model],
         name="training",
     )
+
+
+def check_outliers(params: Train, data: Data, noun: str) -> None:
+    """Raises UserError if outliers cannot be added to such data, or with such a loss."""
+    if not params.outliers:
+        return
+    if data.kind != "pixels" or data.target != "classes":
+        raise UserError(
+            "train.outliers is for images of one class each, and the dataset holds "
+            f"{noun if data.kind != 'pixels' else 'several labels at once'}; expected 0 with them"
+        )
+    if is_sparse(keras_objects.loss(params.loss)):
+        raise UserError(
+            "train.outliers adds pictures that belong to every class alike, and the loss takes "
+            "one class; expected with it CategoricalCrossentropy, which is the same loss"
+        )
 
 
 def fit_phase(
@@ -216,6 +234,7 @@ def fit_phase(
     together = keras_files.batch_size(data.validation[0])
     batches = ShuffledBatches(data, batch, sparse, params.seed, len(rows))
     batches.mixing = augmentation.mixing(params, data.inputs.shape, sparse)
+    batches.outliers = params.outliers
     with imports.quiet():
         trained.fit(
             batches,

@@ -108,7 +108,7 @@ def judge(
     rows = material.sample[: len(pair.probabilities) - telling]
     probabilities = pair.probabilities[telling:]
     reference, labels = material.reference[rows], material.labels[rows]
-    facts = gate.compare(probabilities, reference, labels, settings.export.max_accuracy_drop)
+    facts = statistics.compare(probabilities, reference, labels, settings.export.max_accuracy_drop)
     if native is None:
         pair.compared(facts)
         return
@@ -119,7 +119,7 @@ def judge(
     )
     facts["golden_difference"] = difference
     facts["state"] = gate.elsewhere(facts, difference, tolerance, native.state)
-    for name in ("reason", "images_needed"):  # gate.compare judged the sample alone
+    for name in ("reason", "images_needed"):  # they judge the sample alone
         facts.pop(name, None)
     report = pair.compared(facts)
     if report.state != PROVEN:

@@ -10,10 +10,10 @@ import numpy as np
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests, timing_cache
 from pipeline.files.reports.verify import ComparedPair
+from pipeline.reporting.statistics import compare
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
-from serving import gate
 
 
 class NativePair:
@@ -59,7 +59,7 @@ class NativePair:
             tests, max_accuracy_drop = len(rows), settings.verify.micro_max_accuracy_drop
         probabilities = pair.probabilities[: len(rows)]
         reference, labels = material.reference[rows], material.labels[rows]
-        facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, tests)
+        facts = compare(probabilities, reference, labels, max_accuracy_drop, tests)
         if self._arena_bytes is not None:
             facts["arena_bytes"] = self._arena_bytes
         pair.compared(facts)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.files.reports.verify import AnyPair, ComparedPair, VerificationReport
+from pipeline.reporting.tables import percent
 from pipeline.verification.pair import Pair
 
 
@@ -21,16 +22,18 @@ class Countdown:
             print(f"{pair.verdict.name}: {pair.verdict.state} ({self.left} left)", flush=True)
 
 
-def summary(pairs: Sequence[AnyPair]) -> list[str]:
+def summary(report: VerificationReport) -> list[str]:
     """A line for each file and verdict, with the reason that stands for all of them."""
     groups: dict[tuple[str, str], list[AnyPair]] = {}
-    for pair in pairs:
+    for pair in report.pairs:
         groups.setdefault((pair.format, pair.state), []).append(pair)
-    totals = {name: sum(pair.format == name for pair in pairs) for name, _ in groups}
-    return [
+    totals = {name: sum(pair.format == name for pair in report.pairs) for name, _ in groups}
+    verdicts = [
         f"{name}: {state} on {len(group)} of {totals[name]}: {explanation(group)}"
         for (name, state), group in groups.items()
     ]
+    accepting = [f"{', '.join(names)}: {reason}" for reason, names in report.by_reason.items()]
+    return [*verdicts, *accepting]
 
 
 def explanation(pairs: Sequence[AnyPair]) -> str:
@@ -53,5 +56,18 @@ def explanation(pairs: Sequence[AnyPair]) -> str:
                 else []
             ),
             *([f"{worst.runtime}: {worst.reason}"] if worst.reason else []),
+            *rejections(ran),
         ]
+    )
+
+
+def rejections(pairs: Sequence[ComparedPair]) -> list[str]:
+    """What the thresholds do to the test set, once for pairs on which they do the same."""
+    kept = (pair.rejection for pair in pairs if pair.rejection is not None)
+    return list(
+        dict.fromkeys(
+            f"answers {percent(entry.coverage)}, of which {percent(entry.error)} are wrong: "
+            f"{entry.state}"
+            for entry in kept
+        )
     )

@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from serving import commands, measure
+from serving import commands, runtimes
 from serving.classifier import Classifier
 
 BATCH = 64
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, Any]:
     """The latency of single images and the throughput of batches, including the API's overhead."""
-    times = sorted(measure.latencies(classifier.predict, images, runs))
+    times = sorted(runtimes.latencies(classifier.predict, images, runs))
     rounds = max(runs // BATCH, 1)
     start = time.perf_counter()
     for _ in range(rounds):

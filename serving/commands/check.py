@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from serving import commands, measure, preflight
+from serving import commands, runtimes
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import RuntimeRefusalError, ServingError, printable
@@ -57,16 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
 def examine(bundle: Bundle, file: ModelFile, runtime: str) -> Dict[str, Any]:
     """The golden vectors and latency of one file on one runtime, or why it may not run."""
     facts = commands.pair_facts(file, runtime)
-    refusals = preflight.refusals(file.requirements, runtime, facts["runtime_version"])
-    if refusals:
-        return {**facts, "reason": "; ".join(refusals)}
     try:
         classifier = Classifier.unchecked(bundle, file, runtime)
         facts["golden_difference"] = classifier.check_golden(bundle)
     except RuntimeRefusalError as error:
         return {**facts, "reason": str(error)}
     images = np.zeros((1, *bundle.card.input_shape), bundle.card.input.type)
-    times = measure.latencies(classifier.predict, images, LATENCY_RUNS)
+    times = runtimes.latencies(classifier.predict, images, LATENCY_RUNS)
     return {**facts, "median_milliseconds": statistics.median(times)}
 
 

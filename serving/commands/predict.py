@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     failures: List[ServingError] = []
     log = commands.open_log(arguments)
     predictions = _predictions(classifier, arguments.pictures, top, log, failures)
-    columns = ["picture"]
+    columns = ["picture"] if classifier.card.target == "labels" else ["picture", "class"]
     for rank in range(1, top + 1):
         columns += [f"class_{rank}", f"probability_{rank}"]
     if log:
@@ -97,15 +97,15 @@ def _predictions(
             order = row.argsort(kind="stable")[::-1][:top]
             if card.target == "labels":
                 order = order[row[order] >= gate.THRESHOLD]
-            prediction: Dict[str, Any] = {
-                "picture": own_name,
-                "classes": [
-                    {"class": card.class_names[number], "probability": float(row[number])}
-                    for number in order
-                ],
-            }
+            one = slice(index, index + 1)
+            prediction: Dict[str, Any] = {"picture": own_name}
+            if card.target == "classes":  # None, if the file rejects the picture
+                (prediction["class"],) = classifier.answers(probabilities[one])
+            prediction["classes"] = [
+                {"class": card.class_names[number], "probability": float(row[number])}
+                for number in order
+            ]
             if log:
-                one = slice(index, index + 1)
                 prediction["id"] = log.add(classifier, images[one], probabilities[one], own_name)[0]
             yield prediction
 
@@ -173,6 +173,8 @@ def _decodable(name: str) -> str:
 def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     for prediction in predictions:
         cells = [f"{name} {100 * value:6.2f} %" for name, value in _ranking(prediction)]
+        if prediction.get("class", "") is None:
+            cells[0] = f"none (best guess {cells[0]})"
         cells += [printable(prediction["picture"]), *_id(prediction)]
         output.write("   ".join(cells) + "\n")
 
@@ -190,7 +192,8 @@ def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output
     writer.writerow(columns)
     for prediction in predictions:
         values = [value for pair in _ranking(prediction) for value in pair]
-        writer.writerow([prediction["picture"], *values, *_id(prediction)])
+        answer = [prediction["class"]] if "class" in prediction else []  # None: an empty cell
+        writer.writerow([prediction["picture"], *answer, *values, *_id(prediction)])
 
 
 def _ranking(prediction: Dict[str, Any]) -> List[Tuple[str, float]]:

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from serving import acceptance, commands, preflight, runtimes
+from serving import acceptance, commands, runtimes
 from serving.acceptance import Acceptance
 from serving.bundle import Bundle
 from serving.classifier import Classifier
@@ -87,10 +87,7 @@ def attempt(
 ) -> Dict[str, Any]:
     """The facts of one pair, or why it could not run."""
     facts = commands.pair_facts(file, runtime)
-    refusals = preflight.refusals(file.requirements, runtime, facts["runtime_version"])
     try:
-        if refusals:
-            raise RuntimeRefusalError("; ".join(refusals))
         classifier = Classifier.unchecked(bundle, file, runtime)
         with Progress(f"{file.format} on {runtime}") as progress:
             return {**facts, **acceptance.prove(bundle, classifier, acceptance_set, progress)}
@@ -146,7 +143,19 @@ def _line(pair: Dict[str, Any]) -> str:
         f"same class for {100 * pair['agreement']:.2f} %\n"
         f"    golden vectors within {pair['golden_difference']:.1g}; "
         f"{pair['median_milliseconds']:.3f} ms an image "
-        f"(95 % within {pair['p95_milliseconds']:.3f})"
+        f"(95 % within {pair['p95_milliseconds']:.3f}){_rejection(pair)}"
+    )
+
+
+def _rejection(pair: Dict[str, Any]) -> str:
+    """A line on the images that the file answers, if it may also reject them."""
+    if "answered" not in pair:
+        return ""
+    answered, wrong, images = pair["answered"], pair["answered_wrong"], pair["images"]
+    return (
+        f"\n    answers {answered:,} of {images:,} images ({100 * answered / images:.2f} %), "
+        f"{wrong:,} of them wrong ({100 * wrong / max(answered, 1):.2f} %); "
+        "rejects the others as none of the classes"
     )
 
 
@@ -193,7 +202,7 @@ def _finite(value: Any) -> Any:
 
 def _device() -> Dict[str, Any]:
     """Distinguishes the devices of a fleet."""
-    installed = {name: runtimes.version(name) for name in sorted(runtimes.DISTRIBUTIONS)}
+    versions = {name: runtimes.version(name) for name in sorted(runtimes.DISTRIBUTIONS)}
     return {
         "device": {
             "processor": _processor(),
@@ -201,21 +210,12 @@ def _device() -> Dict[str, Any]:
             "system": platform.platform(),
         },
         "versions": {
-            "serving": _serving_version(),
+            "serving": runtimes.installed("serving"),
             "python": platform.python_version(),
             "numpy": np.__version__,
-            **{name: version for name, version in installed.items() if version},
+            **{name: version for name, version in versions.items() if version},
         },
     }
-
-
-def _serving_version() -> Optional[str]:
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version("serving")
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
@@ -162,14 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _limits(arguments: argparse.Namespace) -> Limits:
     from serving.server.limits import Limits
 
-    names = (
-        "max_body_bytes",
-        "max_pixels",
-        "max_images",
-        "max_queue",
-        "max_connections",
-        "seconds_to_receive",
-    )
+    names = {field.name for field in fields(Limits)} & {*vars(arguments)}
     limits = Limits(**{name: getattr(arguments, name) for name in names})
     if limits.max_images > limits.max_queue:
         raise ServingError(

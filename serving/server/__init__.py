@@ -13,9 +13,6 @@ connection.py             one connection: its requests, responses and time limit
 event_loop.py             accepts connections, and drains them on SIGTERM
 """
 
-from importlib import metadata
+from serving import runtimes
 
-try:
-    VERSION = metadata.version("serving")
-except metadata.PackageNotFoundError:  # run from its sources
-    VERSION = "0"
+VERSION = runtimes.installed("serving") or "0"  # "0": run from its sources

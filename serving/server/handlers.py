@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote
 
 from serving import photo
 from serving.errors import InputError, RequestError
+from serving.model_file import NONE
 from serving.server import VERSION, login, openapi, protocol, public_files
 from serving.server.login import Token
 from serving.server.messages import (
@@ -49,9 +50,10 @@ class Handlers:
         length = request.header(LENGTH_HEADER).strip() if LENGTH_HEADER in headers else None
         inference = decode(body, length, model.signature)
         probabilities = await served.queue.submit(model, inference.images)
-        prediction_id = self._record(model, inference.images, probabilities)
+        answers = model.classifier.file.answers(probabilities)
+        prediction_id = self._record(model, inference.images, probabilities, answers)
         body, json_length = protocol.encode(
-            inference, probabilities, model.signature, prediction_id
+            inference, probabilities, answers, model.signature, prediction_id
         )
         if json_length is None:
             return Response(200, body)
@@ -71,15 +73,16 @@ class Handlers:
         image = await self._decode_picture(self._body(request), model)
         images = image[None]
         probabilities = await served.queue.submit(model, images)
-        prediction_id = self._record(model, images, probabilities)
-        row, class_names = probabilities[0], model.signature.class_names
+        answers = model.classifier.file.answers(probabilities)
+        prediction_id = self._record(model, images, probabilities, answers)
+        (answer,) = model.classifier.answers(probabilities)
         return json_response(
             {
                 **({} if prediction_id is None else {"id": prediction_id}),
                 "model": model.signature.name,
                 "version": model.signature.version,
-                "class": class_names[int(row.argmax())],
-                "probabilities": dict(zip(class_names, row.tolist())),
+                "class": answer,  # None for none of the classes
+                "probabilities": dict(zip(model.signature.class_names, probabilities[0].tolist())),
             }
         )
 
@@ -105,10 +108,12 @@ class Handlers:
         encoding = request.header(b"content-encoding").strip().lower()
         return decompress(request.body, encoding, self.limits.max_body_bytes)
 
-    def _record(self, model: Model, images: Any, probabilities: Any) -> Optional[str]:
+    def _record(self, model: Model, images: Any, probabilities: Any, answers: Any) -> Optional[str]:
         """Counts and logs a prediction; its id in the log, None if it is not logged."""
-        signature = model.signature
-        self.metrics.images.add(len(images), signature.name, signature.version)
+        name, version = model.signature.name, model.signature.version
+        self.metrics.images.add(len(images), name, version)
+        if model.signature.rejects:
+            self.metrics.rejected.add(int((answers == NONE).sum()), name, version)
         return self.log.add(model.classifier, images, probabilities) if self.log else None
 
     def _queried_model(self, query: str) -> ServedModel:

@@ -190,17 +190,7 @@ class Models:
             raise BundleError(
                 f"{card.name} gives several labels, the server one class; use Classifier"
             )
-        signature = Signature(
-            name=card.name,
-            version=card.version,
-            platform=f"{classifier.runtime}_{classifier.file.format}",
-            input_shape=card.input_shape,
-            class_names=card.class_names,
-            max_images=self.limits.max_images,
-            draft=card.draft,
-            kind=card.kind,
-        )
-        return Model(classifier, signature, files)
+        return Model(classifier, Signature.of(classifier, self.limits.max_images), files)
 
     def signatures(self) -> List[Signature]:
         return [served.model.signature for served in self._by_name.values()]

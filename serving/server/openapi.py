@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 
 from serving.server import VERSION
 from serving.server.limits import Limits
-from serving.server.protocol import INPUT, OUTPUT, Signature
+from serving.server.protocol import CLASS, INPUT, Signature
 from serving.server.public_files import FOLDER
 
 TEXT, INTEGER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
@@ -174,7 +174,7 @@ def _optional(**properties: Any) -> Dict[str, Any]:
 
 
 def _required(**properties: Any) -> Dict[str, Any]:
-    """An object that has all of these properties."""
+    """An object with all of these properties."""
     return {**_optional(**properties), "required": list(properties)}
 
 
@@ -186,6 +186,7 @@ def _schemas(signatures: List[Signature]) -> Dict[str, Any]:
     yes = {"const": True}
     tensors = _array(_required(name=TEXT, datatype=TEXT, shape=_array(INTEGER)))
     probability = {"type": "number", "minimum": 0, "maximum": 1}
+    answer = _described({"type": ["string", "null"]}, "null for none of the classes")
     schemas = {
         "Error": _required(
             error=_described(TEXT, "One sentence: the thing, what is wrong with it, the cure")
@@ -199,7 +200,7 @@ def _schemas(signatures: List[Signature]) -> Dict[str, Any]:
             name=TEXT, versions=_array(TEXT), platform=TEXT, inputs=tensors, outputs=tensors
         ),
         "Prediction": _required(
-            **{"model": TEXT, "version": TEXT, "class": TEXT},
+            **{"model": TEXT, "version": TEXT, "class": answer},
             probabilities={"type": "object", "additionalProperties": probability},
         ),
     }
@@ -254,13 +255,13 @@ def _inference_request(signature: Signature) -> Dict[str, Any]:
         shape={"type": "array", "prefixItems": sizes, "minItems": count, "maxItems": count},
         data=values,
     )
-    output = _required(name={"const": OUTPUT})
+    output = _required(name={"enum": signature.outputs})
     output["properties"]["parameters"] = _optional(
         binary_data=BOOLEAN, classification={"type": "integer", "minimum": 0}
     )
     request = _required(inputs=_array(image, minItems=1, maxItems=1))
     request["properties"]["id"] = TEXT
-    request["properties"]["outputs"] = _array(output, maxItems=1)
+    request["properties"]["outputs"] = _array(output, maxItems=len(signature.outputs))
     request["properties"]["parameters"] = _optional(binary_data_output=BOOLEAN)
     example = {
         "name": INPUT,
@@ -272,15 +273,15 @@ def _inference_request(signature: Signature) -> Dict[str, Any]:
 
 
 def _inference_response(signature: Signature) -> Dict[str, Any]:
+    name = {"enum": signature.outputs}
     output = _required(
-        name={"const": OUTPUT},
-        datatype={"enum": ["FP32", "BYTES"]},
-        shape=_array(INTEGER, minItems=2, maxItems=2),
+        name=_described(name, f"{CLASS}: the number of the class, -1 for none of them"),
+        datatype={"enum": ["FP32", "BYTES", "INT32"]},
+        shape=_array(INTEGER, minItems=1, maxItems=2),
         data=_array({"type": ["number", "string"]}),
     )
-    response = _required(
-        model_name={"const": signature.name}, model_version=TEXT, outputs=_array(output)
-    )
+    named = {"const": signature.name}
+    response = _required(model_name=named, model_version=TEXT, outputs=_array(output))
     response["properties"]["id"] = TEXT
     prediction_id = _described(TEXT, "The id for /feedback; several images have ID.0, ID.1, ...")
     response["properties"]["parameters"] = _optional(prediction_id=prediction_id)

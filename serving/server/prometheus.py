@@ -128,6 +128,11 @@ class Metrics:
             ("route",),
         )
         self.images = Counter("serving_images_total", "Images predicted.", ("model", "version"))
+        self.rejected = Counter(
+            "serving_rejected_images_total",
+            "Images predicted as none of the classes.",
+            ("model", "version"),
+        )
         self.batch = Histogram(
             "serving_batch_images", "Images computed together.", IMAGES, ("model",)
         )
@@ -145,16 +150,7 @@ class Metrics:
             "True classes received, by whether the prediction was right.",
             ("model", "version", "right"),
         )
-        self.all: List[Metric] = [
-            self.requests,
-            self.seconds,
-            self.images,
-            self.batch,
-            self.reloads,
-            self.logged,
-            self.unlogged,
-            self.labels,
-        ]
+        self.all: List[Metric] = [*vars(self).values()]
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.all)) + "\n"

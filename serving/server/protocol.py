@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from serving.inputs import PIXELS, Kind
 from serving.server.json_body import dumps
 
-INPUT, OUTPUT = "image", "probabilities"
+if TYPE_CHECKING:
+    from serving.classifier import Classifier
+
+INPUT, OUTPUT, CLASS = "image", "probabilities", "class"
+DATATYPES = {OUTPUT: ("FP32", "<f4"), CLASS: ("INT32", "<i4")}
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
 
 
@@ -36,6 +40,22 @@ class Signature:
     max_images: int
     draft: str = ""
     kind: Kind = PIXELS
+    rejects: bool = False  # then the output `class` (N,) says which answers hold, -1 for none
+
+    @classmethod
+    def of(cls, classifier: Classifier, max_images: int) -> Signature:
+        card, file = classifier.card, classifier.file
+        return cls(
+            name=card.name,
+            version=card.version,
+            platform=f"{classifier.runtime}_{file.format}",
+            input_shape=card.input_shape,
+            class_names=card.class_names,
+            max_images=max_images,
+            draft=card.draft,
+            kind=card.kind,
+            rejects=file.accept_from is not None,
+        )
 
     @property
     def image_values(self) -> int:
@@ -45,49 +65,72 @@ class Signature:
     def image_bytes(self) -> int:
         return self.image_values * np.dtype(self.kind.type).itemsize
 
+    @property
+    def outputs(self) -> Tuple[str, ...]:
+        return (OUTPUT, CLASS) if self.rejects else (OUTPUT,)
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output as a request asks for it: in binary, and as the likeliest `classes` if above 0."""
+
+    name: str
+    binary: bool = False
+    classes: int = 0
+
 
 @dataclass(frozen=True)
 class Inference:
-    """A valid request: images (N, ...), and the form of the response."""
+    """A valid request: images (N, ...), and the outputs that the response has."""
 
     images: Any
+    outputs: List[Output]
     id: Optional[str] = None
-    binary: bool = False
-    classes: int = 0  # answer with this many likeliest classes; 0 for all probabilities
 
 
 def encode(
-    inference: Inference, probabilities: Any, model: Signature, prediction_id: Optional[str] = None
+    inference: Inference,
+    probabilities: Any,
+    answers: Any,
+    model: Signature,
+    prediction_id: Optional[str] = None,
 ) -> Tuple[bytes, Optional[int]]:
-    """The response with probabilities (N, K) float32.
+    """The response with probabilities (N, K) float32 and the classes (N,), -1 for none.
 
     Also gives the length of its JSON if tensors follow it, or None. The protocol's own `id` is the
     client's; the id of a logged prediction is a parameter of the response.
     """
-    output: Dict[str, Any] = {
-        "name": OUTPUT,
-        "datatype": "FP32",
-        "shape": list(probabilities.shape),
-    }
-    if inference.classes:
-        labels = likeliest(probabilities, inference.classes, model.class_names)
-        output.update(datatype="BYTES", shape=[len(probabilities), inference.classes])
     response: Dict[str, Any] = {} if inference.id is None else {"id": inference.id}
     response.update(model_name=model.name, model_version=model.version)
     if prediction_id is not None:
         response["parameters"] = {"prediction_id": prediction_id}
-    response["outputs"] = [output]
-    if not inference.binary:
-        output["data"] = labels if inference.classes else probabilities.ravel().tolist()
-        return dumps(response), None
-    if inference.classes:
-        encoded = map(str.encode, labels)
-        tensor = b"".join(len(label).to_bytes(4, "little") + label for label in encoded)
-    else:
-        tensor = np.ascontiguousarray(probabilities, "<f4").tobytes()
-    output["parameters"] = {"binary_data_size": len(tensor)}
+    response["outputs"], tensors = [], []
+    for wanted in inference.outputs:
+        values = {OUTPUT: probabilities, CLASS: answers}[wanted.name]
+        output, data, tensor = _encoded(wanted, values, model.class_names)
+        if wanted.binary:
+            output["parameters"] = {"binary_data_size": len(tensor)}
+            tensors.append(tensor)
+        else:
+            output["data"] = data
+        response["outputs"].append(output)
     head = dumps(response)
-    return head + tensor, len(head)
+    return b"".join([head, *tensors]), len(head) if tensors else None
+
+
+def _encoded(
+    wanted: Output, values: Any, class_names: List[str]
+) -> Tuple[Dict[str, Any], List[Any], bytes]:
+    """The description of an output, and its values for JSON and as a binary tensor."""
+    datatype, dtype = DATATYPES[wanted.name]
+    output = {"name": wanted.name, "datatype": datatype, "shape": list(values.shape)}
+    if not wanted.classes:
+        data = [] if wanted.binary else values.ravel().tolist()
+        return output, data, values.astype(dtype, copy=False).tobytes()
+    output.update(datatype="BYTES", shape=[len(values), wanted.classes])
+    labels = likeliest(values, wanted.classes, class_names)
+    encoded = map(str.encode, labels)
+    return output, labels, b"".join(len(text).to_bytes(4, "little") + text for text in encoded)
 
 
 def likeliest(probabilities: Any, count: int, class_names: List[str]) -> List[str]:
@@ -105,13 +148,15 @@ def likeliest(probabilities: Any, count: int, class_names: List[str]) -> List[st
 
 def metadata(model: Signature) -> Dict[str, Any]:
     """The response to `GET /v2/models/{name}`."""
+    shapes = {INPUT: [-1, *model.input_shape], OUTPUT: [-1, len(model.class_names)], CLASS: [-1]}
     return {
         "name": model.name,
         **({"parameters": {"not_proven": model.draft}} if model.draft else {}),
         "versions": [model.version],
         "platform": model.platform,
-        "inputs": [
-            {"name": INPUT, "datatype": model.kind.datatype, "shape": [-1, *model.input_shape]}
+        "inputs": [{"name": INPUT, "datatype": model.kind.datatype, "shape": shapes[INPUT]}],
+        "outputs": [
+            {"name": name, "datatype": DATATYPES[name][0], "shape": shapes[name]}
+            for name in model.outputs
         ],
-        "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(model.class_names)]}],
     }

@@ -21,7 +21,7 @@ from serving.server.json_body import (
     parse,
     parse_strictly,
 )
-from serving.server.protocol import INPUT, OUTPUT, Inference, Signature
+from serving.server.protocol import INPUT, OUTPUT, Inference, Output, Signature
 
 MAX_LABEL_LENGTH = 1000  # characters of an id or a class name
 
@@ -44,9 +44,9 @@ def decode(body: bytes, header_length: Optional[str], model: Signature) -> Infer
         raise RequestError(400, f"the id is {kind(id_)}; expected a string")
     if id_ is not None and not is_text(id_):
         raise RequestError(400, "the id is not text; send no lone surrogates")
-    binary, classes = _output(request, model)
+    outputs = _outputs(request, model)
     images = _input(request, tail, model, may_hold_booleans=b"true" in head or b"false" in head)
-    return Inference(images, id_, binary, classes)
+    return Inference(images, outputs, id_)
 
 
 def _header_length(text: str, body_length: int) -> int:
@@ -70,7 +70,8 @@ def _raw(body: bytes, model: Signature) -> Inference:
         )
     _check_count(count, model)
     values = np.frombuffer(body, model.kind.type)
-    return Inference(_checked(values, [count, *model.input_shape], model), binary=True)
+    outputs = [Output(name, binary=True) for name in model.outputs]
+    return Inference(_checked(values, [count, *model.input_shape], model), outputs)
 
 
 def _check_count(images: int, model: Signature) -> None:
@@ -92,57 +93,60 @@ def _parse_limited(text: bytes, model: Signature) -> Any:
 
 def _parameters(owner: Dict[str, Any], owner_name: str) -> Dict[str, Any]:
     parameters = owner.get("parameters")
-    return {} if parameters is None else as_object(parameters, f"the parameters of {owner_name}")
+    if parameters is None:
+        return {}
+    if "shared_memory_region" in as_object(parameters, f"the parameters of {owner_name}"):
+        sentence = f"{owner_name} is in shared memory, which is not supported; use the body"
+        raise RequestError(400, sentence)
+    return parameters  # type: ignore[no-any-return]
 
 
-def _only_tensor(request: Dict[str, Any], field: str, name: str) -> Dict[str, Any]:
-    """The one tensor that `request[field]` must hold, and its name."""
+def _tensors(request: Dict[str, Any], field: str, expected: Tuple[str, ...]) -> List[Any]:
+    """The tensors in `request[field]`, at least one, and each expected name at most once."""
     entries = request.get(field)
     if not isinstance(entries, list) or not entries:
         fault = "empty" if entries == [] else kind(entries)
         raise RequestError(400, f"the {field} are {fault}; expected an array of one")
     names = [as_object(entry, f"an entry of the {field}").get("name") for entry in entries]
-    if names != [name]:
-        unknown = [other for other in names if other != name]
-        fault = f"hold {str(unknown[0])[:80]!r}" if unknown else f"hold {name!r} twice"
-        raise RequestError(400, f"the {field} {fault}; expected {name!r} once")
-    return entries[0]  # type: ignore[no-any-return]
+    unknown = [name for name in names if name not in expected]
+    if unknown or len({*names}) < len(names):
+        twice = max(names, key=names.count)
+        fault = f"hold {str(unknown[0])[:80]!r}" if unknown else f"hold {twice!r} twice"
+        once = " and ".join(map(repr, expected))
+        raise RequestError(400, f"the {field} {fault}; expected {once} once")
+    return entries
 
 
-def _output(request: Dict[str, Any], model: Signature) -> Tuple[bool, int]:
-    """Whether the response is to be binary, and of how many classes."""
+def _outputs(request: Dict[str, Any], model: Signature) -> List[Output]:
+    """The outputs that the request asks for; all of the model's, if it names none."""
     binary = _parameters(request, "the request").get("binary_data_output", False)
-    classes: Any = 0
-    if request.get("outputs"):
-        parameters = _parameters(_only_tensor(request, "outputs", OUTPUT), "the output")
-        binary = parameters.get("binary_data", binary)
-        classes = parameters.get("classification", 0)
-        if "shared_memory_region" in parameters:
-            raise RequestError(
-                400, "the output asks for shared memory, which is not supported; leave it out"
-            )
-    elif request.get("outputs") not in (None, []):
-        raise RequestError(400, f"the outputs are {kind(request['outputs'])}; expected an array")
+    entries: List[Any] = [{"name": name} for name in model.outputs]
+    if request.get("outputs") not in (None, []):
+        entries = _tensors(request, "outputs", model.outputs)
+    return [_output(entry, binary, len(model.class_names)) for entry in entries]
+
+
+def _output(entry: Dict[str, Any], binary: Any, most_classes: int) -> Output:
+    parameters = _parameters(entry, "the output")
+    binary = parameters.get("binary_data", binary)
     if not isinstance(binary, bool):
         raise RequestError(
             400, f"the choice of binary data is {kind(binary)}; expected true or false"
         )
+    classes: Any = parameters.get("classification", 0)
     if type(classes) is not int or classes < 0:
         raise RequestError(
             400, f"classification is {str(classes)[:40]!r}; expected a count of classes"
         )
-    return binary, min(classes, len(model.class_names))
+    # The output `class` is one class already.
+    return Output(entry["name"], binary, min(classes, most_classes) * (entry["name"] == OUTPUT))
 
 
 def _input(request: Dict[str, Any], tail: bytes, model: Signature, may_hold_booleans: bool) -> Any:
     """The images (N, ...) of the request's one input."""
-    tensor = _only_tensor(request, "inputs", INPUT)
+    (tensor,) = _tensors(request, "inputs", (INPUT,))
     shape = _checked_shape(tensor, model)
     parameters = _parameters(tensor, "the input")
-    if "shared_memory_region" in parameters:
-        raise RequestError(
-            400, "the input lies in shared memory, which is not supported; send it in the body"
-        )
     if "binary_data_size" in parameters:
         size = shape[0] * model.image_bytes
         _check_binary(parameters["binary_data_size"], tensor, tail, size)

@@ -39,6 +39,15 @@ class ClassScore(Section):
 
 class EvaluationReport(Report):
     PATH: ClassVar = artifacts.REPORTS / "evaluate.json"
+    # The figures that `dvc metrics` compares between experiments, beside the baseline's accuracy.
+    METRICS: ClassVar = {
+        "test_accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "worst_recall",
+        "test_loss",
+        "test_calibration_error",
+    }
 
     model_sha256: str
     test_accuracy: float
@@ -47,15 +56,14 @@ class EvaluationReport(Report):
     macro_f1: float  # the mean F1 of the classes
     worst_recall: float
     test_loss: float
+    test_calibration_error: float  # the expected calibration error
     test_images: int
     gate: Gate
     per_class: dict[str, ClassScore]
 
     def save_metrics(self) -> None:
-        """Writes the figures that `dvc metrics` compares between experiments."""
-        figures = {"test_accuracy", "balanced_accuracy", "macro_f1", "worst_recall", "test_loss"}
         metrics = {
-            **self.model_dump(include=figures),
+            **self.model_dump(include=self.METRICS),
             "baseline_test_accuracy": self.gate.baseline_accuracy,
         }
         artifacts.save_json(artifacts.metrics("evaluate"), metrics)

@@ -9,6 +9,12 @@ from pipeline.files.reports.report import Report
 
 
 class TrainReport(Report):
+    """The loss is that of the epoch, before the `temperature` was folded into the last layer.
+
+    The calibration errors are those before and after; there is no temperature if the model ends in
+    another kind of layer.
+    """
+
     PATH: ClassVar = artifacts.REPORTS / "train.json"
     # The figures that `dvc metrics` compares between experiments.
     METRICS: ClassVar = {
@@ -37,6 +43,9 @@ class TrainReport(Report):
     devices: list[str]
     precision: str
     training_key: str
+    temperature: float | None
+    calibration_error_before: float
+    calibration_error: float
 
     def save_metrics(self) -> None:
         artifacts.save_json(artifacts.metrics("train"), self.model_dump(include=self.METRICS))

@@ -43,17 +43,37 @@ class FailedPair(PairReport):
     reason: str
 
 
+class Rejection(Section):
+    """What becomes of the test images, of which only confident answers are accepted.
+
+    `wrong` counts accepted answers, and so does `error`. The bounds are one-sided 95 % bounds.
+    `state` says whether problem.coverage and problem.max_error are kept.
+    """
+
+    images: int
+    accepted: int
+    wrong: int
+    coverage: float
+    coverage_bound: float
+    error: float
+    error_bound: float
+    state: Literal["proven", "not shown", "worse"]
+
+
 class ComparedPair(PairReport):
     """A pair that ran: the figures and the verdict of serving.gate.compare.
 
     Only a native pair has times, in milliseconds for one image on the processor `measured_on`, or
-    the reason why there are none. Only an emulated one has a `golden_difference`, the largest
-    difference of a golden vector's probability from this processor.
+    the reason why there are none, the expected calibration error on its test images, and what it
+    rejects: a file with `accept_from` answers "none of these" if its largest probability is lower.
+    Only an emulated one has a `golden_difference`, the largest difference of a golden vector's
+    probability from this processor.
     """
 
     runtime_version: str
     requirements: Requirements
     arena_bytes: int | None = None
+    accept_from: float | None = None
     state: Literal["proven", "not shown", "worse"]
     images: int
     test_images: int
@@ -77,6 +97,8 @@ class ComparedPair(PairReport):
     p95_milliseconds: float | None = None
     measured_on: str | None = None
     latency_reason: str | None = None
+    calibration_error: float | None = None
+    rejection: Rejection | None = None
 
 
 class JudgedOn(Section):
@@ -99,6 +121,15 @@ class VerificationReport(Report):
     model_sha256: str
     judged_on: JudgedOn
     pairs: list[Annotated[AnyPair, Field(discriminator="state")]]
+    not_rejecting: dict[str, str] = Field(default_factory=dict)  # formats, and why they do not
+
+    @property
+    def by_reason(self) -> dict[str, list[str]]:
+        """The formats that reject nothing, by the reason."""
+        result: dict[str, list[str]] = {}
+        for name, reason in self.not_rejecting.items():
+            result.setdefault(reason, []).append(name)
+        return result
 
     @property
     def compared(self) -> list[ComparedPair]:
@@ -108,3 +139,10 @@ class VerificationReport(Report):
     def native(self) -> list[ComparedPair]:
         """The pairs that ran on this processor."""
         return [pair for pair in self.compared if pair.is_native]
+
+    def accept_from(self, format_name: str) -> float | None:
+        """The least probability of an answer of this file; None if it answers every input."""
+        pairs = [pair for pair in self.native if pair.format == format_name]
+        return max(
+            (pair.accept_from for pair in pairs if pair.accept_from is not None), default=None
+        )

@@ -1,0 +1,59 @@
+"""The table of every file on every runtime and processor, for reports/index.html."""
+
+from __future__ import annotations
+
+from pipeline.config.processors import EMULATED
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.reporting.tables import percent
+
+
+def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
+    """Every file on every runtime and processor.
+
+    The few images of an emulated one have no accuracy of their own: it takes the verdict from here.
+    """
+    return [
+        {
+            "file": pair.format,
+            "runtime": " ".join([pair.runtime, pair.runtime_version or ""]).strip(),
+            "processor": _processor(pair),
+            "verdict": pair.state,
+            "images": _cell(pair, "images", "{:,}"),
+            "test accuracy": _share(pair, "accuracy") if pair.is_native else "",
+            "loses at most": _share(pair, "accuracy_lost_bound") if pair.is_native else "",
+            "agreement": _share(pair, "agreement"),
+            "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
+            "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
+            "calibration error": _cell(pair, "calibration_error", "{:.4f}"),
+            **_rejection_cells(pair),
+            "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
+            "arena": _cell(pair, "arena_bytes", "{:,}"),
+        }
+        for pair in reports.verify.pairs
+    ]
+
+
+def _rejection_cells(pair: AnyPair) -> dict[str, str]:
+    """How many of the test images are answered, and how many of these answers are wrong."""
+    kept = pair.rejection if isinstance(pair, ComparedPair) else None
+    return {
+        "answered": percent(kept.coverage) if kept else "",
+        "of these wrong": percent(kept.error) if kept else "",
+    }
+
+
+def _processor(pair: AnyPair) -> str:
+    name = pair.processor
+    return name if pair.is_native else f"{name}, emulated: {EMULATED[name].description}"
+
+
+def _cell(pair: AnyPair, name: str, form: str) -> str:
+    """The figure of this name, as `form` says; empty if the pair has none."""
+    value = getattr(pair, name, None)
+    return "" if value is None else form.format(value)
+
+
+def _share(pair: AnyPair, name: str) -> str:
+    value = getattr(pair, name, None)
+    return "" if value is None else percent(value)

@@ -1,0 +1,56 @@
+"""The sentences below the table of results: on which images its figures hold, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.files.reports.verify import ComparedPair, VerificationReport
+from pipeline.reporting import confidence_cells
+from pipeline.reporting.tables import percent
+
+
+def notes(verification: VerificationReport) -> str:
+    here = verification.native
+    there = [pair for pair in verification.compared if not pair.is_native]
+    judged_on = verification.judged_on
+    versions = dict.fromkeys(f"{pair.runtime} {pair.runtime_version}" for pair in here)
+    sentences = [
+        f"Accuracy is that of the worst runtime on {judged_on.test:,} test images.",
+        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
+        f"paired by image, on all {judged_on.images:,} test and validation images.",
+        *(
+            f"{pair.runtime} sees {pair.images:,} of them, which bounds its loss at "
+            f"{percent(pair.accuracy_lost_bound)}, and needs an arena of "
+            f"{pair.arena_bytes:,} bytes in this build."
+            for pair in here
+            if pair.arena_bytes
+        ),
+        *([confidence_cells.NOTE] if any(pair.rejection for pair in here) else []),
+        *([on_emulated_processors(there)] if there else []),
+        "Milliseconds are medians over single images on one thread of "
+        f"{measured_on(here)}, for the fastest and the slowest runtime; on another processor the "
+        "order can be reversed, especially for int8.",
+        f"Runtimes: {', '.join(versions)}.",
+    ]
+    return " ".join(sentences)
+
+
+def measured_on(pairs: Sequence[ComparedPair]) -> str:
+    processors = (pair.measured_on for pair in pairs if pair.measured_on is not None)
+    return next(processors, "an unknown processor")
+
+
+def on_emulated_processors(pairs: Sequence[ComparedPair]) -> str:
+    """What was tried there; files that compute in float32 see fewer images."""
+    most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
+    sentence = f"Each emulated processor sees {most} test images"
+    if fewest < most:
+        sentence += f" ({fewest} for files that compute in float32)"
+    golden = (pair.golden_difference for pair in pairs)
+    differences = [difference for difference in golden if difference is not None]
+    if differences:
+        sentence += (
+            " and the golden vectors, whose probabilities differ from those here by at most "
+            f"{max(differences):.2g}"
+        )
+    return f"{sentence}."

@@ -1,0 +1,91 @@
+"""One temperature makes a trained model's confidences true, as part of its last layer.
+
+Temperature scaling (Guo et al., 2017, On Calibration of Modern Neural Networks, ICML): the logits
+are divided by the one number that gives the least cross-entropy on the validation set. No answer
+changes. Dividing the weights of the last layer does the same, so every exported file, every runtime
+and the C code have it without knowing of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from scipy.optimize import minimize_scalar
+
+from pipeline.files.artifacts import Array
+from pipeline.reporting import calibration
+from pipeline.training import keras_files
+from pipeline.training.batches import Split
+
+HIGHEST = 100.0  # and 1 / HIGHEST is the lowest temperature
+LEAST = np.float32(np.finfo(np.float32).tiny)  # a probability whose logarithm is still a number
+# What may follow the last weights, as in `architectures/_layers.probabilities`.
+WITHOUT_WEIGHTS = (layers.Flatten, layers.Reshape, layers.Softmax, layers.ZeroPadding1D)
+ACTIVATIONS = ("softmax", "sigmoid", "linear")
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What became of a model's outputs on the validation set.
+
+    `probabilities` (N, K) are those that it gives now, `error` is their expected calibration error,
+    and `error_before` that before. `temperature` is None if the model was left as it was.
+    """
+
+    temperature: float | None
+    error_before: float
+    error: float
+    probabilities: Array
+
+
+def calibrate(model: keras.Model, validation: Split) -> Calibrated:
+    """Fits the temperature, and folds it into the model, if that has a layer for it."""
+    images, labels = validation[0], np.asarray(validation[1])
+    before = keras_files.probabilities(model, images)
+    error = calibration.error(before, labels)
+    layer = output_layer(model)
+    if layer is None:
+        return Calibrated(None, error, error, before)
+    temperature = fit(before, labels)
+    layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
+    after = keras_files.probabilities(model, images)
+    return Calibrated(temperature, error, calibration.error(after, labels), after)
+
+
+def output_layer(model: keras.Model) -> Any | None:
+    """The dense layer that gives the logits; None if the model ends in another way."""
+    for layer in reversed(model.layers):
+        if isinstance(layer, layers.Dense):
+            activation = keras.activations.serialize(layer.activation)
+            return layer if activation in ACTIVATIONS else None
+        if not isinstance(layer, WITHOUT_WEIGHTS):
+            return None
+    return None
+
+
+def fit(probabilities: Array, labels: Array) -> float:
+    """The temperature for these outputs (N, K) and labels (N,), or (N, K) if there are several.
+
+    The right class counts as (M + 1) / (M + 2) of M decisions, and the others share the rest
+    (Platt, 1999, Probabilistic Outputs for Support Vector Machines). Without that, a model that is
+    right on all of a small validation set would become infinitely sure of itself.
+    """
+    distributions, labels = calibration.decisions(probabilities, labels)
+    logits = np.log(np.maximum(distributions, LEAST), dtype=np.float64)
+    count, classes = logits.shape
+    targets = np.full(logits.shape, 1 / (count + 2) / max(classes - 1, 1))
+    targets[np.arange(count), labels] = (count + 1) / (count + 2)
+    logits -= logits.max(1, keepdims=True)
+    fitting = (targets * logits).sum(1).mean()
+
+    def cross_entropy(log_temperature: float) -> float:
+        scale = np.exp(-log_temperature)
+        return float(np.log(np.exp(scale * logits).sum(1)).mean() - scale * fitting)
+
+    bound = np.log(HIGHEST)
+    found = minimize_scalar(cross_entropy, bounds=(-bound, bound), method="bounded")
+    return float(np.exp(found.x))
