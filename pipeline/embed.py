@@ -2,7 +2,8 @@
 
     python -m pipeline.embed
 
-Reads: exported/, reports/export.json, evaluation/golden.npz, data/prepared/test.
+Reads: exported/, reports/export.json, reports/verify.json, evaluation/golden.npz,
+data/prepared/test.
 Writes: embedded/<target>/, reports/embed.json.
 A target that does not support the model is skipped, and the report says why. If params.yaml names
 that target, `package` then stops the pipeline.

@@ -86,6 +86,7 @@ def model_file(name: str, reports: BundleReports) -> ModelFile:
         requirements=native[0].requirements,
         proofs=[_proof(pair) for pair in native],
         emulated=[_emulated(pair) for pair in emulated],
+        accept_from=reports.verify.accept_from(name),
     )
 
 

@@ -16,9 +16,11 @@ from pipeline.embedded._integer_c import Code
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.export import ExportReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
+from serving.model_file import answers
 
 # Bytes. The weights of a file of this size, written out as text, compile within a minute.
 LARGEST_MODEL = 8 * 1024 * 1024
@@ -38,7 +40,8 @@ class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
     `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
-    class numbers. `programs`, `arena_bytes` and `max_accuracy_drop` come from params.yaml.
+    class numbers. `programs`, `arena_bytes` and `max_accuracy_drop` come from params.yaml. The file
+    rejects an image if no probability reaches `accept_from`.
     """
 
     name: str
@@ -52,6 +55,7 @@ class VerifiedFile:
     programs: tuple[str, ...]
     arena_bytes: int
     max_accuracy_drop: float
+    accept_from: float | None = None
 
     @classmethod
     def load(cls, format_name: str, params: Params) -> VerifiedFile:
@@ -88,6 +92,7 @@ class VerifiedFile:
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
             max_accuracy_drop=params.export.max_accuracy_drop,
+            accept_from=VerificationReport.load().accept_from(format_name),
         )
 
     @property
@@ -111,7 +116,13 @@ class VerifiedFile:
                 f"{self.file.name} has {len(data):,} bytes; "
                 f"C code is generated from at most {LARGEST_MODEL:,}; use a smaller architecture"
             )
-        return _integer_c.translate(data, self.file.name)
+        return _integer_c.translate(data, self.file.name, self.accept_from)
+
+    @property
+    def golden_classes(self) -> Array:
+        """The classes (G,) that it answers to the golden vectors; -1 for none."""
+        classes: Array = answers(self.micro.golden, self.accept_from)
+        return classes
 
     @cached_property
     def expected(self) -> Array:

@@ -84,7 +84,12 @@ def golden(model: VerifiedFile) -> str:
     """golden.h: the golden images, and the outputs of TensorFlow Lite Micro for them."""
     output = read(model.file.read_bytes()).output
     values = np.rint(model.micro.golden / output.scale) + output.zero_point
-    return _c_text.golden(model, _c_text.array("int8_t golden_outputs", values.astype(np.int8)))
+    outputs = _c_text.array("int8_t golden_outputs", values.astype(np.int8))
+    classes = ", ".join(map(str, model.golden_classes))
+    answers = (
+        f"/* -1 for none */\nstatic const int golden_classes[GOLDEN_IMAGES] = {{{classes}}};\n"
+    )
+    return _c_text.golden(model, f"{outputs}\n{answers}")
 
 
 def image_reader() -> Path:

@@ -14,6 +14,7 @@ from pipeline.embedded._integer_c.layer import Call, Layer
 from pipeline.embedded._integer_c.network import Network, Tensor, read
 from pipeline.embedded._integer_c.storage import Storage
 from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
 
 TEMPLATES = Path(__file__).parent / "layers"
 HEADERS = ("fixed_point.h", "grid.h", "layers.h", "sums.h")
@@ -39,23 +40,45 @@ class Code:
         return sorted(name for name in self.files if name.endswith(".c"))
 
 
-def translate(data: bytes, origin: str) -> Code:
+def translate(data: bytes, origin: str, accept_from: float | None = None) -> Code:
     """The C code of the TensorFlow Lite file `data`, whose name `origin` stands in comments.
 
-    Equal files give equal code. Raises UserError for a network that cannot be translated.
+    It rejects an input if no output stands for `accept_from` or more. Equal files give equal code.
+    Raises UserError for a network that cannot be translated.
     """
     network = read(data)
+    least = least_accepted(network.output, accept_from)
     layers = convert.layers(network)
     placed = storage.assign(network, layers)
     arrays = dict(constants(layers))
     files = {
-        "network.h": header(placed, origin),
-        "network.c": source(placed, layers, origin),
+        "network.h": header(placed, origin, least),
+        "network.c": source(placed, layers, origin, least),
         "weights.h": weights(arrays, origin),
         **library(layers),
     }
     constant_bytes = sum(values.nbytes for values in arrays.values())
     return Code(files, placed.arena_bytes, placed.least_arena_bytes, constant_bytes)
+
+
+def least_accepted(output: Tensor, accept_from: float | None) -> int | None:
+    """The least output that stands for `accept_from` or more; None if every output does.
+
+    Compared in float32, in which every runtime gives its probabilities. Raises UserError if no
+    output does.
+    """
+    if accept_from is None:
+        return None
+    limits = np.iinfo(output.dtype)
+    outputs = np.arange(limits.min, limits.max + 1)
+    probabilities = output.scale * (outputs - output.zero_point).astype(np.float32)
+    accepted = outputs[probabilities >= np.float32(accept_from)]
+    if not len(accepted):
+        raise UserError(
+            f"it would reject every input: its threshold is {accept_from:g}, and its largest "
+            f"probability {probabilities.max():g}; verify the file again"
+        )
+    return int(accepted[0]) if accepted[0] > limits.min else None
 
 
 def library(layers: list[Layer]) -> dict[str, str]:
@@ -67,8 +90,18 @@ def library(layers: list[Layer]) -> dict[str, str]:
     }
 
 
-def header(placed: Storage, origin: str) -> str:
+def header(placed: Storage, origin: str, least: int | None) -> str:
     output = placed.network.output
+    definition, none = "", ""
+    if least is not None:
+        definition = (
+            "/* The least output that is an answer; below it, the input is none of the classes. "
+            "*/\n"
+            f"#define NETWORK_ACCEPT_FROM ({least})\n\n"
+        )
+        none = (
+            " * Returns -1, for none of the classes, if the largest is below NETWORK_ACCEPT_FROM.\n"
+        )
     return (
         f"/* The network of {origin} in integers. Generated. */\n"
         "#ifndef NETWORK_H\n"
@@ -84,10 +117,12 @@ def header(placed: Storage, origin: str) -> str:
         "/* An output q stands for the real number SCALE * (q - ZERO_POINT). */\n"
         f"#define NETWORK_OUTPUT_SCALE {output.scale:.8e}f\n"
         f"#define NETWORK_OUTPUT_ZERO_POINT ({output.zero_point})\n\n"
+        f"{definition}"
         "/*\n"
         " * Writes NETWORK_OUTPUTS outputs for NETWORK_INPUTS inputs. Returns the index of the\n"
         " * largest, which is the class. Uses integers only, and no library. Two calls must not\n"
         " * overlap, because they share the arena.\n"
+        f"{none}"
         " */\n"
         f"{prototype(placed.network)};\n\n"
         "#ifdef __cplusplus\n"
@@ -102,7 +137,8 @@ def prototype(network: Network) -> str:
     return f"int network_run(const {source} *input, {output} *output)"
 
 
-def source(placed: Storage, layers: list[Layer], origin: str) -> str:
+def source(placed: Storage, layers: list[Layer], origin: str, least: int | None) -> str:
+    answer = "largest" if least is None else "output[largest] < NETWORK_ACCEPT_FROM ? -1 : largest"
     arena = (
         "/* int16_t for its alignment */\n"
         "static int16_t memory[NETWORK_ARENA_BYTES / 2];\n"
@@ -129,7 +165,7 @@ def source(placed: Storage, layers: list[Layer], origin: str) -> str:
         "    for (int index = 1; index < NETWORK_OUTPUTS; index++)\n"
         "        if (output[index] > output[largest])\n"
         "            largest = index;\n"
-        "    return largest;\n"
+        f"    return {answer};\n"
         "}\n"
     )
 

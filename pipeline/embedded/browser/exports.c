@@ -1,4 +1,7 @@
-/* What the page calls: the address of the image, that of the probabilities, and predict(). */
+/*
+ * What the page calls: the address of the image, that of the probabilities, and predict(), which
+ * returns the class, or -1 for none.
+ */
 #include "classify.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
@@ -10,4 +13,4 @@ EXPORT("image") uint8_t *image_address(void) { return image; }
 
 EXPORT("probabilities") float *probabilities_address(void) { return probabilities; }
 
-EXPORT("predict") void predict(void) { classify(image, probabilities); }
+EXPORT("predict") int predict(void) { return classify(image, probabilities); }

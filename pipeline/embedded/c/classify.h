@@ -9,7 +9,8 @@
 #include "network.h"
 
 /*
- * Writes the probabilities of the MODEL_CLASSES classes for one image, and returns the class.
+ * Writes the probabilities of the MODEL_CLASSES classes for one image, and returns the class, or -1
+ * if the model rejects the image: none of the classes.
  * `image` is MODEL_PIXELS raw bytes, 0 to 255, row by row, with the channels of a pixel side by
  * side; scaling is part of the model. Two calls must not overlap.
  */

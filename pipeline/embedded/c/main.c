@@ -1,5 +1,6 @@
 /*
- * classify FILE...        prints each image's file, class and probabilities, separated by tabs
+ * classify FILE...        prints each image's file, class and probabilities, separated by tabs; in
+ *                         place of the class "none (best guess CLASS)" if the model rejects it
  * classify --prove FILE   tests the model on this device with acceptance.bin; the exit status is
  *                         0: proven, 3: not shown (too few images for a verdict), 1: worse, or
  *                         the file cannot be used
@@ -33,12 +34,11 @@ static const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
 static void print(const char *name, const uint8_t *image)
 {
     float probabilities[MODEL_CLASSES];
-    int best = 0;
-    classify(image, probabilities);
+    int best = 0, answer = classify(image, probabilities);
     for (int class = 1; class < MODEL_CLASSES; class++)
         if (probabilities[class] > probabilities[best])
             best = class;
-    printf("%s\t%s", name, class_names[best]);
+    printf(answer < 0 ? "%s\tnone (best guess %s)" : "%s\t%s", name, class_names[best]);
     for (int class = 0; class < MODEL_CLASSES; class++)
         printf("\t%.9g", (double)probabilities[class]);
     printf("\n");

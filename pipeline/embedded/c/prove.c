@@ -34,6 +34,7 @@ struct acceptance {
 
 struct results {
     unsigned long correct, reference_correct, lost, gained, agreeing;
+    unsigned long answered, answered_wrong; /* not rejected as none of the classes */
     double golden, largest; /* largest differences in a probability */
 };
 
@@ -89,16 +90,17 @@ static const char *parse(struct acceptance *set, const uint8_t *bytes, size_t le
 }
 
 /*
- * Returns the class that this program predicts. Stores the class by `expected` (K floats) and the
- * largest difference so far, which becomes infinite if a probability is NaN or infinite.
+ * Returns the likeliest class, and stores the one that this program answers, -1 for none. Stores the
+ * class by `expected` (K floats) and the largest difference so far, which becomes infinite if a
+ * probability is NaN or infinite.
  */
-static int predict(const uint8_t *image, const uint8_t *expected, int *expected_class,
+static int predict(const uint8_t *image, int *answer, const uint8_t *expected, int *expected_class,
                    double *largest)
 {
     float probabilities[MODEL_CLASSES];
     int best = 0;
     *expected_class = 0;
-    classify(image, probabilities);
+    *answer = classify(image, probabilities);
     for (int class = 0; class < MODEL_CLASSES; class++) {
         double difference = fabs((double)probabilities[class] - (double)real(expected + 4 * class));
         if (!(difference <= *largest)) /* also true for NaN */
@@ -113,12 +115,12 @@ static int predict(const uint8_t *image, const uint8_t *expected, int *expected_
 
 static struct results run_all(const struct acceptance *set, clock_t *ticks)
 {
-    struct results results = {0, 0, 0, 0, 0, 0, 0};
+    struct results results = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     clock_t start = clock();
     double seconds;
-    int reference;
+    int answer, reference;
     for (uint32_t index = 0; index < set->golden; index++)
-        predict(set->golden_images + (size_t)index * MODEL_PIXELS,
+        predict(set->golden_images + (size_t)index * MODEL_PIXELS, &answer,
                 set->golden_probabilities + (size_t)index * MODEL_CLASSES * 4, &reference,
                 &results.golden);
     seconds = (double)(clock() - start) / CLOCKS_PER_SEC / set->golden * set->images;
@@ -127,7 +129,7 @@ static struct results run_all(const struct acceptance *set, clock_t *ticks)
     start = clock();
     for (uint32_t index = 0; index < set->images; index++) {
         int label = (int)integer(set->labels + 4 * (size_t)index);
-        int class = predict(set->pixels + (size_t)index * MODEL_PIXELS,
+        int class = predict(set->pixels + (size_t)index * MODEL_PIXELS, &answer,
                             set->probabilities + (size_t)index * MODEL_CLASSES * 4, &reference,
                             &results.largest);
         results.correct += class == label;
@@ -135,6 +137,8 @@ static struct results run_all(const struct acceptance *set, clock_t *ticks)
         results.lost += reference == label && class != label;
         results.gained += reference != label && class == label;
         results.agreeing += class == reference;
+        results.answered += answer >= 0;
+        results.answered_wrong += answer >= 0 && answer != label;
     }
     *ticks = clock() - start;
     return results;
@@ -220,6 +224,9 @@ int prove(const char *name, const uint8_t *bytes, size_t length)
     printf("mcnemar_p_value\t%.9g\n", gate_mcnemar(results.lost, results.gained));
     printf("accuracy_lost_bound\t%.9g\nmax_accuracy_drop\t%.9g\n", bound, set.allowed);
     printf("agreement\t%.9g\n", results.agreeing / total);
+#ifdef NETWORK_ACCEPT_FROM
+    printf("answered\t%lu\nanswered_wrong\t%lu\n", results.answered, results.answered_wrong);
+#endif
     printf("largest_difference\t%.9g\n", results.largest);
     printf("golden_difference\t%.9g\n", results.golden);
     printf("milliseconds\t%.3g\n", 1000.0 * (double)ticks / CLOCKS_PER_SEC / total);

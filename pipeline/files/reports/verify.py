@@ -48,12 +48,14 @@ class ComparedPair(PairReport):
 
     Only a native pair has times, in milliseconds for one image on the processor `measured_on`, or
     the reason why there are none. Only an emulated one has a `golden_difference`, the largest
-    difference of a golden vector's probability from this processor.
+    difference of a golden vector's probability from this processor. A file with `accept_from`
+    answers "none of these" if its largest probability is lower.
     """
 
     runtime_version: str
     requirements: Requirements
     arena_bytes: int | None = None
+    accept_from: float | None = None
     state: Literal["proven", "not shown", "worse"]
     images: int
     test_images: int
@@ -108,3 +110,10 @@ class VerificationReport(Report):
     def native(self) -> list[ComparedPair]:
         """The pairs that ran on this processor."""
         return [pair for pair in self.compared if pair.is_native]
+
+    def accept_from(self, format_name: str) -> float | None:
+        """The least probability of an answer of this file; None if it answers every input."""
+        pairs = [pair for pair in self.native if pair.format == format_name]
+        return max(
+            (pair.accept_from for pair in pairs if pair.accept_from is not None), default=None
+        )

@@ -2,7 +2,7 @@
  * The model as WebAssembly, for browsers and other JavaScript. Counterpart of `serving.Classifier`.
  *
  *     const classifier = await Classifier.load();
- *     const probabilities = classifier.predict(pixels);
+ *     const { answer, probabilities } = classifier.classify(pixels);
  */
 
 export class BundleError extends Error {}
@@ -42,13 +42,19 @@ export class Classifier {
 
   /** Raw pixels (H * W * C), 0 to 255 -> a new Float32Array of probabilities (K). */
   predict(pixels) {
+    return this.classify(pixels).probabilities;
+  }
+
+  /** The same with the name of the class as the answer; null for none of the classes. */
+  classify(pixels) {
     if (pixels.length !== this.input.length) {
       const expected = this.card.input.shape.join(" x ");
       throw new BundleError(`the image has ${pixels.length} values; expected ${expected}`);
     }
     this.input.set(pixels);
-    this.run();
-    return this.output.slice();
+    const number = this.run(); // -1 for none
+    const answer = this.card.class_names[number] ?? null;
+    return { answer, probabilities: this.output.slice() };
   }
 
   /** The raw pixels of a golden test image. */

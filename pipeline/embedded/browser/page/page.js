@@ -182,18 +182,20 @@ class Page {
   }
 
   answer(pixels, preparation) {
-    const probabilities = this.classifier.predict(pixels);
+    const { answer, probabilities } = this.classifier.classify(pixels);
     const likeliest = probabilities.indexOf(Math.max(...probabilities));
-    const name = this.card.class_names[likeliest];
+    const guess = this.card.class_names[likeliest];
     const share = percent(probabilities[likeliest]);
+    const name = answer ?? "None of these";
+    const note = answer === null ? `best guess ${guess}, ${share}` : share;
     by("problem").hidden = true;
     by("announcement").textContent = "";
-    by("answer").replaceChildren(name, element("small", {}, share));
+    by("answer").replaceChildren(name, element("small", {}, note));
     paint(by("seen"), pixels, this.card.input.shape);
-    this.showBars(probabilities);
+    this.showBars(probabilities, answer);
     clearTimeout(this.still);
     this.still = setTimeout(() => {
-      by("announcement").textContent = `${name}, ${share}`;
+      by("announcement").textContent = `${name}, ${note}`;
       const model = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly`;
       const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the image` : "";
       by("latency").textContent = model + prepared;
@@ -201,17 +203,16 @@ class Page {
   }
 
   /** Shows all classes in the card's order, or the likeliest if there are many. */
-  showBars(probabilities) {
+  showBars(probabilities, answer = null) {
     const order = this.card.class_names.map((_, index) => index);
     if (order.length > MOST_BARS && probabilities)
       order.sort((first, second) => probabilities[second] - probabilities[first]);
-    const largest = probabilities && Math.max(...probabilities);
     const rows = order.slice(0, MOST_BARS).map(index => {
       const name = this.card.class_names[index];
       const share = probabilities ? probabilities[index] : 0;
       const bar = element("span", { className: "bar" });
       bar.style.setProperty("--share", share);
-      const className = probabilities && share === largest ? "likeliest" : "";
+      const className = name === answer ? "likeliest" : "";
       return element(
         "tr",
         { className },
@@ -292,9 +293,20 @@ function proofRows(facts) {
     ["accuracy loss at most, on these images", percent(facts.accuracy_lost_bound)],
     ["allowed accuracy loss", percent(facts.max_accuracy_drop)],
     ["same class as the trained model", percent(facts.agreement)],
+    ...rejection(facts),
     ["largest difference in a probability", facts.largest_difference.toExponential(1)],
     ["largest difference on golden vectors", facts.golden_difference.toExponential(1)],
     ["median milliseconds per image", facts.milliseconds.toFixed(2)],
+  ];
+}
+
+/** The rows on images that were answered and on those rejected as none of the classes, if any. */
+function rejection({ answered, answered_wrong: wrong, images }) {
+  if (answered === images) return [];
+  const share = percent(wrong / Math.max(answered, 1));
+  return [
+    ["images answered", `${answered} (${percent(answered / images)}), the others rejected`],
+    ["wrong answers", `${wrong} (${share} of the answers)`],
   ];
 }
 

@@ -26,28 +26,33 @@ export async function prove(classifier, progress) {
   );
   const golden = Math.max(...goldenDifferences);
   const counts = { correct: 0, reference: 0, lost: 0, gained: 0, agreeing: 0 };
+  const answers = { answered: 0, answered_wrong: 0 };
+  const { class_names: names } = classifier.card;
   const times = [];
   let largest = 0;
   let paused = performance.now();
   for (const [index, { pixels, label, probabilities }] of set.images.entries()) {
     const started = performance.now();
-    const answer = [...classifier.predict(pixels)];
+    const { answer, probabilities: own } = classifier.classify(pixels);
     times.push(performance.now() - started);
-    const here = best(answer);
+    const here = best(own);
     const reference = best(probabilities);
     counts.correct += here === label;
     counts.reference += reference === label;
     counts.lost += reference === label && here !== label;
     counts.gained += reference !== label && here === label;
     counts.agreeing += here === reference;
-    largest = Math.max(largest, difference(answer, probabilities));
+    answers.answered += answer !== null;
+    answers.answered_wrong += answer !== null && answer !== names[label];
+    largest = Math.max(largest, difference([...own], probabilities));
     if (performance.now() - paused > SLICE_MILLISECONDS) {
       progress(index + 1, set.images.length);
       await new Promise(resolve => setTimeout(resolve));
       paused = performance.now();
     }
   }
-  return judged({ ...set, ...counts, golden, largest, milliseconds: median(times) });
+  const facts = judged({ ...set, ...counts, golden, largest, milliseconds: median(times) });
+  return { ...facts, ...answers };
 }
 
 /** The facts of the gate, named as in serving.gate, from counts and differences. */

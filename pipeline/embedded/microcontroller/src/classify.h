@@ -20,6 +20,16 @@ extern "C" {
  */
 bool classify(const uint8_t *image, float *probabilities);
 
+/* The class with the largest of the probabilities, or -1 for none: it is below MODEL_ACCEPT_FROM. */
+static inline int classify_answer(const float *probabilities)
+{
+    int best = 0;
+    for (int index = 1; index < MODEL_CLASSES; index++)
+        if (probabilities[index] > probabilities[best])
+            best = index;
+    return probabilities[best] >= MODEL_ACCEPT_FROM ? best : -1;
+}
+
 /* How much of MODEL_ARENA_BYTES is really used on this processor; 0 if classify() fails. */
 size_t classify_arena_used_bytes(void);
 

@@ -21,6 +21,8 @@ void loop()
     classify(golden_images[0], probabilities);
     Serial.print(micros() - start);
     Serial.println(" microseconds per image");
+    Serial.print("the first image is class ");
+    Serial.println(classify_answer(probabilities)); /* -1: none of the classes */
 
     Serial.print(classify_arena_used_bytes());
     Serial.print(" of ");

@@ -15,6 +15,7 @@ extern "C" void app_main(void)
     const int64_t start = esp_timer_get_time();
     classify(golden_images[0], probabilities);
     std::printf("%d microseconds per image\n", static_cast<int>(esp_timer_get_time() - start));
+    std::printf("the first image is class %d\n", classify_answer(probabilities)); /* -1: none */
     std::printf("%u of %u bytes of the arena used\n",
                 static_cast<unsigned>(classify_arena_used_bytes()),
                 static_cast<unsigned>(MODEL_ARENA_BYTES));
