@@ -14,7 +14,8 @@ const [folder, images, output, ...sizes] = process.argv.slice(2);
 const [height, width, channels, classes, runs] = sizes.map(Number);
 const { Classifier } = await import(pathToFileURL(`${folder}/classifier.js`));
 const { instance } = await WebAssembly.instantiate(await readFile(`${folder}/model.wasm`));
-const card = { input: { shape: [height, width, channels] }, output: { shape: [classes] } };
+const input = { shape: [height, width, channels] };
+const card = { class_names: [], input, output: { shape: [classes] } };
 const classifier = new Classifier(card, null, instance);
 
 const pixels = await readFile(images);

@@ -52,7 +52,8 @@ export class Classifier {
       throw new BundleError(`the image has ${pixels.length} values; expected ${expected}`);
     }
     this.input.set(pixels);
-    const answer = this.card.class_names?.[this.run()] ?? null; // -1 for none
+    const number = this.run(); // -1 for none
+    const answer = this.card.class_names[number] ?? null;
     return { answer, probabilities: this.output.slice() };
   }
 
