@@ -115,6 +115,9 @@ class Kind(Baselined, Protocol):
     ) -> None:
         """Draws inputs (N, ...), each under its title."""
 
+    def html(self, example: Array, vocabulary: Sequence[str] = ()) -> str:
+        """One input (...) as HTML that needs no other file: a picture, a drawing or its words."""
+
     def calibration(self, inputs: Array) -> Array:
         """Training examples (N, ...), changed so that int8 covers all values of a device."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape as html_escape
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,10 @@ def draw(pictures: Pictures, sheet: Sheet, ids: Array, vocabulary: Sequence[str]
     """A sheet of texts."""
     texts = [spell(row, vocabulary) for row in ids]
     pictures.texts(sheet.path, texts, sheet.titles, title=sheet.title)
+
+
+def html(ids: Array, vocabulary: Sequence[str] = ()) -> str:
+    return f"<p>{html_escape(spell(ids, vocabulary))}</p>"
 
 
 def spell(ids: Array, vocabulary: Sequence[str]) -> str:

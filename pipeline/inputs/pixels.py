@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,6 +39,7 @@ EXAMPLES = (
 )
 EXAMPLE = "picture.png"
 
+THUMBNAIL = 160  # pixels, the longest side of a picture on a page
 PART_BYTES = 2**26  # of blocks that are in memory at a time
 GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
 
@@ -179,6 +182,20 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
 
 def draw(pictures: Pictures, sheet: Sheet, images: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.images(sheet.path, images, sheet.titles, title=sheet.title)
+
+
+def html(image: Array, vocabulary: Sequence[str] = ()) -> str:
+    """The image, made smaller if it is large; small ones keep every pixel."""
+    from PIL import Image
+
+    pixels = np.asarray(image)
+    picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    large = max(picture.size) > THUMBNAIL // 2
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = io.BytesIO()
+    picture.save(data, "JPEG" if large else "PNG", quality=85)
+    text = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="" src="data:image/{"jpeg" if large else "png"};base64,{text}">'
 
 
 def calibration(images: Array) -> Array:

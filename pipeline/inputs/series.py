@@ -34,6 +34,7 @@ EXAMPLES = ""
 EXAMPLE = "recording.npy"
 
 BLOCKS = 20  # along time; noise hardly changes their means, which are compared
+DRAWN_STEPS = 200  # of a drawing on a page; a longer series is thinned out
 MARGIN = 0.1  # of the training set's range, which the model card's range exceeds on both sides
 DIGITS = 3  # significant, of the model card's range
 SYNTHETIC_NOISE = 4
@@ -152,6 +153,23 @@ def nearest(series: Array, means: Array, deviation: Array) -> Array:
 
 def draw(pictures: Pictures, sheet: Sheet, series: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.lines(sheet.path, series, sheet.titles, title=sheet.title)
+
+
+def html(series: Array, vocabulary: Sequence[str] = ()) -> str:
+    """A line for each channel (T, C), all in one scale."""
+    values = np.asarray(series)[:: -(-len(series) // DRAWN_STEPS)].astype(np.float64)
+    low, high = values.min(), values.max()
+    scaled = 5 + 90 * (high - values) / ((high - low) or 1.0)
+    width = max(len(values) - 1, 1)
+    lines = [
+        f'<polyline points="{" ".join(f"{x},{y:.0f}" for x, y in enumerate(channel))}" '
+        f'stroke="hsl({360 * number // scaled.shape[1]} 70% 45%)"/>'
+        for number, channel in enumerate(scaled.T)
+    ]
+    return (
+        f'<svg viewBox="0 0 {width} 100" preserveAspectRatio="none" fill="none" role="img">'
+        f"{''.join(lines)}</svg>"
+    )
 
 
 def calibration(series: Array) -> Array:
