@@ -4,9 +4,9 @@
     python -m benchmarks.labels --cifar FILE [CASE ...]     also cifar, cifar_flipped
 
 FILE is an npz of 32 x 32 colour photos, x_train and y_train. In the cases called `flipped`, 3 % of
-the labels are replaced by another class on purpose, so every suspect is right or wrong by
-definition. In the others only a look can say: the first hundred are in labels.html, in the folder
-.state/labels/CASE. Prints a table.
+the labels are replaced by another class on purpose, so each suspect is known to be wrong or not
+(but for the few that were wrong before). In the others only a look can say: the first hundred are
+in .state/labels/CASE/reports/labels.html. Prints a table.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 import subprocess
 import sys
 import time
@@ -36,8 +37,8 @@ FLIPPED = 0.03  # of the labels
 FIRST = 100  # suspects that a person looks at
 FOLDS = 3
 COLUMNS = (
-    *("data", "labels", "wrong on purpose", "suspects", f"wrong of the first {FIRST}"),
-    *("precision", "recall", "s"),
+    *("data", "labels", "accuracy", "wrong on purpose", f"wrong of the first {FIRST}"),
+    *("taken for wrong", "precision", "recall", "s"),
 )
 DIGITS: dict[str, Any] = {"epochs": 3}
 # A published network on photos of three times the size.
@@ -98,11 +99,16 @@ def measure(case: str, cifar: Path | None) -> list[str]:
     seconds = time.monotonic() - start
     with (folder / "reports/labels.csv").open(encoding="utf-8", newline="") as file:
         suspects = [int(row["row"]) for row in csv.DictReader(file)]
-    row = [case, f"{len(labels):,}", "", f"{len(suspects):,}", "", "", "", f"{seconds:.0f}"]
+    report = (folder / "reports/labels.md").read_text(encoding="utf-8")
+    figures = re.search(r"test set, ([\d,]+) are probably .* accuracy ([\d.]+%)", report)
+    assert figures is not None
+    count = int(figures[1].replace(",", ""))
+    row = [case, f"{len(labels):,}", figures[2], "", "", f"{count:,}", "", "", f"{seconds:.0f}"]
     if wrong is not None:
         hits = np.isin(suspects, wrong)
-        row[2], row[4] = f"{len(wrong):,}", f"{int(hits[:FIRST].sum())}"
-        row[5], row[6] = f"{hits.mean():.1%}", f"{hits.sum() / len(wrong):.1%}"
+        row[3:5] = f"{len(wrong):,}", f"{int(hits[:FIRST].sum())}"
+        taken = hits[:count]
+        row[6:8] = f"{taken.mean():.1%}", f"{taken.sum() / len(wrong):.1%}"
     return row
 
 

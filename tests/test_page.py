@@ -90,7 +90,7 @@ def test_the_page_of_a_run_tells_the_whole_run_without_any_other_file(finished: 
     content = (finished.folder / PAGE).read_text(encoding="utf-8")
     reader = Reader(content)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in reader.addresses)
-    assert reader.tags.count("img") == 3
+    assert reader.tags.count("img") == 5
     assert not {"script", "link", "iframe"} & set(reader.tags)
     assert "@import" not in content
     assert "url(" not in content

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers, _split_checks
+from pipeline.inputs import Pictures, Predict, Sheet, _integers, _sheet, _split_checks
 
 NOUN = "images"
 ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
@@ -29,6 +29,7 @@ CONVOLUTIONS = "edge"
 EMBEDDED = True
 PICTURED = True
 SHOWN = 30
+CLASSES = 100
 BEFORE_CONFIDENCE = "\n"
 VALUES = "raw pixels"
 PREPARED = "How a photo becomes the input"
@@ -145,11 +146,13 @@ def baseline(
 ) -> Predict:
     """The nearest class mean, by RMSE and by MAE; the picture shows the mean images."""
     means = class_means(train, labels, len(description.class_names))
+    shown = _sheet.spread(len(means), CLASSES)
+    names = pictures.shown_names(description.class_names)
     pictures.images(
         path,
-        means,
-        pictures.shown_names(description.class_names),
-        title="Mean image of each class",
+        means[shown],
+        [names[label] for label in shown],
+        title=_sheet.title("Mean image of each class", len(shown), len(means)),
     )
     return lambda images: nearest(images, means)
 

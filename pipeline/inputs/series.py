@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _split_checks
+from pipeline.inputs import Pictures, Predict, Sheet, _sheet, _split_checks
 
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
@@ -26,6 +26,7 @@ CONVOLUTIONS = "series_cnn"
 EMBEDDED = False
 PICTURED = True
 SHOWN = 30
+CLASSES = 25
 BEFORE_CONFIDENCE = "\n"
 COMPANIONS = ""
 VALUES = "raw measurements"
@@ -130,7 +131,9 @@ def baseline(
     num_classes = len(description.class_names)
     means = class_means(train, labels, num_classes)
     names = pictures.shown_names(description.class_names)
-    pictures.lines(path, means, names, title="Mean series of each class")
+    shown = _sheet.spread(num_classes, CLASSES)
+    title = _sheet.title("Mean series of each class", len(shown), num_classes)
+    pictures.lines(path, means[shown], [names[label] for label in shown], title=title)
     return lambda series: {"nearest_mean": nearest(series, means, deviation)}
 
 

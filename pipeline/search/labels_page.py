@@ -36,7 +36,7 @@ def write(
     shown = [
         {
             "html": kind.html(images[place], description.vocabulary),
-            "doubt": suspect.doubt,
+            "confidence": suspect.confidence,
             "likelihood": suspect.likelihood,
             **line,
         }
@@ -57,6 +57,7 @@ def write(
         lines=lines[: len(shown)],
         more=len(lines) - len(shown),
         earlier=earlier,
+        wrong=sum(suspect.is_wrong for suspect in suspects),
     )
     with atomic.replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,23 +25,24 @@ HOSTILE = ["</script><script>document.title='broken'</script>", 'a "quoted", nam
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_label_is_suspect_if_its_class_is_less_likely_than_for_others_with_that_label() -> None:
-    """By hand: the model is sure of class 0 (0.9), and never sure of class 1 (0.6).
+    """By hand: the mean probability of class 0 is 0.84 where it is the label, that of class 1 0.7.
 
-    Confident learning therefore takes 0.6 for confident in class 1, and believes that the two
-    examples labelled 0 with that much for class 1 are of class 1; the less plausible comes first.
+    What is labelled 0 and has at least 0.7 for class 1 is taken for wrong; what has 0.55 is not,
+    though class 1 is likelier. In each group the lowest probability of the label comes first.
     """
     probabilities = np.array(
-        [[0.9, 0.1]] * 20 + [[0.4, 0.6]] * 20 + [[0.3, 0.7], [0.05, 0.95]], np.float32
+        [[0.93, 0.07]] * 20 + [[0.3, 0.7]] * 20 + [[0.45, 0.55], [0.2, 0.8], [0.05, 0.95]],
+        np.float32,
     )
-    given = np.array([0] * 20 + [1] * 20 + [0, 0])
-    rows = np.arange(100, 142)
+    given = np.array([0] * 20 + [1] * 20 + [0, 0, 0])
+    rows = np.arange(100, 143)
+    assert probabilities[given == 0, 0].mean() == pytest.approx(0.84, abs=0.01)
     suspects = labels.ranked(rows, given, probabilities)
-    assert [(suspect.row, suspect.given, suspect.suggested) for suspect in suspects] == [
-        (141, 0, 1),
-        (140, 0, 1),
-    ]
+    assert [
+        (suspect.row, suspect.given, suspect.suggested, suspect.is_wrong) for suspect in suspects
+    ] == [(142, 0, 1, True), (141, 0, 1, True), (140, 0, 1, False)]
     assert suspects[0].likelihood == pytest.approx(0.95)
-    assert suspects[0].doubt == pytest.approx(0.05)
+    assert suspects[0].confidence == pytest.approx(0.05)
 
 
 def test_one_sigmoid_is_the_probability_of_the_second_class() -> None:
@@ -69,19 +71,24 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
     rows, given, probabilities = labels.out_of_fold(tasks)
     assert sorted(rows) == list(range(600))
     place = {int(row): number for number, row in enumerate(rows)}
-    margins = []
+    confidences = []
     for line in lines:
         own = probabilities[place[int(line["row"])]]
         assert line["given"] == str(given[place[int(line["row"])]])
         assert line["suggested"] == line["label"] == str(own.argmax())
         assert line["decision"] == ""
-        margins.append(own[int(line["given"])] - own[int(line["suggested"])])
-    assert margins == sorted(margins)
+        confidences.append(own[int(line["given"])])
+    text = Path("reports/labels.md").read_text()
+    told = re.search(r"outside the test set, (\d+) are probably wrong .*, and (\d+) more", text)
+    assert told is not None
+    wrong = int(told[1])
+    assert 0 < wrong < len(lines) == wrong + int(told[2])
+    assert len(lines) == (probabilities.argmax(1) != given).sum()
+    for part in (confidences[:wrong], confidences[wrong:]):
+        assert part == sorted(part)
     page = Path("reports/labels.html").read_text(encoding="utf-8")
     assert page.count("<li ") == 7
     assert f"{len(lines) - 7:,} more suspects are in reports/labels.csv" in page
-    report = Path("reports/labels.md").read_text()
-    assert f"Of 600 labels outside the test set, {len(lines):,} are suspect" in report
 
 
 def a_page() -> None:
@@ -90,7 +97,7 @@ def a_page() -> None:
     np.savez("mine.npz", x_train=images, y_train=np.arange(30) % 3, class_names=np.array(HOSTILE))
     configure(dataset__name="npz", dataset__path="mine.npz")
     download.main()
-    suspects = [Suspect(row, row % 3, (row + 1) % 3, 0.9, 0.05) for row in (4, 0, 7, 2)]
+    suspects = [Suspect(row, row % 3, (row + 1) % 3, 0.9, 0.05, True) for row in (4, 0, 7, 2)]
     lines = labels.cells(suspects, HOSTILE)
     earlier = [{**lines[0], "row": "9", "given": HOSTILE[0], "decision": "drop", "label": ""}]
     labels_page.write(labels.PAGE, "labels-12345678", suspects, lines, earlier)
