@@ -103,6 +103,6 @@ def test_the_class_counts_of_a_thousand_classes_name_the_smallest_and_the_larges
     assert [text.get_text().strip() for text in few.texts] == ["2", "3"]
     assert "smallest: class 2 (4), class 1 (3), class 0 (2)" in many.get_xlabel()
     assert "largest: class 999 (1,001)" in many.get_xlabel()
-    assert many.get_legend().get_texts()[0].get_text() == "training: 500,500"
+    assert drawn[1].legends[0].get_texts()[0].get_text() == "training: 500,500"
     with Image.open(tmp_path / "counts.png") as picture:
         assert picture.size == (800, 450)

@@ -29,7 +29,7 @@ def draw(path: Path, counts: Mapping[str, Array], class_names: Sequence[str]) ->
             _bars(axis, counts, names)
         else:
             _ranks(axis, counts, names)
-        axis.legend()
+        figure.legend(loc="outside lower center", ncols=len(counts))
 
 
 def _bars(axis: Any, counts: Mapping[str, Array], names: Sequence[str]) -> None:

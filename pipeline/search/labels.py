@@ -93,7 +93,10 @@ def find(folds: int, pictures_shown: int, options: Options) -> None:
 
 
 def say_how_long(tasks: Sequence[CachedTraining]) -> None:
-    """Says what the trainings cost, with the time if the pipeline has trained this network here."""
+    """Says what the trainings cost, with the time if the pipeline has trained this network here.
+
+    The speed on features says nothing of the time that it takes to compute them.
+    """
     todo = [task for task in tasks if task.cached() is None]
     if not todo:
         return
@@ -103,7 +106,9 @@ def say_how_long(tasks: Sequence[CachedTraining]) -> None:
         last = TrainReport.load()
     except (FileNotFoundError, UserError):
         last = None
-    if last is None or last.architecture != todo[0].settings.architecture:
+    settings = todo[0].settings
+    has_features = settings.starts_from_a_backbone or bool(settings.freeze)
+    if last is None or last.architecture != settings.architecture or has_features:
         print(f"{sentence}; the time left is known after the first epoch", flush=True)
     else:
         left = stage.duration(examples / last.images_per_second)
