@@ -1,33 +1,58 @@
-"""Stage 3: the baselines that the model must beat.
+"""Stage 3: the baselines that the model must beat, and pictures of the data.
 
 The kind of input and the target say which there are; the one that is best on the validation set
 counts. For images it is the nearest class mean, by RMSE or by MAE, for ids naive Bayes; the
-majority class is always one.
+majority class is always one. The pictures are here and not in `preprocess`, because this stage
+draws anyway: loading Matplotlib takes longer than drawing.
 
     python -m pipeline.baseline
 
 Reads: data/prepared. Writes: evaluation/baseline_predictions.npy, reports/baseline.json,
-reports/class_means.png.
+reports/class_means.png, reports/contact_sheet.png, reports/class_counts.png.
 """
 
 from __future__ import annotations
 
-from pipeline import targets
+import numpy as np
+
+from pipeline import inputs, targets
 from pipeline.files import artifacts
-from pipeline.files.artifacts import Array
+from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.baseline import BaselineReport, Score
+from pipeline.inputs import Sheet, _sheet
 from pipeline.process import stage
-from pipeline.reporting import pictures
+from pipeline.reporting import class_counts, pictures
 from pipeline.reporting.tables import BASELINES
 from pipeline.targets import _scores
 
-PICTURE = artifacts.REPORTS / "class_means.png"
+MEANS, SHEET, COUNTS = (
+    artifacts.REPORTS / f"{name}.png" for name in ("class_means", "contact_sheet", "class_counts")
+)
+
+
+def draw_sheet(images: Array, labels: Array, description: Description) -> None:
+    """Some examples of each class of the training set."""
+    kind, target = inputs.kind(description.kind), targets.target(description.target)
+    rows, shown, classes = _sheet.examples(images, target.strata(labels), kind.CLASSES)
+    names = pictures.shown_names(description.class_names)
+    titles = [target.words(label, names) for label in labels[rows]]
+    title = _sheet.title("Examples of the training set", shown, classes)
+    kind.draw(pictures, Sheet(SHEET, titles, title), images[rows], description.vocabulary)
+
+
+def draw_counts(description: Description) -> None:
+    target, names = targets.target(description.target), description.class_names
+    counts = {}
+    for split, name in (("train", "training"), ("validation", "validation"), ("test", "test")):
+        labels = np.asarray(artifacts.load_split(split)[1])
+        counts[name] = target.counts(labels, labels, len(names)).images
+    class_counts.draw(COUNTS, counts, names)
 
 
 def main() -> None:
     description = artifacts.load_description()
     target = targets.target(description.target)
-    predict = target.baseline(*artifacts.load_split("train"), description, pictures, PICTURE)
+    predict = target.baseline(*artifacts.load_split("train"), description, pictures, MEANS)
     scores: dict[str, dict[str, Score]] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):
@@ -38,6 +63,8 @@ def main() -> None:
             for name, predicted in predictions.items()
         }
     report = BaselineReport.of(scores)
+    draw_sheet(*artifacts.load_split("train"), description)
+    draw_counts(description)
     artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[report.best])
     report.save()
     print(f"baseline: {BASELINES[report.best]}: test accuracy {report.test_accuracy:.4f}")

@@ -26,6 +26,11 @@ def main() -> None:
     for key, path, cure in (
         ("dataset.path", settings.dataset.path, "name your npz file or folder of images"),
         (
+            "preprocess.corrections",
+            settings.preprocess.corrections,
+            f"name a CSV of corrected labels, or {params.NONE} for none",
+        ),
+        (
             "train.start_from",
             settings.train.start_from,
             f"name a trained model, a .keras file, or {params.NONE} for fresh weights",

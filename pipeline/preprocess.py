@@ -18,8 +18,10 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, decoding, digests, groups, pictures, raw
 from pipeline.files.artifacts import Array, Description, Rows
+from pipeline.files.corrections import TEST, TRAINING, Edits
 from pipeline.files.pictures import Pictures
 from pipeline.files.reports.preprocess import (
+    Corrected,
     Evidence,
     PreprocessReport,
     SplitReport,
@@ -106,11 +108,22 @@ def too_few(unseen: int, settings: Params) -> str | None:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of a raw part that make up a split."""
+    """The rows of a raw part that make up a split, with corrected labels.
+
+    `edited` are the rows whose label is corrected, and `dropped` those that are left out.
+    """
 
     inputs: Array
     labels: Array
     rows: Array
+    edited: int = 0
+    dropped: int = 0
+
+    @classmethod
+    def of(cls, inputs: Array, labels: Array, rows: Array, edits: Edits) -> Selection:
+        left = edits.left(rows)
+        edited = int(np.isin(left, list(edits.changed)).sum())
+        return cls(inputs, edits.labels(labels), left, edited, len(rows) - len(left))
 
     @property
     def photos(self) -> Pictures | None:
@@ -135,9 +148,30 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     rows.setdefault("test", np.arange(len(raw_test[1])))
     sources = {"train": raw_train, "validation": raw_train}
     sources["test"] = raw_test if has_test else raw_train
-    for split, (_, labels) in sources.items():
-        check(rows[split], labels[rows[split]], description, split)
-    return {split: Selection(*source, rows[split]) for split, source in sources.items()}
+    # The rows of a split do not depend on corrections, so figures before and after compare.
+    selections = {
+        split: Selection.of(*source, rows[split], edits(split)) for split, source in sources.items()
+    }
+    for split, part in selections.items():
+        check(part.rows, part.labels[part.rows], description, split)
+    return selections
+
+
+def edits(split: str) -> Edits:
+    """The corrections of a split."""
+    return raw.edits(TEST if split == "test" else TRAINING)
+
+
+def corrected(selections: dict[str, Selection], settings: Params) -> Corrected | None:
+    """How many labels were corrected; None if no file is named."""
+    if settings.preprocess.corrections == params.NONE:
+        return None
+    used = sum(part.edited + part.dropped for part in selections.values())
+    return Corrected(
+        relabelled={split: part.edited for split, part in selections.items()},
+        dropped={split: part.dropped for split, part in selections.items()},
+        unused=sum(len(edits(split).rows) for split in ("train", "test")) - used,
+    )
 
 
 def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
@@ -187,6 +221,8 @@ def main() -> None:
     summary = report(parts, description, evidence)
     if kept := together(selections, settings.preprocess.group):
         summary = summary.changed(together=kept)
+    if labels := corrected(selections, settings):
+        summary = summary.changed(corrected=labels)
     summary.save()
     sizes = {name: counted(split.images, "image") for name, split in summary.splits.items()}
     print(", ".join(f"{name}: {size}" for name, size in sizes.items()))
@@ -202,6 +238,8 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         result.append(f"note: {note}")
     if summary.leaks:
         result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
+    if summary.corrected:
+        result.append(f"corrections: {summary.corrected.sentence}")
     kept = summary.together
     if kept and kept.copies:
         result.append(

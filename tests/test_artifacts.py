@@ -39,7 +39,7 @@ def test_names_that_look_like_formulas_are_drawn_as_they_are(
 ) -> None:
     pictures.images(tmp_path / "means.png", np.zeros(shape), NAMES)
     pictures.confusion_matrix(tmp_path / "confusion.png", np.eye(3), NAMES)
-    pictures.indicative_ids(tmp_path / "ids.png", np.zeros((3, 3)), NAMES, NAMES)
+    pictures.indicative_ids(tmp_path / "ids.png", np.zeros((3, 3)), NAMES, NAMES, "ids")
     pictures.texts(tmp_path / "texts.png", NAMES, NAMES)
     assert len(list(tmp_path.glob("*.png"))) == 4
 
@@ -88,7 +88,7 @@ def draw_all(folder: Path, names: list[str]) -> dict[str, bytes]:
         [f"{name} as {shown[0]}\n0.98" for name in shown],
     )
     pictures.confusion_matrix(folder / "confusion.png", np.eye(3), names)
-    pictures.indicative_ids(folder / "ids.png", np.eye(3), ["a", "b", "c"], names)
+    pictures.indicative_ids(folder / "ids.png", np.eye(3), ["a", "b", "c"], names, "ids")
     pictures.texts(folder / "texts.png", shown, shown)
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
 

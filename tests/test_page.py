@@ -90,7 +90,7 @@ def test_the_page_of_a_run_tells_the_whole_run_without_any_other_file(finished: 
     content = (finished.folder / PAGE).read_text(encoding="utf-8")
     reader = Reader(content)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in reader.addresses)
-    assert reader.tags.count("img") == 3
+    assert reader.tags.count("img") == 5
     assert not {"script", "link", "iframe"} & set(reader.tags)
     assert "@import" not in content
     assert "url(" not in content
@@ -174,6 +174,8 @@ def fail_every_gate() -> None:
     def warn(report: dict[str, Any]) -> None:
         report["duplicates"] |= {"train_and_test": 12, "within_train": 3}
         report["unreadable"] = [f"{number}.jpg" for number in range(14)]
+        counts = {"train": 21, "validation": 0, "test": 1}
+        report["corrected"] = {"relabelled": counts, "dropped": counts, "unused": 5}
         report["splits"]["test"]["empty"] = 2
 
     def evaluate(report: dict[str, Any]) -> None:
@@ -213,6 +215,9 @@ def test_every_gate_and_verdict_is_a_word_with_its_reason_and_its_cure(run: Path
         "2 examples of the test set are empty",
         "14 files could not be read: 0.jpg, ",
         "9.jpg, and 4 more.",
+        "labels changed: 21 of the train set, 0 of the validation set, 1 of the test set; "
+        "examples dropped: 21 of the train set",
+        "5 are of examples that are in another set than the file says",
     ):
         assert sentence in shown
 

@@ -21,6 +21,7 @@ PANELS = {
     "Analyses": (
         analyses.sweep,
         analyses.folds,
+        analyses.labels,
         analyses.data_size,
         analyses.batch_size,
         analyses.learning_rate,

@@ -82,6 +82,22 @@ def folds(
     validation.cross_validate(folds, Options(overrides or (), workers, quick))
 
 
+def labels(
+    folds: Annotated[int, typer.Option(metavar="K", help="The number of folds.")] = 5,
+    most: Annotated[
+        int, typer.Option(metavar="N", help="How many suspects the page shows at most.")
+    ] = 500,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+) -> None:
+    """Find labels that are probably wrong, on a page where you decide on each."""
+    from pipeline.search import labels as suspects
+    from pipeline.search.analysis import Options
+
+    suspects.find(folds, most, Options(overrides or (), workers, quick))
+
+
 def data_size(
     sizes: Annotated[
         int, typer.Option(metavar="N", help="How many sizes, each twice the one before.")

@@ -76,6 +76,7 @@ class Preprocess(Section):
     order: Literal["stratified", "random", "first", "last"]
     seed: int
     group: str | None = None
+    corrections: str = NONE
 
 
 class KerasObject(Section):

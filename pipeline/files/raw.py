@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import params
-from pipeline.files import artifacts, pictures
+from pipeline.files import artifacts, corrections, pictures
 from pipeline.files import groups as picture_groups
 from pipeline.files.artifacts import Array
+from pipeline.files.corrections import Edits
 from pipeline.process.errors import UserError
 
 LEFT_OUT = artifacts.RAW / "left_out.csv"
@@ -69,9 +70,23 @@ def groups(group: str | None) -> Array | None:
     return picture_groups.together(photos.rows, names)
 
 
+def edits(part: str) -> Edits:
+    """What preprocess.corrections changes in a set, `training` or `test`. Raises UserError.
+
+    Without a test part of their own, both sets are rows of the training part.
+    """
+    name = params.load().preprocess.corrections
+    if name == params.NONE:
+        return Edits()
+    test = load("test")
+    is_own = part == corrections.TEST and len(test[1]) > 0
+    return corrections.load(Path(name), part, test if is_own else load("train"), description())
+
+
 def rows(numbers: Array) -> tuple[Array, Array]:
-    """Inputs and labels of these rows of the training part; pictures stay on disk."""
+    """Inputs and corrected labels of these rows of the training part; pictures stay on disk."""
     inputs, labels = load("train")
+    labels = edits(corrections.TRAINING).labels(labels)
     photos = pictures.on_disk(inputs)
     return (inputs[numbers] if photos is None else photos.subset(numbers).as_array()), labels[
         numbers

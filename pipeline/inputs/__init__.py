@@ -37,7 +37,12 @@ class Pictures(Protocol):
     ) -> None: ...
 
     def indicative_ids(
-        self, path: Path, scores: Array, names: Sequence[str], class_names: Sequence[str]
+        self,
+        path: Path,
+        scores: Array,
+        names: Sequence[str],
+        class_names: Sequence[str],
+        title: str,
     ) -> None: ...
 
     def lines(
@@ -93,6 +98,7 @@ class Kind(Baselined, Protocol):
     EMBEDDED: bool  # whether the targets without Python take them
     PICTURED: bool  # whether `draw` needs nothing but the inputs, as a device logs them
     SHOWN: int  # mistakes in the picture of mistakes
+    CLASSES: int  # most classes in a picture of all of them; twice as many examples
     BEFORE_CONFIDENCE: str  # in the title of a mistake, between its classes and its confidence
     # What a device needs beside the model: a module of pipeline/bundle; empty if nothing
     COMPANIONS: str
@@ -114,6 +120,9 @@ class Kind(Baselined, Protocol):
         self, pictures: Pictures, sheet: Sheet, inputs: Array, vocabulary: Sequence[str] = ()
     ) -> None:
         """Draws inputs (N, ...), each under its title."""
+
+    def html(self, example: Array, vocabulary: Sequence[str] = ()) -> str:
+        """One input (...) as HTML that needs no other file: a picture, a drawing or its words."""
 
     def calibration(self, inputs: Array) -> Array:
         """Training examples (N, ...), changed so that int8 covers all values of a device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape as html_escape
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers, _split_checks
+from pipeline.inputs import Pictures, Predict, Sheet, _integers, _sheet, _split_checks
 
 NOUN = "ids"
 ARRAYS = "int32 of shape (N, L) for ids"
@@ -23,6 +24,7 @@ CONVOLUTIONS = ""
 EMBEDDED = False
 PICTURED = False  # without the vocabulary they mean nothing
 SHOWN = 10
+CLASSES = 10
 BEFORE_CONFIDENCE = " "
 VALUES = "ids"
 PREPARED = "How data become the input"
@@ -78,7 +80,10 @@ def baseline(
         train, labels, len(description.class_names), description.highest
     )
     scores = likelihoods[:, 1:] - likelihoods[:, 1:].mean(0)
-    pictures.indicative_ids(path, scores, description.vocabulary, description.class_names)
+    shown = _sheet.spread(len(scores), CLASSES)
+    names = [description.class_names[label] for label in shown]
+    title = _sheet.title("Most indicative ids of each class", len(shown), len(scores))
+    pictures.indicative_ids(path, scores[shown], description.vocabulary, names, title)
     return lambda ids: {"naive_bayes": likeliest(ids, priors, likelihoods)}
 
 
@@ -112,6 +117,10 @@ def draw(pictures: Pictures, sheet: Sheet, ids: Array, vocabulary: Sequence[str]
     """A sheet of texts."""
     texts = [spell(row, vocabulary) for row in ids]
     pictures.texts(sheet.path, texts, sheet.titles, title=sheet.title)
+
+
+def html(ids: Array, vocabulary: Sequence[str] = ()) -> str:
+    return f"<p>{html_escape(spell(ids, vocabulary))}</p>"
 
 
 def spell(ids: Array, vocabulary: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers, _split_checks
+from pipeline.inputs import Pictures, Predict, Sheet, _integers, _sheet, _split_checks
 
 NOUN = "images"
 ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
@@ -27,6 +29,7 @@ CONVOLUTIONS = "edge"
 EMBEDDED = True
 PICTURED = True
 SHOWN = 30
+CLASSES = 100
 BEFORE_CONFIDENCE = "\n"
 VALUES = "raw pixels"
 PREPARED = "How a photo becomes the input"
@@ -37,6 +40,7 @@ EXAMPLES = (
 )
 EXAMPLE = "picture.png"
 
+THUMBNAIL = 160  # pixels, the longest side of a picture on a page
 PART_BYTES = 2**26  # of blocks that are in memory at a time
 GRID = 14  # noise and compression hardly change the means of GRID x GRID blocks, which are compared
 
@@ -145,11 +149,13 @@ def baseline(
 ) -> Predict:
     """The nearest class mean, by RMSE and by MAE; the picture shows the mean images."""
     means = class_means(train, labels, len(description.class_names))
+    shown = _sheet.spread(len(means), CLASSES)
+    names = pictures.shown_names(description.class_names)
     pictures.images(
         path,
-        means,
-        pictures.shown_names(description.class_names),
-        title="Mean image of each class",
+        means[shown],
+        [names[label] for label in shown],
+        title=_sheet.title("Mean image of each class", len(shown), len(means)),
     )
     return lambda images: nearest(images, means)
 
@@ -182,6 +188,20 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
 
 def draw(pictures: Pictures, sheet: Sheet, images: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.images(sheet.path, images, sheet.titles, title=sheet.title)
+
+
+def html(image: Array, vocabulary: Sequence[str] = ()) -> str:
+    """The image, made smaller if it is large; small ones keep every pixel."""
+    from PIL import Image
+
+    pixels = np.asarray(image)
+    picture = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    large = max(picture.size) > THUMBNAIL // 2
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = io.BytesIO()
+    picture.save(data, "JPEG" if large else "PNG", quality=85)
+    text = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="" src="data:image/{"jpeg" if large else "png"};base64,{text}">'
 
 
 def calibration(images: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _split_checks
+from pipeline.inputs import Pictures, Predict, Sheet, _sheet, _split_checks
 
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
@@ -26,6 +26,7 @@ CONVOLUTIONS = "series_cnn"
 EMBEDDED = False
 PICTURED = True
 SHOWN = 30
+CLASSES = 25
 BEFORE_CONFIDENCE = "\n"
 COMPANIONS = ""
 VALUES = "raw measurements"
@@ -34,6 +35,7 @@ EXAMPLES = ""
 EXAMPLE = "recording.npy"
 
 BLOCKS = 20  # along time; noise hardly changes their means, which are compared
+DRAWN_STEPS = 200  # of a drawing on a page; a longer series is thinned out
 MARGIN = 0.1  # of the training set's range, which the model card's range exceeds on both sides
 DIGITS = 3  # significant, of the model card's range
 SYNTHETIC_NOISE = 4
@@ -129,7 +131,9 @@ def baseline(
     num_classes = len(description.class_names)
     means = class_means(train, labels, num_classes)
     names = pictures.shown_names(description.class_names)
-    pictures.lines(path, means, names, title="Mean series of each class")
+    shown = _sheet.spread(num_classes, CLASSES)
+    title = _sheet.title("Mean series of each class", len(shown), num_classes)
+    pictures.lines(path, means[shown], [names[label] for label in shown], title=title)
     return lambda series: {"nearest_mean": nearest(series, means, deviation)}
 
 
@@ -152,6 +156,23 @@ def nearest(series: Array, means: Array, deviation: Array) -> Array:
 
 def draw(pictures: Pictures, sheet: Sheet, series: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.lines(sheet.path, series, sheet.titles, title=sheet.title)
+
+
+def html(series: Array, vocabulary: Sequence[str] = ()) -> str:
+    """A line for each channel (T, C), all in one scale."""
+    values = np.asarray(series)[:: -(-len(series) // DRAWN_STEPS)].astype(np.float64)
+    low, high = values.min(), values.max()
+    scaled = 5 + 90 * (high - values) / ((high - low) or 1.0)
+    width = max(len(values) - 1, 1)
+    lines = [
+        f'<polyline points="{" ".join(f"{x},{y:.0f}" for x, y in enumerate(channel))}" '
+        f'stroke="hsl({360 * number // scaled.shape[1]} 70% 45%)"/>'
+        for number, channel in enumerate(scaled.T)
+    ]
+    return (
+        f'<svg viewBox="0 0 {width} 100" preserveAspectRatio="none" fill="none" role="img">'
+        f"{''.join(lines)}</svg>"
+    )
 
 
 def calibration(series: Array) -> Array:

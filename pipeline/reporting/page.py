@@ -79,6 +79,7 @@ def sections(
         "classes": page_sections.class_rows(reports),
         "shown_classes": SHOWN_CLASSES,
         "splits": page_sections.split_rows(reports.preprocess),
+        "corrected": reports.preprocess.corrected,
         "warnings": page_sections.data_warnings(reports.preprocess),
         "columns": summary.COLUMNS,
         "rows": summary.rows(),

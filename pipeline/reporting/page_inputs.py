@@ -12,6 +12,8 @@ from pipeline.files.reports.bundle import KINDS
 
 PAGE = artifacts.REPORTS / "index.html"
 PICTURES = {
+    "contact_sheet": "Examples of the training set, class by class",
+    "class_counts": "Examples of each class in each set",
     "learning_curves": "Loss and accuracy by epoch, for the training set and the validation set",
     "confusion": "Confusion matrix of the test set: a row for each true class",
     "reliability": "How often answers of each confidence are right; above, the calibration error",

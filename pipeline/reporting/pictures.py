@@ -18,6 +18,7 @@ from pipeline.files.artifacts import Array
 from pipeline.reporting import calibration, drawing, statistics
 from pipeline.reporting.calibration import Bin
 
+INDICATIVE = 20  # ids of each class
 NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
 
 
@@ -114,18 +115,19 @@ def images(
 
 
 def indicative_ids(
-    path: Path, scores: Array, names: Sequence[str], class_names: Sequence[str], count: int = 20
+    path: Path, scores: Array, names: Sequence[str], class_names: Sequence[str], title: str
 ) -> None:
-    """For each class the `count` ids with the highest scores (K, ids), as bars, the best on top."""
+    """For each class the ids with the highest scores (K, ids), as bars, the best on top."""
     # All text goes through `plain` before the first axis, which takes the fonts set by then.
     titles = [plain(name) for name in shown_names(class_names)]
-    best_ids = [np.argsort(-values, kind="stable")[:count][::-1] for values in scores]
+    best_ids = [np.argsort(-values, kind="stable")[:INDICATIVE][::-1] for values in scores]
     labels = [[plain(names[index]) for index in ids] for ids in best_ids]
     figure = Figure(figsize=(4 * len(scores), 5), layout="constrained")
     axes = figure.subplots(1, len(scores), squeeze=False).flat
-    for axis, values, ids, words, title in zip(axes, scores, best_ids, labels, titles, strict=True):
+    for axis, values, ids, words, name in zip(axes, scores, best_ids, labels, titles, strict=True):
         axis.barh(words, values[ids])
-        axis.set(title=title, xlabel="log-likelihood above the mean")
+        axis.set(title=name, xlabel="log-likelihood above the mean")
+    figure.suptitle(title)
     drawing.save(path, figure)
 
 

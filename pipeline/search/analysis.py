@@ -144,6 +144,8 @@ def override(settings: Params, overrides: Mapping[str, Any]) -> Params:
                 f"{key} does not change a training; expected a key of"
                 f" {' or '.join(SECTIONS)} in params.yaml"
             )
+        if key == "preprocess.corrections":
+            raise UserError(f"{key} is the same for all trainings; set it in params.yaml")
     return params.override(settings, overrides)
 
 

@@ -19,9 +19,10 @@ import numpy as np
 from pipeline import targets
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
-from pipeline.files import artifacts, raw, splits
+from pipeline.files import artifacts, digests, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
+from pipeline.files.corrections import TRAINING, Edits
 from pipeline.process.errors import UserError
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
@@ -69,6 +70,7 @@ class CachedTraining:
     rows: Array  # the training set
     validation_rows: Array
     every_batch: bool = False  # also record the loss of each batch
+    predicts: bool = False  # also keep the probabilities of the validation rows
 
     @property
     def examples(self) -> int:
@@ -83,7 +85,13 @@ class CachedTraining:
 
     def cached(self) -> TrainingResult | None:
         path = FOLDER / f"{self.key()}.json"
-        return TrainingResult(**artifacts.load_json(path)) if path.exists() else None
+        if not path.exists() or (self.predicts and not path.with_suffix(".npy").exists()):
+            return None
+        return TrainingResult(**artifacts.load_json(path))
+
+    def probabilities(self) -> Array:
+        """The probabilities (V, K) of the validation rows, once it has run."""
+        return artifacts.load_array(FOLDER / f"{self.key()}.npy")
 
     def run(
         self,
@@ -119,7 +127,7 @@ class CachedTraining:
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
         # These import TensorFlow, which only the worker needs.
         from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import checkpoint, fit
+        from pipeline.training import checkpoint, fit, keras_files
         from pipeline.training.batches import Data
 
         # TensorFlow warns about retraced graphs, of which each training has its own.
@@ -134,6 +142,9 @@ class CachedTraining:
         data = Data.described(*parts, raw.description())
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
+        if self.predicts:
+            outputs = keras_files.probabilities(trained.model, data.validation[0])
+            artifacts.save_array(FOLDER / f"{key}.npy", outputs)
         validation = len(self.validation_rows)
         return TrainingResult(key, trained.rows, trained.best, validation, losses.values)
 
@@ -160,17 +171,25 @@ def split_rows(settings: Params) -> tuple[Array, Array]:
     has_test = len(raw.load("test")[1]) > 0
     test = None if has_test else settings.dataset.test
     groups = raw.groups(settings.preprocess.group)
-    split = splits.splits(strata(), test, settings.preprocess, raw.validation_rows(), groups)
-    return split["train"], split["validation"]
+    split = splits.splits(strata(Edits()), test, settings.preprocess, raw.validation_rows(), groups)
+    edits = raw.edits(TRAINING)
+    return edits.left(split["train"]), edits.left(split["validation"])
 
 
-def strata() -> Array:
-    """The strata (N,) of the raw training part, such as its classes."""
-    labels = np.asarray(raw.load("train")[1])
+def strata(edits: Edits | None = None) -> Array:
+    """The strata (N,) of the raw training part, such as its classes, with corrected labels.
+
+    Those with no edits, as published, decide which example is in which split.
+    """
+    edits = raw.edits(TRAINING) if edits is None else edits
+    labels = edits.labels(np.asarray(raw.load("train")[1]))
     return targets.target(raw.description().target).strata(labels)
 
 
 @cache
 def data_digests() -> tuple[str, ...]:
-    """SHA-256 of each file of the raw training part."""
-    return tuple(artifacts.sha256(path) for path in sorted((artifacts.RAW / "train").glob("*")))
+    """SHA-256 of each file of the raw training part, and of corrected labels."""
+    paths = sorted((artifacts.RAW / "train").glob("*"))
+    changed = raw.edits(TRAINING).changed
+    labels = [digests.of_facts([str(sorted(changed.items()))])] if changed else []
+    return *(artifacts.sha256(path) for path in paths), *labels

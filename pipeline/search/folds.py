@@ -31,7 +31,7 @@ def cross_validate(folds: int, options: Options) -> None:
     analysis.publish(report(results), lambda figure: draw(figure, results))
 
 
-def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
+def trainings(analysis: Analysis, folds: int, predicts: bool = False) -> list[CachedTraining]:
     """One training per fold. Raises UserError."""
     settings = analysis.params
     rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
@@ -50,6 +50,7 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
             settings.train,
             rows[train],
             rows[validation],
+            predicts=predicts,
         )
         for number, (train, validation) in enumerate(pairs, 1)
     ]

@@ -50,6 +50,33 @@ class Together(Section):
     shared_groups: list[str] | None = None
 
 
+class Corrected(Section):
+    """By split, the labels that preprocess.corrections changed and the examples that it dropped.
+
+    `unused` corrections are of examples that are in no split, or in another than the file says.
+    """
+
+    relabelled: dict[str, int]
+    dropped: dict[str, int]
+    unused: int
+
+    @property
+    def sentence(self) -> str:
+        def counts(part: dict[str, int]) -> str:
+            return ", ".join(f"{count:,} of the {name} set" for name, count in part.items())
+
+        unused = (
+            f"; {self.unused:,} are of examples that are in another set than the file says, or in "
+            "none, and change nothing"
+            if self.unused
+            else ""
+        )
+        return (
+            f"labels changed: {counts(self.relabelled)}; examples dropped: "
+            f"{counts(self.dropped)}{unused}"
+        )
+
+
 class PreprocessReport(Report):
     """`duplicates` counts images that occur twice: `within_train`, `train_and_test`, ..."""
 
@@ -62,6 +89,7 @@ class PreprocessReport(Report):
     unreadable: list[str]
     evidence: Evidence
     together: Together | None = None  # for photos
+    corrected: Corrected | None = None  # if preprocess.corrections names a file
 
     @property
     def leaks(self) -> dict[str, int]:
