@@ -99,7 +99,9 @@ def main() -> None:
     report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings))
     report.save()
     for row in report.targets:
-        print(f"{row.target}: {row.refused or 'embedded'}")
+        fits = settings.embed.board and row.target == "microcontroller" and not row.refused
+        taken = f"embedded; {settings.embed.board} takes it" if fits else "embedded"
+        print(f"{row.target}: {row.refused or taken}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from tests.conftest import STAGES, Project
+from tests.conftest import OWN_PROBLEM, STAGES, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -58,6 +58,7 @@ def an_npz(path: Path) -> dict[str, Any]:
 def configure(project: Project, dataset: dict[str, Any]) -> None:
     project.change(
         {
+            **OWN_PROBLEM,
             "problem.name": "textures",
             "dataset.path": "mine",
             **{f"dataset.{key}": value for key, value in dataset.items()},

@@ -12,7 +12,7 @@ import pytest
 from pipeline.config import params
 from pipeline.config.params import Params
 from serving import Bundle
-from tests.conftest import ROOT, Project, emulated, save_npz
+from tests.conftest import OWN_PROBLEM, ROOT, Project, emulated, save_npz
 from tests.reports import report
 
 pytestmark = pytest.mark.slow
@@ -49,6 +49,7 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
 
 
 OWN = {
+    **OWN_PROBLEM,
     "problem.name": "mine",
     "problem.target": 0.5,
     "dataset.name": "npz",

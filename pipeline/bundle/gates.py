@@ -22,7 +22,7 @@ def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
         **reports.evaluate.gate.failures,
         "export": _not_converted(reports.export.errors),
         "verify": _not_good_enough(params, reports.verify.pairs),
-        "embed": _refused_targets(params, reports.embed.targets),
+        "embed": refused_targets(params, reports.embed.targets),
     }
 
 
@@ -56,12 +56,17 @@ def _not_good_enough(params: Params, pairs: Sequence[AnyPair]) -> list[str]:
     ]
 
 
-def _refused_targets(params: Params, targets: Sequence[TargetReport]) -> list[str]:
+def refused_targets(params: Params, targets: Sequence[TargetReport]) -> list[str]:
+    refused = [row for row in targets if row.refused is not None]
     if params.embed.targets == "all":
-        return []
+        return [
+            f"embed.board is {params.embed.board}, and microcontroller refuses the model: "
+            f"{row.refused}"
+            for row in refused
+            if params.embed.board and row.target == "microcontroller"
+        ]
     return [
         f"{row.target} refuses the model: {row.refused}; "
         "`embed.targets: all` would skip this target"
-        for row in targets
-        if row.refused is not None
+        for row in refused
     ]

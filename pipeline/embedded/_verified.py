@@ -38,7 +38,8 @@ class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
     `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
-    class numbers. `programs`, `arena_bytes` and `max_accuracy_drop` come from params.yaml.
+    class numbers. `programs`, `arena_bytes`, `max_accuracy_drop` and `board` come from
+    params.yaml.
     """
 
     name: str
@@ -52,6 +53,7 @@ class VerifiedFile:
     programs: tuple[str, ...]
     arena_bytes: int
     max_accuracy_drop: float
+    board: str | None = None
 
     @classmethod
     def load(cls, format_name: str, params: Params) -> VerifiedFile:
@@ -88,6 +90,7 @@ class VerifiedFile:
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
             max_accuracy_drop=params.export.max_accuracy_drop,
+            board=params.embed.board,
         )
 
     @property
