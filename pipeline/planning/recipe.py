@@ -23,6 +23,7 @@ STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
 PHOTO, PRETRAINED = 48, 128  # pixels of a side
 LEAST_TARGET = 0.8
 NAMED = 12  # classes that a sentence names
+ARENA_BYTES = 65_536  # of a microcontroller that is not named
 RARE = 50  # images of a class; fewer are a limit worth stating
 BACKBONE = "efficientnet_lite0"
 FORMATS = [
@@ -290,7 +291,8 @@ def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
     if data.kind == "ids":
         reason = "TensorFlow Lite Micro lacks an operator"
         choices[1] = Choice("verify.runtimes", RUNTIMES[:-1], reason)
+    arena = Choice("embed.arena_bytes", ARENA_BYTES)
     if board:
         ram = f"what {board} has for a model ({BOARDS[board].source})"
-        choices.append(Choice("embed.arena_bytes", BOARDS[board].ram_bytes, ram))
-    return [*choices, Choice("embed.board", board)]
+        arena = Choice("embed.arena_bytes", BOARDS[board].ram_bytes, ram)
+    return [*choices, arena, Choice("embed.board", board)]
