@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.config import params
+from pipeline.config import mnist_problem, params
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
-# Of params.yaml as it comes; it stands in the model card beside problem.use and problem.limits.
-MNIST_STATEMENT = "Which digit does a scanned image of one handwritten digit show?"
+# Whoever names one of these trains on data of their own. The others come with the project.
+OWN = ("npz", "image_folder", "image_list")
 
 
 def main() -> None:
@@ -38,14 +38,49 @@ def main() -> None:
     ):
         if not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
+    check_problem(settings)
     check_names(Path(settings.dataset.path))
     check_targets(settings)
-    if settings.dataset.name != "mnist" and settings.problem.statement == MNIST_STATEMENT:
-        print(
-            "warning: problem.statement, use and limits describe the digits of MNIST, but "
-            f"dataset.name is {settings.dataset.name}; the model card will repeat them, so "
-            "describe your own task"
+    if settings.embed.board:
+        check_board(settings, settings.embed.board)
+
+
+def check_problem(settings: Params) -> None:
+    """The model card would say that a model of other data reads digits. Raises UserError.
+
+    Data that come with the project are for experiments such as `dvc exp run -S dataset.name=...`,
+    which a warning is enough for.
+    """
+    dataset = settings.dataset
+    keys = mnist_problem.keys(settings.problem)
+    if dataset.name == "mnist" or not keys:
+        return
+    still = (
+        f"{', '.join(keys)} still describe{'s' if len(keys) == 1 else ''} the digits of MNIST, "
+        f"but dataset.name is {dataset.name}, and the model card prints "
+        f"{'it' if len(keys) == 1 else 'them'}"
+    )
+    if dataset.name in OWN:
+        raise UserError(
+            f"{still}; describe your own task, or let `edgeproof start {dataset.path}` write a "
+            "draft"
         )
+    print(f"warning: {still}; describe your own task")
+
+
+def check_board(settings: Params, board: str) -> None:
+    """Raises UserError if the model cannot fit the board, before it is trained.
+
+    For data of the project nothing is known before they are downloaded; `embed` checks them.
+    """
+    if settings.dataset.name not in OWN:
+        return
+    from pipeline.planning import start
+
+    fault = start.misfit(settings, board)
+    if fault:
+        raise UserError(f"the model does not fit embed.board: {fault}")
+    print(f"{board} takes the model")
 
 
 def check_targets(settings: Params) -> None:

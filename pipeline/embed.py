@@ -91,6 +91,15 @@ def make_environment() -> None:
         ) from None
 
 
+def outcome(row: TargetReport, board: str | None) -> str:
+    """What became of a target, for the terminal."""
+    if row.refused:
+        return f"skipped, as {row.refused}"
+    return (
+        f"embedded; {board} takes it" if board and row.target == "microcontroller" else "embedded"
+    )
+
+
 def main() -> None:
     settings = params.load()
     exported = ExportReport.load()
@@ -99,10 +108,7 @@ def main() -> None:
         make_environment()
     report = EmbedReport(model_sha256=exported.model_sha256, targets=embed(settings))
     report.save()
-    lines = [
-        f"{row.target}: {f'skipped, as {row.refused}' if row.refused else 'embedded'}"
-        for row in report.targets
-    ]
+    lines = [f"{row.target}: {outcome(row, settings.embed.board)}" for row in report.targets]
     if not any(artifacts.EMBEDDED.iterdir()):  # which would make DVC warn
         reasons = "\n".join(lines) or "embed.targets is []."
         text = f"# Without Python\n\nThere is no export without Python.\n\n{reasons}\n"

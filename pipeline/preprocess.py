@@ -106,6 +106,24 @@ def too_few(unseen: int, settings: Params) -> str | None:
     )
 
 
+def few(sizes: dict[str, int], settings: Params) -> list[str]:
+    """What follows from few images for the test, and from few for the conversion to int8."""
+    notes, target = [], settings.problem.target
+    if sizes["test"] < statistics.FEW_TESTED:
+        outside = sizes["train"] + sizes["validation"]
+        notes.append(
+            f"{sizes['test']} test images: an accuracy of {100 * target:.0f} % would have a 95 % "
+            f"interval of {statistics.expected_interval(target, sizes['test'])}; `edgeproof folds` "
+            f"judges the recipe on all {outside:,} others"
+        )
+    if sizes["train"] < settings.export.calibration_images:
+        notes.append(
+            f"{sizes['train']} training images are fewer than export.calibration_images, so all "
+            "of them set the ranges of int8"
+        )
+    return notes
+
+
 @dataclass(frozen=True)
 class Selection:
     """The rows of a raw part that make up a split, with corrected labels.
@@ -236,6 +254,7 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
     sizes = {name: split.images for name, split in summary.splits.items()}
     if note := too_few(sizes["test"] + sizes["validation"], settings):
         result.append(f"note: {note}")
+    result += [f"note: {note}" for note in few(sizes, settings)]
     if summary.leaks:
         result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
     if summary.corrected:

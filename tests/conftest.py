@@ -66,6 +66,13 @@ SMALL = {
     "embed.images": 50,
 }
 
+# For data that are not MNIST, whose description `check` would refuse.
+OWN_PROBLEM = {
+    "problem.statement": "What is it?",
+    "problem.use": "Tests.",
+    "problem.limits": ["It knows nothing else."],
+}
+
 
 @pytest.hookimpl(trylast=True)  # after tests are deselected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -31,7 +31,7 @@ from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
 from serving.text import Vocabulary
 from serving.words import words
-from tests.conftest import ROOT, Project
+from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.test_cifar import archive
 
 REVIEWS = [
@@ -226,6 +226,7 @@ def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
     np.savez(project.folder / "likes.npz", x_train=ids, y_train=labels)
     project.change(
         {
+            **OWN_PROBLEM,
             "problem.name": "likes",
             "dataset.name": "npz",
             "dataset.path": "likes.npz",

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pipeline import check
-from pipeline.config import params
+from pipeline.config import mnist_problem, params
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _tree, image_folder
 from pipeline.datasets._photos import Candidate
@@ -21,7 +22,7 @@ from pipeline.files import pictures
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
 from serving import photo
-from tests.conftest import ROOT
+from tests.conftest import OWN_PROBLEM, ROOT
 
 
 def picture(
@@ -306,7 +307,7 @@ def test_check_names_a_file_whose_name_is_not_utf_8(
 ) -> None:
     """DVC would only say `surrogates not allowed`."""
     os.close(os.open(os.fsencode(two_classes / "dog") + b"/caf\xe9.png", os.O_CREAT))
-    values = {"dataset.name": "image_folder", "dataset.path": "photos"}
+    values = {"dataset.name": "image_folder", "dataset.path": "photos", **OWN_PROBLEM}
     settings = params.override(params.load(ROOT / "params.yaml"), values)
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(settings.model_dump_json())
@@ -316,31 +317,42 @@ def test_check_names_a_file_whose_name_is_not_utf_8(
         check.main()
 
 
-@pytest.mark.parametrize(
-    ("statement", "warned"),
-    [(check.MNIST_STATEMENT, True), ("Is it a cat or a dog?", False)],
-)
-def test_check_warns_of_a_model_card_that_would_describe_mnist(
-    two_classes: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    statement: str,
-    warned: bool,
+@pytest.fixture
+def checked(
+    two_classes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs `check` on the two classes with other values; returns what it printed."""
+
+    def run(**values: object) -> str:
+        own = {"dataset.name": "image_folder", "dataset.path": str(two_classes)}
+        settings = params.override(params.load(ROOT / "params.yaml"), {**own, **values})
+        monkeypatch.chdir(two_classes.parent)
+        Path("pipeline").mkdir(exist_ok=True)
+        Path("pipeline/none").touch()
+        Path("params.yaml").write_text(settings.model_dump_json())
+        check.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_check_refuses_texts_of_mnist_for_data_of_ones_own(checked: Callable[..., str]) -> None:
+    shipped = params.load(ROOT / "params.yaml").problem
+    every = "problem.statement, problem.use, problem.limits"
+    assert ", ".join(mnist_problem.keys(shipped)) == every
+    with pytest.raises(UserError, match=f"{every} still describe .*edgeproof start"):
+        checked()
+    statement = {"problem.statement": OWN_PROBLEM["problem.statement"]}
+    with pytest.raises(UserError, match=r"^problem.use, problem.limits still describe"):
+        checked(**statement)
+    assert checked(**OWN_PROBLEM) == ""
+
+
+def test_check_warns_of_them_for_an_experiment_with_data_of_the_project(
+    checked: Callable[..., str],
 ) -> None:
-    shipped = params.load(ROOT / "params.yaml")
-    assert shipped.problem.statement == check.MNIST_STATEMENT
-    values = {
-        "problem.statement": statement,
-        "dataset.name": "image_folder",
-        "dataset.path": str(two_classes),
-    }
-    settings = params.override(shipped, values)
-    monkeypatch.chdir(two_classes.parent)
-    Path("pipeline").mkdir()
-    Path("pipeline/none").touch()
-    Path("params.yaml").write_text(settings.model_dump_json())
-    check.main()
-    assert ("describe your own task" in capsys.readouterr().out) == warned
+    assert "warning: problem.statement" in checked(**{"dataset.name": "fashion_mnist"})
+    assert checked(**{"dataset.name": "mnist"}) == ""
 
 
 @pytest.mark.parametrize("name", ["new\nline.png", "a,b\"c'.png", "%s{}.png", " .png", "🐈.png"])

@@ -22,7 +22,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
 from pipeline.targets import _scores, labels
 from serving import Classifier, gate
-from tests.conftest import ROOT, Project
+from tests.conftest import OWN_PROBLEM, ROOT, Project
 
 OWN = Description("own", ["a", "b", "c"], (12, 12, 1), {}, [], target="labels")
 TRUE = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1]])
@@ -186,6 +186,7 @@ def made(project: Project, run_stages: Callable[..., None]) -> Project:
     np.savez(project.folder / "own.npz", x_train=images, y_train=present, class_names=names)
     project.change(
         {
+            **OWN_PROBLEM,
             "problem.name": "blocks",
             "dataset.name": "npz",
             "dataset.path": "own.npz",

@@ -38,6 +38,7 @@ ORDER = (
     "embedded",
     "tracking",
     "field",
+    "planning",
     "stages",
     "search",
     "cli",

@@ -17,7 +17,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from serving import photo
 from serving.model_card import ModelCard
-from tests.conftest import STAGES, Project
+from tests.conftest import OWN_PROBLEM, STAGES, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -64,6 +64,7 @@ def an_npz(path: Path) -> dict[str, Any]:
 def configure(project: Project, dataset: dict[str, Any]) -> None:
     project.change(
         {
+            **OWN_PROBLEM,
             "problem.name": "textures",
             "dataset.path": "mine",
             **{f"dataset.{key}": value for key, value in dataset.items()},

@@ -113,3 +113,14 @@ def test_too_few_images_are_reported_before_anything_is_trained() -> None:
         "1,559 images can prove it"
     )
     assert preprocess.too_few(1559, default) is None
+
+
+def test_few_test_images_and_few_for_calibration_are_told() -> None:
+    default = params.load(ROOT / "params.yaml")
+    tested, calibrated = preprocess.few({"train": 320, "validation": 80, "test": 100}, default)
+    assert tested.startswith(
+        "100 test images: an accuracy of 99 % would have a 95 % interval of 94"
+    )
+    assert tested.endswith("`edgeproof folds` judges the recipe on all 400 others")
+    assert calibrated.startswith("320 training images are fewer than export.calibration_images")
+    assert preprocess.few({"train": 54_000, "validation": 6_000, "test": 10_000}, default) == []

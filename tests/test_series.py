@@ -29,7 +29,7 @@ from serving.inputs import SERIES, TYPES
 from serving.server import protocol
 from serving.server.protocol import Signature
 from serving.server.request_bodies import decode
-from tests.conftest import ROOT, Project
+from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.server import Server
 from tests.test_ids import FALLING_CURVES
 
@@ -227,6 +227,7 @@ def watch(project: Project, run_stages: Callable[..., None]) -> Project:
     save_windows(project.folder / "motion.npz")
     project.change(
         {
+            **OWN_PROBLEM,
             "problem.name": "exercises",
             "problem.target": 0.7,
             "dataset.name": "npz",

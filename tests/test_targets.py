@@ -24,7 +24,7 @@ from pipeline.reporting.tables import BASELINES, listed
 from pipeline.targets import Target, _scores, classes, labels
 from serving.bundle import Bundle
 from tests import reports
-from tests.conftest import ROOT, STAGES, Project
+from tests.conftest import OWN_PROBLEM, ROOT, STAGES, Project
 
 THREE = Description("own", ["a", "b", "c"], (2, 2, 1), {}, [])
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2])
@@ -151,6 +151,7 @@ def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
     np.savez(project.folder / "rare.npz", x_train=images, y_train=labels)
     project.change(
         {
+            **OWN_PROBLEM,
             "dataset.name": "npz",
             "dataset.path": "rare.npz",
             "preprocess.subset": None,

@@ -15,7 +15,7 @@ from pipeline.config.params import Params
 from pipeline.files.reports.verify import AnyPair
 from pipeline.verification import verdicts
 from serving import Bundle
-from tests.conftest import ROOT, Project, emulated, save_npz
+from tests.conftest import OWN_PROBLEM, ROOT, Project, emulated, save_npz
 from tests.reports import compared, report, verification
 from tests.reports import failed as could_not_run
 
@@ -78,6 +78,7 @@ def test_the_card_has_the_threshold_that_was_fitted_on_the_validation_set(
 
 
 OWN = {
+    **OWN_PROBLEM,
     "problem.name": "mine",
     "problem.target": 0.5,
     "dataset.name": "npz",

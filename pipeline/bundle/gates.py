@@ -24,7 +24,7 @@ def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
         "export": _not_converted(reports.export.errors),
         "verify": _not_good_enough(params, reports.verify.pairs),
         "rejection": _promise_broken(params, reports.verify),
-        "embed": _refused_targets(params, reports.embed.targets),
+        "embed": refused_targets(params, reports.embed.targets),
     }
 
 
@@ -90,12 +90,17 @@ def _promised(problem: Problem) -> str:
     )
 
 
-def _refused_targets(params: Params, targets: Sequence[TargetReport]) -> list[str]:
+def refused_targets(params: Params, targets: Sequence[TargetReport]) -> list[str]:
+    refused = [row for row in targets if row.refused is not None]
     if params.embed.targets == "all":
-        return []
+        return [
+            f"embed.board is {params.embed.board}, and microcontroller refuses the model: "
+            f"{row.refused}"
+            for row in refused
+            if params.embed.board and row.target == "microcontroller"
+        ]
     return [
         f"{row.target} refuses the model: {row.refused}; "
         "`embed.targets: all` would skip this target"
-        for row in targets
-        if row.refused is not None
+        for row in refused
     ]

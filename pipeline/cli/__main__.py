@@ -10,6 +10,8 @@ from pipeline.process import stage
 
 PANELS = {
     "Pipeline": (
+        workflow.start,
+        workflow.estimate,
         workflow.run,
         workflow.draft,
         workflow.status,

@@ -57,6 +57,44 @@ def run(
     raise typer.Exit(0 if succeeded else 1)
 
 
+def start(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder or zip file of pictures in one folder per class, or with a CSV of "
+            "their labels; or an npz of arrays.",
+            show_default=False,
+        ),
+    ],
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help="A microcontroller board that must take the model, such as esp32-s3.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="YAML", help="The file to write.")] = Path(
+        "params.yaml"
+    ),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a file that you have changed.")
+    ] = False,
+) -> None:
+    """Look at your data, write params.yaml for them, and say what to expect."""
+    from pipeline.planning import start as planning
+
+    planning.start(data, board, output, force)
+
+
+def estimate() -> None:
+    """Say what the run in params.yaml will need: time, memory, sizes and boards."""
+    from pipeline.config import params
+    from pipeline.planning import start as planning
+
+    planning.estimate(params.load())
+
+
 def draft() -> None:
     """Pack a bundle that is marked NOT PROVEN into draft/, even if a gate fails."""
     status = 1

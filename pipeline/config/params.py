@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config import framing, starts, validation_message
+from pipeline.config.boards import checked_board
 from pipeline.config.parts import checked_name, choices
 from pipeline.config.processors import EMULATED, NATIVE, WHEELS
 from pipeline.process.errors import UserError
@@ -233,6 +234,7 @@ class Embed(Section):
     images: PositiveInt
     programs: list[Literal["aarch64", "armv7", "x86_64"]]
     arena_bytes: PositiveInt
+    board: Annotated[str, AfterValidator(checked_board)] | None = None
 
     @field_validator("targets")
     @classmethod
@@ -242,6 +244,14 @@ class Embed(Section):
                 raise ValueError("a target is named twice; expected each once")
             targets = [checked_name("embedded", name) for name in targets]
         return targets
+
+    @model_validator(mode="after")
+    def _board_is_tried(self) -> Self:
+        if self.board and "microcontroller" not in self.names:
+            raise ValueError(
+                f"board is {self.board}, and targets does not hold microcontroller; add it"
+            )
+        return self
 
     @property
     def names(self) -> list[str]:
@@ -277,8 +287,13 @@ class Params(Section):
 
 def load(path: Path = FILE) -> Params:
     """Reads and checks `path`. Raises UserError with the key, the fault and what was expected."""
+    return parsed(path.read_bytes(), path)
+
+
+def parsed(text: str | bytes, path: Path) -> Params:
+    """The contents of `path`, checked. Raises UserError as `load` does."""
     try:
-        values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        values = YAML(typ="safe").load(text if isinstance(text, str) else text.decode())
     except (YAMLError, UnicodeDecodeError) as error:
         fault = validation_message.yaml_fault(error)
         raise UserError(f"{path} is not readable YAML: {fault}") from None

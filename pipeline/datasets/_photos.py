@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,10 @@ class Candidate:
     part: str = "train"
     box: Box | None = None
     columns: dict[str, str] = field(default_factory=dict)
+
+
+# The candidates, the names of the classes, and what is left out, with reasons
+Listed = tuple[list[Candidate], list[str], dict[str, str]]
 
 
 def dataset(
@@ -95,21 +99,28 @@ def _inspected(
 
     def inspect(candidate: Candidate) -> tuple[Picture, int] | str:
         try:
-            data = source.read(candidate.file)
-            hash_, bits = picture_file.inspect(data, candidate.box)
+            picture, bits = opened(candidate, source.read(candidate.file))
         except Exception as error:  # on damaged files Pillow raises anything
             return picture_file.reason(error)
-        sha256 = hashlib.sha256(data).hexdigest()
-        columns = {"label": candidate.label, **candidate.columns}
         if not candidate.columns:  # one for all of a class, as there may be a million pictures
-            columns = by_label.setdefault(candidate.label, columns)
-        return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
+            picture = replace(
+                picture, columns=by_label.setdefault(candidate.label, picture.columns)
+            )
+        return picture, bits
 
     results = pictures.in_threads(inspect, candidates)
     with imports.quiet():  # libtiff says on stderr what our reason says already
         yield from zip(
             candidates, followed(results, len(candidates), "reading pictures"), strict=True
         )
+
+
+def opened(candidate: Candidate, data: bytes) -> tuple[Picture, int]:
+    """The picture in the file `data`, and the bits of its grey levels, as `inspect` gives them."""
+    hash_, bits = picture_file.inspect(data, candidate.box)
+    sha256 = hashlib.sha256(data).hexdigest()
+    columns = {"label": candidate.label, **candidate.columns}
+    return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
 
 def _labels(rows: Sequence[tuple[Picture, str]], numbers: dict[str, int]) -> Array:

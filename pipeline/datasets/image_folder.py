@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _tree
-from pipeline.datasets._photos import Candidate
+from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.process.errors import UserError
 
@@ -19,6 +19,11 @@ PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 
 
 def load(params: Dataset) -> Raw:
+    return _photos.dataset(params, *listed(params))
+
+
+def listed(params: Dataset) -> Listed:
+    """What there is to read: no picture is opened. Raises UserError."""
     root = Path(params.path)
     tree = _tree.read(root)
     parts = _tree.parts(tree, _tree.base(tree))
@@ -29,7 +34,7 @@ def load(params: Dataset) -> Raw:
         )
     _check_classes(root, tree, parts, class_names)
     candidates = _candidates(tree, parts)
-    return _photos.dataset(params, candidates, class_names, tree.left_out)
+    return candidates, class_names, tree.left_out
 
 
 def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: list[str]) -> None:

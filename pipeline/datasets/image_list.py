@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _tree
-from pipeline.datasets._photos import Candidate
+from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.files import pictures
 from pipeline.files.picture_file import Box
@@ -30,6 +30,11 @@ Row = dict[str, str]
 
 
 def load(params: Dataset) -> Raw:
+    return _photos.dataset(params, *listed(params))
+
+
+def listed(params: Dataset) -> Listed:
+    """What there is to read: no picture is opened. Raises UserError."""
     root = Path(params.path)
     if root.suffix.lower() == ".csv":
         raise UserError(
@@ -51,7 +56,7 @@ def load(params: Dataset) -> Raw:
         )
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
-    return _photos.dataset(params, candidates, class_names, {**tree.left_out, **unlisted})
+    return candidates, class_names, {**tree.left_out, **unlisted}
 
 
 def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:

@@ -40,8 +40,8 @@ class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
     `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
-    class numbers. `programs`, `arena_bytes` and `max_accuracy_drop` come from params.yaml. The file
-    rejects an image if no probability reaches `accept_from`.
+    class numbers. `programs`, `arena_bytes`, `max_accuracy_drop` and `board` come from params.yaml.
+    The file rejects an image if no probability reaches `accept_from`.
     """
 
     name: str
@@ -56,6 +56,7 @@ class VerifiedFile:
     arena_bytes: int
     max_accuracy_drop: float
     accept_from: float | None = None
+    board: str | None = None
 
     @classmethod
     def load(cls, format_name: str, params: Params) -> VerifiedFile:
@@ -93,6 +94,7 @@ class VerifiedFile:
             arena_bytes=params.embed.arena_bytes,
             max_accuracy_drop=params.export.max_accuracy_drop,
             accept_from=VerificationReport.load().accept_from(format_name),
+            board=params.embed.board,
         )
 
     @property

@@ -18,6 +18,7 @@ from string import Template
 import numpy as np
 import tflite
 
+from pipeline.config import boards
 from pipeline.embedded import _c_text, _kernel_memory
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
@@ -85,6 +86,9 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             f"{model.arena_bytes:,}; increase it, or train a smaller model, "
             "for example with train.architecture: tiny"
         )
+    flash = measured.flash_bytes_with_runtime
+    if model.board and (fault := boards.misfit(model.board, measured.arena_bytes, flash)):
+        raise UserError(fault)
     fill(folder, model, measured, operator_names(network))
     return asdict(measured)
 
@@ -93,9 +97,7 @@ def measure(model: VerifiedFile, network: tflite.Model) -> Measurements:
     fit = board_fit(model.file)
     tested = model.micro.tested
     needed = max(fit.arena, model.micro.arena_bytes)
-    convolutions = list(_kernel_memory.convolutions(network))
-    arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.cmsis_nn, convolutions)]))
-    esp32_arena = aligned(needed + max([LEAST_MARGIN, *map(_kernel_memory.esp_nn, convolutions)]))
+    arena, esp32_arena = with_margins(needed, network)
     return Measurements(
         model_bytes=model.file.stat().st_size,
         flash_bytes_with_runtime=fit.flash,
@@ -112,6 +114,16 @@ def measure(model: VerifiedFile, network: tflite.Model) -> Measurements:
             for board in fit.boards
         ],
     )
+
+
+def with_margins(needed: int, network: tflite.Model) -> tuple[int, int]:
+    """The arena with room for the kernels of CMSIS-NN, and for those of ESP-NN on an ESP32."""
+    convolutions = list(_kernel_memory.convolutions(network))
+    cmsis_nn, esp_nn = (
+        max([LEAST_MARGIN, *map(kernels, convolutions)])
+        for kernels in (_kernel_memory.cmsis_nn, _kernel_memory.esp_nn)
+    )
+    return aligned(needed + cmsis_nn), aligned(needed + esp_nn)
 
 
 def arena_fits(board: Board, arena: int, esp32_arena: int) -> bool:

@@ -1,0 +1,64 @@
+"""The boards that `embed.board` may name: the memory of each that a model may use.
+
+RAM is what one array may have: the whole of it, less what stack, heap and radio usually take. That
+share is mcufit's for the same board. Two boards have less, because their RAM is in parts: an ESP32
+takes static arrays of at most 160 KiB together (ESP-IDF Programming Guide, Memory Types), and the
+STM32F407 has 128 KiB in one piece, beside 64 that can hold the stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB, MIB = 2**10, 2**20
+
+
+@dataclass(frozen=True)
+class Board:
+    """Bytes for a model, and in flash; the datasheets they are from; the board's id in mcufit."""
+
+    ram_bytes: int
+    flash_bytes: int
+    source: str
+    mcufit: str
+
+
+BOARDS = {
+    "esp32": Board(160 * KIB, 4 * MIB, "Espressif, ESP32-WROOM-32E datasheet", "esp32"),
+    "esp32-s3": Board(
+        (512 - 150) * KIB, 8 * MIB, "Espressif, ESP32-S3-WROOM-1 datasheet (N8)", "esp32-s3"
+    ),
+    "esp32-c3": Board(
+        (400 - 150) * KIB, 4 * MIB, "Espressif, ESP32-C3-MINI-1 datasheet (N4)", "esp32-c3"
+    ),
+    "rp2040": Board((264 - 32) * KIB, 2 * MIB, "Raspberry Pi, Pico datasheet", "rp2040"),
+    "rp2350": Board((520 - 32) * KIB, 4 * MIB, "Raspberry Pi, Pico 2 datasheet", "rp2350"),
+    "nrf52840": Board(
+        (256 - 48) * KIB, 1 * MIB, "Nordic, nRF52840 product specification", "nano33ble"
+    ),
+    "stm32f407": Board(128 * KIB, 1 * MIB, "ST, DS8626 (STM32F407VG)", "stm32f407-disco"),
+    "stm32f746": Board((320 - 32) * KIB, 1 * MIB, "ST, DS10916 (STM32F746NG)", "stm32f746"),
+}
+
+
+def checked_board(name: str) -> str:
+    """Returns `name`. Raises ValueError if it is not in the table."""
+    if name not in BOARDS:
+        raise ValueError(f"{name!r} is not a known board; expected null, {', '.join(BOARDS)}")
+    return name
+
+
+def misfit(name: str, arena_bytes: int, flash_bytes: int) -> str | None:
+    """Why a model of these bytes does not fit the board; None if it does."""
+    board = BOARDS[name]
+    for what, needed, there in (
+        ("RAM", arena_bytes, board.ram_bytes),
+        ("flash", flash_bytes, board.flash_bytes),
+    ):
+        if needed > there:
+            return (
+                f"it needs {needed:,} bytes of {what}, and embed.board {name} has {there:,} for a "
+                "model; use smaller pictures (dataset.height and width), train.architecture: tiny, "
+                "or another board"
+            )
+    return None

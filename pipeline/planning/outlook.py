@@ -1,0 +1,121 @@
+"""What to expect of a run, in sentences: splits, accuracy, gate, time, memory, files, boards."""
+
+from __future__ import annotations
+
+from pipeline.config.boards import BOARDS
+from pipeline.config.params import Params
+from pipeline.planning.cost import Files, Speed
+from pipeline.planning.recipe import Parts
+from pipeline.process import stage
+from pipeline.reporting import statistics
+
+UNEVEN = 3  # times that the largest class may exceed the smallest
+FEWEST = 20  # images of a class, below which its own figures mean little
+# Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
+FASTER, SLOWER = 0.7, 2.0
+HEAD_SECONDS = 1.5  # an epoch of an output layer on features
+# The stages beside the training, for a model of 50,000 to 3 million parameters, on two cores
+OTHER_STAGES_SECONDS = (120, 360)
+
+
+def splits(parts: Parts, settings: Params) -> list[str]:
+    """How many images there are, and what so many can show."""
+    share = settings.problem.target
+    interval = statistics.expected_interval(share, parts.test)
+    lines = [
+        f"{parts.train:,} examples for training, {parts.validation:,} for validation, "
+        f"{parts.test:,} for the test",
+        f"test: an accuracy of {100 * share:.0f} % would have a 95 % interval of {interval}",
+    ]
+    if parts.test < statistics.FEW_TESTED:
+        outside = parts.train + parts.validation
+        lines[-1] += (
+            f"; `edgeproof folds` judges the recipe on all {outside:,} outside the test set, which "
+            f"gives {statistics.expected_interval(share, outside)}"
+        )
+    return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+
+
+def _gate(unseen: int, max_accuracy_drop: float) -> str:
+    bound = statistics.accuracy_lost_bound(0, 0, unseen)
+    points = f"{100 * max_accuracy_drop:.2g} points"
+    if bound <= max_accuracy_drop:
+        return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}"
+    return (
+        f"gate: {unseen:,} unseen examples show at best that a file loses at most "
+        f"{100 * bound:.1f} points, and export.max_accuracy_drop asks for {points}: files will be "
+        "`not shown`, which stops nothing"
+    )
+
+
+def classes(counts: dict[str, int]) -> list[str]:
+    """Classes that are rare, or much rarer than others."""
+    names = sorted(counts, key=lambda name: counts[name])
+    rarest, largest, lines = names[0], names[-1], []
+    if counts[largest] > UNEVEN * counts[rarest]:
+        lines.append(
+            f"classes: {largest} has {counts[largest]:,} examples and {rarest} "
+            f"{counts[rarest]:,}; read the balanced accuracy beside the accuracy"
+        )
+    rare = [name for name in names if counts[name] < FEWEST]
+    if rare:
+        lines.append(
+            f"classes: fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
+            "from, and to test with; add some, or leave the class out"
+        )
+    return lines
+
+
+def training(settings: Params, parts: Parts, speed: Speed) -> str:
+    """How long it takes, as a range, and how much memory."""
+    train, epochs = settings.train, settings.train.epochs
+    seconds = parts.train * speed.training + parts.validation * speed.inference
+    total = epochs * seconds
+    if not speed.training:  # the features are computed once
+        total = epochs * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
+    low, high = (stage.duration(factor * total) for factor in (FASTER, SLOWER))
+    other_low, other_high = (stage.duration(seconds) for seconds in OTHER_STAGES_SECONDS)
+    return (
+        f"time: {low} to {high} for {epochs} epochs of {train.architecture} on this machine, and "
+        f"{other_low} to {other_high} for the other stages; memory: {_bytes(speed.memory_bytes)}"
+    )
+
+
+def model(files: Files) -> list[str]:
+    """The model's size, and what it needs without Python."""
+    lines = [
+        f"model: {files.parameters:,} parameters; float32 file {_bytes(files.float_bytes)}, int8 "
+        f"file {_bytes(files.int8_bytes)}"
+    ]
+    if files.multiply_accumulates is not None:
+        lines[0] += f"; {files.multiply_accumulates / 1e6:.1f} million multiplications an image"
+    if files.c_arena_bytes is not None:
+        lines.append(
+            f"C: {files.c_flash_bytes:,} bytes of constants, arena of {files.c_arena_bytes:,}"
+        )
+    if files.micro_arena_bytes is not None:
+        lines.append(
+            f"TensorFlow Lite Micro: about {files.micro_flash_bytes:,} bytes of flash, arena of "
+            f"{files.micro_arena_bytes:,} (up to {files.micro_arena_bytes_esp32:,} with ESP-NN)"
+        )
+    elif files.refused:
+        lines.append(f"no microcontroller: {files.refused}")
+    return lines
+
+
+def board(files: Files, name: str | None) -> list[str]:
+    """Whether the named board takes the model; which ones do, if none is named."""
+    if files.micro_arena_bytes is None:
+        return []
+    if name is None:
+        fitting = [known for known in BOARDS if not files.misfit(known)]
+        return [f"boards that take it: {', '.join(fitting) or 'none of ' + ', '.join(BOARDS)}"]
+    fault = files.misfit(name)
+    return [f"{name} does not take it: {fault}" if fault else f"{name} takes it"]
+
+
+def _bytes(count: int) -> str:
+    """A number of bytes for people."""
+    if count >= 2**30:
+        return f"{count / 2**30:.1f} GiB"
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.0f} KiB"

@@ -1,0 +1,172 @@
+"""Looks at data, writes params.yaml for them, and says what to expect.
+
+edgeproof start my-photos/ --board esp32-s3
+edgeproof estimate
+"""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+from pathlib import Path
+
+from pipeline.config import boards, mnist_problem, params
+from pipeline.config.params import Params
+from pipeline.config.parts import declared
+from pipeline.files import atomic
+from pipeline.planning import cost, outlook, params_file, recipe, survey
+from pipeline.planning.cost import Shape
+from pipeline.planning.recipe import Choice
+from pipeline.planning.survey import Survey
+from pipeline.process.errors import UserError
+
+
+def start(path: Path, board: str | None, output: Path, force: bool) -> None:
+    """Writes `output` for the data at `path`. Raises UserError."""
+    check_board(board)
+    base = _text(params.FILE)
+    check_output(output, force)
+    print(f"looking at {path}", flush=True)
+    data = survey.survey(path)
+    _print_survey(data)
+    choices, settings = propose(data, path, board, base)
+    text = params_file.apply(base, choices)
+    _check_written(text, settings)
+    with atomic.replacing(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"wrote {output}: each value that was chosen has its reason after `here:`")
+    _print_outlook(settings, data)
+    named = "" if output == params.FILE else f"copy {output} to {params.FILE}, and then "
+    print(f"next: read problem in {output} and mend it, for the model card prints it; then")
+    print(f"  {named}edgeproof run")
+
+
+def estimate(settings: Params) -> None:
+    """Says what the run in params.yaml will need. Raises UserError."""
+    name = settings.dataset.name
+    if name not in ("npz", "image_folder", "image_list"):
+        raise UserError(
+            f"dataset.name is {name}, which comes with the project; `estimate` is for your own "
+            "data: npz, image_folder or image_list"
+        )
+    data = survey.survey(Path(settings.dataset.path), settings.dataset)
+    _print_survey(data)
+    _print_outlook(settings, data)
+
+
+def misfit(settings: Params, board: str) -> str | None:
+    """Why the board cannot take the model of params.yaml; None if it can. Raises UserError."""
+    data = survey.survey(Path(settings.dataset.path), settings.dataset)
+    return cost.files(settings, shape(settings, data)).misfit(board)
+
+
+def check_board(board: str | None) -> None:
+    if board is not None and board not in boards.BOARDS:
+        raise UserError(f"--board is {board}; expected one of {', '.join(boards.BOARDS)}")
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Raises UserError if there is a file that only its user could write again."""
+    if output.exists() and not force and not _as_it_came(output):
+        raise UserError(
+            f"{output} is there and is yours; give --force to replace it, or --output with another "
+            "name"
+        )
+
+
+def _as_it_came(path: Path) -> bool:
+    """Whether a file still describes MNIST, and git can bring it back."""
+    try:
+        is_mnist = len(mnist_problem.keys(params.load(path).problem)) == 3
+        statuses = [
+            subprocess.run(
+                ["git", *command, "--", path], capture_output=True, check=False
+            ).returncode
+            for command in (("ls-files", "--error-unmatch"), ("diff", "--quiet", "HEAD"))
+        ]
+    except (UserError, OSError):
+        return False
+    return is_mnist and not any(statuses)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not here; run this in the folder of the project, whose file it changes"
+        ) from None
+
+
+def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[list[Choice], Params]:
+    """The choices, with the first network that the board takes. Raises UserError if none does."""
+    fault = None
+    for network in recipe.networks(data, board, _has_weights(data, board)):
+        choices = recipe.propose(data, path, network, board)
+        settings = _settings(base, choices)
+        fault = board and cost.files(settings, shape(settings, data)).misfit(board)
+        if not fault:
+            return choices, settings
+    raise UserError(f"no network of ours fits {board}: {fault}")
+
+
+def _has_weights(data: Survey, board: str | None) -> bool:
+    """Fetches the published weights, if photos are large enough for them."""
+    if board or data.kind != "pixels" or data.size or data.side < 96 or data.target != "classes":
+        return False
+    from pipeline.process import imports
+
+    with imports.keras_import():
+        module = importlib.import_module(f"pipeline.architectures.{recipe.BACKBONE}")
+    from pipeline.training import pretrained_files
+
+    try:
+        pretrained_files.fetch(module.PUBLISHED)
+    except UserError as error:
+        print(
+            f"note: the weights of {recipe.BACKBONE} cannot be had ({error}); so a small network "
+            "is proposed. With them, give this command again"
+        )
+        return False
+    return True
+
+
+def _settings(base: str, choices: list[Choice]) -> Params:
+    return params.override(params.parsed(base, params.FILE), recipe.overrides(choices))
+
+
+def _check_written(text: str, settings: Params) -> None:
+    """The text must say what was chosen."""
+    written = params.parsed(text, params.FILE)
+    assert written == settings, "params.yaml would not say what was chosen"
+
+
+def shape(settings: Params, data: Survey) -> Shape:
+    size = data.size or (
+        settings.dataset.height,
+        settings.dataset.width,
+        settings.dataset.channels,
+    )
+    return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
+
+
+def _print_survey(data: Survey) -> None:
+    noun = declared("inputs", data.kind)["NOUN"]
+    counts = ", ".join(f"{count:,} for {part}" for part, count in data.examples.items())
+    print(f"{sum(data.examples.values()):,} {noun} ({counts}), {len(data.class_names)} classes")
+    shown = sorted(data.counts.items(), key=lambda item: -item[1])
+    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: recipe.NAMED]))
+    for line in [*data.remarks, *outlook.classes(data.counts)]:
+        print(f"note: {line}")
+
+
+def _print_outlook(settings: Params, data: Survey) -> None:
+    expected = recipe.parts(data)
+    for line in outlook.splits(expected, settings):
+        print(line)
+    print("measuring a few batches, which takes half a minute", flush=True)
+    seen = shape(settings, data)
+    print(outlook.training(settings, expected, cost.speed(settings, seen)))
+    files = cost.files(settings, seen)
+    for line in [*outlook.model(files), *outlook.board(files, settings.embed.board)]:
+        print(line)

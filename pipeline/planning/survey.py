@@ -1,0 +1,288 @@
+"""What the data of a user are: a folder or zip file of pictures, with or without a list, or an npz.
+
+All files are counted, but at most SAMPLE pictures are opened, of every class in turn.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw, _photos, _tree, image_folder, image_list, npz
+from pipeline.datasets._photos import Candidate
+from pipeline.datasets._tree import Tree
+from pipeline.files import groups, picture_file, pictures
+from pipeline.files.pictures import Picture
+from pipeline.files.splits import position_in_stratum
+from pipeline.process import imports
+from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
+
+SAMPLE = 2000  # pictures that are opened
+GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
+TINY = 16  # pixels of each side at which colours are compared
+SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac")
+# Columns of a list that say what belongs together
+HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The examples of each part (train, validation, test), and how many of `counts` a class has.
+
+    `size` is the shape of an array. `side` is the median of the shorter sides of the pictures, of
+    which `opened` were looked at.
+    """
+
+    values: dict[str, object]  # dataset.name, path, and labels of a list
+    class_names: list[str]
+    examples: dict[str, int]
+    counts: dict[str, int]  # of each class, in training and validation
+    kind: str = "pixels"
+    target: str = "classes"
+    size: tuple[int, ...] | None = None
+    highest: int = 255
+    side: int = 0
+    colour: bool = False
+    opened: int = 0
+    group: str | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+def survey(path: Path, dataset: Dataset | None = None) -> Survey:
+    """Looks at data as `dataset` says, or finds out. Raises UserError for what is not data."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist; name a folder or zip file of pictures, or an npz")
+    if path.suffix.lower() == ".csv":
+        raise UserError(f"{path} is a CSV; name the folder that holds it and the pictures")
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return _arrays(path)
+    tree = _tree.read(path)
+    check_tree(path, tree)
+    labels = _list_of(path, tree)
+    if dataset:
+        labels = dataset.labels if dataset.name == "image_list" else None
+    values: dict[str, object] = {"name": "image_folder", "path": str(path)}
+    if labels is None:
+        candidates, class_names, left_out = image_folder.listed(Dataset.model_validate(values))
+    else:
+        values |= {"name": "image_list", "labels": labels}
+        candidates, class_names, left_out = image_list.listed(Dataset.model_validate(values))
+    return _photographs(path, values, candidates, class_names, left_out)
+
+
+def check_tree(path: Path, tree: Tree) -> None:
+    """Raises UserError if nothing below the root can be read as pictures."""
+    if "" in tree.left_out:
+        raise UserError(f"{path} {tree.left_out['']}; change its permissions")
+    if tree.files:
+        return
+    suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
+    sounds = sum(suffixes[suffix] for suffix in SOUNDS)
+    if sounds:
+        raise UserError(
+            f"{path} holds sounds ({sounds:,}) and no pictures; cut them into windows and save an "
+            'npz of series, as "Measurements over time" in docs/own-data.md shows'
+        )
+    if any("Permission" in reason for reason in tree.left_out.values()):
+        raise UserError(f"{path} holds only folders that may not be read; change their permissions")
+    raise UserError(
+        f"{path} holds no pictures; expected a folder for each class with files in PNG, JPEG, BMP, "
+        "GIF, TIFF or WebP"
+    )
+
+
+def _list_of(path: Path, tree: Tree) -> str | None:
+    """The name of the only CSV with the columns file and label, beside the classes or above."""
+    source, base = pictures.source(path), _tree.base(tree)
+    found = set()
+    for name in tree.left_out:
+        folder, last = _tree.split(name)
+        if last.lower().endswith(".csv") and folder in ("", base):
+            header = source.read(name)[:1000].decode("utf-8-sig", "replace").partition("\n")[0]
+            columns = set(header.strip().replace(";", ",").replace("\t", ",").split(","))
+            if "file" in columns and columns & set(image_list.LABEL):
+                found.add(last)
+    return found.pop() if len(found) == 1 else None
+
+
+@dataclass
+class _Opened:
+    """Pictures that were opened: their sizes, which have colour, and why some are not readable."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    colours: list[bool] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
+
+
+def _photographs(
+    path: Path,
+    values: dict[str, object],
+    candidates: Sequence[Candidate],
+    class_names: list[str],
+    left_out: dict[str, str],
+) -> Survey:
+    seen = _open(path, candidates)
+    readable = [candidate for candidate in candidates if candidate.file not in seen.faults]
+    counts = Counter(candidate.label for candidate in readable if candidate.part != "test")
+    _check_classes(path, class_names, counts, seen)
+    columns = candidates[0].columns if candidates else {}
+    group = next((name for name in columns if name.removesuffix("_id") in HELD_TOGETHER), None)
+    return Survey(
+        values=values,
+        class_names=class_names,
+        examples=Counter(candidate.part for candidate in readable),
+        counts={name: counts[name] for name in class_names},
+        side=round(median(min(size) for size in seen.sizes)),
+        colour=sum(seen.colours) * 20 > len(seen.colours),  # one in twenty may be a stray
+        opened=len(seen.sizes),
+        group=group,
+        remarks=[*_left_out(left_out, seen), *_odd(seen, len(candidates))],
+    )
+
+
+def _open(path: Path, candidates: Sequence[Candidate]) -> _Opened:
+    """Opens SAMPLE pictures, of every class in turn, and of each class until one can be read."""
+    source, seen = pictures.source(path), _Opened()
+
+    def inspect(candidate: Candidate) -> tuple[Picture, tuple[int, int], bool] | str:
+        try:
+            data = source.read(candidate.file)
+            return _photos.opened(candidate, data)[0], *_look(data)
+        except Exception as error:  # on damaged files Pillow raises anything
+            return picture_file.reason(error)
+
+    numbers = np.unique([candidate.label for candidate in candidates], return_inverse=True)[1]
+    order = [candidates[row] for row in np.argsort(position_in_stratum(numbers), kind="stable")]
+    results = pictures.in_threads(inspect, order[:SAMPLE])
+    with imports.quiet():
+        followed_results = followed(results, min(len(order), SAMPLE), "looking at pictures")
+        for candidate, result in zip(order, followed_results, strict=False):
+            _note(seen, candidate, result)
+        for candidate in order[SAMPLE:]:
+            if not seen.labels[candidate.label]:
+                _note(seen, candidate, inspect(candidate))
+    return seen
+
+
+def _note(
+    seen: _Opened, candidate: Candidate, result: tuple[Picture, tuple[int, int], bool] | str
+) -> None:
+    if isinstance(result, str):
+        seen.faults[candidate.file] = result
+        return
+    picture, size, colour = result
+    seen.pictures.append(picture)
+    seen.sizes.append(size)
+    seen.colours.append(colour)
+    seen.labels[candidate.label] += 1
+
+
+def _look(data: bytes) -> tuple[tuple[int, int], bool]:
+    """The width and height of a picture, and whether it has colours."""
+    with Image.open(io.BytesIO(data)) as opened:
+        size = opened.size
+        opened.draft("RGB", (TINY, TINY))
+        pixels = np.asarray(opened.convert("RGB").resize((TINY, TINY)), np.int16)
+    return size, int(np.ptp(pixels, axis=2).max()) > GREY
+
+
+def _check_classes(
+    path: Path, class_names: Sequence[str], counts: Counter[str], seen: _Opened
+) -> None:
+    for name in class_names:
+        if not counts[name]:
+            faults = [reason for file, reason in seen.faults.items() if f"{name}/" in file]
+            why = f" (the first {faults[0]})" if faults else ""
+            raise UserError(
+                f"{path}: class {name} holds no readable picture for training{why}; add some, or "
+                "take its folder out"
+            )
+
+
+def _left_out(left_out: dict[str, str], seen: _Opened) -> list[str]:
+    reasons = Counter(left_out.values())
+    lines = [f"{count:,} files are left out: each {reason}" for reason, count in reasons.items()]
+    if seen.faults:
+        file, reason = next(iter(seen.faults.items()))
+        lines.append(f"{len(seen.faults):,} pictures cannot be read, such as {file}: it {reason}")
+    return lines
+
+
+def _odd(seen: _Opened, listed: int) -> list[str]:
+    """Copies, and shapes that resizing would distort."""
+    lines = []
+    if len(seen.pictures) + len(seen.faults) == listed:
+        copies = groups.of_copies(seen.pictures)
+        if copies:
+            lines.append(
+                f"{sum(map(len, copies)):,} pictures are copies or near copies, such as "
+                f"{' and '.join(copies[0][:2])}; each group of them stays in one split"
+            )
+    shapes = np.array([width / height for width, height in seen.sizes])
+    low, high = np.quantile(shapes, (0.05, 0.95))
+    if high > 2 * low:
+        lines.append(
+            f"the shapes differ: width to height is {low:.2f} to {high:.2f}, and resizing ignores "
+            "it; crop the pictures to one shape if that matters"
+        )
+    return lines
+
+
+def _arrays(path: Path) -> Survey:
+    values: dict[str, object] = {"name": "npz", "path": str(path)}
+    raw = npz.load(Dataset.model_validate(values))
+    examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
+    size = tuple(raw.train_images.shape[1:])
+    return Survey(
+        values=values,
+        class_names=raw.class_names,
+        examples={part: count for part, count in examples.items() if count},
+        counts=_counts(path, raw),
+        kind=raw.kind,
+        target=raw.target,
+        size=size,
+        highest=raw.highest,
+        side=min(size[:2]) if raw.kind == "pixels" else 0,
+        colour=raw.kind == "pixels" and size[-1] == 3,
+        opened=len(raw.train_labels),
+    )
+
+
+def _counts(path: Path, raw: Raw) -> dict[str, int]:
+    """How many training examples have each class, or each of several labels. Raises UserError."""
+    labels, names = raw.train_labels, raw.class_names
+    if len(raw.train_images) != len(labels):
+        raise UserError(
+            f"{path}: x_train has {len(raw.train_images)} examples and y_train {len(labels)} "
+            "labels; expected as many"
+        )
+    if labels.ndim == 2:
+        return dict(zip(names, labels.sum(0).tolist(), strict=True))
+    if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):
+        raise UserError(
+            f"{path}: y_train goes from {labels.min()} to {labels.max()}; expected 0 to "
+            f"{len(names) - 1}, as there are {len(names)} classes"
+        )
+    counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+    if len(names) < 2 or not all(counts.values()):
+        empty = next((name for name, count in counts.items() if not count), None)
+        raise UserError(
+            f"{path}: "
+            + (
+                f"class {empty} has no example in x_train; expected some"
+                if empty is not None
+                else "y_train has one class; expected at least two"
+            )
+        )
+    return counts
