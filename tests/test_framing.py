@@ -179,7 +179,7 @@ def test_a_frame_of_a_camera_becomes_what_python_makes_of_it(
     (tmp_path / "frame").write_bytes(frame)
     arguments, expected = [], b""
     for framing in FRAMINGS:
-        for shape in ((24, 24, 3), (96, 40, 1)):
+        for shape in SHAPES:
             words = (*c_arguments(framing, shape), *map(str, CAMERA), str(FORMATS[form]))
             arguments += [*words, str(tmp_path / "frame")]
             converted = picture.convert("L" if shape[2] == 1 else "RGB")
