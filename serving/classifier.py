@@ -175,3 +175,19 @@ def candidates(
 
 def _pairs(card: ModelCard) -> List[Tuple[ModelFile, Proof]]:
     return [(file, proof) for file in card.files for proof in file.proofs]
+
+
+class Predictor:
+    """A classifier as MLflow's pyfunc model, for `mlflow models serve`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    def predict(self, images: Any) -> Any:
+        """Raw pixels (N, H, W, C), 0 to 255, or ids (N, L) -> probabilities (N, K)."""
+        return self.classifier.predict(np.asarray(images).astype(self.classifier.card.input.type))
+
+
+def _load_pyfunc(path: str) -> Predictor:
+    """MLflow calls this with the folder of the bundle."""
+    return Predictor(Classifier.load(path))

@@ -59,8 +59,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How `serving.photo` prepares a photo. Only the method `mnist` has a `box`, only `region` a
-    region: left, top, right and bottom as fractions.
+    """How `serving.photo` prepares a photo. Only the method `mnist` has a `box`, only `region` has
+    one: left, top, right, bottom as fractions.
     """
 
     method: str
@@ -73,7 +73,7 @@ class Preprocessing:
         rises = 0 <= left < right <= 1 and 0 <= top < bottom <= 1
         expect(
             rises and bool(self.region) == (self.method == "region"),
-            f"region is {self.region}, expected fractions that rise for the method region alone",
+            f"region is {self.region}, expected fractions that rise, for the method region",
         )
 
 
@@ -211,7 +211,7 @@ class ModelCard:
     def dump(self) -> bytes:
         """The card as the bytes of its file."""
         values = dataclasses.asdict(self)
-        if not self.preprocessing.region:  # which older packages do not know
+        if not self.preprocessing.region:  # unknown to older packages
             del values["preprocessing"]["region"]
         return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Tuple, Union
 
 import numpy as np
 
-from serving import mnist_photo
 from serving.errors import InputError
-from serving.mnist_photo import divide
+from serving.mnist_photo import divide, normalize
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -33,7 +32,7 @@ TURNS = {  # what undoes each of its values; 1 is upright
 }
 STRIP = 256  # rows
 FRAMINGS = ("resize", "letterbox", "centre_crop", "region")
-PARTS = 10_000  # of a side
+PARTS = 10_000  # of a side, in which a region is measured
 # Larger than any phone's photo; a small file can claim to be much larger.
 LARGEST_PIXELS = 64_000_000
 
@@ -92,19 +91,20 @@ def _decode(
 
 def to_input(image: Any, card: ModelCard) -> Any:
     """A PIL image -> (H, W, C) uint8, by the method that `card` names."""
-    method = card.preprocessing.method
+    how = card.preprocessing
+    method, box, region = how.method, how.box, how.region
     if not card.kind.from_pictures:
         raise InputError(
             f"the photo is not an input of {card.name}, which takes {card.input.type} "
             f"{card.kind.noun}: "
-            f"{card.preprocessing.description}"
+            f"{how.description}"
         )
     height, width, channels = card.input_shape
     flat = upright(image, "L" if channels == 1 else "RGB")
-    if method == "mnist" and card.preprocessing.box is not None:
-        pixels = mnist_photo.normalize(np.asarray(flat), height, card.preprocessing.box)
+    if method == "mnist" and box:
+        pixels = normalize(np.asarray(flat), height, box)
     elif method in FRAMINGS:
-        pixels = np.asarray(frame(flat, (width, height), card.preprocessing.region or method))
+        pixels = np.asarray(frame(flat, (width, height), region or method))
     else:
         raise InputError(
             f"the model card names the preprocessing {method!r}, which this package does not know; "
@@ -116,8 +116,8 @@ def to_input(image: Any, card: ModelCard) -> Any:
 def frame(image: Any, size: Tuple[int, int], framing: Any) -> Any:
     """A PIL image -> one of `size`, (width, height), by one of FRAMINGS or a region itself.
 
-    In integers, so that every language does the same: a side or an edge is rounded to the nearest
-    pixel, halves up; a window around the middle begins at half the difference, rounded down.
+    In integers, as in other languages: sides and edges are rounded to the nearest pixel, halves up;
+    a window around the middle begins at half the difference, rounded down.
     """
     from PIL import Image
 
@@ -127,10 +127,16 @@ def frame(image: Any, size: Tuple[int, int], framing: Any) -> Any:
     elif framing == "centre_crop":
         image = _middle(image, _fitted(size, image.size))
     elif framing != "resize":
-        sides = zip(framing, 2 * image.size)
-        edges = [divide(int(part * PARTS + 0.5) * side, PARTS) for part, side in sides]
-        left, top = (min(edge, side - 1) for edge, side in zip(edges, image.size))
-        image = image.crop((left, top, max(edges[2], left + 1), max(edges[3], top + 1)))
+        left, top, right, bottom = (
+            divide(int(fraction * PARTS + 0.5) * side, PARTS)
+            for fraction, side in zip(framing, 2 * image.size)
+        )
+        left, top = min(left, image.width - 1), min(top, image.height - 1)
+        image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    fewer = image.height - inner[1]
+    rows_first = fewer > max(2 * (image.width - inner[0]), 0)  # Pillow 13 does it, older ones not
+    first = (image.width, inner[1]) if rows_first else inner
+    image = image.resize(first, Image.Resampling.LANCZOS)
     return _middle(image.resize(inner, Image.Resampling.LANCZOS), size)
 
 
@@ -143,7 +149,7 @@ def _fitted(shape: Tuple[int, int], size: Tuple[int, int]) -> Tuple[int, int]:
 
 
 def _middle(image: Any, size: Tuple[int, int]) -> Any:
-    """A window around the middle; black where it is larger than the image."""
+    """A window around the middle; outside of the image it is black."""
     left, top = ((old - new) // 2 for old, new in zip(image.size, size))
     return image.crop((left, top, left + size[0], top + size[1]))
 

@@ -42,5 +42,5 @@ class Vocabulary:
         return cls(vocabulary, opened.card.input_shape[0])
 
     def ids(self, texts: Sequence[str]) -> Any:
-        """(N, L) int32: the first L distinct known words of each text, in order of appearance."""
+        """(N, L) int32, of each text as `words.ids` says."""
         return words.ids(texts, self.id_of, self.length)

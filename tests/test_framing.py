@@ -155,7 +155,6 @@ def test_a_jpeg_differs_in_c_by_three_levels_at_most_and_a_cut_one_is_refused(
 
 
 CAMERA = (97, 61)  # pixels, width and height
-SHAPES_OF_FRAMES: tuple[tuple[int, int, int], ...] = ((24, 24, 3), (96, 40, 1))
 FORMATS = {"L": 1, "RGB": 3, "RGB565, low byte first": 5, "RGB565, high byte first": 6}
 
 
@@ -180,7 +179,7 @@ def test_a_frame_of_a_camera_becomes_what_python_makes_of_it(
     (tmp_path / "frame").write_bytes(frame)
     arguments, expected = [], b""
     for framing in FRAMINGS:
-        for shape in SHAPES_OF_FRAMES:
+        for shape in SHAPES:
             words = (*c_arguments(framing, shape), *map(str, CAMERA), str(FORMATS[form]))
             arguments += [*words, str(tmp_path / "frame")]
             converted = picture.convert("L" if shape[2] == 1 else "RGB")
@@ -316,6 +315,25 @@ def test_halves_of_a_pixel_are_rounded_as_documented(
     assert seen(5, 3, size, framing) == corners
 
 
+def test_an_older_pillow_resizes_as_the_one_that_prepared_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before 13 it always began with the columns; Python 3.9 has no Pillow after 11."""
+    tall = Image.effect_noise((90, 900), 90)
+    expected = [np.asarray(photo.frame(tall, (30, 20), framing)) for framing in FRAMINGS]
+    resize = Image.Image.resize
+
+    def columns_first(image: Image.Image, size: tuple[int, int], method: Any) -> Image.Image:
+        return resize(resize(image, (size[0], image.height), method), size, method)
+
+    monkeypatch.setattr(Image.Image, "resize", columns_first)
+    older = [np.asarray(photo.frame(tall, (30, 20), framing)) for framing in FRAMINGS]
+    as_before = np.asarray(columns_first(tall, (30, 20), Image.Resampling.LANCZOS))
+    assert (as_before != expected[0]).any()
+    for one, other in zip(older, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("size", [(1, 4000), (4000, 1)])
 def test_a_line_is_letterboxed_and_cropped_to_at_least_a_pixel(size: tuple[int, int]) -> None:
     line = Image.new("L", size, 200)
@@ -334,7 +352,7 @@ def test_a_line_is_letterboxed_and_cropped_to_at_least_a_pixel(size: tuple[int, 
         ),
         ({"method": "region", "region": [0, 0, 1, 1.01]}, "expected fractions that rise"),
         ({"method": "region", "region": [0, 0, 1]}, "region has 3 values, expected 4"),
-        ({"method": "letterbox", "region": [0, 0, 1, 1]}, "for the method region alone"),
+        ({"method": "letterbox", "region": [0, 0, 1, 1]}, "for the method region"),
     ],
 )
 def test_a_card_with_an_impossible_region_is_refused(

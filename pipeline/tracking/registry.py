@@ -99,7 +99,7 @@ def log_file(opened: Bundle, file: ModelFile, registered_name: str | None) -> An
         extract(opened, file, Path(folder))
         logged = mlflow.pyfunc.log_model(
             name=file.format,
-            loader_module="serving.mlflow_model",
+            loader_module="serving.classifier",
             data_path=folder,
             code_paths=["serving"],
             signature=signature(opened.card),
