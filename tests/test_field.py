@@ -24,7 +24,8 @@ from pipeline.field.sentences import sentences
 from pipeline.files.reports.field import FieldReport
 from pipeline.process.errors import UserError
 from serving import Bundle, Classifier
-from serving.prediction_log import PredictionLog
+from serving.prediction_log import Entry, PredictionLog
+from tests.acceptance_sets import change_card
 from tests.conftest import EDGEPROOF, ROOT, Project
 
 SETTINGS = params.load(ROOT / "params.yaml").field
@@ -110,6 +111,57 @@ def test_the_verdict_is_a_sentence(own: Observations) -> None:
     )
     assert unlabelled.accuracy.verdict == "no labels"
     assert sentences(unlabelled)[0].startswith("None of the 10,000 predictions has a label")
+
+
+@pytest.mark.slow
+def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_card(
+    own: Observations, bundle: Path, tmp_path: Path
+) -> None:
+    """Read from a log of three days, of which the last has only rejected predictions."""
+    least = float(np.sort(own.confidence.astype(np.float32))[1000])  # 10 % in the test
+    unsure, sure = (
+        np.flatnonzero(own.confidence < least)[:60],
+        np.flatnonzero(own.confidence >= least)[:140],
+    )
+    files = [dataclasses.replace(file, accept_from=least) for file in own.card.files]
+
+    def report(coverage: float | None, **counts: Any) -> FieldReport:
+        promise = {"rule": "certain", "coverage": coverage, **counts}
+        change_card(bundle, files=files, rejection=promise)
+        model = Classifier.load(bundle, own.file.format)
+        path = tmp_path / f"{coverage} {len(counts)}.sqlite"
+        with PredictionLog(path) as written:
+            mixed = np.concatenate([sure[70:], unsure[:10]])
+            for day, rows in enumerate((sure[:70], mixed, unsure[10:])):
+                images = np.stack([np.asarray(own.picture(row)) for row in rows])
+                ids, seconds = written.new_ids(len(rows)), 86_400.0 * (day + 1) - 1
+                probabilities = model.predict(images)
+                written.write([Entry(ids, seconds, model, images, probabilities)])
+        (observed,) = observations.read(path, None, tmp_path)
+        return judge.judge(observed, SETTINGS)
+
+    promised = report(0.9)
+    assert promised.rejection
+    assert [(row.day, row.predictions, row.rejected) for row in promised.rejection.days] == [
+        ("1970-01-01", 70, 0),
+        ("1970-01-02", 80, 10),
+        ("1970-01-03", 50, 50),
+    ]
+    assert (promised.rejection.share, promised.rejection.departs) == (0.3, True)
+    (sentence,) = [text for text in sentences(promised) if "none of the classes" in text]
+    assert sentence.startswith("30.00 % of the 200 predictions are none of the classes (95 % ")
+    assert "significantly more than the 10.00 % by the card (Fisher's exact test, p " in sentence
+    kept, unknown = report(0.7), report(None)
+    assert kept.rejection
+    assert not kept.rejection.departs
+    assert "not significantly different from the 30.00 % by the card" in " ".join(sentences(kept))
+    assert "; the card promises no coverage to compare with." in " ".join(sentences(unknown))
+    # The counts of the test say more than the coverage, which is a lower bound.
+    row = {"format": own.file.format, "runtime": own.runtime, "images": 1000, "accepted": 720}
+    counted = report(0.9, test=[row])
+    assert counted.rejection
+    assert (counted.rejection.expected_share, counted.rejection.departs) == (0.28, False)
+    assert judge.judge(own, SETTINGS).rejection is None
 
 
 @pytest.fixture

@@ -145,7 +145,11 @@ def test_the_c_reproduces_the_classes_of_the_golden_vectors_and_counts_its_answe
     done = subprocess.run([tmp_path / "self_test"], capture_output=True, text=True, check=True)
     assert "golden vectors, 0 of their outputs and classes differ" in done.stdout
     assert -1 in on_devices.model.golden_classes
-    command = [on_devices.program, "--prove", bundle / "embedded/c/acceptance.bin"]
+    command: list[str | Path] = [
+        on_devices.program,
+        "--prove",
+        bundle / "embedded/c/acceptance.bin",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     printed = dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
     acceptance = Acceptance.load(Bundle(bundle))

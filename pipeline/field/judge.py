@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.bundle import drift_reference
 from pipeline.config.params import InTheField
-from pipeline.field import comparison
+from pipeline.field import comparison, rejection
 from pipeline.field.comparison import Difference
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.files.artifacts import Array
@@ -61,6 +61,7 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
         classes=classes(observed.labels[labelled], right, card.reference, card.class_names),
         drift=drift(observed, card.reference, settings.false_alarms),
         least_drift=least_drift(observed, card.reference, settings.false_alarms),
+        rejection=rejection.judge(observed, settings.false_alarms),
     )
 
 
@@ -221,6 +222,8 @@ def figures(report: FieldReport) -> dict[str, float]:
             "field_accuracy_difference": accuracy.difference,
             "field_p_value": accuracy.p_value,
         }
+    if report.rejection:
+        metrics["field_rejected_share"] = report.rejection.share
     metrics["field_drift_alarms"] = len(report.alarms)
     return metrics | {
         f"field_stability.{test.of.replace(' ', '_')}": test.population_stability

@@ -40,6 +40,7 @@ class Observations:
     statistics: Array  # (N, S), in the order of serving.inputs.statistic_names
     picture: Callable[[int], Array | None]  # the input of prediction i, if it was logged
     unreadable: list[str]  # one message for each picture that could not be read
+    times: Array | None = None  # seconds since 1970 (N,), of a log
 
 
 def read(
@@ -174,7 +175,7 @@ def _from_rows(
     path: Path, model: tuple[ModelCard, ModelFile, str], rows: list[Any], labels: list[int]
 ) -> Observations:
     card, file, runtime = model
-    ids, sources, _, predicted, confidence, statistics, _ = zip(*rows, strict=True)
+    ids, sources, times, predicted, confidence, statistics, _ = zip(*rows, strict=True)
     columns = len(kinds.statistic_names(card.input_shape, card.input.type))
     sizes_fit = {len(blob) for blob in statistics} == {4 * columns}
     classes = [*predicted, *labels]
@@ -191,6 +192,7 @@ def _from_rows(
         np.frombuffer(b"".join(statistics), "<f4").reshape(-1, columns),
         lambda row: _logged_picture(path, card, ids[row]),
         [],
+        np.array(times),
     )
 
 

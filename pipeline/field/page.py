@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pipeline import inputs
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import p_value
-from pipeline.files.reports.field import FieldClass, FieldDrift, FieldReport
+from pipeline.files.reports.field import FieldClass, FieldDrift, FieldRejection, FieldReport
 from pipeline.reporting import drawing, pictures
 from pipeline.reporting.tables import percent, table
 
@@ -18,6 +18,7 @@ FILE = "field.md"
 SHOWN = 30  # pictures at most
 CLASS_COLUMNS = ("class", "labels", "accuracy", "test accuracy", "adjusted p", "")
 DRIFT_COLUMNS = ("property", "population stability", "adjusted p", "")
+REJECTION_COLUMNS = ("day, UTC", "predictions", "none of the classes", "share")
 DRIFT_NOTE = (
     "Kolmogorov-Smirnov tests on bins with equal shares of the test set, and Fisher's exact test "
     "for each predicted class. All p-values are adjusted together after Holm."
@@ -101,9 +102,26 @@ def _render(report: FieldReport, caption: str) -> str:
         f"## Drift\n\n{DRIFT_NOTE}\n\n"
         + table(DRIFT_COLUMNS, [_drift_row(test) for test in report.drift])
         + "\n\n![Drift](drift.png)",
+        *_rejection(report.rejection),
         f"## Worst cases\n\n![{caption}](worst.png)\n\n*{caption}*" if caption else NO_PICTURES,
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _rejection(rejection: FieldRejection | None) -> list[str]:
+    """A section with the rejected predictions of each day, if the file rejects any."""
+    if rejection is None or not rejection.days:
+        return []
+    rows = [
+        (
+            row.day,
+            f"{row.predictions:,}",
+            f"{row.rejected:,}",
+            percent(row.rejected / row.predictions),
+        )
+        for row in rejection.days
+    ]
+    return ["## None of the classes\n\n" + table(REJECTION_COLUMNS, rows)]
 
 
 def _class_row(row: FieldClass) -> tuple[str, ...]:

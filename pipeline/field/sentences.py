@@ -10,6 +10,7 @@ from pipeline.files.reports.field import (
     FieldAccuracy,
     FieldClass,
     FieldDrift,
+    FieldRejection,
     FieldReport,
     NoLabels,
 )
@@ -29,11 +30,28 @@ def sentences(report: FieldReport) -> list[str]:
         result = [verdict, _classes(report.classes), _drift(report)]
     else:
         result = [_no_labels(report, accuracy), _drift(report)]
+    if report.rejection:
+        result.append(_rejection(report.rejection, report.predictions))
     if report.unreadable:
         result.append(
             f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
         )
     return result
+
+
+def _rejection(rejection: FieldRejection, predictions: int) -> str:
+    share = (
+        f"{percent(rejection.share)} of the {predictions:,} predictions are none of the classes "
+        f"(95 % interval {interval(rejection.interval)})"
+    )
+    expected = rejection.expected_share
+    if expected is None or rejection.p_value is None:
+        return f"{share}; the card promises no coverage to compare with."
+    test = f"{percent(expected)} by the card (Fisher's exact test, p {p_value(rejection.p_value)})"
+    if not rejection.departs:
+        return f"{share}, not significantly different from the {test}."
+    more = "more" if rejection.share > expected else "fewer"
+    return f"{share}, significantly {more} than the {test}."
 
 
 def _figures(report: FieldReport, accuracy: FieldAccuracy) -> str:

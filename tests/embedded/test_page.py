@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from pipeline.config import params
+from pipeline.embedded import browser, c
+from pipeline.embedded._verified import VerifiedFile
 from pipeline.reporting import statistics
 from serving import Bundle, Classifier, acceptance
 from serving.acceptance import Acceptance
-from tests.conftest import ROOT
+from serving.model_file import answers
+from tests.conftest import ROOT, Project
 from tests.embedded.conftest import DESKTOP, PAGE, Tab
 from tests.embedded.test_browser import CARD_FILE, STROKES, draw
 from tests.server import FORMAT, Server, rename
 
+PROGRAM = f"embedded/c/programs/classify-{c.HERE}"
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -75,6 +83,39 @@ def test_the_page_proves_the_model_with_the_same_figures_as_python(
     counts = f"{expected['lost']} of {expected['images']:,} images lost"
     assert f"{counts}, {expected['gained']} gained" in verdict
     assert page.locator("#proof tbody tr").count() == 10
+    assert not tab.faults
+
+
+def test_the_page_says_none_of_these_with_its_best_guess(
+    host: str, bundle: Path, tab: Tab, finished: Project, tmp_path: Path
+) -> None:
+    """On the example images, with a threshold that half of them do not reach."""
+    with contextlib.chdir(finished.folder):
+        verified = VerifiedFile.load(browser.FORMAT, params.load())
+        examples = verified.micro.golden[verified.golden_labels >= 0]
+        threshold = float(np.sort(examples.max(1))[len(examples) // 2])
+        model = dataclasses.replace(verified, accept_from=threshold)
+        browser.fill(tmp_path, model)
+        browser.compile_module(tmp_path, model.code.sources, bundle / PAGE / browser.MODEL)
+    page = tab.open(host)
+    unsure, sure = int(examples.max(1).argmin()), int(examples.max(1).argmax())
+    for number, answered in ((unsure, False), (sure, True)):
+        page.locator("#examples button").nth(number).click()
+        guess, share = examples[number].argmax(), f"{100 * examples[number].max():.2f} %"
+        shown = (
+            (str(guess), share) if answered else ("None of these", f"best guess {guess}, {share}")
+        )
+        expect(page.locator("#answer")).to_have_text("".join(shown))
+        expect(page.locator("#announcement")).to_have_text(", ".join(shown))
+        assert page.locator("#probabilities .likeliest").count() == answered
+    page.click("#prove")
+    page.wait_for_selector("#proof:not([hidden])")
+    acceptance_set = Acceptance.load(Bundle(finished.folder / "dist"))
+    own = answers(c.classify(finished.folder / PROGRAM, acceptance_set.images), threshold)
+    wrong = int(((own != -1) & (own != acceptance_set.labels)).sum())
+    table = page.inner_text("#proof")
+    assert f"images answered\t{(own != -1).sum()} (" in table
+    assert f"wrong answers\t{wrong} (" in table
     assert not tab.faults
 
 

@@ -63,6 +63,30 @@ class FieldDrift(Section):
     test: list[int]
 
 
+class FieldDay(Section):
+    """The predictions of one day, in UTC."""
+
+    day: str
+    predictions: int
+    rejected: int
+
+
+class FieldRejection(Section):
+    """The predictions that are none of the classes, and their share, with a 95 % interval.
+
+    `expected_share` is that of the test by the card, None if it names no coverage. The field
+    `departs` from it if the difference is significant.
+    """
+
+    rejected: int
+    share: float
+    interval: tuple[float, float]
+    expected_share: float | None
+    p_value: float | None
+    departs: bool
+    days: list[FieldDay]
+
+
 class FieldReport(Report):
     FILE: ClassVar = "field.json"
 
@@ -81,6 +105,7 @@ class FieldReport(Report):
     drift: list[FieldDrift]
     # The smallest share of predictions that must drift to raise an alarm.
     least_drift: float
+    rejection: FieldRejection | None = None
     sentences: list[str] = Field(default_factory=list)
 
     @property

@@ -1,0 +1,62 @@
+"""The predictions that are none of the classes: their share, by day, and what the card promises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pipeline.field import comparison
+from pipeline.field.observations import Observations
+from pipeline.files.artifacts import Array
+from pipeline.files.reports.field import FieldDay, FieldRejection
+from pipeline.reporting import statistics
+
+
+def judge(observed: Observations, false_alarms: float) -> FieldRejection | None:
+    """None if the file rejects nothing.
+
+    The field is compared with the test images by Fisher's exact test.
+    """
+    least, count = observed.file.accept_from, len(observed.confidence)
+    if least is None:
+        return None
+    rejected = observed.confidence < float(np.float32(least))
+    total, expected = int(rejected.sum()), in_the_test(observed)
+    p_value = expected and comparison.difference(total, count, *expected).p_value
+    return FieldRejection(
+        rejected=total,
+        share=total / count,
+        interval=statistics.accuracy_interval(total, count),
+        expected_share=expected and expected[0] / expected[1],
+        p_value=p_value,
+        departs=p_value is not None and p_value < false_alarms,
+        days=days(observed.times, rejected) if observed.times is not None else [],
+    )
+
+
+def in_the_test(observed: Observations) -> tuple[int, int] | None:
+    """How many test images the file rejected, of how many, by the card; None if it does not say.
+
+    If the card has no counts for this file and runtime, they come from the coverage it promises.
+    """
+    card, pair = observed.card, (observed.file.format, observed.runtime)
+    promise = card.rejection or {}
+    for row in promise.get("test", []):
+        if (row["format"], row["runtime"]) == pair:
+            return row["images"] - row["accepted"], row["images"]
+    coverage = promise.get("coverage")
+    if coverage is None:
+        return None
+    return round((1 - coverage) * card.test_images), card.test_images
+
+
+def days(times: Array, rejected: Array) -> list[FieldDay]:
+    """The predictions of each day, in UTC, from `times` (N,) in seconds since 1970."""
+    dates = [datetime.fromtimestamp(time, UTC).date().isoformat() for time in times.tolist()]
+    every = Counter(dates)
+    none = Counter(date for date, is_none in zip(dates, rejected, strict=True) if is_none)
+    return [
+        FieldDay(day=date, predictions=every[date], rejected=none[date]) for date in sorted(every)
+    ]
