@@ -19,7 +19,7 @@ from pipeline.reporting import statistics
 from serving import Bundle, Classifier, acceptance
 from serving.acceptance import Acceptance
 from serving.model_file import answers
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT
 from tests.embedded.conftest import DESKTOP, PAGE, Tab
 from tests.embedded.test_browser import CARD_FILE, STROKES, draw
 from tests.server import FORMAT, Server, rename
@@ -87,10 +87,10 @@ def test_the_page_proves_the_model_with_the_same_figures_as_python(
 
 
 def test_the_page_says_none_of_these_with_its_best_guess(
-    host: str, bundle: Path, tab: Tab, finished: Project, tmp_path: Path
+    host: str, archive: Path, bundle: Path, tab: Tab, tmp_path: Path
 ) -> None:
     """On the example images, with a threshold that half of them do not reach."""
-    with contextlib.chdir(finished.folder):
+    with contextlib.chdir(ROOT):
         verified = VerifiedFile.load(browser.FORMAT, params.load())
         examples = verified.micro.golden[verified.golden_labels >= 0]
         threshold = float(np.sort(examples.max(1))[len(examples) // 2])
@@ -110,8 +110,8 @@ def test_the_page_says_none_of_these_with_its_best_guess(
         assert page.locator("#probabilities .likeliest").count() == answered
     page.click("#prove")
     page.wait_for_selector("#proof:not([hidden])")
-    acceptance_set = Acceptance.load(Bundle(finished.folder / "dist"))
-    own = answers(c.classify(finished.folder / PROGRAM, acceptance_set.images), threshold)
+    acceptance_set = Acceptance.load(Bundle(archive))
+    own = answers(c.classify(ROOT / PROGRAM, acceptance_set.images), threshold)
     wrong = int(((own != -1) & (own != acceptance_set.labels)).sum())
     table = page.inner_text("#proof")
     assert f"images answered\t{(own != -1).sum()} (" in table
