@@ -28,6 +28,7 @@ import numpy as np
 from serving import inputs
 from serving.classifier import Classifier
 from serving.errors import InputError, LogError
+from serving.model_card import ModelCard
 
 # "FieL" marks our files: https://www.sqlite.org/pragma.html#pragma_application_id
 APPLICATION_ID = 0x4669654C
@@ -106,7 +107,7 @@ class PredictionLog:
         self.close()
 
     def _open(self) -> None:
-        self._models: Dict[Tuple[str, ...], int] = {}
+        self._models: Dict[Tuple[str, ...], Tuple[ModelCard, int]] = {}
         self._classes: Dict[int, Tuple[str, str, List[str]]] = {}
         with self._log_errors("opened"):
             self._connection = sqlite3.connect(
@@ -241,22 +242,21 @@ class PredictionLog:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _model(self, classifier: Classifier) -> int:
-        """The model's number in the log, which stores it with its first prediction."""
+        """The model's number in the log, which stores its latest card."""
         card, file = classifier.card, classifier.file
         key = (card.name, card.version, file.sha256, classifier.runtime)
-        if key not in self._models:
-            values = (*key, file.format, card.dump().decode())
+        stored, number = self._models.get(key, (None, 0))
+        if stored is not card:
+            names = "name, version, file_sha256, runtime"
             insert = (
-                "INSERT OR IGNORE INTO models (name, version, file_sha256, runtime, format, card) "
-                "VALUES (?, ?, ?, ?, ?, ?)"
+                f"INSERT INTO models ({names}, format, card) VALUES (?, ?, ?, ?, ?, ?) "
+                f"ON CONFLICT ({names}) DO UPDATE SET card = excluded.card"
             )
-            select = (
-                "SELECT number FROM models "
-                "WHERE (name, version, file_sha256, runtime) = (?, ?, ?, ?)"
-            )
-            self._connection.execute(insert, values)
-            self._models[key] = self._connection.execute(select, key).fetchone()[0]
-        return self._models[key]
+            select = f"SELECT number FROM models WHERE ({names}) = (?, ?, ?, ?)"
+            self._connection.execute(insert, (*key, file.format, card.dump().decode()))
+            number = self._connection.execute(select, key).fetchone()[0]
+            self._models[key] = card, number
+        return number
 
     def _description(self, model: int) -> Tuple[str, str, List[str]]:
         if model not in self._classes:

@@ -125,11 +125,11 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
     )
     files = [dataclasses.replace(file, accept_from=least) for file in own.card.files]
 
-    def report(coverage: float | None) -> FieldReport:
-        promise = None if coverage is None else {"rule": "certain", "coverage": coverage}
+    def report(coverage: float | None, **counts: Any) -> FieldReport:
+        promise = {"rule": "certain", "coverage": coverage, **counts}
         change_card(bundle, files=files, rejection=promise)
         model = Classifier.load(bundle, own.file.format)
-        path = tmp_path / f"{coverage}.sqlite"
+        path = tmp_path / f"{coverage} {len(counts)}.sqlite"
         with PredictionLog(path) as written:
             mixed = np.concatenate([sure[70:], unsure[:10]])
             for day, rows in enumerate((sure[:70], mixed, unsure[10:])):
@@ -156,6 +156,11 @@ def test_the_share_of_none_of_these_is_reported_by_day_and_compared_with_the_car
     assert not kept.rejection.departs
     assert "not significantly different from the 30.00 % by the card" in " ".join(sentences(kept))
     assert "; the card promises no coverage to compare with." in " ".join(sentences(unknown))
+    # The counts of the test say more than the coverage, which is a lower bound.
+    row = {"format": own.file.format, "runtime": own.runtime, "images": 1000, "accepted": 720}
+    counted = report(0.9, test=[row])
+    assert counted.rejection
+    assert (counted.rejection.expected_share, counted.rejection.departs) == (0.28, False)
     assert judge.judge(own, SETTINGS).rejection is None
 
 

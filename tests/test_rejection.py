@@ -17,6 +17,7 @@ import tritonclient.http as triton
 from PIL import Image
 
 from pipeline.bundle import archive as archives
+from pipeline.field import observations
 from pipeline.files.artifacts import Array
 from serving import Bundle, BundleError, Classifier, InputError
 from serving.__main__ import main
@@ -224,10 +225,12 @@ def test_the_server_says_none_and_counts_it_and_reloads_another_threshold(
         assert classes.as_numpy("probabilities") is None
         assert int(rejected()) == before + 2 * int((expected == -1).sum())
 
-        changed(1.0)
-        wait_for(partial(answers_none, high))
         changed(None)
         wait_for(lambda: not answers_none(low))
+        changed(1.0)
+        wait_for(partial(answers_none, high))
         schema = server.get("/openapi.json").json["components"]["schemas"]["Prediction"]
         assert schema["properties"]["class"]["type"] == ["string", "null"]
         assert server.stop()[0] == 0
+    (observed,) = observations.read(log, None, log)
+    assert observed.file.accept_from == 1.0, "the log keeps the latest card"

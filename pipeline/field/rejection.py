@@ -12,41 +12,44 @@ from pipeline.field.observations import Observations
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.field import FieldDay, FieldRejection
 from pipeline.reporting import statistics
-from serving.model_card import ModelCard
 
 
 def judge(observed: Observations, false_alarms: float) -> FieldRejection | None:
     """None if the file rejects nothing.
 
-    The field is compared with the test images by Fisher's exact test, as the promised coverage is a
-    share of these.
+    The field is compared with the test images by Fisher's exact test.
     """
     least, count = observed.file.accept_from, len(observed.confidence)
     if least is None:
         return None
     rejected = observed.confidence < float(np.float32(least))
-    total, promised = int(rejected.sum()), promised_share(observed.card)
-    p_value = None
-    if promised is not None:
-        tested = observed.card.test_images
-        p_value = comparison.difference(total, count, round(promised * tested), tested).p_value
+    total, expected = int(rejected.sum()), in_the_test(observed)
+    p_value = expected and comparison.difference(total, count, *expected).p_value
     return FieldRejection(
         rejected=total,
         share=total / count,
         interval=statistics.accuracy_interval(total, count),
-        promised_share=promised,
+        expected_share=expected and expected[0] / expected[1],
         p_value=p_value,
         departs=p_value is not None and p_value < false_alarms,
         days=days(observed.times, rejected) if observed.times is not None else [],
     )
 
 
-def promised_share(card: ModelCard) -> float | None:
-    """The share that the file rejected in the test: what its coverage leaves. None if unknown."""
-    coverage = (card.rejection or {}).get("coverage")
-    if not isinstance(coverage, int | float) or not 0 <= coverage <= 1:
+def in_the_test(observed: Observations) -> tuple[int, int] | None:
+    """How many test images the file rejected, of how many, by the card; None if it does not say.
+
+    If the card has no counts for this file and runtime, they come from the coverage it promises.
+    """
+    card, pair = observed.card, (observed.file.format, observed.runtime)
+    promise = card.rejection or {}
+    for row in promise.get("test", []):
+        if (row["format"], row["runtime"]) == pair:
+            return row["images"] - row["accepted"], row["images"]
+    coverage = promise.get("coverage")
+    if coverage is None:
         return None
-    return 1 - coverage
+    return round((1 - coverage) * card.test_images), card.test_images
 
 
 def days(times: Array, rejected: Array) -> list[FieldDay]:

@@ -14,7 +14,6 @@ from pipeline.files.reports.field import (
     FieldReport,
     NoLabels,
 )
-from pipeline.process.words import counted
 from pipeline.reporting.tables import interval, percent
 
 SMALLEST_P = 1e-6  # smaller p-values are not told apart
@@ -34,8 +33,9 @@ def sentences(report: FieldReport) -> list[str]:
     if report.rejection:
         result.append(_rejection(report.rejection, report.predictions))
     if report.unreadable:
-        count = counted(len(report.unreadable), "picture")
-        result.append(f"{count} could not be read: {report.unreadable[0]}.")
+        result.append(
+            f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
+        )
     return result
 
 
@@ -44,13 +44,13 @@ def _rejection(rejection: FieldRejection, predictions: int) -> str:
         f"{percent(rejection.share)} of the {predictions:,} predictions are none of the classes "
         f"(95 % interval {interval(rejection.interval)})"
     )
-    promised = rejection.promised_share
-    if promised is None or rejection.p_value is None:
+    expected = rejection.expected_share
+    if expected is None or rejection.p_value is None:
         return f"{share}; the card promises no coverage to compare with."
-    test = f"{percent(promised)} by the card (Fisher's exact test, p {p_value(rejection.p_value)})"
+    test = f"{percent(expected)} by the card (Fisher's exact test, p {p_value(rejection.p_value)})"
     if not rejection.departs:
         return f"{share}, not significantly different from the {test}."
-    more = "more" if rejection.share > promised else "fewer"
+    more = "more" if rejection.share > expected else "fewer"
     return f"{share}, significantly {more} than the {test}."
 
 

@@ -76,9 +76,8 @@ def _raw(body: bytes, model: Signature) -> Inference:
 
 def _check_count(images: int, model: Signature) -> None:
     if not 1 <= images <= model.max_images:
-        raise RequestError(
-            400, f"the request has {images} images; expected 1 to {model.max_images}"
-        )
+        sentence = f"the request has {images} images; expected 1 to {model.max_images}"
+        raise RequestError(400, sentence)
 
 
 def _parse_limited(text: bytes, model: Signature) -> Any:
@@ -130,14 +129,12 @@ def _output(entry: Dict[str, Any], binary: Any, most_classes: int) -> Output:
     parameters = _parameters(entry, "the output")
     binary = parameters.get("binary_data", binary)
     if not isinstance(binary, bool):
-        raise RequestError(
-            400, f"the choice of binary data is {kind(binary)}; expected true or false"
-        )
+        sentence = f"the choice of binary data is {kind(binary)}; expected true or false"
+        raise RequestError(400, sentence)
     classes: Any = parameters.get("classification", 0)
     if type(classes) is not int or classes < 0:
-        raise RequestError(
-            400, f"classification is {str(classes)[:40]!r}; expected a count of classes"
-        )
+        sentence = f"classification is {str(classes)[:40]!r}; expected a count of classes"
+        raise RequestError(400, sentence)
     # The output `class` is one class already.
     return Output(entry["name"], binary, min(classes, most_classes) * (entry["name"] == OUTPUT))
 

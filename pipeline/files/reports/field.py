@@ -74,14 +74,14 @@ class FieldDay(Section):
 class FieldRejection(Section):
     """The predictions that are none of the classes, and their share, with a 95 % interval.
 
-    `promised_share` is the share in the test by the card, None if it names no coverage; it
-    `departs` if the difference is significant.
+    `expected_share` is that of the test by the card, None if it names no coverage. The field
+    `departs` from it if the difference is significant.
     """
 
     rejected: int
     share: float
     interval: tuple[float, float]
-    promised_share: float | None
+    expected_share: float | None
     p_value: float | None
     departs: bool
     days: list[FieldDay]
