@@ -84,13 +84,12 @@ def confident(pair: ComparedPair, file: Path, pictures: list[Array], folder: Pat
 
 def row(pair: ComparedPair, file: Path, count: int) -> list[str]:
     """What the pair answers and rejects, as cells of the table."""
-    assert pair.rejection is not None
     count = min(count, SLOW) if pair.runtime == "tflite_micro" else count
     images, labels = (np.asarray(part[:count]) for part in artifacts.load_split("test"))
     pictures = [images, *(make(images)[:count] for make in STRANGE.values())]
     with tempfile.TemporaryDirectory() as folder:
         digits, *others = confident(pair, file, pictures, Path(folder))
-    threshold = np.float32(pair.rejection.accept_from)
+    threshold = np.float32(pair.accept_from)
     accepted = digits.max(1) >= threshold
     mistaken = digits.argmax(1) != labels
     surest = digits.max(1) >= np.sort(digits.max(1))[len(digits) // 100]
@@ -122,7 +121,7 @@ def main() -> None:
     print(markdown([*columns, "wrong of the surest 99 %", *STRANGE]))
     print(markdown(["---", "---", *["---:"] * (4 + len(STRANGE))]))
     for pair in VerificationReport.load().native:
-        if pair.rejection is not None:
+        if pair.accept_from is not None:
             cells = row(pair, files[pair.format].verified(), arguments.images)
             print(markdown(cells), flush=True)
 

@@ -128,7 +128,7 @@ def test_what_is_not_shown_stops_the_bundle_only_if_a_proof_is_required() -> Non
 
 
 def test_the_card_has_the_threshold_of_each_file_and_the_rule_in_words() -> None:
-    pair = reports.compared(rejection=kept())
+    pair = reports.compared(rejection=kept(), accept_from=0.51)
     described = on_card(problem(coverage=0.9), reports.verification(pair))
     assert described is not None
     assert described["coverage"] == 0.9

@@ -48,6 +48,31 @@ def test_the_loss_is_judged_on_test_and_validation_and_the_accuracy_on_the_test_
     assert pair["accuracy"] == report(finished, "evaluate")["test_accuracy"]
 
 
+def test_the_card_has_the_threshold_that_was_fitted_on_the_validation_set(
+    finished: Project,
+) -> None:
+    """Of 400 images, 99 % are answered with 95 % confidence if only the least sure may be not."""
+    pairs = report(finished, "verify")["pairs"]
+    pair = next(pair for pair in pairs if pair["format"] == "onnx_float32")
+    with np.load(finished.folder / "evaluation/validation.npz") as validation:
+        least = validation["probabilities"].max(1).min()
+    assert pair["accept_from"] == pytest.approx(least, abs=1e-5)
+    assert pair["rejection"]["images"] == pair["test_images"]
+    assert pair["rejection"]["coverage"] > 0.98
+    assert pair["calibration_error"] == pytest.approx(
+        report(finished, "evaluate")["test_calibration_error"], abs=0.001
+    )
+    bundle = Bundle(finished.folder / "dist")
+    files = {file.format: file for file in bundle.card.files}
+    assert files["onnx_float32"].accept_from == pair["accept_from"]
+    int8 = files["tflite_int8"]
+    assert int8.accept_from is not None
+    assert (256 * int8.accept_from).is_integer(), "a value that the file's output can take"
+    page = bundle.read("MODEL_CARD.md").decode()
+    assert "## None of these" in page
+    assert "pictures/reliability.png" in page
+
+
 OWN = {
     "problem.name": "mine",
     "problem.target": 0.5,

@@ -88,41 +88,7 @@ def model_file(name: str, reports: BundleReports) -> ModelFile:
         requirements=native[0].requirements,
         proofs=[_proof(pair) for pair in native],
         emulated=[_emulated(pair) for pair in emulated],
-        accept_from=next((pair.rejection.accept_from for pair in native if pair.rejection), None),
-    )
-
-
-def rejection(problem: Problem, verification: VerificationReport) -> dict[str, Any] | None:
-    """The rule by which files answer "none of these", and what it did on the test set."""
-    judged = [(pair, pair.rejection) for pair in verification.native if pair.rejection]
-    if not judged:
-        return None
-    return {
-        "rule": (
-            'The answer is "none of these" if its probability is below the threshold of the file. '
-            + promise(problem)
-        ),
-        "coverage": problem.coverage,
-        "max_error": problem.max_error,
-        "test": [
-            {"format": pair.format, "runtime": pair.runtime, **kept.model_dump()}
-            for pair, kept in judged
-        ],
-    }
-
-
-def promise(problem: Problem) -> str:
-    """What the thresholds were fitted for, on the validation set."""
-    if problem.coverage is not None:
-        share = percent(problem.coverage)
-        return (
-            f"The threshold is the highest that still answers {share} of inputs like those of the "
-            "validation set, with 95 % confidence."
-        )
-    share = percent(problem.max_error or 0)
-    return (
-        f"The threshold is the lowest at which at most {share} of the answers to inputs like those "
-        "of the validation set are wrong, with 95 % confidence."
+        accept_from=reports.verify.accept_from(name),
     )
 
 
@@ -152,4 +118,43 @@ def _emulated(pair: ComparedPair) -> Emulated:
         agreement=pair.agreement,
         largest_difference=pair.largest_difference,
         golden_difference=pair.golden_difference,
+    )
+
+
+def rejection(problem: Problem, verification: VerificationReport) -> dict[str, Any] | None:
+    """The rule by which files answer "none of these", and what it did on the test set."""
+    judged = [(pair, pair.rejection) for pair in verification.native if pair.rejection]
+    if not judged:
+        return None
+    return {
+        "rule": (
+            'The answer is "none of these" if its probability is below the threshold of the file. '
+            + promise(problem)
+        ),
+        "coverage": problem.coverage,
+        "max_error": problem.max_error,
+        "test": [
+            {
+                "format": pair.format,
+                "runtime": pair.runtime,
+                "accept_from": pair.accept_from,
+                **kept.model_dump(),
+            }
+            for pair, kept in judged
+        ],
+    }
+
+
+def promise(problem: Problem) -> str:
+    """What the thresholds were fitted for, on the validation set."""
+    if problem.coverage is not None:
+        share = percent(problem.coverage)
+        return (
+            f"The threshold is the highest that still answers {share} of inputs like those of the "
+            "validation set, with 95 % confidence."
+        )
+    share = percent(problem.max_error or 0)
+    return (
+        f"The threshold is the lowest at which at most {share} of the answers to inputs like those "
+        "of the validation set are wrong, with 95 % confidence."
     )

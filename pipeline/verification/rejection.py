@@ -40,6 +40,7 @@ def judge(pairs: Sequence[Pair], material: Material, problem: Problem) -> dict[s
         facts: dict[str, object] = {"calibration_error": calibration.error(probabilities, labels)}
         if threshold is not None:
             confidences, right = answers(material, probabilities, labels)
+            facts["accept_from"] = threshold
             facts["rejection"] = rejection(confidences, right, threshold, problem)
         pair.report = report.changed(**facts)
     return reasons
@@ -142,7 +143,6 @@ def rejection(confidences: Array, right: Array, threshold: float, problem: Probl
     count, wrong = int(accepted.sum()), int((accepted & ~right).sum())
     total = len(confidences)
     facts = {
-        "accept_from": threshold,
         "images": total,
         "accepted": count,
         "wrong": wrong,

@@ -46,12 +46,10 @@ class FailedPair(PairReport):
 class Rejection(Section):
     """What becomes of the test images, of which only confident answers are accepted.
 
-    `accept_from` is the least probability that is accepted, `wrong` counts accepted answers, and so
-    does `error`. The bounds are one-sided 95 % bounds. `state` says whether problem.coverage or
-    problem.max_error is kept.
+    `wrong` counts accepted answers, and so does `error`. The bounds are one-sided 95 % bounds.
+    `state` says whether problem.coverage and problem.max_error are kept.
     """
 
-    accept_from: float
     images: int
     accepted: int
     wrong: int
@@ -66,14 +64,15 @@ class ComparedPair(PairReport):
     """A pair that ran: the figures and the verdict of serving.gate.compare.
 
     Only a native pair has times, in milliseconds for one image on the processor `measured_on`, or
-    the reason why there are none, the expected calibration error on its test images, and what it
-    rejects. Only an emulated one has a `golden_difference`, the largest difference of a golden
-    vector's probability from this processor.
+    the reason why there are none. Only an emulated one has a `golden_difference`, the largest
+    difference of a golden vector's probability from this processor. A file with `accept_from`
+    answers "none of these" if its largest probability is lower.
     """
 
     runtime_version: str
     requirements: Requirements
     arena_bytes: int | None = None
+    accept_from: float | None = None
     state: Literal["proven", "not shown", "worse"]
     images: int
     test_images: int
@@ -97,7 +96,7 @@ class ComparedPair(PairReport):
     p95_milliseconds: float | None = None
     measured_on: str | None = None
     latency_reason: str | None = None
-    calibration_error: float | None = None
+    calibration_error: float | None = None  # expected, on the test images that a native pair saw
     rejection: Rejection | None = None
 
 
@@ -139,3 +138,10 @@ class VerificationReport(Report):
     def native(self) -> list[ComparedPair]:
         """The pairs that ran on this processor."""
         return [pair for pair in self.compared if pair.is_native]
+
+    def accept_from(self, format_name: str) -> float | None:
+        """The least probability of an answer of this file; None if it answers every input."""
+        pairs = [pair for pair in self.native if pair.format == format_name]
+        return max(
+            (pair.accept_from for pair in pairs if pair.accept_from is not None), default=None
+        )
