@@ -75,6 +75,9 @@ def test_the_card_has_the_threshold_that_was_fitted_on_the_validation_set(
     page = bundle.read("MODEL_CARD.md").decode()
     assert "## None of these" in page
     assert "pictures/reliability.png" in page
+    assert "How often answers of each" in (finished.folder / "reports/index.html").read_text(
+        "utf-8"
+    )
 
 
 OWN = {
