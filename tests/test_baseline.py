@@ -89,9 +89,12 @@ def test_the_class_counts_of_a_thousand_classes_name_the_smallest_and_the_larges
 ) -> None:
     drawn: list[Figure] = []
     save = drawing.save
-    monkeypatch.setattr(
-        drawing, "save", lambda path, figure: (drawn.append(figure), save(path, figure))
-    )
+
+    def saved(path: Path, figure: Figure) -> None:
+        drawn.append(figure)
+        save(path, figure)
+
+    monkeypatch.setattr(drawing, "save", saved)
     for count in (2, 1000):
         training = np.arange(1, count + 1)
         names = [f"class {number}" for number in range(count)]
