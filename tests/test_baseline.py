@@ -91,11 +91,11 @@ def test_the_class_counts_of_a_thousand_classes_name_the_smallest_and_the_larges
     drawn: list[Figure] = []
     save = drawing.save
 
-    def keep(path: Path, figure: Figure) -> None:
+    def saved(path: Path, figure: Figure) -> None:
         drawn.append(figure)
         save(path, figure)
 
-    monkeypatch.setattr(drawing, "save", keep)
+    monkeypatch.setattr(drawing, "save", saved)
     for count in (2, 1000):
         training = np.arange(1, count + 1)
         names = [f"class {number}" for number in range(count)]

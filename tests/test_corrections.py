@@ -19,7 +19,7 @@ from pipeline.files import artifacts, corrections, raw
 from pipeline.files.corrections import COLUMNS
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.process.errors import UserError
-from pipeline.search import cached_training
+from pipeline.search import cached_training, labels, labels_page
 from tests.conftest import ROOT
 
 FILE = "corrections.csv"
@@ -61,7 +61,7 @@ def write(*lines: dict[str, str], delimiter: str = ",", mark: str = "") -> None:
     Path(FILE).write_text(mark + text.getvalue(), encoding="utf-8", newline="")
 
 
-def labels(split: str) -> list[int]:
+def split_labels(split: str) -> list[int]:
     return list(map(int, artifacts.load_split(split)[1]))
 
 
@@ -79,7 +79,7 @@ def test_corrections_change_and_drop_what_they_name_and_leave_the_splits_alone(
 ) -> None:
     split = rows()
     preprocess.main()
-    before = {name: labels(name) for name in split}
+    before = {name: split_labels(name) for name in split}
     assert PreprocessReport.load().corrected is None
     changed, kept = split["train"][:2]
     dropped, validated, tested = split["train"][2], split["validation"][0], split["test"][0]
@@ -95,9 +95,9 @@ def test_corrections_change_and_drop_what_they_name_and_leave_the_splits_alone(
     configure(**arrays)
     preprocess.main()
     expected = [1 - before["train"][0], before["train"][1], *before["train"][3:]]
-    assert labels("train") == expected
-    assert labels("validation") == [1 - before["validation"][0], *before["validation"][1:]]
-    assert labels("test") == [1 - before["test"][0], *before["test"][1:]]
+    assert split_labels("train") == expected
+    assert split_labels("validation") == [1 - before["validation"][0], *before["validation"][1:]]
+    assert split_labels("test") == [1 - before["test"][0], *before["test"][1:]]
     report = PreprocessReport.load().corrected
     assert report is not None
     assert report.relabelled == {"train": 1, "validation": 1, "test": 1}
@@ -110,14 +110,14 @@ def test_a_test_label_changes_only_if_the_file_names_the_test_set(arrays: dict[s
     split = rows()
     tested, trained = split["test"][0], split["train"][0]
     preprocess.main()
-    before = {name: labels(name) for name in split}
+    before = {name: split_labels(name) for name in split}
     write(
         line(tested, "change", NAMES[1 - tested % 2]),
         line(trained, "drop", set="test"),
     )
     configure(**arrays)
     preprocess.main()
-    assert {name: labels(name) for name in split} == before
+    assert {name: split_labels(name) for name in split} == before
     report = PreprocessReport.load().corrected
     assert report is not None
     assert report.unused == 2
@@ -141,8 +141,8 @@ def test_a_test_set_of_its_own_has_rows_of_its_own(
     download.main()
     write(line(0, "change", "dog", set="test"), line(2, "drop", set="test"), line(3, "drop"))
     preprocess.main()
-    assert labels("test") == [1, 1, 1, 0, 1]
-    assert len(labels("train")) + len(labels("validation")) == 29
+    assert split_labels("test") == [1, 1, 1, 0, 1]
+    assert len(split_labels("train")) + len(split_labels("validation")) == 29
 
 
 def test_the_analyses_train_on_the_corrected_labels(arrays: dict[str, Any]) -> None:
@@ -191,6 +191,14 @@ def test_pictures_are_named_by_their_file_and_box_whatever_their_row(
     keys = corrections.keys(raw.load("train")[0])  # type: ignore[arg-type]
     assert {keys[row]: label for row, label in edits.changed.items()} == {("0.png", "1 2 9 9"): 1}
     assert [keys[row] for row in edits.dropped] == [("3.png", "0 0 12 12")]
+    row = next(iter(edits.changed))
+    suspects = [labels.Suspect(row, 0, 1, 0.9, 0.1, True)]
+    (cells,) = labels.cells(suspects, NAMES)
+    assert (cells["file"], cells["box"], cells["given"]) == ("0.png", "1 2 9 9", "cat")
+    labels_page.write(labels.PAGE, "labels-1", suspects, [cells], labels.earlier_decisions(FILE))
+    page = labels.PAGE.read_text(encoding="utf-8")
+    assert page.count('src="data:image/png;base64,') == 1
+    assert "also holds the 2 earlier decisions" in page
     write(line(0, "drop", given="cat", file="0.png"))
     with pytest.raises(UserError, match=r"line 2 of .* names 0.png, which is not in the data"):
         raw.edits("training")

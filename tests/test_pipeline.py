@@ -123,6 +123,11 @@ def test_a_stage_run_before_its_inputs_exist_says_so_in_one_sentence(
         ("dataset.name", "emnist", "'emnist' is not one of pipeline/datasets: cifar10, cifar100"),
         ("dataset.path", "none.npz", "dataset.path none.npz does not exist; name your npz file"),
         (
+            "preprocess.corrections",
+            "none.csv",
+            "preprocess.corrections none.csv does not exist; name a CSV of corrected labels",
+        ),
+        (
             "train.start_from",
             "none.keras",
             "train.start_from none.keras does not exist; name a trained model",

@@ -6,12 +6,17 @@ import base64
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from pipeline.config.params import Params
 from pipeline.files import atomic
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.reporting import page_inputs, page_sections, pair_table, result_notes, summary
+from pipeline.reporting import (
+    html,
+    page_inputs,
+    page_sections,
+    pair_table,
+    result_notes,
+    summary,
+)
 from pipeline.reporting.page_sections import Gates
 from pipeline.reporting.tables import percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, WORSE
@@ -95,14 +100,7 @@ def sections(
 
 
 def render(context: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = html.environment(Path(__file__).parent)
     environment.filters["percent"] = percent
     environment.filters["shorten"] = shorten
     return environment.get_template(TEMPLATE).render(context)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
 import numpy as np
 
 from pipeline import inputs
 from pipeline.files import atomic, raw
 from pipeline.files.corrections import COLUMNS, Cells
+from pipeline.reporting import html
 
 if TYPE_CHECKING:
     from pipeline.search.labels import Suspect
@@ -42,14 +42,8 @@ def write(
         }
         for place, (suspect, line) in enumerate(zip(suspects, lines, strict=False))
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template(TEMPLATE).render(
+    template = html.environment(Path(__file__).parent).get_template(TEMPLATE)
+    text = template.render(
         title=title,
         columns=COLUMNS,
         class_names=description.class_names,

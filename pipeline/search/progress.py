@@ -1,4 +1,7 @@
-"""Progress of many trainings, by examples processed: a bar on a terminal, and a line for each."""
+"""Progress of many trainings, by examples processed: a bar on a terminal, and a line for each.
+
+Without a terminal, a line says after the first epoch how long all of it takes.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,11 @@ class Progress:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:
+        is_first = not any(self.processed.values())
         self.processed[number] = min(self.processed[number] + examples, self.costs[number])
         self._show()
+        if is_first and not self.console.is_terminal:
+            self.print(self._state())
 
     def reset(self, number: int, line: str) -> None:
         """Forgets the progress of a task whose work is lost, and prints `line`."""
