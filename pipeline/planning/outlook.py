@@ -23,7 +23,7 @@ def splits(parts: Parts, settings: Params) -> list[str]:
     share = settings.problem.target
     interval = statistics.expected_interval(share, parts.test)
     lines = [
-        f"{parts.train:,} examples for training, {parts.validation:,} for validation, "
+        f"about {parts.train:,} examples for training, {parts.validation:,} for validation, "
         f"{parts.test:,} for the test",
         f"test: an accuracy of {100 * share:.0f} % would have a 95 % interval of {interval}",
     ]
@@ -43,7 +43,7 @@ def _gate(unseen: int, max_accuracy_drop: float) -> str:
         return f"gate: {unseen:,} unseen examples can prove a loss of at most {points}"
     return (
         f"gate: {unseen:,} unseen examples show at best that a file loses at most "
-        f"{100 * bound:.1f} points, and export.max_accuracy_drop asks for {points}: files will be "
+        f"{100 * bound:.2f} points, and export.max_accuracy_drop asks for {points}: files will be "
         "`not shown`, which stops nothing"
     )
 
@@ -54,13 +54,13 @@ def classes(counts: dict[str, int]) -> list[str]:
     rarest, largest, lines = names[0], names[-1], []
     if counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
-            f"classes: {largest} has {counts[largest]:,} examples and {rarest} "
+            f"{largest} has {counts[largest]:,} examples and {rarest} "
             f"{counts[rarest]:,}; read the balanced accuracy beside the accuracy"
         )
     rare = [name for name in names if counts[name] < FEWEST]
     if rare:
         lines.append(
-            f"classes: fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
+            f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
             "from, and to test with; add some, or leave the class out"
         )
     return lines

@@ -155,7 +155,8 @@ def _print_survey(data: Survey) -> None:
     counts = ", ".join(f"{count:,} for {part}" for part, count in data.examples.items())
     print(f"{sum(data.examples.values()):,} {noun} ({counts}), {len(data.class_names)} classes")
     shown = sorted(data.counts.items(), key=lambda item: -item[1])
-    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: recipe.NAMED]))
+    more = f" and {len(shown) - recipe.NAMED} more" if len(shown) > recipe.NAMED else ""
+    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: recipe.NAMED]) + more)
     for line in [*data.remarks, *outlook.classes(data.counts)]:
         print(f"note: {line}")
 

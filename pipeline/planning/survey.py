@@ -212,7 +212,7 @@ def _check_classes(
 
 def _left_out(left_out: dict[str, str], seen: _Opened) -> list[str]:
     reasons = Counter(left_out.values())
-    lines = [f"{count:,} files are left out: each {reason}" for reason, count in reasons.items()]
+    lines = [f"left out {count:,}: it {reason}" for reason, count in reasons.items()]
     if seen.faults:
         file, reason = next(iter(seen.faults.items()))
         lines.append(f"{len(seen.faults):,} pictures cannot be read, such as {file}: it {reason}")
