@@ -3,7 +3,8 @@
     python -m pipeline.preprocess
 
 Reads: data/raw. Writes: data/prepared/{train,validation,test}/{images,labels}.npy,
-data/prepared/description.json, reports/preprocess.json.
+data/prepared/description.json, reports/preprocess.json, and with preprocess.group
+data/prepared/test/groups.json.
 """
 
 from __future__ import annotations
@@ -105,11 +106,12 @@ def too_few(unseen: int, settings: Params) -> str | None:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of a raw part that make up a split."""
+    """The rows of a raw part that make up a split, and the names of their groups, if any."""
 
     inputs: Array
     labels: Array
     rows: Array
+    group_names: list[str] | None
 
     @property
     def photos(self) -> Pictures | None:
@@ -132,11 +134,19 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
         raw.groups(settings.preprocess.group),
     )
     rows.setdefault("test", np.arange(len(raw_test[1])))
-    sources = {"train": raw_train, "validation": raw_train}
-    sources["test"] = raw_test if has_test else raw_train
-    for split, (_, labels) in sources.items():
-        check(rows[split], labels[rows[split]], description, split)
-    return {split: Selection(*source, rows[split]) for split, source in sources.items()}
+    parts = {"train": "train", "validation": "train", "test": "test" if has_test else "train"}
+    arrays = {"train": raw_train, "test": raw_test}
+    names = {part: raw.group_names(part, settings.preprocess.group) for part in arrays}
+    for split, part in parts.items():
+        check(rows[split], arrays[part][1][rows[split]], description, split)
+    return {
+        split: Selection(*arrays[part], rows[split], _of_rows(names[part], rows[split]))
+        for split, part in parts.items()
+    }
+
+
+def _of_rows(names: list[str] | None, rows: Array) -> list[str] | None:
+    return None if names is None else [names[row] for row in rows]
 
 
 def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
@@ -148,27 +158,32 @@ def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
         else:
             artifacts.save_rows(folder / "images.npy", selection.inputs, selection.rows)
         artifacts.save_rows(folder / "labels.npy", selection.labels, selection.rows)
+    if (names := selections["test"].group_names) is not None:
+        artifacts.save_json(groups.OF_TEST, names)
     return {split: artifacts.load_split(split) for split in selections}
 
 
-def together(selections: dict[str, Selection], group: str | None) -> Together | None:
-    """What was kept together; None for arrays."""
-    photos = {split: part.photos for split, part in selections.items()}
-    rows = {split: list(part.rows) for split, part in photos.items() if part is not None}
-    if not rows:
-        return None
-    copies = groups.of_copies([row for part in rows.values() for row in part])
-    if group is None:
-        return Together(copies=copies)
-    names = {split: set(groups.names(part, group)) for split, part in rows.items()}
+def together(selections: dict[str, Selection]) -> Together | None:
+    """What was kept together; None for arrays without groups."""
+    photos = [selection.photos for selection in selections.values()]
+    rows = [row for part in photos if part is not None for row in part.rows]
+    copies = groups.of_copies(rows) if rows else []
+    names = {
+        split: selection.group_names
+        for split, selection in selections.items()
+        if selection.group_names is not None
+    }
+    if not names:
+        return Together(copies=copies) if rows else None
     return Together(
         copies=copies,
-        groups={split: len(part) for split, part in names.items()},
+        groups={split: len(set(groups.distinct(part))) for split, part in names.items()},
         shared_groups=sorted(
             {
                 name
-                for one, other in itertools.combinations(names.values(), 2)
+                for one, other in itertools.combinations(map(set, names.values()), 2)
                 for name in one & other
+                if name
             }
         ),
     )
@@ -184,7 +199,7 @@ def main() -> None:
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
     summary = report(parts, description, evidence)
-    if kept := together(selections, settings.preprocess.group):
+    if kept := together(selections):
         summary = summary.changed(together=kept)
     summary.save()
     print(", ".join(f"{name}: {split.images} images" for name, split in summary.splits.items()))

@@ -14,6 +14,7 @@ PAGE = artifacts.REPORTS / "index.html"
 PICTURES = {
     "learning_curves": "Loss and accuracy by epoch, for the training set and the validation set",
     "confusion": "Confusion matrix of the test set: a row for each true class",
+    "bars": "How many test examples are right, with 95 % intervals, the worst first",
     "mistakes": "The worst mistakes on the test set: true class, predicted class, confidence",
 }
 DIGEST = '<meta name="edgeproof-inputs" content="{}">'

@@ -16,7 +16,7 @@ from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
 from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
 from pipeline.inputs import Pictures, Sheet
-from pipeline.reporting import statistics
+from pipeline.reporting import by_group, statistics
 from pipeline.reporting.tables import listed, percent
 from pipeline.targets import Counts, Target
 
@@ -63,8 +63,20 @@ def per_class(counts: Counts, class_names: Sequence[str]) -> dict[str, ClassScor
     precision = counts.right / np.maximum(counts.predicted, 1)
     recall = counts.right / np.maximum(counts.images, 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    columns = zip(class_names, precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
-    return {name: ClassScore(precision=p, recall=r, f1=f) for name, p, r, f in columns}
+    intervals = statistics.accuracy_intervals(counts.right, counts.images)
+    columns = zip(
+        class_names,
+        counts.images.tolist(),
+        precision.tolist(),
+        recall.tolist(),
+        map(tuple, intervals.tolist()),
+        f1.tolist(),
+        strict=True,
+    )
+    return {
+        name: ClassScore(images=n, precision=p, recall=r, recall_interval=i, f1=f)
+        for name, n, p, r, i, f in columns
+    }
 
 
 def never_predicted(counts: Counts, class_names: Sequence[str]) -> list[str]:
@@ -105,6 +117,21 @@ def evaluate(
         gate=judge(right, target.right(baseline, labels), goal, never),
         per_class=by_class,
     )
+
+
+def with_groups(
+    report: EvaluationReport,
+    outputs: Array,
+    labels: Array,
+    description: Description,
+    group_names: Sequence[str],
+) -> EvaluationReport:
+    """The report with the score of each group; `group_names` (N,) are empty if there are none."""
+    if not any(group_names):
+        return report
+    target = targets.target(description.target)
+    right = target.right(target.answers(outputs), labels)
+    return report.changed(per_group=by_group.scores(right, group_names))
 
 
 def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:
