@@ -139,4 +139,4 @@ def test_arrays_go_through_the_whole_pipeline(
     assert camera in {"left", "right", "top", "front"}
     assert score["images"] == 45
     page = Path("reports/index.html").read_text()
-    assert f"All test examples with a group are of &#39;{camera}&#39;." in page
+    assert f"All examples with a group are of &#39;{camera}&#39;." in page

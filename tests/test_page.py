@@ -280,7 +280,7 @@ def test_names_that_look_like_html_or_are_long_or_foreign_do_not_break_the_page(
     assert "{{ 7 * 7 }}" in content
     assert "The other 980 classes" in text(content)
     assert "The other 30 groups" in text(content)
-    assert f"The worst of 50 groups is {HOSTILE!r}: 0 of 50 test examples" in text(content)
+    assert f"The worst of 50 groups is {HOSTILE!r}: 0 of 50 examples" in text(content)
     for width in (400, 1200):
         tab = chromium.new_page(viewport={"width": width, "height": 900})
         requests: list[str] = []

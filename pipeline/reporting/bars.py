@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.evaluate import EvaluationReport, GroupScore
 from pipeline.reporting import drawing
 from pipeline.reporting.pictures import plain, shown_names
 
@@ -43,6 +42,11 @@ class Bars:
     line: tuple[str, float]
 
 
+def of_groups(groups: Mapping[str, GroupScore], line: tuple[str, float]) -> Bars:
+    bars = [Bar(name, score.right, score.images, score.interval) for name, score in groups.items()]
+    return Bars("accuracy by group", bars, line)
+
+
 def of_test(path: Path, report: EvaluationReport) -> None:
     """Draws the recall of each class and, if there are groups, the accuracy of each."""
     scores = report.per_class
@@ -52,24 +56,28 @@ def of_test(path: Path, report: EvaluationReport) -> None:
     ]
     panels = [Bars("recall by class", classes, ("mean", report.balanced_accuracy))]
     if report.per_group:
-        groups = [
-            Bar(name, score.right, score.images, score.interval)
-            for name, score in report.per_group.items()
-        ]
-        panels.append(Bars("accuracy by group", groups, ("all", report.test_accuracy)))
-    draw(path, panels)
+        panels.append(of_groups(report.per_group, ("all", report.test_accuracy)))
+
+    with drawing.figure(path, size(panels)) as figure:
+        draw(figure, panels)
 
 
-def draw(path: Path, panels: Sequence[Bars]) -> None:
+def size(panels: Sequence[Bars]) -> tuple[float, float]:
+    """Width and height of the picture, in inches."""
+    return WIDTH * len(panels), HEIGHT * _rows(panels) + 1.3
+
+
+def _rows(panels: Sequence[Bars]) -> int:
+    return min(max(len(panel.bars) for panel in panels), MOST)
+
+
+def draw(figure: Any, panels: Sequence[Bars]) -> None:
     """The panels side by side, as high as the longest needs."""
-    rows = min(max(len(panel.bars) for panel in panels), MOST)
     # All text goes through `plain` before the first axis, which takes the fonts set by then.
     names = [[plain(_short(bar.name)) for bar in _worst(panel)] for panel in panels]
-    figure = Figure(figsize=(WIDTH * len(panels), HEIGHT * rows + 1.3), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False).flat
     for axis, panel, shown in zip(axes, panels, names, strict=True):
-        draw_panel(axis, panel, shown, rows)
-    drawing.save(path, figure)
+        draw_panel(axis, panel, shown, _rows(panels))
 
 
 def _worst(panel: Bars) -> list[Bar]:

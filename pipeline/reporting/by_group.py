@@ -57,10 +57,10 @@ def sentence(groups: dict[str, GroupScore]) -> str:
         return ""
     name, worst = next(iter(groups.items()))
     if len(groups) == 1:
-        return f"All test examples with a group are of {name!r}."
+        return f"All examples with a group are of {name!r}."
     figures = (
         f"The worst of {len(groups):,} groups is {name!r}: {worst.right:,} of {worst.images:,} "
-        f"test examples are right, {percent(worst.accuracy)} (95 % interval "
+        f"examples are right, {percent(worst.accuracy)} (95 % interval "
         f"{interval(worst.interval)})."
     )
     late = [name for name, score in groups.items() if score.p_value < SIGNIFICANT]

@@ -38,6 +38,7 @@ class TrainingResult:
     kept: int
     validation_examples: int
     batch_losses: list[float] = field(default_factory=list)
+    right: list[bool] = field(default_factory=list)  # each validation example, if recorded
 
     @property
     def accuracy(self) -> float:
@@ -69,6 +70,7 @@ class CachedTraining:
     rows: Array  # the training set
     validation_rows: Array
     every_batch: bool = False  # also record the loss of each batch
+    every_example: bool = False  # also record which validation examples are right
 
     @property
     def examples(self) -> int:
@@ -77,9 +79,8 @@ class CachedTraining:
 
     def key(self) -> str:
         rows = [artifacts.array_sha256(part) for part in (self.rows, self.validation_rows)]
-        return fingerprint.of_training(
-            self.settings, [*data_digests(), *rows, str(self.every_batch)]
-        )
+        recorded = [str(self.every_batch), *(["every example"] if self.every_example else [])]
+        return fingerprint.of_training(self.settings, [*data_digests(), *rows, *recorded])
 
     def cached(self) -> TrainingResult | None:
         path = FOLDER / f"{self.key()}.json"
@@ -119,7 +120,7 @@ class CachedTraining:
     def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
         # These import TensorFlow, which only the worker needs.
         from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import checkpoint, fit
+        from pipeline.training import checkpoint, fit, keras_files
         from pipeline.training.batches import Data
 
         # TensorFlow warns about retraced graphs, of which each training has its own.
@@ -131,11 +132,18 @@ class CachedTraining:
         for row in checkpoint.read(folder)["rows"]:
             on_row(row)
         parts = raw.rows(self.rows), raw.rows(self.validation_rows)
-        data = Data.described(*parts, raw.description())
+        description = raw.description()
+        data = Data.described(*parts, description)
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
+        right = []
+        if self.every_example:
+            images, labels = parts[1]
+            target = targets.target(description.target)
+            answers = target.answers(keras_files.probabilities(trained.model, images))
+            right = target.right(answers, labels).tolist()
         validation = len(self.validation_rows)
-        return TrainingResult(key, trained.rows, trained.best, validation, losses.values)
+        return TrainingResult(key, trained.rows, trained.best, validation, losses.values, right)
 
     def _unfinished(self, key: str, folder: Path) -> TrainingResult:
         rows = artifacts.load_json(folder / "state.json")["rows"]
