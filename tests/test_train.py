@@ -59,14 +59,18 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "edge", "cnn"])
+@pytest.mark.parametrize(
+    ("architecture", "class_weights"), [("mlp", "balanced"), ("edge", None), ("cnn", None)]
+)
 def test_an_interrupted_run_ends_in_the_same_weights(
-    raw_mnist: Raw, tmp_path: Path, architecture: str
+    raw_mnist: Raw, tmp_path: Path, architecture: str, class_weights: str | None
 ) -> None:
     from pipeline.training import fit as fitting
 
     augmentation = params.load(ROOT / "params.yaml").train.augmentation
-    train = train_params(architecture=architecture, augmentation=augmentation)
+    train = train_params(
+        architecture=architecture, augmentation=augmentation, class_weights=class_weights
+    )
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
     data = split(raw_mnist)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -89,6 +89,26 @@ def ignored(outputs: Array, labels: Array, description: Description) -> list[str
     """The names that are never predicted on these examples."""
     target, names = targets.target(description.target), description.class_names
     return never_predicted(target.counts(target.answers(outputs), labels, len(names)), names)
+
+
+def poorly_recognized(
+    outputs: Array, labels: Array, description: Description, trained: Mapping[str, int]
+) -> list[str]:
+    """The rare classes that a model neglects on these examples; none if an example has several.
+
+    Rare is a class with fewer than the mean of the `trained` examples of each class. Its recall is
+    bad, and the 95 % interval of it lies below the accuracy, or the class is never predicted.
+    """
+    if description.target != "classes":
+        return []
+    target, names = targets.target(description.target), description.class_names
+    counts = target.counts(target.answers(outputs), labels, len(names))
+    accuracy = counts.right.sum() / max(len(labels), 1)
+    recall = counts.right / np.maximum(counts.images, 1)
+    certain = statistics.accuracy_intervals(counts.right, counts.images)[:, 1] < accuracy
+    rare = np.array([trained[name] for name in names]) < np.mean(list(trained.values()))
+    bad = (recall < BAD * accuracy) & (certain | (counts.predicted == 0))
+    return [names[number] for number in np.flatnonzero(rare & bad & (counts.images > 0))]
 
 
 def evaluate(
