@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from pipeline.config import params
 from pipeline.diagnosis import training_log
-from pipeline.diagnosis.data_and_layer_rules import with_ignored
+from pipeline.diagnosis.data_and_layer_rules import with_ignored, with_neglected
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
@@ -50,11 +50,16 @@ def diagnose_rows(path: Path, rows: list[Row], target: float) -> Diagnosis:
     )
 
 
-def ignored_in_validation() -> list[str]:
-    """The classes of the validation set that the trained model never predicts there."""
+def with_classes(diagnosis: Diagnosis) -> Diagnosis:
+    """The diagnosis with what the validation set says of single classes of the trained model."""
     description = artifacts.load_description()
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
-    return _scores.ignored(validation.probabilities, validation.labels, description)
+    answers = validation.probabilities, validation.labels, description
+    trained = PreprocessReport.load().splits["train"].per_class
+    return with_neglected(
+        with_ignored(diagnosis, _scores.ignored(*answers)),
+        _scores.poorly_recognized(*answers, trained),
+    )
 
 
 def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:
@@ -114,7 +119,7 @@ def main() -> None:
     log = training_log.read(path)
     diagnosis = diagnose_rows(path, log.rows, target)
     if arguments.file is None:
-        diagnosis = with_ignored(diagnosis, ignored_in_validation())
+        diagnosis = with_classes(diagnosis)
         key = TrainReport.load().training_key
         DiagnosisReport(training_key=key, **asdict(diagnosis)).save()
         picture = path.with_suffix(".png")

@@ -55,8 +55,8 @@ def main() -> None:
     raw: Raw = importlib.import_module(f"pipeline.datasets.{dataset.name}").load(dataset)
     description = describe(dataset, raw)
     folder = artifacts.empty(artifacts.RAW)
-    raw_files.save("train", raw.train_images, raw.train_labels)
-    raw_files.save("test", raw.test_images, raw.test_labels)
+    raw_files.save("train", raw.train_images, raw.train_labels, raw.train_columns)
+    raw_files.save("test", raw.test_images, raw.test_labels, raw.test_columns)
     if raw.validation is not None:
         artifacts.save_array(folder / "train" / "validation.npy", raw.validation)
     if raw.left_out:

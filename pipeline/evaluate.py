@@ -4,15 +4,16 @@
 
 Reads: model/model.keras, data/prepared/test, the baseline's predictions.
 Writes: evaluation/test_probabilities.npy, reports/evaluate.json, reports/confusion.{csv,png},
-reports/mistakes.png. A gate that fails here only warns; `package` then refuses to make a bundle.
+reports/bars.png, reports/mistakes.png. A gate that fails here only warns; `package` then refuses to
+make a bundle.
 """
 
 from __future__ import annotations
 
 from pipeline.config import params
-from pipeline.files import artifacts
+from pipeline.files import artifacts, groups
 from pipeline.process import imports, stage
-from pipeline.reporting import pictures
+from pipeline.reporting import bars, by_group, pictures
 from pipeline.targets import _scores
 from pipeline.training import keras_files
 
@@ -26,14 +27,18 @@ def main() -> None:
         model = keras_files.load(artifacts.MODEL)
         outputs = keras_files.probabilities(model, images)
     report = _scores.evaluate(outputs, labels, baseline, description, settings.problem.target)
+    report = _scores.with_groups(report, outputs, labels, description, groups.load_names())
     artifacts.save_array(artifacts.TEST_PROBABILITIES, outputs)
     report.save()
     report.save_metrics()
     _scores.draw(pictures, images, labels, outputs, description)
+    bars.of_test(artifacts.REPORTS / "bars.png", report)
     low, high = report.test_accuracy_interval
     print(f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
     if remark := _scores.remark(report):
         print(remark)
+    if report.per_group:
+        print(by_group.sentence(report.per_group))
     for sentence in report.gate.sentences:
         print(
             f"warning: {sentence}; there will be no bundle, "

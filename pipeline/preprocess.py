@@ -3,7 +3,8 @@
     python -m pipeline.preprocess
 
 Reads: data/raw. Writes: data/prepared/{train,validation,test}/{images,labels}.npy,
-data/prepared/description.json, reports/preprocess.json.
+data/prepared/description.json, reports/preprocess.json, and with preprocess.group
+data/prepared/test/groups.json.
 """
 
 from __future__ import annotations
@@ -128,20 +129,28 @@ def few(sizes: dict[str, int], settings: Params) -> list[str]:
 class Selection:
     """The rows of a raw part that make up a split, with corrected labels.
 
-    `edited` are the rows whose label is corrected, and `dropped` those that are left out.
+    `group_names` are those of their groups, if any. `edited` are the rows whose label is corrected,
+    and `dropped` those that are left out.
     """
 
     inputs: Array
     labels: Array
     rows: Array
-    edited: int = 0
-    dropped: int = 0
+    group_names: list[str] | None
+    edited: int
+    dropped: int
 
     @classmethod
-    def of(cls, inputs: Array, labels: Array, rows: Array, edits: Edits) -> Selection:
+    def of(
+        cls, part: tuple[Array, Array], rows: Array, names: list[str] | None, edits: Edits
+    ) -> Selection:
+        """`names` are the groups of all rows of the part, if any."""
+        inputs, labels = part
         left = edits.left(rows)
         edited = int(np.isin(left, list(edits.changed)).sum())
-        return cls(inputs, edits.labels(labels), left, edited, len(rows) - len(left))
+        group_names = None if names is None else [names[row] for row in left]
+        dropped = len(rows) - len(left)
+        return cls(inputs, edits.labels(labels), left, group_names, edited, dropped)
 
     @property
     def photos(self) -> Pictures | None:
@@ -164,14 +173,16 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
         raw.groups(settings.preprocess.group),
     )
     rows.setdefault("test", np.arange(len(raw_test[1])))
-    sources = {"train": raw_train, "validation": raw_train}
-    sources["test"] = raw_test if has_test else raw_train
+    parts = {"train": "train", "validation": "train", "test": "test" if has_test else "train"}
+    arrays = {"train": raw_train, "test": raw_test}
+    names = {part: raw.group_names(part, settings.preprocess.group) for part in arrays}
     # The rows of a split do not depend on corrections, so figures before and after compare.
     selections = {
-        split: Selection.of(*source, rows[split], edits(split)) for split, source in sources.items()
+        split: Selection.of(arrays[part], rows[split], names[part], edits(split))
+        for split, part in parts.items()
     }
-    for split, part in selections.items():
-        check(part.rows, part.labels[part.rows], description, split)
+    for split, selection in selections.items():
+        check(selection.rows, selection.labels[selection.rows], description, split)
     return selections
 
 
@@ -201,27 +212,32 @@ def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
         else:
             artifacts.save_rows(folder / "images.npy", selection.inputs, selection.rows)
         artifacts.save_rows(folder / "labels.npy", selection.labels, selection.rows)
+    if (names := selections["test"].group_names) is not None:
+        artifacts.save_json(groups.OF_TEST, names)
     return {split: artifacts.load_split(split) for split in selections}
 
 
-def together(selections: dict[str, Selection], group: str | None) -> Together | None:
-    """What was kept together; None for arrays."""
-    photos = {split: part.photos for split, part in selections.items()}
-    rows = {split: list(part.rows) for split, part in photos.items() if part is not None}
-    if not rows:
-        return None
-    copies = groups.of_copies([row for part in rows.values() for row in part])
-    if group is None:
-        return Together(copies=copies)
-    names = {split: set(groups.names(part, group)) for split, part in rows.items()}
+def together(selections: dict[str, Selection]) -> Together | None:
+    """What was kept together; None for arrays without groups."""
+    photos = [selection.photos for selection in selections.values()]
+    rows = [row for part in photos if part is not None for row in part.rows]
+    copies = groups.of_copies(rows) if rows else []
+    names = {
+        split: selection.group_names
+        for split, selection in selections.items()
+        if selection.group_names is not None
+    }
+    if not names:
+        return Together(copies=copies) if rows else None
     return Together(
         copies=copies,
-        groups={split: len(part) for split, part in names.items()},
+        groups={split: len(set(groups.distinct(part))) for split, part in names.items()},
         shared_groups=sorted(
             {
                 name
-                for one, other in itertools.combinations(names.values(), 2)
+                for one, other in itertools.combinations(map(set, names.values()), 2)
                 for name in one & other
+                if name
             }
         ),
     )
@@ -237,7 +253,7 @@ def main() -> None:
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
     summary = report(parts, description, evidence)
-    if kept := together(selections, settings.preprocess.group):
+    if kept := together(selections):
         summary = summary.changed(together=kept)
     if labels := corrected(selections, settings):
         summary = summary.changed(corrected=labels)

@@ -45,7 +45,7 @@ def first_batch(train: Train, epoch: int = 0, index: int = 0) -> tuple[Any, Any]
 
     batches = ShuffledBatches(photos(), 8, False, train.seed, epoch)
     batches.mixing = augmentation.mixing(train, (16, 16, 3), sparse=False)
-    return batches[index]
+    return batches.batch(index)
 
 
 def test_the_preset_for_digits_is_the_augmentation_of_params_yaml() -> None:

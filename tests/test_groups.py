@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -13,16 +14,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
+from scipy import stats
 
 from pipeline import download, preprocess
 from pipeline.config import params
 from pipeline.config.params import Params, Preprocess
 from pipeline.files import groups, pictures, raw, splits
+from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import inspect
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
-from pipeline.search import cached_training, folds
+from pipeline.reporting import bars, by_group, statistics
+from pipeline.search import cached_training, folds, group_folds
+from pipeline.search.analysis import Analysis, Options
+from tests import reports
 from tests.conftest import ROOT
+
+CLASSES = {
+    name: {"images": 9, "precision": 1, "recall": 1, "recall_interval": (0.6, 1), "f1": 1}
+    for name in "ab"
+}
 
 
 def settings(**values: object) -> Preprocess:
@@ -112,7 +123,8 @@ def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:
         Picture("dog/camera2_7.png", "", "", None, {"label": "dog", "sender": ""}),
     ]
     assert groups.names(rows, "sender")[0] == "7"
-    assert len(set(groups.names([*rows, rows[1]], "sender"))) == 3  # an empty cell groups nothing
+    without = groups.names([*rows, rows[1]], "sender")
+    assert len(set(groups.of_names(without))) == 3  # an empty cell groups nothing
     assert groups.names(rows, r"(camera\d)_") == ["camera1", "camera2"]
     assert groups.names(rows, r"_\d+") == ["_7", "_7"]
     with pytest.raises(UserError, match=r"'camera1' is not a column \(label, sender\).* 1 of 2"):
@@ -202,6 +214,103 @@ def test_folds_keep_groups_apart(cameras: Params) -> None:
         folds.split(labels, members, 5, 0)
 
 
+@pytest.fixture
+def people(cameras: Params, monkeypatch: pytest.MonkeyPatch) -> Analysis:
+    """Folds by group of three people, one of whom has the labels of the other class."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
+    cached_training.data_digests.cache_clear()
+    small = {"architecture": "mlp", "augmentation": [], "epochs": 30, "batch_size": 4}
+    small |= {"keep": "last"}  # the best epoch for wrong labels is one that has learned nothing
+    values = {f"train.{key}": value for key, value in small.items()}
+    arrays(params.override(cameras, {**values, "train.network.hidden": [32]}))
+    return Analysis("folds", Options(), by="group", folds=None)
+
+
+def test_each_group_is_held_out_once_and_never_trained_on_then(people: Analysis) -> None:
+    data = group_folds.examples(people)
+    each = group_folds.trainings(people, data, None)
+    assert [training.name for training in each] == ["without 0", "without 1", "without 2"]
+    for person, training in enumerate(each):
+        assert training.validation_rows.tolist() == list(range(8 * person, 8 * person + 8))
+        assert sorted([*training.rows, *training.validation_rows]) == list(range(24))
+    two = group_folds.trainings(people, data, 2)
+    held_out = [set(data.names[training.validation_rows]) for training in two]
+    assert [training.name for training in two] == ["fold 1 of 2", "fold 2 of 2"]
+    assert held_out[0] | held_out[1] == {"0", "1", "2"}
+    assert not held_out[0] & held_out[1]
+    for count in (1, 4):
+        with pytest.raises(UserError, match="expected 2 to 3, the number of groups"):
+            group_folds.trainings(people, data, count)
+
+
+def test_groups_that_share_a_copy_are_held_out_together() -> None:
+    names, together = np.array(["a", "a", "b", "c", "", ""]), np.array([0, 0, 0, 1, 2, 1])
+    data = group_folds.Examples(np.arange(6), names, together, np.zeros(6, int))
+    assert [data.held_out(unit) for unit in data.units] == ["a + b", "c"]
+
+
+def test_folds_by_group_need_groups(people: Analysis) -> None:
+    without = Analysis("folds", Options(["preprocess.group=null"]))
+    with pytest.raises(UserError, match=r"--by group needs groups, and preprocess\.group is null"):
+        group_folds.examples(without)
+
+
+def test_in_folds_of_groups_each_group_counts_the_same(people: Analysis) -> None:
+    """Person 2 is half right, the others are all right; some rows have no group."""
+    data = group_folds.examples(people)
+    data = replace(data, names=np.where(np.arange(24) < 2, "", data.names))
+    two = group_folds.trainings(people, data, 2)
+    scores = group_folds.score(data, two, [part.validation_rows < 20 for part in two])
+    assert {name: (score.right, score.images) for name, score in scores.items()} == {
+        "2": (4, 8),
+        "1": (8, 8),
+        "0": (6, 6),
+    }
+    found = group_folds.report(data, two, scores)
+    folds_of = [set(data.names[part.validation_rows]) - {""} for part in two]
+    means = [float(np.mean([scores[name].accuracy for name in part])) for part in folds_of]
+    assert found.figures["mean_group_accuracy"] == pytest.approx((1 + 1 + 0.5) / 3)
+    assert found.figures["interval_low"] == max(0, 2.5 / 3 - folds.half_width(means))
+    assert found.table[-1][-1] == "18 of 22"
+    assert found.notes[-1] == "2 examples have no group, and are in no row of the table."
+    alone = replace(data, strata=np.where(data.together == data.together[-1], 1, 0))
+    (note,) = [note for note in group_folds.report(alone, two, scores).notes if "While" in note]
+    assert "no example of '1' is left to train on" in note
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_folds_by_group_find_the_person_whose_labels_are_wrong(
+    people: Analysis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The trainings run in this process, and the command reads all of them."""
+    data = group_folds.examples(people)
+    each = group_folds.trainings(people, data, None)
+    group_folds.announce(each, 1)
+    assert capsys.readouterr().out == (
+        "3 trainings of 30 epochs, each on 16 examples or more; how long they take is shown after "
+        "the first epoch\n"
+    )
+    results = [training.run() for training in each[:2]]
+    right = [training.right() for training in each[:2]]
+    assert all(len(part) == 8 for part in right)
+    assert [round(result.accuracy * 8) for result in results] == [part.sum() for part in right]
+    group_folds.announce(each, 1)
+    assert "1 training of 30 epochs" in capsys.readouterr().out
+    each[2].run()
+    group_folds.cross_validate(None, Options())
+    shown = capsys.readouterr().out
+    assert "3 of 3 trainings are already done" in shown
+    assert "The worst of 3 groups is '2': 0 of 8 examples are right" in shown
+    page = Path("reports/folds.md").read_text()
+    assert "| 2 | 0.00 % | 0.00 to 36.94 % | 0 of 8 |" in page
+    accuracies = [result.accuracy for result in [training.run() for training in each]]
+    low, high = folds.interval(accuracies)
+    mean = f"{100 * np.mean(accuracies):.2f} %"
+    assert f"| mean | {mean} | {100 * low:.2f} to {100 * high:.2f} % |" in page
+    assert Path("reports/folds.png").stat().st_size > 10_000
+
+
 def test_a_search_trains_on_photos_where_they_lie(cameras: Params) -> None:
     """Each of its workers would otherwise hold all of them in memory."""
     download.main()
@@ -213,10 +322,117 @@ def test_a_search_trains_on_photos_where_they_lie(cameras: Params) -> None:
     np.testing.assert_array_equal(labels, all_labels[numbers])
 
 
-def test_a_group_of_arrays_is_refused(cameras: Params, tmp_path: Path) -> None:
-    np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 2, 2), np.uint8), y_train=[0, 1, 0, 1])
-    values = {"dataset.name": "npz", "dataset.path": "own.npz"}
-    Path("params.yaml").write_text(params.override(cameras, values).model_dump_json())
+def test_the_test_set_says_whose_its_photos_are(cameras: Params) -> None:
     download.main()
-    with pytest.raises(UserError, match=r"preprocess\.group is for image_folder and image_list"):
+    preprocess.main()
+    names = groups.load_names()
+    photos = preprocess.select(raw.description(), cameras)["test"].photos
+    assert photos is not None
+    assert names == groups.names(photos.rows, r"(camera\d)")
+    without = params.override(cameras, {"preprocess.group": None})
+    Path("params.yaml").write_text(without.model_dump_json())
+    preprocess.main()
+    assert groups.load_names() == []
+
+
+def test_photos_without_a_name_in_the_list_share_no_group(cameras: Params) -> None:
+    """Each is a group of its own, in whatever split it is."""
+    lines = [
+        f"{path.relative_to('photos')},{path.parent.name},{path.name[6] if number % 2 else ''}"
+        for number, path in enumerate(sorted(Path("photos").rglob("*.png")))
+    ]
+    Path("photos/list.csv").write_text("\n".join(["file,label,camera", *lines]))
+    values = {"dataset.name": "image_list", "dataset.labels": "list.csv"}
+    changed = params.override(cameras, {**values, "preprocess.group": "camera"})
+    Path("params.yaml").write_text(changed.model_dump_json())
+    download.main()
+    preprocess.main()
+    report = json.loads(Path("reports/preprocess.json").read_text())["together"]
+    assert report["shared_groups"] == []
+    assert sum(report["groups"].values()) == 5 + 40
+
+
+def arrays(settings: Params, **more: Array) -> Params:
+    """An npz file of 40 images by five people, two of whom are the test set of its own.
+
+    Class 1 is bright, and the images of person 2 have the labels of the other class.
+    """
+    rng = np.random.default_rng(0)
+    person = np.arange(40) // 8
+    labels = np.arange(40) % 2
+    bright = labels ^ (person == 2)
+    images = (rng.integers(0, 100, (40, 8, 8)) + 150 * bright[:, None, None]).astype(np.uint8)
+    parts = {"x": images, "y": labels, "person": person}
+    content = {f"{name}_train": values[:24] for name, values in parts.items()}
+    content |= {f"{name}_test": values[24:] for name, values in parts.items()}
+    content |= more
+    np.savez("own.npz", allow_pickle=False, **content)
+    values = {"dataset.name": "npz", "dataset.path": "own.npz", "preprocess.group": "person"}
+    changed = params.override(settings, values)
+    Path("params.yaml").write_text(changed.model_dump_json())
+    download.main()
+    return changed
+
+
+def test_arrays_have_the_groups_that_further_arrays_name(cameras: Params) -> None:
+    arrays(cameras)
+    preprocess.main()
+    report = json.loads(Path("reports/preprocess.json").read_text())["together"]
+    assert report == {
+        "copies": [],
+        "groups": {"train": 2, "validation": 1, "test": 2},
+        "shared_groups": [],
+    }
+    assert groups.load_names() == ["3"] * 8 + ["4"] * 8
+    arrays(cameras, person_test=np.zeros(16, int))
+    preprocess.main()
+    report = json.loads(Path("reports/preprocess.json").read_text())["together"]
+    assert report["shared_groups"] == ["0"]
+
+
+def test_a_group_that_the_arrays_lack_is_answered_with_those_they_have(cameras: Params) -> None:
+    arrays(cameras, person_train=np.zeros(5), day_train=np.full(24, "monday"))
+    with pytest.raises(UserError, match=r"has the groups day; .* array person_train \(N,\)"):
         preprocess.main()
+    arrays(cameras, person_test=np.zeros(5))
+    with pytest.raises(UserError, match=r"the test part has no groups; .* array person_test"):
+        preprocess.main()
+
+
+def test_the_worst_group_comes_first_and_chance_is_told_from_a_bad_camera() -> None:
+    names = ["a"] * 40 + ["b"] * 40 + ["c"] * 2 + ["d"] * 4 + [""] * 10
+    right = np.array([True] * 38 + [False] * 2 + [True] * 20 + [False] * 26 + [True] * 10)
+    scores = by_group.scores(right, names)
+    assert list(scores) == ["d", "c", "b", "a"]
+    assert (scores["b"].right, scores["b"].images, scores["b"].accuracy) == (20, 40, 0.5)
+    assert scores["b"].interval == pytest.approx(statistics.accuracy_interval(20, 40), abs=1e-9)
+    table = np.array([[20, 20], [48, 8]])
+    expected = stats.fisher_exact(table, alternative="less").pvalue
+    assert scores["b"].p_value == pytest.approx(5 * expected)
+    assert by_group.sentence(scores) == (
+        "The worst of 4 groups is 'd': 0 of 4 examples are right, 0.00 % (95 % interval "
+        "0.00 to 60.24 %). Behind the others beyond chance: 'd' and 'b'."
+    )
+    even = by_group.scores(np.arange(80) % 4 > 0, names[:80])
+    assert by_group.sentence(even).endswith("No group is behind the others beyond chance.")
+
+
+def test_chance_alone_puts_some_group_behind_the_others_in_few_trials() -> None:
+    """With 30 groups and no real difference, at most 5 % of the reports name one."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 30, 30)
+    alarms = [by_group.behind(rng.binomial(images, 0.8), images).min() < 0.05 for _ in range(2000)]
+    assert np.mean(alarms) < 0.05
+
+
+@pytest.mark.parametrize("count", [2, 10, 100, 1000])
+def test_the_picture_of_any_number_of_groups_stays_small(count: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = np.repeat([f"sender ${number} of a long name" for number in range(count)], 6).tolist()
+    scores = by_group.scores(rng.random(6 * count) < 0.7, names)
+    picture = tmp_path / "bars.png"
+    bars.of_test(picture, reports.evaluation(per_class=CLASSES, per_group=scores))
+    with Image.open(picture) as image:
+        width, height = image.size
+    assert width == 1200
+    assert height <= 1100

@@ -94,10 +94,8 @@ def test_distinct_classes_have_distinct_metrics_that_mlflow_accepts(tmp_path: Pa
     assert readable["C++"] == "C_plus sign__plus sign_"
     assert readable["C"] == "C"
     assert readable["cat"] == "cat"
-    scores = {
-        label: {"precision": 1.0, "recall": float(number), "f1": 1.0}
-        for number, label in enumerate(CLASSES)
-    }
+    same = {"images": 9, "precision": 1.0, "recall_interval": (0.0, 1.0), "f1": 1.0}
+    scores = {label: {**same, "recall": float(number)} for number, label in enumerate(CLASSES)}
     figures = record.figures(RunReports(evaluate=reports.evaluation(per_class=scores)))
     store = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = store.create_run(store.create_experiment("classes", (tmp_path / "runs").as_uri()))

@@ -57,7 +57,13 @@ def a_folder(path: Path) -> dict[str, Any]:
 def an_npz(path: Path) -> dict[str, Any]:
     images, labels = textures(IN_ARRAYS)
     with path.open("wb") as file:
-        np.savez(file, x_train=images[..., 0], y_train=labels, class_names=np.array(NAMES))
+        np.savez(
+            file,
+            x_train=images[..., 0],
+            y_train=labels,
+            class_names=np.array(NAMES),
+            camera_train=np.array(["left", "right", "top", "front"])[np.arange(180) // 3 % 4],
+        )
     return {"name": "npz"}
 
 
@@ -154,5 +160,11 @@ def test_arrays_go_through_the_whole_pipeline(
     project: Project, run_stages: Callable[..., None]
 ) -> None:
     configure(project, an_npz(project.folder / "mine"))
+    project.change({"preprocess.group": "camera"})
     run_stages(project)
     check(project, IN_ARRAYS)
+    ((camera, score),) = json.loads(Path("reports/evaluate.json").read_text())["per_group"].items()
+    assert camera in {"left", "right", "top", "front"}
+    assert score["images"] == 45
+    page = Path("reports/index.html").read_text()
+    assert f"All examples with a group are of &#39;{camera}&#39;." in page

@@ -20,7 +20,7 @@ from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import KINDS, BundleReports
 from pipeline.files.reports.verify import FailedPair
-from pipeline.reporting import page, page_inputs
+from pipeline.reporting import by_group, page, page_inputs
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
 
@@ -90,7 +90,8 @@ def test_the_page_of_a_run_tells_the_whole_run_without_any_other_file(finished: 
     content = (finished.folder / PAGE).read_text(encoding="utf-8")
     reader = Reader(content)
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in reader.addresses)
-    assert reader.tags.count("img") == 5
+    assert reader.tags.count("img") == 7
+    assert "Groups, the lowest" not in reader.text
     assert not {"script", "link", "iframe"} & set(reader.tags)
     assert "@import" not in content
     assert "url(" not in content
@@ -259,12 +260,21 @@ def rename_classes(names: list[str]) -> None:
     change_report("evaluate", evaluate)
 
 
+def in_groups(names: list[str]) -> None:
+    """Gives the test examples these groups, the later the better."""
+    right = np.concatenate([np.arange(50) < number % 50 for number in range(len(names))])
+    scores = by_group.scores(right, np.repeat(names, 50).tolist())
+    values = {name: score.model_dump() for name, score in scores.items()}
+    change_report("evaluate", lambda report: report.update(per_group=values))
+
+
 def test_names_that_look_like_html_or_are_long_or_foreign_do_not_break_the_page(
     run: Path, chromium: Any
 ) -> None:
     names = [HOSTILE, '"><img src=x onerror=alert(1)>', "w" * 3000, "一二三四五六七八九十" * 30]
     names += ["\u202eright to left", "\udcff", "", "{{ 7 * 7 }}", "&amp;", "\x00"]
     rename_classes([*names, *(f"class {index}" for index in range(1000 - len(names)))])
+    in_groups([*names[:5], *(f"group {index}" for index in range(45))])
     values = (run / "params.yaml").read_text()
     statement = re.search("statement: (.*)", values)
     assert statement
@@ -274,6 +284,8 @@ def test_names_that_look_like_html_or_are_long_or_foreign_do_not_break_the_page(
     assert "&lt;script&gt;" in content
     assert "{{ 7 * 7 }}" in content
     assert "The other 980 classes" in text(content)
+    assert "The other 30 groups" in text(content)
+    assert f"The worst of 50 groups is {HOSTILE!r}: 0 of 50 examples" in text(content)
     for width in (400, 1200):
         tab = chromium.new_page(viewport={"width": width, "height": 900})
         requests: list[str] = []

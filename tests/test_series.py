@@ -234,7 +234,7 @@ def watch(project: Project, run_stages: Callable[..., None]) -> Project:
             "dataset.path": "motion.npz",
             "preprocess.subset": None,
             "preprocess.validation": 0.15,
-            "preprocess.order": "first",
+            "preprocess.group": "person",
             "train.architecture": "series_cnn",
             "train.loss": "SparseCategoricalCrossentropy",
             "train.augmentation": [],
@@ -262,6 +262,7 @@ def test_exercises_pass_the_whole_pipeline_to_the_device(watch: Project, tmp_pat
     gate = report("evaluate")["gate"]
     assert gate["baseline_beaten"]
     assert gate["target_reached"]
+    assert report("evaluate")["per_group"].keys() == set(map(str, HELD_OUT))
     pairs = report("verify")["pairs"]
     assert {(pair["format"], pair["state"]) for pair in pairs if pair["state"] == "proven"} >= {
         (name, "proven")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline import preprocess
 from pipeline.bundle import card_markdown, gates
 from pipeline.config import params
 from pipeline.config.parts import choices, declared
-from pipeline.diagnosis.data_and_layer_rules import with_ignored
+from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, with_ignored, with_neglected
 from pipeline.diagnosis.diagnosis import Diagnosis
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
@@ -21,6 +22,8 @@ from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
 from pipeline.reporting.tables import BASELINES, listed
+from pipeline.search.advise import advise
+from pipeline.search.change import Situation
 from pipeline.targets import Target, _scores, classes, labels
 from serving.bundle import Bundle
 from tests import reports
@@ -140,6 +143,47 @@ def test_a_diagnosis_names_the_classes_that_are_never_predicted() -> None:
     )
 
 
+def test_only_a_rare_class_that_is_surely_neglected_is_named() -> None:
+    labels = np.repeat([0, 1, 2], [200, 40, 4])
+    trained = {"a": 2000, "b": 400, "c": 40}
+
+    def neglected(predictions: Array, **counts: int) -> list[str]:
+        outputs = probabilities(predictions.tolist())
+        return _scores.poorly_recognized(outputs, labels, THREE, {**trained, **counts})
+
+    bad = labels.copy()
+    bad[200:230] = 0
+    assert neglected(labels) == []
+    assert neglected(bad) == ["b"]
+    assert neglected(bad, b=3000) == []  # it is not rare, so weights would not help
+    luck = labels.copy()
+    luck[:80] = 1  # the accuracy is 66 %, within the interval of 1 of 4
+    luck[240:243] = 0
+    assert neglected(luck) == []
+    luck[243] = 0
+    assert neglected(luck) == ["c"]  # never predicted
+    several = replace(THREE, target="labels")
+    assert _scores.poorly_recognized(probabilities([0]), labels[:1], several, trained) == []
+
+
+def test_a_diagnosis_names_neglected_classes_and_the_advice_is_to_weight_them() -> None:
+    good = Diagnosis("good_fit", 3, {}, "nothing is wrong")
+    assert with_neglected(good, []) is good
+    diagnosis = with_neglected(good, ["b"])
+    assert diagnosis.verdict == "good_fit"
+    assert diagnosis.sentence == (
+        "nothing is wrong; note that few validation examples of 'b' are recognized, which is rare "
+        "in training: train.class_weights: balanced lets each class count the same"
+    )
+    settings = params.load(ROOT / "params.yaml")
+    now = Situation(settings, "good_fit", 60_000, neglects_classes=NEGLECTED in diagnosis.numbers)
+    first = advise(now)[0]
+    assert first.overrides == {"train.class_weights": "balanced"}
+    weighted = params.override(settings, first.overrides)
+    for other in (replace(now, params=weighted), replace(now, neglects_classes=False)):
+        assert "class weights" not in [change.name for change in advise(other)]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
@@ -171,6 +215,7 @@ def test_a_model_that_always_answers_the_large_class_gets_no_bundle(
     assert baseline["best"] == "majority"
     assert diagnosis["verdict"] != "good_fit"
     assert "the model never predicts '1' in validation" in diagnosis["sentence"]
+    assert "few validation examples of '1' are recognized" in diagnosis["sentence"]
     assert evaluation["test_accuracy"] > 0.98
     assert evaluation["balanced_accuracy"] == 0.5
     assert evaluation["gate"]["never_predicted"] == ["1"]

@@ -59,15 +59,22 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "edge", "cnn"])
+@pytest.mark.parametrize(
+    ("architecture", "class_weights"), [("mlp", "balanced"), ("edge", None), ("cnn", None)]
+)
 def test_an_interrupted_run_ends_in_the_same_weights(
-    raw_mnist: Raw, tmp_path: Path, architecture: str
+    raw_mnist: Raw, tmp_path: Path, architecture: str, class_weights: str | None
 ) -> None:
     from pipeline.training import fit as fitting
 
     augmentation = params.load(ROOT / "params.yaml").train.augmentation
     outliers = 0.2 if architecture == "mlp" else 0.0
-    train = train_params(architecture=architecture, augmentation=augmentation, outliers=outliers)
+    train = train_params(
+        architecture=architecture,
+        augmentation=augmentation,
+        class_weights=class_weights,
+        outliers=outliers,
+    )
     whole, rows = fit(raw_mnist, tmp_path / "whole", train)
     data = split(raw_mnist)
 

@@ -70,16 +70,36 @@ def sweep(
 
 
 def folds(
-    folds: Annotated[int, typer.Option(metavar="K", help="The number of folds.")] = 5,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="The number of folds.",
+            show_default="5; with --by group, one for each group",
+        ),
+    ] = None,
+    by: Annotated[
+        Literal["group"] | None,
+        typer.Option(
+            help="Hold out whole groups of preprocess.group: train on three cameras, test on the "
+            "fourth, and so on in turn.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
 ) -> None:
     """Cross-validate: how good is this recipe, and how much of that is luck of the split?"""
     from pipeline.search import folds as validation
+    from pipeline.search import group_folds
     from pipeline.search.analysis import Options
 
-    validation.cross_validate(folds, Options(overrides or (), workers, quick))
+    options = Options(overrides or (), workers, quick)
+    if by is None:
+        validation.cross_validate(5 if folds is None else folds, options)
+    else:
+        group_folds.cross_validate(folds, options)
 
 
 def labels(

@@ -137,6 +137,7 @@ class Train(Section):
     epochs: PositiveInt
     batch_size: PositiveInt | Literal["full"]
     loss: Name
+    class_weights: Literal["balanced"] | None = None
     metrics: list[Name]
     optimizer: Name
     learning_rate: PositiveFloat

@@ -20,7 +20,7 @@ class Raw:
 
     Photos stay on disk: `pipeline.files.pictures.Pictures` stands in place of an array. Rows (V,)
     of the training part may be named for `validation`. `left_out` says of files that are not used
-    why.
+    why. Columns are what else is known of each example of an array, for `preprocess.group`.
     """
 
     train_images: Array
@@ -37,3 +37,5 @@ class Raw:
     target: str = "classes"
     validation: Array | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    train_columns: dict[str, list[str]] = field(default_factory=dict)
+    test_columns: dict[str, list[str]] = field(default_factory=dict)

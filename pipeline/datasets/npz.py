@@ -1,7 +1,8 @@
 """Your own arrays: an npz file with x_train and y_train, and optionally x_test and y_test.
 
 Inputs are of any kind in serving/inputs.py, recognized by their type and dimensions. Optional
-arrays: `class_names`, and for ids `vocabulary`, which names them.
+arrays: `class_names`; for ids `vocabulary`, which names them; and any NAME_train and NAME_test with
+an entry for each example, which `preprocess.group` may name.
 """
 
 from __future__ import annotations
@@ -58,9 +59,8 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     target = "classes" if train_labels.ndim == 1 else "labels"
     if target == "labels" and _one_hot(train_labels) and _one_hot(test_labels):
         target, train_labels, test_labels = "classes", train_labels.argmax(1), test_labels.argmax(1)
-    if not declared("inputs", kind.name)["VOCABULARY"]:
-        return Raw(train, train_labels, test, test_labels, names, kind=kind.name, target=target)
-    vocabulary = _vocabulary(path, arrays, (train, test))
+    takes_words = declared("inputs", kind.name)["VOCABULARY"]
+    vocabulary = _vocabulary(path, arrays, (train, test)) if takes_words else []
     return Raw(
         train,
         train_labels,
@@ -68,10 +68,21 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
         test_labels,
         names,
         kind=kind.name,
-        highest=len(vocabulary),
+        highest=len(vocabulary) or Raw.highest,
         vocabulary=vocabulary,
         target=target,
+        train_columns=_columns(arrays, "train", len(train)),
+        test_columns=_columns(arrays, "test", len(test)),
     )
+
+
+def _columns(arrays: dict[str, Array], part: str, count: int) -> dict[str, list[str]]:
+    """The arrays NAME_<part> (N,) beside x and y, by NAME, as text."""
+    return {
+        key.removesuffix(f"_{part}"): array.astype(str).tolist()
+        for key, array in arrays.items()
+        if key.endswith(f"_{part}") and array.shape == (count,) and key != f"y_{part}"
+    }
 
 
 def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:

@@ -18,6 +18,8 @@ TOLD_APART = 0.6  # area under the ROC curve of a classifier of training against
 CERTAIN = 1e-4  # p-value of the two tests on the data
 SMALL = "validation_images"  # a diagnosis has this number if it notes that validation is small
 
+NEGLECTED = "neglected_classes"  # and this one if rare classes are recognized badly
+
 
 def before_the_first_step(curves: Curves) -> Diagnosis | None:
     """Layers that block training: dead or saturated units, or vanishing gradients.
@@ -91,6 +93,22 @@ def with_ignored(diagnosis: Diagnosis, ignored: list[str]) -> Diagnosis:
         numbers,
         f"both losses fell and came to rest, but {sentence}: add training examples of "
         f"{'it' if len(ignored) == 1 else 'them'}, train longer, or use a larger model",
+    )
+
+
+def with_neglected(diagnosis: Diagnosis, neglected: list[str]) -> Diagnosis:
+    """The diagnosis of a model that answers few examples of these rare classes in validation."""
+    if not neglected:
+        return diagnosis
+    note = (
+        f"note that few validation examples of {listed(neglected)} are recognized, which "
+        f"{'is' if len(neglected) == 1 else 'are'} rare in training: train.class_weights: balanced "
+        "lets each class count the same"
+    )
+    return replace(
+        diagnosis,
+        numbers={**diagnosis.numbers, NEGLECTED: len(neglected)},
+        sentence=f"{diagnosis.sentence}; {note}",
     )
 
 

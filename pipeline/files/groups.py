@@ -1,7 +1,8 @@
-"""Which pictures belong together, so that no two splits share them.
+"""Which examples belong together, so that no two splits share them.
 
 A group is what `preprocess.group` says: a camera, a day, an object. Copies of a picture belong
-together anyway, exact ones and near ones, such as the frames of a burst.
+together anyway, exact ones and near ones, such as the frames of a burst. An example whose group has
+no name is a group of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
 
+# The name of each test example's group, if `preprocess.group` says what a group is
+OF_TEST = artifacts.PREPARED / "test" / "groups.json"
 # Bits of 256 that may differ between near copies. Of TrashNet's 2,527 photos 9 pairs are as near,
 # and the correlation of their pixels, 16 x 16 in grey, is at least 0.97. At 16 bits it is 17 pairs,
 # and two of them show different things.
@@ -29,14 +33,13 @@ def names(pictures: Sequence[Picture], group: str) -> list[str]:
     """The name of each picture's group. `group` is a column of the list, or a regular expression.
 
     The expression is searched in the path of the file. What its first parentheses match, or else
-    all that it matches, is the name. A picture with an empty cell is a group of its own. Raises
-    UserError.
+    all that it matches, is the name. It is empty where the cell is. Raises UserError.
     """
     if not pictures:
         return []
     columns = list(pictures[0].columns)
     if group in columns:
-        return [row.columns[group] or f"\0{number}" for number, row in enumerate(pictures)]
+        return [row.columns[group] for row in pictures]
     try:
         pattern = re.compile(group)
     except re.error as error:
@@ -55,11 +58,27 @@ def names(pictures: Sequence[Picture], group: str) -> list[str]:
     return [match[1 if pattern.groups else 0] or "" for match in found if match]
 
 
+def load_names() -> list[str]:
+    """The name of each test example's group; nothing if there are no groups."""
+    return list(artifacts.load_json(OF_TEST)) if OF_TEST.exists() else []
+
+
+def distinct(group_names: Sequence[str]) -> list[str]:
+    """The names, and one of its own for each example without a name."""
+    return [name or f"\0{row}" for row, name in enumerate(group_names)]
+
+
+def of_names(group_names: Sequence[str]) -> Array:
+    """A number for each example (N,), equal in a group."""
+    inverse: Array = np.unique(np.array(distinct(group_names)), return_inverse=True)[1]
+    return inverse
+
+
 def together(pictures: Sequence[Picture], group_names: Sequence[str] | None) -> Array:
     """A number for each picture (N,); those that belong together have the same."""
     edges = [_same([row.sha256 for row in pictures])]
     if group_names is not None:
-        edges.append(_same(group_names))
+        edges.append(_same(distinct(group_names)))
     sure = _components(len(pictures), edges)
     likely = _components(len(pictures), [*edges, near_copies(pictures)])
     too_many = np.bincount(likely).max(initial=0) > max(

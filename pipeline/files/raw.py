@@ -3,25 +3,27 @@
 data/raw/{train,test}/images.npy      inputs (N, ...)
 data/raw/{train,test}/pictures.csv    or the files that they are decoded from
 data/raw/{train,test}/labels.npy      labels (N,)
+data/raw/{train,test}/columns.json    for arrays: what else is known of each input, by name
 data/raw/train/validation.npy         rows (V,) that the data themselves name for validation
 data/raw/left_out.csv                 for photos: what is not used, and why
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts, corrections, pictures
-from pipeline.files import groups as picture_groups
+from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import Edits
 from pipeline.process.errors import UserError
 
 LEFT_OUT = artifacts.RAW / "left_out.csv"
-TABLE = "pictures.csv"
+TABLE, COLUMNS = "pictures.csv", "columns.json"
 
 
 def description() -> artifacts.Description:
@@ -41,13 +43,15 @@ def load(part: str) -> tuple[Array, Array]:
     return table.as_array(), labels
 
 
-def save(part: str, inputs: Array, labels: Array) -> None:
+def save(part: str, inputs: Array, labels: Array, columns: Mapping[str, list[str]]) -> None:
     folder = artifacts.RAW / part
     if (photos := pictures.on_disk(inputs)) is not None:
         pictures.save(folder / TABLE, photos)
     else:
         artifacts.save_array(folder / "images.npy", inputs)
     artifacts.save_array(folder / "labels.npy", labels)
+    if columns:
+        artifacts.save_json(folder / COLUMNS, columns)
 
 
 def validation_rows() -> Array | None:
@@ -56,18 +60,36 @@ def validation_rows() -> Array | None:
     return np.asarray(artifacts.load_array(path)) if path.exists() else None
 
 
-def groups(group: str | None) -> Array | None:
-    """Numbers (N,) of what belongs together in the training part; None for arrays.
+def group_names(part: str, group: str | None) -> list[str] | None:
+    """The name of the group of each example of a part, empty without one; None without `group`.
 
     Raises UserError for a `group` that the data do not have.
     """
-    photos = pictures.on_disk(load("train")[0])
-    if photos is None:
-        if group is not None:
-            raise UserError("preprocess.group is for image_folder and image_list; expected null")
+    if group is None:
         return None
-    names = None if group is None else picture_groups.names(photos.rows, group)
-    return picture_groups.together(photos.rows, names)
+    inputs, labels = load(part)
+    if (photos := pictures.on_disk(inputs)) is not None:
+        return example_groups.names(photos.rows, group)
+    path = artifacts.RAW / part / COLUMNS
+    columns: dict[str, list[str]] = artifacts.load_json(path) if path.exists() else {}
+    if group not in columns and len(labels):
+        raise UserError(
+            f"preprocess.group is {group!r}, and the {part} part has "
+            f"{'the groups ' + ', '.join(columns) if columns else 'no groups'}; expected null, or "
+            f"an npz file with an array {group}_{part} (N,) that names the group of each example"
+        )
+    return columns.get(group, [])
+
+
+def groups(group: str | None) -> Array | None:
+    """Numbers (N,) of what belongs together in the training part; None if nothing does.
+
+    Raises UserError for a `group` that the data do not have.
+    """
+    names = group_names("train", group)
+    if (photos := pictures.on_disk(load("train")[0])) is not None:
+        return example_groups.together(photos.rows, names)
+    return None if names is None else example_groups.of_names(names)
 
 
 def edits(part: str) -> Edits:

@@ -10,6 +10,7 @@ from pipeline.config.params import Params
 from pipeline.files import atomic
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.reporting import (
+    by_group,
     html,
     page_inputs,
     page_sections,
@@ -22,8 +23,7 @@ from pipeline.reporting.tables import percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, WORSE
 
 TEMPLATE = "page.html"
-# Classes shown at first; the others are folded away.
-SHOWN_CLASSES = 20
+SHOWN_ROWS = 20  # classes, or groups, shown at first; the others are folded away
 LONGEST_NAME = 60  # characters
 # A browser decodes a picture of more pixels slowly or not at all, as that of 1,000 classes.
 MOST_PIXELS = 50_000_000
@@ -82,7 +82,9 @@ def sections(
         "healthy": reports.diagnose.verdict == page_sections.HEALTHY,
         "train": reports.train,
         "classes": page_sections.class_rows(reports),
-        "shown_classes": SHOWN_CLASSES,
+        "groups": page_sections.group_rows(reports),
+        "groups_in_words": by_group.sentence(reports.evaluate.per_group or {}),
+        "shown": SHOWN_ROWS,
         "splits": page_sections.split_rows(reports.preprocess),
         "corrected": reports.preprocess.corrected,
         "warnings": page_sections.data_warnings(reports.preprocess),

@@ -16,6 +16,7 @@ PICTURES = {
     "class_counts": "Examples of each class in each set",
     "learning_curves": "Loss and accuracy by epoch, for the training set and the validation set",
     "confusion": "Confusion matrix of the test set: a row for each true class",
+    "bars": "How many test examples are right, with 95 % intervals, the worst first",
     "reliability": "How often answers of each confidence are right; above, the calibration error",
     "mistakes": "The worst mistakes on the test set: true class, predicted class, confidence",
 }

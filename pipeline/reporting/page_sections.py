@@ -58,6 +58,14 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
+class GroupRow:
+    name: str
+    accuracy: float
+    interval: str
+    counts: str
+
+
+@dataclass(frozen=True)
 class Step:
     purpose: str
     command: str
@@ -189,6 +197,19 @@ def class_rows(reports: BundleReports) -> list[ClassRow]:
         for name, scores in reports.evaluate.per_class.items()
     ]
     return sorted(rows, key=lambda row: row.recall)
+
+
+def group_rows(reports: BundleReports) -> list[GroupRow]:
+    """Every group of `preprocess.group` in the test set, the worst first."""
+    return [
+        GroupRow(
+            name,
+            score.accuracy,
+            interval(score.interval),
+            f"{score.right:,} of {score.images:,}",
+        )
+        for name, score in (reports.evaluate.per_group or {}).items()
+    ]
 
 
 def split_rows(preprocess: PreprocessReport) -> list[dict[str, str]]:

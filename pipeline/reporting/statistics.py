@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from pipeline.files.artifacts import Array
 from serving import gate
 from serving.gate import (
@@ -22,6 +24,7 @@ __all__ = [
     "QUANTIZED_TOLERANCE",
     "accuracy",
     "accuracy_interval",
+    "accuracy_intervals",
     "accuracy_lost_bound",
     "compare",
     "expected_interval",
@@ -35,6 +38,16 @@ __all__ = [
 # runtimes and kernels tried. Sums that saturate changed the golden vectors by 0.19 or more.
 FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.08
 FEW_TESTED = 500  # test images; with fewer, the interval of the accuracy is wide
+
+
+def accuracy_intervals(correct: Array, totals: Array) -> Array:
+    """The 95 % intervals (N, 2) of many accuracies: those of `accuracy_interval`, but fast."""
+    from scipy import special
+
+    wrong = totals - correct
+    low = special.betaincinv(np.maximum(correct, 1), wrong + 1, 0.025)
+    high = special.betaincinv(correct + 1, np.maximum(wrong, 1), 0.975)
+    return np.column_stack([np.where(correct > 0, low, 0), np.where(wrong > 0, high, 1)])
 
 
 def accuracy(predictions: Array, labels: Array) -> tuple[float, tuple[float, float]]:

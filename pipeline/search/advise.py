@@ -11,7 +11,7 @@ import subprocess
 
 from pipeline.config import params
 from pipeline.config.params import Params
-from pipeline.diagnosis.data_and_layer_rules import SMALL
+from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
 from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
@@ -35,6 +35,7 @@ def last_situation(settings: Params) -> Situation:
         diagnosis.verdict,
         available=len(labels),
         small_validation=SMALL in diagnosis.numbers,
+        neglects_classes=NEGLECTED in diagnosis.numbers,
     )
 
 

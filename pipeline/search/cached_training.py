@@ -93,6 +93,11 @@ class CachedTraining:
         """The probabilities (V, K) of the validation rows, once it has run."""
         return artifacts.load_array(FOLDER / f"{self.key()}.npy")
 
+    def right(self) -> Array:
+        """Which validation rows (V,) are right by these probabilities."""
+        target = targets.target(raw.description().target)
+        return target.right(target.answers(self.probabilities()), raw.rows(self.validation_rows)[1])
+
     def run(
         self,
         on_examples: Callable[[int], None] = lambda examples: None,

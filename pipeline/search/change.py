@@ -20,6 +20,7 @@ class Situation:
     verdict: str
     available: int  # training examples before validation is split off
     small_validation: bool = False  # as a note on the verdict says
+    neglects_classes: bool = False  # rare ones, as a note says
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pipeline import targets
 from pipeline.config import params
 from pipeline.config.overrides import Overrides, written
 from pipeline.config.params import Params
-from pipeline.diagnosis.data_and_layer_rules import SMALL
+from pipeline.diagnosis.data_and_layer_rules import NEGLECTED, SMALL
 from pipeline.files import artifacts, digests, predictions
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.report import Report
@@ -67,6 +67,7 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         diagnosis.verdict,
         available=len(labels),
         small_validation=SMALL in diagnosis.numbers,
+        neglects_classes=NEGLECTED in diagnosis.numbers,
     )
     target = targets.target(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
     scores = _scores.scores(target, predictions.load(_read(name, artifacts.VALIDATION)))

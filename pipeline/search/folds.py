@@ -71,15 +71,21 @@ def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tu
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean over k folds, for a model trained on another split.
+    """The 95 % interval of the mean over k folds, for a model trained on another split."""
+    mean, half = float(np.mean(values)), half_width(values)
+    return max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the 95 % interval of the mean over k folds.
 
     The folds share training examples, which makes the plain t interval too narrow. Its variance
     s^2 / k becomes s^2 (1/k + 1/(k-1)), where 1/(k-1) is the ratio of validation to training
     examples (Nadeau and Bengio, 2003, Machine Learning 52:239-281, equation 10).
     """
     k = len(values)
-    half = special.stdtrit(k - 1, 0.975) * np.std(values, ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
-    return max(float(np.mean(values) - half), 0.0), min(float(np.mean(values) + half), 1.0)
+    deviation = np.std(values, ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
+    return float(special.stdtrit(k - 1, 0.975) * deviation)
 
 
 def report(results: Sequence[TrainingResult]) -> Report:

@@ -212,6 +212,17 @@ def relu(now: Situation) -> Change | None:
     )
 
 
+def class_weights(now: Situation) -> Change | None:
+    if not now.neglects_classes or now.params.train.class_weights is not None:
+        return None
+    return Change(
+        "class weights",
+        {"train.class_weights": "balanced"},
+        "rare classes are recognized badly, because a mistake on them hardly counts: weighted, each"
+        " class counts the same in the loss",
+    )
+
+
 def larger_validation(now: Situation) -> Change | None:
     if not now.small_validation or now.params.preprocess.validation == 0.2:
         return None
@@ -262,10 +273,11 @@ REMEDIES: dict[str, tuple[Remedy, ...]] = {
     "saturated_units": (relu, normalization),
     "vanishing_gradients": (relu, fewer_layers, normalization),
     "leakage": (random_split,),
-    "ignored_classes": (random_split, more_data, longer, more_capacity),
+    "ignored_classes": (class_weights, random_split, more_data, longer, more_capacity),
     "unrepresentative_training": (random_split, more_data, augmentation),
     # Nothing is wrong, and yet the model is not good enough.
     "good_fit": (
+        class_weights,
         more_data,
         convolutions,
         adam,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +16,7 @@ from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
 from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
 from pipeline.inputs import Pictures, Sheet
-from pipeline.reporting import calibration, statistics
+from pipeline.reporting import by_group, calibration, statistics
 from pipeline.reporting.tables import listed, percent
 from pipeline.targets import Counts, Target
 
@@ -63,8 +63,20 @@ def per_class(counts: Counts, class_names: Sequence[str]) -> dict[str, ClassScor
     precision = counts.right / np.maximum(counts.predicted, 1)
     recall = counts.right / np.maximum(counts.images, 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    columns = zip(class_names, precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
-    return {name: ClassScore(precision=p, recall=r, f1=f) for name, p, r, f in columns}
+    intervals = statistics.accuracy_intervals(counts.right, counts.images)
+    columns = zip(
+        class_names,
+        counts.images.tolist(),
+        precision.tolist(),
+        recall.tolist(),
+        map(tuple, intervals.tolist()),
+        f1.tolist(),
+        strict=True,
+    )
+    return {
+        name: ClassScore(images=n, precision=p, recall=r, recall_interval=i, f1=f)
+        for name, n, p, r, i, f in columns
+    }
 
 
 def never_predicted(counts: Counts, class_names: Sequence[str]) -> list[str]:
@@ -77,6 +89,26 @@ def ignored(outputs: Array, labels: Array, description: Description) -> list[str
     """The names that are never predicted on these examples."""
     target, names = targets.target(description.target), description.class_names
     return never_predicted(target.counts(target.answers(outputs), labels, len(names)), names)
+
+
+def poorly_recognized(
+    outputs: Array, labels: Array, description: Description, trained: Mapping[str, int]
+) -> list[str]:
+    """The rare classes that a model neglects on these examples; none if an example has several.
+
+    Rare is a class with fewer than the mean of the `trained` examples of each class. Its recall is
+    bad, and the 95 % interval of it lies below the accuracy, or the class is never predicted.
+    """
+    if description.target != "classes":
+        return []
+    target, names = targets.target(description.target), description.class_names
+    counts = target.counts(target.answers(outputs), labels, len(names))
+    accuracy = counts.right.sum() / max(len(labels), 1)
+    recall = counts.right / np.maximum(counts.images, 1)
+    certain = statistics.accuracy_intervals(counts.right, counts.images)[:, 1] < accuracy
+    rare = np.array([trained[name] for name in names]) < np.mean(list(trained.values()))
+    bad = (recall < BAD * accuracy) & (certain | (counts.predicted == 0))
+    return [names[number] for number in np.flatnonzero(rare & bad & (counts.images > 0))]
 
 
 def evaluate(
@@ -106,6 +138,21 @@ def evaluate(
         gate=judge(right, target.right(baseline, labels), goal, never),
         per_class=by_class,
     )
+
+
+def with_groups(
+    report: EvaluationReport,
+    outputs: Array,
+    labels: Array,
+    description: Description,
+    group_names: Sequence[str],
+) -> EvaluationReport:
+    """The report with the score of each group; `group_names` (N,) are empty if there are none."""
+    if not any(group_names):
+        return report
+    target = targets.target(description.target)
+    right = target.right(target.answers(outputs), labels)
+    return report.changed(per_group=by_group.scores(right, group_names))
 
 
 def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:

@@ -21,6 +21,7 @@ from pipeline.reporting import page_inputs
 from pipeline.tracking import overview
 
 FOLDERS = (artifacts.REPORTS, artifacts.EXPORTED, artifacts.MODEL.parent, artifacts.DIST)
+CLASS_FIGURES = ("precision", "recall", "f1")
 FIGURES = (
     "accuracy",
     "accuracy_lost_bound",
@@ -103,7 +104,7 @@ def figures(reports: RunReports) -> dict[str, float]:
     if reports.evaluate:
         per_class = reports.evaluate.per_class
         for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
-            metrics |= {f"test_{score}.{name}": value for score, value in scores}
+            metrics |= {f"test_{score}.{name}": getattr(scores, score) for score in CLASS_FIGURES}
     for pair in reports.verify.pairs if reports.verify else ():
         where = "" if pair.is_native else f".{pair.processor}"
         for name in FIGURES if pair.is_native else EMULATED_FIGURES:

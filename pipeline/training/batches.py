@@ -24,6 +24,7 @@ class Data:
     kind: str = "pixels"
     highest: int = 255  # largest id
     target: str = "classes"
+    class_weights: Array | None = None  # (K,); None: every example counts the same
 
     @classmethod
     def described(cls, train: Split, validation: Split, description: Description) -> Data:
@@ -57,8 +58,28 @@ def targets(labels: Array, num_classes: int, sparse: bool) -> Array:
     return labels.astype("int32") if sparse else np.eye(num_classes, dtype="float32")[labels]
 
 
+def balanced_weights(labels: Array, num_classes: int) -> Array:
+    """Weights (K,) float32 with which each class counts the same: n / (K * its examples).
+
+    This is scikit-learn's formula for class_weight="balanced", after King and Zeng (2001, Logistic
+    Regression in Rare Events Data, Political Analysis 9:137-163). The mean over the training set is
+    1. A class without a training example has 1, and is not counted in K.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    present = counts > 0
+    weights = np.ones(num_classes, np.float32)
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+def example_weights(targets: Array, class_weights: Array) -> Array:
+    """The weight (B,) of each example of a batch; one of mixed classes has the mix of theirs."""
+    weights: Array = targets @ class_weights if targets.ndim == 2 else class_weights[targets]
+    return weights
+
+
 class Batches(keras.utils.PyDataset):
-    """Batches of a split in the order of its rows.
+    """Batches of a split in the order of its rows: inputs, targets, and weights if there are any.
 
     Two workers read them. With one worker Keras lets tf.data tune itself, in a thread that doubles
     its sleep each time (10 ms, 20 ms, ...) and often delays the end of an epoch by seconds.
@@ -69,11 +90,18 @@ class Batches(keras.utils.PyDataset):
         self.images, self.labels = split
         self.batch_size, self.num_classes, self.sparse = batch_size, num_classes, sparse
         self.order = np.arange(len(self.labels))
+        self.class_weights: Array | None = None
 
     def __len__(self) -> int:
         return math.ceil(len(self.labels) / self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Array, Array]:
+    def __getitem__(self, index: int) -> tuple[Array, ...]:
+        images, labels = self.batch(index)
+        if self.class_weights is None:
+            return images, labels
+        return images, labels, example_weights(labels, self.class_weights)
+
+    def batch(self, index: int) -> tuple[Array, Array]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[rows], targets(self.labels[rows], self.num_classes, self.sparse)
 
@@ -92,8 +120,8 @@ class ShuffledBatches(Batches):
         self.outliers = 0.0  # share of a batch that is added to it
         self.shuffle()
 
-    def __getitem__(self, index: int) -> tuple[Array, Array]:
-        images, labels = super().__getitem__(index)
+    def batch(self, index: int) -> tuple[Array, Array]:
+        images, labels = super().batch(index)
         if self.mixing:
             (seed,) = np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(1)
             images, labels = augmentation.mixed(images, labels, self.mixing, int(seed) >> 1)

@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,13 @@ with imports.keras_import():
         schedules,
         transfer,
     )
-    from pipeline.training.batches import Batches, Data, ShuffledBatches, targets
+    from pipeline.training.batches import (
+        Batches,
+        Data,
+        ShuffledBatches,
+        balanced_weights,
+        targets,
+    )
     from pipeline.training.checkpoint import State
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
@@ -88,6 +94,22 @@ def output(params: Train, data: Data) -> Any:
     return chosen
 
 
+def weighted(params: Train, data: Data) -> Data:
+    """The data with the class weights of `train.class_weights`.
+
+    Raises UserError if an example may have several labels.
+    """
+    if params.class_weights is None:
+        return data
+    if data.target != "classes":
+        raise UserError(
+            f"train.class_weights is {params.class_weights}, and the dataset asks for "
+            f"{data.target}, several of which an example may have; expected null"
+        )
+    labels = np.asarray(data.train[1])
+    return replace(data, class_weights=balanced_weights(labels, data.num_classes))
+
+
 def _reason(error: Exception) -> str:
     """Keras's message on one line, without colours and the dump of the arguments."""
     colourless = re.sub(r"\x1b\[\d+m", "", str(error))
@@ -104,6 +126,7 @@ def fit(
     """Trains, or resumes from the checkpoint in `folder`; `watchers` are further callbacks."""
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(params.precision)
+    data = weighted(params, data)
     plain = build(params, data)
     phases = transfer.phases(params, transfer.take(params, plain, start(params, data)))
     layers = layers_at_start(plain, data, keras_objects.loss(params.loss))
@@ -235,10 +258,13 @@ def fit_phase(
     batches = ShuffledBatches(data, batch, sparse, params.seed, len(rows))
     batches.mixing = augmentation.mixing(params, data.inputs.shape, sparse)
     batches.outliers = params.outliers
+    validation = Batches(data.validation, together, data.num_classes, sparse)
+    # The same weights for both, so that their losses stay comparable
+    batches.class_weights = validation.class_weights = data.class_weights
     with imports.quiet():
         trained.fit(
             batches,
-            validation_data=Batches(data.validation, together, data.num_classes, sparse),
+            validation_data=validation,
             epochs=phase.last,
             initial_epoch=len(rows),
             shuffle=False,  # ShuffledBatches shuffles, by seed and epoch

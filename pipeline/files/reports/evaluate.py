@@ -32,9 +32,24 @@ class Gate(Section):
 
 
 class ClassScore(Section):
+    images: int
     precision: float
     recall: float
+    recall_interval: tuple[float, float]  # 95 %
     f1: float
+
+
+class GroupScore(Section):
+    """How many of a group's test images are answered right.
+
+    `p_value`: how likely chance alone makes some group fall as far behind the others as this one.
+    """
+
+    right: int
+    images: int
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+    p_value: float
 
 
 class EvaluationReport(Report):
@@ -60,6 +75,7 @@ class EvaluationReport(Report):
     test_images: int
     gate: Gate
     per_class: dict[str, ClassScore]
+    per_group: dict[str, GroupScore] | None = None  # with preprocess.group; the worst first
 
     def save_metrics(self) -> None:
         metrics = {

@@ -39,7 +39,7 @@ class SplitReport(Section):
 
 
 class Together(Section):
-    """Photos that belong together. Copies are files of one picture, exact or near.
+    """Examples that belong together. Copies are files of one picture, exact or near.
 
     `groups` counts those of `preprocess.group` in each split; `shared_groups` are in several,
     because the data came in parts.
@@ -88,7 +88,7 @@ class PreprocessReport(Report):
     duplicates: dict[str, int]
     unreadable: list[str]
     evidence: Evidence
-    together: Together | None = None  # for photos
+    together: Together | None = None  # for photos, and for arrays with groups
     corrected: Corrected | None = None  # if preprocess.corrections names a file
 
     @property
