@@ -100,7 +100,7 @@ def measure(case: str, cifar: Path | None) -> list[str]:
     with (folder / "reports/labels.csv").open(encoding="utf-8", newline="") as file:
         suspects = [int(row["row"]) for row in csv.DictReader(file)]
     report = (folder / "reports/labels.md").read_text(encoding="utf-8")
-    figures = re.search(r"test set, ([\d,]+) are probably .* accuracy ([\d.]+%)", report)
+    figures = re.search(r"learning takes ([\d,]+) for .* accuracy ([\d.]+%)", report)
     assert figures is not None
     count = int(figures[1].replace(",", ""))
     row = [case, f"{len(labels):,}", figures[2], "", "", f"{count:,}", "", "", f"{seconds:.0f}"]
