@@ -265,6 +265,19 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     assert many[2] == "gate: 16,000 unseen examples can prove a loss of at most 0.2 points"
 
 
+def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
+    shipped = params.load(ROOT / "params.yaml")
+    backbone = {"train.architecture": "efficientnet_lite0", "train.weights": "imagenet"}
+    large = params.override(shipped, backbone)
+    parts, speed = Parts(320, 80, 100), cost.Speed(0.0, 0.05, 2**30)
+    shown = outlook.training(large, parts, speed)
+    assert shown.startswith("time: 27 s to 76 s for 12 epochs of efficientnet_lite0")
+    assert "half an hour or more" in shown
+    assert shown.endswith("memory: 1.0 GiB")
+    native = params.override(large, {"verify.processors": ["native"]})
+    assert "half an hour" not in outlook.training(native, parts, speed)
+
+
 def test_rare_classes_are_named() -> None:
     lines = outlook.classes({"cat": 400, "dog": 12})
     assert lines[0].startswith("cat has 400 examples and dog 12; read the balanced")

@@ -14,7 +14,8 @@ FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
 HEAD_SECONDS = 1.5  # an epoch of an output layer on features
-# The stages beside the training, for a model of 50,000 to 3 million parameters, on two cores
+# The stages beside the training, on two idle cores: `edge` on 500 photos with all processors took
+# 2 to 4 minutes, and efficientnet_lite0 on this processor alone 100 seconds.
 OTHER_STAGES_SECONDS = (120, 360)
 
 
@@ -75,9 +76,16 @@ def training(settings: Params, parts: Parts, speed: Speed) -> str:
         total = epochs * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
     low, high = (stage.duration(factor * total) for factor in (FASTER, SLOWER))
     other_low, other_high = (stage.duration(seconds) for seconds in OTHER_STAGES_SECONDS)
+    emulated = ""
+    if train.starts_from_a_backbone and settings.verify.places:
+        emulated = (
+            ", but half an hour or more if a network of this size is verified on emulated "
+            "processors (verify.processors)"
+        )
     return (
         f"time: {low} to {high} for {epochs} epochs of {train.architecture} on this machine, and "
-        f"{other_low} to {other_high} for the other stages; memory: {_bytes(speed.memory_bytes)}"
+        f"{other_low} to {other_high} for the other stages{emulated}; memory: "
+        f"{_bytes(speed.memory_bytes)}"
     )
 
 
