@@ -112,7 +112,7 @@ def test_a_broken_promise_stops_the_bundle_with_its_cure() -> None:
     pair = reports.compared(rejection=kept(state="worse", accepted=300))
     bundled = reports.bundled(verify=reports.verification(pair))
     settings = PARAMS.model_copy(update={"problem": problem(coverage=0.9)})
-    (sentence,) = gates.by_gate(settings, bundled)["rejection"]
+    (sentence,) = gates.by_gate(settings, bundled)["verify"]
     assert sentence.startswith("tflite_int8 on litert accepts 300 of 400 test images")
     assert "problem.coverage is 0.9; are validation and test set alike?" in sentence
 
@@ -121,10 +121,10 @@ def test_what_is_not_shown_stops_the_bundle_only_if_a_proof_is_required() -> Non
     pair = reports.compared(rejection=kept(state="not shown"))
     bundled = reports.bundled(verify=reports.verification(pair))
     settings = PARAMS.model_copy(update={"problem": problem(coverage=0.9)})
-    assert gates.by_gate(settings, bundled)["rejection"] == []
+    assert gates.by_gate(settings, bundled)["verify"] == []
     verify = settings.verify.model_copy(update={"require": "proven"})
     strict = settings.model_copy(update={"verify": verify})
-    assert len(gates.by_gate(strict, bundled)["rejection"]) == 1
+    assert len(gates.by_gate(strict, bundled)["verify"]) == 1
 
 
 def test_the_card_has_the_threshold_of_each_file_and_the_rule_in_words() -> None:

@@ -22,8 +22,10 @@ def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
     return {
         **reports.evaluate.gate.failures,
         "export": _not_converted(reports.export.errors),
-        "verify": _not_good_enough(params, reports.verify.pairs),
-        "rejection": _promise_broken(params, reports.verify),
+        "verify": [
+            *_not_good_enough(params, reports.verify.pairs),
+            *_promise_broken(params, reports.verify),
+        ],
         "embed": refused_targets(params, reports.embed.targets),
     }
 

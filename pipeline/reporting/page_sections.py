@@ -26,7 +26,6 @@ GATE_TITLES = {
     "classes": "Every class predicted",
     "export": "Conversion",
     "verify": "Proof of the files",
-    "rejection": "None of these",
     "embed": "Without Python",
 }
 
@@ -79,7 +78,6 @@ def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> lis
         "classes": _every_class_predicted,
         "export": _converted,
         "verify": _verified,
-        "rejection": _promise_kept,
         "embed": _embedded,
     }
     return [
@@ -128,8 +126,8 @@ def _verified(settings: Params, reports: BundleReports) -> str:
     files = file_verdicts(reports)
     counts = {verdict: sum(file.verdict == verdict for file in files) for verdict in VERDICTS}
     listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    count = counted(len(files), "file")
-    return f'Of {count}: {listed}. verify.require is "{settings.verify.require}".'
+    count, required = counted(len(files), "file"), f'verify.require is "{settings.verify.require}".'
+    return f"Of {count}: {listed}. {required} {_promise_kept(settings, reports)}"
 
 
 def _promise_kept(settings: Params, reports: BundleReports) -> str:
@@ -137,7 +135,7 @@ def _promise_kept(settings: Params, reports: BundleReports) -> str:
     if not kept:
         reasons = reports.verify.by_reason
         asked = "no answer is too unsure: problem.coverage and problem.max_error are null"
-        return f"Nothing is rejected, as {'; '.join(reasons) or asked}."
+        return f"Every input gets an answer, as {'; '.join(reasons) or asked}."
     values = {"coverage": settings.problem.coverage, "max_error": settings.problem.max_error}
     named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
     return (
