@@ -141,7 +141,7 @@ def test_copying_all_layers_continues_the_earlier_training(
         ),
         (
             {"start_layers": "all", "freeze": "all"},
-            "train.freeze is 3 of 3 layers",
+            "freezing 3 of 3 layers leaves nothing to train; expected 0 to 2",
         ),
     ],
 )

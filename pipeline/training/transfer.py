@@ -126,8 +126,8 @@ def freeze(params: Train, model: keras.Model, count: int) -> None:
     groups = layers(model)
     if count >= len(groups):
         raise UserError(
-            f"train.freeze is {count} of {counted(len(groups), 'layer')}, "
-            f"which leaves nothing to train; expected 0 to {len(groups) - 1}"
+            f"freezing {count} of {counted(len(groups), 'layer')} "
+            f"leaves nothing to train; expected 0 to {len(groups) - 1}"
         )
     for number, group in enumerate(groups):
         for layer in group:
