@@ -300,7 +300,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     each[2].run()
     group_folds.cross_validate(None, Options())
     shown = capsys.readouterr().out
-    assert "3 of 3 trainings are already done" in shown
+    assert "3 of 3 trainings already done" in shown
     assert "The worst of 3 groups is '2': 0 of 8 examples are right" in shown
     page = Path("reports/folds.md").read_text()
     assert "| 2 | 0.00 % | 0.00 to 36.94 % | 0 of 8 |" in page

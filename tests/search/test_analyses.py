@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.search import batch_size, cached_training, data_size, folds, learning_rate
 from pipeline.search.analysis import Analysis
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -87,7 +88,7 @@ def test_an_analysis_ends_in_a_sentence_a_table_and_a_picture(
     arguments, sentence, build = ENDS[module]
     count = len([training.run() for training in build(analysis(name))])
     shown = tiny.run(*EDGEPROOF, name.replace("_", "-"), *arguments)
-    assert f"{count} of {count} trainings already done" in shown
+    assert f"{count} of {counted(count, 'training')} already done" in shown
     report = (here / f"reports/{name}.md").read_text()
     assert sentence in shown
     assert sentence in report

@@ -65,7 +65,7 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
         assert cached is not None
         assert right.mean() == pytest.approx(cached.accuracy)
     labels.find(2, 7, Options())
-    assert "2 of 2 trainings are already done" in capsys.readouterr().out
+    assert "2 of 2 trainings already done" in capsys.readouterr().out
     with Path("reports/labels.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     rows, given, probabilities = labels.out_of_fold(tasks)
