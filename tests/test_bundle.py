@@ -221,7 +221,7 @@ def test_the_page_names_every_file_and_every_picture_is_there(bundle: Path) -> N
     pictures = [
         line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")
     ]
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all((bundle / picture).stat().st_size for picture in pictures)
 
 
