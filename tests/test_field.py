@@ -209,7 +209,7 @@ def test_of_two_labels_the_first_is_kept_with_a_warning(
     labels.write_text(f"file,label\n0.png,4\n1.png,{other}\n3.png,{before.labels[3]}\n")
     (kept,) = observations.read(log, labels, archive)
     assert kept.labels[:4].tolist() == [4, before.labels[1], UNKNOWN, before.labels[3]]
-    assert "1 predictions in" in capsys.readouterr().err
+    assert "1 prediction in" in capsys.readouterr().err
     (replaced,) = observations.read(log, labels, archive, replace=True)
     assert replaced.labels[:4].tolist() == [4, other, UNKNOWN, before.labels[3]]
     assert not capsys.readouterr().err

@@ -62,7 +62,8 @@ def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None
 
 def test_params_can_require_that_every_pair_is_proven(finished: Project) -> None:
     stage_reports = reports(finished)
-    pairs = [pair for pair in stage_reports["verify"]["pairs"] if pair["processor"] == "native"]
+    every = stage_reports["verify"]["pairs"]
+    pairs = [{**pair, "rejection": None} for pair in every if pair["processor"] == "native"]
     pairs[0] |= {"state": "not shown", "reason": "0 of 200 images lost"}
     stage_reports["verify"]["pairs"] = pairs
     lenient, strict = finished.params(), finished.params()

@@ -26,12 +26,12 @@ def sentences(report: FieldReport) -> list[str]:
     """The sentences, most important first."""
     accuracy = report.accuracy
     if isinstance(accuracy, FieldAccuracy):
-        verdict = VERDICTS[accuracy.verdict](report, accuracy)
-        result = [verdict, _classes(report.classes), _drift(report)]
+        result = [VERDICTS[accuracy.verdict](report, accuracy), _classes(report.classes)]
     else:
-        result = [_no_labels(report, accuracy), _drift(report)]
+        result = [_no_labels(report, accuracy)]
     if report.rejection:
         result.append(_rejection(report.rejection, report.predictions))
+    result.append(_drift(report))
     if report.unreadable:
         result.append(
             f"{len(report.unreadable)} pictures could not be read: {report.unreadable[0]}."
