@@ -29,7 +29,7 @@ from pipeline.files import artifacts, atomic, digests
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import VerificationReport
-from pipeline.process import stage
+from pipeline.process import dvc_command, stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import summary, tables
 from serving.gate import PROVEN
@@ -88,15 +88,10 @@ def repro(folder: Path, last_stage: str | None, log: Path) -> int:
     command = ["dvc", "repro", *([last_stage] if last_stage else [])]
     with log.open("ab") as output:
         subprocess.run(configure, cwd=folder, check=True, stdout=output, stderr=output)
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=project.environment(),
-            stdout=output,
-            stderr=output,
-            check=False,
-        )
-    return done.returncode
+        with subprocess.Popen(
+            command, cwd=folder, env=project.environment(), stdout=output, stderr=output
+        ) as process:
+            return dvc_command.wait(process)
 
 
 def change_params(path: Path, seed: int) -> None:

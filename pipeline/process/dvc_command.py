@@ -20,11 +20,19 @@ def run(*arguments: str, **variables: str) -> int:
     """Runs a DVC command in the foreground, with these environment variables; its exit status."""
     environment = {**os.environ, "PATH": _path(), **variables}
     with subprocess.Popen([*DVC, *arguments], env=environment) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()  # DVC gets Ctrl-C too, and needs a moment to clean up
-            raise
+        return wait(process)
+
+
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of DVC, which gets Ctrl-C too, and then needs time to release its lock.
+
+    `subprocess.run` would kill it after a quarter of a second.
+    """
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def reproduce(stages: Sequence[str], *, force: bool = False) -> bool:
