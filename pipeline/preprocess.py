@@ -129,15 +129,15 @@ def few(sizes: dict[str, int], settings: Params) -> list[str]:
 class Selection:
     """The rows of a raw part that make up a split, with corrected labels.
 
-    `group_names` are those of their groups, if any. `edited` are the rows whose label is corrected,
-    and `dropped` those that are left out.
+    `group_names` are those of their groups, if any. `edits` are the corrections of the part, and
+    `dropped` counts the rows of the split that they leave out.
     """
 
     inputs: Array
     labels: Array
     rows: Array
     group_names: list[str] | None
-    edited: int
+    edits: Edits
     dropped: int
 
     @classmethod
@@ -147,10 +147,14 @@ class Selection:
         """`names` are the groups of all rows of the part, if any."""
         inputs, labels = part
         left = edits.left(rows)
-        edited = int(np.isin(left, list(edits.changed)).sum())
         group_names = None if names is None else [names[row] for row in left]
         dropped = len(rows) - len(left)
-        return cls(inputs, edits.labels(labels), left, group_names, edited, dropped)
+        return cls(inputs, edits.labels(labels), left, group_names, edits, dropped)
+
+    @property
+    def relabelled(self) -> int:
+        """How many of the rows have a corrected label."""
+        return int(np.isin(self.rows, list(self.edits.changed)).sum())
 
     @property
     def photos(self) -> Pictures | None:
@@ -176,9 +180,12 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     parts = {"train": "train", "validation": "train", "test": "test" if has_test else "train"}
     arrays = {"train": raw_train, "test": raw_test}
     names = {part: raw.group_names(part, settings.preprocess.group) for part in arrays}
+    edits = {name: raw.edits(name) for name in (TRAINING, TEST)}
     # The rows of a split do not depend on corrections, so figures before and after compare.
     selections = {
-        split: Selection.of(arrays[part], rows[split], names[part], edits(split))
+        split: Selection.of(
+            arrays[part], rows[split], names[part], edits[TEST if split == "test" else TRAINING]
+        )
         for split, part in parts.items()
     }
     for split, selection in selections.items():
@@ -186,20 +193,16 @@ def select(description: Description, settings: Params) -> dict[str, Selection]:
     return selections
 
 
-def edits(split: str) -> Edits:
-    """The corrections of a split."""
-    return raw.edits(TEST if split == "test" else TRAINING)
-
-
 def corrected(selections: dict[str, Selection], settings: Params) -> Corrected | None:
     """How many labels were corrected; None if no file is named."""
     if settings.preprocess.corrections == params.NONE:
         return None
-    used = sum(part.edited + part.dropped for part in selections.values())
+    used = sum(part.relabelled + part.dropped for part in selections.values())
+    every = [selections[split].edits for split in ("train", "test")]  # validation shares train's
     return Corrected(
-        relabelled={split: part.edited for split, part in selections.items()},
+        relabelled={split: part.relabelled for split, part in selections.items()},
         dropped={split: part.dropped for split, part in selections.items()},
-        unused=sum(len(edits(split).rows) for split in ("train", "test")) - used,
+        unused=sum(len(edits.rows) for edits in every) - used,
     )
 
 

@@ -27,6 +27,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import bars, by_group, statistics
 from pipeline.search import cached_training, folds, group_folds
 from pipeline.search.analysis import Analysis, Options
+from pipeline.search.announcement import announce
 from tests import reports
 from tests.conftest import ROOT
 
@@ -286,7 +287,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     """The trainings run in this process, and the command reads all of them."""
     data = group_folds.examples(people)
     each = group_folds.trainings(people, data, None)
-    group_folds.announce(each, 1)
+    announce(each, 1)
     assert capsys.readouterr().out == (
         "3 trainings of 30 epochs, each on 16 examples or more; how long they take is shown after "
         "the first epoch\n"
@@ -295,7 +296,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     right = [training.right() for training in each[:2]]
     assert all(len(part) == 8 for part in right)
     assert [round(result.accuracy * 8) for result in results] == [part.sum() for part in right]
-    group_folds.announce(each, 1)
+    announce(each, 1)
     assert "1 training of 30 epochs" in capsys.readouterr().out
     each[2].run()
     group_folds.cross_validate(None, Options())

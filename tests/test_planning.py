@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def photos(images: int, side: int = 200, **others: Any) -> Survey:
-    """What a survey of a folder says of so many colour pictures of two classes."""
+    """What a survey says of a folder with `images` colour pictures of two classes."""
     counts = {"cat": images // 2, "dog": images - images // 2}
     values: dict[str, object] = {"name": "image_folder", "path": "pets"}
     return Survey(values, list(counts), {"train": images}, counts, side=side, colour=True, **others)

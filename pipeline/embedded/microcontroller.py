@@ -33,7 +33,7 @@ LARGEST_MODEL = 2_000_000  # bytes, the most that mcufit has room for
 ALIGNMENT = 16  # bytes, of the arena and of the array, required by the interpreter
 # Operators whose spelling in the resolver does not follow the rule in `method`.
 METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}
-WITH_PLACEHOLDERS = ("README.md", "library.properties")
+TEMPLATED = ("README.md", "library.properties")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def aligned(count: int) -> int:
 
 
 def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: list[str]) -> None:
-    """Writes the folder: copied files, generated files, and files with placeholders filled in."""
+    """Writes the folder: copied files, generated files, and templates filled in."""
     shutil.copytree(
         TEMPLATES,
         folder,
@@ -152,9 +152,9 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
     }
     for name, text in generated.items():
         (folder / "src" / name).write_text(text, encoding="utf-8")
-    for name in WITH_PLACEHOLDERS:
+    for name in TEMPLATED:
         template = Template((folder / name).read_text(encoding="utf-8"))
-        text = template.substitute(placeholders(model, measured, operators))
+        text = template.substitute(template_values(model, measured, operators))
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -254,7 +254,7 @@ def array(file: Path) -> str:
     )
 
 
-def placeholders(
+def template_values(
     model: VerifiedFile, measured: Measurements, operators: list[str]
 ) -> dict[str, str]:
     """The values for README.md and library.properties."""

@@ -20,7 +20,7 @@ OTHER_STAGES_SECONDS = (120, 360)
 
 
 def splits(parts: Parts, settings: Params) -> list[str]:
-    """How many images there are, and what so many can show."""
+    """The size of each split, and what the test and the gate can show with it."""
     share = settings.problem.target
     interval = statistics.expected_interval(share, parts.test)
     lines = [
@@ -56,7 +56,8 @@ def classes(counts: dict[str, int]) -> list[str]:
     if counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
             f"{largest} has {counts[largest]:,} examples and {rarest} "
-            f"{counts[rarest]:,}; read the balanced accuracy beside the accuracy"
+            f"{counts[rarest]:,}; read the balanced accuracy beside the accuracy, or set "
+            "train.class_weights: balanced"
         )
     rare = [name for name in names if counts[name] < FEWEST]
     if rare:

@@ -150,7 +150,10 @@ def _problem(data: Survey, path: Path) -> list[Choice]:
     several = data.target == "labels"
     verb = "does the photo show" if noun == "photo" else f"is the {noun}"
     question = f"Which of {count} classes {verb}: {classes}?"
-    answer = f"Whatever comes in, the answer is one of the {count} classes; anything else gets one."
+    answer = (
+        f"Anything that is none of the {count} classes is often taken for one of them; the answer "
+        'is "none of these" only if the model is unsure.'
+    )
     if several:
         question = f"Which of {count} labels hold for the {noun}: {classes}?"
         answer = f"Only these {count} labels are known; whatever else is there gets none."

@@ -234,7 +234,7 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
     if high > 2 * low:
         lines.append(
             f"the shapes differ: width to height is {low:.2f} to {high:.2f}, and resizing ignores "
-            "it; crop the pictures to one shape if that matters"
+            "it; if that matters, set dataset.framing to letterbox or centre_crop"
         )
     return lines
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.reporting import confidence_cells
 from pipeline.reporting.tables import percent
 
 
@@ -25,22 +26,13 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
             "agreement": _share(pair, "agreement"),
             "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
             "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
-            "calibration error": _cell(pair, "calibration_error", "{:.4f}"),
-            **_rejection_cells(pair),
+            **dict.fromkeys(confidence_cells.COLUMNS, ""),
+            **(confidence_cells.cells([pair]) if isinstance(pair, ComparedPair) else {}),
             "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
             "arena": _cell(pair, "arena_bytes", "{:,}"),
         }
         for pair in reports.verify.pairs
     ]
-
-
-def _rejection_cells(pair: AnyPair) -> dict[str, str]:
-    """How many of the test images are answered, and how many of these answers are wrong."""
-    kept = pair.rejection if isinstance(pair, ComparedPair) else None
-    return {
-        "answered": percent(kept.coverage) if kept else "",
-        "of these wrong": percent(kept.error) if kept else "",
-    }
 
 
 def _processor(pair: AnyPair) -> str:

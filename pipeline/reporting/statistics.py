@@ -57,7 +57,7 @@ def accuracy(predictions: Array, labels: Array) -> tuple[float, tuple[float, flo
 
 
 def expected_interval(share: float, count: int) -> str:
-    """The 95 % interval that an accuracy of `share` would have on so many images, in words."""
+    """The 95 % interval, in words, that an accuracy of `share` would have on `count` images."""
     low, high = accuracy_interval(round(share * count), count)
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 

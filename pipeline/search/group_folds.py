@@ -11,7 +11,6 @@ Examples without a group are trained on, and with --folds validated too, but cou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +18,12 @@ import numpy as np
 from pipeline.files import raw
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import GroupScore
-from pipeline.files.reports.preprocess import PreprocessReport
-from pipeline.files.reports.train import TrainReport
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import bars, by_group
 from pipeline.reporting.tables import interval, listed, percent
 from pipeline.search import cached_training, folds
 from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining
 
 KEPT = (
@@ -120,43 +117,6 @@ def trainings(analysis: Analysis, data: Examples, count: int | None) -> list[Cac
         )
         for name, held_out in parts.items()
     ]
-
-
-def announce(trainings: Sequence[CachedTraining], workers: int) -> None:
-    """Prints how many trainings are to come, and how long they take if that can be known."""
-    results = [training.cached() for training in trainings]
-    todo = [training for training, result in zip(trainings, results, strict=True) if not result]
-    if not todo:
-        return
-    done = [
-        (training.examples, result.seconds)
-        for training, result in zip(trainings, results, strict=True)
-        if result
-    ]
-    noun = "training" if len(todo) == 1 else "trainings"
-    print(
-        f"{len(todo):,} {noun} of {todo[0].settings.epochs} epochs, each on "
-        f"{min(len(training.rows) for training in todo):,} examples or more; "
-        f"{_time(todo, done or _last_training(todo[0]), workers)}",
-        flush=True,
-    )
-
-
-def _last_training(training: CachedTraining) -> list[tuple[int, float]]:
-    """The examples of the pipeline's last training and its seconds, if it was of this network."""
-    with suppress(FileNotFoundError, UserError):
-        last, data = TrainReport.load(), PreprocessReport.load()
-        if last.architecture == training.settings.architecture:
-            return [(last.epochs * data.splits["train"].images, last.training_seconds)]
-    return []
-
-
-def _time(todo: Sequence[CachedTraining], done: Sequence[tuple[int, float]], workers: int) -> str:
-    if not done:
-        return "how long they take is shown after the first epoch"
-    examples, seconds = map(sum, zip(*done, strict=True))
-    total = seconds / examples * sum(training.examples for training in todo) / workers
-    return f"about {stage.duration(total)} for the epochs, at the speed of the last ones"
 
 
 def score(

@@ -27,13 +27,12 @@ from pipeline.config import params
 from pipeline.files import artifacts, corrections, pictures, raw
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import COLUMNS, TRAINING, Cells
-from pipeline.files.reports.train import TrainReport
-from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.reporting.pictures import plain, shown_names
 from pipeline.search import folds as cross_validation
 from pipeline.search import labels_page
 from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
 PAGE = artifacts.REPORTS / "labels.html"
@@ -76,7 +75,7 @@ def find(folds: int, pictures_shown: int, options: Options) -> None:
         raise UserError(f"--most is {pictures_shown}; expected an integer of at least 1")
     analysis = Analysis("labels", options, folds=folds)
     tasks = cross_validation.trainings(analysis, folds, predicts=True)
-    say_how_long(tasks)
+    announce(tasks, options.workers)
     results = analysis.results(tasks)
     rows, labels, probabilities = out_of_fold(tasks)
     edits = raw.edits(TRAINING)
@@ -97,29 +96,6 @@ def find(folds: int, pictures_shown: int, options: Options) -> None:
         lambda figure: draw(figure, suspects, names),
     )
     print(f"Decide here: {PAGE}; all suspects: {TABLE}")
-
-
-def say_how_long(tasks: Sequence[CachedTraining]) -> None:
-    """Says what the trainings cost, with the time if the pipeline has trained this network here.
-
-    The speed on features says nothing of the time that it takes to compute them.
-    """
-    todo = [task for task in tasks if task.cached() is None]
-    if not todo:
-        return
-    examples = sum(task.examples for task in todo)
-    sentence = f"{len(todo)} trainings, which process {examples:,} examples"
-    try:
-        last = TrainReport.load()
-    except (FileNotFoundError, UserError):
-        last = None
-    settings = todo[0].settings
-    has_features = settings.starts_from_a_backbone or bool(settings.freeze)
-    if last is None or last.architecture != settings.architecture or has_features:
-        print(f"{sentence}; the time left is known after the first epoch", flush=True)
-    else:
-        left = stage.duration(examples / last.images_per_second)
-        print(f"{sentence}: about {left} at the speed of the last `train`", flush=True)
 
 
 def out_of_fold(tasks: Sequence[CachedTraining]) -> tuple[Array, Array, Array]:

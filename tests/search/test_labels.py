@@ -17,6 +17,7 @@ from pipeline.files import artifacts, raw
 from pipeline.process.errors import UserError
 from pipeline.search import folds, labels, labels_page
 from pipeline.search.analysis import Analysis, Options
+from pipeline.search.announcement import announce
 from pipeline.search.labels import Suspect
 from tests.test_corrections import configure
 
@@ -56,8 +57,11 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
 ) -> None:
     tasks = folds.trainings(Analysis("labels", Options(), folds=2), 2, predicts=True)
     assert [task.cached() for task in tasks] == [None, None]
-    labels.say_how_long(tasks)
-    assert "2 trainings, which process 600 examples; the time left" in capsys.readouterr().out
+    announce(tasks, 1)
+    assert capsys.readouterr().out == (
+        "2 trainings of 1 epoch, each on 300 examples or more; how long they take is shown after "
+        "the first epoch\n"
+    )
     for task in tasks:
         task.run()
         right = task.probabilities().argmax(1) == raw.rows(task.validation_rows)[1]

@@ -1,0 +1,50 @@
+"""How many trainings are to come, and how long they take, said before the first one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pipeline.files.reports.preprocess import PreprocessReport
+from pipeline.files.reports.train import TrainReport
+from pipeline.process import stage
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted
+from pipeline.search.cached_training import CachedTraining
+
+
+def announce(trainings: Sequence[CachedTraining], workers: int) -> None:
+    """Prints how many trainings are to come, and how long they take if that can be known."""
+    results = [training.cached() for training in trainings]
+    todo = [training for training, result in zip(trainings, results, strict=True) if not result]
+    if not todo:
+        return
+    done = [
+        (training.examples, result.seconds)
+        for training, result in zip(trainings, results, strict=True)
+        if result
+    ]
+    print(
+        f"{counted(len(todo), 'training')} of {counted(todo[0].settings.epochs, 'epoch')}, each on "
+        f"{min(len(training.rows) for training in todo):,} examples or more; "
+        f"{_time(todo, done or _last_training(todo[0]), workers)}",
+        flush=True,
+    )
+
+
+def _last_training(training: CachedTraining) -> list[tuple[int, float]]:
+    """The examples of the pipeline's last training and its seconds, if it was of this network."""
+    with suppress(FileNotFoundError, UserError):
+        last, data = TrainReport.load(), PreprocessReport.load()
+        if last.architecture == training.settings.architecture:
+            return [(last.epochs * data.splits["train"].images, last.training_seconds)]
+    return []
+
+
+def _time(todo: Sequence[CachedTraining], done: Sequence[tuple[int, float]], workers: int) -> str:
+    """Features of frozen layers are computed before the epochs, and their time is not known."""
+    if not done:
+        return "how long they take is shown after the first epoch"
+    examples, seconds = map(sum, zip(*done, strict=True))
+    total = seconds / examples * sum(training.examples for training in todo) / workers
+    return f"about {stage.duration(total)} for the epochs, at the speed of the last ones"
