@@ -170,12 +170,7 @@ def test_a_wrong_optimizer_is_answered_in_one_sentence(raw_mnist: Raw, tmp_path:
         )
 
 
-def test_the_same_file_trains_on_jax(tmp_path: Path, raw_mnist: Raw) -> None:
-    """In its own process, because Keras cannot change its backend after the import."""
-    np.savez(
-        tmp_path / "data.npz", x=raw_mnist.train_images[:2000], y=raw_mnist.train_labels[:2000]
-    )
-    code = f"""
+ON_JAX = """
 import sys
 
 class NoTensorFlow:  # as on a machine that has only JAX
@@ -184,23 +179,59 @@ class NoTensorFlow:  # as on a machine that has only JAX
             raise ImportError(name)
 
 sys.meta_path.insert(0, NoTensorFlow())
-import numpy as np, keras
 from pathlib import Path
 from pipeline import train
+import keras, numpy as np
 from pipeline.config import params
-from pipeline.training import fit
-from pipeline.training.batches import Data
-data = np.load({str(tmp_path / "data.npz")!r})
-x, y = data["x"], data["y"]
+from pipeline.training import batches, fit
+
+class Recorded(batches.ShuffledBatches):
+    def batch(self, index):
+        read.append((self.epoch, index))
+        return super().batch(index)
+
+def fit_in(folder, kill_after=None):
+    def on_row(row):
+        train.print_row(row, 3)
+        if row["epoch"] == kill_after:
+            raise KeyboardInterrupt
+    return fit.fit(recipe, data, folder, on_row, [watcher])
+
+read, compiled = [], []
+fit.ShuffledBatches = Recorded
+watcher = keras.callbacks.LambdaCallback(
+    on_train_begin=lambda logs: compiled.append(watcher.model.jit_compile)
+)
+file = np.load(sys.argv[1])
+x, y = file["x"], file["y"]
 recipe = params.load().train.model_copy(update=dict(epochs=3, architecture="mlp"))
-data = Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10)
-state = Path({str(tmp_path / "state")!r})
-trained = fit.fit(recipe, data, state, lambda row: train.print_row(row, 3))
-assert keras.backend.backend() == "jax"
+data = batches.Data((x[:1800], y[:1800]), (x[1800:], y[1800:]), 10)
+folder = Path(sys.argv[1]).parent
+trained = fit_in(folder / "whole")
+assert keras.backend.backend() == "jax" and compiled == [True]
 assert trained.rows[-1]["train_accuracy"] > 0.5, trained.rows
+
+# one look at the first batch, then every batch of every epoch in order
+epoch = read[1][0]
+assert read[1:] == [(epoch + e, i) for e in range(3) for i in range(8)], read
+
+try:
+    fit_in(folder / "killed", kill_after=2)
+except KeyboardInterrupt:
+    resumed = fit_in(folder / "killed")
+for one, other in zip(resumed.model.get_weights(), trained.model.get_weights(), strict=True):
+    np.testing.assert_array_equal(one, other)
 """
+
+
+def test_jax_trains_the_same_file_compiled_and_an_interrupted_run_ends_in_the_same_weights(
+    tmp_path: Path, raw_mnist: Raw
+) -> None:
+    """In its own process, because Keras cannot change its backend after the import."""
+    data = tmp_path / "data.npz"
+    np.savez(data, x=raw_mnist.train_images[:2000], y=raw_mnist.train_labels[:2000])
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", ON_JAX, data],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
@@ -208,9 +239,12 @@ assert trained.rows[-1]["train_accuracy"] > 0.5, trained.rows
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(
-        r"(epoch   [12]: .*; about \d+ s left\n){2}epoch   3: .* images/s\n", done.stdout
-    )
+    first, *epochs = done.stdout.splitlines()
+    assert re.fullmatch(r"epoch   1: .*; about \d+ s left", first)
+    assert [line[:12] for line in epochs] == [
+        "epoch   2: l", "epoch   3: l", "epoch   1: l", "epoch   2: l",
+        "resuming aft", "epoch   3: l",
+    ]  # fmt: skip
 
 
 AVERAGES = params.KerasObject(

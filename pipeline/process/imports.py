@@ -16,6 +16,9 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LARGEST_INT = 2**31 - 1
 TOP_PAD_BYTES = 64 * 2**20  # holds the tensors of a batch; pages count only once they are written
 
+# If true, two trainings on the same GPU are equal; XLA then does not search for its fastest kernels
+XLA_DETERMINISM = "--xla_gpu_deterministic_ops"
+
 
 def keep_freed_memory() -> None:
     """Makes glibc reuse freed memory in this process and those forked from it.
@@ -75,7 +78,9 @@ def importing() -> Iterator[None]:
 def keras_import() -> Iterator[None]:
     """For the first import of Keras: quiet, in half of the time, by default on TensorFlow.
 
-    It also makes glibc keep freed memory, as search workers train without `stage.run`.
+    It makes JAX deterministic, which reads its flags on first use; `make_deterministic` does the
+    same for TensorFlow. It also makes glibc keep freed memory, as search workers train without
+    `stage.run`.
 
     Keras and TensorFlow import scikit-learn, pandas, matplotlib and JAX if these are installed, for
     features that are not used here. None in sys.modules makes them look uninstalled (Python
@@ -84,6 +89,9 @@ def keras_import() -> Iterator[None]:
     keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend == "jax" and XLA_DETERMINISM not in os.environ.get("XLA_FLAGS", ""):
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} {XLA_DETERMINISM}=true".strip()
     hidden = {"sklearn", "pandas", "matplotlib", "jax"} - {backend} - sys.modules.keys()
     modules = cast(dict[str, ModuleType | None], sys.modules)
     modules.update(dict.fromkeys(hidden))

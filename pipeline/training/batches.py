@@ -81,12 +81,15 @@ def example_weights(targets: Array, class_weights: Array) -> Array:
 class Batches(keras.utils.PyDataset):
     """Batches of a split in the order of its rows: inputs, targets, and weights if there are any.
 
-    Two workers read them. With one worker Keras lets tf.data tune itself, in a thread that doubles
-    its sleep each time (10 ms, 20 ms, ...) and often delays the end of an epoch by seconds.
+    For TensorFlow two workers read them. With one worker Keras lets tf.data tune itself, in a
+    thread that doubles its sleep each time (10 ms, 20 ms, ...) and often delays the end of an epoch
+    by seconds. Other backends read them in the main thread: there Keras 3.15 looks at a batch
+    before the first epoch, and what its workers had read ahead by then, which depends on chance,
+    would come again as the first batches of that epoch.
     """
 
     def __init__(self, split: Split, batch_size: int, num_classes: int, sparse: bool) -> None:
-        super().__init__(workers=2)
+        super().__init__(workers=2 if keras.backend.backend() == "tensorflow" else 1)
         self.images, self.labels = split
         self.batch_size, self.num_classes, self.sparse = batch_size, num_classes, sparse
         self.order = np.arange(len(self.labels))

@@ -254,7 +254,7 @@ def fit_phase(
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
     batch = data.batch(params.batch_size)
-    together = keras_files.batch_size(data.validation[0])
+    together = max(batch, keras_files.batch_size(data.validation[0]))
     batches = ShuffledBatches(data, batch, sparse, params.seed, len(rows))
     batches.mixing = augmentation.mixing(params, data.inputs.shape, sparse)
     batches.outliers = params.outliers

@@ -86,7 +86,7 @@ def gradients(
     if keras.backend.backend() == "jax":
         import jax
 
-        result, watched = jax.grad(total, has_aux=True)(trainable)
+        result, watched = jax.jit(jax.grad(total, has_aux=True))(trainable)
     else:
         import tensorflow as tf
 
