@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-embedded lint deps docs sign ui results diagnosis \
-	lectures seeds compare bench-serve bench-photos integer-c clean
+	lectures seeds compare bench-serve bench-photos bench-jax integer-c clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ bench-serve: env ## compare our server with others under load, on the same file
 
 bench-photos: env ## measure memory and time of the stages before training on 1,000 to 100,000 photos
 	$(RUN) python -m benchmarks.photos
+
+bench-jax: env ## compare training on JAX, on a GPU if there is one, with a plain JAX loop
+	$(RUN) python -m benchmarks.jax_loop
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c
