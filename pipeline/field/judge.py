@@ -34,15 +34,15 @@ def judge(observed: Observations, settings: InTheField) -> FieldReport:
     """The report on one model, without its sentences."""
     card = observed.card
     if card.target != "classes":
-        raise UserError(
-            f"{card.name} gives several labels at once; expected a model of one class of several"
-        )
+        given = "a number" if card.number else "several labels at once"
+        raise UserError(f"{card.name} gives {given}; expected a model of one class of several")
     if card.reference is None:
         raise UserError(
             f"the card of {card.name} {card.version} has no reference; "
             "rebuild the bundle with `dvc repro`"
         )
     proof = next(proof for proof in observed.file.proofs if proof.runtime == observed.runtime)
+    assert proof.accuracy is not None
     test_right = round(proof.accuracy * proof.images)
     labelled = observed.labels != UNKNOWN
     right = (observed.predicted == observed.labels)[labelled]
