@@ -11,7 +11,7 @@ from pipeline.bundle import drift_reference
 from pipeline.config.params import InTheField
 from pipeline.field import comparison, rejection
 from pipeline.field.comparison import Difference
-from pipeline.field.observations import UNKNOWN, Observations
+from pipeline.field.observations import UNKNOWN, Observations, check_target
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.field import (
     FieldAccuracy,
@@ -33,9 +33,7 @@ FEWEST_MISTAKES = 3
 def judge(observed: Observations, settings: InTheField) -> FieldReport:
     """The report on one model, without its sentences."""
     card = observed.card
-    if card.target != "classes":
-        given = "a number" if card.number else "several labels at once"
-        raise UserError(f"{card.name} gives {given}; expected a model of one class of several")
+    check_target(card)
     if card.reference is None:
         raise UserError(
             f"the card of {card.name} {card.version} has no reference; "

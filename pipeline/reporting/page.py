@@ -108,7 +108,8 @@ def meanings(reports: BundleReports) -> dict[str, str]:
     if not isinstance(reports.evaluate, NumberReport):
         return MEANINGS
     proven = "the upper 95 % bound of the error added is within what is allowed"
-    return {**MEANINGS, PROVEN: proven, NOT_SHOWN: MEANINGS[NOT_SHOWN].replace("loss", "error")}
+    others = {name: meaning.replace("loss", "added error") for name, meaning in MEANINGS.items()}
+    return {**others, PROVEN: proven}
 
 
 def render(context: dict[str, Any]) -> str:

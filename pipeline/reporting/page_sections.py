@@ -89,7 +89,7 @@ def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> lis
 def _target_reached(settings: Params, reports: BundleReports) -> str:
     target = settings.problem.target
     if settings.problem.unit is not None:
-        return f"{score(reports)} The target is at most {amount(target, settings.problem.unit)}."
+        return f"{score(reports)} The target allows {amount(target, settings.problem.unit)}."
     return f"{score(reports)} It reaches the target of {percent(target)}."
 
 

@@ -98,11 +98,8 @@ def judge(errors: Array, baseline_errors: Array, goal: float, unit: str) -> Numb
 
     The baseline is beaten by Student's paired t-test, two-sided p < 0.05.
     """
-    from scipy import stats
-
     error, baseline_error = float(errors.mean()), float(baseline_errors.mean())
-    same = np.array_equal(errors, baseline_errors)
-    p_value = 1.0 if same else float(stats.ttest_rel(errors, baseline_errors).pvalue)
+    p_value = paired_p_value(errors - baseline_errors)
     beaten = error < baseline_error and p_value < SIGNIFICANT
     return NumberGate(
         target=goal,
@@ -115,6 +112,17 @@ def judge(errors: Array, baseline_errors: Array, goal: float, unit: str) -> Numb
             "baseline": [] if beaten else [_not_beaten(error, baseline_error, p_value, unit)],
         },
     )
+
+
+def paired_p_value(differences: Array) -> float:
+    """The two-sided p-value of Student's t-test that the mean of differences (N,) is 0."""
+    from scipy import stats
+
+    mean, total = float(differences.mean()), len(differences)
+    standard_error = float(differences.std(ddof=1)) / total**0.5
+    if not standard_error:
+        return 0.0 if mean else 1.0
+    return float(2 * stats.t.sf(abs(mean) / standard_error, total - 1))
 
 
 def _missed(error: float, goal: float, unit: str) -> str:
