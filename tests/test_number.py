@@ -19,7 +19,7 @@ from scipy import stats
 from pipeline import preprocess, targets
 from pipeline.config import params
 from pipeline.config.params import Dataset, Train
-from pipeline.datasets import Raw, mnist_rotation, npz
+from pipeline.datasets import Raw, mnist_rotation, movielens_100k, npz
 from pipeline.diagnosis.diagnosis import MostError
 from pipeline.diagnosis.rules import diagnose
 from pipeline.field import assess
@@ -27,6 +27,7 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import Evaluation, NumberReport
 from pipeline.files.reports.run import RunReports
 from pipeline.files.reports.verify import VerificationReport
+from pipeline.planning import survey
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures, statistics, terminal
 from pipeline.search.analysis import check_answers
@@ -186,6 +187,24 @@ def test_analyses_that_compare_right_answers_refuse_numbers_before_they_train() 
         check_answers(params.override(settings, UNIT))
     with pytest.raises(UserError, match="the dataset asks for a number, and this compares right"):
         targets.recognition("number")
+
+
+def test_start_and_estimate_refuse_numbers_and_name_the_page(tmp_path: Path) -> None:
+    images, angles = drawn(8)
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=angles)
+    with pytest.raises(UserError, match="there is no recipe and no estimate for such data"):
+        survey.survey(tmp_path / "own.npz")
+
+
+def test_the_ratings_of_movielens_are_numbers() -> None:
+    raw = movielens_100k.stars(b"196\t242\t3\t881250949\n186\t302\t5\t891717742\n")
+    assert (raw.target, raw.class_names, raw.train_labels.tolist()) == (
+        "number",
+        ["rating"],
+        [3, 5],
+    )
+    assert raw.train_labels.dtype == raw.test_labels.dtype == np.float32
+    assert raw.not_passed_on
 
 
 def test_a_rotated_digit_is_the_same_in_every_download(raw_mnist: Raw) -> None:

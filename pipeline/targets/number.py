@@ -94,7 +94,8 @@ def ridge(features: Any, true: Array) -> Any:
 
     folds = min(FOLDS, len(true))
     scaler = StandardScaler(with_mean=False)  # sparse features stay sparse
-    return make_pipeline(scaler, RidgeCV(PENALTIES, cv=folds)).fit(features, true)
+    model = make_pipeline(scaler, RidgeCV(PENALTIES, cv=folds))
+    return model.fit(features.astype(np.float64), true)
 
 
 def answers(outputs: Array) -> Array:
