@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from lectures import ridge
 from pipeline import preprocess, targets
 from pipeline.config import params
 from pipeline.config.params import Dataset, Train
-from pipeline.datasets import Raw, mnist_rotation, movielens_100k, npz
+from pipeline.datasets import Raw, mnist_rotation, movielens_100k, npz, polynomial
 from pipeline.diagnosis.diagnosis import MostError
 from pipeline.diagnosis.rules import diagnose
 from pipeline.field import assess
@@ -255,6 +256,10 @@ def test_a_stratified_split_has_each_tenth_of_the_numbers_in_proportion() -> Non
     strata = number.strata(np.random.default_rng(0).normal(size=1000).astype(np.float32))
     assert np.bincount(strata).tolist() == [100] * 10
     assert len(set(number.strata(np.array([1, 1, 1, 2], np.float32)).tolist())) == 2
+    assert number.margins(np.array([[1.0], [3.0], [8.0]])).tolist() == [0, 2, 0]
+    # of data that may not be passed on, none is chosen
+    assert number.strata(np.zeros(0, np.float32)).shape == (0,)
+    assert number.margins(np.zeros((0, 1), np.float32)).shape == (0,)
 
 
 def test_a_group_with_large_errors_comes_first() -> None:
@@ -512,3 +517,29 @@ def test_a_card_of_a_number_has_its_errors_and_nothing_else(made: Project) -> No
     broken = dataclasses.replace(acceptance, labels=acceptance.labels * np.nan)
     with pytest.raises(ValueError, match="a label or probability is not a finite number"):
         broken._check(bundle.card)
+
+
+@pytest.mark.slow  # imports TensorFlow
+def test_the_network_of_powers_can_be_the_ridge_regression_of_the_lectures() -> None:
+    from pipeline.training import fit, keras_files, unit
+    from pipeline.training.batches import Data
+
+    x, y = polynomial.drawn(20, np.random.default_rng(0))
+    settings = params.load(ROOT / "params.yaml").train.model_dump()
+    changed = {"architecture": "polynomial", "loss": "MeanSquaredError", "augmentation": []}
+    data = Data((x, y), (x, y), 1, "series", target="number")
+    model = fit.build(Train.model_validate({**settings, **changed}), data)
+
+    powers = x.reshape(-1, 1).astype(float) ** np.arange(1, 10)
+    normal = (powers - powers.mean(0)) / powers.std(0)
+    standardized = unit.standardized(data).train[1]
+    weights = ridge.solved(normal, standardized[:, 0].astype(float), penalty=0.02)
+    by_name = {layer.name: layer for layer in model.layers}
+    normalization = by_name["batch_normalization"]
+    variance = powers.var(0) - normalization.epsilon
+    normalization.set_weights([np.ones(9), np.zeros(9), powers.mean(0), variance])
+    model.layers[-1].set_weights([weights[:, None], np.zeros(1)])
+    unit.fold(model, data)
+    expected = normal @ weights * y.std() + y.mean()
+    assert keras_files.probabilities(model, x)[:, 0] == pytest.approx(expected, abs=1e-3)
+    assert np.abs(expected - y).mean() < 0.35, "closed form fits the lectures' polynomial"

@@ -55,6 +55,8 @@ def contents(labels: Array, names: Sequence[str]) -> dict[str, Any]:
 
 def strata(labels: Array) -> Array:
     """The tenth of all labels in which each one is."""
+    if not len(labels):  # of data that may not be passed on, no example is chosen
+        return np.zeros(0, int)
     edges = np.quantile(labels, np.arange(1, STRATA) / STRATA)
     result: Array = np.searchsorted(np.unique(edges), labels, side="right")
     return result
@@ -104,7 +106,8 @@ def answers(outputs: Array) -> Array:
 
 def margins(outputs: Array) -> Array:
     """The distance to the nearer end of all outputs: there an int8 file may saturate."""
-    result: Array = np.minimum(outputs - outputs.min(), outputs.max() - outputs)[:, 0]
+    low, high = outputs.min(initial=np.inf), outputs.max(initial=-np.inf)
+    result: Array = np.minimum(outputs - low, high - outputs)[:, 0]
     return result
 
 
