@@ -100,13 +100,9 @@ class Proof:
 
     def missing(self, number: bool) -> str:
         """The first field that the proof of such a model lacks; empty if it has all."""
-        first = "error" if number else "accuracy"
-        names = [
-            first,
-            first + "_interval",
-            "error_added_bound" if number else "accuracy_lost_bound",
-        ]
-        names += [] if number else ["agreement"]
+        names = ["accuracy", "accuracy_interval", "accuracy_lost_bound", "agreement"]
+        if number:
+            names = ["error", "error_interval", "error_added_bound"]
         return next((name for name in names if getattr(self, name) is None), "")
 
 
