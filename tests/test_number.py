@@ -33,7 +33,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import pictures, statistics, terminal
 from pipeline.search.analysis import check_answers
 from pipeline.targets import _errors, number
-from pipeline.tracking import record, registry
+from pipeline.tracking import record, registry, view
 from pipeline.verification import intervals, rejection
 from serving import Classifier, gate
 from serving.acceptance import Acceptance
@@ -494,6 +494,7 @@ def test_page_card_table_and_mlflow_speak_of_the_error_and_never_of_accuracy(
     assert figures["test_error"] == evaluation.test_error
     assert "tflite_int8.litert.error_added_bound" in figures
     assert not [name for name in figures if "accuracy" in name]
+    assert set(view.NUMBER_FIGURES) <= figures.keys()
     assert registry.registered_score(evaluation) == ("test_error", evaluation.test_error)
     assert registry.is_worse(3.0, 2.0, "test_error")
     assert not registry.is_worse(1.0, 2.0, "test_error")

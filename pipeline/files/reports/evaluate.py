@@ -160,3 +160,6 @@ class NumberReport(Evaluation):
             "r_squared": self.r_squared,
             "baseline_test_error": self.gate.baseline_error,
         }
+
+
+AnyEvaluation = EvaluationReport | NumberReport
