@@ -254,9 +254,10 @@ def check_outliers(params: Train, data: Data, noun: str) -> None:
     if not params.outliers:
         return
     if data.kind != "pixels" or data.target != "classes":
+        asked = "numbers" if data.target == "number" else "several labels at once"
         raise UserError(
             "train.outliers is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else data.target}; expected 0 with them"
+            f"{noun if data.kind != 'pixels' else asked}; expected 0 with them"
         )
     if is_sparse(keras_objects.loss(params.loss)):
         raise UserError(
