@@ -154,7 +154,7 @@ def whole_pipeline(folder: Path) -> dict[str, float]:
 
 def latency_seconds(verification: VerificationReport, embedding: EmbedReport, runs: int) -> float:
     """The seconds spent on measuring latencies: `runs` of each pair, and those of each target."""
-    milliseconds = sum((pair.median_milliseconds or 0) * runs for pair in verification.compared)
+    milliseconds = sum((pair.median_milliseconds or 0) * runs for pair in verification.ran)
     embedded_runs = {"c": c.TIMED_RUNS * c.TIMED_IMAGES, "browser": browser.TIMED_RUNS}
     for row in embedding.targets:
         median = (row.measured or {}).get("median_milliseconds")

@@ -2,8 +2,9 @@
 
 The kind of input and the target say which there are; the one that is best on the validation set
 counts. For images it is the nearest class mean, by RMSE or by MAE, for ids naive Bayes; the
-majority class is always one. The pictures are here and not in `preprocess`, because this stage
-draws anyway: loading Matplotlib takes longer than drawing.
+majority class is always one. For a number they are the mean and ridge regression. The pictures are
+here and not in `preprocess`, because this stage draws anyway: loading Matplotlib takes longer than
+drawing.
 
     python -m pipeline.baseline
 
@@ -18,12 +19,11 @@ import numpy as np
 from pipeline import inputs, targets
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.reports.baseline import BaselineReport, Score
+from pipeline.files.reports.baseline import BaselineReport, ErrorScore, Score
 from pipeline.inputs import Sheet, _sheet
 from pipeline.process import stage
-from pipeline.reporting import class_counts, pictures
-from pipeline.reporting.tables import BASELINES
-from pipeline.targets import _scores
+from pipeline.reporting import pictures
+from pipeline.reporting.tables import BASELINES, amount
 
 MEANS, SHEET, COUNTS = (
     artifacts.REPORTS / f"{name}.png" for name in ("class_means", "contact_sheet", "class_counts")
@@ -40,34 +40,38 @@ def draw_sheet(images: Array, labels: Array, description: Description) -> None:
     kind.draw(pictures, Sheet(SHEET, titles, title), images[rows], description.vocabulary)
 
 
-def draw_counts(description: Description) -> None:
-    target, names = targets.target(description.target), description.class_names
-    counts = {}
-    for split, name in (("train", "training"), ("validation", "validation"), ("test", "test")):
-        labels = np.asarray(artifacts.load_split(split)[1])
-        counts[name] = target.counts(labels, labels, len(names)).images
-    class_counts.draw(COUNTS, counts, names)
+def draw_labels(description: Description) -> None:
+    splits = {"training": "train", "validation": "validation", "test": "test"}
+    labels = {name: np.asarray(artifacts.load_split(split)[1]) for name, split in splits.items()}
+    targets.scoring(description.target).draw_contents(COUNTS, labels, description)
+
+
+def in_words(score: Score | ErrorScore) -> str:
+    if isinstance(score, ErrorScore):
+        return f"test mean absolute error {amount(score.error, score.unit)}"
+    return f"test accuracy {score.accuracy:.4f}"
 
 
 def main() -> None:
     description = artifacts.load_description()
     target = targets.target(description.target)
     predict = target.baseline(*artifacts.load_split("train"), description, pictures, MEANS)
-    scores: dict[str, dict[str, Score]] = {}
+    scoring = targets.scoring(description.target)
+    scores: dict[str, dict[str, Score | ErrorScore]] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):
         images, labels = artifacts.load_split(split)
         predictions = predict(images)
         scores[split] = {
-            name: _scores.baseline_score(predicted, labels, description)
+            name: scoring.baseline_score(predicted, labels, description)
             for name, predicted in predictions.items()
         }
     report = BaselineReport.of(scores)
     draw_sheet(*artifacts.load_split("train"), description)
-    draw_counts(description)
+    draw_labels(description)
     artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[report.best])
     report.save()
-    print(f"baseline: {BASELINES[report.best]}: test accuracy {report.test_accuracy:.4f}")
+    print(f"baseline: {BASELINES[report.best]}: {in_words(report.test_score)}")
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from pipeline import targets
 from pipeline.config import params
+from pipeline.config.params import Problem
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.data_and_layer_rules import with_ignored, with_neglected
-from pipeline.diagnosis.diagnosis import Diagnosis
+from pipeline.diagnosis.diagnosis import Diagnosis, MostError
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts, predictions
@@ -31,13 +33,19 @@ from pipeline.files.reports.report import Report
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
-from pipeline.targets import _scores
 from pipeline.training.learning_curves import Row
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
-def diagnose_rows(path: Path, rows: list[Row], target: float) -> Diagnosis:
+def goal(rows: list[Row], problem: Problem, target: float | None) -> float | MostError:
+    """The accuracy that training must reach, or the error; `target` stands for problem.target."""
+    value = problem.target if target is None else target
+    is_number = "validation_error" in rows[0]
+    return MostError(value, problem.unit or "") if is_number else value
+
+
+def diagnose_rows(path: Path, rows: list[Row], target: float | MostError) -> Diagnosis:
     """Diagnoses the rows of `path`, with the reports beside it. Raises UserError."""
     preprocessing = report_beside(path, PreprocessReport)
     training = report_beside(path, TrainReport)
@@ -54,12 +62,10 @@ def with_classes(diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis with what the validation set says of single classes of the trained model."""
     description = artifacts.load_description()
     validation = predictions.load(artifacts.VALIDATION.read_bytes())
-    answers = validation.probabilities, validation.labels, description
     trained = PreprocessReport.load().splits["train"].per_class
-    return with_neglected(
-        with_ignored(diagnosis, _scores.ignored(*answers)),
-        _scores.poorly_recognized(*answers, trained),
-    )
+    scoring = targets.scoring(description.target)
+    never, poorly = scoring.neglected(validation, description, trained)
+    return with_neglected(with_ignored(diagnosis, never), poorly)
 
 
 def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:
@@ -90,7 +96,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--target",
         type=float,
-        help="the accuracy that training must reach (default: problem.target)",
+        help="the accuracy, or the mean absolute error, that training must reach "
+        "(default: problem.target)",
     )
     parser.add_argument(
         "--picture",
@@ -114,9 +121,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    target = params.load().problem.target if arguments.target is None else arguments.target
     path, picture = arguments.file or artifacts.LEARNING_CURVES, arguments.picture
     log = training_log.read(path)
+    target = goal(log.rows, params.load().problem, arguments.target)
     diagnosis = diagnose_rows(path, log.rows, target)
     if arguments.file is None:
         diagnosis = with_classes(diagnosis)

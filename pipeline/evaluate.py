@@ -10,11 +10,11 @@ make a bundle.
 
 from __future__ import annotations
 
+from pipeline import targets
 from pipeline.config import params
 from pipeline.files import artifacts, groups
 from pipeline.process import imports, stage
-from pipeline.reporting import bars, by_group, pictures
-from pipeline.targets import _scores
+from pipeline.reporting import pictures
 from pipeline.training import keras_files
 
 
@@ -26,20 +26,15 @@ def main() -> None:
     with imports.quiet():
         model = keras_files.load(artifacts.MODEL)
         outputs = keras_files.probabilities(model, images)
-    report = _scores.evaluate(outputs, labels, baseline, description, settings.problem.target)
-    report = _scores.with_groups(report, outputs, labels, description, groups.load_names())
+    scoring = targets.scoring(description.target)
+    report = scoring.evaluate(outputs, labels, baseline, description, settings.problem.target)
+    report = scoring.with_groups(report, outputs, labels, description, groups.load_names())
     artifacts.save_array(artifacts.TEST_PROBABILITIES, outputs)
     report.save()
     report.save_metrics()
-    _scores.draw(pictures, images, labels, outputs, description)
-    bars.of_test(artifacts.REPORTS / "bars.png", report)
-    low, high = report.test_accuracy_interval
-    print(f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    if remark := _scores.remark(report):
-        print(remark)
-    if report.per_group:
-        print(by_group.sentence(report.per_group))
-    for sentence in report.gate.sentences:
+    scoring.draw(pictures, (images, labels), outputs, description, report)
+    print("\n".join([scoring.score_in_words(report), *scoring.remarks(report)]))
+    for sentence in report.judged.sentences:
         print(
             f"warning: {sentence}; there will be no bundle, "
             "but `edgeproof draft` writes one that is marked as not proven"

@@ -30,11 +30,11 @@ from pipeline.bundle import (
     drift_reference,
     embedded_sections,
     gates,
+    golden,
     golden_photos,
     vocabulary,
 )
 from pipeline.bundle.acceptance import AcceptanceSet
-from pipeline.bundle.golden import NO_LABEL
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
@@ -139,16 +139,16 @@ def fill_examples(folder: Path, content: ModelCard, data: artifacts.Description)
 
     Raises UserError if a format has no golden vectors.
     """
-    with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
-        missing = [file.format for file in content.files if file.format not in golden.files]
+    with np.load(artifacts.GOLDEN, allow_pickle=False) as vectors:
+        missing = [file.format for file in content.files if file.format not in vectors.files]
         if missing:
             raise UserError(
                 f"{artifacts.GOLDEN} has no golden vectors of {', '.join(missing)}; "
                 "run `dvc repro --force --downstream verify`"
             )
-        labels = golden["labels"]
-        recorded = labels.reshape(len(labels), -1)[:, 0] != NO_LABEL
-        images = golden["images"][recorded if recorded.any() else ~recorded]
+        labels = vectors["labels"]
+        recorded = golden.recorded(labels)
+        images = vectors["images"][recorded if recorded.any() else ~recorded]
     if write := COMPANIONS.get(inputs.kind(data.kind).COMPANIONS):
         write(folder, content, data, images)
 
@@ -195,9 +195,10 @@ def describe(
     images, labels = artifacts.load_split("test")
     probabilities = artifacts.load_array(artifacts.TEST_PROBABILITIES)
     acceptance_set = acceptance.choose(settings, data, images, labels, probabilities)
-    reference = drift_reference.summarize(
-        targets.target(data.target), images, probabilities, labels
-    )
+    reference = None
+    if data.unit is None:
+        recognition = targets.recognition(data.target)
+        reference = drift_reference.summarize(recognition, images, probabilities, labels)
     content = card.build(settings, reports, data, reference, draft=draft)
     content = acceptance.add_to_card(content, acceptance_set)
     if not content.files:

@@ -45,6 +45,24 @@ def check(images: Rows, labels: Array, description: Description, part: str) -> N
     targets.target(description.target).check(labels, description, part)
 
 
+def check_unit(description: Description) -> None:
+    """Raises UserError if the data ask for a number and no unit is given, or the other way round.
+
+    The unit says that problem.target is an error and not an accuracy.
+    """
+    is_number = description.target == "number"
+    if is_number and description.unit is None:
+        raise UserError(
+            f"problem.unit is null, and {description.name} asks for a number; expected its unit, "
+            "such as degrees, and as problem.target the mean absolute error that the model may have"
+        )
+    if description.unit is not None and not is_number:
+        raise UserError(
+            f"problem.unit is {description.unit}, and {description.name} asks for "
+            f"{description.target}; expected null, or numbers: floats as y_train of an npz file"
+        )
+
+
 def report(
     parts: dict[str, tuple[Array, Array]], description: Description, evidence: Evidence
 ) -> PreprocessReport:
@@ -63,12 +81,10 @@ def report(
 
 def split_report(images: Array, labels: Array, description: Description) -> SplitReport:
     kind, target = inputs.kind(description.kind), targets.target(description.target)
-    names = description.class_names
-    counts = target.counts(labels, labels, len(names))
     return SplitReport.model_validate(
         {
             "images": len(labels),
-            "per_class": dict(zip(names, counts.images.tolist(), strict=True)),
+            **target.contents(labels, description.class_names),
             **kind.report(images, description),
         }
     )
@@ -91,6 +107,8 @@ def too_few(unseen: int, settings: Params) -> str | None:
 
     `unseen` counts the images that the weights have not seen: the validation and test sets.
     """
+    if settings.problem.unit is not None:
+        return None  # it depends on the model, and `verify` says so
     max_accuracy_drop = settings.export.max_accuracy_drop
     needed = statistics.images_needed(max_accuracy_drop)
     if not needed or unseen >= needed:
@@ -110,7 +128,7 @@ def too_few(unseen: int, settings: Params) -> str | None:
 def few(sizes: dict[str, int], settings: Params) -> list[str]:
     """What follows from few images for the test, and from few for the conversion to int8."""
     notes, target = [], settings.problem.target
-    if sizes["test"] < statistics.FEW_TESTED:
+    if sizes["test"] < statistics.FEW_TESTED and settings.problem.unit is None:
         outside = sizes["train"] + sizes["validation"]
         notes.append(
             f"{sizes['test']} test images: an accuracy of {100 * target:.0f} % would have a 95 % "
@@ -248,7 +266,8 @@ def together(selections: dict[str, Selection]) -> Together | None:
 
 def main() -> None:
     settings = params.load()
-    description = raw.description()
+    description = replace(raw.description(), unit=settings.problem.unit)
+    check_unit(description)
     selections = select(description, settings)
     parts = prepare(selections)
     kind, train = inputs.kind(description.kind), parts["train"][0]

@@ -47,11 +47,12 @@ def print_row(row: Row, epochs: int) -> None:
     """One line per epoch. The time left assumes that the other epochs take as long as this one."""
     left = (epochs - row["epoch"]) * row["seconds"]
     time_left = f"; about {stage.duration(left)} left" if left else ""
+    loss, score, validation_loss, validation_score = learning_curves.measured(row)
+    name = score.removeprefix("train_")
     print(
-        f"epoch {row['epoch']:3.0f}: "
-        f"loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}; "
-        f"validation loss {row['validation_loss']:.4f}, "
-        f"accuracy {row['validation_accuracy']:.4f}; rate {row['learning_rate']:.2g}; "
+        f"epoch {row['epoch']:3.0f}: loss {row[loss]:.4f}, {name} {row[score]:.4f}; "
+        f"validation loss {row[validation_loss]:.4f}, {name} {row[validation_score]:.4f}; "
+        f"rate {row['learning_rate']:.2g}; "
         f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s{time_left}",
         flush=True,
     )
@@ -90,7 +91,7 @@ def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
     )
     rows = [{**row, **epoch_times} for row, epoch_times in zip(trained.rows, times, strict=True)]
     with imports.quiet():
-        calibrated = temperature.calibrate(trained.model, data.validation)
+        calibrated = temperature.calibrate(trained.model, data.validation, data.target)
     summary = report(settings, key, trained, rows, calibrated)
     keras_files.save(artifacts.MODEL, trained.model)
     images, labels = data.validation
@@ -103,12 +104,20 @@ def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     summary.save()
     summary.save_metrics()
-    print(f"kept epoch {trained.best}: validation accuracy {summary.validation_accuracy:.4f}")
+    print(f"kept epoch {trained.best}: validation {score(summary, data.unit)}")
     print(calibration_sentence(calibrated))
+
+
+def score(summary: TrainReport, unit: str | None) -> str:
+    if summary.validation_error is not None:
+        return f"mean absolute error {summary.validation_error:.4g} {unit}"
+    return f"accuracy {summary.validation_accuracy:.4f}"
 
 
 def calibration_sentence(calibrated: Calibrated) -> str:
     """For the terminal."""
+    if calibrated.error is None:
+        return "the mean and the standard deviation of the numbers are part of the last layer"
     if calibrated.temperature is None:
         return (
             f"the calibration error on the validation set is {calibrated.error:.4f}; no "
@@ -131,7 +140,7 @@ def report(
         parameters=trained.model.count_params(),
         epochs=len(rows),
         kept_epoch=trained.best,
-        **{name: kept_row[name] for name in learning_curves.MEASURES},
+        **{name: kept_row[name] for name in learning_curves.measured(kept_row)},
         training_seconds=sum(row["seconds"] for row in rows),
         images_per_second=statistics.median(row["images_per_second"] for row in rows),
         layers_at_start=trained.layers,

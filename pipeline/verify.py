@@ -27,11 +27,11 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic, digests, timing_cache
 from pipeline.files.reports.export import ExportReport
-from pipeline.files.reports.verify import ComparedPair, VerificationReport
+from pipeline.files.reports.verify import RanPair, VerificationReport
 from pipeline.process import stage
-from pipeline.reporting import calibration, pictures
+from pipeline.reporting import calibration, numbers, pictures
 from pipeline.runtimes import environments
-from pipeline.verification import emulated, rejection
+from pipeline.verification import emulated, intervals, rejection
 from pipeline.verification.device_metrics import device_metrics
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import Material, gather
@@ -116,7 +116,7 @@ def choose_golden(material: Material, pairs: Sequence[Pair]) -> Golden:
     )
 
 
-def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> ComparedPair | None:
+def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> RanPair | None:
     """The report of the native pair that an emulated one is judged by.
 
     It has the same runtime, or else the worst verdict of those that saw all images.
@@ -125,7 +125,7 @@ def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> Compared
         native.report
         for native in natives
         if native.format == emulated_pair.format
-        and isinstance(native.report, ComparedPair)
+        and isinstance(native.report, RanPair)
         and not native.micro
     ]
     same_runtime = [native for native in candidates if native.runtime == emulated_pair.runtime]
@@ -136,16 +136,23 @@ def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> Compared
     )
 
 
-def draw_reliability(material: Material, pairs: Sequence[Pair]) -> None:
-    """A picture of the confidences of Keras and of each file, on the first runtime that ran it."""
+def draw_reliability(material: Material, pairs: Sequence[Pair], settings: Params) -> None:
+    """A picture of the confidences of Keras and of each file, on the first runtime that ran it.
+
+    Of numbers it shows the errors, and the share of them that intervals must hold.
+    """
     tests, labels = material.tests, material.labels[: material.tests]
     outputs = {"Keras": material.reference[:tests]}
     for pair in pairs:
         if pair.probabilities is not None and not pair.micro:
             outputs.setdefault(pair.format, pair.probabilities[:tests])
+    path = artifacts.REPORTS / "reliability.png"
+    if material.unit is not None:
+        errors = {name: np.abs(rows[:, 0] - labels) for name, rows in outputs.items()}
+        numbers.errors(path, errors, material.unit, settings.problem.coverage)
+        return
     pictures.reliability(
-        artifacts.REPORTS / "reliability.png",
-        {name: calibration.bins(rows, labels) for name, rows in outputs.items()},
+        path, {name: calibration.bins(rows, labels) for name, rows in outputs.items()}
     )
 
 
@@ -161,9 +168,10 @@ def save(
         judged_on=material.judged_on,
         pairs=[pair.verdict for pair in pairs],
         not_rejecting=not_rejecting,
+        **({} if material.span is None else {"span": material.span}),
     )
     report.save()
-    artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.native))
+    artifacts.save_json(artifacts.metrics("verify"), device_metrics(report.here))
     print("\n".join(summary(report)))
 
 
@@ -193,7 +201,8 @@ def main() -> None:
         key = workload(pairs, material, settings)
         announce(len(pairs), key)
         run_native(natives, material, settings, folder, countdown)
-        not_rejecting = rejection.judge(natives, material, settings.problem)
+        judge_answers = rejection.judge if material.unit is None else intervals.judge
+        not_rejecting = judge_answers(natives, material, settings.problem)
         vectors = choose_golden(material, natives)
         np.save(folder / "telling.npy", vectors.telling)
 
@@ -205,7 +214,7 @@ def main() -> None:
 
         if groups:
             run_emulated(groups, judge, material, settings, folder)
-    draw_reliability(material, natives)
+    draw_reliability(material, natives, settings)
     save(vectors, material, pairs, not_rejecting)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))
 

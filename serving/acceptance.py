@@ -33,7 +33,10 @@ Progress = Callable[[int, int, float], None]  # images done, images in all, seco
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Test images (N, H, W, C) or ids (N, L), labels (N,), and Keras's probabilities (N, K)."""
+    """Test images (N, H, W, C) or ids (N, L), labels (N,), and Keras's probabilities (N, K).
+
+    Of a model that answers with a number, labels are float32, and "probabilities" numbers (N, 1).
+    """
 
     images: Any
     labels: Any
@@ -66,7 +69,10 @@ class Acceptance:
         several = card.target == "labels"
         expected = {
             "images": (np.dtype(card.input.type), (count, *card.input_shape)),
-            "labels": (np.dtype(np.int64), (count, classes) if several else (count,)),
+            "labels": (
+                np.dtype(np.float32 if card.number else np.int64),
+                (count, classes) if several else (count,),
+            ),
             "probabilities": (np.dtype(np.float32), (count, classes)),
         }
         for name, (dtype, shape) in expected.items():
@@ -76,10 +82,11 @@ class Acceptance:
                     f"{name} is {array.dtype} of shape {array.shape}, "
                     f"expected {dtype} of shape {shape}"
                 )
-        if self.labels.min() < 0 or self.labels.max() >= (2 if several else classes):
+        highest = 2 if several else classes
+        if not card.number and (self.labels.min() < 0 or self.labels.max() >= highest):
             raise ValueError(f"a label is not one of the {classes} classes")
-        if not np.isfinite(self.probabilities).all():
-            raise ValueError("a probability is not a finite number")
+        if not (np.isfinite(self.probabilities).all() and np.isfinite(self.labels).all()):
+            raise ValueError("a label or probability is not a finite number")
 
 
 def prove(
@@ -97,6 +104,8 @@ def prove(
         facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"]
     )
     facts.update(rejection(file, probabilities, acceptance.labels))
+    if bundle.card.number:
+        facts["unit"] = bundle.card.number.unit
     facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
     facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
     return {**facts, "sentence": sentence(facts)}
@@ -106,7 +115,11 @@ def rejection(file: ModelFile, probabilities: Any, labels: Any) -> Dict[str, Any
     """How many images the file answers, and how many of these answers are wrong.
 
     Empty if it rejects none. The verdict is on all images, as the trained model answers them all.
+    Of numbers with an interval: how many true ones are in it.
     """
+    if file.interval is not None:
+        inside = np.abs(probabilities[:, 0].astype(np.float64) - labels) <= file.interval
+        return {"interval": file.interval, "inside": int(inside.sum())}
     if file.accept_from is None:
         return {}
     answers = file.answers(probabilities)
@@ -134,6 +147,8 @@ def allowed_loss(card: ModelCard, runtime: str) -> float:
 
     It is larger for tflite_micro, which is verified on fewer images.
     """
+    if card.number:
+        return card.number.max_error_added
     section, name = "export", "max_accuracy_drop"
     if runtime == MICRO:
         section, name = "verify", "micro_max_accuracy_drop"
@@ -156,14 +171,12 @@ def makers_verdict(file: ModelFile, runtime: str, allowed: float) -> Dict[str, A
     """
     same = [proof for proof in file.proofs if proof.runtime == runtime]
     proofs = same or [proof for proof in file.proofs if proof.runtime != MICRO] or file.proofs
-    worst = max(
-        proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.accuracy_lost_bound)
-    )
-    consistent = worst.verdict != PROVEN or worst.accuracy_lost_bound <= allowed
+    worst = max(proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.bound))
+    consistent = worst.verdict != PROVEN or worst.bound <= allowed
     return {
         "verdict": worst.verdict if consistent else NOT_SHOWN,
         "images": worst.images,
-        "accuracy_lost_bound": worst.accuracy_lost_bound,
+        "accuracy_lost_bound": worst.bound,
     }
 
 
@@ -173,12 +186,14 @@ def sentence(facts: Dict[str, Any]) -> str:
         facts[name] for name in ("state", "golden_difference", "golden_tolerance")
     )
     if not math.isfinite(facts["largest_difference"]) or not math.isfinite(golden):
-        return f"worse: some of its probabilities are not finite numbers; {ELSEWHERE}"
+        return f"worse: some of its outputs are not finite numbers; {ELSEWHERE}"
     if golden > tolerance:
         return (
             "worse: its answers to the golden vectors differ from those on the maker's processor "
             f"by up to {golden:.2g}, more than the {tolerance:g} tolerated; {ELSEWHERE}"
         )
+    if "unit" in facts:
+        return f"{state}: {_of_numbers(facts)}"
     counts = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
     allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
     if state == WORSE:
@@ -186,6 +201,32 @@ def sentence(facts: Dict[str, Any]) -> str:
     if state == PROVEN:
         return f"proven: {_proven(facts, counts, allowed)}"
     return f"not shown: {counts}: {_not_shown(facts, allowed)}"
+
+
+def _of_numbers(facts: Dict[str, Any]) -> str:
+    unit, bound, allowed = (
+        facts[name] for name in ("unit", "error_added_bound", "max_error_added")
+    )
+    maker, added = facts["maker"], f"on {facts['images']:,} images it adds"
+    if facts["state"] == WORSE:
+        if maker["verdict"] == WORSE:
+            return f"its maker found it worse than the model that it was made from; {ELSEWHERE}"
+        mean = facts["error_added"]
+        return (
+            f"{added} {mean:.3g} {unit} to the mean absolute error, significantly more than the "
+            f"{allowed:.3g} allowed; {ELSEWHERE}"
+        )
+    shown = f"{added} at most {bound:.3g} {unit} to the mean absolute error"
+    if facts["state"] == NOT_SHOWN:
+        images = f"{maker['images']:,} of its maker"
+        return f"{shown}, and the {images} do not show the {allowed:.3g} allowed either"
+    if bound > allowed:
+        shown = (
+            f"its maker showed on {maker['images']:,} images that it adds at most "
+            f"{maker['accuracy_lost_bound']:.3g} {unit}, and those here do not contradict it"
+        )
+    golden = f"reproduces the golden vectors within {facts['golden_difference']:.1g} {unit}"
+    return f"{shown}, where {allowed:.3g} is allowed, and it {golden}"
 
 
 def _worse(facts: Dict[str, Any], allowed: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -99,12 +99,29 @@ class Classifier:
         """The class of each row of probabilities (N, K), as `predict` gives them, by its name.
 
         None stands for "none of these": no probability reaches the file's `accept_from`. Raises
-        InputError for several labels at once.
+        InputError for several labels at once, and for a number.
         """
+        if self.card.number:
+            raise InputError(f"{self.card.name} gives a number; take it from `predict`")
         if self.card.target != "classes":
             raise InputError(f"{self.card.name} gives several labels; compare each with 0.5")
         names = [*self.card.class_names, None]  # so that NONE, -1, is the last
         return [names[number] for number in self.file.answers(probabilities)]
+
+    def number(self, row: Any) -> Dict[str, Any]:
+        """A row (1,) that `predict` gave, as a number with the ends of its interval and the unit.
+
+        The true number is between `low` and `high` for at least the share `coverage` of inputs.
+        All three are None if the file has no interval. Raises InputError for classes.
+        """
+        described, width = self.card.number, self.file.interval
+        if described is None:
+            raise InputError(f"{self.card.name} gives {self.card.target}, and not a number")
+        value = float(row[0])
+        facts = {"number": value, "unit": described.unit, "low": None, "high": None}
+        if width is not None:
+            facts.update(low=value - width, high=value + width)
+        return {**facts, "coverage": None if width is None else described.coverage}
 
     def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """The largest difference from the golden probabilities, of the first `count` or all.
@@ -156,7 +173,7 @@ def candidates(
 ) -> List[Tuple[ModelFile, Proof]]:
     """Every pair of file and runtime that the maker could run, best first.
 
-    Best is the lowest bound of the accuracy lost, then no second process, then fewest bytes.
+    Best is the lowest bound of the loss, then no second process, then fewest bytes.
     """
     pairs = [
         (file, proof)
@@ -166,7 +183,7 @@ def candidates(
     return sorted(
         pairs,
         key=lambda pair: (
-            pair[1].accuracy_lost_bound,
+            pair[1].bound,
             pair[1].runtime in runtimes.UNSTABLE,
             pair[0].bytes,
         ),

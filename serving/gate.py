@@ -1,4 +1,6 @@
-"""The gate: the accuracy a file loses against its Keras model, image by image, and the verdict.
+"""The gate: what a file loses against its Keras model, image by image, and the verdict.
+
+That is accuracy, or for a model that answers with a number the mean absolute error that it adds.
 
 Verification and the device share this code, so they cannot disagree. It needs only NumPy, because a
 device has nothing else.
@@ -7,6 +9,7 @@ device has nothing else.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
@@ -32,8 +35,11 @@ def compare(
 
     `probabilities` and `reference` are (N, K), `labels` (N,), or (N, K) if there are several at
     once, all of which must be right. The first `test_images` of the N are the test set (default:
-    all). Only they count for the accuracy; the loss is judged on all images.
+    all). Only they count for the accuracy; the loss is judged on all images. With labels that are
+    floats, see `compare_numbers`.
     """
+    if labels.dtype.kind == "f":
+        return compare_numbers(probabilities, reference, labels, max_accuracy_drop, test_images)
     predictions, expected = answers(probabilities, labels), answers(reference, labels)
     labels = labels.reshape(len(labels), -1)
     right, reference_right = (predictions == labels).all(1), (expected == labels).all(1)
@@ -64,6 +70,78 @@ def compare(
     if state == NOT_SHOWN:
         facts["images_needed"] = images_needed(max_accuracy_drop, lost / total, gained / total)
     return facts
+
+
+def compare_numbers(
+    numbers: Any,
+    reference: Any,
+    labels: Any,
+    max_error_added: float,
+    test_images: Optional[int] = None,
+) -> Dict[str, Any]:
+    """Like `compare`, for numbers and reference (N, 1) and labels (N,), all in one unit.
+
+    The error of an answer is its distance from the label. What a file adds to it is the mean of
+    the paired differences, whose bounds are those of Student's t.
+    """
+    total, tested = len(labels), len(labels) if test_images is None else test_images
+    true = labels.astype(np.float64).reshape(-1, 1)
+    numbers, reference = numbers.astype(np.float64), reference.astype(np.float64)
+    errors, reference_errors = (np.abs(part - true)[:, 0] for part in (numbers, reference))
+    added, difference = errors - reference_errors, np.abs(numbers - reference)
+    mean, deviation = float(added.mean()), _deviation(added)
+    bound = mean + t_quantile(SIGNIFICANT, total) * deviation / math.sqrt(total)
+    facts = {
+        "images": total,
+        "test_images": tested,
+        "error": float(errors[:tested].mean()),
+        "error_interval": mean_interval(errors[:tested]),
+        "keras_error": float(reference_errors[:tested].mean()),
+        "keras_error_interval": mean_interval(reference_errors[:tested]),
+        "error_added": mean,
+        "error_added_deviation": deviation,
+        "error_added_bound": bound,
+        "max_error_added": max_error_added,
+        "largest_difference": float(difference.max()),
+        "mean_difference": float(difference.mean()),
+    }
+    significant = exceeds_error(facts, 0.0, SIGNIFICANT) or mean > max_error_added
+    if bound <= max_error_added:
+        return {"state": PROVEN, **facts}
+    if significant or not np.isfinite(numbers).all():
+        return {"state": WORSE, **facts}
+    needed = math.ceil((Z * deviation / (max_error_added - mean)) ** 2)
+    return {"state": NOT_SHOWN, **facts, "images_needed": max(needed, total + 1)}
+
+
+def exceeds_error(facts: Dict[str, Any], allowed: float, risk: float) -> bool:
+    """Is the error added more than allowed, by Student's t-test at this risk?"""
+    total = facts["images"]
+    margin = t_quantile(risk, total) * facts["error_added_deviation"] / math.sqrt(total)
+    return bool(facts["error_added"] - margin > allowed)
+
+
+def _deviation(values: Any) -> float:
+    """The standard deviation of values (N,); of a single one it is taken to be its size."""
+    return float(values.std(ddof=1)) if len(values) > 1 else abs(float(values[0]))
+
+
+def mean_interval(values: Any) -> Tuple[float, float]:
+    """The 95 % interval of a mean of values (N,), by Student's t."""
+    mean, total = float(values.mean()), len(values)
+    margin = t_quantile(SIGNIFICANT / 2, total) * _deviation(values) / math.sqrt(total)
+    return mean - margin, mean + margin
+
+
+@cache
+def t_quantile(risk: float, total: int) -> float:
+    """What Student's t of a mean of `total` values exceeds with this probability."""
+    freedom = max(total - 1, 1)
+
+    def excess(t: float) -> float:
+        return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2 - risk
+
+    return _root(excess, 0.0, 64.0)
 
 
 def answers(probabilities: Any, labels: Any) -> Any:
@@ -97,15 +175,18 @@ def elsewhere(
     unless the file does not reproduce the golden vectors there or loses significantly more than
     allowed. If the maker could not show it but the sample does, the file is proven.
     """
-    lost, gained, images = facts["lost"], facts["gained"], facts["images"]
+    if "error_added" in facts:
+        allowed, bound = facts["max_error_added"], facts["error_added_bound"]
+        exceeded = exceeds_error(facts, allowed, CERTAIN)
+    else:
+        allowed, bound = facts["max_accuracy_drop"], facts["accuracy_lost_bound"]
+        exceeded = exceeds(facts["lost"], facts["gained"], facts["images"], allowed)
     reproduced = (
         math.isfinite(facts["largest_difference"]) and golden_difference <= golden_tolerance
     )
-    if not reproduced or exceeds(lost, gained, images, facts["max_accuracy_drop"]):
+    if not reproduced or exceeded:
         return WORSE
-    if maker == NOT_SHOWN and facts["accuracy_lost_bound"] <= facts["max_accuracy_drop"]:
-        return PROVEN
-    return maker
+    return PROVEN if maker == NOT_SHOWN and bound <= allowed else maker
 
 
 def exceeds(lost: int, gained: int, total: int, allowed: float) -> bool:

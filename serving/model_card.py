@@ -26,12 +26,14 @@ from serving.typed_json import (
 
 FILE = "model_card.json"
 LARGEST_BYTES = 1 << 20
-TARGETS = ("classes", "labels")
+TARGETS = ("classes", "labels", "number")
 CARD_VERSION = 2  # raised when an older `serving` could misread the card
 # Short enough for ustar
 NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
 LARGEST_TENSOR = 1 << 26  # values; more would only fill a device's memory
 LARGEST_VALUE = 2**31 - 1  # of an input
+# Unknown to older packages, so left out where there is none
+ADDED = {"number", "error", "error_interval", "error_added_bound", "interval", "region"}
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,31 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Number:
+    """What a model that answers with a number has in place of accuracies, in its `unit`.
+
+    The errors are mean absolute errors on the test set. A file may add `max_error_added`. The true
+    number is within the `interval` of a file for at least the share `coverage` of inputs.
+    """
+
+    unit: str
+    error: float
+    error_interval: Tuple[float, float]
+    root_mean_square_error: float
+    r_squared: float
+    baseline_error: float
+    max_error_added: float
+    coverage: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        expect_words(unit=self.unit)
+        expect_amounts(error=self.error, baseline_error=self.baseline_error)
+        allowed = self.max_error_added
+        expect(allowed > 0, f"max_error_added is {allowed}, expected above 0")
+        expect_fractions(coverage=self.coverage)
+
+
+@dataclass(frozen=True)
 class ModelCard:
     name: str
     version: str
@@ -130,10 +157,10 @@ class ModelCard:
     input: Tensor
     output: Tensor
     preprocessing: Preprocessing
-    test_accuracy: float
-    test_accuracy_interval: Tuple[float, float]
+    test_accuracy: Optional[float]
+    test_accuracy_interval: Optional[Tuple[float, float]]
     test_images: int
-    baseline_accuracy: float
+    baseline_accuracy: Optional[float]
     files: List[ModelFile]
     provenance: Dict[str, Any]
     embedded: List[Embedded] = field(default_factory=list)
@@ -142,7 +169,8 @@ class ModelCard:
     not_proven: List[str] = field(default_factory=list)
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
-    target: str = "classes"  # or "labels", several at once
+    target: str = "classes"  # or "labels", several at once, or "number"
+    number: Optional[Number] = None  # if that is the target; then there are no accuracies
     # For people: the rule, the coverage and the error promised; programs read each accept_from
     rejection: Optional[Dict[str, Any]] = None
     card_version: int = CARD_VERSION
@@ -158,17 +186,19 @@ class ModelCard:
         for reason in self.not_proven:
             expect_words(not_proven=reason)
         expect_fractions(test_accuracy=self.test_accuracy, baseline_accuracy=self.baseline_accuracy)
-        expect_interval("test_accuracy_interval", self.test_accuracy_interval)
+        if self.test_accuracy_interval:
+            expect_interval("test_accuracy_interval", self.test_accuracy_interval)
         expect_counts(test_images=self.test_images)
         expect_amounts(acceptance_images=self.acceptance_images)
         expect(
             self.target in TARGETS,
             f"target is {self.target[:40]!r}, expected {' or '.join(TARGETS)}",
         )
+        self._check_scores()
         rejecting = [file.format for file in self.files if file.accept_from is not None]
         expect(
             self.target == "classes" or not rejecting,
-            f"{rejecting} have an accept_from, expected none for several labels",
+            f"{rejecting} have an accept_from, expected none for {self.target}",
         )
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         expect(
@@ -188,6 +218,24 @@ class ModelCard:
         expect(
             inside, f"preprocessing.box is {box}, expected one inside a square image of one channel"
         )
+
+    def _check_scores(self) -> None:
+        """Expects errors of a model that answers with a number, and accuracies of any other."""
+        is_number = self.target == "number"
+        accuracies = self.test_accuracy, self.test_accuracy_interval, self.baseline_accuracy
+        complete = all((value is None) == is_number for value in accuracies)
+        expect(
+            complete and (self.number is not None) == is_number,
+            f"target is {self.target}, and its scores are of another kind",
+        )
+        for file in self.files:
+            expect(
+                is_number or file.golden_tolerance <= 1,
+                f"golden_tolerance is {file.golden_tolerance}, expected at most 1",
+            )
+            for proof in file.proofs:
+                missing = proof.missing(is_number)
+                expect(not missing, f"{missing} is missing from a proof of {file.format}")
 
     @property
     def draft(self) -> str:
@@ -210,9 +258,7 @@ class ModelCard:
 
     def dump(self) -> bytes:
         """The card as the bytes of its file."""
-        values = dataclasses.asdict(self)
-        if not self.preprocessing.region:  # unknown to older packages
-            del values["preprocessing"]["region"]
+        values = _without_added(dataclasses.asdict(self))
         return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -235,6 +281,18 @@ class ModelCard:
                 f"{FILE} is not a model card ({error}); make the bundle again"
             ) from None
         return card
+
+
+def _without_added(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_added(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _without_added(item)
+        for name, item in value.items()
+        if item is not None or name not in ADDED
+    }
 
 
 def older(version: str, than: str) -> bool:

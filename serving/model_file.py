@@ -59,17 +59,21 @@ class Proof:
     """The verification of one file on one runtime, on the maker's processor.
 
     `verdict` is one of serving.gate's. Accuracies are fractions, times milliseconds for one image
-    on `processor`. `images` were compared, including the test set.
+    on `processor`. `images` were compared, including the test set. A model that answers with a
+    number has errors in its unit in place of accuracies.
     """
 
     runtime: str
     runtime_version: str
     verdict: str
     images: int
-    accuracy: float
-    accuracy_interval: Tuple[float, float]
-    accuracy_lost_bound: float
-    agreement: float
+    accuracy: Optional[float] = None
+    accuracy_interval: Optional[Tuple[float, float]] = None
+    accuracy_lost_bound: Optional[float] = None
+    agreement: Optional[float] = None
+    error: Optional[float] = None
+    error_interval: Optional[Tuple[float, float]] = None
+    error_added_bound: Optional[float] = None
     median_milliseconds: Optional[float] = None
     processor: Optional[str] = None
     arena_bytes: Optional[int] = None
@@ -79,10 +83,27 @@ class Proof:
         expect_verdict(self.verdict)
         expect_counts(images=self.images)
         expect_fractions(accuracy=self.accuracy, agreement=self.agreement)
-        expect_interval("accuracy_interval", self.accuracy_interval)
+        if self.accuracy_interval:
+            expect_interval("accuracy_interval", self.accuracy_interval)
         bound = self.accuracy_lost_bound
-        expect(-1 <= bound <= 1, f"accuracy_lost_bound is {bound}, expected -1 to 1")
+        expect(
+            bound is None or -1 <= bound <= 1, f"accuracy_lost_bound is {bound}, expected -1 to 1"
+        )
+        expect_amounts(error=self.error)
         expect_amounts(median_milliseconds=self.median_milliseconds, arena_bytes=self.arena_bytes)
+
+    @property
+    def bound(self) -> float:
+        """At most this much accuracy is lost, or error added."""
+        bounds = self.accuracy_lost_bound, self.error_added_bound
+        return next(bound for bound in bounds if bound is not None)
+
+    def missing(self, number: bool) -> str:
+        """The first field that the proof of such a model lacks; empty if it has all."""
+        names = ["accuracy", "accuracy_interval", "accuracy_lost_bound", "agreement"]
+        if number:
+            names = ["error", "error_interval", "error_added_bound"]
+        return next((name for name in names if getattr(self, name) is None), "")
 
 
 @dataclass(frozen=True)
@@ -98,7 +119,7 @@ class Emulated:
     runtime: str
     verdict: str
     images: int
-    agreement: float
+    agreement: Optional[float]
     largest_difference: float
     golden_difference: Optional[float] = None
 
@@ -116,7 +137,8 @@ class Emulated:
 class ModelFile:
     """A file and the runtimes that ran it; golden vectors may differ by `golden_tolerance`.
 
-    It rejects an input if no probability reaches `accept_from`; without one it rejects nothing.
+    It rejects an input if no probability reaches `accept_from`; without one it rejects nothing. The
+    true number is within `interval` of a number that it gives, as often as the card says.
     """
 
     format: str
@@ -128,15 +150,15 @@ class ModelFile:
     proofs: List[Proof]
     emulated: List[Emulated] = field(default_factory=list)
     accept_from: Optional[float] = None
+    interval: Optional[float] = None
 
     def __post_init__(self) -> None:
         expect_words(format=self.format, file=self.file)
         expect_counts(bytes=self.bytes)
         expect_fractions(accept_from=self.accept_from)
+        expect_amounts(interval=self.interval)
         tolerance = self.golden_tolerance
-        expect(
-            0 < tolerance <= 1, f"golden_tolerance is {tolerance}, expected above 0 and at most 1"
-        )
+        expect(tolerance > 0, f"golden_tolerance is {tolerance}, expected above 0")
         expect(
             bool(re.fullmatch(SHA256, self.sha256)),
             f"sha256 is {self.sha256[:40]!r}, expected 64 hexadecimal digits",

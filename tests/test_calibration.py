@@ -105,6 +105,8 @@ def test_the_last_layer_alone_takes_the_temperature_and_no_answer_changes(
     scale = calibrated.temperature
     assert scale is not None
     assert scale > 1.2, "labels of chance deserve no confidence"
+    assert calibrated.error is not None
+    assert calibrated.error_before is not None
     assert calibrated.error < calibrated.error_before == calibration.error(before, labels)
 
     *others, kernel, bias = weights

@@ -264,5 +264,5 @@ def test_several_labels_at_once_are_refused(
     configure(dataset__name="npz", dataset__path="mine.npz", preprocess__corrections=FILE)
     download.main()
     write(line(0, "drop"))
-    with pytest.raises(UserError, match=f"expected {NONE} with several labels at once"):
+    with pytest.raises(UserError, match=f"expected {NONE} with labels"):
         raw.edits("training")

@@ -294,7 +294,8 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
 
 
 def save(path: Path, rows: list[learning_curves.Row]) -> None:
-    defaults = dict.fromkeys(learning_curves.COLUMNS, 1.0)
+    columns = ("epoch", *learning_curves.MEASURES, "learning_rate", *learning_curves.TIMES)
+    defaults = dict.fromkeys(columns, 1.0)
     learning_curves.save(path, [{**defaults, **row} for row in rows])
 
 

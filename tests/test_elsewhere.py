@@ -74,7 +74,7 @@ def test_golden_vectors_that_differ_or_lost_images_are_worse(native: str, tmp_pa
     facts = judge(tmp_path, native, REFERENCE, EXPECTED - np.float32(0.2))
     assert facts.state == WORSE
     assert str(facts.reason).startswith(
-        "its probabilities for the golden vectors differ from those on this processor "
+        "its outputs for the golden vectors differ from those on this processor "
         "by up to 0.2; expected at most 0.08; take this"
     )
     facts = judge(tmp_path, native, wrong(76), EXPECTED)
@@ -85,7 +85,7 @@ def test_golden_vectors_that_differ_or_lost_images_are_worse(native: str, tmp_pa
     broken = REFERENCE.copy()
     broken[7, 3] = np.nan
     assert str(judge(tmp_path, native, broken, EXPECTED).reason).startswith(
-        "some of its probabilities are not finite numbers"
+        "some of its outputs are not finite numbers"
     )
 
 

@@ -326,6 +326,7 @@ def test_damage_is_reported_in_one_message(
 def test_the_card_contains_the_drift_reference(archive: Path, finished: Project) -> None:
     card = Bundle(archive).card
     assert card.reference
+    assert card.test_accuracy is not None
     assert sum(card.reference.images) == card.test_images
     assert sum(card.reference.right) == round(card.test_accuracy * card.test_images)
     assert all(

@@ -166,7 +166,7 @@ def test_probabilities_that_are_not_finite_are_worse() -> None:
     probabilities[7, 1] = np.nan
     facts = statistics.compare(probabilities, reference, labels, 0.002)
     assert facts["state"] == WORSE
-    assert facts["reason"] == "some of its probabilities are not finite numbers"
+    assert facts["reason"] == "some of its outputs are not finite numbers"
 
 
 def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[str, float]:

@@ -28,7 +28,7 @@ def message(tmp_path: Path, old: str, new: str) -> str:
     [
         ("  seed: 42", "  sead: 42", ["preprocess.sead", "not a known key", "seed"]),
         ("seed: 42", "seed: forty-two", ["preprocess.seed", "'forty-two'", "an integer"]),
-        ("target: 0.99", "target: 1.5", ["problem.target", "1.5", "a number of at most 1"]),
+        ("target: 0.99", "target: 1.5", ["problem", "target is 1.5", "from 0 to 1"]),
         (
             "name: mnist\n",
             "name: mnits\n",

@@ -116,7 +116,7 @@ def test_a_threshold_is_refused_where_several_labels_are_asked_for(
     with pytest.raises(InputError, match=r"gives several labels; compare each with 0\.5"):
         classifier.answers(probabilities)
     values["files"][0]["accept_from"] = 0.5
-    with pytest.raises(BundleError, match="have an accept_from, expected none for several labels"):
+    with pytest.raises(BundleError, match="have an accept_from, expected none for labels"):
         ModelCard.parse(json.dumps(values).encode())
 
 

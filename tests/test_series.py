@@ -96,7 +96,10 @@ def test_parts_of_different_shapes_are_refused(tmp_path: Path) -> None:
 def test_an_architecture_for_another_kind_is_refused_and_one_that_fits_is_named() -> None:
     from pipeline.architectures import edge, series_cnn
 
-    with pytest.raises(UserError, match=r"holds series of shape .* takes images; expected series"):
+    with pytest.raises(
+        UserError,
+        match=r"holds series of shape .* takes images; expected one of poly",
+    ):
         edge.build(Inputs((100, 6), "series"), 7, Network())
     with pytest.raises(UserError, match=r"holds images .* takes series; expected one of cnn, edge"):
         series_cnn.build(Inputs((28, 28, 1)), 10, Network())

@@ -24,7 +24,18 @@ from pipeline.reporting import pictures
 from pipeline.reporting.tables import BASELINES, listed
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
-from pipeline.targets import Target, _scores, classes, labels
+from pipeline.targets import (
+    Recognition,
+    Scoring,
+    Target,
+    _errors,
+    _scores,
+    classes,
+    labels,
+    number,
+    recognition,
+    scoring,
+)
 from serving.bundle import Bundle
 from tests import reports
 from tests.conftest import OWN_PROBLEM, ROOT, STAGES, Project
@@ -47,7 +58,12 @@ def evaluated(predictions: list[int], folder: Path, baseline: int = 2) -> Evalua
 
 
 def test_every_target_fulfils_the_contract() -> None:
-    targets: list[Target] = [classes, labels]  # the type checker compares them with the contract
+    # the type checker compares them with the contracts
+    targets: list[Target] = [classes, labels, number]
+    recognitions: list[Recognition] = [classes, labels]
+    scorings: list[Scoring] = [_scores, _errors]
+    assert [scoring(name) in scorings for name in choices("targets")] == [True] * len(targets)
+    assert [recognition("classes"), recognition("labels")] == recognitions
     assert [target.BASELINES for target in targets] == [
         declared("targets", name)["BASELINES"] for name in choices("targets")
     ]

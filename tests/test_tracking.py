@@ -134,7 +134,7 @@ def test_the_pages_of_a_run_say_what_it_came_to(finished: Project) -> None:
     pages = {file.path for file in store.list_artifacts(run.info.run_id, "reports")}
     assert "reports/index.html" in pages
     shown = {f"tags.`{name}`" for name in tags} | {f"metrics.`{name}`" for name in run.data.metrics}
-    assert set(view.COLUMNS) <= shown
+    assert set(view.columns(view.FIGURES)) <= shown
 
 
 def test_the_splits_are_the_datasets_of_the_run(finished: Project) -> None:

@@ -241,11 +241,13 @@ def check_drop_connect(network: Network) -> None:
 def probabilities(num_classes: int, network: Network) -> list[keras.Layer]:
     """The output layers: softmax, a sigmoid for each label, or one sigmoid unit for two classes.
 
+    A number comes from one linear unit.
+
     sigmoid(z) is the second element of softmax((0, z)), which gives both probabilities, as every
     consumer expects them. Raises UserError for a sigmoid with more classes.
     """
     if network.output != "sigmoid":
-        activation = "softmax" if network.output == "softmax" else "sigmoid"
+        activation = "sigmoid" if network.output == "sigmoids" else network.output
         return [
             layers.Dense(num_classes, activation=activation, name="probabilities", dtype="float32")
         ]

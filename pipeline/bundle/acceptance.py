@@ -91,8 +91,9 @@ def images_that_fit(largest_bytes: int, images: Array, labels: Array, probabilit
 
 
 def subset(images: Array, labels: Array, probabilities: Array, rows: Array) -> AcceptanceSet:
+    kind = np.float32 if labels.dtype.kind == "f" else np.int64
     return AcceptanceSet(
-        images[rows], labels[rows].astype(np.int64), probabilities[rows].astype(np.float32)
+        images[rows], labels[rows].astype(kind), probabilities[rows].astype(np.float32)
     )
 
 

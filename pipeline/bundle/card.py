@@ -10,10 +10,11 @@ from pipeline.config.parts import declared
 from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.verify import ComparedPair, VerificationReport
+from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
+from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, VerificationReport
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import percent
-from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
+from serving.model_card import Embedded, ModelCard, Number, Preprocessing, Reference, Tensor
 from serving.model_file import Emulated, ModelFile, Proof
 
 # The sections of params.yaml that the bundle depends on.
@@ -24,7 +25,7 @@ def build(
     params: Params,
     reports: BundleReports,
     data: artifacts.Description,
-    reference: Reference,
+    reference: Reference | None,
     *,
     draft: bool = False,
 ) -> ModelCard:
@@ -37,10 +38,7 @@ def build(
             "input": _tensor(fields["input"]),
             "output": _tensor(fields["output"]),
             "preprocessing": Preprocessing(**fields["preprocessing"]),
-            "test_accuracy": evaluation.test_accuracy,
-            "test_accuracy_interval": evaluation.test_accuracy_interval,
-            "test_images": evaluation.test_images,
-            "baseline_accuracy": evaluation.gate.baseline_accuracy,
+            **_scores(params, evaluation),
             "reference": reference,
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
             "embedded": [
@@ -61,6 +59,31 @@ def build(
     )
 
 
+def _scores(params: Params, evaluation: Evaluation) -> dict[str, Any]:
+    """The fields of the card that say how good the model is on the test set."""
+    fields: dict[str, Any] = {"test_images": evaluation.test_images}
+    if isinstance(evaluation, EvaluationReport):
+        return {
+            "test_accuracy": evaluation.test_accuracy,
+            "test_accuracy_interval": evaluation.test_accuracy_interval,
+            **fields,
+            "baseline_accuracy": evaluation.gate.baseline_accuracy,
+        }
+    assert isinstance(evaluation, NumberReport)
+    accuracies = ("test_accuracy", "test_accuracy_interval", "baseline_accuracy")
+    number = Number(
+        unit=evaluation.unit,
+        error=evaluation.test_error,
+        error_interval=evaluation.test_error_interval,
+        root_mean_square_error=evaluation.root_mean_square_error,
+        r_squared=evaluation.r_squared,
+        baseline_error=evaluation.gate.baseline_error,
+        max_error_added=params.max_error_added,
+        coverage=params.problem.coverage,
+    )
+    return {**dict.fromkeys(accuracies), **fields, "number": number}
+
+
 def _weights(params: Params) -> dict[str, str]:
     """Where the weights of a backbone come from, and their licence; nothing for other models."""
     if not params.train.starts_from_a_backbone:
@@ -74,11 +97,11 @@ def _tensor(values: dict[str, Any]) -> Tensor:
 
 def model_file(name: str, reports: BundleReports) -> ModelFile:
     exported = reports.export.files[name]
-    pairs = [pair for pair in reports.verify.compared if pair.format == name]
+    pairs = [pair for pair in reports.verify.ran if pair.format == name]
     native = [pair for pair in pairs if pair.is_native]
     emulated = [pair for pair in pairs if not pair.is_native]
     quantized = native[0].computes_in_integers
-    tolerance = statistics.QUANTIZED_TOLERANCE if quantized else statistics.FLOAT_TOLERANCE
+    tolerance = statistics.tolerance(quantized, reports.verify.span)
     return ModelFile(
         format=name,
         file=exported.file,
@@ -89,6 +112,7 @@ def model_file(name: str, reports: BundleReports) -> ModelFile:
         proofs=[_proof(pair) for pair in native],
         emulated=[_emulated(pair) for pair in emulated],
         accept_from=reports.verify.accept_from(name),
+        interval=reports.verify.half_width(name),
     )
 
 
@@ -131,30 +155,30 @@ def promise(problem: Problem) -> str:
     )
 
 
-def _proof(pair: ComparedPair) -> Proof:
+def _proof(pair: RanPair) -> Proof:
+    names = ["accuracy", "accuracy_interval", "accuracy_lost_bound", "agreement"]
+    if isinstance(pair, NumberPair):
+        names = ["error", "error_interval", "error_added_bound"]
     return Proof(
+        **{name: getattr(pair, name) for name in names},
         runtime=pair.runtime,
         runtime_version=pair.runtime_version,
         verdict=pair.state,
         images=pair.images,
-        accuracy=pair.accuracy,
-        accuracy_interval=pair.accuracy_interval,
-        accuracy_lost_bound=pair.accuracy_lost_bound,
-        agreement=pair.agreement,
         median_milliseconds=pair.median_milliseconds,
         processor=pair.measured_on,
         arena_bytes=pair.arena_bytes,
     )
 
 
-def _emulated(pair: ComparedPair) -> Emulated:
+def _emulated(pair: RanPair) -> Emulated:
     return Emulated(
         processor=pair.processor,
         description=EMULATED[pair.processor].description,
         runtime=pair.runtime,
         verdict=pair.state,
         images=pair.images,
-        agreement=pair.agreement,
+        agreement=pair.agreement if isinstance(pair, ComparedPair) else None,
         largest_difference=pair.largest_difference,
         golden_difference=pair.golden_difference,
     )

@@ -11,10 +11,9 @@ from pathlib import Path
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections
 from pipeline.reporting.tables import interval, percent, table
-from pipeline.targets import _scores
 from serving import model_card
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
-from serving.model_card import ModelCard
+from serving.model_card import ModelCard, Number
 from serving.model_file import ModelFile, Proof
 
 FILE = "MODEL_CARD.md"
@@ -79,12 +78,29 @@ MEANINGS = {
 }
 
 
+NUMBER_PICTURES = {
+    "confusion": "True and predicted numbers of the test images",
+    "reliability": "How many test images have at most each absolute error",
+    "mistakes": "The test images with the largest errors",
+    "learning_curves": "Loss and mean absolute error over the training epochs",
+}
+
+
+def columns(card: ModelCard) -> tuple[str, ...]:
+    """Those of the table of files."""
+    if not card.number:
+        return COLUMNS
+    unit = card.number.unit
+    named = {"test accuracy": f"error, {unit}", "accuracy loss, at most": f"added, at most, {unit}"}
+    return tuple(named.get(column, column) for column in COLUMNS)
+
+
 def write(folder: Path, card: ModelCard) -> None:
     """Writes model_card.json for programs, and MODEL_CARD.md with the pictures in `folder`."""
     (folder / model_card.FILE).write_bytes(card.dump())
     pictures = {
         name: caption
-        for name, caption in PICTURES.items()
+        for name, caption in (NUMBER_PICTURES if card.number else PICTURES).items()
         if (folder / f"pictures/{name}.png").exists()
     }
     (folder / FILE).write_text(render(card, pictures), encoding="utf-8")
@@ -92,7 +108,7 @@ def write(folder: Path, card: ModelCard) -> None:
 
 def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
     """The card in Markdown; `pictures` maps file names to captions."""
-    proofs = [_row(file, proof) for file in card.files for proof in file.proofs]
+    proofs = [_row(file, proof, card.number) for file in card.files for proof in file.proofs]
     limits = "\n".join(f"- {limit}" for limit in card.limits)
     requirements = [_needs(file) for file in card.files]
     checksums = [(file.file, f"`{file.sha256}`") for file in card.files]
@@ -106,11 +122,12 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
         f"# {card.name} {card.version}",
         f"**{card.statement}**",
         *_not_proven(card),
-        _accuracy(card),
+        targets.scoring(card.target).results(card),
         f"## Use\n\n{card.use}\n\nLimits:\n\n{limits}",
         _input(card),
-        f"## Files\n\n{table(COLUMNS, proofs)}\n\n{_notes(card)}",
+        f"## Files\n\n{table(columns(card), proofs)}\n\n{_notes(card)}",
         *_rejection(card),
+        *_intervals(card),
         *_emulated(card),
         "## Runtime requirements\n\n"
         + table(("file", "minimum runtime version", "operators"), requirements),
@@ -121,16 +138,6 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
         "## Checksums\n\n" + table(("file", "SHA-256"), checksums),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _accuracy(card: ModelCard) -> str:
-    bounds = interval(list(card.test_accuracy_interval))
-    return (
-        f"Test accuracy is {percent(card.test_accuracy)} (95 % interval {bounds}) on "
-        f"{card.test_images:,} images that were never used for training; "
-        f"the baseline reaches {percent(card.baseline_accuracy)}. "
-        f"{_scores.results(card)}"
-    )
 
 
 def _acceptance(card: ModelCard) -> str:
@@ -179,6 +186,24 @@ def _rejection(card: ModelCard) -> list[str]:
     ]
 
 
+def _intervals(card: ModelCard) -> list[str]:
+    """How far the true number may be from that of each file."""
+    widths = [
+        (file.file, f"± {file.interval:.4g} {card.number.unit}")
+        for file in card.files
+        if card.number and file.interval is not None
+    ]
+    if not widths or card.number is None or card.number.coverage is None:
+        return []
+    widths_table = table(("file", "interval"), widths)
+    return [
+        f"## Interval\n\nFor at least {percent(card.number.coverage)} of inputs like those of the "
+        "validation set, the true number is within this distance of the file's number, with 95 % "
+        "confidence. It was fitted by split conformal prediction on the validation set and tested "
+        f"on the test set. It is equally wide for every input.\n\n{widths_table}"
+    ]
+
+
 def _emulated(card: ModelCard) -> list[str]:
     """The results on other processors, emulated with QEMU."""
     rows = [
@@ -189,7 +214,7 @@ def _emulated(card: ModelCard) -> list[str]:
             entry.runtime,
             entry.verdict,
             f"{entry.images:,}",
-            percent(entry.agreement),
+            "" if entry.agreement is None else percent(entry.agreement),
             f"{entry.largest_difference:.2g}",
             "" if entry.golden_difference is None else f"{entry.golden_difference:.2g}",
         )
@@ -200,7 +225,7 @@ def _emulated(card: ModelCard) -> list[str]:
         return []
     explanation = (
         "Emulated with QEMU, using the wheels that such devices install. *Largest difference* is "
-        "the largest difference in a probability from the trained model on test images. *Golden "
+        "the largest difference in an output from the trained model on test images. *Golden "
         "difference* is the largest difference from the same file on the maker's processor on the "
         "golden vectors. A file that is proven on the maker's processor is also proven here if it "
         "reproduces the golden vectors and loses no more than allowed."
@@ -214,12 +239,15 @@ def _input(card: ModelCard) -> str:
     low, high = card.input.range
     classes = ", ".join(card.class_names)
     answer = targets.target(card.target).ANSWER
+    given = f"in the order {classes}; {answer}"
+    if card.number:
+        given = f"the {classes} in {card.number.unit}; {answer}"
     return (
         "## Input and output\n\n"
         f"- Input: `{card.input.name}`, {card.input.type} (N, {shape}), {kind.VALUES} "
         f"from {low} to {high}; scaling is part of the model.\n"
         f"- Output: `{card.output.name}`, {card.output.type} (N, {card.output.shape[0]}), "
-        f"in the order {classes}; {answer}.\n"
+        f"{given}.\n"
         f"- {kind.PREPARED}: {card.preprocessing.description}.{kind.EXAMPLES}"
     )
 
@@ -228,18 +256,28 @@ def _runs_on(card: ModelCard, runtime: str) -> bool:
     return any(proof.runtime == runtime for file in card.files for proof in file.proofs)
 
 
-def _row(file: ModelFile, proof: Proof) -> tuple[str, ...]:
+def _row(file: ModelFile, proof: Proof, number: Number | None) -> tuple[str, ...]:
     return (
         file.file,
         f"{file.bytes:,}",
         f"{proof.runtime} {proof.runtime_version}",
         proof.verdict,
-        percent(proof.accuracy),
-        interval(list(proof.accuracy_interval)),
-        percent(proof.accuracy_lost_bound),
+        *_score(proof, number),
         "" if proof.median_milliseconds is None else f"{proof.median_milliseconds:.3f}",
         "" if proof.arena_bytes is None else f"{proof.arena_bytes:,}",
     )
+
+
+def _score(proof: Proof, number: Number | None) -> tuple[str, str, str]:
+    """The score, its interval and the bound of the loss."""
+    if number:
+        assert proof.error is not None
+        assert proof.error_interval is not None
+        low, high = proof.error_interval
+        return f"{proof.error:.4g}", f"{low:.4g} to {high:.4g}", f"{proof.bound:.3g}"
+    assert proof.accuracy is not None
+    assert proof.accuracy_interval is not None
+    return percent(proof.accuracy), interval(proof.accuracy_interval), percent(proof.bound)
 
 
 def _notes(card: ModelCard) -> str:
@@ -248,9 +286,17 @@ def _notes(card: ModelCard) -> str:
     verdicts = {proof.verdict for proof in proofs}
     meanings = " ".join(meaning for verdict, meaning in MEANINGS.items() if verdict in verdicts)
     images = max(proof.images for proof in proofs)
+    loss = "*Accuracy loss, at most* is the one-sided upper 95 % bound of the accuracy lost against"
+    if card.number:
+        loss = (
+            "*Error* is the mean absolute error, and *added, at most* the one-sided upper 95 % "
+            f"bound of what the file adds to it, {card.number.max_error_added:.3g} being allowed, "
+            "against"
+        )
+        meanings = meanings.replace("accuracy loss", "error added").replace("loss", "error added")
     return (
-        f"{meanings} *Accuracy loss, at most* is the one-sided upper 95 % bound of the accuracy "
-        "lost against the trained model. It compares the two image by image, "
+        f"{meanings} {loss} "
+        "the trained model. It compares the two image by image, "
         f"on {images:,} test and validation images, or on fewer with a slow interpreter. "
         "*ms/image* is the median time of a single image on one thread of "
         f"{', '.join(processors) or 'an unknown processor'}; "

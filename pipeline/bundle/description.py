@@ -12,10 +12,13 @@ from pipeline.config.params import Problem
 from pipeline.files.artifacts import Description
 from serving.inputs import TYPES
 
+LARGEST_NUMBER = 2**31 - 1  # the widest range of a card: of a number none is known
+
 
 def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str, Any]:
     """The fields of the model card that need no measurement, named as in `serving.model_card`."""
     kind = inputs.kind(data.kind)
+    output_range = [0, 1] if data.unit is None else [-LARGEST_NUMBER, LARGEST_NUMBER]
     return {
         "card_version": 2,
         "name": problem.name,
@@ -35,7 +38,7 @@ def describe(problem: Problem, data: Description, model_sha256: str) -> dict[str
             "name": "probabilities",
             "type": "float32",
             "shape": [len(data.class_names)],
-            "range": [0, 1],
+            "range": output_range,
         },
         "preprocessing": kind.preprocessing(data),
         "provenance": {

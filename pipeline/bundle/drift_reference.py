@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.targets import Target
+from pipeline.targets import Recognition
 from serving import inputs as kinds
 from serving.model_card import Histogram, Reference
 
@@ -23,7 +23,7 @@ BINS = 20
 CONFIDENCE_EDGES = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
 
 
-def summarize(target: Target, inputs: Array, probabilities: Array, labels: Array) -> Reference:
+def summarize(target: Recognition, inputs: Array, probabilities: Array, labels: Array) -> Reference:
     """Summarizes inputs (N, H, W, C) or (N, L), their probabilities (N, K) and labels (N, ...)."""
     return summarize_statistics(
         target,
@@ -35,7 +35,7 @@ def summarize(target: Target, inputs: Array, probabilities: Array, labels: Array
 
 
 def summarize_statistics(
-    target: Target,
+    target: Recognition,
     statistics: Array,
     names: tuple[str, ...],
     probabilities: Array,

@@ -20,7 +20,7 @@ def failures(params: Params, reports: BundleReports) -> list[str]:
 def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
     """For each gate the sentences on its failures; none if it is passed."""
     return {
-        **reports.evaluate.gate.failures,
+        **reports.evaluate.judged.failures,
         "export": _not_converted(reports.export.errors),
         "verify": [
             *_not_good_enough(params, reports.verify.pairs),
@@ -35,7 +35,7 @@ def files(reports: BundleReports, *, draft: bool = False) -> list[str]:
 
     A draft includes the worse ones too.
     """
-    ran = {pair.format for pair in reports.verify.native}
+    ran = {pair.format for pair in reports.verify.here}
     worse = {pair.format for pair in reports.verify.pairs if pair.state == WORSE}
     return [name for name in reports.export.formats if name in ran and (draft or name not in worse)]
 
@@ -67,10 +67,19 @@ def _not_good_enough(params: Params, pairs: Sequence[AnyPair]) -> list[str]:
 def _promise_broken(params: Params, verification: VerificationReport) -> list[str]:
     """Answers that are rejected too often, or accepted although too many of them are wrong."""
     problem, required = params.problem, params.verify.require
+    numbers = [
+        f"the interval of {pair.name} holds {held.inside:,} of {held.images:,} true numbers of "
+        f"the test set: {held.state} (problem.coverage is {problem.coverage:g}; are validation and "
+        "test set alike? If they are, lower the coverage)"
+        for pair in verification.numbers
+        if (held := pair.coverage)
+        and (held.state == WORSE or (required == PROVEN and held.state != PROVEN))
+    ]
     too_few = [
         f"{', '.join(formats)}: {reason}" for reason, formats in verification.by_reason.items()
     ]
     return [
+        *numbers,
         *(too_few if problem.coverage is None or required == PROVEN else []),
         *(
             f"{pair.name} accepts {kept.accepted:,} of {kept.images:,} test images, of which "

@@ -61,15 +61,26 @@ def choose(
     rows = np.array([*spread, *telling], int)
     return Golden(
         images=np.concatenate([images[rows], synthetic_inputs]),
-        labels=np.concatenate([labels[rows], np.full((extra, *labels.shape[1:]), NO_LABEL)]).astype(
-            np.int64
-        ),
+        labels=np.concatenate([labels[rows], unlabelled(labels, extra)]),
         probabilities={
             name: np.concatenate([answers[rows], answers[-extra:]])
             for name, answers in probabilities.items()
         },
         spread=len(spread),
     )
+
+
+def unlabelled(labels: Array, count: int) -> Array:
+    """The labels of `count` synthetic inputs: NO_LABEL, or NaN beside numbers."""
+    value, dtype = (np.nan, np.float32) if labels.dtype.kind == "f" else (NO_LABEL, np.int64)
+    return np.full((count, *labels.shape[1:]), value, dtype)
+
+
+def recorded(labels: Array) -> Array:
+    """Which golden vectors (G,) are test images, and not synthetic."""
+    first = labels.reshape(len(labels), -1)[:, 0]
+    result: Array = ~np.isnan(first) if labels.dtype.kind == "f" else first != NO_LABEL
+    return result
 
 
 def spread_rows(strata: Array) -> list[int]:

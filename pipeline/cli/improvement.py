@@ -16,7 +16,10 @@ def diagnose(
     file: Annotated[Path, typer.Argument(help="A CSV of learning curves.", show_default=False)],
     target: Annotated[
         float | None,
-        typer.Option(help="The accuracy to reach.", show_default="problem.target in params.yaml"),
+        typer.Option(
+            help="The accuracy, or the error, to reach.",
+            show_default="problem.target in params.yaml",
+        ),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw the curves and the verdict.")

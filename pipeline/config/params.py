@@ -30,6 +30,7 @@ from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
 NONE = starts.NONE
+ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -48,9 +49,26 @@ class Problem(Section):
     statement: str
     use: str
     limits: list[str]
-    target: Annotated[float, Field(ge=0, le=1)]
+    target: Annotated[float, Field(ge=0)]
+    unit: Annotated[str, Field(min_length=1, max_length=40)] | None = None
     coverage: Fraction | None = None
     max_error: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_answer(self) -> Self:
+        if self.unit is None and self.target > 1:
+            raise ValueError(
+                f"target is {self.target:g}, and unit is null; expected a target from 0 to 1, or "
+                "the unit of the number that the model gives"
+            )
+        if self.unit is not None and self.target == 0:
+            raise ValueError("target is 0, an error that no model reaches; expected one above 0")
+        if self.unit is not None and self.max_error is not None:
+            raise ValueError(
+                f"max_error is {self.max_error:g}, the share of wrong answers, and a number is not "
+                "right or wrong; expected null with a unit"
+            )
+        return self
 
 
 class Dataset(Section):
@@ -110,7 +128,7 @@ class Network(Section):
     input_dropout: Rate | None = None
     dropout_layer: Name | None = None
     drop_connect: Rate | None = None
-    output: Literal["softmax", "sigmoid", "sigmoids"] | None = None
+    output: Literal["softmax", "sigmoid", "sigmoids", "linear"] | None = None
 
     def over(self, other: Network) -> Network:
         """This network, with the values of `other` where it has None."""
@@ -169,6 +187,7 @@ class Export(Section):
     formats: Annotated[list[str], Field(min_length=1)]
     calibration_images: PositiveInt
     max_accuracy_drop: Fraction
+    max_error_added: PositiveFloat | None = None
 
     @field_validator("formats")
     @classmethod
@@ -284,6 +303,20 @@ class Params(Section):
     package: Package = Package()
     field: InTheField
     watch: Watch
+
+    def max_loss(self, *, micro: bool = False) -> float:
+        """What a file may lose: accuracy, or for numbers what it may add to the error.
+
+        A `micro` interpreter is slow and sees fewer images, which prove less of an accuracy.
+        """
+        if self.problem.unit is not None:
+            return self.max_error_added
+        return self.verify.micro_max_accuracy_drop if micro else self.export.max_accuracy_drop
+
+    @property
+    def max_error_added(self) -> float:
+        """What a file may add to the mean absolute error, in the unit of the target."""
+        return self.export.max_error_added or ADDED_SHARE * self.problem.target
 
 
 def load(path: Path = FILE) -> Params:

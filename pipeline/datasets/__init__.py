@@ -12,7 +12,8 @@ class Raw:
     """A dataset as published: inputs, and labels, one for each example.
 
     `target` names the prediction target, a module of pipeline/targets: `classes`, whose labels are
-    integers (N,) from 0. `kind` names the kind of the inputs, a module of pipeline/inputs: images
+    integers (N,) from 0; `labels`, 0 or 1 (N, K); or `number`, float32 (N,), whose name is the only
+    one of `class_names`. `kind` names the kind of the inputs, a module of pipeline/inputs: images
     (N, H, W, C) uint8, or ids (N, L) int32 from 1 to `highest`, zero-padded. If the dataset has no
     test part, both test arrays are empty (N = 0). For ids, `vocabulary` names them from id 1 on,
     and `examples` are texts of the test part, for clients that encode texts themselves.

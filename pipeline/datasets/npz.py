@@ -1,8 +1,9 @@
 """Your own arrays: an npz file with x_train and y_train, and optionally x_test and y_test.
 
-Inputs are of any kind in serving/inputs.py, recognized by their type and dimensions. Optional
-arrays: `class_names`; for ids `vocabulary`, which names them; and any NAME_train and NAME_test with
-an entry for each example, which `preprocess.group` may name.
+Inputs are of any kind in serving/inputs.py, recognized by their type and dimensions. Labels that
+are floats are numbers. Optional arrays: `class_names`, of a number its name; for ids `vocabulary`,
+which names them; and any NAME_train and NAME_test with an entry for each example, which
+`preprocess.group` may name.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
     test_labels = _labels(path, "y_test", arrays.get("y_test", arrays["y_train"][:0]))
     names = _class_names(path, arrays, train_labels, test_labels)
     target = "classes" if train_labels.ndim == 1 else "labels"
+    if train_labels.dtype.kind == "f":
+        target = "number"
     if target == "labels" and _one_hot(train_labels) and _one_hot(test_labels):
         target, train_labels, test_labels = "classes", train_labels.argmax(1), test_labels.argmax(1)
     takes_words = declared("inputs", kind.name)["VOCABULARY"]
@@ -121,15 +124,32 @@ def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) 
 
 
 def _labels(path: Path, key: str, labels: Array) -> Array:
+    """Classes (N,), several labels (N, K), or numbers (N,) float32. Raises UserError."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
+    if labels.ndim == 1 and labels.dtype.kind == "f":
+        return _numbers(path, key, labels)
     types = "iu" if labels.ndim == 1 else "iub"
     if labels.ndim not in (1, 2) or labels.dtype.kind not in types:
         raise UserError(
             f"{path}: {key} is {labels.dtype} of shape {labels.shape}; expected integers of shape "
-            "(N,), or 0 and 1 of shape (N, K) for several labels at once"
+            "(N,), or 0 and 1 of shape (N, K) for several labels at once, or floats of shape (N,) "
+            "for a number"
         )
     return labels.astype(np.int64)
+
+
+def _numbers(path: Path, key: str, labels: Array) -> Array:
+    """The labels as float32. Raises UserError if that cannot hold them."""
+    with np.errstate(over="ignore"):
+        numbers = labels.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        row = int(np.isfinite(numbers).argmin())
+        raise UserError(
+            f"{path}: {key} has {labels[row]} in number {row}, counted from 0; expected finite "
+            "numbers that float32 holds"
+        )
+    return numbers
 
 
 def _one_hot(labels: Array) -> bool:
@@ -144,6 +164,13 @@ def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[s
             f"{path}: y_test is of shape {labels[1].shape} and y_train of {labels[0].shape}; "
             "expected the same shape but for the count N"
         )
+    if labels[0].dtype.kind != labels[1].dtype.kind:
+        raise UserError(
+            f"{path}: one of y_train and y_test holds floats, a number, and the other integers, "
+            "classes; expected the same type"
+        )
+    if labels[0].dtype.kind == "f":
+        return [str(name) for name in arrays.get("class_names", np.array(["number"])).ravel()[:1]]
     if "class_names" in arrays:
         names = [str(name) for name in arrays["class_names"].ravel()]
         repeated = [name for name, count in Counter(names).items() if count > 1]

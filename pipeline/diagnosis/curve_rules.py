@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS, Curves, Diagnosis, lowest
+from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS, Curves, Diagnosis, MostError, lowest
 from pipeline.files.artifacts import Array
-from pipeline.training.learning_curves import MEASURES
+from pipeline.training.learning_curves import MEASURES, NUMBER_MEASURES
 
 UNMOVED = 0.03  # a training loss that fell by a smaller share of its first value has not moved
 RISE = 0.08  # relative rise of a loss above its lowest value
@@ -29,7 +29,7 @@ def not_finite(curves: Curves) -> Diagnosis | None:
     """A loss or accuracy that is NaN or infinite; all rules below need finite values."""
     broken = {
         name: np.flatnonzero(~np.isfinite(curves[name]))
-        for name in MEASURES
+        for name in dict.fromkeys([*MEASURES, *NUMBER_MEASURES])
         if name in curves.columns
     }
     # the measure that breaks first; without a broken epoch it counts as one after the last
@@ -51,7 +51,7 @@ def nothing_learned(curves: Curves) -> Diagnosis | None:
     """The training loss stays at its first value, though layers and data looked sound."""
     loss = curves["train_loss"]
     has_moved = 1 - loss.min() / loss[0] >= UNMOVED or loss[-1] / loss[0] - 1 >= RISE
-    is_good = curves.accuracy >= curves.target or curves.trained_before
+    is_good = curves.reaches_target or curves.trained_before
     if curves.epochs < FEWEST_EPOCHS or has_moved or is_good:
         return None
     return Diagnosis(
@@ -72,11 +72,11 @@ def diverged(curves: Curves) -> Diagnosis | None:
     best = int(np.argmin(loss))
     rebound = float((loss[-1] - loss[best]) / (loss[0] - loss[best])) if best else 1.0
     rise = float(loss[-1] / loss[best] - 1)
-    risen = rebound >= BLOWN_UP and rise >= (DOUBLED if curves.accuracy >= curves.target else RISE)
+    risen = rebound >= BLOWN_UP and rise >= (DOUBLED if curves.reaches_target else RISE)
     erratic = noise(np.log(loss)) > ERRATIC and bool((np.diff(loss) > 0).any())
     fallen, early = loss[0] - loss[-1], loss[max(1, curves.epochs // 4)]
     jumped = loss[0] > (1 + DOUBLED) * loss[-1] and early - loss[-1] < FALLING * fallen
-    if not risen and not (curves.accuracies[0].max() < curves.target / 2 and (erratic or jumped)):
+    if not risen and not (curves.is_far_off and (erratic or jumped)):
         return None
     return Diagnosis(
         "diverged",
@@ -133,10 +133,10 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
     training would still gain something, but nobody needs it.
     """
     falls = falls_at_the_end(curves)
-    annealed, reached = has_annealed(curves), curves.accuracy >= curves.target
+    annealed, reached = has_annealed(curves), curves.reaches_target
     if min(falls.values()) < FALLING or (annealed and reached):
         return None
-    below = f", and the {accuracy_and_target(curves, 'below')}" if annealed else ""
+    below = f", and the {score_and_target(curves, reached=False)}" if annealed else ""
     return Diagnosis(
         "stopped_early",
         curves.epoch(-1),
@@ -148,19 +148,26 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
 
 
 def too_little_capacity(curves: Curves) -> Diagnosis | None:
-    """Even the training accuracy stays below the target, and longer training does not help."""
-    accuracy = curves.accuracy
-    if accuracy >= curves.target:
+    """Even the training accuracy stays below the target, and longer training does not help.
+
+    Of a number, even the error on the training set stays above it.
+    """
+    if curves.reaches_target:
         return None
     measure = "training accuracy itself" if curves.knows_train_accuracy else "accuracy"
+    name, side = "accuracy", "below"
+    if isinstance(curves.target, MostError):
+        measure, name, side = "error on the training set itself", "error", "above"
+    value = curves.target.value if isinstance(curves.target, MostError) else curves.target
+    score, target = curves.score_and_target
     is_resting = still_falling(curves["train_loss"]) < FALLING
     reached = "levels off at" if is_resting else "has only reached"
     hint = "; more data will not help" if is_resting else ""
     return Diagnosis(
         "too_little_capacity",
         curves.epoch(-1),
-        {"accuracy": accuracy, "target": curves.target},
-        f"the {measure} {reached} {accuracy:.1%}, below the target of {curves.target:.1%}: first "
+        {name: curves.score, "target": value},
+        f"the {measure} {reached} {score}, {side} the target of {target}: first "
         f"give the model more units or layers, or better inputs{hint}",
     )
 
@@ -168,7 +175,8 @@ def too_little_capacity(curves: Curves) -> Diagnosis | None:
 def far_apart(curves: Curves) -> Diagnosis | None:
     """A wide gap between training and validation, without a rise of the validation loss.
 
-    Different distributions are the likely reason only if the data have not been checked for that.
+    A number has no such rule: how far apart errors may be depends on their unit. Different
+    distributions are the likely reason only if the data have not been checked for that.
     """
     if len(curves.accuracies) < 2:
         return None
@@ -191,14 +199,14 @@ def good_fit(curves: Curves) -> Diagnosis:
     accuracy = {
         name: float(values[best])
         for name, values in curves.columns.items()
-        if name == "validation_accuracy"
+        if name in ("validation_accuracy", "validation_error")
     }
     loss = f"{curves['validation_loss'][best]:.3g}"
     end = f"fell and came to rest, the validation loss at {loss}"
     if min(falls_at_the_end(curves).values()) >= FALLING:  # and the learning rate has run out
         end = (
             f"fell until the learning rate ran out, the validation loss to {loss}; the "
-            f"{accuracy_and_target(curves, 'not below')}, so that is enough"
+            f"{score_and_target(curves, reached=True)}, so that is enough"
         )
     return Diagnosis(
         "good_fit",
@@ -218,8 +226,11 @@ def has_annealed(curves: Curves) -> bool:
     return bool(rate[-1] < ANNEALED * rate.max())
 
 
-def accuracy_and_target(curves: Curves, relation: str) -> str:
-    return f"accuracy of {curves.accuracy:.1%} is {relation} the target of {curves.target:.1%}"
+def score_and_target(curves: Curves, *, reached: bool) -> str:
+    is_error = isinstance(curves.target, MostError)
+    name, side = ("mean absolute error", "above") if is_error else ("accuracy", "below")
+    score, target = curves.score_and_target
+    return f"{name} of {score} is {'not ' if reached else ''}{side} the target of {target}"
 
 
 def noise(values: Array) -> float:

@@ -10,6 +10,7 @@ from scipy import special
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.preprocess import Evidence
 from pipeline.reporting import statistics
+from pipeline.reporting.tables import amount
 
 FEWEST_EPOCHS = 3  # curves with fewer epochs show nothing
 WIDE = 0.04  # validation is small if half the 95 % interval of its accuracy is at least this
@@ -24,11 +25,19 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class MostError:
+    """The target of a model that gives a number: the mean absolute error that it may have."""
+
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
 class Curves:
     columns: dict[str, Array]  # of learning_curves.csv; one of the accuracies may be missing
     evidence: Evidence | None
     layers: dict[str, float]
-    target: float
+    target: float | MostError  # an accuracy to reach, or an error
     trained_before: bool
 
     def __getitem__(self, name: str) -> Array:
@@ -39,13 +48,44 @@ class Curves:
         return len(self["epoch"])
 
     @property
+    def score(self) -> float:
+        """The final accuracy, or the final mean absolute error: the better of both sets."""
+        if not isinstance(self.target, MostError):
+            return self.accuracy
+        errors = (self["train_error"], self["validation_error"])
+        return float(min(np.median(error[-FEWEST_EPOCHS:]) for error in errors))
+
+    @property
+    def reaches_target(self) -> bool:
+        if isinstance(self.target, MostError):
+            return self.score <= self.target.value
+        return self.score >= self.target
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether no epoch of training was anywhere near the target."""
+        if isinstance(self.target, MostError):
+            return bool(self["train_error"].min() > 2 * self.target.value)
+        return bool(self.accuracies[0].max() < self.target / 2)
+
+    @property
+    def score_and_target(self) -> tuple[str, str]:
+        """Both in words."""
+        if isinstance(self.target, MostError):
+            unit = self.target.unit
+            return amount(self.score, unit), amount(self.target.value, unit)
+        return f"{self.score:.1%}", f"{self.target:.1%}"
+
+    @property
     def accuracies(self) -> list[Array]:
-        """The training accuracy, and the validation accuracy if there is one.
+        """The training accuracy, and the validation accuracy if there is one; none of a number.
 
         A missing training accuracy is estimated from the loss. exp(-loss), for a mean
         cross-entropy, is the geometric mean of the probabilities of the right classes; an accuracy
         is hardly ever below it.
         """
+        if isinstance(self.target, MostError):
+            return []
         train = self["train_accuracy"] if self.knows_train_accuracy else np.exp(-self["train_loss"])
         if "validation_accuracy" not in self.columns:
             return [train]

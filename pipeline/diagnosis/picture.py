@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ def draw(
 ) -> None:
     """Draws loss and accuracy of training and validation, as far as the rows have them, by epoch.
 
+    Of a number it draws the error in place of the accuracy.
+
     A dotted line marks `kept_epoch`. `diagnosis` is the verdict, the epoch from which it holds
     (shaded from there on), and its sentence (the title).
     """
@@ -26,7 +29,8 @@ def draw(
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
-    for axis, metric in zip(axes, ("loss", "accuracy"), strict=True):
+    score = "error" if "validation_error" in rows[0] else "accuracy"
+    for axis, metric in zip(axes, ("loss", score), strict=True):
         for split, label in (("train", "training"), ("validation", "validation")):
             column = f"{split}_{metric}"
             if column in rows[0]:
@@ -46,7 +50,7 @@ def draw(
         axis.set(xlabel="epoch", ylabel=metric, title=metric.capitalize())
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-    drawing.limit(axes[1], 0, 1)
+    drawing.limit(axes[1], 0, 1 if score == "accuracy" else math.inf)
     names = axes[0].get_legend_handles_labels()
     figure.legend(*names, loc="outside lower center", ncols=len(names[0]))
     figure.suptitle("\n".join(textwrap.wrap(sentence, 120)), fontsize=10)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.diagnosis import curve_rules, data_and_layer_rules
-from pipeline.diagnosis.diagnosis import Curves, Diagnosis
+from pipeline.diagnosis.diagnosis import Curves, Diagnosis, MostError
 from pipeline.files.reports.preprocess import Evidence
 from pipeline.training.learning_curves import Row
 
@@ -39,14 +39,15 @@ def diagnose(
     rows: Sequence[Row],
     evidence: Evidence | None = None,
     layers: dict[str, float] | None = None,
-    target: float = 0.9,
+    target: float | MostError = 0.9,
     trained_before: bool = False,
 ) -> Diagnosis:
     """The verdict of the first rule that holds, with a note if validation is small.
 
     Faults that make the curves meaningless come before what the curves show. `layers` holds the
-    layer_statistics before the first step, `target` is the accuracy that training must reach, and
-    `trained_before` says whether it started from the weights of a trained model.
+    layer_statistics before the first step, `target` is the accuracy that training must reach, or
+    the error that it may have, and `trained_before` says whether it started from the weights of a
+    trained model.
     """
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for name in ("train_loss", "validation_loss"):

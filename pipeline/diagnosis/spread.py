@@ -32,6 +32,7 @@ with imports.keras_import():
         keras_objects,
         layer_statistics,
         transfer,
+        unit,
     )
     from pipeline.training.batches import Data, targets
 
@@ -159,7 +160,7 @@ def report() -> None:
     """Prints the table and what it means."""
     train_params = params.load().train
     train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
-    data = Data.described(train, validation, artifacts.load_description())
+    data = unit.standardized(Data.described(train, validation, artifacts.load_description()))
     with imports.quiet():
         spreads = measure(train_params, data)
     Console(width=WIDTH).print(_table(spreads))

@@ -15,7 +15,8 @@ import numpy as np
 from pipeline.diagnosis import log_table
 from pipeline.diagnosis.log_table import ACCURACIES, EXPECTED, LogTable
 from pipeline.process.errors import UserError
-from pipeline.training.learning_curves import MEASURES, Row
+from pipeline.training import learning_curves
+from pipeline.training.learning_curves import MEASURES, NUMBER_MEASURES, Row
 
 ROUNDING = 1e-6  # by which a fraction may exceed 1
 
@@ -42,6 +43,8 @@ class LogEntry:
 def read(path: Path) -> TrainingLog:
     """Raises UserError."""
     table = log_table.read(path)
+    if set(NUMBER_MEASURES) <= set(table.header):  # of a number; only `train` writes these
+        return TrainingLog(learning_curves.load(path), [])
     columns, column_notes = log_table.find_columns(table)
     entries, restart_notes = last_run(in_order(log_entries(table, columns)))
     if not entries:

@@ -11,7 +11,7 @@ from pipeline.bundle import drift_reference
 from pipeline.config.params import InTheField
 from pipeline.field import comparison, rejection
 from pipeline.field.comparison import Difference
-from pipeline.field.observations import UNKNOWN, Observations
+from pipeline.field.observations import UNKNOWN, Observations, check_target
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.field import (
     FieldAccuracy,
@@ -33,16 +33,14 @@ FEWEST_MISTAKES = 3
 def judge(observed: Observations, settings: InTheField) -> FieldReport:
     """The report on one model, without its sentences."""
     card = observed.card
-    if card.target != "classes":
-        raise UserError(
-            f"{card.name} gives several labels at once; expected a model of one class of several"
-        )
+    check_target(card)
     if card.reference is None:
         raise UserError(
             f"the card of {card.name} {card.version} has no reference; "
             "rebuild the bundle with `dvc repro`"
         )
     proof = next(proof for proof in observed.file.proofs if proof.runtime == observed.runtime)
+    assert proof.accuracy is not None
     test_right = round(proof.accuracy * proof.images)
     labelled = observed.labels != UNKNOWN
     right = (observed.predicted == observed.labels)[labelled]

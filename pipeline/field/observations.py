@@ -96,6 +96,13 @@ def _labels(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
     return labels
 
 
+def check_target(card: ModelCard) -> None:
+    """Raises UserError for a model that does not give one class of several."""
+    if card.target != "classes":
+        given = "a number" if card.number else "several labels at once"
+        raise UserError(f"{card.name} gives {given}; expected a model of one class of several")
+
+
 def class_index(label: str, card: ModelCard, source: object) -> int:
     if label not in card.class_names:
         raise UserError(
@@ -247,6 +254,7 @@ def from_folder(folder: Path, csv_labels: dict[str, str], bundle: Path) -> Obser
     """
     classifier = Classifier.load(bundle)
     card = classifier.card
+    check_target(card)
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in photo.SUFFIXES]
     labels = {path: label_for(path, folder, csv_labels, card) for path in files}
     unreadable, readable, images = [], [], []

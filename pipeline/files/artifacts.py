@@ -85,6 +85,7 @@ class Description:
     # Why the data must not be redistributed in a bundle; None: they may be.
     not_passed_on: str | None = None
     target: str = "classes"  # a module of pipeline/targets
+    unit: str | None = None  # of a number; set by `preprocess` from params.yaml
     # How a photo becomes an input: one of photo.FRAMINGS, or the fractions of a region
     framing: str | list[float] = "resize"
 
@@ -108,7 +109,10 @@ def load_json(path: Path) -> Any:
 
 
 def save_description(path: Path, description: Description) -> None:
-    save_json(path, description.__dict__)
+    values = dict(description.__dict__)
+    if description.unit is None:
+        del values["unit"]
+    save_json(path, values)
 
 
 def load_description(path: Path = DESCRIPTION) -> Description:
@@ -173,7 +177,7 @@ def load_split(split: str, folder: Path = PREPARED) -> tuple[Array, Array]:
     """The inputs and labels of train, validation or test, memory-mapped.
 
     Inputs are of one of the kinds in pipeline/inputs, such as images (N, H, W, C) uint8; labels are
-    (N,) uint8 or int64.
+    (N,) uint8 or int64, or float32 if they are numbers.
     """
     return load_array(folder / split / "images.npy"), load_array(folder / split / "labels.npy")
 

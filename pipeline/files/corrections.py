@@ -70,7 +70,7 @@ def load(path: Path, part: str, data: tuple[Array, Array], description: Descript
     if description.target != "classes":
         raise UserError(
             "preprocess.corrections is for data with one class for each example; "
-            f"expected {NONE} with several labels at once"
+            f"expected {NONE} with {description.target}"
         )
     named = [(line, cells) for line, cells in read(path) if cells["set"] == part]
     finder = _Finder(data[0])

@@ -49,6 +49,8 @@ class Pictures(Protocol):
         self, path: Path, series: Array, titles: Sequence[str], *, title: str = ""
     ) -> None: ...
 
+    def against(self, path: Path, true: Array, predicted: Array, unit: str, title: str) -> None: ...
+
     def shown_names(self, class_names: Sequence[str]) -> list[str]: ...
 
 
@@ -115,6 +117,9 @@ class Kind(Baselined, Protocol):
 
     def evidence(self, train: Array, validation: Array) -> Evidence:
         """Whether validation holds copies of training examples, and whether it looks like them."""
+
+    def regressors(self, inputs: Array, description: Description) -> Any:
+        """What ridge regression, the baseline of numbers, takes of inputs: (N, D), maybe sparse."""
 
     def draw(
         self, pictures: Pictures, sheet: Sheet, inputs: Array, vocabulary: Sequence[str] = ()

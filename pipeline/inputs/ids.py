@@ -113,6 +113,15 @@ def likeliest(ids: Array, priors: Array, likelihoods: Array) -> Array:
     return np.concatenate(predictions)
 
 
+def regressors(ids: Array, description: Description) -> Any:
+    """How often each id occurs: sparse (N, highest)."""
+    from scipy.sparse import csr_matrix
+
+    rows, columns = np.nonzero(ids)
+    found = ids[rows, columns] - 1
+    return csr_matrix((np.ones(len(found)), (rows, found)), shape=(len(ids), description.highest))
+
+
 def draw(pictures: Pictures, sheet: Sheet, ids: Array, vocabulary: Sequence[str] = ()) -> None:
     """A sheet of texts."""
     texts = [spell(row, vocabulary) for row in ids]

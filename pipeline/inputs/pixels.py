@@ -138,6 +138,11 @@ def blocks(images: Array) -> Array:
     return np.concatenate(means)
 
 
+def regressors(images: Array, description: Description) -> Array:
+    """The means of blocks."""
+    return blocks(images)
+
+
 def roughness(images: Array) -> Array:
     """The mean difference of neighbouring pixels (N,), which noise raises and blur lowers."""
     steps: Array = np.abs(np.diff(images.astype(np.int16), axis=2)).mean((1, 2, 3))

@@ -154,6 +154,11 @@ def nearest(series: Array, means: Array, deviation: Array) -> Array:
     return np.concatenate(predictions)
 
 
+def regressors(series: Array, description: Description) -> Array:
+    """Every value of every step."""
+    return series.reshape(len(series), -1)
+
+
 def draw(pictures: Pictures, sheet: Sheet, series: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.lines(sheet.path, series, sheet.titles, title=sheet.title)
 

@@ -242,6 +242,11 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
 def _arrays(path: Path) -> Survey:
     values: dict[str, object] = {"name": "npz", "path": str(path)}
     raw = npz.load(Dataset.model_validate(values))
+    if raw.target == "number":
+        raise UserError(
+            f"{path} asks for a number, as y_train holds floats, and there is no recipe and no "
+            'estimate for such data yet; follow "A number" in docs/own-data.md'
+        )
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
     return Survey(

@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.config.params import Params
 from pipeline.files import atomic
 from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.evaluate import NumberReport
 from pipeline.reporting import (
-    by_group,
     html,
     page_inputs,
     page_sections,
@@ -59,7 +59,7 @@ def write(
     context = {
         "digest": page_inputs.DIGEST.format(page_inputs.digest(settings)),
         "problem": settings.problem,
-        "pictures": pictures(),
+        "pictures": pictures(reports),
         **sections(settings, reports, gates, facts, bundle),
     }
     with atomic.replacing(page_inputs.PAGE) as temporary:
@@ -71,25 +71,28 @@ def sections(
     settings: Params, reports: BundleReports, gates: Gates, facts: Facts, bundle: str
 ) -> dict[str, Any]:
     """What the template shows, but for the pictures."""
+    rows = summary.rows()
     return {
         "failed": [name for name, failures in gates.items() if failures],
         "bundle": bundle,
         "gates": page_sections.gate_verdicts(settings, reports, gates),
         "files": page_sections.file_verdicts(reports),
-        "accuracy": page_sections.accuracy(reports),
+        "score": page_sections.score(reports),
         "test": reports.evaluate,
+        "is_number": isinstance(reports.evaluate, NumberReport),
+        "number_remarks": page_sections.number_remarks(reports),
         "diagnosis": reports.diagnose,
         "healthy": reports.diagnose.verdict == page_sections.HEALTHY,
         "train": reports.train,
         "classes": page_sections.class_rows(reports),
         "groups": page_sections.group_rows(reports),
-        "groups_in_words": by_group.sentence(reports.evaluate.per_group or {}),
+        "groups_in_words": page_sections.groups_in_words(reports),
         "shown": SHOWN_ROWS,
         "splits": page_sections.split_rows(reports.preprocess),
         "corrected": reports.preprocess.corrected,
         "warnings": page_sections.data_warnings(reports.preprocess),
-        "columns": summary.COLUMNS,
-        "rows": summary.rows(),
+        "columns": summary.columns(rows),
+        "rows": rows,
         "notes": result_notes.notes(reports.verify),
         "pairs": pair_table.pair_rows(reports),
         "targets": reports.embed.targets,
@@ -97,8 +100,16 @@ def sections(
         "steps": page_sections.next_steps(settings, reports, gates, bundle),
         "text_columns": summary.TEXT_COLUMNS,
         "signs": SIGNS,
-        "meanings": MEANINGS,
+        "meanings": meanings(reports),
     }
+
+
+def meanings(reports: BundleReports) -> dict[str, str]:
+    if not isinstance(reports.evaluate, NumberReport):
+        return MEANINGS
+    proven = "the upper 95 % bound of the error added is within what is allowed"
+    others = {name: meaning.replace("loss", "added error") for name, meaning in MEANINGS.items()}
+    return {**others, PROVEN: proven}
 
 
 def render(context: dict[str, Any]) -> str:
@@ -112,10 +123,12 @@ def shorten(text: str) -> str:
     return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
-def pictures() -> dict[str, dict[str, str]]:
+def pictures(reports: BundleReports) -> dict[str, dict[str, str]]:
     """For each picture its caption, its path, and its contents unless it is too large."""
     result = {}
-    for name, caption in page_inputs.PICTURES.items():
+    is_number = isinstance(reports.evaluate, NumberReport)
+    captions = page_inputs.PICTURES | (page_inputs.NUMBER_PICTURES if is_number else {})
+    for name, caption in captions.items():
         path = page_inputs.picture(name)
         png = path.read_bytes()
         fits = int.from_bytes(png[16:20]) * int.from_bytes(png[20:24]) <= MOST_PIXELS

@@ -20,6 +20,17 @@ PICTURES = {
     "reliability": "How often answers of each confidence are right; above, the calibration error",
     "mistakes": "The worst mistakes on the test set: true class, predicted class, confidence",
 }
+# Their captions if the model gives a number.
+NUMBER_PICTURES = {
+    "contact_sheet": "Examples of the training set, from the lowest number to the highest",
+    "class_counts": "How often each number occurs in each set",
+    "learning_curves": "Loss and error by epoch, for the training set and the validation set",
+    "confusion": "True and predicted numbers of the test set; the line is where all should be",
+    "bars": "The mean absolute error in each tenth of the true numbers, with 95 % intervals",
+    "reliability": "How many test images have at most each absolute error, for each file; dotted: "
+    "the share that intervals must hold",
+    "mistakes": "The largest errors on the test set: true number as predicted number",
+}
 DIGEST = '<meta name="edgeproof-inputs" content="{}">'
 # `package` depends on no value of these sections.
 UNUSED_SECTIONS = {"field", "watch"}

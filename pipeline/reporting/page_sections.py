@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.evaluate import Gate
+from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, Gate, NumberReport
 from pipeline.files.reports.export import AnyFormat, FailedConversion
-from pipeline.files.reports.preprocess import PreprocessReport
-from pipeline.files.reports.verify import AnyPair, ComparedPair
+from pipeline.files.reports.preprocess import PreprocessReport, SplitReport
+from pipeline.files.reports.verify import AnyPair, RanPair
 from pipeline.process.words import counted, verb
-from pipeline.reporting import summary
-from pipeline.reporting.tables import interval, percent
+from pipeline.reporting import by_group, summary
+from pipeline.reporting.tables import amount, amounts, interval, percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
 
 HEALTHY = "good_fit"
@@ -87,11 +87,22 @@ def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> lis
 
 
 def _target_reached(settings: Params, reports: BundleReports) -> str:
-    return f"{accuracy(reports)} It reaches the target of {percent(settings.problem.target)}."
+    target = settings.problem.target
+    if settings.problem.unit is not None:
+        return f"{score(reports)} The target allows {amount(target, settings.problem.unit)}."
+    return f"{score(reports)} It reaches the target of {percent(target)}."
 
 
-def accuracy(reports: BundleReports) -> str:
+def score(reports: BundleReports) -> str:
+    """The accuracy, or the mean absolute error, on the test set."""
     evaluation = reports.evaluate
+    if isinstance(evaluation, NumberReport):
+        return (
+            f"The mean absolute error is {amount(evaluation.test_error, evaluation.unit)} (95 % "
+            f"interval {amounts(evaluation.test_error_interval, evaluation.unit)}) on "
+            f"{evaluation.test_images:,} examples that training never saw."
+        )
+    assert isinstance(evaluation, EvaluationReport)
     return (
         f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
         f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
@@ -99,21 +110,50 @@ def accuracy(reports: BundleReports) -> str:
     )
 
 
+def number_remarks(reports: BundleReports) -> str:
+    """Further figures of a number; empty for other answers."""
+    evaluation = reports.evaluate
+    if not isinstance(evaluation, NumberReport):
+        return ""
+    low, high = evaluation.r_squared_interval
+    return (
+        "The root mean square error is "
+        f"{amount(evaluation.root_mean_square_error, evaluation.unit)} (95 % interval "
+        f"{amounts(evaluation.root_mean_square_error_interval, evaluation.unit)}). R squared, the "
+        f"share of the variance that the model explains, is {evaluation.r_squared:.4f} ({low:.4f} "
+        f"to {high:.4f})."
+    )
+
+
+def groups_in_words(reports: BundleReports) -> str:
+    """The worst group; empty without groups."""
+    evaluation = reports.evaluate
+    if isinstance(evaluation, EvaluationReport):
+        return by_group.sentence(evaluation.per_group or {})
+    return ""
+
+
 def _baseline_beaten(_: Params, reports: BundleReports) -> str:
-    gate = reports.evaluate.gate
+    gate = reports.evaluate.judged
+    reached = ""
+    if isinstance(gate, Gate):
+        reached = percent(gate.baseline_accuracy)
+    elif isinstance(reports.evaluate, NumberReport):
+        reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
     name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
     return (
         f"The model beats the baseline, {name}, which reaches "
-        f"{percent(gate.baseline_accuracy)}, beyond chance ({p_value(gate)})."
+        f"{reached}, beyond chance ({p_value(gate)})."
     )
 
 
 def _every_class_predicted(_: Params, reports: BundleReports) -> str:
+    assert isinstance(reports.evaluate, EvaluationReport)
     worst = percent(reports.evaluate.worst_recall)
     return f"The model predicts every class of the test set; the lowest recall is {worst}."
 
 
-def p_value(gate: Gate) -> str:
+def p_value(gate: AnyGate) -> str:
     value = gate.baseline_p_value
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
@@ -131,6 +171,8 @@ def _verified(settings: Params, reports: BundleReports) -> str:
 
 
 def _promise_kept(settings: Params, reports: BundleReports) -> str:
+    if settings.problem.unit is not None:
+        return _intervals_hold(settings, reports)
     kept = [pair.rejection for pair in reports.verify.native if pair.rejection]
     if not kept:
         reasons = reports.verify.by_reason
@@ -142,6 +184,17 @@ def _promise_kept(settings: Params, reports: BundleReports) -> str:
         f"Every file answers at least {percent(min(entry.coverage for entry in kept))} of the test "
         f"set, and at most {percent(max(entry.error for entry in kept))} of its answers are wrong. "
         f"{' and '.join(named)}."
+    )
+
+
+def _intervals_hold(settings: Params, reports: BundleReports) -> str:
+    held = [pair.coverage for pair in reports.verify.numbers if pair.coverage]
+    if not held:
+        reasons = "; ".join(reports.verify.by_reason) or "problem.coverage is null"
+        return f"No number has an interval, as {reasons}."
+    return (
+        f"The interval of every file holds at least {percent(min(part.share for part in held))} of "
+        f"the true numbers of the test set. problem.coverage is {settings.problem.coverage:g}."
     )
 
 
@@ -166,7 +219,7 @@ def file_verdicts(reports: BundleReports) -> list[FileVerdict]:
 def _file_verdict(name: str, entry: AnyFormat, pairs: Sequence[AnyPair]) -> FileVerdict:
     if isinstance(entry, FailedConversion):
         return FileVerdict(name, COULD_NOT_RUN, [f"could not be converted: {entry.error}"])
-    ran = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    ran = [pair for pair in pairs if isinstance(pair, RanPair)]
     if not any(pair.is_native for pair in ran):
         return FileVerdict(name, COULD_NOT_RUN, _remarks(pairs) or [summary.UNREAD])
     worst = max((pair.state for pair in ran), key=VERDICTS.index)
@@ -184,6 +237,8 @@ def _remarks(pairs: Sequence[AnyPair]) -> list[str]:
 
 def class_rows(reports: BundleReports) -> list[ClassRow]:
     """Every class with its counts and scores, the lowest recall first."""
+    if not isinstance(reports.evaluate, EvaluationReport):
+        return []
     splits = reports.preprocess.splits
     rows = [
         ClassRow(
@@ -199,6 +254,8 @@ def class_rows(reports: BundleReports) -> list[ClassRow]:
 
 def group_rows(reports: BundleReports) -> list[GroupRow]:
     """Every group of `preprocess.group` in the test set, the worst first."""
+    if not isinstance(reports.evaluate, EvaluationReport):
+        return []
     return [
         GroupRow(
             name,
@@ -215,11 +272,19 @@ def split_rows(preprocess: PreprocessReport) -> list[dict[str, str]]:
         {
             "set": SPLITS[split],
             "examples": f"{part.images:,}",
-            "smallest class": f"{min(part.per_class.values()):,}",
-            "largest class": f"{max(part.per_class.values()):,}",
+            **_contents(part),
         }
         for split, part in preprocess.splits.items()
     ]
+
+
+def _contents(part: SplitReport) -> dict[str, str]:
+    """The sizes of its classes, or the range of its numbers."""
+    if counts := part.per_class.values():
+        return {"smallest class": f"{min(counts):,}", "largest class": f"{max(counts):,}"}
+    figures = part.__pydantic_extra__
+    names = ("minimum", "mean", "maximum", "standard_deviation")
+    return {name.replace("_", " "): f"{figures[f'number_{name}']:.4g}" for name in names}
 
 
 def data_warnings(preprocess: PreprocessReport, most: int = 10) -> list[str]:

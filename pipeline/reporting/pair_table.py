@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.verify import AnyPair, ComparedPair
-from pipeline.reporting import confidence_cells
+from pipeline.files.reports.verify import AnyPair, ComparedPair, NumberPair
+from pipeline.reporting import confidence_cells, summary
 from pipeline.reporting.tables import percent
 
 
@@ -21,18 +21,34 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
             "processor": _processor(pair),
             "verdict": pair.state,
             "images": _cell(pair, "images", "{:,}"),
-            "test accuracy": _share(pair, "accuracy") if pair.is_native else "",
-            "loses at most": _share(pair, "accuracy_lost_bound") if pair.is_native else "",
-            "agreement": _share(pair, "agreement"),
+            **_scores(pair, is_number=bool(reports.verify.numbers)),
             "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
             "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
-            **dict.fromkeys(confidence_cells.COLUMNS, ""),
-            **(confidence_cells.cells([pair]) if isinstance(pair, ComparedPair) else {}),
+            **_confidence(pair, is_number=bool(reports.verify.numbers)),
             "ms/image": _cell(pair, "median_milliseconds", "{:.3f}"),
             "arena": _cell(pair, "arena_bytes", "{:,}"),
         }
         for pair in reports.verify.pairs
     ]
+
+
+def _scores(pair: AnyPair, *, is_number: bool) -> dict[str, str]:
+    if is_number:
+        cells = summary.scores([pair]) if isinstance(pair, NumberPair) and pair.is_native else {}
+        return {name: cells.get(name, "") for name in ("error", "adds at most")}
+    return {
+        "test accuracy": _share(pair, "accuracy") if pair.is_native else "",
+        "loses at most": _share(pair, "accuracy_lost_bound") if pair.is_native else "",
+        "agreement": _share(pair, "agreement"),
+    }
+
+
+def _confidence(pair: AnyPair, *, is_number: bool) -> dict[str, str]:
+    if is_number:
+        cells = summary.held([pair]) if isinstance(pair, NumberPair) else {}
+        return {name: cells.get(name, "") for name in ("interval", "holds")}
+    empty = dict.fromkeys(confidence_cells.COLUMNS, "")
+    return empty | (confidence_cells.cells([pair]) if isinstance(pair, ComparedPair) else {})
 
 
 def _processor(pair: AnyPair) -> str:

@@ -18,6 +18,7 @@ from pipeline.files.artifacts import Array
 from pipeline.reporting import calibration, drawing, statistics
 from pipeline.reporting.calibration import Bin
 
+MOST_POINTS = 5000  # of true and predicted numbers
 INDICATIVE = 20  # ids of each class
 NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
 
@@ -166,6 +167,19 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
     if title:
         figure.suptitle(title)
     drawing.save(path, figure)
+
+
+def against(path: Path, true: Array, predicted: Array, unit: str, title: str) -> None:
+    """A point for each example, at most MOST_POINTS of them; the line is where all should be."""
+    shown = np.random.default_rng(0).permutation(len(true))[:MOST_POINTS]
+    ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
+    with drawing.figure(path, (6, 6)) as figure:
+        axis = figure.add_subplot()
+        axis.scatter(true[shown], predicted[shown], s=4, alpha=0.3)
+        axis.plot(ends, ends, color="tab:orange", linewidth=1.2)
+        axis.set(xlabel=f"true, {plain(unit)}", ylabel=f"predicted, {plain(unit)}")
+        axis.set_title(plain(title), fontsize=10)
+        axis.grid(alpha=0.3)
 
 
 def reliability(path: Path, models: Mapping[str, Sequence[Bin]], columns: int = 4) -> None:

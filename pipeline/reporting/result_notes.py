@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.files.reports.verify import ComparedPair, VerificationReport
+from pipeline.files.reports.verify import NumberPair, RanPair, VerificationReport
 from pipeline.reporting import confidence_cells
 from pipeline.reporting.tables import percent
 
 
 def notes(verification: VerificationReport) -> str:
-    here = verification.native
-    there = [pair for pair in verification.compared if not pair.is_native]
-    judged_on = verification.judged_on
+    here = verification.here
+    there = [pair for pair in verification.ran if not pair.is_native]
     versions = dict.fromkeys(f"{pair.runtime} {pair.runtime_version}" for pair in here)
     sentences = [
-        f"Accuracy is that of the worst runtime on {judged_on.test:,} test images.",
-        '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
-        f"paired by image, on all {judged_on.images:,} test and validation images.",
+        *meanings(verification),
         *(
             f"{pair.runtime} sees {pair.images:,} of them, which bounds its loss at "
-            f"{percent(pair.accuracy_lost_bound)}, and needs an arena of "
+            f"{bound(pair)}, and needs an arena of "
             f"{pair.arena_bytes:,} bytes in this build."
             for pair in here
             if pair.arena_bytes
         ),
-        *([confidence_cells.NOTE] if any(pair.rejection for pair in here) else []),
+        *([confidence_cells.NOTE] if any(pair.rejection for pair in verification.native) else []),
         *([on_emulated_processors(there)] if there else []),
         "Milliseconds are medians over single images on one thread of "
         f"{measured_on(here)}, for the fastest and the slowest runtime; on another processor the "
@@ -35,12 +32,37 @@ def notes(verification: VerificationReport) -> str:
     return " ".join(sentences)
 
 
-def measured_on(pairs: Sequence[ComparedPair]) -> str:
+def meanings(verification: VerificationReport) -> list[str]:
+    """What the columns of scores say."""
+    judged_on = verification.judged_on
+    on_all = f"paired by image, on all {judged_on.images:,} test and validation images."
+    if not verification.numbers:
+        return [
+            f"Accuracy is that of the worst runtime on {judged_on.test:,} test images.",
+            '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
+            + on_all,
+        ]
+    return [
+        f"Error is the mean absolute error of the worst runtime on {judged_on.test:,} test images.",
+        '"Adds at most" is the one-sided upper 95 % bound of what a file adds to it against Keras, '
+        + on_all,
+        '"Interval" is the distance within which the true number is, fitted on the validation set, '
+        'and "holds" the share of the test set for which that is so.',
+    ]
+
+
+def bound(pair: RanPair) -> str:
+    if isinstance(pair, NumberPair):
+        return f"{pair.bound:.3g} {pair.unit}"
+    return percent(pair.bound)
+
+
+def measured_on(pairs: Sequence[RanPair]) -> str:
     processors = (pair.measured_on for pair in pairs if pair.measured_on is not None)
     return next(processors, "an unknown processor")
 
 
-def on_emulated_processors(pairs: Sequence[ComparedPair]) -> str:
+def on_emulated_processors(pairs: Sequence[RanPair]) -> str:
     """What was tried there; files that compute in float32 see fewer images."""
     most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
     sentence = f"Each emulated processor sees {most} test images"
@@ -48,9 +70,10 @@ def on_emulated_processors(pairs: Sequence[ComparedPair]) -> str:
         sentence += f" ({fewest} for files that compute in float32)"
     golden = (pair.golden_difference for pair in pairs)
     differences = [difference for difference in golden if difference is not None]
+    outputs = "numbers" if isinstance(pairs[0], NumberPair) else "probabilities"
     if differences:
         sentence += (
-            " and the golden vectors, whose probabilities differ from those here by at most "
+            f" and the golden vectors, whose {outputs} differ from those here by at most "
             f"{max(differences):.2g}"
         )
     return f"{sentence}."

@@ -16,6 +16,7 @@ from serving.gate import (
     accuracy_lost_bound,
     images_needed,
     mcnemar,
+    mean_interval,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "expected_interval",
     "images_needed",
     "mcnemar",
+    "mean_interval",
 ]
 
 # Largest difference of a probability at which a device still computes what was proven. Kernels on
@@ -37,6 +39,9 @@ __all__ = [
 # activations that can change a rounding: by at most 0.043 for 10,000 images, on all processors,
 # runtimes and kernels tried. Sums that saturate changed the golden vectors by 0.19 or more.
 FLOAT_TOLERANCE, QUANTIZED_TOLERANCE = 0.001, 0.08
+# The same for numbers, as a share of their range. For the rotation of digits, Nehalem changed them
+# by at most 0.0000002 of it with float32, and by 0.0033 with int8.
+FLOAT_SHARE, QUANTIZED_SHARE = 0.0001, 0.02
 FEW_TESTED = 500  # test images; with fewer, the interval of the accuracy is wide
 
 
@@ -71,13 +76,29 @@ def compare(
 ) -> dict[str, Any]:
     """`serving.gate.compare`, with the `reason` why a file is not proven, for its maker."""
     facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, test_images)
+    return with_reason(facts)
+
+
+def with_reason(facts: dict[str, Any], unit: str | None = None) -> dict[str, Any]:
+    """The facts of `serving.gate.compare` with the `reason`; `unit` is that of numbers."""
+    if unit is not None:
+        facts = {**facts, "unit": unit}
     return facts if facts["state"] == PROVEN else {**facts, "reason": _reason(facts)}
+
+
+def tolerance(quantized: bool, span: float | None) -> float:
+    """How far a golden vector's output may be off elsewhere; `span` is the range of numbers."""
+    if span is None:
+        return QUANTIZED_TOLERANCE if quantized else FLOAT_TOLERANCE
+    return span * (QUANTIZED_SHARE if quantized else FLOAT_SHARE)
 
 
 def _reason(facts: dict[str, Any]) -> str:
     """Why a file is not proven, and the cure."""
     if not math.isfinite(facts["largest_difference"]):
-        return "some of its probabilities are not finite numbers"
+        return "some of its outputs are not finite numbers"
+    if "unit" in facts:
+        return _reason_of_numbers(facts)
     counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
     allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
     if facts["state"] == WORSE:
@@ -93,4 +114,20 @@ def _reason(facts: dict[str, Any]) -> str:
     return (
         f"{counts}: no significant loss, but so few images show only that it is at most "
         f"{100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
+    )
+
+
+def _reason_of_numbers(facts: dict[str, Any]) -> str:
+    unit, images = facts["unit"], f"{facts['images']:,} images"
+    allowed = f"{facts['max_error_added']:.3g} {unit}"
+    if facts["state"] == WORSE:
+        return (
+            f"it adds {facts['error_added']:.3g} {unit} to the mean absolute error on {images}, "
+            f"significantly or more than the {allowed} allowed; "
+            "remove this format from export.formats, or allow more"
+        )
+    return (
+        f"no significant error is added, but {images} show only that it is at most "
+        f"{facts['error_added_bound']:.3g} {unit}; {facts['images_needed']:,} images like these "
+        f"would show {allowed}"
     )

@@ -17,13 +17,20 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.files import artifacts, atomic
-from pipeline.files.reports.baseline import BaselineReport
+from pipeline.files.reports.baseline import BaselineReport, ErrorScore
 from pipeline.files.reports.diagnose import DiagnosisReport
-from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, VerificationReport
+from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
+from pipeline.files.reports.verify import (
+    AnyPair,
+    ComparedPair,
+    FailedPair,
+    NumberPair,
+    RanPair,
+    VerificationReport,
+)
 from pipeline.process.errors import UserError
 from pipeline.reporting import confidence_cells, result_notes
-from pipeline.reporting.tables import BASELINES, interval, percent
+from pipeline.reporting.tables import BASELINES, amount, amounts, interval, percent
 from serving.gate import VERDICTS
 
 COLUMNS = (
@@ -43,6 +50,14 @@ SHORT_COLUMNS = (
     *("file", "size", "test accuracy", "may lose at most"),
     *confidence_cells.COLUMNS,
     *("ms/image", "verdict"),
+)
+# Of a model that gives a number, in place of those that speak of accuracy.
+NUMBER_COLUMNS = (
+    *("model", "runtimes", "error", "95 % interval", "adds at most", "interval", "holds"),
+    *("bytes", "ms/image", "emulated", "verdict"),
+)
+NUMBER_SHORT_COLUMNS = (
+    *("file", "size", "error", "may add at most", "interval", "holds", "ms/image", "verdict"),
 )
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
@@ -78,30 +93,48 @@ def rows(left_out: Sequence[str] = ()) -> list[Row]:
     if "baseline" not in left_out:
         result.append(baseline_row(BaselineReport.load()))
     if "evaluate" not in left_out:
-        result.append(keras_row(EvaluationReport.load(), artifacts.MODEL.stat().st_size))
+        result.append(keras_row(Evaluation.load(), artifacts.MODEL.stat().st_size))
     if "verify" not in left_out:
         files = by_format(VerificationReport.load())
         result += [file_row(name, pairs) for name, pairs in files.items()]
     return result
 
 
+def columns(lines: Sequence[Row]) -> tuple[str, ...]:
+    """Those of a table of these rows."""
+    return NUMBER_COLUMNS if any("error" in line for line in lines) else COLUMNS
+
+
 def baseline_row(baseline: BaselineReport) -> Row:
     best = baseline.test_score
+    name = f"baseline: {BASELINES[baseline.best]}"
+    if isinstance(best, ErrorScore):
+        return {"model": name, **errors(best.error, best.interval, best.unit)}
     return {
-        "model": f"baseline: {BASELINES[baseline.best]}",
+        "model": name,
         "test accuracy": percent(best.accuracy),
         "95 % interval": interval(best.interval),
     }
 
 
-def keras_row(evaluation: EvaluationReport, model_bytes: int) -> Row:
+def errors(error: float, bounds: Sequence[float], unit: str) -> Row:
+    """The cells of a mean absolute error."""
+    return {"error": amount(error, unit), "95 % interval": amounts(bounds, unit)}
+
+
+def keras_row(evaluation: Evaluation, model_bytes: int) -> Row:
+    verdict = "passed" if evaluation.judged.passed else "failed"
+    if isinstance(evaluation, NumberReport):
+        score = errors(evaluation.test_error, evaluation.test_error_interval, evaluation.unit)
+        return {"model": KERAS, **score, "bytes": f"{model_bytes:,}", "verdict": verdict}
+    assert isinstance(evaluation, EvaluationReport)
     return {
         "model": KERAS,
         "test accuracy": percent(evaluation.test_accuracy),
         "95 % interval": interval(evaluation.test_accuracy_interval),
         confidence_cells.CALIBRATION_ERROR: f"{evaluation.test_calibration_error:.4f}",
         "bytes": f"{model_bytes:,}",
-        "verdict": "passed" if evaluation.gate.passed else "failed",
+        "verdict": verdict,
     }
 
 
@@ -114,7 +147,7 @@ def by_format(verification: VerificationReport) -> dict[str, list[AnyPair]]:
 
 def file_row(name: str, pairs: Sequence[AnyPair]) -> Row:
     """One file: the worst of all runtimes and processors that ran it."""
-    ran = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    ran = [pair for pair in pairs if isinstance(pair, RanPair)]
     failed = [pair for pair in pairs if isinstance(pair, FailedPair)]
     here = [pair for pair in ran if pair.is_native]
     facts = {"model": name, "bytes": f"{pairs[0].bytes:,}"}
@@ -124,25 +157,52 @@ def file_row(name: str, pairs: Sequence[AnyPair]) -> Row:
     # A slow interpreter sees fewer images, so its figures cannot be compared with the others'.
     most_images = max(pair.images for pair in here)
     on_all = [pair for pair in here if pair.images == most_images]
-    least = min(on_all, key=lambda pair: pair.accuracy)
     elsewhere = dict.fromkeys(pair.processor for pair in ran if not pair.is_native)
     worst = max((pair.state for pair in ran), key=VERDICTS.index)
     missing = [f"could not run on {place(pair)}" for pair in failed]
     return {
         **facts,
         "runtimes": ", ".join(pair.runtime for pair in here),
-        "test accuracy": percent(least.accuracy),
-        "95 % interval": interval(least.accuracy_interval),
-        "loses at most": percent(max(pair.accuracy_lost_bound for pair in on_all)),
-        "agreement": percent(min(pair.agreement for pair in on_all)),
-        **confidence_cells.cells(on_all),
+        **scores(on_all),
         "ms/image": milliseconds(here),
         "emulated": ", ".join(elsewhere),
         "verdict": "; ".join([worst, *missing]),
     }
 
 
-def milliseconds(pairs: Sequence[ComparedPair]) -> str:
+def scores(pairs: Sequence[RanPair]) -> Row:
+    """The cells of the worst of pairs that saw the same images."""
+    if numbers := [pair for pair in pairs if isinstance(pair, NumberPair)]:
+        worst = max(numbers, key=lambda pair: pair.error)
+        return {
+            **errors(worst.error, worst.error_interval, worst.unit),
+            "adds at most": f"{max(pair.bound for pair in numbers):.3g} {worst.unit}",
+            **held(numbers),
+        }
+    compared = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    least = min(compared, key=lambda pair: pair.accuracy)
+    return {
+        "test accuracy": percent(least.accuracy),
+        "95 % interval": interval(least.accuracy_interval),
+        "loses at most": percent(max(pair.bound for pair in compared)),
+        "agreement": percent(min(pair.agreement for pair in compared)),
+        **confidence_cells.cells(compared),
+    }
+
+
+def held(pairs: Sequence[NumberPair]) -> Row:
+    """The cells of the interval, and of the true numbers that it holds; none without one."""
+    intervals = [pair.coverage for pair in pairs if pair.coverage]
+    if not intervals:
+        return {}
+    width = max(held.half_width for held in intervals)
+    return {
+        "interval": f"± {amount(width, pairs[0].unit)}",
+        "holds": percent(min(held.share for held in intervals)),
+    }
+
+
+def milliseconds(pairs: Sequence[RanPair]) -> str:
     """The medians of the fastest and of the slowest pair."""
     medians = (pair.median_milliseconds for pair in pairs)
     times = [time for time in medians if time is not None]
@@ -172,7 +232,8 @@ def table(
 def block() -> str:
     """The full table and its notes, in Markdown."""
     sentences = [result_notes.notes(VerificationReport.load()), curves()]
-    return f"{table(COLUMNS, rows())}\n\n{' '.join(sentences)}"
+    lines = rows()
+    return f"{table(columns(lines), lines)}\n\n{' '.join(sentences)}"
 
 
 def curves() -> str:
@@ -184,6 +245,9 @@ def short_block() -> str:
     lines = [short_row(line) for line in rows() if "bytes" in line]
     verification = VerificationReport.load()
     judged_on = verification.judged_on
+    if verification.numbers:
+        note = result_notes.notes(verification)
+        return f"{table(NUMBER_SHORT_COLUMNS, lines)}\n\n{note}"
     note = (
         f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
         f"upper 95 % bound of the accuracy lost against Keras, on {judged_on.images:,} images that "
@@ -195,18 +259,28 @@ def short_block() -> str:
 
 def short_row(line: Row) -> Row:
     size = int(line["bytes"].replace(",", ""))
-    accuracy = line.get("test accuracy", "")
+    name = "error" if "error" in line else "test accuracy"
+    score = line.get(name, "")
     if line["model"] == KERAS:
-        accuracy = f"{accuracy} ({line['95 % interval']})"
+        score = f"{score} ({line['95 % interval']})"
     return {
         "file": line["model"],
         "size": f"{size / 1000:,.0f} kB",
-        "test accuracy": accuracy,
-        **{name: line.get(name, "") for name in confidence_cells.COLUMNS},
-        "may lose at most": line.get("loses at most", "").replace("%", "points"),
+        name: score,
+        **(_may_add(line) if name == "error" else _may_lose(line)),
         "ms/image": line.get("ms/image", "").split(" ")[0],
         "verdict": line["verdict"],
     }
+
+
+def _may_lose(line: Row) -> Row:
+    cells = {name: line.get(name, "") for name in confidence_cells.COLUMNS}
+    return {**cells, "may lose at most": line.get("loses at most", "").replace("%", "points")}
+
+
+def _may_add(line: Row) -> Row:
+    cells = {name: line.get(name, "") for name in ("interval", "holds")}
+    return {**cells, "may add at most": line.get("adds at most", "")}
 
 
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {

@@ -24,6 +24,16 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
 
 
+def amount(value: float, unit: str) -> str:
+    """An error or a number in its unit, with the digits that matter."""
+    return f"{value:.4g} {unit}"
+
+
+def amounts(bounds: Sequence[float], unit: str) -> str:
+    """An interval in a unit."""
+    return f"{bounds[0]:.4g} to {bounds[1]:.4g} {unit}"
+
+
 def listed(names: Sequence[str], most: int = 10) -> str:
     """Names in quotes; of many only the first."""
     shown = [repr(name) for name in names[:most]]

@@ -9,26 +9,34 @@ from collections.abc import Sequence
 from rich.box import ASCII2
 
 from pipeline.files.reports.verify import VerificationReport
-from pipeline.reporting import page_inputs, summary
+from pipeline.reporting import page_inputs, result_notes, summary
 from pipeline.reporting.summary import Row
 
 COLUMNS = ("model", "accuracy", "loses at most", "bytes", "ms/image", "verdict")
+NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "bytes", "ms/image", "verdict")
 
 
 def show(left_out: Sequence[str]) -> None:
     """Prints the results without the reports that are left out."""
     width = shutil.get_terminal_size().columns
     if lines := [row(line) for line in summary.rows(left_out)]:
-        print(f"{summary.table(COLUMNS, lines, ASCII2, width)}\n")
+        print(f"{summary.table(columns(lines), lines, ASCII2, width)}\n")
     print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(left_out)))
     if not left_out and (page := page_inputs.current_page()):
         print(f"\nThe whole run on one page: {page}")
 
 
+def columns(lines: Sequence[Row]) -> tuple[str, ...]:
+    return NUMBER_COLUMNS if summary.columns(lines) == summary.NUMBER_COLUMNS else COLUMNS
+
+
 def row(line: Row) -> Row:
-    """A row of the full table; of the times only the fastest."""
+    """A row of the full table, with numbers without their unit; of the times only the fastest."""
+    unit = line.get("error", "").partition(" ")[2]
+    numbers = ("error", "adds at most", "interval")
     return {
         **line,
+        **{name: line[name].removesuffix(f" {unit}") for name in numbers if unit and name in line},
         "accuracy": line.get("test accuracy", ""),
         "ms/image": line.get("ms/image", "").split(" ")[0],
     }
@@ -37,11 +45,14 @@ def row(line: Row) -> Row:
 def sentences(left_out: Sequence[str]) -> list[str]:
     result = []
     if "verify" not in left_out:
-        judged_on = VerificationReport.load().judged_on
-        result.append(
+        verification = VerificationReport.load()
+        judged_on = verification.judged_on
+        sentence = (
             f"Accuracy: the worst runtime's, on {judged_on.test:,} test images. Loses at most: the "
             f"upper 95 % bound of the loss against Keras, on {judged_on.images:,} images."
         )
+        numbers = " ".join(result_notes.meanings(verification))
+        result.append(numbers if verification.numbers else sentence)
     if "diagnose" not in left_out:
         result.append(summary.curves())
     if left_out:

@@ -51,6 +51,16 @@ class Report:
     notes: Sequence[str] = field(default_factory=list)
 
 
+def check_answers(settings: Params) -> None:
+    """Raises UserError if the model gives numbers: the analyses compare right and wrong answers."""
+    if settings.problem.unit is not None:
+        raise UserError(
+            f"problem.unit is {settings.problem.unit}, so the model gives a number, and this "
+            "compares right and wrong answers; change params.yaml and compare runs by their error "
+            "with `edgeproof ui` or `dvc metrics diff`"
+        )
+
+
 class Analysis:
     """One analysis with its settings. Equal settings, data and params have an equal title."""
 
@@ -61,6 +71,7 @@ class Analysis:
         self.workers = options.workers
         self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
         self.params = override(params.load(), self.overrides)
+        check_answers(self.params)
         facts = [
             self.params.model_dump_json(include=set(SECTIONS)),
             *cached_training.data_digests(),

@@ -95,7 +95,7 @@ class CachedTraining:
 
     def right(self) -> Array:
         """Which validation rows (V,) are right by these probabilities."""
-        target = targets.target(raw.description().target)
+        target = targets.recognition(raw.description().target)
         return target.right(target.answers(self.probabilities()), raw.rows(self.validation_rows)[1])
 
     def run(

@@ -69,7 +69,7 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         small_validation=SMALL in diagnosis.numbers,
         neglects_classes=NEGLECTED in diagnosis.numbers,
     )
-    target = targets.target(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
+    target = targets.recognition(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
     scores = _scores.scores(target, predictions.load(_read(name, artifacts.VALIDATION)))
     return Experiment(name, overrides, diagnosis, scores, situation)
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config import params
 from pipeline.config.overrides import Overrides, parsed, written
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
@@ -23,6 +24,7 @@ from pipeline.process.words import counted
 from pipeline.reporting import statistics
 from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
+from pipeline.search.analysis import check_answers
 from pipeline.search.change import Change
 from pipeline.search.dvc_experiment import Experiment
 from pipeline.search.paired_test import Comparison
@@ -179,6 +181,7 @@ def paragraphs(number: int, step: Step) -> list[str]:
 
 def improve(overrides: Sequence[str], budget: int, quick: bool) -> None:
     """Runs the loop from these KEY=VALUE, and prints which experiment is best. Raises UserError."""
+    check_answers(params.load())
     loop = Loop(parsed(overrides), quick)
     loop.run(budget)
     runs.log_search(loop.title, loop.write(), {}, finished=True)

@@ -28,7 +28,7 @@ def more_data(now: Situation) -> Change | None:
     return Change(
         "more data",
         {"preprocess.subset": None, "train.epochs": epochs},
-        "training accuracy is good and validation is worse, and only"
+        "training is good and validation is worse, and only"
         f" {subset:,} of {now.available:,} examples are used: more data helps most; {epochs} epochs"
         " of all examples take as many steps",
     )
@@ -111,7 +111,7 @@ def more_capacity(now: Situation) -> Change | None:
     return Change(
         f"twice the units: {doubled}",
         {"train.network.hidden": doubled},
-        "even training accuracy is too low: more units can separate more",
+        "even the training set is not fitted well: more units can separate more",
     )
 
 
@@ -229,7 +229,7 @@ def larger_validation(now: Situation) -> Change | None:
     return Change(
         "a fifth for validation",
         {"preprocess.validation": 0.2},
-        "more validation examples narrow the interval of the accuracy",
+        "more validation examples narrow the interval of its score",
     )
 
 

@@ -1,10 +1,10 @@
 """One file per kind of target, named as in data/prepared/description.json: classes, labels, ...
 
-Each module is a `Target`: whatever depends on the prediction target is there. What all targets
-share is in _scores.py: an answer is right or wrong, so accuracy, gates, paired tests and search are
-the same for all. Two things are elsewhere: the layer that gives the outputs is in
-architectures/_layers.py, so that a change here trains nothing again, and what a device must know
-is in serving.
+Each module is a `Target`: whatever depends on the prediction target is there. How good the answers
+are is a `Scoring`, which targets share: in _scores.py an answer is right or wrong, so accuracy,
+gates, paired tests and search are the same for all such targets; in _errors.py it has an error in a
+unit. Two things are elsewhere: the layer that gives the outputs is in architectures/_layers.py, so
+that a change here trains nothing again, and what a device must know is in serving.
 """
 
 from __future__ import annotations
@@ -13,10 +13,19 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pipeline.config.parts import declared
 from pipeline.files.artifacts import Array, Description
+from pipeline.files.predictions import Predictions
 from pipeline.inputs import Baselined
+from pipeline.process.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.files.reports.baseline import ErrorScore, Score
+    from pipeline.files.reports.evaluate import Evaluation
+    from serving.model_card import ModelCard
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,10 @@ class Counts:
     images: Array
     predicted: Array
     right: Array
+
+    def contents(self, names: Sequence[str]) -> dict[str, Any]:
+        """The figures of a split whose labels these are the counts of."""
+        return {"per_class": dict(zip(names, self.images.tolist(), strict=True))}
 
 
 class Target(Baselined, Protocol):
@@ -40,16 +53,30 @@ class Target(Baselined, Protocol):
 
     OUTPUTS: tuple[str, ...]  # train.network.output that fits; the first is the default
     LOSSES: tuple[str, ...]  # train.loss that fits; empty for any
+    SCORING: str  # the module of this folder that scores its answers, a `Scoring`
     EMBEDDED: bool  # whether the targets without Python take it
     ANSWER: str  # in the model card: how the outputs become an answer
 
     def check(self, labels: Array, description: Description, part: str) -> None:
         """Raises UserError for labels from which nothing can be learned."""
 
+    def contents(self, labels: Array, names: Sequence[str]) -> dict[str, Any]:
+        """The figures of the labels of a split for reports/preprocess.json."""
+
     def strata(self, labels: Array) -> Array:
         """A number (N,) for each example; a stratified split has each number in proportion."""
 
     def answers(self, outputs: Array) -> Array: ...
+
+    def margins(self, outputs: Array) -> Array:
+        """How far each output is from where files differ most: (N,), 0 on a decision boundary."""
+
+    def words(self, answer: Array, names: Sequence[str]) -> str:
+        """An answer, or the label of one example, in words."""
+
+
+class Recognition(Target, Protocol):
+    """A target whose answers are right or wrong, as `_scores` takes it."""
 
     def right(self, answers: Array, labels: Array) -> Array:
         """Whether each answer is right: (N,) bool."""
@@ -63,17 +90,81 @@ class Target(Baselined, Protocol):
     def confidences(self, outputs: Array) -> Array:
         """The probability (N,) of each answer."""
 
-    def margins(self, outputs: Array) -> Array:
-        """How far each output is from another answer: (N,), 0 on a decision boundary."""
-
     def confused(self, answers: Array, labels: Array) -> tuple[Array, Array]:
         """Pairs (M,), (M,) of a class or label, and of the one that was given in its place."""
 
-    def words(self, answer: Array, names: Sequence[str]) -> str:
-        """An answer, or the label of one example, in words."""
+
+class Scoring(Protocol):
+    """How good the answers of a target are, in reports and pictures."""
+
+    def draw_contents(self, path: Path, labels: dict[str, Array], description: Description) -> None:
+        """A picture of the labels of each split."""
+
+    def baseline_score(
+        self, answers: Array, labels: Array, description: Description
+    ) -> Score | ErrorScore: ...
+
+    def evaluate(
+        self, outputs: Array, labels: Array, baseline: Array, description: Description, goal: float
+    ) -> Evaluation:
+        """The report on the test set, with the gates; `baseline` (N, ...) are its answers."""
+
+    def with_groups(
+        self,
+        report: Evaluation,
+        outputs: Array,
+        labels: Array,
+        description: Description,
+        group_names: Sequence[str],
+    ) -> Evaluation:
+        """The report with the score of each group; `group_names` (N,) are empty without groups."""
+
+    def score_in_words(self, report: Evaluation) -> str:
+        """The score on the test set, for the terminal."""
+
+    def remarks(self, report: Evaluation) -> list[str]:
+        """What the terminal says beside the score."""
+
+    def draw(
+        self,
+        pictures: Any,
+        test: tuple[Array, Array],
+        outputs: Array,
+        description: Description,
+        report: Evaluation,
+    ) -> None:
+        """Pictures and rows of the answers to the test set, and of the worst mistakes."""
+
+    def neglected(
+        self, validation: Predictions, description: Description, trained: dict[str, int]
+    ) -> tuple[list[str], list[str]]:
+        """The names that are never predicted in validation, and those that are rare and bad.
+
+        `trained` counts the training examples of each class.
+        """
+
+    def results(self, card: ModelCard) -> str:
+        """In the model card: how good the answers are, and what that may hide."""
 
 
 @cache
 def target(name: str) -> Target:
     """The target with this name."""
     return cast(Target, importlib.import_module(f"pipeline.targets.{name}"))
+
+
+def recognition(name: str) -> Recognition:
+    """The target with this name. Raises UserError if its answers are not right or wrong."""
+    if declared("targets", name)["SCORING"] != "_scores":
+        raise UserError(
+            f"the dataset asks for a {name}, and this compares right and wrong answers; expected "
+            "a dataset of classes or labels"
+        )
+    return cast(Recognition, target(name))
+
+
+@cache
+def scoring(name: str) -> Scoring:
+    """How good the answers of the target with this name are."""
+    module = declared("targets", name)["SCORING"]
+    return cast(Scoring, importlib.import_module(f"pipeline.targets.{module}"))

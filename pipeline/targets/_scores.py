@@ -1,4 +1,4 @@
-"""How good the answers are: the same for every target, as an answer is right or wrong."""
+"""How good answers are that are right or wrong: the same for every such target."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
-from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
+from pipeline.files.reports.evaluate import ClassScore, Evaluation, EvaluationReport, Gate
 from pipeline.inputs import Pictures, Sheet
 from pipeline.reporting import by_group, calibration, statistics
-from pipeline.reporting.tables import listed, percent
-from pipeline.targets import Counts, Target
+from pipeline.reporting.tables import interval, listed, percent
+from pipeline.targets import Counts, Recognition
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -39,14 +39,24 @@ class Scores:
         return float(self.right.mean())
 
 
-def scores(target: Target, predictions: Predictions) -> Scores:
+def scores(target: Recognition, predictions: Predictions) -> Scores:
     outputs, labels = predictions.probabilities, predictions.labels
     right = target.right(target.answers(outputs), labels)
     return Scores(right, target.losses(outputs, labels), predictions.examples)
 
 
+def draw_contents(path: Path, labels: dict[str, Array], description: Description) -> None:
+    from pipeline.reporting import class_counts  # with Matplotlib, for which `package` has no use
+
+    target, names = targets.recognition(description.target), description.class_names
+    counts = {
+        split: target.counts(values, values, len(names)).images for split, values in labels.items()
+    }
+    class_counts.draw(path, counts, names)
+
+
 def baseline_score(answers: Array, labels: Array, description: Description) -> Score:
-    target = targets.target(description.target)
+    target = targets.recognition(description.target)
     right = target.right(answers, labels)
     by_class = per_class(
         target.counts(answers, labels, len(description.class_names)), description.class_names
@@ -87,7 +97,7 @@ def never_predicted(counts: Counts, class_names: Sequence[str]) -> list[str]:
 
 def ignored(outputs: Array, labels: Array, description: Description) -> list[str]:
     """The names that are never predicted on these examples."""
-    target, names = targets.target(description.target), description.class_names
+    target, names = targets.recognition(description.target), description.class_names
     return never_predicted(target.counts(target.answers(outputs), labels, len(names)), names)
 
 
@@ -101,7 +111,7 @@ def poorly_recognized(
     """
     if description.target != "classes":
         return []
-    target, names = targets.target(description.target), description.class_names
+    target, names = targets.recognition(description.target), description.class_names
     counts = target.counts(target.answers(outputs), labels, len(names))
     accuracy = counts.right.sum() / max(len(labels), 1)
     recall = counts.right / np.maximum(counts.images, 1)
@@ -111,6 +121,14 @@ def poorly_recognized(
     return [names[number] for number in np.flatnonzero(rare & bad & (counts.images > 0))]
 
 
+def neglected(
+    validation: Predictions, description: Description, trained: dict[str, int]
+) -> tuple[list[str], list[str]]:
+    """The classes that are never predicted, and the rare ones that are poorly recognized."""
+    answers = validation.probabilities, validation.labels, description
+    return ignored(*answers), poorly_recognized(*answers, trained)
+
+
 def evaluate(
     outputs: Array, labels: Array, baseline: Array, description: Description, goal: float
 ) -> EvaluationReport:
@@ -118,7 +136,7 @@ def evaluate(
 
     `baseline` (N, ...) are the baseline's answers, `goal` is the accuracy to reach.
     """
-    target, names = targets.target(description.target), description.class_names
+    target, names = targets.recognition(description.target), description.class_names
     answers = target.answers(outputs)
     right = target.right(answers, labels)
     counts = target.counts(answers, labels, len(names))
@@ -141,16 +159,16 @@ def evaluate(
 
 
 def with_groups(
-    report: EvaluationReport,
+    report: Evaluation,
     outputs: Array,
     labels: Array,
     description: Description,
     group_names: Sequence[str],
-) -> EvaluationReport:
+) -> Evaluation:
     """The report with the score of each group; `group_names` (N,) are empty if there are none."""
     if not any(group_names):
         return report
-    target = targets.target(description.target)
+    target = targets.recognition(description.target)
     right = target.right(target.answers(outputs), labels)
     return report.changed(per_group=by_group.scores(right, group_names))
 
@@ -207,6 +225,19 @@ def _not_beaten(accuracy: float, baseline: float, p_value: float) -> str:
     )
 
 
+def score_in_words(report: Evaluation) -> str:
+    assert isinstance(report, EvaluationReport)
+    low, high = report.test_accuracy_interval
+    return f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+
+
+def remarks(report: Evaluation) -> list[str]:
+    """On classes and groups that the accuracy hides."""
+    assert isinstance(report, EvaluationReport)
+    lines = [remark(report), by_group.sentence(report.per_group or {})]
+    return [line for line in lines if line]
+
+
 def remark(report: EvaluationReport) -> str:
     """A sentence if the accuracy hides a bad class; else empty."""
     bad = report.worst_recall < BAD * report.test_accuracy
@@ -214,7 +245,20 @@ def remark(report: EvaluationReport) -> str:
 
 
 def results(card: ModelCard) -> str:
-    """In the model card: what the accuracy may hide."""
+    """In the model card: the accuracy, and what it may hide."""
+    assert card.test_accuracy is not None
+    assert card.test_accuracy_interval is not None
+    assert card.baseline_accuracy is not None
+    accuracy = (
+        f"Test accuracy is {percent(card.test_accuracy)} (95 % interval "
+        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images that were never "
+        f"used for training; the baseline reaches {percent(card.baseline_accuracy)}. "
+    )
+    return accuracy + _hidden(card)
+
+
+def _hidden(card: ModelCard) -> str:
+    """What the accuracy may hide."""
     if card.reference is None:
         return ""
     images, predicted, right = (
@@ -244,10 +288,22 @@ class Drawings(Pictures, Protocol):
 
 
 def draw(
-    pictures: Drawings, images: Array, labels: Array, outputs: Array, description: Description
+    pictures: Drawings,
+    test: tuple[Array, Array],
+    outputs: Array,
+    description: Description,
+    report: Evaluation,
 ) -> None:
-    """The confusion matrix as a picture and as rows for DVC's plot, and the worst mistakes."""
-    target, names = targets.target(description.target), description.class_names
+    """The confusion matrix as a picture and as rows for DVC's plot, and the worst mistakes.
+
+    Also bars of each class and group.
+    """
+    from pipeline.reporting import bars
+
+    assert isinstance(report, EvaluationReport)
+    bars.of_test(artifacts.REPORTS / "bars.png", report)
+    images, labels = test
+    target, names = targets.recognition(description.target), description.class_names
     answers = target.answers(outputs)
     actual, predicted = target.confused(answers, labels)
     pairs = [(names[a], names[p]) for a, p in zip(actual, predicted, strict=True)]

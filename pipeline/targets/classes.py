@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from pipeline.targets import Counts
 BASELINES = {"majority": "majority class"}
 OUTPUTS: tuple[str, ...] = ("softmax", "sigmoid")
 LOSSES: tuple[str, ...] = ()
+SCORING = "_scores"
 EMBEDDED = True
 ANSWER = "the most probable class is the answer"
 
@@ -39,6 +41,10 @@ def check(labels: Array, description: Description, part: str) -> None:
         raise UserError(
             f"class {empty_class!r} has no image in the {part} part; expected at least one"
         )
+
+
+def contents(labels: Array, names: Sequence[str]) -> dict[str, Any]:
+    return counts(labels, labels, len(names)).contents(names)
 
 
 def strata(labels: Array) -> Array:

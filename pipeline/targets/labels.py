@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from pipeline.targets import Counts
 BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
 LOSSES: tuple[str, ...] = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "MeanSquaredError")
+SCORING = "_scores"
 EMBEDDED = False
 ANSWER = "the labels with a probability of at least 0.5 are the answer"
 
@@ -44,6 +46,10 @@ def check(labels: Array, description: Description, part: str) -> None:
             raise UserError(
                 f"every image in the {part} part has label {name!r}; expected one without it"
             )
+
+
+def contents(labels: Array, names: Sequence[str]) -> dict[str, Any]:
+    return counts(labels, labels, len(names)).contents(names)
 
 
 def strata(labels: Array) -> Array:

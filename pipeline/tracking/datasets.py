@@ -47,5 +47,6 @@ def _schema(description: artifacts.Description) -> str:
 
     dtype = np.dtype(TYPES[description.kind])
     features = Schema([TensorSpec(dtype, (-1, *description.input_shape))])
-    targets = Schema([TensorSpec(np.dtype(np.int64), (-1,))])
+    label = np.int64 if description.unit is None else np.float32
+    targets = Schema([TensorSpec(np.dtype(label), (-1,))])
     return json.dumps(TensorDatasetSchema(features=features, targets=targets).to_dict())

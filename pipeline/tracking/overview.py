@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.bundle import gates
 from pipeline.config import params
+from pipeline.files.reports.evaluate import EvaluationReport, NumberReport
 from pipeline.files.reports.run import RunReports
 from pipeline.reporting import page_sections
 from pipeline.verification.device_metrics import device_metrics
@@ -68,13 +69,17 @@ def _digest(text: str) -> str:
 def figures(reports: RunReports) -> dict[str, float]:
     """The few figures by which runs are told apart, named so that the list can show them."""
     result: dict[str, float] = {}
-    if reports.evaluate:
+    if isinstance(reports.evaluate, EvaluationReport):
         result["test_accuracy"] = reports.evaluate.test_accuracy
         result["test_loss"] = reports.evaluate.test_loss
         result["worst_recall"] = reports.evaluate.worst_recall
-    native = reports.verify.native if reports.verify else []
-    if (bound := device_metrics(native).get("accuracy_lost_bound")) is not None:
-        result["accuracy_lost_bound"] = bound
+    elif isinstance(reports.evaluate, NumberReport):
+        result["test_error"] = reports.evaluate.test_error
+        result["r_squared"] = reports.evaluate.r_squared
+    bounds = device_metrics(reports.verify.here if reports.verify else [])
+    for name in ("accuracy_lost_bound", "error_added_bound"):
+        if name in bounds:
+            result[name] = bounds[name]
     if reports.package:
         result["bundle_bytes"] = reports.package.bytes
     return result

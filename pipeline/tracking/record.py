@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.baseline import ErrorScore
+from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.run import RunReports
 from pipeline.reporting import page_inputs
 from pipeline.tracking import overview
@@ -26,6 +28,8 @@ FIGURES = (
     "accuracy",
     "accuracy_lost_bound",
     "agreement",
+    "error",
+    "error_added_bound",
     "bytes",
     "median_milliseconds",
     "arena_bytes",
@@ -100,8 +104,10 @@ def figures(reports: RunReports) -> dict[str, float]:
         if isinstance(value, int | float):
             metrics[f"kept.{name}"] = value
     if reports.baseline:
-        metrics["baseline_test_accuracy"] = reports.baseline.test_accuracy
-    if reports.evaluate:
+        score = reports.baseline.test_score
+        name = "error" if isinstance(score, ErrorScore) else "accuracy"
+        metrics[f"baseline_test_{name}"] = getattr(score, name)
+    if isinstance(reports.evaluate, EvaluationReport):
         per_class = reports.evaluate.per_class
         for name, scores in zip(metric_names(list(per_class)), per_class.values(), strict=True):
             metrics |= {f"test_{score}.{name}": getattr(scores, score) for score in CLASS_FIGURES}

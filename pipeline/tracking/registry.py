@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.config import params
 from pipeline.files import artifacts
+from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
 from pipeline.files.reports.run import RunReports
 from pipeline.tracking import overview
 from serving import checksums, classifier, model_card
@@ -28,6 +29,8 @@ RUNTIME_FIGURES = (
     "accuracy",
     "accuracy_lost_bound",
     "agreement",
+    "error",
+    "error_added_bound",
     "median_milliseconds",
     "arena_bytes",
 )
@@ -36,14 +39,14 @@ RUNTIME_FIGURES = (
 def register(client: Any, run: Any, reports: RunReports) -> None:
     """Logs each file as a model and registers a version, unless the bundle is already registered.
 
-    `champion` moves to the new version unless its test accuracy is lower.
+    `champion` moves to the new version unless its test accuracy is lower, or its error higher.
     """
     import mlflow
 
     package, evaluation = reports.package, reports.evaluate
     assert package is not None
     assert evaluation is not None
-    accuracy = evaluation.test_accuracy
+    key, score = registered_score(evaluation)
     name = params.load().problem.name
     try:
         versions = client.search_model_versions(f"name = '{name}'")
@@ -62,13 +65,13 @@ def register(client: Any, run: Any, reports: RunReports) -> None:
     tags = {
         "bundle_sha256": package.sha256,
         "model_sha256": package.model_sha256,
-        "test_accuracy": accuracy,
+        key: score,
         "format": preferred.format,
     }
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, str(value))
     client.update_model_version(name, version, description(preferred, package.file, reports))
-    if accuracy >= champion_accuracy(client, name):
+    if not is_worse(score, champion_score(client, name, key), key):
         client.set_registered_model_alias(name, "champion", version)
 
 
@@ -77,12 +80,27 @@ def description(file: ModelFile, bundle_file: str, reports: RunReports) -> str:
     return f"{file.format}, {file.bytes:,} bytes, of {bundle_file}. {overview.description(reports)}"
 
 
-def champion_accuracy(client: Any, name: str) -> float:
-    """The test accuracy of the version with the alias `champion`; 0 if there is none."""
+def registered_score(evaluation: Evaluation) -> tuple[str, float]:
+    """The tag by which versions are compared, and its value."""
+    if isinstance(evaluation, NumberReport):
+        return "test_error", evaluation.test_error
+    assert isinstance(evaluation, EvaluationReport)
+    return "test_accuracy", evaluation.test_accuracy
+
+
+def champion_score(client: Any, name: str, key: str) -> float | None:
+    """This score of the version with the alias `champion`; None if there is none."""
     champion = client.get_registered_model(name).aliases.get("champion")
     if champion is None:
-        return 0.0
-    return float(client.get_model_version(name, champion).tags["test_accuracy"])
+        return None
+    value = client.get_model_version(name, champion).tags.get(key)
+    return None if value is None else float(value)
+
+
+def is_worse(score: float, champion: float | None, key: str) -> bool:
+    if champion is None:
+        return False
+    return score > champion if key == "test_error" else score < champion
 
 
 def preferred_file(card: ModelCard) -> ModelFile:
@@ -129,11 +147,11 @@ def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:
 
 
 def figures(file: ModelFile) -> dict[str, float]:
-    """The metrics of the file: its lowest accuracy, its size, and each runtime's figures."""
-    result: dict[str, float] = {
-        "test_accuracy": min(proof.accuracy for proof in file.proofs),
-        "bytes": file.bytes,
-    }
+    """The metrics of the file: its worst score, its size, and each runtime's figures."""
+    accuracies = [proof.accuracy for proof in file.proofs if proof.accuracy is not None]
+    errors = [proof.error for proof in file.proofs if proof.error is not None]
+    worst = {"test_error": max(errors)} if errors else {"test_accuracy": min(accuracies)}
+    result: dict[str, float] = {**worst, "bytes": file.bytes}
     for proof in file.proofs:
         for name in RUNTIME_FIGURES:
             value = getattr(proof, name)

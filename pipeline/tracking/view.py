@@ -13,21 +13,26 @@ NOTE = "mlflow.note.content"
 KIND = "mlflow.experimentKind"
 KEY = "edgeproof"
 VIEW = f"mlflow.sharedViewState.{KEY}"
-COLUMNS = [
-    "tags.`gate`",
-    "metrics.`test_accuracy`",
-    "metrics.`worst_recall`",
-    "metrics.`accuracy_lost_bound`",
-    "metrics.`bundle_bytes`",
-    "tags.`diagnosis`",
-]
+FIGURES = ["test_accuracy", "worst_recall", "accuracy_lost_bound"]
+NUMBER_FIGURES = ["test_error", "r_squared", "error_added_bound"]  # if the model gives a number
+
+
+def columns(figures: list[str]) -> list[str]:
+    """The columns of the list of runs, with these figures."""
+    metrics = [f"metrics.`{name}`" for name in (*figures, "bundle_bytes")]
+    return ["tags.`gate`", *metrics, "tags.`diagnosis`"]
 
 
 def describe(client: Any, experiment: str) -> None:
     """Gives the experiment its description, kind and view, and leaves what a person has written."""
     tags = client.get_experiment(experiment).tags
-    state = {"selectedColumns": COLUMNS, "orderByKey": "attributes.start_time", "orderByAsc": False}
-    defaults = {NOTE: params.load().problem.statement, KIND: "custom_model_development"}
+    problem = params.load().problem
+    state = {
+        "selectedColumns": columns(FIGURES if problem.unit is None else NUMBER_FIGURES),
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+    }
+    defaults = {NOTE: problem.statement, KIND: "custom_model_development"}
     changed = {name: value for name, value in defaults.items() if name not in tags}
     for name, value in {**changed, VIEW: json.dumps(state)}.items():
         if tags.get(name) != value:
@@ -35,7 +40,7 @@ def describe(client: Any, experiment: str) -> None:
 
 
 def link(server: str) -> str:
-    """The list of runs on a server, as model training and with COLUMNS.
+    """The list of runs on a server, as model training and with its columns.
 
     If the store is unreachable, the server's home page, which says why.
     """

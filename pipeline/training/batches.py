@@ -25,6 +25,7 @@ class Data:
     highest: int = 255  # largest id
     target: str = "classes"
     class_weights: Array | None = None  # (K,); None: every example counts the same
+    unit: str | None = None  # of a number
 
     @classmethod
     def described(cls, train: Split, validation: Split, description: Description) -> Data:
@@ -37,6 +38,7 @@ class Data:
             description.kind,
             description.highest,
             description.target,
+            unit=description.unit,
         )
 
     @property
@@ -51,7 +53,7 @@ class Data:
 def targets(labels: Array, num_classes: int, sparse: bool) -> Array:
     """Labels (N,) as int32 for a sparse loss, as one-hot rows (N, K) float32 for any other.
 
-    Labels (N, K) are such rows already, with several ones.
+    Labels (N, K) are such rows already, with several ones, or standardized numbers (N, 1).
     """
     if labels.ndim == 2:
         return labels.astype("float32")

@@ -36,6 +36,7 @@ with imports.keras_import():
         layer_statistics,
         schedules,
         transfer,
+        unit,
     )
     from pipeline.training.batches import (
         Batches,
@@ -91,7 +92,23 @@ def output(params: Train, data: Data) -> Any:
                 f"{key} is {value}, and the dataset asks for {data.target}; "
                 f"expected {' or '.join(expected)}"
             )
+    if data.target == "number":
+        _check_number(params)
     return chosen
+
+
+def _check_number(params: Train) -> None:
+    """Raises UserError for values that a number does not fit."""
+    if params.keep == "validation_accuracy":
+        raise UserError(
+            "train.keep is validation_accuracy, and a number has none; expected validation_loss or "
+            "last"
+        )
+    if params.starts_from_a_file and params.start_layers == "all":
+        raise UserError(
+            "train.start_layers is all, and the output layer of a trained model gives a number in "
+            "its unit, while a training works with standardized ones; expected hidden"
+        )
 
 
 def weighted(params: Train, data: Data) -> Data:
@@ -103,8 +120,8 @@ def weighted(params: Train, data: Data) -> Data:
         return data
     if data.target != "classes":
         raise UserError(
-            f"train.class_weights is {params.class_weights}, and the dataset asks for "
-            f"{data.target}, several of which an example may have; expected null"
+            f"train.class_weights is {params.class_weights}, which is for one class of several, "
+            f"and the dataset asks for {data.target}; expected null"
         )
     labels = np.asarray(data.train[1])
     return replace(data, class_weights=balanced_weights(labels, data.num_classes))
@@ -126,7 +143,7 @@ def fit(
     """Trains, or resumes from the checkpoint in `folder`; `watchers` are further callbacks."""
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(params.precision)
-    data = weighted(params, data)
+    in_unit, data = data, unit.standardized(weighted(params, data))
     plain = build(params, data)
     phases = transfer.phases(params, transfer.take(params, plain, start(params, data)))
     layers = layers_at_start(plain, data, keras_objects.loss(params.loss))
@@ -145,7 +162,8 @@ def fit(
         first = divided if phase is phases[0] else None
         network = first.network if first else trained
         steps = steps_per_epoch * (phase.last - phase.first)
-        compile_for(params, network, phase.learning_rate, steps, accuracy(data))
+        metric = unit.error(in_unit) if data.target == "number" else accuracy(data)
+        compile_for(params, network, phase.learning_rate, steps, metric)
         run_phase(params, network, partial(first.data, data) if first else data, phase, callbacks)
         if first:
             first.copy_to(model)
@@ -158,7 +176,10 @@ def fit(
     else:
         state.set_model(trained)
         state.load_best()
-    return TrainedModel(inference_model(model, params, data), state.rows, best, layers)
+    result = inference_model(model, params, data)
+    if data.target == "number":
+        unit.fold(result, in_unit)
+    return TrainedModel(result, state.rows, best, layers)
 
 
 def run_phase(
@@ -233,9 +254,10 @@ def check_outliers(params: Train, data: Data, noun: str) -> None:
     if not params.outliers:
         return
     if data.kind != "pixels" or data.target != "classes":
+        asked = "numbers" if data.target == "number" else "several labels at once"
         raise UserError(
             "train.outliers is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else 'several labels at once'}; expected 0 with them"
+            f"{noun if data.kind != 'pixels' else asked}; expected 0 with them"
         )
     if is_sparse(keras_objects.loss(params.loss)):
         raise UserError(

@@ -14,8 +14,14 @@ from pipeline.files import artifacts
 Row = dict[str, float]
 
 MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+# Of a number: the loss is that of standardized ones, the mean absolute error is in their unit.
+NUMBER_MEASURES = ("train_loss", "train_error", "validation_loss", "validation_error")
 TIMES = ("seconds", "images_per_second")
-COLUMNS = ("epoch", *MEASURES, "learning_rate", *TIMES)
+
+
+def measured(row: Row) -> tuple[str, ...]:
+    """The measures that an epoch has."""
+    return NUMBER_MEASURES if "validation_error" in row else MEASURES
 
 
 def measures(logs: dict[str, Any]) -> Row:
@@ -35,8 +41,8 @@ def logs(row: Row) -> dict[str, float]:
 
 
 def save(path: Path, rows: Sequence[Row]) -> None:
-    added = [name for name in rows[0] if name not in COLUMNS]  # by train.metrics
-    columns = [*COLUMNS, *added]
+    columns = ["epoch", *measured(rows[0]), "learning_rate", *TIMES]
+    columns += [name for name in rows[0] if name not in columns]  # by train.metrics
     artifacts.save_csv(path, columns, [[row[name] for name in columns] for row in rows])
 
 

@@ -37,15 +37,20 @@ class Calibrated:
     """
 
     temperature: float | None
-    error_before: float
-    error: float
+    error_before: float | None
+    error: float | None
     probabilities: Array
 
 
-def calibrate(model: keras.Model, validation: Split) -> Calibrated:
-    """Fits the temperature, and folds it into the model, if that has a layer for it."""
+def calibrate(model: keras.Model, validation: Split, target: str = "classes") -> Calibrated:
+    """Fits the temperature, and folds it into the model, if that has a layer for it.
+
+    A number has no confidence, so its model stays as it is and there is no calibration error.
+    """
     images, labels = validation[0], np.asarray(validation[1])
     before = keras_files.probabilities(model, images)
+    if target == "number":
+        return Calibrated(None, None, None, before)
     error = calibration.error(before, labels)
     layer = output_layer(model)
     if layer is None:

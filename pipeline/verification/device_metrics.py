@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.files.reports.verify import ComparedPair
+from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair
 
 
-def device_metrics(native: Sequence[ComparedPair]) -> dict[str, Any]:
+def device_metrics(native: Sequence[RanPair]) -> dict[str, Any]:
     """For each format the worst of the runtimes on this processor, and the worst loss of all.
 
     `native` are the pairs that ran on this processor. Times are those of the fastest runtime.
     """
-    formats: dict[str, list[ComparedPair]] = {}
+    formats: dict[str, list[RanPair]] = {}
     for pair in native:
         formats.setdefault(pair.format, []).append(pair)
     result = {name: _file_metrics(ran) for name, ran in formats.items()}
-    bounds = [metrics["accuracy_lost_bound"] for metrics in result.values()]
-    worst = {"accuracy_lost_bound": max(bounds)} if bounds else {}
+    worst = {
+        name: max(values)
+        for name in ("accuracy_lost_bound", "error_added_bound")
+        if (values := [metrics[name] for metrics in result.values() if name in metrics])
+    }
     return {**worst, **result}
 
 
-def _file_metrics(pairs: Sequence[ComparedPair]) -> dict[str, float]:
+def _file_metrics(pairs: Sequence[RanPair]) -> dict[str, float]:
     # A slow interpreter sees fewer images, so its bound is not comparable.
     most = max(pair.images for pair in pairs)
     on_all = [pair for pair in pairs if pair.images == most]
@@ -30,9 +33,17 @@ def _file_metrics(pairs: Sequence[ComparedPair]) -> dict[str, float]:
     times = [median for median in medians if median is not None]
     arenas = [pair.arena_bytes for pair in pairs if pair.arena_bytes is not None]
     return {
-        "test_accuracy": min(pair.accuracy for pair in on_all),
-        "accuracy_lost_bound": max(pair.accuracy_lost_bound for pair in on_all),
+        **_scores(on_all),
         "bytes": pairs[0].bytes,
         **({"median_milliseconds": min(times)} if times else {}),
         **({"arena_bytes": max(arenas)} if arenas else {}),
     }
+
+
+def _scores(pairs: Sequence[RanPair]) -> dict[str, float]:
+    """The worst score and the worst bound of pairs that saw the same images."""
+    bound = max(pair.bound for pair in pairs)
+    if errors := [pair.error for pair in pairs if isinstance(pair, NumberPair)]:
+        return {"test_error": max(errors), "error_added_bound": bound}
+    accuracies = [pair.accuracy for pair in pairs if isinstance(pair, ComparedPair)]
+    return {"test_accuracy": min(accuracies), "accuracy_lost_bound": bound}

@@ -15,8 +15,9 @@ import numpy as np
 
 from pipeline.bundle.golden import Golden
 from pipeline.config.params import Params
-from pipeline.files.reports.verify import ComparedPair
+from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair
 from pipeline.reporting import statistics
+from pipeline.reporting.tables import amount
 from pipeline.runtimes import emulation
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
@@ -100,23 +101,19 @@ def judge(
     material: Material,
     settings: Params,
     vectors: Golden,
-    native: ComparedPair | None,
+    native: RanPair | None,
 ) -> None:
     """Fills in the report of a pair that has run; `native` is that of the same file here."""
     assert pair.probabilities is not None
     telling = len(vectors.telling)
     rows = material.sample[: len(pair.probabilities) - telling]
-    probabilities = pair.probabilities[telling:]
-    reference, labels = material.reference[rows], material.labels[rows]
-    facts = statistics.compare(probabilities, reference, labels, settings.export.max_accuracy_drop)
+    facts = material.compare(pair.probabilities[telling:], rows, settings.max_loss())
     if native is None:
         pair.compared(facts)
         return
     expected = vectors.probabilities[pair.format][-telling:]
     difference = float(np.abs(pair.probabilities[:telling] - expected).max())
-    tolerance = (
-        statistics.QUANTIZED_TOLERANCE if pair.computes_in_integers else statistics.FLOAT_TOLERANCE
-    )
+    tolerance = statistics.tolerance(pair.computes_in_integers, material.span)
     facts["golden_difference"] = difference
     facts["state"] = gate.elsewhere(facts, difference, tolerance, native.state)
     for name in ("reason", "images_needed"):  # they judge the sample alone
@@ -126,18 +123,25 @@ def judge(
         pair.report = report.changed(reason=reason(report, difference, tolerance, native))
 
 
-def reason(report: ComparedPair, difference: float, tolerance: float, native: ComparedPair) -> str:
+def reason(report: RanPair, difference: float, tolerance: float, native: RanPair) -> str:
     """Why a pair is not proven, and the cure."""
     cure = "take this format out of export.formats"
     if not difference <= tolerance:
         return (
-            f"its probabilities for the golden vectors differ from those on this processor "
+            f"its outputs for the golden vectors differ from those on this processor "
             f"by up to {difference:.2g}; expected at most {tolerance:g}; {cure}"
         )
     if not math.isfinite(report.largest_difference):
-        return f"some of its probabilities are not finite numbers; {cure}"
+        return f"some of its outputs are not finite numbers; {cure}"
     if report.state == native.state:
         return f"as on this processor: {native.reason}"
+    if isinstance(report, NumberPair):
+        return (
+            f"it adds {amount(report.error_added, report.unit)} to the mean absolute error on "
+            f"{report.images:,} images, significantly more than the "
+            f"{amount(report.max_error_added, report.unit)} allowed; {cure}"
+        )
+    assert isinstance(report, ComparedPair)
     return (
         f"{report.lost} of {report.images:,} images lost, {report.gained} gained: "
         f"significantly more than the {100 * report.max_accuracy_drop:.2g} % allowed; {cure}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import JudgedOn
+from pipeline.reporting import statistics
 from pipeline.targets import Target
+from serving import gate
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
 
@@ -28,7 +31,7 @@ class Material:
     among the golden vectors. `golden_tests` is how many test images the golden vectors may be
     chosen from: all, or none if the data must not be redistributed. Runtimes read images from
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
-    file of the sample.
+    file of the sample. `unit` is that of a model that gives numbers; else it is None.
     """
 
     target: Target
@@ -40,6 +43,20 @@ class Material:
     golden_tests: int
     unseen: list[Path]
     sampled: Path
+    unit: str | None = None
+
+    def compare(
+        self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
+    ) -> dict[str, Any]:
+        """The verdict on a file's outputs for these rows, and its figures; see serving.gate."""
+        reference, labels = self.reference[rows], self.labels[rows]
+        facts = gate.compare(outputs, reference, labels, max_loss, test_images)
+        return statistics.with_reason(facts, self.unit)
+
+    @property
+    def span(self) -> float | None:
+        """The range of the Keras model's numbers, which golden vectors are compared by."""
+        return None if self.unit is None else float(np.ptp(self.reference))
 
     @property
     def judged_on(self) -> JudgedOn:
@@ -64,6 +81,7 @@ def gather(settings: Params, folder: Path) -> Material:
     np.save(folder / "sample.npy", images[sample])
     return Material(
         target=target,
+        unit=data.unit,
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

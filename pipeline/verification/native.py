@@ -9,8 +9,7 @@ import numpy as np
 
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests, timing_cache
-from pipeline.files.reports.verify import ComparedPair
-from pipeline.reporting.statistics import compare
+from pipeline.files.reports.verify import RanPair
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
@@ -53,13 +52,11 @@ class NativePair:
         pair = self.pair
         assert pair.probabilities is not None
         rows, tests = np.arange(len(material.labels)), material.tests
-        max_accuracy_drop = settings.export.max_accuracy_drop
-        if pair.micro:  # its interpreter is slow, and fewer images prove less
+        if pair.micro:
             rows = material.sample[: settings.verify.micro_images]
-            tests, max_accuracy_drop = len(rows), settings.verify.micro_max_accuracy_drop
-        probabilities = pair.probabilities[: len(rows)]
-        reference, labels = material.reference[rows], material.labels[rows]
-        facts = compare(probabilities, reference, labels, max_accuracy_drop, tests)
+            tests = len(rows)
+        allowed = settings.max_loss(micro=pair.micro)
+        facts = material.compare(pair.probabilities[: len(rows)], rows, allowed, tests)
         if self._arena_bytes is not None:
             facts["arena_bytes"] = self._arena_bytes
         pair.compared(facts)
@@ -70,7 +67,7 @@ class NativePair:
         Cached per processor, file, runtime and number of runs.
         """
         pair, report = self.pair, self.pair.report
-        if self._process is None or not isinstance(report, ComparedPair):
+        if self._process is None or not isinstance(report, RanPair):
             return
         file = artifacts.sha256(pair.file)
         facts = [file, pair.runtime, report.runtime_version, str(runs), "measured_on"]

@@ -9,7 +9,13 @@ from pathlib import Path
 from pipeline.config.params import Params
 from pipeline.config.processors import NATIVE
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair, PairReport
+from pipeline.files.reports.verify import (
+    AnyPair,
+    ComparedPair,
+    FailedPair,
+    NumberPair,
+    PairReport,
+)
 from pipeline.runtimes import environments, inspect_model
 from serving import preflight, runtimes
 from serving.gate import COULD_NOT_RUN
@@ -70,9 +76,10 @@ class Pair:
             {**self.known.model_dump(exclude_unset=True), "state": COULD_NOT_RUN, "reason": reason}
         )
 
-    def compared(self, facts: Mapping[str, object]) -> ComparedPair:
+    def compared(self, facts: Mapping[str, object]) -> ComparedPair | NumberPair:
         """Ran; `facts` are the verdict and its figures. Returns the report."""
-        report = ComparedPair.model_validate({**self.known.model_dump(exclude_unset=True), **facts})
+        kind = NumberPair if "error_added" in facts else ComparedPair
+        report = kind.model_validate({**self.known.model_dump(exclude_unset=True), **facts})
         self.report = report
         return report
 

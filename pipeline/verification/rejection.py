@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from scipy import stats
@@ -17,6 +18,7 @@ from pipeline.config.params import Problem
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import ComparedPair, Rejection
 from pipeline.reporting import calibration, statistics
+from pipeline.targets import Recognition
 from pipeline.verification.material import Material
 from pipeline.verification.pair import Pair
 from serving.gate import CERTAIN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
@@ -69,7 +71,7 @@ def fitted(
 
 def answers(material: Material, probabilities: Array, labels: Array) -> tuple[Array, Array]:
     """The confidence (N,) of each answer, and whether it is right (N,)."""
-    target = material.target
+    target = cast(Recognition, material.target)
     return target.confidences(probabilities), target.right(target.answers(probabilities), labels)
 
 
@@ -120,10 +122,15 @@ def upper(count: int, total: int, risk: float) -> float:
     return float(stats.beta.ppf(1 - risk, count + 1, total - count)) if count < total else 1.0
 
 
+def fewest(coverage: float) -> int:
+    """The fewest validation images for which `for_coverage` gives a threshold."""
+    return math.ceil(math.log(RISK) / math.log(coverage))
+
+
 def too_few(count: int, problem: Problem) -> str:
     """Why there is no threshold."""
     if problem.coverage is not None:
-        needed = math.ceil(math.log(RISK) / math.log(problem.coverage))
+        needed = fewest(problem.coverage)
         return (
             f"{count:,} validation images are too few to reject any and still accept "
             f"{problem.coverage:.2%} of new ones; expected at least {needed:,}, "

@@ -5,8 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from pipeline.files.reports.verify import AnyPair, ComparedPair, VerificationReport
-from pipeline.reporting.tables import percent
+from pipeline.files.reports.verify import (
+    AnyPair,
+    ComparedPair,
+    NumberPair,
+    RanPair,
+    VerificationReport,
+)
+from pipeline.reporting.tables import amount, percent
 from pipeline.verification.pair import Pair
 
 
@@ -39,17 +45,15 @@ def summary(report: VerificationReport) -> list[str]:
 def explanation(pairs: Sequence[AnyPair]) -> str:
     """The figures and the reason behind a verdict that pairs of one file share."""
     here = [pair for pair in pairs if pair.is_native] or pairs  # others are judged by those here
-    ran = [pair for pair in here if isinstance(pair, ComparedPair)]
+    ran = [pair for pair in here if isinstance(pair, RanPair)]
     if not ran:
         return "; ".join(dict.fromkeys(pair.reason for pair in pairs if pair.reason))
-    golden = [pair.golden_difference for pair in pairs if isinstance(pair, ComparedPair)]
+    golden = [pair.golden_difference for pair in pairs if isinstance(pair, RanPair)]
     differences = [difference for difference in golden if difference is not None]
-    bounds = sorted(pair.accuracy_lost_bound for pair in ran)
-    ends = dict.fromkeys(f"{100 * bound:.2f}" for bound in (bounds[0], bounds[-1]))
-    worst = max(ran, key=lambda pair: pair.accuracy_lost_bound)
+    worst = max(ran, key=lambda pair: pair.bound)
     return "; ".join(
         [
-            f"loses at most {' to '.join(ends)} %",
+            bounds(ran),
             *(
                 [f"on other processors as here, within {max(differences):.1g}"]
                 if differences
@@ -61,13 +65,31 @@ def explanation(pairs: Sequence[AnyPair]) -> str:
     )
 
 
-def rejections(pairs: Sequence[ComparedPair]) -> list[str]:
-    """What the thresholds do to the test set, once for pairs on which they do the same."""
-    kept = (pair.rejection for pair in pairs if pair.rejection is not None)
-    return list(
-        dict.fromkeys(
-            f"answers {percent(entry.coverage)}, of which {percent(entry.error)} are wrong: "
-            f"{entry.state}"
-            for entry in kept
-        )
-    )
+def bounds(pairs: Sequence[RanPair]) -> str:
+    """The lowest and the highest of what each may lose, or add to the error."""
+    lowest, *_, highest = sorted([pair.bound for pair in pairs] * 2)
+    if isinstance(pairs[0], NumberPair):
+        ends = dict.fromkeys(f"{bound:.3g}" for bound in (lowest, highest))
+        return f"adds at most {' to '.join(ends)} {pairs[0].unit}"
+    ends = dict.fromkeys(f"{100 * bound:.2f}" for bound in (lowest, highest))
+    return f"loses at most {' to '.join(ends)} %"
+
+
+def rejections(pairs: Sequence[RanPair]) -> list[str]:
+    """What the thresholds do to the test set, once for pairs on which they do the same.
+
+    Of numbers it is what their intervals hold.
+    """
+    sentences = []
+    for pair in pairs:
+        if isinstance(pair, NumberPair) and (held := pair.coverage):
+            sentences.append(
+                f"{percent(held.share)} of true numbers are within "
+                f"{amount(held.half_width, pair.unit)}: {held.state}"
+            )
+        elif isinstance(pair, ComparedPair) and (entry := pair.rejection):
+            sentences.append(
+                f"answers {percent(entry.coverage)}, of which {percent(entry.error)} are wrong: "
+                f"{entry.state}"
+            )
+    return list(dict.fromkeys(sentences))

@@ -55,18 +55,22 @@ def run(arguments: argparse.Namespace) -> int:
     bundle = commands.open_bundle(arguments)
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     top, classes = arguments.top, len(classifier.card.class_names)
-    if classifier.card.target == "labels":
+    target = classifier.card.target
+    if target != "classes":
         if arguments.log:
-            raise InputError("--log takes one class a picture; this model gives several labels")
+            given = "several labels" if target == "labels" else "a number"
+            raise InputError(f"--log takes one class a picture; this model gives {given}")
         top = classes
     if not 1 <= top <= classes:
         raise InputError(f"--top is {top}; expected 1 to {classes}, the number of classes")
     failures: List[ServingError] = []
     log = commands.open_log(arguments)
     predictions = _predictions(classifier, arguments.pictures, top, log, failures)
-    columns = ["picture"] if classifier.card.target == "labels" else ["picture", "class"]
+    columns = ["picture"] if target == "labels" else ["picture", "class"]
     for rank in range(1, top + 1):
         columns += [f"class_{rank}", f"probability_{rank}"]
+    if target == "number":
+        columns = ["picture", "number", "low", "high", "unit"]
     if log:
         columns.append("id")
     WRITERS[arguments.output](predictions, columns, sys.stdout)
@@ -94,6 +98,9 @@ def _predictions(
             continue
         for index, row in enumerate(probabilities):
             own_name = f"{name}[{index}]" if len(images) > 1 else name
+            if card.number:
+                yield {"picture": own_name, **classifier.number(row)}
+                continue
             order = row.argsort(kind="stable")[::-1][:top]
             if card.target == "labels":
                 order = order[row[order] >= gate.THRESHOLD]
@@ -172,6 +179,9 @@ def _decodable(name: str) -> str:
 
 def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], output: TextIO) -> None:
     for prediction in predictions:
+        if "number" in prediction:
+            output.write(f"{_in_words(prediction)}   {printable(prediction['picture'])}\n")
+            continue
         cells = [f"{name} {100 * value:6.2f} %" for name, value in _ranking(prediction)]
         if prediction.get("class", "") is None:
             cells[0] = f"none (best guess {cells[0]})"
@@ -191,9 +201,21 @@ def _write_csv(predictions: Iterator[Dict[str, Any]], columns: List[str], output
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(columns)
     for prediction in predictions:
+        if "number" in prediction:
+            writer.writerow([prediction.get(name) for name in columns])
+            continue
         values = [value for pair in _ranking(prediction) for value in pair]
         answer = [prediction["class"]] if "class" in prediction else []  # None: an empty cell
         writer.writerow([prediction["picture"], *answer, *values, *_id(prediction)])
+
+
+def _in_words(prediction: Dict[str, Any]) -> str:
+    """A number with its interval, if the file has one, and the unit."""
+    words = f"{prediction['number']:.4g} {prediction['unit']}"
+    if prediction["low"] is None:
+        return words
+    low, high, coverage = (prediction[name] for name in ("low", "high", "coverage"))
+    return f"{words} ({low:.4g} to {high:.4g} with {100 * coverage:.4g} %)"
 
 
 def _ranking(prediction: Dict[str, Any]) -> List[Tuple[str, float]]:

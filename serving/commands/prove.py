@@ -132,23 +132,44 @@ def _line(pair: Dict[str, Any]) -> str:
     name = f"{pair['format']} on {pair['runtime']} {pair['runtime_version']}"
     if pair["state"] == COULD_NOT_RUN:
         return f"{name}: {pair['sentence']}"
-    low, high = pair["accuracy_interval"]
+    name = f"{name}: {pair['state'] if pair['state'] == PROVEN else pair['sentence']}\n"
     return (
-        f"{name}: {pair['state'] if pair['state'] == PROVEN else pair['sentence']}\n"
-        f"    accuracy {100 * pair['accuracy']:.2f} % "
-        f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
-        f"the Keras model {100 * pair['keras_accuracy']:.2f} %; "
-        f"{pair['lost']:,} of {pair['images']:,} images lost, {pair['gained']:,} gained: "
-        f"loses at most {100 * pair['accuracy_lost_bound']:.2f} % by these images alone; "
-        f"same class for {100 * pair['agreement']:.2f} %\n"
+        f"{name}    {_numbers(pair) if 'unit' in pair else _accuracy(pair)}\n"
         f"    golden vectors within {pair['golden_difference']:.1g}; "
         f"{pair['median_milliseconds']:.3f} ms an image "
         f"(95 % within {pair['p95_milliseconds']:.3f}){_rejection(pair)}"
     )
 
 
+def _numbers(pair: Dict[str, Any]) -> str:
+    low, high = pair["error_interval"]
+    return (
+        f"mean absolute error {pair['error']:.4g} {pair['unit']} "
+        f"(95 % interval {low:.4g} to {high:.4g}), the Keras model {pair['keras_error']:.4g}; "
+        f"adds at most {pair['error_added_bound']:.3g} {pair['unit']} by these images alone"
+    )
+
+
+def _accuracy(pair: Dict[str, Any]) -> str:
+    low, high = pair["accuracy_interval"]
+    return (
+        f"accuracy {100 * pair['accuracy']:.2f} % "
+        f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
+        f"the Keras model {100 * pair['keras_accuracy']:.2f} %; "
+        f"{pair['lost']:,} of {pair['images']:,} images lost, {pair['gained']:,} gained: "
+        f"loses at most {100 * pair['accuracy_lost_bound']:.2f} % by these images alone; "
+        f"same class for {100 * pair['agreement']:.2f} %"
+    )
+
+
 def _rejection(pair: Dict[str, Any]) -> str:
-    """A line on the images that the file answers, if it may also reject them."""
+    """A line on the images that the file answers, if it may also reject them, or on intervals."""
+    if "inside" in pair:
+        inside, images = pair["inside"], pair["images"]
+        return (
+            f"\n    {inside:,} of {images:,} true numbers ({100 * inside / images:.2f} %) are "
+            f"within {pair['interval']:.4g} {pair['unit']} of its own"
+        )
     if "answered" not in pair:
         return ""
     answered, wrong, images = pair["answered"], pair["answered_wrong"], pair["images"]

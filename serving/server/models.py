@@ -187,9 +187,8 @@ class Models:
                 "and the server only pictures; use Classifier"
             )
         if card.target != "classes":
-            raise BundleError(
-                f"{card.name} gives several labels, the server one class; use Classifier"
-            )
+            given = "a number" if card.number else "several labels"
+            raise BundleError(f"{card.name} gives {given}, the server one class; use Classifier")
         return Model(classifier, Signature.of(classifier, self.limits.max_images), files)
 
     def signatures(self) -> List[Signature]:

@@ -1,7 +1,8 @@
-"""What `baseline` reports: the accuracy of each baseline on the validation and test sets."""
+"""What `baseline` reports: the score of each baseline on the validation and test sets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import ConfigDict, model_validator
@@ -17,28 +18,56 @@ class Score(Section):
     interval: tuple[float, float]
     per_class: dict[str, float]
 
+    @property
+    def goodness(self) -> float:
+        return self.accuracy
+
+
+class ErrorScore(Section):
+    """The errors of a baseline that gives a number, in its unit; `error` is the mean absolute one.
+
+    `interval` is its 95 % interval.
+    """
+
+    error: float
+    interval: tuple[float, float]
+    root_mean_square_error: float
+    r_squared: float
+    unit: str
+
+    @property
+    def goodness(self) -> float:
+        return -self.error
+
 
 class BaselineReport(Report):
     """`best` names the baseline that did best in validation. Each has a score on each split."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Score]
+    __pydantic_extra__: dict[str, Score | ErrorScore]
     PATH: ClassVar = artifacts.REPORTS / "baseline.json"
 
     best: str
-    test_accuracy: float
+    test_accuracy: float | None = None
+    test_error: float | None = None
 
     @classmethod
-    def of(cls, scores: dict[str, dict[str, Score]]) -> BaselineReport:
+    def of(cls, scores: Mapping[str, Mapping[str, Score | ErrorScore]]) -> BaselineReport:
         """The report on `scores`, by split and by name of the baseline."""
         validation, test = scores["validation"], scores["test"]
-        best = max(validation, key=lambda name: validation[name].accuracy)
+        best = max(validation, key=lambda name: validation[name].goodness)
+        score = test[best]
+        figure = (
+            {"test_accuracy": score.accuracy}
+            if isinstance(score, Score)
+            else {"test_error": score.error}
+        )
         by_key = {
             f"{split}_{name}": score
             for split, by_name in scores.items()
             for name, score in by_name.items()
         }
-        return cls.model_validate({"best": best, "test_accuracy": test[best].accuracy, **by_key})
+        return cls.model_validate({"best": best, **figure, **by_key})
 
     @model_validator(mode="after")
     def _best_has_a_score(self) -> Self:
@@ -47,6 +76,6 @@ class BaselineReport(Report):
         return self
 
     @property
-    def test_score(self) -> Score:
+    def test_score(self) -> Score | ErrorScore:
         """The score of the best baseline on the test set."""
         return self.__pydantic_extra__[f"test_{self.best}"]

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.files.reports.baseline import BaselineReport
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.embed import EmbedReport
-from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.evaluate import AnyEvaluation, Evaluation
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.report import Report
@@ -20,7 +20,7 @@ KINDS: dict[str, type[Report]] = {
     "baseline": BaselineReport,
     "train": TrainReport,
     "diagnose": DiagnosisReport,
-    "evaluate": EvaluationReport,
+    "evaluate": Evaluation,
     "export": ExportReport,
     "verify": VerificationReport,
     "embed": EmbedReport,
@@ -34,7 +34,7 @@ class BundleReports(BaseModel):
     baseline: BaselineReport
     train: TrainReport
     diagnose: DiagnosisReport
-    evaluate: EvaluationReport
+    evaluate: AnyEvaluation
     export: ExportReport
     verify: VerificationReport
     embed: EmbedReport

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self, cast
 
 from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section
 
 
-class Gate(Section):
-    """Whether the model reaches the target, beats the baseline and predicts every class.
+class AnyGate(Section):
+    """Whether the model reaches the target and beats the baseline.
 
     `failures` has for each of these gates the sentences on its failures; none if it is passed.
     """
 
     target: float
     target_reached: bool
-    baseline_accuracy: float
     baseline_p_value: float
     baseline_beaten: bool
-    never_predicted: list[str]  # classes of the test set
     failures: dict[str, list[str]]
 
     @property
@@ -29,6 +28,17 @@ class Gate(Section):
     @property
     def passed(self) -> bool:
         return not self.sentences
+
+
+class Gate(AnyGate):
+    """Also whether it predicts every class."""
+
+    baseline_accuracy: float
+    never_predicted: list[str]  # classes of the test set
+
+
+class NumberGate(AnyGate):
+    baseline_error: float
 
 
 class ClassScore(Section):
@@ -52,8 +62,43 @@ class GroupScore(Section):
     p_value: float
 
 
-class EvaluationReport(Report):
+class GroupError(Section):
+    """The mean absolute error on a group's test images, in the unit of the number."""
+
+    images: int
+    error: float
+    interval: tuple[float, float]  # 95 %
+
+
+class Evaluation(Report):
+    """An EvaluationReport, or a NumberReport if the model gives a number."""
+
     PATH: ClassVar = artifacts.REPORTS / "evaluate.json"
+
+    model_sha256: str
+    test_images: int
+
+    @classmethod
+    def parse(cls, data: bytes, source: Path) -> Self:
+        if cls is not Evaluation:
+            return super().parse(data, source)
+        kind = NumberReport if b'"test_error"' in data else EvaluationReport
+        return cast(Self, kind.parse(data, source))
+
+    @property
+    def judged(self) -> AnyGate:
+        raise NotImplementedError
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures that `dvc metrics` compares between experiments."""
+        raise NotImplementedError
+
+    def save_metrics(self) -> None:
+        artifacts.save_json(artifacts.metrics("evaluate"), self.metrics)
+
+
+class EvaluationReport(Evaluation):
     # The figures that `dvc metrics` compares between experiments, beside the baseline's accuracy.
     METRICS: ClassVar = {
         "test_accuracy",
@@ -64,7 +109,6 @@ class EvaluationReport(Report):
         "test_calibration_error",
     }
 
-    model_sha256: str
     test_accuracy: float
     test_accuracy_interval: tuple[float, float]
     balanced_accuracy: float  # the mean recall of the classes
@@ -72,14 +116,50 @@ class EvaluationReport(Report):
     worst_recall: float
     test_loss: float
     test_calibration_error: float  # the expected calibration error
-    test_images: int
     gate: Gate
     per_class: dict[str, ClassScore]
     per_group: dict[str, GroupScore] | None = None  # with preprocess.group; the worst first
 
-    def save_metrics(self) -> None:
-        metrics = {
+    @property
+    def judged(self) -> Gate:
+        return self.gate
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {
             **self.model_dump(include=self.METRICS),
             "baseline_test_accuracy": self.gate.baseline_accuracy,
         }
-        artifacts.save_json(artifacts.metrics("evaluate"), metrics)
+
+
+class NumberReport(Evaluation):
+    """Errors of a model that gives a number, in its unit: `test_error` is the mean absolute one.
+
+    `r_squared` is the share of the variance of the test set that the answers explain.
+    """
+
+    unit: str
+    test_error: float
+    test_error_interval: tuple[float, float]
+    root_mean_square_error: float
+    root_mean_square_error_interval: tuple[float, float]
+    r_squared: float
+    r_squared_interval: tuple[float, float]
+    gate: NumberGate
+    per_group: dict[str, GroupError] | None = None  # with preprocess.group; the worst first
+
+    @property
+    def judged(self) -> NumberGate:
+        return self.gate
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {
+            "test_error": self.test_error,
+            "root_mean_square_error": self.root_mean_square_error,
+            "r_squared": self.r_squared,
+            "baseline_test_error": self.gate.baseline_error,
+        }
+
+
+AnyEvaluation = EvaluationReport | NumberReport

@@ -11,7 +11,7 @@ from pipeline.files.reports.baseline import BaselineReport
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.embed import EmbedReport
-from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.files.reports.evaluate import AnyEvaluation
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.package import PackageReport
 from pipeline.files.reports.preprocess import PreprocessReport
@@ -32,7 +32,7 @@ class RunReports(BaseModel):
     baseline: BaselineReport | None = None
     train: TrainReport | None = None
     diagnose: DiagnosisReport | None = None
-    evaluate: EvaluationReport | None = None
+    evaluate: AnyEvaluation | None = None
     export: ExportReport | None = None
     verify: VerificationReport | None = None
     embed: EmbedReport | None = None

@@ -12,7 +12,8 @@ class TrainReport(Report):
     """The loss is that of the epoch, before the `temperature` was folded into the last layer.
 
     The calibration errors are those before and after; there is no temperature if the model ends in
-    another kind of layer.
+    another kind of layer. A model that gives a number has no accuracies but mean absolute errors in
+    its unit, and losses of its number in standard deviations of the training set.
     """
 
     PATH: ClassVar = artifacts.REPORTS / "train.json"
@@ -24,6 +25,8 @@ class TrainReport(Report):
         "train_accuracy",
         "validation_loss",
         "validation_accuracy",
+        "train_error",
+        "validation_error",
         "training_seconds",
     }
 
@@ -32,9 +35,11 @@ class TrainReport(Report):
     epochs: int
     kept_epoch: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None = None
+    train_error: float | None = None
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None = None
+    validation_error: float | None = None
     training_seconds: float
     images_per_second: float
     layers_at_start: dict[str, float]
@@ -44,8 +49,10 @@ class TrainReport(Report):
     precision: str
     training_key: str
     temperature: float | None
-    calibration_error_before: float
-    calibration_error: float
+    calibration_error_before: float | None
+    calibration_error: float | None
 
     def save_metrics(self) -> None:
-        artifacts.save_json(artifacts.metrics("train"), self.model_dump(include=self.METRICS))
+        artifacts.save_json(
+            artifacts.metrics("train"), self.model_dump(include=self.METRICS, exclude_unset=True)
+        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts
@@ -60,23 +60,44 @@ class Rejection(Section):
     state: Literal["proven", "not shown", "worse"]
 
 
-class ComparedPair(PairReport):
+class RanPair(PairReport):
     """A pair that ran: the figures and the verdict of serving.gate.compare.
 
     Only a native pair has times, in milliseconds for one image on the processor `measured_on`, or
-    the reason why there are none, the expected calibration error on its test images, and what it
-    rejects: a file with `accept_from` answers "none of these" if its largest probability is lower.
-    Only an emulated one has a `golden_difference`, the largest difference of a golden vector's
-    probability from this processor.
+    the reason why there are none. Only an emulated one has a `golden_difference`, the largest
+    difference of a golden vector's output from this processor.
     """
 
     runtime_version: str
     requirements: Requirements
     arena_bytes: int | None = None
-    accept_from: float | None = None
     state: Literal["proven", "not shown", "worse"]
     images: int
     test_images: int
+    largest_difference: float
+    mean_difference: float
+    images_needed: int | None = None
+    golden_difference: float | None = None
+    reason: str | None = None
+    median_milliseconds: float | None = None
+    p95_milliseconds: float | None = None
+    measured_on: str | None = None
+    latency_reason: str | None = None
+
+    @property
+    def bound(self) -> float:
+        """At most this much accuracy is lost, or error added."""
+        raise NotImplementedError
+
+
+class ComparedPair(RanPair):
+    """A pair whose answers are right or wrong.
+
+    A native one has the expected calibration error on its test images, and what it rejects: a file
+    with `accept_from` answers "none of these" if its largest probability is lower.
+    """
+
+    accept_from: float | None = None
     accuracy: float
     accuracy_interval: tuple[float, float]
     keras_accuracy: float
@@ -88,17 +109,49 @@ class ComparedPair(PairReport):
     accuracy_lost_bound: float
     max_accuracy_drop: float
     agreement: float
-    largest_difference: float
-    mean_difference: float
-    images_needed: int | None = None
-    golden_difference: float | None = None
-    reason: str | None = None
-    median_milliseconds: float | None = None
-    p95_milliseconds: float | None = None
-    measured_on: str | None = None
-    latency_reason: str | None = None
     calibration_error: float | None = None
     rejection: Rejection | None = None
+
+    @property
+    def bound(self) -> float:
+        return self.accuracy_lost_bound
+
+
+class Coverage(Section):
+    """How many of the test set's true numbers are within `half_width` of a file's.
+
+    `bound` is the one-sided lower 95 % bound of their share; `state` says whether problem.coverage
+    is kept.
+    """
+
+    half_width: float
+    images: int
+    inside: int
+    share: float
+    bound: float
+    state: Literal["proven", "not shown", "worse"]
+
+
+class NumberPair(RanPair):
+    """A pair that gives a number: mean absolute errors, in its `unit`.
+
+    A native one has the `coverage` of its interval, if problem.coverage asks for one.
+    """
+
+    unit: str
+    error: float
+    error_interval: tuple[float, float]
+    keras_error: float
+    keras_error_interval: tuple[float, float]
+    error_added: float
+    error_added_deviation: float
+    error_added_bound: float
+    max_error_added: float
+    coverage: Coverage | None = None
+
+    @property
+    def bound(self) -> float:
+        return self.error_added_bound
 
 
 class JudgedOn(Section):
@@ -112,7 +165,23 @@ class JudgedOn(Section):
         return self.test + self.validation
 
 
-AnyPair = FailedPair | ComparedPair
+AnyPair = FailedPair | ComparedPair | NumberPair
+
+
+def _kind(values: Any) -> str:
+    """Which of them a pair is, by its fields."""
+    names = values if isinstance(values, dict) else values.__dict__
+    if "error_added" in names:
+        return "number"
+    return "compared" if "accuracy" in names else "failed"
+
+
+TaggedPair = Annotated[
+    Annotated[FailedPair, Tag("failed")]
+    | Annotated[ComparedPair, Tag("compared")]
+    | Annotated[NumberPair, Tag("number")],
+    Discriminator(_kind),
+]
 
 
 class VerificationReport(Report):
@@ -120,8 +189,9 @@ class VerificationReport(Report):
 
     model_sha256: str
     judged_on: JudgedOn
-    pairs: list[Annotated[AnyPair, Field(discriminator="state")]]
+    pairs: list[TaggedPair]
     not_rejecting: dict[str, str] = Field(default_factory=dict)  # formats, and why they do not
+    span: float | None = None  # of the Keras model's numbers: the highest less the lowest
 
     @property
     def by_reason(self) -> dict[str, list[str]]:
@@ -132,13 +202,28 @@ class VerificationReport(Report):
         return result
 
     @property
-    def compared(self) -> list[ComparedPair]:
-        return [pair for pair in self.pairs if isinstance(pair, ComparedPair)]
+    def ran(self) -> list[RanPair]:
+        return [pair for pair in self.pairs if isinstance(pair, RanPair)]
+
+    @property
+    def here(self) -> list[RanPair]:
+        """The pairs that ran on this processor."""
+        return [pair for pair in self.ran if pair.is_native]
 
     @property
     def native(self) -> list[ComparedPair]:
-        """The pairs that ran on this processor."""
-        return [pair for pair in self.compared if pair.is_native]
+        """Those of them whose answers are right or wrong."""
+        return [pair for pair in self.here if isinstance(pair, ComparedPair)]
+
+    @property
+    def numbers(self) -> list[NumberPair]:
+        """Those of them that give a number."""
+        return [pair for pair in self.here if isinstance(pair, NumberPair)]
+
+    def half_width(self, format_name: str) -> float | None:
+        """Of the interval of this file's numbers; None if it has none."""
+        pairs = [pair for pair in self.numbers if pair.format == format_name]
+        return max((pair.coverage.half_width for pair in pairs if pair.coverage), default=None)
 
     def accept_from(self, format_name: str) -> float | None:
         """The least probability of an answer of this file; None if it answers every input."""
