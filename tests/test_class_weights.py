@@ -86,7 +86,7 @@ def test_several_labels_at_once_have_no_class_weights() -> None:
 
     split = np.zeros((4, 2, 2, 1), np.uint8), np.eye(4, dtype=np.int64)
     several = Data(split, split, 4, target="labels")
-    with pytest.raises(UserError, match=r"train\.class_weights is balanced, which is for one class"):
+    with pytest.raises(UserError, match=r"train\.class_weights is balanced, which is for one"):
         fit.weighted(train_params(), several)
     assert fit.weighted(train_params(class_weights=None), several) is several
 
