@@ -2,7 +2,8 @@
 
     python -m pipeline.evaluate
 
-Reads: model/model.keras, data/prepared/test, the baseline's predictions.
+Reads: model/model.keras, data/prepared/test, the baseline's predictions, and reports/folds.json if
+evaluate.folds names it.
 Writes: evaluation/test_probabilities.npy, reports/evaluate.json, reports/confusion.{csv,png},
 reports/bars.png, reports/mistakes.png. A gate that fails here only warns; `package` then refuses to
 make a bundle.
@@ -10,12 +11,31 @@ make a bundle.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipeline.config import params
+from pipeline.config.params import Params
 from pipeline.files import artifacts, groups
+from pipeline.files.artifacts import Description
+from pipeline.files.reports.evaluate import FoldScore
+from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process import imports, stage
-from pipeline.reporting import bars, by_group, pictures
+from pipeline.process.errors import UserError
+from pipeline.reporting import bars, by_folds, by_group, pictures
 from pipeline.targets import _scores
 from pipeline.training import keras_files
+
+
+def fold_score(settings: Params, description: Description) -> FoldScore:
+    """What `edgeproof folds` found for these data and this recipe. Raises UserError."""
+    path = Path(settings.evaluate.folds)
+    report = FoldsReport.load(path)
+    if report.recipe != recipe(settings, description):
+        raise UserError(
+            f"{path} is of other data, or of other values of dataset, preprocess or train in "
+            f"params.yaml; run `edgeproof folds`, or set evaluate.folds to {params.NONE}"
+        )
+    return report.score
 
 
 def main() -> None:
@@ -28,6 +48,8 @@ def main() -> None:
         outputs = keras_files.probabilities(model, images)
     report = _scores.evaluate(outputs, labels, baseline, description, settings.problem.target)
     report = _scores.with_groups(report, outputs, labels, description, groups.load_names())
+    if settings.evaluate.folds != params.NONE:
+        report = _scores.with_folds(report, fold_score(settings, description))
     artifacts.save_array(artifacts.TEST_PROBABILITIES, outputs)
     report.save()
     report.save_metrics()
@@ -35,6 +57,8 @@ def main() -> None:
     bars.of_test(artifacts.REPORTS / "bars.png", report)
     low, high = report.test_accuracy_interval
     print(f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    if report.folds:
+        print(by_folds.sentence(report.folds))
     if remark := _scores.remark(report):
         print(remark)
     if report.per_group:

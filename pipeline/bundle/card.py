@@ -11,7 +11,7 @@ from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.verify import ComparedPair, VerificationReport
-from pipeline.reporting import statistics
+from pipeline.reporting import by_folds, statistics
 from pipeline.reporting.tables import percent
 from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
 from serving.model_file import Emulated, ModelFile, Proof
@@ -51,6 +51,7 @@ def build(
             "provenance": {
                 **fields["provenance"],
                 **_weights(params),
+                **_from_folds(reports),
                 "training_key": reports.train.training_key,
                 "params": params.model_dump(mode="json", include=PARAMS),
                 # Filled in when the bundle is signed: an output of the pipeline that named the
@@ -66,6 +67,12 @@ def _weights(params: Params) -> dict[str, str]:
     if not params.train.starts_from_a_backbone:
         return {}
     return {"pretrained_weights": declared("architectures", params.train.architecture)["WEIGHTS"]}
+
+
+def _from_folds(reports: BundleReports) -> dict[str, str]:
+    """The accuracy of the recipe, if its target was judged by it."""
+    score = reports.evaluate.folds
+    return {"accuracy_of_folds": by_folds.sentence(score)} if score else {}
 
 
 def _tensor(values: dict[str, Any]) -> Tensor:

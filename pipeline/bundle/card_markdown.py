@@ -130,6 +130,7 @@ def _accuracy(card: ModelCard) -> str:
         f"{card.test_images:,} images that were never used for training; "
         f"the baseline reaches {percent(card.baseline_accuracy)}. "
         f"{_scores.results(card)}"
+        f"{f' {folds}' if (folds := card.provenance.get('accuracy_of_folds')) else ''}"
     )
 
 
@@ -270,7 +271,7 @@ def _provenance(card: ModelCard) -> list[tuple[str, str]]:
     rows = [
         (name.replace("_", " "), "filled in on signing" if value is None else f"`{value}`")
         for name, value in card.provenance.items()
-        if name not in ("params", "data_sha256")
+        if name not in ("params", "data_sha256", "accuracy_of_folds")
     ]
     rows += [
         (f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`")

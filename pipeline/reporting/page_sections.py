@@ -13,7 +13,7 @@ from pipeline.files.reports.export import AnyFormat, FailedConversion
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.verify import AnyPair, ComparedPair
 from pipeline.process.words import counted, verb
-from pipeline.reporting import summary
+from pipeline.reporting import by_folds, summary
 from pipeline.reporting.tables import interval, percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
 
@@ -92,11 +92,12 @@ def _target_reached(settings: Params, reports: BundleReports) -> str:
 
 def accuracy(reports: BundleReports) -> str:
     evaluation = reports.evaluate
-    return (
+    sentence = (
         f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
         f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
         "examples that training never saw."
     )
+    return f"{sentence} {by_folds.sentence(evaluation.folds)}" if evaluation.folds else sentence
 
 
 def _baseline_beaten(_: Params, reports: BundleReports) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from rich.box import ASCII2
 
+from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.verify import VerificationReport
-from pipeline.reporting import page_inputs, summary
+from pipeline.reporting import by_folds, page_inputs, summary
 from pipeline.reporting.summary import Row
 
 COLUMNS = ("model", "accuracy", "loses at most", "bytes", "ms/image", "verdict")
@@ -36,6 +37,8 @@ def row(line: Row) -> Row:
 
 def sentences(left_out: Sequence[str]) -> list[str]:
     result = []
+    if "evaluate" not in left_out and (score := EvaluationReport.load().folds):
+        result.append(by_folds.sentence(score))
     if "verify" not in left_out:
         judged_on = VerificationReport.load().judged_on
         result.append(

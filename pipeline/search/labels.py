@@ -74,7 +74,7 @@ def find(folds: int, pictures_shown: int, options: Options) -> None:
     if pictures_shown < 1:
         raise UserError(f"--most is {pictures_shown}; expected an integer of at least 1")
     analysis = Analysis("labels", options, folds=folds)
-    tasks = cross_validation.trainings(analysis, folds, predicts=True)
+    tasks = cross_validation.validating(analysis, folds)
     announce(tasks, options.workers)
     results = analysis.results(tasks)
     rows, labels, probabilities = out_of_fold(tasks)

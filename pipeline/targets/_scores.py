@@ -14,7 +14,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
-from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, Gate
+from pipeline.files.reports.evaluate import ClassScore, EvaluationReport, FoldScore, Gate
 from pipeline.inputs import Pictures, Sheet
 from pipeline.reporting import by_group, calibration, statistics
 from pipeline.reporting.tables import listed, percent
@@ -155,6 +155,17 @@ def with_groups(
     return report.changed(per_group=by_group.scores(right, group_names))
 
 
+def with_folds(report: EvaluationReport, score: FoldScore) -> EvaluationReport:
+    """The report with the score of the recipe, by which the target is then judged."""
+    goal = report.gate.target
+    reached = score.accuracy >= goal
+    missed = [] if reached else [_missed(score.accuracy, goal, f"accuracy of {score.folds} folds")]
+    failures = {**report.gate.failures, "target": missed}
+    return report.changed(
+        folds=score, gate=report.gate.changed(target_reached=reached, failures=failures)
+    )
+
+
 def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:
     """Whether the model reaches the goal, beats the baseline and predicts every class.
 
@@ -180,9 +191,9 @@ def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) ->
     )
 
 
-def _missed(accuracy: float, goal: float) -> str:
+def _missed(accuracy: float, goal: float, name: str = "test accuracy") -> str:
     return (
-        f"test accuracy {accuracy:.4f} is below problem.target {goal}; "
+        f"{name} {accuracy:.4f} is below problem.target {goal}; "
         "change the model or the data, and train again"
     )
 

@@ -52,6 +52,16 @@ class GroupScore(Section):
     p_value: float
 
 
+class FoldScore(Section):
+    """How many examples outside the test set are right, each by a model that never saw it."""
+
+    folds: int
+    images: int
+    right: int
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+
+
 class EvaluationReport(Report):
     PATH: ClassVar = artifacts.REPORTS / "evaluate.json"
     # The figures that `dvc metrics` compares between experiments, beside the baseline's accuracy.
@@ -76,6 +86,7 @@ class EvaluationReport(Report):
     gate: Gate
     per_class: dict[str, ClassScore]
     per_group: dict[str, GroupScore] | None = None  # with preprocess.group; the worst first
+    folds: FoldScore | None = None  # with evaluate.folds
 
     def save_metrics(self) -> None:
         metrics = {
