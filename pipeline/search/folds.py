@@ -49,11 +49,12 @@ def cross_validate(folds: int, options: Options) -> None:
 def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
     """One training per fold, which is held out; the rest is split again. Raises UserError."""
     settings = analysis.params.preprocess
+    each = validating(analysis, folds)
     strata = cached_training.strata()
     groups = raw.groups(settings.group)
     numbers = np.arange(len(strata)) if groups is None else groups
     result = []
-    for training in validating(analysis, folds):
+    for training in each:
         rows = training.rows
         count = splits.validation_count(settings.validation, len(rows))
         together = splits.Groups(numbers[rows])
