@@ -4,7 +4,7 @@
     edgeproof labels --folds 10 -S train.architecture=mlp --workers 2
 
 Every example outside the test set gets probabilities from a model that was not trained on it: the
-trainings are those of `edgeproof folds`. An example is suspect if another class is the most
+folds are those of `edgeproof folds`. An example is suspect if another class is the most
 probable. cleanlab estimates from the probabilities and labels how often each class is mistaken for
 which other, and so which suspects are probably wrong (Northcutt, Jiang and Chuang, 2021, "Confident
 Learning", JAIR 70:1373-1411). They come first.
