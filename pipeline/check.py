@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.config import mnist_problem, params
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
+from pipeline.files.reports.folds import FoldsReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
@@ -29,6 +30,11 @@ def main() -> None:
             "preprocess.corrections",
             settings.preprocess.corrections,
             f"name a CSV of corrected labels, or {params.NONE} for none",
+        ),
+        (
+            "evaluate.folds",
+            settings.evaluate.folds,
+            f"run `edgeproof folds`, which writes {FoldsReport.PATH}, or name {params.NONE}",
         ),
         (
             "train.start_from",

@@ -2,7 +2,8 @@
 
     python -m pipeline.evaluate
 
-Reads: model/model.keras, data/prepared/test, the baseline's predictions.
+Reads: model/model.keras, data/prepared/test, the baseline's predictions, and reports/folds.json if
+evaluate.folds names it.
 Writes: evaluation/test_probabilities.npy, reports/evaluate.json, reports/confusion.{csv,png},
 reports/bars.png, reports/mistakes.png. A gate that fails here only warns; `package` then refuses to
 make a bundle.
@@ -10,12 +11,32 @@ make a bundle.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipeline import targets
 from pipeline.config import params
+from pipeline.config.params import Params
 from pipeline.files import artifacts, groups
+from pipeline.files.artifacts import Description
+from pipeline.files.reports.evaluate import FoldScore
+from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process import imports, stage
+from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
+from pipeline.targets import _scores
 from pipeline.training import keras_files
+
+
+def fold_score(settings: Params, description: Description) -> FoldScore:
+    """What `edgeproof folds` found for these data and this recipe. Raises UserError."""
+    path = Path(settings.evaluate.folds)
+    report = FoldsReport.load(path)
+    if report.recipe != recipe(settings, description):
+        raise UserError(
+            f"{path} is of other data, or of other values of dataset, preprocess or train in "
+            f"params.yaml; run `edgeproof folds`, or set evaluate.folds to {params.NONE}"
+        )
+    return report.score
 
 
 def main() -> None:
@@ -29,6 +50,8 @@ def main() -> None:
     scoring = targets.scoring(description.target)
     report = scoring.evaluate(outputs, labels, baseline, description, settings.problem.target)
     report = scoring.with_groups(report, outputs, labels, description, groups.load_names())
+    if settings.evaluate.folds != params.NONE:
+        report = _scores.with_folds(report, fold_score(settings, description))
     artifacts.save_array(artifacts.TEST_PROBABILITIES, outputs)
     report.save()
     report.save_metrics()

@@ -1,7 +1,10 @@
-"""Features of frozen layers: computed once, the same weights in the end, and resumable."""
+"""Features of frozen layers: computed once for each image, the same weights, and resumable."""
 
 from __future__ import annotations
 
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +67,44 @@ def test_features_give_the_weights_of_a_training_without_them(
         np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
-def test_another_training_of_the_same_images_computes_nothing(
+def test_another_split_reuses_the_features_of_its_images_and_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit(raw_mnist, tmp_path / "first", starting())
-    before = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
+    from pipeline.training import fit as training
+    from pipeline.training.batches import Data
+
+    images, labels = raw_mnist.train_images[:90], raw_mnist.train_labels[:90]
+
+    def trained(name: str, order: Any) -> Any:
+        train, validation = order[:60], order[60:]
+        parts = (images[train], labels[train]), (images[validation], labels[validation])
+        return training.fit(starting(epochs=1), Data(*parts, 10), tmp_path / name, lambda row: None)
+
+    shuffled = np.random.default_rng(0).permutation(90)
+    trained("first", np.arange(80))
     capsys.readouterr()
-    fit(raw_mnist, tmp_path / "second", starting(seed=3, epochs=2, batch_size=8))
-    assert {path: path.stat().st_mtime_ns for path in parts(tmp_path)} == before
-    assert "computing" not in capsys.readouterr().out
+    reusing = trained("reusing", shuffled)
+    counts = re.findall(r"the features of (\d+) images", capsys.readouterr().out)
+    assert sum(map(int, counts)) == 10
+    shutil.rmtree(tmp_path / ".state/features")
+    anew = trained("anew", shuffled)
+    assert "computing the features of 60 images, once" in capsys.readouterr().out
+    assert reusing.rows[-1]["validation_loss"] == anew.rows[-1]["validation_loss"]
+    for actual, expected in zip(reusing.model.weights, anew.model.weights, strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
-def test_an_interrupted_computation_goes_on_with_the_parts_that_are_missing(
+def test_layers_with_the_same_weights_and_another_activation_have_features_of_their_own(
+    raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(raw_mnist, tmp_path / "first", starting(epochs=1))
+    capsys.readouterr()
+    other = {**NETWORK, "activation": "tanh"}
+    fit(raw_mnist, tmp_path / "second", starting(epochs=1, network=other))
+    assert "computing the features of 64 images, once" in capsys.readouterr().out
+
+
+def test_an_interrupted_computation_goes_on_with_the_images_that_are_missing(
     raw_mnist: Raw, tmp_path: Path, starting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.training import features
@@ -84,12 +113,12 @@ def test_an_interrupted_computation_goes_on_with_the_parts_that_are_missing(
     whole = fit(raw_mnist, tmp_path / "whole", starting())
     before = {path: path.read_bytes() for path in parts(tmp_path)}
     assert len(before) == 6  # 64 and 32 images
-    missing, cut, *intact = before
+    missing, cut, old, *intact = before
     missing.unlink()
     cut.write_bytes(before[cut][:200])
+    artifacts.save_array(old, np.zeros((16, 4), np.float32))  # as parts once were
     untouched = {path: path.stat().st_mtime_ns for path in intact}
     resumed = fit(raw_mnist, tmp_path / "resumed", starting())
-    assert {path: path.read_bytes() for path in parts(tmp_path)} == before
     assert {path: path.stat().st_mtime_ns for path in intact} == untouched
     for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(actual, expected)
@@ -139,11 +168,35 @@ def test_features_larger_than_the_image_are_not_kept(
     assert all(np.prod(shape) <= 28 * 28 for shape in sizes)
 
 
-def test_the_parts_read_as_one_array() -> None:
-    from pipeline.training.features import PART, Parts
+def test_features_are_found_by_image_in_any_order(tmp_path: Path) -> None:
+    from pipeline.training.feature_store import Store
 
-    whole = np.arange((2 * PART + 5) * 3).reshape(-1, 3)
-    split = Parts([whole[:PART], whole[PART : 2 * PART], whole[2 * PART :]])
-    assert split.shape == whole.shape
-    rows = np.array([0, PART - 1, PART, 2 * PART + 4, 3])
-    np.testing.assert_array_equal(split[rows], whole[rows])
+    store = Store(tmp_path, (3,), "float32")
+    images = np.array([7, 5, 2**64 - 1, 5, 9], np.uint64)
+    assert store.missing(images).tolist() == [0, 1, 2, 4]
+    store.add(images[:2], np.array([[7.0] * 3, [5.0] * 3]))
+    assert store.missing(images).tolist() == [2, 4]
+    store.add(images[[4, 2]], np.array([[9.0] * 3, [1.0] * 3]))
+    found = store.find(images)
+    assert found.shape == (5, 3)
+    np.testing.assert_array_equal(found[np.array([4, 0, 1, 3, 2])][:, 0], [9, 7, 5, 5, 1])
+    assert not len(Store(tmp_path, (4,), "float32")._parts())
+
+
+def test_two_trainings_at_once_compute_the_features_of_an_image_once(
+    raw_mnist: Raw, tmp_path: Path, starting: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.training import features, transfer
+    from pipeline.training import fit as training
+
+    digits, train = data(raw_mnist), starting()
+    model = training.build(train, digits)
+    transfer.take(train, model, training.start(train, digits))
+    transfer.freeze(train, model, 4)
+    divided = features.divide(model, digits.inputs.shape)
+    assert divided
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: divided.data(digits), range(2)))
+    assert capsys.readouterr().out.count("computing") == 2  # training and validation
+    rows = np.arange(64)
+    np.testing.assert_array_equal(both[0].train[0][rows], both[1].train[0][rows])

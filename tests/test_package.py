@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import check, evaluate
 from pipeline.bundle import gates
+from pipeline.config import params
 from pipeline.config.params import Params
+from pipeline.files import artifacts, raw
+from pipeline.files.reports.folds import FoldsReport, recipe
+from pipeline.process.errors import UserError
+from pipeline.reporting import by_folds
 from serving import Bundle, BundleError, Classifier
 from tests.conftest import Project
 from tests.reports import checked, reports
@@ -42,6 +48,28 @@ def test_a_missed_target_stops_the_pipeline_at_its_end_and_allows_a_draft(
     for flag, status in (((), 1), (("--draft",), 0)):
         done = copy.attempt("python", "-m", "serving", "check", str(draft), *flag)
         assert done.returncode == status, done.stdout
+
+
+def test_folds_of_this_recipe_judge_the_target_and_are_on_the_card(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = finished.copy(tmp_path / "project")
+    copy.change({"evaluate.folds": "reports/folds.json"})
+    monkeypatch.chdir(copy.folder)
+    score = by_folds.score(5, np.arange(300) < 297, None)
+    FoldsReport(recipe=recipe(params.load(), raw.description()), score=score).save()
+    assert by_folds.sentence(score) in copy.run("python", "-m", "pipeline.evaluate")
+    copy.run("python", "-m", "pipeline.package", "--draft")
+    (draft,) = (copy.folder / "draft").glob("*-NOT-PROVEN.tar.gz")
+    card = Bundle(draft, draft=True).read("MODEL_CARD.md").decode()
+    assert card.count(by_folds.sentence(score)) == 1
+
+    copy.change({"train.epochs": 50})
+    with pytest.raises(UserError, match=r"folds\.json is of other data, or of other values"):
+        evaluate.fold_score(params.load(), artifacts.load_description())
+    (copy.folder / "reports/folds.json").unlink()
+    with pytest.raises(UserError, match=r"evaluate\.folds reports/folds\.json does not exist; run"):
+        check.main()
 
 
 def test_every_gate_that_fails_is_named_with_its_cure(finished: Project) -> None:

@@ -20,7 +20,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import pictures
+from pipeline.reporting import by_folds, page_sections, pictures, terminal
 from pipeline.reporting.tables import BASELINES, listed
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
@@ -104,6 +104,63 @@ def test_a_class_that_is_never_predicted_is_named_and_fails_the_gate(
     assert by_gate["target"] == []
     assert by_gate["classes"] == [sentence]
     assert evaluated([0, 0, 0, 0, 1, 1, 1, 2], tmp_path).gate.failures["classes"] == []
+
+
+def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = evaluated([0, 0, 0, 0, 1, 1, 0, 2], tmp_path)
+    assert report.gate.failures["target"] == []
+    score = by_folds.score(5, np.arange(300) < 120, None)
+    judged = _scores.with_folds(report, score)
+    assert isinstance(judged, EvaluationReport)
+    (failure,) = judged.gate.failures["target"]
+    assert failure.startswith("accuracy of 5 folds 0.4000 is below problem.target 0.5; change")
+    assert judged.test_accuracy == report.test_accuracy
+    assert by_folds.sentence(score) == (
+        "The accuracy is from 5 folds: models trained by the same recipe answer 40.00 % (95 % "
+        "interval 34.41 to 45.79 %) of 300 examples right that they never saw. It is a figure of "
+        "the recipe, not of this very model."
+    )
+    assert by_folds.sentence(score) in page_sections.score(reports.bundled(evaluate=judged))
+    judged.save()
+    assert EvaluationReport.load() == judged
+    shown = terminal.sentences(["baseline", "verify", "diagnose"])
+    assert by_folds.sentence(score) in shown
+
+
+def test_the_interval_of_folds_is_wider_if_the_examples_of_a_group_are_alike() -> None:
+    right = np.repeat(np.arange(10) < 7, 30)
+    alone = by_folds.score(5, right, np.arange(300))
+    together = by_folds.score(5, right, np.repeat(np.arange(10), 30))
+    assert alone.interval == pytest.approx(by_folds.score(5, right, None).interval, abs=2e-3)
+    half = 2.2622 * np.sqrt(0.7 * 0.3 / 9)  # Student's t of ten means
+    assert together.interval == pytest.approx((0.7 - half, 1.0), abs=1e-4)
+    assert by_folds.score(5, right, np.zeros(300)).interval == (0.0, 1.0)
+
+
+def test_the_interval_of_folds_holds_the_accuracy_of_the_recipe_19_times_in_20() -> None:
+    """300 examples of two classes, a nearest-mean model in 5 folds, 400 times."""
+    rng = np.random.default_rng(0)
+
+    def drawn(count: int) -> tuple[Array, Array]:
+        labels = np.arange(count) % 2
+        return rng.normal(size=(count, 20)) + 0.35 * labels[:, None], labels
+
+    def right(train: tuple[Array, Array], test: tuple[Array, Array]) -> Array:
+        means = np.array([train[0][train[1] == label].mean(0) for label in range(2)])
+        nearest = ((test[0][:, None] - means) ** 2).sum(2).argmin(1)
+        return np.asarray(nearest == test[1])
+
+    large, covered = drawn(2000), 0
+    for _ in range(400):
+        inputs, labels = drawn(300)
+        pairs = [(np.arange(300) // 2 % 5 != fold) for fold in range(5)]
+        parts = [right((inputs[k], labels[k]), (inputs[~k], labels[~k])) for k in pairs]
+        low, high = by_folds.score(5, np.concatenate(parts), None).interval
+        covered += low <= right((inputs, labels), large).mean() <= high
+    assert covered / 400 >= 0.93, covered
 
 
 def test_a_high_accuracy_hides_no_bad_class_in_the_terminal(

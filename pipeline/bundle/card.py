@@ -12,7 +12,7 @@ from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
 from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, VerificationReport
-from pipeline.reporting import statistics
+from pipeline.reporting import by_folds, statistics
 from pipeline.reporting.tables import percent
 from serving.model_card import Embedded, ModelCard, Number, Preprocessing, Reference, Tensor
 from serving.model_file import Emulated, ModelFile, Proof
@@ -49,6 +49,7 @@ def build(
             "provenance": {
                 **fields["provenance"],
                 **_weights(params),
+                **_from_folds(reports),
                 "training_key": reports.train.training_key,
                 "params": params.model_dump(mode="json", include=PARAMS),
                 # Filled in when the bundle is signed: an output of the pipeline that named the
@@ -89,6 +90,14 @@ def _weights(params: Params) -> dict[str, str]:
     if not params.train.starts_from_a_backbone:
         return {}
     return {"pretrained_weights": declared("architectures", params.train.architecture)["WEIGHTS"]}
+
+
+def _from_folds(reports: BundleReports) -> dict[str, str]:
+    """The accuracy of the recipe, if its target was judged by it."""
+    evaluation = reports.evaluate
+    if not isinstance(evaluation, EvaluationReport) or evaluation.folds is None:
+        return {}
+    return {"accuracy_of_folds": by_folds.sentence(evaluation.folds)}
 
 
 def _tensor(values: dict[str, Any]) -> Tensor:

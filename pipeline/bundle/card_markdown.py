@@ -316,7 +316,7 @@ def _provenance(card: ModelCard) -> list[tuple[str, str]]:
     rows = [
         (name.replace("_", " "), "filled in on signing" if value is None else f"`{value}`")
         for name, value in card.provenance.items()
-        if name not in ("params", "data_sha256")
+        if name not in ("params", "data_sha256", "accuracy_of_folds")
     ]
     rows += [
         (f"data: {part.replace('_', ' ')}, SHA-256", f"`{digest}`")

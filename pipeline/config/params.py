@@ -283,6 +283,10 @@ class Package(Section):
     acceptance_images: NonNegativeInt = 1000
 
 
+class Evaluate(Section):
+    folds: str = NONE
+
+
 class InTheField(Section):
     max_accuracy_drop: Fraction
     false_alarms: Fraction
@@ -297,6 +301,7 @@ class Params(Section):
     dataset: Dataset
     preprocess: Preprocess
     train: Train
+    evaluate: Evaluate = Evaluate()
     export: Export
     verify: Verify
     embed: Embed

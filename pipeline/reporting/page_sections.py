@@ -13,7 +13,7 @@ from pipeline.files.reports.export import AnyFormat, FailedConversion
 from pipeline.files.reports.preprocess import PreprocessReport, SplitReport
 from pipeline.files.reports.verify import AnyPair, RanPair
 from pipeline.process.words import counted, verb
-from pipeline.reporting import by_group, summary
+from pipeline.reporting import by_folds, by_group, summary
 from pipeline.reporting.tables import amount, amounts, interval, percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, VERDICTS, WORSE
 
@@ -103,11 +103,12 @@ def score(reports: BundleReports) -> str:
             f"{evaluation.test_images:,} examples that training never saw."
         )
     assert isinstance(evaluation, EvaluationReport)
-    return (
+    sentence = (
         f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
         f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
         "examples that training never saw."
     )
+    return f"{sentence} {by_folds.sentence(evaluation.folds)}" if evaluation.folds else sentence
 
 
 def number_remarks(reports: BundleReports) -> str:

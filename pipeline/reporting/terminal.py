@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from rich.box import ASCII2
 
+from pipeline.files.reports.evaluate import Evaluation, EvaluationReport
 from pipeline.files.reports.verify import VerificationReport
-from pipeline.reporting import page_inputs, result_notes, summary
+from pipeline.reporting import by_folds, page_inputs, result_notes, summary
 from pipeline.reporting.summary import Row
 
 COLUMNS = ("model", "accuracy", "loses at most", "bytes", "ms/image", "verdict")
@@ -44,6 +45,10 @@ def row(line: Row) -> Row:
 
 def sentences(left_out: Sequence[str]) -> list[str]:
     result = []
+    if "evaluate" not in left_out:
+        evaluation = Evaluation.load()
+        if isinstance(evaluation, EvaluationReport) and evaluation.folds:
+            result.append(by_folds.sentence(evaluation.folds))
     if "verify" not in left_out:
         verification = VerificationReport.load()
         judged_on = verification.judged_on

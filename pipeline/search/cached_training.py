@@ -70,15 +70,22 @@ class CachedTraining:
     rows: Array  # the training set
     validation_rows: Array
     every_batch: bool = False  # also record the loss of each batch
-    predicts: bool = False  # also keep the probabilities of the validation rows
+    predicts: bool = False  # also keep the probabilities of `predicted_rows`
+    held_out: Array | None = None  # rows of which training knows nothing; None: none are
 
     @property
     def examples(self) -> int:
         """How many examples it processes in all epochs: its cost."""
         return self.settings.epochs * len(self.rows)
 
+    @property
+    def predicted_rows(self) -> Array:
+        return self.validation_rows if self.held_out is None else self.held_out
+
     def key(self) -> str:
-        rows = [artifacts.array_sha256(part) for part in (self.rows, self.validation_rows)]
+        held_out = [] if self.held_out is None else [self.held_out]
+        parts = [self.rows, self.validation_rows, *held_out]
+        rows = [artifacts.array_sha256(part) for part in parts]
         return fingerprint.of_training(
             self.settings, [*data_digests(), *rows, str(self.every_batch)]
         )
@@ -90,13 +97,13 @@ class CachedTraining:
         return TrainingResult(**artifacts.load_json(path))
 
     def probabilities(self) -> Array:
-        """The probabilities (V, K) of the validation rows, once it has run."""
+        """The probabilities (P, K) of the predicted rows, once it has run."""
         return artifacts.load_array(FOLDER / f"{self.key()}.npy")
 
     def right(self) -> Array:
-        """Which validation rows (V,) are right by these probabilities."""
+        """Which predicted rows (P,) are right by these probabilities."""
         target = targets.recognition(raw.description().target)
-        return target.right(target.answers(self.probabilities()), raw.rows(self.validation_rows)[1])
+        return target.right(target.answers(self.probabilities()), raw.rows(self.predicted_rows)[1])
 
     def run(
         self,
@@ -148,7 +155,7 @@ class CachedTraining:
         callbacks = [losses] if self.every_batch else []
         trained = fit.fit(self.settings, data, folder, on_row, callbacks)
         if self.predicts:
-            outputs = keras_files.probabilities(trained.model, data.validation[0])
+            outputs = keras_files.probabilities(trained.model, raw.rows(self.predicted_rows)[0])
             artifacts.save_array(FOLDER / f"{key}.npy", outputs)
         validation = len(self.validation_rows)
         return TrainingResult(key, trained.rows, trained.best, validation, losses.values)

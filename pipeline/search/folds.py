@@ -3,36 +3,71 @@
     edgeproof folds --folds 5
     edgeproof folds --folds 10 -S train.architecture=mlp --workers 2
 
-Every example outside the test set is validated once, by a model that was not trained on it. The
-folds are children of one MLflow run.
+Every example outside the test set is held out once: the model that answers it was not trained on
+it, and its kept epoch was not chosen by it. The rest is split into training and validation set as
+in `preprocess`. The folds are children of one MLflow run.
+
+Writes reports/folds.{md,png,json}; evaluate.folds names the last one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from pipeline.files import raw
+from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.evaluate import FoldScore
+from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process.errors import UserError
-from pipeline.reporting import drawing, statistics
+from pipeline.reporting import by_folds, drawing, statistics
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
 
 def cross_validate(folds: int, options: Options) -> None:
     """Raises UserError."""
     analysis = Analysis("folds", options, folds=folds)
-    results = analysis.results(trainings(analysis, folds))
-    analysis.publish(report(results), lambda figure: draw(figure, results))
+    todo = trainings(analysis, folds)
+    announce(todo, options.workers)
+    results = analysis.results(todo)
+    parts = [training.right() for training in todo]
+    groups = raw.groups(analysis.params.preprocess.group)
+    rows = np.concatenate([training.predicted_rows for training in todo])
+    score = by_folds.score(folds, np.concatenate(parts), None if groups is None else groups[rows])
+    key = recipe(analysis.params, raw.description())
+    FoldsReport(recipe=key, score=score).save()
+    analysis.publish(report(parts, results, score), lambda figure: draw(figure, parts))
 
 
-def trainings(analysis: Analysis, folds: int, predicts: bool = False) -> list[CachedTraining]:
-    """One training per fold. Raises UserError."""
+def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
+    """One training per fold, which is held out; the rest is split again. Raises UserError."""
+    settings = analysis.params.preprocess
+    each = validating(analysis, folds)
+    strata = cached_training.strata()
+    groups = raw.groups(settings.group)
+    numbers = np.arange(len(strata)) if groups is None else groups
+    result = []
+    for training in each:
+        rows = training.rows
+        count = splits.validation_count(settings.validation, len(rows))
+        together = splits.Groups(numbers[rows])
+        train, validation = splits.split_off(
+            strata[rows], count, settings.order, settings.seed, together
+        )
+        sets = replace(training, rows=rows[train], validation_rows=rows[validation])
+        result.append(replace(sets, held_out=training.validation_rows))
+    return result
+
+
+def validating(analysis: Analysis, folds: int) -> list[CachedTraining]:
+    """One training per fold, by which its epoch is chosen. Raises UserError."""
     settings = analysis.params
     rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
     strata = cached_training.strata()[rows]
@@ -50,7 +85,7 @@ def trainings(analysis: Analysis, folds: int, predicts: bool = False) -> list[Ca
             settings.train,
             rows[train],
             rows[validation],
-            predicts=predicts,
+            predicts=True,
         )
         for number, (train, validation) in enumerate(pairs, 1)
     ]
@@ -88,70 +123,72 @@ def half_width(values: Sequence[float]) -> float:
     return float(special.stdtrit(k - 1, 0.975) * deviation)
 
 
-def report(results: Sequence[TrainingResult]) -> Report:
-    accuracies = [result.accuracy for result in results]
+def report(parts: Sequence[Array], results: Sequence[TrainingResult], score: FoldScore) -> Report:
+    """`parts` say which examples of each fold are answered right."""
+    accuracies = [float(part.mean()) for part in parts]
     low, high = interval(accuracies)
     mean, deviation = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
     mean_row = [
         "mean",
         f"{mean:.2%}",
         f"{low:.2%} to {high:.2%}",
-        f"{np.mean([result.loss for result in results]):.4f}",
         "",
         f"{np.mean([result.seconds for result in results]):.1f}",
     ]
     return Report(
-        f"Over {len(results)} folds the mean validation accuracy is {mean:.2%} (95 % interval"
+        f"Over {len(results)} folds the mean accuracy is {mean:.2%} (95 % interval"
         f" {low:.2%} to {high:.2%}). Its standard deviation between folds is"
-        f" {100 * deviation:.2f} points, so a smaller difference on one split proves nothing.",
-        ["fold", "validation accuracy", "95 % interval", "loss", "kept epoch", "seconds"],
-        [*(fold_row(number, result) for number, result in enumerate(results, 1)), mean_row],
+        f" {100 * deviation:.2f} points, so a smaller difference on one split proves nothing."
+        f" {by_folds.sentence(score)}",
+        ["fold", "accuracy", "95 % interval", "kept epoch", "seconds"],
+        [*map(fold_row, range(1, len(parts) + 1), parts, results), mean_row],
         {
-            "mean_validation_accuracy": mean,
+            "mean_accuracy": mean,
             "standard_deviation": deviation,
             "interval_low": low,
             "interval_high": high,
         },
         [
             "The interval of a fold is that of a proportion (Clopper and Pearson). The interval of"
-            " the mean allows for the training examples that folds share (Nadeau and Bengio, 2003)."
+            " the mean is for the recipe trained on other data: it allows for the training examples"
+            " that folds share (Nadeau and Bengio, 2003). The interval of all examples is for the"
+            " mean of these models (Bayle et al., 2020): that of a proportion, or of cluster"
+            " sampling if examples form groups and it is wider (Cochran, 1977)."
         ],
     )
 
 
-def fold_row(number: int, result: TrainingResult) -> list[str]:
-    low, high = fold_interval(result)
+def fold_row(number: int, right: Array, result: TrainingResult) -> list[str]:
+    low, high = fold_interval(right)
     return [
         str(number),
-        f"{result.accuracy:.2%}",
+        f"{right.mean():.2%}",
         f"{low:.2%} to {high:.2%}",
-        f"{result.loss:.4f}",
         str(result.kept),
         f"{result.seconds:.1f}",
     ]
 
 
-def fold_interval(result: TrainingResult) -> tuple[float, float]:
-    right = result.validation_examples - result.wrong
-    return statistics.accuracy_interval(right, result.validation_examples)
+def fold_interval(right: Array) -> tuple[float, float]:
+    return statistics.accuracy_interval(int(right.sum()), len(right))
 
 
-def draw(figure: Any, results: Sequence[TrainingResult]) -> None:
+def draw(figure: Any, parts: Sequence[Array]) -> None:
     """Each fold and the mean, with their intervals."""
     axis = figure.add_subplot()
-    numbers = np.arange(1, len(results) + 1)
-    accuracies = np.array([result.accuracy for result in results])
+    numbers = np.arange(1, len(parts) + 1)
+    accuracies = np.array([part.mean() for part in parts])
     mean, (low, high) = accuracies.mean(), interval(accuracies.tolist())
     label = "95 % interval of the mean"
     axis.axhspan(100 * low, 100 * high, color="tab:orange", alpha=0.2, label=label)
     axis.axhline(100 * mean, color="tab:orange", label=f"mean {mean:.2%}")
-    ends = np.array([fold_interval(result) for result in results]).T
+    ends = np.array([fold_interval(part) for part in parts]).T
     lengths = 100 * np.abs(ends - accuracies)
     label = "fold, 95 % interval"
     axis.errorbar(
         numbers, 100 * accuracies, lengths, fmt="o", capsize=3, label=label, clip_on=False
     )
-    axis.set(xlabel="fold", ylabel="validation accuracy, %", xticks=numbers)
+    axis.set(xlabel="fold", ylabel="accuracy, %", xticks=numbers)
     axis.grid(alpha=0.3)
     drawing.limit(axis, 0, 100)
     axis.legend()

@@ -4,7 +4,7 @@
     edgeproof labels --folds 10 -S train.architecture=mlp --workers 2
 
 Every example outside the test set gets probabilities from a model that was not trained on it: the
-trainings are those of `edgeproof folds`. An example is suspect if another class is the most
+folds are those of `edgeproof folds`. An example is suspect if another class is the most
 probable. cleanlab estimates from the probabilities and labels how often each class is mistaken for
 which other, and so which suspects are probably wrong (Northcutt, Jiang and Chuang, 2021, "Confident
 Learning", JAIR 70:1373-1411). They come first.
@@ -74,7 +74,7 @@ def find(folds: int, pictures_shown: int, options: Options) -> None:
     if pictures_shown < 1:
         raise UserError(f"--most is {pictures_shown}; expected an integer of at least 1")
     analysis = Analysis("labels", options, folds=folds)
-    tasks = cross_validation.trainings(analysis, folds, predicts=True)
+    tasks = cross_validation.validating(analysis, folds)
     announce(tasks, options.workers)
     results = analysis.results(tasks)
     rows, labels, probabilities = out_of_fold(tasks)

@@ -14,9 +14,15 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
-from pipeline.files.reports.evaluate import ClassScore, Evaluation, EvaluationReport, Gate
+from pipeline.files.reports.evaluate import (
+    ClassScore,
+    Evaluation,
+    EvaluationReport,
+    FoldScore,
+    Gate,
+)
 from pipeline.inputs import Pictures, Sheet
-from pipeline.reporting import by_group, calibration, statistics
+from pipeline.reporting import by_folds, by_group, calibration, statistics
 from pipeline.reporting.tables import interval, listed, percent
 from pipeline.targets import Counts, Recognition
 
@@ -173,6 +179,18 @@ def with_groups(
     return report.changed(per_group=by_group.scores(right, group_names))
 
 
+def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
+    """The report with the score of the recipe, by which the target is then judged."""
+    assert isinstance(report, EvaluationReport)
+    goal = report.gate.target
+    reached = score.accuracy >= goal
+    missed = [] if reached else [_missed(score.accuracy, goal, f"accuracy of {score.folds} folds")]
+    failures = {**report.gate.failures, "target": missed}
+    return report.changed(
+        folds=score, gate=report.gate.changed(target_reached=reached, failures=failures)
+    )
+
+
 def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:
     """Whether the model reaches the goal, beats the baseline and predicts every class.
 
@@ -198,9 +216,9 @@ def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) ->
     )
 
 
-def _missed(accuracy: float, goal: float) -> str:
+def _missed(accuracy: float, goal: float, name: str = "test accuracy") -> str:
     return (
-        f"test accuracy {accuracy:.4f} is below problem.target {goal}; "
+        f"{name} {accuracy:.4f} is below problem.target {goal}; "
         "change the model or the data, and train again"
     )
 
@@ -234,7 +252,8 @@ def score_in_words(report: Evaluation) -> str:
 def remarks(report: Evaluation) -> list[str]:
     """On classes and groups that the accuracy hides."""
     assert isinstance(report, EvaluationReport)
-    lines = [remark(report), by_group.sentence(report.per_group or {})]
+    folds = by_folds.sentence(report.folds) if report.folds else ""
+    lines = [folds, remark(report), by_group.sentence(report.per_group or {})]
     return [line for line in lines if line]
 
 
@@ -252,9 +271,11 @@ def results(card: ModelCard) -> str:
     accuracy = (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval "
         f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images that were never "
-        f"used for training; the baseline reaches {percent(card.baseline_accuracy)}. "
+        f"used for training; the baseline reaches {percent(card.baseline_accuracy)}."
     )
-    return accuracy + _hidden(card)
+    return " ".join(
+        filter(None, [accuracy, card.provenance.get("accuracy_of_folds", ""), _hidden(card)])
+    )
 
 
 def _hidden(card: ModelCard) -> str:

@@ -2,49 +2,38 @@
 
 While all layers up to some point are frozen and nothing in them is random, they give the same
 numbers in every epoch. The layers after that point then train on these numbers, in seconds. They
-lie in .state/features, in parts of a few hundred images, under a hash of the frozen layers and of
-the part's images: an interrupted computation goes on where it was, and another training of the
-same images finds them. With augmentation, images differ in every epoch, so there is nothing to
-compute once.
+lie in .state/features, under a hash of the frozen layers, each with the digest of its image: an
+interrupted computation goes on where it was, and other trainings, such as folds, compute only the
+images that no training had before. With augmentation, images differ in every epoch, so there is
+nothing to compute once.
+
+An image has the same features, to the bit, in whichever batch they were computed, because all
+batches have the same size.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from rich.progress import track
 
-from pipeline.files import artifacts, digests
+from pipeline.files import artifacts, atomic, digests
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
 from pipeline.training import keras_files
 from pipeline.training.batches import Data, Split
+from pipeline.training.feature_store import Store
 
 FOLDER = artifacts.STATE / "features"
 PART = 256  # images
-
-
-class Parts:
-    """The rows of several arrays of PART rows each (the last may have fewer), as one array."""
-
-    def __init__(self, arrays: Sequence[Array]) -> None:
-        self.arrays, self.dtype = arrays, arrays[0].dtype
-        self.shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
-
-    def __getitem__(self, rows: Array) -> Array:
-        return np.stack([self.arrays[row // PART][row % PART] for row in rows])
 
 
 @dataclass(frozen=True)
@@ -73,24 +62,28 @@ class Divided:
 
     def _of(self, split: Split) -> Split:
         images, labels = split
+        features = self.body.outputs[0]
         folder = stage.home() / FOLDER / _key(self.body)
-        paths = {start: _path(folder, images, start) for start in range(0, len(labels), PART)}
-        missing = sum(not path.exists() for path in paths.values())
-        if missing:
-            print(f"computing the features of {len(labels):,} images, once", flush=True)
-        began, done, arrays = time.perf_counter(), 0, []
-        parts = track(paths.items(), "features", transient=True, disable=not missing)
-        for start, path in parts:
-            array = _load(path, len(images[start : start + PART]))
-            if array is None:
-                artifacts.save_array(path, _compute(self.body, images[start : start + PART]))
-                array = artifacts.load_array(path)
-                done += 1
-                if done == 1 and missing > 1:
-                    left = (missing - 1) * (time.perf_counter() - began)
-                    print(f"features: about {stage.duration(left)} left", flush=True)
-            arrays.append(array)
-        return Parts(arrays), labels  # type: ignore[return-value]
+        store = Store(folder, features.shape[1:], features.dtype)
+        numbers = digests.of_examples(images)
+        if len(store.missing(numbers)):
+            # Two trainings at once, such as folds with two workers, share the work.
+            with atomic.alone(folder):
+                self._add(store, images, numbers)
+        return store.find(numbers), labels  # type: ignore[return-value]
+
+    def _add(self, store: Store, images: Array, numbers: Array) -> None:
+        """Computes what the store lacks of the images, which have these digests."""
+        missing = store.missing(numbers)
+        parts = [missing[start : start + PART] for start in range(0, len(missing), PART)]
+        if parts:
+            print(f"computing the features of {len(missing):,} images, once", flush=True)
+        began = time.perf_counter()
+        for done, rows in enumerate(track(parts, "features", transient=True, disable=not parts)):
+            if done == 1:
+                left = (len(parts) - 1) * (time.perf_counter() - began)
+                print(f"features: about {stage.duration(left)} left", flush=True)
+            store.add(numbers[rows], _compute(self.body, images, rows))
 
 
 def divide(model: keras.Model, shape: tuple[int, ...]) -> Divided | None:
@@ -125,38 +118,34 @@ def _key(body: keras.Model) -> str:
     weights = hashlib.sha256()
     for weight in body.get_weights():
         weights.update(np.ascontiguousarray(weight).tobytes())
-    layers = [f"{type(layer).__name__} {layer.output.shape}" for layer in body.layers]
+    # Keras counts names up, so the same layers have other names in the next model.
+    names = {layer.name: str(number) for number, layer in enumerate(body.layers)}
+    layers = _renamed({**body.get_config(), "name": ""}, names)
     return digests.of_facts(
-        [keras.version(), keras.backend.backend(), *layers, weights.hexdigest()]
+        [keras.version(), keras.backend.backend(), json.dumps(layers), weights.hexdigest()]
     )
 
 
-def _path(folder: Path, images: Array, start: int) -> Path:
-    part = np.ascontiguousarray(images[start : start + PART])
-    digest = hashlib.sha256(f"{part.shape} {part.dtype}".encode())
-    digest.update(part.tobytes())
-    return folder / f"{digest.hexdigest()[:32]}.npy"
+def _renamed(config: Any, names: dict[str, str]) -> Any:
+    """A Keras config with other names of the layers."""
+    if isinstance(config, dict):
+        return {key: _renamed(value, names) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_renamed(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config
 
 
-def _load(path: Path, rows: int) -> Array | None:
-    """The features of a part; None if they are not there, or the file is damaged."""
-    try:
-        array = artifacts.load_array(path)
-    except (FileNotFoundError, ValueError, EOFError):
-        return None
-    return array if len(array) == rows else None
+def _compute(body: keras.Model, images: Array, numbers: Array) -> Array:
+    """The features of the images (M,) with these numbers, at most PART.
 
-
-def _compute(body: keras.Model, images: Array) -> Array:
-    """The features of at most PART images.
-
-    The last batch is filled up with copies, because TensorFlow compiles a large network anew for
-    every size of a batch, which takes seconds.
+    All batches have the same size, the last one filled up with copies: an image then has the same
+    features in any batch, and TensorFlow does not compile a large network anew for another size,
+    which takes seconds.
     """
-    size = min(PART, keras_files.batch_size(images))
-    rows: list[Any] = []
-    for start in range(0, len(images), size):
-        batch = np.asarray(images[start : start + size])
+    size = math.ceil(PART / math.ceil(PART / keras_files.batch_size(images)))
+    features: list[Any] = []
+    for start in range(0, len(numbers), size):
+        batch = np.asarray(images[numbers[start : start + size]])
         filled = np.resize(batch, (size, *batch.shape[1:]))
-        rows.append(body.predict_on_batch(filled)[: len(batch)])
-    return np.concatenate(rows)
+        features.append(body.predict_on_batch(filled)[: len(batch)])
+    return np.concatenate(features)

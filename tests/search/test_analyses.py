@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,9 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
     sentence = re.search(r"\*\*(Over 2 folds .*)\*\*", report)
     assert sentence is not None
     assert sentence[1] in first and sentence[1] in second
+    score = json.loads((tiny.folder / "reports/folds.json").read_text())["score"]
+    assert (score["folds"], score["images"]) == (2, 600)
+    assert f"{score['images']:,} examples right that they never saw" in first
     assert (tiny.folder / "reports/folds.png").read_bytes().startswith(b"\x89PNG")
     title = report.splitlines()[0].removeprefix("# ")
     assert sorted(children(tiny.folder, title)) == [
@@ -36,17 +40,23 @@ def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) 
     ]
 
 
-def test_every_example_is_validated_once_and_never_trained_on_then(here: Path) -> None:
+def test_every_example_is_held_out_once_and_neither_trained_on_nor_validated_then(
+    here: Path,
+) -> None:
     trainings = folds.trainings(analysis("folds"), 4)
     rows = np.sort(np.concatenate(cached_training.split_rows(analysis("folds").params)))
     np.testing.assert_array_equal(
-        np.sort(np.concatenate([training.validation_rows for training in trainings])), rows
+        np.sort(np.concatenate([training.predicted_rows for training in trainings])), rows
     )
     for training in trainings:
         np.testing.assert_array_equal(
-            np.sort(np.concatenate([training.rows, training.validation_rows])), rows
+            np.sort(
+                np.concatenate([training.rows, training.validation_rows, training.predicted_rows])
+            ),
+            rows,
         )
-        counts = np.bincount(cached_training.strata()[training.validation_rows]) / np.bincount(
+        assert len(training.validation_rows) == 45  # a tenth of the rest, as in `preprocess`
+        counts = np.bincount(cached_training.strata()[training.predicted_rows]) / np.bincount(
             cached_training.strata()[rows]
         )
         assert np.abs(counts - 0.25).max() < 0.03

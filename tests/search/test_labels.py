@@ -55,7 +55,7 @@ def test_one_sigmoid_is_the_probability_of_the_second_class() -> None:
 def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = folds.trainings(Analysis("labels", Options(), folds=2), 2, predicts=True)
+    tasks = folds.validating(Analysis("labels", Options(), folds=2), 2)
     assert [task.cached() for task in tasks] == [None, None]
     announce(tasks, 1)
     assert capsys.readouterr().out == (

@@ -70,6 +70,16 @@ class GroupError(Section):
     interval: tuple[float, float]  # 95 %
 
 
+class FoldScore(Section):
+    """How many examples outside the test set are right, each by a model that never saw it."""
+
+    folds: int
+    images: int
+    right: int
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+
+
 class Evaluation(Report):
     """An EvaluationReport, or a NumberReport if the model gives a number."""
 
@@ -119,6 +129,7 @@ class EvaluationReport(Evaluation):
     gate: Gate
     per_class: dict[str, ClassScore]
     per_group: dict[str, GroupScore] | None = None  # with preprocess.group; the worst first
+    folds: FoldScore | None = None  # with evaluate.folds
 
     @property
     def judged(self) -> Gate:

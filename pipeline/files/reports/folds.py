@@ -1,0 +1,33 @@
+"""What `edgeproof folds` reports for the gate: how right a recipe is on examples it never saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from pipeline.config.params import NONE, Params
+from pipeline.files import artifacts, digests
+from pipeline.files.artifacts import Description
+from pipeline.files.reports.evaluate import FoldScore
+from pipeline.files.reports.report import Report
+
+SECTIONS = {"dataset", "preprocess", "train"}  # of params.yaml: the recipe
+
+
+class FoldsReport(Report):
+    PATH: ClassVar = artifacts.REPORTS / "folds.json"
+
+    recipe: str  # `recipe` of the params and data
+    score: FoldScore
+
+
+def recipe(settings: Params, description: Description) -> str:
+    """A key of the data and of all that a training depends on."""
+    corrections = settings.preprocess.corrections
+    return digests.of_facts(
+        [
+            settings.model_dump_json(include=SECTIONS),
+            str(sorted(description.sha256.items())),
+            *([] if corrections == NONE else [artifacts.sha256(Path(corrections))]),
+        ]
+    )
