@@ -63,6 +63,7 @@ def test_two_forced_runs_give_the_same_lock_file_byte_for_byte(finished: Project
     assert (finished.folder / "dvc.lock").read_bytes() == before
 
 
+@pytest.mark.attacks
 def test_a_killed_training_resumes_and_ends_in_the_same_model(
     project: Project, tmp_path: Path
 ) -> None:
