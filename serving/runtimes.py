@@ -143,8 +143,6 @@ class _ONNX:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # Silent: its messages quote names from the file, which may control the terminal.
         options.log_severity_level = 4
-        # Each batch size keeps a pattern: a megabyte, to save 3 % of the time of a single image.
-        options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"]
         )

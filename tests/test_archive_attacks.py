@@ -19,7 +19,7 @@ from serving.bundle import KEPT
 from serving.checksums import MANIFEST, manifest
 from tests.hostile_bundles import MEMORY, ROOT_FOLDER, Files, bomb, opened_in_a_process, packed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.attacks]
 
 
 BLOCK = layout.BLOCK

@@ -29,7 +29,7 @@ from tests.hostile_bundles import (
     without_array,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.attacks]
 
 
 @pytest.mark.parametrize("values", [8 << 20, 300_000], ids=["too large", "as large as it may be"])

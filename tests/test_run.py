@@ -61,6 +61,7 @@ def test_a_run_gives_no_advice_on_git_and_remotes(project: Project) -> None:
     ]
 
 
+@pytest.mark.attacks
 def test_a_second_run_is_refused_and_ctrl_c_says_how_to_go_on(
     project: Project, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_second_run_is_refused_and_ctrl_c_says_how_to_go_on(
     assert "Running stage 'download'" in project.run(*EDGEPROOF, "run", "download")
 
 
+@pytest.mark.attacks
 def test_a_killed_run_leaves_no_stage_running(project: Project, tmp_path: Path) -> None:
     hold = Hold(tmp_path / "hold", "*/data/raw/*")
     running = project.start(*EDGEPROOF, "run", "download", **hold.environment)

@@ -20,6 +20,7 @@ from tests.waiting import SECONDS, Hold
 
 
 @pytest.mark.slow
+@pytest.mark.attacks
 def test_seeds_resume_after_ctrl_c_and_a_finished_one_is_not_run_again(
     project: Project, tmp_path: Path
 ) -> None:

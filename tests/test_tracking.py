@@ -362,6 +362,7 @@ def test_queued_experiments_on_a_fresh_store_create_a_run_each(project: Project)
     assert {run.data.tags["DVC_EXP_NAME"] for run in runs(client(project))} == names
 
 
+@pytest.mark.attacks
 def test_training_survives_a_server_that_goes_down_and_sync_logs_it_later(
     project: Project, chromium: Any, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from tests.record_triton import INFER, binary, json_body, length, tensor
 from tests.server import FORMAT, Server, statuses
 from tests.waiting import SECONDS, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.attacks]
 
 SEED = 20261121
 # Each of these makes a request invalid.

@@ -11,7 +11,7 @@ from tests.record_triton import INFER, json_body
 from tests.server import Server, statuses
 from tests.waiting import SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.attacks]
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\n\r\n"
 
