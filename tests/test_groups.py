@@ -24,7 +24,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import inspect
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
-from pipeline.reporting import bars, by_group, statistics
+from pipeline.reporting import bars, by_folds, by_group, statistics
 from pipeline.search import cached_training, folds, group_folds
 from pipeline.search.analysis import Analysis, Options
 from pipeline.search.announcement import announce
@@ -271,7 +271,7 @@ def test_in_folds_of_groups_each_group_counts_the_same(people: Analysis) -> None
     folds_of = [set(data.names[part.validation_rows]) - {""} for part in two]
     means = [float(np.mean([scores[name].accuracy for name in part])) for part in folds_of]
     assert found.figures["mean_group_accuracy"] == pytest.approx((1 + 1 + 0.5) / 3)
-    assert found.figures["interval_low"] == max(0, 2.5 / 3 - folds.half_width(means))
+    assert found.figures["interval_low"] == max(0, 2.5 / 3 - by_folds.half_width(means))
     assert found.table[-1][-1] == "18 of 22"
     assert found.notes[-1] == "2 examples have no group, and are in no row of the table."
     alone = replace(data, strata=np.where(data.together == data.together[-1], 1, 0))
@@ -306,7 +306,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     page = Path("reports/folds.md").read_text()
     assert "| 2 | 0.00 % | 0.00 to 36.94 % | 0 of 8 |" in page
     accuracies = [result.accuracy for result in [training.run() for training in each]]
-    low, high = folds.interval(accuracies)
+    low, high = by_folds.interval(accuracies)
     mean = f"{100 * np.mean(accuracies):.2f} %"
     assert f"| mean | {mean} | {100 * low:.2f} to {100 * high:.2f} % |" in page
     assert Path("reports/folds.png").stat().st_size > 10_000

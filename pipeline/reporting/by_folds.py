@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import interval, percent
+from pipeline.reporting.tables import interval as bounds_in_words
+from pipeline.reporting.tables import percent
 
 
-def score(folds: int, right: Array, groups: Array | None) -> FoldScore:
-    """`right` (N,) says which examples are answered right, `groups` (N,) which belong together."""
+def score(parts: Sequence[Array]) -> FoldScore:
+    """Each part (N,) says which held-out examples of a fold are answered right.
+
+    The interval is the wider one of two: that of a proportion, if all models are equally good, and
+    that of the mean over the folds, if they differ.
+    """
+    right = np.concatenate(parts)
     hits = int(right.sum())
-    bounds = statistics.accuracy_interval(hits, len(right))
-    if groups is not None:
-        # Examples of a group are alike, so they say less than as many independent ones.
-        ends = zip(bounds, statistics.clustered_interval(right, groups), strict=True)
-        (low, low_of_groups), (high, high_of_groups) = ends
-        bounds = min(low, low_of_groups), max(high, high_of_groups)
+    low, high = statistics.accuracy_interval(hits, len(right))
+    low_of_mean, high_of_mean = interval([float(part.mean()) for part in parts])
     return FoldScore(
-        folds=folds, images=len(right), right=hits, accuracy=hits / len(right), interval=bounds
+        folds=len(parts),
+        images=len(right),
+        right=hits,
+        accuracy=hits / len(right),
+        interval=(min(low, low_of_mean), max(high, high_of_mean)),
     )
+
+
+def interval(accuracies: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean over k folds, for a model trained on another split."""
+    mean, half = float(np.mean(accuracies)), half_width(accuracies)
+    return max(mean - half, 0.0), min(mean + half, 1.0)
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the 95 % interval of the mean over k folds.
+
+    The folds share training examples, which makes the plain t interval too narrow. Its variance
+    s^2 / k becomes s^2 (1/k + 1/(k-1)), where 1/(k-1) is the ratio of validation to training
+    examples (Nadeau and Bengio, 2003, Machine Learning 52:239-281, equation 10).
+    """
+    from scipy import special
+
+    k = len(values)
+    deviation = np.std(values, ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
+    return float(special.stdtrit(k - 1, 0.975) * deviation)
 
 
 def sentence(score: FoldScore) -> str:
     return (
         f"The accuracy is from {score.folds} folds: models trained by the same recipe answer "
-        f"{percent(score.accuracy)} (95 % interval {interval(score.interval)}) of "
+        f"{percent(score.accuracy)} (95 % interval {bounds_in_words(score.interval)}) of "
         f"{score.images:,} examples right that they never saw. It is a figure of the recipe, not "
         "of this very model."
     )

@@ -27,7 +27,6 @@ __all__ = [
     "accuracy_interval",
     "accuracy_intervals",
     "accuracy_lost_bound",
-    "clustered_interval",
     "compare",
     "expected_interval",
     "images_needed",
@@ -60,24 +59,6 @@ def accuracy(predictions: Array, labels: Array) -> tuple[float, tuple[float, flo
     """The accuracy and its 95 % interval."""
     correct = int((predictions == labels).sum())
     return correct / len(labels), accuracy_interval(correct, len(labels))
-
-
-def clustered_interval(right: Array, groups: Array) -> tuple[float, float]:
-    """The 95 % interval of an accuracy if examples (N,) of a group (N,) are right together.
-
-    It is the ratio estimate of cluster sampling (Cochran, 1977, Sampling Techniques, chapter 9A)
-    with Student's t for the number of groups.
-    """
-    from scipy import special
-
-    names, group = np.unique(groups, return_inverse=True)
-    share, count = right.mean(), len(names)
-    if count < 2:
-        return 0.0, 1.0
-    deviations = np.bincount(group, right - share)
-    variance = count / (count - 1) * (deviations**2).sum() / len(right) ** 2
-    half = special.stdtrit(count - 1, 0.975) * math.sqrt(variance)
-    return max(float(share - half), 0.0), min(float(share + half), 1.0)
 
 
 def expected_interval(share: float, count: int) -> str:

@@ -17,7 +17,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
@@ -38,9 +37,7 @@ def cross_validate(folds: int, options: Options) -> None:
     announce(todo, options.workers)
     results = analysis.results(todo)
     parts = [training.right() for training in todo]
-    groups = raw.groups(analysis.params.preprocess.group)
-    rows = np.concatenate([training.predicted_rows for training in todo])
-    score = by_folds.score(folds, np.concatenate(parts), None if groups is None else groups[rows])
+    score = by_folds.score(parts)
     key = recipe(analysis.params, raw.description())
     FoldsReport(recipe=key, score=score).save()
     analysis.publish(report(parts, results, score), lambda figure: draw(figure, parts))
@@ -105,28 +102,10 @@ def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tu
     return list(splitter.split(strata, strata, groups))
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean over k folds, for a model trained on another split."""
-    mean, half = float(np.mean(values)), half_width(values)
-    return max(mean - half, 0.0), min(mean + half, 1.0)
-
-
-def half_width(values: Sequence[float]) -> float:
-    """Half the 95 % interval of the mean over k folds.
-
-    The folds share training examples, which makes the plain t interval too narrow. Its variance
-    s^2 / k becomes s^2 (1/k + 1/(k-1)), where 1/(k-1) is the ratio of validation to training
-    examples (Nadeau and Bengio, 2003, Machine Learning 52:239-281, equation 10).
-    """
-    k = len(values)
-    deviation = np.std(values, ddof=1) * np.sqrt(1 / k + 1 / (k - 1))
-    return float(special.stdtrit(k - 1, 0.975) * deviation)
-
-
 def report(parts: Sequence[Array], results: Sequence[TrainingResult], score: FoldScore) -> Report:
     """`parts` say which examples of each fold are answered right."""
     accuracies = [float(part.mean()) for part in parts]
-    low, high = interval(accuracies)
+    low, high = by_folds.interval(accuracies)
     mean, deviation = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
     mean_row = [
         "mean",
@@ -150,10 +129,8 @@ def report(parts: Sequence[Array], results: Sequence[TrainingResult], score: Fol
         },
         [
             "The interval of a fold is that of a proportion (Clopper and Pearson). The interval of"
-            " the mean is for the recipe trained on other data: it allows for the training examples"
-            " that folds share (Nadeau and Bengio, 2003). The interval of all examples is for the"
-            " mean of these models (Bayle et al., 2020): that of a proportion, or of cluster"
-            " sampling if examples form groups and it is wider (Cochran, 1977)."
+            " the mean allows for the training examples that folds share (Nadeau and Bengio, 2003);"
+            " that of all examples is the wider one of the two kinds."
         ],
     )
 
@@ -178,7 +155,7 @@ def draw(figure: Any, parts: Sequence[Array]) -> None:
     axis = figure.add_subplot()
     numbers = np.arange(1, len(parts) + 1)
     accuracies = np.array([part.mean() for part in parts])
-    mean, (low, high) = accuracies.mean(), interval(accuracies.tolist())
+    mean, (low, high) = accuracies.mean(), by_folds.interval(accuracies.tolist())
     label = "95 % interval of the mean"
     axis.axhspan(100 * low, 100 * high, color="tab:orange", alpha=0.2, label=label)
     axis.axhline(100 * mean, color="tab:orange", label=f"mean {mean:.2%}")

@@ -19,7 +19,7 @@ from pipeline.files import raw
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import GroupScore
 from pipeline.process.errors import UserError
-from pipeline.reporting import bars, by_group
+from pipeline.reporting import bars, by_folds, by_group
 from pipeline.reporting.tables import interval, listed, percent
 from pipeline.search import cached_training, folds
 from pipeline.search.analysis import Analysis, Options, Report
@@ -149,7 +149,7 @@ def report(
     data: Examples, trainings: Sequence[CachedTraining], scores: dict[str, GroupScore]
 ) -> Report:
     average = mean(scores)
-    half = folds.half_width(_fold_means(data, trainings, scores))
+    half = by_folds.half_width(_fold_means(data, trainings, scores))
     bounds = max(average - half, 0.0), min(average + half, 1.0)
     rows = [
         (name, score.accuracy, score.interval, score.right, score.images)

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
+from pipeline.reporting import by_folds
 from pipeline.search import batch_size, cached_training, data_size, folds, learning_rate
 from pipeline.search.analysis import Analysis
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -63,7 +64,7 @@ def test_every_example_is_held_out_once_and_neither_trained_on_nor_validated_the
 
 
 def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:
-    low, high = folds.interval([0.90, 0.92, 0.91, 0.93, 0.89])
+    low, high = by_folds.interval([0.90, 0.92, 0.91, 0.93, 0.89])
     half = 2.7764 * np.std([0.90, 0.92, 0.91, 0.93, 0.89], ddof=1) * np.sqrt(1 / 5 + 1 / 4)
     assert (low, high) == pytest.approx((0.91 - half, 0.91 + half), abs=1e-5)
 
