@@ -25,6 +25,7 @@ class Data:
     highest: int = 255  # largest id
     target: str = "classes"
     class_weights: Array | None = None  # (K,); None: every example counts the same
+    others: Array | None = None  # (M, ...): training pictures that are none of the classes
 
     @classmethod
     def described(cls, train: Split, validation: Split, description: Description) -> Data:
@@ -121,6 +122,7 @@ class ShuffledBatches(Batches):
         self.seed, self.epoch = seed, epoch
         self.mixing: list[keras.Layer] = []  # layers that mix the images of a batch
         self.outliers = 0.0  # share of a batch that is added to it
+        self.others = data.others
         self.shuffle()
 
     def batch(self, index: int) -> tuple[Array, Array]:
@@ -131,6 +133,9 @@ class ShuffledBatches(Batches):
         if self.outliers:
             seeds = (self.seed, self.epoch, index)
             images, labels = outliers.added(images, labels, self.outliers, seeds)
+        if self.others is not None:
+            seeds = (self.seed, self.epoch, index)
+            images, labels = outliers.with_others(images, labels, self.others, seeds)
         return images, labels
 
     def shuffle(self) -> None:

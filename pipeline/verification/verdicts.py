@@ -70,4 +70,14 @@ def rejections(pairs: Sequence[ComparedPair]) -> list[str]:
             f"{entry.state}"
             for entry in kept
         )
-    )
+    ) + others_rejected(pairs)
+
+
+def others_rejected(pairs: Sequence[ComparedPair]) -> list[str]:
+    """The share of pictures of none of the classes that is rejected, on the worst runtime."""
+    judged = [pair.others for pair in pairs if pair.others is not None]
+    if not judged:
+        return []
+    worst = min(judged, key=lambda others: others.share)
+    low, high = map(percent, worst.interval)
+    return [f"rejects {percent(worst.share)} of {worst.images:,} others ({low} to {high})"]

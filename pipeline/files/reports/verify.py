@@ -60,6 +60,15 @@ class Rejection(Section):
     state: Literal["proven", "not shown", "worse"]
 
 
+class Others(Section):
+    """How many test pictures of none of the classes are rejected, with a 95 % interval."""
+
+    images: int
+    rejected: int
+    share: float
+    interval: tuple[float, float]
+
+
 class ComparedPair(PairReport):
     """A pair that ran: the figures and the verdict of serving.gate.compare.
 
@@ -99,6 +108,7 @@ class ComparedPair(PairReport):
     latency_reason: str | None = None
     calibration_error: float | None = None
     rejection: Rejection | None = None
+    others: Others | None = None  # with dataset.other
 
 
 class JudgedOn(Section):
