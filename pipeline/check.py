@@ -27,6 +27,12 @@ def main() -> None:
     for key, path, cure in (
         ("dataset.path", settings.dataset.path, "name your npz file or folder of images"),
         (
+            "dataset.other",
+            settings.dataset.other,
+            "name a folder, zip or npz file of pictures that are none of the classes, or "
+            f"{params.NO_OTHERS} for none",
+        ),
+        (
             "preprocess.corrections",
             settings.preprocess.corrections,
             f"name a CSV of corrected labels, or {params.NONE} for none",
@@ -42,10 +48,11 @@ def main() -> None:
             f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
         ),
     ):
-        if not Path(path).exists():
+        if path != params.NO_OTHERS and not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
     check_problem(settings)
-    check_names(Path(settings.dataset.path))
+    check_names("dataset.path", Path(settings.dataset.path))
+    check_names("dataset.other", Path(settings.dataset.other))
     check_targets(settings)
     if settings.embed.board:
         check_board(settings, settings.embed.board)
@@ -105,7 +112,7 @@ def check_targets(settings: Params) -> None:
         print(f"warning: {fault}: these exports without Python will be skipped")
 
 
-def check_names(root: Path) -> None:
+def check_names(key: str, root: Path) -> None:
     """DVC cannot track a name that is not UTF-8, and does not say which. Raises UserError."""
     for folder, folders, files in os.walk(root):
         for name in sorted([*folders, *files]):
@@ -113,7 +120,7 @@ def check_names(root: Path) -> None:
             shown = path.decode("utf-8", "backslashreplace")
             if os.fsencode(shown) != path:
                 raise UserError(
-                    f"dataset.path holds {shown}, whose name is not UTF-8; rename it, as DVC "
+                    f"{key} holds {shown}, whose name is not UTF-8; rename it, as DVC "
                     "cannot track it"
                 )
 

@@ -11,14 +11,16 @@ are: a table of them, pictures.csv, stands in place of images.npy.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from pipeline.config import params
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw
+from pipeline.datasets import Raw, _others
 from pipeline.files import artifacts, pictures
 from pipeline.files import raw as raw_files
 from pipeline.files.artifacts import Array
 from pipeline.process import stage
+from pipeline.process.errors import UserError
 
 
 def describe(dataset: Dataset, raw: Raw) -> artifacts.Description:
@@ -50,6 +52,22 @@ def digest(array: Array) -> str:
     return artifacts.array_sha256(array) if photos is None else photos.sha256()
 
 
+def save_others(dataset: Dataset, raw: Raw) -> None:
+    """The pictures of `dataset.other`, if it names any. Raises UserError."""
+    if dataset.other == params.NO_OTHERS:
+        return
+    if raw.kind != "pixels" or raw.target != "classes":
+        raise UserError(
+            f"dataset.other is {dataset.other}, which is for images of one class each; "
+            f"expected {params.NO_OTHERS} with other data"
+        )
+    shape = raw.train_images.shape[1:]
+    others = _others.load(Path(dataset.other), shape, dataset.framing)
+    for part, images in others.items():
+        raw_files.save_inputs(f"{raw_files.OTHERS}/{part}", images)
+    print(f"{dataset.other}: {sum(map(len, others.values())):,} pictures of none of the classes")
+
+
 def main() -> None:
     dataset = params.load().dataset
     raw: Raw = importlib.import_module(f"pipeline.datasets.{dataset.name}").load(dataset)
@@ -57,6 +75,7 @@ def main() -> None:
     folder = artifacts.empty(artifacts.RAW)
     raw_files.save("train", raw.train_images, raw.train_labels, raw.train_columns)
     raw_files.save("test", raw.test_images, raw.test_labels, raw.test_columns)
+    save_others(dataset, raw)
     if raw.validation is not None:
         artifacts.save_array(folder / "train" / "validation.npy", raw.validation)
     if raw.left_out:

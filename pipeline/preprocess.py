@@ -3,8 +3,8 @@
     python -m pipeline.preprocess
 
 Reads: data/raw. Writes: data/prepared/{train,validation,test}/{images,labels}.npy,
-data/prepared/description.json, reports/preprocess.json, and with preprocess.group
-data/prepared/test/groups.json.
+data/prepared/description.json, reports/preprocess.json, with preprocess.group
+data/prepared/test/groups.json, and with dataset.other data/prepared/{train,test}/other.npy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.files.reports.preprocess import (
     SplitReport,
     Together,
 )
-from pipeline.files.splits import splits
+from pipeline.files.splits import Groups, split_off, splits
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -238,6 +238,32 @@ def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
     return {split: artifacts.load_split(split) for split in selections}
 
 
+def prepare_others(settings: Params) -> dict[str, int]:
+    """Writes the pictures of none of the classes, and returns how many train and test.
+
+    Copies and near copies of a photo are in one split. No threshold is fitted on these pictures,
+    so there is no part for validation.
+    """
+    parts = raw.others()
+    if not parts:
+        return {}
+    if "test" in parts:
+        rows = {name: np.arange(len(images)) for name, images in parts.items()}
+    else:
+        count = max(1, round(settings.dataset.test * len(parts["train"])))
+        photos, alike = pictures.on_disk(parts["train"]), np.zeros(len(parts["train"]), np.int64)
+        copies = None if photos is None else Groups(groups.together(photos.rows, None))
+        kept, split = split_off(alike, count, "random", settings.preprocess.seed, copies)
+        rows, parts = {"train": kept, "test": split}, {**parts, "test": parts["train"]}
+    for split_name, images in parts.items():
+        path = artifacts.PREPARED / split_name / artifacts.OTHERS
+        if (photos := pictures.on_disk(images)) is not None:
+            decoding.save(path, photos.subset(rows[split_name]), f"other-{split_name}")
+        else:
+            artifacts.save_rows(path, images, rows[split_name])
+    return {name: len(numbers) for name, numbers in rows.items()}
+
+
 def together(selections: dict[str, Selection]) -> Together | None:
     """What was kept together; None for arrays without groups."""
     photos = [selection.photos for selection in selections.values()]
@@ -270,6 +296,7 @@ def main() -> None:
     check_unit(description)
     selections = select(description, settings)
     parts = prepare(selections)
+    others = prepare_others(settings)
     kind, train = inputs.kind(description.kind), parts["train"][0]
     description = replace(description, range=kind.value_range(train, description))
     artifacts.save_description(artifacts.DESCRIPTION, description)
@@ -279,6 +306,8 @@ def main() -> None:
         summary = summary.changed(together=kept)
     if labels := corrected(selections, settings):
         summary = summary.changed(corrected=labels)
+    if others:
+        summary = summary.changed(others=others)
     summary.save()
     sizes = {name: counted(split.images, "image") for name, split in summary.splits.items()}
     print(", ".join(f"{name}: {size}" for name, size in sizes.items()))
@@ -293,6 +322,9 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
     if note := too_few(sizes["test"] + sizes["validation"], settings):
         result.append(f"note: {note}")
     result += [f"note: {note}" for note in few(sizes, settings)]
+    if summary.others:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in summary.others.items())
+        result.append(f"pictures of none of the classes: {counts}")
     if summary.leaks:
         result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
     if summary.corrected:

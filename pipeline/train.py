@@ -11,6 +11,7 @@ interrupted training resumes after its last complete epoch.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import statistics
 
@@ -62,6 +63,7 @@ def main() -> None:
     settings = params.load()
     train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
     data = Data.described(train, validation, artifacts.load_description())
+    data = dataclasses.replace(data, others=artifacts.load_others("train"))
     files = sorted(
         path
         for split in ("train", "validation")

@@ -44,6 +44,21 @@ def test_outliers_follow_the_batch_and_belong_to_every_class_alike() -> None:
     assert (targets[40:] == np.float32(0.1)).all()
 
 
+def test_a_users_own_pictures_follow_the_batch_and_belong_to_every_class_alike() -> None:
+    from pipeline.training import outliers
+
+    images, labels = np.zeros((40, 6, 6, 1), np.uint8), np.eye(10, dtype="float32")[[3] * 40]
+    others = np.arange(1, 9, dtype=np.uint8)[:, None, None, None] * np.ones((6, 6, 1), np.uint8)
+    drawn = [outliers.with_others(images, labels, others, (0, 1, seed)) for seed in (2, 2, 3)]
+    for more, targets in drawn:
+        assert len(more) == len(targets) == 46
+        np.testing.assert_array_equal(targets[:40], labels)
+        assert (targets[40:] == np.float32(0.1)).all()
+        assert set(more[40:, 0, 0, 0]) <= set(range(1, 9))
+    np.testing.assert_array_equal(drawn[0][0], drawn[1][0])
+    assert (drawn[0][0] != drawn[2][0]).any()
+
+
 def test_a_network_that_saw_outliers_is_less_sure_of_what_is_no_digit(
     raw_mnist: Raw, tmp_path: Path
 ) -> None:
@@ -67,8 +82,8 @@ def test_a_network_that_saw_outliers_is_less_sure_of_what_is_no_digit(
     ("data", "train", "sentence"),
     [
         ({}, {"loss": "SparseCategoricalCrossentropy"}, "the loss takes one class"),
-        ({"target": "labels"}, {}, "the dataset holds several labels at once; expected 0"),
-        ({"kind": "series"}, {}, "the dataset holds series; expected 0"),
+        ({"target": "labels"}, {}, "the dataset holds several labels at once; expected "),
+        ({"kind": "series"}, {}, "the dataset holds series; expected "),
     ],
 )
 def test_outliers_are_refused_where_they_mean_nothing(
@@ -78,6 +93,8 @@ def test_outliers_are_refused_where_they_mean_nothing(
 
     from pipeline.training import fit
 
-    params: Train = train_params(outliers=0.1, **train)
-    with pytest.raises(UserError, match=sentence):
-        fit.check_outliers(params, replace(split(raw_mnist), **data), data.get("kind", "images"))
+    for key, share, others in (("train.outliers", 0.1, None), ("dataset.other", 0.0, np.ones(3))):
+        params: Train = train_params(outliers=share, **train)
+        given = replace(split(raw_mnist), others=others, **data)
+        with pytest.raises(UserError, match=f"^{key} .*{sentence}"):
+            fit.check_outliers(params, given, data.get("kind", "images"))

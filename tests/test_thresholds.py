@@ -15,8 +15,10 @@ from pipeline.bundle.card import rejection as on_card
 from pipeline.config import params
 from pipeline.config.params import Problem
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.verify import Rejection
-from pipeline.verification import rejection
+from pipeline.files.reports.run import RunReports
+from pipeline.files.reports.verify import ComparedPair, Rejection
+from pipeline.tracking import record
+from pipeline.verification import rejection, verdicts
 from tests import reports
 from tests.conftest import ROOT
 
@@ -135,6 +137,20 @@ def test_the_card_has_the_threshold_of_each_file_and_the_rule_in_words() -> None
     assert "answers 90.00 % of inputs like those of the validation set" in described["rule"]
     assert described["test"][0]["accept_from"] == 0.51
     assert on_card(problem(), reports.verification(reports.compared())) is None
+
+
+def test_rejected_others_are_told_by_the_worst_runtime_and_go_to_mlflow() -> None:
+    def pair(runtime: str, rejected: int) -> ComparedPair:
+        others = {"images": 200, "rejected": rejected, "share": rejected / 200}
+        return reports.compared(
+            runtime=runtime, others={**others, "interval": (0.9, 1.0)}, rejection=kept()
+        )
+
+    pairs = [pair("litert", 196), pair("tflite_runtime", 190)]
+    assert verdicts.rejections(pairs)[-1] == "rejects 95.00 % of 200 others (90.00 % to 100.00 %)"
+    figures = record.figures(RunReports(verify=reports.verification(*pairs)))
+    assert figures["tflite_int8.litert.others_rejected"] == 0.98
+    assert figures["tflite_int8.tflite_runtime.others_rejected"] == 0.95
 
 
 def test_of_two_promises_the_coverage_decides_and_the_worse_verdict_counts() -> None:

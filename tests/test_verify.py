@@ -113,6 +113,10 @@ def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(
     project: Project, run_stages: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_own(project, train=600, test=200)
+    with np.load(project.folder / "mine.npz") as mine:
+        strange = {name: 255 - mine[name] for name in ("x_train", "x_test")}
+    np.savez(project.folder / "strange.npz", **strange)
+    others = {"dataset.other": "strange.npz", "problem.coverage": 0.9}
     recipe = {"train.batch_size": 32, "train.learning_rate": 0.002, "train.epochs": 6}
     formats = ["tflite_int8", "onnx_float32"]
     every_runtime = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
@@ -120,19 +124,30 @@ def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(
         {
             **OWN,
             **recipe,
+            **others,
             "export.formats": formats,
             "verify.runtimes": every_runtime,
             "verify.micro_max_accuracy_drop": 0.002,
         }
     )
     run_stages(project)
-    assert "too few to prove that an exported file loses at most 0.002" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "too few to prove that an exported file loses at most 0.002" in printed
+    assert "pictures of none of the classes: train: 600, test: 200" in printed
     pairs = report(project, "verify")["pairs"]
     assert {pair["state"] for pair in pairs} == {"not shown"}
     assert all(
         "images like these would show 0.2 %" in pair["reason"] for pair in pairs if not pair["lost"]
     )
-    assert list((project.folder / "dist").glob("mine-*.tar.gz"))
+    for pair in pairs:  # inverted digits
+        assert pair["others"]["images"] == (50 if pair["runtime"] == "tflite_micro" else 200)
+        assert pair["others"]["share"] >= 0.95
+    assert "of 50 others (" in printed
+    (archive,) = (project.folder / "dist").glob("mine-*.tar.gz")
+    card = Bundle(archive).read("MODEL_CARD.md").decode()
+    assert "| file | runtime | others | rejected | 95 % interval |" in card
+    page = (project.folder / "reports/index.html").read_text("utf-8")
+    assert "of the test pictures that are none of the classes" in page
 
 
 NOT_TRAINED = ("download", "preprocess", "baseline", "evaluate", "verify", "embed", "package")

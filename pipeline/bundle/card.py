@@ -143,6 +143,7 @@ def rejection(problem: Problem, verification: VerificationReport) -> dict[str, A
                 "runtime": pair.runtime,
                 "accept_from": pair.accept_from,
                 **kept.model_dump(),
+                **({"others": pair.others.model_dump()} if pair.others else {}),
             }
             for pair, kept in judged
         ],

@@ -5,8 +5,9 @@ After Mitchell et al., "Model Cards for Model Reporting" (2019).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections
@@ -71,6 +72,7 @@ REJECTION_COLUMNS = (
     "at most",
     "verdict",
 )
+OTHER_COLUMNS = ("file", "runtime", "others", "rejected", "95 % interval")
 MEANINGS = {
     PROVEN: "*Proven*: the accuracy loss is shown to be within the allowed limit.",
     NOT_SHOWN: "*Not shown*: no significant loss, but too few images to prove the limit holds.",
@@ -182,7 +184,29 @@ def _rejection(card: ModelCard) -> list[str]:
     return [
         f"## None of these\n\n{card.rejection['rule']} On the test set, with one-sided 95 % bounds:"
         f"\n\n{table(REJECTION_COLUMNS, rows)}\n\nAn input that is nothing like the training set "
-        "is rejected only as far as the model is unsure of it."
+        "is rejected only as far as the model is unsure of it.",
+        *_others(card.rejection["test"]),
+    ]
+
+
+def _others(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many pictures of none of the classes were rejected, if the user had some."""
+    rows = [
+        (
+            entry["format"],
+            entry["runtime"],
+            f"{entry['others']['images']:,}",
+            percent(entry["others"]["share"]),
+            " to ".join(map(percent, entry["others"]["interval"])),
+        )
+        for entry in entries
+        if "others" in entry
+    ]
+    if not rows:
+        return []
+    return [
+        "Test pictures that are none of the classes, as the maker named them; others like them "
+        "were used in training, and none to fit a threshold:\n\n" + table(OTHER_COLUMNS, rows)
     ]
 
 

@@ -31,6 +31,7 @@ from pipeline.process.errors import UserError
 FILE = Path("params.yaml")
 NONE = starts.NONE
 ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
+NO_OTHERS = "pipeline/no_others"  # as NONE; DVC takes a file as a dependency once
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -74,6 +75,7 @@ class Problem(Section):
 class Dataset(Section):
     name: Annotated[str, AfterValidator(partial(checked_name, "datasets"))]
     path: str = NONE
+    other: str = NO_OTHERS
     labels: str = "labels.csv"
     height: PositiveInt = 28
     width: PositiveInt = 28

@@ -56,7 +56,7 @@ def dataset(
     unreadable: dict[str, str] = {}
     dark: list[str] = []
     readable: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
-    for candidate, result in _inspected(pictures.source(Path(params.path)), candidates):
+    for candidate, result in inspected(pictures.source(Path(params.path)), candidates):
         if isinstance(result, str):
             unreadable[candidate.file] = result
             continue
@@ -90,7 +90,7 @@ def dataset(
     )
 
 
-def _inspected(
+def inspected(
     source: Source, candidates: Sequence[Candidate]
 ) -> Iterator[tuple[Candidate, tuple[Picture, int] | str]]:
     """Each candidate with its picture and the bits of its grey levels, or why it is left out."""

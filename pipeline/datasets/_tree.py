@@ -92,11 +92,11 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def read(root: Path) -> Tree:
-    """All files below a folder or in a zip file. Raises UserError."""
+def read(root: Path, key: str = "dataset.path") -> Tree:
+    """All files below a folder or in a zip file, which `key` names. Raises UserError."""
     if not root.exists():
-        raise UserError(f"dataset.path {root} does not exist; name a folder or a zip file")
-    tree = _folder(root) if root.is_dir() else _archive(root)
+        raise UserError(f"{key} {root} does not exist; name a folder or a zip file")
+    tree = _folder(root) if root.is_dir() else _archive(root, key)
     tree.files.sort()
     return tree
 
@@ -142,19 +142,19 @@ def _utf8(folder: Path, name: str) -> str:
     return name
 
 
-def _archive(path: Path) -> Tree:
+def _archive(path: Path, key: str) -> Tree:
     """Members are read in place, so a path that leads out of the archive could do no harm."""
     try:
         with zipfile.ZipFile(path) as file:
             entries = file.infolist()
     except (OSError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"dataset.path {path} is neither a folder nor a readable zip file ({error})"
+            f"{key} {path} is neither a folder nor a readable zip file ({error})"
         ) from None
     size = sum(entry.file_size for entry in entries)
     if size > max(LARGEST_RATIO * path.stat().st_size, SMALL_BYTES):
         raise UserError(
-            f"dataset.path {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
+            f"{key} {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
             "own; expected pictures, which hardly compress"
         )
     tree = Tree()

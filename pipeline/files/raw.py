@@ -6,6 +6,7 @@ data/raw/{train,test}/labels.npy      labels (N,)
 data/raw/{train,test}/columns.json    for arrays: what else is known of each input, by name
 data/raw/train/validation.npy         rows (V,) that the data themselves name for validation
 data/raw/left_out.csv                 for photos: what is not used, and why
+data/raw/other/{train,test}/          pictures that are none of the classes, as inputs above
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.files.corrections import Edits
 from pipeline.process.errors import UserError
 
 LEFT_OUT = artifacts.RAW / "left_out.csv"
+OTHERS = "other"
 TABLE, COLUMNS = "pictures.csv", "columns.json"
 
 
@@ -32,26 +34,46 @@ def description() -> artifacts.Description:
 
 def load(part: str) -> tuple[Array, Array]:
     """The inputs and labels (N,) of train or test; neither is read into memory."""
+    labels = artifacts.load_array(artifacts.RAW / part / "labels.npy")
+    return _inputs(part, Path(params.load().dataset.path)), labels
+
+
+def others() -> dict[str, Array]:
+    """Pictures of none of the classes: nothing, or `train`, and `test` if they came in parts."""
+    root = Path(params.load().dataset.other)
+    parts = ("train", "test") if (artifacts.RAW / OTHERS).exists() else ()
+    folders = {part: f"{OTHERS}/{part}" for part in parts}
+    return {
+        part: _inputs(folder, root)
+        for part, folder in folders.items()
+        if (artifacts.RAW / folder).exists()
+    }
+
+
+def _inputs(part: str, root: Path) -> Array:
     folder = artifacts.RAW / part
-    labels = artifacts.load_array(folder / "labels.npy")
     if not (folder / TABLE).exists():
-        return artifacts.load_array(folder / "images.npy"), labels
-    root = Path(params.load().dataset.path)
+        return artifacts.load_array(folder / "images.npy")
     described = description()
     height, width, channels = described.input_shape
     table = pictures.load(folder / TABLE, root, (height, width, channels), described.framing)
-    return table.as_array(), labels
+    return table.as_array()
 
 
 def save(part: str, inputs: Array, labels: Array, columns: Mapping[str, list[str]]) -> None:
+    folder = artifacts.RAW / part
+    save_inputs(part, inputs)
+    artifacts.save_array(folder / "labels.npy", labels)
+    if columns:
+        artifacts.save_json(folder / COLUMNS, columns)
+
+
+def save_inputs(part: str, inputs: Array) -> None:
     folder = artifacts.RAW / part
     if (photos := pictures.on_disk(inputs)) is not None:
         pictures.save(folder / TABLE, photos)
     else:
         artifacts.save_array(folder / "images.npy", inputs)
-    artifacts.save_array(folder / "labels.npy", labels)
-    if columns:
-        artifacts.save_json(folder / COLUMNS, columns)
 
 
 def validation_rows() -> Array | None:

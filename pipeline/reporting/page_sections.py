@@ -184,7 +184,19 @@ def _promise_kept(settings: Params, reports: BundleReports) -> str:
     return (
         f"Every file answers at least {percent(min(entry.coverage for entry in kept))} of the test "
         f"set, and at most {percent(max(entry.error for entry in kept))} of its answers are wrong. "
-        f"{' and '.join(named)}."
+        f"{' and '.join(named)}.{_others_rejected(reports)}"
+    )
+
+
+def _others_rejected(reports: BundleReports) -> str:
+    judged = [pair.others for pair in reports.verify.native if pair.others]
+    if not judged:
+        return ""
+    worst = min(judged, key=lambda others: others.share)
+    low, high = map(percent, worst.interval)
+    return (
+        f" Every file rejects at least {percent(worst.share)} of the test pictures that are none "
+        f"of the classes (95 % interval {low} to {high})."
     )
 
 

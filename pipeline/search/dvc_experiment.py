@@ -130,10 +130,13 @@ def run(name: str, overrides: Overrides, parent: str | None) -> None:
     arguments = ["exp", "run", "--temp", "--name", name, LAST]
     for key, value in overrides.items():
         arguments += ["-S", f"{key}={written(value)}"]
-    data = str(overrides.get("dataset.path", params.load().dataset.path))
-    if data != params.NONE and Path(data).exists() and not Path(data).is_absolute():
-        # DVC copies what git tracks. The user's own data may not be tracked.
-        arguments += ["--copy-paths", data]
+    dataset = params.load().dataset
+    for key, default in (("dataset.path", dataset.path), ("dataset.other", dataset.other)):
+        data = str(overrides.get(key, default))
+        shipped = data in (params.NONE, params.NO_OTHERS)
+        if not shipped and Path(data).exists() and not Path(data).is_absolute():
+            # DVC copies what git tracks. The user's own data may not be tracked.
+            arguments += ["--copy-paths", data]
     if dvc_command.run(*arguments, **({runs.PARENT: parent} if parent else {})):
         raise UserError(
             f"the training {name} failed for the reason above; fix it and run the same command"

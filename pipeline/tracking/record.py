@@ -19,6 +19,7 @@ from pipeline.files import artifacts
 from pipeline.files.reports.baseline import ErrorScore
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.run import RunReports
+from pipeline.files.reports.verify import ComparedPair
 from pipeline.reporting import page_inputs
 from pipeline.tracking import overview
 
@@ -117,6 +118,8 @@ def figures(reports: RunReports) -> dict[str, float]:
             value = getattr(pair, name, None)
             if value is not None:
                 metrics[f"{pair.format}.{pair.runtime}{where}.{name}"] = value
+        if isinstance(pair, ComparedPair) and pair.others:
+            metrics[f"{pair.format}.{pair.runtime}.others_rejected"] = pair.others.share
     for row in reports.embed.targets if reports.embed else ():
         for name, value in (row.measured or {}).items():
             if isinstance(value, int | float):

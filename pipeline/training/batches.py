@@ -26,6 +26,7 @@ class Data:
     target: str = "classes"
     class_weights: Array | None = None  # (K,); None: every example counts the same
     unit: str | None = None  # of a number
+    others: Array | None = None  # (M, ...): training pictures that are none of the classes
 
     @classmethod
     def described(cls, train: Split, validation: Split, description: Description) -> Data:
@@ -123,6 +124,7 @@ class ShuffledBatches(Batches):
         self.seed, self.epoch = seed, epoch
         self.mixing: list[keras.Layer] = []  # layers that mix the images of a batch
         self.outliers = 0.0  # share of a batch that is added to it
+        self.others = data.others
         self.shuffle()
 
     def batch(self, index: int) -> tuple[Array, Array]:
@@ -133,6 +135,9 @@ class ShuffledBatches(Batches):
         if self.outliers:
             seeds = (self.seed, self.epoch, index)
             images, labels = outliers.added(images, labels, self.outliers, seeds)
+        if self.others is not None:
+            seeds = (self.seed, self.epoch, index)
+            images, labels = outliers.with_others(images, labels, self.others, seeds)
         return images, labels
 
     def shuffle(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.params import Network, Train
+from pipeline.config.params import NO_OTHERS, Network, Train
 from pipeline.config.parts import declared
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -222,10 +222,16 @@ def _divided(
     if not first.frozen:
         return None
     transfer.freeze(params, model, first.frozen)
-    if params.augmentation or params.outliers:
-        name, none = ("augmentation", "[]") if params.augmentation else ("outliers", "0")
+    if params.augmentation or params.outliers or data.others is not None:
+        key, none = (
+            ("train.augmentation", "[]")
+            if params.augmentation
+            else ("train.outliers", "0")
+            if params.outliers
+            else ("dataset.other", NO_OTHERS)
+        )
         print(
-            f"train.{name} changes the images in every epoch, so the frozen layers are "
+            f"{key} changes the images in every epoch, so the frozen layers are "
             f"computed in every epoch too; with {none} the other layers train in seconds"
         )
         return None
@@ -251,17 +257,19 @@ def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Mo
 
 def check_outliers(params: Train, data: Data, noun: str) -> None:
     """Raises UserError if outliers cannot be added to such data, or with such a loss."""
-    if not params.outliers:
+    key = "train.outliers" if params.outliers else "dataset.other"
+    if not params.outliers and data.others is None:
         return
     if data.kind != "pixels" or data.target != "classes":
         asked = "numbers" if data.target == "number" else "several labels at once"
         raise UserError(
-            "train.outliers is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else asked}; expected 0 with them"
+            f"{key} is for images of one class each, and the dataset holds "
+            f"{noun if data.kind != 'pixels' else asked}; expected "
+            f"{'0' if params.outliers else NO_OTHERS} with them"
         )
     if is_sparse(keras_objects.loss(params.loss)):
         raise UserError(
-            "train.outliers adds pictures that belong to every class alike, and the loss takes "
+            f"{key} adds pictures that belong to every class alike, and the loss takes "
             "one class; expected with it CategoricalCrossentropy, which is the same loss"
         )
 

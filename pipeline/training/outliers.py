@@ -3,8 +3,9 @@
 A network that has seen only digits is as sure of a shoe as of a digit. `train.outliers` adds
 pictures to each batch whose right answer is every class alike (outlier exposure: Hendrycks et al.,
 2019, Deep Anomaly Detection with Outlier Exposure, ICLR). They are drawn here, or made from the
-batch itself, so no other data are needed. Half of them are shapes, the kind that is most like a
-picture of something else.
+batch itself, so no other data are needed. A user who has pictures of none of the classes names them
+in `dataset.other`, and they are added in the same way. Half of those made up are shapes, the kind
+that is most like a picture of something else.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Random = np.random.Generator
 Maker = Callable[[Array, Random], Array]  # images (N, H, W, C) uint8 -> as many pictures
 
 LARGEST = 255
+OTHERS = 0.15  # of a batch; the share at which made-up outliers did well on MNIST
 PIECES, SIDES = 6, 5  # of the shapes: convex polygons, and the most sides that one has
 SOFTEST, COARSEST = 8, 14  # points a side of the grids behind clouds and patterns
 
@@ -26,10 +28,23 @@ SOFTEST, COARSEST = 8, 14  # points a side of the grids behind clouds and patter
 def added(images: Array, labels: Array, share: float, seed: tuple[int, ...]) -> tuple[Array, Array]:
     """A batch of images and one-hot labels, and as many outliers as this share of it."""
     random = np.random.default_rng(seed)
-    count, classes = round(share * len(images)), labels.shape[1]
-    rows = random.permutation(len(images))[:count]
-    outliers = pictures(images[rows], random)
-    alike = np.full((count, classes), 1 / classes, labels.dtype)
+    rows = random.permutation(len(images))[: round(share * len(images))]
+    return _with(images, labels, pictures(images[rows], random))
+
+
+def with_others(
+    images: Array, labels: Array, others: Array, seed: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """A batch, and OTHERS of it from the user's pictures of none of the classes (M, H, W, C)."""
+    random = np.random.default_rng(seed)
+    count = max(1, round(OTHERS * len(images)))
+    rows = np.sort(random.integers(len(others), size=count))  # sorted, as they lie on the disk
+    return _with(images, labels, others[rows])
+
+
+def _with(images: Array, labels: Array, outliers: Array) -> tuple[Array, Array]:
+    classes = labels.shape[1]
+    alike = np.full((len(outliers), classes), 1 / classes, labels.dtype)
     return np.concatenate([images, outliers]), np.concatenate([labels, alike])
 
 

@@ -19,6 +19,7 @@ from pipeline.targets import Target
 from serving import gate
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
+OTHERS = artifacts.PREPARED / "test" / artifacts.OTHERS
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class Material:
     among the golden vectors. `golden_tests` is how many test images the golden vectors may be
     chosen from: all, or none if the data must not be redistributed. Runtimes read images from
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
-    file of the sample. `unit` is that of a model that gives numbers; else it is None.
+    file of the sample. `others` are the test's pictures of none of the classes, which follow all
+    labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
+    that gives numbers; else it is None.
     """
 
     target: Target
@@ -43,6 +46,8 @@ class Material:
     golden_tests: int
     unseen: list[Path]
     sampled: Path
+    others: int = 0
+    sampled_others: Path | None = None
     unit: str | None = None
 
     def compare(
@@ -79,6 +84,10 @@ def gather(settings: Params, folder: Path) -> Material:
     largest = max(settings.verify.micro_images, settings.verify.processor_images)
     sample = np.random.default_rng(settings.preprocess.seed).permutation(len(labels))[:largest]
     np.save(folder / "sample.npy", images[sample])
+    others = artifacts.load_others("test")
+    if others is not None:
+        random = np.random.default_rng(settings.preprocess.seed).permutation(len(others))
+        np.save(folder / "others.npy", others[random[: settings.verify.micro_images]])
     return Material(
         target=target,
         unit=data.unit,
@@ -90,6 +99,12 @@ def gather(settings: Params, folder: Path) -> Material:
         sample=sample,
         synthetic=synthetic,
         golden_tests=0 if private else len(labels),
-        unseen=[TEST, VALIDATION, folder / "synthetic.npy"],
+        unseen=[
+            *(TEST, VALIDATION),
+            *([] if others is None else [OTHERS]),
+            folder / "synthetic.npy",
+        ],
         sampled=folder / "sample.npy",
+        others=0 if others is None else len(others),
+        sampled_others=None if others is None else folder / "others.npy",
     )

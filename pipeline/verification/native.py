@@ -39,7 +39,8 @@ class NativePair:
         pair = self.pair
         output = folder / pair.runtime
         output.mkdir(exist_ok=True)
-        images = [material.sampled] if pair.micro else material.unseen
+        few = [path for path in (material.sampled, material.sampled_others) if path]
+        images = few if pair.micro else material.unseen
         self._process = RuntimeProcess(interpreter, pair.runtime, Task([pair.file], images, output))
         answer = self._process.answer()
         if answer.reason is not None:

@@ -16,7 +16,7 @@ from scipy import stats
 
 from pipeline.config.params import Problem
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.verify import ComparedPair, Rejection
+from pipeline.files.reports.verify import ComparedPair, Others, Rejection
 from pipeline.reporting import calibration, statistics
 from pipeline.targets import Recognition
 from pipeline.verification.material import Material
@@ -44,6 +44,8 @@ def judge(pairs: Sequence[Pair], material: Material, problem: Problem) -> dict[s
             confidences, right = answers(material, probabilities, labels)
             facts["accept_from"] = threshold
             facts["rejection"] = rejection(confidences, right, threshold, problem)
+            if material.others:
+                facts["others"] = rejected_others(pair, material, threshold)
         pair.report = report.changed(**facts)
     return reasons
 
@@ -160,6 +162,23 @@ def rejection(confidences: Array, right: Array, threshold: float, problem: Probl
         "state": verdict(count, wrong, total, problem),
     }
     return Rejection.model_validate(facts)
+
+
+def rejected_others(pair: Pair, material: Material, threshold: float) -> Others:
+    """How many of the test's pictures of none of the classes get that answer.
+
+    The threshold was fitted without any of them, so it promises nothing about them.
+    """
+    assert pair.probabilities is not None
+    first = len(material.sample if pair.micro else material.labels)
+    outputs = pair.probabilities[first : first + material.others]
+    rejected = int((material.target.confidences(outputs) < np.float32(threshold)).sum())
+    return Others(
+        images=len(outputs),
+        rejected=rejected,
+        share=rejected / len(outputs),
+        interval=statistics.accuracy_interval(rejected, len(outputs)),
+    )
 
 
 def verdict(accepted: int, wrong: int, total: int, problem: Problem) -> str:

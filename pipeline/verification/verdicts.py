@@ -92,4 +92,15 @@ def rejections(pairs: Sequence[RanPair]) -> list[str]:
                 f"answers {percent(entry.coverage)}, of which {percent(entry.error)} are wrong: "
                 f"{entry.state}"
             )
-    return list(dict.fromkeys(sentences))
+    return list(dict.fromkeys(sentences)) + others_rejected(pairs)
+
+
+def others_rejected(pairs: Sequence[RanPair]) -> list[str]:
+    """The share of pictures of none of the classes that is rejected, on the worst runtime."""
+    compared = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    judged = [pair.others for pair in compared if pair.others is not None]
+    if not judged:
+        return []
+    worst = min(judged, key=lambda others: others.share)
+    low, high = map(percent, worst.interval)
+    return [f"rejects {percent(worst.share)} of {worst.images:,} others ({low} to {high})"]

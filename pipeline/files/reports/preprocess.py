@@ -90,6 +90,7 @@ class PreprocessReport(Report):
     evidence: Evidence
     together: Together | None = None  # for photos, and for arrays with groups
     corrected: Corrected | None = None  # if preprocess.corrections names a file
+    others: dict[str, int] | None = None  # by split, with dataset.other
 
     @property
     def leaks(self) -> dict[str, int]:

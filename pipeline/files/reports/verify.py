@@ -60,6 +60,15 @@ class Rejection(Section):
     state: Literal["proven", "not shown", "worse"]
 
 
+class Others(Section):
+    """How many test pictures of none of the classes are rejected, with a 95 % interval."""
+
+    images: int
+    rejected: int
+    share: float
+    interval: tuple[float, float]
+
+
 class RanPair(PairReport):
     """A pair that ran: the figures and the verdict of serving.gate.compare.
 
@@ -111,6 +120,7 @@ class ComparedPair(RanPair):
     agreement: float
     calibration_error: float | None = None
     rejection: Rejection | None = None
+    others: Others | None = None  # with dataset.other
 
     @property
     def bound(self) -> float:

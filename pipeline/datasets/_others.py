@@ -1,0 +1,89 @@
+"""Pictures that are none of the classes, from `dataset.other`.
+
+An npz file holds them as x_train, and optionally x_test. In a folder or zip file all pictures are
+meant, whatever folder they lie in; a folder `test` beside `train` holds those of the test.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.datasets import _photos, _tree
+from pipeline.datasets._photos import Candidate
+from pipeline.files import pictures
+from pipeline.files.artifacts import Array
+from pipeline.files.picture_file import Framing, Shape
+from pipeline.files.pictures import Picture, Pictures
+from pipeline.process.errors import UserError
+
+TRAIN, TEST = "train", "test"
+FEWEST = 2  # one to learn from, and one to judge by
+
+
+def load(path: Path, shape: tuple[int, ...], framing: Framing) -> dict[str, Array]:
+    """Images (N, H, W, C) uint8 of `shape` for training, and for the test if it has its own.
+
+    Raises UserError.
+    """
+    if path.suffix.lower() == ".npz":
+        return _arrays(path, shape)
+    height, width, channels = shape
+    return _photographs(path, (height, width, channels), framing)
+
+
+def _arrays(path: Path, shape: tuple[int, ...]) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in ("x_train", "x_test") if key in file.files}
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"dataset.other {path} is not a readable npz file ({error})") from None
+    if "x_train" not in arrays:
+        raise UserError(f"dataset.other {path} has no array x_train; expected pictures in it")
+    return {key.removeprefix("x_"): _images(path, key, arrays[key], shape) for key in arrays}
+
+
+def _images(path: Path, key: str, array: Array, shape: tuple[int, ...]) -> Array:
+    images = array[..., None] if array.ndim == len(shape) else array
+    if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+        raise UserError(
+            f"dataset.other {path}: {key} is {array.dtype} of shape {array.shape}; expected uint8 "
+            f"of shape {('N', *shape)}, as the pictures of the classes are"
+        )
+    return images
+
+
+def _photographs(path: Path, shape: Shape, framing: Framing) -> dict[str, Array]:
+    tree = _tree.read(path, "dataset.other")
+    test = _tree.parts(tree, _tree.base(tree)).get(TEST)
+    candidates = [
+        Candidate(file, "other", TEST if test and file.startswith(test) else TRAIN)
+        for file in tree.files
+    ]
+    readable: dict[str, list[Picture]] = {TRAIN: [], TEST: []}
+    unreadable: dict[str, str] = {}
+    for candidate, result in _photos.inspected(pictures.source(path), candidates):
+        if isinstance(result, str):
+            unreadable[candidate.file] = result
+        else:
+            readable[candidate.part].append(result[0])
+    _say_what_is_left_out({**tree.left_out, **unreadable})
+    if not readable[TRAIN] or sum(map(len, readable.values())) < FEWEST:
+        raise UserError(
+            f"dataset.other {path} holds too few readable pictures; expected at least one for "
+            "training and one for the test"
+        )
+    return {
+        part: Pictures(path, rows, shape, framing).as_array()
+        for part, rows in readable.items()
+        if rows
+    }
+
+
+def _say_what_is_left_out(left_out: dict[str, str]) -> None:
+    if left_out:
+        name, reason = min(left_out.items())
+        print(f"dataset.other: left out {len(left_out):,}, such as {name}: it {reason}")
