@@ -285,6 +285,17 @@ def test_rare_classes_are_named() -> None:
     assert outlook.classes({"cat": 40, "dog": 30}) == []
 
 
+def test_a_class_of_what_is_no_class_is_proposed_as_others(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start._print_survey(survey.survey(folder))
+    assert "dataset.other" not in capsys.readouterr().out
+    shutil.copytree(folder / "cat", folder / "Background")
+    start._print_survey(survey.survey(folder))
+    assert "note: Background: if these pictures belong to none" in capsys.readouterr().out
+    assert outlook.others(["cat", "other"]) == [], "a model needs two classes"
+
+
 def small(arena: int, flash: int) -> Files:
     return Files(10, 10, 10, micro_arena_bytes=arena, micro_flash_bytes=flash)
 

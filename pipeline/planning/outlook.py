@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import Params
 from pipeline.planning.cost import Files, Speed
@@ -10,6 +12,8 @@ from pipeline.process import stage
 from pipeline.reporting import statistics
 
 UNEVEN = 3  # times that the largest class may exceed the smallest
+# Names of folders that often hold what belongs to no class
+NO_CLASS = {"other", "others", "none", "unknown", "background", "negative", "nothing"}
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
@@ -47,6 +51,19 @@ def _gate(unseen: int, max_accuracy_drop: float) -> str:
         f"{100 * bound:.2f} points, and export.max_accuracy_drop asks for {points}: files will be "
         "`not shown`, which stops nothing"
     )
+
+
+def others(class_names: Sequence[str]) -> list[str]:
+    """Classes that look as if they held what belongs to no class, if two classes remain."""
+    names = [name for name in class_names if name.lower() in NO_CLASS]
+    if not names or len(class_names) - len(names) < 2:
+        return []
+    listed = ", ".join(names)
+    return [
+        f"{listed}: if these pictures belong to none of the classes, move them out of the data and "
+        'name them in dataset.other; then the answer to them is "none of these", and what is like '
+        "no class is rejected more often"
+    ]
 
 
 def classes(counts: dict[str, int]) -> list[str]:

@@ -157,8 +157,15 @@ def _print_survey(data: Survey) -> None:
     shown = sorted(data.counts.items(), key=lambda item: -item[1])
     more = f" and {len(shown) - recipe.NAMED} more" if len(shown) > recipe.NAMED else ""
     print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: recipe.NAMED]) + more)
-    for line in [*data.remarks, *outlook.classes(data.counts)]:
+    notes = [*outlook.classes(data.counts), *_others(data)]
+    for line in [*data.remarks, *notes]:
         print(f"note: {line}")
+
+
+def _others(data: Survey) -> list[str]:
+    """What `dataset.other` takes: images of one class each."""
+    takes = data.kind == "pixels" and data.target == "classes"
+    return outlook.others(data.class_names) if takes else []
 
 
 def _print_outlook(settings: Params, data: Survey) -> None:
