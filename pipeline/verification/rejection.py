@@ -172,7 +172,8 @@ def rejected_others(pair: Pair, material: Material, threshold: float) -> Others:
     assert pair.probabilities is not None
     first = len(material.sample if pair.micro else material.labels)
     outputs = pair.probabilities[first : first + material.others]
-    rejected = int((material.target.confidences(outputs) < np.float32(threshold)).sum())
+    target = cast(Recognition, material.target)
+    rejected = int((target.confidences(outputs) < np.float32(threshold)).sum())
     return Others(
         images=len(outputs),
         rejected=rejected,
