@@ -170,7 +170,7 @@ static void print_sentence(const struct acceptance *set, const struct results *r
              "it reproduces the golden vectors of the maker's processor within %.1g",
              results->golden);
     if (results->golden == HUGE_VAL || results->largest == HUGE_VAL)
-        printf("worse: some of its probabilities are not finite numbers; " ELSEWHERE "\n");
+        printf("worse: some of its outputs are not finite numbers; " ELSEWHERE "\n");
     else if (results->golden > set->tolerance)
         printf("worse: its answers to the golden vectors differ from those on the maker's "
                "processor by up to %.2g, more than the %g tolerated; " ELSEWHERE "\n",

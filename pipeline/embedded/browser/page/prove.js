@@ -85,7 +85,7 @@ export function judged(results) {
 function sentence(facts) {
   const { state, lost, gained, images, golden_difference: golden } = facts;
   if (!Number.isFinite(golden) || !Number.isFinite(facts.largest_difference))
-    return `worse: some of its probabilities are not finite numbers; ${ELSEWHERE}`;
+    return `worse: some of its outputs are not finite numbers; ${ELSEWHERE}`;
   if (golden > facts.golden_tolerance)
     return (
       "worse: its answers to the golden vectors differ from those on the maker’s processor " +
