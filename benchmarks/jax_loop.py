@@ -53,6 +53,10 @@ class Workload:
     train: Train
     data: Data
 
+    def batches(self, epoch: int) -> ShuffledBatches:
+        size = self.data.batch(self.train.batch_size)
+        return ShuffledBatches(self.data, size, False, self.train.seed, epoch)
+
 
 def workloads(photos: int) -> list[Workload]:
     """The default recipe on the prepared data, and a MobileNet of width 1 on noise of PHOTO."""
@@ -96,10 +100,8 @@ class Loop:
         self.work = work
         data, recipe = work.data, work.train
         self.model = fit.with_augmentation(recipe, fit.build(recipe, data), data)
-        batches = self.batches(0)
-        compilation.compile_for(
-            recipe, self.model, recipe.learning_rate, EPOCHS * len(batches), "accuracy"
-        )
+        steps = EPOCHS * len(work.batches(0))
+        compilation.compile_for(recipe, self.model, recipe.learning_rate, steps)
         self.loss, self.optimizer = self.model.loss, self.model.optimizer
         self.state = tuple(
             [variable.value for variable in variables]
@@ -111,11 +113,6 @@ class Loop:
         )
         self.step = jax.jit(self._step, donate_argnums=0)
         self.validate = jax.jit(self._validate)
-
-    def batches(self, epoch: int) -> ShuffledBatches:
-        recipe, data = self.work.train, self.work.data
-        size = data.batch(recipe.batch_size)
-        return ShuffledBatches(data, size, False, recipe.seed, epoch)
 
     def _step(self, state: Any, images: Any, labels: Any) -> Any:
         trainable, others, optimizer = state
@@ -135,7 +132,7 @@ class Loop:
 
     def epoch(self, number: int) -> None:
         sums = []
-        for images, labels in _all(self.batches(number)):
+        for images, labels in _all(self.work.batches(number)):
             self.state, *measures = self.step(self.state, images, labels)
             sums.append(measures)
         jax.block_until_ready(sums)
@@ -153,10 +150,8 @@ def loop(work: Workload) -> float:
 
 
 def batches_alone(work: Workload) -> float:
-    plain = Loop(work)
-
     def epoch(number: int) -> None:
-        for _ in _all(plain.batches(number)):
+        for _ in _all(work.batches(number)):
             pass
 
     return _median_rate(epoch, len(work.data.train[1]))
@@ -164,10 +159,10 @@ def batches_alone(work: Workload) -> float:
 
 def step_alone(work: Workload) -> float:
     plain = Loop(work)
-    batch = jax.device_put(plain.batches(0)[0])
+    batch = jax.device_put(work.batches(0)[0])
 
     def epoch(number: int) -> None:
-        for _ in range(len(plain.batches(0))):
+        for _ in range(len(work.batches(0))):
             plain.state, *measures = plain.step(plain.state, *batch)
         jax.block_until_ready((plain.state, measures))
 

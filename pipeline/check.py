@@ -48,7 +48,7 @@ def main() -> None:
             f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
         ),
     ):
-        if path != params.NO_OTHERS and not Path(path).exists():
+        if not Path(path).exists():
             raise UserError(f"{key} {path} does not exist; {cure}")
     check_problem(settings)
     check_names("dataset.path", Path(settings.dataset.path))

@@ -45,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(SHIPPED, encoding="utf-8")
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline/none").touch()
+    (tmp_path / "pipeline/no_others").touch()
     monkeypatch.chdir(tmp_path)
     return Path("My Pets")
 

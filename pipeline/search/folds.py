@@ -58,8 +58,14 @@ def trainings(analysis: Analysis, folds: int) -> list[CachedTraining]:
         train, validation = splits.split_off(
             strata[rows], count, settings.order, settings.seed, together
         )
-        sets = replace(training, rows=rows[train], validation_rows=rows[validation])
-        result.append(replace(sets, held_out=training.validation_rows))
+        result.append(
+            replace(
+                training,
+                rows=rows[train],
+                validation_rows=rows[validation],
+                held_out=training.validation_rows,
+            )
+        )
     return result
 
 

@@ -222,14 +222,9 @@ def _divided(
     if not first.frozen:
         return None
     transfer.freeze(params, model, first.frozen)
-    if params.augmentation or params.outliers or data.others is not None:
-        key, none = (
-            ("train.augmentation", "[]")
-            if params.augmentation
-            else ("train.outliers", "0")
-            if params.outliers
-            else ("dataset.other", NO_OTHERS)
-        )
+    changing = ("train.augmentation", "[]") if params.augmentation else outliers_key(params, data)
+    if changing:
+        key, none = changing
         print(
             f"{key} changes the images in every epoch, so the frozen layers are "
             f"computed in every epoch too; with {none} the other layers train in seconds"
@@ -255,17 +250,24 @@ def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Mo
     )
 
 
+def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:
+    """The key by which outliers are added to batches, and its value for none; None if none are."""
+    if params.outliers:
+        return "train.outliers", "0"
+    return None if data.others is None else ("dataset.other", NO_OTHERS)
+
+
 def check_outliers(params: Train, data: Data, noun: str) -> None:
     """Raises UserError if outliers cannot be added to such data, or with such a loss."""
-    key = "train.outliers" if params.outliers else "dataset.other"
-    if not params.outliers and data.others is None:
+    adding = outliers_key(params, data)
+    if adding is None:
         return
+    key, none = adding
     if data.kind != "pixels" or data.target != "classes":
         asked = "numbers" if data.target == "number" else "several labels at once"
         raise UserError(
             f"{key} is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else asked}; expected "
-            f"{'0' if params.outliers else NO_OTHERS} with them"
+            f"{noun if data.kind != 'pixels' else asked}; expected {none} with them"
         )
     if is_sparse(keras_objects.loss(params.loss)):
         raise UserError(
