@@ -20,7 +20,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds, page_sections, pictures, statistics, terminal
+from pipeline.reporting import by_folds, page_gates, pictures, statistics, terminal
 from pipeline.reporting.tables import BASELINES, listed
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
@@ -123,7 +123,7 @@ def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
         "interval 34.41 to 45.79 %) of 300 examples right that they never saw. It is a figure of "
         "the recipe, not of this very model."
     )
-    assert by_folds.sentence(score) in page_sections.score(reports.bundled(evaluate=judged))
+    assert by_folds.sentence(score) in page_gates.score(reports.bundled(evaluate=judged))
     judged.save()
     assert EvaluationReport.load() == judged
     shown = terminal.sentences(["baseline", "verify", "diagnose"])
