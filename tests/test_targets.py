@@ -29,6 +29,7 @@ from pipeline.targets import (
     Scoring,
     Target,
     _errors,
+    _per_class,
     _scores,
     classes,
     labels,
@@ -78,7 +79,7 @@ def test_the_scores_of_the_classes_agree_with_their_definitions(
     answers, labels = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
     matrix = _scores.confusion(labels, answers, 3)
     assert matrix.tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
-    scores = _scores.per_class(classes.counts(answers, labels, 3), THREE.class_names)
+    scores = _per_class.per_class(classes.counts(answers, labels, 3), THREE.class_names)
     assert scores["b"].precision == scores["b"].recall == pytest.approx(2 / 3)
     assert scores["b"].f1 == pytest.approx(2 / 3)
     assert scores["c"].precision == scores["c"].recall == scores["c"].f1 == 0

@@ -19,11 +19,11 @@ from serving.bundle import locate
 from serving.checksums import MANIFEST
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
-from serving.model_card import older
 from serving.server.limits import Limits
 from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
 from serving.server.public_files import PublicFile
+from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 
