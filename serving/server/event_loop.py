@@ -14,9 +14,9 @@ from email.utils import formatdate
 from typing import Iterator, Set
 
 from serving.server.connection import Connection
+from serving.server.listening import BACKLOG
 from serving.server.service import Service
 
-BACKLOG = 1024  # connections waiting to be accepted
 CHECK_SECONDS = 1.0
 # Turns of the loop that turn accepted sockets into connections, which closing the listener would
 # prevent.
@@ -78,6 +78,7 @@ class Server:
         self.date = formatdate(usegmt=True).encode()
         for connection in list(self.connections):
             connection.check(connection.loop.time())
+        self.service.metrics.publish()
 
     async def _finish(self) -> None:
         """Waits for open requests, as long as one may take to arrive and to be answered."""
