@@ -185,13 +185,13 @@ def behind_haproxy(
     ):
         ports = [str(free.getsockname()[1]) for free in (first, second)]
     lines = ["defaults", "mode http", "timeout connect 5s", "timeout client 1m"]
-    lines += ["timeout server 1m", "listen pair", "bind 127.0.0.1:$PUBLIC_PORT"]
+    lines += ["timeout server 1m", "listen pair", "bind 127.0.0.1:$PUBLIC"]
     lines += [f"server s{port} 127.0.0.1:{port} check" for port in ports]
     (folder / "haproxy.cfg").write_text("\n".join(lines) + "\n")
     starts = [shlex.join(server).replace("PORT", port) for port in ports]
     command = f"{' & '.join(starts)} & exec haproxy -f {folder / 'haproxy.cfg'}"
     name = "ours, 2 servers behind haproxy"
-    return start(name, requests, "env", "PUBLIC_PORT=PORT", "sh", "-c", command)
+    return start(name, requests, "env", "PUBLIC=PORT", "sh", "-c", command)
 
 
 def servers(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import socket
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import psutil
 import pytest
 
 from serving import Classifier
-from serving.server import shared_metrics
+from serving.server import place
 from tests.clients import Client, load
 from tests.prediction_log.conftest import predict, send_label
 from tests.server import FORMAT, Server, failed, rename
@@ -100,6 +102,17 @@ def test_every_process_takes_a_new_version(bundle: Path, classifier: Classifier)
             assert running.get(f"/v2/models/{name}/versions/1.0.1/ready").status == 200
 
 
+def test_a_limit_holds_for_all_processes_together(archive: Path) -> None:
+    with Server(archive, *PAIR, "--max-connections", "6") as running, ExitStack() as stack:
+        serving(running)
+        address = ("127.0.0.1", running.port)
+        for _ in range(6):
+            stack.enter_context(socket.create_connection(address))
+        wait_for(lambda: running.get("/v2").status == 503)
+        stack.close()
+        wait_for(lambda: running.get("/v2").status == 200)
+
+
 def test_processes_end_with_the_one_that_started_them(archive: Path) -> None:
     with Server(archive, *PAIR) as running:
         children = serving(running)
@@ -129,7 +142,7 @@ def test_a_fault_is_told_once_and_starts_nothing(archive: Path, tmp_path: Path) 
 def test_the_sum_of_metrics_keeps_each_metric_in_one_group() -> None:
     first = '# HELP a A.\n# TYPE a counter\na{x="p q"} 1\n# HELP b B.\n# TYPE b gauge\nb 0.5\n'
     second = '# HELP a A.\n# TYPE a counter\na{x="p q"} 2\na{x="r"} 7\n'
-    assert shared_metrics.total(first, second) == (
+    assert place.total(first, second) == (
         '# HELP a A.\n# TYPE a counter\na{x="p q"} 3\na{x="r"} 7\n'
         "# HELP b B.\n# TYPE b gauge\nb 0.5\n"
     )

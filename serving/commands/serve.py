@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from serving.server.limits import Limits
     from serving.server.models import Loaded
-    from serving.server.shared_metrics import Place
+    from serving.server.place import Place
 
 DEFAULT_PORT = 8000
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
@@ -132,17 +132,20 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from serving.server import listening
+    from serving.server.place import Place
 
     if arguments.processes == 1:
         with listening.bound(arguments.host, arguments.port) as own:
             own.listen(listening.BACKLOG)
-            _serve(arguments, own)
+            _serve(arguments, own, Place())
         return 0
+    from serving.server.event_loop import COUNTS
     from serving.server.processes import Group  # imports multiprocessing
 
+    places = Place.several(arguments.processes, len(arguments.bundles) + COUNTS)
     with listening.bound_to_share(arguments.host, arguments.port) as kept:
         serve = partial(_serve_shared, arguments, kept.family, kept.getsockname())
-        return Group(arguments.processes, serve).run()
+        return Group(places, serve).run()
 
 
 def _serve_shared(
@@ -154,11 +157,10 @@ def _serve_shared(
         _serve(arguments, own, place)
 
 
-def _serve(
-    arguments: argparse.Namespace, own: socket.socket, place: Optional[Place] = None
-) -> None:
+def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> None:
     """Serves on a bound socket until a signal, alone or at a place among several processes."""
     from serving.server import listening
+    from serving.server.event_loop import Server
     from serving.server.event_loop import run as run_server
     from serving.server.models import Models
     from serving.server.origins import Origins
@@ -182,17 +184,19 @@ def _serve(
             LogWriter,  # imports SQLite, only if there is a log
         )
 
-        writer = LogWriter(log, limits, metrics, arguments.replace_labels, place is not None)
+        writer = LogWriter(log, limits, metrics, arguments.replace_labels, place.processes > 1)
     service = Service(models, origins, token, writer)
-    own.listen(listening.BACKLOG)
-    if place is None or place.is_first:
-        for signature in models.signatures():
-            draft = f", {signature.draft}" if signature.draft else ""
-            model = f"{signature.name} {signature.version} ({signature.platform})"
-            print(f"{model} on {listening.url(own)}{draft}", flush=True)
-    if place:
+
+    def on_listening() -> None:
+        if place.is_first:
+            for signature in models.signatures():
+                draft = f", {signature.draft}" if signature.draft else ""
+                model = f"{signature.name} {signature.version} ({signature.platform})"
+                print(f"{model} on {listening.url(own)}{draft}", flush=True)
         place.tell_that_it_listens()
-    run_server(service, own, arguments.drain, _event_loop(arguments.plain))
+
+    server = Server(service, arguments.drain, on_listening)
+    run_server(server, own, _event_loop(arguments.plain))
     if writer:
         writer.close()
 

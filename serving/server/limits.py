@@ -25,15 +25,9 @@ class Limits:
     seconds_idle: float = 15.0  # a connection between two requests
 
     def of_one(self, processes: int) -> Limits:
-        """What each of several processes may hold, so that all together hold no more than this.
-
-        A process must still take the largest request that is allowed.
-        """
+        """What each of several processes may do, where they do not count what all of them do."""
         return replace(
             self,
-            max_held_bytes=max(self.max_body_bytes, self.max_held_bytes // processes),
-            max_queue=max(self.max_images, self.max_queue // processes),
             max_pictures=max(1, self.max_pictures // processes),
             max_log_bytes=self.max_log_bytes // processes,
-            max_connections=max(1, self.max_connections // processes),
         )

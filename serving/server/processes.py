@@ -12,12 +12,11 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
 from multiprocessing.process import BaseProcess
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Sequence
 
 from serving.errors import ServingError
-from serving.server.shared_metrics import Place
+from serving.server.place import Place
 
 Serve = Callable[[Place], None]
 
@@ -26,9 +25,9 @@ LONGEST_PAUSE = 30.0  # seconds between two starts, if they keep failing
 
 
 class Group:
-    def __init__(self, count: int, serve: Serve) -> None:
-        """`serve` is pickled."""
-        self._places, self._serve = Place.all(count), serve
+    def __init__(self, places: Sequence[Place], serve: Serve) -> None:
+        """One process for each place; `serve` is pickled."""
+        self._places, self._serve = places, serve
         self._processes: Dict[int, BaseProcess] = {}  # by the number of their place
         self._stopping = threading.Event()
 
@@ -41,7 +40,9 @@ class Group:
             signal.signal(number, lambda *_: self._stop())
         first, *others = self._places
         listens, connection = multiprocessing.Pipe(duplex=False)
-        process = self._start(replace(first, listens=connection))
+        first.listens = connection
+        process = self._start(first)
+        first.listens = None
         connection.close()
         try:
             listens.recv_bytes()

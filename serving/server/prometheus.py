@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
-if TYPE_CHECKING:
-    from serving.server.shared_metrics import Place
+from serving.server.place import Place
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -118,7 +117,7 @@ class Gauge(Metric):
 class Metrics:
     """All metrics of one server, also if it is several processes."""
 
-    def __init__(self, place: Optional[Place] = None) -> None:
+    def __init__(self, place: Place) -> None:
         self.requests = Counter(
             "serving_requests_total",
             "Requests answered, by route and HTTP status.",
@@ -154,15 +153,14 @@ class Metrics:
             ("model", "version", "right"),
         )
         self.all: List[Metric] = [*vars(self).values()]
-        self._place = place
+        self.place = place
 
     def __str__(self) -> str:
-        return self._place.total(self._own()) if self._place else self._own()
+        return self.place.total(self._own())
 
     def publish(self) -> None:
         """Lets the other processes of this server count these metrics too."""
-        if self._place:
-            self._place.publish(self._own())
+        self.place.publish(self._own())
 
     def _own(self) -> str:
         return "\n".join(map(str, self.all)) + "\n"
