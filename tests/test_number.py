@@ -42,6 +42,8 @@ from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, STAGES, Project
 
+pytestmark = pytest.mark.long
+
 OWN = Description("own", ["angle"], (12, 12, 1), {}, [], target="number", unit="degrees")
 UNIT = {"problem.unit": "degrees", "problem.target": 20.0, "problem.max_error": None}
 
