@@ -26,7 +26,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration
+from pipeline.formats import _bias_correction, _calibration
 
 SUFFIX = ".tflite"
 # The types of raw inputs that are quantized values already. Any other keeps its own type, whatever
@@ -40,8 +40,8 @@ IN_FLOAT = {"float32": ["MUL", "ADD", "SUB"]}
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
     kind = calibration.dtype.name
-    return _calibration.quantized(
-        _calibration.calibrated(model, calibration),
-        QUANTIZED.get(kind, tf.float32),
-        IN_FLOAT.get(kind, []),
+    calibrated = _calibration.calibrated(model, calibration)
+    quantized = _calibration.quantized(
+        calibrated, QUANTIZED.get(kind, tf.float32), IN_FLOAT.get(kind, [])
     )
+    return _bias_correction.corrected(quantized, calibrated, calibration)
