@@ -34,17 +34,6 @@ def converter(model: keras.Model, dtype: Any) -> Iterator[Any]:
         yield tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serve"])
 
 
-def partly_quantized(converter: Any, operators: list[str]) -> bytes:
-    """The file of `converter`, whose `operators` stay in float."""
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=operators)
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter,
-        debug_dataset=converter.representative_dataset,
-        debug_options=options,
-    )
-    return bytes(debugger.get_nondebug_quantized_model())
-
-
 def representative(calibration: Array, model: keras.Model) -> Any:
     """The converter's representative dataset: the calibration inputs one by one."""
 

@@ -26,7 +26,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _tflite
+from pipeline.formats import _bias_correction, _calibration
 
 SUFFIX = ".tflite"
 # The types of raw inputs that are quantized values already. Any other keeps its own type, whatever
@@ -39,12 +39,9 @@ IN_FLOAT = {"float32": ["MUL", "ADD", "SUB"]}
 
 
 def convert(model: keras.Model, calibration: Array) -> bytes:
-    with _tflite.converter(model, model.inputs[0].dtype) as converter:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = _tflite.representative(calibration, model)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = QUANTIZED.get(calibration.dtype.name, tf.float32)
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-        if operators := IN_FLOAT.get(calibration.dtype.name):
-            return _tflite.partly_quantized(converter, operators)
-        return bytes(converter.convert())
+    kind = calibration.dtype.name
+    calibrated = _calibration.calibrated(model, calibration)
+    quantized = _calibration.quantized(
+        calibrated, QUANTIZED.get(kind, tf.float32), IN_FLOAT.get(kind, [])
+    )
+    return _bias_correction.corrected(quantized, calibrated, calibration)
