@@ -1,4 +1,4 @@
-"""The front end for sounds: Python and C agree to the bit, and a float reference to a bound."""
+"""The front end for sounds: Python, C and JavaScript agree to the bit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scipy.io import wavfile
 
 from pipeline.datasets import _log_mel
 from pipeline.datasets._log_mel import LogMel
-from pipeline.embedded import _log_mel as c
+from pipeline.embedded import _log_mel as generated
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
@@ -40,6 +40,13 @@ int main(void) {
     }
     return 0;
 }
+"""
+SCRIPT = """
+import { readFileSync, writeSync } from "node:fs";
+import { features } from "./log_mel.mjs";
+const data = readFileSync(process.argv[2]);
+const samples = new Int16Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.length));
+for (const frame of features(samples)) writeSync(1, frame);
 """
 FRONT_ENDS = [
     LogMel(),
@@ -73,7 +80,7 @@ def test_features_of_golden_sounds_are_always_the_same() -> None:
 @pytest.mark.parametrize("front_end", FRONT_ENDS, ids=["8 kHz", "16 kHz", "no decay"])
 def test_c_gives_the_features_of_python_to_the_bit(front_end: LogMel, tmp_path: Path) -> None:
     compiler = shutil.which("cc") or pytest.skip("needs a C compiler")
-    c.write(tmp_path, front_end)
+    generated.write(tmp_path, front_end)
     (tmp_path / "main.c").write_text(MAIN, encoding="utf-8")
     flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined"]
     flags.append("-fno-sanitize-recover=all")
@@ -87,6 +94,18 @@ def test_c_gives_the_features_of_python_to_the_bit(front_end: LogMel, tmp_path: 
         expected = front_end.features(sound)
         assert output == expected.tobytes(), name
         assert len(expected) == max((len(sound) - front_end.window) // front_end.hop + 1, 0), name
+
+
+def test_javascript_gives_the_features_of_python_to_the_bit(tmp_path: Path) -> None:
+    node = shutil.which("node") or pytest.skip("needs Node.js")
+    (tmp_path / "main.mjs").write_text(SCRIPT, encoding="utf-8")
+    sound = np.concatenate(list(sounds().values()))
+    (tmp_path / "sound").write_bytes(sound.tobytes())
+    for front_end in FRONT_ENDS:
+        generated.write_script(tmp_path, front_end)
+        command = [node, "main.mjs", "sound"]
+        output = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+        assert output == front_end.features(sound).tobytes()
 
 
 def reference(front_end: LogMel, sound: Array) -> Array:

@@ -1,7 +1,8 @@
-"""The front end for sounds in C: integer code that equals Python's to the bit, and its tables."""
+"""The front end for sounds in C and JavaScript, equal to Python's to the bit, and its tables."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pipeline.datasets._log_mel import LogMel
 from pipeline.files.artifacts import Array
 
 SOURCES = Path(__file__).parent / "_log_mel_c"
+SCRIPT = Path(__file__).parent / "_log_mel_js" / "log_mel.mjs"
 
 
 def write(folder: Path, front_end: LogMel) -> None:
@@ -17,6 +19,27 @@ def write(folder: Path, front_end: LogMel) -> None:
     for source in sorted(SOURCES.iterdir()):
         shutil.copyfile(source, folder / source.name)
     (folder / "log_mel_tables.h").write_text(tables(front_end), encoding="utf-8")
+
+
+def write_script(folder: Path, front_end: LogMel) -> None:
+    """log_mel.mjs, and log_mel_tables.mjs for these parameters."""
+    shutil.copyfile(SCRIPT, folder / SCRIPT.name)
+    values = {
+        "hop": front_end.hop,
+        "shift": front_end.shift,
+        "steps": _log_mel.STEPS,
+        "mantissaBits": _log_mel.MANTISSA_BITS,
+        "highest": _log_mel.HIGHEST,
+        "decay": front_end.decay,
+        "quietest": front_end.quietest,
+        "window": front_end.hann.tolist(),
+        "cosine": front_end.wave.tolist(),
+        "sine": front_end.sine.tolist(),
+        "weights": front_end.weights.tolist(),
+        "logarithms": front_end.logarithms.tolist(),
+    }
+    text = f"export default {json.dumps(values)};\n"
+    (folder / "log_mel_tables.mjs").write_text(text, encoding="utf-8")
 
 
 def tables(front_end: LogMel) -> str:
