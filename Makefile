@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-attacks test-embedded lint deps docs sign ui results \
+.PHONY: help env run draft test test-fast test-long test-attacks test-embedded lint deps docs sign ui results \
 	diagnosis lectures seeds compare bench-serve bench-photos bench-jax integer-c clean
 
 help: ## list the targets
@@ -28,11 +28,14 @@ run: env ## run the whole pipeline, from the data to the bundle, and print the r
 draft: env ## pack a bundle into draft/ even if a gate fails, marked as not proven
 	$(RUN) edgeproof draft
 
-test: env ## run all tests but test-attacks and test-embedded; skips those that need a missing QEMU
-	$(RUN) pytest -m "not attacks and not embedded"
+test: env ## run all tests but test-long, test-attacks and test-embedded; skips those that need QEMU
+	$(RUN) pytest -m "not long and not attacks and not embedded"
 
 test-fast: env ## run the tests that train nothing
 	$(RUN) pytest -m "not slow and not embedded"
+
+test-long: env ## test backbones, other kinds of data, the analyses and the lectures
+	$(RUN) pytest -m "long and not attacks"
 
 test-attacks: env ## attack the server and the bundle, and kill programs at work
 	$(RUN) pytest -m attacks

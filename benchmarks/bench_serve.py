@@ -4,9 +4,10 @@
                                      [--mlserver PYTHON] [--kserve PYTHON] [--bentoml PYTHON]
     python -m benchmarks.bench_serve --endurance 600
 
-Prints one table. Each server is one process, and ours checks its input as usual. The figures are
-medians over the rounds; each round sends every kind of request to every server, so that other work
-on the machine affects all of them equally. Needs wrk (Debian: apt-get install wrk).
+Prints one table. Each server is one process unless its name says otherwise, and ours checks its
+input as usual. The figures are medians over the rounds; each round sends every kind of request to
+every server, so that other work on the machine affects all of them equally. Needs wrk, and haproxy
+for the row behind it (Debian: apt-get install wrk haproxy).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import statistics
@@ -173,6 +175,25 @@ def mlflow_model(onnx_file: str, folder: Path, images: Any) -> str:
     return str(folder / "mlflow")
 
 
+def behind_haproxy(
+    folder: Path, requests: dict[str, LoadRequest], server: list[str]
+) -> RunningServer:
+    """Two of our servers as children of haproxy, which passes requests on to them."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as first,
+        socket.create_server(("127.0.0.1", 0)) as second,
+    ):
+        ports = [str(free.getsockname()[1]) for free in (first, second)]
+    lines = ["defaults", "mode http", "timeout connect 5s", "timeout client 1m"]
+    lines += ["timeout server 1m", "listen pair", "bind 127.0.0.1:$PUBLIC"]
+    lines += [f"server s{port} 127.0.0.1:{port} check" for port in ports]
+    (folder / "haproxy.cfg").write_text("\n".join(lines) + "\n")
+    starts = [shlex.join(server).replace("PORT", port) for port in ports]
+    command = f"{' & '.join(starts)} & exec haproxy -f {folder / 'haproxy.cfg'}"
+    name = "ours, 2 servers behind haproxy"
+    return start(name, requests, "env", "PUBLIC=PORT", "sh", "-c", command)
+
+
 def servers(
     arguments: argparse.Namespace, bundle: Path, images: Any, folder: Path
 ) -> Iterator[RunningServer]:
@@ -190,6 +211,10 @@ def servers(
     yield start("ours, tflite_float32", every, *ours, "tflite_float32", "--runtime", "litert")
     yield start("ours, tflite_int8", every, *ours, "tflite_int8", "--runtime", "litert")
     yield start("ours, --plain", every, *ours, "onnx_float32", "--plain")
+    pair = [*ours, "onnx_float32", "--processes", "2"]
+    yield start("ours, 2 processes", every, *pair)
+    if shutil.which("haproxy"):
+        yield behind_haproxy(folder, every, [*ours, "onnx_float32"])
     json_only = {"json": every["json"]}
     peer = [sys.executable, "-m", "benchmarks.serving_peers"]
     yield start("bare ASGI", every, *peer, "bare", "PORT", onnx)

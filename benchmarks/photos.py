@@ -29,7 +29,7 @@ from PIL import Image
 
 from benchmarks import machine
 from pipeline.config import params
-from pipeline.reporting import summary
+from pipeline.reporting import marked_tables
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -125,7 +125,7 @@ def main() -> None:
     arguments = parser.parse_args()
     text = table(sorted(arguments.counts))
     if not arguments.print:
-        summary.replace(PAGE, text, BEGIN, END)
+        marked_tables.replace(PAGE, text, BEGIN, END)
 
 
 if __name__ == "__main__":

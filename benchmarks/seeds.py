@@ -31,7 +31,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import dvc_command, stage
 from pipeline.process.errors import UserError
-from pipeline.reporting import summary, tables
+from pipeline.reporting import marked_tables, tables
 from serving.gate import PROVEN
 
 FOLDER = artifacts.STATE / "seeds"
@@ -269,7 +269,7 @@ def write(last_stage: str | None, rows: list[Row]) -> None:
     artifacts.save_json(RESULTS, results)
     with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")
-    summary.replace(HEADLINE, headline(results), BEGIN, END)
+    marked_tables.replace(HEADLINE, headline(results), BEGIN, END)
     print(headline(results))
 
 

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config import params, validation_message
-from pipeline.config.params import Params, Section
+from pipeline.config.params import Params
+from pipeline.config.section import Section
 from pipeline.files import digests
 from pipeline.process.errors import UserError
 

@@ -17,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt, ValidationError
 from lectures.example import Study
 from lectures.outcome import Outcome, rounded
 from pipeline.config import validation_message
-from pipeline.config.params import Section
+from pipeline.config.section import Section
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 

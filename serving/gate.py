@@ -9,10 +9,11 @@ device has nothing else.
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
+
+from serving.distributions import incomplete_beta, root, t_quantile
 
 PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN = "proven", "not shown", "worse", "could not run"
 VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
@@ -133,17 +134,6 @@ def mean_interval(values: Any) -> Tuple[float, float]:
     return mean - margin, mean + margin
 
 
-@cache
-def t_quantile(risk: float, total: int) -> float:
-    """What Student's t of a mean of `total` values exceeds with this probability."""
-    freedom = max(total - 1, 1)
-
-    def excess(t: float) -> float:
-        return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2 - risk
-
-    return _root(excess, 0.0, 64.0)
-
-
 def answers(probabilities: Any, labels: Any) -> Any:
     """The class (N, 1) of each row, or which of several labels at once hold (N, K)."""
     if labels.ndim == 2:
@@ -220,7 +210,7 @@ def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:
         deviation = math.sqrt(max(total * (disagreeing - loss * loss), 0.0))
         return lost - gained + correction - total * loss + Z * deviation
 
-    return _root(excess, max(estimate, -1.0), 1.0)
+    return root(excess, max(estimate, -1.0), 1.0)
 
 
 def images_needed(
@@ -249,10 +239,10 @@ def accuracy_interval(correct: int, total: int, confidence: float = 0.95) -> Tup
     tail = (1 - confidence) / 2
     low, high = 0.0, 1.0
     if correct > 0:
-        low = _root(lambda p: tail - incomplete_beta(correct, total - correct + 1, p), 0.0, 1.0)
+        low = root(lambda p: tail - incomplete_beta(correct, total - correct + 1, p), 0.0, 1.0)
     if correct < total:
         wrong = total - correct
-        high = _root(lambda p: 1 - tail - incomplete_beta(correct + 1, wrong, p), 0.0, 1.0)
+        high = root(lambda p: 1 - tail - incomplete_beta(correct + 1, wrong, p), 0.0, 1.0)
     return low, high
 
 
@@ -262,45 +252,3 @@ def mcnemar(lost: int, gained: int) -> float:
     if fewer == all_pairs:
         return 1.0
     return min(1.0, 2 * incomplete_beta(all_pairs - fewer, fewer + 1, 0.5))
-
-
-def incomplete_beta(a: float, b: float, x: float) -> float:
-    """The regularized incomplete beta function I_x(a, b), to about 1e-13.
-
-    Its continued fraction (DLMF 8.17.22), evaluated with Lentz's method.
-    """
-    if x <= 0 or x >= 1:
-        return 0.0 if x <= 0 else 1.0
-    if x > (a + 1) / (a + b + 2):
-        return 1 - incomplete_beta(b, a, 1 - x)
-    log_factor = (
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    )
-    fraction = numerator = 1.0
-    denominator = 0.0
-    for step in range(10_000):
-        m = step // 2
-        if step == 0:
-            coefficient = 1.0
-        elif step % 2:
-            coefficient = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        else:
-            coefficient = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        denominator = 1 / _not_zero(1 + coefficient * denominator)
-        numerator = _not_zero(1 + coefficient / numerator)
-        fraction *= numerator * denominator
-        if abs(numerator * denominator - 1) < 1e-15:
-            break
-    return math.exp(log_factor) * (fraction - 1) / a
-
-
-def _not_zero(value: float) -> float:
-    return value if abs(value) > 1e-300 else 1e-300
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """The zero of a decreasing function between `low` and `high`, to 1e-13."""
-    while high - low > 1e-13:
-        middle = (low + high) / 2
-        low, high = (middle, high) if function(middle) > 0 else (low, middle)
-    return high

@@ -27,8 +27,10 @@ PIPELINE = ROOT / "pipeline"
 # is written to the disk, what is recorded, and what `check` refuses before there is any output.
 NO_DEPENDENCY = (
     "pipeline/process/",
+    "pipeline/config/device_files.py",
     "pipeline/config/params.py",
     "pipeline/config/parts.py",
+    "pipeline/config/section.py",
     "pipeline/config/validation_message.py",
     "pipeline/files/atomic.py",
     "pipeline/planning/",

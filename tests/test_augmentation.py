@@ -113,6 +113,7 @@ def test_an_unknown_preset_is_refused() -> None:
         train_params(augmentation="photos")
 
 
+@pytest.mark.attacks
 @pytest.mark.slow
 def test_an_interrupted_training_with_mixed_images_ends_in_the_same_weights(tmp_path: Path) -> None:
     from pipeline.training import fit

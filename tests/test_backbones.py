@@ -19,7 +19,7 @@ from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
 from tests.conftest import ROOT
 from tests.test_pretrained import recipe, save_no_top
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 RUNTIMES = {
     "tflite_float32": ["tflite_runtime", "litert"],

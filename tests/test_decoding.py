@@ -109,6 +109,7 @@ print(peak)
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_stages_before_training_take_the_same_memory_for_four_times_as_many_photos(
     tmp_path: Path,

@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config import overrides, params
 from pipeline.files import artifacts, splits
-from pipeline.reporting import summary
+from pipeline.reporting import marked_tables, summary
 from serving import gate
 from serving.__main__ import COMMANDS as SERVING
 from tests.conftest import ROOT
@@ -325,7 +325,7 @@ def test_the_page_on_the_server_quotes_the_benchmark() -> None:
 
 def results() -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the full table of results."""
-    block = RESULTS.read_text("utf-8").split(summary.BEGIN)[1].split(summary.END)[0]
+    block = RESULTS.read_text("utf-8").split(marked_tables.BEGIN)[1].split(marked_tables.END)[0]
     return table(block)
 
 
@@ -363,10 +363,10 @@ def number(cell: str) -> float:
 def test_the_readme_has_the_same_figures_in_short() -> None:
     header, rows = results()
     lines = [dict(zip(header, row, strict=True)) for row in rows[1:]]
-    block = README.read_text("utf-8").split(summary.SHORT_BEGIN)[1].split(summary.SHORT_END)[0]
-    short_header, short_rows = table(block)
-    assert short_header == list(summary.SHORT_COLUMNS)
-    expected = [summary.short_row(line) for line in lines]
+    block = README.read_text("utf-8").split(marked_tables.SHORT_BEGIN)[1]
+    short_header, short_rows = table(block.split(marked_tables.SHORT_END)[0])
+    assert short_header == list(marked_tables.SHORT_COLUMNS)
+    expected = [marked_tables.short_row(line) for line in lines]
     assert [dict(zip(short_header, row, strict=True)) for row in short_rows] == expected
 
 
@@ -389,8 +389,8 @@ def test_the_tables_are_those_that_were_measured(monkeypatch: pytest.MonkeyPatch
     ):
         pytest.skip("the reports here are of another run")
     monkeypatch.chdir(ROOT)
-    assert summary.block() in RESULTS.read_text("utf-8")
-    assert summary.short_block() in README.read_text("utf-8")
+    assert marked_tables.block() in RESULTS.read_text("utf-8")
+    assert marked_tables.short_block() in README.read_text("utf-8")
 
 
 def test_the_gate_page_says_what_few_images_of_ones_own_can_show() -> None:

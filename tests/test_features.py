@@ -16,7 +16,7 @@ from pipeline.datasets import Raw
 from pipeline.files import artifacts
 from tests.test_techniques import KilledError, data, fit, train_params
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 NETWORK = {"hidden": [4, 4, 4, 4]}
 # It changes no image, but the pipeline cannot know that.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from pipeline.reporting import statistics
-from serving import gate
+from serving import distributions, gate
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 
 
@@ -48,7 +48,7 @@ def test_interval_and_p_value_are_those_of_scipy_stats(
 
 @given(a=st.integers(1, 20000), b=st.integers(1, 20000), x=st.floats(0, 1))
 def test_the_incomplete_beta_function_is_that_of_scipy(a: int, b: int, x: float) -> None:
-    assert gate.incomplete_beta(a, b, x) == pytest.approx(
+    assert distributions.incomplete_beta(a, b, x) == pytest.approx(
         special.betainc(a, b, x), rel=1e-8, abs=1e-12
     )
 

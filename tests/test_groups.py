@@ -279,6 +279,7 @@ def test_in_folds_of_groups_each_group_counts_the_same(people: Analysis) -> None
     assert "no example of '1' is left to train on" in note
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_folds_by_group_find_the_person_whose_labels_are_wrong(

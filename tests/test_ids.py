@@ -34,6 +34,8 @@ from serving.words import words
 from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.test_cifar import archive
 
+pytestmark = pytest.mark.long
+
 REVIEWS = [
     ("train", 0, 1, 3, "Bad, bad film.<br /><br />It isn't good"),
     ("train", 1, 2, 9, "Good film! A\tgood\nfilm: über-gut"),

@@ -35,6 +35,8 @@ WITNESS = f"""
 import os
 import sys
 
+pytestmark = pytest.mark.long
+
 module = next((name for name, module in {LOOP}.items() if module in sys.orig_argv), None)
 
 

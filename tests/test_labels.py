@@ -24,6 +24,8 @@ from pipeline.targets import _scores, labels
 from serving import Classifier, gate
 from tests.conftest import OWN_PROBLEM, ROOT, Project
 
+pytestmark = pytest.mark.long
+
 OWN = Description("own", ["a", "b", "c"], (12, 12, 1), {}, [], target="labels")
 TRUE = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1]])
 OUTPUTS = np.array([[0.9, 0.1, 0.2], [0.9, 0.4, 0.6], [0.1, 0.2, 0.3], [0.1, 0.5, 0.4]])

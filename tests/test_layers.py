@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import statistics
 from functools import cache
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def modules() -> list[Path]:
     return sorted([*PIPELINE.rglob("*.py"), *(ROOT / "serving").rglob("*.py")])
 
 
+def lengths(path: Path) -> list[int]:
+    """The lines of each function of a module."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, functions)]
+    return [(node.end_lineno or node.lineno) - node.lineno + 1 for node in nodes]
+
+
 def folder(path: Path) -> str:
     """The folder of a module of the pipeline, as in ORDER."""
     relative = path.relative_to(PIPELINE).parts
@@ -68,6 +77,19 @@ def floor(path: Path) -> int:
 def test_a_file_of_the_pipeline_is_a_stage_and_a_folder_has_its_place() -> None:
     assert set(PIPELINE.glob("*.py")) == STAGE_FILES | {PIPELINE / "__init__.py"}
     assert {folder(path) for path in PIPELINE.rglob("*.py")} == set(" ".join(ORDER).split())
+
+
+def test_no_module_is_over_300_lines() -> None:
+    for path in modules():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= 300, f"{name(path)} has {lines} lines; split it by what it is for"
+
+
+def test_functions_are_short() -> None:
+    """Half of them have at most 9 lines, and at most 5 % have more than 30."""
+    lines = [length for path in modules() for length in lengths(path)]
+    assert statistics.median(lines) <= 9
+    assert sum(length > 30 for length in lines) <= 0.05 * len(lines)
 
 
 def test_imports_run_down() -> None:
@@ -157,7 +179,9 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/embedded/_verified.py",  # and rejects what a device rejects
         "pipeline/runtimes/environments.py",
         "pipeline/reporting/page.py",  # the names of the verdicts
-        "pipeline/reporting/page_sections.py",
+        "pipeline/reporting/page_files.py",
+        "pipeline/reporting/page_gates.py",
+        "pipeline/reporting/page_steps.py",
         "pipeline/reporting/statistics.py",  # the gate's statistics, which a device has too
         "pipeline/reporting/summary.py",
         "pipeline/verification/emulated.py",

@@ -17,6 +17,8 @@ from pipeline.process.errors import UserError
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.waiting import SECONDS, Hold
 
+pytestmark = pytest.mark.long
+
 SMALL = """
 title: A small study
 lecture: L2

@@ -40,6 +40,7 @@ print(json.dumps({"weights": hashlib.sha256(weights).hexdigest(), "faults": faul
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt"

@@ -35,12 +35,14 @@ from pipeline.search.analysis import check_answers
 from pipeline.targets import _errors, number
 from pipeline.tracking import record, registry, view
 from pipeline.verification import intervals, rejection
-from serving import Classifier, gate
+from serving import Classifier, distributions, gate
 from serving.acceptance import Acceptance
 from serving.bundle import Bundle
 from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, STAGES, Project
+
+pytestmark = pytest.mark.long
 
 OWN = Description("own", ["angle"], (12, 12, 1), {}, [], target="number", unit="degrees")
 UNIT = {"problem.unit": "degrees", "problem.target": 20.0, "problem.max_error": None}
@@ -75,7 +77,7 @@ def compared(added: Array, allowed: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("risk", "total"), [(0.05, 2), (0.025, 10), (0.01, 1000), (0.05, 16000)])
 def test_the_quantile_of_student_is_that_of_scipy(risk: float, total: int) -> None:
-    assert gate.t_quantile(risk, total) == pytest.approx(stats.t.ppf(1 - risk, total - 1))
+    assert distributions.t_quantile(risk, total) == pytest.approx(stats.t.ppf(1 - risk, total - 1))
 
 
 def test_the_bound_of_the_error_added_covers_the_true_one_95_times_in_100() -> None:

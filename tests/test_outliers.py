@@ -91,10 +91,10 @@ def test_outliers_are_refused_where_they_mean_nothing(
 ) -> None:
     from dataclasses import replace
 
-    from pipeline.training import fit
+    from pipeline.training import compatibility
 
     for key, share, others in (("train.outliers", 0.1, None), ("dataset.other", 0.0, np.ones(3))):
         params: Train = train_params(outliers=share, **train)
         given = replace(split(raw_mnist), others=others, **data)
         with pytest.raises(UserError, match=f"^{key} .*{sentence}"):
-            fit.check_outliers(params, given, data.get("kind", "images"))
+            compatibility.check_outliers(params, given, data.get("kind", "images"))

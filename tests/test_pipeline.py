@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from pipeline.config import params
+from pipeline.config.device_files import Verify
 from tests.conftest import ROOT, STAGES, Project, emulated
 from tests.waiting import SECONDS, Hold
 
@@ -29,7 +30,7 @@ def test_every_exported_file_passes_on_every_runtime(
     finished: Project, processor: str, count: int
 ) -> None:
     if processor != "native":
-        for runtime in params.Verify.model_validate(finished.params()["verify"]).emulated_runtimes:
+        for runtime in Verify.model_validate(finished.params()["verify"]).emulated_runtimes:
             emulated(processor, runtime)
     report = json.loads((finished.folder / "reports/verify.json").read_text())
     pairs = [pair for pair in report["pairs"] if pair["processor"] == processor]

@@ -20,7 +20,7 @@ from pipeline.config import boards, params
 from pipeline.config.boards import BOARDS
 from pipeline.datasets._tree import Tree
 from pipeline.files.reports.embed import EmbedReport, TargetReport
-from pipeline.planning import cost, outlook, params_file, recipe, start, survey
+from pipeline.planning import cost, networks, outlook, params_file, recipe, start, survey
 from pipeline.planning.cost import Files, Shape
 from pipeline.planning.recipe import Choice, Parts
 from pipeline.planning.survey import Survey
@@ -58,7 +58,7 @@ def photos(images: int, side: int = 200, **others: Any) -> Survey:
 
 
 def values(data: Survey, board: str | None = None, weights: bool = False) -> dict[str, Any]:
-    network = recipe.networks(data, board, weights)[0]
+    network = networks.candidates(data, board, weights)[0]
     return dict(recipe.overrides(recipe.propose(data, Path("pets"), network, board)))
 
 
@@ -198,7 +198,7 @@ def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
 
 @pytest.mark.parametrize("data", [photos(500), photos(90_000, side=28)])
 def test_every_choice_is_written_and_every_other_line_stays(data: Survey) -> None:
-    network = recipe.networks(data, None, True)[0]
+    network = networks.candidates(data, None, True)[0]
     choices = recipe.propose(data, Path("pets"), network, None)
     text = params_file.apply(SHIPPED, choices)
     settings = params.override(params.load(ROOT / "params.yaml"), recipe.overrides(choices))

@@ -33,6 +33,8 @@ from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.server import Server
 from tests.test_ids import FALLING_CURVES
 
+pytestmark = pytest.mark.long
+
 RECORDINGS = Path(os.environ.get("DATA_MIRROR", "")) / "motion.npz"
 HELD_OUT = (3, 6, 9)  # people
 MODEL = Signature("watch", "1.0.0", "test", (3, 2), ["a", "b"], max_images=4, kind=SERIES)

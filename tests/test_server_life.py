@@ -33,7 +33,7 @@ def all_answered_again(clients: list[Client], before: list[int]) -> bool:
     )
 
 
-@pytest.mark.parametrize("options", [[], ["--plain"]])
+@pytest.mark.parametrize("options", [[], ["--plain"], ["--processes", "2"]])
 def test_requests_are_answered_after_sigterm(
     archive: Path, classifier: Classifier, options: list[str]
 ) -> None:
@@ -56,7 +56,7 @@ def test_requests_are_answered_after_sigterm(
         assert type(error) in (ConnectionRefusedError, ConnectionResetError)
 
 
-@pytest.mark.parametrize("options", [[], ["--plain"]])
+@pytest.mark.parametrize("options", [[], ["--plain"], ["--processes", "2"]])
 def test_no_connection_is_reset_when_the_server_ends(archive: Path, options: list[str]) -> None:
     """Half of the clients keep their connection, half open one for each request.
 

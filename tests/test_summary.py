@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.process.errors import UserError
-from pipeline.reporting import result_notes, summary
+from pipeline.reporting import marked_tables, result_notes, summary
 from tests import reports
 from tests.conftest import EDGEPROOF, Project
 
@@ -146,7 +146,7 @@ def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
         for median, values in zip((0.04, 0.2), confidences, strict=True)
     ]
     row = summary.file_row("tflite_int8", pairs)
-    assert summary.short_row(row) == {
+    assert marked_tables.short_row(row) == {
         "file": "tflite_int8",
         "size": "60 kB",
         "test accuracy": "99.00 %",
@@ -161,7 +161,7 @@ def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
 
 def test_the_short_row_of_the_keras_model_has_its_interval() -> None:
     evaluation = reports.evaluation(gate={"failures": {"classes": ["never predicts 'b'"]}})
-    row = summary.short_row(summary.keras_row(evaluation, 256_184))
+    row = marked_tables.short_row(summary.keras_row(evaluation, 256_184))
     assert row["size"] == "256 kB"
     assert row["test accuracy"] == "99.00 % (98.00 to 99.50 %)"
     assert row["verdict"] == "failed"
@@ -171,5 +171,5 @@ def test_a_file_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("no markers")
     with pytest.raises(UserError, match="add them where the table belongs"):
-        summary.replace(page, "table", summary.BEGIN, summary.END)
+        marked_tables.replace(page, "table", marked_tables.BEGIN, marked_tables.END)
     assert page.read_text() == "no markers"

@@ -20,7 +20,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import by_folds, page_sections, pictures, statistics, terminal
+from pipeline.reporting import by_folds, page_gates, pictures, statistics, terminal
 from pipeline.reporting.tables import BASELINES, listed
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
@@ -29,6 +29,7 @@ from pipeline.targets import (
     Scoring,
     Target,
     _errors,
+    _per_class,
     _scores,
     classes,
     labels,
@@ -78,7 +79,7 @@ def test_the_scores_of_the_classes_agree_with_their_definitions(
     answers, labels = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
     matrix = _scores.confusion(labels, answers, 3)
     assert matrix.tolist() == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
-    scores = _scores.per_class(classes.counts(answers, labels, 3), THREE.class_names)
+    scores = _per_class.per_class(classes.counts(answers, labels, 3), THREE.class_names)
     assert scores["b"].precision == scores["b"].recall == pytest.approx(2 / 3)
     assert scores["b"].f1 == pytest.approx(2 / 3)
     assert scores["c"].precision == scores["c"].recall == scores["c"].f1 == 0
@@ -123,7 +124,7 @@ def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
         "interval 34.41 to 45.79 %) of 300 examples right that they never saw. It is a figure of "
         "the recipe, not of this very model."
     )
-    assert by_folds.sentence(score) in page_sections.score(reports.bundled(evaluate=judged))
+    assert by_folds.sentence(score) in page_gates.score(reports.bundled(evaluate=judged))
     judged.save()
     assert EvaluationReport.load() == judged
     shown = terminal.sentences(["baseline", "verify", "diagnose"])

@@ -315,6 +315,7 @@ DROPPED = {
 }
 
 
+@pytest.mark.attacks
 @pytest.mark.parametrize(
     "values",
     [

@@ -59,6 +59,7 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.attacks
 @pytest.mark.parametrize(
     ("architecture", "class_weights"), [("mlp", "balanced"), ("edge", None), ("cnn", None)]
 )
@@ -224,6 +225,7 @@ for one, other in zip(resumed.model.get_weights(), trained.model.get_weights(), 
 """
 
 
+@pytest.mark.attacks
 def test_jax_trains_the_same_file_compiled_and_an_interrupted_run_ends_in_the_same_weights(
     tmp_path: Path, raw_mnist: Raw
 ) -> None:
@@ -252,6 +254,7 @@ AVERAGES = params.KerasObject(
 )
 
 
+@pytest.mark.attacks
 def test_an_interrupted_run_with_averages_of_the_weights_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path
 ) -> None:
@@ -290,6 +293,7 @@ def test_averages_are_validated_and_kept_while_training_continues_without_them(
     assert averaged_rows[-1]["validation_loss"] != rows[-1]["validation_loss"]
 
 
+@pytest.mark.attacks
 def test_a_thawed_training_with_averages_that_is_killed_between_its_phases_ends_in_the_same_weights(
     raw_mnist: Raw, tmp_path: Path
 ) -> None:

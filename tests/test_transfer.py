@@ -12,7 +12,7 @@ from pipeline.datasets import Raw
 from pipeline.process.errors import UserError
 from tests.test_techniques import KilledError, data, fit, train_params
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 NETWORK = {"hidden": [8, 6], "normalization": "before"}
 

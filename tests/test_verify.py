@@ -153,6 +153,7 @@ def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(
 NOT_TRAINED = ("download", "preprocess", "baseline", "evaluate", "verify", "embed", "package")
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("test", [1000, 2000])
 def test_with_more_images_the_same_network_goes_from_not_shown_to_proven(

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import inputs, targets
-from pipeline.bundle import acceptance, embedded_sections
-from pipeline.reporting.tables import interval, percent, table
+from pipeline.bundle import acceptance, embedded_sections, proof_sections
+from pipeline.reporting.tables import percent, table
 from serving import model_card
-from serving.gate import NOT_SHOWN, PROVEN, WORSE
-from serving.model_card import ModelCard, Number
-from serving.model_file import ModelFile, Proof
+from serving.model_card import ModelCard
 
 FILE = "MODEL_CARD.md"
 PICTURES = {
@@ -23,6 +21,12 @@ PICTURES = {
     "reliability": "How often answers of each confidence are right, with the calibration error",
     "mistakes": "Test images that the model misclassifies",
     "learning_curves": "Loss and accuracy over the training epochs",
+}
+NUMBER_PICTURES = {
+    "confusion": "True and predicted numbers of the test images",
+    "reliability": "How many test images have at most each absolute error",
+    "mistakes": "The test images with the largest errors",
+    "learning_curves": "Loss and mean absolute error over the training epochs",
 }
 # The picture that shows test images, which some data sets do not allow to be passed on.
 OF_TEST_IMAGES = "mistakes"
@@ -40,28 +44,6 @@ sudo apt-get install python3-venv python3-numpy python3-pil
 python3 -m venv --system-site-packages ~/device && source ~/device/bin/activate
 pip install --requirement requirements/tflite_runtime_armv7.txt
 ```"""
-COLUMNS = (
-    "file",
-    "bytes",
-    "runtime",
-    "verdict",
-    "test accuracy",
-    "95 % interval",
-    "accuracy loss, at most",
-    "ms/image",
-    "arena, bytes",
-)
-EMULATED_COLUMNS = (
-    "file",
-    "processor",
-    "description",
-    "runtime",
-    "verdict",
-    "images",
-    "same class",
-    "largest difference",
-    "golden difference",
-)
 REJECTION_COLUMNS = (
     "file",
     "runtime",
@@ -73,28 +55,6 @@ REJECTION_COLUMNS = (
     "verdict",
 )
 OTHER_COLUMNS = ("file", "runtime", "others", "rejected", "95 % interval")
-MEANINGS = {
-    PROVEN: "*Proven*: the accuracy loss is shown to be within the allowed limit.",
-    NOT_SHOWN: "*Not shown*: no significant loss, but too few images to prove the limit holds.",
-    WORSE: "*Worse*: a significant loss, or one above the allowed limit.",
-}
-
-
-NUMBER_PICTURES = {
-    "confusion": "True and predicted numbers of the test images",
-    "reliability": "How many test images have at most each absolute error",
-    "mistakes": "The test images with the largest errors",
-    "learning_curves": "Loss and mean absolute error over the training epochs",
-}
-
-
-def columns(card: ModelCard) -> tuple[str, ...]:
-    """Those of the table of files."""
-    if not card.number:
-        return COLUMNS
-    unit = card.number.unit
-    named = {"test accuracy": f"error, {unit}", "accuracy loss, at most": f"added, at most, {unit}"}
-    return tuple(named.get(column, column) for column in COLUMNS)
 
 
 def write(folder: Path, card: ModelCard) -> None:
@@ -110,9 +70,7 @@ def write(folder: Path, card: ModelCard) -> None:
 
 def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
     """The card in Markdown; `pictures` maps file names to captions."""
-    proofs = [_row(file, proof, card.number) for file in card.files for proof in file.proofs]
     limits = "\n".join(f"- {limit}" for limit in card.limits)
-    requirements = [_needs(file) for file in card.files]
     checksums = [(file.file, f"`{file.sha256}`") for file in card.files]
     figures = [
         f"![{caption}](pictures/{name}.png)\n\n*{caption}*" for name, caption in pictures.items()
@@ -127,12 +85,11 @@ def render(card: ModelCard, pictures: Mapping[str, str]) -> str:
         targets.scoring(card.target).results(card),
         f"## Use\n\n{card.use}\n\nLimits:\n\n{limits}",
         _input(card),
-        f"## Files\n\n{table(columns(card), proofs)}\n\n{_notes(card)}",
+        proof_sections.files(card),
         *_rejection(card),
         *_intervals(card),
-        *_emulated(card),
-        "## Runtime requirements\n\n"
-        + table(("file", "minimum runtime version", "operators"), requirements),
+        *proof_sections.emulated(card),
+        proof_sections.requirements(card),
         *embedded_sections.render(card),
         "## Pictures\n\n" + "\n\n".join(figures),
         f"## On a device\n\n{install}\n\n{_acceptance(card)}",
@@ -228,35 +185,6 @@ def _intervals(card: ModelCard) -> list[str]:
     ]
 
 
-def _emulated(card: ModelCard) -> list[str]:
-    """The results on other processors, emulated with QEMU."""
-    rows = [
-        (
-            file.file,
-            entry.processor,
-            entry.description,
-            entry.runtime,
-            entry.verdict,
-            f"{entry.images:,}",
-            "" if entry.agreement is None else percent(entry.agreement),
-            f"{entry.largest_difference:.2g}",
-            "" if entry.golden_difference is None else f"{entry.golden_difference:.2g}",
-        )
-        for file in card.files
-        for entry in file.emulated
-    ]
-    if not rows:
-        return []
-    explanation = (
-        "Emulated with QEMU, using the wheels that such devices install. *Largest difference* is "
-        "the largest difference in an output from the trained model on test images. *Golden "
-        "difference* is the largest difference from the same file on the maker's processor on the "
-        "golden vectors. A file that is proven on the maker's processor is also proven here if it "
-        "reproduces the golden vectors and loses no more than allowed."
-    )
-    return [f"## On other processors\n\n{table(EMULATED_COLUMNS, rows)}\n\n{explanation}"]
-
-
 def _input(card: ModelCard) -> str:
     kind = inputs.kind(card.kind.name)
     shape = ", ".join(map(str, card.input.shape))
@@ -278,62 +206,6 @@ def _input(card: ModelCard) -> str:
 
 def _runs_on(card: ModelCard, runtime: str) -> bool:
     return any(proof.runtime == runtime for file in card.files for proof in file.proofs)
-
-
-def _row(file: ModelFile, proof: Proof, number: Number | None) -> tuple[str, ...]:
-    return (
-        file.file,
-        f"{file.bytes:,}",
-        f"{proof.runtime} {proof.runtime_version}",
-        proof.verdict,
-        *_score(proof, number),
-        "" if proof.median_milliseconds is None else f"{proof.median_milliseconds:.3f}",
-        "" if proof.arena_bytes is None else f"{proof.arena_bytes:,}",
-    )
-
-
-def _score(proof: Proof, number: Number | None) -> tuple[str, str, str]:
-    """The score, its interval and the bound of the loss."""
-    if number:
-        assert proof.error is not None
-        assert proof.error_interval is not None
-        low, high = proof.error_interval
-        return f"{proof.error:.4g}", f"{low:.4g} to {high:.4g}", f"{proof.bound:.3g}"
-    assert proof.accuracy is not None
-    assert proof.accuracy_interval is not None
-    return percent(proof.accuracy), interval(proof.accuracy_interval), percent(proof.bound)
-
-
-def _notes(card: ModelCard) -> str:
-    proofs = [proof for file in card.files for proof in file.proofs]
-    processors = sorted({proof.processor for proof in proofs if proof.processor})
-    verdicts = {proof.verdict for proof in proofs}
-    meanings = " ".join(meaning for verdict, meaning in MEANINGS.items() if verdict in verdicts)
-    images = max(proof.images for proof in proofs)
-    loss = "*Accuracy loss, at most* is the one-sided upper 95 % bound of the accuracy lost against"
-    if card.number:
-        loss = (
-            "*Error* is the mean absolute error, and *added, at most* the one-sided upper 95 % "
-            f"bound of what the file adds to it, {card.number.max_error_added:.3g} being allowed, "
-            "against"
-        )
-        meanings = meanings.replace("accuracy loss", "error added").replace("loss", "error added")
-    return (
-        f"{meanings} {loss} "
-        "the trained model. It compares the two image by image, "
-        f"on {images:,} test and validation images, or on fewer with a slow interpreter. "
-        "*ms/image* is the median time of a single image on one thread of "
-        f"{', '.join(processors) or 'an unknown processor'}; "
-        "measure your own device with `serving bench`."
-    )
-
-
-def _needs(file: ModelFile) -> tuple[str, str, str]:
-    return (
-        file.file,
-        file.requirements.minimum_runtime_version or "any",
-        ", ".join(file.requirements.operators),
-    )
 
 
 def _provenance(card: ModelCard) -> list[tuple[str, str]]:

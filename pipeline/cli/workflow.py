@@ -124,12 +124,12 @@ def report(
     ] = None,
 ) -> None:
     """Print the table of results."""
-    from pipeline.reporting import summary, terminal
+    from pipeline.reporting import marked_tables, summary, terminal
 
     if file is None:
         terminal.show(summary.outdated())
     else:
-        summary.report(file)
+        marked_tables.report(file)
 
 
 def sync() -> None:

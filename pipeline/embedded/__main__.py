@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.config import params
-from pipeline.config.params import Embed
+from pipeline.config.device_files import Embed
 from pipeline.embedded import _zig, c
 from pipeline.process import stage
 from pipeline.runtimes import environments

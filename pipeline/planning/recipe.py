@@ -15,17 +15,16 @@ from pathlib import Path
 from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Overrides
 from pipeline.files.splits import validation_count
+from pipeline.planning.networks import PHOTO, Network
 from pipeline.planning.survey import Survey
 
 TEST = 0.2
 FEW = 2000  # images outside the test set: below that a fifth of them validates, not a tenth
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
-PHOTO, PRETRAINED = 48, 128  # pixels of a side
 LEAST_TARGET = 0.8
 NAMED = 12  # classes that a sentence names
 ARENA_BYTES = 65_536  # of a microcontroller that is not named
 RARE = 50  # images of a class; fewer are a limit worth stating
-BACKBONE = "efficientnet_lite0"
 FORMATS = [
     *("tflite_float32", "tflite_float16", "tflite_dynamic", "tflite_int8"),
     *("onnx_float32", "onnx_int8"),
@@ -63,19 +62,6 @@ SIZES = (
 
 
 @dataclass(frozen=True)
-class Network:
-    """An architecture, and the sides of the pictures that it takes; None for arrays."""
-
-    architecture: str
-    side: int | None
-    reason: str
-
-    @property
-    def is_backbone(self) -> bool:
-        return self.architecture == BACKBONE
-
-
-@dataclass(frozen=True)
 class Parts:
     """How many examples each split will have."""
 
@@ -103,30 +89,6 @@ def parts(data: Survey) -> Parts:
 
 def validation_share(examples: int) -> float:
     return 0.2 if examples < FEW else 0.1
-
-
-def networks(data: Survey, board: str | None, has_weights: bool) -> list[Network]:
-    """What to try, the most accurate first; only a board needs more than one."""
-    if data.kind == "series":
-        return [Network("series_cnn", None, "convolutions along time, for series")]
-    if data.kind == "ids":
-        return [Network("multi_hot", None, "a dense network on the ids of each example")]
-    if data.size:
-        own = [Network("edge", None, "a small network for images of this size")]
-        return [*own, Network("tiny", None, f"edge does not fit {board}")] if board else own
-    side = min(PHOTO, data.side)
-    edge = Network("edge", side, "a small network, trained from scratch")
-    if board:
-        smaller = min(32, side)
-        return [
-            edge,
-            Network("tiny", side, f"edge does not fit {board}"),
-            Network("tiny", smaller, f"more pixels do not fit {board}"),
-        ]
-    if data.side >= 96 and has_weights and data.target == "classes":
-        reason = "it has learned from a million photos, so a few hundred of yours go a long way"
-        return [Network(BACKBONE, PRETRAINED, reason)]
-    return [edge]
 
 
 def propose(data: Survey, path: Path, network: Network, board: str | None) -> list[Choice]:

@@ -14,7 +14,7 @@ from pipeline.config import boards, mnist_problem, params
 from pipeline.config.params import Params
 from pipeline.config.parts import declared
 from pipeline.files import atomic
-from pipeline.planning import cost, outlook, params_file, recipe, survey
+from pipeline.planning import cost, networks, outlook, params_file, recipe, survey
 from pipeline.planning.cost import Shape
 from pipeline.planning.recipe import Choice
 from pipeline.planning.survey import Survey
@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
 def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[list[Choice], Params]:
     """The choices, with the first network that the board takes. Raises UserError if none does."""
     fault = None
-    for network in recipe.networks(data, board, _has_weights(data, board)):
+    for network in networks.candidates(data, board, _has_weights(data, board)):
         choices = recipe.propose(data, path, network, board)
         settings = _settings(base, choices)
         fault = board and cost.files(settings, shape(settings, data)).misfit(board)
@@ -117,14 +117,14 @@ def _has_weights(data: Survey, board: str | None) -> bool:
     from pipeline.process import imports
 
     with imports.keras_import():
-        module = importlib.import_module(f"pipeline.architectures.{recipe.BACKBONE}")
+        module = importlib.import_module(f"pipeline.architectures.{networks.BACKBONE}")
     from pipeline.training import pretrained_files
 
     try:
         pretrained_files.fetch(module.PUBLISHED)
     except UserError as error:
         print(
-            f"note: the weights of {recipe.BACKBONE} cannot be had ({error}); so a small network "
+            f"note: the weights of {networks.BACKBONE} cannot be had ({error}); so a small network "
             "is proposed. With them, give this command again"
         )
         return False

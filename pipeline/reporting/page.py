@@ -12,17 +12,21 @@ from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import NumberReport
 from pipeline.reporting import (
     html,
+    page_data,
+    page_files,
+    page_gates,
     page_inputs,
-    page_sections,
+    page_steps,
     pair_table,
     result_notes,
     summary,
 )
-from pipeline.reporting.page_sections import Gates
+from pipeline.reporting.page_gates import Gates
 from pipeline.reporting.tables import percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, WORSE
 
 TEMPLATE = "page.html"
+HEALTHY = "good_fit"
 SHOWN_ROWS = 20  # classes, or groups, shown at first; the others are folded away
 LONGEST_NAME = 60  # characters
 # A browser decodes a picture of more pixels slowly or not at all, as that of 1,000 classes.
@@ -75,29 +79,29 @@ def sections(
     return {
         "failed": [name for name, failures in gates.items() if failures],
         "bundle": bundle,
-        "gates": page_sections.gate_verdicts(settings, reports, gates),
-        "files": page_sections.file_verdicts(reports),
-        "score": page_sections.score(reports),
+        "gates": page_gates.gate_verdicts(settings, reports, gates),
+        "files": page_files.file_verdicts(reports),
+        "score": page_gates.score(reports),
         "test": reports.evaluate,
         "is_number": isinstance(reports.evaluate, NumberReport),
-        "number_remarks": page_sections.number_remarks(reports),
+        "number_remarks": page_gates.number_remarks(reports),
         "diagnosis": reports.diagnose,
-        "healthy": reports.diagnose.verdict == page_sections.HEALTHY,
+        "healthy": reports.diagnose.verdict == HEALTHY,
         "train": reports.train,
-        "classes": page_sections.class_rows(reports),
-        "groups": page_sections.group_rows(reports),
-        "groups_in_words": page_sections.groups_in_words(reports),
+        "classes": page_data.class_rows(reports),
+        "groups": page_data.group_rows(reports),
+        "groups_in_words": page_data.groups_in_words(reports),
         "shown": SHOWN_ROWS,
-        "splits": page_sections.split_rows(reports.preprocess),
+        "splits": page_data.split_rows(reports.preprocess),
         "corrected": reports.preprocess.corrected,
-        "warnings": page_sections.data_warnings(reports.preprocess),
+        "warnings": page_data.data_warnings(reports.preprocess),
         "columns": summary.columns(rows),
         "rows": rows,
         "notes": result_notes.notes(reports.verify),
         "pairs": pair_table.pair_rows(reports),
         "targets": reports.embed.targets,
         "facts": facts,
-        "steps": page_sections.next_steps(settings, reports, gates, bundle),
+        "steps": page_steps.next_steps(settings, reports, gates, bundle),
         "text_columns": summary.TEXT_COLUMNS,
         "signs": SIGNS,
         "meanings": meanings(reports),

@@ -15,16 +15,16 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.files.reports.baseline import Score
 from pipeline.files.reports.evaluate import (
-    ClassScore,
     Evaluation,
     EvaluationReport,
     FoldScore,
-    Gate,
 )
 from pipeline.inputs import Pictures, Sheet
 from pipeline.reporting import by_folds, by_group, calibration, statistics
 from pipeline.reporting.tables import interval, listed, percent
 from pipeline.targets import Counts, Recognition
+from pipeline.targets._gate import judge, missed
+from pipeline.targets._per_class import never_predicted, per_class, scores_in_words
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -72,33 +72,6 @@ def baseline_score(answers: Array, labels: Array, description: Description) -> S
         interval=statistics.accuracy_interval(int(right.sum()), len(right)),
         per_class={name: score.recall for name, score in by_class.items()},
     )
-
-
-def per_class(counts: Counts, class_names: Sequence[str]) -> dict[str, ClassScore]:
-    """Precision, recall and F1 of each class; 0 if the class was never predicted or never seen."""
-    precision = counts.right / np.maximum(counts.predicted, 1)
-    recall = counts.right / np.maximum(counts.images, 1)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    intervals = statistics.accuracy_intervals(counts.right, counts.images)
-    columns = zip(
-        class_names,
-        counts.images.tolist(),
-        precision.tolist(),
-        recall.tolist(),
-        map(tuple, intervals.tolist()),
-        f1.tolist(),
-        strict=True,
-    )
-    return {
-        name: ClassScore(images=n, precision=p, recall=r, recall_interval=i, f1=f)
-        for name, n, p, r, i, f in columns
-    }
-
-
-def never_predicted(counts: Counts, class_names: Sequence[str]) -> list[str]:
-    """The names that some example has and no answer gives."""
-    missing = np.flatnonzero((counts.images > 0) & (counts.predicted == 0))
-    return [class_names[int(number)] for number in missing]
 
 
 def ignored(outputs: Array, labels: Array, description: Description) -> list[str]:
@@ -184,62 +157,10 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
     assert isinstance(report, EvaluationReport)
     goal = report.gate.target
     reached = score.accuracy >= goal
-    missed = [] if reached else [_missed(score.accuracy, goal, f"accuracy of {score.folds} folds")]
-    failures = {**report.gate.failures, "target": missed}
+    failed = [] if reached else [missed(score.accuracy, goal, f"accuracy of {score.folds} folds")]
+    failures = {**report.gate.failures, "target": failed}
     return report.changed(
         folds=score, gate=report.gate.changed(target_reached=reached, failures=failures)
-    )
-
-
-def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:
-    """Whether the model reaches the goal, beats the baseline and predicts every class.
-
-    `right` (N,) and `baseline_right` (N,) say which images each of them answered correctly; the
-    baseline is beaten by McNemar's test, p < 0.05. `never` are the classes that are not predicted.
-    """
-    accuracy, baseline_accuracy = float(right.mean()), float(baseline_right.mean())
-    gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
-    p_value = statistics.mcnemar(lost, gained)
-    beaten = gained > lost and p_value < 0.05
-    return Gate(
-        target=goal,
-        target_reached=accuracy >= goal,
-        baseline_accuracy=baseline_accuracy,
-        baseline_p_value=p_value,
-        baseline_beaten=beaten,
-        never_predicted=never,
-        failures={
-            "target": [] if accuracy >= goal else [_missed(accuracy, goal)],
-            "baseline": [] if beaten else [_not_beaten(accuracy, baseline_accuracy, p_value)],
-            "classes": [_ignored(never)] if never else [],
-        },
-    )
-
-
-def _missed(accuracy: float, goal: float, name: str = "test accuracy") -> str:
-    return (
-        f"{name} {accuracy:.4f} is below problem.target {goal}; "
-        "change the model or the data, and train again"
-    )
-
-
-def _ignored(names: list[str]) -> str:
-    return (
-        f"the model never predicts {listed(names)} on the test set: add training examples of "
-        f"{'it' if len(names) == 1 else 'them'}, train longer, or use a larger model"
-    )
-
-
-def _not_beaten(accuracy: float, baseline: float, p_value: float) -> str:
-    if accuracy == baseline:
-        return (
-            f"the baseline has the same test accuracy, {baseline:.4f}, so these test images do not "
-            "show that the model adds anything to it; train longer, change the model or the data, "
-            "or add more or harder test images"
-        )
-    return (
-        f"test accuracy {accuracy:.4f} is not significantly better than the baseline's "
-        f"{baseline:.4f} (p = {p_value:.3f}); change the model or the data, and train again"
     )
 
 
@@ -260,7 +181,7 @@ def remarks(report: Evaluation) -> list[str]:
 def remark(report: EvaluationReport) -> str:
     """A sentence if the accuracy hides a bad class; else empty."""
     bad = report.worst_recall < BAD * report.test_accuracy
-    return _by_class(report.per_class) if bad else ""
+    return scores_in_words(report.per_class) if bad else ""
 
 
 def results(card: ModelCard) -> str:
@@ -287,19 +208,8 @@ def _hidden(card: ModelCard) -> str:
     )
     counts = Counts(images, predicted, right)
     never = never_predicted(counts, card.class_names)
-    sentence = _by_class(per_class(counts, card.class_names))
+    sentence = scores_in_words(per_class(counts, card.class_names))
     return sentence + (f" The model never predicts {listed(never)}." if never else "")
-
-
-def _by_class(scores: dict[str, ClassScore]) -> str:
-    recalls = [score.recall for score in scores.values()]
-    balanced, macro_f1 = np.mean(recalls), np.mean([score.f1 for score in scores.values()])
-    worst = list(scores)[int(np.argmin(recalls))]
-    return (
-        f"Balanced accuracy, the mean recall of the classes, is {percent(float(balanced))}, "
-        f"macro F1 {percent(float(macro_f1))}; the worst recall is {percent(min(recalls))}, "
-        f"of {worst!r}."
-    )
 
 
 class Drawings(Pictures, Protocol):

@@ -9,7 +9,7 @@ from pipeline.bundle import gates
 from pipeline.config import params
 from pipeline.files.reports.evaluate import EvaluationReport, NumberReport
 from pipeline.files.reports.run import RunReports
-from pipeline.reporting import page_sections
+from pipeline.reporting import page_gates
 from pipeline.verification.device_metrics import device_metrics
 
 LONGEST_TAG = 5000  # characters
@@ -47,7 +47,7 @@ def description(reports: RunReports) -> str:
             if failed
             else f"All {len(by_gate)} gates passed."
         )
-        for verdict in page_sections.gate_verdicts(settings, bundled, by_gate):
+        for verdict in page_gates.gate_verdicts(settings, bundled, by_gate):
             word = "passed" if verdict.passed else "failed"
             lines.append(f"- **{verdict.title}** {word}: {'; '.join(verdict.sentences)}")
     if reports.diagnose:

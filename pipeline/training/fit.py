@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.params import NO_OTHERS, Network, Train
-from pipeline.config.parts import declared
+from pipeline.config.params import Network, Train
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row, best_epoch
@@ -46,6 +45,7 @@ with imports.keras_import():
         targets,
     )
     from pipeline.training.checkpoint import State
+    from pipeline.training.compatibility import check_input, outliers_key, output
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
     keras.ops.convert_to_tensor(0)
@@ -76,39 +76,6 @@ def build(params: Train, data: Data) -> keras.Model:
             f"{_reason(error)}"
         ) from None
     return model
-
-
-def output(params: Train, data: Data) -> Any:
-    """The kind of output layer. Raises UserError if it, or the loss, does not fit the target."""
-    target = declared("targets", data.target)
-    chosen = params.network.output or target["OUTPUTS"][0]
-    loss = type(keras_objects.loss(params.loss)).__name__
-    for key, value, expected in (
-        ("train.network.output", chosen, target["OUTPUTS"]),
-        ("train.loss", loss, target["LOSSES"] or (loss,)),
-    ):
-        if value not in expected:
-            raise UserError(
-                f"{key} is {value}, and the dataset asks for {data.target}; "
-                f"expected {' or '.join(expected)}"
-            )
-    if data.target == "number":
-        _check_number(params)
-    return chosen
-
-
-def _check_number(params: Train) -> None:
-    """Raises UserError for values that a number does not fit."""
-    if params.keep == "validation_accuracy":
-        raise UserError(
-            "train.keep is validation_accuracy, and a number has none; expected validation_loss or "
-            "last"
-        )
-    if params.starts_from_a_file and params.start_layers == "all":
-        raise UserError(
-            "train.start_layers is all, and the output layer of a trained model gives a number in "
-            "its unit, while a training works with standardized ones; expected hidden"
-        )
 
 
 def weighted(params: Train, data: Data) -> Data:
@@ -234,46 +201,13 @@ def _divided(
 
 
 def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Model:
-    kind = declared("inputs", data.kind)
-    if params.augmentation and not kind["AUGMENTATION"]:
-        noun = kind["NOUN"]
-        raise UserError(
-            f"train.augmentation is for images, and the dataset holds {noun}; "
-            f"expected [] with {noun}"
-        )
-    check_outliers(params, data, kind["NOUN"])
+    check_input(params, data)
     shape = data.inputs.shape
     inputs = keras.Input(shape, dtype=model.inputs[0].dtype)
     return keras.Sequential(
         [inputs, *augmentation.layers(params, shape), model],
         name="training",
     )
-
-
-def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:
-    """The key by which outliers are added to batches, and its value for none; None if none are."""
-    if params.outliers:
-        return "train.outliers", "0"
-    return None if data.others is None else ("dataset.other", NO_OTHERS)
-
-
-def check_outliers(params: Train, data: Data, noun: str) -> None:
-    """Raises UserError if outliers cannot be added to such data, or with such a loss."""
-    adding = outliers_key(params, data)
-    if adding is None:
-        return
-    key, none = adding
-    if data.kind != "pixels" or data.target != "classes":
-        asked = "numbers" if data.target == "number" else "several labels at once"
-        raise UserError(
-            f"{key} is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else asked}; expected {none} with them"
-        )
-    if is_sparse(keras_objects.loss(params.loss)):
-        raise UserError(
-            f"{key} adds pictures that belong to every class alike, and the loss takes "
-            "one class; expected with it CategoricalCrossentropy, which is the same loss"
-        )
 
 
 def fit_phase(

@@ -6,25 +6,25 @@ import argparse
 import asyncio
 import ctypes
 import math
-import os
-import socket
 import sys
 from contextlib import suppress
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from serving import commands
 from serving.classifier import Classifier
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
+    import socket
+
     from serving.server.limits import Limits
     from serving.server.models import Loaded
+    from serving.server.place import Place
 
 DEFAULT_PORT = 8000
-BACKLOG = 1024  # connections waiting to be accepted
 M_MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 1 << 18  # bytes
 LONGEST_TOKEN = 4096  # characters, to fit into the headers of a request
@@ -63,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         default=1.0,
         help="how long to keep answering after SIGTERM (default %(default)s)",
+    )
+    parser.add_argument(
+        "--processes",
+        type=commands.count,
+        metavar="N",
+        default=1,
+        help="share the port, the limits and the log among N processes (default %(default)s)",
     )
     _add_limits(parser)
 
@@ -124,6 +131,36 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from serving.server import listening
+    from serving.server.place import Place
+
+    if arguments.processes == 1:
+        with listening.bound(arguments.host, arguments.port) as own:
+            own.listen(listening.BACKLOG)
+            _serve(arguments, own, Place())
+        return 0
+    from serving.server.event_loop import COUNTS
+    from serving.server.processes import Group  # imports multiprocessing
+
+    places = Place.several(arguments.processes, len(arguments.bundles) + COUNTS)
+    with listening.bound_to_share(arguments.host, arguments.port) as kept:
+        serve = partial(_serve_shared, arguments, kept.family, kept.getsockname())
+        return Group(places, serve).run()
+
+
+def _serve_shared(
+    arguments: argparse.Namespace, family: int, address: Tuple[Any, ...], place: Place
+) -> None:
+    from serving.server import listening
+
+    with listening.shared(family, address) as own:
+        _serve(arguments, own, place)
+
+
+def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> None:
+    """Serves on a bound socket until a signal, alone or at a place among several processes."""
+    from serving.server import listening
+    from serving.server.event_loop import Server
     from serving.server.event_loop import run as run_server
     from serving.server.models import Models
     from serving.server.origins import Origins
@@ -136,8 +173,7 @@ def run(arguments: argparse.Namespace) -> int:
     log = commands.open_log(arguments)
     if arguments.replace_labels and not log:
         raise ServingError("--replace-labels needs a log; add --log FILE")
-    listening = _bound(arguments.host, arguments.port)
-    metrics = Metrics()
+    metrics = Metrics(place)
     _return_large_blocks()
     may_roll_back = arguments.trust is None or arguments.allow_rollback
     models = Models(arguments.bundles, partial(_load, arguments), limits, metrics, may_roll_back)
@@ -148,16 +184,21 @@ def run(arguments: argparse.Namespace) -> int:
             LogWriter,  # imports SQLite, only if there is a log
         )
 
-        writer = LogWriter(log, limits, metrics, arguments.replace_labels)
+        writer = LogWriter(log, limits, metrics, arguments.replace_labels, place.processes > 1)
     service = Service(models, origins, token, writer)
-    for signature in models.signatures():
-        draft = f", {signature.draft}" if signature.draft else ""
-        model = f"{signature.name} {signature.version} ({signature.platform})"
-        print(f"{model} on {_address(listening)}{draft}", flush=True)
-    run_server(service, listening, arguments.drain, _event_loop(arguments.plain))
+
+    def on_listening() -> None:
+        if place.is_first:
+            for signature in models.signatures():
+                draft = f", {signature.draft}" if signature.draft else ""
+                model = f"{signature.name} {signature.version} ({signature.platform})"
+                print(f"{model} on {listening.url(own)}{draft}", flush=True)
+        place.tell_that_it_listens()
+
+    server = Server(service, arguments.drain, on_listening)
+    run_server(server, own, _event_loop(arguments.plain))
     if writer:
         writer.close()
-    return 0
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
@@ -170,7 +211,7 @@ def _limits(arguments: argparse.Namespace) -> Limits:
             f"--max-images is {limits.max_images}, more than may wait; "
             f"expected at most --max-queue, {limits.max_queue}"
         )
-    return limits
+    return limits.of_one(arguments.processes)
 
 
 def _load(arguments: argparse.Namespace, path: Path) -> Loaded:
@@ -222,30 +263,6 @@ def _token(path: Optional[Path]) -> Optional[str]:
             f"expected one line of at most {LONGEST_TOKEN:,} characters"
         )
     return token
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket, opened before any model is loaded. Raises ServingError."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family)
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        raise ServingError(
-            f"cannot listen on {host} port {port} ({reason}); choose another with --host and --port"
-        ) from None
-    return listening
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def seconds(text: str) -> float:

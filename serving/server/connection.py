@@ -39,16 +39,18 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.server.connections.add(self)
-        limit = self.limits.max_connections
-        if len(self.server.connections) > 2 * limit:  # a flood is not even answered
+        self.server.open.add(1)
+        count, limit = self.server.open.of_all, self.limits.max_connections
+        if count > 2 * limit:  # a flood is not even answered
             transport.abort()
-        elif len(self.server.connections) > limit:
+        elif count > limit:
             self.refuse(
                 RequestError(503, f"{limit} connections are open already, so try again in a second")
             )
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self.server.connections.discard(self)
+        self.server.open.add(-1)
         self.closing = self.lost = True
         self.parser.release(everything=True)
         self._writable.set()

@@ -11,13 +11,14 @@ import struct
 import time
 from contextlib import suppress
 from email.utils import formatdate
-from typing import Iterator, Set
+from typing import Callable, Iterator, Set
 
 from serving.server.connection import Connection
+from serving.server.listening import BACKLOG
 from serving.server.service import Service
 
-BACKLOG = 1024  # connections waiting to be accepted
 CHECK_SECONDS = 1.0
+COUNTS = 2  # that the server asks of its place
 # Turns of the loop that turn accepted sockets into connections, which closing the listener would
 # prevent.
 TURNS_TO_ACCEPT = 10
@@ -33,16 +34,21 @@ class Server:
     the drain.
     """
 
-    def __init__(self, service: Service, drain_seconds: float) -> None:
+    def __init__(
+        self, service: Service, drain_seconds: float, on_listening: Callable[[], None]
+    ) -> None:
         self.service, self.drain_seconds = service, drain_seconds
+        self._on_listening = on_listening
         self.connections: Set[Connection] = set()
         self.date = b""
-        self._held, self._exit_at = 0, float("inf")
+        place = service.metrics.place
+        self.open, self._held = place.count(), place.count()
+        self._exit_at = float("inf")
 
     def hold(self, size: int) -> int:
         """Adds `size` to the bytes of requests that all connections hold; returns their sum."""
-        self._held += size
-        return self._held
+        self._held.add(size)
+        return self._held.of_all
 
     async def serve(self, listening: socket.socket) -> None:
         """Serves on a listening socket until a signal."""
@@ -60,6 +66,7 @@ class Server:
         listener = await loop.create_server(
             lambda: Connection(self), sock=listening, backlog=BACKLOG
         )
+        self._on_listening()
         while time.monotonic() < self._exit_at:
             with suppress(asyncio.TimeoutError):
                 left = self._exit_at - time.monotonic()
@@ -78,6 +85,7 @@ class Server:
         self.date = formatdate(usegmt=True).encode()
         for connection in list(self.connections):
             connection.check(connection.loop.time())
+        self.service.metrics.publish()
 
     async def _finish(self) -> None:
         """Waits for open requests, as long as one may take to arrive and to be answered."""
@@ -118,17 +126,12 @@ def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
             yield connection
 
 
-def run(
-    service: Service,
-    listening: socket.socket,
-    drain_seconds: float,
-    loop: asyncio.AbstractEventLoop,
-) -> None:
+def run(server: Server, listening: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
     """Serves on a listening socket until a signal."""
     gc.collect()
     gc.freeze()  # objects of the start-up live forever, so collections need not visit them
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(Server(service, drain_seconds).serve(listening))
+        loop.run_until_complete(server.serve(listening))
     finally:
         loop.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -23,3 +23,11 @@ class Limits:
     # From the first byte of a request until its response was taken.
     seconds_to_answer: float = 60.0
     seconds_idle: float = 15.0  # a connection between two requests
+
+    def of_one(self, processes: int) -> Limits:
+        """What each of several processes may do, where they do not count what all of them do."""
+        return replace(
+            self,
+            max_pictures=max(1, self.max_pictures // processes),
+            max_log_bytes=self.max_log_bytes // processes,
+        )

@@ -19,11 +19,11 @@ from serving.bundle import locate
 from serving.checksums import MANIFEST
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
-from serving.model_card import older
 from serving.server.limits import Limits
 from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
 from serving.server.public_files import PublicFile
+from serving.versions import older
 
 Loaded = Tuple[Classifier, Dict[str, PublicFile]]
 
@@ -55,7 +55,7 @@ class BatchQueue:
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits, self.metrics = limits, metrics
-        self.waiting = 0  # images
+        self.waiting = metrics.place.count()  # images
         self.batch_started: Optional[float] = None  # None while no batch is computed
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Job] = SimpleQueue()
@@ -69,11 +69,11 @@ class BatchQueue:
         loop = asyncio.get_running_loop()
         job = Job(model, images, time.monotonic(), loop, loop.create_future())
         with self._lock:
-            waiting, limit = self.waiting, self.limits.max_queue
+            waiting, limit = self.waiting.of_all, self.limits.max_queue
             if waiting + len(images) > limit:
                 sentence = f"{waiting} of at most {limit} images are waiting; try again in a second"
                 raise RequestError(503, sentence)
-            self.waiting += len(images)
+            self.waiting.add(len(images))
         self._jobs.put(job)
         return job.future
 
@@ -83,7 +83,7 @@ class BatchQueue:
             batch, left = self._next_batch(left or self._jobs.get())
             images = sum(len(job.images) for job in batch)
             with self._lock:
-                self.waiting -= images
+                self.waiting.add(-images)
             self.metrics.batch.observe(images, batch[0].model.signature.name)
             self.batch_started = time.monotonic()
             outcomes = self._compute(batch)
@@ -209,7 +209,7 @@ class Models:
 
     def waiting(self) -> Iterator[Tuple[Tuple[str], int]]:
         """The number of images that wait for each model."""
-        return (((name,), served.queue.waiting) for name, served in self._by_name.items())
+        return (((name,), served.queue.waiting.own) for name, served in self._by_name.items())
 
     def find(self, name: str, version: Optional[str] = None) -> ServedModel:
         """Raises RequestError for an unknown model or version."""

@@ -18,6 +18,8 @@ from serving.server.limits import Limits
 from serving.server.prometheus import Metrics
 
 GATHER_SECONDS = 0.05  # predictions that arrive within this time are written in one transaction
+# After which the log has the predictions of other processes too, if it ever will.
+SHARED_SECONDS = 4 * GATHER_SECONDS
 IDLE_SECONDS = 1.0  # without a prediction, after which the log is merged into one file
 
 
@@ -33,10 +35,16 @@ Job = Union[Entry, Labels, None]  # None ends the thread
 
 class LogWriter:
     def __init__(
-        self, log: PredictionLog, limits: Limits, metrics: Metrics, replace_labels: bool = False
+        self,
+        log: PredictionLog,
+        limits: Limits,
+        metrics: Metrics,
+        replace_labels: bool = False,
+        is_shared: bool = False,
     ) -> None:
+        """`is_shared`: other processes of this server log their predictions too."""
         self.log, self.limits, self.metrics = log, limits, metrics
-        self.replace_labels = replace_labels
+        self.replace_labels, self.is_shared = replace_labels, is_shared
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock, self._waiting_bytes = threading.Lock(), 0
         self._fault = ""
@@ -61,6 +69,14 @@ class LogWriter:
 
     async def label(self, labels: Mapping[str, str]) -> Dict[str, Any]:
         """Stores true classes by id, after all earlier predictions. Raises RequestError."""
+        outcome = await self._label_once(labels)
+        if outcome["unknown"] and self.is_shared:
+            # A prediction may be in another process still. A label that is repeated counts once.
+            await asyncio.sleep(SHARED_SECONDS)
+            outcome = await self._label_once(labels)
+        return outcome
+
+    async def _label_once(self, labels: Mapping[str, str]) -> Dict[str, Any]:
         job = Labels(labels, Future())
         self._jobs.put(job)
         outcome = asyncio.wrap_future(job.future)

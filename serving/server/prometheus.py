@@ -10,6 +10,8 @@ import threading
 from bisect import bisect_left
 from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
+from serving.server.place import Place
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64)
@@ -113,9 +115,9 @@ class Gauge(Metric):
 
 
 class Metrics:
-    """All metrics of one server."""
+    """All metrics of one server, also if it is several processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
         self.requests = Counter(
             "serving_requests_total",
             "Requests answered, by route and HTTP status.",
@@ -151,8 +153,16 @@ class Metrics:
             ("model", "version", "right"),
         )
         self.all: List[Metric] = [*vars(self).values()]
+        self.place = place
 
     def __str__(self) -> str:
+        return self.place.total(self._own())
+
+    def publish(self) -> None:
+        """Lets the other processes of this server count these metrics too."""
+        self.place.publish(self._own())
+
+    def _own(self) -> str:
         return "\n".join(map(str, self.all)) + "\n"
 
 

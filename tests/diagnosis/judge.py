@@ -15,7 +15,7 @@ from pipeline.diagnosis.data_and_layer_rules import SMALL
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.reporting import statistics, summary
+from pipeline.reporting import marked_tables, statistics
 from pipeline.training import learning_curves
 
 FOLDER = Path(__file__).parent
@@ -102,7 +102,7 @@ def main() -> None:
         if expected != actual:
             print(f"{path.relative_to(FOLDER)}: {expected} was diagnosed as {actual}")
     text = report(list(reported.values()))
-    summary.replace(PAGE, text, BEGIN, END)
+    marked_tables.replace(PAGE, text, BEGIN, END)
     print(f"\nseeds {seeds(TUNED_ON)}, on which the thresholds were tuned:")
     print(report(list(tuned.values())))
     print(f"\nseeds {seeds(REPORTED_ON)}, as written into {PAGE.name}:\n{text}")

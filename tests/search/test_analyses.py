@@ -21,6 +21,8 @@ from pipeline.search.power_law import ErrorCurve, fit
 from tests.conftest import EDGEPROOF, Project
 from tests.search.conftest import analysis, children
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.slow
 def test_folds_are_children_of_one_run_and_are_not_trained_again(tiny: Project) -> None:

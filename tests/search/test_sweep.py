@@ -21,6 +21,8 @@ from tests.postgresql import server
 from tests.search.conftest import children, started
 from tests.waiting import SECONDS, Hold, wait_for
 
+pytestmark = pytest.mark.long
+
 
 def test_a_space_is_read_as_it_is_written() -> None:
     assert space(["train.learning_rate=0.0001..0.1 log", "train.epochs=1..9"]) == [

@@ -1,0 +1,119 @@
+"""The sections of params.yaml on the files for devices: how they are made, proven and packed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from pipeline.config.boards import checked_board
+from pipeline.config.parts import checked_name, choices
+from pipeline.config.processors import EMULATED, NATIVE, WHEELS
+from pipeline.config.section import Fraction, Section
+
+Runtime = Literal["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
+
+
+class Export(Section):
+    formats: Annotated[list[str], Field(min_length=1)]
+    calibration_images: PositiveInt
+    max_accuracy_drop: Fraction
+    max_error_added: PositiveFloat | None = None
+
+    @field_validator("formats")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("a format is named twice; expected each once")
+        return [checked_name("formats", name) for name in names]
+
+
+class Verify(Section):
+    runtimes: Annotated[list[Runtime], Field(min_length=1)]
+    processors: Annotated[list[str], Field(min_length=1)] = Field(default=[NATIVE])
+    emulated_runtimes: list[Runtime] = Field(default=["litert", "onnxruntime"])
+    processor_images: PositiveInt = 100
+    require: Literal["proven", "not worse"] = "not worse"
+    latency_runs: Annotated[int, Field(ge=50)]
+    micro_images: PositiveInt
+    micro_max_accuracy_drop: Fraction
+
+    @field_validator("processors")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        processors = [NATIVE, *EMULATED]
+        for name in names:
+            if name not in processors:
+                raise ValueError(f"{name!r} is not one of {', '.join(processors)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a processor is named twice; expected each once")
+        if NATIVE not in names:
+            raise ValueError(
+                f"{NATIVE} is missing; add it, as emulated processors are compared with this one"
+            )
+        return names
+
+    @model_validator(mode="after")
+    def _each_has_a_runtime(self) -> Self:
+        used = {name for name, _ in self.places}
+        for name in self.processors:
+            if name in EMULATED and name not in used:
+                wheels = ", ".join(sorted(WHEELS[EMULATED[name].architecture]))
+                raise ValueError(
+                    f"emulated_runtimes has no runtime with a wheel for {name}; "
+                    f"add one of {wheels}, or remove {name} from processors"
+                )
+        return self
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Each emulated processor with each emulated runtime that has a wheel for it."""
+        return [
+            (name, runtime)
+            for name in self.processors
+            if name in EMULATED
+            for runtime in self.emulated_runtimes
+            if runtime in WHEELS[EMULATED[name].architecture]
+        ]
+
+
+class Embed(Section):
+    targets: Literal["all"] | list[str]
+    images: PositiveInt
+    programs: list[Literal["aarch64", "armv7", "x86_64"]]
+    arena_bytes: PositiveInt
+    board: Annotated[str, AfterValidator(checked_board)] | None = None
+
+    @field_validator("targets")
+    @classmethod
+    def _known(cls, targets: str | list[str]) -> str | list[str]:
+        if isinstance(targets, list):
+            if len(set(targets)) < len(targets):
+                raise ValueError("a target is named twice; expected each once")
+            targets = [checked_name("embedded", name) for name in targets]
+        return targets
+
+    @model_validator(mode="after")
+    def _board_is_tried(self) -> Self:
+        if self.board and "microcontroller" not in self.names:
+            raise ValueError(
+                f"board is {self.board}, and targets does not hold microcontroller; add it"
+            )
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The targets to write, in this order."""
+        return choices("embedded") if isinstance(self.targets, str) else self.targets
+
+
+class Package(Section):
+    acceptance_images: NonNegativeInt = 1000

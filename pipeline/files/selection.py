@@ -1,0 +1,137 @@
+"""The rows of the raw data that make up each split, and the files of data/prepared made of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import params
+from pipeline.config.params import Params
+from pipeline.files import artifacts, decoding, groups, pictures, raw
+from pipeline.files.artifacts import Array
+from pipeline.files.corrections import Edits
+from pipeline.files.pictures import Pictures
+from pipeline.files.reports.preprocess import (
+    Corrected,
+    Together,
+)
+from pipeline.files.splits import Groups, split_off
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows of a raw part that make up a split, with corrected labels.
+
+    `group_names` are those of their groups, if any. `edits` are the corrections of the part, and
+    `dropped` counts the rows of the split that they leave out.
+    """
+
+    inputs: Array
+    labels: Array
+    rows: Array
+    group_names: list[str] | None
+    edits: Edits
+    dropped: int
+
+    @classmethod
+    def of(
+        cls, part: tuple[Array, Array], rows: Array, names: list[str] | None, edits: Edits
+    ) -> Selection:
+        """`names` are the groups of all rows of the part, if any."""
+        inputs, labels = part
+        left = edits.left(rows)
+        group_names = None if names is None else [names[row] for row in left]
+        dropped = len(rows) - len(left)
+        return cls(inputs, edits.labels(labels), left, group_names, edits, dropped)
+
+    @property
+    def relabelled(self) -> int:
+        """How many of the rows have a corrected label."""
+        return int(np.isin(self.rows, list(self.edits.changed)).sum())
+
+    @property
+    def photos(self) -> Pictures | None:
+        """Those of the split, if they are pictures on disk."""
+        photos = pictures.on_disk(self.inputs)
+        return None if photos is None else photos.subset(self.rows)
+
+
+def corrected(selections: dict[str, Selection], settings: Params) -> Corrected | None:
+    """How many labels were corrected; None if no file is named."""
+    if settings.preprocess.corrections == params.NONE:
+        return None
+    used = sum(part.relabelled + part.dropped for part in selections.values())
+    every = [selections[split].edits for split in ("train", "test")]  # validation shares train's
+    return Corrected(
+        relabelled={split: part.relabelled for split, part in selections.items()},
+        dropped={split: part.dropped for split, part in selections.items()},
+        unused=sum(len(edits.rows) for edits in every) - used,
+    )
+
+
+def prepare(selections: dict[str, Selection]) -> dict[str, tuple[Array, Array]]:
+    """Writes the three splits and returns their images and labels. Raises UserError."""
+    for split, selection in selections.items():
+        folder = artifacts.empty(artifacts.PREPARED / split)
+        if (photos := selection.photos) is not None:
+            decoding.save(folder / "images.npy", photos, split)
+        else:
+            artifacts.save_rows(folder / "images.npy", selection.inputs, selection.rows)
+        artifacts.save_rows(folder / "labels.npy", selection.labels, selection.rows)
+    if (names := selections["test"].group_names) is not None:
+        artifacts.save_json(groups.OF_TEST, names)
+    return {split: artifacts.load_split(split) for split in selections}
+
+
+def prepare_others(settings: Params) -> dict[str, int]:
+    """Writes the pictures of none of the classes, and returns how many train and test.
+
+    Copies and near copies of a photo are in one split. No threshold is fitted on these pictures,
+    so there is no part for validation.
+    """
+    parts = raw.others()
+    if not parts:
+        return {}
+    if "test" in parts:
+        rows = {name: np.arange(len(images)) for name, images in parts.items()}
+    else:
+        count = max(1, round(settings.dataset.test * len(parts["train"])))
+        photos, alike = pictures.on_disk(parts["train"]), np.zeros(len(parts["train"]), np.int64)
+        copies = None if photos is None else Groups(groups.together(photos.rows, None))
+        kept, split = split_off(alike, count, "random", settings.preprocess.seed, copies)
+        rows, parts = {"train": kept, "test": split}, {**parts, "test": parts["train"]}
+    for split_name, images in parts.items():
+        path = artifacts.PREPARED / split_name / artifacts.OTHERS
+        if (photos := pictures.on_disk(images)) is not None:
+            decoding.save(path, photos.subset(rows[split_name]), f"other-{split_name}")
+        else:
+            artifacts.save_rows(path, images, rows[split_name])
+    return {name: len(numbers) for name, numbers in rows.items()}
+
+
+def together(selections: dict[str, Selection]) -> Together | None:
+    """What was kept together; None for arrays without groups."""
+    photos = [selection.photos for selection in selections.values()]
+    rows = [row for part in photos if part is not None for row in part.rows]
+    copies = groups.of_copies(rows) if rows else []
+    names = {
+        split: selection.group_names
+        for split, selection in selections.items()
+        if selection.group_names is not None
+    }
+    if not names:
+        return Together(copies=copies) if rows else None
+    return Together(
+        copies=copies,
+        groups={split: len(set(groups.distinct(part))) for split, part in names.items()},
+        shared_groups=sorted(
+            {
+                name
+                for one, other in itertools.combinations(map(set, names.values()), 2)
+                for name in one & other
+                if name
+            }
+        ),
+    )

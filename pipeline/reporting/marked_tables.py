@@ -1,0 +1,119 @@
+"""The tables of results in a file, between marking lines.
+
+    edgeproof report README.md    writes into the file each table that it has markers for
+
+Without a file the command prints the table of `terminal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.files import atomic
+from pipeline.files.reports.verify import (
+    VerificationReport,
+)
+from pipeline.process.errors import UserError
+from pipeline.reporting import confidence_cells, result_notes
+from pipeline.reporting.summary import KERAS, Row, columns, curves, outdated, rows, table
+
+SHORT_COLUMNS = (
+    *("file", "size", "test accuracy", "may lose at most"),
+    *confidence_cells.COLUMNS,
+    *("ms/image", "verdict"),
+)
+# Of a model that gives a number
+NUMBER_SHORT_COLUMNS = (
+    *("file", "size", "error", "may add at most", "interval", "holds", "ms/image", "verdict"),
+)
+BEGIN, END = "<!-- results: make results -->", "<!-- end of results -->"
+SHORT_BEGIN, SHORT_END = (
+    "<!-- results in short: make results -->",
+    "<!-- end of results in short -->",
+)
+
+
+def report(file: Path) -> None:
+    """Writes into `file` each table that it has markers for.
+
+    Raises UserError if the file has none, or if a report is missing or from an earlier run.
+    """
+    if missing := outdated():
+        raise UserError(
+            f"the reports of {', '.join(missing)} are missing or from an earlier run; "
+            "run `edgeproof run` first"
+        )
+    text = file.read_text(encoding="utf-8")
+    markers = [pair for pair in BLOCKS if pair[0] in text] or [(BEGIN, END)]
+    for begin, end in markers:
+        replace(file, BLOCKS[begin, end](), begin, end)
+
+
+def replace(path: Path, block: str, begin: str, end: str) -> None:
+    """Writes `block` between two marking lines of a file. Raises UserError if they are missing."""
+    text = path.read_text(encoding="utf-8")
+    if begin not in text or end not in text:
+        raise UserError(
+            f"{path} has no lines {begin!r} and {end!r}; add them where the table belongs"
+        )
+    before, rest = text.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(f"{before}{begin}\n{block}\n{end}{after}", encoding="utf-8")
+
+
+def block() -> str:
+    """The full table and its notes, in Markdown."""
+    sentences = [result_notes.notes(VerificationReport.load()), curves()]
+    lines = rows()
+    return f"{table(columns(lines), lines)}\n\n{' '.join(sentences)}"
+
+
+def short_block() -> str:
+    """The short table, in Markdown: the Keras model and one row for each file."""
+    lines = [short_row(line) for line in rows() if "bytes" in line]
+    verification = VerificationReport.load()
+    judged_on = verification.judged_on
+    if verification.numbers:
+        note = result_notes.notes(verification)
+        return f"{table(NUMBER_SHORT_COLUMNS, lines)}\n\n{note}"
+    note = (
+        f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
+        f"upper 95 % bound of the accuracy lost against Keras, on {judged_on.images:,} images that "
+        f"the weights have not seen. {confidence_cells.NOTE} Times are those of the fastest "
+        f"runtime on one thread of {result_notes.measured_on(verification.native)}."
+    )
+    return f"{table(SHORT_COLUMNS, lines)}\n\n{note}"
+
+
+def short_row(line: Row) -> Row:
+    size = int(line["bytes"].replace(",", ""))
+    name = "error" if "error" in line else "test accuracy"
+    score = line.get(name, "")
+    if line["model"] == KERAS:
+        score = f"{score} ({line['95 % interval']})"
+    return {
+        "file": line["model"],
+        "size": f"{size / 1000:,.0f} kB",
+        name: score,
+        **(_may_add(line) if name == "error" else _may_lose(line)),
+        "ms/image": line.get("ms/image", "").split(" ")[0],
+        "verdict": line["verdict"],
+    }
+
+
+def _may_lose(line: Row) -> Row:
+    cells = {name: line.get(name, "") for name in confidence_cells.COLUMNS}
+    return {**cells, "may lose at most": line.get("loses at most", "").replace("%", "points")}
+
+
+def _may_add(line: Row) -> Row:
+    cells = {name: line.get(name, "") for name in ("interval", "holds")}
+    return {**cells, "may add at most": line.get("adds at most", "")}
+
+
+BLOCKS: dict[tuple[str, str], Callable[[], str]] = {
+    (BEGIN, END): block,
+    (SHORT_BEGIN, SHORT_END): short_block,
+}

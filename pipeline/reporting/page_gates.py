@@ -1,0 +1,174 @@
+"""The gates on reports/index.html: each with why it failed, or how it was passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.config.params import Params
+from pipeline.files.reports.bundle import BundleReports
+from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, Gate, NumberReport
+from pipeline.process.words import counted
+from pipeline.reporting import by_folds, summary
+from pipeline.reporting.page_files import file_verdicts
+from pipeline.reporting.tables import amount, amounts, interval, percent
+from serving.gate import VERDICTS
+
+GATE_TITLES = {
+    "target": "Target",
+    "baseline": "Baseline",
+    "classes": "Every class predicted",
+    "export": "Conversion",
+    "verify": "Proof of the files",
+    "embed": "Without Python",
+}
+Gates = dict[str, list[str]]  # for each gate the sentences on its failures
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    title: str
+    passed: bool
+    sentences: list[str]
+
+
+def gate_verdicts(settings: Params, reports: BundleReports, gates: Gates) -> list[GateVerdict]:
+    """Every gate, with the sentences on its failures, or one that says how it was passed."""
+    passed = {
+        "target": _target_reached,
+        "baseline": _baseline_beaten,
+        "classes": _every_class_predicted,
+        "export": _converted,
+        "verify": _verified,
+        "embed": _embedded,
+    }
+    return [
+        GateVerdict(GATE_TITLES[name], not failures, failures or [passed[name](settings, reports)])
+        for name, failures in gates.items()
+    ]
+
+
+def _target_reached(settings: Params, reports: BundleReports) -> str:
+    target = settings.problem.target
+    if settings.problem.unit is not None:
+        return f"{score(reports)} The target allows {amount(target, settings.problem.unit)}."
+    return f"{score(reports)} It reaches the target of {percent(target)}."
+
+
+def score(reports: BundleReports) -> str:
+    """The accuracy, or the mean absolute error, on the test set."""
+    evaluation = reports.evaluate
+    if isinstance(evaluation, NumberReport):
+        return (
+            f"The mean absolute error is {amount(evaluation.test_error, evaluation.unit)} (95 % "
+            f"interval {amounts(evaluation.test_error_interval, evaluation.unit)}) on "
+            f"{evaluation.test_images:,} examples that training never saw."
+        )
+    assert isinstance(evaluation, EvaluationReport)
+    sentence = (
+        f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
+        f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
+        "examples that training never saw."
+    )
+    return f"{sentence} {by_folds.sentence(evaluation.folds)}" if evaluation.folds else sentence
+
+
+def number_remarks(reports: BundleReports) -> str:
+    """Further figures of a number; empty for other answers."""
+    evaluation = reports.evaluate
+    if not isinstance(evaluation, NumberReport):
+        return ""
+    low, high = evaluation.r_squared_interval
+    return (
+        "The root mean square error is "
+        f"{amount(evaluation.root_mean_square_error, evaluation.unit)} (95 % interval "
+        f"{amounts(evaluation.root_mean_square_error_interval, evaluation.unit)}). R squared, the "
+        f"share of the variance that the model explains, is {evaluation.r_squared:.4f} ({low:.4f} "
+        f"to {high:.4f})."
+    )
+
+
+def _baseline_beaten(_: Params, reports: BundleReports) -> str:
+    gate = reports.evaluate.judged
+    reached = ""
+    if isinstance(gate, Gate):
+        reached = percent(gate.baseline_accuracy)
+    elif isinstance(reports.evaluate, NumberReport):
+        reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
+    name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")
+    return (
+        f"The model beats the baseline, {name}, which reaches "
+        f"{reached}, beyond chance ({p_value(gate)})."
+    )
+
+
+def _every_class_predicted(_: Params, reports: BundleReports) -> str:
+    assert isinstance(reports.evaluate, EvaluationReport)
+    worst = percent(reports.evaluate.worst_recall)
+    return f"The model predicts every class of the test set; the lowest recall is {worst}."
+
+
+def p_value(gate: AnyGate) -> str:
+    value = gate.baseline_p_value
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _converted(_: Params, reports: BundleReports) -> str:
+    return f"Converted to {counted(len(reports.export.formats), 'format')}."
+
+
+def _verified(settings: Params, reports: BundleReports) -> str:
+    files = file_verdicts(reports)
+    counts = {verdict: sum(file.verdict == verdict for file in files) for verdict in VERDICTS}
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    count, required = counted(len(files), "file"), f'verify.require is "{settings.verify.require}".'
+    return f"Of {count}: {listed}. {required} {_promise_kept(settings, reports)}"
+
+
+def _promise_kept(settings: Params, reports: BundleReports) -> str:
+    if settings.problem.unit is not None:
+        return _intervals_hold(settings, reports)
+    kept = [pair.rejection for pair in reports.verify.native if pair.rejection]
+    if not kept:
+        reasons = reports.verify.by_reason
+        asked = "no answer is too unsure: problem.coverage and problem.max_error are null"
+        return f"Every input gets an answer, as {'; '.join(reasons) or asked}."
+    values = {"coverage": settings.problem.coverage, "max_error": settings.problem.max_error}
+    named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
+    return (
+        f"Every file answers at least {percent(min(entry.coverage for entry in kept))} of the test "
+        f"set, and at most {percent(max(entry.error for entry in kept))} of its answers are wrong. "
+        f"{' and '.join(named)}.{_others_rejected(reports)}"
+    )
+
+
+def _others_rejected(reports: BundleReports) -> str:
+    judged = [pair.others for pair in reports.verify.native if pair.others]
+    if not judged:
+        return ""
+    worst = min(judged, key=lambda others: others.share)
+    low, high = map(percent, worst.interval)
+    return (
+        f" Every file rejects at least {percent(worst.share)} of the test pictures that are none "
+        f"of the classes (95 % interval {low} to {high})."
+    )
+
+
+def _intervals_hold(settings: Params, reports: BundleReports) -> str:
+    held = [pair.coverage for pair in reports.verify.numbers if pair.coverage]
+    if not held:
+        reasons = "; ".join(reports.verify.by_reason) or "problem.coverage is null"
+        return f"No number has an interval, as {reasons}."
+    return (
+        f"The interval of every file holds at least {percent(min(part.share for part in held))} of "
+        f"the true numbers of the test set. problem.coverage is {settings.problem.coverage:g}."
+    )
+
+
+def _embedded(_: Params, reports: BundleReports) -> str:
+    targets = reports.embed.targets
+    refused = [row.target for row in targets if row.refused is not None]
+    if not targets:
+        return "embed.targets names no target without Python."
+    sentence = f"{len(targets) - len(refused)} of {len(targets)} targets take the model"
+    skipped = f'; {", ".join(refused)} was skipped, as embed.targets is "all"' if refused else ""
+    return f"{sentence}{skipped}."

@@ -1,0 +1,81 @@
+"""What a reader should know of the splits: too few examples, leaks, copies and corrections."""
+
+from __future__ import annotations
+
+from pipeline.config.params import Params
+from pipeline.files.reports.preprocess import (
+    PreprocessReport,
+)
+from pipeline.reporting import statistics
+
+
+def notes(summary: PreprocessReport, settings: Params) -> list[str]:
+    """What the reader should know of the splits."""
+    result = []
+    sizes = {name: split.images for name, split in summary.splits.items()}
+    if note := too_few(sizes["test"] + sizes["validation"], settings):
+        result.append(f"note: {note}")
+    result += [f"note: {note}" for note in few(sizes, settings)]
+    if summary.others:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in summary.others.items())
+        result.append(f"pictures of none of the classes: {counts}")
+    if summary.leaks:
+        result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
+    if summary.corrected:
+        result.append(f"corrections: {summary.corrected.sentence}")
+    kept = summary.together
+    if kept and kept.copies:
+        result.append(
+            f"note: {sum(map(len, kept.copies)):,} pictures are copies or near copies, such as "
+            f"{' and '.join(kept.copies[0][:2])}; {summary.PATH} lists them"
+        )
+    if kept and kept.groups:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in kept.groups.items())
+        result.append(f"groups: {counts}")
+    if kept and kept.shared_groups:
+        result.append(
+            f"warning: {len(kept.shared_groups):,} groups are in more than one split of your data, "
+            f"and leak: {', '.join(kept.shared_groups[:3])}"
+        )
+    return result
+
+
+def too_few(unseen: int, settings: Params) -> str | None:
+    """A warning if the unseen images are too few to prove an exported file, otherwise None.
+
+    `unseen` counts the images that the weights have not seen: the validation and test sets.
+    """
+    if settings.problem.unit is not None:
+        return None  # it depends on the model, and `verify` says so
+    max_accuracy_drop = settings.export.max_accuracy_drop
+    needed = statistics.images_needed(max_accuracy_drop)
+    if not needed or unseen >= needed:
+        return None
+    no_bundle = (
+        ", and as verify.require is proven, there will be no bundle"
+        if settings.verify.require == "proven"
+        else ""
+    )
+    return (
+        f"{unseen} validation and test images are too few to prove that an exported file loses at "
+        f"most {max_accuracy_drop} (export.max_accuracy_drop): "
+        f"files will be `not shown`{no_bundle}; {needed:,} images can prove it"
+    )
+
+
+def few(sizes: dict[str, int], settings: Params) -> list[str]:
+    """What follows from few images for the test, and from few for the conversion to int8."""
+    notes, target = [], settings.problem.target
+    if sizes["test"] < statistics.FEW_TESTED and settings.problem.unit is None:
+        outside = sizes["train"] + sizes["validation"]
+        notes.append(
+            f"{sizes['test']} test images: an accuracy of {100 * target:.0f} % would have a 95 % "
+            f"interval of {statistics.expected_interval(target, sizes['test'])}; `edgeproof folds` "
+            f"judges the recipe on all {outside:,} others"
+        )
+    if sizes["train"] < settings.export.calibration_images:
+        notes.append(
+            f"{sizes['train']} training images are fewer than export.calibration_images, so all "
+            "of them set the ranges of int8"
+        )
+    return notes

@@ -1,0 +1,83 @@
+"""Whether the params of a training fit its data: the target, the kind of input, and the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.config.params import NO_OTHERS, Train
+from pipeline.config.parts import declared
+from pipeline.process.errors import UserError
+from pipeline.training import keras_objects
+from pipeline.training.batches import Data
+from pipeline.training.compilation import is_sparse
+
+
+def output(params: Train, data: Data) -> Any:
+    """The kind of output layer. Raises UserError if it, or the loss, does not fit the target."""
+    target = declared("targets", data.target)
+    chosen = params.network.output or target["OUTPUTS"][0]
+    loss = type(keras_objects.loss(params.loss)).__name__
+    for key, value, expected in (
+        ("train.network.output", chosen, target["OUTPUTS"]),
+        ("train.loss", loss, target["LOSSES"] or (loss,)),
+    ):
+        if value not in expected:
+            raise UserError(
+                f"{key} is {value}, and the dataset asks for {data.target}; "
+                f"expected {' or '.join(expected)}"
+            )
+    if data.target == "number":
+        _check_number(params)
+    return chosen
+
+
+def _check_number(params: Train) -> None:
+    """Raises UserError for values that a number does not fit."""
+    if params.keep == "validation_accuracy":
+        raise UserError(
+            "train.keep is validation_accuracy, and a number has none; expected validation_loss or "
+            "last"
+        )
+    if params.starts_from_a_file and params.start_layers == "all":
+        raise UserError(
+            "train.start_layers is all, and the output layer of a trained model gives a number in "
+            "its unit, while a training works with standardized ones; expected hidden"
+        )
+
+
+def check_input(params: Train, data: Data) -> None:
+    """Raises UserError for augmentation or outliers that the kind of input does not take."""
+    kind = declared("inputs", data.kind)
+    noun = kind["NOUN"]
+    if params.augmentation and not kind["AUGMENTATION"]:
+        raise UserError(
+            f"train.augmentation is for images, and the dataset holds {noun}; "
+            f"expected [] with {noun}"
+        )
+    check_outliers(params, data, noun)
+
+
+def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:
+    """The key by which outliers are added to batches, and its value for none; None if none are."""
+    if params.outliers:
+        return "train.outliers", "0"
+    return None if data.others is None else ("dataset.other", NO_OTHERS)
+
+
+def check_outliers(params: Train, data: Data, noun: str) -> None:
+    """Raises UserError if outliers cannot be added to such data, or with such a loss."""
+    adding = outliers_key(params, data)
+    if adding is None:
+        return
+    key, none = adding
+    if data.kind != "pixels" or data.target != "classes":
+        asked = "numbers" if data.target == "number" else "several labels at once"
+        raise UserError(
+            f"{key} is for images of one class each, and the dataset holds "
+            f"{noun if data.kind != 'pixels' else asked}; expected {none} with them"
+        )
+    if is_sparse(keras_objects.loss(params.loss)):
+        raise UserError(
+            f"{key} adds pictures that belong to every class alike, and the loss takes "
+            "one class; expected with it CategoricalCrossentropy, which is the same loss"
+        )
