@@ -61,10 +61,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How `serving.photo` prepares a photo, or `serving.sound` a sound, if there is a `sound`.
-
-    Only the method `mnist` has a `box`, only `region` has one: left, top, right, bottom as
-    fractions.
+    """How `serving.photo` prepares a photo, or `serving.sound` a sound. Only the method `mnist` has
+    a `box`, only `region` has one: left, top, right, bottom as fractions.
     """
 
     method: str
@@ -217,10 +215,8 @@ class ModelCard:
             f"input.shape has {len(self.input.shape)} sizes, expected {self.kind.dimensions}",
         )
         sound, shape = self.preprocessing.sound, self.input.shape
-        expect(
-            sound is None or (self.input.type == SOUNDS.type and shape[1:] == (sound.bands, 1)),
-            f"input.shape is {shape}, expected frames of {sound and sound.bands} bands as uint8",
-        )
+        fits = sound is None or (self.input.type, shape[1:]) == (SOUNDS.type, (sound.bands, 1))
+        expect(fits, f"input.shape is {shape}, expected frames of {sound} as uint8")
         box, side = self.preprocessing.box, self.input.shape[0]
         inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
         expect(

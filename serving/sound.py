@@ -58,10 +58,10 @@ def check_recordings(card: ModelCard, names: Iterable[str], file: Callable[[str]
 
     `file` reads one of the bundle's files, which are called `names`. Raises BundleError.
     """
-    for name in sorted(names):
-        if name.startswith(RECORDINGS) and name.endswith(".wav"):
-            if read(file(name), name, card).tobytes() != file(f"{name[:-4]}.features"):
-                raise BundleError(
-                    f"{name} has other features on this device than when the "
-                    "bundle was made; install the package of the bundle's wheels/"
-                )
+    recordings = [name for name in names if name.startswith(RECORDINGS) and name.endswith(".wav")]
+    for name in sorted(recordings):
+        if read(file(name), name, card).tobytes() != file(f"{name[:-4]}.features"):
+            raise BundleError(
+                f"{name} has other features on this device than when the bundle was made; "
+                "install the package of the bundle's wheels/"
+            )

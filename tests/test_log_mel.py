@@ -17,7 +17,7 @@ from serving import log_mel
 from serving.log_mel import LogMel
 
 # Features of the golden sounds, one after the other
-GOLDEN = "9056b45827d7ccbc405ced148f4d02cbb27839fe7fe1a2b78f2a3787ba4d68ec"
+GOLDEN = "200ff7313b076b6932077d24279f84b4be7ef68ce22b799aa7d6c2ca2c4c2d2a"
 # Steps of 0.376 dB, for energies of at least LOUD: what is quieter loses its last bits
 BOUND, LOUD = 2, 170
 FSDD = Path(os.environ.get("DATA_MIRROR", "")) / "fsdd.zip"
@@ -89,10 +89,10 @@ def test_features_of_speech_are_near_a_float_reference_but_for_narrow_bands() ->
     assert max(largest_difference(FRONT_ENDS[2], sound) for sound in recordings) > BOUND
 
 
-def test_what_is_twice_as_loud_has_the_same_features_within_a_step() -> None:
+def test_what_is_twice_as_loud_has_the_same_features_within_two_steps() -> None:
     sound = np.random.default_rng(0).integers(-8000, 8000, 8000).astype(np.int16)
     quiet, loud = (LogMel().features(part).astype(int) for part in (sound, 2 * sound))
-    assert np.abs(quiet - loud).max() <= 1
+    assert np.abs(quiet - loud).max() <= 2
 
 
 def test_a_recording_of_the_same_window_has_the_same_features_wherever_it_was_cut() -> None:
@@ -104,10 +104,10 @@ def test_a_recording_of_the_same_window_has_the_same_features_wherever_it_was_cu
     assert front_end.features(sound[start:]).max() == log_mel.HIGHEST
 
 
-def test_noise_alone_is_not_loud_and_silence_is_even() -> None:
+def test_noise_alone_is_not_loud_and_silence_is_zero() -> None:
     noise = np.random.default_rng(0).integers(-1, 2, 8000).astype(np.int16)
     assert LogMel().features(noise).max() < log_mel.HIGHEST
-    assert LogMel().features(np.zeros(8000, np.int16)).max() == log_mel.HIGHEST - log_mel.QUIETEST
+    assert LogMel().features(np.zeros(8000, np.int16)).max() == 0
     assert LogMel().features(noise[:100]).shape == (0, 32)
 
 

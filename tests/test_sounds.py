@@ -20,6 +20,7 @@ from pipeline.architectures import ds_cnn
 from pipeline.bundle import golden_sounds
 from pipeline.config.params import Dataset, Network
 from pipeline.datasets import _sounds, audio_folder, fsdd
+from pipeline.datasets._fetch import SourceError
 from pipeline.files.artifacts import Array, Description, Inputs
 from pipeline.inputs import sounds
 from pipeline.process.errors import UserError
@@ -39,9 +40,9 @@ def tone(rate: int = 8000, seconds: float = 1.0, frequency: float = 440) -> Arra
     return 0.5 * np.sin(2 * np.pi * frequency * time)
 
 
-def wav(samples: Array, rate: int = 8000, subtype: str = "PCM_16", format: str = "WAV") -> bytes:
+def wav(samples: Array, rate: int = 8000, subtype: str = "PCM_16", kind: str = "WAV") -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, samples, rate, subtype=subtype, format=format)
+    soundfile.write(file, samples, rate, subtype=subtype, format=kind)
     return file.getvalue()
 
 
@@ -50,7 +51,7 @@ def features(data: bytes) -> Array:
 
 
 def folder(root: Path, **files: bytes) -> Dataset:
-    """low/ and high/ with a tone each, and in low/ the files, whose suffix follows two underlines."""
+    """low/ and high/ with a tone each, and in low/ the files, `__` before a suffix."""
     for name, frequency in (("low", 300), ("high", 2000)):
         (root / name).mkdir(parents=True)
         (root / name / "tone.wav").write_bytes(wav(tone(frequency=frequency)))
@@ -60,7 +61,7 @@ def folder(root: Path, **files: bytes) -> Dataset:
 
 
 def test_a_folder_of_sounds_and_a_zip_of_it_give_the_same_features(tmp_path: Path) -> None:
-    params = folder(tmp_path / "sounds", louder__flac=wav(tone(), format="FLAC"))
+    params = folder(tmp_path / "sounds", louder__flac=wav(tone(), kind="FLAC"))
     raw = audio_folder.load(params)
     with zipfile.ZipFile(tmp_path / "sounds.zip", "w") as archive:
         for path in sorted((tmp_path / "sounds").rglob("*.*")):
@@ -151,7 +152,7 @@ def test_of_ten_hours_only_the_beginning_is_read(
             for path in sorted(root.rglob("*.wav")):
                 if path != long:
                     archive.write(path, path.relative_to(root))
-            archive.writestr("low/long.flac", wav(tone(seconds=600), format="FLAC"))
+            archive.writestr("low/long.flac", wav(tone(seconds=600), kind="FLAC"))
         params = Dataset(name="audio_folder", path=str(tmp_path / "s.zip"))
     tracemalloc.start()
     raw = audio_folder.load(params)
@@ -183,7 +184,7 @@ def test_a_changed_archive_of_spoken_digits_is_refused_and_the_published_one_is_
     with zipfile.ZipFile(changed, "w") as archive:
         archive.writestr("recordings/0_theo_0.wav", files["0_theo_0.wav"])
     for damaged, reason in ((changed.getvalue(), "are not the published"), (data[:99], "readable")):
-        with pytest.raises(fsdd.SourceError, match=reason):
+        with pytest.raises(SourceError, match=reason):
             fsdd.recordings(damaged)
 
 
@@ -216,7 +217,7 @@ def test_a_device_reads_a_wav_file_with_the_features_of_training(tmp_path: Path)
         (wav(np.zeros((9, 2))), r"has 2 channels of 16 bits .* `ffmpeg -i FILE -ac 1 -ar 8000"),
         (wav(tone(), subtype="PCM_24"), "has 1 channel of 24 bits"),
         (wav(np.zeros(0)), "holds no samples"),
-        (wav(tone(), format="FLAC"), r"is not readable .* 16-bit PCM at 8000 Hz"),
+        (wav(tone(), kind="FLAC"), r"is not readable .* 16-bit PCM at 8000 Hz"),
         (wav(tone())[:30], "is not readable"),
         (b"", "is not readable"),
     ],
@@ -232,7 +233,9 @@ def test_a_card_says_that_its_input_is_a_sound_and_another_shape_is_refused() ->
     assert parsed.kind.name == "sounds"
     assert parsed.preprocessing.sound == FRONT_END
     other = replace(card(), input=replace(card().input, shape=(61, 31, 1)))
-    with pytest.raises(BundleError, match=r"input.shape is \(61, 31, 1\), expected frames of 32"):
+    with pytest.raises(
+        BundleError, match=r"input.shape is \(61, 31, 1\), expected frames of LogMel"
+    ):
         ModelCard.parse(other.dump())
 
 

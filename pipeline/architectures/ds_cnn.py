@@ -22,7 +22,7 @@ INPUT = "sounds"
 CONVOLUTIONAL = True
 OWN_DROPOUT = True
 
-OWN = Network(hidden=[24, 32, 48, 64], normalization="before", dropout=[0.3])
+OWN = Network(hidden=[28, 40, 56, 72], normalization="before", dropout=[0.3])
 KERNEL = (10, 4)  # frames and bands of the first layer
 
 

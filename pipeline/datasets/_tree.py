@@ -1,4 +1,4 @@
-"""The files in a folder or zip file of pictures or sounds: which are read, and what is left out and why."""
+"""The files in a folder or zip file of pictures or sounds: what is read, or left out and why."""
 
 from __future__ import annotations
 

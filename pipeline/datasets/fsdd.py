@@ -23,7 +23,8 @@ COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 ADDRESS = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.zip"
 FILE = "fsdd.zip"  # in DATA_MIRROR
 NAME = re.compile(r"recordings/((\d)_([a-z]+)_\d+\.wav)$")
-SHA256 = "dbd573d7cafe79c4b49f65718115e1304e24e067fa39eff18a660dc6cb9c360f"  # of the names and bytes of all recordings, whatever packed them
+# Of the names and bytes of all recordings, whatever packed them
+SHA256 = "dbd573d7cafe79c4b49f65718115e1304e24e067fa39eff18a660dc6cb9c360f"
 SPEAKER = "speaker"
 
 

@@ -5,6 +5,7 @@ They are small pictures, so what pixels need of pictures holds for them too.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,6 @@ import numpy as np
 
 from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Pictures, Predict, Sheet, _sheet, pixels
-from pipeline.inputs.pixels import calibration as calibration
-from pipeline.inputs.pixels import evidence as evidence
-from pipeline.inputs.pixels import invented as invented
-from pipeline.inputs.pixels import regressors as regressors
-from pipeline.inputs.pixels import report as report
-from pipeline.inputs.pixels import synthetic as synthetic
-from pipeline.inputs.pixels import value_range as value_range
 
 NOUN = "sounds"
 ARRAYS = "uint8 of shape (N, T, bands, 1) for the log-mel features of sounds"
@@ -45,14 +39,23 @@ EXAMPLES = (
 )
 EXAMPLE = "sound.wav"
 
+# What is as of pictures
+calibration = pixels.calibration
+evidence = pixels.evidence
+invented = pixels.invented
+regressors = pixels.regressors
+report = pixels.report
+synthetic = pixels.synthetic
+value_range = pixels.value_range
+
 # The regression takes at most this many values, of evenly spaced recordings: 8,000 of one second
 FITTED_VALUES = 16_000_000
 ITERATIONS, STRENGTH = 200, 0.01
 DESCRIPTION = (
     "the first {seconds:.3g} s, zero-padded, of one channel of 16-bit samples at {rate} Hz, in "
     "{frames} frames of {window} samples that begin {hop} apart: the logarithms of the energies in "
-    "{bands} bands of the mel scale, in steps of 0.376 dB, with 255 for the loudest of the "
-    "recording, as serving/log_mel.py computes them in integers"
+    "{bands} bands of the mel scale, in steps of 0.25 dB, with 255 for the loudest of the "
+    "recording and 0 for 64 dB less, as serving/log_mel.py computes them in integers"
 )
 
 
@@ -78,6 +81,7 @@ def baseline(
 
 def fitted(train: Array, labels: Array) -> Any:
     """Logistic regression by scikit-learn on standardized features."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -86,7 +90,9 @@ def fitted(train: Array, labels: Array) -> Any:
     regression = make_pipeline(
         StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
     )
-    regression.fit(_flat(train[rows]), np.asarray(labels)[rows])
+    with warnings.catch_warnings():  # it is good enough where it has not converged
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        regression.fit(_flat(train[rows]), np.asarray(labels)[rows])
     return regression
 
 

@@ -93,5 +93,6 @@ def _verdict(bundle: Bundle, best: Optional[Dict[str, Any]], results: List[Dict[
         return f"This device may not run {name}: {printable(results[0]['reason'])}."
     return (
         f"This device may run {name}: {printable(best['format'])} on {best['runtime']} "
-        f"{best['runtime_version']}, {best['median_milliseconds']:.3f} ms {bundle.card.kind.single}."
+        f"{best['runtime_version']}, {best['median_milliseconds']:.3f} ms "
+        f"{bundle.card.kind.single}."
     )
