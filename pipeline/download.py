@@ -44,6 +44,8 @@ def describe(dataset: Dataset, raw: Raw) -> artifacts.Description:
         not_passed_on=raw.not_passed_on,
         target=raw.target,
         framing=dataset.framing,
+        group=raw.group,
+        sound=raw.sound,
     )
 
 

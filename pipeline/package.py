@@ -32,6 +32,7 @@ from pipeline.bundle import (
     gates,
     golden,
     golden_photos,
+    golden_sounds,
     vocabulary,
 )
 from pipeline.bundle.acceptance import AcceptanceSet
@@ -51,7 +52,11 @@ from serving.model_card import ModelCard
 
 SERVING = Path("serving")
 # What a device needs beside the model, by the name that its kind of input says.
-COMPANIONS = {"golden_photos": golden_photos.write, "vocabulary": vocabulary.write}
+COMPANIONS = {
+    "golden_photos": golden_photos.write,
+    "golden_sounds": golden_sounds.write,
+    "vocabulary": vocabulary.write,
+}
 # A lock for every Python that devices have; the project's own lock is for one Python only.
 DEVICES = Path("pipeline/bundle/requirements")
 WHEELS = "wheels"

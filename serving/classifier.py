@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
-from serving import golden_vectors, preflight, runtimes
+from serving import golden_vectors, preflight, runtimes, sound
 from serving.bundle import Bundle
 from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError, reason
 from serving.model_card import ModelCard
@@ -138,7 +138,11 @@ class Classifier:
         return float(np.abs(self._checked_predict(images[:count]) - expected[:count]).max())
 
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
-        """Like `golden_difference`. Raises RuntimeRefusalError beyond the tolerance."""
+        """Like `golden_difference`. Raises RuntimeRefusalError beyond the tolerance.
+
+        Of a model of sounds the golden recordings are checked too: raises BundleError.
+        """
+        sound.check_recordings(bundle.card, bundle.digests, bundle.read)
         difference = self.golden_difference(bundle, count)
         tolerance = self.file.golden_tolerance
         if not difference <= tolerance:

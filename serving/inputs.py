@@ -1,4 +1,4 @@
-"""The kinds of input. Whatever depends on what a model takes is here, in an entry of KINDS.
+"""The kinds of input. Whatever depends on what a model takes is here, in an entry.
 
 The pipeline's part of a kind is the module of the same name in pipeline/inputs. The statistics are
 a few numbers that describe an input without showing it, to detect drift without storing pixels.
@@ -37,7 +37,8 @@ class Kind:
     compute: Callable[[Any], Dict[str, Any]]  # the statistics (N,) of inputs (N, ...), by name
     from_pictures: bool = False  # serving.photo can make them
     may_be_nan: bool = False  # so the values are checked
-    suffixes: Tuple[str, ...] = ()  # of NumPy's files, which `serving predict` reads
+    suffixes: Tuple[str, ...] = ()  # of files besides pictures that `serving predict` reads
+    single: str = "an input"  # one of them, in messages
 
     def fault(self, inputs: Any) -> str:
         """What is wrong with the values of inputs (N, ...) of this type; empty if nothing is."""
@@ -118,6 +119,19 @@ PIXELS = Kind(
     statistics=_names_for_pixels,
     compute=_pixel_statistics,
     from_pictures=True,
+    single="an image",
+)
+# The type is that of pixels, and a model card with `preprocessing.sound` tells them apart
+SOUNDS = Kind(
+    name="sounds",
+    type="uint8",
+    noun="log-mel features",
+    dimensions=3,  # frames, bands, 1
+    datatype="UINT8",
+    statistics=lambda shape: GREY,
+    compute=_pixel_statistics,
+    suffixes=(".wav",),
+    single="a sound",
 )
 IDS = Kind(
     name="ids",
@@ -140,7 +154,7 @@ SERIES = Kind(
     suffixes=(".npy",),
 )
 KINDS = {kind.type: kind for kind in (PIXELS, IDS, SERIES)}
-TYPES = {kind.name: kind.type for kind in KINDS.values()}
+TYPES = {kind.name: kind.type for kind in (*KINDS.values(), SOUNDS)}
 
 
 def statistic_names(shape: Tuple[int, ...], type: str) -> Tuple[str, ...]:

@@ -11,7 +11,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
 from serving.errors import BundleError
-from serving.inputs import KINDS, Kind
+from serving.inputs import KINDS, SOUNDS, Kind
+from serving.log_mel import LogMel
 from serving.model_file import ModelFile
 from serving.typed_json import (
     Text,
@@ -32,7 +33,7 @@ NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
 LARGEST_TENSOR = 1 << 26  # values; more would only fill a device's memory
 LARGEST_VALUE = 2**31 - 1  # of an input
 # Unknown to older packages, so left out where there is none
-ADDED = {"number", "error", "error_interval", "error_added_bound", "interval", "region"}
+ADDED = {"number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"}
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How `serving.photo` prepares a photo. Only the method `mnist` has a `box`, only `region` has
-    one: left, top, right, bottom as fractions.
+    """How `serving.photo` prepares a photo, or `serving.sound` a sound. Only the method `mnist` has
+    a `box`, only `region` has one: left, top, right, bottom as fractions.
     """
 
     method: str
     description: Text
     box: Optional[int] = None
     region: Optional[Tuple[float, float, float, float]] = None
+    sound: Optional[LogMel] = None
 
     def __post_init__(self) -> None:
         left, top, right, bottom = self.region or (0, 0, 1, 1)
@@ -212,6 +214,9 @@ class ModelCard:
             len(self.input.shape) == self.kind.dimensions,
             f"input.shape has {len(self.input.shape)} sizes, expected {self.kind.dimensions}",
         )
+        sound, shape = self.preprocessing.sound, self.input.shape
+        fits = sound is None or (self.input.type, shape[1:]) == (SOUNDS.type, (sound.bands, 1))
+        expect(fits, f"input.shape is {shape}, expected frames of {sound} as uint8")
         box, side = self.preprocessing.box, self.input.shape[0]
         inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
         expect(
@@ -248,7 +253,7 @@ class ModelCard:
     @property
     def kind(self) -> Kind:
         """The kind of the input."""
-        return KINDS[self.input.type]
+        return SOUNDS if self.preprocessing.sound else KINDS[self.input.type]
 
     @property
     def input_shape(self) -> Tuple[int, ...]:

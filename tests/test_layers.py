@@ -171,6 +171,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
     assert crossing - bundle == {
         "pipeline/datasets/_photos.py",  # the pipeline reads pictures as a device does,
         "pipeline/datasets/_tree.py",
+        "pipeline/datasets/_sounds.py",  # and sounds,
         "pipeline/files/picture_file.py",
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
         "pipeline/files/reports/verify.py",

@@ -21,7 +21,7 @@ from pipeline.config.parts import choices, declared
 from pipeline.datasets import npz
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files.artifacts import Array, Description, Inputs
-from pipeline.inputs import Kind, ids, pixels, series
+from pipeline.inputs import Kind, ids, pixels, series, sounds
 from pipeline.process.errors import UserError
 from serving import Classifier, InputError, inputs, photo
 from serving.errors import RequestError
@@ -58,7 +58,12 @@ def load(folder: Path, **arrays: Array) -> Any:
 
 
 def test_every_kind_of_input_has_its_parts_in_the_pipeline_and_on_the_device() -> None:
-    kinds: list[Kind] = [ids, pixels, series]  # the type checker compares them with the contract
+    kinds: list[Kind] = [
+        ids,
+        pixels,
+        series,
+        sounds,
+    ]  # the type checker compares them with the contract
     assert [kind.NOUN for kind in kinds] == [
         declared("inputs", name)["NOUN"] for name in choices("inputs")
     ]

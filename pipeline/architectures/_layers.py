@@ -95,6 +95,15 @@ def series(inputs: Inputs, network: Network) -> list[Any]:
     ]
 
 
+def sounds(inputs: Inputs, network: Network) -> list[Any]:
+    """The input layers for sounds: raw features (T, bands, 1), scaled to 0 to 1.
+
+    Raises UserError for other data.
+    """
+    check("sounds", inputs)
+    return [keras.Input(inputs.shape, name="image"), layers.Rescaling(1 / 255), *entry(network)]
+
+
 def entry(network: Network) -> list[keras.Layer]:
     """Batch normalization and dropout of the input, if the network has them."""
     first = [normalization(network)] if network.input_normalization else []

@@ -14,6 +14,7 @@ from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, Number
 from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, VerificationReport
 from pipeline.reporting import by_folds, statistics
 from pipeline.reporting.tables import percent
+from serving.log_mel import LogMel
 from serving.model_card import Embedded, ModelCard, Number, Preprocessing, Reference, Tensor
 from serving.model_file import Emulated, ModelFile, Proof
 
@@ -37,7 +38,7 @@ def build(
             **fields,
             "input": _tensor(fields["input"]),
             "output": _tensor(fields["output"]),
-            "preprocessing": Preprocessing(**fields["preprocessing"]),
+            "preprocessing": _preprocessing(fields["preprocessing"]),
             **_scores(params, evaluation),
             "reference": reference,
             "files": [model_file(name, reports) for name in gates.files(reports, draft=draft)],
@@ -98,6 +99,11 @@ def _from_folds(reports: BundleReports) -> dict[str, str]:
     if not isinstance(evaluation, EvaluationReport) or evaluation.folds is None:
         return {}
     return {"accuracy_of_folds": by_folds.sentence(evaluation.folds)}
+
+
+def _preprocessing(values: dict[str, Any]) -> Preprocessing:
+    sound = values.get("sound")
+    return Preprocessing(**{**values, "sound": sound and LogMel(**sound)})
 
 
 def _tensor(values: dict[str, Any]) -> Tensor:

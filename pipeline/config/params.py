@@ -71,6 +71,11 @@ class Dataset(Section):
     width: PositiveInt = 28
     channels: Literal[1, 3] = 1
     framing: Literal["resize", "letterbox", "centre_crop"] | Region = "resize"
+    rate: Annotated[int, Field(ge=4000, le=48000)] = 8000
+    seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    window: Annotated[int, Field(ge=2, le=512)] = 256
+    hop: PositiveInt = 128
+    bands: Annotated[int, Field(ge=1, le=128)] = 32
     test: Fraction = 0.2
     vocabulary: PositiveInt = 10000
     length: PositiveInt = 512

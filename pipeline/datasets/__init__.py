@@ -21,7 +21,8 @@ class Raw:
 
     Photos stay on disk: `pipeline.files.pictures.Pictures` stands in place of an array. Rows (V,)
     of the training part may be named for `validation`. `left_out` says of files that are not used
-    why. Columns are what else is known of each example of an array, for `preprocess.group`.
+    why. Columns are what else is known of each example of an array, for `preprocess.group`; that
+    named by `group` is the default. `sound` are the parameters of `serving.log_mel`.
     """
 
     train_images: Array
@@ -40,3 +41,5 @@ class Raw:
     left_out: dict[str, str] = field(default_factory=dict)
     train_columns: dict[str, list[str]] = field(default_factory=dict)
     test_columns: dict[str, list[str]] = field(default_factory=dict)
+    group: str | None = None
+    sound: dict[str, int] | None = None

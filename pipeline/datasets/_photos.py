@@ -136,11 +136,13 @@ def _check_classes(path: str, labels: Array, class_names: Sequence[str]) -> None
             )
 
 
-def say_what_is_left_out(count: int, unreadable: dict[str, str], left_out: dict[str, str]) -> None:
+def say_what_is_left_out(
+    count: int, unreadable: dict[str, str], left_out: dict[str, str], noun: str = "picture"
+) -> None:
     if unreadable:
         reason = next(iter(unreadable.values()))
         print(
-            f"warning: {len(unreadable):,} of {counted(count, 'picture')} could not be read: "
+            f"warning: {len(unreadable):,} of {counted(count, noun)} could not be read: "
             f"{shown(list(unreadable))}; the first {reason}"
         )
     by_reason: dict[str, list[str]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The files in a folder or zip file of pictures: which are read, and what is left out and why."""
+"""The files in a folder or zip file of pictures or sounds: what is read, or left out and why."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ JUNK_REASON = "is hidden or belongs to the operating system"
 class Tree:
     """Paths below the root, with slashes: regular `files`, `folders`, and `left_out` with reasons.
 
-    Folders end in a slash; the root is the empty path.
+    Folders end in a slash; the root is the empty path. `suffixes` are those of a `noun`.
     """
 
+    suffixes: tuple[str, ...] = photo.SUFFIXES
+    noun: str = "picture"
     files: list[str] = field(default_factory=list)
     folders: set[str] = field(default_factory=lambda: {""})
     left_out: dict[str, str] = field(default_factory=dict)
@@ -55,26 +57,22 @@ class Tree:
         return result
 
     @cached_property
-    def with_pictures(self) -> set[str]:
-        """The folders that hold pictures directly."""
-        return {split(file)[0] for file in self.files if is_picture(file)}
+    def with_files(self) -> set[str]:
+        """The folders that hold pictures, or sounds, directly."""
+        return {split(file)[0] for file in self.files}
 
     def add(self, name: str) -> None:
-        """Adds a file that has the suffix of a picture, and says of any other that it has not."""
-        if is_picture(name):
+        """Adds a file that has one of the suffixes, and says of any other that it has not."""
+        if name.lower().endswith(self.suffixes):
             self.files.append(name)
         else:
-            self.left_out[name] = "lacks the suffix of a picture"
+            self.left_out[name] = f"lacks the suffix of a {self.noun}"
 
 
 def split(name: str) -> tuple[str, str]:
     """The folder of a path, with its slash, and the name in it."""
     parent, slash, last = name.rpartition("/")
     return parent + slash, last
-
-
-def is_picture(name: str) -> bool:
-    return name.lower().endswith(photo.SUFFIXES)
 
 
 def is_junk(name: str) -> bool:
@@ -92,18 +90,27 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def read(root: Path, key: str = "dataset.path") -> Tree:
+def read(
+    root: Path,
+    key: str = "dataset.path",
+    suffixes: tuple[str, ...] = photo.SUFFIXES,
+    noun: str = "picture",
+) -> Tree:
     """All files below a folder or in a zip file, which `key` names. Raises UserError."""
     if not root.exists():
         raise UserError(f"{key} {root} does not exist; name a folder or a zip file")
-    tree = _folder(root) if root.is_dir() else _archive(root, key)
+    tree = Tree(suffixes, noun)
+    if root.is_dir():
+        _folder(root, tree)
+    else:
+        _archive(root, key, tree)
     tree.files.sort()
     return tree
 
 
-def _folder(root: Path) -> Tree:
+def _folder(root: Path, tree: Tree) -> None:
     """Each folder is read once, and links to folders after all real ones, so none leads round."""
-    tree, visited = Tree(), set[tuple[int, int]]()
+    visited = set[tuple[int, int]]()
     todo, links = deque([""]), deque[str]()
     while todo or links:
         folder = todo.popleft() if todo else links.popleft()
@@ -128,7 +135,6 @@ def _folder(root: Path) -> Tree:
                 tree.add(name)
             else:  # a pipe, for example, or a link to nothing
                 tree.left_out[name] = "is not a file"
-    return tree
 
 
 def _utf8(folder: Path, name: str) -> str:
@@ -142,7 +148,7 @@ def _utf8(folder: Path, name: str) -> str:
     return name
 
 
-def _archive(path: Path, key: str) -> Tree:
+def _archive(path: Path, key: str, tree: Tree) -> None:
     """Members are read in place, so a path that leads out of the archive could do no harm."""
     try:
         with zipfile.ZipFile(path) as file:
@@ -155,12 +161,10 @@ def _archive(path: Path, key: str) -> Tree:
     if size > max(LARGEST_RATIO * path.stat().st_size, SMALL_BYTES):
         raise UserError(
             f"{key} {path} unpacks to {size:,} bytes, more than {LARGEST_RATIO} times its "
-            "own; expected pictures, which hardly compress"
+            f"own; expected {tree.noun}s, which hardly compress"
         )
-    tree = Tree()
     for entry in {entry.filename: entry for entry in entries}.values():
         _add_member(tree, entry)
-    return tree
 
 
 def _add_member(tree: Tree, entry: zipfile.ZipInfo) -> None:
@@ -186,10 +190,10 @@ def base(tree: Tree) -> str:
     folder = ""
     while True:
         names = tree.children[folder]
-        if len(names) != 1 or part_of(names[0]) or folder in tree.with_pictures:
+        if len(names) != 1 or part_of(names[0]) or folder in tree.with_files:
             return folder
         only = f"{folder}{names[0]}/"
-        if not tree.children[only] or only in tree.with_pictures:
+        if not tree.children[only] or only in tree.with_files:
             return folder
         folder = only
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _photos, _tree
-from pipeline.datasets._photos import Candidate, Listed
-from pipeline.datasets._tree import Tree, nfc
-from pipeline.process.errors import UserError
+from pipeline.datasets import Raw, _class_folders, _photos, _tree
+from pipeline.datasets._photos import Listed
 
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 
@@ -25,37 +23,4 @@ def load(params: Dataset) -> Raw:
 def listed(params: Dataset) -> Listed:
     """What there is to read: no picture is opened. Raises UserError."""
     root = Path(params.path)
-    tree = _tree.read(root)
-    parts = _tree.parts(tree, _tree.base(tree))
-    class_names = sorted(set(map(nfc, tree.children[parts["train"]])))
-    if len(class_names) < 2:
-        raise UserError(
-            f"{root / parts['train']} has {len(class_names)} class folders; expected at least 2"
-        )
-    _check_classes(root, tree, parts, class_names)
-    candidates = _candidates(tree, parts)
-    return candidates, class_names, tree.left_out
-
-
-def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: list[str]) -> None:
-    """Raises UserError if another part has a class that the training part lacks."""
-    for folder in parts.values():
-        for name in tree.children[folder]:
-            if nfc(name) not in class_names:
-                raise UserError(
-                    f"{root / folder / name} is not a class of the training part; "
-                    f"expected {', '.join(class_names)}"
-                )
-
-
-def _candidates(tree: Tree, parts: dict[str, str]) -> list[Candidate]:
-    """The pictures that lie in a class folder; the others are added to what is left out."""
-    candidates = []
-    for file in tree.files:
-        part = next((part for part, folder in parts.items() if file.startswith(folder)), None)
-        name, slash, _ = file.removeprefix(parts[part] if part else "").partition("/")
-        if part and slash:
-            candidates.append(Candidate(file, nfc(name), part))
-        else:
-            tree.left_out[file] = "lies in no folder of a class"
-    return candidates
+    return _class_folders.listed(root, _tree.read(root))

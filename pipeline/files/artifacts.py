@@ -89,6 +89,8 @@ class Description:
     unit: str | None = None  # of a number; set by `preprocess` from params.yaml
     # How a photo becomes an input: one of photo.FRAMINGS, or the fractions of a region
     framing: str | list[float] = "resize"
+    group: str | None = None  # the column that preprocess.group is by default
+    sound: dict[str, int] | None = None  # the parameters of `serving.log_mel`
 
     @property
     def inputs(self) -> Inputs:
@@ -111,8 +113,9 @@ def load_json(path: Path) -> Any:
 
 def save_description(path: Path, description: Description) -> None:
     values = dict(description.__dict__)
-    if description.unit is None:
-        del values["unit"]
+    for name in ("unit", "group", "sound"):
+        if values[name] is None:
+            del values[name]
     save_json(path, values)
 
 

@@ -8,7 +8,7 @@ no name is a group of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,16 +30,22 @@ LARGEST_SHARE = 0.1
 
 
 def names(pictures: Sequence[Picture], group: str) -> list[str]:
-    """The name of each picture's group. `group` is a column of the list, or a regular expression.
+    """The name of each picture's group, as `of_files` says. Raises UserError."""
+    names = list(pictures[0].columns) if pictures else []
+    columns = {name: [row.columns[name] for row in pictures] for name in names}
+    return of_files([row.file for row in pictures], columns, group)
+
+
+def of_files(files: Sequence[str], columns: Mapping[str, list[str]], group: str) -> list[str]:
+    """The name of each file's group. `group` is a column of the list, or a regular expression.
 
     The expression is searched in the path of the file. What its first parentheses match, or else
     all that it matches, is the name. It is empty where the cell is. Raises UserError.
     """
-    if not pictures:
+    if not files:
         return []
-    columns = list(pictures[0].columns)
     if group in columns:
-        return [row.columns[group] for row in pictures]
+        return columns[group]
     try:
         pattern = re.compile(group)
     except re.error as error:
@@ -47,8 +53,8 @@ def names(pictures: Sequence[Picture], group: str) -> list[str]:
             f"preprocess.group {group!r} is neither a column ({', '.join(columns)}) nor a regular "
             f"expression: {error}"
         ) from None
-    found = [pattern.search(row.file) for row in pictures]
-    missing = [row.file for row, match in zip(pictures, found, strict=True) if not match]
+    found = [pattern.search(file) for file in files]
+    missing = [file for file, match in zip(files, found, strict=True) if not match]
     if missing:
         raise UserError(
             f"preprocess.group {group!r} is not a column ({', '.join(columns)}), and as a regular "

@@ -26,6 +26,7 @@ from pipeline.process.errors import UserError
 LEFT_OUT = artifacts.RAW / "left_out.csv"
 OTHERS = "other"
 TABLE, COLUMNS = "pictures.csv", "columns.json"
+FILE = "file"  # the column of the files that inputs were made from, if there are any
 
 
 def description() -> artifacts.Description:
@@ -83,10 +84,12 @@ def validation_rows() -> Array | None:
 
 
 def group_names(part: str, group: str | None) -> list[str] | None:
-    """The name of the group of each example of a part, empty without one; None without `group`.
+    """The name of the group of each example of a part, empty without one; None without groups.
 
+    Without a `group` it is the one that the data themselves name, such as the speakers of sounds.
     Raises UserError for a `group` that the data do not have.
     """
+    group = group or description().group
     if group is None:
         return None
     inputs, labels = load(part)
@@ -94,6 +97,9 @@ def group_names(part: str, group: str | None) -> list[str] | None:
         return example_groups.names(photos.rows, group)
     path = artifacts.RAW / part / COLUMNS
     columns: dict[str, list[str]] = artifacts.load_json(path) if path.exists() else {}
+    if FILE in columns:
+        others = {name: column for name, column in columns.items() if name != FILE}
+        return example_groups.of_files(columns[FILE], others, group)
     if group not in columns and len(labels):
         raise UserError(
             f"preprocess.group is {group!r}, and the {part} part has "

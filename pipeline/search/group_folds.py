@@ -72,14 +72,13 @@ def examples(analysis: Analysis) -> Examples:
     """Raises UserError without groups."""
     settings = analysis.params
     group = settings.preprocess.group
-    if group is None:
+    rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
+    names, together = raw.group_names("train", group), raw.groups(group)
+    if names is None or together is None:
         raise UserError(
             "--by group needs groups, and preprocess.group is null; say which examples form one, "
             "such as -S 'preprocess.group=(camera\\d+)'"
         )
-    rows = np.sort(np.concatenate(cached_training.split_rows(settings)))
-    names, together = raw.group_names("train", group), raw.groups(group)
-    assert names is not None and together is not None  # as there is a group
     strata = cached_training.strata()[rows]
     return Examples(rows, np.array(names)[rows], together[rows], strata)
 

@@ -49,7 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
         }
         print(json.dumps({"may_run": best is not None, **facts, "results": results}, indent=2))
     else:
-        lines = [_checksums(bundle), *map(_line, results), _verdict(bundle, best, results)]
+        single = bundle.card.kind.single
+        lines = [
+            _checksums(bundle),
+            *(_line(result, single) for result in results),
+            _verdict(bundle, best, results),
+        ]
         print("\n".join(lines))
     return 0 if best else 1
 
@@ -72,13 +77,13 @@ def _checksums(bundle: Bundle) -> str:
     return f"{printable(str(bundle.path))}: {len(bundle.digests)} files with SHA-256; {signature}"
 
 
-def _line(result: Dict[str, Any]) -> str:
+def _line(result: Dict[str, Any], single: str) -> str:
     pair = printable(f"{result['format']} on {result['runtime']} {result['runtime_version']}")
     if "reason" in result:
         return f"{pair}: no: {printable(result['reason'])}"
     return (
         f"{pair}: golden vectors within {result['golden_difference']:.1g}, "
-        f"{result['median_milliseconds']:.3f} ms an image"
+        f"{result['median_milliseconds']:.3f} ms {single}"
     )
 
 
@@ -88,5 +93,6 @@ def _verdict(bundle: Bundle, best: Optional[Dict[str, Any]], results: List[Dict[
         return f"This device may not run {name}: {printable(results[0]['reason'])}."
     return (
         f"This device may run {name}: {printable(best['format'])} on {best['runtime']} "
-        f"{best['runtime_version']}, {best['median_milliseconds']:.3f} ms an image."
+        f"{best['runtime_version']}, {best['median_milliseconds']:.3f} ms "
+        f"{bundle.card.kind.single}."
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, TextIO, T
 
 import numpy as np
 
-from serving import commands, gate, photo
+from serving import commands, gate, photo, sound
 from serving.bundle import is_folder
 from serving.classifier import Classifier
 from serving.errors import InputError, ServingError, printable
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pictures",
         nargs="+",
-        help="picture files, or .npy files for a model of series; folders of them, "
+        help="picture files, .wav files for a model of sounds, or .npy files for one of series; "
+        "folders of them, "
         "or - for one from standard input",
     )
     commands.add_choice(parser)
@@ -118,10 +119,12 @@ def _predictions(
 
 
 def _inputs(source: Union[Path, bytes], name: str, card: ModelCard) -> Any:
-    """The picture as the model takes it, (1, H, W, C); or the inputs (N, ...) in a .npy file."""
+    """The picture or sound as the model takes it, (1, ...); or inputs (N, ...) of a .npy file."""
     if not card.kind.suffixes:
         with _silent_stderr():
             return photo.read(source, card)[None]
+    if card.preprocessing.sound:
+        return sound.read(source, name, card)[None]
     shape = ", ".join(map(str, card.input_shape))
     try:
         array = np.load(io.BytesIO(source) if isinstance(source, bytes) else source)
@@ -165,8 +168,9 @@ def _sources(
             yield "standard input", sys.stdin.buffer.read()
         elif is_folder(path):
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
+            what = "picture" if suffixes == photo.SUFFIXES else "input of the model"
             if not files:
-                raise InputError(f"{path} holds no picture; expected {', '.join(suffixes)}")
+                raise InputError(f"{path} holds no {what}; expected {', '.join(suffixes)}")
             yield from ((_decodable(str(file)), file) for file in files)
         else:
             yield _decodable(name), path

@@ -1,0 +1,184 @@
+"""From a list of sound files to a dataset: each recording becomes log-mel features.
+
+Recordings of any rate, length and number of channels are mixed down, resampled to `dataset.rate`,
+and cut or zero-padded to `dataset.seconds`. Only that much of a file is read. The features are
+those of `serving.log_mel`, which a device computes too.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import IO, Any
+
+import numpy as np
+import soundfile
+from scipy.signal import resample_poly
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw, _photos
+from pipeline.datasets._photos import Listed
+from pipeline.files import pictures
+from pipeline.files.artifacts import Array
+from pipeline.files.splits import position_in_stratum
+from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
+from pipeline.process.words import counted
+from serving import sound
+from serving.log_mel import LogMel
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+LOWEST_RATE, HIGHEST_RATE = 4000, 192_000  # Hz
+MOST_CHANNELS = 32
+MARGIN = 64  # more samples than are used, so that resampling has no edge there
+
+Open = Callable[[str], AbstractContextManager[IO[bytes]]]
+Read = tuple[Array, bool]  # features (T, bands, 1), and whether the recording is longer
+
+
+class SoundError(Exception):
+    """A file that is left out; the message says why, and follows its name."""
+
+
+def front_end(params: Dataset) -> LogMel:
+    """Raises UserError for parameters without features."""
+    try:
+        result = LogMel(params.rate, params.window, params.hop, params.bands)
+    except ValueError as error:
+        raise UserError(f"dataset: {error}") from None
+    if result.frames(_samples(params)) < 1:
+        raise UserError(
+            f"dataset.seconds is {params.seconds:g}, {_samples(params)} samples; expected at least "
+            f"dataset.window, {params.window}"
+        )
+    return result
+
+
+def _samples(params: Dataset) -> int:
+    return int(params.seconds * params.rate)
+
+
+def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
+    """Reads the recordings. Those that cannot be read are left out, and named in the terminal.
+
+    Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
+    """
+    candidates, class_names, left_out = listed
+    mel = front_end(params)
+
+    def read(file: str) -> Read | str:
+        try:
+            with open_file(file) as opened:
+                return features(opened, mel, _samples(params))
+        except Exception as error:  # on damaged files libsndfile and zipfile raise anything
+            return _reason(error)
+
+    results = pictures.in_threads(read, [candidate.file for candidate in candidates])
+    pairs = list(zip(candidates, followed(results, len(candidates), "reading sounds"), strict=True))
+    unreadable = {row.file: result for row, result in pairs if isinstance(result, str)}
+    readable = [(row, result) for row, result in pairs if not isinstance(result, str)]
+    longer = sum(is_longer for _, (_, is_longer) in readable)
+    _photos.say_what_is_left_out(len(candidates), unreadable, left_out, "recording")
+    if longer:
+        print(
+            f"{counted(longer, 'recording')} longer than dataset.seconds, {params.seconds:g}: "
+            "what follows is not used"
+        )
+    order = _order([class_names.index(row.label) for row, _ in readable])
+    rows = [(readable[number][0], readable[number][1][0]) for number in order]
+    parts: dict[str, Any] = {}
+    for part in ("train", "test"):
+        own = [(row, array) for row, array in rows if (row.part == "test") == (part == "test")]
+        parts[f"{part}_images"] = _stacked([array for _, array in own], mel, _samples(params))
+        parts[f"{part}_labels"] = np.array([class_names.index(row.label) for row, _ in own])
+        parts[f"{part}_columns"] = _columns([row for row, _ in own])
+    train = [row for row, _ in rows if row.part != "test"]
+    _check_classes(params.path, class_names, {row.label for row in train})
+    validation = np.flatnonzero([row.part == "validation" for row in train])
+    return Raw(
+        **parts,
+        class_names=list(class_names),
+        unreadable=sorted(unreadable),
+        kind="sounds",
+        sound=asdict(mel),
+        validation=validation if len(validation) else None,
+        left_out={**left_out, **unreadable},
+    )
+
+
+def _order(labels: Sequence[int]) -> list[int]:
+    order: list[int] = np.argsort(
+        position_in_stratum(np.array(labels, np.int64)), kind="stable"
+    ).tolist()
+    return order
+
+
+def _stacked(arrays: Sequence[Array], mel: LogMel, samples: int) -> Array:
+    empty = np.empty((0, mel.frames(samples), mel.bands, 1), np.uint8)
+    return np.stack(arrays) if arrays else empty
+
+
+def _columns(rows: Sequence[_photos.Candidate]) -> dict[str, list[str]]:
+    """What is known of each recording, and its file, for `preprocess.group`."""
+    names = rows[0].columns if rows else {}
+    columns = {name: [row.columns[name] for row in rows] for name in names}
+    return {**columns, "file": [row.file for row in rows]}
+
+
+def _check_classes(path: str, class_names: Sequence[str], present: set[str]) -> None:
+    for name in class_names:
+        if name not in present:
+            raise UserError(
+                f"{path}: class {name} holds no readable recording for training; expected files "
+                f"that end in {', '.join(SUFFIXES)}"
+            )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, SoundError):
+        return str(error)
+    text = " ".join(str(getattr(error, "error_string", error)).split()) or type(error).__name__
+    return f"cannot be read: {text.rstrip('.')}"
+
+
+def features(file: IO[bytes], mel: LogMel, count: int) -> Read:
+    """The features of the first `count` samples. Raises SoundError and those of libsndfile."""
+    with soundfile.SoundFile(file) as opened:
+        rate, channels = opened.samplerate, opened.channels
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise SoundError(
+                f"has a rate of {rate:,} Hz; expected {LOWEST_RATE:,} to {HIGHEST_RATE:,}"
+            )
+        if channels > MOST_CHANNELS:
+            raise SoundError(f"has {channels} channels; expected at most {MOST_CHANNELS}")
+        used = -(-count * rate // mel.rate)
+        values = opened.read(used + MARGIN, dtype="float64", always_2d=True).mean(1)
+    if not len(values):
+        raise SoundError("holds no samples")
+    if not np.isfinite(values).all():
+        raise SoundError("holds NaN or infinity")
+    frames = mel.frames(count)
+    recording = as_int16(resampled(values, rate, mel.rate))
+    return sound.features(mel, recording, mel.samples(frames)), len(values) > used
+
+
+def resampled(values: Array, rate: int, wanted: int) -> Array:
+    """Samples (S,) at another rate, by a polyphase filter; the same ones at the same rate."""
+    common = math.gcd(rate, wanted)
+    result: Array = values
+    if rate != wanted:
+        result = resample_poly(values, wanted // common, rate // common)
+    return result
+
+
+def as_int16(values: Array) -> Array:
+    """Samples from -1 to 1 as 16-bit PCM has them; those of a 16-bit file are its own."""
+    result: Array = np.clip(np.rint(values * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    return result
+
+
+def in_memory(files: dict[str, bytes]) -> Open:
+    return lambda name: io.BytesIO(files[name])

@@ -1,0 +1,67 @@
+"""Prepares a WAV file exactly as the model card says: the same features as in training."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+from typing import Any, Callable, Iterable, Union
+
+import numpy as np
+
+from serving.errors import BundleError, InputError, reason
+from serving.log_mel import LogMel
+from serving.model_card import ModelCard
+
+RECORDINGS = "recordings/"  # in a bundle: NAME.wav, and as bytes its features NAME.features
+
+
+def read(source: Union[str, Path, bytes], name: str, card: ModelCard) -> Any:
+    """A WAV file, or its bytes -> features (T, bands, 1) uint8. Raises InputError."""
+    front_end = card.preprocessing.sound
+    if front_end is None:
+        raise InputError(f"{name} is a sound, and {card.name} takes {card.kind.noun}")
+    count = front_end.samples(card.input_shape[0])
+    return features(front_end, samples(source, name, front_end.rate, count), count)
+
+
+def features(front_end: LogMel, recording: Any, count: int) -> Any:
+    """Samples (S,) int16, cut or zero-padded to `count` -> features (T, bands, 1) uint8."""
+    padded = np.zeros(count, np.int16)
+    padded[: len(recording)] = recording[:count]
+    return front_end.features(padded)[..., None]
+
+
+def samples(source: Union[str, Path, bytes], name: str, rate: int, count: int) -> Any:
+    """At most the first `count` samples (S,) int16 of a WAV file. Raises InputError."""
+    expected = f"expected a WAV file with one channel of 16-bit PCM at {rate} Hz"
+    file = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    try:
+        with wave.open(file, "rb") as sound:
+            channels, width, own_rate = sound.getparams()[:3]
+            data = sound.readframes(count)
+    except Exception as error:  # on damaged files the module raises anything
+        raise InputError(f"{name} is not readable ({reason(error)}); {expected}") from None
+    if (channels, width, own_rate) != (1, 2, rate):
+        raise InputError(
+            f"{name} has {channels} channel{'s' * (channels != 1)} of {8 * width} bits at "
+            f"{own_rate} Hz; {expected}, as of `ffmpeg -i FILE -ac 1 -ar {rate} "
+            "-c:a pcm_s16le sound.wav`"
+        )
+    if len(data) < width:
+        raise InputError(f"{name} holds no samples; {expected}")
+    return np.frombuffer(data[: len(data) // width * width], "<i2").astype(np.int16)
+
+
+def check_recordings(card: ModelCard, names: Iterable[str], file: Callable[[str], bytes]) -> None:
+    """This device must give the features of the golden recordings of a bundle, to the bit.
+
+    `file` reads one of the bundle's files, which are called `names`. Raises BundleError.
+    """
+    recordings = [name for name in names if name.startswith(RECORDINGS) and name.endswith(".wav")]
+    for name in sorted(recordings):
+        if read(file(name), name, card).tobytes() != file(f"{name[:-4]}.features"):
+            raise BundleError(
+                f"{name} has other features on this device than when the bundle was made; "
+                "install the package of the bundle's wheels/"
+            )
