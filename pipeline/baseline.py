@@ -17,12 +17,14 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline import inputs, targets
+from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.baseline import BaselineReport, ErrorScore, Score
 from pipeline.inputs import Sheet, _sheet
 from pipeline.process import stage
 from pipeline.reporting import pictures
+from pipeline.reporting.metrics import METRICS
 from pipeline.reporting.tables import BASELINES, amount
 
 MEANS, SHEET, COUNTS = (
@@ -46,14 +48,15 @@ def draw_labels(description: Description) -> None:
     targets.scoring(description.target).draw_contents(COUNTS, labels, description)
 
 
-def in_words(score: Score | ErrorScore) -> str:
+def in_words(score: Score | ErrorScore, metric: str) -> str:
     if isinstance(score, ErrorScore):
         return f"test mean absolute error {amount(score.error, score.unit)}"
-    return f"test accuracy {score.accuracy:.4f}"
+    return f"test {METRICS[metric].words} {score.goodness:.4f}"
 
 
 def main() -> None:
-    description = artifacts.load_description()
+    metric, description = params.load().problem.metric, artifacts.load_description()
+    targets.check_metric(metric, description.target)
     target = targets.target(description.target)
     predict = target.baseline(*artifacts.load_split("train"), description, pictures, MEANS)
     scoring = targets.scoring(description.target)
@@ -63,7 +66,7 @@ def main() -> None:
         images, labels = artifacts.load_split(split)
         predictions = predict(images)
         scores[split] = {
-            name: scoring.baseline_score(predicted, labels, description)
+            name: scoring.baseline_score(predicted, labels, description, metric)
             for name, predicted in predictions.items()
         }
     report = BaselineReport.of(scores)
@@ -71,7 +74,7 @@ def main() -> None:
     draw_labels(description)
     artifacts.save_array(artifacts.BASELINE_PREDICTIONS, predictions[report.best])
     report.save()
-    print(f"baseline: {BASELINES[report.best]}: {in_words(report.test_score)}")
+    print(f"baseline: {BASELINES[report.best]}: {in_words(report.test_score, metric)}")
 
 
 if __name__ == "__main__":

@@ -33,14 +33,20 @@ from pipeline.files.reports.report import Report
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import stage
 from pipeline.process.errors import UserError
+from pipeline.reporting.metrics import ACCURACY
 from pipeline.training.learning_curves import Row
 
 AnyReport = TypeVar("AnyReport", bound=Report)
 
 
 def goal(rows: list[Row], problem: Problem, target: float | None) -> float | MostError:
-    """The accuracy that training must reach, or the error; `target` stands for problem.target."""
-    value = problem.target if target is None else target
+    """The accuracy that training must reach, or the error; `target` stands for problem.target.
+
+    Learning curves have no other metric, so if problem.metric is not accuracy, any will do.
+    """
+    value = target
+    if value is None:
+        value = problem.target if problem.metric == ACCURACY else 0.0
     is_number = "validation_error" in rows[0]
     return MostError(value, problem.unit or "") if is_number else value
 

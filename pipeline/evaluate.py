@@ -23,7 +23,7 @@ from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process import imports, stage
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
-from pipeline.targets import _scores
+from pipeline.targets import Goal, _scores
 from pipeline.training import keras_files
 
 
@@ -48,7 +48,9 @@ def main() -> None:
         model = keras_files.load(artifacts.MODEL)
         outputs = keras_files.probabilities(model, images)
     scoring = targets.scoring(description.target)
-    report = scoring.evaluate(outputs, labels, baseline, description, settings.problem.target)
+    problem = settings.problem
+    goal = Goal(problem.target, problem.metric)
+    report = scoring.evaluate(outputs, labels, baseline, description, goal)
     report = scoring.with_groups(report, outputs, labels, description, groups.load_names())
     if settings.evaluate.folds != params.NONE:
         report = _scores.with_folds(report, fold_score(settings, description))

@@ -15,11 +15,12 @@ from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
-from serving import gate, golden_vectors, runtimes
+from serving import gate, golden_vectors, metric_gate, runtimes
 from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import BundleError
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
+from serving.metric import ACCURACY, METRICS
 from serving.model_card import ModelCard
 from serving.model_file import NONE, ModelFile
 
@@ -97,7 +98,9 @@ def prove(
     golden_difference = classifier.golden_difference(bundle)
     probabilities, milliseconds = timed_predictions(classifier, acceptance.images, progress)
     allowed = allowed_loss(bundle.card, runtime)
-    facts = gate.compare(probabilities, acceptance.probabilities, acceptance.labels, allowed)
+    metric = bundle.card.metric.name if bundle.card.metric else ACCURACY
+    outputs = probabilities, acceptance.probabilities
+    facts = metric_gate.compare(metric, outputs, acceptance.labels, allowed)
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
     facts["maker"] = makers_verdict(file, runtime, allowed)
     facts["state"] = gate.elsewhere(
@@ -195,7 +198,7 @@ def sentence(facts: Dict[str, Any]) -> str:
     if "unit" in facts:
         return f"{state}: {_of_numbers(facts)}"
     counts = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
-    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
+    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %{_of_metric(facts)}"
     if state == WORSE:
         return f"worse: {counts}: {_worse(facts, allowed)}; {ELSEWHERE}"
     if state == PROVEN:
@@ -229,17 +232,25 @@ def _of_numbers(facts: Dict[str, Any]) -> str:
     return f"{shown}, where {allowed:.3g} is allowed, and it {golden}"
 
 
+def _of_metric(facts: Dict[str, Any]) -> str:
+    return f" of {METRICS[facts['metric']['name']].words}" if "metric" in facts else ""
+
+
+def _loss(facts: Dict[str, Any]) -> Tuple[float, float]:
+    """What is lost, and its bound."""
+    if "metric" in facts:
+        return facts["metric"]["lost"], facts["metric"]["lost_bound"]
+    return facts["accuracy_lost"], facts["accuracy_lost_bound"]
+
+
 def _worse(facts: Dict[str, Any], allowed: str) -> str:
     if facts["maker"]["verdict"] == WORSE:
         return "its maker found it worse than the model that it was made from"
-    return (
-        f"a loss of {100 * facts['accuracy_lost']:.2f} %, "
-        f"significantly more than the {allowed} allowed"
-    )
+    return f"a loss of {100 * _loss(facts)[0]:.2f} %, significantly more than the {allowed} allowed"
 
 
 def _proven(facts: Dict[str, Any], counts: str, allowed: str) -> str:
-    maker, bound = facts["maker"], facts["accuracy_lost_bound"]
+    maker, bound = facts["maker"], _loss(facts)[1]
     golden = (
         "it reproduces the golden vectors of the maker's processor "
         f"within {facts['golden_difference']:.1g}"
@@ -257,17 +268,19 @@ def _proven(facts: Dict[str, Any], counts: str, allowed: str) -> str:
 
 
 def _not_shown(facts: Dict[str, Any], allowed: str) -> str:
-    needed = gate.images_needed(
-        facts["max_accuracy_drop"],
-        facts["lost"] / facts["images"],
-        facts["gained"] / facts["images"],
-    )
+    needed = facts.get("images_needed")
+    if "metric" not in facts:
+        needed = gate.images_needed(
+            facts["max_accuracy_drop"],
+            facts["lost"] / facts["images"],
+            facts["gained"] / facts["images"],
+        )
     cure = "it can be shown only if less is lost"
     if needed:
         cure = f"{needed:,} images like these would show it"
     return (
         f"neither these images nor the maker's {facts['maker']['images']:,} show that at most "
-        f"{allowed} is lost (here {100 * facts['accuracy_lost_bound']:.2f} %); {cure}"
+        f"{allowed} is lost (here {100 * _loss(facts)[1]:.2f} %); {cure}"
     )
 
 

@@ -165,7 +165,11 @@ def elsewhere(
     unless the file does not reproduce the golden vectors there or loses significantly more than
     allowed. If the maker could not show it but the sample does, the file is proven.
     """
-    if "error_added" in facts:
+    if "metric" in facts:
+        allowed, figures = facts["max_accuracy_drop"], facts["metric"]
+        bound, lost = figures["lost_bound"], figures["lost"]
+        exceeded = figures["lost_at_least"] > allowed and lost > figures["largest_effect"]
+    elif "error_added" in facts:
         allowed, bound = facts["max_error_added"], facts["error_added_bound"]
         exceeded = exceeds_error(facts, allowed, CERTAIN)
     else:

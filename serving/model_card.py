@@ -13,7 +13,7 @@ from serving import typed_json
 from serving.errors import BundleError
 from serving.inputs import KINDS, SOUNDS, Kind
 from serving.log_mel import LogMel
-from serving.model_file import ModelFile
+from serving.model_file import ModelFile, Score
 from serving.typed_json import (
     Text,
     expect,
@@ -33,7 +33,10 @@ NAME, VERSION = "[a-z0-9][a-z0-9._-]{0,63}", "[0-9A-Za-z][0-9A-Za-z.+-]{0,63}"
 LARGEST_TENSOR = 1 << 26  # values; more would only fill a device's memory
 LARGEST_VALUE = 2**31 - 1  # of an input
 # Unknown to older packages, so left out where there is none
-ADDED = {"number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"}
+ADDED = {
+    *("number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"),
+    *("metric", "metric_value", "metric_interval", "metric_lost_bound"),
+}
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ class ModelCard:
     number: Optional[Number] = None  # if that is the target; then there are no accuracies
     # For people: the rule, the coverage and the error promised; programs read each accept_from
     rejection: Optional[Dict[str, Any]] = None
+    metric: Optional[Score] = None
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:

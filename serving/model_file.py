@@ -10,6 +10,7 @@ import numpy as np
 
 from serving import typed_json
 from serving.gate import COULD_NOT_RUN, VERDICTS
+from serving.metric import ACCURACY, METRICS
 from serving.typed_json import (
     expect,
     expect_amounts,
@@ -77,12 +78,18 @@ class Proof:
     median_milliseconds: Optional[float] = None
     processor: Optional[str] = None
     arena_bytes: Optional[int] = None
+    # Of the card's metric, if it has one; the verdict is then by it
+    metric_value: Optional[float] = None
+    metric_interval: Optional[Tuple[float, float]] = None
+    metric_lost_bound: Optional[float] = None
 
     def __post_init__(self) -> None:
         expect_words(runtime=self.runtime, runtime_version=self.runtime_version)
         expect_verdict(self.verdict)
         expect_counts(images=self.images)
-        expect_fractions(accuracy=self.accuracy, agreement=self.agreement)
+        expect_fractions(
+            accuracy=self.accuracy, agreement=self.agreement, metric_value=self.metric_value
+        )
         if self.accuracy_interval:
             expect_interval("accuracy_interval", self.accuracy_interval)
         bound = self.accuracy_lost_bound
@@ -94,8 +101,8 @@ class Proof:
 
     @property
     def bound(self) -> float:
-        """At most this much accuracy is lost, or error added."""
-        bounds = self.accuracy_lost_bound, self.error_added_bound
+        """At most this much accuracy, or of the card's metric, is lost, or error added."""
+        bounds = self.metric_lost_bound, self.accuracy_lost_bound, self.error_added_bound
         return next(bound for bound in bounds if bound is not None)
 
     def missing(self, number: bool) -> str:
@@ -104,6 +111,26 @@ class Proof:
         if number:
             names = ["error", "error_interval", "error_added_bound"]
         return next((name for name in names if getattr(self, name) is None), "")
+
+
+@dataclass(frozen=True)
+class Score:
+    """On a model card: the metric, if it is not accuracy, of model and baseline on the test set."""
+
+    name: str
+    value: float
+    interval: Tuple[float, float]
+    baseline: float
+
+    def __post_init__(self) -> None:
+        known = [name for name in METRICS if name != ACCURACY]
+        expect(self.name in known, f"metric is {self.name[:40]!r}, expected {' or '.join(known)}")
+        expect_fractions(value=self.value, baseline=self.baseline)
+        expect_interval("interval", self.interval)
+
+    @property
+    def words(self) -> str:
+        return METRICS[self.name].words
 
 
 @dataclass(frozen=True)

@@ -174,11 +174,13 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/datasets/_sounds.py",  # and sounds,
         "pipeline/files/picture_file.py",
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
+        "pipeline/files/reports/evaluate.py",  # the names of the metrics
         "pipeline/files/reports/verify.py",
         "pipeline/datasets/npz.py",  # and takes the arrays that a device takes
         "pipeline/embedded/_proof.py",  # and judges its own C by the gate that judges files
         "pipeline/embedded/_verified.py",  # and rejects what a device rejects
         "pipeline/runtimes/environments.py",
+        "pipeline/reporting/metrics.py",  # what a model is judged by, also on a device
         "pipeline/reporting/page.py",  # the names of the verdicts
         "pipeline/reporting/page_files.py",
         "pipeline/reporting/page_gates.py",

@@ -25,6 +25,7 @@ from pipeline.reporting.tables import BASELINES, listed
 from pipeline.search.advise import advise
 from pipeline.search.change import Situation
 from pipeline.targets import (
+    Goal,
     Recognition,
     Scoring,
     Target,
@@ -54,7 +55,7 @@ def evaluated(predictions: list[int], folder: Path, baseline: int = 2) -> Evalua
     artifacts.MODEL.parent.mkdir(exist_ok=True)
     artifacts.MODEL.write_bytes(b"model")
     return _scores.evaluate(
-        probabilities(predictions), LABELS, np.full(len(LABELS), baseline), THREE, 0.5
+        probabilities(predictions), LABELS, np.full(len(LABELS), baseline), THREE, Goal(0.5)
     )
 
 

@@ -23,8 +23,9 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from serving import acceptance, archive, classifier
-from serving.gate import VERDICTS
+from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
 from serving.model_card import Embedded, ModelCard
+from serving.model_file import ModelFile, Proof
 
 BINARY = "acceptance.bin"
 MAGIC = b"EDGEACC1"
@@ -144,7 +145,7 @@ def write_binary(
     with np.load(golden_file, allow_pickle=False) as golden:
         golden_images, golden_probabilities = golden["images"], golden[entry.format].astype("<f4")
     allowed = acceptance.allowed_loss(card, "")
-    maker = own_verdict(entry) or acceptance.makers_verdict(file, "", allowed)
+    maker = own_verdict(entry) or of_accuracy(file, allowed)
     header = HEADER.pack(
         MAGIC,
         len(golden_images),
@@ -166,6 +167,22 @@ def write_binary(
     ]
     content = b"".join([header, *(array.tobytes() for array in arrays)])
     path.write_bytes(content + struct.pack("<I", zlib.crc32(content)))
+
+
+def of_accuracy(file: ModelFile, allowed: float) -> dict[str, Any]:
+    """The maker's verdict by accuracy, which these programs compare, whatever the card's metric."""
+    proofs = [
+        proof if proof.metric_lost_bound is None else by_accuracy(proof, allowed)
+        for proof in file.proofs
+    ]
+    return acceptance.makers_verdict(replace(file, proofs=proofs), "", allowed)
+
+
+def by_accuracy(proof: Proof, allowed: float) -> Proof:
+    assert proof.accuracy_lost_bound is not None
+    shown = PROVEN if proof.accuracy_lost_bound <= allowed else NOT_SHOWN
+    verdict = WORSE if proof.verdict == WORSE else shown
+    return replace(proof, verdict=verdict, metric_lost_bound=None)
 
 
 def own_verdict(entry: Embedded) -> dict[str, Any] | None:

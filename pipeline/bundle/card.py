@@ -16,7 +16,7 @@ from pipeline.reporting import by_folds, statistics
 from pipeline.reporting.tables import percent
 from serving.log_mel import LogMel
 from serving.model_card import Embedded, ModelCard, Number, Preprocessing, Reference, Tensor
-from serving.model_file import Emulated, ModelFile, Proof
+from serving.model_file import Emulated, ModelFile, Proof, Score
 
 # The sections of params.yaml that the bundle depends on.
 PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}
@@ -70,6 +70,7 @@ def _scores(params: Params, evaluation: Evaluation) -> dict[str, Any]:
             "test_accuracy_interval": evaluation.test_accuracy_interval,
             **fields,
             "baseline_accuracy": evaluation.gate.baseline_accuracy,
+            "metric": None if evaluation.metric is None else Score(**dict(evaluation.metric)),
         }
     assert isinstance(evaluation, NumberReport)
     accuracies = ("test_accuracy", "test_accuracy_interval", "baseline_accuracy")
@@ -175,7 +176,10 @@ def _proof(pair: RanPair) -> Proof:
     names = ["accuracy", "accuracy_interval", "accuracy_lost_bound", "agreement"]
     if isinstance(pair, NumberPair):
         names = ["error", "error_interval", "error_added_bound"]
+    metric = pair.metric if isinstance(pair, ComparedPair) else None
+    figures = ("value", "interval", "lost_bound") if metric else ()
     return Proof(
+        **{f"metric_{name}": getattr(metric, name) for name in figures},
         **{name: getattr(pair, name) for name in names},
         runtime=pair.runtime,
         runtime_version=pair.runtime_version,

@@ -43,6 +43,13 @@ def files(card: ModelCard) -> str:
 
 
 def _columns(card: ModelCard) -> tuple[str, ...]:
+    if card.metric:
+        words = card.metric.words
+        named = {
+            "test accuracy": f"test {words}",
+            "accuracy loss, at most": f"{words} loss, at most",
+        }
+        return tuple(named.get(column, column) for column in COLUMNS)
     if not card.number:
         return COLUMNS
     unit = card.number.unit
@@ -69,6 +76,9 @@ def _score(proof: Proof, number: Number | None) -> tuple[str, str, str]:
         assert proof.error_interval is not None
         low, high = proof.error_interval
         return f"{proof.error:.4g}", f"{low:.4g} to {high:.4g}", f"{proof.bound:.3g}"
+    if proof.metric_value is not None and proof.metric_interval is not None:
+        ends = interval(proof.metric_interval)
+        return percent(proof.metric_value), ends, percent(proof.bound)
     assert proof.accuracy is not None
     assert proof.accuracy_interval is not None
     return percent(proof.accuracy), interval(proof.accuracy_interval), percent(proof.bound)
@@ -81,6 +91,11 @@ def _notes(card: ModelCard) -> str:
     meanings = " ".join(meaning for verdict, meaning in MEANINGS.items() if verdict in verdicts)
     images = max(proof.images for proof in proofs)
     loss = "*Accuracy loss, at most* is the one-sided upper 95 % bound of the accuracy lost against"
+    if card.metric:
+        words = card.metric.words
+        loss = loss.replace("accuracy lost", f"{words} lost")
+        loss = loss.replace("Accuracy loss", f"{words[:1].upper()}{words[1:]} loss")
+        meanings = meanings.replace("accuracy loss", f"{words} loss")
     if card.number:
         loss = (
             "*Error* is the mean absolute error, and *added, at most* the one-sided upper 95 % "

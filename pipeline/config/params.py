@@ -41,6 +41,7 @@ class Problem(Section):
     use: str
     limits: list[str]
     target: Annotated[float, Field(ge=0)]
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
     unit: Annotated[str, Field(min_length=1, max_length=40)] | None = None
     coverage: Fraction | None = None
     max_error: Fraction | None = None
@@ -54,6 +55,11 @@ class Problem(Section):
             )
         if self.unit is not None and self.target == 0:
             raise ValueError("target is 0, an error that no model reaches; expected one above 0")
+        if self.unit is not None and self.metric != "accuracy":
+            raise ValueError(
+                f"metric is {self.metric}, and a number is judged by its mean absolute error; "
+                "expected accuracy with a unit, which then has no effect"
+            )
         if self.unit is not None and self.max_error is not None:
             raise ValueError(
                 f"max_error is {self.max_error:g}, the share of wrong answers, and a number is not "

@@ -206,7 +206,7 @@ def good_fit(curves: Curves) -> Diagnosis:
     if min(falls_at_the_end(curves).values()) >= FALLING:  # and the learning rate has run out
         end = (
             f"fell until the learning rate ran out, the validation loss to {loss}; the "
-            f"{score_and_target(curves, reached=True)}, so that is enough"
+            f"{score_and_target(curves, reached=True)}{', so that is enough' * bool(curves.target)}"
         )
     return Diagnosis(
         "good_fit",
@@ -230,6 +230,8 @@ def score_and_target(curves: Curves, *, reached: bool) -> str:
     is_error = isinstance(curves.target, MostError)
     name, side = ("mean absolute error", "above") if is_error else ("accuracy", "below")
     score, target = curves.score_and_target
+    if not is_error and not curves.target:
+        return f"{name} is {score}, and problem.target is of another metric"
     return f"{name} of {score} is {'not ' if reached else ''}{side} the target of {target}"
 
 

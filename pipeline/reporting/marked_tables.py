@@ -16,10 +16,20 @@ from pipeline.files.reports.verify import (
 )
 from pipeline.process.errors import UserError
 from pipeline.reporting import confidence_cells, result_notes
-from pipeline.reporting.summary import KERAS, Row, columns, curves, outdated, rows, table
+from pipeline.reporting.summary import (
+    ACCURACY,
+    KERAS,
+    Row,
+    columns,
+    curves,
+    headline,
+    outdated,
+    rows,
+    table,
+)
 
 SHORT_COLUMNS = (
-    *("file", "size", "test accuracy", "may lose at most"),
+    *("file", "size", ACCURACY, "may lose at most"),
     *confidence_cells.COLUMNS,
     *("ms/image", "verdict"),
 )
@@ -78,18 +88,21 @@ def short_block() -> str:
     if verification.numbers:
         note = result_notes.notes(verification)
         return f"{table(NUMBER_SHORT_COLUMNS, lines)}\n\n{note}"
+    words = result_notes.metric(verification)
     note = (
         f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
-        f"upper 95 % bound of the accuracy lost against Keras, on {judged_on.images:,} images that "
+        f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} images that "
         f"the weights have not seen. {confidence_cells.NOTE} Times are those of the fastest "
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
     )
-    return f"{table(SHORT_COLUMNS, lines)}\n\n{note}"
+    name = headline(lines)
+    columns = [name if column == ACCURACY else column for column in SHORT_COLUMNS]
+    return f"{table(columns, lines)}\n\n{note}"
 
 
 def short_row(line: Row) -> Row:
     size = int(line["bytes"].replace(",", ""))
-    name = "error" if "error" in line else "test accuracy"
+    name = "error" if "error" in line else headline([line])
     score = line.get(name, "")
     if line["model"] == KERAS:
         score = f"{score} ({line['95 % interval']})"

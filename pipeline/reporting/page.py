@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.config.params import Params
 from pipeline.files import atomic
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.evaluate import NumberReport
+from pipeline.files.reports.evaluate import EvaluationReport, NumberReport
 from pipeline.reporting import (
     html,
     page_data,
@@ -109,8 +109,9 @@ def sections(
 
 
 def meanings(reports: BundleReports) -> dict[str, str]:
-    if not isinstance(reports.evaluate, NumberReport):
-        return MEANINGS
+    if isinstance(reports.evaluate, EvaluationReport):
+        words = f"the {reports.evaluate.score.words} lost"
+        return {name: text.replace("the accuracy lost", words) for name, text in MEANINGS.items()}
     proven = "the upper 95 % bound of the error added is within what is allowed"
     others = {name: meaning.replace("loss", "added error") for name, meaning in MEANINGS.items()}
     return {**others, PROVEN: proven}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
-from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, Gate, NumberReport
+from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, NumberReport
 from pipeline.process.words import counted
 from pipeline.reporting import by_folds, summary
 from pipeline.reporting.page_files import file_verdicts
@@ -64,11 +64,14 @@ def score(reports: BundleReports) -> str:
             f"{evaluation.test_images:,} examples that training never saw."
         )
     assert isinstance(evaluation, EvaluationReport)
+    figure = evaluation.score
     sentence = (
-        f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
-        f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
+        f"Test {figure.words} is {percent(figure.value)} (95 % interval "
+        f"{interval(figure.interval)}) on {evaluation.test_images:,} "
         "examples that training never saw."
     )
+    if evaluation.metric:
+        sentence += f" The accuracy is {percent(evaluation.test_accuracy)}."
     return f"{sentence} {by_folds.sentence(evaluation.folds)}" if evaluation.folds else sentence
 
 
@@ -90,8 +93,8 @@ def number_remarks(reports: BundleReports) -> str:
 def _baseline_beaten(_: Params, reports: BundleReports) -> str:
     gate = reports.evaluate.judged
     reached = ""
-    if isinstance(gate, Gate):
-        reached = percent(gate.baseline_accuracy)
+    if isinstance(reports.evaluate, EvaluationReport):
+        reached = percent(reports.evaluate.score.baseline)
     elif isinstance(reports.evaluate, NumberReport):
         reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
     name = summary.baseline_row(reports.baseline)["model"].removeprefix("baseline: ")

@@ -14,6 +14,7 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
 
     The few images of an emulated one have no accuracy of their own: it takes the verdict from here.
     """
+    metric = next((pair.score[0] for pair in reports.verify.native), "accuracy")
     return [
         {
             "file": pair.format,
@@ -21,7 +22,7 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
             "processor": _processor(pair),
             "verdict": pair.state,
             "images": _cell(pair, "images", "{:,}"),
-            **_scores(pair, is_number=bool(reports.verify.numbers)),
+            **_scores(pair, metric, is_number=bool(reports.verify.numbers)),
             "largest difference": _cell(pair, "largest_difference", "{:.2g}"),
             "of golden vectors": _cell(pair, "golden_difference", "{:.2g}"),
             **_confidence(pair, is_number=bool(reports.verify.numbers)),
@@ -32,13 +33,14 @@ def pair_rows(reports: BundleReports) -> list[dict[str, str]]:
     ]
 
 
-def _scores(pair: AnyPair, *, is_number: bool) -> dict[str, str]:
+def _scores(pair: AnyPair, metric: str, *, is_number: bool) -> dict[str, str]:
     if is_number:
         cells = summary.scores([pair]) if isinstance(pair, NumberPair) and pair.is_native else {}
         return {name: cells.get(name, "") for name in ("error", "adds at most")}
+    value = pair.score[1] if isinstance(pair, ComparedPair) and pair.is_native else None
     return {
-        "test accuracy": _share(pair, "accuracy") if pair.is_native else "",
-        "loses at most": _share(pair, "accuracy_lost_bound") if pair.is_native else "",
+        f"test {metric}": "" if value is None else percent(value),
+        "loses at most": _share(pair, "bound") if pair.is_native else "",
         "agreement": _share(pair, "agreement"),
     }
 

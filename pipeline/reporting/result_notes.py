@@ -37,10 +37,12 @@ def meanings(verification: VerificationReport) -> list[str]:
     judged_on = verification.judged_on
     on_all = f"paired by image, on all {judged_on.images:,} test and validation images."
     if not verification.numbers:
+        name = metric(verification)
         return [
-            f"Accuracy is that of the worst runtime on {judged_on.test:,} test images.",
-            '"Loses at most" is the one-sided upper 95 % bound of the accuracy lost against Keras, '
-            + on_all,
+            f"{name[:1].upper()}{name[1:]} is that of the worst runtime on {judged_on.test:,} test "
+            "images.",
+            '"Loses at most" is the one-sided upper 95 % bound of the '
+            f"{name} lost against Keras, {on_all}",
         ]
     return [
         f"Error is the mean absolute error of the worst runtime on {judged_on.test:,} test images.",
@@ -49,6 +51,11 @@ def meanings(verification: VerificationReport) -> list[str]:
         '"Interval" is the distance within which the true number is, fitted on the validation set, '
         'and "holds" the share of the test set for which that is so.',
     ]
+
+
+def metric(verification: VerificationReport) -> str:
+    """What files are judged by, in words."""
+    return next((pair.score[0] for pair in verification.native), "accuracy")
 
 
 def bound(pair: RanPair) -> str:

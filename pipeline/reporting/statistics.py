@@ -18,6 +18,7 @@ from serving.gate import (
     mcnemar,
     mean_interval,
 )
+from serving.metric import METRICS
 
 __all__ = [
     "FEW_TESTED",
@@ -100,10 +101,14 @@ def _reason(facts: dict[str, Any]) -> str:
     if "unit" in facts:
         return _reason_of_numbers(facts)
     counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
+    of_metric, lost, bound = "", facts["accuracy_lost"], facts["accuracy_lost_bound"]
+    if "metric" in facts:
+        of_metric = f" of {METRICS[facts['metric']['name']].words}"
+        lost, bound = facts["metric"]["lost"], facts["metric"]["lost_bound"]
     allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
     if facts["state"] == WORSE:
         return (
-            f"{counts}: a loss of {100 * facts['accuracy_lost']:.2f} %, "
+            f"{counts}: a loss of {100 * lost:.2f} %{of_metric}, "
             f"significant or more than the {allowed} allowed; "
             "remove this format from export.formats, or allow more"
         )
@@ -113,7 +118,7 @@ def _reason(facts: dict[str, Any]) -> str:
         cure = f"{needed:,} images like these would show {allowed}"
     return (
         f"{counts}: no significant loss, but so few images show only that it is at most "
-        f"{100 * facts['accuracy_lost_bound']:.2f} %; {cure}"
+        f"{100 * bound:.2f} %{of_metric}; {cure}"
     )
 
 

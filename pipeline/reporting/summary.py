@@ -15,7 +15,12 @@ from rich.table import Table
 from pipeline.files import artifacts
 from pipeline.files.reports.baseline import BaselineReport, ErrorScore
 from pipeline.files.reports.diagnose import DiagnosisReport
-from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
+from pipeline.files.reports.evaluate import (
+    Evaluation,
+    EvaluationReport,
+    MetricScore,
+    NumberReport,
+)
 from pipeline.files.reports.verify import (
     AnyPair,
     ComparedPair,
@@ -29,10 +34,11 @@ from pipeline.reporting import confidence_cells
 from pipeline.reporting.tables import BASELINES, amount, amounts, interval, percent
 from serving.gate import VERDICTS
 
+ACCURACY = "test accuracy"
 COLUMNS = (
     "model",
     "runtimes",
-    "test accuracy",
+    ACCURACY,
     "95 % interval",
     "loses at most",
     "agreement",
@@ -73,10 +79,12 @@ def outdated() -> list[str]:
 def rows(left_out: Sequence[str] = ()) -> list[Row]:
     """The rows of the full table, without those of the reports that are left out."""
     result = []
+    evaluation = None if "evaluate" in left_out else Evaluation.load()
     if "baseline" not in left_out:
-        result.append(baseline_row(BaselineReport.load()))
-    if "evaluate" not in left_out:
-        result.append(keras_row(Evaluation.load(), artifacts.MODEL.stat().st_size))
+        metric = evaluation.metric if isinstance(evaluation, EvaluationReport) else None
+        result.append(baseline_row(BaselineReport.load(), metric))
+    if evaluation:
+        result.append(keras_row(evaluation, artifacts.MODEL.stat().st_size))
     if "verify" not in left_out:
         files = by_format(VerificationReport.load())
         result += [file_row(name, pairs) for name, pairs in files.items()]
@@ -85,17 +93,29 @@ def rows(left_out: Sequence[str] = ()) -> list[Row]:
 
 def columns(lines: Sequence[Row]) -> tuple[str, ...]:
     """Those of a table of these rows."""
-    return NUMBER_COLUMNS if any("error" in line for line in lines) else COLUMNS
+    if any("error" in line for line in lines):
+        return NUMBER_COLUMNS
+    name = headline(lines)
+    return tuple(name if column == ACCURACY else column for column in COLUMNS)
 
 
-def baseline_row(baseline: BaselineReport) -> Row:
+def headline(lines: Sequence[Row]) -> str:
+    """The column of the metric that the model is judged by."""
+    names = {name for line in lines for name in line if name.startswith("test ")}
+    return next(iter(names - {ACCURACY}), ACCURACY)
+
+
+def baseline_row(baseline: BaselineReport, metric: MetricScore | None = None) -> Row:
+    """`metric` is that of the evaluation, if it is not accuracy."""
     best = baseline.test_score
     name = f"baseline: {BASELINES[baseline.best]}"
     if isinstance(best, ErrorScore):
         return {"model": name, **errors(best.error, best.interval, best.unit)}
+    if metric:
+        return {"model": name, f"test {metric.words}": percent(metric.baseline)}
     return {
         "model": name,
-        "test accuracy": percent(best.accuracy),
+        ACCURACY: percent(best.accuracy),
         "95 % interval": interval(best.interval),
     }
 
@@ -113,8 +133,8 @@ def keras_row(evaluation: Evaluation, model_bytes: int) -> Row:
     assert isinstance(evaluation, EvaluationReport)
     return {
         "model": KERAS,
-        "test accuracy": percent(evaluation.test_accuracy),
-        "95 % interval": interval(evaluation.test_accuracy_interval),
+        f"test {evaluation.score.words}": percent(evaluation.score.value),
+        "95 % interval": interval(evaluation.score.interval),
         confidence_cells.CALIBRATION_ERROR: f"{evaluation.test_calibration_error:.4f}",
         "bytes": f"{model_bytes:,}",
         "verdict": verdict,
@@ -163,10 +183,10 @@ def scores(pairs: Sequence[RanPair]) -> Row:
             **held(numbers),
         }
     compared = [pair for pair in pairs if isinstance(pair, ComparedPair)]
-    least = min(compared, key=lambda pair: pair.accuracy)
+    words, value, ends = min((pair.score for pair in compared), key=lambda score: score[1])
     return {
-        "test accuracy": percent(least.accuracy),
-        "95 % interval": interval(least.accuracy_interval),
+        f"test {words}": percent(value),
+        "95 % interval": interval(ends),
         "loses at most": percent(max(pair.bound for pair in compared)),
         "agreement": percent(min(pair.agreement for pair in compared)),
         **confidence_cells.cells(compared),

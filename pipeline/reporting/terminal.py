@@ -28,7 +28,10 @@ def show(left_out: Sequence[str]) -> None:
 
 
 def columns(lines: Sequence[Row]) -> tuple[str, ...]:
-    return NUMBER_COLUMNS if summary.columns(lines) == summary.NUMBER_COLUMNS else COLUMNS
+    if summary.columns(lines) == summary.NUMBER_COLUMNS:
+        return NUMBER_COLUMNS
+    name = summary.headline(lines).removeprefix("test ")
+    return tuple(name if column == "accuracy" else column for column in COLUMNS)
 
 
 def row(line: Row) -> Row:
@@ -38,7 +41,7 @@ def row(line: Row) -> Row:
     return {
         **line,
         **{name: line[name].removesuffix(f" {unit}") for name in numbers if unit and name in line},
-        "accuracy": line.get("test accuracy", ""),
+        summary.headline([line]).removeprefix("test "): line.get(summary.headline([line]), ""),
         "ms/image": line.get("ms/image", "").split(" ")[0],
     }
 
@@ -52,9 +55,11 @@ def sentences(left_out: Sequence[str]) -> list[str]:
     if "verify" not in left_out:
         verification = VerificationReport.load()
         judged_on = verification.judged_on
+        words = result_notes.metric(verification)
         sentence = (
-            f"Accuracy: the worst runtime's, on {judged_on.test:,} test images. Loses at most: the "
-            f"upper 95 % bound of the loss against Keras, on {judged_on.images:,} images."
+            f"{words[:1].upper()}{words[1:]}: the worst runtime's, on {judged_on.test:,} test "
+            "images. Loses at most: the upper 95 % bound of the loss against Keras, on "
+            f"{judged_on.images:,} images."
         )
         numbers = " ".join(result_notes.meanings(verification))
         result.append(numbers if verification.numbers else sentence)

@@ -21,6 +21,7 @@ from pipeline.files import artifacts, atomic, digests
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.reporting.drawing import figure
+from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import markdown
 from pipeline.search import cached_training, workers
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -61,6 +62,16 @@ def check_answers(settings: Params) -> None:
         )
 
 
+def remark(settings: Params) -> str:
+    """That the analyses compare accuracy, if the model is judged by another metric; else empty."""
+    name = settings.problem.metric
+    if name == ACCURACY:
+        return ""
+    return (
+        f"This compares accuracy, and problem.metric is {name}; `edgeproof improve` compares by it."
+    )
+
+
 class Analysis:
     """One analysis with its settings. Equal settings, data and params have an equal title."""
 
@@ -72,6 +83,8 @@ class Analysis:
         self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
         self.params = override(params.load(), self.overrides)
         check_answers(self.params)
+        if said := remark(self.params):
+            print(f"note: {said}", flush=True)
         facts = [
             self.params.model_dump_json(include=set(SECTIONS)),
             *cached_training.data_digests(),
@@ -142,6 +155,7 @@ class Analysis:
             f"**{report.sentence}**",
             "\n".join(markdown(row) for row in rows),
             *report.notes,
+            *filter(None, [remark(self.params)]),
             f"![]({picture})",
         ]
         return "\n\n".join(parts) + "\n"

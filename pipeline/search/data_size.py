@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.files import splits
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.reporting.metrics import ACCURACY
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -36,7 +37,8 @@ def measure(sizes: int, parts: int, options: Options) -> None:
     analysis = Analysis("data_size", options, sizes=sizes, parts=parts)
     tasks = trainings(analysis, sizes, parts)
     curve = error_curve(tasks, analysis.results(tasks))
-    target = analysis.params.problem.target
+    problem = analysis.params.problem
+    target = problem.target if problem.metric == ACCURACY else 0.0  # which asks for no examples
     analysis.publish(report(curve, target), lambda figure: draw(figure, curve))
 
 

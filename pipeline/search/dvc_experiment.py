@@ -70,7 +70,8 @@ def experiment(prefix: str, overrides: Overrides, parent: str | None) -> Experim
         neglects_classes=NEGLECTED in diagnosis.numbers,
     )
     target = targets.recognition(json.loads(_read(name, artifacts.DESCRIPTION))["target"])
-    scores = _scores.scores(target, predictions.load(_read(name, artifacts.VALIDATION)))
+    validation = predictions.load(_read(name, artifacts.VALIDATION))
+    scores = _scores.scores(target, validation, settings.problem.metric)
     return Experiment(name, overrides, diagnosis, scores, situation)
 
 

@@ -21,7 +21,6 @@ from pipeline.config.overrides import Overrides, parsed, written
 from pipeline.files import artifacts, atomic
 from pipeline.process import stage
 from pipeline.process.words import counted
-from pipeline.reporting import statistics
 from pipeline.search import dvc_experiment, paired_test
 from pipeline.search.advise import advise
 from pipeline.search.analysis import check_answers
@@ -57,7 +56,7 @@ class Step:
 
 
 def confirmed(comparison: Comparison) -> bool:
-    """Whether accuracy or loss is significantly better, and accuracy is not lower.
+    """Whether the metric or the loss is significantly better, and the metric is not lower.
 
     The smaller of the two p-values is doubled (S. Holm, 1979, A Simple Sequentially Rejective
     Multiple Test Procedure).
@@ -113,21 +112,20 @@ class Loop:
             self.record(Step(experiment, change, comparison))
 
     def reached(self) -> bool:
-        """Whether the 95 % interval of the best accuracy lies at or above the target."""
+        """Whether the 95 % interval of the best score lies at or above the target."""
         best = self.best()
-        right, total = int(best.scores.right.sum()), len(best.scores.right)
-        low, _ = statistics.accuracy_interval(right, total)
+        low, _ = best.scores.interval
         return low >= best.situation.params.problem.target
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
         experiment = step.experiment
-        accuracy = f"validation accuracy {experiment.scores.accuracy:.4f}"
-        print(f"{experiment.name}: {accuracy}, {step.outcome}")
+        scores = experiment.scores
+        print(f"{experiment.name}: validation {scores.words} {scores.value:.4f}, {step.outcome}")
         print(f"{experiment.diagnosis.verdict}: {experiment.diagnosis.sentence}")
         metrics = {
             "trainings": len(self.steps),
-            "best_validation_accuracy": self.best().scores.accuracy,
+            f"best_validation_{scores.words.replace(' ', '_')}": self.best().scores.value,
         }
         runs.log_search(self.title, self.write(), metrics)
 
@@ -145,7 +143,7 @@ class Loop:
     def conclusion(self) -> str:
         best = self.best()
         return (
-            f"best: {best.name}, validation accuracy {best.scores.accuracy:.4f}, target"
+            f"best: {best.name}, validation {best.scores.words} {best.scores.value:.4f}, target"
             f" {best.situation.params.problem.target} {'' if self.reached() else 'not '}reached"
             f" with {counted(len(self.steps), 'training')}; see {LEDGER}"
             f"\nto test and export it: `dvc exp apply {best.name}`, then `edgeproof run`"
@@ -157,7 +155,7 @@ def paragraphs(number: int, step: Step) -> list[str]:
     experiment, change, comparison = step.experiment, step.change, step.comparison
     scores, diagnosis = experiment.scores, experiment.diagnosis
     accuracy = (
-        f"Validation accuracy **{scores.accuracy:.4f}** on {len(scores.right):,} examples"
+        f"Validation {scores.words} **{scores.value:.4f}** on {len(scores.right):,} examples"
         f" (`{experiment.name}`)."
     )
     verdict = f"Verdict {diagnosis.verdict}: {diagnosis.sentence}."

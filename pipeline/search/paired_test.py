@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.files.artifacts import Array
+from pipeline.reporting import metrics
 from pipeline.targets._scores import Scores
 
 
@@ -16,7 +18,7 @@ class Comparison:
     One-sided p-values: how likely chance alone makes the new model look this much better.
     """
 
-    difference: float  # of accuracy
+    difference: float  # of problem.metric
     p_value: float
     loss_p_value: float
     worse_p_value: float
@@ -27,27 +29,36 @@ def compare(new: Scores, old: Scores) -> Comparison:
     """The exact McNemar test of accuracy and the paired t test of the losses.
 
     If less than half of the examples are common, as after a change of the data: Fisher's exact
-    test and Welch's t test.
+    test and Welch's t test. Another metric than accuracy has randomization tests.
     """
     _, new_rows, old_rows = np.intersect1d(new.examples, old.examples, return_indices=True)
     if len(new_rows) < min(len(new.right), len(old.right)) / 2:
         return _compare_unpaired(new, old)
     from scipy import stats
 
+    if new.judged and old.judged:
+        judged = new.judged.rows(new_rows), old.judged.rows(old_rows)
+        better, worse = metrics.paired_p_values(*judged)
+        loss = _paired_loss(new.losses[new_rows], old.losses[old_rows])
+        return Comparison(judged[0].value - judged[1].value, better, loss, worse, paired=True)
     new_right, old_right = new.right[new_rows], old.right[old_rows]
-    new_losses, old_losses = new.losses[new_rows], old.losses[old_rows]
     gained, lost = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
     changed = max(gained + lost, 1)
     better, worse = (
         float(stats.binomtest(count, changed, alternative="greater").pvalue)
         for count in (gained, lost)
     )
-    if np.array_equal(new_losses, old_losses):
-        loss = 1.0  # the t statistic of two equal models would be 0 / 0
-    else:
-        loss = stats.ttest_rel(new_losses, old_losses, alternative="less").pvalue
+    loss = _paired_loss(new.losses[new_rows], old.losses[old_rows])
     difference = float(new_right.mean() - old_right.mean())
-    return Comparison(difference, better, float(loss), worse, paired=True)
+    return Comparison(difference, better, loss, worse, paired=True)
+
+
+def _paired_loss(new: Array, old: Array) -> float:
+    from scipy import stats
+
+    if np.array_equal(new, old):
+        return 1.0  # the t statistic of two equal models would be 0 / 0
+    return float(stats.ttest_rel(new, old, alternative="less").pvalue)
 
 
 def _compare_unpaired(new: Scores, old: Scores) -> Comparison:
@@ -59,4 +70,6 @@ def _compare_unpaired(new: Scores, old: Scores) -> Comparison:
         for alternative in ("greater", "less")
     )
     loss = stats.ttest_ind(new.losses, old.losses, equal_var=False, alternative="less").pvalue
-    return Comparison(new.accuracy - old.accuracy, better, float(loss), worse, paired=False)
+    if new.judged and old.judged:
+        better, worse = metrics.unpaired_p_values(new.judged, old.judged)
+    return Comparison(new.value - old.value, better, float(loss), worse, paired=False)

@@ -21,6 +21,7 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
 from pipeline.inputs import Baselined
 from pipeline.process.errors import UserError
+from pipeline.reporting.metrics import ACCURACY
 
 if TYPE_CHECKING:
     from pipeline.files.reports.baseline import ErrorScore, Score
@@ -39,6 +40,14 @@ class Counts:
     def contents(self, names: Sequence[str]) -> dict[str, Any]:
         """The figures of a split whose labels these are the counts of."""
         return {"per_class": dict(zip(names, self.images.tolist(), strict=True))}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What problem.metric must reach; of a number it is the error that the model may have."""
+
+    value: float
+    metric: str = ACCURACY
 
 
 class Target(Baselined, Protocol):
@@ -101,11 +110,11 @@ class Scoring(Protocol):
         """A picture of the labels of each split."""
 
     def baseline_score(
-        self, answers: Array, labels: Array, description: Description
+        self, answers: Array, labels: Array, description: Description, metric: str = ACCURACY
     ) -> Score | ErrorScore: ...
 
     def evaluate(
-        self, outputs: Array, labels: Array, baseline: Array, description: Description, goal: float
+        self, outputs: Array, labels: Array, baseline: Array, description: Description, goal: Goal
     ) -> Evaluation:
         """The report on the test set, with the gates; `baseline` (N, ...) are its answers."""
 
@@ -161,6 +170,15 @@ def recognition(name: str) -> Recognition:
             "a dataset of classes or labels"
         )
     return cast(Recognition, target(name))
+
+
+def check_metric(name: str, target_name: str) -> None:
+    """Raises UserError if the metric does not fit the target of this name."""
+    if name != ACCURACY and target_name != "classes":
+        raise UserError(
+            f"problem.metric is {name}, which is for one class of several, and the dataset asks "
+            f"for {target_name}; expected {ACCURACY}"
+        )
 
 
 @cache

@@ -16,7 +16,9 @@ from pipeline.files.reports.baseline import ErrorScore
 from pipeline.files.reports.evaluate import Evaluation, GroupError, NumberGate, NumberReport
 from pipeline.inputs import Sheet
 from pipeline.reporting import statistics
+from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import amount, amounts
+from pipeline.targets import Goal
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -33,7 +35,9 @@ def draw_contents(path: Path, labels: dict[str, Array], description: Description
     numbers.spread(path, labels, description.unit or "", title)
 
 
-def baseline_score(answers: Array, labels: Array, description: Description) -> ErrorScore:
+def baseline_score(
+    answers: Array, labels: Array, description: Description, metric: str = ACCURACY
+) -> ErrorScore:
     errors = distances(answers, labels)
     return ErrorScore(
         error=float(errors.mean()),
@@ -73,7 +77,7 @@ def resampled(errors: Array, labels: Array) -> tuple[tuple[float, float], tuple[
 
 
 def evaluate(
-    outputs: Array, labels: Array, baseline: Array, description: Description, goal: float
+    outputs: Array, labels: Array, baseline: Array, description: Description, goal: Goal
 ) -> NumberReport:
     """The report on the test set, with the gates; `goal` is the error that the model may have."""
     labels, unit = np.asarray(labels), description.unit or ""
@@ -89,7 +93,7 @@ def evaluate(
         root_mean_square_error_interval=of_square,
         r_squared=explained(errors, labels),
         r_squared_interval=of_explained,
-        gate=judge(errors, distances(baseline, labels), goal, unit),
+        gate=judge(errors, distances(baseline, labels), goal.value, unit),
     )
 
 

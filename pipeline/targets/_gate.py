@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from pipeline.files.artifacts import Array
-from pipeline.files.reports.evaluate import (
-    Gate,
-)
-from pipeline.reporting import statistics
+from pipeline import targets
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.evaluate import Gate, MetricScore
+from pipeline.reporting import metrics, statistics
+from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import listed
+from pipeline.targets import Goal
+from pipeline.targets._per_class import never_predicted
 
-if TYPE_CHECKING:
-    pass
+SIGNIFICANT = 0.05
+
+
+def by_goal(
+    answers: Array, baseline: Array, labels: Array, description: Description, goal: Goal
+) -> dict[str, Any]:
+    """The gate, and the metric by which it judges if that is not accuracy."""
+    target, names = targets.recognition(description.target), description.class_names
+    never = never_predicted(target.counts(answers, labels, len(names)), names)
+    right, baseline_right = target.right(answers, labels), target.right(baseline, labels)
+    if goal.metric == ACCURACY:
+        return {"gate": judge(right, baseline_right, goal.value, never)}
+    model, other = (
+        metrics.of(goal.metric, part, labels, description) for part in (answers, baseline)
+    )
+    score = MetricScore(
+        name=goal.metric, value=model.value, interval=model.interval, baseline=other.value
+    )
+    p_value = min(1.0, 2 * min(metrics.paired_p_values(model, other)))
+    gate = judge_score(score, float(baseline_right.mean()), p_value, goal.value, never)
+    return {"gate": gate, "metric": score}
 
 
 def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) -> Gate:
@@ -21,28 +42,37 @@ def judge(right: Array, baseline_right: Array, goal: float, never: list[str]) ->
     `right` (N,) and `baseline_right` (N,) say which images each of them answered correctly; the
     baseline is beaten by McNemar's test, p < 0.05. `never` are the classes that are not predicted.
     """
-    accuracy, baseline_accuracy = float(right.mean()), float(baseline_right.mean())
+    accuracy, baseline = float(right.mean()), float(baseline_right.mean())
     gained, lost = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
-    p_value = statistics.mcnemar(lost, gained)
-    beaten = gained > lost and p_value < 0.05
+    score = MetricScore(
+        name=ACCURACY, value=accuracy, interval=(accuracy, accuracy), baseline=baseline
+    )
+    return judge_score(score, baseline, statistics.mcnemar(lost, gained), goal, never)
+
+
+def judge_score(
+    score: MetricScore, baseline_accuracy: float, p_value: float, goal: float, never: list[str]
+) -> Gate:
+    """The same by any metric; the two-sided `p_value` is that of its difference."""
+    reached, beaten = score.value >= goal, score.value > score.baseline and p_value < SIGNIFICANT
     return Gate(
         target=goal,
-        target_reached=accuracy >= goal,
+        target_reached=reached,
         baseline_accuracy=baseline_accuracy,
         baseline_p_value=p_value,
         baseline_beaten=beaten,
         never_predicted=never,
         failures={
-            "target": [] if accuracy >= goal else [missed(accuracy, goal)],
-            "baseline": [] if beaten else [_not_beaten(accuracy, baseline_accuracy, p_value)],
+            "target": [] if reached else [missed(score.value, goal, f"test {score.words}")],
+            "baseline": [] if beaten else [_not_beaten(score, p_value)],
             "classes": [_ignored(never)] if never else [],
         },
     )
 
 
-def missed(accuracy: float, goal: float, name: str = "test accuracy") -> str:
+def missed(value: float, goal: float, name: str) -> str:
     return (
-        f"{name} {accuracy:.4f} is below problem.target {goal}; "
+        f"{name} {value:.4f} is below problem.target {goal}; "
         "change the model or the data, and train again"
     )
 
@@ -54,14 +84,15 @@ def _ignored(names: list[str]) -> str:
     )
 
 
-def _not_beaten(accuracy: float, baseline: float, p_value: float) -> str:
-    if accuracy == baseline:
+def _not_beaten(score: MetricScore, p_value: float) -> str:
+    name = f"test {score.words}"
+    if score.value == score.baseline:
         return (
-            f"the baseline has the same test accuracy, {baseline:.4f}, so these test images do not "
+            f"the baseline has the same {name}, {score.baseline:.4f}, so these test images do not "
             "show that the model adds anything to it; train longer, change the model or the data, "
             "or add more or harder test images"
         )
     return (
-        f"test accuracy {accuracy:.4f} is not significantly better than the baseline's "
-        f"{baseline:.4f} (p = {p_value:.3f}); change the model or the data, and train again"
+        f"{name} {score.value:.4f} is not significantly better than the baseline's "
+        f"{score.baseline:.4f} (p = {p_value:.3f}); change the model or the data, and train again"
     )

@@ -11,11 +11,11 @@ from pipeline.files.reports.evaluate import (
     ClassScore,
 )
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import percent
+from pipeline.reporting.tables import listed, percent
 from pipeline.targets import Counts
 
 if TYPE_CHECKING:
-    pass
+    from serving.model_card import ModelCard
 
 
 def per_class(counts: Counts, class_names: Sequence[str]) -> dict[str, ClassScore]:
@@ -54,3 +54,16 @@ def scores_in_words(scores: dict[str, ClassScore]) -> str:
         f"macro F1 {percent(float(macro_f1))}; the worst recall is {percent(min(recalls))}, "
         f"of {worst!r}."
     )
+
+
+def hidden(card: ModelCard) -> str:
+    """What the accuracy may hide."""
+    if card.reference is None:
+        return ""
+    images, predicted, right = (
+        np.array(getattr(card.reference, name)) for name in ("images", "predicted", "right")
+    )
+    counts = Counts(images, predicted, right)
+    never = never_predicted(counts, card.class_names)
+    sentence = scores_in_words(per_class(counts, card.class_names))
+    return sentence + (f" The model never predicts {listed(never)}." if never else "")

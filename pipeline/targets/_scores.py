@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from pipeline import inputs, targets
+from pipeline.config.params import NONE
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
@@ -20,11 +21,13 @@ from pipeline.files.reports.evaluate import (
     FoldScore,
 )
 from pipeline.inputs import Pictures, Sheet
-from pipeline.reporting import by_folds, by_group, calibration, statistics
-from pipeline.reporting.tables import interval, listed, percent
-from pipeline.targets import Counts, Recognition
-from pipeline.targets._gate import judge, missed
-from pipeline.targets._per_class import never_predicted, per_class, scores_in_words
+from pipeline.process.errors import UserError
+from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
+from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
+from pipeline.reporting.tables import interval, percent
+from pipeline.targets import Goal, Recognition
+from pipeline.targets._gate import by_goal, missed
+from pipeline.targets._per_class import hidden, never_predicted, per_class, scores_in_words
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
@@ -34,21 +37,39 @@ BAD = 0.5  # a recall is bad below this share of the accuracy
 
 @dataclass(frozen=True)
 class Scores:
-    """Whether each answer is `right` (N,), its loss (N,), and the digests (N,) of the examples."""
+    """Whether each answer is `right` (N,), its loss (N,), and the digests (N,) of the examples.
+
+    `judged` are the answers under problem.metric, if that is not accuracy.
+    """
 
     right: Array
     losses: Array
     examples: Array
+    judged: Judged | None = None
 
     @property
-    def accuracy(self) -> float:
-        return float(self.right.mean())
+    def value(self) -> float:
+        """That of problem.metric."""
+        return float(self.right.mean()) if self.judged is None else self.judged.value
+
+    @property
+    def words(self) -> str:
+        return METRICS[ACCURACY if self.judged is None else self.judged.name].words
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the value."""
+        if self.judged is None:
+            return statistics.accuracy_interval(int(self.right.sum()), len(self.right))
+        return self.judged.interval
 
 
-def scores(target: Recognition, predictions: Predictions) -> Scores:
+def scores(target: Recognition, predictions: Predictions, metric: str = ACCURACY) -> Scores:
     outputs, labels = predictions.probabilities, predictions.labels
-    right = target.right(target.answers(outputs), labels)
-    return Scores(right, target.losses(outputs, labels), predictions.examples)
+    answers, classes = target.answers(outputs), outputs.shape[1]
+    judged = None if metric == ACCURACY else Judged(metric, answers, labels, classes)
+    right = target.right(answers, labels)
+    return Scores(right, target.losses(outputs, labels), predictions.examples, judged)
 
 
 def draw_contents(path: Path, labels: dict[str, Array], description: Description) -> None:
@@ -61,16 +82,20 @@ def draw_contents(path: Path, labels: dict[str, Array], description: Description
     class_counts.draw(path, counts, names)
 
 
-def baseline_score(answers: Array, labels: Array, description: Description) -> Score:
+def baseline_score(
+    answers: Array, labels: Array, description: Description, metric: str = ACCURACY
+) -> Score:
     target = targets.recognition(description.target)
     right = target.right(answers, labels)
     by_class = per_class(
         target.counts(answers, labels, len(description.class_names)), description.class_names
     )
+    judged = None if metric == ACCURACY else metrics.of(metric, answers, labels, description)
     return Score(
         accuracy=float(right.mean()),
         interval=statistics.accuracy_interval(int(right.sum()), len(right)),
         per_class={name: score.recall for name, score in by_class.items()},
+        **({} if judged is None else {"metric": judged.value}),
     )
 
 
@@ -109,11 +134,11 @@ def neglected(
 
 
 def evaluate(
-    outputs: Array, labels: Array, baseline: Array, description: Description, goal: float
+    outputs: Array, labels: Array, baseline: Array, description: Description, goal: Goal
 ) -> EvaluationReport:
     """The report on the test set, with the gates.
 
-    `baseline` (N, ...) are the baseline's answers, `goal` is the accuracy to reach.
+    `baseline` (N, ...) are the baseline's answers, `goal` says what the metric must reach.
     """
     target, names = targets.recognition(description.target), description.class_names
     answers = target.answers(outputs)
@@ -121,7 +146,6 @@ def evaluate(
     counts = target.counts(answers, labels, len(names))
     by_class = per_class(counts, names)
     recalls = [score.recall for score in by_class.values()]
-    never = never_predicted(counts, names)
     return EvaluationReport(
         model_sha256=artifacts.sha256(artifacts.MODEL),
         test_accuracy=float(right.mean()),
@@ -132,7 +156,7 @@ def evaluate(
         test_loss=float(target.losses(outputs, labels).mean()),
         test_calibration_error=calibration.error(outputs, labels),
         test_images=len(labels),
-        gate=judge(right, target.right(baseline, labels), goal, never),
+        **by_goal(answers, baseline, labels, description, goal),
         per_class=by_class,
     )
 
@@ -155,6 +179,11 @@ def with_groups(
 def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
     """The report with the score of the recipe, by which the target is then judged."""
     assert isinstance(report, EvaluationReport)
+    if report.metric:
+        raise UserError(
+            f"evaluate.folds names a report of accuracy, and problem.metric is {report.metric.name}"
+            f"; set evaluate.folds to {NONE}"
+        )
     goal = report.gate.target
     reached = score.accuracy >= goal
     failed = [] if reached else [missed(score.accuracy, goal, f"accuracy of {score.folds} folds")]
@@ -166,8 +195,8 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
 
 def score_in_words(report: Evaluation) -> str:
     assert isinstance(report, EvaluationReport)
-    low, high = report.test_accuracy_interval
-    return f"test accuracy {report.test_accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    score, (low, high) = report.score, report.score.interval
+    return f"test {score.words} {score.value:.4f} (95 % interval {low:.4f} to {high:.4f})"
 
 
 def remarks(report: Evaluation) -> list[str]:
@@ -194,22 +223,17 @@ def results(card: ModelCard) -> str:
         f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images that were never "
         f"used for training; the baseline reaches {percent(card.baseline_accuracy)}."
     )
+    judged = ""
+    if card.metric:
+        score = card.metric
+        judged = (
+            f"The model is judged by its {score.words}, which is {percent(score.value)} (95 % "
+            f"interval {interval(score.interval)}) on the test set; the baseline reaches "
+            f"{percent(score.baseline)}."
+        )
     return " ".join(
-        filter(None, [accuracy, card.provenance.get("accuracy_of_folds", ""), _hidden(card)])
+        filter(None, [judged, accuracy, card.provenance.get("accuracy_of_folds", ""), hidden(card)])
     )
-
-
-def _hidden(card: ModelCard) -> str:
-    """What the accuracy may hide."""
-    if card.reference is None:
-        return ""
-    images, predicted, right = (
-        np.array(getattr(card.reference, name)) for name in ("images", "predicted", "right")
-    )
-    counts = Counts(images, predicted, right)
-    never = never_predicted(counts, card.class_names)
-    sentence = scores_in_words(per_class(counts, card.class_names))
-    return sentence + (f" The model never predicts {listed(never)}." if never else "")
 
 
 class Drawings(Pictures, Protocol):

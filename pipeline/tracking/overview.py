@@ -71,15 +71,14 @@ def figures(reports: RunReports) -> dict[str, float]:
     result: dict[str, float] = {}
     if isinstance(reports.evaluate, EvaluationReport):
         result["test_accuracy"] = reports.evaluate.test_accuracy
+        result[f"test_{reports.evaluate.score.name}"] = reports.evaluate.score.value
         result["test_loss"] = reports.evaluate.test_loss
         result["worst_recall"] = reports.evaluate.worst_recall
     elif isinstance(reports.evaluate, NumberReport):
         result["test_error"] = reports.evaluate.test_error
         result["r_squared"] = reports.evaluate.r_squared
     bounds = device_metrics(reports.verify.here if reports.verify else [])
-    for name in ("accuracy_lost_bound", "error_added_bound"):
-        if name in bounds:
-            result[name] = bounds[name]
+    result |= {name: value for name, value in bounds.items() if name.endswith("_bound")}
     if reports.package:
         result["bundle_bytes"] = reports.package.bytes
     return result

@@ -39,7 +39,7 @@ RUNTIME_FIGURES = (
 def register(client: Any, run: Any, reports: RunReports) -> None:
     """Logs each file as a model and registers a version, unless the bundle is already registered.
 
-    `champion` moves to the new version unless its test accuracy is lower, or its error higher.
+    `champion` moves to the new version unless its test score is lower, or its error higher.
     """
     import mlflow
 
@@ -85,7 +85,7 @@ def registered_score(evaluation: Evaluation) -> tuple[str, float]:
     if isinstance(evaluation, NumberReport):
         return "test_error", evaluation.test_error
     assert isinstance(evaluation, EvaluationReport)
-    return "test_accuracy", evaluation.test_accuracy
+    return f"test_{evaluation.score.name}", evaluation.score.value
 
 
 def champion_score(client: Any, name: str, key: str) -> float | None:

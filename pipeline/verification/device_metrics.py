@@ -17,10 +17,10 @@ def device_metrics(native: Sequence[RanPair]) -> dict[str, Any]:
     for pair in native:
         formats.setdefault(pair.format, []).append(pair)
     result = {name: _file_metrics(ran) for name, ran in formats.items()}
+    bounds = {name for metrics in result.values() for name in metrics if name.endswith("_bound")}
     worst = {
-        name: max(values)
-        for name in ("accuracy_lost_bound", "error_added_bound")
-        if (values := [metrics[name] for metrics in result.values() if name in metrics])
+        name: max(metrics[name] for metrics in result.values() if name in metrics)
+        for name in sorted(bounds)
     }
     return {**worst, **result}
 
@@ -45,5 +45,9 @@ def _scores(pairs: Sequence[RanPair]) -> dict[str, float]:
     bound = max(pair.bound for pair in pairs)
     if errors := [pair.error for pair in pairs if isinstance(pair, NumberPair)]:
         return {"test_error": max(errors), "error_added_bound": bound}
-    accuracies = [pair.accuracy for pair in pairs if isinstance(pair, ComparedPair)]
-    return {"test_accuracy": min(accuracies), "accuracy_lost_bound": bound}
+    compared = [pair for pair in pairs if isinstance(pair, ComparedPair)]
+    accuracy = min(pair.accuracy for pair in compared)
+    if metrics := [pair.metric for pair in compared if pair.metric]:
+        name, value = metrics[0].name, min(metric.value for metric in metrics)
+        return {"test_accuracy": accuracy, f"test_{name}": value, f"{name}_lost_bound": bound}
+    return {"test_accuracy": accuracy, "accuracy_lost_bound": bound}

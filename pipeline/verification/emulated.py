@@ -144,5 +144,6 @@ def reason(report: RanPair, difference: float, tolerance: float, native: RanPair
     assert isinstance(report, ComparedPair)
     return (
         f"{report.lost} of {report.images:,} images lost, {report.gained} gained: "
-        f"significantly more than the {100 * report.max_accuracy_drop:.2g} % allowed; {cure}"
+        f"significantly more than the {100 * report.max_accuracy_drop:.2g} % "
+        f"{f'of {report.metric.words} ' if report.metric else ''}allowed; {cure}"
     )

@@ -14,9 +14,10 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import JudgedOn
-from pipeline.reporting import statistics
+from pipeline.reporting import metrics, statistics
+from pipeline.reporting.metrics import ACCURACY
 from pipeline.targets import Target
-from serving import gate
+from serving import metric_gate
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
 OTHERS = artifacts.PREPARED / "test" / artifacts.OTHERS
@@ -34,7 +35,7 @@ class Material:
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
     file of the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None.
+    that gives numbers; else it is None. `metric` is problem.metric.
     """
 
     target: Target
@@ -49,13 +50,20 @@ class Material:
     others: int = 0
     sampled_others: Path | None = None
     unit: str | None = None
+    metric: str = ACCURACY
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
     ) -> dict[str, Any]:
-        """The verdict on a file's outputs for these rows, and its figures; see serving.gate."""
+        """The verdict on a file's outputs for these rows, and its figures; see serving."""
         reference, labels = self.reference[rows], self.labels[rows]
-        facts = gate.compare(outputs, reference, labels, max_loss, test_images)
+        facts = metric_gate.compare(
+            self.metric, (outputs, reference), labels, max_loss, test_images
+        )
+        if "metric" in facts:
+            facts["metric"] |= metrics.intervals(
+                self.metric, outputs, reference, labels, facts["test_images"]
+            )
         return statistics.with_reason(facts, self.unit)
 
     @property
@@ -91,6 +99,7 @@ def gather(settings: Params, folder: Path) -> Material:
     return Material(
         target=target,
         unit=data.unit,
+        metric=settings.problem.metric,
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

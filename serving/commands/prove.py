@@ -22,6 +22,7 @@ from serving.bundle import Bundle
 from serving.classifier import Classifier
 from serving.errors import InputError, RuntimeRefusalError, ServingError
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN
+from serving.metric import METRICS
 from serving.model_file import ModelFile
 
 STATUS = {PROVEN: 0, NOT_SHOWN: 3}  # else 1
@@ -152,12 +153,20 @@ def _numbers(pair: Dict[str, Any]) -> str:
 
 def _accuracy(pair: Dict[str, Any]) -> str:
     low, high = pair["accuracy_interval"]
+    bound, judged = pair["accuracy_lost_bound"], ""
+    if "metric" in pair:
+        metric = pair["metric"]
+        bound, words = metric["lost_bound"], METRICS[metric["name"]].words
+        judged = (
+            f"{words} {100 * metric['value']:.2f} %, "
+            f"the Keras model {100 * metric['keras_value']:.2f} %; judged by it; "
+        )
     return (
-        f"accuracy {100 * pair['accuracy']:.2f} % "
+        f"{judged}accuracy {100 * pair['accuracy']:.2f} % "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
         f"the Keras model {100 * pair['keras_accuracy']:.2f} %; "
         f"{pair['lost']:,} of {pair['images']:,} images lost, {pair['gained']:,} gained: "
-        f"loses at most {100 * pair['accuracy_lost_bound']:.2f} % by these images alone; "
+        f"loses at most {100 * bound:.2f} % by these images alone; "
         f"same class for {100 * pair['agreement']:.2f} %"
     )
 

@@ -12,15 +12,19 @@ from pipeline.files.reports.report import Report, Section
 
 
 class Score(Section):
-    """An accuracy with its 95 % interval, and the recall of each class."""
+    """An accuracy with its 95 % interval, and the recall of each class.
+
+    `metric` is the value of what problem.metric names, if that is not accuracy.
+    """
 
     accuracy: float
     interval: tuple[float, float]
     per_class: dict[str, float]
+    metric: float | None = None
 
     @property
     def goodness(self) -> float:
-        return self.accuracy
+        return self.accuracy if self.metric is None else self.metric
 
 
 class ErrorScore(Section):

@@ -7,6 +7,7 @@ from typing import ClassVar, Self, cast
 
 from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section
+from serving.metric import ACCURACY, METRICS
 
 
 class AnyGate(Section):
@@ -39,6 +40,22 @@ class Gate(AnyGate):
 
 class NumberGate(AnyGate):
     baseline_error: float
+
+
+class MetricScore(Section):
+    """The metric that problem.metric names, if it is not accuracy, of the model and the baseline.
+
+    Its p-value is that of a randomization test.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float]  # 95 %
+    baseline: float
+
+    @property
+    def words(self) -> str:
+        return METRICS[self.name].words
 
 
 class ClassScore(Section):
@@ -127,6 +144,7 @@ class EvaluationReport(Evaluation):
     test_loss: float
     test_calibration_error: float  # the expected calibration error
     gate: Gate
+    metric: MetricScore | None = None  # if it is not accuracy
     per_class: dict[str, ClassScore]
     per_group: dict[str, GroupScore] | None = None  # with preprocess.group; the worst first
     folds: FoldScore | None = None  # with evaluate.folds
@@ -134,6 +152,16 @@ class EvaluationReport(Evaluation):
     @property
     def judged(self) -> Gate:
         return self.gate
+
+    @property
+    def score(self) -> MetricScore:
+        """What the target and the baseline are compared with."""
+        return self.metric or MetricScore(
+            name=ACCURACY,
+            value=self.test_accuracy,
+            interval=self.test_accuracy_interval,
+            baseline=self.gate.baseline_accuracy,
+        )
 
     @property
     def metrics(self) -> dict[str, float]:

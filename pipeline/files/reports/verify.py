@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag
 from pipeline.config.processors import NATIVE
 from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section
+from serving.metric import ACCURACY, METRICS
 from serving.model_file import Requirements
 
 
@@ -99,6 +100,24 @@ class RanPair(PairReport):
         raise NotImplementedError
 
 
+class MetricLoss(Section):
+    """What a file loses of problem.metric, if that is not accuracy; see serving.metric_gate."""
+
+    name: str
+    value: float
+    interval: tuple[float, float]  # 95 %
+    keras_value: float
+    keras_interval: tuple[float, float]
+    lost: float
+    lost_bound: float
+    lost_at_least: float
+    largest_effect: float
+
+    @property
+    def words(self) -> str:
+        return METRICS[self.name].words
+
+
 class ComparedPair(RanPair):
     """A pair whose answers are right or wrong.
 
@@ -118,13 +137,21 @@ class ComparedPair(RanPair):
     accuracy_lost_bound: float
     max_accuracy_drop: float
     agreement: float
+    metric: MetricLoss | None = None
     calibration_error: float | None = None
     rejection: Rejection | None = None
     others: Others | None = None  # with dataset.other
 
     @property
     def bound(self) -> float:
-        return self.accuracy_lost_bound
+        return self.metric.lost_bound if self.metric else self.accuracy_lost_bound
+
+    @property
+    def score(self) -> tuple[str, float, tuple[float, float]]:
+        """The name of the metric in words, its value on the test set, and its 95 % interval."""
+        if self.metric:
+            return self.metric.words, self.metric.value, self.metric.interval
+        return METRICS[ACCURACY].words, self.accuracy, self.accuracy_interval
 
 
 class Coverage(Section):

@@ -1,0 +1,175 @@
+"""The intervals and the tests of the metric that `problem.metric` chooses.
+
+serving/metric.py says what each metric is. Accuracy has its own exact methods: the interval of
+Clopper and Pearson, and McNemar's test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.files.artifacts import Array, Description
+from pipeline.reporting import statistics
+from serving.metric import ACCURACY, METRICS, Counts, Metric, count
+
+__all__ = [
+    "ACCURACY",
+    "METRICS",
+    "Judged",
+    "interval",
+    "intervals",
+    "of",
+    "paired_p_values",
+    "unpaired_p_values",
+]
+
+DRAWS = 10_000  # of a randomization test
+AT_ONCE = 500  # draws in memory
+TIE = 1e-12
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers (N,) to examples with labels (N,), under a metric other than accuracy."""
+
+    name: str
+    answers: Array
+    labels: Array
+    classes: int
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.name]
+
+    @property
+    def value(self) -> float:
+        return self.metric.value(self.answers, self.labels, self.classes)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval."""
+        return interval(self.name, self.answers, self.labels, self.classes)
+
+    def rows(self, rows: Array) -> Judged:
+        return Judged(self.name, self.answers[rows], self.labels[rows], self.classes)
+
+
+def of(name: str, answers: Array, labels: Array, description: Description) -> Judged:
+    return Judged(name, answers, np.asarray(labels), len(description.class_names))
+
+
+def interval(name: str, answers: Array, labels: Array, classes: int) -> tuple[float, float]:
+    """The 95 % interval of a metric; the numbers of images of each class are taken as given.
+
+    It comes from the exact interval of each recall, by recovering variances from their ends (Zou,
+    Huang and Zhang, 2009, Computational Statistics and Data Analysis 53:1080-1085), as balanced
+    accuracy is a linear function of the recalls. Macro F1 is so to first order, if the mistakes of
+    a class go to the others as they did. A bootstrap would be too narrow where few are wrong.
+    """
+    counts = images, _, right = count(answers, labels, classes)
+    if name == ACCURACY:
+        return statistics.accuracy_interval(int(right.sum()), int(images.sum()))
+    metric, present = METRICS[name], images > 0
+    recalls = right[present] / images[present]
+    ends = statistics.accuracy_intervals(right[present], images[present])
+    weights = _weights(metric, counts, answers, labels)[present]
+    value = float(metric.of_counts(counts))
+    low, high = (float(np.sqrt(((weights * (recalls - end)) ** 2).sum())) for end in ends.T)
+    return max(value - low, 0.0), min(value + high, 1.0)
+
+
+def intervals(
+    name: str, outputs: Array, reference: Array, labels: Array, tests: int
+) -> dict[str, tuple[float, float]]:
+    """The intervals of a file and of the Keras model on the first `tests` images."""
+    ends = [
+        interval(name, part[:tests].argmax(1), labels[:tests], part.shape[1])
+        for part in (outputs, reference)
+    ]
+    return {"interval": ends[0], "keras_interval": ends[1]}
+
+
+def _weights(metric: Metric, counts: Counts, answers: Array, labels: Array) -> Array:
+    """How much the metric rises with the recall of each class (K,)."""
+    images, _, right = counts
+    of_right, of_answer = metric.slopes(counts)
+    wrong = answers != labels
+    in_place = np.bincount(labels[wrong], of_answer[answers[wrong]], len(images))
+    elsewhere = np.where(right < images, in_place / np.maximum(images - right, 1), of_answer.mean())
+    weights: Array = images * (of_right + of_answer - elsewhere)
+    return weights
+
+
+def paired_p_values(new: Judged, old: Judged) -> tuple[float, float]:
+    """One-sided p-values that the new answers are better, and that they are worse.
+
+    The randomization test: by chance alone the two answers to an example could be exchanged
+    (Noreen, 1989; for F1, Yeh, 2000, COLING 947-953). The same examples in the same order.
+    """
+    triples, sizes = np.unique(
+        np.stack([new.labels, new.answers, old.answers]), axis=1, return_counts=True
+    )
+    labels, first, second = triples
+    generator = np.random.default_rng(0)
+
+    def halves() -> Iterator[tuple[Array, Array]]:
+        for _ in range(DRAWS // AT_ONCE):
+            exchanged = generator.binomial(sizes, 0.5, (AT_ONCE, len(sizes)))
+            stay = sizes - exchanged
+            yield (
+                _values(new, labels, [(first, stay), (second, exchanged)]),
+                _values(new, labels, [(second, stay), (first, exchanged)]),
+            )
+
+    return _p_values(new.value - old.value, halves())
+
+
+def unpaired_p_values(new: Judged, old: Judged) -> tuple[float, float]:
+    """The same for answers to different examples, exchanged within each class."""
+    classes = new.classes
+    cells = [
+        np.bincount(part.labels * classes + part.answers, minlength=classes**2)
+        for part in (new, old)
+    ]
+    used = np.flatnonzero(cells[0] + cells[1])
+    ours, all_of = cells[0][used], (cells[0] + cells[1])[used]
+    labels, given = used // classes, used % classes
+    generator = np.random.default_rng(0)
+
+    def halves() -> Iterator[tuple[Array, Array]]:
+        for _ in range(DRAWS // AT_ONCE):
+            drawn = np.empty((AT_ONCE, len(used)), np.int64)
+            for label in np.unique(labels):
+                rows = labels == label
+                drawn[:, rows] = generator.multivariate_hypergeometric(
+                    all_of[rows], int(ours[rows].sum()), AT_ONCE
+                )
+            yield (
+                _values(new, labels, [(given, drawn)]),
+                _values(new, labels, [(given, all_of - drawn)]),
+            )
+
+    return _p_values(new.value - old.value, halves())
+
+
+def _values(like: Judged, labels: Array, parts: list[tuple[Array, Array]]) -> Array:
+    """The metric (D,) of draws: `parts` are answers (C,), and how often (D, C) each is given."""
+    known = np.eye(like.classes)
+    images = sum(times @ known[labels] for _, times in parts)
+    given = sum(times @ known[answers] for answers, times in parts)
+    right = sum((times * (answers == labels)) @ known[labels] for answers, times in parts)
+    counts: Counts = images, given, right
+    values: Array = like.metric.of_counts(counts)
+    return values
+
+
+def _p_values(observed: float, halves: Iterator[tuple[Array, Array]]) -> tuple[float, float]:
+    differences = np.concatenate([first - second for first, second in halves])
+    better, worse = (
+        (1 + int((sign * differences >= sign * observed - TIE).sum())) / (1 + len(differences))
+        for sign in (1, -1)
+    )
+    return better, worse
