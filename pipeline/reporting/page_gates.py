@@ -66,8 +66,8 @@ def score(reports: BundleReports) -> str:
     assert isinstance(evaluation, EvaluationReport)
     sentence = (
         f"Test accuracy is {percent(evaluation.test_accuracy)} (95 % interval "
-        f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} "
-        "examples that training never saw."
+        f"{interval(evaluation.test_accuracy_interval)}) on {evaluation.test_images:,} examples"
+        f"{'' if reports.train.origin else ' that training never saw'}."
     )
     return f"{sentence} {by_folds.sentence(evaluation.folds)}" if evaluation.folds else sentence
 
