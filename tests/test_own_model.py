@@ -27,6 +27,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.planning import prove
 from pipeline.process.errors import UserError
+from pipeline.search import analysis
 from pipeline.training import foreign_file, input_scaling, keras_files, own_model
 from pipeline.training.batches import Data
 from tests.conftest import ROOT, Project
@@ -277,6 +278,10 @@ def test_classes_that_are_not_keras_own_are_refused(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((28, 28, 1)), Registered()]).save(path)
     with pytest.raises(UserError, match="class Registered, which is not one of Keras's own"):
         foreign_file.load(path)
+    image = keras.Input((28, 28, 1))
+    keras.Model(image, image + image).save(path)  # an operation, and not a layer
+    with pytest.raises(UserError, match="class Add, which is not one of Keras's own layers"):
+        foreign_file.load(path)
     for old, new in (
         (
             '"module": "keras.layers", "class_name": "Dense"',
@@ -343,6 +348,12 @@ def test_params_refuse_files_that_cannot_be_taken_and_folds_of_another_recipe() 
     ):
         with pytest.raises(UserError, match=message):
             params.override(settings, values)
+
+
+def test_commands_that_train_refuse_while_a_model_is_named() -> None:
+    settings = params.override(params.load(ROOT / "params.yaml"), {"model.path": "theirs.h5"})
+    with pytest.raises(UserError, match=r"model.path is theirs.h5, and this trains models"):
+        analysis.check_answers(settings)
 
 
 def test_prove_sets_the_model_and_keeps_params_of_a_file_that_it_refuses(

@@ -164,4 +164,5 @@ def _own_classes() -> frozenset[str]:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    """Keras's or HDF5's message on one line, without the time and addresses that HDF5 adds."""
+    return " ".join(str(error).split()).partition(", errno")[0].partition(": time")[0][:200]
