@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from pipeline.config import mnist_problem, params
+from pipeline.config.own_model import NO_MODEL
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
 from pipeline.files.reports.folds import FoldsReport
@@ -44,6 +45,11 @@ def main() -> None:
             f"run `edgeproof folds`, which writes {FoldsReport.PATH}, or name {params.NONE}",
         ),
         (
+            "model.path",
+            settings.model.path,
+            f"name a .keras or .h5 file, or {NO_MODEL} to train a model",
+        ),
+        (
             "train.start_from",
             settings.train.start_from,
             f"name a trained model, a .keras file, or {params.NONE} for fresh weights",
@@ -55,7 +61,7 @@ def main() -> None:
     check_names("dataset.path", Path(settings.dataset.path))
     check_names("dataset.other", Path(settings.dataset.other))
     check_targets(settings)
-    if settings.embed.board:
+    if settings.embed.board and not settings.model.is_given:
         check_board(settings, settings.embed.board)
 
 

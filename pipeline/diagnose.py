@@ -27,7 +27,7 @@ from pipeline.diagnosis.diagnosis import Diagnosis, MostError
 from pipeline.diagnosis.picture import draw
 from pipeline.diagnosis.rules import diagnose
 from pipeline.files import artifacts, predictions
-from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
 from pipeline.files.reports.preprocess import PreprocessReport
 from pipeline.files.reports.report import Report
 from pipeline.files.reports.train import TrainReport
@@ -55,6 +55,8 @@ def diagnose_rows(path: Path, rows: list[Row], target: float | MostError) -> Dia
     """Diagnoses the rows of `path`, with the reports beside it. Raises UserError."""
     preprocessing = report_beside(path, PreprocessReport)
     training = report_beside(path, TrainReport)
+    if training and training.origin:
+        return Diagnosis(NOT_TRAINED, 0, {}, training.origin.sentence)
     return diagnose(
         rows,
         preprocessing.evidence if preprocessing else None,
@@ -71,7 +73,8 @@ def with_classes(diagnosis: Diagnosis) -> Diagnosis:
     trained = PreprocessReport.load().splits["train"].per_class
     scoring = targets.scoring(description.target)
     never, poorly = scoring.neglected(validation, description, trained)
-    return with_neglected(with_ignored(diagnosis, never), poorly)
+    diagnosis = with_ignored(diagnosis, never)
+    return diagnosis if diagnosis.verdict == NOT_TRAINED else with_neglected(diagnosis, poorly)
 
 
 def report_beside(path: Path, kind: type[AnyReport]) -> AnyReport | None:

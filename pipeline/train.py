@@ -3,6 +3,8 @@
     python -m pipeline.train
     KERAS_BACKEND=jax python -m pipeline.train      trains on JAX
 
+With `model.path` it trains nothing, and takes that model as it is.
+
 Reads: data/prepared/{train,validation}. Writes: model/model.keras, evaluation/validation.npz,
 reports/learning_curves.csv, reports/train.json.
 Checkpoints go to .state/train/<key> of the user's checkout, also for a DVC experiment, so an
@@ -14,12 +16,17 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import statistics
+from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pipeline.config import params
-from pipeline.config.params import Train, Watch
+from pipeline.config.own_model import OwnModel
+from pipeline.config.params import Params, Train, Watch
 from pipeline.files import artifacts, atomic, digests, predictions, timing_cache
+from pipeline.files.artifacts import Description
 from pipeline.files.reports.train import TrainReport
 from pipeline.process import imports, stage
 from pipeline.tracking import runs
@@ -29,9 +36,10 @@ from pipeline.training.learning_curves import Row
 with imports.keras_import():
     import keras
 
-    from pipeline.training import fit, keras_files, temperature
+    from pipeline.training import fit, keras_files, own_model, temperature
     from pipeline.training.batches import Data
     from pipeline.training.fit import TrainedModel
+    from pipeline.training.own_model import TakenModel
     from pipeline.training.temperature import Calibrated
 
 
@@ -61,14 +69,62 @@ def print_row(row: Row, epochs: int) -> None:
 
 def main() -> None:
     settings = params.load()
-    train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
-    data = Data.described(train, validation, artifacts.load_description())
+    splits = artifacts.load_split("train"), artifacts.load_split("validation")
+    description = artifacts.load_description()
+    data = Data.described(*splits, description)
     data = dataclasses.replace(data, others=artifacts.load_others("train"))
     files = sorted(
         path
         for split in ("train", "validation")
         for path in (artifacts.PREPARED / split).glob("*.npy")
     )
+    if settings.model.is_given:
+        take(settings.model, data, description, files)
+    else:
+        train(settings, data, files)
+
+
+def take(settings: OwnModel, data: Data, description: Description, files: list[Path]) -> None:
+    """Takes the model of `settings` as it is, and measures it as epoch 0."""
+    taken = own_model.take(settings, data, description.class_names)
+    facts = [settings.model_dump_json(), taken.origin.sha256, metadata.version("keras")]
+    key = digests.of_facts([*facts, *map(artifacts.sha256, files)])
+    with imports.quiet():
+        calibrated = temperature.measure(taken.model, data.validation)
+        row = own_model.measure(taken.model, data, calibrated.probabilities)
+    summary = report_of(taken, key, row, calibrated)
+    write(taken.model, data, remembered(key, [row]), calibrated, summary)
+    print(taken.origin.sentence)
+    print(f"validation {score(summary, data.unit)}; no temperature is fitted to it")
+    runs.sync()
+
+
+def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> TrainReport:
+    """Of a model that was not trained here."""
+    measures: dict[str, Any] = {name: row[name] for name in learning_curves.measured(row)}
+    return TrainReport(
+        architecture=taken.origin.file,
+        parameters=taken.model.count_params(),
+        epochs=0,
+        kept_epoch=0,
+        **measures,
+        training_seconds=0.0,
+        images_per_second=0.0,
+        layers_at_start={},
+        trained_before=True,
+        backend=keras.backend.backend(),
+        devices=keras.distribution.list_devices(),
+        precision="float32",
+        training_key=key,
+        temperature=None,
+        calibration_error_before=calibrated.error_before,
+        calibration_error=calibrated.error,
+        origin=taken.origin,
+    )
+
+
+def train(settings: Params, data: Data, files: list[Path]) -> None:
+    """Trains from scratch, or resumes an interrupted training."""
     key = fingerprint.of_training(settings.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
     with atomic.alone(folder):
@@ -87,15 +143,28 @@ def main() -> None:
 
 def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
     """Calibrates the model, and writes it, its predictions, the curves and the report."""
-    times = timing_cache.remember(
-        f"train-{key}",
-        [{name: row[name] for name in learning_curves.TIMES} for row in trained.rows],
-    )
-    rows = [{**row, **epoch_times} for row, epoch_times in zip(trained.rows, times, strict=True)]
+    rows = remembered(key, trained.rows)
     with imports.quiet():
         calibrated = temperature.calibrate(trained.model, data.validation, data.target)
     summary = report(settings, key, trained, rows, calibrated)
-    keras_files.save(artifacts.MODEL, trained.model)
+    write(trained.model, data, rows, calibrated, summary)
+    print(f"kept epoch {trained.best}: validation {score(summary, data.unit)}")
+    print(calibration_sentence(calibrated))
+
+
+def remembered(key: str, rows: list[Row]) -> list[Row]:
+    """The rows with the times that were first measured for this key."""
+    times = timing_cache.remember(
+        f"train-{key}",
+        [{name: row[name] for name in learning_curves.TIMES} for row in rows],
+    )
+    return [{**row, **epoch_times} for row, epoch_times in zip(rows, times, strict=True)]
+
+
+def write(
+    model: keras.Model, data: Data, rows: list[Row], calibrated: Calibrated, summary: TrainReport
+) -> None:
+    keras_files.save(artifacts.MODEL, model)
     images, labels = data.validation
     predictions.save(
         artifacts.VALIDATION,
@@ -106,8 +175,6 @@ def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:
     learning_curves.save(artifacts.LEARNING_CURVES, rows)
     summary.save()
     summary.save_metrics()
-    print(f"kept epoch {trained.best}: validation {score(summary, data.unit)}")
-    print(calibration_sentence(calibrated))
 
 
 def score(summary: TrainReport, unit: str | None) -> str:
@@ -137,12 +204,13 @@ def report(
     settings: Train, key: str, trained: TrainedModel, rows: list[Row], calibrated: Calibrated
 ) -> TrainReport:
     kept_row = rows[trained.best - 1]
+    measures: dict[str, Any] = {name: kept_row[name] for name in learning_curves.measured(kept_row)}
     return TrainReport(
         architecture=settings.architecture,
         parameters=trained.model.count_params(),
         epochs=len(rows),
         kept_epoch=trained.best,
-        **{name: kept_row[name] for name in learning_curves.measured(kept_row)},
+        **measures,
         training_seconds=sum(row["seconds"] for row in rows),
         images_per_second=statistics.median(row["images_per_second"] for row in rows),
         layers_at_start=trained.layers,

@@ -28,6 +28,7 @@ PIPELINE = ROOT / "pipeline"
 NO_DEPENDENCY = (
     "pipeline/process/",
     "pipeline/config/device_files.py",
+    "pipeline/config/own_model.py",
     "pipeline/config/params.py",
     "pipeline/config/parts.py",
     "pipeline/config/section.py",

@@ -50,6 +50,7 @@ def build(
             "provenance": {
                 **fields["provenance"],
                 **_weights(params),
+                **_origin(reports),
                 **_from_folds(reports),
                 "training_key": reports.train.training_key,
                 "params": params.model_dump(mode="json", include=PARAMS),
@@ -87,9 +88,15 @@ def _scores(params: Params, evaluation: Evaluation) -> dict[str, Any]:
     return {**dict.fromkeys(accuracies), **fields, "number": number}
 
 
+def _origin(reports: BundleReports) -> dict[str, str]:
+    """Where a model came from that was not trained here; nothing for other models."""
+    origin = reports.train.origin
+    return {"origin": origin.sentence} if origin else {}
+
+
 def _weights(params: Params) -> dict[str, str]:
     """Where the weights of a backbone come from, and their licence; nothing for other models."""
-    if not params.train.starts_from_a_backbone:
+    if params.model.is_given or not params.train.starts_from_a_backbone:
         return {}
     return {"pretrained_weights": declared("architectures", params.train.architecture)["WEIGHTS"]}
 

@@ -13,6 +13,7 @@ PANELS = {
         workflow.start,
         workflow.estimate,
         workflow.run,
+        workflow.prove,
         workflow.draft,
         workflow.status,
         workflow.report,

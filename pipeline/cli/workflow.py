@@ -57,6 +57,34 @@ def run(
     raise typer.Exit(0 if succeeded else 1)
 
 
+def prove(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .keras or .h5 file that somebody else trained on the classes of your data.",
+            show_default=False,
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Where it is from, for the model card, such as an address.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Prove a model that was trained elsewhere: set model.path, and run every stage.
+
+    Nothing is trained. How its pixels are scaled is tried on the validation set.
+    """
+    from pipeline.planning import prove as proving
+
+    proving.choose(model, source)
+    run(None, force=False)
+
+
 def start(
     data: Annotated[
         Path,

@@ -21,6 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.config import framing, starts, validation_message
 from pipeline.config.device_files import Embed, Export, Package, Verify
+from pipeline.config.own_model import NO_MODEL, OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.section import Fraction, Section
 from pipeline.process.errors import UserError
@@ -203,6 +204,7 @@ class Params(Section):
     problem: Problem
     dataset: Dataset
     preprocess: Preprocess
+    model: OwnModel = OwnModel()
     train: Train
     evaluate: Evaluate = Evaluate()
     export: Export
@@ -211,6 +213,16 @@ class Params(Section):
     package: Package = Package()
     field: InTheField
     watch: Watch
+
+    @model_validator(mode="after")
+    def _judges_what_it_trains(self) -> Self:
+        if self.model.is_given and self.evaluate.folds != NONE:
+            raise ValueError(
+                f"evaluate.folds is {self.evaluate.folds}, which judges a recipe by models that it "
+                f"trained, and model.path is {self.model.path}; expected {NONE}, or model.path "
+                f"{NO_MODEL}"
+            )
+        return self
 
     def max_loss(self, *, micro: bool = False) -> float:
         """What a file may lose: accuracy, or for numbers what it may add to the error.

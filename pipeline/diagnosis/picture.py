@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.files.reports.diagnose import NOT_TRAINED
 from pipeline.reporting import drawing
 from pipeline.training.learning_curves import Row
 
@@ -39,7 +40,7 @@ def draw(
                 axis.plot(epochs, values, marker="o", label=label, clip_on=False)
         if kept_epoch is not None:
             axis.axvline(kept_epoch, color="grey", linestyle=":", label=f"kept: epoch {kept_epoch}")
-        if verdict != "good_fit":
+        if verdict not in ("good_fit", NOT_TRAINED):
             axis.axvspan(
                 since,
                 max(epochs[-1], since + 0.2),

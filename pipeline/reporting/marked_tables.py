@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.files import atomic
-from pipeline.files.reports.verify import (
-    VerificationReport,
-)
+from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import confidence_cells, result_notes
 from pipeline.reporting.summary import (
@@ -89,11 +88,14 @@ def short_block() -> str:
         note = result_notes.notes(verification)
         return f"{table(NUMBER_SHORT_COLUMNS, lines)}\n\n{note}"
     words = result_notes.metric(verification)
+    is_taken = DiagnosisReport.load().verdict == NOT_TRAINED
+    unseen = "" if is_taken else " that the weights have not seen"
     note = (
         f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
-        f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} images that "
-        f"the weights have not seen. {confidence_cells.NOTE} Times are those of the fastest "
+        f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} "
+        f"images{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
+        f"{f' {curves()}' if is_taken else ''}"
     )
     name = headline(lines)
     columns = [name if column == ACCURACY else column for column in SHORT_COLUMNS]

@@ -67,8 +67,8 @@ def score(reports: BundleReports) -> str:
     figure = evaluation.score
     sentence = (
         f"Test {figure.words} is {percent(figure.value)} (95 % interval "
-        f"{interval(figure.interval)}) on {evaluation.test_images:,} "
-        "examples that training never saw."
+        f"{interval(figure.interval)}) on {evaluation.test_images:,} examples"
+        f"{'' if reports.train.origin else ' that training never saw'}."
     )
     if evaluation.metric:
         sentence += f" The accuracy is {percent(evaluation.test_accuracy)}."

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline.files import artifacts
 from pipeline.files.reports.baseline import BaselineReport, ErrorScore
-from pipeline.files.reports.diagnose import DiagnosisReport
+from pipeline.files.reports.diagnose import NOT_TRAINED, DiagnosisReport
 from pipeline.files.reports.evaluate import (
     Evaluation,
     EvaluationReport,
@@ -233,4 +233,7 @@ def table(
 
 
 def curves() -> str:
-    return f"Learning curves: {DiagnosisReport.load().sentence}."
+    diagnosis = DiagnosisReport.load()
+    if diagnosis.verdict == NOT_TRAINED:
+        return f"{diagnosis.sentence[:1].upper()}{diagnosis.sentence[1:]}."
+    return f"Learning curves: {diagnosis.sentence}."

@@ -16,6 +16,7 @@ from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
+from pipeline.search.analysis import check_trains
 from pipeline.search.change import Change, Situation
 from pipeline.search.remedies import REMEDIES
 
@@ -52,7 +53,9 @@ def check_up_to_date() -> None:
 def print_advice() -> None:
     """Prints each change with its reason and its command. Raises UserError."""
     check_up_to_date()
-    situation = last_situation(params.load())
+    settings = params.load()
+    check_trains(settings)
+    situation = last_situation(settings)
     print(f"verdict: {situation.verdict}")
     for change in advise(situation):
         print(f"\n{change.name}: {change.reason}\n  {change.command()}")

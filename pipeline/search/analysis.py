@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pipeline.config import params
 from pipeline.config.overrides import parsed
+from pipeline.config.own_model import NO_MODEL
 from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic, digests
 from pipeline.process.errors import UserError
@@ -52,8 +53,17 @@ class Report:
     notes: Sequence[str] = field(default_factory=list)
 
 
+def check_trains(settings: Params) -> None:
+    """Raises UserError if params.yaml names a model, so that none is trained."""
+    if settings.model.is_given:
+        raise UserError(
+            f"model.path is {settings.model.path}, and this trains models; expected {NO_MODEL}"
+        )
+
+
 def check_answers(settings: Params) -> None:
     """Raises UserError if the model gives numbers: the analyses compare right and wrong answers."""
+    check_trains(settings)
     if settings.problem.unit is not None:
         raise UserError(
             f"problem.unit is {settings.problem.unit}, so the model gives a number, and this "

@@ -218,10 +218,11 @@ def results(card: ModelCard) -> str:
     assert card.test_accuracy is not None
     assert card.test_accuracy_interval is not None
     assert card.baseline_accuracy is not None
+    unseen = "" if "origin" in card.provenance else " that were never used for training"
     accuracy = (
         f"Test accuracy is {percent(card.test_accuracy)} (95 % interval "
-        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images that were never "
-        f"used for training; the baseline reaches {percent(card.baseline_accuracy)}."
+        f"{interval(card.test_accuracy_interval)}) on {card.test_images:,} images"
+        f"{unseen}; the baseline reaches {percent(card.baseline_accuracy)}."
     )
     judged = ""
     if card.metric:

@@ -48,17 +48,24 @@ def calibrate(model: keras.Model, validation: Split, target: str = "classes") ->
     A number has no confidence, so its model stays as it is and there is no calibration error.
     """
     images, labels = validation[0], np.asarray(validation[1])
-    before = keras_files.probabilities(model, images)
     if target == "number":
-        return Calibrated(None, None, None, before)
-    error = calibration.error(before, labels)
+        return Calibrated(None, None, None, keras_files.probabilities(model, images))
+    as_it_is = measure(model, validation)
+    error, before = as_it_is.error, as_it_is.probabilities
     layer = output_layer(model)
     if layer is None:
-        return Calibrated(None, error, error, before)
+        return as_it_is
     temperature = fit(before, labels)
     layer.set_weights([weights / np.float32(temperature) for weights in layer.get_weights()])
     after = keras_files.probabilities(model, images)
     return Calibrated(temperature, error, calibration.error(after, labels), after)
+
+
+def measure(model: keras.Model, validation: Split) -> Calibrated:
+    """The outputs of a model that stays as it is."""
+    probabilities = keras_files.probabilities(model, validation[0])
+    error = calibration.error(probabilities, np.asarray(validation[1]))
+    return Calibrated(None, error, error, probabilities)
 
 
 def output_layer(model: keras.Model) -> Any | None:

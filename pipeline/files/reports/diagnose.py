@@ -7,6 +7,8 @@ from typing import ClassVar
 from pipeline.files import artifacts
 from pipeline.files.reports.report import Report
 
+NOT_TRAINED = "not_trained"  # the verdict on a model that was taken as it came
+
 
 class DiagnosisReport(Report):
     """`numbers` led to the verdict, which holds from `epoch` on; `sentence` is for people."""

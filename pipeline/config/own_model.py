@@ -1,0 +1,55 @@
+"""A model that somebody else trained: the section `model` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipeline.config.section import Section
+
+NO_MODEL = "pipeline/no_model"  # as `starts.NONE`; DVC takes a file as a dependency once
+SUFFIXES = (".keras", ".h5", ".hdf5")
+
+Value = float | Annotated[list[float], Field(min_length=1)]  # one for all channels, or one for each
+
+
+def checked_path(path: str) -> str:
+    """Returns `model.path`. Raises ValueError if it is not a file that Keras reads."""
+    if set(path) & set("|`\r\n"):
+        raise ValueError(f"{path!r} has a character that breaks tables; expected another name")
+    if path == NO_MODEL or path.endswith(SUFFIXES):
+        return path
+    raise ValueError(
+        f"{path!r} is not a Keras model; expected a .keras or .h5 file, as a SavedModel, a .tflite "
+        f"or an .onnx file cannot be taken, or {NO_MODEL} to train a model"
+    )
+
+
+class Scale(Section):
+    """(pixel - mean) / deviation, in pixels from 0 to 255."""
+
+    mean: Value
+    deviation: Value
+
+
+class OwnModel(Section):
+    path: Annotated[str, AfterValidator(checked_path)] = NO_MODEL
+    scaling: Literal["auto", "raw", "unit", "signed", "imagenet"] | Scale = "auto"
+    labels: Annotated[list[str], Field(min_length=2)] | None = None
+    # It is printed in a table of the model card
+    source: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[^|`\r\n]*$")] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        deviation = self.scaling.deviation if isinstance(self.scaling, Scale) else 1
+        if min(deviation if isinstance(deviation, list) else [deviation]) <= 0:
+            raise ValueError(f"scaling has the deviation {deviation}; expected numbers above 0")
+        return self
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a model to take, so that none is trained."""
+        return self.path != NO_MODEL

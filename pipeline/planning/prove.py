@@ -1,0 +1,50 @@
+"""Sets `model.path` in params.yaml to a model that somebody else trained.
+
+edgeproof prove model.h5
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config import params
+from pipeline.config.own_model import SUFFIXES
+from pipeline.files import atomic
+from pipeline.planning import params_file
+from pipeline.planning.recipe import Choice
+from pipeline.process import imports
+from pipeline.process.errors import UserError
+
+
+def choose(path: Path, source: str | None) -> None:
+    """Names the model in params.yaml, unless it cannot be taken. Raises UserError."""
+    settings = params.load()
+    check(path)
+    choices = [Choice("model.path", str(path))]
+    if str(path) != settings.model.path:  # what was said of another model does not hold for it
+        choices += [Choice("model.scaling", "auto"), Choice("model.labels", None)]
+        choices += [Choice("model.source", source)]
+    elif source is not None:
+        choices += [Choice("model.source", source)]
+    text = params_file.apply(params.FILE.read_text(encoding="utf-8"), choices)
+    written = params.parsed(text, params.FILE)
+    if written == settings:
+        return
+    with atomic.replacing(params.FILE) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"params.yaml: model.path is {path}", flush=True)
+
+
+def check(path: Path) -> None:
+    """Raises UserError for a file that would not be taken, before params.yaml is changed."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist; expected a .keras or .h5 file")
+    if path.is_dir() or not str(path).endswith(SUFFIXES):
+        kind = "a folder" if path.is_dir() else "not a Keras model"
+        raise UserError(
+            f"{path} is {kind}; expected a .keras or .h5 file, as a SavedModel, a .tflite or an "
+            ".onnx file cannot be taken"
+        )
+    with imports.keras_import():
+        from pipeline.training import foreign_file
+    foreign_file.check(path)

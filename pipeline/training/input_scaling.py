@@ -1,0 +1,242 @@
+"""What a model that somebody else trained expects of pixels and classes, by labelled examples.
+
+Nothing in a Keras file says whether it wants pixels from 0 to 255, from 0 to 1, or otherwise, and
+in which order its classes are. A wrong guess makes no error, only wrong answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from scipy import optimize, stats
+
+from pipeline.config.own_model import OwnModel, Scale
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+from pipeline.training import keras_files
+
+Scaling = tuple[Sequence[float], Sequence[float]]  # mean and deviation, in pixels
+
+SCALINGS: Mapping[str, Scaling] = {
+    "raw": ([0.0], [1.0]),
+    "unit": ([0.0], [255.0]),
+    "signed": ([127.5], [127.5]),
+    # torchvision's mean and deviation of ImageNet, red, green, blue
+    "imagenet": ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+}
+IN_WORDS = {
+    "raw": "pixels from 0 to 255",
+    "unit": "pixels divided by 255",
+    "signed": "pixels scaled to -1 to 1",
+    "imagenet": "pixels less ImageNet's mean, divided by its deviation",
+}
+OTHER = "other"  # mean and deviation that params.yaml names
+SAMPLES = 1000
+SHOWN = 5  # classes that a sentence names
+SIGNIFICANT, CERTAIN = 0.05, 0.001  # p-values of paired tests
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a model answers to examples that are scaled in one way.
+
+    `outputs` are those of the model, (N, K), or (N, 1) for two classes. `right` (N,) says which
+    answers are right. If another order of the classes explains them, `order` has the class of each
+    output, `right` is by that, and `plain` is the accuracy without it.
+    """
+
+    outputs: Array
+    right: Array
+    order: list[int] | None
+    plain: float
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
+
+
+def samples(count: int) -> Array:
+    """The rows of at most SAMPLES examples, always the same."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:SAMPLES])
+
+
+def outputs(network: keras.Model, images: Array, scaling: Scaling) -> Array:
+    """What the network gives for these pixels (N, H, W, C), in the shape that it takes."""
+    mean, deviation = (np.asarray(value, np.float32) for value in scaling)
+    shape = [size or -1 for size in network.input_shape[1:]]
+    shape = list(images.shape[1:]) if -1 in shape else shape
+    size = keras_files.batch_size(images)
+    return np.concatenate(
+        [
+            network.predict_on_batch(
+                ((images[start : start + size] - mean) / deviation).reshape(-1, *shape)
+            )
+            for start in range(0, len(images), size)
+        ]
+    )
+
+
+def trial(given: Array, labels: Array, order: Sequence[int]) -> Trial:
+    """Judges outputs by labels (N,); `order` has the output of each class."""
+    answers = columns(given)[:, order].argmax(1)
+    other = other_order(answers, labels, len(order))
+    plain = answers == labels
+    right = plain if other is None else np.asarray(other)[answers] == labels
+    return Trial(given, right, other, float(plain.mean()))
+
+
+def columns(given: Array) -> Array:
+    """Outputs (N, K); one for two classes becomes two, of which the higher is the answer."""
+    if given.shape[1] > 1:
+        return given
+    is_probability = given.min() >= 0 and given.max() <= 1
+    return np.hstack([1 - given if is_probability else -given, given])
+
+
+def other_order(answers: Array, labels: Array, num_classes: int) -> list[int] | None:
+    """The class of each output, if another order than the dataset's clearly explains the answers.
+
+    The order is fitted on one half of the examples and tested on the other.
+    """
+    fitted = assignment(answers[::2], labels[::2], num_classes)
+    others, expected = answers[1::2], labels[1::2]
+    plain, matched = others == expected, np.asarray(fitted)[others] == expected
+    recalls = [matched[expected == label].mean() for label in np.unique(expected)]
+    least = (1 + 1 / num_classes) / 2  # half way from guessing to perfect
+    gains = matched.sum() > plain.sum() and p_value(matched, plain) < CERTAIN
+    if not (gains and np.mean(recalls) >= least):
+        return None
+    return assignment(answers, labels, num_classes)
+
+
+def assignment(answers: Array, labels: Array, num_classes: int) -> list[int]:
+    """A class for each output such that the most answers are right; among equals, its own."""
+    counts = np.zeros((num_classes, num_classes))
+    np.add.at(counts, (answers, labels), 1)
+    own = np.eye(num_classes) / (2 * num_classes)
+    return [int(label) for label in optimize.linear_sum_assignment(-counts - own)[1]]
+
+
+def p_value(right: Array, other: Array) -> float:
+    """McNemar's exact test of answers to the same examples."""
+    lost, gained = int((right & ~other).sum()), int((other & ~right).sum())
+    return float(stats.binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+
+def candidates(settings: OwnModel, channels: int) -> dict[str, Scaling]:
+    """The scalings to try, with that of `model.scaling`. Raises UserError if it does not fit."""
+    result = {
+        name: scaling for name, scaling in SCALINGS.items() if len(scaling[0]) in (1, channels)
+    }
+    if isinstance(settings.scaling, Scale):
+        mean, deviation = (
+            value if isinstance(value, list) else [value]
+            for value in (settings.scaling.mean, settings.scaling.deviation)
+        )
+        result[OTHER] = (mean, deviation)
+        if not {len(mean), len(deviation)} <= {1, channels}:
+            raise UserError(
+                f"model.scaling has {len(mean)} means and {len(deviation)} deviations, and the "
+                f"images have {channels} channels; expected one, or {channels}"
+            )
+    elif settings.scaling not in ("auto", *result):
+        raise UserError(
+            f"model.scaling is {settings.scaling}, which is for 3 channels, and the images have "
+            f"{channels}; expected {', '.join(result)}"
+        )
+    return result
+
+
+def trials(
+    network: keras.Model,
+    validation: tuple[Array, Array],
+    scalings: Mapping[str, Scaling],
+    order: Sequence[int],
+) -> dict[str, Trial]:
+    """A trial of each scaling on the same labelled examples."""
+    rows = samples(len(validation[1]))
+    images, labels = np.asarray(validation[0][rows]), np.asarray(validation[1][rows])
+    return {
+        name: trial(outputs(network, images, scaling), labels, order)
+        for name, scaling in scalings.items()
+    }
+
+
+def best(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
+    """The scaling of `model.scaling`, or the one that is clearly the best.
+
+    Prints the accuracy of each. Raises UserError if none is clearly the best.
+    """
+    ranked = sorted(trials, key=lambda name: -trials[name].accuracy)
+    first, second = ranked[:2]
+    p = p_value(trials[first].right, trials[second].right)
+    name = first
+    if settings.scaling != "auto":
+        name = OTHER if isinstance(settings.scaling, Scale) else settings.scaling
+    print_table(trials, name)
+    if settings.scaling == "auto" and p >= SIGNIFICANT:
+        raise UserError(_ask(settings, trials, first, second, labels))
+    if first != name and p_value(trials[first].right, trials[name].right) < SIGNIFICANT:
+        print(f"warning: model.scaling is {name}, and {first} answers better")
+    return name
+
+
+def print_table(trials: Mapping[str, Trial], name: str) -> None:
+    count = len(next(iter(trials.values())).right)
+    print(f"scaling    right of {count:,} validation images")
+    for other, each in trials.items():
+        mark = "  <- taken" if other == name else ""
+        print(f"{other:10} {each.accuracy:9.2%}{mark}")
+
+
+def _ask(
+    settings: OwnModel, trials: Mapping[str, Trial], first: str, second: str, labels: Array
+) -> str:
+    most = np.unique(labels, return_counts=True)[1].max() / len(labels)
+    guessing = ""
+    if trials[first].accuracy < most + 0.05:
+        guessing = (
+            f", which is hardly better than always naming the most frequent class "
+            f"({most:.2%}), so the model may know other classes"
+        )
+    return (
+        f"which scaling {settings.path} expects is not clear: of "
+        f"{len(trials[first].right):,} validation images {trials[first].accuracy:.2%} are "
+        f"right with {first} and {trials[second].accuracy:.2%} with {second}{guessing}; set "
+        f"model.scaling to {', '.join(SCALINGS)}, or {{mean: ..., deviation: ...}} in pixels, as "
+        "in the training of the model"
+    )
+
+
+def check_order(
+    settings: OwnModel, trial: Trial, class_names: Sequence[str], order: Sequence[int]
+) -> None:
+    """Raises UserError if another order of the classes explains the answers."""
+    if trial.order is None:
+        return
+    names = [""] * len(class_names)
+    for column, label in enumerate(trial.order):
+        names[order[column]] = class_names[label]
+    moved = [
+        f"{class_names[column]} seems to be {class_names[label]}"
+        for column, label in enumerate(trial.order)
+        if column != label
+    ]
+    raise UserError(
+        f"{settings.path} seems to have its classes in another order than the dataset: of "
+        f"{len(trial.right):,} validation images {trial.plain:.2%} are right, and "
+        f"{trial.accuracy:.2%} if {', '.join(moved[:SHOWN])}"
+        f"{' and so on' if len(moved) > SHOWN else ''}; if so, set model.labels to "
+        f"{json.dumps(names, ensure_ascii=False)}"
+    )
+
+
+def in_words(name: str, scaling: Scaling) -> str:
+    if name in IN_WORDS:
+        return IN_WORDS[name]
+    mean, deviation = (", ".join(f"{x:g}" for x in value) for value in scaling)
+    return f"pixels less {mean}, divided by {deviation}"
