@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.files.artifacts import Array
+from tests.conftest import EDGEPROOF, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -88,6 +91,47 @@ def test_corrected_biases_give_channels_the_mean_that_they_have_in_float() -> No
     assert len(after) == len(before)
     expected = _bias_correction._float_means(calibrated, images)
     assert total_shift(after, expected, images) < 0.5 * total_shift(before, expected, images)
+
+
+def test_layers_whose_values_are_out_of_range_are_named_with_the_cure() -> None:
+    from pipeline.formats import tflite_float32, tflite_int8
+    from pipeline.search import explain_quantization as explanation
+
+    images = 255 * np.random.default_rng(0).integers(0, 2, (40, 12, 12, 3), np.uint8)
+    model, _ = residual_network(images)
+    float32 = tflite_float32.convert(model, images)
+    flat = np.linspace(0, 255, 40).astype(np.uint8)[:, None, None, None]
+    flat = np.broadcast_to(flat, images.shape)  # without contrast, the maps stay small
+    whole, narrow = (
+        explanation.compare(float32, tflite_int8.convert(model, rows), images)
+        for rows in (images, flat)
+    )
+    assert max(layer.clipped for layer in whole.layers) < 0.001
+    by_name = {layer.name: layer for layer in narrow.layers}
+    assert by_name["first"].clipped > 0.01
+    assert by_name["first"].decibels < {one.name: one for one in whole.layers}["first"].decibels
+    first = explanation.cures(replace(narrow, different=3), 500, ["tflite_dynamic"])[0]
+    assert "first" in first
+    assert first.endswith("set export.calibration_images to 1000")
+    assert not explanation.cures(replace(narrow, different=0), 500, [])
+    assert "validation images differently" in explanation.verdict(narrow)
+
+
+def test_the_command_explains_the_files_of_a_run_and_refuses_without_them(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    printed = project.run(*EDGEPROOF, "explain-quantization")
+    page = (project.folder / "reports" / "quantization.md").read_text(encoding="utf-8")
+    sentence = next(line for line in printed.splitlines() if "validation images" in line)
+    assert f"**{sentence}**" in page
+    assert "| probabilities |" in page
+    report = project.folder / "reports" / "export.json"
+    report.write_text(report.read_text().replace('"tflite_int8"', '"other"'))
+    failed = project.attempt(*EDGEPROOF, "explain-quantization")
+    assert failed.returncode != 0
+    assert "exported/ has no tflite_int8" in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 def total_shift(data: bytes, expected: dict[bytes, Array], images: Array) -> float:

@@ -20,7 +20,12 @@ PANELS = {
         workflow.sync,
         workflow.ui,
     ),
-    "Improve a model": (improvement.diagnose, improvement.advise, improvement.improve),
+    "Improve a model": (
+        improvement.diagnose,
+        improvement.explain_quantization,
+        improvement.advise,
+        improvement.improve,
+    ),
     "Analyses": (
         analyses.sweep,
         analyses.folds,

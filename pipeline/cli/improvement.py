@@ -34,6 +34,16 @@ def diagnose(
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
+def explain_quantization() -> None:
+    """Say which layers lose most in the int8 file, and what to try against it.
+
+    It compares the exported files on validation images, and trains nothing.
+    """
+    from pipeline.search import explain_quantization as explanation
+
+    explanation.explain()
+
+
 def advise() -> None:
     """Say what to change after the last run, as commands to paste, the most promising first."""
     from pipeline.search import advise as advice

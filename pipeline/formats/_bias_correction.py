@@ -13,7 +13,7 @@ import numpy as np
 import tflite
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _calibration
+from pipeline.runtimes import inner_tensors
 
 WEIGHTED = (
     tflite.BuiltinOperator.CONV_2D,
@@ -63,7 +63,7 @@ def _mean(data: bytes, graph: tflite.SubGraph, index: int, images: Array) -> Arr
 def _means(data: bytes, tensors: list[int], images: Array) -> dict[int, Array]:
     """The mean of each channel, the last axis, of tensors by their number."""
     sums = {index: np.zeros(()) for index in tensors}
-    for values in _calibration.inner_tensors(data, tensors, images):
+    for values in inner_tensors.read(data, tensors, images):
         for index, value in values.items():
             sums[index] = sums[index] + value.mean(tuple(range(value.ndim - 1)), np.float64)
     return {index: total / len(images) for index, total in sums.items()}

@@ -10,19 +10,18 @@ the file has the same bytes as the converter's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tensorflow.lite.python import util
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 
 from pipeline.files.artifacts import Array
 from pipeline.formats import _tflite
+from pipeline.runtimes import inner_tensors
 
 # Kernels add in different orders, so equal ranges differ in their last digits.
 ROUNDING = 1e-3  # of the range
@@ -86,25 +85,9 @@ def _results(graph: Any) -> list[int]:
 def ranges(data: bytes, tensors: list[int], inputs: Array) -> dict[int, Range]:
     """The lowest and highest value of each tensor, by its number."""
     result: dict[int, Range] = {}
-    for values in inner_tensors(data, tensors, inputs):
+    for values in inner_tensors.read(data, tensors, inputs):
         for index, value in values.items():
             low, high = float(value.min()), float(value.max())
             least, most = result.get(index, (low, high))
             result[index] = min(least, low), max(most, high)
     return result
-
-
-def inner_tensors(data: bytes, tensors: list[int], inputs: Array) -> Iterator[dict[int, Array]]:
-    """For each raw input (N, ...), the tensors (1, ...) of the file, by their number."""
-    interpreter = Interpreter(
-        model_content=data,
-        experimental_preserve_all_tensors=True,
-        # XNNPACK keeps its tensors for itself.
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    entry = interpreter.get_input_details()[0]
-    for row in inputs:
-        interpreter.set_tensor(entry["index"], row[None].astype(entry["dtype"]))
-        interpreter.invoke()
-        yield {index: interpreter.get_tensor(index) for index in tensors}
