@@ -341,6 +341,7 @@ def test_params_refuse_files_that_cannot_be_taken_and_folds_of_another_recipe() 
     for values, message in (
         ({"model.path": "model.tflite"}, "expected a .keras or .h5 file"),
         ({"model.path": "a|b.h5"}, "breaks tables"),
+        ({"model.path": str(artifacts.MODEL)}, "name a copy of it in another place"),
         ({"model.scaling": "0..1"}, "model.scaling"),
         ({"model.scaling": {"mean": 0.0, "deviation": 0.0}}, "expected numbers above 0"),
         ({"model.source": "two\nlines"}, "model.source"),

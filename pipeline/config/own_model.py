@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pipeline.config.section import Section
 
 NO_MODEL = "pipeline/no_model"  # as `starts.NONE`; DVC takes a file as a dependency once
+OUTPUT = Path("model/model.keras")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
 Value = float | Annotated[list[float], Field(min_length=1)]  # one for all channels, or one for each
@@ -18,6 +20,8 @@ def checked_path(path: str) -> str:
     """Returns `model.path`. Raises ValueError if it is not a file that Keras reads."""
     if set(path) & set("|`\r\n"):
         raise ValueError(f"{path!r} has a character that breaks tables; expected another name")
+    if Path(path) == OUTPUT:
+        raise ValueError(f"{path} is what training writes; name a copy of it in another place")
     if path == NO_MODEL or path.endswith(SUFFIXES):
         return path
     raise ValueError(

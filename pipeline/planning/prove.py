@@ -20,6 +20,7 @@ def choose(path: Path, source: str | None) -> None:
     """Names the model in params.yaml, unless it cannot be taken. Raises UserError."""
     settings = params.load()
     check(path)
+    params.override(settings, {"model.path": str(path), "model.source": source})
     choices = [Choice("model.path", str(path))]
     if str(path) != settings.model.path:  # what was said of another model does not hold for it
         choices += [Choice("model.scaling", "auto"), Choice("model.labels", None)]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Overrides
+from pipeline.config.own_model import NO_MODEL
 from pipeline.files.splits import validation_count
 from pipeline.planning.networks import PHOTO, Network
 from pipeline.planning.survey import Survey
@@ -213,6 +214,7 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         Choice("train.network.dropout", dropout),
         Choice("train.network.output", None),
         Choice("train.weights", weights),
+        Choice("model.path", NO_MODEL),
         Choice("train.start_from", "pipeline/none"),
         Choice("train.freeze", None),
         Choice("train.thaw", []),
