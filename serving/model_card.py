@@ -56,10 +56,8 @@ class Tensor:
             f"expected sizes above 0 and at most {LARGEST_TENSOR:,} values",
         )
         low, high = self.range
-        expect(
-            -LARGEST_VALUE <= low < high <= LARGEST_VALUE,
-            f"range is {low} to {high}, expected two that rise",
-        )
+        rises = -LARGEST_VALUE <= low < high <= LARGEST_VALUE
+        expect(rises, f"range is {low} to {high}, expected two that rise")
 
 
 @dataclass(frozen=True)
@@ -104,10 +102,8 @@ class Histogram:
     counts: List[int]
 
     def __post_init__(self) -> None:
-        expect(
-            len(self.counts) == len(self.edges) + 1,
-            f"counts are {len(self.counts)}, expected one more than the edges",
-        )
+        fits = len(self.counts) == len(self.edges) + 1
+        expect(fits, f"counts are {len(self.counts)}, expected one more than the edges")
 
 
 @dataclass(frozen=True)
