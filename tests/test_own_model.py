@@ -152,10 +152,10 @@ def test_logits_get_a_softmax_and_probabilities_stay(data: Data, tmp_path: Path)
     already = taken(path, data, nearest_mean(data, scaling, activation="softmax"))
     assert logits.origin.softmax_added
     assert not already.origin.softmax_added
-    outputs = [
+    first, second = (
         keras_files.probabilities(each.model, data.validation[0]) for each in (logits, already)
-    ]
-    assert np.allclose(*outputs, atol=1e-6)
+    )
+    assert np.allclose(first, second, atol=1e-6)
     with pytest.raises(UserError, match="do not add up to 1"):
         taken(path, data, nearest_mean(data, scaling, activation="sigmoid"))
 
@@ -255,7 +255,7 @@ def test_a_lambda_is_refused_before_keras_sees_it(suffix: str, tmp_path: Path) -
 
 
 @keras.saving.register_keras_serializable("theirs")
-class Registered(layers.Layer):
+class Registered(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """A class that code has registered, as this process has some too."""
 
     def call(self, value: Any) -> Any:
