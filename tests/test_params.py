@@ -35,7 +35,7 @@ def message(tmp_path: Path, old: str, new: str) -> str:
             [
                 "dataset.name",
                 "'mnits'",
-                "cifar10, cifar100, fashion_mnist, fsdd, image_folder, image_list, imdb, mnist",
+                "audio_folder, cifar10, cifar100, fashion_mnist, fsdd, image_folder, image_list,",
             ],
         ),
         (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import struct
+import sys
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from serving import sound
 from serving.errors import BundleError, InputError
 from serving.log_mel import LogMel
 from serving.model_card import ModelCard, Preprocessing
+from tests.conftest import OWN_PROBLEM, Project
 from tests.test_photo import card as photo_card
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", ""))
@@ -267,3 +271,72 @@ def test_the_baseline_knows_more_than_the_nearest_mean_and_the_network_takes_any
         assert model.output_shape == (None, 10)
     with pytest.raises(UserError, match="takes sounds"):
         ds_cnn.build(Inputs((28, 28, 1)), 10, Network())
+
+
+def sweep(is_rising: bool, voice: float, delay: float) -> Array:
+    """A tone that rises or falls by an octave in half a second, after some silence."""
+    time = np.arange(4000) / 8000
+    octaves = time * 2 if is_rising else 1 - time * 2
+    wave = 0.3 * np.sin(2 * np.pi * np.cumsum(voice * 2**octaves) / 8000)
+    return np.concatenate([np.zeros(int(8000 * delay)), wave])
+
+
+def save_sweeps(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(480):
+        label, voice = ("rising", "falling")[number % 2], number // 2 % 6
+        samples = sweep(label == "rising", 300 + 100 * voice, rng.uniform(0, 0.5))
+        path = root / label / f"{number}_voice{voice}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(wav(samples + rng.normal(0, 0.01, len(samples))))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_sounds_pass_the_whole_pipeline_to_a_device_that_reads_a_wav_file(
+    project: Project, run_stages: Callable[..., None], tmp_path: Path
+) -> None:
+    save_sweeps(project.folder / "sounds")
+    project.change(
+        {
+            **OWN_PROBLEM,
+            "problem.name": "sweeps",
+            "problem.target": 0.6,
+            "dataset.name": "audio_folder",
+            "dataset.path": "sounds",
+            "preprocess.subset": None,
+            "preprocess.validation": 0.2,
+            "preprocess.group": r"_(voice\d)",
+            "train.architecture": "ds_cnn",
+            "train.loss": "CategoricalCrossentropy",
+            "train.augmentation": [],
+            "train.epochs": 8,
+            "train.batch_size": 32,
+            "train.optimizer": "Adam",
+            "train.learning_rate": 0.01,
+            "export.formats": ["tflite_int8"],
+            "export.max_accuracy_drop": 0.1,
+            "verify.runtimes": ["litert"],
+            "verify.processors": ["native"],
+            "embed.targets": "all",
+        }
+    )
+    run_stages(project)
+    reports = {
+        name: json.loads((project.folder / f"reports/{name}.json").read_text())
+        for name in ("evaluate", "embed", "preprocess")
+    }
+    assert reports["preprocess"]["together"]["shared_groups"] == []
+    assert len(reports["evaluate"]["per_group"]) == 1
+    assert all("contains sounds" in row["refused"] for row in reports["embed"]["targets"])
+    bundle = project.folder / "dist/sweeps-1.0.0.tar.gz"
+    (tmp_path / "a.wav").write_bytes(wav(sweep(True, 550, 0.1)))
+    (tmp_path / "b.wav").write_bytes(wav(sweep(False, 550, 0.1)))
+    (tmp_path / "c.wav").write_bytes(wav(tone(44100), 44100))
+    serving = [sys.executable, "-m", "serving"]
+    assert "ms a sound" in project.run(*serving, "check", str(bundle))
+    sounds_of_a_device = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
+    answer = project.attempt(*serving, "predict", str(bundle), *sounds_of_a_device)
+    assert [line.split()[0] for line in answer.stdout.splitlines()] == ["rising", "falling"]
+    assert answer.returncode == 1
+    assert "c.wav has 1 channel of 16 bits at 44100 Hz; expected" in answer.stderr
