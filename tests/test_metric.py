@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.planning import networks, recipe, survey
 from pipeline.process.errors import UserError
 from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import Judged
@@ -240,3 +242,29 @@ def test_a_better_model_is_found_better() -> None:
     better, worse = metrics.paired_p_values(new, old)
     assert better < 0.001
     assert worse > 0.99
+
+
+@pytest.mark.parametrize(
+    ("keep", "name"),
+    [("validation_accuracy", "macro_f1"), ("validation_balanced_accuracy", "accuracy")],
+)
+def test_weights_are_not_kept_by_another_metric(keep: str, name: str) -> None:
+    settings = params.load(ROOT / params.FILE)
+    with pytest.raises(UserError, match=f"train.keep is {keep}, and problem.metric is {name}; exp"):
+        params.override(settings, {"train.keep": keep, "problem.metric": name})
+
+
+def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: Path) -> None:
+    for name, count in (("common", 40), ("rare", 12)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    data = survey.survey(tmp_path)
+    values = recipe.overrides(recipe._problem(data, tmp_path))
+    assert values["problem.metric"] == "balanced_accuracy"
+    assert values["problem.target"] == recipe.LEAST_TARGET
+    even = replace(data, counts={"common": 14, "rare": 12})
+    assert "problem.metric" not in recipe.overrides(recipe._problem(even, tmp_path))
+    network = networks.candidates(data, None, has_weights=False)[0]
+    assert recipe.overrides(recipe._train(data, network))["train.class_weights"] == "balanced"

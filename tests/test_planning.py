@@ -281,7 +281,7 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
 
 def test_rare_classes_are_named() -> None:
     lines = outlook.classes({"cat": 400, "dog": 12})
-    assert lines[0].startswith("cat has 400 examples and dog 12; read the balanced")
+    assert lines[0].startswith("cat has 400 examples and dog 12; with train.class_weights")
     assert lines[1].startswith("fewer than 20 examples of dog")
     assert outlook.classes({"cat": 40, "dog": 30}) == []
 

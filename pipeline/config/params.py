@@ -161,7 +161,13 @@ class Train(Section):
     warmup: Rate
     augmentation: list[KerasObject] | Literal["digits", "photos_light", "photos_strong"]
     outliers: Rate = 0.0
-    keep: Literal["validation_loss", "validation_accuracy", "last"]
+    keep: Literal[
+        "validation_loss",
+        "validation_accuracy",
+        "validation_balanced_accuracy",
+        "validation_macro_f1",
+        "last",
+    ]
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
     steps_per_execution: PositiveInt
@@ -206,6 +212,17 @@ class Params(Section):
     package: Package = Package()
     field: InTheField
     watch: Watch
+
+    @model_validator(mode="after")
+    def _keeps_by_the_metric(self) -> Self:
+        keep, metric = self.train.keep, self.problem.metric
+        expected = ("validation_loss", f"validation_{metric}", "last")
+        if keep not in expected:
+            raise ValueError(
+                f"train.keep is {keep}, and problem.metric is {metric}; expected "
+                f"{', '.join(expected[:-1])} or last"
+            )
+        return self
 
     def max_loss(self, *, micro: bool = False) -> float:
         """What a file may lose: accuracy, or for numbers what it may add to the error.
