@@ -191,8 +191,11 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
 
 
 def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
+    large = Survey({}, ["a", "b"], {"train": 100}, {"a": 75, "b": 25}, side=50)
+    assert values(large)["problem.target"] == 0.88
     uneven = Survey({}, ["a", "b"], {"train": 100}, {"a": 90, "b": 10}, side=50)
-    assert values(uneven)["problem.target"] == 0.95
+    assert values(uneven)["problem.metric"] == "balanced_accuracy"
+    assert values(uneven)["problem.target"] == 0.8, "the largest class alone gives a half of it"
     assert "Of b there were only 10 photos." in values(uneven)["problem.limits"]
 
 
