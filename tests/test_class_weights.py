@@ -118,3 +118,63 @@ def test_weights_let_a_rare_class_be_recognized_and_validation_is_weighted_too(
     weights = example_weights(labels, balanced_weights(data.train[1], 2))
     expected = (losses * weights).mean()
     assert weighted.rows[-1]["validation_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+LOSSES = (
+    "CategoricalCrossentropy",
+    "SparseCategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "KLDivergence",
+    "MeanSquaredError",
+    "CategoricalHinge",
+)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_takes_the_weights(loss: str, tmp_path: Path) -> None:
+    from pipeline.training import fit, keras_objects
+    from pipeline.training.batches import balanced_weights, targets
+
+    data = bright_and_dark()
+    settings = train_params(loss=loss, epochs=1, augmentation=[], learning_rate=0.001)
+    trained = fit.fit(settings, data, tmp_path, lambda row: None)
+    images, labels = data.validation
+    each = keras_objects.loss(loss)
+    each.reduction = None
+    expected = targets(labels, 2, loss.startswith("Sparse"))
+    losses = np.asarray(each(expected, trained.model.predict(images, verbose=0)))
+    weights = balanced_weights(data.train[1], 2)[labels]
+    assert trained.rows[0]["validation_loss"] == pytest.approx((weights * losses).mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "macro_f1"])
+@pytest.mark.parametrize("loss", ["CategoricalCrossentropy", "SparseCategoricalCrossentropy"])
+def test_the_weights_that_are_best_by_the_metric_are_those_of_the_model(
+    name: str, loss: str, tmp_path: Path
+) -> None:
+    from pipeline.training import fit
+    from serving.metric import METRICS
+
+    data = bright_and_dark()
+    settings = train_params(keep=f"validation_{name}", loss=loss, augmentation=[])
+    trained = fit.fit(settings, data, tmp_path, lambda row: None)
+    values = [row[f"validation_{name}"] for row in trained.rows]
+    images, labels = data.validation
+    answers = trained.model.predict(images, verbose=0).argmax(1)
+    assert METRICS[name].value(answers, labels, 2) == pytest.approx(max(values), abs=1e-6)
+    assert trained.best == 1 + int(np.argmax(values))
+
+
+def test_only_one_class_of_several_is_kept_by_a_metric_of_classes() -> None:
+    from dataclasses import replace
+
+    from pipeline.training import compatibility
+
+    data = replace(bright_and_dark(), target="labels")
+    settings = train_params(
+        keep="validation_macro_f1", loss="BinaryCrossentropy", network=Network(output="sigmoids")
+    )
+    with pytest.raises(
+        UserError, match=r"train\.keep is validation_macro_f1, which is for one clas"
+    ):
+        compatibility.output(settings, data)

@@ -8,17 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from pipeline.bundle import acceptance as bundle_acceptance
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
+from pipeline.planning import networks, recipe, survey
 from pipeline.process.errors import UserError
-from pipeline.reporting import metrics, statistics
+from pipeline.reporting import metrics, statistics, summary, terminal
 from pipeline.reporting.metrics import Judged
 from pipeline.targets import Goal, _scores, check_metric
-from serving import gate, metric, metric_gate
+from serving import acceptance, gate, metric, metric_gate
+from serving.commands import prove
+from serving.model_file import Proof
 from tests.conftest import ROOT
 
 OTHERS = ("balanced_accuracy", "macro_f1")
@@ -240,3 +245,80 @@ def test_a_better_model_is_found_better() -> None:
     better, worse = metrics.paired_p_values(new, old)
     assert better < 0.001
     assert worse > 0.99
+
+
+@pytest.mark.parametrize(
+    ("keep", "name"),
+    [("validation_accuracy", "macro_f1"), ("validation_balanced_accuracy", "accuracy")],
+)
+def test_weights_are_not_kept_by_another_metric(keep: str, name: str) -> None:
+    settings = params.load(ROOT / params.FILE)
+    with pytest.raises(UserError, match=f"train.keep is {keep}, and problem.metric is {name}; exp"):
+        params.override(settings, {"train.keep": keep, "problem.metric": name})
+
+
+def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: Path) -> None:
+    for name, count in (("common", 40), ("rare", 12)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    data = survey.survey(tmp_path)
+    values = recipe.overrides(recipe._problem(data, tmp_path))
+    assert values["problem.metric"] == "balanced_accuracy"
+    assert values["problem.target"] == recipe.LEAST_TARGET
+    even = replace(data, counts={"common": 14, "rare": 12})
+    assert "problem.metric" not in recipe.overrides(recipe._problem(even, tmp_path))
+    network = networks.candidates(data, None, has_weights=False)[0]
+    assert recipe.overrides(recipe._train(data, network))["train.class_weights"] == "balanced"
+
+
+def test_the_sentences_of_a_device_name_the_metric() -> None:
+    answers = LABELS.copy()
+    answers[990:] = 0
+    facts = metric_gate.compare(
+        "balanced_accuracy", (outputs(answers), outputs(LABELS)), LABELS, 0.05
+    )
+    maker = {"verdict": "not shown", "images": 1000, "accuracy_lost_bound": 0.2}
+    told = {
+        **facts,
+        "state": "worse",
+        "golden_difference": 0.0,
+        "golden_tolerance": 0.001,
+        "maker": maker,
+    }
+    assert gate.elsewhere(facts, 0.0, 0.001, "not shown") == "worse"
+    assert acceptance.sentence(told).startswith(
+        "worse: 10 of 1,000 images lost, 0 gained: a loss of 50.00 %, significantly more than the "
+        "5 % of balanced accuracy allowed"
+    )
+    line = prove._accuracy(facts)
+    assert line.startswith("balanced accuracy 50.00 %, the Keras model 100.00 %; judged by it; acc")
+
+
+def test_programs_without_python_get_the_makers_verdict_by_accuracy() -> None:
+    proof = Proof(
+        runtime="litert",
+        runtime_version="1",
+        verdict="not shown",
+        images=1000,
+        accuracy=0.99,
+        accuracy_interval=(0.98, 1.0),
+        accuracy_lost_bound=0.003,
+        agreement=1.0,
+        metric_value=0.8,
+        metric_interval=(0.6, 0.9),
+        metric_lost_bound=0.15,
+    )
+    assert proof.bound == 0.15
+    by_accuracy = bundle_acceptance.by_accuracy(proof, 0.005)
+    assert (by_accuracy.verdict, by_accuracy.bound) == ("proven", 0.003)
+    assert bundle_acceptance.by_accuracy(proof, 0.002).verdict == "not shown"
+
+
+def test_the_tables_are_headed_by_the_metric() -> None:
+    lines = [{"model": "baseline", "test accuracy": ""}, {"test macro F1": "80 %"}]
+    assert summary.headline(lines) == "test macro F1"
+    assert "test macro F1" in summary.columns(lines)
+    assert "macro F1" in terminal.columns(lines)
+    assert "accuracy" not in terminal.columns(lines)

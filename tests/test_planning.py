@@ -191,8 +191,11 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
 
 
 def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
+    large = Survey({}, ["a", "b"], {"train": 100}, {"a": 75, "b": 25}, side=50)
+    assert values(large)["problem.target"] == 0.88
     uneven = Survey({}, ["a", "b"], {"train": 100}, {"a": 90, "b": 10}, side=50)
-    assert values(uneven)["problem.target"] == 0.95
+    assert values(uneven)["problem.metric"] == "balanced_accuracy"
+    assert values(uneven)["problem.target"] == 0.8, "the largest class alone gives a half of it"
     assert "Of b there were only 10 photos." in values(uneven)["problem.limits"]
 
 
@@ -281,7 +284,7 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
 
 def test_rare_classes_are_named() -> None:
     lines = outlook.classes({"cat": 400, "dog": 12})
-    assert lines[0].startswith("cat has 400 examples and dog 12; read the balanced")
+    assert lines[0].startswith("cat has 400 examples and dog 12; with train.class_weights")
     assert lines[1].startswith("fewer than 20 examples of dog")
     assert outlook.classes({"cat": 40, "dog": 30}) == []
 

@@ -167,7 +167,13 @@ class Train(Section):
     warmup: Rate
     augmentation: list[KerasObject] | Literal["digits", "photos_light", "photos_strong"]
     outliers: Rate = 0.0
-    keep: Literal["validation_loss", "validation_accuracy", "last"]
+    keep: Literal[
+        "validation_loss",
+        "validation_accuracy",
+        "validation_balanced_accuracy",
+        "validation_macro_f1",
+        "last",
+    ]
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
     steps_per_execution: PositiveInt
@@ -221,6 +227,17 @@ class Params(Section):
                 f"evaluate.folds is {self.evaluate.folds}, which judges a recipe by models that it "
                 f"trained, and model.path is {self.model.path}; expected {NONE}, or model.path "
                 f"{NO_MODEL}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_by_the_metric(self) -> Self:
+        keep, metric = self.train.keep, self.problem.metric
+        expected = ("validation_loss", f"validation_{metric}", "last")
+        if keep not in expected:
+            raise ValueError(
+                f"train.keep is {keep}, and problem.metric is {metric}; expected "
+                f"{', '.join(expected[:-1])} or last"
             )
         return self
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import Params
 from pipeline.planning.cost import Files, Speed
-from pipeline.planning.recipe import Parts
+from pipeline.planning.recipe import UNEVEN, Parts
 from pipeline.process import stage
 from pipeline.reporting import statistics
+from pipeline.reporting.metrics import ACCURACY
 
-UNEVEN = 3  # times that the largest class may exceed the smallest
 # Names of folders that often hold what belongs to no class
 NO_CLASS = {"other", "others", "none", "unknown", "background", "negative", "nothing"}
 FEWEST = 20  # images of a class, below which its own figures mean little
@@ -32,6 +32,11 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         f"{parts.test:,} for the test",
         f"test: an accuracy of {100 * share:.0f} % would have a 95 % interval of {interval}",
     ]
+    if settings.problem.metric != ACCURACY:
+        lines.append(
+            f"problem.metric is {settings.problem.metric}: its interval is wider, and files may "
+            "lose more of it than of accuracy, as a class with few images counts as much as any"
+        )
     if parts.test < statistics.FEW_TESTED:
         outside = parts.train + parts.validation
         lines[-1] += (
@@ -73,8 +78,8 @@ def classes(counts: dict[str, int]) -> list[str]:
     if counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
             f"{largest} has {counts[largest]:,} examples and {rarest} "
-            f"{counts[rarest]:,}; read the balanced accuracy beside the accuracy, or set "
-            "train.class_weights: balanced"
+            f"{counts[rarest]:,}; with train.class_weights: balanced and problem.metric: "
+            "balanced_accuracy every class counts the same"
         )
     rare = [name for name in names if counts[name] < FEWEST]
     if rare:

@@ -21,6 +21,8 @@ from pipeline.planning.survey import Survey
 
 TEST = 0.2
 FEW = 2000  # images outside the test set: below that a fifth of them validates, not a tenth
+UNEVEN = 3  # times that the largest class may exceed the smallest
+EVERY = "every class counts the same, also those with few examples"
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
 LEAST_TARGET = 0.8
 NAMED = 12  # classes that a sentence names
@@ -131,7 +133,10 @@ def _problem(data: Survey, path: Path) -> list[Choice]:
         limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
     use = f"Telling apart {classes}, in {plural} made like those of the training set."
     majority = max(data.counts.values()) / max(sum(data.counts.values()), 1)
+    if is_uneven(data):
+        majority = 1 / count
     target = LEAST_TARGET if several else max(LEAST_TARGET, round((1 + majority) / 2, 2))
+    uneven = [Choice("problem.metric", "balanced_accuracy", EVERY)] if is_uneven(data) else []
     return [
         Choice("problem.name", _slug(path)),
         Choice("problem.version", "1.0.0"),
@@ -143,7 +148,14 @@ def _problem(data: Survey, path: Path) -> list[Choice]:
             target,
             "a guess: set what is good enough for the job, as there is no bundle below it",
         ),
+        *uneven,
     ]
+
+
+def is_uneven(data: Survey) -> bool:
+    """Whether a class has so few examples that it would hardly count in accuracy and loss."""
+    sizes = data.counts.values()
+    return data.target == "classes" and max(sizes) > UNEVEN * min(sizes)
 
 
 def _slug(path: Path) -> str:
@@ -225,6 +237,7 @@ def _train(data: Survey, network: Network) -> list[Choice]:
             "BinaryCrossentropy" if several else smoothed,
             "several labels at once" if several else "labels smoothed, as a few may be wrong",
         ),
+        *([Choice("train.class_weights", "balanced", EVERY)] if is_uneven(data) else []),
         Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": decay}}),
         Choice("train.learning_rate", rate, f"fits batches of {batch}"),
         Choice("train.schedule", "cosine"),

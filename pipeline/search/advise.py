@@ -16,8 +16,7 @@ from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-from pipeline.search.analysis import check_trains
-from pipeline.search.change import Change, Situation
+bafrom pipeline.search.change import Change, Situation
 from pipeline.search.remedies import REMEDIES
 
 
@@ -57,5 +56,10 @@ def print_advice() -> None:
     check_trains(settings)
     situation = last_situation(settings)
     print(f"verdict: {situation.verdict}")
+    if situation.neglects_classes and situation.params.problem.metric == ACCURACY:
+        print(
+            "rare classes hardly count in the accuracy: set problem.metric to balanced_accuracy, "
+            "so that target, gate and search look at every class alike"
+        )
     for change in advise(situation):
         print(f"\n{change.name}: {change.reason}\n  {change.command()}")

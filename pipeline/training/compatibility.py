@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.config.params import NO_OTHERS, Train
 from pipeline.config.parts import declared
 from pipeline.process.errors import UserError
-from pipeline.training import keras_objects
+from pipeline.training import class_metrics, keras_objects
 from pipeline.training.batches import Data
 from pipeline.training.compilation import is_sparse
 
@@ -28,6 +28,11 @@ def output(params: Train, data: Data) -> Any:
             )
     if data.target == "number":
         _check_number(params)
+    if data.target != "classes" and params.keep in class_metrics.KEEP:
+        raise UserError(
+            f"train.keep is {params.keep}, which is for one class of several, and the dataset asks "
+            f"for {data.target}; expected validation_loss or last"
+        )
     return chosen
 
 

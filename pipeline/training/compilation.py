@@ -8,7 +8,7 @@ import keras
 
 from pipeline.config.params import Train
 from pipeline.process.errors import UserError
-from pipeline.training import keras_objects, schedules
+from pipeline.training import class_metrics, keras_objects, schedules
 from pipeline.training.batches import Data
 
 
@@ -42,7 +42,7 @@ def compile_for(
     model.compile(
         optimizer=keras_objects.optimizer(params.optimizer, learning_rate),
         loss=loss,
-        metrics=[metric, *metrics],
+        metrics=[metric, *metrics, *class_metrics.to_keep(params.keep, model.output_shape[-1])],
         steps_per_execution=params.steps_per_execution,
     )
     model.optimizer.build(model.trainable_variables)
