@@ -16,7 +16,9 @@ from pipeline.files import raw
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.process import dvc_command
 from pipeline.process.errors import UserError
-bafrom pipeline.search.change import Change, Situation
+from pipeline.reporting.metrics import ACCURACY
+from pipeline.search.analysis import check_trains
+from pipeline.search.change import Change, Situation
 from pipeline.search.remedies import REMEDIES
 
 
