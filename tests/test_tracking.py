@@ -180,6 +180,10 @@ def test_a_run_that_failed_a_gate_is_marked_failed_and_an_edited_description_is_
     assert again.info.end_time == run.info.end_time
     assert len(store.search_model_versions("")) == 1
 
+    project.change({"problem.version": "1.0.1"})
+    package(0.5)
+    assert store.get_registered_model("mnist-digits").aliases == {"champion": 2}
+
 
 def test_the_list_of_runs_opens_as_model_training_with_the_figures_in_it(
     finished: Project, chromium: Any, monkeypatch: pytest.MonkeyPatch

@@ -68,8 +68,8 @@ def register(client: Any, run: Any, reports: RunReports) -> None:
         key: score,
         "format": preferred.format,
     }
-    for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, str(value))
+    for tag, value in tags.items():
+        client.set_model_version_tag(name, version, tag, str(value))
     client.update_model_version(name, version, description(preferred, package.file, reports))
     if not is_worse(score, champion_score(client, name, key), key):
         client.set_registered_model_alias(name, "champion", version)
