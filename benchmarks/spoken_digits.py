@@ -8,6 +8,8 @@ test set: it trains on all speakers but one, and answers that one. The last line
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 from pipeline.files import groups, raw
@@ -15,6 +17,7 @@ from pipeline.inputs import sounds
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     images, labels = raw.load("train")
     names = raw.group_names("train", None)
     assert names is not None  # fsdd has speakers
