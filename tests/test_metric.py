@@ -77,6 +77,7 @@ def test_a_model_that_always_answers_the_large_class_misses_a_target_of_balanced
     (sentence,) = report.gate.failures["target"]
     assert sentence.startswith("test balanced accuracy 0.5000 is below problem.target 0.8")
     assert _scores.score_in_words(report).startswith("test balanced accuracy 0.5000 (95 % ")
+    assert "macro F1 49.75 %; the worst recall is 0.00 %, of 'rare'" in _scores.remark(report)
     by_accuracy = evaluated(always, np.ones(len(LABELS), int), "accuracy", here)
     assert by_accuracy.gate.target_reached
     assert by_accuracy.metric is None

@@ -208,9 +208,9 @@ def remarks(report: Evaluation) -> list[str]:
 
 
 def remark(report: EvaluationReport) -> str:
-    """A sentence if the accuracy hides a bad class; else empty."""
+    """A sentence if the accuracy hides a bad class, or is not what counts; else empty."""
     bad = report.worst_recall < BAD * report.test_accuracy
-    return scores_in_words(report.per_class) if bad else ""
+    return scores_in_words(report.per_class) if bad or report.metric else ""
 
 
 def results(card: ModelCard) -> str:
