@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
@@ -156,6 +155,8 @@ def _gamma_interval(parts: Any, largest: float, risk: float, times: float) -> Tu
 
 def _gamma_quantile(shape: float, probability: float) -> float:
     if shape > LARGE:
+        from statistics import NormalDist  # takes memory, and no prediction needs it
+
         z = NormalDist().inv_cdf(probability)
         return shape * (1 - 1 / (9 * shape) + z / (3 * math.sqrt(shape))) ** 3
     low, high = 0.0, shape + 20 + 10 * math.sqrt(shape)

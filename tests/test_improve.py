@@ -26,6 +26,8 @@ from pipeline.targets._scores import Scores, scores
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.waiting import SECONDS, Hold
 
+pytestmark = pytest.mark.long
+
 LOOP = {
     "improve": "improve",
     "train": "pipeline.train",
@@ -34,8 +36,6 @@ LOOP = {
 WITNESS = f"""
 import os
 import sys
-
-pytestmark = pytest.mark.long
 
 module = next((name for name, module in {LOOP}.items() if module in sys.orig_argv), None)
 

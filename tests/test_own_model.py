@@ -386,6 +386,7 @@ def test_prove_sets_the_model_and_keeps_params_of_a_file_that_it_refuses(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_model_of_somebody_else_goes_the_whole_way_and_its_card_says_so(
     finished: Project, run_stages: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline/none").touch()
     (tmp_path / "pipeline/no_others").touch()
+    (tmp_path / "pipeline/no_model").touch()
     monkeypatch.chdir(tmp_path)
     return Path("My Pets")
 

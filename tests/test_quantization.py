@@ -12,7 +12,7 @@ import pytest
 from pipeline.files.artifacts import Array
 from tests.conftest import EDGEPROOF, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 
 def residual_network(images: Array) -> tuple[Any, Array]:

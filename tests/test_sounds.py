@@ -292,6 +292,7 @@ def save_sweeps(root: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_sounds_pass_the_whole_pipeline_to_a_device_that_reads_a_wav_file(
     project: Project, run_stages: Callable[..., None], tmp_path: Path
