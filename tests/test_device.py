@@ -300,7 +300,7 @@ def resident_megabytes(processes: list[int]) -> float:
 def test_the_api_costs_little_time_and_memory_beside_the_bare_runtime(
     devices: dict[str, Path], archive: Path, bundle: Path, runtime: str, file: str
 ) -> None:
-    """At most 1.1 times the time and 25 MB more.
+    """At most 1.1 times the time and 26 MB more.
 
     The fastest of 4,000 predictions counts, taken in alternating rounds: other work on the machine
     can only slow one down.
@@ -332,7 +332,7 @@ def test_the_api_costs_little_time_and_memory_beside_the_bare_runtime(
             best[kind] = min(best[kind], float(read(program)[0]))
     for program in programs.values():
         program.communicate()
-    assert memory["serving"] - memory["bare"] <= 25
+    assert memory["serving"] - memory["bare"] <= 26
     assert best["serving"] <= (2 if runtime == "tflite_runtime" else 1.1) * best["bare"]
 
 
