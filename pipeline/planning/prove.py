@@ -22,10 +22,10 @@ def choose(path: Path, source: str | None) -> None:
     check(path)
     params.override(settings, {"model.path": str(path), "model.source": source})
     choices = [Choice("model.path", str(path))]
-    if str(path) != settings.model.path:  # what was said of another model does not hold for it
+    is_another = str(path) != settings.model.path
+    if is_another:  # what was said of the one before does not hold for it
         choices += [Choice("model.scaling", "auto"), Choice("model.labels", None)]
-        choices += [Choice("model.source", source)]
-    elif source is not None:
+    if is_another or source is not None:
         choices += [Choice("model.source", source)]
     text = params_file.apply(params.FILE.read_text(encoding="utf-8"), choices)
     written = params.parsed(text, params.FILE)

@@ -183,11 +183,12 @@ def cures(comparison: Comparison, calibration_images: int, formats: list[str]) -
             f"values of {', '.join(clipping[:SHOWN])} are out of range: set "
             f"export.calibration_images to {2 * calibration_images}"
         )
-    sized = (("tflite_dynamic", "int8 weights and float activations"), ("tflite_float16", "half"))
-    for name, what in sized:
+    for name, what in (
+        ("tflite_dynamic", "with int8 weights and float activations"),
+        ("tflite_float16", "of half the bytes of float32"),
+    ):
         state = "use" if name in formats else f"add {name} to export.formats, and use"
-        size = "of half the bytes of float32" if what == "half" else f"with {what}"
-        result.append(f"where the device can run it, {state} {name}, {size}")
+        result.append(f"where the device can run it, {state} {name}, {what}")
     result.append(
         "if the loss is acceptable, set export.max_accuracy_drop to it: the gate then proves it"
     )

@@ -112,7 +112,7 @@ def check_data(data: Data) -> None:
 
 
 def check_shapes(path: str, network: keras.Model, data: Data) -> None:
-    """Raises UserError unless the model takes such images and answers with so many classes."""
+    """Raises UserError unless the model fits the size of the images and the number of classes."""
     shapes = (network.input_shape, network.output_shape)
     if any(not isinstance(shape, tuple) for shape in shapes):
         raise UserError(f"{path} has several inputs or outputs; expected one of each")
