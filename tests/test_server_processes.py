@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,13 +26,18 @@ PAIR = ("--format", FORMAT, "--processes", "2")
 
 def serving(running: Server) -> list[psutil.Process]:
     """The two processes that serve, once both listen."""
+    found: list[psutil.Process] = []
 
-    def listening() -> list[psutil.Process]:
-        children = psutil.Process(running.process.pid).children()
-        return [child for child in children if child.net_connections("tcp")]
+    def both_listen() -> bool:
+        found.clear()
+        for child in psutil.Process(running.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                if child.net_connections("tcp"):
+                    found.append(child)
+        return len(found) == 2
 
-    wait_for(lambda: len(listening()) == 2)
-    return listening()
+    wait_for(both_listen)
+    return found
 
 
 def requests(running: Server) -> int:
@@ -71,7 +76,8 @@ def test_a_killed_process_loses_only_the_connections_that_it_held(
 
     with Server(archive, *PAIR) as running, load(running.port, classifier, retries=True) as clients:
         first, second = serving(running)
-        kept = {connection.raddr[1] for connection in second.net_connections("tcp")[1:]}
+        connections = second.net_connections("tcp")
+        kept = {connection.raddr[1] for connection in connections if connection.raddr}
         spared = [client for client in clients if client.connection.sock.getsockname()[1] in kept]
         first.kill()
         wait_for(lambda: first not in serving(running))
