@@ -34,7 +34,7 @@ test: env ## run all tests but test-long, test-attacks and test-embedded; skips 
 test-fast: env ## run the tests that train nothing
 	$(RUN) pytest -m "not slow and not embedded"
 
-test-long: env ## test backbones, other kinds of data, the analyses and the lectures
+test-long: env ## test whole runs, backbones, other kinds of data, the analyses and the lectures
 	$(RUN) pytest -m "long and not attacks"
 
 test-attacks: env ## attack the server and the bundle, and kill programs at work
