@@ -10,7 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,8 @@ from lectures.outcome import Figure, Outcome
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests
 from pipeline.files.artifacts import Array
-from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
+from pipeline.search.cached_training import once
 
 ITERATIONS = 200
 FIGURES = ("train_accuracy", "test_accuracy", "iterations")
@@ -66,11 +66,7 @@ class LbfgsFit:
 
     def run(self, on_examples: Callable[[int], None]) -> FitResult:
         """The result, from the cache or fitted now."""
-        with alone(self._path.with_suffix("")):
-            result = self.cached()
-            if result is None:
-                result = self._fit()
-                artifacts.save_json(self._path, asdict(result))
+        result = once(self._path.with_suffix(""), self.cached, self._fit)
         on_examples(ITERATIONS)
         return result
 

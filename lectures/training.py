@@ -7,11 +7,9 @@ lecture has published, so the kept model is evaluated on the test set.
 
 from __future__ import annotations
 
-import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,11 +21,11 @@ from pipeline.config.params import Params, Train
 from pipeline.diagnosis import rules
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.files.atomic import alone
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
 from pipeline.process.words import counted
 from pipeline.search import workers
+from pipeline.search.cached_training import fitted, once
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -88,30 +86,19 @@ class StudyTraining:
 
         `on_examples` gets the number of examples processed in each epoch.
         """
-        folder, path = FOLDER / self.key(), FOLDER / f"{self.key()}.json"
-        count = len(self._split("train")[1])
-        with alone(folder):
-            result = self.cached()
-            if result is None:
-                result = self._fit(folder, lambda row: on_examples(count))
-                artifacts.save_json(path, asdict(result))
-            shutil.rmtree(folder)
-        return result
+        folder, count = FOLDER / self.key(), len(self._split("train")[1])
+        return once(folder, self.cached, lambda: self._fit(folder, lambda row: on_examples(count)))
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> StudyResult:
         # These import TensorFlow, which only the worker needs.
-        from pipeline.training import checkpoint, fit
+        from pipeline.training import checkpoint
         from pipeline.training.batches import Data
 
-        # TensorFlow warns about retraced graphs, of which each training has its own.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         started = time.perf_counter()
-        earlier: list[Row] = checkpoint.read(folder)["rows"]
-        for row in earlier:
-            on_row(row)
+        earlier = sum(row["seconds"] for row in checkpoint.read(folder)["rows"])
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
-        parts = Data.described(self._split("train"), self._split("validation"), description)
-        trained = fit.fit(self.settings, parts, folder, on_row)
+        parts = self._split("train"), self._split("validation")
+        trained = fitted(self.settings, Data.described(*parts, description), folder, on_row)
         with imports.quiet():
             tested = {
                 "parameters": trained.model.count_params(),
@@ -119,7 +106,7 @@ class StudyTraining:
             }
             if self.undivided:
                 tested[UNDIVIDED] = self._accuracy(without_division(trained.model))
-        seconds = time.perf_counter() - started + sum(row["seconds"] for row in earlier)
+        seconds = time.perf_counter() - started + earlier
         return StudyResult(trained.rows, trained.best, trained.layers, tested, seconds)
 
     def _split(self, name: str) -> tuple[Array, Array]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,7 +28,16 @@ from pipeline.process.errors import UserError
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
+if TYPE_CHECKING:  # these import TensorFlow, which only the worker needs
+    import keras
+    from _typeshed import DataclassInstance
+
+    from pipeline.training.batches import Data
+    from pipeline.training.fit import TrainedModel
+
 FOLDER = artifacts.STATE / "trials"
+
+AnyResult = TypeVar("AnyResult", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -116,54 +126,80 @@ class CachedTraining:
         epoch's figures. A resumed training first replays its earlier epochs. If `on_row` raises
         PrunedError, the training stops and is not cached.
         """
-        key = self.key()
-        folder = FOLDER / key
 
         def on_epoch(row: Row) -> None:
             on_examples(len(self.rows))
             on_row(row)
 
-        with alone(folder):
-            result = self.cached()
-            try:
-                if result is None:
-                    result = self._fit(key, folder, on_epoch)
-                    artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
-            except PrunedError as pruned:
-                pruned.result = self._unfinished(key, folder)
-                shutil.rmtree(folder)
-                raise
-            shutil.rmtree(folder)
-        return result
+        folder = FOLDER / self.key()
+        return once(folder, self.cached, lambda: self._fit(folder, on_epoch))
 
-    def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
+    def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
         # These import TensorFlow, which only the worker needs.
         from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import checkpoint, fit, keras_files
+        from pipeline.training import keras_files
         from pipeline.training.batches import Data
 
-        # TensorFlow warns about retraced graphs, of which each training has its own.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         losses = BatchLosses()
         # A checkpoint holds no batch losses, so a training that records them starts over.
         for path in folder.iterdir() if self.every_batch else ():
             path.unlink()
-        for row in checkpoint.read(folder)["rows"]:
-            on_row(row)
         parts = raw.rows(self.rows), raw.rows(self.validation_rows)
         data = Data.described(*parts, raw.description())
         callbacks = [losses] if self.every_batch else []
-        trained = fit.fit(self.settings, data, folder, on_row, callbacks)
+        try:
+            trained = fitted(self.settings, data, folder, on_row, callbacks)
+        except PrunedError as pruned:
+            pruned.result = self._unfinished(folder)
+            shutil.rmtree(folder)
+            raise
         if self.predicts:
             outputs = keras_files.probabilities(trained.model, raw.rows(self.predicted_rows)[0])
-            artifacts.save_array(FOLDER / f"{key}.npy", outputs)
+            artifacts.save_array(folder.with_suffix(".npy"), outputs)
         validation = len(self.validation_rows)
-        return TrainingResult(key, trained.rows, trained.best, validation, losses.values)
+        return TrainingResult(folder.name, trained.rows, trained.best, validation, losses.values)
 
-    def _unfinished(self, key: str, folder: Path) -> TrainingResult:
+    def _unfinished(self, folder: Path) -> TrainingResult:
         rows = artifacts.load_json(folder / "state.json")["rows"]
         best = learning_curves.best_epoch(rows, self.settings.keep)
-        return TrainingResult(key, rows, best, len(self.validation_rows))
+        return TrainingResult(folder.name, rows, best, len(self.validation_rows))
+
+
+def once(
+    folder: Path, cached: Callable[[], AnyResult | None], run: Callable[[], AnyResult]
+) -> AnyResult:
+    """What `cached` finds in <folder>.json, or the dataclass that `run` returns, kept there.
+
+    One process at a time is in the block. `run` may use the folder, which stays as it is if `run`
+    is interrupted, and is deleted at the end.
+    """
+    with alone(folder):
+        result = cached()
+        if result is None:
+            result = run()
+            artifacts.save_json(folder.with_suffix(".json"), asdict(result))
+        shutil.rmtree(folder)
+    return result
+
+
+def fitted(
+    settings: Train,
+    data: Data,
+    folder: Path,
+    on_row: Callable[[Row], None],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> TrainedModel:
+    """Trains, or resumes from the checkpoint in `folder`.
+
+    `on_row` gets the figures of every epoch, those of a resumed training's earlier ones first.
+    """
+    from pipeline.training import checkpoint, fit
+
+    # TensorFlow warns about retraced graphs, of which each training has its own.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for row in checkpoint.read(folder)["rows"]:
+        on_row(row)
+    return fit.fit(settings, data, folder, on_row, callbacks)
 
 
 class PrunedError(Exception):
