@@ -27,7 +27,8 @@ from pipeline.files.atomic import alone
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
 from pipeline.process.words import counted
-from pipeline.search import workers
+from pipeline.search import engine, workers
+from pipeline.search.engine import Engine
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -78,6 +79,12 @@ class StudyTraining:
         return fingerprint.of_training(
             self.settings, [*digests(self.folder), "tested", str(self.undivided)]
         )
+
+    def inputs(self) -> list[Path]:
+        return inputs(self.settings, self.folder)
+
+    def outputs(self) -> list[Path]:
+        return [FOLDER / f"{self.key()}.json"]
 
     def cached(self) -> StudyResult | None:
         path = FOLDER / f"{self.key()}.json"
@@ -147,6 +154,13 @@ def without_division(model: Any) -> Any:
     return changed
 
 
+def inputs(settings: Train, folder: Path) -> list[Path]:
+    """The files that a training reads, on the data in a folder where preprocess has run."""
+    prepared = sorted((folder / artifacts.PREPARED).glob("*/*.npy"))
+    start = [Path(settings.start_from)] if settings.starts_from_a_file else []
+    return [folder / artifacts.DESCRIPTION, *prepared, *start]
+
+
 @cache
 def digests(folder: Path) -> tuple[str, ...]:
     """SHA-256 of each array in a folder where preprocess has run."""
@@ -155,7 +169,7 @@ def digests(folder: Path) -> tuple[str, ...]:
     )
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
     settings = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = {
@@ -163,7 +177,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
         for variation in study.variations
     }
     all_tasks = [task for group in tasks.values() for task in group]
-    by_key = results(all_tasks, worker_count, describe)
+    by_key = results(all_tasks, where, describe)
     measured = [
         outcome(
             name,
@@ -193,7 +207,7 @@ def trainings(
 
 
 def results(
-    tasks: Sequence[AnyTask], worker_count: int, describe: Callable[[AnyTask, Any], str]
+    tasks: Sequence[AnyTask], where: Engine, describe: Callable[[AnyTask, Any], str]
 ) -> dict[str, Any]:
     """The result of each task by its key, from the cache or run now. Raises UserError."""
     by_key = {task.key(): result for task in tasks if (result := task.cached()) is not None}
@@ -201,8 +215,7 @@ def results(
     if len(todo) < len(tasks):
         done = f"{len(tasks) - len(todo)} of {counted(len(tasks), 'training')}"
         print(f"{done} already done", flush=True)
-    count = min(worker_count, max(len(todo), 1))
-    for number, result in workers.results(todo, count, describe):
+    for number, result in engine.results(todo, where, describe):
         by_key[todo[number].key()] = result
     return by_key
 
