@@ -7,6 +7,7 @@ machine. Results come back by value, and are written where one machine keeps the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
 import queue
@@ -25,7 +26,7 @@ from pipeline.process.words import counted
 from pipeline.search.workers import Message, Task
 
 try:
-    from distributed import Client, Future
+    from distributed import Client, Future, Security, comm
 
     from pipeline.search import cluster_worker
 except ImportError:
@@ -233,12 +234,20 @@ def connected(address: str) -> Client:
     # What happens to the connection, the command tells itself.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
+        asyncio.run(_reach(address))
         return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"--cluster is {address}, where no scheduler answers ({reason(error)}); start one with"
             f" {SCHEDULER}"
         ) from None
+
+
+async def _reach(address: str) -> None:
+    """Connects and leaves; a Client that cannot connect hangs when Python ends."""
+    security = Security().get_connection_args("client")
+    connection = await comm.connect(address, timeout=SECONDS_TO_CONNECT, **security)
+    await connection.close()
 
 
 def reason(error: BaseException) -> str:
