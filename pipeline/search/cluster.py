@@ -113,7 +113,8 @@ class Cluster:
             with suppress(Exception):  # whatever the cluster does now, the command ends
                 self.client.cancel(jobs, force=True)
                 self.client.run(cluster_worker.end, workers=list(self.members), on_error="ignore")
-        self.client.close(timeout=SECONDS)
+        with suppress(Exception):
+            self.client.close(timeout=SECONDS_TO_CONNECT)
 
     def _workers(self) -> Mapping[str, Any]:
         """The workers that the scheduler has, by their addresses. Raises UserError."""
@@ -232,7 +233,8 @@ class Cluster:
 def connected(address: str) -> Client:
     """Raises UserError."""
     # What happens to the connection, the command tells itself.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         asyncio.run(_reach(address))
         return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)

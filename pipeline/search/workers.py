@@ -152,6 +152,7 @@ def end(pool: list[Worker]) -> None:
     for worker in pool:
         worker.process.join(SECONDS_TO_END)
         worker.process.kill()
+        worker.process.join()
 
 
 def work(connection: Connection) -> None:
