@@ -24,8 +24,9 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
 from pipeline.process.words import counted
-from pipeline.search import workers
+from pipeline.search import engine, workers
 from pipeline.search.cached_training import fitted, once
+from pipeline.search.engine import Engine
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -76,6 +77,12 @@ class StudyTraining:
         return fingerprint.of_training(
             self.settings, [*digests(self.folder), "tested", str(self.undivided)]
         )
+
+    def inputs(self) -> list[Path]:
+        return inputs(self.settings, self.folder)
+
+    def outputs(self) -> list[Path]:
+        return [FOLDER / f"{self.key()}.json"]
 
     def cached(self) -> StudyResult | None:
         path = FOLDER / f"{self.key()}.json"
@@ -134,6 +141,13 @@ def without_division(model: Any) -> Any:
     return changed
 
 
+def inputs(settings: Train, folder: Path) -> list[Path]:
+    """The files that a training reads, on the data in a folder where preprocess has run."""
+    prepared = sorted((folder / artifacts.PREPARED).glob("*/*.npy"))
+    start = [Path(settings.start_from)] if settings.starts_from_a_file else []
+    return [folder / artifacts.DESCRIPTION, *prepared, *start]
+
+
 @cache
 def digests(folder: Path) -> tuple[str, ...]:
     """SHA-256 of each array in a folder where preprocess has run."""
@@ -142,7 +156,7 @@ def digests(folder: Path) -> tuple[str, ...]:
     )
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
     settings = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = {
@@ -150,7 +164,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
         for variation in study.variations
     }
     all_tasks = [task for group in tasks.values() for task in group]
-    by_key = results(all_tasks, worker_count, describe)
+    by_key = results(all_tasks, where, describe)
     measured = [
         outcome(
             name,
@@ -180,7 +194,7 @@ def trainings(
 
 
 def results(
-    tasks: Sequence[AnyTask], worker_count: int, describe: Callable[[AnyTask, Any], str]
+    tasks: Sequence[AnyTask], where: Engine, describe: Callable[[AnyTask, Any], str]
 ) -> dict[str, Any]:
     """The result of each task by its key, from the cache or run now. Raises UserError."""
     by_key = {task.key(): result for task in tasks if (result := task.cached()) is not None}
@@ -188,8 +202,7 @@ def results(
     if len(todo) < len(tasks):
         done = f"{len(tasks) - len(todo)} of {counted(len(tasks), 'training')}"
         print(f"{done} already done", flush=True)
-    count = min(worker_count, max(len(todo), 1))
-    for number, result in workers.results(todo, count, describe):
+    for number, result in engine.results(todo, where, describe):
         by_key[todo[number].key()] = result
     return by_key
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from pipeline import targets
+from pipeline.config import params
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
-from pipeline.files import artifacts, digests, raw, splits
+from pipeline.files import artifacts, digests, pictures, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # these import TensorFlow, which only the worker needs
     from pipeline.training.fit import TrainedModel
 
 FOLDER = artifacts.STATE / "trials"
+TEST_LABELS = artifacts.RAW / "test" / "labels.npy"
 
 AnyResult = TypeVar("AnyResult", bound="DataclassInstance")
 
@@ -99,6 +101,13 @@ class CachedTraining:
         return fingerprint.of_training(
             self.settings, [*data_digests(), *rows, str(self.every_batch)]
         )
+
+    def inputs(self) -> list[Path]:
+        return inputs(self.settings)
+
+    def outputs(self) -> list[Path]:
+        path = FOLDER / f"{self.key()}.json"
+        return [path, path.with_suffix(".npy")] if self.predicts else [path]
 
     def cached(self) -> TrainingResult | None:
         path = FOLDER / f"{self.key()}.json"
@@ -208,6 +217,23 @@ class PrunedError(Exception):
     result: TrainingResult
 
 
+def inputs(settings: Train) -> list[Path]:
+    """The files that trainings with these settings read, from the project's folder."""
+    whole = params.load()
+    files = [Path(params.FILE), artifacts.RAW / "description.json"]
+    files += sorted((artifacts.RAW / "train").glob("*"))
+    photos = pictures.on_disk(raw.load("train")[0])
+    if photos is not None and photos.root.is_dir():
+        files += [photos.root / picture.file for picture in photos.rows]
+    elif photos is not None:
+        files.append(photos.root)
+    if whole.preprocess.corrections != params.NONE:
+        files += [Path(whole.preprocess.corrections), *sorted((artifacts.RAW / "test").glob("*"))]
+    if settings.starts_from_a_file:
+        files.append(Path(settings.start_from))
+    return list(dict.fromkeys(files))
+
+
 def split_rows(settings: Params) -> tuple[Array, Array]:
     """The rows of training set and validation set, as in `preprocess`. Raises UserError."""
     name = raw.description().name
@@ -216,7 +242,7 @@ def split_rows(settings: Params) -> tuple[Array, Array]:
             f"data/raw holds {name}, but params.yaml says {settings.dataset.name};"
             " run `dvc repro preprocess`"
         )
-    has_test = len(raw.load("test")[1]) > 0
+    has_test = len(artifacts.load_array(TEST_LABELS)) > 0
     test = None if has_test else settings.dataset.test
     groups = raw.groups(settings.preprocess.group)
     split = splits.splits(strata(Edits()), test, settings.preprocess, raw.validation_rows(), groups)
