@@ -25,7 +25,11 @@ SOUNDS = "audio_folder"
 
 
 def main() -> None:
-    settings = params.load()
+    check(params.load())
+
+
+def check(settings: Params) -> None:
+    """Raises UserError for the first value that cannot be run with."""
     for key, path, cure in (
         ("dataset.path", settings.dataset.path, "name your npz file or folder of images"),
         (
@@ -42,7 +46,7 @@ def main() -> None:
         (
             "evaluate.folds",
             settings.evaluate.folds,
-            f"run `edgeproof folds`, which writes {FoldsReport.PATH}, or name {params.NONE}",
+            f"`edgeproof run` writes {FoldsReport.PATH}; or name {params.NONE} for none",
         ),
         (
             "model.path",

@@ -18,25 +18,30 @@ from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, groups
 from pipeline.files.artifacts import Description
-from pipeline.files.reports.evaluate import FoldScore
+from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process import imports, stage
-from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
 from pipeline.targets import Goal, _scores
 from pipeline.training import keras_files
 
 
-def fold_score(settings: Params, description: Description) -> FoldScore:
-    """What `edgeproof folds` found for these data and this recipe. Raises UserError."""
+def by_folds(report: Evaluation, settings: Params, description: Description) -> Evaluation:
+    """The report, with the target judged by what `edgeproof folds` found. Raises UserError.
+
+    Folds of other data or of another recipe judge nothing, and the gate says so: an experiment
+    that changes a value still ends, but makes no bundle.
+    """
     path = Path(settings.evaluate.folds)
-    report = FoldsReport.load(path)
-    if report.recipe != recipe(settings, description):
-        raise UserError(
-            f"{path} is of other data, or of other values of dataset, preprocess or train in "
-            f"params.yaml; run `edgeproof folds`, or set evaluate.folds to {params.NONE}"
-        )
-    return report.score
+    folds = FoldsReport.load(path)
+    if folds.recipe == recipe(settings, description):
+        return _scores.with_folds(report, folds.score)
+    fault = (
+        f"{path} is of other data, or of other values of dataset, preprocess or train in "
+        f"params.yaml; `edgeproof run` trains the folds again, or set evaluate.folds to "
+        f"{params.NONE}"
+    )
+    return _scores.with_target(report, [fault])
 
 
 def main() -> None:
@@ -53,7 +58,7 @@ def main() -> None:
     report = scoring.evaluate(outputs, labels, baseline, description, goal)
     report = scoring.with_groups(report, outputs, labels, description, groups.load_names())
     if settings.evaluate.folds != params.NONE:
-        report = _scores.with_folds(report, fold_score(settings, description))
+        report = by_folds(report, settings, description)
     artifacts.save_array(artifacts.TEST_PROBABILITIES, outputs)
     report.save()
     report.save_metrics()

@@ -16,7 +16,7 @@ from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.planning import networks, recipe, survey
+from pipeline.planning import networks, problem, recipe, survey
 from pipeline.process.errors import UserError
 from pipeline.reporting import metrics, statistics, summary, terminal
 from pipeline.reporting.metrics import Judged
@@ -265,11 +265,12 @@ def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: 
             pixels = np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
     data = survey.survey(tmp_path)
-    values = recipe.overrides(recipe._problem(data, tmp_path))
+    values = recipe.overrides(problem.propose(data, tmp_path))
     assert values["problem.metric"] == "balanced_accuracy"
-    assert values["problem.target"] == recipe.LEAST_TARGET
+    assert values["problem.target"] == problem.LEAST_TARGET
     even = replace(data, counts={"common": 14, "rare": 12})
-    assert "problem.metric" not in recipe.overrides(recipe._problem(even, tmp_path))
+    values = recipe.overrides(problem.propose(even, tmp_path))
+    assert values["problem.metric"] == "accuracy", "also where another one was proposed before"
     network = networks.candidates(data, None, has_weights=False)[0]
     assert recipe.overrides(recipe._train(data, network))["train.class_weights"] == "balanced"
 

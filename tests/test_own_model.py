@@ -357,6 +357,18 @@ def test_commands_that_train_refuse_while_a_model_is_named() -> None:
         analysis.check_answers(settings)
 
 
+def test_spread_refuses_while_a_model_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.diagnosis import spread
+
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("pipeline/no_model  ", "theirs.h5"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"model.path is theirs.h5, and this looks at a network b"):
+        spread.report()
+
+
 def test_prove_sets_the_model_and_keeps_params_of_a_file_that_it_refuses(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pipeline.bundle import gates
 from pipeline.config import params
 from pipeline.config.params import Params
 from pipeline.files import artifacts, raw
+from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.folds import FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds
@@ -65,10 +66,14 @@ def test_folds_of_this_recipe_judge_the_target_and_are_on_the_card(
     assert card.count(by_folds.sentence(score)) == 1
 
     copy.change({"train.epochs": 50})
-    with pytest.raises(UserError, match=r"folds\.json is of other data, or of other values"):
-        evaluate.fold_score(params.load(), artifacts.load_description())
+    judged = EvaluationReport.load()
+    again = evaluate.by_folds(judged, params.load(), artifacts.load_description())
+    (sentence,) = again.judged.failures["target"]
+    assert "folds.json is of other data, or of other values of dataset" in sentence
+    assert judged.judged.target_reached
+    assert not again.judged.target_reached
     (copy.folder / "reports/folds.json").unlink()
-    with pytest.raises(UserError, match=r"evaluate\.folds reports/folds\.json does not exist; run"):
+    with pytest.raises(UserError, match=r"evaluate\.folds reports/folds\.json does not exist; `"):
         check.main()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -18,12 +20,24 @@ from pipeline import check
 from pipeline.bundle import gates
 from pipeline.config import boards, params
 from pipeline.config.boards import BOARDS
+from pipeline.datasets import audio_folder, image_folder
 from pipeline.datasets._tree import Tree
 from pipeline.files.reports.embed import EmbedReport, TargetReport
-from pipeline.planning import cost, networks, outlook, params_file, recipe, start, survey
+from pipeline.planning import (
+    cost,
+    networks,
+    others,
+    outlook,
+    params_file,
+    recipe,
+    recordings,
+    start,
+    survey,
+)
+from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Files, Shape
-from pipeline.planning.recipe import Choice, Parts
-from pipeline.planning.survey import Survey
+from pipeline.planning.data import Survey
+from pipeline.planning.recipe import Parts
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from tests.conftest import ROOT, Project
@@ -65,7 +79,7 @@ def values(data: Survey, board: str | None = None, weights: bool = False) -> dic
 
 def test_a_survey_counts_classes_sizes_and_colours(folder: Path) -> None:
     data = survey.survey(folder)
-    assert data.values == {"name": "image_folder", "path": "My Pets"}
+    assert data.values == {"name": "image_folder", "path": "My Pets", "other": params.NO_OTHERS}
     assert (data.examples, data.counts) == ({"train": 50}, {"cat": 30, "dog": 20})
     assert (data.side, data.colour, data.opened) == (30, True, 50)
 
@@ -95,8 +109,8 @@ def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> Non
     text = "\n".join(["file,label,sender_id", *rows])
     (folder / "people.csv").write_text(text)
     data = survey.survey(folder)
-    assert data.values == {"name": "image_list", "path": "My Pets", "labels": "people.csv"}
-    assert data.group == "sender_id"
+    assert (data.values["name"], data.values["labels"]) == ("image_list", "people.csv")
+    assert (data.group, data.groups) == ("sender_id", 7)
     assert values(data)["preprocess.group"] == "sender_id"
 
 
@@ -127,7 +141,7 @@ def broken_class(folder: Path) -> Path:
 def sounds(folder: Path) -> Path:
     shutil.rmtree(folder)
     (folder / "yes").mkdir(parents=True)
-    (folder / "yes" / "1.wav").touch()
+    (folder / "yes" / "1.m4a").touch()
     return folder
 
 
@@ -142,7 +156,7 @@ def no_files(folder: Path) -> Path:
     [
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
-        (sounds, r"holds sounds \(1\) and no pictures; cut them into windows"),
+        (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
         (no_files, "holds no pictures; expected a folder for each class"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
         (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),
@@ -191,6 +205,20 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     assert values(photos(500), board="rp2040", weights=True)["train.architecture"] == "edge"
 
 
+def test_few_images_are_judged_by_folds_where_folds_can_judge_them() -> None:
+    def folds(data: Survey) -> Any:
+        return values(data)["evaluate.folds"]
+
+    assert folds(photos(2400)) == "reports/folds.json"
+    assert folds(photos(2600)) == params.NONE, "520 images are for the test"
+    assert folds(photos(500, group="sender", groups=12)) == "reports/folds.json"
+    assert folds(photos(500, group="sender", groups=9)) == params.NONE
+    assert folds(Survey({}, ["a", "b"], {"train": 90}, {"a": 70, "b": 20})) == params.NONE
+    assert folds(Survey({}, ["a", "b"], {"train": 10}, {"a": 5, "b": 5})) == params.NONE
+    own_test = {"train": 10, "test": 5}
+    assert folds(Survey({}, ["a", "b"], own_test, {"a": 5, "b": 5})) == "reports/folds.json"
+
+
 def test_the_target_is_above_what_the_largest_class_alone_gives() -> None:
     large = Survey({}, ["a", "b"], {"train": 100}, {"a": 75, "b": 25}, side=50)
     assert values(large)["problem.target"] == 0.88
@@ -222,10 +250,42 @@ def test_a_reason_is_gone_when_its_choice_is() -> None:
     assert params_file.apply(once, [Choice("train.epochs", 12)]) == SHIPPED
 
 
-def test_a_key_that_the_file_lacks_is_named() -> None:
-    text = SHIPPED.replace("  epochs: 12", "  epoch: 12")
-    with pytest.raises(UserError, match=r"has no key train\.epochs; `git checkout params\.yaml`"):
-        params_file.apply(text, [Choice("train.epochs", 3)])
+PASTED = "dataset: {name: npz,\n  path: mine.npz}\n\n"  # as docs/own-data.md has it
+
+
+def pasted(text: str) -> str:
+    first, last = text.index("dataset:"), text.index("preprocess:")
+    return text[:first] + PASTED + text[last:]
+
+
+def in_braces(text: str) -> str:
+    return json.dumps(YAML(typ="safe").load(text))
+
+
+def by_another_writer(text: str) -> str:
+    written = io.StringIO()
+    YAML(typ="safe").dump(YAML(typ="safe").load(text), written)
+    return written.getvalue()
+
+
+def without_a_section(text: str) -> str:
+    first, last = text.index("evaluate:"), text.index("export:")
+    return text[:first] + text[last:]
+
+
+@pytest.mark.parametrize("change", [pasted, in_braces, by_another_writer, without_a_section])
+def test_a_file_that_something_else_wrote_takes_every_choice(change: Callable[[str], str]) -> None:
+    data = photos(500)
+    choices = recipe.propose(data, Path("pets"), networks.candidates(data, None, False)[0], None)
+    text = params_file.apply(change(SHIPPED), choices)
+    expected = params.override(params.parsed(SHIPPED, params.FILE), recipe.overrides(choices))
+    assert params.parsed(text, params.FILE) == expected
+    assert params_file.apply(text, choices) == text
+
+
+def test_a_section_that_is_written_anew_leaves_the_others_as_they_are() -> None:
+    text = params_file.apply(pasted(SHIPPED), [Choice("dataset.path", "theirs.npz")])
+    assert text == pasted(SHIPPED).replace(PASTED, "dataset:\n  name: npz\n  path: theirs.npz\n\n")
 
 
 def test_a_text_that_yaml_would_misread_is_quoted() -> None:
@@ -265,6 +325,8 @@ def test_few_test_images_are_told_with_the_interval_and_the_folds() -> None:
     assert few[1].startswith("test: an accuracy of 80 % would have a 95 % interval of 70.8 to 87.3")
     assert "`edgeproof folds` judges the recipe on all 400 outside the test set" in few[1]
     assert "show at best that a file loses at most 1.71 points" in few[2]
+    judged = params.override(settings, {"evaluate.folds": "reports/folds.json"})
+    assert "; 5 folds judge the recipe on all 400" in outlook.splits(Parts(320, 80, 100), judged)[1]
     many = outlook.splits(Parts(60_000, 6_000, 10_000), settings)
     assert "folds" not in many[1]
     assert many[2] == "gate: 16,000 unseen examples can prove a loss of at most 0.2 points"
@@ -279,6 +341,9 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
     assert shown.startswith("time: 27 s to 76 s for 12 epochs of efficientnet_lite0")
     assert "half an hour or more" in shown
     assert shown.endswith("memory: 1.0 GiB")
+    folds = params.override(large, {"evaluate.folds": "reports/folds.json"})
+    told = "on this machine, 63 s to 3 min for the same in 5 folds, and 2 min"
+    assert told in outlook.training(folds, parts, speed)
     native = params.override(large, {"verify.processors": ["native"]})
     assert "half an hour" not in outlook.training(native, parts, speed)
 
@@ -297,8 +362,118 @@ def test_a_class_of_what_is_no_class_is_proposed_as_others(
     assert "dataset.other" not in capsys.readouterr().out
     shutil.copytree(folder / "cat", folder / "Background")
     start._print_survey(survey.survey(folder))
-    assert "note: Background: if these pictures belong to none" in capsys.readouterr().out
-    assert outlook.others(["cat", "other"]) == [], "a model needs two classes"
+    told = "note: Background: taken for a class like the others; if these pictures belong to none"
+    shown = capsys.readouterr().out
+    assert told in shown
+    assert "give `--other My Pets/Background` too" in shown
+    shutil.rmtree(folder / "dog")
+    assert others.among(survey.survey(folder)) == [], "a model needs two classes"
+
+
+@pytest.mark.parametrize("other", [Path("My Pets/other"), Path("strange")])
+def test_pictures_of_none_of_the_classes_are_named_and_are_no_class(
+    folder: Path, other: Path
+) -> None:
+    shutil.copytree(folder / "cat", other)
+    data = survey.survey(folder, other=str(other))
+    assert others.look(folder, other, data) == 30
+    assert others.among(data) == []
+    assert data.class_names == ["cat", "dog"]
+    choices = recipe.propose(data, folder, networks.candidates(data, None, False)[0], None)
+    written = params.parsed(params_file.apply(SHIPPED, choices), params.FILE)
+    assert written.dataset.other == str(other)
+    assert image_folder.load(written.dataset).class_names == ["cat", "dog"]
+
+
+def test_others_that_cannot_be_used_are_refused(folder: Path) -> None:
+    photo(Path("one/1.png"), 1)
+    data = survey.survey(folder)
+    for other, sentence in (
+        (Path(), "which holds the data themselves"),
+        (folder, "which holds the data themselves"),
+        (Path("one"), "holds 1 pictures; expected at least 2"),
+        (Path("nowhere"), "--other nowhere does not exist"),
+        (arrays(Path("a.npz")), r"x_train is uint8 of shape \(30, 28, 28\); expected uint8"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            others.look(folder, other, data)
+    series = survey.survey(arrays(Path("s.npz"), x_train=np.zeros((30, 50, 2), np.float32)))
+    with pytest.raises(UserError, match="is for images of one class each"):
+        others.look(Path("s.npz"), Path("one"), series)
+
+
+def recordings_of(folder: Path, rate: int = 22_050) -> Path:
+    """A word by each of four speakers, twelve times, in two classes; a third of them is short."""
+    for word in ("yes", "no"):
+        for number in range(48):
+            length = rate * (3 if number % 3 else 2) // 4
+            path = folder / word / f"{('anna', 'bob', 'eve', 'tom')[number % 4]}_{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).uniform(-0.5, 0.5, length)
+            soundfile.write(path, noise, rate)
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, packed: bool) -> None:
+    path = recordings_of(Path("words"))
+    (path / "yes" / "broken.wav").write_bytes(b"RIFF")
+    (path / "yes" / "notes.txt").touch()
+    if packed:
+        path = Path(shutil.make_archive("words", "zip", path))
+    data = survey.survey(path)
+    assert (data.counts, data.kind, data.rate) == ({"no": 48, "yes": 48}, "sounds", 22_050)
+    assert data.seconds == pytest.approx(0.75, abs=0.001)
+    assert any("1 recordings cannot be read, such as yes/broken.wav" in x for x in data.remarks)
+    assert any("4 speakers or places, such as anna and bob" in line for line in data.remarks)
+    choices, settings = start.propose(data, path, None, SHIPPED)
+    assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
+    dataset = settings.dataset
+    assert (dataset.name, dataset.rate, dataset.seconds) == ("audio_folder", 16_000, 0.8)
+    assert (dataset.window, dataset.hop, dataset.bands) == (512, 256, 40)
+    assert start.shape(settings, data) == Shape((49, 40, 1), 2, "sounds")
+    assert settings.preprocess.group == "/([0-9A-Za-z]+)[_-]"
+    assert (settings.train.architecture, settings.train.keep) == ("ds_cnn", "last")
+    assert settings.evaluate.folds == params.NONE, "four speakers are too few"
+    loaded = audio_folder.load(dataset)
+    assert loaded.train_images.shape == (96, 49, 40, 1)
+
+
+def test_the_recipe_for_sounds_is_that_of_the_documentation() -> None:
+    """For FSDD's 3,000 recordings, without the test speaker and a tenth for validation."""
+    page = (ROOT / "docs/sounds.md").read_text(encoding="utf-8")
+    block = YAML(typ="safe").load(page.split("```yaml\n")[1].split("```")[0])
+    counts = {str(digit): 300 for digit in range(10)}
+    data = Survey({}, list(counts), {"train": 3000}, counts, kind="sounds", rate=8000, seconds=0.9)
+    proposed = values(data)
+    for key in ("architecture", "batch_size", "augmentation", "keep"):
+        assert proposed[f"train.{key}"] == block["train"][key], key
+    assert abs(proposed["train.epochs"] - block["train"]["epochs"]) <= 2
+    features = [proposed[f"dataset.{key}"] for key in ("rate", "window", "hop", "bands")]
+    assert features == [8000, 256, 128, 32]
+
+
+def test_a_board_is_refused_for_sounds(folder: Path) -> None:
+    recordings_of(Path("words"))
+    with pytest.raises(UserError, match="--board is rp2040, and the exports without Python take"):
+        start.start(Path("words"), "rp2040", Path("params.yaml"), force=True)
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ([f"{d}/{d}_{n}_{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{n}-{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{i}_{n}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{d}_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # classes
+        ([f"{d}/IMG_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),
+        ([f"{d}/{i}_x.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # numbers
+    ],
+)
+def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> None:
+    expression, found = recordings.speakers(files)
+    assert "".join(name[0] for name in found) == names
+    assert (expression is None) == (not names)
 
 
 def small(arena: int, flash: int) -> Files:
@@ -402,6 +577,10 @@ def test_start_writes_a_file_that_check_passes_and_says_what_to_expect(
         "edgeproof run",
     ):
         assert expected in shown
+    with pytest.raises(UserError, match=r"folds\.json does not exist; `edgeproof run` writes"):
+        check.main()
+    Path("reports").mkdir()
+    Path("reports/folds.json").touch()
     check.main()
     assert capsys.readouterr().out == "rp2040 takes the model\n"
     settings = params.load()

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import EDGEPROOF, Project
+from tests.search.conftest import TINY
 from tests.waiting import SECONDS, Hold
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,25 @@ def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> Non
     assert done.stderr.startswith("error: train.start_from none.keras does not exist")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout.splitlines() == ["Running stage 'check':", "> python -m pipeline.check"]
+
+
+@pytest.mark.long
+def test_a_run_trains_the_folds_that_judge_the_target_before_all_else(project: Project) -> None:
+    project.change({**TINY, "problem.target": 0.3, "evaluate.folds": "reports/folds.json"})
+    shown = project.run(*EDGEPROOF, "run", "evaluate")
+    order = ["stage 'preprocess'", "5 trainings of 1 epoch", "stage 'check'", "stage 'train'"]
+    assert sorted(order, key=shown.index) == order
+    assert "The accuracy is from 5 folds" in shown
+    again = project.run(*EDGEPROOF, "run", "evaluate")
+    assert "trainings" not in again
+    assert again.count("Nothing has changed") == 1
+
+
+def test_a_fault_is_named_before_the_folds_are_trained(project: Project) -> None:
+    project.change({"evaluate.folds": "reports/folds.json", "dataset.path": "none.npz"})
+    done = project.attempt(*EDGEPROOF, "run")
+    assert done.stderr.startswith("error: dataset.path none.npz does not exist")
+    assert done.stdout == ""
 
 
 def test_a_run_gives_no_advice_on_git_and_remotes(project: Project) -> None:

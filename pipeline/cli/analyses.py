@@ -93,13 +93,14 @@ def folds(
     cluster: Cluster = None,
 ) -> None:
     """Cross-validate: how good is this recipe, and how much of that is luck of the split?"""
+    from pipeline.files.reports.folds import FOLDS
     from pipeline.search import folds as validation
     from pipeline.search import group_folds
     from pipeline.search.analysis import Options
 
     options = Options(overrides or (), workers, quick, cluster)
     if by is None:
-        validation.cross_validate(5 if folds is None else folds, options)
+        validation.cross_validate(FOLDS if folds is None else folds, options)
     else:
         group_folds.cross_validate(folds, options)
 

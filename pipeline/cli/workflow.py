@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.config.params import Params
 
 
 def stage_names() -> list[str]:
@@ -90,8 +93,8 @@ def start(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A folder or zip file of pictures in one folder per class, or with a CSV of "
-            "their labels; or an npz of arrays.",
+            help="A folder or zip file of pictures or sounds in one folder per class, or of "
+            "pictures with a CSV of their labels; or an npz of arrays.",
             show_default=False,
         ),
     ],
@@ -99,6 +102,14 @@ def start(
         str | None,
         typer.Option(
             help="A microcontroller board that must take the model, such as esp32-s3.",
+            show_default=False,
+        ),
+    ] = None,
+    other: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Pictures that are none of the classes; the folder may be one of DATA.",
             show_default=False,
         ),
     ] = None,
@@ -112,7 +123,7 @@ def start(
     """Look at your data, write params.yaml for them, and say what to expect."""
     from pipeline.planning import start as planning
 
-    planning.start(data, board, output, force)
+    planning.start(data, board, output, force, other)
 
 
 def estimate() -> None:
@@ -183,10 +194,33 @@ def ui(
 def _reproduce(*stages: str, force: bool = False) -> bool:
     """Whether every stage succeeded. Raises UserError if none could be run."""
     from pipeline.config import params
+    from pipeline.files.reports.folds import FoldsReport
     from pipeline.process import dvc_command
 
-    params.load()  # its faults in our words, before DVC stumbles over them
+    settings = params.load()  # its faults in our words, before DVC stumbles over them
+    judged_by_folds = Path(settings.evaluate.folds) == FoldsReport.PATH
+    if judged_by_folds and _evaluates(stages) and not _make_folds(settings):
+        return False
     return dvc_command.reproduce(stages, force=force)
+
+
+def _evaluates(stages: Sequence[str]) -> bool:
+    names = stage_names()
+    return not stages or max(map(names.index, stages)) >= names.index("evaluate")
+
+
+def _make_folds(settings: Params) -> bool:
+    """Whether the folds of evaluate.folds are there. Raises UserError."""
+    from pipeline import check
+    from pipeline.config import params
+    from pipeline.process import dvc_command
+    from pipeline.search import folds
+
+    check.check(params.override(settings, {"evaluate.folds": params.NONE}))
+    succeeded = dvc_command.reproduce(["preprocess"], goes_on=True)
+    if succeeded:
+        folds.refresh(settings)
+    return succeeded
 
 
 @contextmanager

@@ -57,6 +57,12 @@ def front_end(params: Dataset) -> LogMel:
     return result
 
 
+def shape(params: Dataset) -> tuple[int, int, int]:
+    """Of the features of one recording. Raises UserError for parameters without features."""
+    mel = front_end(params)
+    return mel.frames(_samples(params)), mel.bands, 1
+
+
 def _samples(params: Dataset) -> int:
     return int(params.seconds * params.rate)
 
@@ -74,7 +80,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
             with open_file(file) as opened:
                 return features(opened, mel, _samples(params))
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
-            return _reason(error)
+            return reason(error)
 
     results = pictures.in_threads(read, [candidate.file for candidate in candidates])
     pairs = list(zip(candidates, followed(results, len(candidates), "reading sounds"), strict=True))
@@ -137,7 +143,7 @@ def _check_classes(path: str, class_names: Sequence[str], present: set[str]) -> 
             )
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     if isinstance(error, SoundError):
         return str(error)
     text = " ".join(str(getattr(error, "error_string", error)).split()) or type(error).__name__
@@ -147,13 +153,8 @@ def _reason(error: Exception) -> str:
 def features(file: IO[bytes], mel: LogMel, count: int) -> Read:
     """The features of the first `count` samples. Raises SoundError and those of libsndfile."""
     with soundfile.SoundFile(file) as opened:
-        rate, channels = opened.samplerate, opened.channels
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise SoundError(
-                f"has a rate of {rate:,} Hz; expected {LOWEST_RATE:,} to {HIGHEST_RATE:,}"
-            )
-        if channels > MOST_CHANNELS:
-            raise SoundError(f"has {channels} channels; expected at most {MOST_CHANNELS}")
+        check(opened)
+        rate = opened.samplerate
         used = -(-count * rate // mel.rate)
         values = opened.read(used + MARGIN, dtype="float64", always_2d=True).mean(1)
     if not len(values):
@@ -163,6 +164,15 @@ def features(file: IO[bytes], mel: LogMel, count: int) -> Read:
     frames = mel.frames(count)
     recording = as_int16(resampled(values, rate, mel.rate))
     return sound.features(mel, recording, mel.samples(frames)), len(values) > used
+
+
+def check(opened: soundfile.SoundFile) -> None:
+    """Raises SoundError for a rate or channels that are not taken."""
+    rate, channels = opened.samplerate, opened.channels
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise SoundError(f"has a rate of {rate:,} Hz; expected {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
+    if channels > MOST_CHANNELS:
+        raise SoundError(f"has {channels} channels; expected at most {MOST_CHANNELS}")
 
 
 def resampled(values: Array, rate: int, wanted: int) -> Array:

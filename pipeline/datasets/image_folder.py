@@ -1,8 +1,9 @@
 """Your own pictures: a folder for each class, or parts of the data with such folders.
 
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
-spellings, such as Training or val. Files are pictures of any size and mode, in the formats that
-`serving predict` reads. They are decoded where they lie, and nothing is copied.
+spellings, such as Training or val. A folder that `dataset.other` names is no class. Files are
+pictures of any size and mode, in the formats that `serving predict` reads. They are decoded where
+they lie, and nothing is copied.
 """
 
 from __future__ import annotations
@@ -22,5 +23,10 @@ def load(params: Dataset) -> Raw:
 
 def listed(params: Dataset) -> Listed:
     """What there is to read: no picture is opened. Raises UserError."""
-    root = Path(params.path)
-    return _class_folders.listed(root, _tree.read(root))
+    root, other = Path(params.path).resolve(), Path(params.other).resolve()
+    tree = _tree.read(Path(params.path))
+    if other.is_relative_to(root):  # none of the classes, though among them
+        folder = f"{other.relative_to(root).as_posix()}/"
+        tree.files = [file for file in tree.files if not file.startswith(folder)]
+        tree.folders = {name for name in tree.folders if not name.startswith(folder)}
+    return _class_folders.listed(Path(params.path), tree)

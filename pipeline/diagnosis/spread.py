@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import params, starts
+from pipeline.config.own_model import NO_MODEL
 from pipeline.config.params import Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
@@ -157,8 +158,14 @@ def _ratio(value: float, reference: float, default: float) -> float:
 
 
 def report() -> None:
-    """Prints the table and what it means."""
-    train_params = params.load().train
+    """Prints the table and what it means. Raises UserError if params.yaml names a trained model."""
+    settings = params.load()
+    if settings.model.is_given:
+        raise UserError(
+            f"model.path is {settings.model.path}, and this looks at a network before training; "
+            f"expected {NO_MODEL}"
+        )
+    train_params = settings.train
     train, validation = artifacts.load_split("train"), artifacts.load_split("validation")
     data = unit.standardized(Data.described(train, validation, artifacts.load_description()))
     with imports.quiet():

@@ -22,7 +22,7 @@ import numpy as np
 import tflite
 
 from pipeline.config import boards
-from pipeline.config.params import NONE, Params
+from pipeline.config.params import NO_OTHERS, NONE, Params
 from pipeline.config.parts import declared
 from pipeline.embedded import _integer_c, microcontroller
 from pipeline.files import artifacts, code, digests, timing_cache
@@ -56,7 +56,7 @@ class Shape:
             labels = rng.integers(0, 2, (count, self.num_classes))
         if self.kind == "series":
             return rng.normal(size=(count, *self.shape)).astype(np.float32), labels
-        dtype, low = (np.uint8, 0) if self.kind == "pixels" else (np.int32, 1)
+        dtype, low = (np.int32, 1) if self.kind == "ids" else (np.uint8, 0)
         return rng.integers(low, self.highest, (count, *self.shape), dtype, endpoint=True), labels
 
 
@@ -109,7 +109,8 @@ def files(settings: Params, data: Shape) -> Files:
 
 def speed(settings: Params, data: Shape) -> Speed:
     """How fast the training in params.yaml will be on this machine. Cached. Raises UserError."""
-    key = _key("speed", settings, data, [])
+    what = "speed-of-head" if _trains_on_features(settings) else "speed"
+    key = _key(what, settings, data, [])
     cached = timing_cache.recall(key)
     if cached is None:
         cached = timing_cache.remember(key, asdict(_speed(settings, data)))
@@ -163,7 +164,8 @@ def _trains_on_features(settings: Params) -> bool:
     """Whether the frozen layers are computed once, so that an epoch takes next to nothing."""
     train = settings.train
     frozen = train.freeze == "all" or (train.freeze is None and train.starts_from_a_backbone)
-    return frozen and not train.augmentation
+    adds_outliers = bool(train.outliers) or settings.dataset.other != NO_OTHERS
+    return frozen and not train.augmentation and not adds_outliers
 
 
 def _peak_bytes() -> int:

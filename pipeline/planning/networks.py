@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.planning.survey import Survey
+from pipeline.planning.data import Survey
 
 PHOTO, PRETRAINED = 48, 128  # pixels of a side
 BACKBONE = "efficientnet_lite0"
@@ -23,12 +23,17 @@ class Network:
         return self.architecture == BACKBONE
 
 
+OTHERS = {  # kinds of input
+    "sounds": Network("ds_cnn", None, "a small network for spoken words and other short sounds"),
+    "series": Network("series_cnn", None, "convolutions along time, for series"),
+    "ids": Network("multi_hot", None, "a dense network on the ids of each example"),
+}
+
+
 def candidates(data: Survey, board: str | None, has_weights: bool) -> list[Network]:
     """What to try, the most accurate first; only a board needs more than one."""
-    if data.kind == "series":
-        return [Network("series_cnn", None, "convolutions along time, for series")]
-    if data.kind == "ids":
-        return [Network("multi_hot", None, "a dense network on the ids of each example")]
+    if data.kind in OTHERS:
+        return [OTHERS[data.kind]]
     if data.size:
         own = [Network("edge", None, "a small network for images of this size")]
         return [*own, Network("tiny", None, f"edge does not fit {board}")] if board else own

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pipeline.config.boards import BOARDS
-from pipeline.config.params import Params
+from pipeline.config.params import NONE, Params
+from pipeline.files.reports.folds import FOLDS
 from pipeline.planning.cost import Files, Speed
-from pipeline.planning.recipe import UNEVEN, Parts
+from pipeline.planning.problem import UNEVEN
+from pipeline.planning.recipe import Parts
 from pipeline.process import stage
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
 
-# Names of folders that often hold what belongs to no class
-NO_CLASS = {"other", "others", "none", "unknown", "background", "negative", "nothing"}
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
 FASTER, SLOWER = 0.7, 2.0
@@ -39,11 +37,16 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         )
     if parts.test < statistics.FEW_TESTED:
         outside = parts.train + parts.validation
+        folds = f"{FOLDS} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
         lines[-1] += (
-            f"; `edgeproof folds` judges the recipe on all {outside:,} outside the test set, which "
-            f"gives {statistics.expected_interval(share, outside)}"
+            f"; {folds} the recipe on all {outside:,} outside the test set, which gives "
+            f"{statistics.expected_interval(share, outside)}"
         )
     return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]
+
+
+def has_folds(settings: Params) -> bool:
+    return settings.evaluate.folds != NONE
 
 
 def _gate(unseen: int, max_accuracy_drop: float) -> str:
@@ -56,19 +59,6 @@ def _gate(unseen: int, max_accuracy_drop: float) -> str:
         f"{100 * bound:.2f} points, and export.max_accuracy_drop asks for {points}: files will be "
         "`not shown`, which stops nothing"
     )
-
-
-def others(class_names: Sequence[str]) -> list[str]:
-    """Classes that look as if they held what belongs to no class, if two classes remain."""
-    names = [name for name in class_names if name.lower() in NO_CLASS]
-    if not names or len(class_names) - len(names) < 2:
-        return []
-    listed = ", ".join(names)
-    return [
-        f"{listed}: if these pictures belong to none of the classes, move them out of the data and "
-        'name them in dataset.other; then the answer to them is "none of these", and what is like '
-        "no class is rejected more often"
-    ]
 
 
 def classes(counts: dict[str, int]) -> list[str]:
@@ -95,9 +85,11 @@ def training(settings: Params, parts: Parts, speed: Speed) -> str:
     train, epochs = settings.train, settings.train.epochs
     seconds = parts.train * speed.training + parts.validation * speed.inference
     total = epochs * seconds
+    in_folds = (FOLDS - 1) * total  # each trains on all folds but one
     if not speed.training:  # the features are computed once
+        in_folds = FOLDS * epochs * HEAD_SECONDS
         total = epochs * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
-    low, high = (stage.duration(factor * total) for factor in (FASTER, SLOWER))
+    folds = f", {_range(in_folds)} for the same in {FOLDS} folds" if has_folds(settings) else ""
     other_low, other_high = (stage.duration(seconds) for seconds in OTHER_STAGES_SECONDS)
     emulated = ""
     if train.starts_from_a_backbone and settings.verify.places:
@@ -106,10 +98,14 @@ def training(settings: Params, parts: Parts, speed: Speed) -> str:
             "processors (verify.processors)"
         )
     return (
-        f"time: {low} to {high} for {epochs} epochs of {train.architecture} on this machine, and "
-        f"{other_low} to {other_high} for the other stages{emulated}; memory: "
+        f"time: {_range(total)} for {epochs} epochs of {train.architecture} on this machine{folds}"
+        f", and {other_low} to {other_high} for the other stages{emulated}; memory: "
         f"{_bytes(speed.memory_bytes)}"
     )
+
+
+def _range(seconds: float) -> str:
+    return " to ".join(stage.duration(factor * seconds) for factor in (FASTER, SLOWER))
 
 
 def model(files: Files) -> list[str]:

@@ -1,4 +1,9 @@
-"""Values and reasons into the text of params.yaml, whose other lines and comments stay."""
+"""Values and reasons into the text of params.yaml, whose other lines and comments stay.
+
+Lines are edited, as ruamel.yaml's round trip wraps and moves what it does not change. A section in
+which a key has no line of its own, as where another program wrote the file, is first written anew
+from its values, without its comments.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +12,26 @@ import re
 import textwrap
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from pipeline.config.overrides import written
-from pipeline.planning.recipe import Choice
-from pipeline.process.errors import UserError
+from pipeline.planning.choice import Choice
 
 COLUMN, WIDTH = 37, 100  # of comments, and of lines
 HERE = "here: "  # begins the reason, after what the file itself says about the key
 
 
 def apply(text: str, choices: Sequence[Choice]) -> str:
-    """The text with these values. Raises UserError for a key that it does not have."""
+    """The text with these values."""
     lines, values = text.splitlines(), YAML(typ="safe").load(text)
+    for section in dict.fromkeys(choice.key.partition(".")[0] for choice in choices):
+        keys = [choice.key for choice in choices if choice.key.startswith(f"{section}.")]
+        if any(_entry(lines, key) is None for key in keys):
+            lines = _anew(lines, values, section, keys)
     for choice in choices:
-        first, last = _entry(lines, choice.key)
+        first, last = _entry(lines, choice.key) or (0, 0)
         old = lines[first:last]
         before = reduce(lambda value, name: value[name], choice.key.split("."), values)
         if choice.value != before or choice.reason or any(HERE in line for line in old):
@@ -30,17 +39,41 @@ def apply(text: str, choices: Sequence[Choice]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _entry(lines: list[str], key: str) -> tuple[int, int]:
-    """From the line of a key to the one after its value and comments."""
+def _anew(lines: list[str], values: dict[str, Any], section: str, keys: list[str]) -> list[str]:
+    """The lines with a section in which each key has a line; keys that it lacks become null."""
+    is_missing = section not in values
+    for key in keys:
+        *parents, name = key.split(".")
+        inner = values
+        for parent in parents:
+            if not isinstance(inner.get(parent), dict):
+                inner[parent] = {}
+            inner = inner[parent]
+        inner.setdefault(name, None)
+    text = _yaml({section: values[section]}, WIDTH).splitlines()
+    if is_missing:
+        return [*lines, "", *text]
+    begins = [at for at, line in enumerate(lines) if line.startswith(f"{section}:")]
+    if not begins:  # the whole file is in braces
+        return _yaml(values, WIDTH).splitlines()
+    ends = (at for at in range(begins[0] + 1, len(lines)) if re.match(r"[^\s#}\]]", lines[at]))
+    last = next(ends, len(lines))
+    while re.match("#|$", lines[last - 1]):  # it belongs to the section that follows
+        last -= 1
+    return [*lines[: begins[0]], *text, *lines[last:]]
+
+
+def _entry(lines: list[str], key: str) -> tuple[int, int] | None:
+    """From the line of a key to the one after its value and comments; None if it has no line."""
     first, last = 0, len(lines)
-    for depth, name in enumerate(key.split(".")):
+    names = key.split(".")
+    for depth, name in enumerate(names):
         indent = "  " * depth
-        pattern = re.compile(rf"{indent}{re.escape(name)}:(\s|$)")
+        after_name = r"(\s|$)" if depth == len(names) - 1 else r"\s*(#|$)"  # no braces
+        pattern = re.compile(rf"{indent}{re.escape(name)}:{after_name}")
         found = [at for at in range(first, last) if pattern.match(lines[at])]
         if not found:
-            raise UserError(
-                f"params.yaml has no key {key}; `git checkout params.yaml` brings back a whole one"
-            )
+            return None
         first = found[0]
         deeper = re.compile(rf"{indent}   *\S")
         after = (at for at in range(first + 1, last) if not deeper.match(lines[at]))
@@ -59,8 +92,11 @@ def _lines(choice: Choice, old: list[str]) -> list[str]:
     wrapped = textwrap.wrap(told, WIDTH - COLUMN - 2)
     if choice.reason:
         wrapped += textwrap.wrap(HERE + choice.reason, WIDTH - COLUMN - 2)
+    below = [f"{'':{COLUMN}}# {line}" for line in wrapped]
     if name in ("statement", "use", "limits"):
-        return [*_block(name, choice.value, indent), *(f"{'':{COLUMN}}# {x}" for x in wrapped)]
+        return [*_block(name, choice.value, indent), *below]
+    if name == "augmentation" and isinstance(choice.value, list) and choice.value:
+        return [*_layers(name, choice.value, indent), *below]
     value = f"{indent}{name}: {_scalar(choice.value)}"
     if not wrapped:
         return [value]
@@ -81,6 +117,15 @@ def _block(name: str, value: object, indent: str) -> list[str]:
     """A text or a list of texts, on as many lines as it needs."""
     dumped = _yaml({name: value}, WIDTH - len(indent) - 8)
     return [f"{indent}{line}".rstrip() for line in dumped.splitlines()]
+
+
+def _layers(name: str, layers: list[dict[str, object]], indent: str) -> list[str]:
+    """Keras layers by class_name and config, on two lines each."""
+    lines = [f"{indent}{name}:"]
+    for layer in layers:
+        lines.append(f"{indent}  - class_name: {layer['class_name']}")
+        lines.append(f"{indent}    config: {_scalar(layer['config'])}")
+    return lines
 
 
 def _yaml(value: object, width: int) -> str:

@@ -11,7 +11,7 @@ from pipeline.config import params
 from pipeline.config.own_model import SUFFIXES
 from pipeline.files import atomic
 from pipeline.planning import params_file
-from pipeline.planning.recipe import Choice
+from pipeline.planning.choice import Choice
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 

@@ -7,7 +7,6 @@ numbers behind them are in docs/training.md.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +14,19 @@ from pathlib import Path
 from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Overrides
 from pipeline.config.own_model import NO_MODEL
+from pipeline.config.params import NONE
+from pipeline.files.reports.folds import FOLDS, FoldsReport
 from pipeline.files.splits import validation_count
+from pipeline.planning import problem, sounds
+from pipeline.planning.choice import Choice
+from pipeline.planning.data import Survey
 from pipeline.planning.networks import PHOTO, Network
-from pipeline.planning.survey import Survey
+from pipeline.reporting.statistics import FEW_TESTED
 
 TEST = 0.2
 FEW = 2000  # images outside the test set: below that a fifth of them validates, not a tenth
-UNEVEN = 3  # times that the largest class may exceed the smallest
-EVERY = "every class counts the same, also those with few examples"
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
-LEAST_TARGET = 0.8
-NAMED = 12  # classes that a sentence names
 ARENA_BYTES = 65_536  # of a microcontroller that is not named
-RARE = 50  # images of a class; fewer are a limit worth stating
 FORMATS = [
     *("tflite_float32", "tflite_float16", "tflite_dynamic", "tflite_int8"),
     *("onnx_float32", "onnx_int8"),
@@ -35,16 +34,6 @@ FORMATS = [
 RUNTIMES = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
 # Those that lose no accuracy; int8 files of the backbone do.
 FLOAT_FORMATS = ["tflite_float32", "tflite_float16", "onnx_float32"]
-NOUNS = {"pixels": "image", "series": "series of measurements", "ids": "list of ids"}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A value of params.yaml, and why; a value that only fits the others has no reason."""
-
-    key: str
-    value: object
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,10 +86,11 @@ def validation_share(examples: int) -> float:
 def propose(data: Survey, path: Path, network: Network, board: str | None) -> list[Choice]:
     """Every choice, in the order of params.yaml."""
     return [
-        *_problem(data, path),
+        *problem.propose(data, path),
         *_dataset(data, network),
         *_preprocess(data),
         *_train(data, network),
+        _folds(data),
         *_devices(data, network, board),
     ]
 
@@ -109,69 +99,10 @@ def overrides(choices: Sequence[Choice]) -> Overrides:
     return {choice.key: choice.value for choice in choices}
 
 
-def _problem(data: Survey, path: Path) -> list[Choice]:
-    noun = "photo" if data.kind == "pixels" and not data.size else NOUNS[data.kind]
-    classes, count = _named(data.class_names), len(data.class_names)
-    several = data.target == "labels"
-    verb = "does the photo show" if noun == "photo" else f"is the {noun}"
-    question = f"Which of {count} classes {verb}: {classes}?"
-    answer = (
-        f"Anything that is none of the {count} classes is often taken for one of them; the answer "
-        'is "none of these" only if the model is unsure.'
-    )
-    if several:
-        question = f"Which of {count} labels hold for the {noun}: {classes}?"
-        answer = f"Only these {count} labels are known; whatever else is there gets none."
-    total, rarest = data.examples["train"], min(data.counts, key=lambda name: data.counts[name])
-    plural = noun if noun.startswith(("series", "list")) else f"{noun}s"
-    limits = [
-        answer,
-        f"It was trained on a part of {total:,} {plural}. What they do not show, such as other "
-        "devices, places and conditions, may be recognized worse.",
-    ]
-    if data.counts[rarest] < RARE:
-        limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
-    use = f"Telling apart {classes}, in {plural} made like those of the training set."
-    majority = max(data.counts.values()) / max(sum(data.counts.values()), 1)
-    if is_uneven(data):
-        majority = 1 / count
-    target = LEAST_TARGET if several else max(LEAST_TARGET, round((1 + majority) / 2, 2))
-    uneven = [Choice("problem.metric", "balanced_accuracy", EVERY)] if is_uneven(data) else []
-    return [
-        Choice("problem.name", _slug(path)),
-        Choice("problem.version", "1.0.0"),
-        Choice("problem.statement", question),
-        Choice("problem.use", use),
-        Choice("problem.limits", limits),
-        Choice(
-            "problem.target",
-            target,
-            "a guess: set what is good enough for the job, as there is no bundle below it",
-        ),
-        *uneven,
-    ]
-
-
-def is_uneven(data: Survey) -> bool:
-    """Whether a class has so few examples that it would hardly count in accuracy and loss."""
-    sizes = data.counts.values()
-    return data.target == "classes" and max(sizes) > UNEVEN * min(sizes)
-
-
-def _slug(path: Path) -> str:
-    """The name of the folder or file as problem.name takes it."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", path.resolve().stem.lower()).strip("-._")
-    return plain or "my-classes"
-
-
-def _named(names: Sequence[str]) -> str:
-    if len(names) > NAMED:
-        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
-    return f"{', '.join(names[:-1])} or {names[-1]}"
-
-
 def _dataset(data: Survey, network: Network) -> list[Choice]:
     choices = [Choice(f"dataset.{key}", value) for key, value in data.values.items()]
+    if data.kind == "sounds":
+        return [*choices, *sounds.features(data), Choice("dataset.test", TEST)]
     if network.side is None:
         return choices
     why = "what the published weights take" if network.is_backbone else "more hardly help, and cost"
@@ -202,14 +133,18 @@ def _preprocess(data: Survey) -> list[Choice]:
         reason = "windows of one person or machine belong together; sort them by that"
         choices[-1] = Choice("preprocess.order", "first", reason)
     group = "a column of your list" if data.group else ""
+    if data.group and data.kind == "sounds":
+        group = "what the parentheses find in a file's name belongs together, such as a speaker"
     return [*choices, Choice("preprocess.group", data.group, group)]
 
 
 def _train(data: Survey, network: Network) -> list[Choice]:
     images = parts(data).train
     size = next(size for size in SIZES if images < size.images)
-    epochs = min(max(round(STEPS * size.batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
-    batch, rate, decay = size.batch, size.rate, 0.1
+    batch, rate, steps, decay = size.batch, size.rate, STEPS, 0.1
+    if data.kind == "sounds":
+        batch, rate, steps = sounds.batch(images), sounds.LEARNING_RATE, sounds.STEPS
+    epochs = min(max(round(steps * batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
     epochs_reason = f"about {epochs * -(-images // batch):,} steps"
     weights = "none"
     if network.is_backbone:
@@ -227,7 +162,7 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         Choice("train.network.output", None),
         Choice("train.weights", weights),
         Choice("model.path", NO_MODEL),
-        Choice("train.start_from", "pipeline/none"),
+        Choice("train.start_from", NONE),
         Choice("train.freeze", None),
         Choice("train.thaw", []),
         Choice("train.epochs", epochs, epochs_reason),
@@ -237,12 +172,19 @@ def _train(data: Survey, network: Network) -> list[Choice]:
             "BinaryCrossentropy" if several else smoothed,
             "several labels at once" if several else "labels smoothed, as a few may be wrong",
         ),
-        *([Choice("train.class_weights", "balanced", EVERY)] if is_uneven(data) else []),
+        _class_weights(data),
         Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": decay}}),
         Choice("train.learning_rate", rate, f"fits batches of {batch}"),
         Choice("train.schedule", "cosine"),
         _augmentation(data, network),
+        Choice("train.keep", "last" if data.kind == "sounds" else "validation_loss"),
     ]
+
+
+def _class_weights(data: Survey) -> Choice:
+    if problem.is_uneven(data):
+        return Choice("train.class_weights", "balanced", problem.EVERY)
+    return Choice("train.class_weights", None)
 
 
 def _batch_reason(images: int, batch: int) -> str:
@@ -253,6 +195,8 @@ def _batch_reason(images: int, batch: int) -> str:
 
 def _augmentation(data: Survey, network: Network) -> Choice:
     key = "train.augmentation"
+    if data.kind == "sounds":
+        return Choice(key, sounds.AUGMENTATION, "slower and higher, shifted, and in part masked")
     if data.kind != "pixels":
         return Choice(key, [], "for images only")
     if network.is_backbone:
@@ -261,6 +205,27 @@ def _augmentation(data: Survey, network: Network) -> Choice:
         reason = "it also mirrors; take digits if left and right matter, as in letters"
         return Choice(key, "photos_light", reason)
     return Choice(key, "digits", "small shifts, which change no meaning")
+
+
+def _folds(data: Survey) -> Choice:
+    """Folds, if the test set is small and they can judge such data."""
+    expected = parts(data)
+    if expected.test >= FEW_TESTED:
+        return Choice("evaluate.folds", NONE)
+    reason = f"{expected.test:,} images for the test are few, but "
+    if problem.is_uneven(data):
+        return Choice("evaluate.folds", NONE, f"{reason}folds know accuracy alone")
+    outside = 1 - (0 if data.examples.get("test") else TEST)
+    if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
+        what = "groups" if data.groups else "images of a class"
+        return Choice("evaluate.folds", NONE, f"{reason}there are too few {what} for folds")
+    others = expected.train + expected.validation
+    return Choice(
+        "evaluate.folds",
+        str(FoldsReport.PATH),
+        f"the test set would hold {expected.test:,}, too few to judge by, so {FOLDS} trainings on "
+        f"parts of the other {others:,} do; `edgeproof run` makes them first",
+    )
 
 
 def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:

@@ -11,24 +11,34 @@ import subprocess
 from pathlib import Path
 
 from pipeline.config import boards, mnist_problem, params
-from pipeline.config.params import Params
+from pipeline.config.params import NO_OTHERS, Params
 from pipeline.config.parts import declared
+from pipeline.datasets import _sounds
 from pipeline.files import atomic
-from pipeline.planning import cost, networks, outlook, params_file, recipe, survey
+from pipeline.planning import cost, networks, others, outlook, params_file, problem, recipe, survey
+from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
-from pipeline.planning.recipe import Choice
-from pipeline.planning.survey import Survey
+from pipeline.planning.data import Survey
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 
-def start(path: Path, board: str | None, output: Path, force: bool) -> None:
-    """Writes `output` for the data at `path`. Raises UserError."""
+def start(
+    path: Path, board: str | None, output: Path, force: bool, other: Path | None = None
+) -> None:
+    """Writes `output` for the data at `path`. Raises UserError.
+
+    `other` holds pictures that are none of the classes.
+    """
     check_board(board)
     base = _text(params.FILE)
     check_output(output, force)
     print(f"looking at {path}", flush=True)
-    data = survey.survey(path)
+    data = survey.survey(path, other=str(other) if other else NO_OTHERS)
+    _check_embedded(data, board)
     _print_survey(data)
+    if other:
+        _print_others(others.look(path, other, data), other)
     choices, settings = propose(data, path, board, base)
     text = params_file.apply(base, choices)
     _check_written(text, settings)
@@ -44,25 +54,30 @@ def start(path: Path, board: str | None, output: Path, force: bool) -> None:
 def estimate(settings: Params) -> None:
     """Says what the run in params.yaml will need. Raises UserError."""
     name = settings.dataset.name
-    if name not in ("npz", "image_folder", "image_list"):
+    if name not in ("npz", "image_folder", "image_list", "audio_folder"):
         raise UserError(
             f"dataset.name is {name}, which comes with the project; `estimate` is for your own "
-            "data: npz, image_folder or image_list"
+            "data: npz, image_folder, image_list or audio_folder"
         )
-    data = survey.survey(Path(settings.dataset.path), settings.dataset)
+    data = survey.survey(Path(settings.dataset.path), settings.dataset, settings.dataset.other)
     _print_survey(data)
     _print_outlook(settings, data)
 
 
 def misfit(settings: Params, board: str) -> str | None:
     """Why the board cannot take the model of params.yaml; None if it can. Raises UserError."""
-    data = survey.survey(Path(settings.dataset.path), settings.dataset)
+    data = survey.survey(Path(settings.dataset.path), settings.dataset, settings.dataset.other)
     return cost.files(settings, shape(settings, data)).misfit(board)
 
 
 def check_board(board: str | None) -> None:
     if board is not None and board not in boards.BOARDS:
         raise UserError(f"--board is {board}; expected one of {', '.join(boards.BOARDS)}")
+
+
+def _check_embedded(data: Survey, board: str | None) -> None:
+    if board and not declared("inputs", data.kind)["EMBEDDED"]:
+        raise UserError(f"--board is {board}, and the exports without Python take images alone")
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -142,11 +157,10 @@ def _check_written(text: str, settings: Params) -> None:
 
 
 def shape(settings: Params, data: Survey) -> Shape:
-    size = data.size or (
-        settings.dataset.height,
-        settings.dataset.width,
-        settings.dataset.channels,
-    )
+    dataset = settings.dataset
+    size = data.size or (dataset.height, dataset.width, dataset.channels)
+    if data.kind == "sounds":
+        size = _sounds.shape(dataset)
     return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
 
 
@@ -155,17 +169,18 @@ def _print_survey(data: Survey) -> None:
     counts = ", ".join(f"{count:,} for {part}" for part, count in data.examples.items())
     print(f"{sum(data.examples.values()):,} {noun} ({counts}), {len(data.class_names)} classes")
     shown = sorted(data.counts.items(), key=lambda item: -item[1])
-    more = f" and {len(shown) - recipe.NAMED} more" if len(shown) > recipe.NAMED else ""
-    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: recipe.NAMED]) + more)
-    notes = [*outlook.classes(data.counts), *_others(data)]
+    more = f" and {len(shown) - problem.NAMED} more" if len(shown) > problem.NAMED else ""
+    print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: problem.NAMED]) + more)
+    notes = [*outlook.classes(data.counts), *others.among(data)]
     for line in [*data.remarks, *notes]:
         print(f"note: {line}")
 
 
-def _others(data: Survey) -> list[str]:
-    """What `dataset.other` takes: images of one class each."""
-    takes = data.kind == "pixels" and data.target == "classes"
-    return outlook.others(data.class_names) if takes else []
+def _print_others(count: int, other: Path) -> None:
+    print(
+        f"{other} holds {counted(count, 'picture')} of none of the classes: the network learns to "
+        "be unsure of them, and a part judges how many are rejected"
+    )
 
 
 def _print_outlook(settings: Params, data: Survey) -> None:

@@ -1,6 +1,7 @@
 """What the data of a user are: a folder or zip file of pictures, with or without a list, or an npz.
 
-All files are counted, but at most SAMPLE pictures are opened, of every class in turn.
+All files are counted, but at most SAMPLE pictures are opened, of every class in turn. For a folder
+of sounds see `recordings.py`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _photos, _tree, image_folder, image_list, npz
+from pipeline.config.params import NO_OTHERS, Dataset
+from pipeline.datasets import Raw, _photos, _sounds, _tree, image_folder, image_list, npz
 from pipeline.datasets._photos import Candidate
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.pictures import Picture
 from pipeline.files.splits import position_in_stratum
+from pipeline.planning import recordings
+from pipeline.planning.data import Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -29,48 +32,34 @@ from pipeline.process.progress import followed
 SAMPLE = 2000  # pictures that are opened
 GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
 TINY = 16  # pixels of each side at which colours are compared
-SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aac")
+OTHER_SOUNDS = (".mp3", ".m4a", ".aac")  # which are not read
 # Columns of a list that say what belongs together
 HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
 
 
-@dataclass(frozen=True)
-class Survey:
-    """The examples of each part (train, validation, test), and how many of `counts` a class has.
+def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -> Survey:
+    """Looks at data as `dataset` says, or finds out. Raises UserError for what is not data.
 
-    `size` is the shape of an array. `side` is the median of the shorter sides of the pictures, of
-    which `opened` were looked at.
+    `other` holds pictures that are none of the classes.
     """
-
-    values: dict[str, object]  # dataset.name, path, and labels of a list
-    class_names: list[str]
-    examples: dict[str, int]
-    counts: dict[str, int]  # of each class, in training and validation
-    kind: str = "pixels"
-    target: str = "classes"
-    size: tuple[int, ...] | None = None
-    highest: int = 255
-    side: int = 0
-    colour: bool = False
-    opened: int = 0
-    group: str | None = None
-    remarks: list[str] = field(default_factory=list)
-
-
-def survey(path: Path, dataset: Dataset | None = None) -> Survey:
-    """Looks at data as `dataset` says, or finds out. Raises UserError for what is not data."""
     if not path.exists():
-        raise UserError(f"{path} does not exist; name a folder or zip file of pictures, or an npz")
+        raise UserError(
+            f"{path} does not exist; name a folder or zip file of pictures or sounds, or an npz"
+        )
     if path.suffix.lower() == ".csv":
         raise UserError(f"{path} is a CSV; name the folder that holds it and the pictures")
     if path.is_file() and path.suffix.lower() == ".npz":
-        return _arrays(path)
+        return _arrays(path, other)
     tree = _tree.read(path)
+    if not tree.files:
+        recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
+        if recorded.files:
+            return recordings.survey(path, recorded)
     check_tree(path, tree)
     labels = _list_of(path, tree)
     if dataset:
         labels = dataset.labels if dataset.name == "image_list" else None
-    values: dict[str, object] = {"name": "image_folder", "path": str(path)}
+    values: dict[str, object] = {"name": "image_folder", "path": str(path), "other": other}
     if labels is None:
         candidates, class_names, left_out = image_folder.listed(Dataset.model_validate(values))
     else:
@@ -86,11 +75,11 @@ def check_tree(path: Path, tree: Tree) -> None:
     if tree.files:
         return
     suffixes = Counter(Path(name).suffix.lower() for name in tree.left_out)
-    sounds = sum(suffixes[suffix] for suffix in SOUNDS)
+    sounds = sum(suffixes[suffix] for suffix in OTHER_SOUNDS)
     if sounds:
         raise UserError(
-            f"{path} holds sounds ({sounds:,}) and no pictures; cut them into windows and save an "
-            'npz of series, as "Measurements over time" in docs/own-data.md shows'
+            f"{path} holds sounds that cannot be read ({sounds:,}); convert them to WAV, FLAC or "
+            "Ogg, such as with `ffmpeg -i any.m4a -ac 1 any.wav`"
         )
     if any("Permission" in reason for reason in tree.left_out.values()):
         raise UserError(f"{path} holds only folders that may not be read; change their permissions")
@@ -147,6 +136,7 @@ def _photographs(
         colour=sum(seen.colours) * 20 > len(seen.colours),  # one in twenty may be a stray
         opened=len(seen.sizes),
         group=group,
+        groups=len({row.columns[group] for row in readable if row.part != "test"} if group else ()),
         remarks=[*_left_out(left_out, seen), *_odd(seen, len(candidates))],
     )
 
@@ -239,8 +229,8 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
     return lines
 
 
-def _arrays(path: Path) -> Survey:
-    values: dict[str, object] = {"name": "npz", "path": str(path)}
+def _arrays(path: Path, other: str) -> Survey:
+    values: dict[str, object] = {"name": "npz", "path": str(path), "other": other}
     raw = npz.load(Dataset.model_validate(values))
     if raw.target == "number":
         raise UserError(

@@ -35,8 +35,10 @@ def wait(process: subprocess.Popen[bytes]) -> int:
         raise
 
 
-def reproduce(stages: Sequence[str], *, force: bool = False) -> bool:
+def reproduce(stages: Sequence[str], *, force: bool = False, goes_on: bool = False) -> bool:
     """Runs what has changed, up to these stages or all; whether every stage succeeded.
+
+    That nothing has changed is said unless the caller `goes_on`.
 
     As `dvc repro`, but in this process, without DVC's advice on git and remotes, and with its
     faults in one sentence. A stage that fails says why itself. Raises UserError if nothing can be
@@ -67,7 +69,7 @@ def reproduce(stages: Sequence[str], *, force: bool = False) -> bool:
         if status[1] != "1":  # the stage could not say why itself
             print(f"error: {sentence}", file=sys.stderr)
         return False
-    if not ran:
+    if not ran and not goes_on:
         print("Nothing has changed, so no stage was run.")
     return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config.params import Params
+from pipeline.config.params import NONE, Params
 from pipeline.files.reports.preprocess import (
     PreprocessReport,
 )
@@ -68,10 +68,12 @@ def few(sizes: dict[str, int], settings: Params) -> list[str]:
     notes, target = [], settings.problem.target
     if sizes["test"] < statistics.FEW_TESTED and settings.problem.unit is None:
         outside = sizes["train"] + sizes["validation"]
+        has_folds = settings.evaluate.folds != NONE
+        folds = "evaluate.folds judges" if has_folds else "`edgeproof folds` judges"
         notes.append(
             f"{sizes['test']} test images: an accuracy of {100 * target:.0f} % would have a 95 % "
-            f"interval of {statistics.expected_interval(target, sizes['test'])}; `edgeproof folds` "
-            f"judges the recipe on all {outside:,} others"
+            f"interval of {statistics.expected_interval(target, sizes['test'])}; {folds} "
+            f"the recipe on all {outside:,} others"
         )
     if sizes["train"] < settings.export.calibration_images:
         notes.append(

@@ -7,27 +7,39 @@ Every example outside the test set is held out once: the model that answers it w
 it, and its kept epoch was not chosen by it. The rest is split into training and validation set as
 in `preprocess`. The folds are children of one MLflow run.
 
-Writes reports/folds.{md,png,json}; evaluate.folds names the last one.
+Writes reports/folds.{md,png,json}. `edgeproof run` does the same if evaluate.folds names the last
+one and it is of other data or of another recipe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from pipeline.config.params import Params
 from pipeline.files import raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import FoldScore
-from pipeline.files.reports.folds import FoldsReport, recipe
+from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.reporting import by_folds, drawing, statistics
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
+
+
+def refresh(settings: Params) -> None:
+    """Runs folds of the recipe in params.yaml, unless their report is there. Raises UserError."""
+    with suppress(FileNotFoundError):
+        if FoldsReport.load().recipe == recipe(settings, raw.description()):
+            return
+    print(f"folds: they come first, as {FoldsReport.PATH} (evaluate.folds) judges the target")
+    cross_validate(FOLDS, Options())
 
 
 def cross_validate(folds: int, options: Options) -> None:

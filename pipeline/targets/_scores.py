@@ -187,10 +187,14 @@ def with_folds(report: Evaluation, score: FoldScore) -> Evaluation:
     goal = report.gate.target
     reached = score.accuracy >= goal
     failed = [] if reached else [missed(score.accuracy, goal, f"accuracy of {score.folds} folds")]
+    return with_target(report, failed).changed(folds=score)
+
+
+def with_target(report: Evaluation, failed: list[str]) -> EvaluationReport:
+    """The report with these failures to reach the target, and no others."""
+    assert isinstance(report, EvaluationReport)
     failures = {**report.gate.failures, "target": failed}
-    return report.changed(
-        folds=score, gate=report.gate.changed(target_reached=reached, failures=failures)
-    )
+    return report.changed(gate=report.gate.changed(target_reached=not failed, failures=failures))
 
 
 def score_in_words(report: Evaluation) -> str:

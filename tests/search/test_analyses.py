@@ -11,6 +11,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from pipeline.config import params
+from pipeline.files import raw
+from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.reporting import by_folds
@@ -63,6 +66,23 @@ def test_every_example_is_held_out_once_and_neither_trained_on_nor_validated_the
             cached_training.strata()[rows]
         )
         assert np.abs(counts - 0.25).max() < 0.03
+
+
+def test_folds_are_trained_again_only_if_the_recipe_is_another(
+    here: Path, tiny: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = params.load()
+    own = recipe(settings, raw.description())
+    FoldsReport(recipe=own, score=by_folds.score([np.arange(10) < 9] * 5)).save()
+    folds.refresh(settings)
+    assert capsys.readouterr().out == ""
+    FoldsReport(recipe="another", score=by_folds.score([np.arange(10) < 9] * 5)).save()
+    for training in folds.trainings(analysis("folds"), FOLDS):
+        training.run()
+    folds.refresh(settings)
+    assert "folds: they come first, as reports/folds.json" in capsys.readouterr().out
+    report = FoldsReport.load()
+    assert (report.recipe, report.score.images) == (own, 600)
 
 
 def test_the_interval_of_the_mean_allows_for_what_folds_share() -> None:

@@ -11,6 +11,7 @@ from pipeline.files.artifacts import Description
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.report import Report
 
+FOLDS = 5  # unless the user asks for another number
 SECTIONS = {"dataset", "preprocess", "train"}  # of params.yaml: the recipe
 
 

@@ -1,0 +1,48 @@
+"""Pictures that are none of the classes: those that the user names, and those that look like it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.datasets import _others, _tree
+from pipeline.planning.data import Survey
+from pipeline.process.errors import UserError
+
+# Names of folders that often hold what belongs to no class
+NO_CLASS = {"other", "others", "none", "unknown", "background", "negative", "nothing"}
+
+
+def look(data_path: Path, other: Path, data: Survey) -> int:
+    """How many pictures `other` holds. Raises UserError if they cannot be used with the data."""
+    if not _takes(data):
+        raise UserError("--other is for images of one class each, and the data are not")
+    if data_path.resolve().is_relative_to(other.resolve()):
+        raise UserError(f"--other is {other}, which holds the data themselves; name another folder")
+    if other.suffix.lower() == ".npz":
+        size = data.size or (data.side, data.side, 3)
+        return sum(map(len, _others.load(other, size, "resize").values()))
+    count = len(_tree.read(other, "--other").files)
+    if count < _others.FEWEST:
+        raise UserError(f"--other {other} holds {count} pictures; expected at least 2")
+    return count
+
+
+def among(data: Survey) -> list[str]:
+    """A sentence on classes that look as if they held what belongs to none, if two remain."""
+    names = [name for name in data.class_names if name.lower() in NO_CLASS]
+    if not names or not _takes(data) or len(data.class_names) - len(names) < 2:
+        return []
+    path = Path(str(data.values["path"])) / names[0]
+    cure = f"give `--other {path}` too"
+    if len(names) > 1 or not path.is_dir():
+        cure = "move them out of the data, and name them with `--other`"
+    return [
+        f"{', '.join(names)}: taken for a class like the others; if these pictures belong to "
+        f'none of the classes, {cure}: then the answer to them is "none of these", and what is '
+        "like no class is rejected more often"
+    ]
+
+
+def _takes(data: Survey) -> bool:
+    """Whether `dataset.other` is for such data."""
+    return data.kind == "pixels" and data.target == "classes"

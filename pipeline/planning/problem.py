@@ -1,0 +1,86 @@
+"""A draft of `problem`, what a model of these data is for, for its user to mend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.planning.choice import Choice
+from pipeline.planning.data import Survey
+
+UNEVEN = 3  # times that the largest class may exceed the smallest
+EVERY = "every class counts the same, also those with few examples"
+LEAST_TARGET = 0.8
+NAMED = 12  # classes that a sentence names
+RARE = 50  # images of a class; fewer are a limit worth stating
+NOUNS = {
+    "pixels": "image",
+    "sounds": "recording",
+    "series": "series of measurements",
+    "ids": "list of ids",
+}
+VERBS = {"photo": "does the photo show", "recording": "is heard in the recording"}
+
+
+def propose(data: Survey, path: Path) -> list[Choice]:
+    noun = "photo" if data.kind == "pixels" and not data.size else NOUNS[data.kind]
+    classes, count = named(data.class_names), len(data.class_names)
+    several = data.target == "labels"
+    verb = VERBS.get(noun, f"is the {noun}")
+    question = f"Which of {count} classes {verb}: {classes}?"
+    answer = (
+        f"Anything that is none of the {count} classes is often taken for one of them; the answer "
+        'is "none of these" only if the model is unsure.'
+    )
+    if several:
+        question = f"Which of {count} labels hold for the {noun}: {classes}?"
+        answer = f"Only these {count} labels are known; whatever else is there gets none."
+    total, rarest = data.examples["train"], min(data.counts, key=lambda name: data.counts[name])
+    plural = noun if noun.startswith(("series", "list")) else f"{noun}s"
+    limits = [
+        answer,
+        f"It was trained on a part of {total:,} {plural}. What they do not show, such as other "
+        "devices, places and conditions, may be recognized worse.",
+    ]
+    if data.counts[rarest] < RARE:
+        limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
+    use = f"Telling apart {classes}, in {plural} made like those of the training set."
+    majority = max(data.counts.values()) / max(sum(data.counts.values()), 1)
+    if is_uneven(data):
+        majority = 1 / count
+    target = LEAST_TARGET if several else max(LEAST_TARGET, round((1 + majority) / 2, 2))
+    metric = Choice("problem.metric", "accuracy")
+    if is_uneven(data):
+        metric = Choice("problem.metric", "balanced_accuracy", EVERY)
+    return [
+        Choice("problem.name", _slug(path)),
+        Choice("problem.version", "1.0.0"),
+        Choice("problem.statement", question),
+        Choice("problem.use", use),
+        Choice("problem.limits", limits),
+        Choice(
+            "problem.target",
+            target,
+            "a guess: set what is good enough for the job, as there is no bundle below it",
+        ),
+        metric,
+    ]
+
+
+def is_uneven(data: Survey) -> bool:
+    """Whether a class has so few examples that it would hardly count in accuracy and loss."""
+    sizes = data.counts.values()
+    return data.target == "classes" and max(sizes) > UNEVEN * min(sizes)
+
+
+def _slug(path: Path) -> str:
+    """The name of the folder or file as problem.name takes it."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", path.resolve().stem.lower()).strip("-._")
+    return plain or "my-classes"
+
+
+def named(names: Sequence[str]) -> str:
+    if len(names) > NAMED:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+    return f"{', '.join(names[:-1])} or {names[-1]}"

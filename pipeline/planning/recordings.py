@@ -1,0 +1,150 @@
+"""What the sounds of a user are: how many of each class, how long, at what rate, and by whom.
+
+All files are counted, but of at most SAMPLE the beginning is read: their lengths and rates.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import soundfile
+
+from pipeline.config.params import NO_OTHERS
+from pipeline.datasets import _class_folders, _sounds, audio_folder
+from pipeline.datasets._photos import Candidate
+from pipeline.datasets._sounds import SoundError
+from pipeline.datasets._tree import Tree
+from pipeline.files import pictures
+from pipeline.files.artifacts import Array
+from pipeline.files.splits import position_in_stratum
+from pipeline.planning.data import Survey
+from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
+
+SAMPLE = 2000  # recordings that are opened
+# Where the name of a speaker, a machine or a place may stand
+NAMES = (r"/([0-9A-Za-z]+)[_-]", r"_([A-Za-z]+\d*)_", r"_([A-Za-z]+\d*)\.")
+FEWEST_NAMES = 3
+LONGEST = 3.0  # seconds that are proposed
+Header = tuple[int, float]  # Hz, seconds
+
+
+def survey(path: Path, tree: Tree) -> Survey:
+    """Looks at sounds in class folders. Raises UserError."""
+    candidates, class_names, left_out = _class_folders.listed(path, tree)
+    headers, faults = _headers(path, candidates)
+    readable = [row for row in candidates if row.file not in faults]
+    counts = Counter(row.label for row in readable if row.part != "test")
+    for name in class_names:
+        if not counts[name]:
+            raise UserError(
+                f"{path}: class {name} holds no readable recording for training; add some, or take "
+                "its folder out"
+            )
+    rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
+    group, names = speakers([row.file for row in readable if row.part != "test"])
+    return Survey(
+        values={"name": "audio_folder", "path": str(path), "other": NO_OTHERS},
+        class_names=class_names,
+        examples=Counter(row.part for row in readable),
+        counts={name: counts[name] for name in class_names},
+        kind="sounds",
+        opened=len(headers),
+        rate=int(np.quantile(rates, 0.05, method="lower")),
+        seconds=float(np.quantile(seconds, 0.95)),
+        group=group,
+        groups=len(names),
+        remarks=[*_left_out(left_out, faults), *_odd(rates, seconds), *_held_together(names)],
+    )
+
+
+def _headers(path: Path, candidates: Sequence[Candidate]) -> tuple[list[Header], dict[str, str]]:
+    """Of SAMPLE recordings, of every class in turn; and why some cannot be read."""
+    numbers = np.unique([row.label for row in candidates], return_inverse=True)[1]
+    order = np.argsort(position_in_stratum(numbers), kind="stable")[:SAMPLE]
+    files = [candidates[row].file for row in order]
+    archive = None if path.is_dir() else zipfile.ZipFile(path)
+
+    def header(file: str) -> Header | str:
+        try:
+            with archive.open(file) if archive else audio_folder.opened(path / file) as opened:
+                return _header(opened)
+        except Exception as error:  # on damaged files libsndfile and zipfile raise anything
+            return _sounds.reason(error)
+
+    read = followed(pictures.in_threads(header, files), len(files), "looking at sounds")
+    results = dict(zip(files, read, strict=True))
+    faults = {file: result for file, result in results.items() if isinstance(result, str)}
+    return [result for result in results.values() if not isinstance(result, str)], faults
+
+
+def _header(file: IO[bytes]) -> Header:
+    with soundfile.SoundFile(file) as opened:
+        _sounds.check(opened)
+        if not opened.frames:
+            raise SoundError("holds no samples")
+        return opened.samplerate, opened.frames / opened.samplerate
+
+
+def speakers(files: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The expression for `preprocess.group` that finds a name in every file, and the names.
+
+    Most names stand in the files of more than one class, as in 7_jackson_32.wav; so they say who or
+    what was recorded, and not which sound it is.
+    """
+    for expression in NAMES:
+        found = [match[1] for file in files if (match := re.search(expression, file))]
+        names = Counter(found)
+        folders = {(name, Path(file).parent) for name, file in zip(found, files, strict=False)}
+        in_several = Counter(name for name, _ in folders)
+        shared = sum(count for name, count in names.items() if in_several[name] > 1)
+        if (
+            len(found) == len(files)
+            and FEWEST_NAMES <= len(names) <= len(files) / 2
+            and not all(name.isdigit() for name in names)
+            and shared > len(files) / 2
+        ):
+            return expression, sorted(names)
+    return None, []
+
+
+def _left_out(left_out: dict[str, str], faults: dict[str, str]) -> list[str]:
+    lines = [f"left out {count:,}: it {why}" for why, count in Counter(left_out.values()).items()]
+    if faults:
+        file, reason = next(iter(faults.items()))
+        lines.append(f"{len(faults):,} recordings cannot be read, such as {file}: it {reason}")
+    return lines
+
+
+def _odd(rates: Array, seconds: Array) -> list[str]:
+    lines = []
+    if len(set(rates)) > 1:
+        lines.append(
+            f"the rates differ, from {rates.min():,} to {rates.max():,} Hz: if they differ between "
+            "classes, a model may learn the microphone instead of the sound"
+        )
+    longer = int((seconds > LONGEST).sum())
+    if longer:
+        lines.append(
+            f"{longer:,} of {len(seconds):,} recordings are longer than {LONGEST:g} s, and only "
+            "their beginning would be used; cut them into pieces of a second or two"
+        )
+    return lines
+
+
+def _held_together(names: Sequence[str]) -> list[str]:
+    if names:
+        return [
+            f"the files name {len(names)} speakers or places, such as {names[0]} and {names[1]}; "
+            "each of them stays in one split (preprocess.group)"
+        ]
+    return [
+        "the names of the files do not say who or what was recorded; if several are of one speaker "
+        "or machine, set preprocess.group, or the accuracy is that for voices it knows"
+    ]
