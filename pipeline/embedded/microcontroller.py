@@ -145,7 +145,7 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
     for name in ("framing.c", "framing.h"):
         shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
     generated = {
-        "model.h": _c_text.header(model, arena_definition(measured) + threshold_definition(model)),
+        "model.h": _c_text.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
         "operators.h": resolver(operators),
         "golden.h": golden(model),
@@ -191,14 +191,6 @@ def arena_definition(measured: Measurements) -> str:
         "#else\n"
         f"#define MODEL_ARENA_BYTES {measured.arena_bytes}\n"
         "#endif\n"
-    )
-
-
-def threshold_definition(model: VerifiedFile) -> str:
-    """The definition of MODEL_ACCEPT_FROM; nine digits represent a float32 exactly."""
-    return (
-        "/* The least probability of an answer; below it, the image is none of the classes. */\n"
-        f"#define MODEL_ACCEPT_FROM {np.float32(model.accept_from or 0):.8e}f\n"
     )
 
 
