@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Callable, Deque, Iterable, Iterator, Optional
+from typing import Any, Callable, Deque, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 
@@ -69,16 +69,31 @@ class Listener:
         """Blocks of samples (S,) int16 of any length, one after the other -> the words in them.
 
         `predict` gives the probabilities (N, K) float32 of features (N, T, bands, 1) uint8, and
-        `answers` the numbers (N,) of classes for such probabilities, NONE for no word. A word is
-        given one window after it, when nothing has surpassed it.
+        `answers` the numbers (N,) of classes for such probabilities, NONE for no word.
         """
+        return self.peaks(self.means(blocks, predict), answers)
+
+    def means(
+        self, blocks: Iterable[Any], predict: Callable[[Any], Any]
+    ) -> Iterator[Tuple[int, Any]]:
+        """Where the last windows begin, on average, and their mean probabilities (K,) float32."""
+        recent: Deque[Any] = deque(maxlen=self.smoothing)
+        for index, samples in enumerate(self.windows(blocks)):
+            recent.append(predict(self.front_end.features(samples)[None, ..., None])[0])
+            mean = np.mean(recent, axis=0, dtype=np.float64).astype(np.float32)
+            yield (2 * index - len(recent) + 1) * self.step // 2, mean
+
+    def peaks(
+        self, means: Iterable[Tuple[int, Any]], answers: Callable[[Any], Any]
+    ) -> Iterator[Word]:
+        """The words, each one window after it, when nothing has surpassed it."""
         best: Optional[Word] = None
         best_index = 0
-        for index, (start, row) in enumerate(self._means(blocks, predict)):
+        for index, (start, mean) in enumerate(means):
             if best and index - best_index >= self.repeats:
                 yield best
                 best = None
-            number, probability = int(answers(row[None])[0]), float(row.max())
+            number, probability = int(answers(mean[None])[0]), float(mean.max())
             # As float32, like the probabilities: C compares the same numbers.
             if number == NONE or probability < np.float32(self.threshold):
                 continue
@@ -86,14 +101,6 @@ class Listener:
                 best, best_index = Word(start, number, probability), index
         if best:
             yield best
-
-    def _means(self, blocks: Iterable[Any], predict: Callable[[Any], Any]) -> Iterator[Any]:
-        """Where the last windows begin, on average, and their mean probabilities (K,) float32."""
-        recent: Deque[Any] = deque(maxlen=self.smoothing)
-        for index, samples in enumerate(self.windows(blocks)):
-            recent.append(predict(self.front_end.features(samples)[None, ..., None])[0])
-            mean = np.mean(recent, axis=0, dtype=np.float64).astype(np.float32)
-            yield (2 * index - len(recent) + 1) * self.step // 2, mean
 
     def windows(self, blocks: Iterable[Any]) -> Iterator[Any]:
         """The samples of each window; zeros follow the last, so that every sample is in one."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
+import tracemalloc
+import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -285,3 +288,24 @@ def test_a_recording_of_one_word_has_the_features_that_predict_gives_it() -> Non
     (window,) = listener.windows([word])
     expected = sound.features(LogMel(), word, 7936)[..., 0]
     assert np.array_equal(LogMel().features(window), expected)
+
+
+@pytest.mark.slow
+def test_ten_hours_take_no_more_memory_than_a_second(tmp_path: Path) -> None:
+    listener = Listener(LogMel(), 61, hop=61)
+    seconds = 36_000
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 8000 * seconds, "NONE", ""))
+        file.writeframesraw(b"\1\0" * 8000)
+    with (tmp_path / "long.wav").open("r+b") as raw:
+        for place, size in ((4, 36 + 16_000 * seconds), (40, 16_000 * seconds)):
+            raw.seek(place)
+            raw.write(struct.pack("<I", size))
+        raw.truncate(44 + 16_000 * seconds)  # the file system stores no zeros
+    tracemalloc.start()
+    blocks = sound.blocks(tmp_path / "long.wav", "long.wav", 8000, listener.step)
+    windows = sum(1 for _ in listener.windows(blocks))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert windows == -(-(8000 * seconds - 7936) // listener.step) + 1
+    assert peak < 500_000
