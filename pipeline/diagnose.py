@@ -121,7 +121,7 @@ def parse_arguments() -> argparse.Namespace:
         fault = "is a folder" if arguments.file.is_dir() else "is not a file"
         raise UserError(
             f"{arguments.file} {fault}; "
-            "name a learning_curves.csv, or nothing for the pipeline's own"
+            "name a file such as learning_curves.csv, which `train` writes"
         )
     if arguments.picture is not None and arguments.picture.is_dir():
         raise UserError(f"--picture {arguments.picture} is a folder; name a file")

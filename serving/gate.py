@@ -220,7 +220,11 @@ def accuracy_lost_bound(lost: float, gained: float, total: int) -> float:
 def images_needed(
     max_accuracy_drop: float, lost_rate: float = 0.0, gained_rate: float = 0.0
 ) -> Optional[int]:
-    """How many images would prove a file with these rates of lost and gained; None if none."""
+    """How many images would prove a file with these rates of lost and gained; None if none.
+
+    A gain that is no more than chance on few images is not counted on: at most as many as are lost.
+    """
+    gained_rate = min(gained_rate, lost_rate)
 
     def shown(total: int) -> bool:
         bound = accuracy_lost_bound(lost_rate * total, gained_rate * total, total)

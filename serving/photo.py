@@ -59,6 +59,7 @@ def read(
     except InputError as error:
         raise InputError(str(error).replace("the photo", name, 1)) from None
     except UnidentifiedImageError:
+        name = "the body" if isinstance(source, bytes) else name
         fault = f"not a picture; expected {names}"
         if name.lower().endswith((".heic", ".heif")):
             fault = "HEIC, which is not read here: convert it to JPEG, on Linux with heif-convert"

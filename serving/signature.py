@@ -73,7 +73,7 @@ def _key(pem: bytes, material: Any) -> Tuple[int, int]:
     except ImportError:
         raise BundleError(
             "certificates need the package cryptography, 45 or newer; "
-            "install serving[certificates], or trust the maker's public key"
+            "install requirements/certificates.txt of the bundle, or trust the maker's public key"
         ) from None
     certificates = material["x509CertificateChain"]["certificates"]
     return certificate.signer([_decoded(entry["rawBytes"]) for entry in certificates], pem)

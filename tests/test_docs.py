@@ -239,7 +239,10 @@ def test_every_block_of_yaml_is_a_part_of_params_yaml(page: Path) -> None:
     for language, text in blocks(page):
         if language == "yaml":
             values = YAML(typ="safe").load(ROOT / "params.yaml")
-            merge(values, YAML(typ="safe").load(text))
+            block = YAML(typ="safe").load(text)
+            if "dataset: {" in text:  # to be pasted over the whole section
+                assert block["dataset"].keys() >= {"path", "other"}, text
+            merge(values, block)
             params.Params.model_validate(values)
 
 

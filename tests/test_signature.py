@@ -341,7 +341,7 @@ def test_certificates_need_a_package_and_a_public_key_does_not(
     for release, trust in ((signed, "public.pem"), (certified, "authority.pem")):
         done = call(python, "-c", OPEN, release.archive, release.folder / trust, cwd=ROOT)
         assert done.returncode == 0, done.stderr
-        cure = "install serving[certificates], or trust the maker's public key"
+        cure = "install requirements/certificates.txt of the bundle, or trust"
         assert (cure in done.stdout) == (release is certified)
 
 

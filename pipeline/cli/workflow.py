@@ -179,7 +179,7 @@ def sync() -> None:
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI, at MLFLOW_TRACKING_URI or on the store in this folder."""
     from pipeline.tracking import view

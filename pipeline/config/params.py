@@ -28,8 +28,16 @@ from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
 NONE = starts.NONE
-ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
 NO_OTHERS = "pipeline/no_others"  # as NONE; DVC takes a file as a dependency once
+# Keys that dvc.yaml names, so that they must be there although they have a default
+NAMED_BY_DVC = {
+    "dataset.path": NONE,
+    "dataset.other": NO_OTHERS,
+    "preprocess.corrections": NONE,
+    "model.path": NO_MODEL,
+    "evaluate.folds": NONE,
+}
+ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
 
 # Rounded to what devices compute with
 Region = list[Annotated[float, AfterValidator(partial(round, ndigits=framing.DIGITS))]]
@@ -258,7 +266,12 @@ class Params(Section):
 
 def load(path: Path = FILE) -> Params:
     """Reads and checks `path`. Raises UserError with the key, the fault and what was expected."""
-    return parsed(path.read_bytes(), path)
+    settings = parsed(path.read_bytes(), path)
+    for key, default in NAMED_BY_DVC.items():
+        section, name = key.split(".")
+        if name not in getattr(settings, section).model_fields_set:
+            raise UserError(f"{path}: {key} is missing; add `{name}: {default}` to {section}")
+    return settings
 
 
 def parsed(text: str | bytes, path: Path) -> Params:

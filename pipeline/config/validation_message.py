@@ -34,6 +34,9 @@ def yaml_fault(error: Exception) -> str:
     if repeated and isinstance(error, MarkedYAMLError) and error.problem_mark:
         line = error.problem_mark.line + 1
         return f"{repeated[1]} is there twice, the second time in line {line}; keep one"
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    if mark and (mark.buffer or "")[mark.pointer : mark.pointer + 1] == "\t":
+        return f"line {mark.line + 1} is indented with a tab; YAML takes only spaces"
     return " ".join(str(error).split())
 
 

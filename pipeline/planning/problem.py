@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,7 +77,9 @@ def is_uneven(data: Survey) -> bool:
 
 def _slug(path: Path) -> str:
     """The name of the folder or file as problem.name takes it."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", path.resolve().stem.lower()).strip("-._")
+    letters = unicodedata.normalize("NFKD", path.resolve().stem.lower())  # without their accents
+    ascii_letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    plain = re.sub(r"[^a-z0-9._-]+", "-", ascii_letters).strip("-._")
     return plain or "my-classes"
 
 

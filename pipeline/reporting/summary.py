@@ -223,7 +223,8 @@ def table(
     """A table of at most `width` characters; it wraps what does not fit."""
     result = Table(box=box)
     for column in columns:
-        result.add_column(column, justify="left" if column in TEXT_COLUMNS else "right")
+        is_text = column in TEXT_COLUMNS
+        result.add_column(column, justify="left" if is_text else "right", overflow="fold")
     for line in lines:
         result.add_row(*(line.get(column, "") for column in columns))
     console = Console(width=width, no_color=True)

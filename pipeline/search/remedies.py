@@ -18,6 +18,7 @@ TRANSLATION = {
 LARGEST_RATE = 0.01
 # Kingma and Ba, 2015, Adam: A Method for Stochastic Optimization; also Keras's default
 ADAM_RATE = 0.001
+FEWEST_BATCHES = 10  # of an epoch
 
 
 def more_data(now: Situation) -> Change | None:
@@ -51,10 +52,11 @@ def convolutions(now: Situation) -> Change | None:
 def augmentation(now: Situation) -> Change | None:
     if not now.inputs.AUGMENTATION or now.params.train.augmentation:
         return None
+    cost = "though every epoch then computes the frozen layers" if now.is_backbone else "at no cost"
     return Change(
         "augmentation",
         {"train.augmentation": [TRANSLATION]},
-        "slightly shifted images are new images at no cost",
+        f"slightly shifted images are new images, {cost}",
     )
 
 
@@ -156,7 +158,7 @@ def adam(now: Situation) -> Change | None:
 
 def larger_batches(now: Situation) -> Change | None:
     size, rate = now.params.train.batch_size, now.params.train.learning_rate
-    if size == "full" or size >= 128:
+    if size == "full" or size >= 128 or now.available < FEWEST_BATCHES * 128:
         return None
     reason = "the mean over more examples is a gradient with less noise"
     higher = min(LARGEST_RATE, 2 * rate)

@@ -125,9 +125,14 @@ def installed_pairs(
     installed = [(file, proof.runtime) for file, proof in pairs if runtimes.version(proof.runtime)]
     if not installed:
         names = {runtimes.DISTRIBUTIONS.get(proof.runtime, proof.runtime) for _, proof in pairs}
-        choice = ", ".join(sorted(names)) or "nothing: no file matches the request"
+        if not names:
+            formats = ", ".join(file.format for file in bundle.card.files)
+            raise RuntimeRefusalError(
+                f"no file of {bundle.path} is as --format and --runtime ask; it has {formats}"
+            )
         raise RuntimeRefusalError(
-            f"no runtime of {bundle.path} is installed here; install one of {choice}"
+            f"no runtime of {bundle.path} is installed here; install one of "
+            f"{', '.join(sorted(names))}"
         )
     yield from installed
 

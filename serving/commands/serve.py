@@ -239,7 +239,7 @@ def _event_loop(plain: bool) -> asyncio.AbstractEventLoop:
         except ImportError:
             print(
                 "uvloop is not installed, so the slower standard library serves; "
-                "install serving[http]",
+                "install requirements/http.txt of the bundle",
                 file=sys.stderr,
             )
         else:
