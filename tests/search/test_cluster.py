@@ -246,7 +246,7 @@ def test_with_tls_nobody_without_a_certificate_reaches_the_scheduler(
 ) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    command += ["-subj", "/CN=edgeproof", "-keyout", key, "-out", certificate]
+    command += ["-subj", "/CN=edgeproof", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     environment = {
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true",
