@@ -68,6 +68,7 @@ class Cluster:
         self.name = f"edgeproof-{secrets.token_hex(4)}"
         self.card, self.digests = cluster_worker.card(), dict[Path, str]()
         self.members, self.refused = dict[str, Member](), set[str]()
+        self.threads = dict[str, int]()  # of a training, by host
         self.events: queue.SimpleQueue[tuple[str, int | Future]] = queue.SimpleQueue()
         self.looked, self.waits = 0.0, False
         self.client = connected(address)
@@ -131,28 +132,30 @@ class Cluster:
         if time.monotonic() < self.looked + SECONDS:
             return
         present = self._workers()
-        for address in present.keys() - self.members.keys() - self.refused:
-            answer = self.client.run(
-                cluster_worker.introduce, workers=[address], on_error="return"
-            ).get(address)
-            if sentence := refusal(answer, self.card):
-                self._refuse(address, sentence)
-            else:
-                facts = present[address]
-                self.members[address] = Member(
-                    address, facts["host"], answer["cores"], facts["nthreads"]
-                )
+        new = present.keys() - self.members.keys() - self.refused
+        sentences = [self._admit(address, present[address]) for address in sorted(new)]
+        for sentence in filter(None, sentences):
+            if not self.members:
+                raise UserError(sentence)
+            print(sentence, flush=True)
         if not self.members and not self.waits:
             start = WORKER.format(self.address)
             print(f"waiting for a worker; start one with {start} in its project folder", flush=True)
         self.waits, self.looked = not self.members, time.monotonic()
 
-    def _refuse(self, address: str, sentence: str) -> None:
-        self.refused.add(address)
-        sentence = f"the worker {address} is refused: {sentence}"
-        if not self.members:
-            raise UserError(sentence)
-        print(sentence, flush=True)
+    def _admit(self, address: str, facts: Mapping[str, Any]) -> str | None:
+        """Lets a worker in, or says why it is refused."""
+        answer = self.client.run(
+            cluster_worker.introduce, workers=[address], on_error="return"
+        ).get(address)
+        if isinstance(answer, OSError):
+            return None  # it has left again
+        if sentence := refusal(answer, self.card):
+            self.refused.add(address)
+            return f"the worker {address} is refused: {sentence}"
+        member = Member(address, facts["host"], answer["cores"], facts["nthreads"])
+        self.members[address] = member
+        return None
 
     def _gone(self) -> list[Member]:
         """The members that have left since the last call. Raises UserError."""
@@ -166,20 +169,27 @@ class Cluster:
         key = digests.of_facts([f"{digest} {path}" for path, digest in files.items()])
         if key not in member.places:
             member.places[key] = self._place(member, key, files)
-        beside = [other.slots for other in self.members.values() if other.host == member.host]
         description = cluster_worker.Job(
             name,
             pickle.dumps(task),
             member.places[key],
             key,
             [_inside(path) for path in task.outputs()],
-            max(1, member.cores // sum(beside)),
+            self._threads(member),
         )
         job = self.client.submit(
             cluster_worker.train, description, key=name, workers=[member.address], pure=False
         )
         member.jobs[number] = job
         job.add_done_callback(lambda job: self.events.put((name, job)))
+
+    def _threads(self, member: Member) -> int:
+        """The threads of a training: the cores of its host, divided among the workers there.
+
+        It stays the same in a command, since results depend on it.
+        """
+        beside = [other.slots for other in self.members.values() if other.host == member.host]
+        return self.threads.setdefault(member.host, max(1, member.cores // sum(beside)))
 
     def _digest(self, path: Path) -> str:
         if path not in self.digests:

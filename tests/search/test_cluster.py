@@ -219,13 +219,20 @@ def test_a_worker_with_other_code_or_another_environment_is_refused(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_worker_with_a_nanny_is_refused(tiny: Project, project: Project, tmp_path: Path) -> None:
+def test_a_refused_worker_leaves_the_work_to_the_others(
+    tiny: Project, project: Project, tmp_path: Path, expected: dict[str, Any]
+) -> None:
+    """It has a nanny, under which it may start no process."""
     with dask_cluster.cluster(tmp_path / "scheduler") as running:
-        running.join(checkout(tiny, tmp_path / "worker"), "--nthreads", "1")
-        done = project.attempt(*on(running, *FOLDS))
-        for worker in running.workers:  # a nanny would start its worker again
-            os.killpg(worker.pid, signal.SIGKILL)
-    assert "start it with --no-nanny" in done.stderr
+        folder = checkout(tiny, tmp_path / "worker")
+        nanny = running.join(folder, "--nthreads", "1")
+        alone = project.attempt(*on(running, *FOLDS))
+        running.join(folder)
+        said = project.run(*on(running, *FOLDS))
+        os.killpg(nanny.pid, signal.SIGKILL)  # it would start its worker again
+    assert "start it with --no-nanny" in alone.stderr
+    assert said.count("start it with --no-nanny") == 1
+    assert results(project.folder) == expected
 
 
 def test_an_address_without_a_scheduler_is_told_in_one_sentence(project: Project) -> None:
