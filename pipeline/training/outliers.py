@@ -138,7 +138,7 @@ def silhouettes(images: Array, random: Random) -> Array:
     Most of them are split from one end on, like a fork. All are wider than a stroke of a pen.
     """
     count, height, width, _ = images.shape
-    turned = random.random(count) < 0.5
+    turned = random.random((count,)) < 0.5
     result = np.empty(images.shape, np.float32)
     result[~turned] = _outlines(int((~turned).sum()), height, width, random)[..., None]
     lying = _outlines(int(turned.sum()), width, height, random)
