@@ -6,8 +6,8 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-long test-attacks test-embedded lint deps docs sign ui results \
-	diagnosis lectures seeds compare bench-serve bench-photos bench-jax integer-c clean
+.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign ui results \
+	diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster integer-c clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -28,13 +28,13 @@ run: env ## run the whole pipeline, from the data to the bundle, and print the r
 draft: env ## pack a bundle into draft/ even if a gate fails, marked as not proven
 	$(RUN) edgeproof draft
 
-test: env ## run all tests but test-long, test-attacks and test-embedded; skips those that need QEMU
-	$(RUN) pytest -m "not long and not attacks and not embedded"
+test: env ## run the tests that have no target of their own; skips those that need QEMU
+	$(RUN) pytest -m "not long and not attacks and not embedded and not cluster"
 
 test-fast: env ## run the tests that train nothing
 	$(RUN) pytest -m "not slow and not embedded"
 
-test-long: env ## test backbones, other kinds of data, the analyses and the lectures
+test-long: env ## test whole runs, backbones, other kinds of data, the analyses and the lectures
 	$(RUN) pytest -m "long and not attacks"
 
 test-attacks: env ## attack the server and the bundle, and kill programs at work
@@ -42,6 +42,9 @@ test-attacks: env ## attack the server and the bundle, and kill programs at work
 
 test-embedded: run ## test the exports without Python; .ci/run lists the Debian packages
 	$(RUN) pytest -m embedded
+
+test-cluster: env ## test trainings on a Dask cluster, whose scheduler and workers it starts
+	$(RUN) pytest -m cluster
 
 lint: env ## run ruff and the type checker
 	$(RUN) ruff check .
@@ -89,6 +92,9 @@ bench-photos: env ## measure memory and time of the stages before training on 1,
 
 bench-jax: env ## compare training on JAX, on a GPU if there is one, with a plain JAX loop
 	$(RUN) python -m benchmarks.jax_loop
+
+bench-cluster: env ## compare 8 trainings on one Dask worker and on two, each with one core
+	$(RUN) python -m benchmarks.cluster
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c

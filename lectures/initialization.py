@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lectures import data
+from lectures import data, training
 from lectures.example import Study
 from lectures.outcome import Figure, Outcome, rounded
 from pipeline.config.params import Train
 from pipeline.files import artifacts
 from pipeline.process import imports
-from pipeline.search import workers
+from pipeline.search import engine
+from pipeline.search.engine import Engine
 
 # Spread of the last hidden layer over that of the first, below or above which a network has
 # collapsed or exploded.
@@ -43,6 +44,12 @@ class SpreadTask:
     settings: Train
     folder: Path
     examples: int = 1  # all cost about the same
+
+    def inputs(self) -> list[Path]:
+        return training.inputs(self.settings, self.folder)
+
+    def outputs(self) -> list[Path]:
+        return []  # measured in a moment, and so not kept
 
     def run(self, on_examples: Callable[[int], None]) -> LayerSpread:
         # These import TensorFlow, which only the worker needs.
@@ -73,7 +80,7 @@ class SpreadTask:
         return LayerSpread(figures, deviations, time.perf_counter() - started)
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
     settings = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = [
@@ -87,7 +94,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
         for seed in study.seeds_of(variation, quick)
     ]
     by_variation: dict[str, dict[int, LayerSpread]] = {name: {} for name in settings}
-    for number, result in workers.results(tasks, worker_count, describe):
+    for number, result in engine.results(tasks, where, describe):
         by_variation[tasks[number].variation][number] = result
     measured = [
         outcome(name, [results[number] for number in sorted(results)])

@@ -10,7 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from lectures.outcome import Figure, Outcome
 from pipeline.config.params import Params
 from pipeline.files import artifacts, digests
 from pipeline.files.artifacts import Array
-from pipeline.files.atomic import alone
 from pipeline.process.errors import UserError
+from pipeline.search.cached_training import once
+from pipeline.search.engine import Engine
 
 ITERATIONS = 200
 FIGURES = ("train_accuracy", "test_accuracy", "iterations")
@@ -61,16 +62,19 @@ class LbfgsFit:
         ]
         return digests.of_facts(facts)
 
+    def inputs(self) -> list[Path]:
+        prepared = sorted((self.folder / artifacts.PREPARED).glob("*/*.npy"))
+        return [self.folder / artifacts.DESCRIPTION, *prepared]
+
+    def outputs(self) -> list[Path]:
+        return [self._path]
+
     def cached(self) -> FitResult | None:
         return FitResult(**artifacts.load_json(self._path)) if self._path.exists() else None
 
     def run(self, on_examples: Callable[[int], None]) -> FitResult:
         """The result, from the cache or fitted now."""
-        with alone(self._path.with_suffix("")):
-            result = self.cached()
-            if result is None:
-                result = self._fit()
-                artifacts.save_json(self._path, asdict(result))
+        result = once(self._path.with_suffix(""), self.cached, self._fit)
         on_examples(ITERATIONS)
         return result
 
@@ -113,7 +117,7 @@ def multi_hot(ids: Array, highest: int) -> csr_array:
     return csr_array((np.ones(ids.size), (rows, ids.ravel() - 1)), shape=(len(ids), highest))
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
     settings = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = {
@@ -125,7 +129,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
     # The workers inherit this: two of them with two threads each would wait for one another.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     all_tasks = [task for group in tasks.values() for task in group]
-    by_key = training.results(all_tasks, worker_count, describe)
+    by_key = training.results(all_tasks, where, describe)
     measured = [
         outcome(name, [by_key[task.key()] for task in group]) for name, group in tasks.items()
     ]

@@ -12,10 +12,11 @@ from lectures.outcome import Figure, Outcome
 from pipeline.files import artifacts, timing_cache
 from pipeline.inputs import pixels
 from pipeline.process.errors import UserError
+from pipeline.search.engine import Engine
 from pipeline.targets import _scores
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """One variation per distance, `rmse` or `mae`. Raises UserError."""
     settings = study.params(study.variations[0].model_copy(update={"settings": {}}), quick)
     raw = data.downloaded(settings) / artifacts.RAW

@@ -20,6 +20,7 @@ from pipeline.config import validation_message
 from pipeline.config.section import Section
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.search.engine import Engine
 
 PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 46)])
 HELD_OUT = 1000  # validation examples, which choose the penalty, and as many test examples
@@ -38,7 +39,7 @@ class Setting(Section):
     penalty: float | Literal["best"]
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """Raises UserError."""
     outcomes = []
     for variation in study.variations:

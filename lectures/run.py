@@ -22,23 +22,22 @@ from lectures.comparison import Row
 from lectures.example import FOLDER, Study, load, names
 from lectures.outcome import Outcome
 from pipeline.process.errors import UserError
+from pipeline.search.engine import Engine
 
 RESULTS = FOLDER / "results"
 QUICK_RESULTS = data.FOLDER / "quick"
 FILE_WIDTH = 200  # columns of a table that is not written to a terminal
 
 
-def run(study_names: Sequence[str], workers: int, quick: bool) -> None:
+def run(study_names: Sequence[str], where: Engine, quick: bool) -> None:
     """Runs these studies, or all of them, and writes the page. Raises UserError."""
-    if workers < 1:
-        raise UserError(f"--workers is {workers}; expected an integer of at least 1")
     all_studies = {name: load(name) for name in names()}
     study_names = study_names or names()
     studies = {name: load(name) for name in study_names}
     failed = []
     for name, study in studies.items():
         try:
-            run_study(name, study, workers, quick)
+            run_study(name, study, where, quick)
         except UserError as error:
             if len(study_names) == 1:
                 raise
@@ -54,17 +53,17 @@ def run(study_names: Sequence[str], workers: int, quick: bool) -> None:
         )
 
 
-def run_study(name: str, study: Study, workers: int, quick: bool) -> None:
+def run_study(name: str, study: Study, where: Engine, quick: bool) -> None:
     """Runs one study, and writes its results and its picture. Raises UserError."""
     folder = QUICK_RESULTS if quick else RESULTS
     print(f"{name}: {study.title}", flush=True)
-    measured, description = outcomes(study, workers, quick)
+    measured, description = outcomes(study, where, quick)
     outcome.save(folder / f"{name}.json", measured, description, study.digest())
     picture.draw(folder / f"{name}.png", study, measured)
     print_table(study, comparison.rows(study, measured))
 
 
-def outcomes(study: Study, workers: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, by the module of its kind, and a description of the data.
 
     Raises UserError.
@@ -75,7 +74,7 @@ def outcomes(study: Study, workers: int, quick: bool) -> tuple[list[Outcome], st
         variations = [variation for variation in study.variations if kinds[variation.name] == kind]
         module = importlib.import_module(f"lectures.{kind}")
         part = study.model_copy(update={"variations": variations})
-        measured, description = module.outcomes(part, workers, quick)
+        measured, description = module.outcomes(part, where, quick)
         by_name |= {outcome.name: outcome for outcome in measured}
     return [by_name[name] for name in kinds], description
 

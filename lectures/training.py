@@ -7,11 +7,9 @@ lecture has published, so the kept model is evaluated on the test set.
 
 from __future__ import annotations
 
-import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,11 +21,12 @@ from pipeline.config.params import Params, Train
 from pipeline.diagnosis import rules
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
-from pipeline.files.atomic import alone
 from pipeline.files.reports.preprocess import Evidence, PreprocessReport
 from pipeline.process import imports
 from pipeline.process.words import counted
-from pipeline.search import workers
+from pipeline.search import engine, workers
+from pipeline.search.cached_training import fitted, once
+from pipeline.search.engine import Engine
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
@@ -79,6 +78,12 @@ class StudyTraining:
             self.settings, [*digests(self.folder), "tested", str(self.undivided)]
         )
 
+    def inputs(self) -> list[Path]:
+        return inputs(self.settings, self.folder)
+
+    def outputs(self) -> list[Path]:
+        return [FOLDER / f"{self.key()}.json"]
+
     def cached(self) -> StudyResult | None:
         path = FOLDER / f"{self.key()}.json"
         return StudyResult(**artifacts.load_json(path)) if path.exists() else None
@@ -88,30 +93,19 @@ class StudyTraining:
 
         `on_examples` gets the number of examples processed in each epoch.
         """
-        folder, path = FOLDER / self.key(), FOLDER / f"{self.key()}.json"
-        count = len(self._split("train")[1])
-        with alone(folder):
-            result = self.cached()
-            if result is None:
-                result = self._fit(folder, lambda row: on_examples(count))
-                artifacts.save_json(path, asdict(result))
-            shutil.rmtree(folder)
-        return result
+        folder, count = FOLDER / self.key(), len(self._split("train")[1])
+        return once(folder, self.cached, lambda: self._fit(folder, lambda row: on_examples(count)))
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> StudyResult:
         # These import TensorFlow, which only the worker needs.
-        from pipeline.training import checkpoint, fit
+        from pipeline.training import checkpoint
         from pipeline.training.batches import Data
 
-        # TensorFlow warns about retraced graphs, of which each training has its own.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         started = time.perf_counter()
-        earlier: list[Row] = checkpoint.read(folder)["rows"]
-        for row in earlier:
-            on_row(row)
+        earlier = sum(row["seconds"] for row in checkpoint.read(folder)["rows"])
         description = artifacts.load_description(self.folder / artifacts.DESCRIPTION)
-        parts = Data.described(self._split("train"), self._split("validation"), description)
-        trained = fit.fit(self.settings, parts, folder, on_row)
+        parts = self._split("train"), self._split("validation")
+        trained = fitted(self.settings, Data.described(*parts, description), folder, on_row)
         with imports.quiet():
             tested = {
                 "parameters": trained.model.count_params(),
@@ -119,7 +113,7 @@ class StudyTraining:
             }
             if self.undivided:
                 tested[UNDIVIDED] = self._accuracy(without_division(trained.model))
-        seconds = time.perf_counter() - started + sum(row["seconds"] for row in earlier)
+        seconds = time.perf_counter() - started + earlier
         return StudyResult(trained.rows, trained.best, trained.layers, tested, seconds)
 
     def _split(self, name: str) -> tuple[Array, Array]:
@@ -147,6 +141,13 @@ def without_division(model: Any) -> Any:
     return changed
 
 
+def inputs(settings: Train, folder: Path) -> list[Path]:
+    """The files that a training reads, on the data in a folder where preprocess has run."""
+    prepared = sorted((folder / artifacts.PREPARED).glob("*/*.npy"))
+    start = [Path(settings.start_from)] if settings.starts_from_a_file else []
+    return [folder / artifacts.DESCRIPTION, *prepared, *start]
+
+
 @cache
 def digests(folder: Path) -> tuple[str, ...]:
     """SHA-256 of each array in a folder where preprocess has run."""
@@ -155,7 +156,7 @@ def digests(folder: Path) -> tuple[str, ...]:
     )
 
 
-def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome], str]:
+def outcomes(study: Study, where: Engine, quick: bool) -> tuple[list[Outcome], str]:
     """The outcome of each variation, and a description of the data. Raises UserError."""
     settings = {variation.name: study.params(variation, quick) for variation in study.variations}
     tasks = {
@@ -163,7 +164,7 @@ def outcomes(study: Study, worker_count: int, quick: bool) -> tuple[list[Outcome
         for variation in study.variations
     }
     all_tasks = [task for group in tasks.values() for task in group]
-    by_key = results(all_tasks, worker_count, describe)
+    by_key = results(all_tasks, where, describe)
     measured = [
         outcome(
             name,
@@ -193,7 +194,7 @@ def trainings(
 
 
 def results(
-    tasks: Sequence[AnyTask], worker_count: int, describe: Callable[[AnyTask, Any], str]
+    tasks: Sequence[AnyTask], where: Engine, describe: Callable[[AnyTask, Any], str]
 ) -> dict[str, Any]:
     """The result of each task by its key, from the cache or run now. Raises UserError."""
     by_key = {task.key(): result for task in tasks if (result := task.cached()) is not None}
@@ -201,8 +202,7 @@ def results(
     if len(todo) < len(tasks):
         done = f"{len(tasks) - len(todo)} of {counted(len(tasks), 'training')}"
         print(f"{done} already done", flush=True)
-    count = min(worker_count, max(len(todo), 1))
-    for number, result in workers.results(todo, count, describe):
+    for number, result in engine.results(todo, where, describe):
         by_key[todo[number].key()] = result
     return by_key
 

@@ -20,6 +20,7 @@ COMMANDS = {
         "run the maker's verification on this device: is any file less accurate here?",
     ),
     "predict": ("serving.commands.predict", "classify pictures"),
+    "listen": ("serving.commands.listen", "print the words in a stream of sound"),
     "bench": (
         "serving.commands.bench",
         "measure the speed of every file on every runtime of this device",

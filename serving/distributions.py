@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Callable
+from typing import Callable, Optional
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
@@ -58,3 +58,13 @@ def root(function: Callable[[float], float], low: float, high: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if function(middle) > 0 else (low, middle)
     return high
+
+
+def fewest(shown: Callable[[int], bool], low: int, most: int) -> Optional[int]:
+    """The least count from `low` to `most` from which on all are `shown`; None if none is."""
+    if not shown(most):
+        return None
+    while low < most:
+        middle = (low + most) // 2
+        low, most = (low, middle) if shown(middle) else (middle + 1, most)
+    return low

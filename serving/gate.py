@@ -13,7 +13,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from serving.distributions import incomplete_beta, root, t_quantile
+from serving.distributions import fewest, incomplete_beta, root, t_quantile
 
 PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN = "proven", "not shown", "worse", "could not run"
 VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
@@ -226,13 +226,7 @@ def images_needed(
         bound = accuracy_lost_bound(lost_rate * total, gained_rate * total, total)
         return bound <= max_accuracy_drop
 
-    if not shown(MOST_IMAGES):
-        return None
-    low, high = 1, MOST_IMAGES
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if shown(middle) else (middle + 1, high)
-    return low
+    return fewest(shown, 1, MOST_IMAGES)
 
 
 def accuracy_interval(correct: int, total: int, confidence: float = 0.95) -> Tuple[float, float]:

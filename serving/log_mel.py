@@ -127,11 +127,14 @@ class LogMel:
     def _transform(self) -> Tuple[Any, Any]:
         """The cosines and sines of each bin: (N, bins) float64, whole numbers in 2**-14."""
         turns = np.outer(np.arange(self.window), np.arange(self.window // 2 + 1)) % self.window
-        cosine, sine = (
-            _rounded(wave(self._angles) * 2**WAVE_BITS).astype(np.float64)
-            for wave in (np.cos, np.sin)
-        )
-        return cosine[turns], sine[turns]
+        cosine, sine = self.waves
+        return cosine[turns].astype(np.float64), sine[turns].astype(np.float64)
+
+    @property
+    def waves(self) -> Tuple[Any, Any]:
+        """A turn of the cosine and of the sine (N,), in 2**-14."""
+        cosine, sine = (_rounded(wave(self._angles) * 2**WAVE_BITS) for wave in (np.cos, np.sin))
+        return cosine, sine
 
     def _logarithm(self, energies: Any) -> Any:
         mantissas, exponents = np.frexp(energies)  # 0.5 to 1

@@ -14,6 +14,8 @@ from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
+from serving.distributions import fewest
+
 ACCURACY = "accuracy"
 LARGE = 1000.0  # from this shape on, a gamma quantile is that of Wilson and Hilferty (1931)
 
@@ -134,13 +136,7 @@ def images_needed(file_loss: Loss, allowed: float, most: int) -> Optional[int]:
     def shown(images: int) -> bool:
         return file_loss.bounds(0.05, images / total)[1] <= allowed
 
-    if not shown(most):
-        return None
-    low, high = total, most
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if shown(middle) else (middle + 1, high)
-    return low
+    return fewest(shown, total, most)
 
 
 def _gamma_interval(parts: Any, largest: float, risk: float, times: float) -> Tuple[float, float]:

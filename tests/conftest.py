@@ -245,13 +245,18 @@ def run_stages(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs stages of a project in this process, which starts TensorFlow only once."""
 
     def run(project: Project, *stages: str) -> None:
-        monkeypatch.chdir(project.folder)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
-        monkeypatch.setattr(sys, "argv", ["stage"])
-        for stage in stages or STAGES:
-            importlib.import_module(f"pipeline.{stage}").main()
+        run_here(project, monkeypatch, *stages)
 
     return run
+
+
+def run_here(project: Project, patch: pytest.MonkeyPatch, *stages: str) -> None:
+    """What the fixture `run_stages` does, for fixtures of a wider scope."""
+    patch.chdir(project.folder)
+    patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
+    patch.setattr(sys, "argv", ["stage"])
+    for stage in stages or STAGES:
+        importlib.import_module(f"pipeline.{stage}").main()
 
 
 @pytest.fixture(scope="session")

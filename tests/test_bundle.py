@@ -78,6 +78,7 @@ Classifier.load(folder), Classifier.load(archive)  # undamaged, both load
 """
 
 
+@pytest.mark.attacks
 def test_a_thousand_damaged_bundles_are_each_refused_before_a_runtime_sees_them(
     archive: Path, bundle: Path, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ from tests.conftest import ROOT
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 RESULTS = ROOT / "docs" / "results.md"
-PROGRAMS = {"make", "edgeproof", "serving", "dvc", "python"}
+PROGRAMS = {"make", "edgeproof", "serving", "dvc", "dask", "python"}
 OUR_FOLDERS = "pipeline|serving|lectures|tests|benchmarks|docs"
 NOT_COMMANDS = {"python", "py", "yaml", "js", "ini"}
 OTHERS = {"--prove", "--check", "--force"}  # of the C program, of sha256sum, of dvc
@@ -176,6 +176,27 @@ def check_overrides(words: list[str]) -> None:
     params.override(params.load(ROOT / "params.yaml"), overrides.parsed(given))
 
 
+@cache
+def dask_options() -> dict[str, frozenset[str]]:
+    """The options of a scheduler and of a worker."""
+    programs = {
+        name: importlib.import_module(f"distributed.cli.dask_{name}").main
+        for name in ("scheduler", "worker")
+    }
+    return {
+        name: frozenset(
+            option for each in main.params for option in (*each.opts, *each.secondary_opts)
+        )
+        for name, main in programs.items()
+    }
+
+
+@every_page
+def test_every_command_of_dask_exists_and_takes_the_options(page: Path) -> None:
+    for words in commands(page, "dask"):
+        assert options(words) <= dask_options()[words[0]], words
+
+
 @every_page
 def test_every_option_in_the_prose_exists(page: Path) -> None:
     mentioned = {span.split()[0] for span in spans(page) if span.startswith("--")} - OTHERS
@@ -184,7 +205,7 @@ def test_every_option_in_the_prose_exists(page: Path) -> None:
         *(module_options(module) for module, *_ in our_modules(page)),
     )
     if missing:
-        missing = missing.difference(*edgeproof_options().values())
+        missing = missing.difference(*edgeproof_options().values(), *dask_options().values())
     assert not missing
 
 

@@ -28,6 +28,7 @@ from pipeline.reporting import bars, by_folds, by_group, statistics
 from pipeline.search import cached_training, folds, group_folds
 from pipeline.search.analysis import Analysis, Options
 from pipeline.search.announcement import announce
+from pipeline.search.engine import Engine
 from tests import reports
 from tests.conftest import ROOT
 
@@ -288,7 +289,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     """The trainings run in this process, and the command reads all of them."""
     data = group_folds.examples(people)
     each = group_folds.trainings(people, data, None)
-    announce(each, 1)
+    announce(each, Engine())
     assert capsys.readouterr().out == (
         "3 trainings of 30 epochs, each on 16 examples or more; how long they take is shown after "
         "the first epoch\n"
@@ -297,7 +298,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     right = [training.right() for training in each[:2]]
     assert all(len(part) == 8 for part in right)
     assert [round(result.accuracy * 8) for result in results] == [part.sum() for part in right]
-    announce(each, 1)
+    announce(each, Engine())
     assert "1 training of 30 epochs" in capsys.readouterr().out
     each[2].run()
     group_folds.cross_validate(None, Options())

@@ -14,6 +14,7 @@ from lectures import comparison, example, outcome, page, ridge
 from lectures.example import Order, Study, Variation
 from lectures.outcome import Outcome
 from pipeline.process.errors import UserError
+from pipeline.search.engine import Engine
 from tests.conftest import EDGEPROOF, ROOT, Project
 from tests.waiting import SECONDS, Hold
 
@@ -144,7 +145,7 @@ def test_ridge_in_closed_form_is_that_of_scikit_learn() -> None:
 
 
 def test_the_best_penalty_has_smaller_weights_and_a_smaller_error() -> None:
-    found, _ = ridge.outcomes(example.load("S5"), 1, quick=False)
+    found, _ = ridge.outcomes(example.load("S5"), Engine(), quick=False)
     without, best = (one.figures for one in found[:2])
     assert np.mean(np.array(best["test_error"], float)) < np.mean(
         np.array(without["test_error"], float)

@@ -126,6 +126,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_a_folder_of_pictures_goes_through_the_whole_pipeline(
     project: Project, run_stages: Callable[..., None]
 ) -> None:
@@ -156,6 +157,7 @@ def check_photos(project: Project) -> None:
         assert answers[0].split("\t")[1:] == answers[1].split("\t")[1:], picture
 
 
+@pytest.mark.long
 def test_arrays_go_through_the_whole_pipeline(
     project: Project, run_stages: Callable[..., None]
 ) -> None:

@@ -127,6 +127,7 @@ def test_equal_reports_make_equal_bytes_also_of_a_draft(own: Project) -> None:
     assert (own.folder / PAGE).read_bytes() == before
 
 
+@pytest.mark.long
 def test_the_page_is_there_after_a_failed_gate_and_the_table_ends_with_it(own: Project) -> None:
     table = (*EDGEPROOF, "report")
     named = f"\nThe whole run on one page: {PAGE}\n"

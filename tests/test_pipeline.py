@@ -58,6 +58,7 @@ def test_metrics_and_plots_can_be_shown(finished: Project, tmp_path: Path) -> No
     assert "Confusion matrix" in page
 
 
+@pytest.mark.long
 def test_two_forced_runs_give_the_same_lock_file_byte_for_byte(finished: Project) -> None:
     before = (finished.folder / "dvc.lock").read_bytes()
     finished.run("dvc", "repro", "--force")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from pipeline.bundle import card
 from pipeline.config import params
-from pipeline.embedded import _zig, browser, c, microcontroller
+from pipeline.embedded import _c_text, _zig, browser, c, microcontroller
 from pipeline.embedded._integer_c.emission import least_accepted
 from pipeline.embedded._integer_c.network import Tensor
 from pipeline.embedded._verified import VerifiedFile
@@ -162,7 +163,8 @@ def test_a_microcontroller_compares_with_the_same_float32(
     on_devices: OnDevices, tested: tuple[Array, Array, float], tmp_path: Path
 ) -> None:
     """classify.h, compiled: on the threshold, one float32 below it, and two equal probabilities."""
-    definition = microcontroller.threshold_definition(on_devices.model)
+    header = _c_text.header(on_devices.model)
+    (definition,) = re.findall("#define MODEL_ACCEPT_FROM .*", header)
     (tmp_path / "model.h").write_text(f"#define MODEL_CLASSES 3\n{definition}")
     source = microcontroller.TEMPLATES / "src/classify.h"
     (tmp_path / "classify.h").write_text(source.read_text())

@@ -6,12 +6,16 @@ import io
 import json
 import os
 import re
+import shutil
+import signal
 import struct
+import subprocess
 import sys
 import tracemalloc
+import warnings
 import zipfile
-from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +28,16 @@ from pipeline.bundle import golden_sounds
 from pipeline.config.params import Dataset, Network
 from pipeline.datasets import _sounds, audio_folder, fsdd
 from pipeline.datasets._fetch import SourceError
+from pipeline.embedded import c
 from pipeline.files.artifacts import Array, Description, Inputs
 from pipeline.inputs import sounds
 from pipeline.process.errors import UserError
-from serving import sound
+from serving import Bundle, sound
 from serving.errors import BundleError, InputError
+from serving.listening import Listener
 from serving.log_mel import LogMel
 from serving.model_card import ModelCard, Preprocessing
-from tests.conftest import OWN_PROBLEM, Project
+from tests.conftest import OWN_PROBLEM, Project, run_here
 from tests.test_photo import card as photo_card
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", ""))
@@ -291,12 +297,11 @@ def save_sweeps(root: Path) -> None:
         path.write_bytes(wav(samples + rng.normal(0, 0.01, len(samples))))
 
 
-@pytest.mark.slow
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore")
-def test_sounds_pass_the_whole_pipeline_to_a_device_that_reads_a_wav_file(
-    project: Project, run_stages: Callable[..., None], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def sweeps(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has made a bundle of a model for sweeps."""
+    folder = tmp_path_factory.mktemp("sweeps") / "project"
+    project = Project(shutil.copytree(fresh.folder, folder, symlinks=True), mirror)
     save_sweeps(project.folder / "sounds")
     project.change(
         {
@@ -322,22 +327,140 @@ def test_sounds_pass_the_whole_pipeline_to_a_device_that_reads_a_wav_file(
             "embed.targets": "all",
         }
     )
-    run_stages(project)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_here(project, patch)
+    return project
+
+
+SERVING = (sys.executable, "-m", "serving")
+BUNDLE = "dist/sweeps-1.0.0.tar.gz"
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_sounds_pass_the_whole_pipeline_to_a_device_that_reads_a_wav_file(
+    sweeps: Project, tmp_path: Path
+) -> None:
     reports = {
-        name: json.loads((project.folder / f"reports/{name}.json").read_text())
+        name: json.loads((sweeps.folder / f"reports/{name}.json").read_text())
         for name in ("evaluate", "embed", "preprocess")
     }
     assert reports["preprocess"]["together"]["shared_groups"] == []
     assert len(reports["evaluate"]["per_group"]) == 1
-    assert all("contains sounds" in row["refused"] for row in reports["embed"]["targets"])
-    bundle = project.folder / "dist/sweeps-1.0.0.tar.gz"
+    refused = {row["target"]: row.get("refused") for row in reports["embed"]["targets"]}
+    assert refused.pop("browser").startswith("its page takes pictures, but")
+    assert refused == {"c": None, "microcontroller": None}
     (tmp_path / "a.wav").write_bytes(wav(sweep(True, 550, 0.1)))
     (tmp_path / "b.wav").write_bytes(wav(sweep(False, 550, 0.1)))
     (tmp_path / "c.wav").write_bytes(wav(tone(44100), 44100))
-    serving = [sys.executable, "-m", "serving"]
-    assert "ms a sound" in project.run(*serving, "check", str(bundle))
-    sounds_of_a_device = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
-    answer = project.attempt(*serving, "predict", str(bundle), *sounds_of_a_device)
+    assert "ms a sound" in sweeps.run(*SERVING, "check", BUNDLE)
+    files = [str(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
+    answer = sweeps.attempt(*SERVING, "predict", BUNDLE, *files)
     assert [line.split()[0] for line in answer.stdout.splitlines()] == ["rising", "falling"]
     assert answer.returncode == 1
     assert "c.wav has 1 channel of 16 bits at 44100 Hz; expected" in answer.stderr
+    in_c = sweeps.attempt(f"embedded/c/programs/classify-{c.HERE}", *files)
+    assert [line.split("\t")[1] for line in in_c.stdout.splitlines()] == ["rising", "falling"]
+    assert (in_c.returncode, "c.wav cannot be used: it has another rate" in in_c.stderr) == (
+        1,
+        True,
+    )
+
+
+def stream() -> tuple[Array, list[tuple[float, str]]]:
+    """Samples -1 to 1 of sweeps in soft noise, and where each begins, in seconds, and its class."""
+    dice = np.random.default_rng(1)
+    words = [("rising", "falling")[number] for number in dice.integers(0, 2, 8)]
+    pause = np.zeros(16_000)
+    pieces = [(pause, sweep(word == "rising", 550, 0.1)) for word in words]
+    samples = np.concatenate([piece for pair in pieces for piece in pair])
+    each = len(pieces[0][0]) + len(pieces[0][1])
+    starts = [(number * each + len(pause) + 800) / 8000 for number in range(len(words))]
+    return samples + dice.normal(0, 0.003, len(samples)), list(zip(starts, words, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_python_and_c_hear_the_words_in_a_stream(sweeps: Project, tmp_path: Path) -> None:
+    samples, expected = stream()
+    (tmp_path / "stream.wav").write_bytes(wav(samples))
+    raw = wav(samples)[44:]
+    options = ("--threshold", "0.9")
+    words = sweeps.run(*SERVING, "listen", BUNDLE, str(tmp_path / "stream.wav"), *options)
+    lines = [line.split() for line in words.splitlines()]
+    near = [
+        (start, word)
+        for start, word in expected
+        if any(abs(float(line[0]) - start) < 0.5 and line[2] == word for line in lines)
+    ]
+    assert near == expected
+    listen = [*SERVING, "listen", BUNDLE, "-", *options]
+    piped = subprocess.run(
+        listen, cwd=sweeps.folder, input=raw, capture_output=True, check=True
+    ).stdout
+    assert piped.decode() == words
+    program = sweeps.folder / f"embedded/c/programs/classify-{c.HERE}"
+    in_c = subprocess.run([program, "--listen", "-"], input=raw, capture_output=True, check=True)
+    listener = Listener.by_default(FRONT_END, 61)
+    blocks = sound.blocks(wav(samples), "stream.wav", 8000, 999)
+    python = listener.words(
+        blocks, partial(c.classify, program), Bundle(sweeps.folder / BUNDLE).card.files[0].answers
+    )
+    names = ("falling", "rising")
+    assert in_c.stdout.decode().splitlines() == [
+        f"{word.start / 8000:.2f}\t{names[word.number]}\t{word.probability:.9g}" for word in python
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_what_cannot_be_heard_is_refused_in_a_sentence(sweeps: Project, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(tone()))
+    (tmp_path / "cut.wav").write_bytes(wav(tone())[:30])
+    for words, data, reason in (
+        (["a.wav", "--hop", "2"], b"", "--hop is 2; expected up to 0.992 seconds, a window"),
+        (["a.wav", "--hop", "nan"], b"", "--hop is nan; expected up to"),
+        (["a.wav", "--threshold", "2"], b"", "--threshold is 2; expected 0 to 1"),
+        (["a.wav", "--smoothing", "5000"], b"", "--smoothing is 5000; expected 1 to 1000"),
+        (["a.wav", "--ignore", "noise"], b"", "--ignore noise: sweeps has no such class, only"),
+        (["cut.wav"], b"", "is not readable"),
+        (["none.wav"], b"", "is not readable"),
+        (["-"], wav(tone()), "standard input is a WAV file; expected samples, as of `arecord"),
+        (["-"], b"1", "standard input holds no samples; expected samples"),
+    ):
+        name = words[0] if words[0] == "-" else str(tmp_path / words[0])
+        command = [*SERVING, "listen", BUNDLE, name, *words[1:]]
+        done = subprocess.run(
+            command, cwd=sweeps.folder, input=data, capture_output=True, check=False
+        )
+        error = done.stderr.decode().splitlines()[-1]
+        assert done.returncode == 1
+        assert error.startswith("error: ")
+        assert reason in error
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_ctrl_c_ends_listening_and_loses_no_word(sweeps: Project) -> None:
+    samples, expected = stream()
+    raw = wav(samples)[44:]
+    with subprocess.Popen(
+        [*SERVING, "listen", BUNDLE, "-", "--threshold", "0.9"],
+        cwd=sweeps.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(raw)
+        process.stdin.flush()  # but not closed, as a microphone never ends
+        lines = [process.stdout.readline() for _ in expected[:-1]]
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate()
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
+    words = [line.split()[2].decode() for line in [*lines, *rest.splitlines()]]
+    assert words == [word for _, word in expected][: len(words)]
+    assert len(words) >= len(lines)

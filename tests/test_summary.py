@@ -25,6 +25,7 @@ def printed(project: Project) -> str:
     return project.run(*EDGEPROOF, "report", COLUMNS="80")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_make_run_ends_with_the_table_and_its_status_also_where_a_gate_fails(line: Project) -> None:
     line.change({"problem.target": 1.0})

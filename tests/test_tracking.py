@@ -147,6 +147,7 @@ def test_the_splits_are_the_datasets_of_the_run(finished: Project) -> None:
     assert len({entry.dataset.digest for entry in inputs}) == 3
 
 
+@pytest.mark.long
 def test_a_run_that_failed_a_gate_is_marked_failed_and_an_edited_description_is_kept(
     finished: Project, tmp_path: Path
 ) -> None:
@@ -345,6 +346,7 @@ def test_a_copied_project_leaves_the_store_of_the_original_alone(
 TINY = {"preprocess.subset": 600, "train.architecture": "mlp", "train.network.hidden": [16]}
 
 
+@pytest.mark.long
 def test_queued_experiments_on_a_fresh_store_create_a_run_each(project: Project) -> None:
     """Two at a time, so that both may find that the store has to be created."""
     project.change(TINY)

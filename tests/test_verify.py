@@ -108,6 +108,7 @@ def save_own(project: Project, train: int, test: int) -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_a_new_users_few_images_end_with_a_bundle_and_a_true_sentence(
     project: Project, run_stages: Callable[..., None], capsys: pytest.CaptureFixture[str]

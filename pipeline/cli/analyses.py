@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli.options import Overrides, Quick, Workers
+from pipeline.cli.options import Cluster, Overrides, Quick, Workers
 from pipeline.process.errors import UserError
 
 
@@ -58,6 +58,7 @@ def sweep(
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
+    cluster: Cluster = None,
 ) -> None:
     """Search for the best values: a grid, random search, or TPE."""
     from pipeline.search import sweep as sweeps
@@ -65,7 +66,7 @@ def sweep(
 
     sweeps.search(
         sweeps.Settings(space, sampler, trials, prune, storage, name, heartbeat),
-        Options(overrides or (), workers, quick),
+        Options(overrides or (), workers, quick, cluster),
     )
 
 
@@ -89,6 +90,7 @@ def folds(
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
+    cluster: Cluster = None,
 ) -> None:
     """Cross-validate: how good is this recipe, and how much of that is luck of the split?"""
     from pipeline.files.reports.folds import FOLDS
@@ -96,7 +98,7 @@ def folds(
     from pipeline.search import group_folds
     from pipeline.search.analysis import Options
 
-    options = Options(overrides or (), workers, quick)
+    options = Options(overrides or (), workers, quick, cluster)
     if by is None:
         validation.cross_validate(FOLDS if folds is None else folds, options)
     else:
@@ -111,12 +113,13 @@ def labels(
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
+    cluster: Cluster = None,
 ) -> None:
     """Find labels that are probably wrong, on a page where you decide on each."""
     from pipeline.search import labels as suspects
     from pipeline.search.analysis import Options
 
-    suspects.find(folds, most, Options(overrides or (), workers, quick))
+    suspects.find(folds, most, Options(overrides or (), workers, quick, cluster))
 
 
 def data_size(
@@ -127,12 +130,13 @@ def data_size(
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
+    cluster: Cluster = None,
 ) -> None:
     """Forecast whether more data is worth it: validation error against training set size."""
     from pipeline.search import data_size as scaling
     from pipeline.search.analysis import Options
 
-    scaling.measure(sizes, parts, Options(overrides or (), workers, quick))
+    scaling.measure(sizes, parts, Options(overrides or (), workers, quick, cluster))
 
 
 def batch_size(
@@ -147,12 +151,15 @@ def batch_size(
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
+    cluster: Cluster = None,
 ) -> None:
     """Compare batch sizes: accuracy and time per epoch."""
     from pipeline.search import batch_size as batches
     from pipeline.search.analysis import Options
 
-    batches.compare(_integers(sizes), seeds, scale, Options(overrides or (), workers, quick))
+    batches.compare(
+        _integers(sizes), seeds, scale, Options(overrides or (), workers, quick, cluster)
+    )
 
 
 def learning_rate(
@@ -164,12 +171,13 @@ def learning_rate(
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,
+    cluster: Cluster = None,
 ) -> None:
     """Find the learning rates worth trying: the range test."""
     from pipeline.search import learning_rate as range_test
     from pipeline.search.analysis import Options
 
-    range_test.measure(lowest, highest, steps, Options(overrides or (), workers, quick))
+    range_test.measure(lowest, highest, steps, Options(overrides or (), workers, quick, cluster))
 
 
 def spread() -> None:
@@ -210,11 +218,15 @@ def lectures(
             "--quick", help="1 epoch of 1,000 examples, to see that it works. Changes no page."
         ),
     ] = False,
+    cluster: Cluster = None,
 ) -> None:
     """Run the worked examples of the lectures, and set our figures beside the published ones."""
     from lectures import run
+    from pipeline.search.engine import Engine
 
-    run.run(examples or (), os.cpu_count() or 1 if workers is None else workers, quick)
+    if workers is None:
+        workers = 1 if cluster else os.cpu_count() or 1
+    run.run(examples or (), Engine(workers, cluster), quick)
 
 
 def _integers(text: str) -> list[int]:

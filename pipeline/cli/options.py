@@ -18,6 +18,15 @@ Overrides = Annotated[
 Workers = Annotated[
     int, typer.Option(metavar="N", help="How many trainings run in parallel on this machine.")
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        envvar="EDGEPROOF_CLUSTER",
+        help="Train on the workers of this Dask scheduler, e.g. tcp://127.0.0.1:8786.",
+        show_default=False,
+    ),
+]
 Quick = Annotated[
     bool, typer.Option("--quick", help="1,000 examples and 1 epoch, to see that it works.")
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import inputs
+from pipeline.embedded import _sound_text
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
 
@@ -43,12 +44,21 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
         f"#define MODEL_WIDTH {width}\n"
         f"#define MODEL_CHANNELS {channels}\n"
         "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
-        f"#define MODEL_FRAMING {framing(model.data)} /* a struct framing */\n"
+        f"{of_the_kind(model.data)}"
         f"#define MODEL_CLASSES {len(names)}\n"
         f"#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"
+        "/* The least probability of an answer; below it, the input is none of the classes. */\n"
+        f"#define MODEL_ACCEPT_FROM {np.float32(model.accept_from or 0):.8e}f\n"
         f"{definitions}\n"
         "#endif\n"
     )
+
+
+def of_the_kind(data: Description) -> str:
+    """Definitions for what prepares the input."""
+    if data.kind == "sounds":
+        return _sound_text.definitions(data)
+    return f"#define MODEL_FRAMING {framing(data)} /* a struct framing */\n"
 
 
 def framing(data: Description) -> str:

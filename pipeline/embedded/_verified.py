@@ -65,7 +65,7 @@ class VerifiedFile:
         kind = inputs.kind(data.kind)
         if not kind.EMBEDDED:
             raise UserError(
-                f"it takes images, but this dataset contains {kind.NOUN}; "
+                f"it takes images and sounds, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
         exported = ExportReport.load().files

@@ -1,5 +1,7 @@
 """C99 in integers, without a runtime: for microcontrollers, and a program that reads pictures.
 
+Of a model of sounds the program reads WAV files, and the front end is in integers, too.
+
 Static programs are compiled here for this and other processors. The one for this processor runs all
 test images, and its outputs must equal those of TensorFlow Lite Micro, byte for byte.
 """
@@ -24,7 +26,7 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.embedded import _c_text, _zig
+from pipeline.embedded import _c_text, _sound_text, _zig
 from pipeline.embedded._integer_c.network import read
 from pipeline.embedded._proof import Proof, prove
 from pipeline.embedded._verified import VerifiedFile
@@ -38,10 +40,12 @@ from pipeline.runtimes import environments
 FORMAT = "tflite_int8"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
-SOURCES = ("main.c", "picture.c", "framing.c", "prove.c", "gate.c")
-HEADERS = ("classify.h", "program.h", "picture.h", "framing.h", "gate.h")
-COPIED = (*SOURCES, *HEADERS, "self_test.c", "CMakeLists.txt")
+SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
+HEADERS = ("classify.h", "program.h", "gate.h")
+OF_PICTURES = ("main.c", "picture.c", "framing.c")
+OF_SOUNDS = ("main.c", "sound.c", *_sound_text.SOURCES)
 TEMPLATES = _c_text.TEMPLATES / "c"
+SOUNDS = TEMPLATES / "sounds"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
@@ -61,7 +65,8 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
-    readme = Template((TEMPLATES / "README.md").read_text(encoding="utf-8"))
+    own = SOUNDS if is_of_sounds(model) else TEMPLATES
+    readme = Template((own / "README.md").read_text(encoding="utf-8"))
     text = readme.substitute(readme_fields(model, stack, proof))
     (folder / "README.md").write_text(text, encoding="utf-8")
     return {
@@ -73,10 +78,27 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
     }
 
 
+def is_of_sounds(model: VerifiedFile) -> bool:
+    return model.data.kind == "sounds"
+
+
+def sources(model: VerifiedFile) -> list[str]:
+    """The sources of the program."""
+    own = OF_SOUNDS if is_of_sounds(model) else OF_PICTURES
+    return [*model.code.sources, *SHARED, *own]
+
+
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
     _c_text.write_network(folder, model)
-    for name in COPIED:
+    for name in (*SHARED, *HEADERS, "self_test.c"):
+        shutil.copy(TEMPLATES / name, folder / name)
+    if is_of_sounds(model):
+        _sound_text.write(folder, model.data)
+        for name in ("main.c", "sound.c", "sound.h", "CMakeLists.txt"):
+            shutil.copy(SOUNDS / name, folder / name)
+        return
+    for name in (*OF_PICTURES, "picture.h", "framing.h", "CMakeLists.txt"):
         shutil.copy(_c_text.template("c", name), folder / name)
     shutil.copy(image_reader(), folder / "stb_image.h")
 
@@ -110,7 +132,7 @@ def build(folder: Path, output: Path, program: str, model: VerifiedFile) -> str:
     target = ("-target", _zig.PROGRAMS[program])
     # The warnings about large frames are how `stack_bytes` learns the size of each frame.
     options = (*target, *_zig.C99, "-Wframe-larger-than=0", "-lm")
-    return _zig.build(folder, [*model.code.sources, *SOURCES], output / program, *options)
+    return _zig.build(folder, sources(model), output / program, *options)
 
 
 def stack_bytes(builds: Iterable[Future[str]]) -> int:
@@ -172,11 +194,10 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
     """The values in the README."""
-    unframed = "NONE" in _c_text.framing(model.data)
+    own = _sound_text.readme_fields(model.data) if is_of_sounds(model) else of_pictures(model)
     return {
         **model.readme_fields,
-        "preparing": _c_text.preparing(model.data),
-        "pictures": f"{model.readme_fields['size']} pixels" if unframed else "any size",
+        **own,
         "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
@@ -184,4 +205,13 @@ def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, st
         "images": f"{proof.test_images:,}",
         "accuracy": percent(proof.accuracy),
         "bound": percent(proof.accuracy_lost_bound),
+    }
+
+
+def of_pictures(model: VerifiedFile) -> dict[str, str]:
+    unframed = "NONE" in _c_text.framing(model.data)
+    size = model.readme_fields["size"]
+    return {
+        "preparing": _c_text.preparing(model.data),
+        "pictures": f"{size} pixels" if unframed else "any size",
     }

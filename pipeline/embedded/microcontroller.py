@@ -19,7 +19,7 @@ import numpy as np
 import tflite
 
 from pipeline.config import boards
-from pipeline.embedded import _c_text, _kernel_memory
+from pipeline.embedded import _c_text, _kernel_memory, _sound_text
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
@@ -34,6 +34,7 @@ ALIGNMENT = 16  # bytes, of the arena and of the array, required by the interpre
 # Operators whose spelling in the resolver does not follow the rule in `method`.
 METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}
 TEMPLATED = ("README.md", "library.properties")
+SECTIONS = {"images": "image.md", "sounds": "sound.md"}  # of the README
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,11 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         TEMPLATES,
         folder,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("fit.py", "__pycache__"),
+        ignore=shutil.ignore_patterns("fit.py", "__pycache__", *SECTIONS.values()),
     )
-    for name in ("framing.c", "framing.h"):
-        shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
+    write_preparation(folder, model)
     generated = {
-        "model.h": _c_text.header(model, arena_definition(measured) + threshold_definition(model)),
+        "model.h": _c_text.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
         "operators.h": resolver(operators),
         "golden.h": golden(model),
@@ -156,6 +156,31 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         template = Template((folder / name).read_text(encoding="utf-8"))
         text = template.substitute(template_values(model, measured, operators))
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def write_preparation(folder: Path, model: VerifiedFile) -> None:
+    """The code that makes the input of a picture, or of a microphone's samples."""
+    if model.data.kind == "sounds":
+        _sound_text.write(folder / "src", model.data)
+        (folder / "examples/listen").mkdir()
+        shutil.copy(_sound_text.TEMPLATES / "listen.ino", folder / "examples/listen")
+        return
+    for name in ("framing.c", "framing.h"):
+        shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
+
+
+def section(model: VerifiedFile) -> dict[str, str]:
+    """The words of the README for what the model takes, and its section about the input."""
+    sounds = model.data.kind == "sounds"
+    one, several = ("a sound", "sounds") if sounds else ("an image", "images")
+    template = Template((TEMPLATES / SECTIONS[several]).read_text(encoding="utf-8"))
+    own = (
+        _sound_text.readme_fields(model.data)
+        if sounds
+        else {"preparing": _c_text.preparing(model.data)}
+    )
+    text = template.substitute({**model.readme_fields, **own}).rstrip()
+    return {"one": one, "several": several, "section": text}
 
 
 def golden(model: VerifiedFile) -> str:
@@ -191,14 +216,6 @@ def arena_definition(measured: Measurements) -> str:
         "#else\n"
         f"#define MODEL_ARENA_BYTES {measured.arena_bytes}\n"
         "#endif\n"
-    )
-
-
-def threshold_definition(model: VerifiedFile) -> str:
-    """The definition of MODEL_ACCEPT_FROM; nine digits represent a float32 exactly."""
-    return (
-        "/* The least probability of an answer; below it, the image is none of the classes. */\n"
-        f"#define MODEL_ACCEPT_FROM {np.float32(model.accept_from or 0):.8e}f\n"
     )
 
 
@@ -267,7 +284,7 @@ def template_values(
     return {
         **{name: f"{value:,}" for name, value in figures.items() if isinstance(value, int)},
         **model.readme_fields,
-        "preparing": _c_text.preparing(model.data),
+        **section(model),
         "library": re.sub(r"\W", "_", model.name),
         "version": model.version,
         "agreement": f"{measured.agreement_with_litert:.2%}",

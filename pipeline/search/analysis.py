@@ -24,9 +24,10 @@ from pipeline.process.words import counted
 from pipeline.reporting.drawing import figure
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import markdown
-from pipeline.search import cached_training, workers
+from pipeline.search import cached_training, engine
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 from pipeline.search.change import Change
+from pipeline.search.engine import Engine
 from pipeline.search.mlflow_runs import AnalysisRun
 
 QUICK = {"preprocess.subset": 1000, "train.epochs": 1}
@@ -40,6 +41,12 @@ class Options:
     overrides: Sequence[str] = ()
     workers: int = 1
     quick: bool = False
+    cluster: str | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """Where the trainings run. Raises UserError."""
+        return Engine(self.workers, self.cluster)
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,8 @@ class Analysis:
     """One analysis with its settings. Equal settings, data and params have an equal title."""
 
     def __init__(self, name: str, options: Options, **settings: Any) -> None:
-        if options.workers < 1:
-            raise UserError(f"--workers is {options.workers}; expected an integer of at least 1")
         self.name = name
-        self.workers = options.workers
+        self.engine = options.engine
         self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
         self.params = override(params.load(), self.overrides)
         check_answers(self.params)
@@ -108,10 +113,7 @@ class Analysis:
         Each is logged to MLflow as a child of this analysis.
         """
         count = len(trainings)
-        if self.workers > count:
-            raise UserError(
-                f"--workers is {self.workers}; expected 1 to {count}, the number of trainings"
-            )
+        self.engine.check(count, "trainings")
         run = AnalysisRun(self.title)
         results: dict[int, TrainingResult] = {}
         for index, training in enumerate(trainings):
@@ -123,7 +125,7 @@ class Analysis:
             print(f"{len(results)} of {counted(count, 'training')} already done", flush=True)
         todo = [index for index in range(count) if index not in results]
         tasks = [trainings[index] for index in todo]
-        for number, result in workers.results(tasks, self.workers, describe):
+        for number, result in engine.results(tasks, self.engine, describe):
             training = tasks[number]
             results[todo[number]] = result
             run.log_training(training.name, training.values, result)

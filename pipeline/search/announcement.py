@@ -11,9 +11,10 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.search.cached_training import CachedTraining
+from pipeline.search.engine import Engine
 
 
-def announce(trainings: Sequence[CachedTraining], workers: int) -> None:
+def announce(trainings: Sequence[CachedTraining], engine: Engine) -> None:
     """Prints how many trainings are to come, and how long they take if that can be known."""
     results = [training.cached() for training in trainings]
     todo = [training for training, result in zip(trainings, results, strict=True) if not result]
@@ -27,7 +28,7 @@ def announce(trainings: Sequence[CachedTraining], workers: int) -> None:
     print(
         f"{counted(len(todo), 'training')} of {counted(todo[0].settings.epochs, 'epoch')}, each on "
         f"{min(len(training.rows) for training in todo):,} examples or more; "
-        f"{_time(todo, done or _last_training(todo[0]), workers)}",
+        f"{_time(todo, done or _last_training(todo[0]), engine)}",
         flush=True,
     )
 
@@ -41,10 +42,13 @@ def _last_training(training: CachedTraining) -> list[tuple[int, float]]:
     return []
 
 
-def _time(todo: Sequence[CachedTraining], done: Sequence[tuple[int, float]], workers: int) -> str:
+def _time(todo: Sequence[CachedTraining], done: Sequence[tuple[int, float]], engine: Engine) -> str:
     """Features of frozen layers are computed before the epochs, and their time is not known."""
     if not done:
         return "how long they take is shown after the first epoch"
     examples, seconds = map(sum, zip(*done, strict=True))
-    total = seconds / examples * sum(training.examples for training in todo) / workers
+    total = seconds / examples * sum(training.examples for training in todo)
+    if engine.cluster:
+        return f"about {stage.duration(total)} of training, which the workers of the cluster share"
+    total /= engine.workers
     return f"about {stage.duration(total)} for the epochs, at the speed of the last ones"

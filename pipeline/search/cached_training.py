@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from pipeline import targets
+from pipeline.config import params
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params, Train
-from pipeline.files import artifacts, digests, raw, splits
+from pipeline.files import artifacts, digests, pictures, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
@@ -27,7 +29,17 @@ from pipeline.process.errors import UserError
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
+if TYPE_CHECKING:  # these import TensorFlow, which only the worker needs
+    import keras
+    from _typeshed import DataclassInstance
+
+    from pipeline.training.batches import Data
+    from pipeline.training.fit import TrainedModel
+
 FOLDER = artifacts.STATE / "trials"
+TEST_LABELS = artifacts.RAW / "test" / "labels.npy"
+
+AnyResult = TypeVar("AnyResult", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,13 @@ class CachedTraining:
             self.settings, [*data_digests(), *rows, str(self.every_batch)]
         )
 
+    def inputs(self) -> list[Path]:
+        return inputs(self.settings)
+
+    def outputs(self) -> list[Path]:
+        path = FOLDER / f"{self.key()}.json"
+        return [path, path.with_suffix(".npy")] if self.predicts else [path]
+
     def cached(self) -> TrainingResult | None:
         path = FOLDER / f"{self.key()}.json"
         if not path.exists() or (self.predicts and not path.with_suffix(".npy").exists()):
@@ -116,60 +135,103 @@ class CachedTraining:
         epoch's figures. A resumed training first replays its earlier epochs. If `on_row` raises
         PrunedError, the training stops and is not cached.
         """
-        key = self.key()
-        folder = FOLDER / key
 
         def on_epoch(row: Row) -> None:
             on_examples(len(self.rows))
             on_row(row)
 
-        with alone(folder):
-            result = self.cached()
-            try:
-                if result is None:
-                    result = self._fit(key, folder, on_epoch)
-                    artifacts.save_json(FOLDER / f"{key}.json", asdict(result))
-            except PrunedError as pruned:
-                pruned.result = self._unfinished(key, folder)
-                shutil.rmtree(folder)
-                raise
-            shutil.rmtree(folder)
-        return result
+        folder = FOLDER / self.key()
+        return once(folder, self.cached, lambda: self._fit(folder, on_epoch))
 
-    def _fit(self, key: str, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
+    def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
         # These import TensorFlow, which only the worker needs.
         from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import checkpoint, fit, keras_files
+        from pipeline.training import keras_files
         from pipeline.training.batches import Data
 
-        # TensorFlow warns about retraced graphs, of which each training has its own.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         losses = BatchLosses()
         # A checkpoint holds no batch losses, so a training that records them starts over.
         for path in folder.iterdir() if self.every_batch else ():
             path.unlink()
-        for row in checkpoint.read(folder)["rows"]:
-            on_row(row)
         parts = raw.rows(self.rows), raw.rows(self.validation_rows)
         data = Data.described(*parts, raw.description())
         callbacks = [losses] if self.every_batch else []
-        trained = fit.fit(self.settings, data, folder, on_row, callbacks)
+        try:
+            trained = fitted(self.settings, data, folder, on_row, callbacks)
+        except PrunedError as pruned:
+            pruned.result = self._unfinished(folder)
+            shutil.rmtree(folder)
+            raise
         if self.predicts:
             outputs = keras_files.probabilities(trained.model, raw.rows(self.predicted_rows)[0])
-            artifacts.save_array(FOLDER / f"{key}.npy", outputs)
+            artifacts.save_array(folder.with_suffix(".npy"), outputs)
         validation = len(self.validation_rows)
-        return TrainingResult(key, trained.rows, trained.best, validation, losses.values)
+        return TrainingResult(folder.name, trained.rows, trained.best, validation, losses.values)
 
-    def _unfinished(self, key: str, folder: Path) -> TrainingResult:
+    def _unfinished(self, folder: Path) -> TrainingResult:
         rows = artifacts.load_json(folder / "state.json")["rows"]
         best = learning_curves.best_epoch(rows, self.settings.keep)
-        return TrainingResult(key, rows, best, len(self.validation_rows))
+        return TrainingResult(folder.name, rows, best, len(self.validation_rows))
+
+
+def once(
+    folder: Path, cached: Callable[[], AnyResult | None], run: Callable[[], AnyResult]
+) -> AnyResult:
+    """What `cached` finds in <folder>.json, or the dataclass that `run` returns, kept there.
+
+    One process at a time is in the block. `run` may use the folder, which stays as it is if `run`
+    is interrupted, and is deleted at the end.
+    """
+    with alone(folder):
+        result = cached()
+        if result is None:
+            result = run()
+            artifacts.save_json(folder.with_suffix(".json"), asdict(result))
+        shutil.rmtree(folder)
+    return result
+
+
+def fitted(
+    settings: Train,
+    data: Data,
+    folder: Path,
+    on_row: Callable[[Row], None],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> TrainedModel:
+    """Trains, or resumes from the checkpoint in `folder`.
+
+    `on_row` gets the figures of every epoch, those of a resumed training's earlier ones first.
+    """
+    from pipeline.training import checkpoint, fit
+
+    # TensorFlow warns about retraced graphs, of which each training has its own.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for row in checkpoint.read(folder)["rows"]:
+        on_row(row)
+    return fit.fit(settings, data, folder, on_row, callbacks)
 
 
 class PrunedError(Exception):
     """Ends a training that has no hope. `result` is set to what it reached."""
 
     result: TrainingResult
+
+
+def inputs(settings: Train) -> list[Path]:
+    """The files that trainings with these settings read, from the project's folder."""
+    whole = params.load()
+    files = [Path(params.FILE), artifacts.RAW / "description.json"]
+    files += sorted((artifacts.RAW / "train").glob("*"))
+    photos = pictures.on_disk(raw.load("train")[0])
+    if photos is not None and photos.root.is_dir():
+        files += [photos.root / picture.file for picture in photos.rows]
+    elif photos is not None:
+        files.append(photos.root)
+    if whole.preprocess.corrections != params.NONE:
+        files += [Path(whole.preprocess.corrections), *sorted((artifacts.RAW / "test").glob("*"))]
+    if settings.starts_from_a_file:
+        files.append(Path(settings.start_from))
+    return list(dict.fromkeys(files))
 
 
 def split_rows(settings: Params) -> tuple[Array, Array]:
@@ -180,7 +242,7 @@ def split_rows(settings: Params) -> tuple[Array, Array]:
             f"data/raw holds {name}, but params.yaml says {settings.dataset.name};"
             " run `dvc repro preprocess`"
         )
-    has_test = len(raw.load("test")[1]) > 0
+    has_test = len(artifacts.load_array(TEST_LABELS)) > 0
     test = None if has_test else settings.dataset.test
     groups = raw.groups(settings.preprocess.group)
     split = splits.splits(strata(Edits()), test, settings.preprocess, raw.validation_rows(), groups)

@@ -46,7 +46,7 @@ def cross_validate(folds: int, options: Options) -> None:
     """Raises UserError."""
     analysis = Analysis("folds", options, folds=folds)
     todo = trainings(analysis, folds)
-    announce(todo, options.workers)
+    announce(todo, options.engine)
     results = analysis.results(todo)
     parts = [training.right() for training in todo]
     score = by_folds.score(parts)

@@ -59,7 +59,7 @@ def cross_validate(count: int | None, options: Options) -> None:
     analysis = Analysis("folds", options, by="group", folds=count)
     data = examples(analysis)
     todo = trainings(analysis, data, count)
-    announce(todo, options.workers)
+    announce(todo, options.engine)
     analysis.results(todo)
     scores = score(data, todo, [training.right() for training in todo])
     panels = [bars.of_groups(scores, ("mean", mean(scores)))]

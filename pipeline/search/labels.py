@@ -75,7 +75,7 @@ def find(folds: int, pictures_shown: int, options: Options) -> None:
         raise UserError(f"--most is {pictures_shown}; expected an integer of at least 1")
     analysis = Analysis("labels", options, folds=folds)
     tasks = cross_validation.validating(analysis, folds)
-    announce(tasks, options.workers)
+    announce(tasks, options.engine)
     results = analysis.results(tasks)
     rows, labels, probabilities = out_of_fold(tasks)
     edits = raw.edits(TRAINING)

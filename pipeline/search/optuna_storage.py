@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,16 @@ def address(url: str) -> str:
     if parsed.get_backend_name() != "sqlite":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
+
+
+def check_is_here(storage: str) -> None:
+    """Raises UserError if the storage is a file that this machine does not have."""
+    url = sqlalchemy.make_url(storage)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise UserError(
+            f"the storage {shown(storage)} is a file that the worker {platform.node()} does not"
+            " have; use --storage postgresql://USER:PASSWORD@HOST/DATABASE"
+        )
 
 
 def shown(storage: str) -> str:

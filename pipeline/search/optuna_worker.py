@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,16 @@ class Slot:
     sweep: Sweep
     examples: int  # what a trial costs with the sweep's start values
 
+    def inputs(self) -> list[Path]:
+        # Whether there is a test set decides on the split.
+        return [*cached_training.inputs(self.sweep.start.train), cached_training.TEST_LABELS]
+
+    def outputs(self) -> list[Path]:
+        return []  # the study keeps it
+
     def run(self, on_examples: Callable[[int], None]) -> int | None:
         """Runs one trial and returns its number, or None when other workers have run the rest."""
+        optuna_storage.check_is_here(self.sweep.storage)
         study = optuna.load_study(
             study_name=self.sweep.title,
             storage=optuna_storage.opened(self.sweep.storage, self.sweep.seconds),

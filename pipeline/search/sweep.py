@@ -25,8 +25,9 @@ from pipeline.files import artifacts
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
-from pipeline.search import analysis, cached_training, optuna_storage, sweep_report, workers
+from pipeline.search import analysis, cached_training, engine, optuna_storage, sweep_report
 from pipeline.search.analysis import Analysis, Options
+from pipeline.search.engine import Engine
 from pipeline.search.mlflow_runs import AnalysisRun
 from pipeline.search.optuna_storage import Sweep
 from pipeline.search.optuna_worker import Slot
@@ -85,7 +86,7 @@ def start(settings: Settings, options: Options) -> tuple[Analysis, Sweep, optuna
         start=sweep_analysis.params,
         trials=trials,
         seconds=settings.heartbeat,
-        alone=options.workers == 1 and settings.storage is None,
+        alone=options.engine == Engine() and settings.storage is None,
     )
     start_values = sweep.start.model_dump(mode="json", include=set(analysis.SECTIONS))
     facts |= {"start": start_values, "data": list(cached_training.data_digests())}
@@ -121,10 +122,7 @@ def check(settings: Settings, options: Options, trials: int) -> None:
             f"--trials is {trials} and --heartbeat is {settings.heartbeat}; expected at least 1"
             " of each"
         )
-    if options.workers > trials:
-        raise UserError(
-            f"--workers is {options.workers}; expected 1 to {trials}, the number of trials"
-        )
+    options.engine.check(trials, "trials")
 
 
 def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[FrozenTrial]:
@@ -149,8 +147,9 @@ def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[Fro
     mlflow_run = AnalysisRun(sweep_analysis.title)
     train, _ = cached_training.split_rows(sweep.start)
     slots = [Slot("trial", sweep, sweep.start.train.epochs * len(train))] * left
-    count = min(sweep_analysis.workers, max(left, 1))
-    for _, number in workers.results(slots, count, lambda _, number: describe(study, number)):
+    for _, number in engine.results(
+        slots, sweep_analysis.engine, lambda _, number: describe(study, number)
+    ):
         if number is not None:
             log(mlflow_run, study.get_trials(deepcopy=False)[number])
     trials = sweep_report.ranked(study)

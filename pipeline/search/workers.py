@@ -1,7 +1,8 @@
-"""Trainings in parallel worker processes, with the time left.
+"""Worker processes: each runs one task after another, apart from its parent and the others.
 
-A killed worker loses only its own training. Another worker starts it over, or resumes it from its
-checkpoint.
+A training needs a process of its own, since Keras draws seeds from Python's global `random`, which
+the threads of another program use too. `Processes` is the pool of one machine. It needs no
+package that may be missing, and so is what `engine` uses without a cluster.
 """
 
 from __future__ import annotations
@@ -18,17 +19,25 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol
 
 from pipeline.process.errors import UserError
-from pipeline.search.progress import Progress
 
-LIVES = 3  # workers that one training may lose before it is given up
+THREADS = "TF_NUM_INTRAOP_THREADS"
 SECONDS_TO_END = 10  # for a worker to tell its storage that it ends
 
 
-class Task(Protocol):
+class Runnable(Protocol):
     """What a worker does. It must be picklable."""
+
+    def run(self, on_examples: Callable[[int], None]) -> Any:
+        """Its result. `on_examples` gets the examples processed in each epoch. Raises UserError."""
+        ...
+
+
+class Task(Runnable, Protocol):
+    """A training, or something else that takes long."""
 
     @property
     def name(self) -> str: ...
@@ -38,12 +47,17 @@ class Task(Protocol):
         """How many examples it processes: its cost."""
         ...
 
-    def run(self, on_examples: Callable[[int], None]) -> Any:
-        """Its result. `on_examples` gets the examples processed in each epoch. Raises UserError."""
+    def inputs(self) -> list[Path]:
+        """The files that it reads, from the project's folder: another machine needs them."""
+        ...
+
+    def outputs(self) -> list[Path]:
+        """The files that keep its result, so that it is never repeated."""
         ...
 
 
-AnyTask = TypeVar("AnyTask", bound=Task)
+# The number of a task; examples, mistake, result or lost; and what belongs to that.
+Message = tuple[int, str, Any]
 
 
 @dataclass
@@ -55,55 +69,46 @@ class Worker:
     number: int | None = None
 
 
-def results(
-    tasks: Sequence[AnyTask], workers: int, describe: Callable[[AnyTask, Any], str]
-) -> Iterator[tuple[int, Any]]:
-    """The number and result of each task as it finishes; `describe` is its line of output.
+class Processes:
+    """A pool of worker processes on this machine, for `engine.results`."""
 
-    Raises UserError.
-    """
-    if not tasks:
-        return
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-    waiting, lost, pool = deque(range(len(tasks))), [0] * len(tasks), list[Worker]()
-    with Progress({number: task.examples for number, task in enumerate(tasks)}) as progress:
-        try:
-            while waiting or any(worker.number is not None for worker in pool):
-                assign(tasks, waiting, pool, workers)
-                for worker, number in ready(pool):
-                    kind, content = receive(worker)
-                    if kind == "examples":
-                        progress.advance(number, content)
-                    elif kind == "mistake":
-                        raise UserError(f"{tasks[number].name}: {content}")
-                    elif kind == "lost":
-                        pool.remove(worker)
-                        lost[number] += 1
-                        progress.reset(number, loss_message(tasks[number], content, lost[number]))
-                        waiting.appendleft(number)
-                    else:
-                        worker.number = None
-                        progress.finish(number, describe(tasks[number], content))
-                        yield number, content
-        except KeyboardInterrupt:
-            progress.print("stopped; finished trainings are kept, the same command continues")
-            raise
-        finally:
-            end(pool)
+    def __init__(self, tasks: Sequence[Task], count: int) -> None:
+        self.tasks, self.count, self.pool = tasks, count, list[Worker]()
+        threads = max(1, (os.cpu_count() or 1) // count)
+        os.environ.setdefault(THREADS, str(threads))
+
+    @property
+    def busy(self) -> bool:
+        return any(worker.number is not None for worker in self.pool)
+
+    def assign(self, waiting: deque[int]) -> None:
+        """Gives waiting tasks to idle workers, and starts workers up to the limit."""
+        idle = [worker for worker in self.pool if worker.number is None]
+        while waiting and (idle or len(self.pool) < self.count):
+            if not idle:
+                self.pool.append(start())
+            worker = idle.pop() if idle else self.pool[-1]
+            worker.number = waiting.popleft()
+            send(worker, self.tasks[worker.number])
+
+    def messages(self) -> Iterator[Message]:
+        """Waits for messages of the workers, or that one has ended."""
+        for worker, number in ready(self.pool):
+            kind, content = receive(worker)
+            if kind == "lost":
+                self.pool.remove(worker)
+            elif kind != "examples":
+                worker.number = None
+            yield number, kind, content
+
+    def end(self) -> None:
+        end(self.pool)
 
 
-def assign(tasks: Sequence[Task], waiting: deque[int], pool: list[Worker], workers: int) -> None:
-    """Gives waiting tasks to idle workers, and starts workers up to the limit."""
-    idle = [worker for worker in pool if worker.number is None]
-    while waiting and (idle or len(pool) < workers):
-        if not idle:
-            pool.append(start())
-        worker = idle.pop() if idle else pool[-1]
-        worker.number = waiting.popleft()
-        # The connection of a worker that has ended is broken; `receive` reports the loss.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            worker.connection.send(tasks[worker.number])
+def send(worker: Worker, task: Runnable) -> None:
+    # The connection of a worker that has ended is broken; `receive` reports the loss.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        worker.connection.send(task)
 
 
 def start() -> Worker:
@@ -130,12 +135,13 @@ def ready(pool: list[Worker]) -> list[tuple[Worker, int]]:
 
 
 def receive(worker: Worker) -> tuple[str, Any]:
-    """A worker's message: examples, mistake or result; or "lost" with its exit code."""
+    """A worker's message: examples, mistake or result; or "lost" with how it ended."""
     try:
         message: tuple[str, Any] = worker.connection.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
-        return "lost", worker.process.exitcode or 0
+        code = worker.process.exitcode or 0
+        return "lost", f"signal {-code}" if code < 0 else f"exit status {code}"
     return message
 
 
@@ -146,17 +152,7 @@ def end(pool: list[Worker]) -> None:
     for worker in pool:
         worker.process.join(SECONDS_TO_END)
         worker.process.kill()
-
-
-def loss_message(task: Task, exit_code: int, times: int) -> str:
-    """The line on a lost worker. Raises UserError if the task has lost too many."""
-    reason = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
-    if times == LIVES:
-        raise UserError(
-            f"{task.name} has lost {times} workers ({reason}), often for lack of memory;"
-            " finished trainings are kept"
-        )
-    return f"{task.name}: its worker has ended ({reason}); another one takes over"
+        worker.process.join()
 
 
 def work(connection: Connection) -> None:
@@ -173,7 +169,7 @@ def work(connection: Connection) -> None:
 
     try:
         while True:
-            task: Task = connection.recv()
+            task: Runnable = connection.recv()
             try:
                 connection.send(("result", task.run(on_examples)))
             except UserError as error:

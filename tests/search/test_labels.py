@@ -18,6 +18,7 @@ from pipeline.process.errors import UserError
 from pipeline.search import folds, labels, labels_page
 from pipeline.search.analysis import Analysis, Options
 from pipeline.search.announcement import announce
+from pipeline.search.engine import Engine
 from pipeline.search.labels import Suspect
 from tests.test_corrections import configure
 
@@ -57,7 +58,7 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
 ) -> None:
     tasks = folds.validating(Analysis("labels", Options(), folds=2), 2)
     assert [task.cached() for task in tasks] == [None, None]
-    announce(tasks, 1)
+    announce(tasks, Engine())
     assert capsys.readouterr().out == (
         "2 trainings of 1 epoch, each on 300 examples or more; how long they take is shown after "
         "the first epoch\n"

@@ -19,43 +19,6 @@
 #include "picture.h"
 #include "program.h"
 
-static const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
-
-static void print(const char *name, const uint8_t *image)
-{
-    float probabilities[MODEL_CLASSES];
-    int best = 0, answer = classify(image, probabilities);
-    for (int class = 1; class < MODEL_CLASSES; class++)
-        if (probabilities[class] > probabilities[best])
-            best = class;
-    printf(answer < 0 ? "%s\tnone (best guess %s)" : "%s\t%s", name, class_names[best]);
-    for (int class = 0; class < MODEL_CLASSES; class++)
-        printf("\t%.9g", (double)probabilities[class]);
-    printf("\n");
-}
-
-/* All bytes of `file`, to be freed by the caller; NULL if it cannot be read or memory runs out. */
-static uint8_t *read_all(FILE *file, size_t *length)
-{
-    size_t room = 1 << 16, count;
-    uint8_t *bytes = malloc(room);
-    *length = 0;
-    while (bytes && (count = fread(bytes + *length, 1, room - *length, file)) > 0) {
-        *length += count;
-        if (*length == room) {
-            uint8_t *more = realloc(bytes, room *= 2);
-            if (!more)
-                free(bytes);
-            bytes = more;
-        }
-    }
-    if (bytes && ferror(file)) {
-        free(bytes);
-        bytes = NULL;
-    }
-    return bytes;
-}
-
 static int classify_framed(const char *name, const struct picture *picture)
 {
     static const struct framing framing = MODEL_FRAMING;
@@ -76,7 +39,7 @@ static int classify_framed(const char *name, const struct picture *picture)
     }
     framing_run(picture, is_framed ? &framing : &resize, &input, image, scratch);
     free(scratch);
-    print(name, image);
+    print_answer(name, image);
     return 0;
 }
 
@@ -104,7 +67,7 @@ static int classify_raw(const char *name, const uint8_t *bytes, size_t length)
         return 1;
     }
     for (size_t start = 0; start < length; start += MODEL_PIXELS)
-        print(name, bytes + start);
+        print_answer(name, bytes + start);
     return 0;
 }
 
@@ -112,24 +75,6 @@ static int classify_bytes(const char *name, const uint8_t *bytes, size_t length)
 {
     return picture_begins(bytes, length) ? classify_picture(name, bytes, length)
                                          : classify_raw(name, bytes, length);
-}
-
-/* Passes all bytes of the file `name` to `use` and returns its exit status. */
-static int with_file(const char *name, int (*use)(const char *, const uint8_t *, size_t))
-{
-    size_t length;
-    FILE *file = strcmp(name, "-") ? fopen(name, "rb") : stdin;
-    uint8_t *bytes = file ? read_all(file, &length) : NULL;
-    int failed;
-    if (file && file != stdin)
-        fclose(file);
-    if (!bytes) {
-        fprintf(stderr, "error: %s cannot be read\n", name);
-        return 1;
-    }
-    failed = use(name, bytes, length);
-    free(bytes);
-    return failed;
 }
 
 int main(int count, char **arguments)

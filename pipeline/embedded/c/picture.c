@@ -36,19 +36,6 @@ int picture_begins(const uint8_t *bytes, size_t length)
            (length > 8 && (!memcmp(bytes, "P5", 2) || !memcmp(bytes, "P6", 2)));
 }
 
-uint32_t crc32_of(const uint8_t *bytes, size_t length)
-{
-    uint32_t table[256], crc = 0xffffffff;
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        table[byte] = byte;
-        for (int bit = 0; bit < 8; bit++)
-            table[byte] = table[byte] >> 1 ^ (table[byte] & 1 ? 0xedb88320 : 0);
-    }
-    while (length--)
-        crc = crc >> 8 ^ table[(crc ^ *bytes++) & 255];
-    return ~crc;
-}
-
 static uint32_t adler32_of(const uint8_t *bytes, size_t length)
 {
     uint32_t low = 1, high = 0;

@@ -8,6 +8,15 @@
 /* The CRC-32 of PNG, zip and Ethernet. */
 uint32_t crc32_of(const uint8_t *bytes, size_t length);
 
+/* Passes all bytes of the file `name` to `use` and returns its exit status; - is standard input. */
+int with_file(const char *name, int (*use)(const char *, const uint8_t *, size_t));
+
+/* The names of the classes, in the order of their numbers. */
+extern const char *const class_names[];
+
+/* Prints the name, the class and all probabilities of an input for classify(). */
+void print_answer(const char *name, const uint8_t *image);
+
 /* Tests the model on the bytes of acceptance.bin and prints the verdict; the exit status. */
 int prove(const char *name, const uint8_t *bytes, size_t length);
 

@@ -1,0 +1,103 @@
+"""C text for models of sounds: the parameters and the tables of the front end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.files.artifacts import Array, Description
+from serving import listening
+from serving.listening import Listener
+from serving.log_mel import LogMel
+
+SOURCES = ("log_mel.c", "listen.c")
+HEADERS = ("log_mel.h", "listen.h")
+TABLES = "log_mel_tables.h"
+TEMPLATES = Path(__file__).parent / "listening"
+A_LINE = 12  # values
+LISTENER_BYTES = 48  # of struct listener, beside its arrays
+
+
+def front_end(data: Description) -> LogMel:
+    assert data.sound is not None  # as the kind of input is sounds
+    return LogMel(**data.sound)
+
+
+def write(folder: Path, data: Description) -> None:
+    """Writes the front end and the detector of words into the folder."""
+    for name in (*SOURCES, *HEADERS):
+        shutil.copy(TEMPLATES / name, folder / name)
+    (folder / TABLES).write_text(tables(front_end(data)), encoding="utf-8")
+
+
+def definitions(data: Description) -> str:
+    """What model.h says of a model of sounds."""
+    sound, frames = front_end(data), data.input_shape[0]
+    listener = Listener.by_default(sound, frames)
+    return (
+        f"#define MODEL_RATE {sound.rate} /* samples a second */\n"
+        f"#define MODEL_WINDOW {sound.window} /* samples of a frame */\n"
+        f"#define MODEL_HOP {sound.hop} /* samples from one frame to the next */\n"
+        f"#define MODEL_SAMPLES {sound.samples(frames)} /* of one sound */\n"
+        f"#define MODEL_LISTEN_HOP {listener.hop} /* frames */\n"
+        f"#define MODEL_LISTEN_SMOOTHING {listener.smoothing} /* windows */\n"
+        f"#define MODEL_LISTEN_THRESHOLD {listening.THRESHOLD:.8e}f\n"
+    )
+
+
+def readme_fields(data: Description) -> dict[str, str]:
+    """The values in the READMEs; bytes of the front end on a 32-bit processor."""
+    sound, frames, classes = front_end(data), data.input_shape[0], len(data.class_names)
+    listener = Listener.by_default(sound, frames)
+    bins = int(sound.weights.any(1).sum())
+    ring = 2 * frames * sound.bands + 2 * sound.window + 4 * listener.smoothing * classes
+    return {
+        "rate": str(sound.rate),
+        "samples": f"{sound.samples(frames):,}",
+        "tables": f"{3 * bins + 6 * sound.window + 64:,}",
+        "scratch": f"{4 * (sound.window + 1) + 8 * sound.bands:,}",
+        "listener": f"{ring + LISTENER_BYTES:,}",
+    }
+
+
+def tables(sound: LogMel) -> str:
+    """log_mel_tables.h: whole numbers, which serving/log_mel.py computes from the parameters."""
+    used = np.flatnonzero(sound.weights.any(1))
+    first, last = int(used[0]), int(used[-1])
+    weights = [bin_weights(row) for row in sound.weights[first : last + 1]]
+    cosines, sines = sound.waves
+    return (
+        "/* Generated from the parameters of the front end. */\n"
+        "#ifndef LOG_MEL_TABLES_H\n"
+        "#define LOG_MEL_TABLES_H\n\n"
+        f"#define LOG_MEL_SHIFT {sound.shift} /* bits that an amplitude loses */\n"
+        f"#define LOG_MEL_FIRST_BIN {first}\n"
+        f"#define LOG_MEL_BINS {last - first + 1} /* that are in a band */\n\n"
+        "/* The share of a bin in a band and in the next one, in 2**-7. */\n"
+        "struct log_mel_weights {\n    uint8_t band, own, next;\n};\n\n"
+        "static const struct log_mel_weights bin_weights[LOG_MEL_BINS] = {\n"
+        f"{_lines([f'{{{band}, {own}, {following}}}' for band, own, following in weights])}}};\n\n"
+        f"{table('int16_t hann', '[MODEL_WINDOW]', sound.hann)}"
+        f"{table('int16_t cosines', '[MODEL_WINDOW]', cosines)}"
+        f"{table('int16_t sines', '[MODEL_WINDOW]', sines)}"
+        f"{table('uint8_t logarithms', '[64]', sound.logarithms)}"
+        "#endif\n"
+    )
+
+
+def bin_weights(row: Array) -> tuple[int, int, int]:
+    """The first band that a bin is in, and its shares in that and the next one."""
+    band = int((row > 0).argmax())
+    following = int(row[band + 1]) if band + 1 < len(row) else 0
+    return band, int(row[band]), following
+
+
+def table(name: str, length: str, values: Array) -> str:
+    return f"static const {name}{length} = {{\n{_lines(list(map(str, values.tolist())))}}};\n\n"
+
+
+def _lines(values: list[str]) -> str:
+    starts = range(0, len(values), A_LINE)
+    return "".join(f"    {', '.join(values[start : start + A_LINE])},\n" for start in starts)

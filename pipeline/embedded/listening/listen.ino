@@ -1,0 +1,41 @@
+/* Hears words with an I2S microphone on an ESP32; serial monitor at 115200 baud. */
+#include <ESP_I2S.h>
+#include <classify.h>
+#include <listen.h>
+
+/* The pins of the microphone: bit clock, word select, data. */
+#define CLOCK_PIN 26
+#define SELECT_PIN 25
+#define DATA_PIN 33
+
+static const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
+static I2SClass microphone;
+static struct listener listener;
+
+void setup()
+{
+    Serial.begin(115200);
+    microphone.setPins(CLOCK_PIN, SELECT_PIN, -1, DATA_PIN);
+    if (!microphone.begin(I2S_MODE_STD, MODEL_RATE, I2S_DATA_BIT_WIDTH_16BIT, I2S_SLOT_MODE_MONO))
+        Serial.println("the microphone does not start");
+}
+
+void loop()
+{
+    static int16_t samples[256];
+    static uint8_t image[MODEL_PIXELS];
+    const size_t count =
+        microphone.readBytes(reinterpret_cast<char *>(samples), sizeof samples) / sizeof *samples;
+    for (size_t at = 0; at < count;) {
+        float probabilities[MODEL_CLASSES];
+        struct listen_word word;
+        at += listen_add(&listener, samples + at, count - at);
+        if (!listener.is_due)
+            continue;
+        listen_image(&listener, image);
+        if (!classify(image, probabilities))
+            Serial.println("the model does not run");
+        else if (listen_hear(&listener, probabilities, &word))
+            Serial.println(class_names[word.class_number]);
+    }
+}
