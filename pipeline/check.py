@@ -20,8 +20,7 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 
 # Whoever names one of these trains on data of their own. The others come with the project.
-OWN = ("npz", "image_folder", "image_list")  # which `edgeproof start` looks at
-SOUNDS = "audio_folder"
+OWN = ("npz", "image_folder", "image_list", "audio_folder")
 
 
 def main() -> None:
@@ -84,8 +83,6 @@ def check_problem(settings: Params) -> None:
         f"but dataset.name is {dataset.name}, and the model card prints "
         f"{'it' if len(keys) == 1 else 'them'}"
     )
-    if dataset.name == SOUNDS:
-        raise UserError(f"{still}; describe your own task")
     if dataset.name in OWN:
         raise UserError(
             f"{still}; describe your own task, or let `edgeproof start {dataset.path}` write a "

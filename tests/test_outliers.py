@@ -32,6 +32,19 @@ def test_every_kind_of_outlier_is_a_picture_of_the_same_size(shape: tuple[int, .
         np.testing.assert_array_equal(images, before)
 
 
+def test_crossed_pictures_hold_two_images_and_silhouettes_are_wider_than_a_stroke() -> None:
+    from pipeline.training import outliers
+
+    images = np.zeros((60, 28, 28, 1), np.uint8)
+    images[:, 2:26, 13:15] = np.arange(1, 61, dtype=np.uint8)[:, None, None, None]  # a one
+    both = outliers.crossed(images, np.random.default_rng(0))
+    assert (both >= images).all()
+    assert (both[:, 13:15, 2:26] > 0).all(), "the other one lies across it"
+    filled = outliers.silhouettes(images, np.random.default_rng(0)) > 20
+    area = filled.mean((1, 2, 3))
+    assert np.quantile(area, 0.1) > (images > 0).mean()
+
+
 def test_outliers_follow_the_batch_and_belong_to_every_class_alike() -> None:
     from pipeline.training import outliers
 

@@ -390,6 +390,8 @@ def test_prove_sets_the_model_and_keeps_params_of_a_file_that_it_refuses(
             prove.choose(Path(name), None)
     assert Path("params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
     nearest_mean(data, ([0.0], [255.0])).save("good.keras")
+    judged = Path("params.yaml").read_text().replace("folds: pipeline/none ", "folds: a.json")
+    Path("params.yaml").write_text(judged)
     prove.choose(Path("good.keras"), "a friend")
     expected = {"model.path": "good.keras", "model.source": "a friend"}
     assert params.load() == params.override(params.load(ROOT / "params.yaml"), expected)

@@ -53,7 +53,7 @@ def test_a_run_that_came_to_nothing_ends_with_its_error(project: Project) -> Non
 def test_a_run_trains_the_folds_that_judge_the_target_before_all_else(project: Project) -> None:
     project.change({**TINY, "problem.target": 0.3, "evaluate.folds": "reports/folds.json"})
     shown = project.run(*EDGEPROOF, "run", "evaluate")
-    order = ["stage 'preprocess'", "5 trainings of 1 epoch", "stage 'check'", "stage 'train'"]
+    order = ["stage 'preprocess'", "5 trainings of 1 epoch", "stage 'train'", "stage 'evaluate'"]
     assert sorted(order, key=shown.index) == order
     assert "The accuracy is from 5 folds" in shown
     again = project.run(*EDGEPROOF, "run", "evaluate")

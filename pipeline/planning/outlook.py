@@ -39,7 +39,7 @@ def splits(parts: Parts, settings: Params) -> list[str]:
         outside = parts.train + parts.validation
         folds = f"{FOLDS} folds judge" if has_folds(settings) else "`edgeproof folds` judges"
         lines[-1] += (
-            f"; {folds} the recipe on all {outside:,} outside the test set, which gives "
+            f"; {folds} the recipe on all {outside:,} outside the test set, which gives at best "
             f"{statistics.expected_interval(share, outside)}"
         )
     return [*lines, _gate(parts.unseen, settings.export.max_accuracy_drop)]

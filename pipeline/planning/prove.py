@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.config import params
 from pipeline.config.own_model import SUFFIXES
+from pipeline.config.params import NONE
 from pipeline.files import atomic
 from pipeline.planning import params_file
 from pipeline.planning.choice import Choice
@@ -20,8 +21,10 @@ def choose(path: Path, source: str | None) -> None:
     """Names the model in params.yaml, unless it cannot be taken. Raises UserError."""
     settings = params.load()
     check(path)
-    params.override(settings, {"model.path": str(path), "model.source": source})
-    choices = [Choice("model.path", str(path))]
+    # Folds judge a recipe, and nothing is trained.
+    changes = {"model.path": str(path), "model.source": source, "evaluate.folds": NONE}
+    params.override(settings, changes)
+    choices = [Choice("model.path", str(path)), Choice("evaluate.folds", NONE)]
     is_another = str(path) != settings.model.path
     if is_another:  # what was said of the one before does not hold for it
         choices += [Choice("model.scaling", "auto"), Choice("model.labels", None)]

@@ -41,7 +41,7 @@ def features(data: Survey) -> list[Choice]:
     rate = min(data.rate, RATE)
     seconds = min(max(math.ceil(10 * data.seconds) / 10, SHORTEST), LONGEST)
     has = f"nearly all of your files have {data.rate:,} Hz or more"
-    lasts = f"of 20 of your recordings 19 last at most {data.seconds:.2g} s"
+    lasts = f"19 of 20 of your recordings last at most {data.seconds:.2g} s"
     window = round(FRAME * rate)
     return [
         Choice("dataset.rate", rate, f"{has}; {RATE:,} are enough for speech and machines"),

@@ -35,7 +35,7 @@ from pipeline.search.cached_training import CachedTraining, TrainingResult
 
 def refresh(settings: Params) -> None:
     """Runs folds of the recipe in params.yaml, unless their report is there. Raises UserError."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, UserError):  # none, or a damaged one
         if FoldsReport.load().recipe == recipe(settings, raw.description()):
             return
     print(f"folds: they come first, as {FoldsReport.PATH} (evaluate.folds) judges the target")

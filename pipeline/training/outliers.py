@@ -4,8 +4,8 @@ A network that has seen only digits is as sure of a shoe as of a digit. `train.o
 pictures to each batch whose right answer is every class alike (outlier exposure: Hendrycks et al.,
 2019, Deep Anomaly Detection with Outlier Exposure, ICLR). They are drawn here, or made from the
 batch itself, so no other data are needed. A user who has pictures of none of the classes names them
-in `dataset.other`, and they are added in the same way. Half of those made up are shapes, the kind
-that is most like a picture of something else.
+in `dataset.other`, and they are added in the same way. Half of those made up are shapes and
+silhouettes, the kinds that are most like a picture of something else.
 """
 
 from __future__ import annotations
@@ -86,6 +86,16 @@ def cut(images: Array, random: Random) -> Array:
     return result
 
 
+def crossed(images: Array, random: Random) -> Array:
+    """Two images of the batch over each other, one of them lying or, if not square, upside down."""
+    other = images[random.permutation(len(images))]
+    if images.shape[1] == images.shape[2]:
+        other = np.rot90(other, 1 + 2 * int(random.integers(2)), (1, 2))
+    else:
+        other = other[:, ::-1, ::-1]
+    return np.maximum(images, other)
+
+
 def clouds(images: Array, random: Random) -> Array:
     """Soft or sharp spots of random size, under more or less noise."""
     count = len(images)
@@ -120,6 +130,44 @@ def shapes(images: Array, random: Random) -> Array:
     spots = _sigmoid(8 * _smooth(images.shape, random, COARSEST))
     pattern = (random.random((count, 1, 1, 1)) < 0.5) * random.random((count, 1, 1, 1)) * spots
     return _pixels(np.broadcast_to(picture, (*picture.shape[:3], channels)) * (1 - pattern))
+
+
+def silhouettes(images: Array, random: Random) -> Array:
+    """Filled outlines that are alike on both sides of an axis, upright or lying, and shaded.
+
+    Most of them are split from one end on, like a fork. All are wider than a stroke of a pen.
+    """
+    count, height, width, _ = images.shape
+    turned = random.random((count,)) < 0.5
+    result = np.empty(images.shape, np.float32)
+    result[~turned] = _outlines(int((~turned).sum()), height, width, random)[..., None]
+    lying = _outlines(int(turned.sum()), width, height, random)
+    result[turned] = lying.swapaxes(1, 2)[..., None]
+    spots = _sigmoid(8 * _smooth(images.shape, random, COARSEST))
+    shade = random.random((count, 1, 1, 1)) * spots
+    return _pixels(result * random.uniform(0.3, 1, (count, 1, 1, 1)) * (1 - shade))
+
+
+def _outlines(count: int, height: int, width: int, random: Random) -> Array:
+    """How much of each pixel an upright outline covers: (N, H, W) from 0 to 1.
+
+    Its width is a smooth random function of the height, around an axis that may lean; half of them
+    reach from edge to edge. A gap that splits one may close towards its end.
+    """
+    y, x = (np.arange(size, dtype=np.float32) / size - 0.5 for size in (height, width))
+    one = (count, 1, 1)
+    mean, wavy = random.uniform(0.1, 0.35, one), random.uniform(0, 0.12, one)
+    half = np.clip(mean + wavy * _smooth((count, height, 1, 1), random)[..., 0], 0.07, 0.47)
+    across = np.abs(x - random.uniform(-0.1, 0.1, one) - random.normal(0, 0.1, one) * y[:, None])
+    length = np.where(random.random(one) < 0.5, 0.55, random.uniform(0.25, 0.5, one))
+    inside = np.minimum(half - across, length - np.abs(y)[:, None])
+    split = random.uniform(0.02, 0.5, one) * half
+    fork = random.uniform(-0.4, 0.2, one)
+    down = np.where(random.random(one) < 0.5, -1, 1) * y[:, None]
+    closing = random.random(one) * np.clip((down - fork) / (0.5 - fork), 0, 1)
+    gap = np.minimum(split * (1 - closing) - across, down - fork)
+    gap = np.where(random.random(one) < 0.6, gap, -1)
+    return _sigmoid(60 * np.minimum(inside, -gap))
 
 
 def _polygons(angles: Array, reach: Array, centres: Array, height: int, width: int) -> Array:
@@ -161,4 +209,8 @@ def _pixels(values: Array) -> Array:
     return (LARGEST * values).astype(np.uint8)
 
 
-KINDS: tuple[Maker, ...] = (noise, blank, inverted, cut, cut, clouds, *[shapes] * 6)
+KINDS: tuple[Maker, ...] = (
+    *(noise, blank, inverted, cut, cut, cut, crossed, crossed, clouds),
+    *[shapes] * 4,
+    *[silhouettes] * 4,
+)

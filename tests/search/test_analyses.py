@@ -68,6 +68,7 @@ def test_every_example_is_held_out_once_and_neither_trained_on_nor_validated_the
         assert np.abs(counts - 0.25).max() < 0.03
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_folds_are_trained_again_only_if_the_recipe_is_another(
     here: Path, tiny: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
