@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 import tracemalloc
@@ -310,68 +309,3 @@ def test_ten_hours_take_no_more_memory_than_a_second(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert windows == -(-(8000 * seconds - 7936) // listener.step) + 1
     assert peak < 500_000
-
-
-# The board of the sketch: its microphone is standard input. The network's answers are in a file.
-BOARD = r"""
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-enum { I2S_MODE_STD, I2S_DATA_BIT_WIDTH_16BIT, I2S_SLOT_MODE_MONO };
-struct I2SClass {
-    void setPins(int, int, int, int) {}
-    bool begin(int, uint32_t rate, int, int) { return rate == MODEL_RATE; }
-    size_t readBytes(char *bytes, size_t count)
-    {
-        const size_t length = fread(bytes, 1, count, stdin);
-        if (length == 0)
-            exit(0);
-        return length;
-    }
-};
-static struct {
-    void begin(int) {}
-    void println(const char *text) { puts(text); }
-} Serial;
-"""
-CLASSIFY = r"""
-#include "model.h"
-#include <ESP_I2S.h>
-#define MODEL_CLASS_NAMES {"yes", "no", "stop"}
-static bool classify(const uint8_t *, float *probabilities)
-{
-    static FILE *rows = fopen("rows", "rb");
-    return fread(probabilities, sizeof(float), MODEL_CLASSES, rows) == MODEL_CLASSES;
-}
-"""
-
-
-@pytest.mark.slow
-def test_the_sketch_prints_the_words_that_a_microphone_hears(tmp_path: Path) -> None:
-    listener = CASES[0]
-    write_sources(tmp_path, listener)
-    (tmp_path / "ESP_I2S.h").write_text(f"#pragma once\n{BOARD}")
-    (tmp_path / "classify.h").write_text(CLASSIFY)
-    shutil.copy(_sound_text.TEMPLATES / "listen.ino", tmp_path / "sketch.cpp")
-    sketch = (tmp_path / "sketch.cpp").read_text().replace("<ESP_I2S.h>", '"classify.h"', 1)
-    (tmp_path / "sketch.cpp").write_text(sketch)
-    options = ("-target", _zig.PROGRAMS[c.HERE], "-O1", *TRAPS, "-I.")
-    _zig.build(
-        tmp_path, ["sketch.cpp", *_sound_text.SOURCES], tmp_path / "sketch", "-Wall", *options
-    )
-    count = listener.front_end.samples(listener.frames) + 30 * listener.step
-    samples = np.random.default_rng(0).integers(-999, 999, count).astype(np.int16)
-    rows = rows_of(samples, 0)
-    (tmp_path / "rows").write_bytes(rows.astype("<f4").tobytes())
-    done = subprocess.run(
-        [tmp_path / "sketch"],
-        cwd=tmp_path,
-        input=samples.astype("<i2").tobytes(),
-        capture_output=True,
-        check=True,
-    )
-    words = [("yes", "no", "stop")[word.number] for word in in_python(listener, samples, rows)[1]]
-    printed = done.stdout.decode().split()
-    assert printed == words[: len(printed)], "the last one may not have ended"
-    assert len(words) - 1 <= len(printed)
-    assert len(words) > 2
