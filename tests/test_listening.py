@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import tracemalloc
@@ -233,6 +234,21 @@ def test_the_tables_of_every_front_end_are_those_of_python() -> None:
             row[band] = own
             row[band + 1 : band + 2] = following
         assert np.array_equal(rebuilt, front_end.weights)
+
+
+@pytest.mark.slow
+def test_the_front_end_needs_no_floating_point_and_no_library(tmp_path: Path) -> None:
+    """As an object for a Cortex-M0, which calls a function for each operation that it lacks."""
+    write_sources(tmp_path, CASES[0])
+    chip = ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0", "-ffreestanding")
+    called = {}
+    for name in _sound_text.SOURCES:
+        _zig.build(tmp_path, [name], tmp_path / f"{name}.o", "-c", "-std=c99", "-Os", *chip)
+        content = (tmp_path / f"{name}.o").read_bytes()
+        called[name] = set(re.findall(rb"__aeabi_\w+|mem\w+|malloc", content))
+    assert b"__aeabi_fadd" in called["listen.c"], "which adds probabilities"
+    unwinding = {name for name in called["log_mel.c"] if b"unwind" in name}
+    assert called["log_mel.c"] - unwinding <= {b"__aeabi_lmul", b"__aeabi_llsl", b"__aeabi_llsr"}
 
 
 def found(listener: Listener, rows: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
