@@ -188,7 +188,9 @@ def _files(settings: Params, data: Shape) -> Files:
     content = _int8(network, inputs)
     measured["int8_bytes"] = len(content) + CARD_BYTES
     if not declared("inputs", data.kind)["EMBEDDED"] or data.target != "classes":
-        return Files(**measured, refused="targets without Python take images of one class each")
+        return Files(
+            **measured, refused="targets without Python take images and sounds of one class each"
+        )
     try:
         translated = _integer_c.translate(content, FORMAT)
         measured["c_flash_bytes"] = translated.constant_bytes
