@@ -9,8 +9,8 @@ the same pauses and noise. The noise has the spectrum of the other speakers' voi
 
 A word is heard if `serving listen` prints its class for a window with its middle. If it prints
 nothing or another class there, that is a false reject. Every line that belongs to no word is a
-false accept, and so is the second line for a word. Intervals are exact: those of Clopper and
-Pearson for shares, and of Garwood (1936) for rates.
+false accept, and so is the second line for a word. A class that is no digit is no word. Intervals
+are exact: those of Clopper and Pearson for shares, and of Garwood (1936) for rates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy import stats
 from pipeline.datasets import _fetch, fsdd
 from pipeline.files.artifacts import Array
 from pipeline.reporting import tables
-from serving import Bundle, Classifier, gate, sound
+from serving import Bundle, Classifier, gate, listening, sound
 from serving.listening import Listener, Word
 from serving.log_mel import LogMel
 
@@ -147,12 +147,14 @@ def rate(count: int, hours: float) -> str:
 
 def rows(classifier: Classifier, listener: Listener, track: Track) -> list[list[str]]:
     """A row of the table for each threshold."""
+    others = [index for index, name in enumerate(classifier.card.class_names) if len(name) > 1]
+    answers = listening.without(others, classifier.file.answers)
     means = list(listener.means([track.samples], classifier.predict))
     length, hours = listener.front_end.samples(listener.frames), len(track.samples) / RATE / 3600
     result = []
     for threshold in THRESHOLDS:
         strict = replace(listener, threshold=threshold)
-        heard = list(strict.peaks(means, classifier.file.answers))
+        heard = list(strict.peaks(means, answers))
         rejects, accepts = judged(track, heard, length)
         result.append([str(threshold), share(rejects, len(track.words)), rate(accepts, hours)])
     return result

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Callable, Deque, Iterable, Iterator, Optional, Tuple
+from typing import Any, Callable, Deque, Iterable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -114,3 +114,13 @@ class Listener:
         if len(waiting) > seen:
             last = waiting[:count]
             yield np.pad(last, (0, count - len(last)))
+
+
+def without(ignored: Sequence[int], answers: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The answers, with NONE in place of the classes that are no words."""
+
+    def words_only(probabilities: Any) -> Any:
+        numbers = answers(probabilities)
+        return np.where(np.isin(numbers, ignored), NONE, numbers)
+
+    return words_only

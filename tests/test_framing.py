@@ -83,12 +83,12 @@ int main(int count, char **arguments)
 
 def build(folder: Path, processor: str) -> Path:
     """A program of the C sources that a bundle holds, which frames pictures."""
-    names = ("picture.c", "framing.c", "picture.h", "framing.h", "program.h")
+    names = ("picture.c", "files.c", "framing.c", "picture.h", "framing.h", "program.h")
     for name in names:
         (folder / name).write_bytes(_c_text.template("c", name).read_bytes())
     (folder / "stb_image.h").write_bytes(c.image_reader().read_bytes())
     (folder / "frames.c").write_text(PROGRAM)
-    sources = ["frames.c", "picture.c", "framing.c"]
+    sources = ["frames.c", "files.c", "picture.c", "framing.c"]
     _zig.build(folder, sources, folder / "frames", "-target", _zig.PROGRAMS[processor], *_zig.C99)
     return folder / "frames"
 

@@ -52,13 +52,13 @@ def readme_fields(data: Description) -> dict[str, str]:
     sound, frames, classes = front_end(data), data.input_shape[0], len(data.class_names)
     listener = Listener.by_default(sound, frames)
     bins = int(sound.weights.any(1).sum())
-    ring = 2 * frames * sound.bands + 2 * sound.window + 4 * listener.smoothing * classes
+    arrays = 2 * frames * sound.bands + 2 * sound.window + (4 * listener.smoothing + 1) * classes
     return {
         "rate": str(sound.rate),
         "samples": f"{sound.samples(frames):,}",
         "tables": f"{3 * bins + 6 * sound.window + 64:,}",
         "scratch": f"{4 * (sound.window + 1) + 8 * sound.bands:,}",
-        "listener": f"{ring + LISTENER_BYTES:,}",
+        "listener": f"{(arrays + LISTENER_BYTES) // 8 * 8 + 8:,}",
     }
 
 

@@ -6,9 +6,7 @@ import argparse
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, List, Tuple
-
-import numpy as np
+from typing import Any, BinaryIO, Iterator, List, Tuple
 
 from serving import commands, listening, sound
 from serving.classifier import Classifier
@@ -16,7 +14,6 @@ from serving.errors import InputError, printable
 from serving.listening import Listener, Word
 from serving.log_mel import LogMel
 from serving.model_card import ModelCard
-from serving.model_file import NONE
 
 LONGEST_SMOOTHING = 1000  # windows
 WAV = b"RIFF"  # its first bytes
@@ -73,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     ignored = _numbers(arguments.ignore, bundle.card)
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     blocks = _blocks(arguments.sound, front_end.rate, listener.step)
-    answers = _without(ignored, classifier.file.answers)
+    answers = listening.without(ignored, classifier.file.answers)
     words = listener.words(_until_interrupted(blocks), classifier.predict, answers)
     with suppress(KeyboardInterrupt):  # while a window is classified
         for word in words:
@@ -121,16 +118,6 @@ def _numbers(names: List[str], card: ModelCard) -> List[int]:
             known = ", ".join(card.class_names)
             raise InputError(f"--ignore {name}: {card.name} has no such class, only {known}")
     return [card.class_names.index(name) for name in names]
-
-
-def _without(ignored: List[int], answers: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The answers, with NONE in place of the classes that are ignored."""
-
-    def without(probabilities: Any) -> Any:
-        numbers = answers(probabilities)
-        return np.where(np.isin(numbers, ignored), NONE, numbers)
-
-    return without
 
 
 def _blocks(name: str, rate: int, count: int) -> Iterator[Any]:

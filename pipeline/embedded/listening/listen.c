@@ -56,7 +56,9 @@ static int loudest(const struct listener *listener, int count, float *probabilit
             best = number;
         }
     }
-    return *probability >= MODEL_ACCEPT_FROM && *probability >= LISTEN_THRESHOLD ? best : -1;
+    if (listener->ignored[best] || *probability < MODEL_ACCEPT_FROM)
+        return -1;
+    return *probability >= LISTEN_THRESHOLD ? best : -1;
 }
 
 int listen_hear(struct listener *listener, const float *probabilities, struct listen_word *word)

@@ -44,15 +44,16 @@ struct listen_word {
     float probability; /* the mean */
 };
 
-/* Begins as zeros, as static variables do. Its values are for listen.c, but for `is_due`. */
+/* Begins as zeros, as static variables do. Its values are for listen.c, but for the first two. */
 struct listener {
+    int is_due; /* whether a window is full, and must be classified */
+    uint8_t ignored[MODEL_CLASSES]; /* set to 1 for classes that are no words, such as noise */
     int16_t samples[MODEL_WINDOW];                 /* of the frame that is not yet full */
     uint16_t energies[MODEL_HEIGHT * MODEL_WIDTH]; /* a ring of frames */
     float recent[LISTEN_SMOOTHING][MODEL_CLASSES]; /* a ring */
     struct listen_word best;
     uint32_t windows, best_window; /* how many were heard, and which was the best */
     int filled, skipped, first, frames;
-    int is_due;  /* whether a window is full, and must be classified */
     int is_held; /* whether there is a best */
 };
 

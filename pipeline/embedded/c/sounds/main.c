@@ -1,8 +1,9 @@
 /*
  * classify FILE...        prints each sound's file, class and probabilities, separated by tabs; in
  *                         place of the class "none (best guess CLASS)" if the model rejects it
- * classify --listen FILE  prints the words in a stream: seconds, class and probability, separated
- *                         by tabs
+ * classify --listen FILE [CLASS...]
+ *                         prints the words in a stream: seconds, class and probability, separated
+ *                         by tabs; a CLASS is no word, such as noise
  * classify --prove FILE   tests the model on this device with acceptance.bin; the exit status is
  *                         0: proven, 3: not shown (too few sounds for a verdict), 1: worse, or
  *                         the file cannot be used
@@ -139,7 +140,7 @@ static int print_usage(FILE *file)
     fprintf(file,
             "%s %s\n"
             "usage: classify FILE...\n"
-            "       classify --listen FILE\n"
+            "       classify --listen FILE [CLASS THAT IS NO WORD]...\n"
             "       classify --prove acceptance.bin\n"
             "A FILE is a WAV file with one channel of 16-bit PCM at %d Hz; - is standard input. "
             "Without the header\nof a WAV file its bytes are features, %d a sound, or for --listen "
@@ -148,18 +149,41 @@ static int print_usage(FILE *file)
     return file == stderr ? 2 : 0;
 }
 
+/* Sets the classes that are no words; returns 0 if there is no such class. */
+static int ignore(const char *name)
+{
+    for (int number = 0; number < MODEL_CLASSES; number++)
+        if (!strcmp(name, class_names[number])) {
+            listener.ignored[number] = 1;
+            return 1;
+        }
+    fprintf(stderr, "error: the model has no class %s\n", name);
+    return 0;
+}
+
+static int listen_main(int count, char **arguments)
+{
+    if (count < 3) {
+        fprintf(stderr, "error: --listen expects a file\n");
+        return 2;
+    }
+    for (int index = 3; index < count; index++)
+        if (!ignore(arguments[index]))
+            return 2;
+    return with_sound(arguments[2], listen_to, listen_to);
+}
+
 int main(int count, char **arguments)
 {
     int failed = 0;
     if (count < 2 || !strcmp(arguments[1], "--help"))
         return print_usage(count < 2 ? stderr : stdout);
-    if (!strcmp(arguments[1], "--prove") || !strcmp(arguments[1], "--listen")) {
-        if (count != 3) {
-            fprintf(stderr, "error: %s expects one file\n", arguments[1]);
-            return 2;
-        }
-        return strcmp(arguments[1], "--prove") ? with_sound(arguments[2], listen_to, listen_to)
-                                               : with_file(arguments[2], prove);
+    if (!strcmp(arguments[1], "--listen"))
+        return listen_main(count, arguments);
+    if (!strcmp(arguments[1], "--prove")) {
+        if (count != 3)
+            fprintf(stderr, "error: --prove expects one file, acceptance.bin\n");
+        return count == 3 ? with_file(arguments[2], prove) : 2;
     }
     for (int index = 1; index < count; index++)
         failed |= with_sound(arguments[index], classify_wav, classify_features);
