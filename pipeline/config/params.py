@@ -19,7 +19,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import framing, starts, validation_message
+from pipeline.config import framing, named_by_dvc, starts, validation_message
 from pipeline.config.device_files import Embed, Export, Package, Verify
 from pipeline.config.own_model import NO_MODEL, OwnModel
 from pipeline.config.parts import checked_name
@@ -29,14 +29,6 @@ from pipeline.process.errors import UserError
 FILE = Path("params.yaml")
 NONE = starts.NONE
 NO_OTHERS = "pipeline/no_others"  # as NONE; DVC takes a file as a dependency once
-# Keys that dvc.yaml names, so that they must be there although they have a default
-NAMED_BY_DVC = {
-    "dataset.path": NONE,
-    "dataset.other": NO_OTHERS,
-    "preprocess.corrections": NONE,
-    "model.path": NO_MODEL,
-    "evaluate.folds": NONE,
-}
 ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
 
 # Rounded to what devices compute with
@@ -267,10 +259,7 @@ class Params(Section):
 def load(path: Path = FILE) -> Params:
     """Reads and checks `path`. Raises UserError with the key, the fault and what was expected."""
     settings = parsed(path.read_bytes(), path)
-    for key, default in NAMED_BY_DVC.items():
-        section, name = key.split(".")
-        if name not in getattr(settings, section).model_fields_set:
-            raise UserError(f"{path}: {key} is missing; add `{name}: {default}` to {section}")
+    named_by_dvc.check(settings, path)
     return settings
 
 

@@ -34,9 +34,9 @@ def yaml_fault(error: Exception) -> str:
     if repeated and isinstance(error, MarkedYAMLError) and error.problem_mark:
         line = error.problem_mark.line + 1
         return f"{repeated[1]} is there twice, the second time in line {line}; keep one"
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    if mark and (mark.buffer or "")[mark.pointer : mark.pointer + 1] == "\t":
-        return f"line {mark.line + 1} is indented with a tab; YAML takes only spaces"
+    if "cannot start any token" in str(error) and isinstance(error, MarkedYAMLError):
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        return f"line {line} has a tab or a sign that begins no value; indent with spaces"
     return " ".join(str(error).split())
 
 
