@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 import soundfile
 from scipy.signal import resample_poly
+from threadpoolctl import threadpool_limits
 
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos
@@ -83,7 +84,10 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
             return reason(error)
 
     results = pictures.in_threads(read, [candidate.file for candidate in candidates])
-    pairs = list(zip(candidates, followed(results, len(candidates), "reading sounds"), strict=True))
+    # Several are read at once: with threads of BLAS as well it took up to five times as long.
+    with threadpool_limits(1, "blas"):
+        done = list(followed(results, len(candidates), "reading sounds"))
+    pairs = list(zip(candidates, done, strict=True))
     unreadable = {row.file: result for row, result in pairs if isinstance(result, str)}
     readable = [(row, result) for row, result in pairs if not isinstance(result, str)]
     longer = sum(is_longer for _, (_, is_longer) in readable)
