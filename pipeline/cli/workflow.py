@@ -148,9 +148,13 @@ def draft() -> None:
 def status() -> None:
     """Show which stages are out of date, and the latest results."""
     from pipeline.config import params
+    from pipeline.files.artifacts import DESCRIPTION
     from pipeline.process import dvc_command
 
     params.load()
+    if not DESCRIPTION.exists():
+        print("nothing has been run here yet; `edgeproof run` does it")
+        return
     result = dvc_command.run("status")
     _print_results()
     raise typer.Exit(result)

@@ -57,7 +57,7 @@ def describe(error: OSError) -> str | None:
         errno.EPERM: f"{name} may not be changed by this user: change its permissions",
         errno.EROFS: f"{name} is on a read-only file system: run in a folder that is writable",
         errno.ENOENT: f"{name} is missing: run the stage that makes it, "
-        "or `dvc repro` for all of them",
+        "or `edgeproof run` for all of them",
     }.get(error.errno or 0)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, NumberReport
+from pipeline.files.reports.verify import Rejection
 from pipeline.process.words import counted
 from pipeline.reporting import by_folds, summary
 from pipeline.reporting.page_files import file_verdicts
 from pipeline.reporting.tables import amount, amounts, interval, percent
-from serving.gate import VERDICTS
+from serving.gate import PROVEN, VERDICTS
 
 GATE_TITLES = {
     "target": "Target",
@@ -140,7 +142,17 @@ def _promise_kept(settings: Params, reports: BundleReports) -> str:
     return (
         f"Every file answers at least {percent(min(entry.coverage for entry in kept))} of the test "
         f"set, and at most {percent(max(entry.error for entry in kept))} of its answers are wrong. "
-        f"{' and '.join(named)}.{_others_rejected(reports)}"
+        f"{' and '.join(named)}: {_proven_share(kept)}.{_others_rejected(reports)}"
+    )
+
+
+def _proven_share(kept: Sequence[Rejection]) -> str:
+    proven = sum(entry.state == PROVEN for entry in kept)
+    if proven == len(kept):
+        return "proven for every file in every runtime"
+    return (
+        f"proven for {proven} of {counted(len(kept), 'pair')} of file and runtime; for the others "
+        "the test set is too small to show it"
     )
 
 

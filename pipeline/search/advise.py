@@ -47,7 +47,7 @@ def check_up_to_date() -> None:
     if subprocess.run(command, check=False).returncode == 1:
         raise UserError(
             "the last verdict belongs to other params, data or code (see `dvc status --with-deps"
-            " diagnose`); run `dvc repro`"
+            " diagnose`), or there is none; run `edgeproof run`"
         )
 
 

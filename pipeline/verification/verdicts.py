@@ -14,6 +14,14 @@ from pipeline.files.reports.verify import (
 )
 from pipeline.reporting.tables import amount, percent
 from pipeline.verification.pair import Pair
+from serving.gate import NOT_SHOWN, PROVEN, WORSE
+
+# What is known of problem.coverage and problem.max_error
+PROMISE = {
+    PROVEN: "the promise is proven",
+    NOT_SHOWN: "too few images to show that the promise is kept",
+    WORSE: "the promise is broken",
+}
 
 
 class Countdown:
@@ -90,7 +98,7 @@ def rejections(pairs: Sequence[RanPair]) -> list[str]:
         elif isinstance(pair, ComparedPair) and (entry := pair.rejection):
             sentences.append(
                 f"answers {percent(entry.coverage)}, of which {percent(entry.error)} are wrong: "
-                f"{entry.state}"
+                f"{PROMISE[entry.state]}"
             )
     return list(dict.fromkeys(sentences)) + others_rejected(pairs)
 
