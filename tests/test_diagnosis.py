@@ -289,7 +289,7 @@ def test_any_learning_curves_are_diagnosed_by_hand(tmp_path: Path) -> None:
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.size == (1000, 450)
     mistyped = command(str(tmp_path / "learning_curve.csv"))
-    cure = "name a learning_curves.csv, or nothing for the pipeline's own"
+    cure = "name a file such as learning_curves.csv, which `train` writes"
     assert mistyped.stderr == f"error: {tmp_path}/learning_curve.csv is not a file; {cure}\n"
 
 

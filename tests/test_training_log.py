@@ -313,7 +313,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_row_and_column(
 
 
 def test_a_folder_and_a_missing_file_are_different_errors(tmp_path: Path) -> None:
-    cure = "name a learning_curves.csv, or nothing for the pipeline's own"
+    cure = "name a file such as learning_curves.csv, which `train` writes"
     done = command(tmp_path)
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path} is a folder; {cure}\n"
