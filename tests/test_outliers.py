@@ -72,6 +72,7 @@ def test_a_users_own_pictures_follow_the_batch_and_belong_to_every_class_alike()
     assert (drawn[0][0] != drawn[2][0]).any()
 
 
+@pytest.mark.long
 def test_a_network_that_saw_outliers_is_less_sure_of_what_is_no_digit(
     raw_mnist: Raw, tmp_path: Path
 ) -> None:
@@ -83,7 +84,7 @@ def test_a_network_that_saw_outliers_is_less_sure_of_what_is_no_digit(
     }
     sure = {}
     for share in (0.0, 0.3):
-        train = train_params(outliers=share, epochs=4)
+        train = train_params(outliers=share, epochs=8)
         model = fit.fit(train, split(raw_mnist), tmp_path / str(share), lambda row: None).model
         outputs = {name: keras_files.probabilities(model, strange[name]) for name in strange}
         sure[share] = {name: float(rows.max(1).mean()) for name, rows in outputs.items()}

@@ -100,6 +100,7 @@ double gate_bound(double lost, double gained, double total)
 long gate_images_needed(double allowed, double lost_rate, double gained_rate)
 {
     long low = 1, high = MOST_IMAGES;
+    gained_rate = fmin(gained_rate, lost_rate); /* more may be chance */
     if (gate_bound(lost_rate * high, gained_rate * high, high) > allowed)
         return 0;
     while (low < high) {

@@ -47,6 +47,7 @@ export function accuracyLostBound(lost, gained, total) {
 
 /** How many images would show that no more is lost, at these rates; null if no number would. */
 export function imagesNeeded(allowed, lostRate = 0, gainedRate = 0) {
+  gainedRate = Math.min(gainedRate, lostRate);  // more may be chance
   const shown = total =>
     accuracyLostBound(lostRate * total, gainedRate * total, total) <= allowed;
   if (!shown(MOST_IMAGES)) return null;
