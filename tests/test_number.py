@@ -42,7 +42,8 @@ from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, STAGES, Project
 
-pytestmark = pytest.mark.long
+# Whichever test comes first makes the project, in this process.
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 OWN = Description("own", ["angle"], (12, 12, 1), {}, [], target="number", unit="degrees")
 UNIT = {"problem.unit": "degrees", "problem.target": 20.0, "problem.max_error": None}
@@ -404,7 +405,6 @@ def report(made: Project, name: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_a_number_passes_the_whole_pipeline_to_the_device(made: Project) -> None:
     evaluation, train = report(made, "evaluate"), report(made, "train")
     assert evaluation["gate"]["baseline_beaten"]
