@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.files.artifacts import Array
 from serving import gate
 from serving.gate import (
+    NOT_SHOWN,
     PROVEN,
     WORSE,
     accuracy_interval,
@@ -23,7 +24,10 @@ from serving.metric import METRICS
 __all__ = [
     "FEW_TESTED",
     "FLOAT_TOLERANCE",
+    "NOT_SHOWN",
+    "PROVEN",
     "QUANTIZED_TOLERANCE",
+    "WORSE",
     "accuracy",
     "accuracy_interval",
     "accuracy_intervals",

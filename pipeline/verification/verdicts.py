@@ -12,9 +12,9 @@ from pipeline.files.reports.verify import (
     RanPair,
     VerificationReport,
 )
+from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
 from pipeline.reporting.tables import amount, percent
 from pipeline.verification.pair import Pair
-from serving.gate import NOT_SHOWN, PROVEN, WORSE
 
 # What is known of problem.coverage and problem.max_error
 PROMISE = {
