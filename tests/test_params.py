@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
-from pipeline.config import params
+from pipeline.config import named_by_dvc, params
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
@@ -151,6 +153,26 @@ def test_a_mistake_is_answered_in_one_sentence(
     sentence = message(tmp_path, old, new)
     assert all(part in sentence for part in parts), sentence
     assert "\n" not in sentence
+
+
+def test_keys_that_dvc_yaml_names_are_asked_for_unless_they_have_no_default() -> None:
+    settings = params.load(ROOT / "params.yaml")
+    named = set(re.findall(r"\$\{([\w.]+)\}", (ROOT / "dvc.yaml").read_text(encoding="utf-8")))
+    fields = {key: type(getattr(settings, key.split(".")[0])).model_fields for key in named}
+    optional = {key for key in named if not fields[key][key.split(".")[1]].is_required()}
+    assert optional == set(named_by_dvc.KEYS)
+
+
+@pytest.mark.parametrize("key", named_by_dvc.KEYS)
+def test_a_missing_key_that_dvc_yaml_names_is_told_with_its_default(
+    tmp_path: Path, key: str
+) -> None:
+    section, name = key.split(".")
+    values = YAML(typ="safe").load(ROOT / "params.yaml")
+    default = values[section].pop(name)
+    YAML(typ="safe").dump(values, tmp_path / "params.yaml")
+    with pytest.raises(UserError, match=f"{key} is missing; add `{name}: {default}` to {section}"):
+        params.load(tmp_path / "params.yaml")
 
 
 def test_the_objects_are_frozen() -> None:

@@ -91,14 +91,14 @@ def sources(model: VerifiedFile) -> list[str]:
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
     _c_text.write_network(folder, model)
-    for name in (*SHARED, *HEADERS, "self_test.c"):
+    for name in (*SHARED, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     if is_of_sounds(model):
         _sound_text.write(folder, model.data)
-        for name in ("main.c", "sound.c", "sound.h", "CMakeLists.txt"):
+        for name in ("main.c", "sound.c", "sound.h"):
             shutil.copy(SOUNDS / name, folder / name)
         return
-    for name in (*OF_PICTURES, "picture.h", "framing.h", "CMakeLists.txt"):
+    for name in (*OF_PICTURES, "picture.h", "framing.h"):
         shutil.copy(_c_text.template("c", name), folder / name)
     shutil.copy(image_reader(), folder / "stb_image.h")
 

@@ -43,7 +43,10 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """So many worker processes of this machine, or the Dask scheduler at an address."""
+    """Where trainings run: in worker processes on this machine, or on a Dask cluster.
+
+    `workers` is the number of processes; `cluster` is the address of the scheduler.
+    """
 
     workers: int = 1
     cluster: str | None = None
