@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from pipeline.config import named_by_dvc, params
+from pipeline.datasets import _photos, _sounds, image_list, imdb
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
@@ -118,6 +119,11 @@ def message(tmp_path: Path, old: str, new: str) -> str:
             ],
         ),
         (
+            "  height: 28",
+            "  heigth: 28",
+            ["dataset: heigth is not a known key; expected one of name, path", ", height, width,"],
+        ),
+        (
             "framing: resize",
             "framing: letterbux",
             ["dataset.framing is 'letterbux'; expected 'resize', 'letterbox' or 'centre_crop'"],
@@ -153,6 +159,20 @@ def test_a_mistake_is_answered_in_one_sentence(
     sentence = message(tmp_path, old, new)
     assert all(part in sentence for part in parts), sentence
     assert "\n" not in sentence
+
+
+def test_the_options_of_a_dataset_are_checked_by_the_dataset() -> None:
+    settings = params.load(ROOT / "params.yaml")
+    for module in (_photos, _sounds, image_list, imdb):
+        assert settings.dataset.options(module.Options) == module.Options(), "not the defaults"
+    wrong = params.override(settings, {"dataset.rate": 100, "dataset.channels": 2})
+    with pytest.raises(
+        UserError, match=r"dataset\.rate is 100; expected an integer of at least 40"
+    ):
+        wrong.dataset.options(_sounds.Options)
+    with pytest.raises(UserError, match=r"dataset\.channels is 2; expected 1 or 3"):
+        wrong.dataset.options(_photos.Options)
+    assert wrong.dataset.options(imdb.Options) == imdb.Options(), "the keys of others are ignored"
 
 
 def test_keys_that_dvc_yaml_names_are_asked_for_unless_they_have_no_default() -> None:

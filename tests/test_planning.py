@@ -20,7 +20,7 @@ from pipeline import check
 from pipeline.bundle import gates
 from pipeline.config import boards, params
 from pipeline.config.boards import BOARDS
-from pipeline.datasets import audio_folder, image_folder
+from pipeline.datasets import _sounds, audio_folder, image_folder
 from pipeline.datasets._tree import Tree
 from pipeline.files.reports.embed import EmbedReport, TargetReport
 from pipeline.planning import (
@@ -429,8 +429,9 @@ def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, pac
     choices, settings = start.propose(data, path, None, SHIPPED)
     assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
     dataset = settings.dataset
-    assert (dataset.name, dataset.rate, dataset.seconds) == ("audio_folder", 16_000, 0.8)
-    assert (dataset.window, dataset.hop, dataset.bands) == (512, 256, 40)
+    options = dataset.options(_sounds.Options)
+    assert (dataset.name, options.rate, options.seconds) == ("audio_folder", 16_000, 0.8)
+    assert (options.window, options.hop, options.bands) == (512, 256, 40)
     assert start.shape(settings, data) == Shape((49, 40, 1), 2, "sounds")
     assert settings.preprocess.group == "/([0-9A-Za-z]+)[_-]"
     assert (settings.train.architecture, settings.train.keep) == ("ds_cnn", "last")
