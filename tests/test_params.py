@@ -11,7 +11,9 @@ from ruamel.yaml import YAML
 
 from pipeline.config import named_by_dvc, params
 from pipeline.datasets import _photos, _sounds, image_list, imdb
+from pipeline.embedded import __main__ as compiler
 from pipeline.process.errors import UserError
+from pipeline.runtimes import emulation, environments
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -199,3 +201,15 @@ def test_the_objects_are_frozen() -> None:
     settings = params.load(ROOT / "params.yaml")
     with pytest.raises(ValidationError):
         settings.train.epochs = 3
+
+
+def test_make_env_goes_on_without_what_a_wrong_params_yaml_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params.FILE.write_text("problem: [")
+    for prepare in (environments.main, emulation.main, compiler.main):
+        prepare()
+    shown = capsys.readouterr()
+    assert shown.err.startswith("warning: params.yaml has a fault, see `edgeproof run`; what it")
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
