@@ -1,6 +1,8 @@
 """Progress of many trainings, by examples processed: a bar on a terminal, and a line for each.
 
-Without a terminal, a line says after the first epoch how long all of it takes.
+Without a terminal, a line says after the second epoch how long all of it takes. The first is no
+measure: it includes the start of a process, and the features of a published network, which all
+trainings share.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ class Progress:
         self.costs = costs
         self.processed = dict.fromkeys(costs, 0)
         self.finished = 0
-        self.started = time.monotonic()
+        self.first: tuple[float, int] | None = None  # when an epoch was first done, and examples
+        self.is_told = False
         self.console = Console(soft_wrap=True, highlight=False)
         columns = (
             progress.BarColumn(),
@@ -47,11 +50,13 @@ class Progress:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:
-        is_first = not any(self.processed.values())
         self.processed[number] = min(self.processed[number] + examples, self.costs[number])
-        self._show()
-        if is_first and not self.console.is_terminal:
+        if self.first is None:
+            self.first = time.monotonic(), examples
+        elif not self.is_told and not self.console.is_terminal:
+            self.is_told = True
             self.print(self._state())
+        self._show()
 
     def reset(self, number: int, line: str) -> None:
         """Forgets the progress of a task whose work is lost, and prints `line`."""
@@ -77,7 +82,8 @@ class Progress:
     def _state(self) -> str:
         done, total = sum(self.processed.values()), sum(self.costs.values())
         state = f"{self.finished} of {len(self.costs)}"
-        if not done or done == total:
+        began, before = self.first or (0.0, total)
+        if done <= before or done == total:
             return state
-        left = (time.monotonic() - self.started) * (total - done) / done
+        left = (time.monotonic() - began) * (total - done) / (done - before)
         return f"{state}, about {stage.duration(left)} left"
