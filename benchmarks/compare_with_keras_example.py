@@ -33,6 +33,7 @@ from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import imports
+from pipeline.process.words import percent
 
 EXAMPLE_EPOCHS = 15
 OUR_EPOCHS_TO_99 = 2
@@ -202,19 +203,19 @@ def table(
     native = whole["seconds"] - emulated
     rest = native - fit - whole["latency"]
     peer_seconds, fair_seconds = peer["seconds"][-1], fair["seconds"][-1]
-    epochs = f"{EXAMPLE_EPOCHS} epochs ({peer['accuracies'][-1]:.2%})"
+    epochs = f"{EXAMPLE_EPOCHS} epochs ({percent(peer['accuracies'][-1])})"
     same = "  the same, the example with our allocator"
     lines = [
         f"{'':70}{'ours, s':>9}{'peer, s':>9}{'ratio':>7}{'aim':>6}",
         line(
-            f"to 99.0 % on the test set (ours: {first['accuracy']:.2%})",
+            f"to 99.0 % on the test set (ours: {percent(first['accuracy'])})",
             first["seconds"],
             seconds_to_target(peer),
             AIMS["to 99 %"],
         ),
         line(same, first["seconds"], seconds_to_target(fair)),
         line(
-            f"pipeline without emulated processors ({whole['accuracy']:.2%}), {epochs}",
+            f"pipeline without emulated processors ({percent(whole['accuracy'])}), {epochs}",
             native,
             peer_seconds,
             AIMS["whole pipeline"],

@@ -29,6 +29,7 @@ from pipeline.config import params
 from pipeline.datasets import mnist
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.process.words import percent
 from pipeline.reporting.tables import table
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +101,7 @@ def measure(case: str, cifar: Path | None) -> list[str]:
     with (folder / "reports/labels.csv").open(encoding="utf-8", newline="") as file:
         suspects = [int(row["row"]) for row in csv.DictReader(file)]
     report = (folder / "reports/labels.md").read_text(encoding="utf-8")
-    figures = re.search(r"learning takes ([\d,]+) for .* accuracy ([\d.]+%)", report)
+    figures = re.search(r"learning takes ([\d,]+) for .* accuracy ([\d.]+ %)", report)
     assert figures is not None
     count = int(figures[1].replace(",", ""))
     row = [case, f"{len(labels):,}", figures[2], "", "", f"{count:,}", "", "", f"{seconds:.0f}"]
@@ -108,7 +109,7 @@ def measure(case: str, cifar: Path | None) -> list[str]:
         hits = np.isin(suspects, wrong)
         row[3:5] = f"{len(wrong):,}", f"{int(hits[:FIRST].sum())}"
         taken = hits[:count]
-        row[6:8] = f"{taken.mean():.1%}", f"{taken.sum() / len(wrong):.1%}"
+        row[6:8] = percent(taken.mean(), 1), percent(taken.sum() / len(wrong), 1)
     return row
 
 

@@ -9,8 +9,8 @@ the same pauses and noise. The noise has the spectrum of the other speakers' voi
 
 A word is heard if `serving listen` prints its class for a window with its middle. If it prints
 nothing or another class there, that is a false reject. Every line that belongs to no word is a
-false accept, and so is the second line for a word. A class that is no digit is no word. Intervals
-are exact: those of Clopper and Pearson for shares, and of Garwood (1936) for rates.
+false accept, and so is the second line for a word. A class that is not a digit is not a word.
+Intervals are exact: those of Clopper and Pearson for shares, and of Garwood (1936) for rates.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from scipy import stats
 
 from pipeline.datasets import _fetch, fsdd
 from pipeline.files.artifacts import Array
+from pipeline.process.words import percent
 from pipeline.reporting import tables
 from serving import Bundle, Classifier, gate, listening, sound
 from serving.listening import Listener, Word
@@ -136,7 +137,7 @@ def share(count: int, total: int) -> str:
     if not total:
         return ""
     low, high = gate.accuracy_interval(count, total)
-    return f"{count / total:.1%} ({low:.1%} to {high:.1%})"
+    return f"{percent(count / total, 1)} ({percent(low, 1)} to {percent(high, 1)})"
 
 
 def rate(count: int, hours: float) -> str:

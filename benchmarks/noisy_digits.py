@@ -58,7 +58,7 @@ def save(path: Path, samples: Array) -> None:
 
 def write(folder: Path, everything: list[Recording]) -> None:
     dice = np.random.default_rng(0)
-    voices = [one for one in everything if one.speaker not in PARTS]
+    voices = [row for row in everything if row.speaker not in PARTS]
     background = noise(voices, 600 * RATE, dice)
     for number, recording in enumerate(everything):
         part, word = PARTS.get(recording.speaker, "train"), recording.samples.astype(float)

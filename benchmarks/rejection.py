@@ -1,4 +1,4 @@
-"""How many pictures that are no digits get the answer "none of these", by each file and runtime.
+"""How many pictures that are not digits get the answer "none of these", by each file and runtime.
 
     python -m benchmarks.rejection [--images 10000]
 
@@ -21,8 +21,9 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import ComparedPair, VerificationReport
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import markdown, percent
+from pipeline.reporting.tables import markdown
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
 
@@ -101,7 +102,7 @@ def row(pair: ComparedPair, file: Path, count: int) -> list[str]:
         percent(1 - float(accepted.mean())),
         wrong_answers(mistaken[accepted]),
         wrong_answers(mistaken[surest]),
-        *(f"{share:.1%}".replace("%", " %") for share in rejected),
+        *(percent(share, 1) for share in rejected),
     ]
 
 

@@ -31,6 +31,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process import dvc_command, stage
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import marked_tables, tables
 from serving.gate import PROVEN
 
@@ -190,8 +191,8 @@ def page_row(row: Row) -> list[str]:
     failure = f"failed: {row['reason'] or 'not every file is proven'}"
     return [
         str(row["seed"]),
-        tables.percent(row["test_accuracy"]),
-        tables.percent(row["validation_accuracy"]),
+        percent(row["test_accuracy"]),
+        percent(row["validation_accuracy"]),
         f"{row['training_seconds']:.0f}",
         f"{row['seconds']:.0f}",
         "passed" if proven(row) else failure,
@@ -212,7 +213,7 @@ def headline(results: dict[str, Any]) -> str:
     proof = f", every file proven on {', '.join(processors)}," if processors else ""
     spread = f"{100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} %"
     return (
-        f"**{tables.percent(statistics.mean(accuracies))}** on the test set, "
+        f"**{percent(statistics.mean(accuracies))}** on the test set, "
         f"mean of {len(rows)} seeds (standard deviation {100 * deviation(accuracies):.2f} points, "
         f"range {spread}); {command} passed{proof} with {sum(map(proven, rows))} of {len(rows)}. "
         f"Measured on {results['machine']}."

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.files import groups, raw
 from pipeline.inputs import sounds
+from pipeline.process.words import percent
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
         training, held_out = outside & (speakers != speaker), speakers == speaker
         regression = sounds.fitted(images[training], labels[training])
         right = sounds.predicted(regression, images[held_out]) == labels[held_out]
-        print(f"{speaker}: {right.mean():.1%} of {len(right)}", flush=True)
+        print(f"{speaker}: {percent(right.mean(), 1)} of {len(right)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,9 +51,8 @@ RECIPE: dict[str, Any] = {
 
 def photos(folder: Path) -> tuple[Data, Array, Array]:
     """Training set and validation set, and the test images and labels, as the pipeline splits."""
-    dataset = Dataset(
-        name="image_folder", path=str(folder), height=PIXELS, width=PIXELS, channels=3
-    )
+    size = {"height": PIXELS, "width": PIXELS, "channels": 3}
+    dataset = Dataset.model_validate({"name": "image_folder", "path": str(folder), **size})
     raw = image_folder.load(dataset)
     settings = Preprocess(subset=None, validation=0.1, order="stratified", seed=42)
     rows = splits.splits(raw.train_labels, dataset.test, settings)

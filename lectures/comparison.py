@@ -13,6 +13,7 @@ from scipy import special, stats
 from lectures.example import Order, Published, Study, Variation
 from lectures.outcome import Figure, Outcome
 from pipeline.files.artifacts import Array
+from pipeline.process.words import percent
 
 FEWEST = 3  # seeds; with two the prediction interval is 16 standard deviations to either side
 SIGNIFICANT = 0.05  # one-sided p-value, below which two variations count as ordered
@@ -159,5 +160,5 @@ def is_share(measure: str) -> bool:
 def number(measure: str, value: float) -> str:
     """Shares in percent, whole numbers with commas, others with three significant digits."""
     if is_share(measure):
-        return f"{100 * value:.2f} %"
+        return percent(value)
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e9 else f"{value:.3g}"

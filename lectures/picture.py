@@ -76,7 +76,7 @@ class Share:
 def shares(study: Study, outcomes: Sequence[Outcome]) -> list[Share]:
     """All shares that the study's table shows."""
     by_name = {outcome.name: outcome.figures for outcome in outcomes}
-    found = []
+    result = []
     for variation in study.variations:
         for measure in study.shown(variation):
             if not comparison.is_share(measure) or measure not in by_name[variation.name]:
@@ -84,8 +84,8 @@ def shares(study: Study, outcomes: Sequence[Outcome]) -> list[Share]:
             published = variation.published.get(measure)
             values = np.array(by_name[variation.name][measure], float)
             figure = published if isinstance(published, float) else None
-            found.append(Share(variation.name, measure, values, figure))
-    return found
+            result.append(Share(variation.name, measure, values, figure))
+    return result
 
 
 def figures(drawn: Any, study: Study, outcomes: Sequence[Outcome]) -> None:

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from pipeline import targets
 from pipeline.config import params
-from pipeline.config.params import Problem
+from pipeline.config.problem import Problem
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.data_and_layer_rules import with_ignored, with_neglected
 from pipeline.diagnosis.diagnosis import Diagnosis, MostError

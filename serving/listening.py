@@ -117,7 +117,7 @@ class Listener:
 
 
 def without(ignored: Sequence[int], answers: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The answers, with NONE in place of the classes that are no words."""
+    """The answers, with NONE in place of the classes that are not words."""
 
     def words_only(probabilities: Any) -> Any:
         numbers = answers(probabilities)

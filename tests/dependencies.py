@@ -31,6 +31,7 @@ NO_DEPENDENCY = (
     "pipeline/config/own_model.py",
     "pipeline/config/params.py",
     "pipeline/config/parts.py",
+    "pipeline/config/problem.py",
     "pipeline/config/section.py",
     "pipeline/config/validation_message.py",
     "pipeline/files/atomic.py",

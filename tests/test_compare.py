@@ -43,6 +43,6 @@ def test_the_row_of_the_pipeline_says_that_emulated_processors_are_excluded(
     rows: dict[str, list[str]],
 ) -> None:
     (name,) = (name for name in rows if name.startswith("pipeline"))
-    assert name.startswith("pipeline without emulated processors (99.57%)")
+    assert name.startswith("pipeline without emulated processors (99.57 %)")
     assert rows[name] == ["150.0", "200.0", "0.75", "0.9"]
     assert all(len(figures) >= 3 for figures in rows.values()), "no name runs into the figures"

@@ -31,12 +31,12 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pictures:
         path = tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise((40, 30), number).convert("RGB").save(path)
-    raw = image_folder.load(
-        Dataset(name="image_folder", path="photos", height=SIDE, width=SIDE, channels=3)
-    )
-    found = pictures.on_disk(raw.train_images)
-    assert found
-    return found
+    size = {"height": SIDE, "width": SIDE, "channels": 3}
+    values = {"name": "image_folder", "path": "photos", **size}
+    raw = image_folder.load(Dataset.model_validate(values))
+    photos_on_disk = pictures.on_disk(raw.train_images)
+    assert photos_on_disk
+    return photos_on_disk
 
 
 def left_behind(folder: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.preprocess import Evidence
 from pipeline.inputs import pixels
+from pipeline.process.words import percent
 from pipeline.search.remedies import REMEDIES
 from pipeline.training import learning_curves
 from tests import reports
@@ -148,14 +149,14 @@ FALLING = [2.0, 1.5, 1.1, 0.8, 0.6, 0.45, 0.3, 0.2]
             0.0,
             0.9,
             "stopped_early",
-            "and the accuracy of 85.0% is below the target of 90.0%: train ",
+            "and the accuracy of 85.0 % is below the target of 90.0 %: train ",
         ),
         (
             0.0,
             0.8,
             "good_fit",
             "nothing is wrong: both losses fell until the learning rate ran out, the "
-            "validation loss to 0.2; the accuracy of 85.0% is not below the target of 80.0%",
+            "validation loss to 0.2; the accuracy of 85.0 % is not below the target of 80.0 %",
         ),
         (1.0, 0.8, "stopped_early", "came in the last quarter): train longer"),
     ],
@@ -238,7 +239,7 @@ def test_a_small_validation_is_a_note_on_the_verdict(
     low, high = diagnosis.numbers["interval_low"], diagnosis.numbers["interval_high"]
     note = (
         f"; note that validation is small: the accuracy of its {images} examples may lie anywhere "
-        f"from {low:.1%} to {high:.1%}; "
+        f"from {percent(low, 1)} to {percent(high, 1)}; "
     )
     assert diagnosis.sentence.startswith(diagnose(rows, SOUND_DATA).sentence + note)
 

@@ -23,8 +23,10 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from pipeline.config import overrides, params
+from pipeline.config import overrides, params, parts
+from pipeline.datasets import _photos, _sounds, image_list, imdb
 from pipeline.files import artifacts, splits
+from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, summary
 from serving import gate
 from serving.__main__ import COMMANDS as SERVING
@@ -134,8 +136,8 @@ def edgeproof_options() -> dict[str, frozenset[str]]:
     app = importlib.import_module("pipeline.cli.__main__").app
     group = importlib.import_module("typer.main").get_command(app)
     return {
-        command: frozenset(option for param in found.params for option in param.opts)
-        for command, found in [("", group), *group.commands.items()]
+        name: frozenset(option for param in command.params for option in param.opts)
+        for name, command in [("", group), *group.commands.items()]
     }
 
 
@@ -173,7 +175,14 @@ def test_every_command_of_dvc_exists_and_takes_the_options(page: Path) -> None:
 def check_overrides(words: list[str]) -> None:
     """Every `-S KEY=VALUE` is one that params.yaml accepts."""
     given = [value for option, value in pairwise(words) if option == "-S"]
-    params.override(params.load(ROOT / "params.yaml"), overrides.parsed(given))
+    settings = params.override(params.load(ROOT / "params.yaml"), overrides.parsed(given))
+    check_options(settings)
+
+
+def check_options(settings: params.Params) -> None:
+    """Raises UserError if a dataset has an option that a page gives a wrong value."""
+    for module in (_photos, _sounds, image_list, imdb):
+        settings.dataset.options(module.Options)
 
 
 @cache
@@ -218,6 +227,8 @@ def check_key(key: str) -> None:
     """Raises KeyError for a key that params.yaml has not."""
     model: Any = params.Params
     for part in key.split("."):
+        if model is params.Dataset and part in parts.options("datasets"):
+            return
         model = model.model_fields[part].annotation
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             model = types.SimpleNamespace(model_fields={})
@@ -226,12 +237,13 @@ def check_key(key: str) -> None:
 @every_page
 def test_every_key_of_params_yaml_exists(page: Path) -> None:
     for span in spans(page):
-        found = re.fullmatch(r"([a-z]+(?:\.[a-z_]+)+)(?:: (.+))?", span)
-        if found and is_key(found[1]):
-            check_key(found[1])
-            if found[2] and found[2] != "mine":
-                value = YAML(typ="safe").load(found[2])
-                params.override(params.load(ROOT / "params.yaml"), {found[1]: value})
+        match = re.fullmatch(r"([a-z]+(?:\.[a-z_]+)+)(?:: (.+))?", span)
+        if match and is_key(match[1]):
+            check_key(match[1])
+            if match[2] and match[2] != "mine":
+                value = YAML(typ="safe").load(match[2])
+                settings = params.load(ROOT / "params.yaml")
+                check_options(params.override(settings, {match[1]: value}))
 
 
 @every_page
@@ -243,7 +255,7 @@ def test_every_block_of_yaml_is_a_part_of_params_yaml(page: Path) -> None:
             if "dataset: {" in text:  # to be pasted over the whole section
                 assert block["dataset"].keys() >= {"path", "other"}, text
             merge(values, block)
-            params.Params.model_validate(values)
+            check_options(params.Params.model_validate(values))
 
 
 def merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -315,18 +327,30 @@ def test_python_in_the_pages_is_python(page: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_parts_that_the_architecture_page_adds_work() -> None:
+def test_the_parts_that_the_architecture_page_adds_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = ROOT / "docs" / "architecture.md"
     texts = [text for language, text in blocks(page) if language == "python"]
     dataset, architecture = (dict[str, Any](), dict[str, Any]())
-    exec(texts[0], dataset)
-    exec(texts[1], architecture)
-    chosen = params.load(ROOT / "params.yaml")
-    raw = dataset["load"](chosen.dataset)
-    assert len(raw.train_images) == len(raw.train_labels) == 200
+    for text, names in zip(texts, (dataset, architecture), strict=False):
+        exec(compile(text, "mine.py", "exec", dont_inherit=True), names)
+    settings = params.load(ROOT / "params.yaml")
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "mine.py").write_text(texts[0], encoding="utf-8")
+    monkeypatch.setattr(parts, "PACKAGE", tmp_path)
+    for cached in (parts.choices, parts.options):
+        monkeypatch.setattr(parts, cached.__name__, cached.__wrapped__)
+    raw = dataset["load"](params.Dataset.model_validate({"name": "mine", "examples": 100}))
+    assert len(raw.train_images) == len(raw.train_labels) == 100
+    with pytest.raises(
+        UserError, match=r"dataset\.examples is 0; expected an integer of at least 1"
+    ):
+        dataset["load"](params.Dataset.model_validate({"name": "mine", "examples": 0}))
+    monkeypatch.undo()
     assert raw.train_labels.max() + 1 == len(raw.class_names)
     inputs = artifacts.Inputs(raw.train_images.shape[1:], raw.kind)
-    model = architecture["build"](inputs, 2, chosen.train.network)
+    model = architecture["build"](inputs, 2, settings.train.network)
     assert model(raw.train_images[:3]).shape == (3, 2)
 
 

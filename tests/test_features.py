@@ -177,9 +177,9 @@ def test_features_are_found_by_image_in_any_order(tmp_path: Path) -> None:
     store.add(images[:2], np.array([[7.0] * 3, [5.0] * 3]))
     assert store.missing(images).tolist() == [2, 4]
     store.add(images[[4, 2]], np.array([[9.0] * 3, [1.0] * 3]))
-    found = store.find(images)
-    assert found.shape == (5, 3)
-    np.testing.assert_array_equal(found[np.array([4, 0, 1, 3, 2])][:, 0], [9, 7, 5, 5, 1])
+    stored = store.find(images)
+    assert stored.shape == (5, 3)
+    np.testing.assert_array_equal(stored[np.array([4, 0, 1, 3, 2])][:, 0], [9, 7, 5, 5, 1])
     assert not len(Store(tmp_path, (4,), "float32")._parts())
 
 

@@ -159,10 +159,10 @@ def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
         flipped = rng.permutation(256)[: row % 21]
         bits[150 + row, flipped] ^= 1
     rows = [Picture(str(n), str(n), np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)]
-    found = {tuple(sorted(pair)) for pair in groups.near_copies(rows).tolist()}
+    pairs = {tuple(sorted(pair)) for pair in groups.near_copies(rows).tolist()}
     distances = (bits[:, None] != bits[None]).sum(2)
     expected = {(a, b) for a, b in np.argwhere(distances <= groups.NEAR).tolist() if a < b}
-    assert found == expected
+    assert pairs == expected
 
 
 def test_thousands_of_blank_pictures_are_not_one_group() -> None:
@@ -207,9 +207,9 @@ def test_the_report_counts_groups_and_lists_copies(
 def test_folds_keep_groups_apart(cameras: Params) -> None:
     download.main()
     rows = np.concatenate(cached_training.split_rows(cameras))
-    found = raw.groups(cameras.preprocess.group)
-    assert found is not None
-    members, labels = found[rows], cached_training.strata()[rows]
+    groups_found = raw.groups(cameras.preprocess.group)
+    assert groups_found is not None
+    members, labels = groups_found[rows], cached_training.strata()[rows]
     for train, validation in folds.split(labels, members, 4, 0):
         assert not set(members[train]) & set(members[validation])
     with pytest.raises(UserError, match="expected at most 4, the number of groups"):
@@ -268,13 +268,13 @@ def test_in_folds_of_groups_each_group_counts_the_same(people: Analysis) -> None
         "1": (8, 8),
         "0": (6, 6),
     }
-    found = group_folds.report(data, two, scores)
+    report = group_folds.report(data, two, scores)
     folds_of = [set(data.names[part.validation_rows]) - {""} for part in two]
     means = [float(np.mean([scores[name].accuracy for name in part])) for part in folds_of]
-    assert found.figures["mean_group_accuracy"] == pytest.approx((1 + 1 + 0.5) / 3)
-    assert found.figures["interval_low"] == max(0, 2.5 / 3 - by_folds.half_width(means))
-    assert found.table[-1][-1] == "18 of 22"
-    assert found.notes[-1] == "2 examples have no group, and are in no row of the table."
+    assert report.figures["mean_group_accuracy"] == pytest.approx((1 + 1 + 0.5) / 3)
+    assert report.figures["interval_low"] == max(0, 2.5 / 3 - by_folds.half_width(means))
+    assert report.table[-1][-1] == "18 of 22"
+    assert report.notes[-1] == "2 examples have no group, and are in no row of the table."
     alone = replace(data, strata=np.where(data.together == data.together[-1], 1, 0))
     (note,) = [note for note in group_folds.report(alone, two, scores).notes if "While" in note]
     assert "no example of '1' is left to train on" in note

@@ -74,7 +74,7 @@ def test_a_text_becomes_the_ids_of_its_distinct_known_words_zero_padded() -> Non
 def test_the_archive_and_the_table_of_imdb_give_the_same_arrays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = Dataset(name="imdb", vocabulary=3, length=4)
+    params = Dataset.model_validate({"name": "imdb", "vocabulary": 3, "length": 4})
     files = {
         f"{split}/{('neg', 'pos')[label]}/{number}_{stars}.txt": text.encode()
         for split, label, number, stars, text in REVIEWS

@@ -111,9 +111,9 @@ def test_a_listed_file_that_is_missing_is_left_out_and_said(
 
 def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -> None:
     raw = load(photos, 'file,label,camera\nphone/0.png,a,"left, upper"\nphone/1.png,b,\n')
-    found = pictures.on_disk(raw.train_images)
-    assert found
-    pictures.save(tmp_path / "table.csv", found)
+    photos_on_disk = pictures.on_disk(raw.train_images)
+    assert photos_on_disk
+    pictures.save(tmp_path / "table.csv", photos_on_disk)
     again = pictures.load(tmp_path / "table.csv", photos, (4, 4, 3))
     assert again.rows == rows(raw)
     np.testing.assert_array_equal(again[:], raw.train_images[:])
@@ -158,4 +158,4 @@ def test_the_list_itself_is_not_the_path(photos: Path) -> None:
     with pytest.raises(
         UserError, match=r"holds no other\.csv; set dataset\.labels to the name of its CSV"
     ):
-        image_list.load(Dataset(name="image_list", path=str(photos), labels="other.csv"))
+        load(photos, "", labels="other.csv")

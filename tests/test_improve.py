@@ -89,10 +89,10 @@ def test_a_loss_that_is_better_keeps_no_model_of_lower_accuracy() -> None:
     new = np.ones(6000, bool)
     new[20:38] = False  # 10 gained, 18 lost
     rows = np.arange(6000)
-    found = compare(answers(new, rows, surely=0.99), answers(old, rows))
-    assert found.loss_p_value < 1e-6
-    assert found.difference == pytest.approx(-8 / 6000)
-    assert not confirmed(found)
+    comparison = compare(answers(new, rows, surely=0.99), answers(old, rows))
+    assert comparison.loss_p_value < 1e-6
+    assert comparison.difference == pytest.approx(-8 / 6000)
+    assert not confirmed(comparison)
     level = compare(answers(old, rows, surely=0.99), answers(old, rows))
     assert confirmed(level)  # as accurate, and surer of it
 
@@ -110,14 +110,14 @@ def test_of_equal_models_at_most_one_in_twenty_is_confirmed() -> None:
 
 @pytest.mark.parametrize("verdict", sorted(REMEDIES))
 def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
-    chosen = params.load(ROOT / "params.yaml")
-    train = chosen.train.model_copy(
+    settings = params.load(ROOT / "params.yaml")
+    train = settings.train.model_copy(
         update={"architecture": "mlp", "augmentation": [], "schedule": "constant", "batch_size": 32}
     )
-    start = chosen.model_copy(
+    start = settings.model_copy(
         update={
             "train": train,
-            "preprocess": chosen.preprocess.model_copy(update={"subset": 10000}),
+            "preprocess": settings.preprocess.model_copy(update={"subset": 10000}),
         }
     )
     changes = advise(Situation(start, verdict, 60000))
@@ -140,14 +140,14 @@ def test_every_advice_is_valid_and_changes_something(verdict: str) -> None:
 def test_an_advised_rate_suits_what_is_advised(
     rate: float, with_larger_batches: float | None
 ) -> None:
-    chosen = params.load(ROOT / "params.yaml")
+    settings = params.load(ROOT / "params.yaml")
     update = {
         "batch_size": 32,
         "learning_rate": rate,
         "optimizer": params.KerasObject(class_name="SGD"),
     }
     now = Situation(
-        chosen.model_copy(update={"train": chosen.train.model_copy(update=update)}),
+        settings.model_copy(update={"train": settings.train.model_copy(update=update)}),
         "good_fit",
         60000,
     )
@@ -165,11 +165,11 @@ def test_more_validation_is_advised_where_a_note_says_that_it_is_small(small: bo
 
 @pytest.mark.parametrize("architecture", ["cnn", "edge", "series_cnn", "tiny"])
 def test_a_network_of_convolutions_is_not_told_to_become_one(architecture: str) -> None:
-    chosen = params.override(
+    settings = params.override(
         params.load(ROOT / "params.yaml"), {"train.architecture": architecture}
     )
     for verdict in REMEDIES:
-        names = {change.name for change in advise(Situation(chosen, verdict, 60000))}
+        names = {change.name for change in advise(Situation(settings, verdict, 60000))}
         assert not names & {"convolutions", "batch normalization"}, verdict
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from functools import cache
 from pathlib import Path
@@ -80,7 +81,8 @@ def test_a_file_of_the_pipeline_is_a_stage_and_a_folder_has_its_place() -> None:
 
 
 def test_no_module_is_over_300_lines() -> None:
-    for path in modules():
+    foreign = [path for kind in ("c", "js", "cpp") for path in PIPELINE.rglob(f"*.{kind}")]
+    for path in [*modules(), *foreign]:
         lines = len(path.read_text(encoding="utf-8").splitlines())
         assert lines <= 300, f"{name(path)} has {lines} lines; split it by what it is for"
 
@@ -90,6 +92,14 @@ def test_functions_are_short() -> None:
     lines = [length for path in modules() for length in lengths(path)]
     assert statistics.median(lines) <= 9
     assert sum(length > 30 for length in lines) <= 0.05 * len(lines)
+
+
+def test_a_percentage_is_written_in_one_form() -> None:
+    """`99.63 %`, as the International System of Units writes it."""
+    for path in [*modules(), *ROOT.glob("lectures/*.py"), *ROOT.glob("benchmarks/*.py")]:
+        assert not re.search(r":[\d.>]*%\}", path.read_text(encoding="utf-8")), name(path)
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("lectures/**/*.md")]:
+        assert not re.search(r"\d%", path.read_text(encoding="utf-8")), name(path)
 
 
 def test_imports_run_down() -> None:

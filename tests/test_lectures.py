@@ -41,10 +41,10 @@ def test_every_study_can_be_read_and_its_variations_are_values_of_params_yaml(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    found = example.load(name)
-    for variation in found.variations:
-        if found.kind in ("training", "initialization"):
-            assert found.params(variation, quick=False).train.epochs >= 1
+    loaded = example.load(name)
+    for variation in loaded.variations:
+        if loaded.kind in ("training", "initialization"):
+            assert loaded.params(variation, quick=False).train.epochs >= 1
 
 
 def test_there_is_a_study_for_each_worked_example_but_deployment() -> None:

@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from pipeline.config import named_by_dvc, params
+from pipeline.datasets import _photos, _sounds, image_list, imdb
+from pipeline.embedded import __main__ as compiler
 from pipeline.process.errors import UserError
+from pipeline.runtimes import emulation, environments
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -118,6 +121,11 @@ def message(tmp_path: Path, old: str, new: str) -> str:
             ],
         ),
         (
+            "  height: 28",
+            "  heigth: 28",
+            ["dataset: heigth is not a known key; expected one of name, path", ", height, width,"],
+        ),
+        (
             "framing: resize",
             "framing: letterbux",
             ["dataset.framing is 'letterbux'; expected 'resize', 'letterbox' or 'centre_crop'"],
@@ -155,6 +163,20 @@ def test_a_mistake_is_answered_in_one_sentence(
     assert "\n" not in sentence
 
 
+def test_the_options_of_a_dataset_are_checked_by_the_dataset() -> None:
+    settings = params.load(ROOT / "params.yaml")
+    for module in (_photos, _sounds, image_list, imdb):
+        assert settings.dataset.options(module.Options) == module.Options(), "not the defaults"
+    wrong = params.override(settings, {"dataset.rate": 100, "dataset.channels": 2})
+    with pytest.raises(
+        UserError, match=r"dataset\.rate is 100; expected an integer of at least 40"
+    ):
+        wrong.dataset.options(_sounds.Options)
+    with pytest.raises(UserError, match=r"dataset\.channels is 2; expected 1 or 3"):
+        wrong.dataset.options(_photos.Options)
+    assert wrong.dataset.options(imdb.Options) == imdb.Options(), "the keys of others are ignored"
+
+
 def test_keys_that_dvc_yaml_names_are_asked_for_unless_they_have_no_default() -> None:
     settings = params.load(ROOT / "params.yaml")
     named = set(re.findall(r"\$\{([\w.]+)\}", (ROOT / "dvc.yaml").read_text(encoding="utf-8")))
@@ -179,3 +201,15 @@ def test_the_objects_are_frozen() -> None:
     settings = params.load(ROOT / "params.yaml")
     with pytest.raises(ValidationError):
         settings.train.epochs = 3
+
+
+def test_make_env_goes_on_without_what_a_wrong_params_yaml_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params.FILE.write_text("problem: [")
+    for prepare in (environments.main, emulation.main, compiler.main):
+        prepare()
+    shown = capsys.readouterr()
+    assert shown.err.startswith("warning: params.yaml has a fault, see `edgeproof run`; what it")
+    assert (shown.out, shown.err.count("\n")) == ("", 1)

@@ -13,7 +13,7 @@ from scipy import stats
 from pipeline.bundle import gates
 from pipeline.bundle.card import rejection as on_card
 from pipeline.config import params
-from pipeline.config.params import Problem
+from pipeline.config.problem import Problem
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.run import RunReports
 from pipeline.files.reports.verify import ComparedPair, Rejection

@@ -150,7 +150,7 @@ def test_one_of_the_accuracies_may_be_missing(tmp_path: Path) -> None:
     path = write(tmp_path, csv_text(header, plateau, (0, 1, 3, 4)))
     diagnosis = diagnosed(path, 0.9)
     assert diagnosis.verdict == "too_little_capacity"
-    assert diagnosis.sentence.startswith("the accuracy levels off at 39.0%")
+    assert diagnosis.sentence.startswith("the accuracy levels off at 39.0 %")
     learned = [(epoch, 0.001 + 2 / 4**epoch, 0, 1.6 + 2 / 4**epoch, 0.7) for epoch in range(1, 21)]
     path = write(tmp_path, csv_text("loss,eval_loss,eval_accuracy,epoch", learned, (1, 3, 4, 0)))
     assert diagnosed(path, 0.9).verdict == "unrepresentative_training", (

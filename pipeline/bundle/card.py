@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.bundle import description, gates
-from pipeline.config.params import Params, Problem
+from pipeline.config.params import Params
 from pipeline.config.parts import declared
+from pipeline.config.problem import Problem
 from pipeline.config.processors import EMULATED
 from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import Evaluation, EvaluationReport, NumberReport
 from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, VerificationReport
+from pipeline.process.words import percent
 from pipeline.reporting import by_folds, statistics
-from pipeline.reporting.tables import percent
 from serving.log_mel import LogMel
 from serving.model_card import Embedded, ModelCard, Number, Preprocessing, Reference, Tensor
 from serving.model_file import Emulated, ModelFile, Proof, Score

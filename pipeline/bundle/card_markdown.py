@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline import inputs, targets
 from pipeline.bundle import acceptance, embedded_sections, proof_sections
-from pipeline.reporting.tables import percent, table
+from pipeline.process.words import percent
+from pipeline.reporting.tables import table
 from serving import model_card
 from serving.model_card import ModelCard
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import inputs
-from pipeline.config.params import Problem
+from pipeline.config.problem import Problem
 from pipeline.files.artifacts import Description
 from serving.inputs import TYPES
 

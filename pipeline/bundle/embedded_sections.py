@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.files.reports.embed import Measured
-from pipeline.reporting.tables import percent, table
+from pipeline.process.words import percent
+from pipeline.reporting.tables import table
 from serving.model_card import ModelCard
 
 # Labels for the keys of what `embed` measured.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.config.params import Params, Problem
+from pipeline.config.params import Params
+from pipeline.config.problem import Problem
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.embed import TargetReport
 from pipeline.files.reports.verify import AnyPair, VerificationReport

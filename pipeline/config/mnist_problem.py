@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config.params import Problem
+from pipeline.config.problem import Problem
 
 NAME = "mnist-digits"
 STATEMENT = "Which digit does a scanned image of one handwritten digit show?"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -19,11 +20,12 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import framing, named_by_dvc, starts, validation_message
+from pipeline.config import framing, named_by_dvc, parts, starts, validation_message
 from pipeline.config.device_files import Embed, Export, Package, Verify
 from pipeline.config.own_model import NO_MODEL, OwnModel
 from pipeline.config.parts import checked_name
-from pipeline.config.section import Fraction, Section
+from pipeline.config.problem import Problem
+from pipeline.config.section import Fraction, Options, Section
 from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
@@ -31,66 +33,48 @@ NONE = starts.NONE
 NO_OTHERS = "pipeline/no_others"  # as NONE; DVC takes a file as a dependency once
 ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
 
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+
 # Rounded to what devices compute with
 Region = list[Annotated[float, AfterValidator(partial(round, ndigits=framing.DIGITS))]]
 
 
-class Problem(Section):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$")]
-    statement: str
-    use: str
-    limits: list[str]
-    target: Annotated[float, Field(ge=0)]
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
-    unit: Annotated[str, Field(min_length=1, max_length=40)] | None = None
-    coverage: Fraction | None = None
-    max_error: Fraction | None = None
-
-    @model_validator(mode="after")
-    def _fits_the_answer(self) -> Self:
-        if self.unit is None and self.target > 1:
-            raise ValueError(
-                f"target is {self.target:g}, and unit is null; expected a target from 0 to 1, or "
-                "the unit of the number that the model gives"
-            )
-        if self.unit is not None and self.target == 0:
-            raise ValueError("target is 0, an error that no model reaches; expected one above 0")
-        if self.unit is not None and self.metric != "accuracy":
-            raise ValueError(
-                f"metric is {self.metric}, and a number is judged by its mean absolute error; "
-                "expected accuracy with a unit, which then has no effect"
-            )
-        if self.unit is not None and self.max_error is not None:
-            raise ValueError(
-                f"max_error is {self.max_error:g}, the share of wrong answers, and a number is not "
-                "right or wrong; expected null with a unit"
-            )
-        return self
-
-
 class Dataset(Section):
+    """What every dataset has. The other keys are options, which the module of a dataset declares.
+
+    So a misspelt key is found here, and a wrong value of an option where the dataset is loaded.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
     name: Annotated[str, AfterValidator(partial(checked_name, "datasets"))]
     path: str = NONE
     other: str = NO_OTHERS
-    labels: str = "labels.csv"
-    height: PositiveInt = 28
-    width: PositiveInt = 28
-    channels: Literal[1, 3] = 1
     framing: Literal["resize", "letterbox", "centre_crop"] | Region = "resize"
-    rate: Annotated[int, Field(ge=4000, le=48000)] = 8000
-    seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
-    window: Annotated[int, Field(ge=2, le=512)] = 256
-    hop: PositiveInt = 128
-    bands: Annotated[int, Field(ge=1, le=128)] = 32
     test: Fraction = 0.2
-    vocabulary: PositiveInt = 10000
-    length: PositiveInt = 512
 
     @model_validator(mode="after")
     def _frames_photos(self) -> Self:
         framing.check(self.framing, self.name)
         return self
+
+    @model_validator(mode="after")
+    def _has_known_keys(self) -> Self:
+        known = parts.options("datasets")
+        for key in self.model_extra or {}:
+            if key not in known:
+                expected = ", ".join([*type(self).model_fields, *known])
+                raise ValueError(f"{key} is not a known key; expected one of {expected}")
+        return self
+
+    def options(self, kind: type[AnyOptions]) -> AnyOptions:
+        """The values of a dataset's own options. Raises UserError for a wrong one."""
+        values = self.model_extra or {}
+        try:
+            return kind.model_validate(values)
+        except ValidationError as error:
+            fault = validation_message.sentence(error, values, kind)
+            raise UserError(f"dataset.{fault}") from None
 
 
 class Preprocess(Section):
@@ -274,6 +258,14 @@ def parsed(text: str | bytes, path: Path) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{path}: {validation_message.sentence(error, values, Params)}") from None
+
+
+def load_or_none() -> Params | None:
+    """params.yaml; None if it is wrong: for what a later run can prepare as well."""
+    try:
+        return load()
+    except UserError:
+        return None
 
 
 def override(settings: Params, overrides: Mapping[str, Any]) -> Params:

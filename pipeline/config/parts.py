@@ -27,6 +27,21 @@ def checked_name(folder: str, name: str) -> str:
 
 
 @cache
+def options(folder: str) -> list[str]:
+    """The keys that parts of pipeline/<folder> declare as their own, in a class `Options` each."""
+    keys: dict[str, None] = {}
+    for path in sorted((PACKAGE / folder).glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if "class Options(" not in source:
+            continue
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef) and node.name == "Options":
+                fields = [field for field in node.body if isinstance(field, ast.AnnAssign)]
+                keys |= {ast.unparse(field.target): None for field in fields}
+    return list(keys)
+
+
+@cache
 def declared(folder: str, name: str) -> dict[str, Any]:
     """The constants of a part, parsed from its source: importing an architecture takes seconds."""
     constants = {}

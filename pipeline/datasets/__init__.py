@@ -1,4 +1,8 @@
-"""One file per dataset, named as in params.yaml: `load(params) -> Raw`."""
+"""One file per dataset, named as in params.yaml: `load(params) -> Raw`.
+
+Keys of the section `dataset` that only this dataset reads are fields of a class `Options`, which
+`params.options(Options)` checks.
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def first(sources: Sequence[Source[T]], file: str) -> T:
         except SourceError as error:
             reasons.append(f"{source.name}: {error}")
         else:
-            print(f"read from {source.name}")
+            print(f"{file.rpartition('/')[2]}: read from {source.name}")
             return data
     raise UserError(
         f"no source delivered the data ({'; '.join(reasons)}); put {file} into a folder or on a "

@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
+from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.files import picture_file, pictures
@@ -27,6 +30,14 @@ SHOWN = 3  # names in a sentence
 DEEP, USED = 16, 12  # grey levels of 16 bits that use no more than 12 look black
 
 
+class Options(section.Options):
+    """What becomes of every photo."""
+
+    height: PositiveInt = 28
+    width: PositiveInt = 28
+    channels: Literal[1, 3] = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A file below dataset.path that may be a picture, its class and its part of the data."""
@@ -42,6 +53,12 @@ class Candidate:
 Listed = tuple[list[Candidate], list[str], dict[str, str]]
 
 
+def shape(params: Dataset) -> tuple[int, int, int]:
+    """Of the input that a photo becomes. Raises UserError for a wrong option."""
+    options = params.options(Options)
+    return options.height, options.width, options.channels
+
+
 def dataset(
     params: Dataset,
     candidates: Sequence[Candidate],
@@ -53,10 +70,11 @@ def dataset(
     Rows are interleaved: any first ones hold the classes in proportion, each in the given order.
     Raises UserError.
     """
+    root, input_shape = Path(params.path), shape(params)
     unreadable: dict[str, str] = {}
     dark: list[str] = []
     readable: dict[str, list[tuple[Picture, str]]] = defaultdict(list)
-    for candidate, result in inspected(pictures.source(Path(params.path)), candidates):
+    for candidate, result in inspected(pictures.source(root), candidates):
         if isinstance(result, str):
             unreadable[candidate.file] = result
             continue
@@ -71,10 +89,9 @@ def dataset(
     order = np.argsort(position_in_stratum(labels), kind="stable")
     train, labels = [train[row] for row in order], labels[order]
     validation = np.flatnonzero(order >= len(readable["train"]))
-    root, shape = Path(params.path), (params.height, params.width, params.channels)
 
     def on_disk(rows: Sequence[tuple[Picture, str]]) -> Array:
-        return Pictures(root, [picture for picture, _ in rows], shape, params.framing).as_array()
+        return Pictures(root, [row for row, _ in rows], input_shape, params.framing).as_array()
 
     say_what_is_left_out(len(candidates), unreadable, left_out)
     _say_what_is_odd(train, dark)

@@ -12,13 +12,15 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 import soundfile
+from pydantic import Field, PositiveInt
 from scipy.signal import resample_poly
 from threadpoolctl import threadpool_limits
 
+from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos
 from pipeline.datasets._photos import Listed
@@ -40,32 +42,44 @@ Open = Callable[[str], AbstractContextManager[IO[bytes]]]
 Read = tuple[Array, bool]  # features (T, bands, 1), and whether the recording is longer
 
 
+class Options(section.Options):
+    """What becomes of every recording."""
+
+    rate: Annotated[int, Field(ge=4000, le=48000)] = 8000  # Hz
+    seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+    window: Annotated[int, Field(ge=2, le=512)] = 256  # samples of a frame
+    hop: PositiveInt = 128  # samples between frames
+    bands: Annotated[int, Field(ge=1, le=128)] = 32
+
+    @property
+    def samples(self) -> int:
+        """Of a recording."""
+        return int(self.seconds * self.rate)
+
+
 class SoundError(Exception):
     """A file that is left out; the message says why, and follows its name."""
 
 
-def front_end(params: Dataset) -> LogMel:
+def front_end(options: Options) -> LogMel:
     """Raises UserError for parameters without features."""
     try:
-        result = LogMel(params.rate, params.window, params.hop, params.bands)
+        result = LogMel(options.rate, options.window, options.hop, options.bands)
     except ValueError as error:
         raise UserError(f"dataset: {error}") from None
-    if result.frames(_samples(params)) < 1:
+    if result.frames(options.samples) < 1:
         raise UserError(
-            f"dataset.seconds is {params.seconds:g}, {_samples(params)} samples; expected at least "
-            f"dataset.window, {params.window}"
+            f"dataset.seconds is {options.seconds:g}, {options.samples} samples; expected at least "
+            f"dataset.window, {options.window}"
         )
     return result
 
 
 def shape(params: Dataset) -> tuple[int, int, int]:
     """Of the features of one recording. Raises UserError for parameters without features."""
-    mel = front_end(params)
-    return mel.frames(_samples(params)), mel.bands, 1
-
-
-def _samples(params: Dataset) -> int:
-    return int(params.seconds * params.rate)
+    options = params.options(Options)
+    mel = front_end(options)
+    return mel.frames(options.samples), mel.bands, 1
 
 
 def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
@@ -74,12 +88,13 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
     """
     candidates, class_names, left_out = listed
-    mel = front_end(params)
+    options = params.options(Options)
+    mel = front_end(options)
 
     def read(file: str) -> Read | str:
         try:
             with open_file(file) as opened:
-                return features(opened, mel, _samples(params))
+                return features(opened, mel, options.samples)
         except Exception as error:  # on damaged files libsndfile and zipfile raise anything
             return reason(error)
 
@@ -94,7 +109,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     _photos.say_what_is_left_out(len(candidates), unreadable, left_out, "recording")
     if longer:
         print(
-            f"{counted(longer, 'recording')} longer than dataset.seconds, {params.seconds:g}: "
+            f"{counted(longer, 'recording')} longer than dataset.seconds, {options.seconds:g}: "
             "what follows is not used"
         )
     order = _order([class_names.index(row.label) for row, _ in readable])
@@ -102,7 +117,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
     parts: dict[str, Any] = {}
     for part in ("train", "test"):
         own = [(row, array) for row, array in rows if (row.part == "test") == (part == "test")]
-        parts[f"{part}_images"] = _stacked([array for _, array in own], mel, _samples(params))
+        parts[f"{part}_images"] = _stacked([array for _, array in own], mel, options.samples)
         parts[f"{part}_labels"] = np.array([class_names.index(row.label) for row, _ in own])
         parts[f"{part}_columns"] = _columns([row for row, _ in own])
     train = [row for row, _ in rows if row.part != "test"]

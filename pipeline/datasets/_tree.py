@@ -204,21 +204,22 @@ def parts(tree: Tree, folder: str) -> dict[str, str]:
     A class may have the name of a part. Raises UserError.
     """
     names = tree.children[folder]
-    found: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for name in names:
         part = part_of(name)
-        if part in found:
+        if part in folders:
             raise UserError(
-                f"{found[part]} and {folder}{name}/ are both the {part} part; expected only one"
+                f"{folders[part]} and {folder}{name}/ are both the {part} part; expected only one"
             )
         if part:
-            found[part] = f"{folder}{name}/"
-    if "train" not in found:
-        if found and len(found) == len(names):
+            folders[part] = f"{folder}{name}/"
+    if "train" not in folders:
+        if folders and len(folders) == len(names):
             raise UserError(
-                f"dataset.path has {', '.join(found.values())}, but no folder train/; expected one"
+                f"dataset.path has {', '.join(folders.values())}, but no folder train/; "
+                "expected one"
             )
         return {"train": folder}
-    if len(found) < len(names) and not tree.children[found["train"]]:
+    if len(folders) < len(names) and not tree.children[folders["train"]]:
         return {"train": folder}
-    return found
+    return folders

@@ -1,7 +1,7 @@
 """Your own pictures: a folder for each class, or parts of the data with such folders.
 
 `dataset.path` is a folder or a zip file. Its parts are train, validation and test in their usual
-spellings, such as Training or val. A folder that `dataset.other` names is no class. Files are
+spellings, such as Training or val. A folder that `dataset.other` names is not a class. Files are
 pictures of any size and mode, in the formats that `serving predict` reads. They are decoded where
 they lie, and nothing is copied.
 """

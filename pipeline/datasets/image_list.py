@@ -12,6 +12,7 @@ import csv
 import io
 from pathlib import Path
 
+from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _tree
 from pipeline.datasets._photos import Candidate, Listed
@@ -29,30 +30,34 @@ BOX = ("left", "top", "right", "bottom")
 Row = dict[str, str]
 
 
+class Options(section.Options):
+    labels: str = "labels.csv"  # the CSV
+
+
 def load(params: Dataset) -> Raw:
     return _photos.dataset(params, *listed(params))
 
 
 def listed(params: Dataset) -> Listed:
     """What there is to read: no picture is opened. Raises UserError."""
-    root = Path(params.path)
+    root, labels = Path(params.path), params.options(Options).labels
     if root.suffix.lower() == ".csv":
         raise UserError(
             f"dataset.path {root} is a CSV; name the folder or zip file that holds it and the "
             f"pictures, and set dataset.labels to {root.name}"
         )
     tree = _tree.read(root)
-    folder, rows = _rows(root, tree, params.labels)
+    folder, rows = _rows(root, tree, labels)
     files = {nfc(name): name for name in tree.files}
     candidates = [
-        _candidate(f"row {number} of {root / folder / params.labels}", folder, row, files)
+        _candidate(f"row {number} of {root / folder / labels}", folder, row, files)
         for number, row in enumerate(rows, 2)
     ]
     class_names = sorted({candidate.label for candidate in candidates})
     if len(class_names) < 2:
         raise UserError(
-            f"{root / folder / params.labels} has "
-            f"{counted(len(class_names), 'label')}; expected at least 2"
+            f"{root / folder / labels} has {counted(len(class_names), 'label')}; "
+            "expected at least 2"
         )
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}

@@ -15,7 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from pydantic import PositiveInt
 
+from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw
 from pipeline.datasets import _fetch as fetch
@@ -33,7 +35,13 @@ EXAMPLES = 8
 Reviews = dict[str, list[tuple[int, str]]]  # label and text of each review, for train and test
 
 
+class Options(section.Options):
+    vocabulary: PositiveInt = 10_000  # most frequent words to use
+    length: PositiveInt = 512  # different words of a review
+
+
 def load(params: Dataset) -> Raw:
+    options = params.options(Options)
     *mirrored, publisher = published.sources(ADDRESS, SHA256)
     tables = published.mirror("imdb.csv.gz", TABLE_SHA256)
     sources = [
@@ -41,10 +49,10 @@ def load(params: Dataset) -> Raw:
         *(source.then(table) for source in tables),
         publisher.then(archive),
     ]
-    return encode(fetch.first(sources, ADDRESS), params)
+    return encode(fetch.first(sources, ADDRESS), options)
 
 
-def encode(reviews: Reviews, params: Dataset) -> Raw:
+def encode(reviews: Reviews, options: Options) -> Raw:
     """Ids and labels of both parts, each shuffled."""
     rng = np.random.default_rng(0)
     train, test = (
@@ -53,12 +61,12 @@ def encode(reviews: Reviews, params: Dataset) -> Raw:
     )
     train_texts, test_texts = ([text for _, text in part] for part in (train, test))
     train_labels, test_labels = (np.array([label for label, _ in part]) for part in (train, test))
-    vocabulary = most_frequent(train_texts, params.vocabulary)
+    vocabulary = most_frequent(train_texts, options.vocabulary)
     id_of = words.numbered(vocabulary)
     return Raw(
-        words.ids(train_texts, id_of, params.length),
+        words.ids(train_texts, id_of, options.length),
         train_labels,
-        words.ids(test_texts, id_of, params.length),
+        words.ids(test_texts, id_of, options.length),
         test_labels,
         CLASS_NAMES,
         kind="ids",

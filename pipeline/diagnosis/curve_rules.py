@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.diagnosis.diagnosis import FEWEST_EPOCHS, Curves, Diagnosis, MostError, lowest
 from pipeline.files.artifacts import Array
+from pipeline.process.words import percent
 from pipeline.training.learning_curves import MEASURES, NUMBER_MEASURES
 
 UNMOVED = 0.03  # a training loss that fell by a smaller share of its first value has not moved
@@ -121,8 +122,8 @@ def overfit(curves: Curves) -> Diagnosis | None:
         "overfit",
         curves.epoch(best),
         {"rise_of_validation_loss": rise, "standard_errors": float(errors)},
-        f"from epoch {curves.epoch(best)} on the validation loss rises (by {rise:.0%}) while the "
-        f"training loss keeps falling: {MEMORIZES}, less capacity, or stop at that epoch",
+        f"from epoch {curves.epoch(best)} on the validation loss rises (by {percent(rise, 0)}) "
+        f"while the training loss keeps falling: {MEMORIZES}, less capacity, or stop at that epoch",
     )
 
 
@@ -141,9 +142,9 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
         "stopped_early",
         curves.epoch(-1),
         falls,
-        f"both losses are still falling at the last epoch ({falls['validation_loss']:.0%} of the "
-        f"fall of the validation loss came in the last quarter){below}: train longer, or with a "
-        "higher learning rate",
+        "both losses are still falling at the last epoch "
+        f"({percent(falls['validation_loss'], 0)} of the fall of the validation loss came in the "
+        f"last quarter){below}: train longer, or with a higher learning rate",
     )
 
 
@@ -189,7 +190,7 @@ def far_apart(curves: Curves) -> Diagnosis | None:
         reason = "it has features that the training set lacks; look at both, and collect more data"
     else:
         verdict, reason = "overfit", f"{MEMORIZES}, or less capacity"
-    symptom = f"validation stays {gap:.1%} behind training, and its loss does not rise"
+    symptom = f"validation stays {percent(gap, 1)} behind training, and its loss does not rise"
     return Diagnosis(verdict, curves.epoch(0), {"gap": gap}, f"{symptom}: {reason}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.diagnosis.diagnosis import Curves, Diagnosis, is_wide
+from pipeline.process.words import percent
 from pipeline.reporting.tables import listed
 
 # layers that were not measured count as sound
@@ -32,18 +33,18 @@ def before_the_first_step(curves: Curves) -> Diagnosis | None:
             "dead_units",
             curves.epoch(0),
             {"dead_units": share},
-            f"{share:.0%} of the rectified units of a layer are zero for every image before "
-            "training begins, so no gradient passes through them: check the initial weights and "
-            "biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
+            f"{percent(share, 0)} of the rectified units of a layer are zero for every image "
+            "before training begins, so no gradient passes through them: check the initial "
+            "weights and biases, or use an activation that does not die (leaky ReLU, ELU, SELU)",
         )
     if ends >= SATURATED and not curves.trained_before:
         return Diagnosis(
             "saturated_units",
             curves.epoch(0),
             {"saturated_units": ends},
-            f"{ends:.0%} of a layer's outputs are at the ends of their range before training "
-            "begins, where the gradient is close to zero: the initial weights are too large; use "
-            "Glorot's, He's or LeCun's initialization",
+            f"{percent(ends, 0)} of a layer's outputs are at the ends of their range before "
+            "training begins, where the gradient is close to zero: the initial weights are too "
+            "large; use Glorot's, He's or LeCun's initialization",
         )
     if ratio < VANISHED:
         return Diagnosis(
@@ -65,7 +66,8 @@ def with_note(diagnosis: Diagnosis, curves: Curves) -> Diagnosis:
     low, high = curves.interval
     note = (
         f"note that validation is small: the accuracy of its {images} examples may lie anywhere "
-        f"from {low:.1%} to {high:.1%}; use more of the data for validation, or cross-validation"
+        f"from {percent(low, 1)} to {percent(high, 1)}; use more of the data for validation, or "
+        "cross-validation"
     )
     return replace(
         diagnosis,
@@ -120,8 +122,9 @@ def leakage(curves: Curves) -> Diagnosis | None:
         "leakage",
         curves.epoch(0),
         {"copied": evidence.copied, "p_value": evidence.copied_p_value},
-        f"{evidence.copied:.0%} of the validation examples have an exact or near copy in the "
-        "training set, so validation flatters the model: remove the duplicates, or split by origin",
+        f"{percent(evidence.copied, 0)} of the validation examples have an exact or near copy in "
+        "the training set, so validation flatters the model: remove the duplicates, or split by "
+        "origin",
     )
 
 

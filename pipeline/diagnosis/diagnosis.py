@@ -9,6 +9,7 @@ from scipy import special
 
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.preprocess import Evidence
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import amount
 
@@ -74,7 +75,7 @@ class Curves:
         if isinstance(self.target, MostError):
             unit = self.target.unit
             return amount(self.score, unit), amount(self.target.value, unit)
-        return f"{self.score:.1%}", f"{self.target:.1%}"
+        return percent(self.score, 1), percent(self.target, 1)
 
     @property
     def accuracies(self) -> list[Array]:

@@ -22,6 +22,7 @@ from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 
 with imports.keras_import():
     import keras
@@ -141,14 +142,14 @@ def _faulty_layer(hidden: list[Spread]) -> str | None:
     for layer in hidden:
         if layer.dead >= data_and_layer_rules.DEAD:
             return (
-                f"dead: {layer.dead:.0%} of the units of {layer.layer} are zero for every example; "
-                "use another initializer, or LeakyReLU or SELU"
+                f"dead: {percent(layer.dead, 0)} of the units of {layer.layer} are zero for every "
+                "example; use another initializer, or LeakyReLU or SELU"
             )
     for layer in hidden:
         if layer.bounded and layer.saturated >= data_and_layer_rules.SATURATED:
             return (
-                f"saturated: {layer.saturated:.0%} of the activations of {layer.layer} are at an "
-                "end of their range; use smaller initial weights"
+                f"saturated: {percent(layer.saturated, 0)} of the activations of {layer.layer} are "
+                "at an end of their range; use smaller initial weights"
             )
     return None
 
@@ -188,8 +189,8 @@ def _table(spreads: list[Spread]) -> Table:
             spread.layer,
             f"{spread.activation_mean:.2g}",
             f"{spread.activation_deviation:.2g}",
-            f"{100 * spread.zero:.1f} %",
-            f"{100 * spread.saturated:.1f} %",
+            percent(spread.zero, 1),
+            percent(spread.saturated, 1),
             f"{spread.gradient_deviation:.2g}",
         )
     return table

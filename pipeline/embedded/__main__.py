@@ -38,9 +38,9 @@ def note(target: tuple[str, ...]) -> Path:
 
 
 def main() -> None:
-    missing = [
-        target for target in compiler_targets(params.load().embed) if not note(target).exists()
-    ]
+    settings = params.load_or_none()
+    targets = compiler_targets(settings.embed) if settings else []
+    missing = [target for target in targets if not note(target).exists()]
     if not missing:
         return
     names = ", ".join(target[1] for target in missing)

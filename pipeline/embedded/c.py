@@ -34,7 +34,7 @@ from pipeline.files import digests, timing_cache
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
-from pipeline.reporting.tables import percent
+from pipeline.process.words import percent
 from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"

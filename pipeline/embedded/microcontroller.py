@@ -23,6 +23,7 @@ from pipeline.embedded import _c_text, _kernel_memory, _sound_text
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 
@@ -287,7 +288,7 @@ def template_values(
         **section(model),
         "library": re.sub(r"\W", "_", model.name),
         "version": model.version,
-        "agreement": f"{measured.agreement_with_litert:.2%}",
+        "agreement": percent(measured.agreement_with_litert),
         "operators": ", ".join(operators),
         "boards": "\n".join(table),
     }

@@ -11,8 +11,9 @@ from pipeline import inputs
 from pipeline.field.observations import UNKNOWN, Observations
 from pipeline.field.sentences import p_value
 from pipeline.files.reports.field import FieldClass, FieldDrift, FieldRejection, FieldReport
+from pipeline.process.words import percent
 from pipeline.reporting import drawing, pictures
-from pipeline.reporting.tables import percent, table
+from pipeline.reporting.tables import table
 
 FILE = "field.md"
 SHOWN = 30  # pictures at most

@@ -14,7 +14,8 @@ from pipeline.files.reports.field import (
     FieldReport,
     NoLabels,
 )
-from pipeline.reporting.tables import interval, percent
+from pipeline.process.words import percent
+from pipeline.reporting.tables import interval
 
 SMALLEST_P = 1e-6  # smaller p-values are not told apart
 LARGE, SMALL = 0.25, 0.1  # of the population stability index

@@ -53,15 +53,15 @@ def of_files(files: Sequence[str], columns: Mapping[str, list[str]], group: str)
             f"preprocess.group {group!r} is neither a column ({', '.join(columns)}) nor a regular "
             f"expression: {error}"
         ) from None
-    found = [pattern.search(file) for file in files]
-    missing = [file for file, match in zip(files, found, strict=True) if not match]
+    matches = [pattern.search(file) for file in files]
+    missing = [file for file, match in zip(files, matches, strict=True) if not match]
     if missing:
         raise UserError(
             f"preprocess.group {group!r} is not a column ({', '.join(columns)}), and as a regular "
-            f"expression it does not match {len(missing):,} of {len(found):,} files, the first of "
-            f"them {missing[0]}"
+            f"expression it does not match {len(missing):,} of {len(matches):,} files, the first "
+            f"of them {missing[0]}"
         )
-    return [match[1 if pattern.groups else 0] or "" for match in found if match]
+    return [match[1 if pattern.groups else 0] or "" for match in matches if match]
 
 
 def load_names() -> list[str]:

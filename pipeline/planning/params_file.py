@@ -71,10 +71,10 @@ def _entry(lines: list[str], key: str) -> tuple[int, int] | None:
         indent = "  " * depth
         after_name = r"(\s|$)" if depth == len(names) - 1 else r"\s*(#|$)"  # no braces
         pattern = re.compile(rf"{indent}{re.escape(name)}:{after_name}")
-        found = [at for at in range(first, last) if pattern.match(lines[at])]
-        if not found:
+        begins = [at for at in range(first, last) if pattern.match(lines[at])]
+        if not begins:
             return None
-        first = found[0]
+        first = begins[0]
         deeper = re.compile(rf"{indent}   *\S")
         after = (at for at in range(first + 1, last) if not deeper.match(lines[at]))
         last = next(after, last)
@@ -88,8 +88,8 @@ def _lines(choice: Choice, old: list[str]) -> list[str]:
     indent = "  " * choice.key.count(".")
     name = choice.key.rsplit(".", 1)[-1]
     comments = [match[1] for line in old if (match := re.search(r"(?:^|\s)# (.*)$", line))]
-    told = " ".join(comments).partition(HERE)[0].rstrip()
-    wrapped = textwrap.wrap(told, WIDTH - COLUMN - 2)
+    comment = " ".join(comments).partition(HERE)[0].rstrip()
+    wrapped = textwrap.wrap(comment, WIDTH - COLUMN - 2)
     if choice.reason:
         wrapped += textwrap.wrap(HERE + choice.reason, WIDTH - COLUMN - 2)
     below = [f"{'':{COLUMN}}# {line}" for line in wrapped]

@@ -46,7 +46,8 @@ def propose(data: Survey, path: Path) -> list[Choice]:
     ]
     if data.counts[rarest] < RARE:
         limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
-    use = f"Telling apart {classes}, in {plural} made like those of the training set."
+    all_classes = named(data.class_names, "and")
+    use = f"Telling apart {all_classes}, in {plural} made like those of the training set."
     majority = max(data.counts.values()) / max(sum(data.counts.values()), 1)
     if is_uneven(data):
         majority = 1 / count
@@ -83,7 +84,7 @@ def _slug(path: Path) -> str:
     return plain or "my-classes"
 
 
-def named(names: Sequence[str]) -> str:
+def named(names: Sequence[str], word: str = "or") -> str:
     if len(names) > NAMED:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+    return f"{', '.join(names[:-1])} {word} {names[-1]}"

@@ -99,13 +99,13 @@ def speakers(files: Sequence[str]) -> tuple[str | None, list[str]]:
     what was recorded, and not which sound it is.
     """
     for expression in NAMES:
-        found = [match[1] for file in files if (match := re.search(expression, file))]
-        names = Counter(found)
-        folders = {(name, Path(file).parent) for name, file in zip(found, files, strict=False)}
+        matched = [match[1] for file in files if (match := re.search(expression, file))]
+        names = Counter(matched)
+        folders = {(name, Path(file).parent) for name, file in zip(matched, files, strict=False)}
         in_several = Counter(name for name, _ in folders)
         shared = sum(count for name, count in names.items() if in_several[name] > 1)
         if (
-            len(found) == len(files)
+            len(matched) == len(files)
             and FEWEST_NAMES <= len(names) <= len(files) / 2
             and not all(name.isdigit() for name in names)
             and shared > len(files) / 2

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.config import boards, mnist_problem, params
 from pipeline.config.params import NO_OTHERS, Params
 from pipeline.config.parts import declared
-from pipeline.datasets import _sounds
+from pipeline.datasets import _photos, _sounds
 from pipeline.files import atomic
 from pipeline.planning import cost, networks, others, outlook, params_file, problem, recipe, survey
 from pipeline.planning.choice import Choice
@@ -141,8 +141,8 @@ def _has_weights(data: Survey, board: str | None) -> bool:
         pretrained_files.fetch(module.PUBLISHED)
     except UserError as error:
         print(
-            f"note: the weights of {networks.BACKBONE} cannot be had ({error}); so a small network "
-            "is proposed. With them, give this command again"
+            f"note: the weights of {networks.BACKBONE} are not available ({error}), so a small "
+            "network is proposed. With them, give this command again"
         )
         return False
     return True
@@ -160,9 +160,8 @@ def _check_written(text: str, settings: Params) -> None:
 
 def shape(settings: Params, data: Survey) -> Shape:
     dataset = settings.dataset
-    size = data.size or (dataset.height, dataset.width, dataset.channels)
-    if data.kind == "sounds":
-        size = _sounds.shape(dataset)
+    of_files = _sounds.shape if data.kind == "sounds" else _photos.shape
+    size = data.size or of_files(dataset)
     return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
 
 

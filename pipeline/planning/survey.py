@@ -58,7 +58,8 @@ def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -
     check_tree(path, tree)
     labels = _list_of(path, tree)
     if dataset:
-        labels = dataset.labels if dataset.name == "image_list" else None
+        is_list = dataset.name == "image_list"
+        labels = dataset.options(image_list.Options).labels if is_list else None
     values: dict[str, object] = {"name": "image_folder", "path": str(path), "other": other}
     if labels is None:
         candidates, class_names, left_out = image_folder.listed(Dataset.model_validate(values))

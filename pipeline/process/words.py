@@ -1,4 +1,4 @@
-"""Numbers and their nouns in sentences."""
+"""Numbers in sentences."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def counted(number: int, noun: str) -> str:
 
 def verb(number: int, singular: str, plural: str) -> str:
     return singular if number == 1 else plural
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """`99.63 %`."""
+    return f"{100 * fraction:.{digits}f} %"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.files.reports.evaluate import EvaluationReport, GroupScore
+from pipeline.process.words import percent
 from pipeline.reporting import drawing
 from pipeline.reporting.pictures import plain, shown_names
 
@@ -112,5 +113,7 @@ def draw_panel(axis: Any, panel: Bars, names: Sequence[str], rows: int) -> None:
     subject = f": the worst {MOST} of {len(panel.bars):,}" if many else ""
     axis.set_title(f"{panel.title}{subject}", fontsize=10)
     begin = f", from {start} %" if start else ""
-    axis.set_xlabel(f"%{begin}, with 95 % intervals; dashed: {line}, {value:.1%}", fontsize=9)
+    axis.set_xlabel(
+        f"%{begin}, with 95 % intervals; dashed: {line}, {percent(value, 1)}", fontsize=9
+    )
     axis.grid(axis="x", alpha=0.3)

@@ -8,9 +8,9 @@ import numpy as np
 
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import FoldScore
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval as bounds_in_words
-from pipeline.reporting.tables import percent
 
 
 def score(parts: Sequence[Array]) -> FoldScore:

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import GroupScore
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import interval, listed, percent
+from pipeline.reporting.tables import interval, listed
 
 SIGNIFICANT = 0.05
 

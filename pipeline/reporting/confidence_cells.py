@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.files.reports.verify import ComparedPair
-from pipeline.reporting.tables import percent
+from pipeline.process.words import percent
 
 CALIBRATION_ERROR, ANSWERED, WRONG = "calibration error", "answered", "of these wrong"
 COLUMNS = (CALIBRATION_ERROR, ANSWERED, WRONG)

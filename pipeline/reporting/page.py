@@ -10,6 +10,7 @@ from pipeline.config.params import Params
 from pipeline.files import atomic
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import EvaluationReport, NumberReport
+from pipeline.process.words import percent
 from pipeline.reporting import (
     html,
     page_data,
@@ -22,7 +23,6 @@ from pipeline.reporting import (
     summary,
 )
 from pipeline.reporting.page_gates import Gates
-from pipeline.reporting.tables import percent
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN, WORSE
 
 TEMPLATE = "page.html"

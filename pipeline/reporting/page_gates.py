@@ -9,10 +9,10 @@ from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, NumberReport
 from pipeline.files.reports.verify import Rejection
-from pipeline.process.words import counted
+from pipeline.process.words import counted, percent
 from pipeline.reporting import by_folds, summary
 from pipeline.reporting.page_files import file_verdicts
-from pipeline.reporting.tables import amount, amounts, interval, percent
+from pipeline.reporting.tables import amount, amounts, interval
 from serving.gate import PROVEN, VERDICTS
 
 GATE_TITLES = {
@@ -135,8 +135,8 @@ def _promise_kept(settings: Params, reports: BundleReports) -> str:
     kept = [pair.rejection for pair in reports.verify.native if pair.rejection]
     if not kept:
         reasons = reports.verify.by_reason
-        asked = "no answer is too unsure: problem.coverage and problem.max_error are null"
-        return f"Every input gets an answer, as {'; '.join(reasons) or asked}."
+        unset = "no answer is too unsure: problem.coverage and problem.max_error are null"
+        return f"Every input gets an answer, as {'; '.join(reasons) or unset}."
     values = {"coverage": settings.problem.coverage, "max_error": settings.problem.max_error}
     named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
     return (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipeline.config.processors import EMULATED
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.verify import AnyPair, ComparedPair, NumberPair
+from pipeline.process.words import percent
 from pipeline.reporting import confidence_cells, summary
-from pipeline.reporting.tables import percent
 
 
 def pair_rows(reports: BundleReports) -> list[dict[str, str]]:

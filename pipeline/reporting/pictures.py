@@ -15,6 +15,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from pipeline.files.artifacts import Array
+from pipeline.process.words import percent
 from pipeline.reporting import calibration, drawing, statistics
 from pipeline.reporting.calibration import Bin
 
@@ -239,7 +240,7 @@ def confusion_matrix(path: Path, matrix: Array, class_names: Sequence[str]) -> N
     axis.set_yticks(shown, [names[row] for row in shown])
     axis.set(xlabel="predicted", ylabel="true")
     recalls = axis.secondary_yaxis("right")
-    percents = [f"{shares[row, row]:.1%}" if totals[row] else "no examples" for row in shown]
+    percents = [percent(shares[row, row], 1) if totals[row] else "no examples" for row in shown]
     recalls.set_yticks(shown, percents)
     recalls.tick_params(length=0)
     recalls.set_ylabel("recall")
@@ -257,6 +258,8 @@ def draw_mistakes(axis: Any, shares: Array) -> float:
     # The square root makes a hundredth of the largest share visible too.
     scale = PowerNorm(0.5, vmin=0, vmax=worst or 1)
     axis.imshow(np.ma.masked_array(shares, correct), cmap=colours, norm=scale)
-    title = f"colour: share of the true class, up to {worst:.1%}" if worst else "no mistakes"
+    title = (
+        f"colour: share of the true class, up to {percent(worst, 1)}" if worst else "no mistakes"
+    )
     axis.set_title(title, fontsize=10)
     return worst

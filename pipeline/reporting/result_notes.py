@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.files.reports.verify import NumberPair, RanPair, VerificationReport
+from pipeline.process.words import percent
 from pipeline.reporting import confidence_cells
-from pipeline.reporting.tables import percent
 
 
 def notes(verification: VerificationReport) -> str:

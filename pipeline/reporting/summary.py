@@ -30,8 +30,9 @@ from pipeline.files.reports.verify import (
     VerificationReport,
 )
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import confidence_cells
-from pipeline.reporting.tables import BASELINES, amount, amounts, interval, percent
+from pipeline.reporting.tables import BASELINES, amount, amounts, interval
 from serving.gate import VERDICTS
 
 ACCURACY = "test accuracy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.config.parts import choices, declared
+from pipeline.process.words import percent
 
 # The baselines in words, by the names in reports/baseline.json.
 BASELINES: dict[str, str] = {
@@ -15,13 +16,9 @@ BASELINES: dict[str, str] = {
 }
 
 
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
-
-
 def interval(bounds: Sequence[float]) -> str:
     """A confidence interval of fractions, in percent."""
-    return f"{100 * bounds[0]:.2f} to {100 * bounds[1]:.2f} %"
+    return f"{100 * bounds[0]:.2f} to {percent(bounds[1])}"
 
 
 def amount(value: float, unit: str) -> str:

@@ -252,8 +252,8 @@ def _made_once(name: str, fill: Callable[[Path], None]) -> Path:
 
 def main() -> None:
     """Downloads everything. A failure is only a warning here: verification reports it again."""
-    settings = params.load().verify
-    for name, runtime in settings.places:
+    settings = params.load_or_none()
+    for name, runtime in settings.verify.places if settings else []:
         try:
             interpreter(name, runtime)
         except OSError as error:

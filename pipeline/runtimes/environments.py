@@ -57,9 +57,13 @@ def version(runtime: str) -> str:
 
 
 def main() -> None:
-    settings = params.load().verify
-    emulated = [runtime for _, runtime in settings.places]
-    for group in dict.fromkeys([*settings.runtimes, *emulated, EMBEDDED]):
+    settings = params.load_or_none()
+    if settings is None:
+        later = "what it needs is fetched by the first run after it is right"
+        print(f"warning: {params.FILE} has a fault, see `edgeproof run`; {later}", file=sys.stderr)
+        return
+    emulated = [runtime for _, runtime in settings.verify.places]
+    for group in dict.fromkeys([*settings.verify.runtimes, *emulated, EMBEDDED]):
         print(python(group))
 
 

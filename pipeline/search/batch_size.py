@@ -19,6 +19,7 @@ import numpy as np
 from scipy import special
 
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import drawing
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
@@ -154,8 +155,8 @@ def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> Rep
         table.append([*row(result), verdict])
     means = {f"mean_validation_accuracy.{result.size}": result.mean for result in results}
     return Report(
-        f"Batches of {best.size} reach the best validation accuracy, {best.mean:.2%} as the mean of"
-        f" {len(best.accuracies)} seeds; {comparison(best, fastest, len(good))}"
+        f"Batches of {best.size} reach the best validation accuracy, {percent(best.mean)} as the"
+        f" mean of {len(best.accuracies)} seeds; {comparison(best, fastest, len(good))}"
         f" To use these: `{command}`.",
         [
             "batch size",
@@ -182,7 +183,7 @@ def row(result: SizeResult) -> list[str]:
         str(result.size),
         f"{result.rate:.3g}",
         str(result.steps),
-        f"{result.mean:.2%} ± {100 * result.half:.2f}",
+        f"{percent(result.mean)} ± {100 * result.half:.2f}",
         f"{np.mean(result.losses):.4f}",
         f"{result.seconds:.2f}",
     ]
@@ -195,7 +196,7 @@ def comparison(best: SizeResult, fastest: SizeResult, good: int) -> str:
     if fastest is best:
         return f"{good - 1} of the others may be as good, but none of these is faster."
     return (
-        f"those of {fastest.size} may be as good ({fastest.mean:.2%}), and take"
+        f"those of {fastest.size} may be as good ({percent(fastest.mean)}), and take"
         f" {fastest.seconds:.2f} s per epoch instead of {best.seconds:.2f} s."
     )
 

@@ -21,7 +21,9 @@ import numpy as np
 from pipeline.files import splits
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting.metrics import ACCURACY
+from pipeline.reporting.tables import interval
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.cached_training import CachedTraining, TrainingResult
@@ -105,7 +107,8 @@ def error_curve(
 def report(curve: ErrorCurve, target: float) -> Report:
     table = [size_row(curve, int(size)) for size in np.unique(curve.examples)]
     law, low, high = curve.law.predict_one(2 * curve.largest)
-    table.append([f"{2 * curve.largest:,}", "0", "", "", f"{law:.2%}", f"{low:.2%} to {high:.2%}"])
+    doubled = f"{2 * curve.largest:,}"
+    table.append([doubled, "0", "", "", percent(law), interval((low, high))])
     least, most = curve.law.exponent_interval()
     return Report(
         f"{sentence(curve)} {check_sentence(curve)}",
@@ -133,10 +136,10 @@ def size_row(curve: ErrorCurve, size: int) -> list[str]:
     return [
         f"{size:,}",
         str(len(errors)),
-        f"{curve.mean(size):.2%}",
-        f"{errors.min():.2%} to {errors.max():.2%}",
-        f"{law:.2%}",
-        f"{low:.2%} to {high:.2%}",
+        percent(curve.mean(size)),
+        interval((errors.min(), errors.max())),
+        percent(law),
+        interval((low, high)),
     ]
 
 
@@ -148,12 +151,13 @@ def sentence(curve: ErrorCurve) -> str:
     if least <= 0:
         return (
             f"No effect of more data was shown: with {curve.largest:,} examples the validation"
-            f" error is {now:.2%}, and the exponent of its fall may be anything from {least:.2f}"
-            f" to {most:.2f}."
+            f" error is {percent(now)}, and the exponent of its fall may be anything from"
+            f" {least:.2f} to {most:.2f}."
         )
     return (
         f"Twice the data ({2 * curve.largest:,} examples) would reduce the validation error from"
-        f" {now:.2%} to {law:.2%} (95 % interval {low:.2%} to {high:.2%}), if the trend continues."
+        f" {percent(now)} to {percent(law)} (95 % interval {interval((low, high))}), if the trend"
+        " continues."
     )
 
 
@@ -161,9 +165,8 @@ def check_sentence(curve: ErrorCurve) -> str:
     """Whether the smaller sizes predict the largest."""
     _, low, high = curve.forecast()
     error = curve.mean(curve.largest)
-    claim = (
-        f"The smaller sizes predict {low:.2%} to {high:.2%} for the largest, which has {error:.2%}"
-    )
+    forecast = interval((low, high))
+    claim = f"The smaller sizes predict {forecast} for the largest, which has {percent(error)}"
     if curve.holds:
         return f"{claim}: the forecast holds."
     gain = "less" if error > high else "more"
@@ -178,8 +181,8 @@ def target_sentence(curve: ErrorCurve, target: float) -> str:
         return ""
     needed = float(np.exp((np.log(1 - target) - law.coefficients[1]) / law.coefficients[0]))
     return (
-        f" By this law the target of {target:.2%} needs {needed:.1e} examples; the further ahead,"
-        " the less certain."
+        f" By this law the target of {percent(target)} needs {needed:.1e} examples; the further"
+        " ahead, the less certain."
     )
 
 

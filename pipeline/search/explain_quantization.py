@@ -26,6 +26,7 @@ from pipeline.files import artifacts, atomic
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting.tables import markdown
 from pipeline.runtimes import inner_tensors
 
@@ -68,7 +69,7 @@ class Layer:
     clipped: float
 
     def row(self) -> tuple[str, ...]:
-        return self.name, f"{self.decibels:.1f}", f"{self.fall:.1f}", f"{100 * self.clipped:.2f} %"
+        return self.name, f"{self.decibels:.1f}", f"{self.fall:.1f}", percent(self.clipped)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import FoldScore
 from pipeline.files.reports.folds import FOLDS, FoldsReport, recipe
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import by_folds, drawing, statistics
+from pipeline.reporting.tables import interval
 from pipeline.search import cached_training
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.announcement import announce
@@ -127,14 +129,14 @@ def report(parts: Sequence[Array], results: Sequence[TrainingResult], score: Fol
     mean, deviation = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
     mean_row = [
         "mean",
-        f"{mean:.2%}",
-        f"{low:.2%} to {high:.2%}",
+        percent(mean),
+        interval((low, high)),
         "",
         f"{np.mean([result.seconds for result in results]):.1f}",
     ]
     return Report(
-        f"Over {len(results)} folds the mean accuracy is {mean:.2%} (95 % interval"
-        f" {low:.2%} to {high:.2%}). Its standard deviation between folds is"
+        f"Over {len(results)} folds the mean accuracy is {percent(mean)} (95 % interval"
+        f" {interval((low, high))}). Its standard deviation between folds is"
         f" {100 * deviation:.2f} points, so a smaller difference on one split proves nothing."
         f" {by_folds.sentence(score)}",
         ["fold", "accuracy", "95 % interval", "kept epoch", "seconds"],
@@ -157,8 +159,8 @@ def fold_row(number: int, right: Array, result: TrainingResult) -> list[str]:
     low, high = fold_interval(right)
     return [
         str(number),
-        f"{right.mean():.2%}",
-        f"{low:.2%} to {high:.2%}",
+        percent(right.mean()),
+        interval((low, high)),
         str(result.kept),
         f"{result.seconds:.1f}",
     ]
@@ -176,7 +178,7 @@ def draw(figure: Any, parts: Sequence[Array]) -> None:
     mean, (low, high) = accuracies.mean(), by_folds.interval(accuracies.tolist())
     label = "95 % interval of the mean"
     axis.axhspan(100 * low, 100 * high, color="tab:orange", alpha=0.2, label=label)
-    axis.axhline(100 * mean, color="tab:orange", label=f"mean {mean:.2%}")
+    axis.axhline(100 * mean, color="tab:orange", label=f"mean {percent(mean)}")
     ends = np.array([fold_interval(part) for part in parts]).T
     lengths = 100 * np.abs(ends - accuracies)
     label = "fold, 95 % interval"

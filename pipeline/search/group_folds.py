@@ -19,8 +19,9 @@ from pipeline.files import raw
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.evaluate import GroupScore
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import bars, by_folds, by_group
-from pipeline.reporting.tables import interval, listed, percent
+from pipeline.reporting.tables import interval, listed
 from pipeline.search import cached_training, folds
 from pipeline.search.analysis import Analysis, Options, Report
 from pipeline.search.announcement import announce

@@ -28,6 +28,7 @@ from pipeline.files import artifacts, corrections, pictures, raw
 from pipeline.files.artifacts import Array
 from pipeline.files.corrections import COLUMNS, TRAINING, Cells
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting.pictures import plain, shown_names
 from pipeline.search import folds as cross_validation
 from pipeline.search import labels_page
@@ -181,9 +182,9 @@ def report(
     pairs = frequent_pairs(suspects)
     return Report(
         f"Of {examples:,} labels outside the test set, confident learning takes {wrong:,} for wrong"
-        f" ({wrong / examples:.2%}), and {len(suspects) - wrong:,} more are suspect, by"
+        f" ({percent(wrong / examples)}), and {len(suspects) - wrong:,} more are suspect, by"
         f" {len(results)} models that did not train on them (mean validation accuracy"
-        f" {accuracy:.2%}).{'' if accuracy >= RELIABLE else CAUTION}",
+        f" {percent(accuracy)}).{'' if accuracy >= RELIABLE else CAUTION}",
         ["label", "suggested", "suspects"],
         [[names[given], names[suggested], f"{count:,}"] for (given, suggested), count in pairs],
         {"probably_wrong": wrong, "suspects": len(suspects), "mean_validation_accuracy": accuracy},

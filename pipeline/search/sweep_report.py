@@ -12,9 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted
+from pipeline.process.words import counted, percent
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import markdown
+from pipeline.reporting.tables import interval, markdown
 from pipeline.search.analysis import Analysis, Report
 from pipeline.search.cached_training import TrainingResult
 
@@ -92,8 +92,8 @@ def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> R
     pruned = sum(map(is_pruned, trials))
     return Report(
         f"The best of {len(trials)} trials ({pruned} pruned) is {named}, with a validation accuracy"
-        f" of {best.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%}); {near} other trials lie"
-        f" in that interval. To use it: `{analysis.command(values)}`.",
+        f" of {percent(best.accuracy)} (95 % interval {interval((low, high))}); {near} other"
+        f" trials lie in that interval. To use it: `{analysis.command(values)}`.",
         [
             "trial",
             *short_names(space),
@@ -128,7 +128,7 @@ def row(trial: FrozenTrial) -> list[str]:
     result = result_of(trial)
     return [
         *values,
-        f"{result.accuracy:.2%}",
+        percent(result.accuracy),
         f"{result.loss:.4f}",
         str(len(result.rows)),
         trial.state.name.lower(),
@@ -167,7 +167,7 @@ def pivot(space: Space, trials: Sequence[FrozenTrial]) -> list[str]:
     head = [f"{space[0].key} \\ {space[1].key}", *columns]
     lines = [markdown(head), markdown(["---"] * len(head))]
     for name, values in zip(rows, accuracies, strict=True):
-        cells = ["" if np.isnan(value) else f"{value:.2%}" for value in values]
+        cells = ["" if np.isnan(value) else percent(value) for value in values]
         lines.append(markdown([name, *cells]))
     return ["\n".join(lines)]
 

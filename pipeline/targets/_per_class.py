@@ -10,8 +10,9 @@ import numpy as np
 from pipeline.files.reports.evaluate import (
     ClassScore,
 )
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
-from pipeline.reporting.tables import listed, percent
+from pipeline.reporting.tables import listed
 from pipeline.targets import Counts
 
 if TYPE_CHECKING:

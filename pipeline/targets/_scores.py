@@ -22,9 +22,10 @@ from pipeline.files.reports.evaluate import (
 )
 from pipeline.inputs import Pictures, Sheet
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
 from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
-from pipeline.reporting.tables import interval, percent
+from pipeline.reporting.tables import interval
 from pipeline.targets import Goal, Recognition
 from pipeline.targets._gate import by_goal, missed
 from pipeline.targets._per_class import hidden, never_predicted, per_class, scores_in_words

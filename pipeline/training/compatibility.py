@@ -76,10 +76,10 @@ def check_outliers(params: Train, data: Data, noun: str) -> None:
         return
     key, none = adding
     if data.kind != "pixels" or data.target != "classes":
-        asked = "numbers" if data.target == "number" else "several labels at once"
+        targets = "numbers" if data.target == "number" else "several labels at once"
         raise UserError(
             f"{key} is for images of one class each, and the dataset holds "
-            f"{noun if data.kind != 'pixels' else asked}; expected {none} with them"
+            f"{noun if data.kind != 'pixels' else targets}; expected {none} with them"
         )
     if is_sparse(keras_objects.loss(params.loss)):
         raise UserError(

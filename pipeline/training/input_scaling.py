@@ -17,6 +17,7 @@ from scipy import optimize, stats
 from pipeline.config.own_model import OwnModel, Scale
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.process.words import percent
 from pipeline.training import keras_files
 
 Scaling = tuple[Sequence[float], Sequence[float]]  # mean and deviation, in pixels
@@ -190,7 +191,7 @@ def print_table(trials: Mapping[str, Trial], name: str) -> None:
     print(f"scaling    right of {count:,} validation images")
     for other, each in trials.items():
         mark = "  <- taken" if other == name else ""
-        print(f"{other:10} {each.accuracy:9.2%}{mark}")
+        print(f"{other:10} {percent(each.accuracy):>10}{mark}")
 
 
 def _ask(
@@ -201,12 +202,12 @@ def _ask(
     if trials[first].accuracy < most + 0.05:
         guessing = (
             f", which is hardly better than always naming the most frequent class "
-            f"({most:.2%}), so the model may know other classes"
+            f"({percent(most)}), so the model may know other classes"
         )
     return (
         f"which scaling {settings.path} expects is not clear: of "
-        f"{len(trials[first].right):,} validation images {trials[first].accuracy:.2%} are "
-        f"right with {first} and {trials[second].accuracy:.2%} with {second}{guessing}; set "
+        f"{len(trials[first].right):,} validation images {percent(trials[first].accuracy)} are "
+        f"right with {first} and {percent(trials[second].accuracy)} with {second}{guessing}; set "
         f"model.scaling to {', '.join(SCALINGS)}, or {{mean: ..., deviation: ...}} in pixels, as "
         "in the training of the model"
     )
@@ -228,8 +229,8 @@ def check_order(
     ]
     raise UserError(
         f"{settings.path} seems to have its classes in another order than the dataset: of "
-        f"{len(trial.right):,} validation images {trial.plain:.2%} are right, and "
-        f"{trial.accuracy:.2%} if {', '.join(moved[:SHOWN])}"
+        f"{len(trial.right):,} validation images {percent(trial.plain)} are right, and "
+        f"{percent(trial.accuracy)} if {', '.join(moved[:SHOWN])}"
         f"{' and so on' if len(moved) > SHOWN else ''}; if so, set model.labels to "
         f"{json.dumps(names, ensure_ascii=False)}"
     )

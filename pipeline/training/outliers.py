@@ -155,18 +155,18 @@ def _outlines(count: int, height: int, width: int, random: Random) -> Array:
     reach from edge to edge. A gap that splits one may close towards its end.
     """
     y, x = (np.arange(size, dtype=np.float32) / size - 0.5 for size in (height, width))
-    one = (count, 1, 1)
-    mean, wavy = random.uniform(0.1, 0.35, one), random.uniform(0, 0.12, one)
+    each = (count, 1, 1)
+    mean, wavy = random.uniform(0.1, 0.35, each), random.uniform(0, 0.12, each)
     half = np.clip(mean + wavy * _smooth((count, height, 1, 1), random)[..., 0], 0.07, 0.47)
-    across = np.abs(x - random.uniform(-0.1, 0.1, one) - random.normal(0, 0.1, one) * y[:, None])
-    length = np.where(random.random(one) < 0.5, 0.55, random.uniform(0.25, 0.5, one))
+    across = np.abs(x - random.uniform(-0.1, 0.1, each) - random.normal(0, 0.1, each) * y[:, None])
+    length = np.where(random.random(each) < 0.5, 0.55, random.uniform(0.25, 0.5, each))
     inside = np.minimum(half - across, length - np.abs(y)[:, None])
-    split = random.uniform(0.02, 0.5, one) * half
-    fork = random.uniform(-0.4, 0.2, one)
-    down = np.where(random.random(one) < 0.5, -1, 1) * y[:, None]
-    closing = random.random(one) * np.clip((down - fork) / (0.5 - fork), 0, 1)
+    split = random.uniform(0.02, 0.5, each) * half
+    fork = random.uniform(-0.4, 0.2, each)
+    down = np.where(random.random(each) < 0.5, -1, 1) * y[:, None]
+    closing = random.random(each) * np.clip((down - fork) / (0.5 - fork), 0, 1)
     gap = np.minimum(split * (1 - closing) - across, down - fork)
-    gap = np.where(random.random(one) < 0.6, gap, -1)
+    gap = np.where(random.random(each) < 0.6, gap, -1)
     return _sigmoid(60 * np.minimum(inside, -gap))
 
 

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.config.params import Problem
+from pipeline.config.problem import Problem
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import Coverage, NumberPair
+from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.verification import rejection
 from pipeline.verification.material import Material
@@ -59,7 +60,7 @@ def fitted(
         if threshold is None:
             reasons[pair.format] = (
                 f"{len(labels):,} validation images are too few for an interval that holds "
-                f"{coverage:.2%} of new numbers; expected at least "
+                f"{percent(coverage)} of new numbers; expected at least "
                 f"{rejection.fewest(coverage):,}, so there is none"
             )
         else:

@@ -14,9 +14,10 @@ from typing import cast
 import numpy as np
 from scipy import stats
 
-from pipeline.config.params import Problem
+from pipeline.config.problem import Problem
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.verify import ComparedPair, Others, Rejection
+from pipeline.process.words import percent
 from pipeline.reporting import calibration, statistics
 from pipeline.targets import Recognition
 from pipeline.verification.material import Material
@@ -135,7 +136,7 @@ def too_few(count: int, problem: Problem) -> str:
         needed = fewest(problem.coverage)
         return (
             f"{count:,} validation images are too few to reject any and still accept "
-            f"{problem.coverage:.2%} of new ones; expected at least {needed:,}, "
+            f"{percent(problem.coverage)} of new ones; expected at least {needed:,}, "
             "so everything is accepted"
         )
     assert problem.max_error is not None

@@ -12,8 +12,9 @@ from pipeline.files.reports.verify import (
     RanPair,
     VerificationReport,
 )
+from pipeline.process.words import percent
 from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
-from pipeline.reporting.tables import amount, percent
+from pipeline.reporting.tables import amount
 from pipeline.verification.pair import Pair
 
 # What is known of problem.coverage and problem.max_error

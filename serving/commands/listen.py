@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CLASS",
-        help="a class that is no word, such as noise; may be repeated",
+        help="a class that is not a word, such as noise; may be repeated",
     )
 
 

@@ -203,9 +203,9 @@ def _verdict(bundle: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[st
 def _facts(
     bundle: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[str, Any]]
 ) -> Dict[str, Any]:
-    card, chosen = bundle.card, None
+    card, best_file = bundle.card, None
     if best:
-        chosen = {name: best[name] for name in ("format", "runtime", "runtime_version")}
+        best_file = {name: best[name] for name in ("format", "runtime", "runtime_version")}
     return {
         **_device(),
         "bundle": {
@@ -216,7 +216,7 @@ def _facts(
             "model_sha256": card.provenance.get("model_sha256"),
             "not_proven": card.not_proven,
         },
-        "chosen": chosen,
+        "chosen": best_file,
         "pairs": pairs,
     }
 

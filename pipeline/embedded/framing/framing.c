@@ -20,14 +20,12 @@ struct size {
 
 /* The part of the picture that is used, what it becomes, and how. */
 struct plan {
-    int left, top;
+    int left, top, channels;
     struct size part, inner;
-    int rows_first;          /* Pillow 13 begins with the rows if that saves more work */
+    int rows_first;            /* Pillow 13 begins with the rows if that saves more work */
     int column_taps, row_taps; /* the most old pixels that a new one uses */
-    int channels;
 };
 
-/* The scratch memory. */
 struct scratch {
     int64_t *exact;   /* the weights of one window in units of ONE */
     int32_t *windows; /* of each new column: its first old one, their number and weights */
@@ -74,8 +72,7 @@ static struct plan planned(const struct picture *picture, const struct framing *
                            const struct framing_size *input)
 {
     const struct size whole = {picture->width, picture->height};
-    struct plan plan = {0, 0, whole, {input->width, input->height}, 0, 0, 0, input->channels};
-    int fewer_rows, fewer_columns;
+    struct plan plan = {0, 0, input->channels, whole, {input->width, input->height}, 0, 0, 0};
     if (framing->method == FRAMING_LETTERBOX)
         plan.inner = fitted(whole, plan.inner);
     if (framing->method == FRAMING_CENTRE_CROP) {
@@ -85,15 +82,14 @@ static struct plan planned(const struct picture *picture, const struct framing *
     }
     if (framing->method == FRAMING_REGION) {
         const int *region = framing->region;
-        plan.left = smaller(divide((int64_t)region[0] * whole.width, PARTS), whole.width - 1);
-        plan.top = smaller(divide((int64_t)region[1] * whole.height, PARTS), whole.height - 1);
-        plan.part.width =
-            larger(divide((int64_t)region[2] * whole.width, PARTS) - plan.left, 1);
-        plan.part.height =
-            larger(divide((int64_t)region[3] * whole.height, PARTS) - plan.top, 1);
+        const int64_t width = whole.width, height = whole.height;
+        plan.left = smaller(divide(region[0] * width, PARTS), whole.width - 1);
+        plan.top = smaller(divide(region[1] * height, PARTS), whole.height - 1);
+        plan.part.width = larger(divide(region[2] * width, PARTS) - plan.left, 1);
+        plan.part.height = larger(divide(region[3] * height, PARTS) - plan.top, 1);
     }
-    fewer_rows = plan.part.height - plan.inner.height;
-    fewer_columns = plan.part.width - plan.inner.width;
+    const int fewer_rows = plan.part.height - plan.inner.height;
+    const int fewer_columns = plan.part.width - plan.inner.width;
     plan.rows_first = fewer_rows > 0 && fewer_rows > 2 * fewer_columns;
     plan.column_taps = taps(plan.part.width, plan.inner.width);
     plan.row_taps = taps(plan.part.height, plan.inner.height);
@@ -111,9 +107,8 @@ static int64_t sinc(int64_t value, int64_t unit)
 {
     /* ONE * pi^2k / (2k + 1)!, of the Taylor series, with alternating signs */
     static const int64_t terms[] = {
-        ONE,       -1808624133424, 892520235358, -209733848642, 28749862717,
-        -2579543378, 163199184,    -7670054,     278310,        -8032,
-        189,
+        ONE,         -1808624133424, 892520235358, -209733848642, 28749862717, -2579543378,
+        163199184,   -7670054,       278310,       -8032,         189,
     };
     const int64_t nearest = (2 * value + (value < 0 ? -unit : unit)) / (2 * unit);
     const int64_t rest = value - nearest * unit; /* the sine has the period 2 */
@@ -121,9 +116,7 @@ static int64_t sinc(int64_t value, int64_t unit)
     int64_t sum = 0;
     for (int term = sizeof terms / sizeof *terms - 1; term >= 0; term--)
         sum = terms[term] + product(sum, square);
-    if (nearest == 0)
-        return sum;
-    return (nearest % 2 ? -1 : 1) * product(sum, rest * ONE / value);
+    return nearest == 0 ? sum : (nearest % 2 ? -1 : 1) * product(sum, rest * ONE / value);
 }
 
 /*
@@ -167,7 +160,6 @@ static void read_pixel(const struct picture *picture, size_t index, uint8_t *col
 {
     const int wide = picture->format >= PICTURE_RGB565_LE;
     const uint8_t *bytes = picture->pixels + index * (wide ? 2 : (size_t)picture->format);
-    const int is_grey = picture->format <= PICTURE_GREY_ALPHA;
     if (wide) {
         const int low_first = picture->format == PICTURE_RGB565_LE;
         const int value = low_first ? bytes[1] << 8 | bytes[0] : bytes[0] << 8 | bytes[1];
@@ -178,7 +170,7 @@ static void read_pixel(const struct picture *picture, size_t index, uint8_t *col
         return;
     }
     for (int colour = 0; colour < 3; colour++)
-        colours[colour] = bytes[is_grey ? 0 : colour];
+        colours[colour] = bytes[picture->format <= PICTURE_GREY_ALPHA ? 0 : colour];
     if (picture->format == PICTURE_GREY_ALPHA || picture->format == PICTURE_RGBA)
         for (int colour = 0; colour < 3; colour++)
             colours[colour] = on_white(colours[colour], bytes[picture->format - 1]);
@@ -296,13 +288,11 @@ void framing_run(const struct picture *picture, const struct framing *framing,
     const size_t top = (size_t)(input->height - plan.inner.height + 1) / 2;
     uint8_t *bytes = memory;
     size_t ends[5];
-    struct scratch scratch = {memory, NULL, NULL, NULL, NULL, NULL};
     divided(&plan, ends);
-    scratch.windows = (int32_t *)(void *)(bytes + ends[0]);
-    scratch.weights = (int32_t *)(void *)(bytes + ends[1]);
-    scratch.sums = (int32_t *)(void *)(bytes + ends[2]);
-    scratch.line = bytes + ends[3];
-    scratch.lines = bytes + ends[4];
+    const struct scratch scratch = {
+        memory, (int32_t *)(void *)(bytes + ends[0]), (int32_t *)(void *)(bytes + ends[1]),
+        (int32_t *)(void *)(bytes + ends[2]), bytes + ends[3], bytes + ends[4],
+    };
     memset(image, 0, (size_t)input->height * stride);
     weigh_columns(&plan, &scratch);
     resize(picture, &plan, &scratch, image + top * stride + left * (size_t)input->channels, stride);

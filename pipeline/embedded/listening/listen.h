@@ -47,7 +47,7 @@ struct listen_word {
 /* Begins as zeros, as static variables do. Its values are for listen.c, but for the first two. */
 struct listener {
     int is_due; /* whether a window is full, and must be classified */
-    uint8_t ignored[MODEL_CLASSES]; /* set to 1 for classes that are no words, such as noise */
+    uint8_t ignored[MODEL_CLASSES]; /* set to 1 for classes that are not words, such as noise */
     int16_t samples[MODEL_WINDOW];                 /* of the frame that is not yet full */
     uint16_t energies[MODEL_HEIGHT * MODEL_WIDTH]; /* a ring of frames */
     float recent[LISTEN_SMOOTHING][MODEL_CLASSES]; /* a ring */

@@ -18,7 +18,7 @@ void setup()
     microphone.setPins(CLOCK_PIN, SELECT_PIN, -1, DATA_PIN);
     if (!microphone.begin(I2S_MODE_STD, MODEL_RATE, I2S_DATA_BIT_WIDTH_16BIT, I2S_SLOT_MODE_MONO))
         Serial.println("the microphone does not start");
-    /* If a class is no word, such as noise: listener.ignored[its number] = 1; */
+    /* If a class is not a word, such as noise: listener.ignored[its number] = 1; */
 }
 
 void loop()

@@ -3,11 +3,12 @@
  * from the bundle.
  */
 
-import { describe, element, percent, table } from "./card.js";
+import { describe, element, percent } from "./card.js";
 import { Classifier } from "./classifier.js";
 import { Drawing } from "./drawing.js";
 import { InputError } from "./ink.js";
 import { read, toInput } from "./photo.js";
+import { offerTrials } from "./trials.js";
 
 const MOST_BARS = 12;
 const PICTURES = {
@@ -31,7 +32,7 @@ class Page {
     this.choosePaper();
     this.describe();
     this.warn();
-    this.offerProof();
+    offerTrials(classifier);
     this.showExamples();
     this.listen();
     this.rest();
@@ -72,15 +73,6 @@ class Page {
     if (failures.length) document.title += ", NOT PROVEN";
   }
 
-  /** Offers the proof, or explains that the bundle has no acceptance set. */
-  offerProof() {
-    const { acceptance_images: images, no_acceptance: why } = this.card;
-    by("prove").hidden = !images;
-    if (images) return;
-    const reason = why ?? "it was made without one";
-    by("verdict").textContent = `The bundle has no acceptance set (${reason}).`;
-  }
-
   showExamples() {
     this.classifier.golden.labels.forEach((label, index) => {
       if (label < 0) return; // a synthetic input
@@ -107,8 +99,6 @@ class Page {
     by("pen-colour").addEventListener("input", ({ target }) => {
       this.drawing.pen.colour = target.value;
     });
-    by("compare").addEventListener("click", () => this.compare());
-    by("prove").addEventListener("click", () => this.prove());
     for (const id of ["picture", "camera"])
       by(id).addEventListener("change", ({ target }) => {
         if (target.files.length) this.open(target.files[0]);
@@ -233,81 +223,6 @@ class Page {
       if (passed >= MEASURED_MILLISECONDS) return passed / count;
     }
   }
-
-  /** Runs the gate on this device and shows the verdict with its figures. */
-  async prove() {
-    const verdict = by("verdict");
-    const progress = by("prove-progress");
-    verdict.textContent = by("prove-problem").textContent = "";
-    by("prove").disabled = true;
-    progress.hidden = false;
-    try {
-      const { prove } = await import("./prove.js");
-      const facts = await prove(this.classifier, (done, images) => {
-        progress.value = done;
-        progress.max = images;
-      });
-      verdict.textContent = `${facts.sentence[0].toUpperCase()}${facts.sentence.slice(1)}.`;
-      const rows = proofRows(facts);
-      by("proof").replaceChildren(table("Results in this browser", ["result", "here"], rows));
-      by("proof").hidden = false;
-    } catch (error) {
-      by("prove-problem").textContent = error.message;
-    } finally {
-      by("prove").disabled = false;
-      progress.hidden = true;
-      progress.removeAttribute("value");
-    }
-  }
-
-  async compare() {
-    by("comparison-problem").textContent = "";
-    try {
-      const { compare, load } = await import("./comparison.js");
-      this.other ??= await load(this.classifier);
-      await compare(this.classifier, this.other, 1);
-      const { images, largest, own, other } = await compare(this.classifier, this.other);
-      const columns = ["engine", "ms/image", "largest difference in a probability"];
-      const rows = [
-        ["WebAssembly, integers", own.toFixed(2), ""],
-        [this.other.name, other.toFixed(2), largest.toExponential(1)],
-      ];
-      const caption = `Both engines on ${images} images`;
-      by("comparison").replaceChildren(table(caption, columns, rows));
-      by("comparison").hidden = false;
-    } catch (error) {
-      by("comparison-problem").textContent = error.message;
-    }
-  }
-}
-
-/** The rows of the table below the verdict. */
-function proofRows(facts) {
-  const [low, high] = facts.accuracy_interval.map(bound => percent(bound));
-  const p = facts.mcnemar_p_value.toPrecision(2);
-  return [
-    ["test images", facts.images],
-    ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${low} to ${high})`],
-    ["accuracy of the trained model", percent(facts.keras_accuracy)],
-    ["images lost and gained", `${facts.lost} and ${facts.gained} (McNemar’s p-value ${p})`],
-    ["accuracy loss at most, on these images", percent(facts.accuracy_lost_bound)],
-    ["allowed accuracy loss", percent(facts.max_accuracy_drop)],
-    ["same class as the trained model", percent(facts.agreement)],
-    ...rejection(facts),
-    ["largest difference in a probability", facts.largest_difference.toExponential(1)],
-    ["largest difference on golden vectors", facts.golden_difference.toExponential(1)],
-    ["median milliseconds per image", facts.milliseconds.toFixed(2)],
-  ];
-}
-
-/** The rows on images that were answered and on those rejected as none of the classes, if any. */
-function rejection({ answered, answered_wrong: wrong, images }) {
-  if (answered === images) return [];
-  const share = percent(wrong / Math.max(answered, 1));
-  return [
-    ["images answered", `${answered} (${percent(answered / images)}), the others rejected`],
-    ["wrong answers", `${wrong} (${share} of the answers)`],
-  ];
 }
 
 function pictureIn(transfer) {

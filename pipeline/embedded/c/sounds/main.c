@@ -3,7 +3,7 @@
  *                         place of the class "none (best guess CLASS)" if the model rejects it
  * classify --listen FILE [CLASS...]
  *                         prints the words in a stream: seconds, class and probability, separated
- *                         by tabs; a CLASS is no word, such as noise
+ *                         by tabs; a CLASS is not a word, such as noise
  * classify --prove FILE   tests the model on this device with acceptance.bin; the exit status is
  *                         0: proven, 3: not shown (too few sounds for a verdict), 1: worse, or
  *                         the file cannot be used
@@ -149,7 +149,7 @@ static int print_usage(FILE *file)
     return file == stderr ? 2 : 0;
 }
 
-/* Sets the classes that are no words; returns 0 if there is no such class. */
+/* Sets the classes that are not words; returns 0 if there is no such class. */
 static int ignore(const char *name)
 {
     for (int number = 0; number < MODEL_CLASSES; number++)

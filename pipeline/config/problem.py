@@ -1,0 +1,43 @@
+"""The task, and what the model must reach: the section `problem` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.config.section import Fraction, Section
+
+
+class Problem(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]*$")]
+    statement: str
+    use: str
+    limits: list[str]
+    target: Annotated[float, Field(ge=0)]
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
+    unit: Annotated[str, Field(min_length=1, max_length=40)] | None = None
+    coverage: Fraction | None = None
+    max_error: Fraction | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_answer(self) -> Self:
+        if self.unit is None and self.target > 1:
+            raise ValueError(
+                f"target is {self.target:g}, and unit is null; expected a target from 0 to 1, or "
+                "the unit of the number that the model gives"
+            )
+        if self.unit is not None and self.target == 0:
+            raise ValueError("target is 0, an error that no model reaches; expected one above 0")
+        if self.unit is not None and self.metric != "accuracy":
+            raise ValueError(
+                f"metric is {self.metric}, and a number is judged by its mean absolute error; "
+                "expected accuracy with a unit, which then has no effect"
+            )
+        if self.unit is not None and self.max_error is not None:
+            raise ValueError(
+                f"max_error is {self.max_error:g}, the share of wrong answers, and a number is not "
+                "right or wrong; expected null with a unit"
+            )
+        return self
