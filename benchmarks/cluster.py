@@ -32,7 +32,7 @@ from pipeline.search.cached_training import CachedTraining
 from pipeline.search.engine import Engine
 
 TRAININGS = 8
-SIZE = {"preprocess.subset": 3000, "train.epochs": 2}
+SIZE = {"preprocess.subset": 10000, "train.epochs": 6}
 LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
 SECONDS_TO_START = 120
 

@@ -54,15 +54,24 @@ def environment(runtime: str) -> Path | str:
         return f"{error}; run `make env` where packages can be reached"
 
 
+def environments_of(pairs: Sequence[Pair]) -> dict[str, Path | str]:
+    """The environment of each runtime of the pairs, all brought up to date at a time."""
+    names = list(dict.fromkeys(pair.runtime for pair in pairs))
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(names, pool.map(environment, names), strict=True))
+
+
 def run_native(
-    pairs: Sequence[Pair], material: Material, settings: Params, folder: Path, countdown: Countdown
+    natives: Sequence[NativePair],
+    material: Material,
+    settings: Params,
+    folder: Path,
+    countdown: Countdown,
 ) -> None:
     """Runs the pairs of this processor, as many at a time as there are cores.
 
     Latencies are measured afterwards, one pair at a time on an otherwise idle machine.
     """
-    pythons = {runtime: environment(runtime) for runtime in {pair.runtime for pair in pairs}}
-    natives = [NativePair(pair, pythons[pair.runtime]) for pair in pairs]
 
     def run(native: NativePair) -> None:
         native.run(material, settings, folder)
@@ -78,15 +87,13 @@ def run_native(
 
 
 def run_emulated(
-    groups: Sequence[list[Pair]],
+    runtimes: Sequence[EmulatedRuntime],
     judge: Callable[[Pair], None],
     material: Material,
     settings: Params,
     folder: Path,
 ) -> None:
     """Runs and judges the pairs of emulated processors, and records how long that took."""
-    pythons = {runtime: environment(runtime) for runtime in {group[0].runtime for group in groups}}
-    runtimes = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
 
     def run(runtime: EmulatedRuntime) -> None:
         for pair in runtime.run(material, settings, folder):
@@ -200,7 +207,9 @@ def main() -> None:
         material = gather(settings, folder)
         key = workload(pairs, material, settings)
         announce(len(pairs), key)
-        run_native(natives, material, settings, folder, countdown)
+        pythons = environments_of(pairs)
+        here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
+        run_native(here, material, settings, folder, countdown)
         judge_answers = rejection.judge if material.unit is None else intervals.judge
         not_rejecting = judge_answers(natives, material, settings.problem)
         vectors = choose_golden(material, natives)
@@ -213,7 +222,8 @@ def main() -> None:
             countdown.done(pair)
 
         if groups:
-            run_emulated(groups, judge, material, settings, folder)
+            emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
+            run_emulated(emulators, judge, material, settings, folder)
     draw_reliability(material, natives, settings)
     save(vectors, material, pairs, not_rejecting)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))

@@ -132,8 +132,9 @@ def blocks(images: Array) -> Array:
     means = []
     for start, stop in artifacts.chunks_of(images):
         part = np.asarray(images[start:stop, : rows * height, : columns * width])
-        blocked = part.reshape(len(part), rows, height, columns, width, -1)
-        sums = blocked.sum((2, 4), dtype=np.uint32)
+        sums = np.zeros((len(part), rows, columns, part.shape[3]), np.uint32)
+        for y, x in np.ndindex(height, width):  # some times as fast as a sum over two axes
+            sums += part[:, y::height, x::width]
         means.append(sums.reshape(len(part), -1).astype(np.float32) / (255 * height * width))
     return np.concatenate(means)
 

@@ -17,7 +17,7 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
 TEMPLATES = Path(__file__).parent / "layers"
-HEADERS = ("fixed_point.h", "grid.h", "layers.h", "sums.h")
+HEADERS = ("dot_product.h", "fixed_point.h", "grid.h", "layers.h", "sums.h")
 VALUES_IN_A_LINE = {"int8": 16, "int32": 7}
 TYPES = {"int8": "int8_t", "uint8": "uint8_t"}
 

@@ -1,3 +1,4 @@
+#include "dot_product.h"
 #include "sums.h"
 
 /* The values under the filter, as differences from the zero point: 0 outside the input. */
@@ -30,9 +31,8 @@ void layer_convolution(const struct convolution *layer, const int8_t *input, int
                        x * layer->stride.width - layer->padding.width, window);
                 for (int32_t filter = group * filters; filter < (group + 1) * filters; filter++) {
                     const int8_t *weights = layer->weights + filter * products;
-                    int32_t sum = layer->biases[filter];
-                    for (int32_t index = 0; index < products; index++)
-                        sum += window[index] * weights[index];
+                    int32_t bias = layer->biases[filter];
+                    int32_t sum = add_dot_product(bias, window, weights, products);
                     *output++ = scaled(&layer->scaling, filter, sum);
                 }
             }
