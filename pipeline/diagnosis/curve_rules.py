@@ -190,7 +190,7 @@ def far_apart(curves: Curves) -> Diagnosis | None:
         reason = "it has features that the training set lacks; look at both, and collect more data"
     else:
         verdict, reason = "overfit", f"{MEMORIZES}, or less capacity"
-    symptom = f"validation stays {percent(gap, 1)} behind training, and its loss does not rise"
+    symptom = f"validation stays {100 * gap:.1f} points behind training, and its loss does not rise"
     return Diagnosis(verdict, curves.epoch(0), {"gap": gap}, f"{symptom}: {reason}")
 
 
