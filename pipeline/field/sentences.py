@@ -42,7 +42,7 @@ def sentences(report: FieldReport) -> list[str]:
 
 def _rejection(rejection: FieldRejection, predictions: int) -> str:
     share = (
-        f"{percent(rejection.share)} of the {counted(predictions, 'prediction')} are none of the classes "
+        f"{percent(rejection.share)} of the {predictions:,} predictions are none of the classes "
         f"(95 % interval {interval(rejection.interval)})"
     )
     expected = rejection.expected_share
