@@ -22,6 +22,7 @@ from pipeline.reporting.summary import (
     columns,
     curves,
     headline,
+    kilobytes,
     outdated,
     rows,
     table,
@@ -110,7 +111,7 @@ def short_row(line: Row) -> Row:
         score = f"{score} ({line['95 % interval']})"
     return {
         "file": line["model"],
-        "size": f"{size / 1000:,.0f} kB",
+        "size": kilobytes(size),
         name: score,
         **(_may_add(line) if name == "error" else _may_lose(line)),
         "ms/image": line.get("ms/image", "").split(" ")[0],

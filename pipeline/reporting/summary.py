@@ -234,6 +234,10 @@ def table(
     return "\n".join(line.strip() for line in capture.get().splitlines() if line.strip())
 
 
+def kilobytes(size: int) -> str:
+    return f"{size / 1000:,.0f} kB"
+
+
 def curves() -> str:
     diagnosis = DiagnosisReport.load()
     if diagnosis.verdict == NOT_TRAINED:
