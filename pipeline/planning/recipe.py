@@ -274,8 +274,11 @@ def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
 
 
 def _processors(network: Network, board: str | None) -> list[Choice]:
-    """Emulated processors, which take minutes for a large network in float32."""
-    if network.is_backbone and not board:
+    """The processor of the device. Emulation takes minutes for a large network in float32."""
+    if board:
+        choice = Choice("verify.processors", ["native"], "a microcontroller is none of the others")
+        return [choice, Choice("verify.processor_images", 100)]
+    if network.is_backbone:
         few = "a Raspberry Pi 4; others take minutes each to emulate with such a network"
         return [
             Choice("verify.processors", ["native", "cortex-a72"], few),
