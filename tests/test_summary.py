@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.box import ASCII2
 
 from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, result_notes, summary
@@ -105,6 +106,7 @@ GOLDEN = " and the golden vectors, whose probabilities differ from those here by
         ),
         ([{"images": 40, "golden_difference": 0.01}], f"40 test images{GOLDEN}"),
         ([{"images": 40}], "40 test images. "),
+        ([{"images": 1}], "1 test image. "),
         (
             [{"images": 40}, {"images": 4}],
             "40 test images (4 for files that compute in float32). ",
@@ -138,6 +140,20 @@ def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images(
     assert row["test accuracy"] == "98.00 %"
     assert row["ms/image"] == "0.040 to 1.200"
     assert row["verdict"] == "proven; could not run on onnxruntime"
+
+
+def test_a_narrow_table_cuts_no_name_of_a_file_and_no_number() -> None:
+    columns = ("model", "balanced accuracy", "loses at most", "bytes", "ms/image", "verdict")
+    figures = dict(
+        zip(columns[1:], ("83.28 %", "1.31 %", "14,221,189", "28.334", "not shown"), strict=True)
+    )
+    names = ["baseline: nearest class mean (RMSE)", "tflite_float32", "onnx_float32"]
+    rows = [{"model": name, **figures} for name in names]
+    lines = summary.table(columns, rows, ASCII2, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in names[1:]:
+        (line,) = (text for text in lines if name in text)
+        assert "14,221,189" in line
 
 
 def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:

@@ -81,9 +81,10 @@ class Files:
 
     def misfit(self, board: str) -> str | None:
         """Why the board cannot take the model; None if it can, or if that is not known."""
-        if self.micro_arena_bytes is None or self.micro_flash_bytes is None:
+        arena, esp_nn = self.micro_arena_bytes, self.micro_arena_bytes_esp32
+        if arena is None or esp_nn is None or self.micro_flash_bytes is None:
             return None
-        return boards.misfit(board, self.micro_arena_bytes, self.micro_flash_bytes)
+        return boards.misfit(board, boards.arena(board, arena, esp_nn), self.micro_flash_bytes)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def files(settings: Params, data: Shape) -> Files:
 
 def speed(settings: Params, data: Shape) -> Speed:
     """How fast the training in params.yaml will be on this machine. Cached. Raises UserError."""
-    what = "speed-of-head" if _trains_on_features(settings) else "speed"
+    what = "speed-of-head" if trains_on_features_alone(settings) else "speed"
     key = _key(what, settings, data, [])
     cached = timing_cache.recall(key)
     if cached is None:
@@ -149,7 +150,7 @@ def _speed(settings: Params, data: Shape) -> Speed:
         began = time.perf_counter()
         keras_files.probabilities(network, inputs)
     inference = (time.perf_counter() - began) / len(inputs)
-    if _trains_on_features(settings):
+    if trains_on_features_alone(settings):
         return Speed(0.0, inference, _peak_bytes())
     # Fresh weights are as fast as published ones, and need not be fetched.
     fresh = {"weights": "none", "start_from": NONE, "start_layers": "hidden", "freeze": None}
@@ -160,12 +161,18 @@ def _speed(settings: Params, data: Shape) -> Speed:
     return Speed(1 / rows[-1]["images_per_second"], inference, _peak_bytes())
 
 
-def _trains_on_features(settings: Params) -> bool:
-    """Whether the frozen layers are computed once, so that an epoch takes next to nothing."""
+def trains_on_features_alone(settings: Params) -> bool:
+    return epochs_on_features(settings) == settings.train.epochs
+
+
+def epochs_on_features(settings: Params) -> int:
+    """The epochs before which the frozen layers were computed: each takes next to nothing."""
     train = settings.train
     frozen = train.freeze == "all" or (train.freeze is None and train.starts_from_a_backbone)
     adds_outliers = bool(train.outliers) or settings.dataset.other != NO_OTHERS
-    return frozen and not train.augmentation and not adds_outliers
+    if not frozen or train.augmentation or adds_outliers:
+        return 0
+    return train.thaw[0].after if train.thaw else train.epochs
 
 
 def _peak_bytes() -> int:

@@ -9,7 +9,7 @@ from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, NumberReport
 from pipeline.files.reports.verify import Rejection
-from pipeline.process.words import counted, percent
+from pipeline.process.words import counted, percent, verb
 from pipeline.reporting import by_folds, summary
 from pipeline.reporting.page_files import file_verdicts
 from pipeline.reporting.tables import amount, amounts, interval
@@ -185,5 +185,7 @@ def _embedded(_: Params, reports: BundleReports) -> str:
     if not targets:
         return "embed.targets names no target without Python."
     sentence = f"{len(targets) - len(refused)} of {len(targets)} targets take the model"
-    skipped = f'; {", ".join(refused)} was skipped, as embed.targets is "all"' if refused else ""
-    return f"{sentence}{skipped}."
+    if refused:
+        was = verb(len(refused), "was", "were")
+        sentence += f'; {", ".join(refused)} {was} skipped, as embed.targets is "all"'
+    return f"{sentence}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.files.reports.verify import NumberPair, RanPair, VerificationReport
-from pipeline.process.words import percent
+from pipeline.process.words import counted, percent
 from pipeline.reporting import confidence_cells
 
 
@@ -72,7 +72,7 @@ def measured_on(pairs: Sequence[RanPair]) -> str:
 def on_emulated_processors(pairs: Sequence[RanPair]) -> str:
     """What was tried there; files that compute in float32 see fewer images."""
     most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
-    sentence = f"Each emulated processor sees {most} test images"
+    sentence = f"Each emulated processor sees {counted(most, 'test image')}"
     if fewest < most:
         sentence += f" ({fewest} for files that compute in float32)"
     golden = (pair.golden_difference for pair in pairs)

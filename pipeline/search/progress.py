@@ -1,8 +1,8 @@
 """Progress of many trainings, by examples processed: a bar on a terminal, and a line for each.
 
-Without a terminal, a line says after the second epoch how long all of it takes. The first is no
-measure: it includes the start of a process, and the features of a published network, which all
-trainings share.
+Without a terminal, a line says after two epochs of a training how long all of it takes. The first
+epoch of each does not count for that, since what comes before it comes once: starting, compiling,
+and the features of frozen layers, which can take longer than all epochs together.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ class Progress:
         self.costs = costs
         self.processed = dict.fromkeys(costs, 0)
         self.finished = 0
-        self.first: tuple[float, int] | None = None  # when an epoch was first done, and examples
-        self.is_told = False
+        self.started = time.monotonic()
+        self.epoch_ends: dict[int, float] = {}  # of the last epoch of each training that runs
+        self.speed = 0.0  # seconds for an example, in the last epoch; 0: not known yet
         self.console = Console(soft_wrap=True, highlight=False)
         columns = (
             progress.BarColumn(),
@@ -50,23 +51,26 @@ class Progress:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:
+        is_known, now = bool(self.speed), time.monotonic()
+        if number in self.epoch_ends:
+            self.speed = (now - self.epoch_ends[number]) / examples
+        self.epoch_ends[number] = now
         self.processed[number] = min(self.processed[number] + examples, self.costs[number])
-        if self.first is None:
-            self.first = time.monotonic(), examples
-        elif not self.is_told and not self.console.is_terminal:
-            self.is_told = True
+        if self.speed and not is_known and not self.console.is_terminal:
             self.print(self._state())
         self._show()
 
     def reset(self, number: int, line: str) -> None:
         """Forgets the progress of a task whose work is lost, and prints `line`."""
         self.processed[number] = 0
+        self.epoch_ends.pop(number, None)
         self._show()
         self.print(line)
 
     def finish(self, number: int, line: str) -> None:
         """Counts a task as finished, even if it stopped early, and prints `line`."""
         self.processed[number] = self.costs[number]
+        self.epoch_ends.pop(number, None)
         self.finished += 1
         self._show()
         self.print(f"{line} ({self._state()})")
@@ -82,8 +86,9 @@ class Progress:
     def _state(self) -> str:
         done, total = sum(self.processed.values()), sum(self.costs.values())
         state = f"{self.finished} of {len(self.costs)}"
-        began, before = self.first or (0.0, total)
-        if done <= before or done == total:
+        speed = self.speed / max(1, len(self.epoch_ends))
+        if not speed and self.finished:  # trainings of one epoch
+            speed = (time.monotonic() - self.started) / done
+        if not speed or done == total:
             return state
-        left = (time.monotonic() - began) * (total - done) / (done - before)
-        return f"{state}, about {stage.duration(left)} left"
+        return f"{state}, about {stage.duration(speed * (total - done))} left"

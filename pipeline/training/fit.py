@@ -51,6 +51,7 @@ with imports.keras_import():
     keras.ops.convert_to_tensor(0)
 
 # Training images on which the layers are measured before the first step, fewer of large images
+# and for large networks
 PROBE = 256
 
 
@@ -245,7 +246,8 @@ def fit_phase(
 
 def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
     """The statistics of the layers on the first images of the training set."""
-    count = min(PROBE, keras_files.batch_size(data.train[0]))
+    affordable = layer_statistics.affordable(model)
+    count = min(PROBE, keras_files.batch_size(data.train[0]), affordable)
     inputs, labels = (np.asarray(part[:count]) for part in data.train)
     expected = targets(labels, data.num_classes, is_sparse(loss))
     return layer_statistics.measure(model, inputs, expected, loss)
