@@ -1,6 +1,7 @@
 """Progress of many trainings, by examples processed: a bar on a terminal, and a line for each.
 
-Without a terminal, a line says after the first epoch how long all of it takes.
+Without a terminal, a line says after the second epoch how long all of it takes: the first one also
+waits for imports and for the compiler.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Progress:
         self.processed = dict.fromkeys(costs, 0)
         self.finished = 0
         self.started = time.monotonic()
+        self.reports = 0
+        self.first = (self.started, 0)  # when the first report came, and the examples processed
         self.console = Console(soft_wrap=True, highlight=False)
         columns = (
             progress.BarColumn(),
@@ -47,10 +50,12 @@ class Progress:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:
-        is_first = not any(self.processed.values())
         self.processed[number] = min(self.processed[number] + examples, self.costs[number])
+        self.reports += 1
+        if self.reports == 1:
+            self.first = time.monotonic(), sum(self.processed.values())
         self._show()
-        if is_first and not self.console.is_terminal:
+        if self.reports == 2 and not self.console.is_terminal:
             self.print(self._state())
 
     def reset(self, number: int, line: str) -> None:
@@ -75,9 +80,13 @@ class Progress:
         )
 
     def _state(self) -> str:
+        state, left = f"{self.finished} of {len(self.costs)}", self._seconds_left()
+        return state if left is None else f"{state}, about {stage.duration(left)} left"
+
+    def _seconds_left(self) -> float | None:
+        """None if nothing is left, or nothing shows the pace yet."""
         done, total = sum(self.processed.values()), sum(self.costs.values())
-        state = f"{self.finished} of {len(self.costs)}"
-        if not done or done == total:
-            return state
-        left = (time.monotonic() - self.started) * (total - done) / done
-        return f"{state}, about {stage.duration(left)} left"
+        since, before = (self.started, 0) if self.finished else self.first
+        if done == total or done <= before or not self.reports:
+            return None
+        return (time.monotonic() - since) * (total - done) / (done - before)
