@@ -184,6 +184,14 @@ def test_the_short_row_of_the_keras_model_has_its_interval() -> None:
     assert row["verdict"] == "failed"
 
 
+def test_the_short_note_names_the_emulated_processors() -> None:
+    there = [reports.compared(processor=name) for name in ("haswell", "nehalem", "haswell")]
+    assert result_notes.verdicts(reports.verification(reports.compared(), *there)) == (
+        " A verdict is the worst here and on emulated haswell, nehalem."
+    )
+    assert result_notes.verdicts(reports.verification(reports.compared())) == ""
+
+
 def test_a_file_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("no markers")

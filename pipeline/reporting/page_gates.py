@@ -96,6 +96,8 @@ def _baseline_beaten(_: Params, reports: BundleReports) -> str:
     gate = reports.evaluate.judged
     reached = ""
     if isinstance(reports.evaluate, EvaluationReport):
+        if gate.baseline_not_shown:
+            return f"Not shown: {by_folds.baseline(reports.evaluate)}."
         reached = percent(reports.evaluate.score.baseline)
     elif isinstance(reports.evaluate, NumberReport):
         reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)

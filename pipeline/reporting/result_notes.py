@@ -69,6 +69,12 @@ def measured_on(pairs: Sequence[RanPair]) -> str:
     return next(processors, "an unknown processor")
 
 
+def verdicts(verification: VerificationReport) -> str:
+    """Where the verdicts of the short table hold; empty if that is here alone."""
+    names = dict.fromkeys(pair.processor for pair in verification.ran if not pair.is_native)
+    return f" A verdict is the worst here and on emulated {', '.join(names)}." if names else ""
+
+
 def on_emulated_processors(pairs: Sequence[RanPair]) -> str:
     """What was tried there; files that compute in float32 see fewer images."""
     most, fewest = (count(pair.images for pair in pairs) for count in (max, min))

@@ -53,7 +53,7 @@ def sentences(left_out: Sequence[str]) -> list[str]:
     if "evaluate" not in left_out:
         evaluation = Evaluation.load()
         if isinstance(evaluation, EvaluationReport) and evaluation.folds:
-            result.append(by_folds.sentence(evaluation.folds))
+            result.append(by_folds.remark(evaluation))
     if "verify" not in left_out:
         verification = VerificationReport.load()
         judged_on = verification.judged_on
