@@ -96,6 +96,7 @@ class KerasObject(Section):
 Name = str | KerasObject  # the name alone if the object needs no config
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Place = Literal["none", "before", "after"]
+End = Literal["flatten", "mean"]
 
 
 class Network(Section):
@@ -106,6 +107,8 @@ class Network(Section):
 
     hidden: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     width: PositiveFloat | None = None
+    convolution: Literal["full", "separable"] | None = None
+    end: End | None = None
     activation: Name | list[Name | None] | None = None
     kernel_initializer: Name | list[Name | None] | None = None
     kernel_regularizer: Name | list[Name | None] | None = None

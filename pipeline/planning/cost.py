@@ -188,7 +188,7 @@ def _files(settings: Params, data: Shape) -> Files:
     inputs, _ = data.random(CALIBRATION)
     _normalize(network, inputs)
     content = _int8(network, inputs)
-    measured["int8_bytes"] = len(content) + CARD_BYTES
+    measured["int8_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"] or data.target != "classes":
         return Files(
             **measured, refused="targets without Python take images or sounds of one class each"
@@ -201,6 +201,14 @@ def _files(settings: Params, data: Shape) -> Files:
     except (UserError, OSError) as error:
         measured["refused"] = str(error)
     return Files(**measured)
+
+
+def with_card(content: bytes, card_bytes: int) -> int:
+    """The bytes of a TensorFlow Lite file with a description of `card_bytes`."""
+    with imports.keras_import():
+        from pipeline.formats import _metadata
+
+    return len(_metadata.embed(content, ".tflite", bytes(card_bytes)))
 
 
 def _normalize(network: Any, inputs: Array) -> None:
