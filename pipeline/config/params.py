@@ -163,6 +163,7 @@ class Train(Section):
     ]
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    quantization_aware: bool = False
     steps_per_execution: PositiveInt
 
     @property
@@ -173,6 +174,31 @@ class Train(Section):
     def starts_from_a_backbone(self) -> bool:
         """Whether its layers come from a published network, and not from a model of ours."""
         return self.weights != "none" or self.start_from.endswith(".h5")
+
+    @property
+    def quantized_epochs(self) -> int:
+        """How many epochs, the last ones, train with the rounding of int8."""
+        return max(1, self.epochs // 4) if self.quantization_aware else 0
+
+    @model_validator(mode="after")
+    def _can_be_quantization_aware(self) -> Self:
+        wanted: dict[str, tuple[object, object]] = {
+            "patience": (self.patience, None),
+            "thaw": (self.thaw, []),
+            "network.drop_connect": (self.network.drop_connect or None, None),
+            "precision": (self.precision, "float32"),
+        }
+        for key, (value, expected) in wanted.items():
+            if self.quantization_aware and value != expected:
+                raise ValueError(
+                    f"{key} is {value}, and the last epochs train for int8; expected "
+                    f"{'null' if expected is None else expected}, or quantization_aware: false"
+                )
+        if self.quantized_epochs >= self.epochs:
+            raise ValueError(
+                f"epochs is {self.epochs}, and the last ones train for int8; expected at least 2"
+            )
+        return self
 
     @model_validator(mode="after")
     def _starts_from_one(self) -> Self:

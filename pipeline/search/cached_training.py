@@ -26,7 +26,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
 from pipeline.process.errors import UserError
-from pipeline.training import fingerprint, learning_curves
+from pipeline.training import fingerprint
 from pipeline.training.learning_curves import Row
 
 if TYPE_CHECKING:  # these import TensorFlow, which only the worker needs
@@ -170,7 +170,9 @@ class CachedTraining:
 
     def _unfinished(self, folder: Path) -> TrainingResult:
         rows = artifacts.load_json(folder / "state.json")["rows"]
-        best = learning_curves.best_epoch(rows, self.settings.keep)
+        from pipeline.training import checkpoint
+
+        best = checkpoint.best_of(self.settings, rows)
         return TrainingResult(folder.name, rows, best, len(self.validation_rows))
 
 
