@@ -184,8 +184,8 @@ def cures(
 ) -> list[str]:
     """What to try, in this order, each with the param to set; none if nothing is lost.
 
-    Training for int8 wins back what it loses, and costs accuracy where it loses nothing: so it is
-    named only if the gate says that the file `is_worse`.
+    Training for int8 can win back only what int8 loses, so it is named only if the gate says that
+    the file `is_worse`.
     """
     if not comparison.different:
         return []
@@ -198,8 +198,8 @@ def cures(
         )
     if is_worse:
         result.append(
-            "set train.quantization_aware to true: the last epochs then train with the rounding of "
-            "int8, which took back a part of such a loss"
+            "set train.quantization_aware to true: the last quarter of the epochs then trains with "
+            "the rounding of int8"
         )
     for name, what in (
         ("tflite_dynamic", "with int8 weights and float activations"),

@@ -31,6 +31,7 @@ FEWEST_FIRST, FEWEST_LAST, LEAST_DEPTH, MOST_DEPTH = 4, 8, 3, 6
 MOMENTUM = 0.99  # of averages over batches; Keras's default
 SHA256_DIGITS = 64
 AS_IT_IS = 5  # trials
+FEWEST_EPOCHS = 4  # of which half is a training, too
 FRESH: Overrides = {  # what a network that starts from no other needs
     "train.weights": "none",
     "train.start_from": NONE,
@@ -142,7 +143,7 @@ def space(train: Train, kind: str, limit: int) -> list[Choices | Range]:
             Choices("train.network.convolution", ["separable", "full"]),
             Choices("train.network.end", ["flatten", "mean"]),
         ]
-    if train.epochs > 1:
+    if train.epochs >= FEWEST_EPOCHS:
         result.append(Range("train.epochs", train.epochs // 2, train.epochs, log=False))
     rate = train.learning_rate
     result.append(Range("train.learning_rate", rate / 3, 3 * rate, log=True))

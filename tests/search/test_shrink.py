@@ -163,7 +163,7 @@ def test_a_search_trains_only_what_fits_continues_and_says_how_to_train_the_best
     tiny: Project,
 ) -> None:
     command = [*EDGEPROOF, "shrink", "--bytes", "10500", "-S", "train.epochs=2"]
-    failed = tiny.attempt(*command[:4], "4000")
+    failed = tiny.attempt(*command[:5], "4000")
     assert "the smallest network of the search needs" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
     tiny.run(*command, "--trials", "2")
