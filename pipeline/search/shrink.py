@@ -9,11 +9,14 @@ Ctrl-C, workers, storage and more trials work as in `sweep`, whose machinery thi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import optuna
 
 from pipeline.files import raw
+from pipeline.planning.cost import Files
 from pipeline.planning.start import check_board
 from pipeline.process.errors import UserError
 from pipeline.search import (
@@ -32,6 +35,7 @@ from pipeline.search.shrink_worker import NetworkSlot
 TRIALS, QUICK_TRIALS = 40, 4
 HEARTBEAT = 20  # seconds
 INCHES = (8, 5)
+SCALES, HALVINGS = (0.5, 8.0), 5  # of the architecture's own filters; to a tenth
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,10 @@ def start(settings: Settings, options: Options) -> tuple[Analysis, Shrink, optun
         budget=settings.budget,
         shape=shape,
         card_bytes=shrink_space.card_bytes(shrinking.params, data),
+        begin={},
     )
     check_smallest(networks)
+    networks = replace(networks, begin=largest_of_own_form(networks))
     return shrinking, networks, sweep.open_study(networks, facts)
 
 
@@ -95,9 +101,8 @@ def check(budget: Budget, trials: int, options: Options) -> None:
 
 def check_smallest(networks: Shrink) -> None:
     """Raises UserError if even the smallest network does not fit."""
-    print("measuring the smallest network of the search", flush=True)
-    values = networks.overrides(shrink_space.smallest(networks.space))
-    files = networks.files(analysis.override(networks.start, values))
+    print("measuring what fits, which takes half a minute", flush=True)
+    files = measured(networks, shrink_space.smallest(networks.space))
     if refusal := networks.budget.refusal(files):
         raise UserError(refusal)
     for what, (needed, limit) in networks.budget.faults(files).items():
@@ -105,3 +110,22 @@ def check_smallest(networks: Shrink) -> None:
             f"the smallest network of the search needs {needed:,} bytes, and the budget has "
             f"{limit:,} ({what}); allow more, or make the input smaller"
         )
+
+
+def largest_of_own_form(networks: Shrink) -> dict[str, Any]:
+    """The values of the largest network of the architecture's own form that fits, if any does."""
+    result: dict[str, Any] = {}
+    low, high = SCALES
+    for _ in range(HALVINGS):
+        scale = math.sqrt(low * high)
+        values = shrink_space.own_form(networks, scale)
+        if networks.budget.faults(measured(networks, values)):
+            high = scale
+        else:
+            low, result = scale, values
+    return result
+
+
+def measured(networks: Shrink, values: dict[str, Any]) -> Files:
+    """What the network of a trial with these values needs."""
+    return networks.files(analysis.override(networks.start, networks.overrides(values)))

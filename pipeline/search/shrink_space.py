@@ -18,9 +18,10 @@ from pipeline.bundle import description
 from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Choices, Overrides, Range, written
 from pipeline.config.params import NONE, Name, Params, Train
-from pipeline.files.artifacts import Description
+from pipeline.files.artifacts import Description, Inputs
 from pipeline.planning import cost
 from pipeline.planning.cost import Files, Shape
+from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.search.optuna_storage import Direction, Sweep
 
@@ -30,6 +31,7 @@ SMOOTHING, AVERAGING = "smoothing", "averaging"  # of the labels; of the weights
 FEWEST_FIRST, FEWEST_LAST, LEAST_DEPTH, MOST_DEPTH = 4, 8, 3, 6
 MOMENTUM = 0.99  # of averages over batches; Keras's default
 SHA256_DIGITS = 64
+FORMS = {"pixels": (4, 8, 24), "sounds": (4, 28, 72)}  # depth, and first and last filters
 AS_IT_IS = 5  # trials
 FEWEST_EPOCHS = 4  # of which half is a training, too
 FRESH: Overrides = {  # what a network that starts from no other needs
@@ -73,6 +75,7 @@ class Shrink(Sweep):
     budget: Budget
     shape: Shape
     card_bytes: int  # of the description in the file
+    begin: dict[str, Any]  # the values of the first trial, if they are known
 
     @property
     def directions(self) -> list[Direction]:
@@ -80,7 +83,8 @@ class Shrink(Sweep):
 
     def known(self, slot: int) -> dict[str, Any]:
         """The first networks are trained as params.yaml says, which is better than a guess."""
-        return recipe(self.start.train, self.space) if slot < AS_IT_IS else {}
+        known = recipe(self.start.train, self.space) if slot < AS_IT_IS else {}
+        return known | self.begin if slot == 0 else known
 
     def overrides(self, values: Overrides) -> Overrides:
         return overrides(self.start.train, values)
@@ -170,6 +174,21 @@ def recipe(train: Train, dimensions: list[Choices | Range]) -> dict[str, Any]:
     }
 
 
+def own_form(networks: Shrink, scale: float) -> dict[str, Any]:
+    """The values of the architecture's own network with `scale` times its filters."""
+    depth, *ends = FORMS[networks.shape.kind]
+    ranges = {one.key: one for one in networks.space if isinstance(one, Range)}
+    values: dict[str, Any] = {DEPTH: depth}
+    for key, count in zip((FIRST, LAST), ends, strict=True):
+        values[key] = round(min(max(scale * count, ranges[key].low), ranges[key].high))
+    if networks.shape.kind == "pixels":
+        with imports.keras_import():
+            from pipeline.architectures import _convolutions
+        end = _convolutions.end(Inputs(networks.shape.shape))
+        values |= {"train.network.convolution": "full", "train.network.end": end}
+    return values
+
+
 def smallest(dimensions: list[Choices | Range]) -> dict[str, object]:
     """The values of the smallest file: the fewest weights, in the fewest operators."""
     values = {
@@ -187,7 +206,7 @@ def overrides(train: Train, values: Overrides) -> Overrides:
     result["train.network.hidden"] = filters(values)
     if SMOOTHING in values:
         result |= _with("train.loss", train.loss, {"label_smoothing": values[SMOOTHING]})
-    if values[AVERAGING]:
+    if values.get(AVERAGING):
         averages = {"use_ema": True, "ema_momentum": MOMENTUM}
         result |= _with("train.optimizer", train.optimizer, averages)
     return result
