@@ -25,6 +25,7 @@ from pipeline.files import artifacts, digests, pictures, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
+from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.training import fingerprint
 from pipeline.training.learning_curves import Row
@@ -145,9 +146,10 @@ class CachedTraining:
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
         # These import TensorFlow, which only the worker needs.
-        from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import keras_files
-        from pipeline.training.batches import Data
+        with imports.keras_import():
+            from pipeline.search.batch_losses import BatchLosses
+            from pipeline.training import keras_files
+            from pipeline.training.batches import Data
 
         losses = BatchLosses()
         # A checkpoint holds no batch losses, so a training that records them starts over.
