@@ -174,6 +174,8 @@ def test_a_search_trains_only_what_fits_continues_and_says_how_to_train_the_best
     sizes = [int(cells[4].replace(",", "")) for cells in rows]
     assert len(sizes) > 3  # the front, and all three
     assert max(sizes) <= 10_500
+    # The first is the largest of the architecture's own form.
+    assert re.search(r"^\| 0 \| \d+ \d+ \d+ \d+ full, flatten \|", page, re.MULTILINE)
     (misfits,) = re.findall(r"(\d+) others? did not fit", page)
     assert int(misfits) > 0
     (line,) = re.findall(r"prove it: `(dvc exp run .*)`\.", page)
