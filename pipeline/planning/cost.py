@@ -34,6 +34,7 @@ from pipeline.runtimes import environments
 IMAGES, EPOCHS = 512, 2  # the first epoch includes the compilation, so the second is timed
 VALIDATED, CALIBRATION = 64, 4  # images, and random inputs of the converter
 FLOAT_BYTES = 4
+BIAS = 0.01  # the deviation of biases that stand for trained ones
 CARD_BYTES = 3_000  # the description that each file contains
 FORMAT = "tflite_int8"
 
@@ -215,8 +216,11 @@ def _normalize(network: Any, inputs: Array) -> None:
     """Gives batch normalization the statistics of these inputs, as training does.
 
     With those of fresh weights, the values of a deep network shrink until no scale of int8 holds
-    them.
+    them. Biases are no longer zero, since the converter leaves out those that are.
     """
+    for weight in network.trainable_weights:
+        if not np.any(weight.numpy()):
+            weight.assign(np.random.default_rng(0).normal(0, BIAS, weight.shape))
     layers = [layer for layer in network.layers if hasattr(layer, "moving_mean")]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
