@@ -24,13 +24,6 @@ from pipeline.process import imports
 NETWORKS: dict[str, dict[str, Any]] = {
     "tiny": {"train.architecture": "tiny"},
     "separable": {"train.architecture": "tiny", "train.network.convolution": "separable"},
-    "relu6": {
-        "train.architecture": "tiny",
-        "train.network.convolution": "separable",
-        "train.network.activation": "relu6",
-        "train.network.hidden": [8, 16, 24, 32, 48],
-        "train.network.end": "mean",
-    },
 }
 VALIDATION, TEST, CALIBRATION = 5000, 5000, 500
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.config import params
+from pipeline.config import params, parts
 from pipeline.config.params import Network
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array, Inputs
+from pipeline.planning import cost
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 
@@ -91,6 +93,34 @@ def test_only_what_the_int8_file_rounds_is_rounded() -> None:
     mean = keras.layers.GlobalAveragePooling2D(name="mean")(added)
     residual = keras.Model(image, keras.layers.Dense(2, activation="softmax")(mean))
     assert quantization.points(residual) == ["first", "clipped", "added", "mean"]
+
+
+SHAPES = {"ids": ((20,), 50), "series": ((40, 3), 255), "sounds": ((61, 32, 1), 255)}
+
+
+@pytest.mark.parametrize("architecture", parts.choices("architectures"))
+def test_every_architecture_can_round(architecture: str) -> None:
+    import keras
+
+    from pipeline.training import quantization
+
+    module = importlib.import_module(f"pipeline.architectures.{architecture}")
+    pixels = ((32, 32, 3), 255)
+    shape, highest = SHAPES.get(module.INPUT, pixels)
+    model = module.build(Inputs(shape, module.INPUT, highest), 3, Network())
+    values = np.random.default_rng(0).integers(1, highest, (4, *shape)).astype(np.float32)
+    cost._normalize(model, values)  # as training has done by then
+    before = np.asarray(model(values))
+    rounding = quantization.aware(model)
+    for _ in range(2):
+        outputs = np.asarray(rounding(values, training=True))
+    assert np.isfinite(outputs).all()
+    found = quantization.ranges(rounding)
+    assert all(low <= 0 <= high and low < high for low, high in found.values()), found
+    assert set(found) <= {layer.name for layer in model.layers}
+    plain = keras.models.clone_model(model)
+    quantization.copy_weights(rounding, plain)
+    np.testing.assert_array_equal(np.asarray(plain(values)), before)
 
 
 def test_the_int8_file_has_the_trained_ranges_and_the_rounded_kernels(
