@@ -20,8 +20,8 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import framing, named_by_dvc, parts, starts, validation_message
-from pipeline.config.device_files import Embed, Export, Package, Verify
+from pipeline.config import framing, named_by_dvc, parts, quantized, starts, validation_message
+from pipeline.config.device_files import Embed, Export, InTheField, Package, Verify
 from pipeline.config.own_model import NO_MODEL, OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
@@ -178,41 +178,18 @@ class Train(Section):
     @property
     def quantized_epochs(self) -> int:
         """How many epochs, the last ones, train with the rounding of int8."""
-        return max(1, self.epochs // 4) if self.quantization_aware else 0
+        return quantized.epochs(self.epochs) if self.quantization_aware else 0
 
     @model_validator(mode="after")
-    def _can_be_quantization_aware(self) -> Self:
-        wanted: dict[str, tuple[object, object]] = {
-            "patience": (self.patience, None),
-            "thaw": (self.thaw, []),
-            "network.drop_connect": (self.network.drop_connect or None, None),
-            "precision": (self.precision, "float32"),
-        }
-        for key, (value, expected) in wanted.items():
-            if self.quantization_aware and value != expected:
-                raise ValueError(
-                    f"{key} is {value}, and the last epochs train for int8; expected "
-                    f"{'null' if expected is None else expected}, or quantization_aware: false"
-                )
-        if self.quantized_epochs >= self.epochs:
-            raise ValueError(
-                f"epochs is {self.epochs}, and the last ones train for int8; expected at least 2"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _starts_from_one(self) -> Self:
+    def _fits_together(self) -> Self:
         starts.check(self.weights, self.start_from, self.architecture)
+        if self.quantization_aware:
+            quantized.check(self.model_dump())
         return self
 
 
 class Evaluate(Section):
     folds: str = NONE
-
-
-class InTheField(Section):
-    max_accuracy_drop: Fraction
-    false_alarms: Fraction
 
 
 class Watch(Section):

@@ -28,8 +28,8 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
-from pipeline.reporting import statistics
 from pipeline.process.words import percent
+from pipeline.reporting import statistics
 from pipeline.reporting.tables import markdown
 from pipeline.runtimes import inner_tensors
 

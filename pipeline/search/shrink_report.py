@@ -11,8 +11,9 @@ from optuna.trial import FrozenTrial
 from pipeline.config.overrides import Overrides
 from pipeline.planning.cost import Files
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted, verb
+from pipeline.process.words import counted, percent, verb
 from pipeline.reporting import statistics
+from pipeline.reporting.tables import interval as bounds
 from pipeline.reporting.tables import markdown
 from pipeline.search import sweep_report
 from pipeline.search.analysis import Analysis, Report
@@ -79,10 +80,9 @@ def report(
         "misfits": misfits,
         "pruned": sum(map(is_pruned, trials)),
     }
-    low, high = interval(best)
     sentence = (
         f"The most accurate of {counted(len(by_bytes(trials)), 'network')} has a validation "
-        f"accuracy of {accuracy(best):.2%} (95 % interval {low:.2%} to {high:.2%}) in "
+        f"accuracy of {percent(accuracy(best))} (95 % interval {bounds(interval_of(best))}) in "
         f"{files_of(best).int8_bytes:,} bytes. {counted(misfits, 'other')} did not fit and "
         f"{verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those trained ended "
         f"early. To train it, and to prove it: `{command(analysis, networks, best)}`."
@@ -94,7 +94,7 @@ def report(
 
 def smaller(analysis: Analysis, networks: Shrink, best_first: Sequence[FrozenTrial]) -> list[str]:
     """A note on the smallest network that is as good, as far as the validation set can tell."""
-    low, _ = interval(best_first[0])
+    low, _ = interval_of(best_first[0])
     trial = [trial for trial in best_first if accuracy(trial) >= low][-1]
     if trial is best_first[0]:
         return []
@@ -118,7 +118,7 @@ def notes(trials: Sequence[FrozenTrial]) -> list[str]:
     ]
 
 
-def interval(trial: FrozenTrial) -> tuple[float, float]:
+def interval_of(trial: FrozenTrial) -> tuple[float, float]:
     result = result_of(trial)
     examples = result.validation_examples
     return statistics.accuracy_interval(examples - result.wrong, examples)
@@ -149,12 +149,12 @@ def outcome(trial: FrozenTrial) -> str:
 
 
 def row(trial: FrozenTrial) -> list[str]:
-    files, (low, high) = files_of(trial), interval(trial)
+    files = files_of(trial)
     return [
         str(trial.number),
         f"{' '.join(map(str, filters(trial.params)))} {layers(trial.params)}",
-        f"{accuracy(trial):.2%}",
-        f"{low:.2%} to {high:.2%}",
+        percent(accuracy(trial)),
+        bounds(interval_of(trial)),
         f"{files.int8_bytes:,}",
         _count(files.micro_arena_bytes),
         _count(files.multiply_accumulates),
@@ -202,7 +202,9 @@ def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:
             axis.scatter(places, heights, marker=marker, color=colour, label=text)
     best = front(finished)
     places = [files_of(trial).int8_bytes for trial in best]
-    bars = [[100 * abs(accuracy(trial) - interval(trial)[end]) for trial in best] for end in (0, 1)]
+    bars = [
+        [100 * abs(accuracy(trial) - interval_of(trial)[end]) for trial in best] for end in (0, 1)
+    ]
     heights = [100 * accuracy(trial) for trial in best]
     axis.errorbar(places, heights, bars, color="tab:blue", capsize=3, label="no smaller one better")
     axis.axvline(networks.budget.bytes, color="grey", linestyle=":", label="budget")
