@@ -264,7 +264,7 @@ def test_the_fingerprint_of_a_training_knows_all_code_that_fits_the_weights() ->
         # Its best_epoch decides which weights are kept.
         assert PIPELINE / "training/learning_curves.py" in used
         architectures = {path.stem for path in used if path.parent.name == "architectures"}
-        assert architectures <= {architecture, "_layers", "_backbone"}
+        assert architectures <= {architecture, "_layers", "_convolutions", "_backbone"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

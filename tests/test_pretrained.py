@@ -373,6 +373,9 @@ def test_weights_that_do_not_fit_are_refused_before_anything_runs(
         ("mobilenet_v1", {"hidden": [64]}, "train.network.hidden is .64., and the layers of a"),
         ("mobilenet_v2", {"dropout": [0.1, 0.2]}, "train.network.dropout is a list"),
         ("edge", {"width": 0.5}, "train.network.width is 0.5, which is for backbones"),
+        ("mlp", {"convolution": "full"}, "train.network.convolution is full, which is for edge"),
+        ("ds_cnn", {"end": "mean"}, "train.network.end is mean, which is for edge, tiny and cnn"),
+        ("mobilenet_v2", {"end": "mean"}, "train.network.end is 'mean', and the layers of a"),
     ],
 )
 def test_a_value_that_a_network_cannot_take_is_refused(

@@ -70,6 +70,56 @@ def sweep(
     )
 
 
+def shrink(
+    size: Annotated[
+        int,
+        typer.Option(
+            "--bytes", metavar="N", help="What the int8 file may have at most.", show_default=False
+        ),
+    ],
+    arena: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="What TensorFlow Lite Micro's arena may have at most, in bytes.",
+            show_default=False,
+        ),
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help="The microcontroller that must take it, as embed.board.", show_default=False
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="How many networks to train.", show_default="40; 4 with --quick"
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+    cluster: Cluster = None,
+) -> None:
+    """Search small networks: the best accuracy for the bytes that a device has."""
+    from pipeline.search import shrink as shrinking
+    from pipeline.search.analysis import Options
+    from pipeline.search.shrink_space import Budget
+
+    shrinking.search(
+        shrinking.Settings(Budget(size, arena, board), trials, storage),
+        Options(overrides or (), workers, quick, cluster),
+    )
+
+
 def folds(
     folds: Annotated[
         int | None,
