@@ -593,7 +593,8 @@ def test_estimates_are_those_of_recorded_exports(
         params.load(ROOT / "params.yaml"), {"train.architecture": architecture}
     )
     files = cost.files(settings, Shape(shape, classes))
-    assert files.int8_bytes == pytest.approx(exported[0], rel=0.07)
+    # The description counts with cost.CARD_BYTES, and that of MNIST is about half as long.
+    assert files.int8_bytes == pytest.approx(exported[0], rel=0.07, abs=cost.CARD_BYTES / 2)
     assert files.micro_arena_bytes is not None
     assert exported[1] <= files.micro_arena_bytes <= 1.1 * exported[1]
 
