@@ -20,6 +20,7 @@ from pipeline.config.params import Params
 from pipeline.datasets import Raw, mnist
 from pipeline.files.artifacts import Array
 from pipeline.process import imports
+from pipeline.process.words import percent
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "tiny": {"train.architecture": "tiny"},
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def line(network: str, seed: str, row: list[float]) -> str:
-    return f"| {network} | {seed} | {' | '.join(f'{100 * value:.2f} %' for value in row)} |"
+    return f"| {network} | {seed} | {' | '.join(map(percent, row))} |"
 
 
 def accuracies(settings: Params, raw: Raw, images: int) -> list[float]:

@@ -115,27 +115,21 @@ def test_mobilenet_at_96_pixels_fits_the_memory_of_an_esp32_s3(tmp_path: Path) -
 
 
 MEMORY = """
-import os, sys, threading, time
+import sys
 from pathlib import Path
 import numpy as np
-from benchmarks.photos import anonymous_bytes
+from tests.peak_memory import PeakMemory
 from pipeline.training import fit
 from pipeline.training.batches import Data
 from tests.test_pretrained import recipe
 
-peak = 0
-def watch():
-    global peak
-    while True:
-        peak = max(peak, anonymous_bytes(os.getpid()))
-        time.sleep(0.002)
-threading.Thread(target=watch, daemon=True).start()
+peak = PeakMemory()
 images = np.random.default_rng(0).integers(0, 256, (60, 224, 224, 3), np.uint8)
 labels = np.arange(60) % 2
 data = Data((images[:40], labels[:40]), (images[40:], labels[40:]), 2)
 train = recipe(start_from="no_top.h5", network={"width": 1.0}, epochs=1)
 fit.fit(train, data, Path("state"), lambda row: None)
-print(peak)
+print(peak.bytes)
 """
 
 

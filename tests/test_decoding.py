@@ -95,18 +95,11 @@ def test_what_was_decoded_of_something_else_is_not_used(
 
 
 PEAK = """
-import runpy, sys, threading, time
-from benchmarks.photos import anonymous_bytes
-import os
-peak = 0
-def watch():
-    global peak
-    while True:
-        peak = max(peak, anonymous_bytes(os.getpid()))
-        time.sleep(0.002)
-threading.Thread(target=watch, daemon=True).start()
+import runpy, sys
+from tests.peak_memory import PeakMemory
+peak = PeakMemory()
 runpy.run_module(f"pipeline.{sys.argv[1]}", run_name="__main__")
-print(peak)
+print(peak.bytes)
 """
 
 

@@ -10,6 +10,14 @@ import typer
 from pipeline.cli.options import Cluster, Overrides, Quick, Workers
 from pipeline.process.errors import UserError
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
+    ),
+]
+
 
 def sweep(
     space: Annotated[
@@ -38,13 +46,7 @@ def sweep(
             show_default="median; none for a grid",
         ),
     ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
-        ),
-    ] = None,
+    storage: Storage = None,
     name: Annotated[
         str | None,
         typer.Option(help="The name of the study.", show_default="derived from the settings"),
@@ -97,13 +99,7 @@ def shrink(
             metavar="N", help="How many networks to train.", show_default="40; 4 with --quick"
         ),
     ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
-        ),
-    ] = None,
+    storage: Storage = None,
     overrides: Overrides = None,
     workers: Workers = 1,
     quick: Quick = False,

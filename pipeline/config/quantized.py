@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-PART = 4  # of the epochs, one in so many trains with the rounding of int8
+PART = 4  # the last quarter of the epochs trains with the rounding of int8
 
 
 def epochs(total: int) -> int:

@@ -21,7 +21,7 @@ HEAD_SECONDS = 1.5  # an epoch of an output layer on features
 # The stages beside the training, on two idle cores: `edge` on 500 photos with all processors took
 # 2 to 4 minutes, and efficientnet_lite0 on this processor alone 100 seconds.
 OTHER_STAGES_SECONDS = (120, 360)
-# A runtime on an emulated processor takes so many times as long as TensorFlow here: with
+# How much slower a runtime on an emulated processor is than TensorFlow here: with
 # efficientnet_lite0 at 128 x 128, 1.5 to 2 seconds of a core for an image, instead of 5 ms.
 EMULATED, CORES = 350, 2
 TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
