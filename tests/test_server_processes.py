@@ -175,6 +175,24 @@ def test_ctrl_c_drains_all_processes(archive: Path) -> None:
         assert running.process.wait(60) == 0
 
 
+def test_a_second_ctrl_c_is_not_lost_on_a_process_that_had_no_time_for_the_first(
+    archive: Path,
+) -> None:
+    def signals_wait(count: int) -> bool:
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        mask = re.findall(r"^ShdPnd:\s*(\w+)", status, re.MULTILINE)[0]
+        return int(mask, 16).bit_count() == count
+
+    with Server(archive, *PAIR, "--drain", "600") as running:
+        child, _ = serving(running)
+        child.suspend()
+        for count in (1, 2):
+            running.signal(signal.SIGINT)
+            wait_for(partial(signals_wait, count))
+        child.resume()
+        assert running.process.wait(60) == 0
+
+
 def test_a_fault_is_told_once_and_starts_nothing(archive: Path, tmp_path: Path) -> None:
     assert "is not readable" in failed(tmp_path / "gone", "--processes", "2", "--port", "0")
     with Server(archive, *PAIR) as running:
