@@ -16,7 +16,7 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -35,22 +35,21 @@ def probabilities(model: runtimes.Model, arrays: List[Any], count: int) -> Any:
     )
 
 
+def open_file(runtime: str, file: Path) -> runtimes.Model:
+    return runtimes.open_model(runtime, file.read_bytes())
+
+
 def measure(
-    runtime: str, file: Path, arrays: List[Any], count: int, output: Path
-) -> Tuple[Optional[runtimes.Model], Dict[str, Any]]:
-    """Writes the probabilities. Returns the model and its report.
-
-    The report is empty but for the arena of tflite_micro, or why the runtime refuses the file.
-    """
-    try:
-        model = runtimes.open_model(runtime, file.read_bytes())
-    except RuntimeRefusalError as error:
-        return None, {"reason": str(error)}
+    model: runtimes.Model, file: Path, arrays: List[Any], count: int, output: Path
+) -> Dict[str, Any]:
+    """Writes the probabilities. Returns the report, empty but for the arena of tflite_micro."""
     np.save(output / f"{file.stem}.npy", probabilities(model, arrays, count))
-    return model, {"arena_bytes": model.arena_bytes()} if isinstance(model, runtimes.Micro) else {}
+    arena_bytes = getattr(model, "arena_bytes", None)
+    return {"arena_bytes": arena_bytes()} if arena_bytes else {}
 
 
-def main() -> None:
+def main(open_file: Callable[[str, Path], runtimes.Model] = open_file) -> None:
+    """`open_file` opens a file on a runtime. Raises RuntimeRefusalError, as may the model later."""
     parser = argparse.ArgumentParser(prog="python -m serving.measure")
     parser.add_argument("runtime", choices=sorted(runtimes.DISTRIBUTIONS))
     parser.add_argument("files", nargs="+", type=Path)
@@ -66,9 +65,13 @@ def main() -> None:
     arguments = parser.parse_args()
     arrays = [np.load(path, mmap_mode="r") for path in arguments.images]
     counts = arguments.counts or [sum(map(len, arrays))] * len(arguments.files)
-    model = None
+    model: Optional[runtimes.Model] = None
     for file, count in zip(arguments.files, counts):
-        model, report = measure(arguments.runtime, file, arrays, count, arguments.output)
+        try:
+            model = open_file(arguments.runtime, file)
+            report = measure(model, file, arrays, count, arguments.output)
+        except RuntimeRefusalError as error:
+            report = {"reason": str(error)}
         print(json.dumps(report), flush=True)
     for line in sys.stdin:
         assert model is not None

@@ -25,8 +25,8 @@ def checked_path(path: str) -> str:
     if path == NO_MODEL or path.endswith(SUFFIXES):
         return path
     raise ValueError(
-        f"{path!r} is not a Keras model; expected a .keras or .h5 file, as a SavedModel, a .tflite "
-        f"or an .onnx file cannot be taken, or {NO_MODEL} to train a model"
+        f"{path!r} is not a Keras model; expected a .keras or .h5 file, or {NO_MODEL} to train a "
+        "model; `edgeproof prove` takes a .tflite or .onnx file as it is"
     )
 
 

@@ -5,6 +5,7 @@ edgeproof prove model.h5
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import params
@@ -15,6 +16,7 @@ from pipeline.planning import params_file
 from pipeline.planning.choice import Choice
 from pipeline.process import imports
 from pipeline.process.errors import UserError
+from pipeline.runtimes import inspect_foreign
 
 
 def choose(path: Path, source: str | None) -> None:
@@ -39,15 +41,38 @@ def choose(path: Path, source: str | None) -> None:
     print(f"params.yaml: model.path is {path}", flush=True)
 
 
+def check_options(
+    path: Path, reference: Path | None, overrides: Sequence[str] | None, validation: bool
+) -> None:
+    """Raises UserError for options that a Keras model cannot have."""
+    named = {"--reference": reference, "-S": overrides, "--validation": validation}
+    if given := [option for option, value in named.items() if value]:
+        raise UserError(
+            f"{given[0]} is for a .tflite or .onnx file, which runs as it is, and {path} goes "
+            "through the stages; change params.yaml instead"
+        )
+
+
+def check_files(path: Path, reference: Path | None) -> None:
+    """Raises UserError for a .tflite or .onnx file, or a reference of it, that cannot be taken."""
+    inspect_foreign.read(path)
+    if reference is None:
+        return
+    if reference.suffix in inspect_foreign.SUFFIXES:
+        inspect_foreign.read(reference)
+    else:
+        check(reference)
+
+
 def check(path: Path) -> None:
     """Raises UserError for a file that would not be taken, before params.yaml is changed."""
     if not path.exists():
-        raise UserError(f"{path} does not exist; expected a .keras or .h5 file")
+        raise UserError(f"{path} does not exist; expected a .keras, .h5, .tflite or .onnx file")
     if path.is_dir() or not str(path).endswith(SUFFIXES):
         kind = "a folder" if path.is_dir() else "not a Keras model"
         raise UserError(
-            f"{path} is {kind}; expected a .keras or .h5 file, as a SavedModel, a .tflite or an "
-            ".onnx file cannot be taken"
+            f"{path} is {kind}; expected a .keras, .h5, .tflite or .onnx file, as a SavedModel "
+            "cannot be taken"
         )
     with imports.keras_import():
         from pipeline.training import foreign_file

@@ -50,11 +50,11 @@ def _tflite_problems(
         for name in operators
         if name.startswith("Flex")
     ]
-    if _type(image).lower() not in KINDS:
-        problems.append(f"the input is {_type(image)}: export with raw {RAW} in")
-    if _type(probabilities) != "FLOAT32":
+    if type_name(image).lower() not in KINDS:
+        problems.append(f"the input is {type_name(image)}: export with raw {RAW} in")
+    if type_name(probabilities) != "FLOAT32":
         problems.append(
-            f"the output is {_type(probabilities)}: export with float32 probabilities out"
+            f"the output is {type_name(probabilities)}: export with float32 probabilities out"
         )
     if batch != 1:
         problems.append(f"the batch is {batch}: export with a fixed batch of 1")
@@ -74,7 +74,7 @@ def _quantization(tensor: tflite.Tensor) -> tuple[float, int] | None:
     return float(quantization.Scale(0)), int(quantization.ZeroPoint(0))
 
 
-def _type(tensor: tflite.Tensor) -> str:
+def type_name(tensor: tflite.Tensor) -> str:
     names = {
         value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)
     }
@@ -97,8 +97,8 @@ def _weights(model: tflite.Model, names: list[str]) -> str:
         operator = graph.Operators(index)
         if names[operator.OpcodeIndex()] not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             continue
-        activation = _type(graph.Tensors(operator.Inputs(0)))
-        weight = _type(graph.Tensors(operator.Inputs(1)))
+        activation = type_name(graph.Tensors(operator.Inputs(0)))
+        weight = type_name(graph.Tensors(operator.Inputs(1)))
         if activation == "INT8":
             kinds.add("int8 activations")
         else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_SECONDS = 1800
+MEASURE = "serving.measure"
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Task:
 
     `counts` says how many of all these images each file sees; if it is empty, each sees all of
     them. The probabilities (N, K) of each file go into the folder `output`, under the file's name
-    with the suffix .npy.
+    with the suffix .npy. `program` is MEASURE, or a module with the same arguments and answers.
     """
 
     files: Sequence[Path]
     images: Sequence[Path]
     output: Path
     counts: Sequence[int] = ()
+    program: str = MEASURE
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Answer:
 
 
 class RuntimeProcess:
-    """`serving.measure` on a task; it answers once for each file.
+    """The program of a task; it answers once for each file.
 
     The process stays alive, with the last model loaded, until it is closed.
     """
@@ -66,7 +68,7 @@ class RuntimeProcess:
         command: list[str | Path] = [
             *interpreter.command,
             "-m",
-            "serving.measure",
+            task.program,
             runtime,
             *task.files,
         ]

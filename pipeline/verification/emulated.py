@@ -63,7 +63,8 @@ class EmulatedRuntime:
         telling = len(np.load(images[0], mmap_mode="r"))
         while waiting:  # if a file kills the runtime, it is restarted for the other files
             counts = [telling + sample_size(pair, settings) for pair in waiting]
-            task = Task([pair.file for pair in waiting], images, output, counts)
+            files, program = [pair.file for pair in waiting], waiting[0].PROGRAM
+            task = Task(files, images, output, counts, program)
             yield from self._predict(interpreter, task, waiting)
 
     def _predict(self, interpreter: Interpreter, task: Task, waiting: list[Pair]) -> Iterator[Pair]:

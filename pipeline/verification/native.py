@@ -41,7 +41,8 @@ class NativePair:
         output.mkdir(exist_ok=True)
         few = [path for path in (material.sampled, material.sampled_others) if path]
         images = few if pair.micro else material.unseen
-        self._process = RuntimeProcess(interpreter, pair.runtime, Task([pair.file], images, output))
+        task = Task([pair.file], images, output, program=pair.PROGRAM)
+        self._process = RuntimeProcess(interpreter, pair.runtime, task)
         answer = self._process.answer()
         if answer.reason is not None:
             pair.could_not_run(answer.reason)

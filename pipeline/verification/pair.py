@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pipeline.config.params import Params
 from pipeline.config.processors import NATIVE
@@ -17,6 +18,7 @@ from pipeline.files.reports.verify import (
     PairReport,
 )
 from pipeline.runtimes import environments, inspect_model
+from pipeline.runtimes.process import MEASURE
 from serving import preflight, runtimes
 from serving.gate import COULD_NOT_RUN
 
@@ -27,6 +29,8 @@ class Pair:
 
     `probabilities` (N, K) are those that the file computed; None until it has run.
     """
+
+    PROGRAM: ClassVar[str] = MEASURE  # that runs the file
 
     format: str
     file: Path

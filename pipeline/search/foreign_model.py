@@ -1,0 +1,266 @@
+"""A .tflite or .onnx file of somebody else: what it expects of pixels and classes is found out.
+
+Nothing in the file is changed. Its adapter scales pixels for it, and orders its outputs.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config.own_model import OwnModel
+from pipeline.files import artifacts
+from pipeline.files.artifacts import Array
+from pipeline.files.reports.train import Origin
+from pipeline.process import imports
+from pipeline.process.errors import UserError
+from pipeline.runtimes import environments, foreign, inspect_foreign
+from pipeline.runtimes.foreign import NCHW, NHWC, SIGMOID, SOFTMAX, Adapter
+from pipeline.runtimes.inspect_foreign import Interface
+from pipeline.runtimes.process import Interpreter, RuntimeProcess, Task
+
+with imports.keras_import():
+    from pipeline.training import input_scaling, own_model
+    from pipeline.training.batches import Data
+    from pipeline.training.input_scaling import Trial
+
+PROGRAM = "pipeline.runtimes.foreign"
+FIRST = {".tflite": "litert", ".onnx": "onnxruntime"}  # on which a file is probed
+PIXELS = np.arange(256, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """The file at `path`; `file` is a link to it, beside which its adapter lies."""
+
+    path: Path
+    file: Path
+    adapter: Adapter
+    origin: Origin
+
+
+def take(settings: OwnModel, data: Data, class_names: list[str], folder: Path) -> ForeignModel:
+    """The file `settings.path`, which gets a link and an adapter in the new `folder`.
+
+    Prints how well it answers under each scaling. Raises UserError if the file or what it answers
+    does not fit the data.
+    """
+    path = Path(settings.path)
+    interface = inspect_foreign.read(path)
+    (folder / "trials").mkdir(parents=True)
+    adapters = candidates(settings, interface, tuple(data.inputs.shape))
+    rows = input_scaling.samples(len(data.validation[1]))
+    images, labels = (np.asarray(part[rows]) for part in data.validation)
+    order = own_model.output_order(settings, class_names)
+    outputs = answers(path, adapters, images, folder / "trials")
+    check_outputs(path, outputs, len(class_names))
+    trials = {name: input_scaling.trial(given, labels, order) for name, given in outputs.items()}
+    name = chosen(settings, trials, labels)
+    input_scaling.check_order(settings, trials[name], class_names, order)
+    activation = needed_activation(outputs[name], adapters[name])
+    adapter = replace(adapters[name], activation=activation, order=tuple(order))
+    origin = origin_of(settings, adapter, name, trials, activation is not None)
+    return ForeignModel(path, link(path, folder / path.name, adapter), adapter, origin)
+
+
+def origin_of(
+    settings: OwnModel, adapter: Adapter, name: str, trials: Mapping[str, Trial], added: bool
+) -> Origin:
+    scaling = input_scaling.in_words(name, (adapter.mean, adapter.deviation))
+    return Origin(
+        file=Path(settings.path).name,
+        sha256=artifacts.sha256(Path(settings.path)),
+        source=settings.source,
+        scaling=", ".join([scaling, *stored_as(adapter)]),
+        images=len(trials[name].right),
+        accuracies={name: trial.accuracy for name, trial in trials.items()},
+        labels=settings.labels,
+        softmax_added=added,
+    )
+
+
+def stored_as(adapter: Adapter) -> list[str]:
+    """What is particular about an input, in words."""
+    words = [] if adapter.layout == NHWC else ["channels before rows (NCHW)"]
+    if adapter.input_quantization:
+        scale, zero_point = adapter.input_quantization
+        words.append(f"{adapter.dtype} with scale {scale:.6g} and zero point {zero_point}")
+    return words
+
+
+def candidates(
+    settings: OwnModel, interface: Interface, image: tuple[int, ...]
+) -> dict[str, Adapter]:
+    """An adapter for each scaling that the input can hold. Raises UserError."""
+    layout = fitting_layout(settings.path, interface.shape, image)
+    height, width, channels = image
+    sizes = (channels, height, width) if layout == NCHW else image
+    shape = tuple(size or 1 for size in interface.shape)  # no size of a row is open
+    if len(shape) == len(sizes):
+        shape = sizes
+    is_integer = np.dtype(interface.dtype).kind in "iu"
+    requirements = interface.requirements
+    scalings = input_scaling.candidates(settings, channels)
+    adapters = {
+        name: Adapter(
+            layout=layout,
+            shape=(1, *shape),
+            dtype=interface.dtype,
+            mean=tuple(mean),
+            deviation=tuple(deviation),
+            input_quantization=requirements.input_quantization if is_integer else None,
+            output_quantization=requirements.output_quantization,
+        )
+        for name, (mean, deviation) in scalings.items()
+    }
+    return holding(settings, adapters) if is_integer else adapters
+
+
+def fitting_layout(path: str, takes: tuple[int | None, ...], image: tuple[int, ...]) -> str:
+    """The order of the axes of an input (...) in which images (H, W, C) fit. Raises UserError."""
+    height, width, channels = image
+    if takes == (height * width * channels,) or (channels == 1 and takes == (height, width)):
+        return NHWC
+    fitting = [
+        layout
+        for layout, sizes in ((NHWC, image), (NCHW, (channels, height, width)))
+        if len(takes) == 3
+        and all(size in (None, other) for size, other in zip(takes, sizes, strict=True))
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    shape = ", ".join("any" if size is None else str(size) for size in takes)
+    if fitting:
+        raise UserError(
+            f"{path} takes inputs of shape ({shape}), which leaves open where the channels are; "
+            "expected a fixed number of channels: convert the model again with it"
+        )
+    raise UserError(
+        f"{path} takes inputs of shape ({shape}), and the images of the dataset are {image}; "
+        "expected the same height, width and channels: change dataset.height, width and "
+        "channels, or take another model"
+    )
+
+
+def holding(settings: OwnModel, adapters: Mapping[str, Adapter]) -> dict[str, Adapter]:
+    """Of adapters of an input in integers those whose scaling the file's own scale can hold.
+
+    They tell at least half as many of the 256 pixel values apart as the best of them does. The one
+    of `model.scaling` stays in any case.
+    """
+    counts = {name: distinct(adapter) for name, adapter in adapters.items()}
+    asked = settings.scaling if isinstance(settings.scaling, str) else input_scaling.OTHER
+    return {
+        name: adapter
+        for name, adapter in adapters.items()
+        if name == asked or counts[name] >= max(counts.values()) / 2
+    }
+
+
+def distinct(adapter: Adapter) -> float:
+    """How many pixel values the input tells apart, as the mean of the channels."""
+    counts = [
+        len(np.unique(foreign.stored((PIXELS - mean) / deviation, *stored)))
+        for mean, deviation in zip(adapter.mean, adapter.deviation, strict=False)
+        for stored in [(adapter.dtype, adapter.input_quantization)]
+    ]
+    return float(np.mean(counts))
+
+
+def link(path: Path, file: Path, adapter: Adapter) -> Path:
+    """The link `file` to `path`, with the adapter beside it."""
+    file.symlink_to(path.resolve())
+    adapter.save_beside(file)
+    return file
+
+
+def answers(
+    path: Path, adapters: Mapping[str, Adapter], images: Array, folder: Path
+) -> dict[str, Array]:
+    """What the file gives (N, K) for images (N, H, W, C) through each adapter."""
+    files = [
+        link(path, folder / f"{name}{path.suffix}", adapter) for name, adapter in adapters.items()
+    ]
+    np.save(folder / "samples.npy", images)
+    predict(path, files, folder / "samples.npy", folder)
+    return {name: np.load(folder / f"{name}.npy") for name in adapters}
+
+
+def predict(path: Path, files: Sequence[Path], images: Path, output: Path) -> None:
+    """Writes what the links `files` to `path` give for the images of an npy file.
+
+    Raises UserError with the reason if there is none.
+    """
+    runtime = FIRST[path.suffix]
+    try:
+        python = environments.python(runtime)
+    except OSError as error:
+        raise UserError(f"{error}; run `make env` where packages can be reached") from None
+    task = Task(files, [images], output, program=PROGRAM)
+    process = RuntimeProcess(Interpreter.here(python), runtime, task)
+    try:
+        for _ in files:
+            if (reason := process.answer().reason) is not None:
+                raise UserError(f"{path} does not run: {reason}")
+    finally:
+        process.close()
+
+
+def check_outputs(path: Path, outputs: Mapping[str, Array], num_classes: int) -> None:
+    """Raises UserError unless there is a number for each class, or one for two classes."""
+    count = next(iter(outputs.values())).shape[1]
+    if count != num_classes and (count, num_classes) != (1, 2):
+        raise UserError(
+            f"{path} gives {count:,} numbers for an image, and the dataset has {num_classes} "
+            f"classes; expected {num_classes}, one for each class"
+        )
+    if not all(np.isfinite(given).all() for given in outputs.values()):
+        raise UserError(f"{path} gives NaN or infinity for images of the dataset")
+
+
+def chosen(settings: OwnModel, trials: Mapping[str, Trial], labels: Array) -> str:
+    """The scaling that is clearly the best, or the only one. Raises UserError."""
+    if len(trials) == 1:
+        (name,) = trials
+        input_scaling.print_table(trials, name)
+        return name
+    try:
+        return input_scaling.best(settings, trials, labels)
+    except UserError as error:
+        raise UserError(f"{error}; here with -S, as in -S model.scaling=unit") from None
+
+
+def needed_activation(outputs: Array, adapter: Adapter) -> str | None:
+    """What makes probabilities of outputs (N, K); None if they are, or lie between 0 and 1."""
+    step = adapter.output_quantization[0] if adapter.output_quantization else 0.0
+    most = own_model.TOLERANCE + step
+    if outputs.min() >= -most and outputs.max() <= 1 + most:
+        return None
+    return SIGMOID if outputs.shape[1] == 1 else SOFTMAX
+
+
+def by_reference_kernels(model: ForeignModel, images: Array) -> Array:
+    """The probabilities (N, K) of images (N, H, W, C), with a process for each core.
+
+    Raises UserError.
+    """
+    adapter = replace(model.adapter, reference_kernels=True)
+    parts = np.array_split(np.arange(len(images)), min(os.cpu_count() or 1, len(images)))
+
+    def run(rows: Array) -> Array:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            np.save(folder / "images.npy", images[rows])
+            file = link(model.path, folder / f"outputs{model.path.suffix}", adapter)
+            predict(model.path, [file], folder / "images.npy", folder)
+            outputs: Array = np.load(folder / "outputs.npy")
+            return outputs
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return np.concatenate(list(pool.map(run, parts)))

@@ -1,0 +1,231 @@
+"""Is a .tflite or .onnx file of somebody else as good as it says, on every runtime and processor?
+
+    edgeproof prove model.tflite
+    edgeproof prove model.tflite --reference float.h5
+
+The file runs as it is on the test images, on the runtimes and processors of `verify` in
+params.yaml. It is compared with its reference, image by image; without one with itself on the
+reference kernels of this processor, so that the verdict says whether the runtimes agree.
+
+Reads: data/prepared. Writes: reports/prove.json.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import inputs, targets, verify
+from pipeline.bundle import golden
+from pipeline.config import params
+from pipeline.config.overrides import parsed
+from pipeline.config.own_model import SUFFIXES, OwnModel
+from pipeline.config.params import Params
+from pipeline.files import artifacts, digests, timing_cache
+from pipeline.files.artifacts import Array, Description
+from pipeline.files.reports.prove import ComparedWith, FileReport
+from pipeline.files.reports.train import Origin
+from pipeline.process import imports
+from pipeline.process.errors import UserError
+from pipeline.reporting import statistics
+from pipeline.runtimes import environments, inspect_model
+from pipeline.search import foreign_model, prove_report
+from pipeline.search.foreign_model import ForeignModel
+from pipeline.verification import emulated
+from pipeline.verification.emulated import EmulatedRuntime
+from pipeline.verification.material import TEST, VALIDATION, Material
+from pipeline.verification.native import NativePair
+from pipeline.verification.pair import Pair
+from pipeline.verification.verdicts import Countdown
+from serving import preflight, runtimes
+
+with imports.keras_import():
+    from pipeline.training import keras_files, own_model
+    from pipeline.training.batches import Data
+
+KERNELS = "reference kernels"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: the file, its reference if there is one, and on which images."""
+
+    file: Path
+    reference: Path | None = None
+    source: str | None = None
+    overrides: Sequence[str] = ()
+    validation: bool = False
+
+
+class ForeignPair(Pair):
+    """A file of somebody else, with its adapter beside it."""
+
+    PROGRAM = foreign_model.PROGRAM
+
+    def refused(self) -> bool:
+        version = environments.version(self.runtime)
+        requirements, _ = inspect_model.read(self.file)
+        self.known = self.known.changed(runtime_version=version, requirements=requirements)
+        # What TensorFlow Lite Micro lacks is known when it has tried.
+        refusals = [] if self.micro else preflight.refusals(requirements, self.runtime, version)
+        if refusals:
+            self.could_not_run("; ".join(refusals))
+        return bool(refusals)
+
+    def unavailable(self, reason: str) -> None:
+        self.could_not_run(reason)
+
+
+def prove(question: Question) -> bool:
+    """Whether every pair has the verdict that verify.require asks for. Raises UserError."""
+    settings = params.override(params.load(), parsed(question.overrides))
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench.load(settings, Path(name))
+        model = bench.take("file", question.file, question.source)
+        splits = ["test", "validation"] if question.validation else ["test"]
+        reference, origin = bench.reference(model, question.reference, splits)
+        material = bench.material(splits, reference)
+        pairs = run(model, material, settings, bench.folder)
+    report = FileReport(
+        origin=model.origin,
+        compared_with=compared_with(material, origin),
+        judged_on=material.judged_on,
+        pairs=[prove_report.explained(pair.verdict) for pair in pairs],
+    )
+    report.save()
+    prove_report.show(report)
+    return prove_report.passed(report, settings.verify.require)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The prepared data, and a folder for what the runtimes read and write."""
+
+    settings: Params
+    data: Data
+    description: Description
+    folder: Path
+
+    @classmethod
+    def load(cls, settings: Params, folder: Path) -> Bench:
+        """Raises UserError unless the data are images of one class each."""
+        description = artifacts.load_description()
+        splits = artifacts.load_split("train"), artifacts.load_split("validation")
+        data = Data.described(*splits, description)
+        own_model.check_data(data)
+        return cls(settings, data, description, folder)
+
+    def named(self, path: Path, source: str | None = None) -> OwnModel:
+        """The section `model` of params.yaml, as if it named this file, which it cannot."""
+        return self.settings.model.model_copy(update={"path": str(path), "source": source})
+
+    def take(self, name: str, path: Path, source: str | None = None) -> ForeignModel:
+        print(f"how does {path} take pixels?", flush=True)
+        named = self.named(path, source)
+        return foreign_model.take(named, self.data, self.names, self.folder / name)
+
+    @property
+    def names(self) -> list[str]:
+        return self.description.class_names
+
+    def reference(
+        self, model: ForeignModel, path: Path | None, splits: Sequence[str]
+    ) -> tuple[Array, Origin | None]:
+        """The outputs (N, K) that the file is compared with, and where they are from."""
+        if path is not None and path.suffix in SUFFIXES:
+            print(f"how does {path} take pixels?", flush=True)
+            taken = own_model.take(self.named(path), self.data, self.names)
+            predict = partial(keras_files.probabilities, taken.model)
+            return self.outputs(predict, splits), taken.origin
+        compared = model if path is None else self.take("reference", path)
+        predict = partial(foreign_model.by_reference_kernels, compared)
+        return self.outputs(predict, splits), None if path is None else compared.origin
+
+    def outputs(self, predict: Callable[[Array], Array], splits: Sequence[str]) -> Array:
+        images = [artifacts.load_split(split)[0] for split in splits]
+        print(f"the reference on {sum(map(len, images)):,} images", flush=True)
+        return np.concatenate([predict(part) for part in images])
+
+    def material(self, splits: Sequence[str], reference: Array) -> Material:
+        """As for verification, but without validation images unless they are asked for."""
+        kind, target = inputs.kind(self.description.kind), targets.target(self.description.target)
+        images, labels = artifacts.load_split("test")
+        examples = images[golden.spread_rows(target.strata(labels))[::2]]
+        np.save(self.folder / "synthetic.npy", kind.synthetic(examples, self.description.range))
+        checked = self.settings.verify
+        largest = max(checked.micro_images, checked.processor_images)
+        random = np.random.default_rng(self.settings.preprocess.seed)
+        sample = random.permutation(len(labels))[:largest]
+        np.save(self.folder / "sample.npy", images[sample])
+        return Material(
+            target=target,
+            metric=self.settings.problem.metric,
+            labels=np.concatenate([artifacts.load_split(split)[1] for split in splits]),
+            reference=reference,
+            tests=len(labels),
+            sample=sample,
+            synthetic=np.load(self.folder / "synthetic.npy"),
+            golden_tests=len(labels),
+            unseen=[*[TEST, VALIDATION][: len(splits)], self.folder / "synthetic.npy"],
+            sampled=self.folder / "sample.npy",
+        )
+
+
+def compared_with(material: Material, origin: Origin | None) -> ComparedWith:
+    tests, labels = material.tests, material.labels[: material.tests]
+    accuracy, interval = statistics.accuracy(material.reference[:tests].argmax(1), labels)
+    name = KERNELS if origin is None else origin.file
+    return ComparedWith(name=name, origin=origin, accuracy=accuracy, accuracy_interval=interval)
+
+
+def run(model: ForeignModel, material: Material, settings: Params, folder: Path) -> list[Pair]:
+    """The file on every runtime and processor, with verdicts. Raises UserError."""
+    natives, groups = native_pairs(model, settings), emulated_pairs(model, settings)
+    pairs = [*natives, *(pair for group in groups for pair in group)]
+    facts = [model.origin.sha256, str(len(material.labels)), settings.verify.model_dump_json()]
+    key, started = f"prove-{digests.of_facts(facts)}", time.perf_counter()
+    verify.announce(len(pairs), key)
+    countdown, pythons = Countdown(len(pairs)), verify.environments_of(pairs)
+    here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
+    verify.run_native(here, material, settings, folder, countdown)
+    vectors = verify.choose_golden(material, natives)
+    np.save(folder / "telling.npy", vectors.telling)
+
+    def judge(pair: Pair) -> None:
+        if pair.probabilities is not None:
+            native = verify.native_counterpart(pair, natives)
+            emulated.judge(pair, material, settings, vectors, native)
+        countdown.done(pair)
+
+    if groups:
+        emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
+        verify.run_emulated(emulators, judge, material, settings, folder)
+    timing_cache.remember(key, round(time.perf_counter() - started, 1))
+    return pairs
+
+
+def native_pairs(model: ForeignModel, settings: Params) -> list[Pair]:
+    """The file with each runtime that reads it, on this processor. Raises UserError."""
+    suffix = model.path.suffix
+    names = [name for name in settings.verify.runtimes if runtimes.SUFFIXES[name] == suffix]
+    if not names:
+        readers = [name for name, read in runtimes.SUFFIXES.items() if read == suffix]
+        raise UserError(
+            f"no runtime of verify.runtimes reads {suffix} files; expected {' or '.join(readers)}"
+        )
+    return [ForeignPair(model.path.name, model.file, name) for name in names]
+
+
+def emulated_pairs(model: ForeignModel, settings: Params) -> list[list[Pair]]:
+    """The same on each emulated processor that has the runtime."""
+    return [
+        [ForeignPair(model.path.name, model.file, runtime, processor)]
+        for processor, runtime in settings.verify.places
+        if runtimes.SUFFIXES[runtime] == model.path.suffix
+    ]

@@ -1,0 +1,134 @@
+"""The verdicts on a file of somebody else: why a pair is not proven, the table, and the gate."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+
+from rich.box import ASCII2
+
+from pipeline.files.reports.prove import FileReport
+from pipeline.files.reports.verify import AnyPair, ComparedPair, FailedPair
+from pipeline.process.words import percent
+from pipeline.reporting import statistics, summary
+from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
+from pipeline.reporting.summary import Row
+from pipeline.reporting.tables import interval
+
+COLUMNS = (
+    "runtimes",
+    "images",
+    "accuracy",
+    "95 % interval",
+    "loses at most",
+    "ms/image",
+    "verdict",
+)
+BETTER = 0.001  # p-value from which a file is hardly made from its reference
+
+
+def explained(pair: AnyPair) -> AnyPair:
+    """The report of a pair, with the reason for its verdict in words for the file's user."""
+    if not isinstance(pair, ComparedPair) or pair.state == PROVEN:
+        return pair
+    return pair.changed(reason=reason(pair))
+
+
+def reason(pair: ComparedPair) -> str:
+    tolerance = statistics.tolerance(pair.computes_in_integers, None)
+    if not (difference := pair.golden_difference or 0.0) <= tolerance:
+        return (
+            f"its outputs for chosen images differ from those on this processor by up to "
+            f"{difference:.2g}; expected at most {tolerance:g}"
+        )
+    allowed = f"{100 * pair.max_accuracy_drop:.2g} %"
+    counts = f"{pair.lost} of {pair.images:,} images lost, {pair.gained} gained"
+    if not pair.is_native:
+        return f"as on this processor; {counts}"
+    if pair.state == WORSE:
+        return f"{counts}: significant, or more than the {allowed} that may be lost"
+    needed = pair.images_needed
+    cure = f"; {needed:,} images like these would show {allowed}" if needed else ""
+    return f"{counts}: so few images show only that at most {percent(pair.bound)} is lost{cure}"
+
+
+def passed(report: FileReport, required: str) -> bool:
+    """Whether the file ran here, and no pair has a verdict that verify.require excludes."""
+    refused = {WORSE, NOT_SHOWN} if required == PROVEN else {WORSE}
+    states = {pair.state for pair in report.pairs}
+    return bool(report.here) and not states & refused
+
+
+def show(report: FileReport) -> None:
+    """Prints the table, and below it what needs words."""
+    width = shutil.get_terminal_size().columns
+    compared = [pair for pair in report.pairs if isinstance(pair, ComparedPair)]
+    lines = [reference_row(report), *map(row, compared)]
+    shown = [column for column in COLUMNS if any(line.get(column) for line in lines)]
+    print(f"\n{summary.table(shown, lines, ASCII2, width)}\n")
+    print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(report)))
+
+
+def reference_row(report: FileReport) -> Row:
+    other = report.compared_with
+    return {
+        "runtimes": other.name,
+        "images": f"{report.judged_on.images:,}",
+        "accuracy": percent(other.accuracy),
+        "95 % interval": interval(other.accuracy_interval),
+    }
+
+
+def row(pair: ComparedPair) -> Row:
+    _, value, ends = pair.score
+    return {
+        "runtimes": summary.place(pair),
+        "images": f"{pair.images:,}",
+        "accuracy": percent(value),
+        "95 % interval": interval(ends),
+        "loses at most": percent(pair.bound),
+        "ms/image": summary.milliseconds([pair]),
+        "verdict": pair.state,
+    }
+
+
+def sentences(report: FileReport) -> list[str]:
+    origin, other = report.origin, report.compared_with
+    softmax = "; a softmax is added" if origin.softmax_added else ""
+    result = [f"{origin.file} takes {origin.scaling}{softmax}.", against(report)]
+    result += [f"{place}: {why}." for why, place in reasons(report.pairs).items()]
+    if other.origin is not None and (better := significantly_better(report)):
+        result.append(
+            f"Warning: {origin.file} is right on significantly more images than {other.name} "
+            f"({better.gained} gained, {better.lost} lost); was it made from that model?"
+        )
+    return [*result, f"Report: {FileReport.PATH}"]
+
+
+def against(report: FileReport) -> str:
+    other, images = report.compared_with, f"{report.judged_on.images:,} images"
+    if other.origin is not None:
+        return f"Loses at most: the upper 95 % bound of the loss against {other.name}, on {images}."
+    return (
+        "Nothing says how good the model was before: the accuracy is by labels alone, and the "
+        f"verdict says whether a runtime answers as the {other.name} do, on {images}."
+    )
+
+
+def reasons(pairs: Sequence[AnyPair]) -> dict[str, str]:
+    """Why pairs are not proven, and which: each reason once."""
+    result: dict[str, str] = {}
+    for pair in pairs:
+        if isinstance(pair, FailedPair | ComparedPair) and pair.reason:
+            before = f"{result[pair.reason]}, " if pair.reason in result else ""
+            state = "" if isinstance(pair, ComparedPair) else " could not run"
+            result[pair.reason] = f"{before}{summary.place(pair)}{state}"
+    return result
+
+
+def significantly_better(report: FileReport) -> ComparedPair | None:
+    """A pair on this processor that gains more than chance explains."""
+    compared = [pair for pair in report.here if isinstance(pair, ComparedPair)]
+    better = [pair for pair in compared if pair.gained > pair.lost]
+    return next((pair for pair in better if pair.mcnemar_p_value < BETTER), None)
