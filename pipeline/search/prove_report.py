@@ -64,7 +64,8 @@ def show(report: FileReport) -> None:
     """Prints the table, and below it what needs words."""
     width = shutil.get_terminal_size().columns
     compared = [pair for pair in report.pairs if isinstance(pair, ComparedPair)]
-    lines = [reference_row(report), *map(row, compared)]
+    images = report.judged_on.images
+    lines = [reference_row(report), *(row(pair, images) for pair in compared)]
     shown = [column for column in COLUMNS if any(line.get(column) for line in lines)]
     print(f"\n{summary.table(shown, lines, ASCII2, width)}\n")
     print("\n".join(textwrap.fill(sentence, width) for sentence in sentences(report)))
@@ -73,21 +74,22 @@ def show(report: FileReport) -> None:
 def reference_row(report: FileReport) -> Row:
     other = report.compared_with
     return {
-        "runtimes": other.name,
-        "images": f"{report.judged_on.images:,}",
+        "runtimes": other.name if other.origin is None else "its reference",
         "accuracy": percent(other.accuracy),
         "95 % interval": interval(other.accuracy_interval),
     }
 
 
-def row(pair: ComparedPair) -> Row:
+def row(pair: ComparedPair, images: int) -> Row:
+    """A pair; `images` is how many a fast one sees. One elsewhere is judged by that of here."""
     _, value, ends = pair.score
+    fewer = f", {pair.images:,} images" if pair.images < images else ""
+    is_judged_here = pair.golden_difference is not None
     return {
-        "runtimes": summary.place(pair),
-        "images": f"{pair.images:,}",
+        "runtimes": f"{summary.place(pair)}{fewer}",
         "accuracy": percent(value),
         "95 % interval": interval(ends),
-        "loses at most": percent(pair.bound),
+        "loses at most": "" if is_judged_here else percent(pair.bound),
         "ms/image": summary.milliseconds([pair]),
         "verdict": pair.state,
     }
