@@ -72,6 +72,8 @@ def test_an_unknown_option_is_an_error_of_usage(checkout: Project) -> None:
         (["sign", "nokey.pem"], "nokey.pem is"),
         (["diagnose", "none.csv"], "none.csv is not a file"),
         (["lectures", "S77"], "'S77' is"),
+        (["prove", "none.tflite"], "none.tflite is not a file; expected one that ends in .tflite"),
+        (["prove", "a.h5", "--reference", "b.h5"], "--reference is for a .tflite or .onnx file"),
         (["run", "verfy"], "'verfy' is not a stage; expected check, download, preprocess"),
     ],
 )

@@ -123,7 +123,7 @@ class Adapted:
             raise
         except Exception as error:  # on damaged files runtimes raise anything
             said = self._printed and said_by_micro(self._printed)
-            raise RuntimeRefusalError(f"{self.runtime}: {said or reason(error)}") from None
+            raise RuntimeRefusalError(said or reason(error)) from None
 
 
 def capture() -> BinaryIO:

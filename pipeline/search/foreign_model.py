@@ -32,6 +32,7 @@ with imports.keras_import():
 
 PROGRAM = "pipeline.runtimes.foreign"
 FIRST = {".tflite": "litert", ".onnx": "onnxruntime"}  # on which a file is probed
+NEARLY = 0.75  # with half of the values, pixels from -1 to 1 would do for an input from 0 to 1
 PIXELS = np.arange(256, dtype=np.float32)
 
 
@@ -151,15 +152,15 @@ def fitting_layout(path: str, takes: tuple[int | None, ...], image: tuple[int, .
 def holding(settings: OwnModel, adapters: Mapping[str, Adapter]) -> dict[str, Adapter]:
     """Of adapters of an input in integers those whose scaling the file's own scale can hold.
 
-    They tell at least half as many of the 256 pixel values apart as the best of them does. The one
-    of `model.scaling` stays in any case.
+    They tell nearly as many of the 256 pixel values apart as the best of them does. The one of
+    `model.scaling` stays in any case.
     """
     counts = {name: distinct(adapter) for name, adapter in adapters.items()}
     asked = settings.scaling if isinstance(settings.scaling, str) else input_scaling.OTHER
     return {
         name: adapter
         for name, adapter in adapters.items()
-        if name == asked or counts[name] >= max(counts.values()) / 2
+        if name == asked or counts[name] >= NEARLY * max(counts.values())
     }
 
 

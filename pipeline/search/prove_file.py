@@ -140,7 +140,8 @@ class Bench:
         """The outputs (N, K) that the file is compared with, and where they are from."""
         if path is not None and path.suffix in SUFFIXES:
             print(f"how does {path} take pixels?", flush=True)
-            taken = own_model.take(self.named(path), self.data, self.names)
+            with imports.quiet():
+                taken = own_model.take(self.named(path), self.data, self.names)
             predict = partial(keras_files.probabilities, taken.model)
             return self.outputs(predict, splits), taken.origin
         compared = model if path is None else self.take("reference", path)
