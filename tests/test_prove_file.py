@@ -334,6 +334,11 @@ def test_a_file_that_cannot_be_taken_is_refused_in_a_sentence(
     assert "\n" not in str(refused.value)
 
 
+def test_a_value_that_is_not_read_here_is_refused() -> None:
+    with pytest.raises(UserError, match=r"-S dataset.height changes nothing here, .* verify"):
+        prove_file.overridden(["dataset.height=96"])
+
+
 def test_sizes_that_do_not_fit_and_open_ones_are_refused() -> None:
     fits = foreign_model.fitting_layout
     assert fits("a", (28, 28), (28, 28, 1)) == fits("a", (784,), (28, 28, 1)) == "NHWC"

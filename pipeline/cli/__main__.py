@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import analyses, improvement, release, workflow
+from pipeline.cli import analyses, improvement, proving, release, workflow
 from pipeline.cli.help import Command, Group
 from pipeline.process import stage
 
@@ -13,7 +13,7 @@ PANELS = {
         workflow.start,
         workflow.estimate,
         workflow.run,
-        workflow.prove,
+        proving.prove,
         workflow.draft,
         workflow.status,
         workflow.report,

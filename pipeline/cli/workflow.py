@@ -8,11 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from pipeline.cli.options import Overrides
 
 if TYPE_CHECKING:
     from pipeline.config.params import Params
@@ -51,7 +49,7 @@ def run(
     for stage in stages or ():
         if stage not in (known := stage_names()):
             raise UserError(f"{stage!r} is not a stage; expected {', '.join(known)}")
-    with _resumable():
+    with resumable():
         succeeded = _reproduce(*(stages or ()), force=force)
         if succeeded and not stages:
             succeeded = runs.sync()
@@ -60,57 +58,6 @@ def run(
                 print(f"Bundle: {', '.join(bundles)}")
         _print_results()
     raise typer.Exit(0 if succeeded else 1)
-
-
-def prove(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .keras, .h5, .tflite or .onnx file that somebody else trained on the classes "
-            "of your data.",
-            show_default=False,
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Where it is from, for the model card, such as an address.",
-            show_default=False,
-        ),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The float model that a .tflite or .onnx file was made from.",
-            show_default="itself, on reference kernels",
-        ),
-    ] = None,
-    validation: Annotated[
-        bool,
-        typer.Option(
-            "--validation",
-            help="Judge a .tflite or .onnx file on the validation set, too, if its training saw "
-            "none of that.",
-        ),
-    ] = False,
-    overrides: Overrides = None,
-) -> None:
-    """Prove a model that was trained elsewhere, on every runtime and processor.
-
-    A Keras model goes through every stage, as model.path. A .tflite or .onnx file runs as it is.
-    Nothing is trained. How its pixels are scaled is tried on the validation set.
-    """
-    from pipeline.planning import prove as proving
-    from pipeline.runtimes.inspect_foreign import SUFFIXES
-
-    if model.suffix in SUFFIXES:
-        _prove_file(model, reference, source, overrides or (), validation)
-    proving.check_options(model, reference, overrides, validation)
-    proving.choose(model, source)
-    run(None, force=False)
 
 
 def start(
@@ -162,7 +109,7 @@ def estimate() -> None:
 def draft() -> None:
     """Pack a bundle that is marked NOT PROVEN into draft/, even if a gate fails."""
     status = 1
-    with _resumable():
+    with resumable():
         if _reproduce("diagnose", "embed"):
             command = [sys.executable, "-m", "pipeline.package", "--draft"]
             status = subprocess.run(command, check=False).returncode
@@ -220,30 +167,6 @@ def ui(
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])
 
 
-def _prove_file(
-    file: Path,
-    reference: Path | None,
-    source: str | None,
-    overrides: Sequence[str],
-    validation: bool,
-) -> NoReturn:
-    """Proves a file as it is, on data that DVC prepares first. Exits."""
-    from pipeline.config import params
-    from pipeline.planning import prove as proving
-    from pipeline.process import dvc_command
-
-    proving.check_files(file, reference)
-    params.load()  # its faults in our words, before DVC stumbles over them
-    with _resumable():
-        succeeded = dvc_command.reproduce(["preprocess"], goes_on=True)
-        if succeeded:
-            from pipeline.search import prove_file
-
-            question = prove_file.Question(file, reference, source, overrides, validation)
-            succeeded = prove_file.prove(question)
-    raise typer.Exit(0 if succeeded else 1)
-
-
 def _reproduce(*stages: str, force: bool = False) -> bool:
     """Whether every stage succeeded. Raises UserError if none could be run."""
     from pipeline.config import params
@@ -277,7 +200,7 @@ def _make_folds(settings: Params) -> bool:
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def resumable() -> Iterator[None]:
     """Says how to go on after Ctrl-C."""
     try:
         yield

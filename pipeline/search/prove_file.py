@@ -50,6 +50,7 @@ with imports.keras_import():
     from pipeline.training.batches import Data
 
 KERNELS = "reference kernels"
+SECTIONS = ("model.", "export.", "verify.", "problem.")  # of params.yaml, which are read here
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class ForeignPair(Pair):
 
 def prove(question: Question) -> bool:
     """Whether every pair has the verdict that verify.require asks for. Raises UserError."""
-    settings = params.override(params.load(), parsed(question.overrides))
+    settings = overridden(question.overrides)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench.load(settings, Path(name))
         model = bench.take("file", question.file, question.source)
@@ -101,6 +102,19 @@ def prove(question: Question) -> bool:
     report.save()
     prove_report.show(report)
     return prove_report.passed(report, settings.verify.require)
+
+
+def overridden(overrides: Sequence[str]) -> Params:
+    """params.yaml with these values. Raises UserError, also for one that other stages read."""
+    values = parsed(overrides)
+    for key in values:
+        if not key.startswith(SECTIONS):
+            raise UserError(
+                f"-S {key} changes nothing here, as the data are prepared by params.yaml; expected "
+                f"a key of {', '.join(section.rstrip('.') for section in SECTIONS)}, or change "
+                "params.yaml"
+            )
+    return params.override(params.load(), values)
 
 
 @dataclass(frozen=True)
