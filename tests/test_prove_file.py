@@ -303,6 +303,7 @@ REFUSED: dict[str, tuple[str, Callable[[Linear], bytes], str]] = {
     "cut onnx": ("onnx", lambda linear: onnx_file(linear)[:-5000], "a part of it is missing"),
     "text": ("tflite", lambda linear: b"a text\n" * 9, "is not a TensorFlow Lite file"),
     "empty": ("tflite", lambda linear: b"", "is not a TensorFlow Lite file"),
+    "empty onnx": ("onnx", lambda linear: b"", "is not an ONNX file"),
     "inputs": (
         "onnx",
         lambda linear: onnx_file(linear, change=several_inputs),

@@ -84,6 +84,8 @@ def _custom_operators(model: tflite.Model) -> list[str]:
 
 def _read_onnx(path: Path) -> Interface:
     model = onnx.load_model_from_string(path.read_bytes())  # without files that it names
+    if not model.graph.node:
+        raise ValueError("it has no operator")
     graph, constants = model.graph, {tensor.name for tensor in model.graph.initializer}
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model)):
         raise UserError(

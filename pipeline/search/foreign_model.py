@@ -5,6 +5,7 @@ Nothing in the file is changed. Its adapter scales pixels for it, and orders its
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.train import Origin
 from pipeline.process import imports
 from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
 from pipeline.runtimes import environments, foreign, inspect_foreign
 from pipeline.runtimes.foreign import NCHW, NHWC, SIGMOID, SOFTMAX, Adapter
 from pipeline.runtimes.inspect_foreign import Interface
@@ -32,6 +34,7 @@ with imports.keras_import():
 
 PROGRAM = "pipeline.runtimes.foreign"
 FIRST = {".tflite": "litert", ".onnx": "onnxruntime"}  # on which a file is probed
+PART = 500  # images that run on the reference kernels at a time, spread over the cores
 NEARLY = 0.75  # with half of the values, pixels from -1 to 1 would do for an input from 0 to 1
 PIXELS = np.arange(256, dtype=np.float32)
 
@@ -247,21 +250,27 @@ def needed_activation(outputs: Array, adapter: Adapter) -> str | None:
 
 
 def by_reference_kernels(model: ForeignModel, images: Array) -> Array:
-    """The probabilities (N, K) of images (N, H, W, C), with a process for each core.
+    """The probabilities (N, K) of images (N, H, W, C), with processes on each core.
 
     Raises UserError.
     """
     adapter = replace(model.adapter, reference_kernels=True)
-    parts = np.array_split(np.arange(len(images)), min(os.cpu_count() or 1, len(images)))
+    rows = np.array_split(np.arange(len(images)), math.ceil(len(images) / PART))
 
-    def run(rows: Array) -> Array:
+    def run(part: Array) -> Array:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            np.save(folder / "images.npy", images[rows])
+            np.save(folder / "images.npy", images[part])
             file = link(model.path, folder / f"outputs{model.path.suffix}", adapter)
             predict(model.path, [file], folder / "images.npy", folder)
             outputs: Array = np.load(folder / "outputs.npy")
             return outputs
 
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return np.concatenate(list(pool.map(run, parts)))
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        outputs = [
+            output
+            for part in followed(rows, len(rows), "reference kernels")
+            for output in pool.map(run, np.array_split(part, min(cores, len(part))))
+        ]
+    return np.concatenate(outputs)
