@@ -21,7 +21,7 @@ from pipeline.files.reports.verify import ComparedPair, FailedPair
 from pipeline.planning import prove as planning
 from pipeline.process.errors import UserError
 from pipeline.runtimes import foreign
-from pipeline.search import foreign_model, prove_file
+from pipeline.search import foreign_model, prove_c, prove_file
 from pipeline.search.prove_file import Question
 from pipeline.training import input_scaling
 from pipeline.training.batches import Data
@@ -277,6 +277,40 @@ def test_an_emulated_processor_computes_what_this_one_does(linear: Linear, prepa
     assert pair.state == "proven"
     assert pair.golden_difference is not None
     assert pair.images == 50
+
+
+@pytest.mark.slow
+def test_integer_c_of_a_file_gives_the_bytes_of_tensorflow_lite_micro(
+    linear: Linear, prepared: Path
+) -> None:
+    configure({"verify.runtimes": ["litert"]})
+    Path("theirs.tflite").write_bytes(tflite_int8(linear))
+    assert prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
+    made = report().c
+    assert made is not None
+    assert made.images == 1000
+    assert "int network_run(const int8_t *input" in Path("code/network.h").read_text("utf-8")
+    with pytest.raises(UserError, match="--c code is not an empty folder"):
+        prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
+    Path("float.tflite").write_bytes(tflite_float(linear))
+    with pytest.raises(UserError, match=r"no integer C can be made of float.tflite: its FULLY"):
+        prove_file.prove(Question(Path("float.tflite"), c=Path("other")))
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_c_that_differs_is_not_written(
+    linear: Linear, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The C of one file is compared with what TensorFlow Lite Micro computes of another."""
+    configure({"verify.runtimes": ["litert"]})
+    Path("theirs.tflite").write_bytes(tflite_int8(linear))
+    Path("coarse.tflite").write_bytes(tflite_int8(linear, levels=1))
+    translate = prove_c.translate
+    monkeypatch.setattr(prove_c, "translate", lambda path: translate(Path("coarse.tflite")))
+    with pytest.raises(UserError, match=r"the C of theirs.tflite answers [\d,]+ of 1,000 images"):
+        prove_file.prove(Question(Path("theirs.tflite"), c=Path("code")))
+    assert not Path("code").exists()
 
 
 def several_inputs(graph: Any) -> None:

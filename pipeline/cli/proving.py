@@ -46,6 +46,14 @@ def prove(
             "none of that.",
         ),
     ] = False,
+    c: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write an int8 .tflite file as integer C, proven equal to TensorFlow Lite Micro.",
+            show_default=False,
+        ),
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Prove a model that was trained elsewhere, on every runtime and processor.
@@ -57,8 +65,9 @@ def prove(
     from pipeline.runtimes.inspect_foreign import SUFFIXES
 
     if model.suffix in SUFFIXES:
-        _prove_file(model, reference, source, overrides or (), validation)
-    proving.check_options(model, reference, overrides, validation)
+        _prove_file(model, reference, source, overrides or (), validation, c)
+    given = {"--reference": reference, "--validation": validation, "--c": c, "-S": overrides}
+    proving.check_options(model, given)
     proving.choose(model, source)
     run(None, force=False)
 
@@ -69,6 +78,7 @@ def _prove_file(
     source: str | None,
     overrides: Sequence[str],
     validation: bool,
+    c: Path | None,
 ) -> NoReturn:
     """Proves a file as it is, on data that DVC prepares first. Exits."""
     from pipeline.config import params
@@ -82,6 +92,6 @@ def _prove_file(
         if succeeded:
             from pipeline.search import prove_file
 
-            question = prove_file.Question(file, reference, source, overrides, validation)
+            question = prove_file.Question(file, reference, source, overrides, validation, c)
             succeeded = prove_file.prove(question)
     raise typer.Exit(0 if succeeded else 1)

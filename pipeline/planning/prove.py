@@ -5,7 +5,7 @@ edgeproof prove model.h5
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.config import params
@@ -41,14 +41,11 @@ def choose(path: Path, source: str | None) -> None:
     print(f"params.yaml: model.path is {path}", flush=True)
 
 
-def check_options(
-    path: Path, reference: Path | None, overrides: Sequence[str] | None, validation: bool
-) -> None:
-    """Raises UserError for options that a Keras model cannot have."""
-    named = {"--reference": reference, "-S": overrides, "--validation": validation}
-    if given := [option for option, value in named.items() if value]:
+def check_options(path: Path, given: Mapping[str, object]) -> None:
+    """Raises UserError if an option has a value that a Keras model cannot have."""
+    if named := [option for option, value in given.items() if value]:
         raise UserError(
-            f"{given[0]} is for a .tflite or .onnx file, which runs as it is, and {path} goes "
+            f"{named[0]} is for a .tflite or .onnx file, which runs as it is, and {path} goes "
             "through the stages; change params.yaml instead"
         )
 

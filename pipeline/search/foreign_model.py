@@ -34,7 +34,7 @@ with imports.keras_import():
 
 PROGRAM = "pipeline.runtimes.foreign"
 FIRST = {".tflite": "litert", ".onnx": "onnxruntime"}  # on which a file is probed
-PART = 500  # images that run on the reference kernels at a time, spread over the cores
+PART = 500  # images that run at a time, spread over the cores
 NEARLY = 0.75  # with half of the values, pixels from -1 to 1 would do for an input from 0 to 1
 PIXELS = np.arange(256, dtype=np.float32)
 
@@ -192,16 +192,15 @@ def answers(
         link(path, folder / f"{name}{path.suffix}", adapter) for name, adapter in adapters.items()
     ]
     np.save(folder / "samples.npy", images)
-    predict(path, files, folder / "samples.npy", folder)
+    predict(path, files, folder / "samples.npy", folder, FIRST[path.suffix])
     return {name: np.load(folder / f"{name}.npy") for name in adapters}
 
 
-def predict(path: Path, files: Sequence[Path], images: Path, output: Path) -> None:
+def predict(path: Path, files: Sequence[Path], images: Path, output: Path, runtime: str) -> None:
     """Writes what the links `files` to `path` give for the images of an npy file.
 
     Raises UserError with the reason if there is none.
     """
-    runtime = FIRST[path.suffix]
     try:
         python = environments.python(runtime)
     except OSError as error:
@@ -211,7 +210,7 @@ def predict(path: Path, files: Sequence[Path], images: Path, output: Path) -> No
     try:
         for _ in files:
             if (reason := process.answer().reason) is not None:
-                raise UserError(f"{path} does not run: {reason}")
+                raise UserError(f"{path} does not run on {runtime}: {reason}")
     finally:
         process.close()
 
@@ -250,27 +249,34 @@ def needed_activation(outputs: Array, adapter: Adapter) -> str | None:
 
 
 def by_reference_kernels(model: ForeignModel, images: Array) -> Array:
-    """The probabilities (N, K) of images (N, H, W, C), with processes on each core.
-
-    Raises UserError.
-    """
+    """The probabilities (N, K) of images (N, H, W, C). Raises UserError."""
     adapter = replace(model.adapter, reference_kernels=True)
+    return on_all_cores(model.path, adapter, images, FIRST[model.path.suffix], "reference kernels")
+
+
+def on_all_cores(
+    path: Path, adapter: Adapter, images: Array, runtime: str, title: str | None = None
+) -> Array:
+    """What the file gives (N, K) for images (N, H, W, C), with a process for each core.
+
+    `title` says whose progress is shown; None: that of the runtime. Raises UserError.
+    """
+    cores = os.cpu_count() or 1
     rows = np.array_split(np.arange(len(images)), math.ceil(len(images) / PART))
 
     def run(part: Array) -> Array:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             np.save(folder / "images.npy", images[part])
-            file = link(model.path, folder / f"outputs{model.path.suffix}", adapter)
-            predict(model.path, [file], folder / "images.npy", folder)
+            file = link(path, folder / f"outputs{path.suffix}", adapter)
+            predict(path, [file], folder / "images.npy", folder, runtime)
             outputs: Array = np.load(folder / "outputs.npy")
             return outputs
 
-    cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         outputs = [
             output
-            for part in followed(rows, len(rows), "reference kernels")
+            for part in followed(rows, len(rows), title or runtime)
             for output in pool.map(run, np.array_split(part, min(cores, len(part))))
         ]
     return np.concatenate(outputs)

@@ -27,6 +27,7 @@ from pipeline.config import params
 from pipeline.config.overrides import parsed
 from pipeline.config.own_model import SUFFIXES, OwnModel
 from pipeline.config.params import Params
+from pipeline.embedded._integer_c import Code
 from pipeline.files import artifacts, digests, timing_cache
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.prove import ComparedWith, FileReport
@@ -35,7 +36,7 @@ from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from pipeline.runtimes import environments, inspect_model
-from pipeline.search import foreign_model, prove_report
+from pipeline.search import foreign_model, prove_c, prove_report
 from pipeline.search.foreign_model import ForeignModel
 from pipeline.verification import emulated
 from pipeline.verification.emulated import EmulatedRuntime
@@ -62,6 +63,7 @@ class Question:
     source: str | None = None
     overrides: Sequence[str] = ()
     validation: bool = False
+    c: Path | None = None  # a folder for C
 
 
 class ForeignPair(Pair):
@@ -86,6 +88,7 @@ class ForeignPair(Pair):
 def prove(question: Question) -> bool:
     """Whether every pair has the verdict that verify.require asks for. Raises UserError."""
     settings = overridden(question.overrides)
+    code = question.c and asked_c(question.file, question.c)
     with tempfile.TemporaryDirectory() as name:
         bench = Bench.load(settings, Path(name))
         model = bench.take("file", question.file, question.source)
@@ -93,15 +96,24 @@ def prove(question: Question) -> bool:
         reference, origin = bench.reference(model, question.reference, splits)
         material = bench.material(splits, reference)
         pairs = run(model, material, settings, bench.folder)
+        images = [artifacts.load_split(split)[0] for split in splits]
+        made = code and prove_c.write(*code, model, np.concatenate(images))
     report = FileReport(
         origin=model.origin,
         compared_with=compared_with(material, origin),
         judged_on=material.judged_on,
         pairs=[prove_report.explained(pair.verdict) for pair in pairs],
+        **({"c": made} if made else {}),
     )
     report.save()
     prove_report.show(report)
     return prove_report.passed(report, settings.verify.require)
+
+
+def asked_c(file: Path, folder: Path) -> tuple[Path, Code]:
+    """The folder and the C that goes into it. Raises UserError."""
+    prove_c.check_folder(folder)
+    return folder, prove_c.translate(file)
 
 
 def overridden(overrides: Sequence[str]) -> Params:

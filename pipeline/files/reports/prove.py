@@ -22,6 +22,15 @@ class ComparedWith(Section):
     accuracy_interval: tuple[float, float]
 
 
+class CReport(Section):
+    """Integer C, which gave the bytes of TensorFlow Lite Micro for all images."""
+
+    folder: str
+    images: int
+    arena_bytes: int
+    constant_bytes: int
+
+
 class FileReport(Report):
     PATH: ClassVar = artifacts.REPORTS / "prove.json"
 
@@ -29,6 +38,7 @@ class FileReport(Report):
     compared_with: ComparedWith
     judged_on: JudgedOn
     pairs: list[TaggedPair]
+    c: CReport | None = None
 
     @property
     def here(self) -> list[RanPair]:
