@@ -139,6 +139,7 @@ def test_an_int8_file_runs_everywhere_as_the_reference_kernels_do(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_accuracy_is_that_of_the_formula(linear: Linear, prepared: Path) -> None:
     Path("theirs.tflite").write_bytes(tflite_float(linear))
     assert prove_file.prove(Question(Path("theirs.tflite")))
@@ -224,6 +225,7 @@ def test_a_wrong_reference_is_noticed(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_another_order_of_the_classes_is_asked_about(linear: Linear, prepared: Path) -> None:
     configure({"verify.runtimes": ["onnxruntime"]})
     Path("theirs.onnx").write_bytes(onnx_file(linear.ordered(ORDER)))
@@ -257,6 +259,7 @@ def test_validation_images_count_if_that_is_asked_for(linear: Linear, prepared: 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_a_runtime_cannot_run_is_said_in_its_words(linear: Linear, prepared: Path) -> None:
     configure({"verify.runtimes": ["litert", "tflite_micro"]})
     Path("theirs.tflite").write_bytes(tflite_float(linear, weights="int8"))
@@ -280,6 +283,7 @@ def test_an_emulated_processor_computes_what_this_one_does(linear: Linear, prepa
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_integer_c_of_a_file_gives_the_bytes_of_tensorflow_lite_micro(
     linear: Linear, prepared: Path
 ) -> None:

@@ -68,8 +68,8 @@ def check(path: Path) -> None:
     if path.is_dir() or not str(path).endswith(SUFFIXES):
         kind = "a folder" if path.is_dir() else "not a Keras model"
         raise UserError(
-            f"{path} is {kind}; expected a .keras, .h5, .tflite or .onnx file, as a SavedModel "
-            "cannot be taken"
+            f"{path} is {kind}; expected a .keras, .h5, .tflite or .onnx file; of a SavedModel, "
+            "tf.lite.TFLiteConverter.from_saved_model makes a .tflite file"
         )
     with imports.keras_import():
         from pipeline.training import foreign_file
