@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -28,7 +29,7 @@ from pipeline.bundle import golden_sounds
 from pipeline.config.params import Dataset, Network
 from pipeline.datasets import _sounds, audio_folder, fsdd
 from pipeline.datasets._fetch import SourceError
-from pipeline.embedded import c
+from pipeline.embedded import browser, c
 from pipeline.files.artifacts import Array, Description, Inputs
 from pipeline.inputs import sounds
 from pipeline.process.errors import UserError
@@ -38,6 +39,7 @@ from serving.listening import Listener
 from serving.log_mel import LogMel
 from serving.model_card import ModelCard, Preprocessing
 from tests.conftest import OWN_PROBLEM, Project, run_here
+from tests.test_browser import in_node
 from tests.test_photo import card as photo_card
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", ""))
@@ -410,6 +412,93 @@ def test_python_and_c_hear_the_words_in_a_stream(sweeps: Project, tmp_path: Path
     assert in_c.stdout.decode().splitlines() == [
         f"{word.start / 8000:.2f}\t{names[word.number]}\t{word.probability:.9g}" for word in python
     ]
+    for ignored in ((), ("rising",)):
+        command = [program, "--listen", "-", *ignored]
+        in_c = subprocess.run(command, input=raw, capture_output=True, check=True)
+        assert heard_in_node(sweeps, raw, *ignored) == in_c.stdout.decode()
+
+
+HEAR = """
+import { readFileSync } from "node:fs";
+const [folder, ...ignored] = process.argv.slice(1);
+const { Listener } = await import(folder + "/listener.js");
+const { blocks } = await import(folder + "/wav.js");
+const { instance } = await WebAssembly.instantiate(readFileSync(folder + "/model.wasm"));
+const card = JSON.parse(readFileSync(0));
+const listener = new Listener(card, null, instance);
+const stream = listener.stream({ ignored });
+const say = ({ word }) => word && console.log(
+  `${word.seconds.toFixed(2)}\t${word.name}\t${+word.probability.toPrecision(9)}`);
+const file = new Blob([readFileSync("stream.wav")]);
+for await (const samples of blocks(file, "stream.wav", 8000, 20_011)) {
+  for (const heard of stream.add(samples)) say(heard);
+}
+for (const heard of stream.end()) say(heard);
+"""
+
+
+def heard_in_node(project: Project, raw: bytes, *ignored: str) -> str:
+    """What the page's own modules hear in samples, in the words of the C program."""
+    (project.folder / "stream.wav").write_bytes(wav(np.frombuffer(raw, "<i2")))
+    card = Bundle(project.folder / BUNDLE).read("model_card.json").decode()
+    command: list[str | Path] = [browser.node(), "--input-type=module", "--eval", HEAR]
+    command += [project.folder / "embedded/browser", *ignored]
+    return subprocess.run(
+        command, cwd=project.folder, input=card, capture_output=True, text=True, check=True
+    ).stdout
+
+
+READ = """
+import { readFileSync } from "node:fs";
+const { beginning } = await import(process.argv[1] + "/wav.js");
+const files = JSON.parse(readFileSync(0)).map(text => Buffer.from(text, "base64"));
+const results = await Promise.all(files.map(file => beginning(new Blob([file]), "a.wav", 8000, 5000)
+  .then(samples => [...samples], error => error.message)));
+console.log(JSON.stringify(results));
+"""
+
+
+def damaged(data: bytes, dice: np.random.Generator) -> bytes:
+    """The file cut somewhere, with another byte in its header, or with a chunk in between."""
+    way, place = dice.integers(0, 3), int(dice.integers(0, 60))
+    if way == 0:
+        return data[:place]
+    if way == 1:
+        return data[: place % 44] + bytes([dice.integers(0, 256)]) + data[place % 44 + 1 :]
+    chunk = b"LIST" + struct.pack("<I", place) + bytes(place + place % 2)
+    return data[:12] + chunk + data[12:]
+
+
+@pytest.mark.slow
+def test_the_page_reads_and_refuses_the_wav_files_that_python_does() -> None:
+    dice = np.random.default_rng(0)
+    short = (tone() * 0.9)[:300]
+    files = [
+        wav(short),
+        wav(tone()),
+        wav(short, 44100),
+        wav(short, subtype="PCM_24"),
+        wav(short, subtype="FLOAT"),
+        wav(np.stack([short] * 8, 1)),
+        wav(short[:0]),
+        wav(short, kind="FLAC"),
+        b"",
+        *(damaged(wav(short), dice) for _ in range(400)),
+    ]
+    sent = json.dumps([base64.b64encode(data).decode() for data in files])
+    page = browser.TEMPLATES / "sounds"
+    read = 0
+    for data, result in zip(files, in_node(READ, page, data=sent), strict=True):
+        try:
+            expected: list[int] | str = sound.samples(data, "a.wav", 8000, 5000).tolist()
+        except InputError as error:
+            expected = str(error).partition(", as of `ffmpeg")[0]
+        if "not readable" in str(expected):  # each reader has its own reason
+            assert str(result).startswith("a.wav is not readable ("), data[:80]
+            continue
+        assert result == expected, data[:80]
+        read += isinstance(result, list)
+    assert 100 < read < 400
 
 
 @pytest.mark.slow

@@ -123,8 +123,9 @@ class Stream {
   *end() {
     const [length, step] = [this.listener.windowSamples, this.ear.step()];
     const steps = Math.max(Math.ceil((this.samples - length) / step), 0);
-    const missing = this.samples ? length + steps * step - this.samples : 0;
-    yield* this.add(new Int16Array(missing));
+    const { samples } = this;
+    yield* this.add(new Int16Array(samples ? length + steps * step - samples : 0));
+    this.samples = samples;
     if (this.ear.end()) yield { word: this.word };
   }
 

@@ -9,8 +9,8 @@ import { InputError, blocks } from "./wav.js";
 const LARGEST_BYTES = 64 * 2 ** 20; // that are decoded at once
 
 /**
- * `first`, at most `count` samples; `all()`, all samples, `count` at a time; and whether they were
- * converted. Throws InputError.
+ * `first`, at most `count` samples; `all()`, all samples, `count` at a time; and whether the browser
+ * converted them. Throws InputError.
  */
 export async function open(file, rate, count) {
   const all = () => blocks(file, file.name, rate, count);

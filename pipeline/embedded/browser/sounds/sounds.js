@@ -10,6 +10,7 @@ import { paint } from "./spectrogram.js";
 import { InputError } from "./wav.js";
 
 const MOST_WORDS = 500; // that stay in the list
+const STREAM_WINDOWS = 2; // a recording of so many windows is a stream
 const SLICE_MILLISECONDS = 50; // after which the page is shown and may be used
 const QUIETEST = -60; // decibels below the loudest sample, at which the level is empty
 
@@ -21,8 +22,8 @@ class SoundPage extends Page {
   constructor(listener) {
     super(listener);
     this.listener = listener;
-    this.microphone = null;
-    this.settings = new Settings(listener, choice => this.stream?.choose(choice));
+    this.microphone = this.recording = null;
+    this.settings = new Settings(listener, choice => this.choose(choice));
     by("listen").addEventListener("click", () => this.toggle());
     this.rest();
   }
@@ -50,44 +51,63 @@ class SoundPage extends Page {
     by("source").textContent = "";
   }
 
-  /** Classifies the beginning of a sound file, and hears the words in one that is longer. */
+  /** Classifies the beginning of a sound file; one of several windows is a stream of words. */
   async open(file) {
+    const { rate, windowSamples } = this.listener;
     let opened = null;
-    await this.attempt(async () => {
+    await this.attempt(async isLatest => {
       if (!file) throw new InputError("what was dropped is not a file; drop a WAV file");
-      const { rate, windowSamples } = this.listener;
-      opened = await recording.open(file, rate, windowSamples);
+      const found = await recording.open(file, rate, STREAM_WINDOWS * windowSamples);
+      if (!isLatest()) return null; // the front end may be at work for what came later
+      opened = found;
       return this.listener.features(opened.first);
     });
     if (!opened || !by("problem").hidden) return;
-    const { rate, windowSamples } = this.listener;
-    const converted = `; this browser converted it to ${rate} Hz`;
+    const converted = opened.isConverted ? `, which this browser converted to ${rate} Hz` : "";
     by("source").textContent =
-      `The first ${(windowSamples / rate).toFixed(2)} s of ${file.name}` +
-      `${opened.isConverted ? converted : ""}.`;
-    await this.hearAll(opened);
+      `The first ${(windowSamples / rate).toFixed(2)} s of ${file.name}${converted}.`;
+    if (opened.first.length < STREAM_WINDOWS * windowSamples) return;
+    this.recording = opened;
+    await this.hearRecording();
   }
 
   /** Hears a recording as fast as this device can, and gives way to the user meanwhile. */
-  async hearAll({ all, first }) {
-    by("words").replaceChildren();
-    if (first.length < this.listener.windowSamples) return;
-    const { action } = this;
+  async hearRecording() {
+    const action = super.begin();
+    const isLatest = () => action === this.action;
     const stream = this.beginStream();
     let paused = performance.now();
-    for await (const samples of all()) {
-      if (action !== this.action) return;
-      for (const { word } of stream.add(samples)) this.say(word);
-      if (performance.now() - paused < SLICE_MILLISECONDS) continue;
-      this.showClock();
-      await new Promise(resolve => setTimeout(resolve));
-      paused = performance.now();
+    try {
+      for await (const samples of this.recording.all()) {
+        if (!isLatest()) return;
+        for (const { word } of stream.add(samples)) this.say(word);
+        if (performance.now() - paused < SLICE_MILLISECONDS) continue;
+        this.showClock();
+        await new Promise(resolve => setTimeout(resolve));
+        paused = performance.now();
+      }
+      if (isLatest()) this.endRecording();
+    } catch (error) {
+      if (isLatest()) this.rest(error.message);
+      if (!(error instanceof InputError)) throw error;
     }
-    if (action === this.action) this.endStream();
+  }
+
+  endRecording() {
+    this.endStream();
+    const words = `${this.count} word${this.count === 1 ? "" : "s"}`;
+    this.headline(words, by("clock").textContent);
+  }
+
+  /** Applies the settings to what comes, or to all of a recording. */
+  choose(choice) {
+    if (this.microphone) this.stream.choose(choice);
+    else if (this.recording) this.hearRecording();
   }
 
   beginStream() {
     by("words").replaceChildren();
+    this.count = 0;
     this.stream = this.listener.stream(this.settings.choice);
     return this.stream;
   }
@@ -103,6 +123,7 @@ class SoundPage extends Page {
   /** The words of the latest stream stand at the top of the list. */
   say(word) {
     if (!word) return;
+    this.count++;
     const { seconds, name, probability } = word;
     const cells = [`${seconds.toFixed(2)} s`, name, percent(probability)];
     by("words").prepend(element("li", {}, ...cells.map(cell => element("span", {}, cell))));
@@ -121,7 +142,7 @@ class SoundPage extends Page {
   async toggle() {
     if (this.microphone) {
       this.begin();
-      if (!by("words").children.length) this.rest();
+      if (!this.count) this.rest();
       return;
     }
     const action = this.begin();
@@ -180,9 +201,8 @@ class SoundPage extends Page {
   /** Ends the microphone, with the words up to here, or what is left of a recording. */
   close() {
     if (this.microphone) this.endStream();
-    this.stream = null;
     this.microphone?.close();
-    this.microphone = null;
+    this.microphone = this.recording = this.stream = null;
     by("listen").textContent = "Listen to the microphone";
     by("listen").classList.remove("listening");
     by("level").style.setProperty("--share", 0);

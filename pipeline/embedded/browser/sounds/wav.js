@@ -30,7 +30,7 @@ export async function* blocks(blob, name, rate, count) {
   if (!bytes) throw new InputError(`${name} holds no samples; ${expected}`);
   for (let start = 0; start < bytes; start += WIDTH * count) {
     const part = data.slice(start, Math.min(start + WIDTH * count, bytes));
-    yield fromBytes(await part.arrayBuffer());
+    yield fromBytes(await read(part));
   }
 }
 
@@ -47,17 +47,18 @@ async function header(blob) {
   const riff = await view(blob, 0, 12);
   if (!riff || text(riff, 0) !== "RIFF" || text(riff, 8) !== "WAVE")
     return { fault: "it is no WAV file" };
+  const file = blob.slice(0, 8 + riff.getUint32(4, true)); // what follows belongs to no chunk
   let format = null;
   for (let at = 12; ; ) {
-    const chunk = await view(blob, at, 8);
+    const chunk = await view(file, at, 8);
     if (!chunk) return { fault: "it is cut short" };
     const [name, size] = [text(chunk, 0), chunk.getUint32(4, true)];
     at += chunk.byteLength;
     if (name === "data") {
       if (!format) return { fault: "it does not say what its samples are" };
-      return { format, data: blob.slice(at, at + size) };
+      return { format, data: file.slice(at, at + size) };
     }
-    if (name === "fmt ") format = described(await view(blob, at, Math.min(size, 40)));
+    if (name === "fmt ") format = described(await view(file, at, Math.min(size, 40)));
     if (format?.fault) return format;
     at += size + (size % 2);
   }
@@ -76,9 +77,16 @@ function described(chunk) {
   };
 }
 
+/** The bytes of a Blob. Throws InputError, as for a file that has changed since it was chosen. */
+async function read(blob) {
+  return blob.arrayBuffer().catch(error => {
+    throw new InputError(`the file cannot be read (${error.message}); choose it again`);
+  });
+}
+
 /** A view on `count` bytes, or null if there are fewer. */
 async function view(blob, at, count) {
-  const buffer = await blob.slice(at, at + count).arrayBuffer();
+  const buffer = await read(blob.slice(at, at + count));
   return buffer.byteLength === count ? new DataView(buffer) : null;
 }
 
