@@ -458,6 +458,45 @@ console.log(JSON.stringify(results));
 """
 
 
+RESAMPLE = """
+import { readFileSync } from "node:fs";
+const { Resampler } = await import(process.argv[1] + "/resampler.js");
+const results = JSON.parse(readFileSync(0)).map(({ from, to, samples, piece }) => {
+  const resampler = new Resampler(from, to);
+  const result = [];
+  for (let start = 0; start < samples.length; start += piece)
+    result.push(...resampler.add(Float32Array.from(samples.slice(start, start + piece))));
+  return result;
+});
+console.log(JSON.stringify(results));
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "rate"),
+    [(48000, 8000), (44100, 8000), (44100, 16000), (8000, 16000), (16000, 16000)],
+)
+def test_the_page_resamples_a_microphone_however_it_is_cut(source: int, rate: int) -> None:
+    """A tone below three quarters of the band passes, and one above the band does not."""
+    kept = 0.75 * min(source, rate) / 2
+    tones = [tone(source, 0.2, frequency) for frequency in (200, kept, 1.2 * rate / 2)]
+    asked = [
+        {"from": source, "to": rate, "samples": samples.tolist(), "piece": piece}
+        for samples in tones
+        for piece in (999_999, 441)
+    ]
+    results = in_node(RESAMPLE, browser.TEMPLATES / "sounds", data=json.dumps(asked))
+    assert results[::2] == results[1::2]
+    low, high, above = (np.array(result) for result in results[::2])
+    for frequency, result in ((200, low), (kept, high)):
+        expected = tone(rate, 0.2, frequency)[: len(result)]
+        assert len(expected) > 0.19 * rate - 40
+        assert np.abs(result - expected)[50:].max() < 0.002
+    if 1.2 * rate < source:
+        assert np.abs(above[50:-50]).max() < 0.002
+
+
 def damaged(data: bytes, dice: np.random.Generator) -> bytes:
     """The file cut somewhere, with another byte in its header, or with a chunk in between."""
     way, place = dice.integers(0, 3), int(dice.integers(0, 60))

@@ -4,9 +4,11 @@
  *     const microphone = await Microphone.open(8000, samples => ..., () => ...);
  *     microphone.close();
  *
- * The browser resamples. Its filters for calls (echo, noise, gain) are switched off, because the
+ * The browser resamples, or, where it cannot, as Firefox, `Resampler` does. Its filters for calls (echo, noise, gain) are switched off, because the
  * model was trained without them.
  */
+
+import { Resampler } from "./resampler.js";
 
 export class MicrophoneError extends Error {}
 
@@ -17,6 +19,7 @@ const RAW = {
   autoGainControl: false,
 };
 const LOUDEST = 2 ** 15;
+const UNKNOWN = "this browser cannot start the microphone; use another one";
 const REASONS = {
   NotAllowedError:
     "this browser does not let the page use the microphone; allow it beside the address of the page",
@@ -44,18 +47,33 @@ export class Microphone {
       await microphone.connect(rate, hear, lost);
     } catch (error) {
       microphone.close();
-      throw new MicrophoneError(REASONS[error.name] ?? unable(error, rate));
+      throw new MicrophoneError(REASONS[error.name] ?? `${UNKNOWN} (${error.message})`);
     }
     return microphone;
   }
 
   async connect(rate, hear, lost) {
     this.media = await navigator.mediaDevices.getUserMedia({ audio: RAW });
-    this.context = new AudioContext({ sampleRate: rate });
+    this.media.getAudioTracks()[0].addEventListener("ended", lost);
+    try {
+      await this.attach({ sampleRate: rate }, values => hear(toSamples(values)));
+    } catch (error) {
+      if (error.name !== "NotSupportedError") throw error;
+      this.context?.close();
+      let resampler = null;
+      await this.attach({}, values => {
+        resampler ??= new Resampler(this.context.sampleRate, rate);
+        hear(toSamples(resampler.add(values)));
+      });
+    }
+  }
+
+  /** Passes what comes from the microphone, -1 to 1, to `take`. */
+  async attach(options, take) {
+    this.context = new AudioContext(options);
     await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
     const node = new AudioWorkletNode(this.context, "samples", { numberOfOutputs: 0 });
-    node.port.onmessage = ({ data }) => hear(toSamples(data));
-    this.media.getAudioTracks()[0].addEventListener("ended", lost);
+    node.port.onmessage = ({ data }) => take(data);
     this.context.createMediaStreamSource(this.media).connect(node);
     await this.context.resume();
   }
@@ -70,12 +88,5 @@ export class Microphone {
 export function toSamples(values) {
   return Int16Array.from(values, value =>
     Math.min(Math.max(Math.round(value * LOUDEST), -LOUDEST), LOUDEST - 1),
-  );
-}
-
-function unable(error, rate) {
-  return (
-    `this browser cannot give the microphone at ${rate} Hz (${error.message}); ` +
-    "use Chrome or Safari"
   );
 }

@@ -65,7 +65,7 @@ class SoundPage extends Page {
     if (!opened || !by("problem").hidden) return;
     const converted = opened.isConverted ? `, which this browser converted to ${rate} Hz` : "";
     by("source").textContent =
-      `The first ${(windowSamples / rate).toFixed(2)} s of ${file.name}${converted}.`;
+      `Below, the first ${(windowSamples / rate).toFixed(2)} s of ${file.name}${converted}.`;
     if (opened.first.length < STREAM_WINDOWS * windowSamples) return;
     this.recording = opened;
     await this.hearRecording();
@@ -169,7 +169,7 @@ class SoundPage extends Page {
     this.microphone = microphone;
     by("listen").textContent = "Stop";
     by("listen").classList.add("listening");
-    by("source").textContent = "The latest window of the microphone.";
+    by("source").textContent = "Below, the latest window of the microphone.";
     this.headline("Listening", "say something");
   }
 
