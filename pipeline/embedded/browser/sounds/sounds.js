@@ -76,6 +76,7 @@ class SoundPage extends Page {
     const action = super.begin();
     const isLatest = () => action === this.action;
     const stream = this.beginStream();
+    this.headline("Listening to the recording", "");
     let paused = performance.now();
     try {
       for await (const samples of this.recording.all()) {
