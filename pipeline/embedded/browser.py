@@ -29,7 +29,6 @@ from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
-from serving import sound
 
 FORMAT = "tflite_int8"
 MODEL = "model.wasm"
@@ -80,19 +79,16 @@ def sources(model: VerifiedFile) -> list[str]:
 
 
 def recordings(model: VerifiedFile) -> dict[str, Array]:
-    """The golden recordings (S,) int16 that the page loads from the bundle; none for pictures."""
-    if not model.is_of_sounds:
-        return {}
+    """The golden recordings (S,) int16 that the page loads from the bundle."""
     front_end = _sound_text.front_end(model.data)
     return golden_sounds.recordings(front_end, front_end.samples(model.data.input_shape[0]))
 
 
 def check_features(folder: Path, model: VerifiedFile) -> None:
     """Raises UserError if the page gives golden recordings other features than `serving` does."""
-    front_end, shape = _sound_text.front_end(model.data), model.data.input_shape
     for name, samples in recordings(model).items():
-        expected = sound.features(front_end, samples, front_end.samples(shape[0]))
-        if features(folder, samples, shape) != expected.tobytes():
+        expected = _sound_text.features(model.data, samples)
+        if features(folder, samples, expected.shape) != expected.tobytes():
             raise UserError(
                 f"its front end gives the golden recording {name} other features than Python; "
                 "report this fault, and remove the target from embed.targets"

@@ -239,7 +239,6 @@ def test_a_longer_recording_is_a_stream_with_the_words_that_c_hears(
     first = expected[0].split("|")[1]
     page.click("summary")
     page.check(f"#ignored input[value='{first}']")
-    expect(page.locator("#words")).not_to_contain_text(first, use_inner_text=False)
     heard_until_its_end(page)
     assert shown(page) == in_c(program, samples, first) != expected
     page.fill("#threshold", "1")
