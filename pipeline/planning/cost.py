@@ -2,8 +2,8 @@
 
 Time and memory are measured: the pipeline's own training runs for a few batches of random inputs.
 So are files and arenas: the network, with random weights, goes through the converter and the code
-generator, and both depend on its shapes alone. tests/test_planning.py compares them with real
-exports.
+generator, and both depend on its shapes alone. tests/planning/test_boards.py compares them with
+real exports.
 """
 
 from __future__ import annotations
