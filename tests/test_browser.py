@@ -29,7 +29,7 @@ from tests.test_gate import gate_outcomes
 
 pytestmark = pytest.mark.slow
 
-PAGE = browser.TEMPLATES / "page"
+PAGE, PICTURES = browser.TEMPLATES / "page", browser.TEMPLATES / "pictures"
 PROOF = [field.name for field in dataclasses.fields(Proof)]
 PREPARE = """
 import { readFileSync } from "node:fs";
@@ -93,7 +93,7 @@ def test_pictures_are_prepared_as_in_python_down_to_the_pixel() -> None:
         {"height": len(picture), "width": picture.shape[1], "data": picture.ravel().tolist()}
         for picture in pictures
     ]
-    prepared = in_node(PREPARE, PAGE, data=json.dumps(sent))
+    prepared = in_node(PREPARE, PICTURES, data=json.dumps(sent))
     refused = 0
     for number, (picture, (ink_pixels, resized)) in enumerate(zip(pictures, prepared, strict=True)):
         assert ink_pixels == drawn(picture), number

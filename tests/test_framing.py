@@ -23,7 +23,7 @@ from serving import BundleError, InputError, photo
 from serving.model_card import ModelCard, Preprocessing
 from serving.typed_json import Text
 from tests.conftest import ROOT
-from tests.test_browser import PAGE, in_node, sheets
+from tests.test_browser import PICTURES, in_node, sheets
 from tests.test_photo import card
 
 REGION = [0.1, 0.25, 0.85, 1.0]
@@ -215,7 +215,7 @@ def framed_in_javascript(pictures: list[tuple[Array, Framing, tuple[int, int, in
         for pixels, framing, shape in pictures
         for channel in range(shape[2])
     ]
-    planes = iter(in_node(FRAME, PAGE, data=json.dumps(sent)))
+    planes = iter(in_node(FRAME, PICTURES, data=json.dumps(sent)))
     images = [
         np.stack([np.array(next(planes), np.uint8) for _ in range(shape[2])], axis=-1)
         for _, _, shape in pictures

@@ -11,6 +11,7 @@ from pipeline.files.artifacts import Array, Description
 from serving import listening
 from serving.listening import Listener
 from serving.log_mel import LogMel
+from serving.sound import features as features_of
 
 SOURCES = ("log_mel.c", "listen.c")
 HEADERS = ("log_mel.h", "listen.h")
@@ -23,6 +24,13 @@ LISTENER_BYTES = 48  # of struct listener, beside its arrays
 def front_end(data: Description) -> LogMel:
     assert data.sound is not None  # as the kind of input is sounds
     return LogMel(**data.sound)
+
+
+def features(data: Description, recording: Array) -> Array:
+    """What `serving` makes of samples (S,) int16: features (T, bands, 1) uint8."""
+    mel = front_end(data)
+    result: Array = features_of(mel, recording, mel.samples(data.input_shape[0]))
+    return result
 
 
 def write(folder: Path, data: Description) -> None:

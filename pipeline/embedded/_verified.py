@@ -99,6 +99,10 @@ class VerifiedFile:
         )
 
     @property
+    def is_of_sounds(self) -> bool:
+        return self.data.kind == "sounds"
+
+    @property
     def readme_fields(self) -> dict[str, str]:
         """The values that the README of every target shares."""
         height, width, channels = self.data.input_shape

@@ -2,7 +2,8 @@
 
 The module is compiled from the integer C of the target `c`. Node, which shares its engine V8 with
 Chromium, runs the page's own classifier on all test images; its outputs must equal those of
-TensorFlow Lite Micro, byte for byte.
+TensorFlow Lite Micro, byte for byte. Of a model of sounds the module has the front end and the
+detector of words, too, and the features of the golden recordings must equal those of `serving`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedded import _c_text, _zig
+from pipeline.bundle import golden_sounds
+from pipeline.embedded import _c_text, _sound_text, _zig
 from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, timing_cache
@@ -40,21 +42,19 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
-    if model.data.kind == "sounds":
-        raise UserError(
-            "its page takes pictures, but this dataset contains sounds; "
-            "use `serving listen` or the targets c and microcontroller"
-        )
     if model.code.arena_bytes > LARGEST_ARENA:
         raise UserError(
             f"it needs {model.code.arena_bytes:,} bytes of memory for one image, but a page has "
             f"{LARGEST_ARENA:,}; use smaller images or fewer filters"
         )
-    shutil.copytree(TEMPLATES / "page", folder, dirs_exist_ok=True)
+    for part in ("page", "sounds" if model.is_of_sounds else "pictures"):
+        shutil.copytree(TEMPLATES / part, folder, dirs_exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         fill(Path(name), model)
-        compile_module(Path(name), model.code.sources, folder / MODEL)
+        compile_module(Path(name), sources(model), folder / MODEL)
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
+    if model.is_of_sounds:
+        check_features(folder, model)
     proof = prove(model, lambda images: run(folder, model, images)[0])
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
@@ -68,16 +68,57 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     _c_text.write_network(folder, model)
     shutil.copy(_c_text.TEMPLATES / "c/classify.h", folder)
     shutil.copy(TEMPLATES / "exports.c", folder)
+    if model.is_of_sounds:
+        _sound_text.write(folder, model.data)
+        shutil.copy(TEMPLATES / "hear.c", folder)
+
+
+def sources(model: VerifiedFile) -> list[str]:
+    """What the module is compiled from, beside exports.c; hear.c includes listen.c."""
+    return [*model.code.sources, *(("log_mel.c", "hear.c") if model.is_of_sounds else ())]
+
+
+def recordings(model: VerifiedFile) -> dict[str, Array]:
+    """The golden recordings (S,) int16 that the page loads from the bundle."""
+    front_end = _sound_text.front_end(model.data)
+    return golden_sounds.recordings(front_end, front_end.samples(model.data.input_shape[0]))
+
+
+def check_features(folder: Path, model: VerifiedFile) -> None:
+    """Raises UserError if the page gives golden recordings other features than `serving` does."""
+    for name, samples in recordings(model).items():
+        expected = _sound_text.features(model.data, samples)
+        if features(folder, samples, expected.shape) != expected.tobytes():
+            raise UserError(
+                f"its front end gives the golden recording {name} other features than Python; "
+                "report this fault, and remove the target from embed.targets"
+            )
+
+
+def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
+    """The features (T, bands, 1) of samples (S,) int16 in Node. Raises UserError."""
+    command: list[str | Path] = [node(), TEMPLATES / "features.mjs", folder.absolute()]
+    command += map(str, shape[:2])
+    data = samples.astype("<i2").tobytes()
+    process = subprocess.run(command, input=data, capture_output=True, check=False)
+    if process.returncode:
+        raise UserError(failure(folder, process.stderr.decode(errors="replace")))
+    return process.stdout
 
 
 def golden(model: VerifiedFile) -> str:
-    """golden.json: images (base64 of raw pixels), labels, and TensorFlow Lite Micro's answers."""
+    """golden.json: images (base64 of raw pixels), labels, and TensorFlow Lite Micro's answers.
+
+    Of a model of sounds, also the names of the recordings in the bundle.
+    """
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
     values = {
         "labels": model.golden_labels.tolist(),
         "images": images,
         "probabilities": model.micro.golden.tolist(),
     }
+    if model.is_of_sounds:
+        values["recordings"] = list(recordings(model))
     return json.dumps(values, indent=1) + "\n"
 
 
@@ -121,9 +162,12 @@ def run(
         command += [source, output, *map(str, shape), str(runs)]
         process = subprocess.run(command, capture_output=True, text=True, check=False)
         if process.returncode:
-            reason = " ".join(process.stderr.split())[-300:]
-            raise UserError(f"{folder / MODEL} does not run in Node: {reason}")
+            raise UserError(failure(folder, process.stderr))
         return np.fromfile(output, np.float32).reshape(-1, shape[-1]), json.loads(process.stdout)
+
+
+def failure(folder: Path, errors: str) -> str:
+    return f"{folder / MODEL} does not run in Node: {' '.join(errors.split())[-300:]}"
 
 
 def v8() -> str:

@@ -65,7 +65,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
-    own = SOUNDS if is_of_sounds(model) else TEMPLATES
+    own = SOUNDS if model.is_of_sounds else TEMPLATES
     readme = Template((own / "README.md").read_text(encoding="utf-8"))
     text = readme.substitute(readme_fields(model, stack, proof))
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -78,13 +78,9 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
     }
 
 
-def is_of_sounds(model: VerifiedFile) -> bool:
-    return model.data.kind == "sounds"
-
-
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    own = OF_SOUNDS if is_of_sounds(model) else OF_PICTURES
+    own = OF_SOUNDS if model.is_of_sounds else OF_PICTURES
     return [*model.code.sources, *SHARED, *own]
 
 
@@ -93,7 +89,7 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     _c_text.write_network(folder, model)
     for name in (*SHARED, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
-    if is_of_sounds(model):
+    if model.is_of_sounds:
         _sound_text.write(folder, model.data)
         for name in ("main.c", "sound.c", "sound.h"):
             shutil.copy(SOUNDS / name, folder / name)
@@ -194,7 +190,7 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
     """The values in the README."""
-    own = _sound_text.readme_fields(model.data) if is_of_sounds(model) else of_pictures(model)
+    own = _sound_text.readme_fields(model.data) if model.is_of_sounds else of_pictures(model)
     return {
         **model.readme_fields,
         **own,

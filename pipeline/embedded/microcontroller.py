@@ -164,7 +164,7 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
 
 def write_preparation(folder: Path, model: VerifiedFile) -> None:
     """The code that makes the input of a picture, or of a microphone's samples."""
-    if model.data.kind == "sounds":
+    if model.is_of_sounds:
         _sound_text.write(folder / "src", model.data)
         (folder / "examples/listen").mkdir()
         shutil.copy(_sound_text.TEMPLATES / "listen.ino", folder / "examples/listen")
@@ -175,7 +175,7 @@ def write_preparation(folder: Path, model: VerifiedFile) -> None:
 
 def section(model: VerifiedFile) -> dict[str, str]:
     """The words of the README for what the model takes, and its section about the input."""
-    sounds = model.data.kind == "sounds"
+    sounds = model.is_of_sounds
     one, several = ("a sound", "sounds") if sounds else ("an image", "images")
     template = Template((TEMPLATES / SECTIONS[several]).read_text(encoding="utf-8"))
     own = (

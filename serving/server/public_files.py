@@ -14,7 +14,7 @@ from serving.model_card import FILE
 
 FOLDER = "embedded/browser/"
 INDEX = "index.html"
-FOLDERS = (FOLDER, "pictures/")
+FOLDERS = (FOLDER, "pictures/", "recordings/")
 ENGINE = f"{FOLDER}node_modules/onnxruntime-web/dist/"  # where the page looks for a second engine
 ENGINE_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 TYPES = {
@@ -25,6 +25,7 @@ TYPES = {
     ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",
     ".wasm": "application/wasm",
+    ".wav": "audio/wav",
 }
 ETAG = re.compile(r'"[!#-~\x80-\xff]*"')
 # The server sets the policy, because a bundle may come from anybody: its page contacts only this

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import io
@@ -163,17 +164,23 @@ def page(tab: Tab, server: Server) -> Any:
     return tab.open(f"http://{server.url}/")
 
 
-@pytest.fixture
-def host(bundle: Path) -> Iterator[str]:
-    """A static web server, here Python's, with an unpacked bundle."""
+@contextlib.contextmanager
+def static_host(folder: Path) -> Iterator[str]:
+    """The address of a static web server, here Python's, with an unpacked bundle."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=bundle)
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
     ) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/{PAGE}"
         running.shutdown()
+
+
+@pytest.fixture
+def host(bundle: Path) -> Iterator[str]:
+    with static_host(bundle) as address:
+        yield address

@@ -28,6 +28,11 @@ export function percent(fraction, digits = 2) {
   return `${(100 * fraction).toFixed(digits)} %`;
 }
 
+/** What one input of the model is called. */
+export function noun(card) {
+  return card.preprocessing.sound ? "sound" : "image";
+}
+
 /** The card as elements to append. */
 export function describe(card, pictures) {
   const [low, high] = card.test_accuracy_interval;
@@ -38,12 +43,12 @@ export function describe(card, pictures) {
       {},
       `Test accuracy is ${percent(card.test_accuracy)} ` +
         `(95 % interval ${percent(low)} to ${percent(high)}) on ` +
-        `${write(card.test_images)} images that were never used for training; ` +
+        `${write(card.test_images)} ${noun(card)}s that were never used for training; ` +
         `the baseline reaches ${percent(card.baseline_accuracy)}.`,
     ),
     element("h3", {}, "Limits"),
     element("ul", {}, ...card.limits.map(limit => element("li", {}, limit))),
-    element("h3", {}, "How a picture becomes the input"),
+    element("h3", {}, `How a ${noun(card) === "image" ? "picture" : noun(card)} becomes the input`),
     element("p", {}, sentence(card.preprocessing.description)),
     element("h3", {}, "Files in the bundle, and their results"),
     scrolling("Files", files(card)),
@@ -70,7 +75,7 @@ function files(card) {
     ]),
   );
   const columns = [
-    "file", "bytes", "runtime", "test accuracy", "accuracy loss, at most", "ms/image",
+    "file", "bytes", "runtime", "test accuracy", "accuracy loss, at most", `ms/${noun(card)}`,
   ];
   return table("Files", columns, rows);
 }

@@ -35,7 +35,7 @@ export class Classifier {
     const { instance } = await WebAssembly.instantiate(module).catch(error => {
       throw new BundleError(`this browser cannot run model.wasm (${error.message}); ${NEEDED}`);
     });
-    const classifier = new Classifier(card, golden, instance);
+    const classifier = new this(card, golden, instance);
     classifier.checkGolden();
     return classifier;
   }

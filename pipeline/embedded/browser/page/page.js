@@ -1,55 +1,38 @@
 /**
- * The page: classifies what the user draws or provides. Everything it knows about the model comes
- * from the bundle.
+ * What the pages for all kinds of input share: a page shows what the model answers to an input, and
+ * what the bundle says of the model. Everything it knows comes from the bundle.
  */
 
 import { describe, element, percent } from "./card.js";
-import { Classifier } from "./classifier.js";
-import { Drawing } from "./drawing.js";
-import { InputError } from "./ink.js";
-import { read, toInput } from "./photo.js";
 import { offerTrials } from "./trials.js";
 
 const MOST_BARS = 12;
 const PICTURES = {
-  confusion: "Confusion matrix: true classes of the test images and the predicted ones",
-  mistakes: "Test images that the model misclassifies",
+  confusion: "Confusion matrix: true classes of the test NOUNs and the predicted ones",
+  mistakes: "Test NOUNs that the model misclassifies",
 };
 // Long enough for clocks that browsers round to a millisecond or a tenth of one.
 const MEASURED_MILLISECONDS = 30;
-// Nothing is announced or measured until the drawing has been still for this long.
+// Nothing is announced or measured until the input has been the same for this long.
 const STILL_MILLISECONDS = 600;
 
-const by = id => document.getElementById(id);
+export const by = id => document.getElementById(id);
 
-class Page {
+/**
+ * A kind of page has NOUN, what one input is; NOTHING, the answer before there is one; InputError,
+ * the class of errors that are the user's; `paint`, which draws an input on a canvas; `open`, which
+ * takes a file; and `example`, which shows the canvas of an example that was chosen.
+ */
+export class Page {
   constructor(classifier) {
     this.classifier = classifier;
     this.card = classifier.card;
-    this.action = 0; // the number of the latest drawing or picture
-    const [height, width] = this.card.input.shape;
-    this.drawing = new Drawing(by("drawing"), height, width, () => this.drawn());
-    this.choosePaper();
+    this.action = 0; // the number of the latest input
     this.describe();
     this.warn();
     offerTrials(classifier);
     this.showExamples();
-    this.listen();
-    this.rest();
-  }
-
-  /** Makes paper and pen dark or light as in most test images, judged by their borders. */
-  choosePaper() {
-    const { labels } = this.classifier.golden;
-    const tests = [...labels.keys()].filter(index => labels[index] >= 0);
-    const borders = tests.map(index =>
-      border(this.classifier.goldenImage(index), this.card.input.shape),
-    );
-    const dark = borders.filter(brightness => brightness < 128).length * 2 > borders.length;
-    this.drawing.paper = dark ? "#000000" : "#ffffff";
-    this.drawing.pen.colour = by("pen-colour").value = dark ? "#ffffff" : "#000000";
-    by("pen-colour-label").hidden = this.card.input.shape[2] === 1;
-    this.drawing.render();
+    this.receiveFiles();
   }
 
   describe() {
@@ -60,7 +43,7 @@ class Page {
     by("shape").textContent = input.shape.join(" × ");
     const pictures = Object.entries(PICTURES).map(([picture, caption]) => ({
       address: `../../pictures/${picture}.png`,
-      caption,
+      caption: caption.replace("NOUN", this.constructor.NOUN),
     }));
     by("card").append(...describe(this.card, pictures));
   }
@@ -76,38 +59,28 @@ class Page {
   showExamples() {
     this.classifier.golden.labels.forEach((label, index) => {
       if (label < 0) return; // a synthetic input
-      const pixels = this.classifier.goldenImage(index);
-      const canvas = paint(document.createElement("canvas"), pixels, this.card.input.shape);
+      const input = this.classifier.goldenImage(index);
+      const canvas = this.paint(document.createElement("canvas"), input);
       const button = element("button", { type: "button" }, canvas);
       const name = this.card.class_names[label];
-      button.setAttribute("aria-label", `Test image ${index + 1}, of class ${name}`);
+      const noun = this.constructor.NOUN;
+      button.setAttribute("aria-label", `Test ${noun} ${index + 1}, of class ${name}`);
       button.addEventListener("click", () => {
         this.begin();
-        this.drawing.show(canvas);
-        this.answer(pixels, 0);
+        this.example(canvas);
+        this.answer(input, 0);
       });
       by("examples").append(button);
     });
   }
 
-  listen() {
-    by("undo").addEventListener("click", () => this.drawing.undo());
-    by("clear").addEventListener("click", () => this.drawing.clear());
-    by("pen-width").addEventListener("input", ({ target }) => {
-      this.drawing.pen.width = target.value / 100;
-    });
-    by("pen-colour").addEventListener("input", ({ target }) => {
-      this.drawing.pen.colour = target.value;
-    });
-    for (const id of ["picture", "camera"])
-      by(id).addEventListener("change", ({ target }) => {
+  /** Opens files that are chosen or dropped. */
+  receiveFiles() {
+    for (const chooser of document.querySelectorAll("input[type=file]"))
+      chooser.addEventListener("change", ({ target }) => {
         if (target.files.length) this.open(target.files[0]);
         target.value = "";
       });
-    document.addEventListener("paste", ({ clipboardData }) => {
-      const picture = pictureIn(clipboardData);
-      if (picture) this.open(picture);
-    });
     document.addEventListener("dragover", event => {
       event.preventDefault();
       document.body.classList.add("dropping");
@@ -116,33 +89,12 @@ class Page {
     document.addEventListener("drop", event => {
       event.preventDefault();
       document.body.classList.remove("dropping");
-      this.open(pictureIn(event.dataTransfer));
-    });
-  }
-
-  /** Classifies the drawing, at most once per frame. */
-  drawn() {
-    this.begin();
-    this.frame = requestAnimationFrame(() => {
-      if (this.drawing.empty) this.rest();
-      else this.attempt(() => toInput(this.drawing.sheet, this.card, true));
-    });
-  }
-
-  /** Shows and classifies a picture file. */
-  async open(file) {
-    await this.attempt(async isLatest => {
-      if (!file) throw new InputError("what was dropped is not a picture; drop a PNG or JPEG");
-      const picture = await createImageBitmap(file).catch(() => null);
-      if (!isLatest()) return null;
-      this.drawing.show(picture);
-      return read(file, this.card);
+      this.open(this.fileIn(event.dataTransfer));
     });
   }
 
   /** Starts a new action and returns its number; the result of an older one will be dropped. */
   begin() {
-    cancelAnimationFrame(this.frame);
     return ++this.action;
   }
 
@@ -152,27 +104,27 @@ class Page {
     const isLatest = () => action === this.action;
     const started = performance.now();
     try {
-      const pixels = await prepare(isLatest);
-      if (isLatest()) this.answer(pixels, performance.now() - started);
+      const input = await prepare(isLatest);
+      if (isLatest()) this.answer(input, performance.now() - started);
     } catch (error) {
       if (isLatest()) this.rest(error.message);
-      if (!(error instanceof InputError)) throw error;
+      if (!(error instanceof this.constructor.InputError)) throw error;
     }
   }
 
   /** Shows that there is no answer, and why. */
   rest(problem = "") {
     clearTimeout(this.still);
-    by("answer").textContent = problem ? "No answer" : "Nothing drawn yet";
+    by("answer").textContent = problem ? "No answer" : this.constructor.NOTHING;
     by("problem").textContent = problem;
     by("problem").hidden = !problem;
     by("announcement").textContent = by("latency").textContent = "";
     this.showBars(null);
-    paint(by("seen"), new Uint8Array(this.classifier.input.length), this.card.input.shape);
+    this.paint(by("seen"), new Uint8Array(this.classifier.input.length));
   }
 
-  answer(pixels, preparation) {
-    const { answer, probabilities } = this.classifier.classify(pixels);
+  answer(input, preparation) {
+    const { answer, probabilities } = this.classifier.classify(input);
     const likeliest = probabilities.indexOf(Math.max(...probabilities));
     const guess = this.card.class_names[likeliest];
     const share = percent(probabilities[likeliest]);
@@ -181,13 +133,14 @@ class Page {
     by("problem").hidden = true;
     by("announcement").textContent = "";
     by("answer").replaceChildren(name, element("small", {}, note));
-    paint(by("seen"), pixels, this.card.input.shape);
+    this.paint(by("seen"), input);
     this.showBars(probabilities, answer);
     clearTimeout(this.still);
     this.still = setTimeout(() => {
       by("announcement").textContent = `${name}, ${note}`;
-      const model = `${this.measure(pixels).toFixed(2)} ms for the model in WebAssembly`;
-      const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the image` : "";
+      const model = `${this.measure(input).toFixed(2)} ms for the model in WebAssembly`;
+      const noun = this.constructor.NOUN;
+      const prepared = preparation ? `, ${preparation.toFixed(1)} ms to prepare the ${noun}` : "";
       by("latency").textContent = model + prepared;
     }, STILL_MILLISECONDS);
   }
@@ -215,43 +168,27 @@ class Page {
   }
 
   /** Milliseconds per prediction, averaged over MEASURED_MILLISECONDS. */
-  measure(pixels) {
+  measure(input) {
     const started = performance.now();
     for (let count = 1; ; count++) {
-      this.classifier.predict(pixels);
+      this.classifier.predict(input);
       const passed = performance.now() - started;
       if (passed >= MEASURED_MILLISECONDS) return passed / count;
     }
   }
 }
 
-function pictureIn(transfer) {
-  return [...(transfer?.files ?? [])].find(file => file.type.startsWith("image/"));
-}
-
-/** Draws raw pixels of the given shape on `canvas`. */
-function paint(canvas, pixels, [height, width, channels]) {
-  const image = new ImageData(width, height);
-  image.data.fill(255); // opaque
-  for (let index = 0; index < width * height; index++)
-    for (let channel = 0; channel < 3; channel++)
-      image.data[4 * index + channel] = pixels[index * channels + Math.min(channel, channels - 1)];
-  Object.assign(canvas, { width, height }).getContext("2d").putImageData(image, 0, 0);
-  return canvas;
-}
-
-/** The mean brightness of the border of an image. */
-function border(pixels, [height, width, channels]) {
-  let sum = 0;
-  let count = 0;
-  for (let index = 0; index < pixels.length; index++) {
-    const row = Math.floor(index / (width * channels));
-    const column = Math.floor(index / channels) % width;
-    if (row % (height - 1) && column % (width - 1)) continue;
-    sum += pixels[index];
-    count++;
+/** Starts the page that `open` gives, or says why it cannot start. */
+export async function start(open) {
+  try {
+    await open();
+    by("notice").hidden = true;
+    by("main").hidden = false;
+    await linkServer();
+  } catch (error) {
+    by("notice").classList.remove("waiting");
+    by("notice").textContent = `This page could not start: ${error.message}.`;
   }
-  return sum / count;
 }
 
 /** Links to the page of a `serving` server, which announces its address (RFC 8631). */
@@ -260,14 +197,4 @@ async function linkServer() {
   await response.arrayBuffer();
   const match = /<([^>]+)>; rel="service-doc"/.exec(response.headers.get("link") ?? "");
   if (match) Object.assign(by("server"), { href: match[1], hidden: false });
-}
-
-try {
-  new Page(await Classifier.load());
-  by("notice").hidden = true;
-  by("main").hidden = false;
-  await linkServer();
-} catch (error) {
-  by("notice").classList.remove("waiting");
-  by("notice").textContent = `This page could not start: ${error.message}.`;
 }

@@ -1,6 +1,6 @@
 /** What the page tries on this device: the gate ("Prove it here"), and a second engine. */
 
-import { percent, table } from "./card.js";
+import { noun, percent, table } from "./card.js";
 
 const by = id => document.getElementById(id);
 let secondEngine; // once it is loaded
@@ -30,7 +30,7 @@ async function proveHere(classifier) {
       progress.max = images;
     });
     verdict.textContent = `${facts.sentence[0].toUpperCase()}${facts.sentence.slice(1)}.`;
-    const rows = proofRows(facts);
+    const rows = proofRows(facts, noun(classifier.card));
     by("proof").replaceChildren(table("Results in this browser", ["result", "here"], rows));
     by("proof").hidden = false;
   } catch (error) {
@@ -49,12 +49,12 @@ async function compareEngines(classifier) {
     secondEngine ??= await load(classifier);
     await compare(classifier, secondEngine, 1);
     const { images, largest, own, other } = await compare(classifier, secondEngine);
-    const columns = ["engine", "ms/image", "largest difference in a probability"];
+    const columns = ["engine", `ms/${noun(classifier.card)}`, "largest difference in a probability"];
     const rows = [
       ["WebAssembly, integers", own.toFixed(2), ""],
       [secondEngine.name, other.toFixed(2), largest.toExponential(1)],
     ];
-    const caption = `Both engines on ${images} images`;
+    const caption = `Both engines on ${images} ${noun(classifier.card)}s`;
     by("comparison").replaceChildren(table(caption, columns, rows));
     by("comparison").hidden = false;
   } catch (error) {
@@ -63,30 +63,30 @@ async function compareEngines(classifier) {
 }
 
 /** The rows of the table below the verdict. */
-function proofRows(facts) {
+function proofRows(facts, item) {
   const [low, high] = facts.accuracy_interval.map(bound => percent(bound));
   const p = facts.mcnemar_p_value.toPrecision(2);
   return [
-    ["test images", facts.images],
+    [`test ${item}s`, facts.images],
     ["accuracy here", `${percent(facts.accuracy)} (95 % interval ${low} to ${high})`],
     ["accuracy of the trained model", percent(facts.keras_accuracy)],
-    ["images lost and gained", `${facts.lost} and ${facts.gained} (McNemar’s p-value ${p})`],
-    ["accuracy loss at most, on these images", percent(facts.accuracy_lost_bound)],
+    [`${item}s lost and gained`, `${facts.lost} and ${facts.gained} (McNemar’s p-value ${p})`],
+    [`accuracy loss at most, on these ${item}s`, percent(facts.accuracy_lost_bound)],
     ["allowed accuracy loss", percent(facts.max_accuracy_drop)],
     ["same class as the trained model", percent(facts.agreement)],
-    ...rejection(facts),
+    ...rejection(facts, item),
     ["largest difference in a probability", facts.largest_difference.toExponential(1)],
     ["largest difference on golden vectors", facts.golden_difference.toExponential(1)],
-    ["median milliseconds per image", facts.milliseconds.toFixed(2)],
+    [`median milliseconds per ${item}`, facts.milliseconds.toFixed(2)],
   ];
 }
 
-/** The rows on images that were answered and on those rejected as none of the classes, if any. */
-function rejection({ answered, answered_wrong: wrong, images }) {
+/** The rows on inputs that were answered and on those rejected as none of the classes, if any. */
+function rejection({ answered, answered_wrong: wrong, images }, item) {
   if (answered === images) return [];
   const share = percent(wrong / Math.max(answered, 1));
   return [
-    ["images answered", `${answered} (${percent(answered / images)}), the others rejected`],
+    [`${item}s answered`, `${answered} (${percent(answered / images)}), the others rejected`],
     ["wrong answers", `${wrong} (${share} of the answers)`],
   ];
 }
