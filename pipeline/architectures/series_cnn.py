@@ -18,7 +18,7 @@ INPUT = "series"
 CONVOLUTIONAL = True
 OWN_DROPOUT = True
 
-OWN = Network(hidden=[16, 32, 48], normalization="before", input_normalization=True, dropout=[0.3])
+OWN = Network(hidden=[16, 24, 32], normalization="before", input_normalization=True, dropout=[0.5])
 STEPS = 5  # of time that a kernel sees
 
 
