@@ -40,10 +40,11 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
-    if model.data.kind == "sounds":
+    if model.data.kind != "pixels":
+        own = "`serving listen`" if model.data.kind == "sounds" else "`serving predict`"
         raise UserError(
-            "its page takes pictures, but this dataset contains sounds; "
-            "use `serving listen` or the targets c and microcontroller"
+            f"its page takes pictures, but this dataset contains {model.data.kind}; "
+            f"use {own} or the targets c and microcontroller"
         )
     if model.code.arena_bytes > LARGEST_ARENA:
         raise UserError(

@@ -19,7 +19,7 @@ import numpy as np
 import tflite
 
 from pipeline.config import boards
-from pipeline.embedded import _c_text, _kernel_memory, _sound_text
+from pipeline.embedded import _c_text, _kernel_memory, _series_text, _sound_text
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
@@ -35,7 +35,12 @@ ALIGNMENT = 16  # bytes, of the arena and of the array, required by the interpre
 # Operators whose spelling in the resolver does not follow the rule in `method`.
 METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}
 TEMPLATED = ("README.md", "library.properties")
-SECTIONS = {"images": "image.md", "sounds": "sound.md"}  # of the README
+# The words for an input and for several, and the section of the README, by the kind
+SECTIONS = {
+    "pixels": ("an image", "images", "image.md"),
+    "sounds": ("a sound", "sounds", "sound.md"),
+    "series": ("a window", "windows", "series.md"),
+}
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,9 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         TEMPLATES,
         folder,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("fit.py", "__pycache__", *SECTIONS.values()),
+        ignore=shutil.ignore_patterns(
+            "fit.py", "__pycache__", *(name for _, _, name in SECTIONS.values())
+        ),
     )
     write_preparation(folder, model)
     generated = {
@@ -160,11 +167,16 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
 
 
 def write_preparation(folder: Path, model: VerifiedFile) -> None:
-    """The code that makes the input of a picture, or of a microphone's samples."""
+    """The code that makes the input of a picture, of a microphone's samples or a sensor's rows."""
     if model.data.kind == "sounds":
         _sound_text.write(folder / "src", model.data)
         (folder / "examples/listen").mkdir()
         shutil.copy(_sound_text.TEMPLATES / "listen.ino", folder / "examples/listen")
+        return
+    if model.data.kind == "series":
+        _series_text.write(folder / "src")
+        (folder / "examples/sense").mkdir()
+        shutil.copy(_series_text.TEMPLATES / "sense.ino", folder / "examples/sense")
         return
     for name in ("framing.c", "framing.h"):
         shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
@@ -172,14 +184,9 @@ def write_preparation(folder: Path, model: VerifiedFile) -> None:
 
 def section(model: VerifiedFile) -> dict[str, str]:
     """The words of the README for what the model takes, and its section about the input."""
-    sounds = model.data.kind == "sounds"
-    one, several = ("a sound", "sounds") if sounds else ("an image", "images")
-    template = Template((TEMPLATES / SECTIONS[several]).read_text(encoding="utf-8"))
-    own = (
-        _sound_text.readme_fields(model.data)
-        if sounds
-        else {"preparing": _c_text.preparing(model.data)}
-    )
+    one, several, name = SECTIONS[model.data.kind]
+    template = Template((TEMPLATES / name).read_text(encoding="utf-8"))
+    own = _c_text.own_fields(model) or {"preparing": _c_text.preparing(model.data)}
     text = template.substitute({**model.readme_fields, **own}).rstrip()
     return {"one": one, "several": several, "section": text}
 
