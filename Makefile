@@ -78,7 +78,7 @@ diagnosis: env ## test the diagnosis on real faults; writes the figures into doc
 lectures: env ## run the lectures' worked examples: all, or make lectures NAME=S12
 	$(RUN) edgeproof lectures $(NAME)
 
-seeds: env ## run the pipeline with ten seeds; writes benchmarks/seeds.md and docs/results.md
+seeds: env ## run the pipeline with ten seeds; writes benchmarks/seeds.md and the headlines
 	$(RUN) python -m benchmarks.seeds
 
 compare: env ## time the pipeline and Keras's own MNIST example, and print the ratios

@@ -6,7 +6,7 @@ Each seed runs in a copy of the project, in .state/seeds, with an MLflow store o
 workspace is not touched, and nothing is committed. A seed passes if every file is proven on every
 processor, whatever `verify.require` says. Finished seeds are cached under a digest of all files of
 the pipeline. After Ctrl-C the same command resumes; at most one epoch is lost.
-Writes benchmarks/seeds.json, benchmarks/seeds.md and the headline of docs/results.md.
+Writes benchmarks/seeds.json, benchmarks/seeds.md and the headline of README.md and docs/results.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from serving.gate import PROVEN
 FOLDER = artifacts.STATE / "seeds"
 RESULTS = Path("benchmarks/seeds.json")
 PAGE = Path("benchmarks/seeds.md")
-HEADLINE = Path("docs/results.md")
+HEADLINES = (Path("README.md"), Path("docs/results.md"))
 BEGIN, END = "<!-- seeds: make seeds -->", "<!-- end of seeds -->"
 NOT_THE_PIPELINE = (
     *("README.md", "LICENSE", "Makefile", "mkdocs.yml"),
@@ -204,7 +204,7 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def headline(results: dict[str, Any]) -> str:
-    """The headline of docs/results.md: how good the model is."""
+    """The headline of README.md and docs/results.md: how good the model is."""
     rows = results["rows"]
     accuracies = [row["test_accuracy"] for row in rows]
     last_stage = results["last_stage"]
@@ -265,12 +265,13 @@ def progress(seed: int, result: Row) -> str:
 
 
 def write(last_stage: str | None, rows: list[Row]) -> None:
-    """Writes the results, their page and the headline of docs/results.md."""
+    """Writes the results, their page and the headline of README.md and docs/results.md."""
     results = {"machine": machine.sentence(), "last_stage": last_stage, "rows": rows}
     artifacts.save_json(RESULTS, results)
     with atomic.replacing(PAGE) as temporary:
         temporary.write_text(page(results), encoding="utf-8")
-    marked_tables.replace(HEADLINE, headline(results), BEGIN, END)
+    for path in HEADLINES:
+        marked_tables.replace(path, headline(results), BEGIN, END)
     print(headline(results))
 
 

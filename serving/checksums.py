@@ -14,6 +14,7 @@ MANIFEST = "SHA256SUMS"
 
 # A name that every file system can hold: ASCII, no dot at the end, and not a device of Windows
 PART = re.compile(r"[0-9A-Za-z._+-]*[0-9A-Za-z_+-]")
+MOST_FOLDERS, LONGEST_NAME = 16, 255  # of a name: its parents, its bytes
 DEVICE = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?", re.IGNORECASE)
 
 Digests = Dict[str, str]  # file name -> SHA-256
@@ -55,4 +56,6 @@ def parse(data: bytes) -> Digests:
 
 def is_portable(name: str) -> bool:
     """Is it a relative path inside the bundle that every system can hold?"""
+    if len(name) > LONGEST_NAME or name.count("/") > MOST_FOLDERS:
+        return False
     return all(PART.fullmatch(part) and not DEVICE.fullmatch(part) for part in name.split("/"))

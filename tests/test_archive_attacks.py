@@ -294,6 +294,18 @@ def test_names_that_lead_outside_or_are_ambiguous_are_refused(
         assert sentence.startswith("the SHA256SUMS of the bundle is damaged ("), name
 
 
+@pytest.mark.parametrize("name", ["a/" * 400_000 + "a", "a" * 800_000])
+def test_a_list_of_endless_names_is_refused_in_bounded_memory(
+    files: Files, tmp_path: Path, name: str
+) -> None:
+    """The folders of the first name would take 300 GB as texts."""
+    path, listed = tmp_path / "deep.tar.gz", manifest({**files, name: b""})
+    path.write_bytes(packed(tar_of([(f"{ROOT_FOLDER}/{MANIFEST}", listed)])))
+    sentence, memory = opened_in_a_process(path)
+    assert "not every system can hold a file named 'aa" in sentence.replace("/", "")
+    assert memory < MEMORY
+
+
 def test_a_long_name_is_split_as_every_tar_reads_it(files: Files, tmp_path: Path) -> None:
     long = f"{'folder/' * 15}{'name' * 10}"
     folder = tmp_path / "mnist-digits-1.0.0"

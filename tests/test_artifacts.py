@@ -151,6 +151,9 @@ def test_the_axis_of_an_accuracy_ends_at_one_and_the_legend_covers_no_curve(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing, "save", lambda path, figure: drawn.append(figure))
         picture.draw(tmp_path / "curves.png", rows, 2, ("good_fit", 1, "nothing is wrong"))
+        for since in (1, 2):
+            picture.draw(tmp_path / "curves.png", rows, 2, ("overfit", since, "memorized"))
+    assert [len(figure.axes[0].patches) for figure in drawn] == [0, 0, 1], "all is not shaded"
     assert drawn[0].axes[1].get_ylim()[1] == 1
     assert all(axis.get_legend() is None for axis in drawn[0].axes)
     assert len(drawn[0].legends) == 1

@@ -148,6 +148,9 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "an input of any size": card_with("input", "shape", value=[10**9, 10**9, 1]),
     "an input of two dimensions": card_with("input", "shape", value=[28, 28]),
     "an input of another shape": card_with("input", "shape", value=[14, 14, 1]),
+    "an input of 64 million pixels": lambda files: card_with(
+        "input", "shape", value=[8000, 8000, 1]
+    )(card_with("preprocessing", "box", value=None)(files)),
     "an input of another type": card_with("input", "type", value="float64"),
     "a range that falls": card_with("input", "range", value=[255, 0]),
     "a box outside the image": card_with("preprocessing", "box", value=99),
@@ -198,6 +201,7 @@ ATTACKS: dict[str, Callable[[Files], Files]] = {
     "golden vectors that are text": lambda files: {**files, "golden.npz": b"text"},
     "golden vectors cut short": lambda files: {**files, "golden.npz": files["golden.npz"][:-50]},
     "golden vectors that are code": golden(images=np.array([{}], dtype=object)),
+    "golden vectors of very many arrays": golden(**{f"more{n}": np.zeros(1) for n in range(120)}),
     "golden vectors of another shape": golden(images=np.zeros((2, 14, 14, 1), np.uint8)),
     "golden vectors of another type": golden(images=np.zeros((2, 28, 28, 1), np.int64)),
     "no golden vectors": golden(images=np.zeros((0, 28, 28, 1), np.uint8)),
@@ -227,5 +231,6 @@ def test_check_answers_in_one_sentence(
             "This device may not run it: " if not facts else "This device may not run mnist-digits"
         )
         assert all(line.isprintable() for line in output.out.splitlines())
-        assert main(["predict", str(path), "none.png"]) == 1
-        assert len(capfd.readouterr().err.splitlines()) == 1
+        for command in (["predict", str(path), "none.png"], ["bench", str(path)]):
+            assert main(command) == 1
+            assert len(capfd.readouterr().err.splitlines()) == 1

@@ -54,6 +54,10 @@ SOUND = {"x_train": np.zeros((2, 3, 3), np.uint8), "y_train": np.array([0, 1])}
             "class_names has 'b' more than once",
         ),
         ({**SOUND, "y_train": np.array([0, 10**9])}, "labels up to 1000000000 and 2 examples"),
+        ({**SOUND, "x_test": SOUND["x_train"]}, "has no array y_test; expected .* both x_test and"),
+        ({**SOUND, "y_test": SOUND["y_train"]}, "has no array x_test"),
+        ({**SOUND, "x_train": np.array([[1], [2**31]])}, r"x_train is int64 of shape \(2, 1\)"),
+        ({**SOUND, "x_train": np.full((2, 3, 3), 256)}, r"x_train is int64 of shape \(2, 3, 3\)"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(
@@ -62,6 +66,34 @@ def test_arrays_that_do_not_fit_are_refused(
     np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=sentence):
         npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+
+
+def test_a_single_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "own.npy", SOUND["x_train"])
+    with pytest.raises(UserError, match="holds a single array; expected an npz file with x_train"):
+        npz.load(Dataset(name="npz", path=str(tmp_path / "own.npy")))
+
+
+@pytest.mark.parametrize("type_name", [">i4", "<i4", "int64", "uint16", "uint8"])
+def test_integers_of_any_type_are_ids_or_pixels_if_the_values_fit(
+    tmp_path: Path, type_name: str
+) -> None:
+    for shape, expected in (((2, 5), "int32"), ((2, 3, 3), "uint8")):
+        array = np.arange(np.prod(shape)).reshape(shape).astype(type_name)
+        np.savez(tmp_path / "own.npz", x_train=array, y_train=np.arange(2, dtype=">i8"))
+        raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+        assert raw.train_images.dtype == expected
+        np.testing.assert_array_equal(raw.train_images.reshape(shape), array)
+        assert raw.train_labels.tolist() == [0, 1]
+
+
+def test_names_that_are_bytes_are_text(tmp_path: Path) -> None:
+    names = np.array(["Käse".encode(), b"cat"])
+    arrays = {**SOUND, "class_names": names, "person_train": names}
+    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
+    raw = npz.load(Dataset(name="npz", path=str(tmp_path / "own.npz")))
+    assert raw.class_names == ["Käse", "cat"]
+    assert raw.train_columns == {"person": ["Käse", "cat"]}
 
 
 def test_an_npz_of_your_own_that_claims_more_than_the_memory_is_refused(tmp_path: Path) -> None:

@@ -139,6 +139,12 @@ def test_made_up_curves_have_the_right_verdict(
     assert np.isfinite(list(diagnosis.numbers.values())).all()
 
 
+def test_a_gap_begins_where_the_curves_part() -> None:
+    right = [0.43, 0.71, 0.80, 0.90, 0.95, 0.99]
+    rows = table(FALLEN, right, [1.5, 1.2, 1.0], [0.67, 0.78, 0.80, 0.80, 0.82])
+    assert diagnose(rows, SOUND_DATA, target=0.99).epoch == 4
+
+
 FALLING = [2.0, 1.5, 1.1, 0.8, 0.6, 0.45, 0.3, 0.2]
 
 

@@ -464,6 +464,19 @@ def test_the_gate_page_says_what_few_images_of_ones_own_can_show() -> None:
         assert unseen(images, settings) >= count > unseen(images - 1, settings)
 
 
+def test_the_readme_says_what_few_images_show_with_the_split_that_start_proposes() -> None:
+    settings = params.load(ROOT / "params.yaml")
+    proposed = settings.preprocess.model_copy(update={"validation": 0.2})  # below recipe.FEW
+    few = settings.model_copy(update={"preprocess": proposed})
+    losses = [
+        f"{100 * gate.accuracy_lost_bound(0, 0, unseen(images, few)):.2g}"
+        for images in (200, 1000, 2000)
+    ]
+    readme = " ".join(README.read_text("utf-8").split())
+    assert f"at most {losses[0]}, {losses[1]} or {losses[2]} points of accuracy are" in readme
+    assert "From 5,568 images on, that is the default limit of 0.2 points" in readme
+
+
 def unseen(images: int, settings: params.Params) -> int:
     """How many images of one's own, without a test part, the weights do not see."""
     rows = splits.splits(np.zeros(images, int), settings.dataset.test, settings.preprocess)

@@ -167,6 +167,15 @@ def test_the_program_checks_the_checksum_of_the_pixels_and_what_follows_the_end(
         assert (done.returncode, done.stderr) == (1, b"error: - cannot be read: " + fault + b"\n")
 
 
+def test_a_png_whose_pixels_unpack_to_far_more_than_its_size_is_refused(finished: Project) -> None:
+    data = png(three_images(finished)[0, ..., 0])
+    start = data.index(b"IDAT") - 4
+    content = zlib.compress(bytes(64 << 20))
+    done = classify(finished, "-", data=data[:start] + chunk(b"IDAT", content) + data[-12:])
+    assert done.returncode == 1
+    assert done.stderr == b"error: - cannot be read: its pixels cannot be unpacked\n"
+
+
 GATE = r"""
 #include <stdio.h>
 #include "gate.h"

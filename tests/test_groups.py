@@ -165,6 +165,16 @@ def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
     assert pairs == expected
 
 
+def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:
+    black, white = ("00" * 32, "ff" * 32)
+    rows = [Picture(str(n), str(n), (black, white)[n % 2]) for n in range(3000)]
+    pairs = groups.near_copies(rows)
+    assert len(pairs) <= groups.MOST_PAIRS * len(rows)
+    numbers = groups._components(len(rows), [pairs])
+    assert (numbers == numbers[:2][np.arange(3000) % 2]).all()
+    assert numbers[0] != numbers[1]
+
+
 def test_thousands_of_blank_pictures_are_not_one_group() -> None:
     blank = [Picture(str(number), str(number), "00" * 32) for number in range(3000)]
     assert len(set(groups.together(blank, None))) == 3000

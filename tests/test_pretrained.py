@@ -110,14 +110,25 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(server: str, alone: Path)
 
 
 def test_without_a_published_checksum_the_user_is_told_what_to_do(alone: Path) -> None:
-    from pipeline.architectures import mobilenet_v1, mobilenet_v2
+    from pipeline.architectures import mobilenet_v2
 
-    for module, name in (
-        (mobilenet_v1, "mobilenet/mobilenet_2_5_224_tf_no_top.h5"),
-        (mobilenet_v2, "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"),
-    ):
-        with pytest.raises(UserError, match=rf"download https.*{name} .*train.start_from"):
-            module.pretrained(Inputs((96, 96, 3)), Network(), None)
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
+    with pytest.raises(UserError, match=rf"download https.*{name} .*train.start_from"):
+        mobilenet_v2.pretrained(Inputs((96, 96, 3)), Network(), None)
+
+
+def test_every_file_of_mobilenet_has_a_checksum(alone: Path) -> None:
+    from pipeline.architectures import mobilenet_v1
+
+    checksums = set()
+    for width in mobilenet_v1.WIDTHS:
+        for side in (96, *mobilenet_v1.SIZES):
+            file = mobilenet_v1.published((side, side, 3), width)
+            assert len(bytes.fromhex(file.checksum or "")) == 32
+            checksums.add(file.checksum)
+    assert len(checksums) == 16
+    small = mobilenet_v1.published((96, 96, 3), 0.25)
+    assert small.address.endswith("mobilenet/mobilenet_2_5_224_tf_no_top.h5")
 
 
 def test_a_width_without_published_weights_is_refused(alone: Path) -> None:
@@ -362,6 +373,9 @@ def test_weights_that_do_not_fit_are_refused_before_anything_runs(
         ("mobilenet_v1", {"hidden": [64]}, "train.network.hidden is .64., and the layers of a"),
         ("mobilenet_v2", {"dropout": [0.1, 0.2]}, "train.network.dropout is a list"),
         ("edge", {"width": 0.5}, "train.network.width is 0.5, which is for backbones"),
+        ("mlp", {"convolution": "full"}, "train.network.convolution is full, which is for edge"),
+        ("ds_cnn", {"end": "mean"}, "train.network.end is mean, which is for edge, tiny and cnn"),
+        ("mobilenet_v2", {"end": "mean"}, "train.network.end is 'mean', and the layers of a"),
     ],
 )
 def test_a_value_that_a_network_cannot_take_is_refused(

@@ -114,6 +114,11 @@ def test_layers_whose_values_are_out_of_range_are_named_with_the_cure() -> None:
     assert "first" in first
     assert first.endswith("set export.calibration_images to 1000")
     assert not explanation.cures(replace(narrow, different=0), 500, [])
+    worse = explanation.cures(replace(narrow, different=3), 500, [], is_worse=True)
+    named = [cure for cure in worse if "train.quantization_aware" in cure]
+    assert len(named) == 1
+    others = explanation.cures(replace(narrow, different=3), 500, [])
+    assert others == [cure for cure in worse if cure not in named]
     assert "validation images differently" in explanation.verdict(narrow)
 
 
@@ -124,6 +129,7 @@ def test_the_command_explains_the_files_of_a_run_and_refuses_without_them(
     printed = project.run(*EDGEPROOF, "explain-quantization")
     page = (project.folder / "reports" / "quantization.md").read_text(encoding="utf-8")
     sentence = next(line for line in printed.splitlines() if "validation images" in line)
+    assert "quantization_aware" not in printed  # the gate shows no loss to win back
     assert f"**{sentence}**" in page
     assert "| probabilities |" in page
     report = project.folder / "reports" / "export.json"

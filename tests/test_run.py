@@ -18,12 +18,12 @@ pytestmark = pytest.mark.slow
 
 def test_an_unknown_key_is_one_sentence_before_dvc_stumbles_over_it(project: Project) -> None:
     values = (project.folder / "params.yaml").read_text()
-    (project.folder / "params.yaml").write_text(values.replace("path:", "pth:"))
+    (project.folder / "params.yaml").write_text(values.replace("path:", "pth:", 1))
     for command in ("run", "status"):
         done = project.attempt(*EDGEPROOF, command)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(
-            "error: params.yaml: dataset.pth is not a known key; expected one of name, path"
+            "error: params.yaml: dataset: pth is not a known key; expected one of name, path"
         )
         assert len(done.stderr.splitlines()) == 1
 

@@ -6,18 +6,22 @@ import re
 import shutil
 import signal
 import socket
+import time
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from serving import Classifier
 from serving.server import place
 from tests.clients import Client, load
 from tests.prediction_log.conftest import predict, send_label
 from tests.server import FORMAT, Server, failed, rename
+from tests.signing import pem
+from tests.test_server_reload import release
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -108,6 +112,40 @@ def test_every_process_takes_a_new_version(bundle: Path, classifier: Classifier)
             assert running.get(f"/v2/models/{name}/versions/1.0.1/ready").status == 200
 
 
+def has_failed_to_reload(running: Server) -> bool:
+    """False too if the connection was one of a process that was killed."""
+    try:
+        return b'outcome="failed"} 1' in running.get("/metrics").body
+    except OSError:
+        return False
+
+
+def test_a_process_that_takes_the_place_of_another_does_not_go_back_to_an_older_version(
+    bundle: Path, tmp_path: Path
+) -> None:
+    secret = ec.generate_private_key(ec.SECP256R1())
+    key, trust = pem(tmp_path, "private", secret), pem(tmp_path, "public", secret.public_key())
+    folder = tmp_path / "releases"
+    folder.mkdir()
+    release(bundle, "1.0.1", key, folder)
+    with Server(folder / "current", *PAIR, "--trust", trust) as running:
+        first, _ = serving(running)
+        release(bundle, "1.0.0", key, folder)
+        first.kill()
+        wait_for(lambda: has_failed_to_reload(running))
+        for _ in range(8):
+            assert running.get("/v2/models/mnist-digits/versions/1.0.1/ready").status == 200
+        time.sleep(2)  # in which a process would start
+        release(bundle, "1.0.2", key, folder)
+        serving(running)
+        for _ in range(8):
+            wait_for(lambda: running.get("/v2/models/mnist-digits/versions/1.0.2").status == 200)
+        status, errors = running.stop()
+    assert status == 0
+    assert "now holds version 1.0.0, older than 1.0.1; --allow-rollback would serve it\n" in errors
+    assert "has ended (exit status 1)" in errors
+
+
 def test_a_limit_holds_for_all_processes_together(archive: Path) -> None:
     with Server(archive, *PAIR, "--max-connections", "6") as running, ExitStack() as stack:
         serving(running)
@@ -134,6 +172,24 @@ def test_ctrl_c_drains_all_processes(archive: Path) -> None:
         wait_for(lambda: running.get("/v2/health/ready").status == 503)
         assert all(child.is_running() for child in children)
         running.signal(signal.SIGINT)
+        assert running.process.wait(60) == 0
+
+
+def test_a_second_ctrl_c_is_not_lost_on_a_process_that_had_no_time_for_the_first(
+    archive: Path,
+) -> None:
+    def signals_wait(count: int) -> bool:
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        mask = re.findall(r"^ShdPnd:\s*(\w+)", status, re.MULTILINE)[0]
+        return int(mask, 16).bit_count() == count
+
+    with Server(archive, *PAIR, "--drain", "600") as running:
+        child, _ = serving(running)
+        child.suspend()
+        for count in (1, 2):
+            running.signal(signal.SIGINT)
+            wait_for(partial(signals_wait, count))
+        child.resume()
         assert running.process.wait(60) == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import random
@@ -260,6 +261,10 @@ def test_of_an_unsigned_archive_only_the_list_of_checksums_is_unpacked(
     sentence, memory = opened_in_a_process(*arguments)
     assert "is not the bundle that was signed" in sentence
     assert memory < MEMORY
+    tar = gzip.decompress(signed.archive.read_bytes())
+    path.write_bytes(packed(tar.replace(b"  MODEL_CARD.md", b" *MODEL_CARD.md", 1)))
+    with pytest.raises(BundleError, match="is not the bundle that was signed"):  # nor is it parsed
+        Bundle(path, trust=arguments[1], signature=arguments[2])
     path.write_bytes(b"no archive at all")
     with pytest.raises(BundleError, match="is not signed"):
         Bundle(path, trust=arguments[1])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.box import ASCII2
 
 from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, result_notes, summary
@@ -105,6 +106,7 @@ GOLDEN = " and the golden vectors, whose probabilities differ from those here by
         ),
         ([{"images": 40, "golden_difference": 0.01}], f"40 test images{GOLDEN}"),
         ([{"images": 40}], "40 test images. "),
+        ([{"images": 1}], "1 test image. "),
         (
             [{"images": 40}, {"images": 4}],
             "40 test images (4 for files that compute in float32). ",
@@ -140,6 +142,20 @@ def test_a_row_shows_the_worst_runtime_and_leaves_out_one_that_saw_fewer_images(
     assert row["verdict"] == "proven; could not run on onnxruntime"
 
 
+def test_a_narrow_table_cuts_no_name_of_a_file_and_no_number() -> None:
+    columns = ("model", "balanced accuracy", "loses at most", "bytes", "ms/image", "verdict")
+    figures = dict(
+        zip(columns[1:], ("83.28 %", "1.31 %", "14,221,189", "28.334", "not shown"), strict=True)
+    )
+    names = ["baseline: nearest class mean (RMSE)", "tflite_float32", "onnx_float32"]
+    rows = [{"model": name, **figures} for name in names]
+    lines = summary.table(columns, rows, ASCII2, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in names[1:]:
+        (line,) = (text for text in lines if name in text)
+        assert "14,221,189" in line
+
+
 def test_the_short_row_has_the_fastest_time_and_the_loss_in_points() -> None:
     confidences = [{"calibration_error": error} for error in (0.001, 0.002)]
     pairs = [
@@ -166,6 +182,14 @@ def test_the_short_row_of_the_keras_model_has_its_interval() -> None:
     assert row["size"] == "256 kB"
     assert row["test accuracy"] == "99.00 % (98.00 to 99.50 %)"
     assert row["verdict"] == "failed"
+
+
+def test_the_short_note_names_the_emulated_processors() -> None:
+    there = [reports.compared(processor=name) for name in ("haswell", "nehalem", "haswell")]
+    assert result_notes.verdicts(reports.verification(reports.compared(), *there)) == (
+        " A verdict is the worst here and on emulated haswell, nehalem."
+    )
+    assert result_notes.verdicts(reports.verification(reports.compared())) == ""
 
 
 def test_a_file_without_markers_is_left_as_it_is(tmp_path: Path) -> None:

@@ -129,7 +129,43 @@ def test_with_folds_the_target_is_judged_by_them_and_every_report_says_so(
     judged.save()
     assert EvaluationReport.load() == judged
     shown = terminal.sentences(["baseline", "verify", "diagnose"])
-    assert by_folds.sentence(score) in shown
+    assert by_folds.remark(judged) in shown
+    assert by_folds.remark(judged).startswith(by_folds.sentence(score))
+
+
+def test_with_folds_too_few_test_images_to_beat_the_baseline_stop_only_if_proof_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = evaluated([0, 0, 0, 0, 1, 1, 0, 2], tmp_path)
+    gate = report.gate.changed(
+        baseline_beaten=False,
+        baseline_accuracy=0.5,
+        baseline_p_value=0.25,
+        failures={**report.gate.failures, "baseline": ["not significantly better"]},
+    )
+    report = report.changed(gate=gate)
+    better, worse = (by_folds.score([np.arange(60) < hits] * 5) for hits in (54, 30))
+    judged = _scores.with_folds(report, better)
+    sentence = (
+        "8 test images are too few to show that the model beats the baseline's 50.00 % (p = 0.250)"
+    )
+    assert judged.judged.passed
+    assert _scores.remarks(judged)[0] == f"{by_folds.sentence(better)} {sentence}."
+    settings, bundled = params.load(ROOT / "params.yaml"), reports.bundled(evaluate=judged)
+    by_gate = gates.by_gate(settings, bundled)
+    assert by_gate["baseline"] == []
+    verdicts = page_gates.gate_verdicts(settings, bundled, by_gate)
+    assert f"Not shown: {sentence}." in [text for gate in verdicts for text in gate.sentences]
+    strict = settings.model_copy(
+        update={"verify": settings.verify.model_copy(update={"require": "proven"})}
+    )
+    (failure,) = gates.by_gate(strict, bundled)["baseline"]
+    assert failure == f"{sentence}, and verify.require is proven"
+    assert _scores.with_folds(report, worse).judged.failures["baseline"]
+    judged.save()
+    shown = terminal.sentences(["baseline", "verify", "diagnose"])
+    assert _scores.remarks(judged)[0] in shown
 
 
 def test_the_interval_of_folds_is_wider_if_their_models_differ() -> None:

@@ -247,6 +247,21 @@ def test_batch_normalization_is_where_params_put_it_and_drops_a_redundant_bias(
     assert count() == 266_610
 
 
+def test_convolutions_are_separable_and_maps_end_as_params_say(raw_mnist: Raw) -> None:
+    """Of the layers after the first, and the weights are those of a kernel and of a mix."""
+
+    def count(architecture: str, **network: Any) -> int:
+        train = train_params(architecture=architecture, network={"hidden": [8, 16], **network})
+        return int(step(raw_mnist, train).count_params())
+
+    for architecture, side in (("tiny", 11), ("edge", 11), ("cnn", 5)):
+        full, separable = count(architecture), count(architecture, convolution="separable")
+        of_depthwise = 8 * 9 + 4 * 8  # kernels, and batch normalization
+        assert full - separable == 8 * 16 * 9 - (of_depthwise + 8 * 16)
+        assert full - count(architecture, end="mean") == (side * side - 1) * 16 * 10
+        assert count(architecture, convolution="full", end="flatten") == full
+
+
 @pytest.mark.parametrize("layer", ["Dropout", "AlphaDropout", "GaussianDropout"])
 def test_dropout_of_every_kind_on_input_and_hidden_layers(raw_mnist: Raw, layer: str) -> None:
     network: dict[str, Any] = {"hidden": [8, 8, 8], "dropout_layer": layer}

@@ -35,13 +35,20 @@ DEFAULTS = Network(
 def complete(network: Network, own: Network) -> Network:
     """`network`, with values that are None taken from `own`, and then from DEFAULTS.
 
-    Raises UserError for a width, which only the backbones have.
+    Raises UserError for a width, which only the backbones have, and for a kind of convolution or of
+    end if `own` has none.
     """
     if network.width is not None:
         raise UserError(
             f"train.network.width is {network.width:g}, which is for backbones, and this "
             "architecture takes the filters of each layer in train.network.hidden; expected null"
         )
+    for key in ("convolution", "end"):
+        value = getattr(network, key)
+        if value is not None and getattr(own, key) is None:
+            raise UserError(
+                f"train.network.{key} is {value}, which is for edge, tiny and cnn; expected null"
+            )
     return network.over(own).over(DEFAULTS)
 
 
@@ -174,68 +181,6 @@ def dense(network: Network) -> list[keras.Layer]:
         for index in range(len(network.hidden or []))
         for layer in hidden(network, index, weights, [])
     ]
-
-
-def convolutions(
-    network: Network,
-    padding: str,
-    pool_after: Callable[[int], bool],
-    end: keras.Layer | None = None,
-) -> list[keras.Layer]:
-    """The hidden layers of a convolutional network with 3 x 3 kernels, and `end`.
-
-    `end` turns the last maps into one row; by default it flattens them. `pool_after` says, by the
-    index of a layer, whether pooling follows it. Raises UserError.
-    """
-    check_drop_connect(network)
-
-    def weights(filters: int, **options: Any) -> keras.Layer:
-        return layers.Conv2D(filters, 3, padding=padding, **options)
-
-    result = []
-    for index in range(len(network.hidden or [])):
-        pooling: list[keras.Layer] = [layers.MaxPooling2D()] if pool_after(index) else []
-        result += hidden(network, index, weights, pooling)
-    return [*result, end or layers.Flatten()]
-
-
-def row(inputs: Inputs) -> keras.Layer:
-    """Turns the last maps into one row: the mean of each map, or its pixels if images are small.
-
-    Flattened maps of a large image need a dense layer of more weights than all others together, and
-    tie each of them to one place. Accuracy on 1,000 images of CIFAR-10 (5,000 for training) and on
-    three tenths of TrashNet, and the number of parameters:
-
-    | data, pixels  | architecture | flattened       | means          |
-    | ------------- | ------------ | --------------: | -------------: |
-    | CIFAR-10, 32  | edge         | 58.1 %,  52,874 | 60.8 %, 47,754 |
-    | CIFAR-10, 32  | tiny         | 51.7 %,  11,010 | 53.8 %,  9,090 |
-    | TrashNet, 48  | edge         | 72.7 %,  65,926 | 72.4 %, 47,494 |
-    | TrashNet, 48  | tiny         | 64.8 %,  15,902 | 65.0 %,  8,990 |
-    | TrashNet, 96  | edge         | 70.6 %, 185,734 | 71.5 %, 47,494 |
-
-    One seed each, 10 to 14 epochs; the intervals are 3 to 4 points either way, so the accuracy is
-    about the same, and the weights are fewer.
-    """
-    return layers.GlobalAveragePooling2D() if min(inputs.shape[:2]) > 28 else layers.Flatten()
-
-
-def convolutions_along_time(network: Network, kernel: int, steps: int) -> list[keras.Layer]:
-    """The hidden layers of a convolutional network on maps (T, 1, C), and the mean over time.
-
-    Pooling halves the steps after each layer, as long as there are two. Raises UserError.
-    """
-    check_drop_connect(network)
-
-    def weights(filters: int, **options: Any) -> keras.Layer:
-        return layers.Conv2D(filters, (kernel, 1), padding="same", **options)
-
-    result = []
-    for index in range(len(network.hidden or [])):
-        pooled = steps >> (index + 1) > 0
-        pooling: list[keras.Layer] = [layers.MaxPooling2D((2, 1))] if pooled else []
-        result += hidden(network, index, weights, pooling)
-    return [*result, layers.GlobalAveragePooling2D()]
 
 
 def check_drop_connect(network: Network) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.architectures import _layers
+from pipeline.architectures import _convolutions, _layers
 from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 
@@ -15,7 +15,7 @@ INPUT = "pixels"
 CONVOLUTIONAL = True
 OWN_DROPOUT = True
 
-OWN = Network(hidden=[32, 64], dropout=[0.5])
+OWN = Network(hidden=[32, 64], convolution="full", end="flatten", dropout=[0.5])
 
 
 def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
@@ -23,7 +23,7 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     return keras.Sequential(
         [
             *_layers.pixels(inputs, network),
-            *_layers.convolutions(network, "valid", lambda _: True),
+            *_convolutions.convolutions(network, "valid", lambda _: True),
             *_layers.probabilities(num_classes, network),
         ],
         name="cnn",

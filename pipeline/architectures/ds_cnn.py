@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from pipeline.architectures import _layers
+from pipeline.architectures import _convolutions, _layers
 from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 
@@ -33,12 +33,8 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     result = _layers.hidden(network, first, entry_convolution, [])
     for index in others:
         strides = 2 if index == 1 else 1
-        result += [
-            layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False),
-            _layers.normalization(network),
-            layers.Activation("relu"),
-            *_layers.hidden(network, index, pointwise, []),
-        ]
+        result += _convolutions.depthwise(network, "same", strides)
+        result += _layers.hidden(network, index, _convolutions.pointwise, [])
     return keras.Sequential(
         [
             *_layers.sounds(inputs, network),
@@ -52,7 +48,3 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
 
 def entry_convolution(filters: int, **options: Any) -> keras.Layer:
     return layers.Conv2D(filters, KERNEL, strides=2, padding="same", **options)
-
-
-def pointwise(filters: int, **options: Any) -> keras.Layer:
-    return layers.Conv2D(filters, 1, **options)

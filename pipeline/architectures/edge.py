@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.architectures import _layers
+from pipeline.architectures import _convolutions, _layers
 from pipeline.config.params import Network, Place
 from pipeline.files.artifacts import Inputs
 
@@ -24,7 +24,13 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [16, 32, 48, 64]
     depth = len(hidden)
     places: list[Place | None] = ["none" if index == 0 else "before" for index in range(depth)]
-    own = Network(hidden=hidden, normalization=places, dropout=[0.1])
+    own = Network(
+        hidden=hidden,
+        convolution="full",
+        end=_convolutions.end(inputs),
+        normalization=places,
+        dropout=[0.1],
+    )
     network = _layers.complete(network, own)
     # four unpadded convolutions leave nothing of a smaller image
     padding = "valid" if min(inputs.shape[:2]) >= 28 and depth <= 4 else "same"
@@ -35,7 +41,7 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     return keras.Sequential(
         [
             *_layers.pixels(inputs, network),
-            *_layers.convolutions(network, padding, pool_after, _layers.row(inputs)),
+            *_convolutions.convolutions(network, padding, pool_after),
             *_layers.probabilities(num_classes, network),
         ],
         name="edge",

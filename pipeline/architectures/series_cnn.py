@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.architectures import _layers
+from pipeline.architectures import _convolutions, _layers
 from pipeline.config.params import Network
 from pipeline.files.artifacts import Inputs
 
@@ -27,7 +27,7 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     return keras.Sequential(
         [
             *_layers.series(inputs, network),
-            *_layers.convolutions_along_time(network, STEPS, inputs.shape[0]),
+            *_convolutions.convolutions_along_time(network, STEPS, inputs.shape[0]),
             *_layers.probabilities(num_classes, network),
         ],
         name="series_cnn",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import keras
 
-from pipeline.architectures import _layers
+from pipeline.architectures import _convolutions, _layers
 from pipeline.config.params import Network, Place
 from pipeline.files.artifacts import Inputs
 
@@ -27,7 +27,10 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     hidden = network.hidden or [8, 16, 20, 24]
     depth = len(hidden)
     places: list[Place | None] = ["before"] * depth
-    network = _layers.complete(network, Network(hidden=hidden, normalization=places))
+    own = Network(
+        hidden=hidden, convolution="full", end=_convolutions.end(inputs), normalization=places
+    )
+    network = _layers.complete(network, own)
     # four unpadded convolutions leave nothing of a smaller image
     padding = "valid" if min(inputs.shape[:2]) >= 28 and depth <= 4 else "same"
 
@@ -37,7 +40,7 @@ def build(inputs: Inputs, num_classes: int, network: Network) -> keras.Model:
     return keras.Sequential(
         [
             *_layers.pixels(inputs, network),
-            *_layers.convolutions(network, padding, pool_after, _layers.row(inputs)),
+            *_convolutions.convolutions(network, padding, pool_after),
             *_layers.probabilities(num_classes, network),
         ],
         name="tiny",

@@ -107,7 +107,7 @@ def _from_folds(reports: BundleReports) -> dict[str, str]:
     evaluation = reports.evaluate
     if not isinstance(evaluation, EvaluationReport) or evaluation.folds is None:
         return {}
-    return {"accuracy_of_folds": by_folds.sentence(evaluation.folds)}
+    return {"accuracy_of_folds": by_folds.remark(evaluation)}
 
 
 def _preprocessing(values: dict[str, Any]) -> Preprocessing:

@@ -8,8 +8,10 @@ from pipeline.config.params import Params
 from pipeline.config.problem import Problem
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.embed import TargetReport
+from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.verify import AnyPair, VerificationReport
 from pipeline.process.words import verb
+from pipeline.reporting import by_folds
 from serving.gate import COULD_NOT_RUN, PROVEN, WORSE
 
 
@@ -22,6 +24,7 @@ def by_gate(params: Params, reports: BundleReports) -> dict[str, list[str]]:
     """For each gate the sentences on its failures; none if it is passed."""
     return {
         **reports.evaluate.judged.failures,
+        **_baseline_not_shown(params, reports),
         "export": _not_converted(reports.export.errors),
         "verify": [
             *_not_good_enough(params, reports.verify.pairs),
@@ -39,6 +42,16 @@ def files(reports: BundleReports, *, draft: bool = False) -> list[str]:
     ran = {pair.format for pair in reports.verify.here}
     worse = {pair.format for pair in reports.verify.pairs if pair.state == WORSE}
     return [name for name in reports.export.formats if name in ran and (draft or name not in worse)]
+
+
+def _baseline_not_shown(params: Params, reports: BundleReports) -> dict[str, list[str]]:
+    """The gate of the baseline, if it must be shown that it is beaten and it is not."""
+    evaluation = reports.evaluate
+    if params.verify.require != PROVEN or not isinstance(evaluation, EvaluationReport):
+        return {}
+    if not evaluation.gate.baseline_not_shown:
+        return {}
+    return {"baseline": [f"{by_folds.baseline(evaluation)}, and verify.require is {PROVEN}"]}
 
 
 def _not_converted(errors: dict[str, str]) -> list[str]:

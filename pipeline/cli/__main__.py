@@ -28,6 +28,7 @@ PANELS = {
     ),
     "Analyses": (
         analyses.sweep,
+        analyses.shrink,
         analyses.folds,
         analyses.labels,
         analyses.data_size,

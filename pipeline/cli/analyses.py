@@ -10,6 +10,14 @@ import typer
 from pipeline.cli.options import Cluster, Overrides, Quick, Workers
 from pipeline.process.errors import UserError
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
+    ),
+]
+
 
 def sweep(
     space: Annotated[
@@ -38,13 +46,7 @@ def sweep(
             show_default="median; none for a grid",
         ),
     ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Shared trials: sqlite:///FILE, or postgresql://... for several machines.",
-        ),
-    ] = None,
+    storage: Storage = None,
     name: Annotated[
         str | None,
         typer.Option(help="The name of the study.", show_default="derived from the settings"),
@@ -66,6 +68,50 @@ def sweep(
 
     sweeps.search(
         sweeps.Settings(space, sampler, trials, prune, storage, name, heartbeat),
+        Options(overrides or (), workers, quick, cluster),
+    )
+
+
+def shrink(
+    size: Annotated[
+        int,
+        typer.Option(
+            "--bytes", metavar="N", help="What the int8 file may have at most.", show_default=False
+        ),
+    ],
+    arena: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="What TensorFlow Lite Micro's arena may have at most, in bytes.",
+            show_default=False,
+        ),
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(
+            help="The microcontroller that must take it, as embed.board.", show_default=False
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="How many networks to train.", show_default="40; 4 with --quick"
+        ),
+    ] = None,
+    storage: Storage = None,
+    overrides: Overrides = None,
+    workers: Workers = 1,
+    quick: Quick = False,
+    cluster: Cluster = None,
+) -> None:
+    """Search small networks: the best accuracy for the bytes that a device has."""
+    from pipeline.search import shrink as shrinking
+    from pipeline.search.analysis import Options
+    from pipeline.search.shrink_space import Budget
+
+    shrinking.search(
+        shrinking.Settings(Budget(size, arena, board), trials, storage),
         Options(overrides or (), workers, quick, cluster),
     )
 

@@ -48,6 +48,11 @@ def checked_board(name: str) -> str:
     return name
 
 
+def arena(name: str, arena_bytes: int, esp_nn_bytes: int) -> int:
+    """The arena that a build for the board reserves: under ESP-IDF, ESP-NN's kernels need more."""
+    return esp_nn_bytes if name.startswith("esp32") else arena_bytes
+
+
 def misfit(name: str, arena_bytes: int, flash_bytes: int) -> str | None:
     """Why a model of these bytes does not fit the board; None if it does."""
     board = BOARDS[name]

@@ -117,3 +117,8 @@ class Embed(Section):
 
 class Package(Section):
     acceptance_images: NonNegativeInt = 1000
+
+
+class InTheField(Section):
+    max_accuracy_drop: Fraction
+    false_alarms: Fraction

@@ -20,8 +20,8 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.config import framing, named_by_dvc, parts, starts, validation_message
-from pipeline.config.device_files import Embed, Export, Package, Verify
+from pipeline.config import framing, named_by_dvc, parts, quantized, starts, validation_message
+from pipeline.config.device_files import Embed, Export, InTheField, Package, Verify
 from pipeline.config.own_model import NO_MODEL, OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
@@ -96,6 +96,7 @@ class KerasObject(Section):
 Name = str | KerasObject  # the name alone if the object needs no config
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Place = Literal["none", "before", "after"]
+End = Literal["flatten", "mean"]
 
 
 class Network(Section):
@@ -106,6 +107,8 @@ class Network(Section):
 
     hidden: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
     width: PositiveFloat | None = None
+    convolution: Literal["full", "separable"] | None = None
+    end: End | None = None
     activation: Name | list[Name | None] | None = None
     kernel_initializer: Name | list[Name | None] | None = None
     kernel_regularizer: Name | list[Name | None] | None = None
@@ -160,6 +163,7 @@ class Train(Section):
     ]
     patience: PositiveInt | None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    quantization_aware: bool = False
     steps_per_execution: PositiveInt
 
     @property
@@ -171,19 +175,21 @@ class Train(Section):
         """Whether its layers come from a published network, and not from a model of ours."""
         return self.weights != "none" or self.start_from.endswith(".h5")
 
+    @property
+    def quantized_epochs(self) -> int:
+        """How many epochs, the last ones, train with the rounding of int8."""
+        return quantized.epochs(self.epochs) if self.quantization_aware else 0
+
     @model_validator(mode="after")
-    def _starts_from_one(self) -> Self:
+    def _fits_together(self) -> Self:
         starts.check(self.weights, self.start_from, self.architecture)
+        if self.quantization_aware:
+            quantized.check(self.model_dump())
         return self
 
 
 class Evaluate(Section):
     folds: str = NONE
-
-
-class InTheField(Section):
-    max_accuracy_drop: Fraction
-    false_alarms: Fraction
 
 
 class Watch(Section):

@@ -25,8 +25,27 @@ from serving.inputs import KINDS, Kind
 
 def load(params: Dataset) -> Raw:
     path = Path(params.path)
+    arrays = _arrays(path)
+    test = ("x_test", "y_test")
+    for key in ("x_train", "y_train", *(test if arrays.keys() & set(test) else ())):
+        if key not in arrays:
+            raise UserError(
+                f"{path} has no array {key}; expected x_train and y_train, and optionally both "
+                "x_test and y_test"
+            )
+    return _raw(path, arrays)
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    """The arrays of the file by name, in this machine's byte order. Raises UserError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise UserError(
+                f"dataset.path {path} holds a single array; expected an npz file with x_train and "
+                "y_train, as np.savez writes it"
+            )
+        with file:
             arrays = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise UserError(f"dataset.path {path} does not exist; name an npz file") from None
@@ -37,13 +56,19 @@ def load(params: Dataset) -> Raw:
         raise UserError(
             f"dataset.path {path} is not a readable npz file of arrays ({reason})"
         ) from None
-    for key in ("x_train", "y_train"):
-        if key not in arrays:
-            raise UserError(
-                f"{path} has no array {key}; expected x_train and y_train, and optionally x_test "
-                "and y_test"
-            )
-    return _raw(path, arrays)
+    return {
+        key: array.astype(array.dtype.newbyteorder("="), copy=False)
+        for key, array in arrays.items()
+    }
+
+
+def _texts(array: Array) -> list[str]:
+    """The entries as text; bytes are taken for UTF-8."""
+    values = array.ravel().tolist()
+    return [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        for value in values
+    ]
 
 
 def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
@@ -82,7 +107,7 @@ def _raw(path: Path, arrays: dict[str, Array]) -> Raw:
 def _columns(arrays: dict[str, Array], part: str, count: int) -> dict[str, list[str]]:
     """The arrays NAME_<part> (N,) beside x and y, by NAME, as text."""
     return {
-        key.removesuffix(f"_{part}"): array.astype(str).tolist()
+        key.removesuffix(f"_{part}"): _texts(array)
         for key, array in arrays.items()
         if key.endswith(f"_{part}") and array.shape == (count,) and key != f"y_{part}"
     }
@@ -93,12 +118,21 @@ def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:
     for kind in KINDS.values():
         channels = declared("inputs", kind.name)["CHANNELS"]
         left_out = 1 in channels and array.ndim == kind.dimensions
-        if array.dtype == kind.type and (left_out or array.ndim == kind.dimensions + 1):
-            inputs = array[..., None] if left_out else array
+        fits = array.dtype == kind.type or _holds(kind.type, array)
+        if fits and (left_out or array.ndim == kind.dimensions + 1):
+            inputs = (array[..., None] if left_out else array).astype(kind.type, copy=False)
             _check(f"{path}: {key}", inputs, kind, channels)
             return kind, inputs
     expected = ", or ".join(declared("inputs", kind.name)["ARRAYS"] for kind in KINDS.values())
     raise UserError(f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}")
+
+
+def _holds(name: str, array: Array) -> bool:
+    """Whether the integer type of this name holds the values of an array of another one."""
+    if array.dtype.kind not in "iu" or np.dtype(name).kind not in "iu":
+        return False
+    limits = np.iinfo(name)
+    return bool(limits.min <= array.min(initial=0) and array.max(initial=0) <= limits.max)
 
 
 def _check(name: str, array: Array, kind: Kind, channels: tuple[int, ...]) -> None:
@@ -114,7 +148,7 @@ def _check(name: str, array: Array, kind: Kind, channels: tuple[int, ...]) -> No
 def _vocabulary(path: Path, arrays: dict[str, Array], parts: tuple[Array, ...]) -> list[str]:
     """The names of the ids: `vocabulary`, or else their numbers. Raises UserError."""
     highest = int(max(part.max(initial=1) for part in parts))
-    vocabulary = [str(word) for word in arrays.get("vocabulary", np.arange(1, highest + 1))]
+    vocabulary = _texts(arrays.get("vocabulary", np.arange(1, highest + 1)))
     if len(vocabulary) < highest or min(part.min(initial=0) for part in parts) < 0:
         raise UserError(
             f"{path} has ids up to {highest} and a vocabulary of {len(vocabulary)}; expected ids "
@@ -170,9 +204,9 @@ def _class_names(path: Path, arrays: dict[str, Array], *labels: Array) -> list[s
             "classes; expected the same type"
         )
     if labels[0].dtype.kind == "f":
-        return [str(name) for name in arrays.get("class_names", np.array(["number"])).ravel()[:1]]
+        return _texts(arrays.get("class_names", np.array(["number"])))[:1]
     if "class_names" in arrays:
-        names = [str(name) for name in arrays["class_names"].ravel()]
+        names = _texts(arrays["class_names"])
         repeated = [name for name, count in Counter(names).items() if count > 1]
         if repeated:
             raise UserError(

@@ -181,8 +181,9 @@ def far_apart(curves: Curves) -> Diagnosis | None:
     """
     if len(curves.accuracies) < 2:
         return None
-    train, validation = (accuracy[-FEWEST_EPOCHS:] for accuracy in curves.accuracies)
-    gap = float(np.median(train - validation))
+    train, validation = curves.accuracies
+    gaps = train - validation
+    gap = float(np.median(gaps[-FEWEST_EPOCHS:]))
     if gap < GAP or (curves.validation_is_tiny and curves.chance_of_gap > CERTAIN):
         return None
     if curves.evidence is None:
@@ -190,8 +191,10 @@ def far_apart(curves: Curves) -> Diagnosis | None:
         reason = "it has features that the training set lacks; look at both, and collect more data"
     else:
         verdict, reason = "overfit", f"{MEMORIZES}, or less capacity"
-    symptom = f"validation stays {percent(gap, 1)} behind training, and its loss does not rise"
-    return Diagnosis(verdict, curves.epoch(0), {"gap": gap}, f"{symptom}: {reason}")
+    symptom = f"validation stays {100 * gap:.1f} points behind training, and its loss does not rise"
+    together = np.flatnonzero(gaps[:-1] < gap / 2)
+    since = curves.epoch(together[-1] + 1 if len(together) else 0)
+    return Diagnosis(verdict, since, {"gap": gap}, f"{symptom}: {reason}")
 
 
 def good_fit(curves: Curves) -> Diagnosis:

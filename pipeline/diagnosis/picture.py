@@ -20,7 +20,7 @@ def draw(
     Of a number it draws the error in place of the accuracy.
 
     A dotted line marks `kept_epoch`. `diagnosis` is the verdict, the epoch from which it holds
-    (shaded from there on), and its sentence (the title).
+    (shaded from there on, unless that is all of it), and its sentence (the title).
     """
     # imported here because it takes a second, and many import this module without drawing
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def draw(
                 axis.plot(epochs, values, marker="o", label=label, clip_on=False)
         if kept_epoch is not None:
             axis.axvline(kept_epoch, color="grey", linestyle=":", label=f"kept: epoch {kept_epoch}")
-        if verdict not in ("good_fit", NOT_TRAINED):
+        if verdict not in ("good_fit", NOT_TRAINED) and since > epochs[0]:
             axis.axvspan(
                 since,
                 max(epochs[-1], since + 0.2),

@@ -56,23 +56,25 @@ def cmsis_nn(convolution: Convolution) -> int:
 
 
 def esp_nn(convolution: Convolution) -> int:
-    """The most bytes that any version of ESP-NN up to 1.2 needs on an ESP32-S3.
+    """The most bytes that any version of ESP-NN from 1.0 to 1.2.3 needs on an ESP32-S3.
 
-    Depending on the version they copy the padded input and the filter once or twice, with channels
-    rounded up to a multiple of 16. As in `esp_nn_get_conv_scratch_size_esp32s3` and
+    Depending on the version they copy the padded input and the filter once or twice. Channels are
+    rounded up to a multiple of 16 in filters and in depthwise convolutions, and to one of 8 in
+    convolutions of 1 x 1. As in `esp_nn_get_conv_scratch_size_esp32s3` and
     `esp_nn_get_depthwise_conv_scratch_size_esp32s3`.
     """
     height, width, channels = convolution.input
     filter_height, filter_width = convolution.filter
     output_height, output_width, output_channels = convolution.output
     padded_in, padded_out = _multiple_of_16(channels), _multiple_of_16(output_channels)
-    inputs = (height + 2 * filter_height) * (width + 2 * filter_width) * padded_in
+    pixels = (height + 2 * filter_height) * (width + 2 * filter_width)
     filter_size = filter_height * filter_width
     constant = 16 * (padded_in + padded_out) + 128
     if convolution.depthwise:
         outputs = output_height * output_width * padded_out
-        return 2 * inputs + 2 * filter_size * padded_out + constant + outputs
-    return 2 * inputs + 2 * filter_size * padded_in * output_channels + constant
+        return 2 * pixels * padded_in + 2 * filter_size * padded_out + constant + outputs
+    copied = channels if filter_size > 1 else -(-channels // 8) * 8
+    return 2 * pixels * copied + 2 * filter_size * padded_in * output_channels + constant
 
 
 def _multiple_of_16(channels: int) -> int:

@@ -94,8 +94,11 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             "for example with train.architecture: tiny"
         )
     flash = measured.flash_bytes_with_runtime
-    if model.board and (fault := boards.misfit(model.board, measured.arena_bytes, flash)):
-        raise UserError(fault)
+    if model.board:
+        sizes = measured.arena_bytes, measured.arena_bytes_esp32
+        arena = boards.arena(model.board, *sizes)
+        if fault := boards.misfit(model.board, arena, flash):
+            raise UserError(fault)
     fill(folder, model, measured, operator_names(network))
     return asdict(measured)
 

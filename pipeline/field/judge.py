@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.bundle import drift_reference
-from pipeline.config.params import InTheField
+from pipeline.config.device_files import InTheField
 from pipeline.field import comparison, rejection
 from pipeline.field.comparison import Difference
 from pipeline.field.observations import UNKNOWN, Observations, check_target

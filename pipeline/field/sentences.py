@@ -14,7 +14,7 @@ from pipeline.files.reports.field import (
     FieldReport,
     NoLabels,
 )
-from pipeline.process.words import percent
+from pipeline.process.words import counted, percent
 from pipeline.reporting.tables import interval
 
 SMALLEST_P = 1e-6  # smaller p-values are not told apart
@@ -61,7 +61,7 @@ def _figures(report: FieldReport, accuracy: FieldAccuracy) -> str:
     return (
         f"field accuracy {percent(accuracy.field_accuracy)} "
         f"(95 % interval {interval(accuracy.interval)}) "
-        f"on {report.labels:,} labelled of {report.predictions:,} predictions, "
+        f"on {report.labels:,} labelled of {counted(report.predictions, 'prediction')}, "
         f"test accuracy {percent(report.test_accuracy)}; "
         f"the difference of {100 * accuracy.difference:+.2f} points "
         f"(95 % interval {low:+.2f} to {high:+.2f}, Newcombe) is {significant} "
@@ -98,7 +98,7 @@ def _no_labels(report: FieldReport, accuracy: NoLabels) -> str:
             f"whether it is within {_points(accuracy)} of test accuracy"
         )
     return (
-        f"None of the {report.predictions:,} predictions has a label, "
+        f"None of the {counted(report.predictions, 'prediction')} has a label, "
         f"so field accuracy is unknown; {cure}."
     )
 

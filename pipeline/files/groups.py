@@ -24,6 +24,7 @@ OF_TEST = artifacts.PREPARED / "test" / "groups.json"
 # and two of them show different things.
 NEAR = 12
 WINDOW = 64  # neighbours that a hash is compared with, so that thousands of blank pictures are fast
+MOST_PAIRS = 4
 # Near copies that would be more than this share of the pictures are no burst, but pictures with
 # little in them, which a hash cannot tell apart.
 LARGEST_SHARE = 0.1
@@ -98,7 +99,7 @@ def together(pictures: Sequence[Picture], group_names: Sequence[str] | None) -> 
     return sure if too_many else likely
 
 
-def _same(keys: Sequence[str]) -> Array:
+def _same(keys: Sequence[str] | Array) -> Array:
     """Pairs (P, 2) that connect each row with the first one of the same key."""
     _, first, inverse = np.unique(np.array(keys), return_index=True, return_inverse=True)
     return np.column_stack([np.arange(len(keys)), first[inverse]])
@@ -115,9 +116,11 @@ def _components(count: int, edges: Sequence[Array]) -> Array:
 
 
 def near_copies(pictures: Sequence[Picture]) -> Array:
-    """Pairs (P, 2) of rows whose hashes differ in at most NEAR bits.
+    """Pairs (P, 2) of rows whose hashes differ in at most NEAR bits, or that such pairs connect.
 
     Of NEAR + 1 bands of bits, two such hashes share one. So hashes that share a band are compared.
+    If there are more than MOST_PAIRS for each picture, as of thousands of blank ones, each picture
+    is paired with one of those that it is connected with, which takes less memory.
     """
     bits = np.array([list(bytes.fromhex(row.hash)) for row in pictures], np.uint8).reshape(
         len(pictures), -1
@@ -130,6 +133,8 @@ def near_copies(pictures: Sequence[Picture]) -> Array:
         )
         order = np.lexsort((*words.T, keys))
         pairs += _neighbours(words[order], keys[order], order)
+        if sum(map(len, pairs)) > MOST_PAIRS * len(pictures):
+            pairs = [_same(_components(len(pictures), pairs))]
     return np.concatenate(pairs)
 
 

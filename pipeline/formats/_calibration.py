@@ -65,7 +65,7 @@ def corrected(data: bytes, calibration: Array) -> bytes:
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(data))
     graph = model.subgraphs[0]
     changed = False
-    for index, (low, high) in ranges(data, _results(graph), calibration).items():
+    for index, (low, high) in ranges(data, results(graph), calibration).items():
         recorded = graph.tensors[index].quantization
         too_wide = max(low - recorded.min[0], recorded.max[0] - high)
         if too_wide > ROUNDING * (high - low):
@@ -75,7 +75,7 @@ def corrected(data: bytes, calibration: Array) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model)) if changed else data
 
 
-def _results(graph: Any) -> list[int]:
+def results(graph: Any) -> list[int]:
     """The tensors that operators write and whose range is recorded."""
     written = [index for operator in graph.operators for index in operator.outputs]
     quantizations = {index: graph.tensors[index].quantization for index in written}

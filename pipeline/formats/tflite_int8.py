@@ -26,7 +26,8 @@ import keras
 import tensorflow as tf
 
 from pipeline.files.artifacts import Array
-from pipeline.formats import _bias_correction, _calibration
+from pipeline.formats import _bias_correction, _calibration, _trained_ranges
+from pipeline.training import keras_files
 
 SUFFIX = ".tflite"
 # The types of raw inputs that are quantized values already. Any other keeps its own type, whatever
@@ -41,7 +42,11 @@ IN_FLOAT = {"float32": ["MUL", "ADD", "SUB"]}
 def convert(model: keras.Model, calibration: Array) -> bytes:
     kind = calibration.dtype.name
     calibrated = _calibration.calibrated(model, calibration)
+    trained = keras_files.ranges(model)
+    if trained:
+        calibrated = _trained_ranges.assigned(calibrated, model, trained, calibration)
     quantized = _calibration.quantized(
         calibrated, QUANTIZED.get(kind, tf.float32), IN_FLOAT.get(kind, [])
     )
-    return _bias_correction.corrected(quantized, calibrated, calibration)
+    # A training with rounding has shifted the biases itself.
+    return quantized if trained else _bias_correction.corrected(quantized, calibrated, calibration)

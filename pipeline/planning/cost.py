@@ -2,8 +2,8 @@
 
 Time and memory are measured: the pipeline's own training runs for a few batches of random inputs.
 So are files and arenas: the network, with random weights, goes through the converter and the code
-generator, and both depend on its shapes alone. tests/test_planning.py compares them with real
-exports.
+generator, and both depend on its shapes alone. tests/planning/test_boards.py compares them with
+real exports.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pipeline.runtimes import environments
 IMAGES, EPOCHS = 512, 2  # the first epoch includes the compilation, so the second is timed
 VALIDATED, CALIBRATION = 64, 4  # images, and random inputs of the converter
 FLOAT_BYTES = 4
+BIAS = 0.01  # the deviation of biases that stand for trained ones
 CARD_BYTES = 3_000  # the description that each file contains
 FORMAT = "tflite_int8"
 
@@ -81,9 +82,10 @@ class Files:
 
     def misfit(self, board: str) -> str | None:
         """Why the board cannot take the model; None if it can, or if that is not known."""
-        if self.micro_arena_bytes is None or self.micro_flash_bytes is None:
+        arena, esp_nn = self.micro_arena_bytes, self.micro_arena_bytes_esp32
+        if arena is None or esp_nn is None or self.micro_flash_bytes is None:
             return None
-        return boards.misfit(board, self.micro_arena_bytes, self.micro_flash_bytes)
+        return boards.misfit(board, boards.arena(board, arena, esp_nn), self.micro_flash_bytes)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def files(settings: Params, data: Shape) -> Files:
 
 def speed(settings: Params, data: Shape) -> Speed:
     """How fast the training in params.yaml will be on this machine. Cached. Raises UserError."""
-    what = "speed-of-head" if _trains_on_features(settings) else "speed"
+    what = "speed-of-head" if trains_on_features_alone(settings) else "speed"
     key = _key(what, settings, data, [])
     cached = timing_cache.recall(key)
     if cached is None:
@@ -149,7 +151,7 @@ def _speed(settings: Params, data: Shape) -> Speed:
         began = time.perf_counter()
         keras_files.probabilities(network, inputs)
     inference = (time.perf_counter() - began) / len(inputs)
-    if _trains_on_features(settings):
+    if trains_on_features_alone(settings):
         return Speed(0.0, inference, _peak_bytes())
     # Fresh weights are as fast as published ones, and need not be fetched.
     fresh = {"weights": "none", "start_from": NONE, "start_layers": "hidden", "freeze": None}
@@ -160,12 +162,18 @@ def _speed(settings: Params, data: Shape) -> Speed:
     return Speed(1 / rows[-1]["images_per_second"], inference, _peak_bytes())
 
 
-def _trains_on_features(settings: Params) -> bool:
-    """Whether the frozen layers are computed once, so that an epoch takes next to nothing."""
+def trains_on_features_alone(settings: Params) -> bool:
+    return epochs_on_features(settings) == settings.train.epochs
+
+
+def epochs_on_features(settings: Params) -> int:
+    """The epochs before which the frozen layers were computed: each takes next to nothing."""
     train = settings.train
     frozen = train.freeze == "all" or (train.freeze is None and train.starts_from_a_backbone)
     adds_outliers = bool(train.outliers) or settings.dataset.other != NO_OTHERS
-    return frozen and not train.augmentation and not adds_outliers
+    if not frozen or train.augmentation or adds_outliers:
+        return 0
+    return train.thaw[0].after if train.thaw else train.epochs
 
 
 def _peak_bytes() -> int:
@@ -188,7 +196,7 @@ def _files(settings: Params, data: Shape) -> Files:
     inputs, _ = data.random(CALIBRATION)
     _normalize(network, inputs)
     content = _int8(network, inputs)
-    measured["int8_bytes"] = len(content) + CARD_BYTES
+    measured["int8_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"] or data.target != "classes":
         return Files(
             **measured, refused="targets without Python take inputs of one class each, and no ids"
@@ -203,12 +211,23 @@ def _files(settings: Params, data: Shape) -> Files:
     return Files(**measured)
 
 
+def with_card(content: bytes, card_bytes: int) -> int:
+    """The bytes of a TensorFlow Lite file with a description of `card_bytes`."""
+    with imports.keras_import():
+        from pipeline.formats import _metadata
+
+    return len(_metadata.embed(content, ".tflite", bytes(card_bytes)))
+
+
 def _normalize(network: Any, inputs: Array) -> None:
     """Gives batch normalization the statistics of these inputs, as training does.
 
     With those of fresh weights, the values of a deep network shrink until no scale of int8 holds
-    them.
+    them. Biases are no longer zero, since the converter leaves out those that are.
     """
+    for weight in network.trainable_weights:
+        if not np.any(weight.numpy()):
+            weight.assign(np.random.default_rng(0).normal(0, BIAS, weight.shape))
     layers = [layer for layer in network.layers if hasattr(layer, "moving_mean")]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:

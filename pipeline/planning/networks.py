@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.planning.data import Survey
 
-PHOTO, PRETRAINED = 48, 128  # pixels of a side
-BACKBONE = "efficientnet_lite0"
+PHOTO = 48  # pixels of a side
+LARGE = 96  # pixels of a side, from which published networks take photos
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,21 @@ class Network:
     architecture: str
     side: int | None
     reason: str
+    is_backbone: bool = False
 
-    @property
-    def is_backbone(self) -> bool:
-        return self.architecture == BACKBONE
+
+BACKBONE = Network(
+    "efficientnet_lite0",
+    128,
+    "it has learned from a million photos, so a few hundred of yours go a long way",
+    is_backbone=True,
+)
+SMALL_BACKBONE = Network(
+    "mobilenet_v1",
+    LARGE,
+    "it has learned from a million photos, and is small enough for a microcontroller",
+    is_backbone=True,
+)
 
 
 OTHERS = {  # kinds of input
@@ -28,6 +39,13 @@ OTHERS = {  # kinds of input
     "series": Network("series_cnn", None, "convolutions along time, for series"),
     "ids": Network("multi_hot", None, "a dense network on the ids of each example"),
 }
+
+
+def backbone(data: Survey, board: str | None) -> Network | None:
+    """The published network for such photos; None for others and for small ones."""
+    if data.kind != "pixels" or data.size or data.side < LARGE or data.target != "classes":
+        return None
+    return SMALL_BACKBONE if board else BACKBONE
 
 
 def candidates(data: Survey, board: str | None, has_weights: bool) -> list[Network]:
@@ -39,14 +57,14 @@ def candidates(data: Survey, board: str | None, has_weights: bool) -> list[Netwo
         return [*own, Network("tiny", None, f"edge does not fit {board}")] if board else own
     side = min(PHOTO, data.side)
     edge = Network("edge", side, "a small network, trained from scratch")
+    published = backbone(data, board) if has_weights else None
+    first = [published] if published else []
     if board:
         smaller = min(32, side)
         return [
+            *first,
             edge,
             Network("tiny", side, f"edge does not fit {board}"),
             Network("tiny", smaller, f"more pixels do not fit {board}"),
         ]
-    if data.side >= 96 and has_weights and data.target == "classes":
-        reason = "it has learned from a million photos, so a few hundred of yours go a long way"
-        return [Network(BACKBONE, PRETRAINED, reason)]
-    return [edge]
+    return first or [edge]

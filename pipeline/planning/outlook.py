@@ -5,12 +5,14 @@ from __future__ import annotations
 from pipeline.config.boards import BOARDS
 from pipeline.config.params import NONE, Params
 from pipeline.files.reports.folds import FOLDS
+from pipeline.planning import cost
 from pipeline.planning.cost import Files, Speed
 from pipeline.planning.problem import UNEVEN
 from pipeline.planning.recipe import Parts
 from pipeline.process import stage
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
+from pipeline.verification.emulated import FLOAT_SHARE
 
 FEWEST = 20  # images of a class, below which its own figures mean little
 # Of a training: it may be faster on an idle machine, and slower on a busy one or with augmentation.
@@ -19,6 +21,10 @@ HEAD_SECONDS = 1.5  # an epoch of an output layer on features
 # The stages beside the training, on two idle cores: `edge` on 500 photos with all processors took
 # 2 to 4 minutes, and efficientnet_lite0 on this processor alone 100 seconds.
 OTHER_STAGES_SECONDS = (120, 360)
+# How much slower a runtime on an emulated processor is than TensorFlow here: with
+# efficientnet_lite0 at 128 x 128, 1.5 to 2 seconds of a core for an image, instead of 5 ms.
+EMULATED, CORES = 350, 2
+TELLING = 10  # golden vectors that each file sees there, beside its sample of test images
 
 
 def splits(parts: Parts, settings: Params) -> list[str]:
@@ -83,24 +89,32 @@ def classes(counts: dict[str, int]) -> list[str]:
 def training(settings: Params, parts: Parts, speed: Speed) -> str:
     """How long it takes, as a range, and how much memory."""
     train, epochs = settings.train, settings.train.epochs
+    on_features = cost.epochs_on_features(settings)
     seconds = parts.train * speed.training + parts.validation * speed.inference
-    total = epochs * seconds
+    total = (epochs - on_features) * seconds
     in_folds = (FOLDS - 1) * total  # each trains on all folds but one
-    if not speed.training:  # the features are computed once
-        in_folds = FOLDS * epochs * HEAD_SECONDS
-        total = epochs * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
+    if on_features:  # which are computed once
+        in_folds += FOLDS * on_features * HEAD_SECONDS
+        total += on_features * HEAD_SECONDS + (parts.train + parts.validation) * speed.inference
     folds = f", {_range(in_folds)} for the same in {FOLDS} folds" if has_folds(settings) else ""
-    other_low, other_high = (stage.duration(seconds) for seconds in OTHER_STAGES_SECONDS)
-    emulated = ""
-    if train.starts_from_a_backbone and settings.verify.places:
-        emulated = (
-            ", but half an hour or more if a network of this size is verified on emulated "
-            "processors (verify.processors)"
-        )
+    low, high = OTHER_STAGES_SECONDS
+    emulated = emulated_images(settings) * EMULATED * speed.inference / CORES
+    others = f"{stage.duration(low + emulated)} to {stage.duration(high + SLOWER * emulated)}"
     return (
         f"time: {_range(total)} for {epochs} epochs of {train.architecture} on this machine{folds}"
-        f", and {other_low} to {other_high} for the other stages{emulated}; memory: "
-        f"{_bytes(speed.memory_bytes)}"
+        f", and {others} for the other stages; memory: {_bytes(speed.memory_bytes)}"
+    )
+
+
+def emulated_images(settings: Params) -> int:
+    """How many images all files together answer on emulated processors."""
+    sample = settings.verify.processor_images
+    few = max(1, sample // FLOAT_SHARE)
+    return sum(
+        TELLING + (few if "float" in name else sample)
+        for _, runtime in settings.verify.places
+        for name in settings.export.formats
+        if name.startswith("onnx") == (runtime == "onnxruntime")
     )
 
 

@@ -20,18 +20,21 @@ from pipeline.files.splits import validation_count
 from pipeline.planning import problem, sounds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.networks import PHOTO, Network
+from pipeline.planning.networks import PHOTO, SMALL_BACKBONE, Network
 from pipeline.reporting.statistics import FEW_TESTED
 
 TEST = 0.2
 FEW = 2000  # images outside the test set: below that a fifth of them validates, not a tenth
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
+HEAD_EPOCHS, THAWED_STEPS, FEWEST_THAWED, MOST_THAWED, THAWED_RATE = 10, 1200, 5, 20, 0.0003
 ARENA_BYTES = 65_536  # of a microcontroller that is not named
 FORMATS = [
     *("tflite_float32", "tflite_float16", "tflite_dynamic", "tflite_int8"),
     *("onnx_float32", "onnx_int8"),
 ]
 RUNTIMES = ["tflite_runtime", "litert", "onnxruntime", "tflite_micro"]
+ACCURACY_DROP = 0.002
+PROCESSORS = ["native", "nehalem", "haswell", "cortex-a72"]
 # Those that lose no accuracy; int8 files of the backbone do.
 FLOAT_FORMATS = ["tflite_float32", "tflite_float16", "onnx_float32"]
 
@@ -147,9 +150,13 @@ def _train(data: Survey, network: Network) -> list[Choice]:
     epochs = min(max(round(steps * batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
     epochs_reason = f"about {epochs * -(-images // batch):,} steps"
     weights = "none"
+    thaw = Choice("train.thaw", [])
     if network.is_backbone:
         batch, rate, decay, epochs, weights = 32, 0.003, 0.05, 20, "imagenet"
         epochs_reason = "only the output layer is trained, which takes little"
+    if network == SMALL_BACKBONE:
+        thaw = _thaw(images, batch)
+        epochs, epochs_reason = HEAD_EPOCHS + _thawed(images, batch), "as train.thaw has them"
     several = data.target == "labels"
     smoothed = {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.05}}
     hidden = [16, 16] if data.kind == "ids" else None
@@ -164,7 +171,7 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         Choice("model.path", NO_MODEL),
         Choice("train.start_from", NONE),
         Choice("train.freeze", None),
-        Choice("train.thaw", []),
+        thaw,
         Choice("train.epochs", epochs, epochs_reason),
         Choice("train.batch_size", batch, _batch_reason(images, batch)),
         Choice(
@@ -179,6 +186,18 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         _augmentation(data, network),
         Choice("train.keep", "last" if data.kind == "sounds" else "validation_loss"),
     ]
+
+
+def _thaw(images: int, batch: int) -> Choice:
+    """All layers of a small backbone learn, after its output layer has."""
+    phase = {"after": HEAD_EPOCHS, "freeze": 0, "learning_rate": THAWED_RATE}
+    count = _thawed(images, batch)
+    reason = f"the output layer alone, then all layers for {count} epochs, as the network is small"
+    return Choice("train.thaw", [phase], reason)
+
+
+def _thawed(images: int, batch: int) -> int:
+    return min(max(round(THAWED_STEPS * batch / images), FEWEST_THAWED), MOST_THAWED)
 
 
 def _class_weights(data: Survey) -> Choice:
@@ -228,11 +247,22 @@ def _folds(data: Survey) -> Choice:
     )
 
 
+def _formats_of_a_backbone(board: str | None) -> Choice:
+    key = "export.formats"
+    if board:
+        return Choice(key, [*FLOAT_FORMATS, "tflite_int8"], f"{board} takes tflite_int8 alone")
+    reason = "its int8 files lose accuracy; add tflite_int8 to see what the gate says"
+    return Choice(key, FLOAT_FORMATS, reason)
+
+
 def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
+    drop = Choice("export.max_accuracy_drop", ACCURACY_DROP)
     choices = [Choice("export.formats", FORMATS), Choice("verify.runtimes", RUNTIMES)]
     if network.is_backbone:
-        reason = "its int8 files lose accuracy; add tflite_int8 to see what the gate says"
-        choices[0] = Choice("export.formats", FLOAT_FORMATS, reason)
+        choices[0] = _formats_of_a_backbone(board)
+    if network == SMALL_BACKBONE:
+        reason = "a microcontroller takes int8 alone, which may cost such a network a point"
+        drop = Choice(drop.key, 0.01, reason)
     if data.kind == "ids":
         reason = "TensorFlow Lite Micro lacks an operator"
         choices[1] = Choice("verify.runtimes", RUNTIMES[:-1], reason)
@@ -240,4 +270,18 @@ def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
     if board:
         ram = f"what {board} has for a model ({BOARDS[board].source})"
         arena = Choice("embed.arena_bytes", BOARDS[board].ram_bytes, ram)
-    return [*choices, arena, Choice("embed.board", board)]
+    return [*choices, drop, *_processors(network, board), arena, Choice("embed.board", board)]
+
+
+def _processors(network: Network, board: str | None) -> list[Choice]:
+    """The processor of the device. Emulation takes minutes for a large network in float32."""
+    if board:
+        choice = Choice("verify.processors", ["native"], "a microcontroller is none of the others")
+        return [choice, Choice("verify.processor_images", 100)]
+    if network.is_backbone:
+        few = "a Raspberry Pi 4; others take minutes each to emulate with such a network"
+        return [
+            Choice("verify.processors", ["native", "cortex-a72"], few),
+            Choice("verify.processor_images", 10, "as few, for the same reason"),
+        ]
+    return [Choice("verify.processors", PROCESSORS), Choice("verify.processor_images", 100)]

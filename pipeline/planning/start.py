@@ -12,13 +12,16 @@ from pathlib import Path
 
 from pipeline.config import boards, mnist_problem, params
 from pipeline.config.params import NO_OTHERS, Params
+from pipeline.config.params import Network as Layers
 from pipeline.config.parts import declared
 from pipeline.datasets import _photos, _sounds
 from pipeline.files import atomic
+from pipeline.files.artifacts import Inputs
 from pipeline.planning import cost, networks, others, outlook, params_file, problem, recipe, survey
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import Survey
+from pipeline.planning.networks import Network
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -118,7 +121,9 @@ def _text(path: Path) -> str:
 def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[list[Choice], Params]:
     """The choices, with the first network that the board takes. Raises UserError if none does."""
     fault = None
-    for network in networks.candidates(data, board, _has_weights(data, board)):
+    backbone = networks.backbone(data, board)
+    has_weights = backbone is not None and _has_weights(backbone)
+    for network in networks.candidates(data, board, has_weights):
         choices = recipe.propose(data, path, network, board)
         settings = _settings(base, choices)
         fault = board and cost.files(settings, shape(settings, data)).misfit(board)
@@ -127,21 +132,19 @@ def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[lis
     raise UserError(f"no network of ours fits {board}: {fault}")
 
 
-def _has_weights(data: Survey, board: str | None) -> bool:
-    """Fetches the published weights, if photos are large enough for them."""
-    if board or data.kind != "pixels" or data.size or data.side < 96 or data.target != "classes":
-        return False
+def _has_weights(backbone: Network) -> bool:
+    """Fetches the published weights."""
     from pipeline.process import imports
 
     with imports.keras_import():
-        module = importlib.import_module(f"pipeline.architectures.{networks.BACKBONE}")
-    from pipeline.training import pretrained_files
-
+        module = importlib.import_module(f"pipeline.architectures.{backbone.architecture}")
+    side = backbone.side or 0
     try:
-        pretrained_files.fetch(module.PUBLISHED)
+        with imports.quiet():
+            module.pretrained(Inputs((side, side, 3)), Layers(), None)
     except UserError as error:
         print(
-            f"note: the weights of {networks.BACKBONE} are not available ({error}), so a small "
+            f"note: the weights of {backbone.architecture} are not available ({error}), so a small "
             "network is proposed. With them, give this command again"
         )
         return False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.evaluate import FoldScore
+from pipeline.files.reports.evaluate import EvaluationReport, FoldScore
 from pipeline.process.words import percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval as bounds_in_words
@@ -58,4 +58,21 @@ def sentence(score: FoldScore) -> str:
         f"{percent(score.accuracy)} (95 % interval {bounds_in_words(score.interval)}) of "
         f"{score.images:,} examples right that they never saw. It is a figure of the recipe, not "
         "of this very model."
+    )
+
+
+def remark(report: EvaluationReport) -> str:
+    """What the folds say, and whether the baseline is beaten; empty without folds."""
+    if report.folds is None:
+        return ""
+    said = sentence(report.folds)
+    return f"{said} {baseline(report)}." if report.gate.baseline_not_shown else said
+
+
+def baseline(report: EvaluationReport) -> str:
+    """Says that the test images do not show whether the model beats the baseline."""
+    gate = report.gate
+    return (
+        f"{report.test_images:,} test images are too few to show that the model beats the "
+        f"baseline's {percent(gate.baseline_accuracy)} (p = {gate.baseline_p_value:.3f})"
     )

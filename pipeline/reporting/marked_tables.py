@@ -22,6 +22,7 @@ from pipeline.reporting.summary import (
     columns,
     curves,
     headline,
+    kilobytes,
     outdated,
     rows,
     table,
@@ -91,7 +92,8 @@ def short_block() -> str:
     is_taken = DiagnosisReport.load().verdict == NOT_TRAINED
     unseen = "" if is_taken else " that the weights have not seen"
     note = (
-        f'The worst of all runtimes on {judged_on.test:,} test images. "May lose at most" is the '
+        f"The worst of all runtimes on {judged_on.test:,} test images."
+        f'{result_notes.verdicts(verification)} "May lose at most" is the '
         f"upper 95 % bound of the {words} lost against Keras, on {judged_on.images:,} "
         f"images{unseen}. {confidence_cells.NOTE} Times are those of the fastest "
         f"runtime on one thread of {result_notes.measured_on(verification.native)}."
@@ -110,7 +112,7 @@ def short_row(line: Row) -> Row:
         score = f"{score} ({line['95 % interval']})"
     return {
         "file": line["model"],
-        "size": f"{size / 1000:,.0f} kB",
+        "size": kilobytes(size),
         name: score,
         **(_may_add(line) if name == "error" else _may_lose(line)),
         "ms/image": line.get("ms/image", "").split(" ")[0],

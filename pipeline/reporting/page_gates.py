@@ -9,7 +9,7 @@ from pipeline.config.params import Params
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.evaluate import AnyGate, EvaluationReport, NumberReport
 from pipeline.files.reports.verify import Rejection
-from pipeline.process.words import counted, percent
+from pipeline.process.words import counted, percent, verb
 from pipeline.reporting import by_folds, summary
 from pipeline.reporting.page_files import file_verdicts
 from pipeline.reporting.tables import amount, amounts, interval
@@ -96,6 +96,8 @@ def _baseline_beaten(_: Params, reports: BundleReports) -> str:
     gate = reports.evaluate.judged
     reached = ""
     if isinstance(reports.evaluate, EvaluationReport):
+        if gate.baseline_not_shown:
+            return f"Not shown: {by_folds.baseline(reports.evaluate)}."
         reached = percent(reports.evaluate.score.baseline)
     elif isinstance(reports.evaluate, NumberReport):
         reached = amount(reports.evaluate.gate.baseline_error, reports.evaluate.unit)
@@ -185,5 +187,7 @@ def _embedded(_: Params, reports: BundleReports) -> str:
     if not targets:
         return "embed.targets names no target without Python."
     sentence = f"{len(targets) - len(refused)} of {len(targets)} targets take the model"
-    skipped = f'; {", ".join(refused)} was skipped, as embed.targets is "all"' if refused else ""
-    return f"{sentence}{skipped}."
+    if refused:
+        was = verb(len(refused), "was", "were")
+        sentence += f'; {", ".join(refused)} {was} skipped, as embed.targets is "all"'
+    return f"{sentence}."

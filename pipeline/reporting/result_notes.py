@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.files.reports.verify import NumberPair, RanPair, VerificationReport
-from pipeline.process.words import percent
+from pipeline.process.words import counted, percent
 from pipeline.reporting import confidence_cells
 
 
@@ -69,10 +69,16 @@ def measured_on(pairs: Sequence[RanPair]) -> str:
     return next(processors, "an unknown processor")
 
 
+def verdicts(verification: VerificationReport) -> str:
+    """Where the verdicts of the short table hold; empty if that is here alone."""
+    names = dict.fromkeys(pair.processor for pair in verification.ran if not pair.is_native)
+    return f" A verdict is the worst here and on emulated {', '.join(names)}." if names else ""
+
+
 def on_emulated_processors(pairs: Sequence[RanPair]) -> str:
     """What was tried there; files that compute in float32 see fewer images."""
     most, fewest = (count(pair.images for pair in pairs) for count in (max, min))
-    sentence = f"Each emulated processor sees {most} test images"
+    sentence = f"Each emulated processor sees {counted(most, 'test image')}"
     if fewest < most:
         sentence += f" ({fewest} for files that compute in float32)"
     golden = (pair.golden_difference for pair in pairs)

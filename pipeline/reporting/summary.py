@@ -7,6 +7,7 @@ knows which ones, and none of their figures is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.box import MARKDOWN, Box
 from rich.console import Console
@@ -57,6 +58,7 @@ NUMBER_COLUMNS = (
 TEXT_COLUMNS = {"model", "runtimes", "ms/image", "emulated", "verdict", "file"}
 REPORTS = ("baseline", "evaluate", "verify", "diagnose")
 KERAS = "Keras"
+LONGEST_WORD = 16  # characters that a column keeps together, such as the name of a file
 UNREAD = "none of verify.runtimes reads it"
 
 Row = dict[str, str]  # a cell for each column; a column without one is empty
@@ -221,17 +223,24 @@ def place(pair: AnyPair) -> str:
 def table(
     columns: Sequence[str], lines: Sequence[Row], box: Box = MARKDOWN, width: int = 400
 ) -> str:
-    """A table of at most `width` characters; it wraps what does not fit."""
+    """A table of at most `width` characters; it wraps what does not fit, between words."""
     result = Table(box=box)
     for column in columns:
-        is_text = column in TEXT_COLUMNS
-        result.add_column(column, justify="left" if is_text else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if column in TEXT_COLUMNS else "right"
+        cells = [column, *(line.get(column, "") for line in lines)]
+        longest = max(len(word) for cell in cells for word in cell.split())
+        narrowest = min(longest, LONGEST_WORD)
+        result.add_column(column, justify=justify, overflow="fold", min_width=narrowest)
     for line in lines:
         result.add_row(*(line.get(column, "") for column in columns))
     console = Console(width=width, no_color=True)
     with console.capture() as capture:
         console.print(result)
     return "\n".join(line.strip() for line in capture.get().splitlines() if line.strip())
+
+
+def kilobytes(size: int) -> str:
+    return f"{size / 1000:,.0f} kB"
 
 
 def curves() -> str:

@@ -13,8 +13,8 @@ from pipeline.files.reports.verify import VerificationReport
 from pipeline.reporting import by_folds, page_inputs, result_notes, summary
 from pipeline.reporting.summary import Row
 
-COLUMNS = ("model", "accuracy", "loses at most", "bytes", "ms/image", "verdict")
-NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "bytes", "ms/image", "verdict")
+COLUMNS = ("model", "accuracy", "loses at most", "size", "ms/image", "verdict")
+NUMBER_COLUMNS = ("model", "error", "adds at most", "interval", "size", "ms/image", "verdict")
 
 
 def show(left_out: Sequence[str]) -> None:
@@ -38,8 +38,10 @@ def row(line: Row) -> Row:
     """A row of the full table, with numbers without their unit; of the times only the fastest."""
     unit = line.get("error", "").partition(" ")[2]
     numbers = ("error", "adds at most", "interval")
+    size = line.get("bytes", "").replace(",", "")
     return {
         **line,
+        "size": summary.kilobytes(int(size)) if size else "",
         **{name: line[name].removesuffix(f" {unit}") for name in numbers if unit and name in line},
         summary.headline([line]).removeprefix("test "): line.get(summary.headline([line]), ""),
         "ms/image": line.get("ms/image", "").split(" ")[0],
@@ -51,7 +53,7 @@ def sentences(left_out: Sequence[str]) -> list[str]:
     if "evaluate" not in left_out:
         evaluation = Evaluation.load()
         if isinstance(evaluation, EvaluationReport) and evaluation.folds:
-            result.append(by_folds.sentence(evaluation.folds))
+            result.append(by_folds.remark(evaluation))
     if "verify" not in left_out:
         verification = VerificationReport.load()
         judged_on = verification.judged_on

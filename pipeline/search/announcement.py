@@ -45,7 +45,7 @@ def _last_training(training: CachedTraining) -> list[tuple[int, float]]:
 def _time(todo: Sequence[CachedTraining], done: Sequence[tuple[int, float]], engine: Engine) -> str:
     """Features of frozen layers are computed before the epochs, and their time is not known."""
     if not done:
-        return "how long they take is shown after the first epoch"
+        return "how long they take is shown after the first two epochs"
     examples, seconds = map(sum, zip(*done, strict=True))
     total = seconds / examples * sum(training.examples for training in todo)
     if engine.cluster:

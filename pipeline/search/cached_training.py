@@ -25,8 +25,9 @@ from pipeline.files import artifacts, digests, pictures, raw, splits
 from pipeline.files.artifacts import Array
 from pipeline.files.atomic import alone
 from pipeline.files.corrections import TRAINING, Edits
+from pipeline.process import imports
 from pipeline.process.errors import UserError
-from pipeline.training import fingerprint, learning_curves
+from pipeline.training import fingerprint
 from pipeline.training.learning_curves import Row
 
 if TYPE_CHECKING:  # these import TensorFlow, which only the worker needs
@@ -145,9 +146,10 @@ class CachedTraining:
 
     def _fit(self, folder: Path, on_row: Callable[[Row], None]) -> TrainingResult:
         # These import TensorFlow, which only the worker needs.
-        from pipeline.search.batch_losses import BatchLosses
-        from pipeline.training import keras_files
-        from pipeline.training.batches import Data
+        with imports.keras_import():
+            from pipeline.search.batch_losses import BatchLosses
+            from pipeline.training import keras_files
+            from pipeline.training.batches import Data
 
         losses = BatchLosses()
         # A checkpoint holds no batch losses, so a training that records them starts over.
@@ -170,7 +172,9 @@ class CachedTraining:
 
     def _unfinished(self, folder: Path) -> TrainingResult:
         rows = artifacts.load_json(folder / "state.json")["rows"]
-        best = learning_curves.best_epoch(rows, self.settings.keep)
+        from pipeline.training import checkpoint
+
+        best = checkpoint.best_of(self.settings, rows)
         return TrainingResult(folder.name, rows, best, len(self.validation_rows))
 
 

@@ -11,6 +11,8 @@ from pipeline.config.params import Params
 from pipeline.config.parts import declared
 from pipeline.inputs import Kind, kind
 
+CONFIG = ".config."  # in the key of a value for a Keras object
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -51,10 +53,11 @@ class Change:
     reason: str
 
     def arguments(self) -> list[str]:
+        """`dvc exp run` takes a key that params.yaml may lack, as those of a config, with ++."""
         return [
             argument
             for key, value in self.overrides.items()
-            for argument in ("-S", f"{key}={written(value)}")
+            for argument in ("-S", f"{'++' if CONFIG in key else ''}{key}={written(value)}")
         ]
 
     def command(self) -> str:

@@ -22,11 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import params
+from pipeline.config.params import Params
 from pipeline.files import artifacts, atomic
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.export import ExportReport
+from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
+from pipeline.reporting import statistics
 from pipeline.reporting.tables import markdown
 from pipeline.runtimes import inner_tensors
 
@@ -173,8 +176,17 @@ def verdict(comparison: Comparison) -> str:
     return f"{changes}; most is lost in {worst.name}, {worst.fall:.1f} dB."
 
 
-def cures(comparison: Comparison, calibration_images: int, formats: list[str]) -> list[str]:
-    """What to try, in this order, each with the param to set; none if nothing is lost."""
+def cures(
+    comparison: Comparison,
+    calibration_images: int,
+    formats: list[str],
+    is_worse: bool = False,
+) -> list[str]:
+    """What to try, in this order, each with the param to set; none if nothing is lost.
+
+    Training for int8 can win back only what int8 loses, so it is named only if the gate says that
+    the file `is_worse`.
+    """
     if not comparison.different:
         return []
     result = []
@@ -183,6 +195,11 @@ def cures(comparison: Comparison, calibration_images: int, formats: list[str]) -
         result.append(
             f"values of {', '.join(clipping[:SHOWN])} are out of range: set "
             f"export.calibration_images to {2 * calibration_images}"
+        )
+    if is_worse:
+        result.append(
+            "set train.quantization_aware to true: the last quarter of the epochs then trains with "
+            "the rounding of int8"
         )
     for name, what in (
         ("tflite_dynamic", "with int8 weights and float activations"),
@@ -194,6 +211,16 @@ def cures(comparison: Comparison, calibration_images: int, formats: list[str]) -
         "if the loss is acceptable, set export.max_accuracy_drop to it: the gate then proves it"
     )
     return result
+
+
+def is_worse(settings: Params) -> bool:
+    """Whether the gate found the int8 file worse, and it was not trained for int8."""
+    try:
+        pairs = VerificationReport.load().pairs
+    except FileNotFoundError:  # not verified yet
+        return False
+    found = any(pair.format == INT8 and pair.state == statistics.WORSE for pair in pairs)
+    return found and not settings.train.quantization_aware
 
 
 def exported(report: ExportReport) -> tuple[bytes, bytes]:
@@ -221,7 +248,8 @@ def explain() -> None:
     validation, _ = artifacts.load_split("validation")
     rows = np.linspace(0, len(validation) - 1, min(IMAGES, len(validation)), dtype=int)
     comparison = compare(float32, int8, np.asarray(validation[rows]))
-    advice = cures(comparison, settings.export.calibration_images, settings.export.formats)
+    export = settings.export
+    advice = cures(comparison, export.calibration_images, export.formats, is_worse(settings))
     table = Table(*COLUMNS)
     for layer in comparison.worst[:SHOWN]:
         table.add_row(*layer.row())

@@ -16,20 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
 import psycopg
 import sqlalchemy
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.config.overrides import Choices, Range
+from pipeline.config.overrides import Choices, Overrides, Range
 from pipeline.config.params import Params
 from pipeline.process.errors import UserError
 from pipeline.tracking.credentials import masked
 
+Direction = Literal["maximize", "minimize"]
 BEATS = 3  # heartbeats that a worker may miss before it counts as lost
 LOCK = 7_205_759  # the id of the advisory lock in PostgreSQL; any fixed number
 
@@ -50,6 +51,19 @@ class Sweep:
     trials: int
     seconds: int  # between two heartbeats
     alone: bool  # one worker on a storage of its own, which makes the sweep reproducible
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Of each value of a trial."""
+        return ["maximize"]
+
+    def known(self, slot: int) -> dict[str, Any]:
+        """The values of a slot that TPE does not choose, by the keys of `space`."""
+        return {}
+
+    def overrides(self, values: Overrides) -> Overrides:
+        """The values of params.yaml that a trial's values, by the keys of `space`, stand for."""
+        return values
 
 
 def address(url: str) -> str:
@@ -141,7 +155,10 @@ def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
     with locked(sweep.storage):
         storage = opened(sweep.storage, sweep.seconds)
         study = optuna.create_study(
-            storage=storage, study_name=sweep.title, direction="maximize", load_if_exists=True
+            storage=storage,
+            study_name=sweep.title,
+            directions=sweep.directions,
+            load_if_exists=True,
         )
         stored = study.user_attrs.setdefault("question", facts)
         if stored != facts:
@@ -156,11 +173,16 @@ def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
 
 
 def queue_slots(sweep: Sweep, study: optuna.Study) -> None:
-    """Queues every slot that has no trial, and those of lost workers again."""
+    """Queues every slot that has no trial, and those of lost workers again.
+
+    A trial that was never trained, because its network does not fit, leaves its slot to another.
+    """
     optuna.storages.fail_stale_trials(study)
     held, lost = set(), {}
     for trial in study.get_trials(deepcopy=False):
         slot = trial.user_attrs.get("slot")
+        if is_misfit(trial):
+            continue
         if trial.state != TrialState.FAIL or "refused" in trial.user_attrs:
             held.add(slot)
         else:
@@ -168,6 +190,11 @@ def queue_slots(sweep: Sweep, study: optuna.Study) -> None:
     for slot, point in enumerate(points(sweep)):
         if slot not in held:
             study.enqueue_trial({**point, **lost.get(slot, {})}, user_attrs={"slot": slot})
+
+
+def is_misfit(trial: FrozenTrial) -> bool:
+    """Whether the trial's network does not fit, so that it was not trained."""
+    return "misfit" in trial.user_attrs
 
 
 def points(sweep: Sweep) -> list[dict[str, Any]]:
@@ -180,7 +207,7 @@ def points(sweep: Sweep) -> list[dict[str, Any]]:
         axes = [[(choice.key, label) for label in choice.labels()] for choice in choices]
         return [dict(point) for point in itertools.product(*axes)]
     if sweep.sampler == "tpe":
-        return [{} for _ in range(sweep.trials)]
+        return [sweep.known(slot) for slot in range(sweep.trials)]
     random = np.random.default_rng(sweep.start.train.seed)
     return [
         {parameter.key: drawn(parameter, random) for parameter in sweep.space}

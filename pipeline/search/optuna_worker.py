@@ -6,7 +6,8 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedT
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline.config.overrides import Overrides
+from pipeline.config.params import Params
 from pipeline.process.errors import UserError
 from pipeline.search import analysis, cached_training, optuna_storage
 from pipeline.search.cached_training import CachedTraining, PrunedError, TrainingResult
@@ -71,12 +74,12 @@ class Slot:
     def _run_next(self, study: optuna.Study, on_examples: Callable[[int], None]) -> int | None:
         numbers = []
 
-        def objective(trial: optuna.Trial) -> float:
+        def objective(trial: optuna.Trial) -> float | Sequence[float]:
             # Optuna makes a new trial, without a slot, if no queued one is left.
             if "slot" not in trial.user_attrs:
                 raise LateError
             numbers.append(trial.number)
-            return accuracy(self.sweep, trial, on_examples)
+            return self.objective(trial, on_examples)
 
         try:
             study.optimize(objective, n_trials=1, catch=(LateError, UserError))
@@ -90,15 +93,40 @@ class Slot:
                 f"the storage {optuna_storage.shown(storage)} is unreachable:"
                 f" {optuna_storage.reason(error, storage)}; the same command continues"
             ) from None
-        return numbers[0] if numbers else None
+        if not numbers or optuna_storage.is_misfit(study.get_trials(deepcopy=False)[numbers[0]]):
+            return None
+        return numbers[0]
+
+    def objective(
+        self, trial: optuna.Trial, on_examples: Callable[[int], None]
+    ) -> float | Sequence[float]:
+        """The value of a trial for each direction of the sweep, once it is trained."""
+        with refusals(trial):
+            return accuracy(self.sweep, trial, on_examples)
+
+
+@contextmanager
+def refusals(trial: optuna.Trial) -> Iterator[None]:
+    """Keeps why the values of a trial cannot be trained."""
+    try:
+        yield
+    except UserError as error:
+        trial.set_user_attr("refused", str(error))
+        raise
+
+
+def values_of(sweep: Sweep, trial: optuna.Trial) -> Overrides:
+    """The values of params.yaml of a trial that begins, as Optuna's sampler chooses them."""
+    trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
+    return sweep.overrides(
+        {parameter.key: optuna_storage.suggested(parameter, trial) for parameter in sweep.space}
+    )
 
 
 def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], None]) -> float:
-    """Trains with the trial's values, and stops if the pruner says so."""
-    values = {
-        parameter.key: optuna_storage.suggested(parameter, trial) for parameter in sweep.space
-    }
-    trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
+    """Trains with the trial's values, and stops if the pruner says so. Raises UserError."""
+    values = values_of(sweep, trial)
+    settings = analysis.override(sweep.start, values)
     reported = set()
 
     def on_row(row: Row) -> None:
@@ -109,21 +137,32 @@ def accuracy(sweep: Sweep, trial: optuna.Trial, on_examples: Callable[[int], Non
             raise PrunedError
 
     try:
-        settings = analysis.override(sweep.start, values)
-        rows = cached_training.split_rows(settings)
-        training = CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
-        result = training.run(on_examples, on_row)
-    except UserError as error:
-        trial.set_user_attr("refused", str(error))
-        raise
-    except PrunedError as pruned:
-        save_result(trial, pruned.result)
+        result = trained(trial, values, settings, on_examples, on_row)
+    except PrunedError:
         raise TrialPruned from None
     for row in result.rows:
         if int(row["epoch"]) not in reported:  # the result comes from the cache
             trial.report(row["validation_accuracy"], int(row["epoch"]))
-    save_result(trial, result)
     return result.accuracy
+
+
+def trained(
+    trial: optuna.Trial,
+    values: Overrides,
+    settings: Params,
+    on_examples: Callable[[int], None],
+    on_row: Callable[[Row], None],
+) -> TrainingResult:
+    """Trains with the trial's values, and keeps the result. Raises UserError, and PrunedError."""
+    rows = cached_training.split_rows(settings)
+    training = CachedTraining(f"trial {trial.number}", values, settings.train, *rows)
+    try:
+        result = training.run(on_examples, on_row)
+    except PrunedError as pruned:
+        save_result(trial, pruned.result)
+        raise
+    save_result(trial, result)
+    return result
 
 
 def save_result(trial: optuna.Trial, result: TrainingResult) -> None:

@@ -1,6 +1,8 @@
 """Progress of many trainings, by examples processed: a bar on a terminal, and a line for each.
 
-Without a terminal, a line says after the first epoch how long all of it takes.
+Without a terminal, a line says after two epochs of a training how long all of it takes. The first
+epoch of each does not count for that, since what comes before it comes once: starting, compiling,
+and the features of frozen layers, which can take longer than all epochs together.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ class Progress:
         self.processed = dict.fromkeys(costs, 0)
         self.finished = 0
         self.started = time.monotonic()
+        self.epoch_ends: dict[int, float] = {}  # of the last epoch of each training that runs
+        self.speed = 0.0  # seconds for an example, in the last epoch; 0: not known yet
         self.console = Console(soft_wrap=True, highlight=False)
         columns = (
             progress.BarColumn(),
@@ -47,21 +51,26 @@ class Progress:
         self.bar.stop()
 
     def advance(self, number: int, examples: int) -> None:
-        is_first = not any(self.processed.values())
+        is_known, now = bool(self.speed), time.monotonic()
+        if number in self.epoch_ends:
+            self.speed = (now - self.epoch_ends[number]) / examples
+        self.epoch_ends[number] = now
         self.processed[number] = min(self.processed[number] + examples, self.costs[number])
-        self._show()
-        if is_first and not self.console.is_terminal:
+        if self.speed and not is_known and not self.console.is_terminal:
             self.print(self._state())
+        self._show()
 
     def reset(self, number: int, line: str) -> None:
         """Forgets the progress of a task whose work is lost, and prints `line`."""
         self.processed[number] = 0
+        self.epoch_ends.pop(number, None)
         self._show()
         self.print(line)
 
     def finish(self, number: int, line: str) -> None:
         """Counts a task as finished, even if it stopped early, and prints `line`."""
         self.processed[number] = self.costs[number]
+        self.epoch_ends.pop(number, None)
         self.finished += 1
         self._show()
         self.print(f"{line} ({self._state()})")
@@ -77,7 +86,9 @@ class Progress:
     def _state(self) -> str:
         done, total = sum(self.processed.values()), sum(self.costs.values())
         state = f"{self.finished} of {len(self.costs)}"
-        if not done or done == total:
+        speed = self.speed / max(1, len(self.epoch_ends))
+        if not speed and self.finished:  # trainings of one epoch
+            speed = (time.monotonic() - self.started) / done
+        if not speed or done == total:
             return state
-        left = (time.monotonic() - self.started) * (total - done) / done
-        return f"{state}, about {stage.duration(left)} left"
+        return f"{state}, about {stage.duration(speed * (total - done))} left"

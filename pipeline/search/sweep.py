@@ -11,7 +11,7 @@ command continues. A larger --trials extends a sweep.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -76,10 +76,9 @@ def start(settings: Settings, options: Options) -> tuple[Analysis, Sweep, optuna
     check(settings, options, trials)
     sweep_analysis.title = settings.name or sweep_analysis.title
     cached_training.split_rows(sweep_analysis.params)  # raises UserError if there are no data
-    default = f"sqlite:///{quote(str(stage.home() / artifacts.STATE / 'studies.db'))}"
     sweep = Sweep(
         title=sweep_analysis.title,
-        storage=optuna_storage.address(settings.storage or default),
+        storage=storage(settings.storage),
         space=space,
         sampler=settings.sampler,
         pruner=pruner,
@@ -88,9 +87,20 @@ def start(settings: Settings, options: Options) -> tuple[Analysis, Sweep, optuna
         seconds=settings.heartbeat,
         alone=options.engine == Engine() and settings.storage is None,
     )
+    return sweep_analysis, sweep, open_study(sweep, facts)
+
+
+def storage(url: str | None) -> str:
+    """The address of the trials: by default a file of this project. Raises UserError."""
+    default = f"sqlite:///{quote(str(stage.home() / artifacts.STATE / 'studies.db'))}"
+    return optuna_storage.address(url or default)
+
+
+def open_study(sweep: Sweep, facts: dict[str, Any]) -> optuna.Study:
+    """The study with its slots; `facts` are those of the search. Raises UserError."""
     start_values = sweep.start.model_dump(mode="json", include=set(analysis.SECTIONS))
-    facts |= {"start": start_values, "data": list(cached_training.data_digests())}
-    return sweep_analysis, sweep, optuna_storage.open_study(sweep, facts)
+    data = list(cached_training.data_digests())
+    return optuna_storage.open_study(sweep, {**facts, "start": start_values, "data": data})
 
 
 def checked_space(settings: Settings, sweep_analysis: Analysis) -> list[Choices | Range]:
@@ -125,7 +135,13 @@ def check(settings: Settings, options: Options, trials: int) -> None:
     options.engine.check(trials, "trials")
 
 
-def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[FrozenTrial]:
+def run(
+    sweep_analysis: Analysis,
+    sweep: Sweep,
+    study: optuna.Study,
+    slot: type[Slot] = Slot,
+    describe: Callable[[optuna.Study, int | None], str] = sweep_report.describe,
+) -> list[FrozenTrial]:
     """Runs all open trials, together with other commands on the storage.
 
     Each trial is logged to MLflow as a child. Returns the trials, the best first.
@@ -146,7 +162,7 @@ def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[Fro
         )
     mlflow_run = AnalysisRun(sweep_analysis.title)
     train, _ = cached_training.split_rows(sweep.start)
-    slots = [Slot("trial", sweep, sweep.start.train.epochs * len(train))] * left
+    slots = [slot("trial", sweep, sweep.start.train.epochs * len(train))] * left
     for _, number in engine.results(
         slots, sweep_analysis.engine, lambda _, number: describe(study, number)
     ):
@@ -158,16 +174,6 @@ def run(sweep_analysis: Analysis, sweep: Sweep, study: optuna.Study) -> list[Fro
         for trial in trials:
             log(mlflow_run, trial)
     return trials
-
-
-def describe(study: optuna.Study, number: int | None) -> str:
-    if number is None:
-        return "other workers have run the rest"
-    trial = study.get_trials(deepcopy=False)[number]
-    values = ", ".join(
-        f"{key.split('.')[-1]}={sweep_report.short(value)}" for key, value in trial.params.items()
-    )
-    return f"trial {number}: {values}: {sweep_report.outcome(trial)}"
 
 
 def log(mlflow_run: AnalysisRun, trial: FrozenTrial) -> None:

@@ -15,10 +15,21 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted, percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval, markdown
+from pipeline.search import optuna_storage
 from pipeline.search.analysis import Analysis, Report
 from pipeline.search.cached_training import TrainingResult
 
 Space = Sequence[Choices | Range]
+
+
+def describe(study: Study, number: int | None) -> str:
+    if number is None:
+        return "other workers have run the rest"
+    trial = study.get_trials(deepcopy=False)[number]
+    values = ", ".join(
+        f"{key.split('.')[-1]}={short(value)}" for key, value in trial.params.items()
+    )
+    return f"trial {number}: {values}: {outcome(trial)}"
 
 
 def outcome(trial: FrozenTrial) -> str:
@@ -45,7 +56,11 @@ def ranked(study: Study) -> list[FrozenTrial]:
     ended = [
         trial
         for trial in study.get_trials()
-        if "refused" in trial.user_attrs or trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        if "refused" in trial.user_attrs
+        or (
+            trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+            and not optuna_storage.is_misfit(trial)
+        )
     ]
     return sorted(ended, key=rank)
 

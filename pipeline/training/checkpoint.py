@@ -44,6 +44,12 @@ def _is_whole(folder: Path, digests: dict[str, str]) -> bool:
     return all(artifacts.sha256(folder / name) == digest for name, digest in digests.items())
 
 
+def best_of(params: Train, rows: list[Row]) -> int:
+    """The number of the best epoch; of a quantization-aware training, one that has rounded."""
+    skipped = params.epochs - params.quantized_epochs if params.quantization_aware else 0
+    return best_epoch(rows, params.keep, skipped)
+
+
 class State(keras.callbacks.Callback):
     """Saves, after every epoch, the curves, the best weights and what is needed to resume.
 
@@ -138,7 +144,7 @@ class State(keras.callbacks.Callback):
         return self.model.layers[-1]
 
     def _best_epoch(self) -> int:
-        return best_epoch(self.rows, self.train_params.keep)
+        return best_of(self.train_params, self.rows)
 
     def _best_file(self) -> str:
         return f"best-{self._best_epoch()}.weights.h5"

@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.config.params import Network, Train
 from pipeline.process import imports
 from pipeline.process.errors import UserError
-from pipeline.training.learning_curves import Row, best_epoch
+from pipeline.training.learning_curves import Row
 
 with imports.keras_import():
     import keras
@@ -33,6 +33,7 @@ with imports.keras_import():
         keras_files,
         keras_objects,
         layer_statistics,
+        quantization,
         schedules,
         transfer,
         unit,
@@ -44,13 +45,14 @@ with imports.keras_import():
         balanced_weights,
         targets,
     )
-    from pipeline.training.checkpoint import State
+    from pipeline.training.checkpoint import State, best_of
     from pipeline.training.compatibility import check_input, outliers_key, output
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
     keras.ops.convert_to_tensor(0)
 
 # Training images on which the layers are measured before the first step, fewer of large images
+# and for large networks
 PROBE = 256
 
 
@@ -122,20 +124,27 @@ def fit(
         print(f"resuming after epoch {epochs}")
     callbacks = [state, *watchers]
     steps_per_epoch = math.ceil(len(data.train[1]) / data.batch(params.batch_size))
+    rounding = None
     for phase in phases:
         if phase.last < epochs:
             continue
         transfer.freeze(params, model, phase.frozen)
         first = divided if phase is phases[0] else None
         network = first.network if first else trained
-        steps = steps_per_epoch * (phase.last - phase.first)
+        if phase.quantized:
+            rounding = quantization.aware(model)
+            network = with_augmentation(params, rounding, data)
+        steps = steps_per_epoch * phase.scheduled
         metric = unit.error(in_unit) if data.target == "number" else accuracy(data)
         compile_for(params, network, phase.learning_rate, steps, metric)
         run_phase(params, network, partial(first.data, data) if first else data, phase, callbacks)
         if first:
             first.copy_to(model)
-    best = best_epoch(state.rows, params.keep)
-    if divided and best <= phases[0].last:
+    best = best_of(params, state.rows)
+    if rounding:
+        state.load_best()
+        quantization.copy_weights(rounding, model)
+    elif divided and best <= phases[0].last:
         divided.reset()
         state.set_model(divided.network)
         state.load_best()
@@ -146,6 +155,8 @@ def fit(
     result = inference_model(model, params, data)
     if data.target == "number":
         unit.fold(result, in_unit)
+    if rounding:
+        keras_files.set_ranges(result, quantization.ranges(rounding))
     return TrainedModel(result, state.rows, best, layers)
 
 
@@ -245,7 +256,8 @@ def fit_phase(
 
 def layers_at_start(model: keras.Model, data: Data, loss: keras.Loss) -> dict[str, float]:
     """The statistics of the layers on the first images of the training set."""
-    count = min(PROBE, keras_files.batch_size(data.train[0]))
+    affordable = layer_statistics.affordable(model)
+    count = min(PROBE, keras_files.batch_size(data.train[0]), affordable)
     inputs, labels = (np.asarray(part[:count]) for part in data.train)
     expected = targets(labels, data.num_classes, is_sparse(loss))
     return layer_statistics.measure(model, inputs, expected, loss)

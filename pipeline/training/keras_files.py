@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ with keras_import():
     import pipeline.training.layers  # noqa: F401
 
 BATCH, BATCH_BYTES = 1000, 2**22  # inputs that are predicted together, fewer of large images
+RANGES = "int8_ranges.json"  # in the archive
+Ranges = dict[str, tuple[float, float]]  # lowest and highest value by the name of a layer
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip entry can have
 
 
@@ -39,9 +42,23 @@ def save(path: Path, model: keras.Model) -> None:
         dated = temporary.with_name(temporary.name + ".keras")
         try:
             model.save(dated)
+            if found := ranges(model):
+                with zipfile.ZipFile(dated, "a") as archive:
+                    archive.writestr(RANGES, json.dumps(found, sort_keys=True))
             _undate(dated, temporary)
         finally:
             dated.unlink(missing_ok=True)
+
+
+def set_ranges(model: keras.Model, trained: Ranges) -> None:
+    """Keeps with the model the ranges that its int8 file must have; Keras itself ignores them."""
+    vars(model)["int8_ranges"] = trained
+
+
+def ranges(model: keras.Model) -> Ranges:
+    """The trained ranges by the name of a layer; none if it was not trained for int8."""
+    found: Ranges = vars(model).get("int8_ranges", {})
+    return found
 
 
 def _undate(source: Path, target: Path) -> None:
@@ -99,4 +116,7 @@ def load(path: Path) -> keras.Model:
         raise UserError(
             f"{path} is not a readable Keras model ({reason}); run `dvc repro train`"
         ) from None
+    with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else nullcontext() as archive:
+        if archive and RANGES in archive.namelist():
+            set_ranges(model, json.loads(archive.read(RANGES)))
     return model

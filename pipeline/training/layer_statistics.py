@@ -7,6 +7,7 @@ that vanish on the way to the first layer.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -16,7 +17,15 @@ from pipeline.files.artifacts import Array
 
 RECTIFIED = ("relu", "relu6")
 BOUNDED = ("tanh", "sigmoid", "softmax")
+MEMORY = 2**28  # bytes of outputs of all layers; their gradients take about as much again
 SATURATED = 0.01  # a bounded unit this close to an end of its range passes hardly any gradient
+
+
+def affordable(model: keras.Model) -> int:
+    """How many inputs may be measured together: the gradient needs the outputs of all layers."""
+    outputs = [output for layer in model.layers for output in keras.tree.flatten(layer.output)]
+    values = sum(math.prod(output.shape[1:]) for output in outputs)
+    return max(1, MEMORY // (values * np.dtype(np.float32).itemsize))
 
 
 def measure(

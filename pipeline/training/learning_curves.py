@@ -51,11 +51,13 @@ def load(path: Path) -> list[Row]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def best_epoch(rows: list[Row], keep: str) -> int:
+def best_epoch(rows: list[Row], keep: str, skipped: int = 0) -> int:
     """The number, from 1, of the epoch whose weights are kept; 0 before the first epoch.
 
-    Among equals it is the first.
+    Among equals it is the first. The first `skipped` epochs do not count once there are others.
     """
+    if len(rows) > skipped > 0:
+        return skipped + best_epoch(rows[skipped:], keep)
     if keep == "last":
         return len(rows)
     if not rows:

@@ -7,13 +7,15 @@ input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
 from pipeline.config.params import Train
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, verb
+
+QUANTIZED_RATE = 0.2  # of the highest: where a cosine with warm-up is after three quarters
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,13 @@ class Phase:
     last: int
     frozen: int
     learning_rate: float
+    quantized: bool = False  # with the rounding of int8
+    horizon: int | None = None  # the epoch in which its schedule would end; None: `last`
+
+    @property
+    def scheduled(self) -> int:
+        """The epochs over which the rate falls."""
+        return (self.last if self.horizon is None else self.horizon) - self.first
 
 
 def layers(model: keras.Model) -> list[list[keras.Layer]]:
@@ -114,7 +123,19 @@ def phases(params: Train, taken: int) -> list[Phase]:
                 f"train.thaw is after epochs {ends[:-1]}; expected rising numbers from 1 to "
                 f"{params.epochs - 1}"
             )
-    return result
+    return _with_quantized(params, result) if params.quantization_aware else result
+
+
+def _with_quantized(params: Train, phases: list[Phase]) -> list[Phase]:
+    """The phases, the last of which is divided: its last epochs round.
+
+    The rate falls in both together as it would without rounding.
+    """
+    (*others, last), first = phases, params.epochs - params.quantized_epochs
+    quantized = replace(
+        last, first=first, learning_rate=QUANTIZED_RATE * last.learning_rate, quantized=True
+    )
+    return [*others, replace(last, last=first, horizon=last.last), quantized]
 
 
 def freeze(params: Train, model: keras.Model, count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from typing import Any, Dict
@@ -12,8 +13,9 @@ import numpy as np
 
 from serving import commands, runtimes
 from serving.classifier import Classifier
+from serving.model_card import Tensor
 
-BATCH = 64
+BATCH, BATCH_BYTES = 64, 64 << 20  # images at a time, and fewer of large ones
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,21 +32,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     bundle = commands.open_bundle(arguments)
-    tensor = bundle.card.input
-    random = np.random.default_rng(0)
-    images = random.integers(0, int(tensor.range[1]) + 1, (BATCH, *tensor.shape))
-    images = images.astype(tensor.type)
     for file, runtime in commands.installed_pairs(bundle, arguments):
-        classifier = Classifier.load(bundle, file.format, runtime)
-        speed = measure_speed(classifier, images, arguments.runs)
+        classifier = Classifier.load(bundle, file.format, runtime)  # it takes the card's input
+        speed = measure_speed(classifier, noise(bundle.card.input), arguments.runs)
         print(json.dumps(speed) if arguments.json else _line(speed), flush=True)
     return 0
+
+
+def noise(tensor: Tensor) -> Any:
+    """A batch of random inputs (N, ...)."""
+    size = math.prod(tensor.shape) * np.dtype(tensor.type).itemsize
+    batch = max(1, min(BATCH, BATCH_BYTES // size))
+    images, random = np.empty((batch, *tensor.shape), tensor.type), np.random.default_rng(0)
+    for image in images:  # one by one, as random numbers take more memory
+        image[...] = random.integers(0, int(tensor.range[1]) + 1, tensor.shape)
+    return images
 
 
 def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, Any]:
     """The latency of single images and the throughput of batches, including the API's overhead."""
     times = sorted(runtimes.latencies(classifier.predict, images, runs))
-    rounds = max(runs // BATCH, 1)
+    rounds = max(runs // len(images), 1)
     start = time.perf_counter()
     for _ in range(rounds):
         classifier.predict(images)
@@ -52,6 +60,7 @@ def measure_speed(classifier: Classifier, images: Any, runs: int) -> Dict[str, A
         **commands.pair_facts(classifier.file, classifier.runtime),
         "median_milliseconds": statistics.median(times),
         "p95_milliseconds": times[int(0.95 * (len(times) - 1))],
+        "batch": len(images),
         "images_per_second": rounds * len(images) / (time.perf_counter() - start),
     }
 
@@ -61,5 +70,5 @@ def _line(speed: Dict[str, Any]) -> str:
         f"{speed['format']} on {speed['runtime']} {speed['runtime_version']}: "
         f"{speed['median_milliseconds']:.3f} ms an image "
         f"(95 % within {speed['p95_milliseconds']:.3f}), "
-        f"{speed['images_per_second']:,.0f} images a second in batches of {BATCH}"
+        f"{speed['images_per_second']:,.0f} images a second in batches of {speed['batch']}"
     )

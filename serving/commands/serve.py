@@ -142,7 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
     from serving.server.event_loop import COUNTS
     from serving.server.processes import Group  # imports multiprocessing
 
-    places = Place.several(arguments.processes, len(arguments.bundles) + COUNTS)
+    bundles = len(arguments.bundles)
+    places = Place.several(arguments.processes, bundles + COUNTS, bundles)
     with listening.bound_to_share(arguments.host, arguments.port) as kept:
         serve = partial(_serve_shared, arguments, kept.family, kept.getsockname())
         return Group(places, serve).run()

@@ -20,6 +20,7 @@ from serving.checksums import MANIFEST
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
 from serving.server.limits import Limits
+from serving.server.place import Newest
 from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
 from serving.server.public_files import PublicFile
@@ -143,8 +144,11 @@ def _deliver(pairs: List[Tuple[Job, Any]]) -> None:
 class ServedModel:
     """A bundle's path, the model that was loaded from it, and its queue."""
 
-    def __init__(self, path: Path, model: Model, queue: BatchQueue, stamp: Tuple[int, ...]) -> None:
+    def __init__(
+        self, path: Path, model: Model, queue: BatchQueue, stamp: Tuple[int, ...], newest: Newest
+    ) -> None:
         self.path, self.model, self.queue, self.stamp = path, model, queue, stamp
+        self.newest = newest
         self.fault = ""  # of the last reload, so that it is printed once
 
 
@@ -167,8 +171,9 @@ class Models:
         self.may_roll_back = may_roll_back
         self._by_name: Dict[str, ServedModel] = {}
         for path in paths:
-            stamp = _stamp(path)
+            stamp, newest = _stamp(path), metrics.place.newest()
             model = self._load(path)
+            self._refuse_older(model, path, newest)
             name = model.signature.name
             other = self._by_name.get(name)
             if other:
@@ -176,7 +181,9 @@ class Models:
                     f"{other.path} and {path} both hold a model named {name!r}; "
                     "serve one of them here"
                 )
-            self._by_name[name] = ServedModel(path, model, BatchQueue(limits, metrics), stamp)
+            self._by_name[name] = ServedModel(
+                path, model, BatchQueue(limits, metrics), stamp, newest
+            )
 
     def _load(self, path: Path) -> Model:
         classifier, files = self._load_bundle(path)
@@ -257,23 +264,26 @@ class Models:
                 f"{served.path} now holds {model.signature.name!r} instead of {name!r}; "
                 "restart to serve it"
             )
-        self._refuse_older(model, served, stamp)
+        try:
+            self._refuse_older(model, served.path, served.newest)
+        except BundleError:
+            served.stamp = stamp  # it will not get newer, so do not load it again every second
+            raise
         served.model, served.stamp, served.fault = model, stamp, ""
         self.metrics.reloads.add(1, name, "done")
         print(f"{served.path} was reloaded: {name} {model.signature.version}", file=sys.stderr)
 
-    def _refuse_older(self, model: Model, served: ServedModel, stamp: Tuple[int, ...]) -> None:
-        """Raises BundleError for a version older than the served one.
+    def _refuse_older(self, model: Model, path: Path, newest: Newest) -> None:
+        """Raises BundleError for a version older than the one that was served last.
 
-        A signature proves who made a bundle, not when: an old bundle could bring its faults back.
+        A signature proves who made a bundle, not when: an old one could bring its faults back. Nor
+        may a process that takes the place of another one fall back.
         """
-        new, current = model.signature.version, served.model.signature.version
-        if not self.may_roll_back and older(new, current):
-            served.stamp = stamp  # it will not get newer, so do not load it again every second
-            raise BundleError(
-                f"{served.path} now holds version {new}, older than {current}; "
-                "--allow-rollback would serve it"
-            )
+        new, current = model.signature.version, newest.version
+        if current and not self.may_roll_back and older(new, current):
+            cure = "--allow-rollback would serve it"
+            raise BundleError(f"{path} now holds version {new}, older than {current}; {cure}")
+        newest.version = new
 
 
 def _stamp(path: Path) -> Tuple[int, ...]:

@@ -65,9 +65,8 @@ class Origins:
                 f"the Host is {host[:80]!r}; expected an IP address, localhost, "
                 "or a name that the server was started with (--allow-host NAME)",
             )
-        if self._allows(origin) or not (origin or site) or site in ("same-origin", "none"):
-            return
-        if site or not _is_same_origin(origin, host):
+        is_own = site in ("", "none") and (not origin or _is_same_origin(origin, host))
+        if not (is_own or site == "same-origin" or self._allows(origin)):
             page = origin[:80] or "another site"
             raise RequestError(
                 403,

@@ -17,6 +17,7 @@ NUMBER = ctypes.c_int64
 TEXT_BYTES = 1 << 20
 HEAD = struct.Struct("<B3xI")  # which half holds the text, and its length
 HALF_BYTES = (TEXT_BYTES - HEAD.size) // 2
+VERSION_BYTES = 64  # the longest version of a card
 
 
 class Count:
@@ -38,6 +39,21 @@ class Count:
         self._cells[self._number] += amount
 
 
+class Newest:
+    """The version of a bundle that was served last, by any of the processes; "" at first."""
+
+    def __init__(self, memory: Any, start: int) -> None:
+        self._memory, self._place = memory, slice(start, start + VERSION_BYTES)
+
+    @property
+    def version(self) -> str:
+        return bytes(self._memory[self._place]).rstrip(b"\0").decode()
+
+    @version.setter
+    def version(self, version: str) -> None:
+        self._memory[self._place] = version.encode().ljust(VERSION_BYTES, b"\0")
+
+
 class Place:
     """That of the only process; see `several`."""
 
@@ -46,14 +62,15 @@ class Place:
         self.listens: Optional[Connection] = None  # for the first process to tell that it does
         self._memory: Any = None
         self._texts, self._counts = counts * processes * ctypes.sizeof(NUMBER), 0
+        self._versions, self._bundles = self._texts + processes * TEXT_BYTES, 0
 
     @classmethod
-    def several(cls, processes: int, counts: int) -> Tuple[Place, ...]:
-        """The places of several processes that will each ask for as many counts."""
+    def several(cls, processes: int, counts: int, bundles: int) -> Tuple[Place, ...]:
+        """The places of several processes that will each ask for as many counts and bundles."""
         from multiprocessing.sharedctypes import RawArray
 
         places = tuple(cls(number, processes, counts) for number in range(processes))
-        memory = RawArray(ctypes.c_char, places[0]._texts + processes * TEXT_BYTES)
+        memory = RawArray(ctypes.c_char, places[0]._versions + bundles * VERSION_BYTES)
         for place in places:
             place._memory = memory
         return places
@@ -76,6 +93,13 @@ class Place:
         cells = column.from_buffer(self._memory, self._counts * ctypes.sizeof(column))
         self._counts += 1
         return Count(cells, self.number)
+
+    def newest(self) -> Newest:
+        """That of another bundle. All processes must ask for them in the same order."""
+        if self._memory is None:
+            return Newest(bytearray(VERSION_BYTES), 0)
+        self._bundles += 1
+        return Newest(self._memory, self._versions + (self._bundles - 1) * VERSION_BYTES)
 
     def publish(self, metrics: str) -> None:
         """Lets the other processes read this one's metrics.

@@ -59,9 +59,12 @@ class Group:
 
     def _stop(self) -> None:
         """Has all processes drain; at the second signal each ends without a drain."""
+        # Two signals of one kind are one to a process that had no time for the first of them.
+        number = signal.SIGINT if self._stopping.is_set() else signal.SIGTERM
         self._stopping.set()
         for process in list(self._processes.values()):
-            process.terminate()
+            if process.pid is not None and process.exitcode is None:
+                os.kill(process.pid, number)
 
     def _keep(self, place: Place, process: Optional[BaseProcess] = None) -> None:
         """Has a process at the place until the server stops."""

@@ -113,20 +113,20 @@ def cases() -> Iterator[Cases]:
     micro.close()
 
 
-@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3", "-Os"])
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3", "-Os", "-O3 -ffast-math"])
 def test_gcc_compiles_it_without_a_warning_at_every_level(
     cases: Cases, tmp_path: Path, level: str
 ) -> None:
     sources = oracle.write(cases.codes, tmp_path)
     strict = [source for source in sources if source.startswith("layers/")]
-    run("gcc", *STRICT, level, "-c", *strict, cwd=tmp_path)
-    run("gcc", *STRICT, level, "-c", "0/network.c", "-I.", cwd=tmp_path)
+    run("gcc", *STRICT, *level.split(), "-c", *strict, cwd=tmp_path)
+    run("gcc", *STRICT, *level.split(), "-c", "0/network.c", "-I.", cwd=tmp_path)
     options = ("-I.", "-include", "tap.h", "-o", "program")
-    run("gcc", "-std=c99", level, *sources, *options, cwd=tmp_path)
+    run("gcc", "-std=c99", *level.split(), *sources, *options, cwd=tmp_path)
     cases.check(tmp_path / "program")
 
 
-@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3"])
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3", "-O3 -ffast-math"])
 def test_clang_compiles_it_without_a_warning_at_every_level(
     cases: Cases, tmp_path: Path, level: str
 ) -> None:
@@ -141,7 +141,7 @@ def test_clang_compiles_it_without_a_warning_at_every_level(
     objects = [f"{number}.o" for number in range(len(ours))]
     for name, output in zip(ours, objects, strict=True):
         strict = STRICT if name.startswith("layers/") else STRICT[:1]
-        options = (*strict, level, "-fno-sanitize=undefined", "-I.", "-include", "tap.h")
+        options = (*strict, *level.split(), "-fno-sanitize=undefined", "-I.", "-include", "tap.h")
         run(*clang, *options, "-c", name, "-o", output, cwd=tmp_path)
     rest = [name for name in sources if name not in ours]
     _zig.build(tmp_path, [*objects, *rest], tmp_path / "program", *oracle.HERE)

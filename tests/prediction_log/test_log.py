@@ -182,6 +182,7 @@ FOREIGN = (
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    {"Origin": "https://evil.example", "Sec-Fetch-Site": "none"},
     # DNS rebinding: a page's own name that resolves to this machine.
     {"Host": "evil.example", "Origin": "http://evil.example"},
     {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
@@ -216,6 +217,7 @@ def test_no_page_of_another_site_writes_to_the_log(
             {},
             {"Origin": f"http://{here}"},
             {"Sec-Fetch-Site": "same-origin"},
+            {"Sec-Fetch-Site": "none"},
             {"Host": f"localhost:{server.port}", "Origin": f"http://localhost:{server.port}"},
             {"Host": "[::1]", "Origin": "http://[::1]:80"},
             {"Host": "models.example", "Origin": "https://models.example"},

@@ -61,7 +61,7 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
     announce(tasks, Engine())
     assert capsys.readouterr().out == (
         "2 trainings of 1 epoch, each on 300 examples or more; how long they take is shown after "
-        "the first epoch\n"
+        "the first two epochs\n"
     )
     for task in tasks:
         task.run()

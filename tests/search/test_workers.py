@@ -12,15 +12,31 @@ from pipeline.search import workers
 from pipeline.search.progress import Progress
 
 
-def test_a_log_says_after_the_first_epoch_how_long_all_of_it_takes(
+def test_a_log_says_after_two_epochs_how_long_all_of_it_takes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Progress({0: 10, 1: 10}) as progress:
+    with Progress({0: 20, 1: 20}) as progress:
+        progress.started -= 6000  # features of frozen layers, which are computed once
+        progress.advance(0, 5)
+        assert not capsys.readouterr().out
+        progress.epoch_ends[0] -= 30
+        progress.advance(0, 5)
+        progress.epoch_ends[0] -= 30
+        progress.advance(0, 5)
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line == "0 of 2, about 3 min left"
+        progress.advance(1, 5)
+        assert progress._state() == "0 of 2, about 60 s left", "two trainings share what is left"
+
+
+def test_trainings_of_one_epoch_are_timed_by_those_that_have_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress({0: 10, 1: 10, 2: 10}) as progress:
         progress.started -= 60
-        progress.advance(0, 5)
-        progress.advance(0, 5)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line == "0 of 2, about 3 min left"
+        progress.advance(0, 10)
+        progress.finish(0, "first")
+    assert capsys.readouterr().out == "first (1 of 3, about 2 min left)\n"
 
 
 def blocked_signals(process: int) -> int:

@@ -72,24 +72,35 @@ static int orientation_in(const uint8_t *tiff, size_t length)
     return 1;
 }
 
-/* Whether the compressed pixels, a zlib stream of `length` bytes, match the Adler-32 at its end. */
-static int pixels_are_whole(const uint8_t *stream, size_t length)
+/*
+ * What is wrong with the compressed pixels, a zlib stream of `length` bytes, or NULL. Its end has an
+ * Adler-32. It may unpack to `room` bytes, so that a small file cannot fill the memory.
+ */
+static const char *pixels_fault(const uint8_t *stream, size_t length, size_t room)
 {
-    int unpacked_length = 0, whole;
-    char *unpacked = NULL;
-    if (length >= 6)
-        unpacked = stbi_zlib_decode_malloc((const char *)stream, (int)length, &unpacked_length);
-    whole = unpacked && adler32_of((const uint8_t *)unpacked, (size_t)unpacked_length) ==
-                            big_endian(stream + length - 4);
-    STBI_FREE(unpacked);
-    return whole;
+    char *unpacked = length >= 6 ? malloc(room) : NULL;
+    const int count = unpacked ? stbi_zlib_decode_buffer(unpacked, (int)room, (const char *)stream,
+                                                         (int)length)
+                               : -1;
+    const int whole = count >= 0 && adler32_of((const uint8_t *)unpacked, (size_t)count) ==
+                                        big_endian(stream + length - 4);
+    free(unpacked);
+    if (count < 0)
+        return "its pixels cannot be unpacked";
+    return whole ? NULL : "a checksum is wrong";
+}
+
+/* The most bytes of a PNG's pixels: up to 8 each, and one a row, in up to seven passes. */
+static size_t png_room(const struct picture *picture)
+{
+    return 8 * (size_t)picture->width * (size_t)picture->height + 4 * (size_t)picture->height + 16;
 }
 
 /*
- * What is wrong with a PNG, or NULL; sets its orientation. stb_image ignores checksums and what
- * follows the pixels.
+ * What is wrong with a PNG whose pixels take `room` bytes, or NULL; sets its orientation. stb_image
+ * ignores checksums and what follows the pixels.
  */
-static const char *png_fault(const uint8_t *bytes, size_t length, int *orientation)
+static const char *png_fault(const uint8_t *bytes, size_t length, size_t room, int *orientation)
 {
     size_t size, packed = 0;
     const char *fault = "cut short";
@@ -113,7 +124,7 @@ static const char *png_fault(const uint8_t *bytes, size_t length, int *orientati
             if (at + size + 12 != length)
                 fault = "something follows its end";
             else
-                fault = pixels_are_whole(stream, packed) ? NULL : "a checksum is wrong";
+                fault = pixels_fault(stream, packed, room);
             break;
         }
     }
@@ -178,11 +189,12 @@ const char *picture_read(const uint8_t *bytes, size_t length, struct picture *pi
     const char *fault = NULL;
     if (length > INT32_MAX)
         return "too large";
+    picture->width = picture->height = 0;
     if (stbi_info_from_memory(bytes, (int)length, &picture->width, &picture->height, &channels) &&
         (int64_t)picture->width * picture->height > LARGEST_PIXELS)
         return "it has more than 64,000,000 pixels";
     if (is_png(bytes, length))
-        fault = png_fault(bytes, length, &orientation);
+        fault = png_fault(bytes, length, png_room(picture), &orientation);
     else if (is_jpeg(bytes, length))
         fault = jpeg_fault(bytes, length, &orientation);
     if (fault)

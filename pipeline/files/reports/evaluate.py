@@ -30,6 +30,11 @@ class AnyGate(Section):
     def passed(self) -> bool:
         return not self.sentences
 
+    @property
+    def baseline_not_shown(self) -> bool:
+        """The model is better than the baseline, but there are too few images to show it."""
+        return not self.baseline_beaten and not self.failures["baseline"]
+
 
 class Gate(AnyGate):
     """Also whether it predicts every class."""

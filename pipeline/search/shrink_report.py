@@ -1,0 +1,213 @@
+"""The report of `edgeproof shrink`: the networks that no smaller one beats, and their commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from pipeline.config.overrides import Overrides
+from pipeline.planning.cost import Files
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted, percent, verb
+from pipeline.reporting import statistics
+from pipeline.reporting.tables import interval as bounds
+from pipeline.reporting.tables import markdown
+from pipeline.search import sweep_report
+from pipeline.search.analysis import Analysis, Report
+from pipeline.search.shrink_space import (
+    AVERAGING,
+    SMOOTHING,
+    Budget,
+    Shrink,
+    filters,
+)
+from pipeline.search.sweep_report import complete, is_pruned, result_of
+
+COLUMNS = (
+    "trial",
+    "network",
+    "validation accuracy",
+    "95 % interval",
+    "int8 bytes",
+    "arena",
+    "multiplications",
+)
+
+
+def describe(study: Study, number: int | None) -> str:
+    """A line for a trial that has ended."""
+    line = sweep_report.describe(study, number)
+    trial = None if number is None else study.get_trials(deepcopy=False)[number]
+    if trial is None or "files" not in trial.user_attrs:
+        return line
+    return f"{line}, {files_of(trial).int8_bytes:,} bytes"
+
+
+def files_of(trial: FrozenTrial) -> Files:
+    return Files(**trial.user_attrs["files"])
+
+
+def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that are more accurate than all that need as few bytes, the smallest first."""
+    result: list[FrozenTrial] = []
+    for trial in sorted(trials, key=lambda one: (files_of(one).int8_bytes, -accuracy(one))):
+        if not result or accuracy(trial) > accuracy(result[-1]):
+            result.append(trial)
+    return result
+
+
+def accuracy(trial: FrozenTrial) -> float:
+    return result_of(trial).accuracy
+
+
+def report(
+    analysis: Analysis, networks: Shrink, trials: Sequence[FrozenTrial], misfits: int
+) -> Report:
+    """Raises UserError if no trial could be trained."""
+    finished = complete(trials)
+    if not finished:
+        reason = trials[0].user_attrs["refused"]
+        raise UserError(f"no network could be trained; the reason of the first: {reason}")
+    best_first = front(finished)[::-1]
+    best = best_first[0]
+    figures = {
+        "best_validation_accuracy": accuracy(best),
+        "int8_bytes": files_of(best).int8_bytes,
+        "trials": len(trials),
+        "misfits": misfits,
+        "pruned": sum(map(is_pruned, trials)),
+    }
+    sentence = (
+        f"The most accurate of {counted(len(by_bytes(trials)), 'network')} has a validation "
+        f"accuracy of {percent(accuracy(best))} (95 % interval {bounds(interval_of(best))}) in "
+        f"{files_of(best).int8_bytes:,} bytes. {counted(misfits, 'other')} did not fit and "
+        f"{verb(misfits, 'was', 'were')} not trained; {figures['pruned']} of those trained ended "
+        f"early. To train it, and to prove it: `{command(analysis, networks, best)}`."
+    )
+    rows = [row(trial) for trial in best_first]
+    others = smaller(analysis, networks, best_first)
+    return Report(sentence, COLUMNS, rows, figures, [*others, *notes(trials)])
+
+
+def smaller(analysis: Analysis, networks: Shrink, best_first: Sequence[FrozenTrial]) -> list[str]:
+    """A note on the smallest network that is as good, as far as the validation set can tell."""
+    low, _ = interval_of(best_first[0])
+    trial = [trial for trial in best_first if accuracy(trial) >= low][-1]
+    if trial is best_first[0]:
+        return []
+    return [
+        f"The smallest with an accuracy in that interval is trial {trial.number}, of "
+        f"{files_of(trial).int8_bytes:,} bytes: `{command(analysis, networks, trial)}`."
+    ]
+
+
+def notes(trials: Sequence[FrozenTrial]) -> list[str]:
+    rows = [[*row(trial), training(trial.params), outcome(trial)] for trial in by_bytes(trials)]
+    return [
+        "Each of these is more accurate than every smaller one that was tried. Bytes are those of "
+        "the `tflite_int8` file, and the arena is that of TensorFlow Lite Micro. Both were "
+        "measured before the training, which does not change them.",
+        "All that were trained:",
+        table([*COLUMNS, "training", "outcome"], rows),
+        "The accuracy is that of the float32 model on the validation set, and the best of many is "
+        "partly the luckiest: the experiment tests it on the test set, and the gate proves its "
+        "files.",
+    ]
+
+
+def interval_of(trial: FrozenTrial) -> tuple[float, float]:
+    result = result_of(trial)
+    examples = result.validation_examples
+    return statistics.accuracy_interval(examples - result.wrong, examples)
+
+
+def command(analysis: Analysis, networks: Shrink, trial: FrozenTrial) -> str:
+    """The experiment that trains the network, and refuses it if its arena is not as measured."""
+    return analysis.command({**overrides(networks, trial), **limits(networks.budget)})
+
+
+def limits(budget: Budget) -> Overrides:
+    wanted = {"embed.arena_bytes": budget.arena, "embed.board": budget.board}
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def overrides(networks: Shrink, trial: FrozenTrial) -> Overrides:
+    return networks.overrides(sweep_report.values_of(trial, networks.space))
+
+
+def by_bytes(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    measured = [trial for trial in trials if "result" in trial.user_attrs]
+    return sorted(measured, key=lambda trial: (files_of(trial).int8_bytes, -accuracy(trial)))
+
+
+def outcome(trial: FrozenTrial) -> str:
+    epochs = counted(len(result_of(trial).rows), "epoch")
+    return f"stopped after {epochs}" if is_pruned(trial) else "complete"
+
+
+def row(trial: FrozenTrial) -> list[str]:
+    files = files_of(trial)
+    return [
+        str(trial.number),
+        f"{' '.join(map(str, filters(trial.params)))} {layers(trial.params)}",
+        percent(accuracy(trial)),
+        bounds(interval_of(trial)),
+        f"{files.int8_bytes:,}",
+        _count(files.micro_arena_bytes),
+        _count(files.multiply_accumulates),
+    ]
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def layers(values: Mapping[str, Any]) -> str:
+    named = (values.get(f"train.network.{key}") for key in ("convolution", "end"))
+    return ", ".join(str(value) for value in named if value) or "separable"
+
+
+def training(values: Mapping[str, Any]) -> str:
+    """How the network was trained."""
+    parts = [f"rate {sweep_report.short(values['train.learning_rate'])}"]
+    if "train.epochs" in values:
+        parts.insert(0, counted(values["train.epochs"], "epoch"))
+    if SMOOTHING in values:
+        parts.append(f"smoothing {values[SMOOTHING]}")
+    if values[AVERAGING] == "true":
+        parts.append("averages")
+    return ", ".join(parts)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(markdown(cells) for cells in (columns, ["---"] * len(columns), *rows))
+
+
+def draw(figure: Any, networks: Shrink, trials: Sequence[FrozenTrial]) -> None:
+    """Accuracy against bytes, with the front as a line."""
+    axis = figure.subplots()
+    finished = complete(trials)
+    stopped = [trial for trial in trials if is_pruned(trial)]
+    for shown, marker, colour, label in (
+        (stopped, "x", "tab:red", "stopped early"),
+        (finished, "o", "tab:blue", "complete"),
+    ):
+        if shown:
+            places = [files_of(trial).int8_bytes for trial in shown]
+            heights = [100 * accuracy(trial) for trial in shown]
+            text = f"{label}: {len(shown)}"
+            axis.scatter(places, heights, marker=marker, color=colour, label=text)
+    best = front(finished)
+    places = [files_of(trial).int8_bytes for trial in best]
+    bars = [
+        [100 * abs(accuracy(trial) - interval_of(trial)[end]) for trial in best] for end in (0, 1)
+    ]
+    heights = [100 * accuracy(trial) for trial in best]
+    axis.errorbar(places, heights, bars, color="tab:blue", capsize=3, label="no smaller one better")
+    axis.axvline(networks.budget.bytes, color="grey", linestyle=":", label="budget")
+    axis.set(xlabel="bytes of the int8 file", ylabel="validation accuracy, %")
+    axis.grid(alpha=0.3)
+    axis.legend()

@@ -1,0 +1,234 @@
+"""What `edgeproof shrink` searches: small convolutional networks and how they are trained.
+
+The filters of a network are a geometric series from the first layer to the last, so its depth and
+two numbers say them all: few filters on the large maps keep the arena small.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.bundle import description
+from pipeline.config.boards import BOARDS
+from pipeline.config.overrides import Choices, Overrides, Range, written
+from pipeline.config.params import NONE, Name, Params, Train
+from pipeline.files.artifacts import Description, Inputs
+from pipeline.planning import cost
+from pipeline.planning.cost import Files, Shape
+from pipeline.process import imports
+from pipeline.process.errors import UserError
+from pipeline.search.optuna_storage import Direction, Sweep
+
+ARCHITECTURES = {"pixels": "tiny", "sounds": "ds_cnn"}
+DEPTH, FIRST, LAST = "depth", "first", "last"  # of the filters
+SMOOTHING, AVERAGING = "smoothing", "averaging"  # of the labels; of the weights
+FEWEST_FIRST, FEWEST_LAST, LEAST_DEPTH, MOST_DEPTH = 4, 8, 3, 6
+MOMENTUM = 0.99  # of averages over batches; Keras's default
+SHA256_DIGITS = 64
+FORMS = {"pixels": (4, 8, 24), "sounds": (4, 28, 72)}  # depth, and first and last filters
+AS_IT_IS = 5  # trials
+FEWEST_EPOCHS = 4  # of which half is a training, too
+FRESH: Overrides = {  # what a network that starts from no other needs
+    "train.weights": "none",
+    "train.start_from": NONE,
+    "train.freeze": None,
+    "train.thaw": [],
+    "train.network.width": None,
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a network may need: bytes of its int8 file, bytes of the arena, and the board."""
+
+    bytes: int
+    arena: int | None
+    board: str | None
+
+    def faults(self, files: Files) -> dict[str, tuple[int, int]]:
+        """What the network needs too much of, by name, and what it may need."""
+        limits = [("bytes", files.int8_bytes, self.bytes)]
+        if self.arena is not None:
+            limits.append(("arena", files.micro_arena_bytes or 0, self.arena))
+        if self.board is not None:
+            board = BOARDS[self.board]
+            limits.append(("RAM", files.micro_arena_bytes or 0, board.ram_bytes))
+            limits.append(("flash", files.micro_flash_bytes or 0, board.flash_bytes))
+        return {what: (needed, limit) for what, needed, limit in limits if needed > limit}
+
+    def refusal(self, files: Files) -> str | None:
+        """Why the arena is not known, if the budget limits it."""
+        limited = self.arena is not None or self.board is not None
+        return files.refused if limited and files.micro_arena_bytes is None else None
+
+
+@dataclass(frozen=True)
+class Shrink(Sweep):
+    """A sweep over networks that fit a budget, for accuracy and bytes at once."""
+
+    budget: Budget
+    shape: Shape
+    card_bytes: int  # of the description in the file
+    begin: dict[str, Any]  # the values of the first trial, if they are known
+
+    @property
+    def directions(self) -> list[Direction]:
+        return ["maximize", "minimize"]
+
+    def known(self, slot: int) -> dict[str, Any]:
+        """The first networks are trained as params.yaml says, which is better than a guess."""
+        known = recipe(self.start.train, self.space) if slot < AS_IT_IS else {}
+        return known | self.begin if slot == 0 else known
+
+    def overrides(self, values: Overrides) -> Overrides:
+        return overrides(self.start.train, values)
+
+    def files(self, settings: Params) -> Files:
+        """What the network of these settings needs. Raises UserError if it cannot be built."""
+        # Only the network matters: one with another recipe is not measured again.
+        network, architecture = settings.train.network, settings.train.architecture
+        train = self.start.train.model_copy(
+            update={"network": network, "architecture": architecture}
+        )
+        files = cost.files(self.start.model_copy(update={"train": train}), self.shape)
+        return replace(files, int8_bytes=files.int8_bytes - cost.CARD_BYTES + self.card_bytes)
+
+
+def shape_of(data: Description) -> Shape:
+    """Raises UserError if the search has no network for such data."""
+    if data.kind not in ARCHITECTURES or data.target != "classes":
+        raise UserError(
+            f"shrink searches networks for images or sounds of one class each, and {data.name} "
+            f"holds {data.kind} with {data.target}; use `edgeproof sweep` with the values to try"
+        )
+    classes = len(data.class_names)
+    return Shape(tuple(data.input_shape), classes, data.kind, data.target, data.highest)
+
+
+def card_bytes(settings: Params, data: Description) -> int:
+    """The bytes of the description that `export` puts into a file."""
+    card = description.describe(settings.problem, data, "0" * SHA256_DIGITS)
+    return len(json.dumps(card).encode())
+
+
+def fresh(settings: Params, kind: str) -> Overrides:
+    """What to change in params.yaml before the search, so that it trains its own network."""
+    wanted = {"train.architecture": ARCHITECTURES[kind], **FRESH}
+    return {key: value for key, value in wanted.items() if _value(settings, key) != value}
+
+
+def _value(settings: Params, key: str) -> Any:
+    value: Any = settings
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def space(train: Train, kind: str, limit: int) -> list[Choices | Range]:
+    """The parameters of the search, for files of at most `limit` bytes.
+
+    A separable layer of c filters after another one has about c * c weights, of one byte each, and
+    it is not alone.
+    """
+    most = max(math.isqrt(limit) // 2, 2 * FEWEST_LAST)
+    result: list[Choices | Range] = [
+        Range(DEPTH, LEAST_DEPTH, MOST_DEPTH, log=False),
+        Range(FIRST, FEWEST_FIRST, max(most // 4, 2 * FEWEST_FIRST), log=True),
+        Range(LAST, FEWEST_LAST, most, log=True),
+    ]
+    if kind == "pixels":
+        result += [
+            Choices("train.network.convolution", ["separable", "full"]),
+            Choices("train.network.end", ["flatten", "mean"]),
+        ]
+    if train.epochs >= FEWEST_EPOCHS:
+        result.append(Range("train.epochs", train.epochs // 2, train.epochs, log=False))
+    rate = train.learning_rate
+    result.append(Range("train.learning_rate", rate / 3, 3 * rate, log=True))
+    if _class_name(train.loss) == "CategoricalCrossentropy":
+        result.append(Choices(SMOOTHING, [0.0, 0.05, 0.1]))
+    return [*result, Choices(AVERAGING, [False, True])]
+
+
+def recipe(train: Train, dimensions: list[Choices | Range]) -> dict[str, Any]:
+    """How params.yaml trains, as values of a trial."""
+    config = {} if isinstance(train.loss, str) else train.loss.config
+    values = {
+        "train.epochs": train.epochs,
+        "train.learning_rate": train.learning_rate,
+        SMOOTHING: written(config.get("label_smoothing", 0.0)),
+        AVERAGING: written(False),
+    }
+    labels = {one.key: one.labels() for one in dimensions if isinstance(one, Choices)}
+    keys = {one.key for one in dimensions}
+    return {
+        key: value
+        for key, value in values.items()
+        if key in keys and value in labels.get(key, [value])
+    }
+
+
+def own_form(networks: Shrink, scale: float) -> dict[str, Any]:
+    """The values of the architecture's own network with `scale` times its filters."""
+    depth, *ends = FORMS[networks.shape.kind]
+    ranges = {one.key: one for one in networks.space if isinstance(one, Range)}
+    values: dict[str, Any] = {DEPTH: depth}
+    for key, count in zip((FIRST, LAST), ends, strict=True):
+        values[key] = round(min(max(scale * count, ranges[key].low), ranges[key].high))
+    if networks.shape.kind == "pixels":
+        with imports.keras_import():
+            from pipeline.architectures import _convolutions
+        end = _convolutions.end(Inputs(networks.shape.shape))
+        values |= {"train.network.convolution": "full", "train.network.end": end}
+    return values
+
+
+def smallest(dimensions: list[Choices | Range]) -> dict[str, object]:
+    """The values of the smallest file: the fewest weights, in the fewest operators."""
+    values = {
+        parameter.key: parameter.low if isinstance(parameter, Range) else parameter.values[-1]
+        for parameter in dimensions
+    }
+    return {**values, DEPTH: LEAST_DEPTH}
+
+
+def overrides(train: Train, values: Overrides) -> Overrides:
+    """The values of params.yaml that a trial's values stand for; `train` is where they start."""
+    result: dict[str, object] = {
+        key: _rounded(value) for key, value in values.items() if key.startswith("train.")
+    }
+    result["train.network.hidden"] = filters(values)
+    if SMOOTHING in values:
+        result |= _with("train.loss", train.loss, {"label_smoothing": values[SMOOTHING]})
+    if values.get(AVERAGING):
+        averages = {"use_ema": True, "ema_momentum": MOMENTUM}
+        result |= _with("train.optimizer", train.optimizer, averages)
+    return result
+
+
+def filters(values: Mapping[str, Any]) -> list[int]:
+    """The filters of each layer."""
+    series = np.geomspace(values[FIRST], values[LAST], values[DEPTH])
+    return [round(float(count)) for count in series]
+
+
+def _rounded(value: object) -> object:
+    """A number as short as a person would write it."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def _class_name(value: Name) -> str:
+    return value if isinstance(value, str) else value.class_name
+
+
+def _with(key: str, value: Name, config: Mapping[str, object]) -> dict[str, object]:
+    """Overrides that add values to the config of the Keras object `value`, at `key`."""
+    if isinstance(value, str):
+        return {key: {"class_name": value, "config": config}}
+    return {f"{key}.config.{name}": setting for name, setting in config.items()}

@@ -1,0 +1,102 @@
+"""One trial of `edgeproof shrink`, as a worker runs it: the network is measured, then trained.
+
+Optuna's pruners know one objective. Here a trial ends early if, at the same share of its epochs, it
+is worse than the median of the networks that need no more bytes: it will not be among those that
+are better than all smaller ones.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import optuna
+from optuna.exceptions import TrialPruned
+from optuna.trial import FrozenTrial, TrialState
+
+from pipeline.planning.cost import Files
+from pipeline.process.errors import UserError
+from pipeline.search import analysis, optuna_storage, optuna_worker, sweep_report
+from pipeline.search.cached_training import PrunedError
+from pipeline.search.optuna_worker import Slot
+from pipeline.search.shrink_space import Shrink
+from pipeline.training.learning_curves import Row
+
+FEWEST_COMPARED = 3  # complete trials, below which nothing is stopped
+WARMUP = 1 / 3  # of the epochs
+ROUNDING = 1e-9  # of a share
+TRIES = 50  # networks that do not fit, after which a slot is given up
+
+
+@dataclass(frozen=True)
+class NetworkSlot(Slot):
+    """A task of `workers`: the next trial whose network fits."""
+
+    sweep: Shrink
+
+    def objective(
+        self, trial: optuna.Trial, on_examples: Callable[[int], None]
+    ) -> tuple[float, int]:
+        """Accuracy and bytes. Raises TrialPruned if it does not fit, or has no hope."""
+        with optuna_worker.refusals(trial):
+            values = optuna_worker.values_of(self.sweep, trial)
+            settings = analysis.override(self.sweep.start, values)
+            files = self.sweep.files(settings)
+            self._check(trial, files)
+            trial.set_user_attr("files", asdict(files))
+            epochs = settings.train.epochs
+
+            def on_row(row: Row) -> None:
+                share = row["epoch"] / epochs
+                if WARMUP < share < 1 and is_hopeless(row, share, files, trial.study):
+                    raise PrunedError
+
+            try:
+                result = optuna_worker.trained(trial, values, settings, on_examples, on_row)
+            except PrunedError:
+                raise TrialPruned from None
+            return result.accuracy, files.int8_bytes
+
+    def _check(self, trial: optuna.Trial, files: Files) -> None:
+        """Raises TrialPruned if the network does not fit, or UserError if none ever does."""
+        if refusal := self.sweep.budget.refusal(files):
+            raise UserError(refusal)
+        faults = self.sweep.budget.faults(files)
+        trial.set_constraint("budget", sum(needed / limit - 1 for needed, limit in faults.values()))
+        if not faults:
+            return
+        what, (needed, limit) = next(iter(faults.items()))
+        slot = trial.user_attrs["slot"]
+        tried = [
+            other
+            for other in trial.study.get_trials(deepcopy=False)
+            if optuna_storage.is_misfit(other) and other.user_attrs["slot"] == slot
+        ]
+        if len(tried) >= TRIES:
+            raise UserError(
+                f"{TRIES} networks in a row did not fit; the last needs {needed:,} of {limit:,} "
+                f"({what})"
+            )
+        trial.set_user_attr("misfit", what)
+        raise TrialPruned
+
+
+def is_hopeless(row: Row, share: float, files: Files, study: optuna.Study) -> bool:
+    """Whether the median of networks of at most as many bytes was better at this share."""
+    compared = [
+        accuracy_at(trial, share)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.user_attrs["files"]["int8_bytes"] <= files.int8_bytes
+    ]
+    return len(compared) >= FEWEST_COMPARED and row["validation_accuracy"] < statistics.median(
+        compared
+    )
+
+
+def accuracy_at(trial: FrozenTrial, share: float) -> float:
+    """The validation accuracy after this share of the trial's epochs, rounded up to whole ones."""
+    rows: Sequence[Row] = sweep_report.result_of(trial).rows
+    epoch = math.ceil(share * len(rows) - ROUNDING)
+    return rows[epoch - 1]["validation_accuracy"]

@@ -1,0 +1,100 @@
+"""`edgeproof start` of recordings."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from ruamel.yaml import YAML
+
+from pipeline.config import params
+from pipeline.datasets import _sounds, audio_folder
+from pipeline.planning import (
+    params_file,
+    recordings,
+    start,
+    survey,
+)
+from pipeline.planning.cost import Shape
+from pipeline.planning.data import Survey
+from pipeline.process.errors import UserError
+from tests.conftest import ROOT
+from tests.planning.conftest import SHIPPED, arrays, values
+
+
+def recordings_of(folder: Path, rate: int = 22_050) -> Path:
+    """A word by each of four speakers, twelve times, in two classes; a third of them is short."""
+    for word in ("yes", "no"):
+        for number in range(48):
+            length = rate * (3 if number % 3 else 2) // 4
+            path = folder / word / f"{('anna', 'bob', 'eve', 'tom')[number % 4]}_{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).uniform(-0.5, 0.5, length)
+            soundfile.write(path, noise, rate)
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_folder_of_sounds_gets_features_a_network_and_groups(folder: Path, packed: bool) -> None:
+    path = recordings_of(Path("words"))
+    (path / "yes" / "broken.wav").write_bytes(b"RIFF")
+    (path / "yes" / "notes.txt").touch()
+    if packed:
+        path = Path(shutil.make_archive("words", "zip", path))
+    data = survey.survey(path)
+    assert (data.counts, data.kind, data.rate) == ({"no": 48, "yes": 48}, "sounds", 22_050)
+    assert data.seconds == pytest.approx(0.75, abs=0.001)
+    assert any("1 recordings cannot be read, such as yes/broken.wav" in x for x in data.remarks)
+    assert any("4 speakers or places, such as anna and bob" in line for line in data.remarks)
+    choices, settings = start.propose(data, path, None, SHIPPED)
+    assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
+    dataset = settings.dataset
+    options = dataset.options(_sounds.Options)
+    assert (dataset.name, options.rate, options.seconds) == ("audio_folder", 16_000, 0.8)
+    assert (options.window, options.hop, options.bands) == (512, 256, 40)
+    assert start.shape(settings, data) == Shape((49, 40, 1), 2, "sounds")
+    assert settings.preprocess.group == "/([0-9A-Za-z]+)[_-]"
+    assert (settings.train.architecture, settings.train.keep) == ("ds_cnn", "last")
+    assert settings.evaluate.folds == params.NONE, "four speakers are too few"
+    loaded = audio_folder.load(dataset)
+    assert loaded.train_images.shape == (96, 49, 40, 1)
+
+
+def test_the_recipe_for_sounds_is_that_of_the_documentation() -> None:
+    """For FSDD's 3,000 recordings, without the test speaker and a tenth for validation."""
+    page = (ROOT / "docs/sounds.md").read_text(encoding="utf-8")
+    block = YAML(typ="safe").load(page.split("```yaml\n")[1].split("```")[0])
+    counts = {str(digit): 300 for digit in range(10)}
+    data = Survey({}, list(counts), {"train": 3000}, counts, kind="sounds", rate=8000, seconds=0.9)
+    proposed = values(data)
+    for key in ("architecture", "batch_size", "augmentation", "keep"):
+        assert proposed[f"train.{key}"] == block["train"][key], key
+    assert abs(proposed["train.epochs"] - block["train"]["epochs"]) <= 2
+    features = [proposed[f"dataset.{key}"] for key in ("rate", "window", "hop", "bands")]
+    assert features == [8000, 256, 128, 32]
+
+
+def test_a_board_is_refused_for_ids(folder: Path) -> None:
+    arrays(Path("s.npz"), x_train=np.ones((30, 50), np.int32))
+    with pytest.raises(UserError, match="--board is rp2040, and the exports without Python take"):
+        start.start(Path("s.npz"), "rp2040", Path("params.yaml"), force=True)
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ([f"{d}/{d}_{n}_{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{n}-{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{i}_{n}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{d}_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # classes
+        ([f"{d}/IMG_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),
+        ([f"{d}/{i}_x.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # numbers
+    ],
+)
+def test_speakers_are_found_in_names_of_files(files: list[str], names: str) -> None:
+    expression, found = recordings.speakers(files)
+    assert "".join(name[0] for name in found) == names
+    assert (expression is None) == (not names)

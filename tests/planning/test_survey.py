@@ -1,0 +1,119 @@
+"""`edgeproof start` looks at the data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.config import params
+from pipeline.datasets._tree import Tree
+from pipeline.planning import (
+    start,
+    survey,
+)
+from pipeline.process.errors import UserError
+from tests.planning.conftest import SHIPPED, arrays, values
+
+
+def test_a_survey_counts_classes_sizes_and_colours(folder: Path) -> None:
+    data = survey.survey(folder)
+    assert data.values == {"name": "image_folder", "path": "My Pets", "other": params.NO_OTHERS}
+    assert (data.examples, data.counts) == ({"train": 50}, {"cat": 30, "dog": 20})
+    assert (data.side, data.colour, data.opened) == (30, True, 50)
+
+
+def test_a_survey_of_grey_pictures_saved_in_colour_says_grey(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        Image.open(path).convert("L").convert("RGB").save(path)
+    assert not survey.survey(folder).colour
+
+
+def test_a_survey_opens_a_bounded_number_of_pictures_of_every_class(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "SAMPLE", 10)
+    for number in range(29):  # only the last picture of the class can be read
+        (folder / "cat" / f"{number}.png").write_bytes(b"broken")
+    data = survey.survey(folder)
+    assert data.opened < 10
+    assert data.counts["cat"] >= 1
+
+
+def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> None:
+    rows = [
+        f"{path.parent.name}/{path.name},{path.parent.name},{number % 7}"
+        for number, path in enumerate(sorted(folder.rglob("*.png")))
+    ]
+    text = "\n".join(["file,label,sender_id", *rows])
+    (folder / "people.csv").write_text(text)
+    data = survey.survey(folder)
+    assert (data.values["name"], data.values["labels"]) == ("image_list", "people.csv")
+    assert (data.group, data.groups) == ("sender_id", 7)
+    assert values(data)["preprocess.group"] == "sender_id"
+
+
+def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
+    data = survey.survey(
+        arrays(
+            tmp_path / "own.npz", x_test=np.zeros((9, 28, 28), np.uint8), y_test=np.arange(9) % 3
+        )
+    )
+    assert (data.size, data.examples) == ((28, 28, 1), {"train": 30, "test": 9})
+    assert values(data)["train.augmentation"] == "digits"
+    series = survey.survey(arrays(tmp_path / "s.npz", x_train=np.zeros((30, 50, 2), np.float32)))
+    assert values(series)["train.architecture"] == "series_cnn"
+
+
+def broken_class(folder: Path) -> Path:
+    (folder / "bird").mkdir()
+    (folder / "bird" / "1.jpg").write_bytes(b"not a picture")
+    return folder
+
+
+def sounds(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    (folder / "yes").mkdir(parents=True)
+    (folder / "yes" / "1.m4a").touch()
+    return folder
+
+
+def no_files(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
+        (broken_class, "class bird holds no readable picture for training .*not a picture"),
+        (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
+        (no_files, "holds no pictures; expected a folder for each class"),
+        (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
+        (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),
+        (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
+        (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),
+        (lambda folder: arrays(Path("a.npz"), y_train=np.arange(29) % 3), "30 examples and y_tra"),
+    ],
+)
+def test_what_is_not_data_is_refused_in_a_sentence_and_nothing_is_written(
+    folder: Path, data: Callable[[Path], Path], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        start.start(data(folder), None, Path("params.yaml"), force=True)
+    assert Path("params.yaml").read_text(encoding="utf-8") == SHIPPED
+
+
+def test_a_folder_that_may_not_be_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions do not stop root, so the tree is one that a listing without them gives."""
+    tree = Tree(folders=set(), left_out={"": "could not be read: Permission denied"})
+    with pytest.raises(UserError, match="My Pets could not be read: Permission denied; change"):
+        survey.check_tree(folder, tree)
