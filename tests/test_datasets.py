@@ -96,6 +96,26 @@ def test_names_that_are_bytes_are_text(tmp_path: Path) -> None:
     assert raw.train_columns == {"person": ["Käse", "cat"]}
 
 
+@pytest.mark.parametrize("names", [None, ["cat", "ant", "bee"]])
+def test_labels_that_are_texts_name_classes(tmp_path: Path, names: list[str] | None) -> None:
+    arrays = {
+        "x_train": np.zeros((3, 4, 4), np.uint8),
+        "y_train": np.array(["cat", "bee", "cat"]),
+        "x_test": np.zeros((1, 4, 4), np.uint8),
+        "y_test": np.array([b"bee"]),
+        **({} if names is None else {"class_names": np.array(names)}),
+    }
+    path = tmp_path / "own.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    raw = npz.load(Dataset(name="npz", path=str(path)))
+    assert raw.class_names == (names or ["bee", "cat"])
+    assert [raw.class_names[label] for label in raw.train_labels] == ["cat", "bee", "cat"]
+    assert [raw.class_names[label] for label in raw.test_labels] == ["bee"]
+    np.savez(path, **{**arrays, "class_names": np.array(["cat"])})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="the label 'bee', which is not in class_names; add it, or"):
+        npz.load(Dataset(name="npz", path=str(path)))
+
+
 def test_an_npz_of_your_own_that_claims_more_than_the_memory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.npz").write_bytes(claiming((10**15,)))
     with pytest.raises(UserError, match="is not a readable npz file"):

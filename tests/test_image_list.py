@@ -68,6 +68,28 @@ def test_a_list_as_spreadsheets_save_it_is_read(photos: Path, delimiter: str, ma
     assert raw.test_labels.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("header", "files"),
+    [
+        ("image_id,category,Split", ("2", "0", "1")),  # without folder and suffix
+        ('"Filename","Class","SPLIT"', ("2.png", "0.png", "phone/1.png")),
+        ("id,Path,label,split", ("9,phone/2", "9,phone/0", "9,1.png")),
+    ],
+)
+def test_a_list_as_others_publish_it_is_read(
+    photos: Path, header: str, files: tuple[str, ...]
+) -> None:
+    (photos / "phone" / "older").mkdir()
+    rest = ("red,", "black,val", "red,TEST")
+    lines = [header, *(f"{file},{cells}" for file, cells in zip(files, rest, strict=True))]
+    raw = load(photos, "\n".join(lines))
+    found = [(row.file, row.columns["label"]) for row in rows(raw)]
+    assert sorted(found) == [("phone/0.png", "black"), ("phone/2.png", "red")]
+    assert raw.validation is not None
+    assert [found[row][0] for row in raw.validation] == ["phone/0.png"]
+    assert raw.test_labels.tolist() == [1]
+
+
 def test_a_box_is_the_part_of_the_upright_picture_to_use(photos: Path) -> None:
     image = Image.new("RGB", (20, 10))
     image.paste((0, 255, 0), (0, 0, 10, 10))
@@ -135,6 +157,14 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
         ("file,label,split\nphone/0.png,a,later\n", "has the split later; expected train, valid"),
         ("file,label\nphone/0.png,a\n", "has 1 label; expected at least 2"),
         (
+            "file,label,Class\nphone/0.png,a,a\n",
+            "has the columns file, label, Class; expected file",
+        ),
+        (
+            "file,label\n0,a\n",
+            "row 2 of .* has the file 0, which may be phone/0.jpg or phone/0.png; write its whole",
+        ),
+        (
             "file,label,left,top,right,bottom\nphone/0.png,a,0,x,1,1\n",
             "has the box 0, x, 1, 1; expected four numbers",
         ),
@@ -147,6 +177,7 @@ def test_the_table_keeps_the_columns_of_the_list(photos: Path, tmp_path: Path) -
 def test_a_list_that_is_wrong_is_refused_in_one_sentence(
     photos: Path, text: str, sentence: str
 ) -> None:
+    shutil.copy(photos / "phone/0.png", photos / "phone/0.jpg")
     with pytest.raises(UserError, match=sentence):
         load(photos, text)
 

@@ -1,7 +1,8 @@
 """Your own pictures, named by a CSV: file and label, and optionally split, a box and anything else.
 
 `dataset.path` is a folder or a zip file, which holds the pictures and the CSV, `dataset.labels`.
-Files are relative to the CSV. A box (left, top, right, bottom) is the part of the upright picture
+Files are relative to the CSV; a path may lack its first folders and its suffix if it still means
+one picture only. A box (left, top, right, bottom) is the part of the upright picture
 to use, in pixels; a file may have several rows with other boxes. `preprocess.group` may name any
 column.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pipeline.config import section
@@ -24,7 +27,19 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of
-LABEL = ("label", "class")  # the column may have either name
+# A column may have any of these names. Of several for the file, the first counts.
+FILE = (
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "path",
+    "image",
+    "image_path",
+    "image_id",
+    "id",
+)
+LABEL = ("label", "class", "class_name", "category")
 BOX = ("left", "top", "right", "bottom")
 
 Row = dict[str, str]
@@ -48,7 +63,7 @@ def listed(params: Dataset) -> Listed:
         )
     tree = _tree.read(root)
     folder, rows = _rows(root, tree, labels)
-    files = {nfc(name): name for name in tree.files}
+    files = _Files(tree.files)
     candidates = [
         _candidate(f"row {number} of {root / folder / labels}", folder, row, files)
         for number, row in enumerate(rows, 2)
@@ -77,19 +92,53 @@ def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
         text = pictures.source(root).read(f"{folder}{name}").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
-    _check_columns(path, list(rows.fieldnames or []))
+    names = columns(text)
+    _check_columns(path, names)
+    lines = io.StringIO(text)
+    rows = csv.DictReader(lines, _known(names), delimiter=_delimiter(text))
+    next(rows)  # the header
     return folder, [_row(path, number, row) for number, row in enumerate(rows, 2)]
 
 
+def columns(text: str) -> list[str]:
+    """The names of the columns of a CSV."""
+    header = next(csv.reader(io.StringIO(text), delimiter=_delimiter(text)), [])
+    return [name.strip() for name in header]
+
+
+def _delimiter(text: str) -> str:
+    return max(",;\t", key=text.partition("\n")[0].count)
+
+
+def is_list(names: Collection[str]) -> bool:
+    """Whether a CSV with these columns names files and one label for each."""
+    known = _known(names)
+    return "file" in known and known.count("label") == 1
+
+
+def _known(names: Collection[str]) -> list[str]:
+    """The columns, with `file` and `label` for those in FILE and LABEL, in any case."""
+    lower = {name.lower() for name in names}
+    file = next((name for name in FILE if name in lower), None)
+
+    def known(name: str) -> str:
+        small = name.lower()
+        if small == file:
+            return "file"
+        if small in LABEL:
+            return "label"
+        return small if small in ("split", *BOX) else name
+
+    return list(map(known, names))
+
+
 def _check_columns(path: str, names: list[str]) -> None:
-    if "file" not in names or len({*LABEL} & {*names}) != 1:
+    if not is_list(names):
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
             f"split, {', '.join(BOX)} and others"
         )
-    boxes = [name for name in BOX if name in names]
+    boxes = [name for name in BOX if name in _known(names)]
     if boxes and len(boxes) < len(BOX):
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
 
@@ -100,23 +149,58 @@ def _row(path: str, number: int, row: dict[str | None, str | None]) -> Row:
     return {str(name): str(value).strip() for name, value in row.items()}
 
 
-def _candidate(where: str, folder: str, row: Row, files: dict[str, str]) -> Candidate:
+class _Files:
+    """The pictures of a tree, by their path or by any end of it that only one of them has."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = {nfc(name): name for name in names}
+        self._by_last: defaultdict[str, list[str]] = defaultdict(list)
+        for path in self._names:
+            last = path.rpartition("/")[2]
+            for key in {last, _without_suffix(last)}:
+                self._by_last[key].append(path)
+
+    def find(self, where: str, folder: str, name: str) -> str:
+        """The picture that a row names, or its path in the list if there is none.
+
+        Raises UserError, which begins with `where`, if there are several.
+        """
+        end = nfc(name)
+        if found := self._names.get(nfc(folder) + end):
+            return found
+        paths = [
+            path
+            for path in self._by_last[end.rpartition("/")[2]]
+            if f"/{path}".endswith(f"/{end}") or _without_suffix(f"/{path}").endswith(f"/{end}")
+        ]
+        if len(paths) > 1:
+            raise UserError(
+                f"{where} has the file {name}, which may be {' or '.join(paths[:2])}; write its "
+                "whole path"
+            )
+        return self._names[paths[0]] if paths else f"{folder}{name}"
+
+
+def _without_suffix(path: str) -> str:
+    return path.rpartition(".")[0] or path
+
+
+def _candidate(where: str, folder: str, row: Row, files: _Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     name = row["file"].replace("\\", "/").removeprefix("./")
     if name.startswith("/") or ".." in name.split("/"):
         raise UserError(
             f"{where} has the file {name}; expected a path within the folder of the CSV"
         )
-    label = nfc(next(row[column] for column in LABEL if column in row))
+    label = nfc(row["label"])
     if not name or not label:
         raise UserError(f"{where} has an empty {'label' if name else 'file'}; expected one")
     split = row.get("split", "")
     part = _tree.part_of(split) if split else "train"
     if part is None:
         raise UserError(f"{where} has the split {split}; expected train, validation or test")
-    others = {name: value for name, value in row.items() if name not in (*OWN_COLUMNS, *LABEL)}
-    file = f"{folder}{name}"
-    return Candidate(files.get(nfc(file), file), label, part, _box(where, row), others)
+    others = {name: value for name, value in row.items() if name not in (*OWN_COLUMNS, "label")}
+    return Candidate(files.find(where, folder, name), label, part, _box(where, row), others)
 
 
 def _box(where: str, row: Row) -> Box | None:

@@ -1,9 +1,9 @@
 """Your own arrays: an npz file with x_train and y_train, and optionally x_test and y_test.
 
 Inputs are of any kind in serving/inputs.py, recognized by their type and dimensions. Labels that
-are floats are numbers. Optional arrays: `class_names`, of a number its name; for ids `vocabulary`,
-which names them; and any NAME_train and NAME_test with an entry for each example, which
-`preprocess.group` may name.
+are texts name classes, and floats are numbers. Optional arrays: `class_names`, of a number its
+name; for ids `vocabulary`, which names them; and any NAME_train and NAME_test with an entry for
+each example, which `preprocess.group` may name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,29 @@ def load(params: Dataset) -> Raw:
                 f"{path} has no array {key}; expected x_train and y_train, and optionally both "
                 "x_test and y_test"
             )
-    return _raw(path, arrays)
+    return _raw(path, _with_numbers(path, arrays))
+
+
+def _with_numbers(path: Path, arrays: dict[str, Array]) -> dict[str, Array]:
+    """Labels that are text become numbers of classes, and their texts `class_names`.
+
+    Raises UserError for a text that is not in `class_names`.
+    """
+    labels = {key: arrays[key] for key in ("y_train", "y_test") if key in arrays}
+    if any(array.dtype.kind not in "US" or array.ndim != 1 for array in labels.values()):
+        return arrays
+    texts = {key: np.array(_texts(array)) for key, array in labels.items()}
+    names = arrays.get("class_names", np.unique(np.concatenate([*texts.values()])))
+    numbers = {name: number for number, name in enumerate(_texts(names))}
+    numbered: dict[str, Array] = {}
+    for key, array in texts.items():
+        if unknown := set(array.tolist()) - set(numbers):
+            raise UserError(
+                f"{path}: {key} has the label {min(unknown)!r}, which is not in class_names; add "
+                "it, or leave class_names out"
+            )
+        numbered[key] = np.array([numbers[text] for text in array.tolist()], np.int64)
+    return {**arrays, **numbered, "class_names": names}
 
 
 def _arrays(path: Path) -> dict[str, Array]:
@@ -166,9 +188,9 @@ def _labels(path: Path, key: str, labels: Array) -> Array:
     types = "iu" if labels.ndim == 1 else "iub"
     if labels.ndim not in (1, 2) or labels.dtype.kind not in types:
         raise UserError(
-            f"{path}: {key} is {labels.dtype} of shape {labels.shape}; expected integers of shape "
-            "(N,), or 0 and 1 of shape (N, K) for several labels at once, or floats of shape (N,) "
-            "for a number"
+            f"{path}: {key} is {labels.dtype} of shape {labels.shape}; expected integers or texts "
+            "of shape (N,), or 0 and 1 of shape (N, K) for several labels at once, or floats of "
+            "shape (N,) for a number"
         )
     return labels.astype(np.int64)
 

@@ -23,7 +23,7 @@ from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.pictures import Picture
 from pipeline.files.splits import position_in_stratum
-from pipeline.planning import recordings
+from pipeline.planning import lists, recordings
 from pipeline.planning.data import Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -46,8 +46,9 @@ def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -
         raise UserError(
             f"{path} does not exist; name a folder or zip file of pictures or sounds, or an npz"
         )
-    if path.suffix.lower() == ".csv":
-        raise UserError(f"{path} is a CSV; name the folder that holds it and the pictures")
+    named = path.name if path.suffix.lower() == ".csv" else None
+    if named:
+        path = path.parent
     if path.is_file() and path.suffix.lower() == ".npz":
         return _arrays(path, other)
     tree = _tree.read(path)
@@ -56,7 +57,7 @@ def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -
         if recorded.files:
             return recordings.survey(path, recorded)
     check_tree(path, tree)
-    labels = _list_of(path, tree)
+    labels = named or lists.find(path, tree)
     if dataset:
         is_list = dataset.name == "image_list"
         labels = dataset.options(image_list.Options).labels if is_list else None
@@ -88,20 +89,6 @@ def check_tree(path: Path, tree: Tree) -> None:
         f"{path} holds no pictures; expected a folder for each class with files in PNG, JPEG, BMP, "
         "GIF, TIFF or WebP"
     )
-
-
-def _list_of(path: Path, tree: Tree) -> str | None:
-    """The name of the only CSV with the columns file and label, beside the classes or above."""
-    source, base = pictures.source(path), _tree.base(tree)
-    found = set()
-    for name in tree.left_out:
-        folder, last = _tree.split(name)
-        if last.lower().endswith(".csv") and folder in ("", base):
-            header = source.read(name)[:1000].decode("utf-8-sig", "replace").partition("\n")[0]
-            columns = set(header.strip().replace(";", ",").replace("\t", ",").split(","))
-            if "file" in columns and columns & set(image_list.LABEL):
-                found.add(last)
-    return found.pop() if len(found) == 1 else None
 
 
 @dataclass
@@ -252,7 +239,21 @@ def _arrays(path: Path, other: str) -> Survey:
         side=min(size[:2]) if raw.kind == "pixels" else 0,
         colour=raw.kind == "pixels" and size[-1] == 3,
         opened=len(raw.train_labels),
+        remarks=_like_images(raw),
     )
+
+
+def _like_images(raw: Raw) -> list[str]:
+    """What to do if arrays that are taken for series are grey images from 0 to 1."""
+    values = raw.train_images
+    square = raw.kind == "series" and values.shape[1] == values.shape[2] >= TINY
+    if not square or values.min() < 0 or values.max() > 1:
+        return []
+    side = values.shape[1]
+    return [
+        f"x_train is taken for {side} measurements over time from {side} sensors; if it holds "
+        "images, store them as uint8 from 0 to 255: np.rint(255 * x).astype(np.uint8)"
+    ]
 
 
 def _counts(path: Path, raw: Raw) -> dict[str, int]:

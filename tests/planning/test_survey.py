@@ -57,6 +57,40 @@ def test_a_list_beside_the_pictures_is_used_with_its_groups(folder: Path) -> Non
     assert values(data)["preprocess.group"] == "sender_id"
 
 
+def one_folder(folder: Path) -> Path:
+    """The pictures of both classes in a folder `images`, and a list beside it."""
+    (folder / "images").mkdir()
+    rows = ["image,label"]
+    for path in sorted(folder.rglob("*.png")):
+        path.rename(folder / "images" / path.name)
+        rows.append(f"{path.stem},{path.parent.name}")
+    for name in ("cat", "dog"):
+        (folder / name).rmdir()
+    (folder / "train.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder: Path) -> None:
+    (folder / "sizes.csv").write_text("image,label\n0.png,large\n1.png,small\n")
+    assert survey.survey(folder).values["name"] == "image_folder"
+    (folder / "sizes.csv").unlink()
+    one_folder(folder)
+    assert survey.survey(folder).counts == {"cat": 30, "dog": 20}
+    (folder / "sample.csv").write_text("image,label\n0,cat\n40,dog\n")
+    with pytest.raises(
+        UserError, match=r"several lists: sample\.csv, train\.csv; name one of them"
+    ):
+        survey.survey(folder)
+    data = survey.survey(folder / "sample.csv")
+    assert (data.values["path"], data.values["labels"]) == (str(folder), "sample.csv")
+    assert data.counts == {"cat": 1, "dog": 1}
+
+
+def numbers(folder: Path) -> Path:
+    (one_folder(folder) / "train.csv").write_text("image,angle\n0,12.5\n")
+    return folder
+
+
 def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
     data = survey.survey(
         arrays(
@@ -66,7 +100,9 @@ def test_a_survey_of_arrays_knows_their_kind(tmp_path: Path) -> None:
     assert (data.size, data.examples) == ((28, 28, 1), {"train": 30, "test": 9})
     assert values(data)["train.augmentation"] == "digits"
     series = survey.survey(arrays(tmp_path / "s.npz", x_train=np.zeros((30, 50, 2), np.float32)))
-    assert values(series)["train.architecture"] == "series_cnn"
+    assert (values(series)["train.architecture"], series.remarks) == ("series_cnn", [])
+    images = survey.survey(arrays(tmp_path / "i.npz", x_train=np.ones((30, 28, 28), np.float32)))
+    assert "28 measurements over time from 28 sensors; if it holds images" in images.remarks[0]
 
 
 def broken_class(folder: Path) -> Path:
@@ -96,6 +132,7 @@ def no_files(folder: Path) -> Path:
         (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
         (no_files, "holds no pictures; expected a folder for each class"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
+        (numbers, "train.csv has the columns image, angle; expected file and label"),
         (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),

@@ -1,0 +1,53 @@
+"""A CSV beside the pictures that names them and their labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import _tree, image_folder, image_list
+from pipeline.datasets._tree import Tree
+from pipeline.files import pictures
+from pipeline.process.errors import UserError
+
+
+def find(path: Path, tree: Tree) -> str | None:
+    """The CSV beside the pictures that names them and their labels, or None if folders do.
+
+    Raises UserError if there are neither class folders nor a single such CSV.
+    """
+    columns = _columns_of_lists(path, tree)
+    exact = [
+        name for name, names in columns.items() if "file" in names and {"label", "class"} & names
+    ]
+    if len(exact) == 1:
+        return exact[0]
+    if not columns or _has_class_folders(path):
+        return None
+    usable = [name for name, names in columns.items() if image_list.is_list(names)] or [*columns]
+    if len(usable) > 1:
+        raise UserError(
+            f"{path} has no class folders, and several lists: {', '.join(sorted(usable))}; name "
+            f"one of them, such as {path / min(usable)}"
+        )
+    return usable[0]
+
+
+def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
+    """The columns of each CSV that lies beside the classes or above."""
+    source, base = pictures.source(path), _tree.base(tree)
+    found = {}
+    for name in tree.left_out:
+        folder, last = _tree.split(name)
+        if last.lower().endswith(".csv") and folder in ("", base):
+            text = source.read(name)[:1000].decode("utf-8-sig", "replace")
+            found[last] = set(image_list.columns(text))
+    return found
+
+
+def _has_class_folders(path: Path) -> bool:
+    try:
+        image_folder.listed(Dataset.model_validate({"name": "image_folder", "path": str(path)}))
+    except UserError:
+        return False
+    return True
