@@ -17,6 +17,7 @@ import argparse
 import importlib
 import io
 import json
+import logging
 import math
 import os
 import shutil
@@ -122,6 +123,7 @@ def measured(source: Path, folder: Path, person: int) -> Result:
 
 def all_measured(source: Path, people: list[int]) -> Iterator[Result]:
     """All in one process, so that TensorFlow is imported once."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of several models
     with tempfile.TemporaryDirectory() as name, chdir(name):
         folder = Path(name)
         project.fresh(folder)
