@@ -22,7 +22,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,12 +81,13 @@ class Result:
         return max(self.random_forest, self.majority)
 
 
-def held_out(source: Path, folder: Path, person: int) -> None:
-    """Writes the recordings of all others to folder/train/ and those of the person to test/."""
+def held_out(source: Path, folder: Path, people: Sequence[int]) -> None:
+    """Writes the recordings of all others to folder/train/ and those of the people to test/."""
     with np.load(source, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     owners, lengths = arrays["subject"], arrays["length"]
-    for part, taken in (("train", owners != person), ("test", owners == person)):
+    is_held_out = np.isin(owners, people)
+    for part, taken in (("train", ~is_held_out), ("test", is_held_out)):
         rows = np.repeat(taken, lengths)
         path = folder / part / source.name
         path.parent.mkdir(parents=True)
@@ -114,7 +115,7 @@ def configure(folder: Path) -> None:
 def measured(source: Path, folder: Path, person: int) -> Result:
     """Runs the stages in `folder`, the current one."""
     shutil.rmtree(folder / "recordings", ignore_errors=True)
-    held_out(source, folder / "recordings", person)
+    held_out(source, folder / "recordings", [person])
     for stage in STAGES:
         with redirect_stdout(io.StringIO()):
             importlib.import_module(f"pipeline.{stage}").main()
