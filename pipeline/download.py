@@ -46,6 +46,7 @@ def describe(dataset: Dataset, raw: Raw) -> artifacts.Description:
         framing=dataset.framing,
         group=raw.group,
         sound=raw.sound,
+        series=raw.series,
     )
 
 

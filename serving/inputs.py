@@ -151,7 +151,7 @@ SERIES = Kind(
     statistics=lambda shape: ("mean", "deviation", "roughness"),
     compute=_series_statistics,
     may_be_nan=True,
-    suffixes=(".npy",),
+    suffixes=(".csv", ".npy"),
 )
 KINDS = {kind.type: kind for kind in (PIXELS, IDS, SERIES)}
 TYPES = {kind.name: kind.type for kind in (*KINDS.values(), SOUNDS)}

@@ -11,9 +11,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
 from serving.errors import BundleError
-from serving.inputs import KINDS, SOUNDS, Kind
+from serving.inputs import KINDS, SERIES, SOUNDS, Kind
 from serving.log_mel import LogMel
 from serving.model_file import ModelFile, Score
+from serving.recording import Sampling
 from serving.typed_json import (
     Text,
     expect,
@@ -35,7 +36,7 @@ LARGEST_VALUE = 2**31 - 1  # of an input
 # Unknown to older packages, so left out where there is none
 ADDED = {
     *("number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"),
-    *("metric", "metric_value", "metric_interval", "metric_lost_bound"),
+    *("series", "metric", "metric_value", "metric_interval", "metric_lost_bound"),
 }
 
 
@@ -62,23 +63,30 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How `serving.photo` prepares a photo, or `serving.sound` a sound. Only the method `mnist` has
-    a `box`, only `region` has one: left, top, right, bottom as fractions.
-    """
+    """Only the method `mnist` has a `box`, only `region` has one."""
 
     method: str
     description: Text
     box: Optional[int] = None
     region: Optional[Tuple[float, float, float, float]] = None
     sound: Optional[LogMel] = None
+    series: Optional[Sampling] = None
 
     def __post_init__(self) -> None:
         left, top, right, bottom = self.region or (0, 0, 1, 1)
         rises = 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+        fits = rises and bool(self.region) == (self.method == "region")
         expect(
-            rises and bool(self.region) == (self.method == "region"),
-            f"region is {self.region}, expected fractions that rise, for the method region",
+            fits, f"region is {self.region}, expected fractions that rise, for the method region"
         )
+
+    def check(self, type: str, shape: Tuple[int, ...]) -> None:
+        sound, series, box = self.sound, self.series, self.box
+        fits = sound is None or (type, shape[1:]) == (SOUNDS.type, (sound.bands, 1))
+        fits &= series is None or (type, shape[1:]) == (SERIES.type, (len(series.channels),))
+        expect(fits, f"input.shape is {shape}, expected frames of {sound or series}")
+        inside = box is None or (1 <= box <= shape[0] and shape == (shape[0], shape[0], 1))
+        expect(inside, f"box is {box}, expected one inside a square image of one channel")
 
 
 @dataclass(frozen=True)
@@ -214,14 +222,7 @@ class ModelCard:
             len(self.input.shape) == self.kind.dimensions,
             f"input.shape has {len(self.input.shape)} sizes, expected {self.kind.dimensions}",
         )
-        sound, shape = self.preprocessing.sound, self.input.shape
-        fits = sound is None or (self.input.type, shape[1:]) == (SOUNDS.type, (sound.bands, 1))
-        expect(fits, f"input.shape is {shape}, expected frames of {sound} as uint8")
-        box, side = self.preprocessing.box, self.input.shape[0]
-        inside = box is None or (1 <= box <= side and self.input.shape == (side, side, 1))
-        expect(
-            inside, f"preprocessing.box is {box}, expected one inside a square image of one channel"
-        )
+        self.preprocessing.check(self.input.type, self.input.shape)
 
     def _check_scores(self) -> None:
         """Expects errors of a model that answers with a number, and accuracies of any other."""

@@ -134,3 +134,65 @@ def test_an_interrupted_training_with_mixed_images_ends_in_the_same_weights(tmp_
     resumed = fit.fit(train, data, tmp_path / "killed", lambda row: None)
     for actual, expected in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+def series_of(channels: int) -> Any:
+    from pipeline.training.batches import Data
+
+    values = np.random.default_rng(0).normal(0, 1, (24, 10, channels)).astype(np.float32)
+    labels = np.arange(24) % 2
+    return Data((values[:16], labels[:16]), (values[16:], labels[16:]), 2, "series")
+
+
+def test_a_turn_keeps_the_length_of_every_vector_and_the_angle_between_sensors() -> None:
+    from pipeline.training import augmentation
+
+    turn = {"class_name": "RandomTurn", "config": {"degrees": 20}}
+    (layer,) = augmentation.layers(train_params(augmentation=[turn]), (10, 6))
+    values = series_of(6).train[0].astype(np.float32)
+    turned = np.asarray(layer(values, training=True))
+    assert not np.allclose(turned, values, atol=0.1)
+    before, after = (array.reshape(-1, 2, 3) for array in (values, turned))
+    lengths = [np.linalg.norm(array, axis=2) for array in (before, after)]
+    np.testing.assert_allclose(lengths[1], lengths[0], rtol=1e-4)
+    products = [(array[:, 0] * array[:, 1]).sum(1) for array in (before, after)]
+    np.testing.assert_allclose(products[1], products[0], atol=1e-4)
+    np.testing.assert_array_equal(layer(values, training=False), values)
+
+
+def test_the_angle_of_a_turn_has_the_deviation_of_its_config() -> None:
+    from pipeline.training import turning
+
+    layer = turning.RandomTurn(10, seed=0)
+    axis = np.tile(np.array([1, 0, 0], np.float32), (20_000, 1, 1))
+    turned = np.asarray(layer(axis, training=True))[:, 0]
+    about_z = np.degrees(np.arctan2(turned[:, 1], turned[:, 0]))
+    assert abs(about_z.std() - 10) < 0.3
+    assert abs(about_z.mean()) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "sentence"),
+    [
+        (["RandomFlip"], series_of(6), r"is for images, .* holds series; expected \[\] or RandomT"),
+        (["RandomTurn"], series_of(4), r"series of shape \(10, 4\); expected series whose channel"),
+        (["RandomTurn"], photos(), "holds images of shape .* expected series whose channels are"),
+    ],
+)
+def test_augmentation_that_does_not_suit_the_data_is_refused(
+    names: list[str], data: Any, sentence: str
+) -> None:
+    from pipeline.training import compatibility
+
+    layers = [{"class_name": name, "config": {}} for name in names]
+    with pytest.raises(UserError, match=sentence):
+        compatibility.check_input(train_params(augmentation=layers), data)
+
+
+@pytest.mark.parametrize("degrees", [0, -1])
+def test_a_turn_by_nothing_is_refused(degrees: float) -> None:
+    from pipeline.training import augmentation
+
+    turn = {"class_name": "RandomTurn", "config": {"degrees": degrees}}
+    with pytest.raises(UserError, match=r"RandomTurn rejects its config: .* expected above 0"):
+        augmentation.layers(train_params(augmentation=[turn]), (10, 6))

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from pipeline.config import overrides, params, parts
-from pipeline.datasets import _photos, _sounds, image_list, imdb
+from pipeline.datasets import _photos, _sounds, image_list, imdb, series_folder
 from pipeline.files import artifacts, splits
 from pipeline.process.errors import UserError
 from pipeline.reporting import marked_tables, summary
@@ -181,7 +181,9 @@ def check_overrides(words: list[str]) -> None:
 
 def check_options(settings: params.Params) -> None:
     """Raises UserError if a dataset has an option that a page gives a wrong value."""
-    for module in (_photos, _sounds, image_list, imdb):
+    others = (_photos, _sounds, image_list, imdb)  # whose options mean the same in all of them
+    is_series = settings.dataset.name == "series_folder"
+    for module in (series_folder,) if is_series else others:
         settings.dataset.options(module.Options)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tflite
 
-from pipeline.embedded import browser, microcontroller
+from pipeline.embedded import _resolver, browser, microcontroller
 from pipeline.embedded._verified import LARGEST_MODEL, VerifiedFile
 from pipeline.files.artifacts import Description
 from pipeline.process.errors import UserError
@@ -240,4 +240,4 @@ def test_operators_are_spelled_as_the_resolver_spells_them() -> None:
         "EXP": "Exp",
         "ADD_N": "AddN",
     }
-    assert {operator: microcontroller.method(operator) for operator in spelled} == spelled
+    assert {operator: _resolver.method(operator) for operator in spelled} == spelled

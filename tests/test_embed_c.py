@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.config import params
 from pipeline.embedded import __main__ as libraries
-from pipeline.embedded import _c_text, _zig, c
+from pipeline.embedded import _c_names, _zig, c
 from pipeline.embedded._proof import on_all_cores, prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
@@ -230,7 +230,7 @@ def test_the_gate_in_c_agrees_with_python(tmp_path: Path) -> None:
 
 def test_any_class_name_becomes_a_c_string() -> None:
     assert (
-        _c_text.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
+        _c_names.quoted('a "b" \\ ??/ 5é\n') == '"a \\042b\\042 \\134 \\077\\077/ 5\\303\\251\\012"'
     )
 
 

@@ -245,7 +245,7 @@ def test_a_model_of_two_ids_passes_the_whole_pipeline_to_the_device(
         }
     )
     run_stages(project)
-    with pytest.raises(UserError, match="takes images and sounds, but this dataset contains ids"):
+    with pytest.raises(UserError, match="sounds and series, but this dataset contains ids"):
         VerifiedFile.load("onnx_float32", params.load())
     gate = json.loads((project.folder / "reports/evaluate.json").read_text())["gate"]
     assert gate["baseline_accuracy"] < 0.7, "a single id does not predict a like"

@@ -182,6 +182,9 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/datasets/_photos.py",  # the pipeline reads pictures as a device does,
         "pipeline/datasets/_tree.py",
         "pipeline/datasets/_sounds.py",  # and sounds,
+        "pipeline/datasets/_recording_files.py",  # and recordings of sensors,
+        "pipeline/datasets/_windows.py",
+        "pipeline/datasets/series_folder.py",
         "pipeline/files/picture_file.py",
         "pipeline/datasets/imdb.py",  # and encodes texts as a device does
         "pipeline/files/reports/evaluate.py",  # the names of the metrics
@@ -189,6 +192,7 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/datasets/npz.py",  # and takes the arrays that a device takes
         "pipeline/embedded/_proof.py",  # and judges its own C by the gate that judges files
         "pipeline/embedded/_sound_text.py",  # and writes its front end in C
+        "pipeline/embedded/_series_text.py",
         "pipeline/embedded/_verified.py",  # and rejects what a device rejects
         "pipeline/runtimes/environments.py",
         "pipeline/runtimes/foreign.py",  # as verification, for files of somebody else

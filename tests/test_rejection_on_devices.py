@@ -165,7 +165,9 @@ def test_a_microcontroller_compares_with_the_same_float32(
     """classify.h, compiled: on the threshold, one float32 below it, and two equal probabilities."""
     header = _c_text.header(on_devices.model)
     (definition,) = re.findall("#define MODEL_ACCEPT_FROM .*", header)
-    (tmp_path / "model.h").write_text(f"#define MODEL_CLASSES 3\n{definition}")
+    (tmp_path / "model.h").write_text(
+        f"#define MODEL_VALUE uint8_t\n#define MODEL_CLASSES 3\n{definition}"
+    )
     source = microcontroller.TEMPLATES / "src/classify.h"
     (tmp_path / "classify.h").write_text(source.read_text())
     least = np.float32(tested[2])

@@ -74,7 +74,7 @@ def end(inputs: Inputs) -> End:
 
 
 def convolutions_along_time(network: Network, kernel: int, steps: int) -> list[keras.Layer]:
-    """The hidden layers of a convolutional network on maps (T, 1, C), and the mean over time.
+    """The hidden layers of a convolutional network on maps (T, 1, C).
 
     Pooling halves the steps after each layer, as long as there are two. Raises UserError.
     """
@@ -88,4 +88,4 @@ def convolutions_along_time(network: Network, kernel: int, steps: int) -> list[k
         pooled = steps >> (index + 1) > 0
         pooling: list[keras.Layer] = [layers.MaxPooling2D((2, 1))] if pooled else []
         result += _layers.hidden(network, index, weights, pooling)
-    return [*result, layers.GlobalAveragePooling2D()]
+    return result

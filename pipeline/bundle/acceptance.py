@@ -135,9 +135,9 @@ def write_binary(
 ) -> None:
     """Writes acceptance.bin for the program of a target.
 
-    Writes nothing if that format is not in the bundle. Layout: HEADER; golden images (G, P) uint8
-    and probabilities (G, K) float32; images (N, P) uint8, labels (N,) uint32, probabilities (N, K)
-    float32; the CRC-32 of everything before it.
+    Writes nothing if that format is not in the bundle. Layout: HEADER; golden images (G, P) uint8,
+    or float32 of series, and probabilities (G, K) float32; images (N, P), labels (N,) uint32,
+    probabilities (N, K) float32; the CRC-32 of everything before it.
     """
     file = next((file for file in card.files if file.format == entry.format), None)
     if file is None:

@@ -7,6 +7,7 @@ Keys of the section `dataset` that only this dataset reads are fields of a class
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.files.artifacts import Array
 
@@ -26,7 +27,8 @@ class Raw:
     Photos stay on disk: `pipeline.files.pictures.Pictures` stands in place of an array. Rows (V,)
     of the training part may be named for `validation`. `left_out` says of files that are not used
     why. Columns are what else is known of each example of an array, for `preprocess.group`; that
-    named by `group` is the default. `sound` are the parameters of `serving.log_mel`.
+    named by `group` is the default. `sound` are the parameters of `serving.log_mel`, and `series`
+    those of `serving.recording.Sampling`.
     """
 
     train_images: Array
@@ -47,3 +49,4 @@ class Raw:
     test_columns: dict[str, list[str]] = field(default_factory=dict)
     group: str | None = None
     sound: dict[str, int] | None = None
+    series: dict[str, Any] | None = None

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import inputs
-from pipeline.embedded import _sound_text
+from pipeline.embedded import _series_text, _sound_text
+from pipeline.embedded._c_names import quoted
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
 
@@ -32,7 +33,6 @@ def template(target: str, name: str) -> Path:
 
 def header(model: VerifiedFile, definitions: str = "") -> str:
     """model.h: what is known about the model at compile time, and further `definitions`."""
-    height, width, channels = model.data.input_shape
     names = model.data.class_names
     return (
         f"/* {model.name} {model.version}, generated from {model.file.name}. */\n"
@@ -40,11 +40,8 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
         "#define MODEL_H\n\n"
         f"#define MODEL_NAME {quoted(model.name)}\n"
         f"#define MODEL_VERSION {quoted(model.version)}\n"
-        f"#define MODEL_HEIGHT {height}\n"
-        f"#define MODEL_WIDTH {width}\n"
-        f"#define MODEL_CHANNELS {channels}\n"
-        "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
         f"{of_the_kind(model.data)}"
+        "#define MODEL_BYTES (MODEL_PIXELS * sizeof(MODEL_VALUE))\n"
         f"#define MODEL_CLASSES {len(names)}\n"
         f"#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"
         "/* The least probability of an answer; below it, the input is none of the classes. */\n"
@@ -55,10 +52,28 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
 
 
 def of_the_kind(data: Description) -> str:
-    """Definitions for what prepares the input."""
+    """Definitions for the input, and for what prepares it."""
+    if data.kind == "series":
+        return _series_text.definitions(data)
+    height, width, channels = data.input_shape
+    how = f"#define MODEL_FRAMING {framing(data)} /* a struct framing */\n"
     if data.kind == "sounds":
-        return _sound_text.definitions(data)
-    return f"#define MODEL_FRAMING {framing(data)} /* a struct framing */\n"
+        how = _sound_text.definitions(data)
+    return (
+        f"#define MODEL_HEIGHT {height}\n"
+        f"#define MODEL_WIDTH {width}\n"
+        f"#define MODEL_CHANNELS {channels}\n"
+        "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
+        "#define MODEL_VALUE uint8_t\n"
+        "#define MODEL_VALUE_TYPE kTfLiteUInt8\n"
+        f"{how}"
+    )
+
+
+def own_fields(model: VerifiedFile) -> dict[str, str]:
+    """The values in READMEs that only sounds or measurements have; nothing for pictures."""
+    texts = {"sounds": _sound_text.readme_fields, "series": _series_text.readme_fields}
+    return texts[model.data.kind](model.data) if model.data.kind in texts else {}
 
 
 def framing(data: Description) -> str:
@@ -79,7 +94,7 @@ def preparing(data: Description) -> str:
 
 def golden(model: VerifiedFile, answers: str) -> str:
     """golden.h: the golden images, and the C text of the `answers` to them."""
-    images = array("uint8_t golden_images", model.golden_images, "MODEL_PIXELS")
+    images = array("MODEL_VALUE golden_images", model.golden_images, "MODEL_PIXELS")
     return (
         "/* Golden vectors: images, and the answers to them when "
         f"{model.file.name} was verified. */\n"
@@ -104,10 +119,3 @@ def rows(values: Array) -> str:
     flat = values.reshape(len(values), -1)
     number = str if np.issubdtype(flat.dtype, np.integer) else lambda value: f"{value:.8e}f"
     return "".join(f"    {{{', '.join(map(number, row))}}},\n" for row in flat.tolist())
-
-
-def quoted(text: str) -> str:
-    """Any text as a C string literal; non-ASCII bytes and special characters as octal escapes."""
-    plain = {*range(0x20, 0x7F)} - {*b'"\\?'}
-    chars = (chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode())
-    return f'"{"".join(chars)}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,9 +40,10 @@ class Micro:
 class VerifiedFile:
     """One exported file that ran in verification, with golden vectors and test images.
 
-    `golden_images` (G, H, W, C) and `test_images` (N, H, W, C) are uint8; `golden_labels` (G,) are
-    class numbers. `programs`, `arena_bytes`, `max_accuracy_drop` and `board` come from params.yaml.
-    The file rejects an image if no probability reaches `accept_from`.
+    `golden_images` (G, ...) and `test_images` (N, ...) are inputs as the model takes them, such as
+    (N, H, W, C) uint8; `golden_labels` (G,) are class numbers. `programs`, `arena_bytes`,
+    `max_accuracy_drop` and `board` come from params.yaml. The file rejects an image if no
+    probability reaches `accept_from`.
     """
 
     name: str
@@ -65,7 +67,7 @@ class VerifiedFile:
         kind = inputs.kind(data.kind)
         if not kind.EMBEDDED:
             raise UserError(
-                f"it takes images and sounds, but this dataset contains {kind.NOUN}; "
+                f"it takes images, sounds and series, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
         exported = ExportReport.load().files
@@ -105,11 +107,12 @@ class VerifiedFile:
     @property
     def readme_fields(self) -> dict[str, str]:
         """The values that the README of every target shares."""
-        height, width, channels = self.data.input_shape
+        height, width, channels = (*self.data.input_shape, 1)[:3]
         return {
             "name": f"{self.name} {self.version}",
             "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
-            "pixels": f"{height * width * channels:,}",
+            "pixels": f"{math.prod(self.data.input_shape):,}",
+            "values": "floats" if self.data.kind == "series" else "bytes",
             "golden": str(len(self.golden_images)),
             "prepared": inputs.kind(self.data.kind).preprocessing(self.data)["description"],
         }
@@ -148,7 +151,7 @@ class VerifiedFile:
         return Micro(probabilities[:count], probabilities[count:], answer.arena_bytes or 0)
 
     def predict(self, runtime: str, images: Array) -> tuple[Array, Answer]:
-        """Runs images (N, H, W, C) uint8 on `runtime`.
+        """Runs images (N, ...) on `runtime`.
 
         Returns the probabilities (N, K) float32 and the runtime's answer. Raises UserError with the
         reason if the file does not run.

@@ -42,6 +42,11 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
+    if model.data.kind == "series":
+        raise UserError(
+            "its page takes pictures and sounds, but this dataset contains series; "
+            "use `serving predict` or the targets c and microcontroller"
+        )
     if model.code.arena_bytes > LARGEST_ARENA:
         raise UserError(
             f"it needs {model.code.arena_bytes:,} bytes of memory for one image, but a page has "

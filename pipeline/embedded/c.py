@@ -1,6 +1,7 @@
 """C99 in integers, without a runtime: for microcontrollers, and a program that reads pictures.
 
-Of a model of sounds the program reads WAV files, and the front end is in integers, too.
+Of a model of sounds the program reads WAV files, and the front end is in integers, too. Of one of
+measurements it reads CSV files.
 
 Static programs are compiled here for this and other processors. The one for this processor runs all
 test images, and its outputs must equal those of TensorFlow Lite Micro, byte for byte.
@@ -26,7 +27,7 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.embedded import _c_text, _sound_text, _zig
+from pipeline.embedded import _c_text, _series_text, _sound_text, _zig
 from pipeline.embedded._integer_c.network import read
 from pipeline.embedded._proof import Proof, prove
 from pipeline.embedded._verified import VerifiedFile
@@ -43,9 +44,14 @@ PROGRAMS = "programs"
 SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
 HEADERS = ("classify.h", "program.h", "gate.h")
 OF_PICTURES = ("main.c", "picture.c", "framing.c")
-OF_SOUNDS = ("main.c", "sound.c", *_sound_text.SOURCES)
+# What reads an input, by its kind
+READING = {
+    "pixels": OF_PICTURES,
+    "sounds": ("main.c", "sound.c", *_sound_text.SOURCES),
+    "series": ("main.c", *_series_text.SOURCES),
+}
 TEMPLATES = _c_text.TEMPLATES / "c"
-SOUNDS = TEMPLATES / "sounds"
+OWN = {"pixels": TEMPLATES, "sounds": TEMPLATES / "sounds", "series": TEMPLATES / "series"}
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
@@ -65,8 +71,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
-    own = SOUNDS if model.is_of_sounds else TEMPLATES
-    readme = Template((own / "README.md").read_text(encoding="utf-8"))
+    readme = Template((OWN[model.data.kind] / "README.md").read_text(encoding="utf-8"))
     text = readme.substitute(readme_fields(model, stack, proof))
     (folder / "README.md").write_text(text, encoding="utf-8")
     return {
@@ -80,8 +85,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    own = OF_SOUNDS if model.is_of_sounds else OF_PICTURES
-    return [*model.code.sources, *SHARED, *own]
+    return [*model.code.sources, *SHARED, *READING[model.data.kind]]
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
@@ -89,10 +93,13 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     _c_text.write_network(folder, model)
     for name in (*SHARED, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
-    if model.is_of_sounds:
-        _sound_text.write(folder, model.data)
-        for name in ("main.c", "sound.c", "sound.h"):
-            shutil.copy(SOUNDS / name, folder / name)
+    if model.data.kind != "pixels":
+        if model.data.kind == "sounds":
+            _sound_text.write(folder, model.data)
+        else:
+            _series_text.write(folder)
+        for path in OWN[model.data.kind].glob("*.[ch]"):
+            shutil.copy(path, folder)
         return
     for name in (*OF_PICTURES, "picture.h", "framing.h"):
         shutil.copy(_c_text.template("c", name), folder / name)
@@ -169,9 +176,10 @@ def time(folder: Path, model: VerifiedFile) -> Measured:
 
 
 def classify(program: Path, images: Array) -> Array:
-    """The probabilities (N, K) float32 of images (N, H, W, C) uint8."""
+    """The probabilities (N, K) float32 of inputs (N, ...): bytes, or windows of float32."""
+    options = ["--windows"] if images.dtype == np.float32 else []
     process = subprocess.run(
-        [program, "-"], input=images.tobytes(), capture_output=True, check=True
+        [program, *options, "-"], input=images.tobytes(), capture_output=True, check=True
     )
     rows = [line.split("\t")[2:] for line in process.stdout.decode().splitlines()]
     return np.array(rows, np.float32)
@@ -190,7 +198,7 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
     """The values in the README."""
-    own = _sound_text.readme_fields(model.data) if model.is_of_sounds else of_pictures(model)
+    own = _c_text.own_fields(model) or of_pictures(model)
     return {
         **model.readme_fields,
         **own,

@@ -19,7 +19,7 @@ import numpy as np
 import tflite
 
 from pipeline.config import boards
-from pipeline.embedded import _c_text, _kernel_memory, _sound_text
+from pipeline.embedded import _c_text, _kernel_memory, _resolver, _series_text, _sound_text
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
@@ -32,10 +32,13 @@ TEMPLATES = _c_text.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024  # bytes of the arena
 LARGEST_MODEL = 2_000_000  # bytes, the most that mcufit has room for
 ALIGNMENT = 16  # bytes, of the arena and of the array, required by the interpreter
-# Operators whose spelling in the resolver does not follow the rule in `method`.
-METHODS = {"PADV2": "PadV2", "CUMSUM": "CumSum"}
 TEMPLATED = ("README.md", "library.properties")
-SECTIONS = {"images": "image.md", "sounds": "sound.md"}  # of the README
+# The words for an input and for several, and the section of the README, by the kind
+SECTIONS = {
+    "pixels": ("an image", "images", "image.md"),
+    "sounds": ("a sound", "sounds", "sound.md"),
+    "series": ("a window", "windows", "series.md"),
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
         arena = boards.arena(model.board, *sizes)
         if fault := boards.misfit(model.board, arena, flash):
             raise UserError(fault)
-    fill(folder, model, measured, operator_names(network))
+    fill(folder, model, measured, _resolver.operator_names(network))
     return asdict(measured)
 
 
@@ -145,13 +148,15 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         TEMPLATES,
         folder,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("fit.py", "__pycache__", *SECTIONS.values()),
+        ignore=shutil.ignore_patterns(
+            "fit.py", "__pycache__", *(name for _, _, name in SECTIONS.values())
+        ),
     )
     write_preparation(folder, model)
     generated = {
         "model.h": _c_text.header(model, arena_definition(measured)),
         "model_data.cpp": array(model.file),
-        "operators.h": resolver(operators),
+        "operators.h": _resolver.text(operators),
         "golden.h": golden(model),
     }
     for name, text in generated.items():
@@ -163,26 +168,28 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
 
 
 def write_preparation(folder: Path, model: VerifiedFile) -> None:
-    """The code that makes the input of a picture, or of a microphone's samples."""
+    """The code that makes the input of a picture, of a microphone's samples or a sensor's rows."""
     if model.is_of_sounds:
         _sound_text.write(folder / "src", model.data)
-        (folder / "examples/listen").mkdir()
-        shutil.copy(_sound_text.TEMPLATES / "listen.ino", folder / "examples/listen")
-        return
-    for name in ("framing.c", "framing.h"):
-        shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
+        write_example(folder / "examples/listen", _sound_text.TEMPLATES)
+    elif model.data.kind == "series":
+        _series_text.write(folder / "src")
+        write_example(folder / "examples/sense", _series_text.TEMPLATES)
+    else:
+        for name in ("framing.c", "framing.h"):
+            shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
+
+
+def write_example(folder: Path, templates: Path) -> None:
+    folder.mkdir()
+    shutil.copy(templates / f"{folder.name}.ino", folder)
 
 
 def section(model: VerifiedFile) -> dict[str, str]:
     """The words of the README for what the model takes, and its section about the input."""
-    sounds = model.is_of_sounds
-    one, several = ("a sound", "sounds") if sounds else ("an image", "images")
-    template = Template((TEMPLATES / SECTIONS[several]).read_text(encoding="utf-8"))
-    own = (
-        _sound_text.readme_fields(model.data)
-        if sounds
-        else {"preparing": _c_text.preparing(model.data)}
-    )
+    one, several, name = SECTIONS[model.data.kind]
+    template = Template((TEMPLATES / name).read_text(encoding="utf-8"))
+    own = _c_text.own_fields(model) or {"preparing": _c_text.preparing(model.data)}
     text = template.substitute({**model.readme_fields, **own}).rstrip()
     return {"one": one, "several": several, "section": text}
 
@@ -219,41 +226,6 @@ def arena_definition(measured: Measurements) -> str:
         f"#define MODEL_ARENA_BYTES {measured.arena_bytes_esp32}\n"
         "#else\n"
         f"#define MODEL_ARENA_BYTES {measured.arena_bytes}\n"
-        "#endif\n"
-    )
-
-
-def operator_names(network: tflite.Model) -> list[str]:
-    """The distinct operators of the model, sorted: CONV_2D, ..."""
-    return sorted(
-        {
-            _kernel_memory.operator_name(network.OperatorCodes(index))
-            for index in range(network.OperatorCodesLength())
-        }
-    )
-
-
-def method(operator: str) -> str:
-    """The operator as MicroMutableOpResolver spells it: CONV_2D is Conv2D."""
-    camel_case = "".join(part.capitalize() for part in operator.split("_"))
-    return METHODS.get(operator) or re.sub(r"(\d)d$", r"\1D", camel_case)
-
-
-def resolver(operators: list[str]) -> str:
-    """operators.h: a resolver with only these operators, which keeps all others out of flash."""
-    added = " &&\n           ".join(
-        f"operators.Add{method(operator)}() == kTfLiteOk" for operator in operators
-    )
-    return (
-        "/* Only the operators that the model uses. */\n"
-        "#ifndef OPERATORS_H\n"
-        "#define OPERATORS_H\n\n"
-        '#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"\n\n'
-        f"using Operators = tflite::MicroMutableOpResolver<{len(operators)}>;\n\n"
-        "inline bool add_operators(Operators &operators)\n"
-        "{\n"
-        f"    return {added};\n"
-        "}\n\n"
         "#endif\n"
     )
 

@@ -91,6 +91,7 @@ class Description:
     framing: str | list[float] = "resize"
     group: str | None = None  # the column that preprocess.group is by default
     sound: dict[str, int] | None = None  # the parameters of `serving.log_mel`
+    series: dict[str, Any] | None = None  # those of `serving.recording.Sampling`
 
     @property
     def inputs(self) -> Inputs:
@@ -113,7 +114,7 @@ def load_json(path: Path) -> Any:
 
 def save_description(path: Path, description: Description) -> None:
     values = dict(description.__dict__)
-    for name in ("unit", "group", "sound"):
+    for name in ("unit", "group", "sound", "series"):
         if values[name] is None:
             del values[name]
     save_json(path, values)

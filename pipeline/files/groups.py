@@ -81,6 +81,11 @@ def of_names(group_names: Sequence[str]) -> Array:
     return inverse
 
 
+def connected(*keys: Sequence[str]) -> Array:
+    """A number for each example (N,), equal for those that share one of the `keys`."""
+    return _components(len(keys[0]), [_same(key) for key in keys])
+
+
 def together(pictures: Sequence[Picture], group_names: Sequence[str] | None) -> Array:
     """A number for each picture (N,); those that belong together have the same."""
     edges = [_same([row.sha256 for row in pictures])]

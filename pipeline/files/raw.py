@@ -27,6 +27,7 @@ LEFT_OUT = artifacts.RAW / "left_out.csv"
 OTHERS = "other"
 TABLE, COLUMNS = "pictures.csv", "columns.json"
 FILE = "file"  # the column of the files that inputs were made from, if there are any
+RECORDING = "recording"  # that of what windows were cut from, which is never in two splits
 
 
 def description() -> artifacts.Description:
@@ -95,8 +96,7 @@ def group_names(part: str, group: str | None) -> list[str] | None:
     inputs, labels = load(part)
     if (photos := pictures.on_disk(inputs)) is not None:
         return example_groups.names(photos.rows, group)
-    path = artifacts.RAW / part / COLUMNS
-    columns: dict[str, list[str]] = artifacts.load_json(path) if path.exists() else {}
+    columns = _columns(part)
     if FILE in columns:
         others = {name: column for name, column in columns.items() if name != FILE}
         return example_groups.of_files(columns[FILE], others, group)
@@ -109,6 +109,12 @@ def group_names(part: str, group: str | None) -> list[str] | None:
     return columns.get(group, [])
 
 
+def _columns(part: str) -> dict[str, list[str]]:
+    path = artifacts.RAW / part / COLUMNS
+    columns: dict[str, list[str]] = artifacts.load_json(path) if path.exists() else {}
+    return columns
+
+
 def groups(group: str | None) -> Array | None:
     """Numbers (N,) of what belongs together in the training part; None if nothing does.
 
@@ -117,7 +123,12 @@ def groups(group: str | None) -> Array | None:
     names = group_names("train", group)
     if (photos := pictures.on_disk(load("train")[0])) is not None:
         return example_groups.together(photos.rows, names)
-    return None if names is None else example_groups.of_names(names)
+    if names is None:
+        return None
+    recordings = _columns("train").get(RECORDING)
+    if recordings is None:
+        return example_groups.of_names(names)
+    return example_groups.connected(example_groups.distinct(names), recordings)
 
 
 def edits(part: str) -> Edits:

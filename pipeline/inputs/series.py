@@ -19,11 +19,14 @@ from pipeline.inputs import Pictures, Predict, Sheet, _sheet, _split_checks
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
 CHANNELS: tuple[int, ...] = ()  # any number
-BASELINES = {"nearest_mean": "nearest mean series"}
+BASELINES = {
+    "nearest_mean": "nearest mean series",
+    "random_forest": "random forest on statistics of each channel",
+}
 VOCABULARY = False
 AUGMENTATION = False
 CONVOLUTIONS = "series_cnn"
-EMBEDDED = False
+EMBEDDED = True
 PICTURED = True
 SHOWN = 30
 CLASSES = 25
@@ -32,14 +35,20 @@ COMPANIONS = ""
 VALUES = "raw measurements"
 PREPARED = "How data become the input"
 EXAMPLES = ""
-EXAMPLE = "recording.npy"
+EXAMPLE = "recording.csv"
 
+TREES = 200
+FITTED = 20_000  # windows, evenly spaced, that the random forest takes at most
 BLOCKS = 20  # along time; noise hardly changes their means, which are compared
 DRAWN_STEPS = 200  # of a drawing on a page; a longer series is thinned out
 MARGIN = 0.1  # of the training set's range, which the model card's range exceeds on both sides
 DIGITS = 3  # significant, of the model card's range
 SYNTHETIC_NOISE = 4
 INVENTED = 32  # random inputs, for data that may not be passed on
+OF_WINDOWS = (
+    "{steps} measurements at {rate:g} Hz of {channels} channels, {names}, as they are, in the "
+    "units of the training set; the next window begins {step} measurements later"
+)
 DESCRIPTION = (
     "measurements as they are, {steps} steps of {channels} channels, in the units, at the rate and "
     "in the order of channels of the training set"
@@ -126,7 +135,7 @@ def roughness(series: Array) -> Array:
 def baseline(
     train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
 ) -> Predict:
-    """The nearest mean series, which the picture shows."""
+    """The nearest mean series, which the picture shows, and a random forest."""
     _, deviation = moments(train)
     num_classes = len(description.class_names)
     means = class_means(train, labels, num_classes)
@@ -134,7 +143,37 @@ def baseline(
     shown = _sheet.spread(num_classes, CLASSES)
     title = _sheet.title("Mean series of each class", len(shown), num_classes)
     pictures.lines(path, means[shown], [names[label] for label in shown], title=title)
-    return lambda series: {"nearest_mean": nearest(series, means, deviation)}
+    forest = fitted(train, labels)
+    return lambda series: {
+        "nearest_mean": nearest(series, means, deviation),
+        "random_forest": predicted(forest, series),
+    }
+
+
+def fitted(train: Array, labels: Array) -> Any:
+    """A random forest by scikit-learn on the statistics of each channel."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    rows = _sheet.spread(len(train), FITTED)
+    forest = RandomForestClassifier(TREES, random_state=0)
+    return forest.fit(statistics(train[rows]), np.asarray(labels)[rows])
+
+
+def predicted(forest: Any, series: Array) -> Array:
+    result: Array = forest.predict(statistics(series))
+    return result
+
+
+def statistics(series: Array) -> Array:
+    """Mean, deviation, least, most, and mean step from row to row: (N, 5 C) float32."""
+    parts = []
+    for start, stop in artifacts.chunks_of(series):
+        values = np.asarray(series[start:stop], np.float64)
+        steps = np.abs(np.diff(values, axis=1, append=values[:, -1:])).mean(1)
+        parts.append(
+            np.hstack([values.mean(1), values.std(1), values.min(1), values.max(1), steps])
+        )
+    return np.concatenate(parts).astype(np.float32)
 
 
 def class_means(series: Array, labels: Array, num_classes: int) -> Array:
@@ -204,5 +243,12 @@ def invented(series: Array, limits: tuple[float, float]) -> Array:
 
 def preprocessing(description: Description) -> dict[str, Any]:
     steps, channels = description.input_shape
-    text = DESCRIPTION.format(steps=steps, channels=channels)
-    return {"method": "series", "box": None, "description": text}
+    own = description.series
+    if own is None:
+        text = DESCRIPTION.format(steps=steps, channels=channels)
+        return {"method": "series", "box": None, "description": text}
+    names = ", ".join(own["channels"])
+    text = OF_WINDOWS.format(
+        steps=steps, channels=channels, names=names, rate=own["rate"], step=own["step"]
+    )
+    return {"method": "series", "box": None, "description": text, "series": own}

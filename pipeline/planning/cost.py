@@ -199,7 +199,7 @@ def _files(settings: Params, data: Shape) -> Files:
     measured["int8_bytes"] = with_card(content, CARD_BYTES)
     if not declared("inputs", data.kind)["EMBEDDED"] or data.target != "classes":
         return Files(
-            **measured, refused="targets without Python take images or sounds of one class each"
+            **measured, refused="targets without Python take inputs of one class each, and no ids"
         )
     try:
         translated = _integer_c.translate(content, FORMAT)

@@ -81,7 +81,7 @@ def check_board(board: str | None) -> None:
 def _check_embedded(data: Survey, board: str | None) -> None:
     if board and not declared("inputs", data.kind)["EMBEDDED"]:
         raise UserError(
-            f"--board is {board}, and the exports without Python take images and sounds"
+            f"--board is {board}, and the exports without Python take images, sounds and series"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.config.params import NO_OTHERS, Train
 from pipeline.config.parts import declared
 from pipeline.process.errors import UserError
-from pipeline.training import class_metrics, keras_objects
+from pipeline.training import augmentation, class_metrics, keras_objects, turning
 from pipeline.training.batches import Data
 from pipeline.training.compilation import is_sparse
 
@@ -54,12 +54,28 @@ def check_input(params: Train, data: Data) -> None:
     """Raises UserError for augmentation or outliers that the kind of input does not take."""
     kind = declared("inputs", data.kind)
     noun = kind["NOUN"]
-    if params.augmentation and not kind["AUGMENTATION"]:
+    names = [item.class_name for item in augmentation.objects(params, data.inputs.shape)]
+    others = [name for name in names if name != keras_objects.TURN]
+    if others and not kind["AUGMENTATION"]:
+        expected = f"[] or {keras_objects.TURN}" if data.kind == "series" else "[]"
         raise UserError(
             f"train.augmentation is for images, and the dataset holds {noun}; "
-            f"expected [] with {noun}"
+            f"expected {expected} with {noun}"
         )
+    if len(names) > len(others):
+        check_axes(data, noun)
     check_outliers(params, data, noun)
+
+
+def check_axes(data: Data, noun: str) -> None:
+    """Raises UserError if the channels cannot be the axes of sensors."""
+    shape = data.inputs.shape
+    if data.kind != "series" or shape[-1] % turning.AXES:
+        raise UserError(
+            f"train.augmentation has {keras_objects.TURN}, which turns the axes of sensors, and "
+            f"the dataset holds {noun} of shape {shape}; expected series whose channels are axes "
+            "in threes"
+        )
 
 
 def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:

@@ -30,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "pictures",
         nargs="+",
-        help="picture files, .wav files for a model of sounds, or .npy files for one of series; "
-        "folders of them, "
-        "or - for one from standard input",
+        help="pictures, .wav files for a model of sounds, .csv or .npy files for one of series; "
+        "folders of them, or - for one from standard input",
     )
     commands.add_choice(parser)
     commands.add_log(parser)
@@ -91,31 +90,49 @@ def _predictions(
     card = classifier.card
     for name, source in _sources(pictures, card.kind.suffixes or photo.SUFFIXES):
         try:
-            images = _inputs(source, name, card)
-            probabilities = classifier.predict(images)
+            for names, images in _named(source, name, card):
+                yield from _answers(classifier, names, images, top, log)
         except InputError as error:
             failures.append(error)
             print(f"error: {error}", file=sys.stderr)
+
+
+def _answers(
+    classifier: Classifier, names: List[str], images: Any, top: int, log: Optional[PredictionLog]
+) -> Iterator[Dict[str, Any]]:
+    card, probabilities = classifier.card, classifier.predict(images)
+    for index, (name, row) in enumerate(zip(names, probabilities)):
+        if card.number:
+            yield {"picture": name, **classifier.number(row)}
             continue
-        for index, row in enumerate(probabilities):
-            own_name = f"{name}[{index}]" if len(images) > 1 else name
-            if card.number:
-                yield {"picture": own_name, **classifier.number(row)}
-                continue
-            order = row.argsort(kind="stable")[::-1][:top]
-            if card.target == "labels":
-                order = order[row[order] >= gate.THRESHOLD]
-            one = slice(index, index + 1)
-            prediction: Dict[str, Any] = {"picture": own_name}
-            if card.target == "classes":  # None, if the file rejects the picture
-                (prediction["class"],) = classifier.answers(probabilities[one])
-            prediction["classes"] = [
-                {"class": card.class_names[number], "probability": float(row[number])}
-                for number in order
-            ]
-            if log:
-                prediction["id"] = log.add(classifier, images[one], probabilities[one], own_name)[0]
-            yield prediction
+        order = row.argsort(kind="stable")[::-1][:top]
+        if card.target == "labels":
+            order = order[row[order] >= gate.THRESHOLD]
+        one = slice(index, index + 1)
+        prediction: Dict[str, Any] = {"picture": name}
+        if card.target == "classes":  # None, if the file rejects the picture
+            (prediction["class"],) = classifier.answers(probabilities[one])
+        prediction["classes"] = [
+            {"class": card.class_names[number], "probability": float(row[number])}
+            for number in order
+        ]
+        if log:
+            prediction["id"] = log.add(classifier, images[one], probabilities[one], name)[0]
+        yield prediction
+
+
+def _named(
+    source: Union[Path, bytes], name: str, card: ModelCard
+) -> Iterator[Tuple[List[str], Any]]:
+    """Inputs (N, ...) with a name for each. Raises InputError."""
+    sampling = card.preprocessing.series
+    if sampling and not name.lower().endswith(".npy"):
+        for own_name, values in sampling.windows(source, name, card.input_shape[0]):
+            yield [own_name], values[None]
+        return
+    images = _inputs(source, name, card)
+    several = len(images) > 1
+    yield [f"{name}[{index}]" if several else name for index in range(len(images))], images
 
 
 def _inputs(source: Union[Path, bytes], name: str, card: ModelCard) -> Any:

@@ -77,8 +77,8 @@ def test_the_recipe_for_sounds_is_that_of_the_documentation() -> None:
     assert features == [8000, 256, 128, 32]
 
 
-def test_a_board_is_refused_for_series(folder: Path) -> None:
-    arrays(Path("s.npz"), x_train=np.zeros((30, 50, 2), np.float32))
+def test_a_board_is_refused_for_ids(folder: Path) -> None:
+    arrays(Path("s.npz"), x_train=np.ones((30, 50), np.int32))
     with pytest.raises(UserError, match="--board is rp2040, and the exports without Python take"):
         start.start(Path("s.npz"), "rp2040", Path("params.yaml"), force=True)
 

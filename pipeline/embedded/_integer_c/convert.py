@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pipeline.embedded._integer_c import unweighted, weighted
 from pipeline.embedded._integer_c.layer import Layer, only_int8
-from pipeline.embedded._integer_c.network import INSTEAD, Network, Operator
+from pipeline.embedded._integer_c.network import INSTEAD, NORMALIZE, Network, Operator
 from pipeline.process.errors import UserError
 
 LAYERS: dict[str, Callable[[Operator], Layer]] = {
@@ -33,6 +33,8 @@ def layers(network: Network) -> list[Layer]:
 
 
 def layer(operator: Operator) -> Layer:
+    if operator.name == NORMALIZE:
+        return unweighted.normalization(operator)
     if operator.name not in LAYERS:
         raise UserError(
             f"it has the operator {operator.name}; expected only {', '.join(LAYERS)}; {INSTEAD}"

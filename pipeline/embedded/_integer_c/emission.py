@@ -11,15 +11,16 @@ import numpy as np
 
 from pipeline.embedded._integer_c import convert, storage
 from pipeline.embedded._integer_c.layer import Call, Layer
-from pipeline.embedded._integer_c.network import Network, Tensor, read
+from pipeline.embedded._integer_c.network import NORMALIZE, Network, Tensor, read
 from pipeline.embedded._integer_c.storage import Storage
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 
 TEMPLATES = Path(__file__).parent / "layers"
 HEADERS = ("dot_product.h", "fixed_point.h", "grid.h", "layers.h", "sums.h")
-VALUES_IN_A_LINE = {"int8": 16, "int32": 7}
-TYPES = {"int8": "int8_t", "uint8": "uint8_t"}
+NORMALIZATION = "normalization.h"
+VALUES_IN_A_LINE = {"int8": 16, "int32": 7, "float32": 5}
+TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,16 @@ def least_accepted(output: Tensor, accept_from: float | None) -> int | None:
 def library(layers: list[Layer]) -> dict[str, str]:
     """The files in `layers/` that the network needs."""
     used = {call.source for layer in layers for call in layer.calls}
+    used |= {NORMALIZATION} if computes_in_float(layers) else set()
     return {
         f"layers/{name}": (TEMPLATES / name).read_text(encoding="utf-8")
         for name in sorted({*HEADERS, *used})
     }
+
+
+def computes_in_float(layers: list[Layer]) -> bool:
+    """Whether the inputs are measurements, which are scaled in floating point."""
+    return any(layer.operator.name == NORMALIZE for layer in layers)
 
 
 def header(placed: Storage, origin: str, least: int | None) -> str:
@@ -102,6 +109,9 @@ def header(placed: Storage, origin: str, least: int | None) -> str:
         none = (
             " * Returns -1, for none of the classes, if the largest is below NETWORK_ACCEPT_FROM.\n"
         )
+    scaled = ""
+    if placed.network.input.dtype == "float32":
+        scaled = " * But inputs are measurements, which are scaled in floating point.\n"
     return (
         f"/* The network of {origin} in integers. Generated. */\n"
         "#ifndef NETWORK_H\n"
@@ -122,6 +132,7 @@ def header(placed: Storage, origin: str, least: int | None) -> str:
         " * Writes NETWORK_OUTPUTS outputs for NETWORK_INPUTS inputs. Returns the index of the\n"
         " * largest, which is the class. Uses integers only, and no library. Two calls must not\n"
         " * overlap, because they share the arena.\n"
+        f"{scaled}"
         f"{none}"
         " */\n"
         f"{prototype(placed.network)};\n\n"
@@ -144,6 +155,7 @@ def source(placed: Storage, layers: list[Layer], origin: str, least: int | None)
         "static int16_t memory[NETWORK_ARENA_BYTES / 2];\n"
         "static int8_t *const arena = (int8_t *)memory;\n\n"
     )
+    scaling = f'#include "layers/{NORMALIZATION}"\n' if computes_in_float(layers) else ""
     structs = "".join(
         struct for index, layer in enumerate(layers) for struct in definitions(index, layer)
     )
@@ -151,6 +163,7 @@ def source(placed: Storage, layers: list[Layer], origin: str, least: int | None)
         f"/* The network of {origin}, layer by layer. Generated. */\n"
         '#include "network.h"\n\n'
         '#include "layers/layers.h"\n'
+        f"{scaling}"
         '#include "weights.h"\n\n'
         "/* A program that wants to look at the values between layers defines this. */\n"
         "#ifndef AFTER_LAYER\n"
@@ -212,7 +225,12 @@ def initializer(value: Any, name: str, indent: str) -> str:
         return braced(value, name, indent + "    ")
     if isinstance(value, tuple):
         return f"{{{', '.join(map(str, value))}}}"
-    return str(value)
+    return literal(value)
+
+
+def literal(value: Any) -> str:
+    """A number in C; nine digits represent a float32 exactly."""
+    return f"{value:.8e}f" if isinstance(value, np.float32) else str(value)
 
 
 def statements(placed: Storage, layers: list[Layer]) -> Iterator[str]:
@@ -254,7 +272,7 @@ def constant_inputs(call: Call) -> Iterator[tuple[str, Array]]:
 
 def weights(arrays_by_name: dict[str, Array], origin: str) -> str:
     definitions_of_arrays = "".join(
-        f"static const {values.dtype.name}_t {name}[{values.size}] = {{\n{rows(values)}}};\n\n"
+        f"static const {TYPES[values.dtype.name]} {name}[{values.size}] = {{\n{rows(values)}}};\n\n"
         for name, values in arrays_by_name.items()
     )
     return (
@@ -268,7 +286,7 @@ def weights(arrays_by_name: dict[str, Array], origin: str) -> str:
 
 
 def rows(values: Array) -> str:
-    count, numbers = VALUES_IN_A_LINE[values.dtype.name], list(map(str, values.tolist()))
+    count, numbers = VALUES_IN_A_LINE[values.dtype.name], [literal(value) for value in values]
     return "".join(
         f"    {', '.join(numbers[start : start + count])},\n"
         for start in range(0, len(numbers), count)

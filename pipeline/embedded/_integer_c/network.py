@@ -18,6 +18,7 @@ DTYPES = {
     schema.TensorType.UINT8: np.uint8,
     schema.TensorType.INT8: np.int8,
 }
+NORMALIZE = "NORMALIZE"  # no operator of TensorFlow Lite
 OPERATORS = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
@@ -67,7 +68,10 @@ class Operator:
 
 @dataclass(frozen=True)
 class Network:
-    """Operators in the order they run. Input and output are uint8 or int8."""
+    """Operators in the order they run. Input and output are uint8 or int8.
+
+    Measurements are float32, and the first operator, NORMALIZE, makes int8 of them.
+    """
 
     operators: tuple[Operator, ...]
     input: Tensor
@@ -88,7 +92,7 @@ def read(data: bytes) -> Network:
     output = tensors[graph.outputs[0]]
     if operators[-1].name == "DEQUANTIZE":
         output = operators.pop().inputs[0]
-    network = Network(tuple(operators), tensors[graph.inputs[0]], output)
+    network = Network(normalized(tuple(operators)), tensors[graph.inputs[0]], output)
     check_types(network)
     return network
 
@@ -124,9 +128,39 @@ def operator(model: Any, entry: Any, tensors: list[Tensor]) -> Operator:
     )
 
 
+def normalized(operators: tuple[Operator, ...]) -> tuple[Operator, ...]:
+    """The operators, with one NORMALIZE for those that scale float32 measurements and quantize.
+
+    They are one MUL and one ADD with a constant, or less. Raises UserError for others.
+    """
+    names = [entry.name for entry in operators]
+    if operators[0].variable[0].dtype != "float32" or "QUANTIZE" not in names:
+        return operators
+    end = names.index("QUANTIZE")
+    computing = [entry for entry in operators[:end] if entry.name != "RESHAPE"]
+    channels = operators[end].inputs[0].shape[-1]
+    constants = {"MUL": np.ones(channels, np.float32), "ADD": np.zeros(channels, np.float32)}
+    if [entry.name for entry in computing] not in ([], ["MUL"], ["ADD"], ["MUL", "ADD"]):
+        raise computing[0].refusal("is one of several float32 operators at the input")
+    for entry in computing:
+        constants[entry.name] = of_channels(entry, channels)
+    entry = Operator(NORMALIZE, operators[0].variable, operators[end].output, constants)
+    return (entry, *operators[end + 1 :])
+
+
+def of_channels(entry: Operator, channels: int) -> Array:
+    """The constant (C,) of an operator. Raises UserError unless it has one for each channel."""
+    constants = [tensor.values for tensor in entry.inputs if tensor.values is not None]
+    if len(constants) != 1 or constants[0].size not in (1, channels):
+        raise entry.refusal("has no constant for each channel")
+    return np.broadcast_to(constants[0].reshape(-1), (channels,)).astype(np.float32)
+
+
 def check_types(network: Network) -> None:
     """Raises UserError unless every tensor between input and output is quantized to 8 bits."""
     for entry in network.operators:
+        if entry.name == NORMALIZE:
+            continue
         for variable in (*entry.variable, entry.output):
             if variable.dtype not in ("int8", "uint8") or not variable.scales.size:
                 raise entry.refusal(

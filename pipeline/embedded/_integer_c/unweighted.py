@@ -187,6 +187,21 @@ def softmax(operator: Operator) -> Layer:
     return one_call(operator, "softmax", "softmax", fields)
 
 
+def normalization(operator: Operator) -> Layer:
+    """Measurements to int8: factors and offsets in float32, as TensorFlow Lite Micro computes."""
+    source, output = operator.inputs[0], operator.output
+    factors = operator.options["MUL"]
+    fields = {
+        "count": source.size,
+        "channels": len(factors),
+        "factors": factors,
+        "offsets": operator.options["ADD"],
+        "scale": output.scale,
+        "zero_point": output.zero_point,
+    }
+    return one_call(operator, "normalization", "normalization", fields)
+
+
 def quantization(operator: Operator) -> Layer:
     source, output = operator.inputs[0], operator.output
     functions = {

@@ -5,7 +5,7 @@
 
 const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
 
-void print_answer(const char *name, const uint8_t *image)
+void print_answer(const char *name, const MODEL_VALUE *image)
 {
     float probabilities[MODEL_CLASSES];
     int best = 0, answer = classify(image, probabilities);

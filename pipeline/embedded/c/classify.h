@@ -11,10 +11,10 @@
 /*
  * Writes the probabilities of the MODEL_CLASSES classes for one image, and returns the class, or -1
  * if the model rejects the image: none of the classes.
- * `image` is MODEL_PIXELS raw bytes, 0 to 255, row by row, with the channels of a pixel side by
- * side; scaling is part of the model. Two calls must not overlap.
+ * `image` is MODEL_PIXELS raw values, row by row, with the channels of a pixel or of a moment side
+ * by side; scaling is part of the model. Two calls must not overlap.
  */
-static inline int classify(const uint8_t *image, float *probabilities)
+static inline int classify(const MODEL_VALUE *image, float *probabilities)
 {
     int8_t outputs[MODEL_CLASSES];
     int class_number = network_run(image, outputs);

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model.h"
+
 /* The CRC-32 of PNG, zip and Ethernet. */
 uint32_t crc32_of(const uint8_t *bytes, size_t length);
 
@@ -15,7 +17,7 @@ int with_file(const char *name, int (*use)(const char *, const uint8_t *, size_t
 extern const char *const class_names[];
 
 /* Prints the name, the class and all probabilities of an input for classify(). */
-void print_answer(const char *name, const uint8_t *image);
+void print_answer(const char *name, const MODEL_VALUE *image);
 
 /* Tests the model on the bytes of acceptance.bin and prints the verdict; the exit status. */
 int prove(const char *name, const uint8_t *bytes, size_t length);

@@ -3,12 +3,12 @@
  *
  * acceptance.bin is little-endian:
  *   "EDGEACC1"
- *   uint32   numbers of golden vectors G, images N, pixels per image P and classes K
+ *   uint32   numbers of golden vectors G, images N, values per image P and classes K
  *   uint32   the maker's verdict (enum verdict), and on how many images
  *   double   the maker's bound of the loss, the allowed loss, the tolerance of golden vectors
- *   bytes    golden images (G, P)
+ *   values   golden images (G, P), bytes or, of a model of series, floats
  *   float    golden probabilities (G, K)
- *   bytes    images (N, P)
+ *   values   images (N, P)
  *   uint32   labels (N,)
  *   float    the trained model's probabilities (N, K)
  *   uint32   CRC-32 of everything before it
@@ -76,15 +76,15 @@ static const char *parse(struct acceptance *set, const uint8_t *bytes, size_t le
     set->makers_bound = long_real(bytes + 32);
     set->allowed = long_real(bytes + 40);
     set->tolerance = long_real(bytes + 48);
-    expected = HEADER_BYTES + (uint64_t)set->golden * (MODEL_PIXELS + 4 * MODEL_CLASSES) +
-               (uint64_t)set->images * (MODEL_PIXELS + 4 + 4 * MODEL_CLASSES) + 4;
+    expected = HEADER_BYTES + (uint64_t)set->golden * (MODEL_BYTES + 4 * MODEL_CLASSES) +
+               (uint64_t)set->images * (MODEL_BYTES + 4 + 4 * MODEL_CLASSES) + 4;
     if (expected != length || !set->golden || !set->images || set->verdict > WORSE ||
         !(set->allowed > 0) || !(set->tolerance > 0))
         return "it is not what package writes";
     set->golden_images = bytes + HEADER_BYTES;
-    set->golden_probabilities = set->golden_images + (size_t)set->golden * MODEL_PIXELS;
+    set->golden_probabilities = set->golden_images + (size_t)set->golden * MODEL_BYTES;
     set->pixels = set->golden_probabilities + (size_t)set->golden * MODEL_CLASSES * 4;
-    set->labels = set->pixels + (size_t)set->images * MODEL_PIXELS;
+    set->labels = set->pixels + (size_t)set->images * MODEL_BYTES;
     set->probabilities = set->labels + (size_t)set->images * 4;
     return NULL;
 }
@@ -100,7 +100,7 @@ static int predict(const uint8_t *image, int *answer, const uint8_t *expected, i
     float probabilities[MODEL_CLASSES];
     int best = 0;
     *expected_class = 0;
-    *answer = classify(image, probabilities);
+    *answer = classify((const MODEL_VALUE *)(const void *)image, probabilities);
     for (int class = 0; class < MODEL_CLASSES; class++) {
         double difference = fabs((double)probabilities[class] - (double)real(expected + 4 * class));
         if (!(difference <= *largest)) /* also true for NaN */
@@ -120,7 +120,7 @@ static struct results run_all(const struct acceptance *set, clock_t *ticks)
     double seconds;
     int answer, reference;
     for (uint32_t index = 0; index < set->golden; index++)
-        predict(set->golden_images + (size_t)index * MODEL_PIXELS, &answer,
+        predict(set->golden_images + (size_t)index * MODEL_BYTES, &answer,
                 set->golden_probabilities + (size_t)index * MODEL_CLASSES * 4, &reference,
                 &results.golden);
     seconds = (double)(clock() - start) / CLOCKS_PER_SEC / set->golden * set->images;
@@ -129,7 +129,7 @@ static struct results run_all(const struct acceptance *set, clock_t *ticks)
     start = clock();
     for (uint32_t index = 0; index < set->images; index++) {
         int label = (int)integer(set->labels + 4 * (size_t)index);
-        int class = predict(set->pixels + (size_t)index * MODEL_PIXELS, &answer,
+        int class = predict(set->pixels + (size_t)index * MODEL_BYTES, &answer,
                             set->probabilities + (size_t)index * MODEL_CLASSES * 4, &reference,
                             &results.largest);
         results.correct += class == label;

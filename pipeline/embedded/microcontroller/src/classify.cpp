@@ -17,7 +17,7 @@ alignas(16) uint8_t arena[MODEL_ARENA_BYTES];
 bool fits(tflite::MicroInterpreter &interpreter)
 {
     const TfLiteTensor *image = interpreter.input(0), *probabilities = interpreter.output(0);
-    return image->type == kTfLiteUInt8 && image->bytes == MODEL_PIXELS &&
+    return image->type == MODEL_VALUE_TYPE && image->bytes == MODEL_BYTES &&
            probabilities->type == kTfLiteFloat32 &&
            probabilities->bytes == MODEL_CLASSES * sizeof(float);
 }
@@ -39,12 +39,12 @@ tflite::MicroInterpreter *prepared()
 
 } // namespace
 
-bool classify(const uint8_t *image, float *probabilities)
+bool classify(const MODEL_VALUE *image, float *probabilities)
 {
     tflite::MicroInterpreter *interpreter = prepared();
     if (interpreter == nullptr)
         return false;
-    std::memcpy(interpreter->input(0)->data.uint8, image, MODEL_PIXELS);
+    std::memcpy(interpreter->input(0)->data.raw, image, MODEL_BYTES);
     if (interpreter->Invoke() != kTfLiteOk)
         return false;
     std::memcpy(probabilities, interpreter->output(0)->data.f, MODEL_CLASSES * sizeof(float));

@@ -14,11 +14,11 @@ extern "C" {
 
 /*
  * Writes the probabilities of the MODEL_CLASSES classes for one image. `image` is MODEL_PIXELS raw
- * bytes, 0 to 255, row by row, with the channels of a pixel side by side; scaling is part of the
- * model. The first call sets up the interpreter. Returns false and writes nothing if the array is
+ * values, row by row, with the channels of a pixel or of a moment side by side; scaling is part of
+ * the model. The first call sets up the interpreter. Returns false and writes nothing if the array is
  * not the model that was verified or the runtime refuses it. Not thread-safe.
  */
-bool classify(const uint8_t *image, float *probabilities);
+bool classify(const MODEL_VALUE *image, float *probabilities);
 
 /* The class with the largest of the probabilities, or -1 for none: it is below MODEL_ACCEPT_FROM. */
 static inline int classify_answer(const float *probabilities)

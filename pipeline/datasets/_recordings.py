@@ -1,0 +1,122 @@
+"""Which files are recordings, and what a list or the folders say about them: none is opened."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from pipeline.datasets import _tree
+from pipeline.datasets._recording_files import LABELS
+from pipeline.datasets._tree import nfc
+from pipeline.process.errors import UserError
+
+LIST_COLUMNS = ("file", "start", "end", "split", *LABELS)
+
+Open = Callable[[str], IO[bytes]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Seconds of a file that have a label."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass
+class Listed:
+    """A file and its part of the data, with what a folder or a list says about it.
+
+    `spans` are None if no list names the file; then its `label` is that of its folder, if any.
+    """
+
+    file: str
+    part: str = "train"
+    label: str = ""
+    spans: list[Span] | None = None
+    columns: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+
+def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Listed]:
+    """The files of a tree, with what its list says, or else its folders. Raises UserError."""
+    base = _tree.base(tree)
+    folder = next((at for at in ("", base) if f"{at}{name}" in tree.files), None)
+    if folder is not None:
+        tree.files.remove(f"{folder}{name}")
+        with open_file(f"{folder}{name}") as file:
+            return of_list(f"{root / folder / name}", folder, tree, file)
+    result = []
+    for part, prefix in _tree.parts(tree, base).items():
+        for path in (file for file in tree.files if file.startswith(prefix)):
+            label, slash, _ = path.removeprefix(prefix).partition("/")
+            result.append(Listed(path, part, nfc(label) if slash else ""))
+    return result
+
+
+def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[Listed]:
+    """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
+    try:
+        text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
+    header = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
+    names = list(rows.fieldnames or [])
+    if "file" not in names or len({*LABELS} & {*names}) != 1:
+        raise UserError(
+            f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
+            "start, end, split and others"
+        )
+    files = {nfc(name): name for name in tree.files}
+    result: dict[str, Listed] = {}
+    for number, row in enumerate(rows, 2):
+        where = f"row {number} of {path}"
+        if None in row or None in row.values():
+            raise UserError(f"{where} has more or fewer cells than the header")
+        add_row(result, where, {name: cell.strip() for name, cell in row.items()}, folder, files)
+    tree.left_out |= {name: "is not in the list" for name in tree.files if name not in result}
+    return list(result.values())
+
+
+def add_row(
+    result: dict[str, Listed], where: str, row: dict[str, str], folder: str, files: dict[str, str]
+) -> None:
+    """Adds a row of a list to what is known of its file. Raises UserError."""
+    name = row["file"].replace("\\", "/").removeprefix("./")
+    file = files.get(nfc(f"{folder}{name}"))
+    if file is None:
+        raise UserError(f"{where} names {name or 'no file'}; expected a CSV or npz file beside it")
+    label = nfc(next(row[column] for column in LABELS if column in row))
+    split = _tree.part_of(row.get("split") or "train")
+    start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
+    if not label or split is None or not start < end:
+        raise UserError(
+            f"{where} has label {label!r}, split {row.get('split', '')!r}, start {start:g} and end "
+            f"{end:g}; expected a label, train, validation or test, and an end after the start"
+        )
+    known = result.setdefault(file, Listed(file, split, spans=[]))
+    if known.part != split:
+        raise UserError(f"{where} has the split {split}, and another row of {name} {known.part}")
+    assert known.spans is not None
+    known.spans.append(Span(start, end, label))
+    for column, cell in row.items():
+        if column not in LIST_COLUMNS:
+            known.columns[column].add(cell)
+
+
+def seconds(where: str, row: dict[str, str], name: str, default: float) -> float:
+    try:
+        value = float(row.get(name) or default)
+    except ValueError:
+        value = np.nan
+    if np.isnan(value):
+        raise UserError(f"{where} has {name} {row[name]}; expected seconds")
+    return value

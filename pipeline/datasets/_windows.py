@@ -1,0 +1,117 @@
+"""Recordings of sensors a block at a time, and their windows: those of `serving.recording`.
+
+A value that is missing, NaN or infinite, and a gap in time, is in no window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from serving.recording import GAP, TOLERANCE, Sampling
+
+
+class RecordingError(Exception):
+    """A file that cannot be used; the message says why, and follows its name."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows (B,) that follow each other: values (B, C) float32, NaN where one is missing.
+
+    `start` is the number of the first one, `times` (B,) are seconds, and `text` are the columns
+    that are neither.
+    """
+
+    start: int
+    values: Any
+    times: Any | None = None
+    text: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Recording:
+    """`number` is its place in a file of several; `columns` are known of it as a whole.
+
+    `rate` in Hz is None if the file does not say. Blocks can be read once, in their order.
+    """
+
+    channels: tuple[str, ...]
+    blocks: Iterator[Block]
+    number: int | None = None
+    rate: float | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    missing: int = 0  # rows without a value, of those that were read
+
+
+@dataclass(frozen=True)
+class Window:
+    """`values` (T, C) float32 from the row `start` on, all of which have the same `mark`."""
+
+    start: int
+    values: Any
+    mark: int = 0
+
+
+def windows(
+    recording: Recording,
+    sampling: Sampling,
+    length: int,
+    marks: Callable[[Block], Any] | None = None,
+) -> Iterator[Window]:
+    """The windows of `length` rows, each within rows that follow each other and have one mark.
+
+    `marks` gives an integer for each row of a block. Raises RecordingError.
+    """
+    _check_rate(recording.rate, sampling.rate, "a rate of ", "")
+    waiting = np.empty((0, len(recording.channels)), np.float32)
+    first, skipped = 0, 0  # the row that the next window begins with, and how many are before it
+    last: tuple[bool, float, int] | None = None
+    for block in recording.blocks:
+        mark = np.zeros(len(block.values), np.int64) if marks is None else marks(block)
+        missing = ~np.isfinite(block.values).all(1)
+        recording.missing += int(missing.sum())
+        begins = missing | _begins(block, missing, mark, last, 1 / sampling.rate)
+        last = missing[-1], math.nan if block.times is None else block.times[-1], mark[-1]
+        starts = [*sorted({0, *np.flatnonzero(begins).tolist()}), len(begins)]
+        for number, stop in enumerate(starts[1:]):
+            start = starts[number]
+            if begins[start]:
+                waiting, first, skipped = waiting[:0], block.start + start, 0
+            if missing[start]:
+                continue
+            unused = min(skipped, stop - start)
+            waiting = np.concatenate([waiting, block.values[start + unused : stop]])
+            skipped -= unused
+            while len(waiting) >= length:
+                yield Window(first, waiting[:length], int(mark[start]))
+                skipped = max(sampling.step - len(waiting), 0)
+                waiting, first = waiting[sampling.step :], first + sampling.step
+
+
+def _begins(
+    block: Block, missing: Any, mark: Any, last: tuple[bool, float, int] | None, interval: float
+) -> Any:
+    """Whether each row (B,) does not follow the one before it; `last` is that of the last block."""
+    was_missing, time, was_marked = last or (True, math.nan, mark[0])
+    result = np.concatenate([[was_missing], missing[:-1]])
+    result |= np.diff(mark, prepend=was_marked) != 0
+    if block.times is not None:
+        steps = np.diff(block.times, prepend=time)
+        if last is None and len(steps) > 1:
+            middle = float(np.median(steps[1:]))
+            rate = 1 / middle if middle > 0 else 0.0
+            _check_rate(rate, 1 / interval, "", " by its column time, in seconds")
+        follows = (steps > 0) & (steps <= GAP * interval)
+        follows[0] |= np.isnan(time)
+        result |= ~follows
+    return result
+
+
+def _check_rate(rate: float | None, expected: float, before: str, after: str) -> None:
+    if rate is not None and not abs(rate / expected - 1) <= TOLERANCE:
+        raise RecordingError(f"has {before}{rate:.4g} Hz{after}; expected {expected:g} Hz")

@@ -1,0 +1,257 @@
+"""Your own recordings of sensors, CSV or npz files of any length, cut into windows.
+
+`dataset.path` is a folder, a zip file or one such file; `_recording_files` describes them.
+A window has the label that all of its rows have: of the rows of `dataset.labels`, a CSV in that
+folder with the columns file and label, and for a part of a file start and end in seconds; or else
+of a column or array `label`; or of the folder that the file lies in. Rows without a label are in
+no window. Windows of a recording stay in one split.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from pipeline.config import section
+from pipeline.config.params import Dataset
+from pipeline.datasets import Raw, _photos, _recording_files, _tree, _windows
+from pipeline.datasets._recording_files import LABELS, SUFFIXES
+from pipeline.datasets._recordings import Listed, Open, listed
+from pipeline.datasets._tree import nfc
+from pipeline.datasets._windows import Block, Recording, RecordingError
+from pipeline.files.artifacts import Array
+from pipeline.files.raw import FILE, RECORDING
+from pipeline.files.splits import position_in_stratum
+from pipeline.process.errors import UserError
+from pipeline.process.progress import followed
+from pipeline.process.words import counted
+from serving.recording import Sampling
+
+NOUN = "recording"
+UNLABELLED = -1
+MOST_VALUES = 2**25  # of the windows of one recording, 128 MB; what follows is not used
+
+Marks = Callable[[Block], Array]
+
+
+class Options(section.Options):
+    """How the recordings are cut; step is half a window by default, columns all numbers."""
+
+    rate: Annotated[float, Field(gt=0, le=1e6)] = 50.0  # Hz
+    seconds: PositiveFloat = 2.0  # of a window
+    step: PositiveFloat | None = None  # seconds from one window to the next
+    columns: Annotated[list[str], Field(min_length=1)] | None = None
+    labels: str = "labels.csv"  # the list, if there is one
+
+
+@dataclass(frozen=True)
+class Part:
+    """The windows (N, T, C) of one recording, their labels, and what is known of it as a whole."""
+
+    split: str
+    windows: Array
+    labels: list[str]
+    columns: dict[str, str]
+    missing: int = 0
+    is_longer: bool = False
+
+
+@dataclass
+class Windows:
+    """How recordings are cut. Without dataset.columns the first one says what the channels are."""
+
+    length: int
+    step: int
+    rate: float
+    channels: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, options: Options) -> Windows:
+        """Raises UserError for a window shorter than two rows."""
+        length = round(options.seconds * options.rate)
+        if length < 2:
+            raise UserError(
+                f"dataset.seconds is {options.seconds:g} and dataset.rate {options.rate:g} Hz, "
+                f"windows of {counted(length, 'row')}; expected at least 2"
+            )
+        step = options.seconds / 2 if options.step is None else options.step
+        channels = tuple(options.columns) if options.columns else None
+        return cls(length, max(round(step * options.rate), 1), options.rate, channels)
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(self.rate, self.step, self.channels or ())
+
+
+def load(params: Dataset) -> Raw:
+    options, root = params.options(Options), Path(params.path)
+    how = Windows.of(options)
+    if root.suffix.lower() in SUFFIXES and root.is_file():
+        return dataset(how, [Listed(root.name)], lambda name: root.open("rb"), {}, params.path)
+    tree = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
+    if root.is_dir():
+        rows = listed(root, tree, options.labels, lambda name: (root / name).open("rb"))
+        return dataset(how, rows, lambda name: (root / name).open("rb"), tree.left_out, params.path)
+    with zipfile.ZipFile(root) as archive:
+        rows = listed(root, tree, options.labels, archive.open)
+        return dataset(how, rows, archive.open, tree.left_out, params.path)
+
+
+def dataset(
+    how: Windows, rows: list[Listed], open_file: Open, left_out: dict[str, str], path: str
+) -> Raw:
+    """Reads the recordings. Those that cannot be used are left out, and named in the terminal.
+
+    Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
+    """
+    parts: list[Part] = []
+    unreadable: dict[str, str] = {}
+    for row in followed(rows, len(rows), "reading recordings"):
+        try:
+            with open_file(row.file) as file:
+                parts += read(file, row, how)
+        except (RecordingError, OSError) as error:
+            unreadable[row.file] = str(error)
+    _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
+    say(parts, how)
+    labels = [label for part in parts if part.split != "test" for label in part.labels]
+    class_names = sorted(set(labels))
+    if len(class_names) < 2:
+        raise UserError(
+            f"{path} has windows of {counted(len(class_names), 'label')} for training; expected at "
+            "least 2: from a column label, a list or a folder for each class"
+        )
+    arrays: dict[str, Any] = {}
+    for name in ("train", "test"):
+        own = [part for part in parts if (part.split == "test") == (name == "test")]
+        arrays |= as_arrays(name, own, class_names, how)
+    return Raw(
+        **arrays,
+        class_names=class_names,
+        unreadable=sorted(unreadable),
+        kind="series",
+        series=asdict(how.sampling),
+        group=RECORDING,
+        left_out={**left_out, **unreadable},
+    )
+
+
+def say(parts: list[Part], how: Windows) -> None:
+    count = sum(len(part.labels) for part in parts)
+    rate = f"{how.length} rows at {how.rate:g} Hz, {how.step} from one to the next"
+    print(f"{counted(len(parts), NOUN)}: {count:,} windows of {rate}")
+    if missing := sum(part.missing for part in parts):
+        print(f"{counted(missing, 'row')} without a value: such a row is in no window")
+    if short := sum(not part.labels for part in parts):
+        print(f"{counted(short, NOUN)} without a window: shorter than it, or without a label")
+    if longer := sum(part.is_longer for part in parts):
+        print(f"{counted(longer, NOUN)} of more than {MOST_VALUES:,} values: the rest is not used")
+
+
+def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
+    """The windows of each recording in a file. Raises RecordingError."""
+    for found in _recording_files.recordings(file, row.file, how.channels):
+        how.channels = how.channels or found.channels
+        codes: dict[str, int] = {}
+        seen: dict[str, set[str]] = defaultdict(set)
+        found.blocks = observed(found.blocks, seen)
+        marks = marks_of(row, found, how.rate, codes)
+        most = MOST_VALUES // (how.length * len(how.channels))
+        values: list[Array] = []
+        labels: list[int] = []
+        is_longer = False
+        for window in _windows.windows(found, how.sampling, how.length, marks):
+            if window.mark == UNLABELLED:
+                continue
+            if is_longer := len(values) == most:
+                break
+            values.append(window.values)
+            labels.append(window.mark)
+        names = list(codes)
+        yield Part(
+            row.part,
+            np.array(values, np.float32).reshape(-1, how.length, len(how.channels)),
+            [names[label] for label in labels],
+            columns_of(row, found, seen),
+            found.missing,
+            is_longer,
+        )
+
+
+def observed(blocks: Iterator[Block], seen: dict[str, set[str]]) -> Iterator[Block]:
+    """The blocks; `seen` then holds the values of each column of text, two if there are several."""
+    for block in blocks:
+        for name, cells in block.text.items():
+            if len(seen[name]) < 2:
+                seen[name] |= set(cells)
+        yield block
+
+
+def columns_of(row: Listed, found: Recording, seen: dict[str, set[str]]) -> dict[str, str]:
+    """What is known of a recording as a whole; what changes within it says nothing of it."""
+    name = row.file if found.number is None else f"{row.file}[{found.number}]"
+    cells = {
+        column: next(iter(values))
+        for column, values in {**seen, **row.columns}.items()
+        if len(values) == 1 and column not in LABELS
+    }
+    return {**found.columns, **cells, RECORDING: name, FILE: row.file}
+
+
+def marks_of(row: Listed, found: Recording, rate: float, codes: dict[str, int]) -> Marks:
+    """The number of the label of each row of a block; `codes` are those of the labels."""
+
+    def code(label: str) -> int:
+        return codes.setdefault(label, len(codes)) if label else UNLABELLED
+
+    def of_block(block: Block) -> Array:
+        marks = np.full(len(block.values), UNLABELLED)
+        if row.spans is not None:
+            times = block.times
+            if times is None:
+                times = (block.start + np.arange(len(marks))) / rate
+            for span in row.spans:
+                marks[(times >= span.start) & (times < span.end)] = code(span.label)
+            return marks
+        for name in LABELS:
+            if name in block.text:
+                return np.array([code(nfc(label)) for label in block.text[name]])
+        label = next((found.columns[name] for name in LABELS if name in found.columns), "")
+        marks[:] = code(nfc(label) or row.label)
+        return marks
+
+    return of_block
+
+
+def as_arrays(name: str, parts: list[Part], class_names: list[str], how: Windows) -> dict[str, Any]:
+    """The fields of Raw for one part of the data. Raises UserError for a label without training."""
+    labels = [label for part in parts for label in part.labels]
+    if unknown := sorted(set(labels) - set(class_names)):
+        raise UserError(
+            f"label {unknown[0]} has windows for testing and none for training; expected both"
+        )
+    numbers = np.array([class_names.index(label) for label in labels], np.int64)
+    order = np.argsort(position_in_stratum(numbers), kind="stable")
+    empty = np.empty((0, how.length, len(how.channels or ())), np.float32)
+    inputs = np.concatenate([empty, *(part.windows for part in parts)])[order]
+    owners = [part for part in parts for _ in part.labels]
+    owners = [owners[row] for row in order]
+    columns = sorted({column for part in parts for column in part.columns})
+    result = {
+        f"{name}_images": inputs,
+        f"{name}_labels": numbers[order],
+        f"{name}_columns": {
+            column: [owner.columns.get(column, "") for owner in owners] for column in columns
+        },
+    }
+    if name == "train":
+        validation = np.flatnonzero([owner.split == "validation" for owner in owners])
+        result["validation"] = validation if len(validation) else None
+    return result
