@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import analyses, improvement, proving, release, workflow
+from pipeline.cli import analyses, doctor, improvement, proving, release, workflow
 from pipeline.cli.help import Command, Group
 from pipeline.process import stage
 
@@ -12,6 +12,7 @@ PANELS = {
     "Pipeline": (
         workflow.start,
         workflow.estimate,
+        doctor.doctor,
         workflow.run,
         proving.prove,
         workflow.draft,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
 BAD = 0.5  # a recall is bad below this share of the accuracy
+RARE = 0.7  # a class is rare below this share of the mean number of examples
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ def poorly_recognized(
 ) -> list[str]:
     """The rare classes that a model neglects on these examples; none if an example has several.
 
-    Rare is a class with fewer than the mean of the `trained` examples of each class. Its recall is
-    bad, and the 95 % interval of it lies below the accuracy, or the class is never predicted.
+    Rare is a class with fewer than RARE of the mean of the `trained` examples of each class. Its
+    recall is bad, and the 95 % interval of it lies below the accuracy, or the class is never
+    predicted.
     """
     if description.target != "classes":
         return []
@@ -121,7 +123,7 @@ def poorly_recognized(
     accuracy = counts.right.sum() / max(len(labels), 1)
     recall = counts.right / np.maximum(counts.images, 1)
     certain = statistics.accuracy_intervals(counts.right, counts.images)[:, 1] < accuracy
-    rare = np.array([trained[name] for name in names]) < np.mean(list(trained.values()))
+    rare = np.array([trained[name] for name in names]) < RARE * np.mean(list(trained.values()))
     bad = (recall < BAD * accuracy) & (certain | (counts.predicted == 0))
     return [names[number] for number in np.flatnonzero(rare & bad & (counts.images > 0))]
 

@@ -1,0 +1,30 @@
+"""The command that looks whether all that a run needs is there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import options
+
+
+def doctor(
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A storage of `sweep --storage`, such as postgresql://USER@HOST/DATABASE.",
+            show_default=False,
+        ),
+    ] = None,
+    cluster: options.Cluster = None,
+) -> None:
+    """Look whether all that a run needs is there, servers of a team included; change nothing."""
+    from pipeline.doctor import findings, machine, servers
+
+    faults = 0
+    for finding in findings([*machine.checks(), *servers.checks(storage, cluster)]):
+        print(finding, flush=True)
+        faults += finding.state == "fault"
+    raise typer.Exit(1 if faults else 0)

@@ -1,0 +1,148 @@
+"""The servers that a team shares: MLflow, DVC's remotes, PostgreSQL, and a cluster of Dask."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib import metadata
+from urllib.parse import urlsplit
+
+from pipeline.doctor import Check, Finding, clock
+from pipeline.doctor.web import answer, seconds_ahead
+from pipeline.process.errors import UserError
+from pipeline.tracking import store
+from pipeline.tracking.credentials import masked, moved_to_environment
+
+EXTRAS = ("s3", "ssh")  # of pyproject.toml, with DVC's packages for such remotes
+
+
+def checks(storage: str | None, cluster: str | None) -> Iterator[Check]:
+    """Those that the environment, DVC's configuration and the command's options name."""
+    yield Check("MLflow", mlflow)
+    for name, address in remotes().items():
+        yield Check(f"DVC remote {name}", partial(remote, name, address))
+    if storage:
+        yield Check("PostgreSQL", partial(postgresql, storage))
+    if cluster:
+        yield Check("cluster", partial(dask, cluster))
+
+
+def mlflow() -> Finding:
+    """Whether runs can be logged, and the version of the server."""
+    subject, address = "MLflow", store.address()
+    if urlsplit(address).scheme not in ("http", "https"):
+        return Finding(subject, f"{masked(address)}, no server")
+    url = moved_to_environment(address).rstrip("/")
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
+    found = answer("MLFLOW_TRACKING_URI", f"{url}/version", auth)
+    listed = answer(
+        "MLFLOW_TRACKING_URI", f"{url}/api/2.0/mlflow/experiments/search?max_results=1", auth
+    )
+    if listed.status_code in (401, 403):
+        raise UserError(
+            f"{url} refuses {user or 'requests without a name'} (status {listed.status_code}); set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if found.status_code != 200 or listed.status_code != 200:
+        status = max(found.status_code, listed.status_code)
+        raise UserError(
+            f"{url} is no MLflow server (it answers with status {status}); mend MLFLOW_TRACKING_URI"
+        )
+    here, there = metadata.version("mlflow"), found.text.strip()
+    same = there.split(".")[0] == here.split(".")[0]
+    fact = f"{url} has version {there}, and here is {here}{clock(seconds_ahead(found))}"
+    return Finding(subject, fact, "ok" if same else "note")
+
+
+def remotes() -> dict[str, str]:
+    """The addresses of DVC's remotes, by name."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            return {name: facts["url"] for name, facts in repo.config["remote"].items()}
+    except DvcException as error:
+        raise UserError(f"DVC cannot be used here: {error}") from None
+
+
+def remote(name: str, address: str) -> Finding:
+    """Whether a remote can be looked into. Raises UserError."""
+    from dvc.repo import Repo
+
+    subject, shown = f"DVC remote {name}", masked(address)
+    if address.startswith(("http://", "https://")):  # which counts as empty if unreachable
+        status = answer("its url in .dvc/config", address).status_code
+        return Finding(subject, f"{shown} answers with status {status}")
+    try:
+        with Repo() as repo:
+            files = repo.cloud.get_remote_odb(name)
+            there = files.fs.exists(files.path)
+    except Exception as error:  # of any storage's library
+        reason = masked(" ".join(str(error).split()), address)[:200] or type(error).__name__
+        scheme = urlsplit(address).scheme
+        cure = f"; run `uv sync --extra {scheme}`" if scheme in EXTRAS else ""
+        raise UserError(
+            f"{shown} cannot be used: {reason}{cure if 'requires' in reason else ''}"
+        ) from None
+    if not there:
+        return Finding(subject, f"{shown} is reachable and empty; `dvc push` fills it", "note")
+    return Finding(subject, f"{shown} is reachable")
+
+
+def postgresql(storage: str) -> Finding:
+    """Whether the storage of `sweep` and `shrink` can be used. Raises UserError."""
+    import psycopg
+    import sqlalchemy
+
+    from pipeline.search import optuna_storage
+
+    url = sqlalchemy.make_url(optuna_storage.address(storage))
+    shown = optuna_storage.shown(storage)
+    if url.get_backend_name() == "sqlite":
+        return Finding("storage", f"{shown}, a file of this machine")
+    uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    before = time.time()
+    try:
+        with psycopg.connect(uri, connect_timeout=10) as connection:
+            row = connection.execute(
+                "select current_setting('server_version'), clock_timestamp(), "
+                "has_schema_privilege(current_schema(), 'create')"
+            ).fetchone()
+    except psycopg.Error as error:
+        reason = optuna_storage.reason(error, storage)
+        raise UserError(f"{shown} is unreachable: {reason}") from None
+    assert row is not None
+    version, now, may_create = row
+    if not may_create:
+        raise UserError(f"{shown}: {url.username} may make no tables there; let it, by GRANT")
+    ahead = now.timestamp() - (before + time.time()) / 2
+    return Finding("PostgreSQL", f"{shown} has version {version.split()[0]}{clock(ahead)}")
+
+
+def dask(address: str) -> Finding:
+    """How many workers the scheduler has, and which of them would be refused. Raises UserError."""
+    from pipeline.search import cluster, cluster_worker
+
+    client = cluster.connected(address)
+    try:
+        workers = client.scheduler_info()["workers"]
+        answers = client.run(cluster_worker.introduce, on_error="return")
+        times = client.run(time.time, on_error="return")
+        here = time.time()
+    finally:
+        client.close()
+    if not workers:
+        start = cluster.WORKER.format(address)
+        return Finding("cluster", f"{address} has no worker; start one with {start}", "note")
+    card = cluster_worker.card()
+    for worker in sorted(answers):
+        if sentence := cluster.refusal(answers[worker], card):
+            return Finding("cluster", f"{address} refuses the worker {worker}: {sentence}", "fault")
+    trainings = sum(facts["nthreads"] for facts in workers.values())
+    ahead = max((times[worker] - here for worker in times), key=abs)
+    fact = f"{address} has {len(workers)} workers for {trainings} trainings at a time{clock(ahead)}"
+    return Finding("cluster", fact)

@@ -1,0 +1,132 @@
+"""`edgeproof doctor`: servers that are there, that are missing, and that are something else."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from pipeline import doctor
+from pipeline.doctor import Check, Finding, machine, servers
+from tests import postgresql
+from tests.conftest import ROOT
+from tests.test_tracking import free_port
+
+
+@contextmanager
+def web(answer: Callable[[str], tuple[int, str]], ahead: float = 0.0) -> Iterator[str]:
+    """A server whose `answer` gives status and text for a path, and whose clock is `ahead`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(time.time() + ahead, usegmt=True)
+
+        def do_GET(self) -> None:
+            status, text = answer(self.path)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def look(check: Callable[[], Finding]) -> str:
+    return str(*doctor.findings([Check("it", check)]))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, check=True)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    return tmp_path
+
+
+def test_mlflow_is_a_file_or_a_server_that_says_its_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert look(servers.mlflow).endswith("mlflow.db, no server")
+    answers = {"/version": (200, mlflow.__version__), "/api": (200, "{}")}
+
+    def answer(path: str) -> tuple[int, str]:
+        return next(value for name, value in answers.items() if path.startswith(name))
+
+    with web(answer, ahead=3600) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        found = look(servers.mlflow)
+        assert found.startswith(f"ok    MLflow: {address} has version {mlflow.__version__}")
+        assert "its clock is 3,6" in found
+        assert "s ahead of the one here, so set both by NTP" in found
+        answers["/version"] = (200, "1.30.0")
+        assert look(servers.mlflow).startswith("note  MLflow")
+        answers["/api"] = (401, "")
+        assert "refuses requests without a name (status 401); set MLFLOW_" in look(servers.mlflow)
+        answers["/api"] = answers["/version"] = (404, "")
+        assert "is no MLflow server (it answers with status 404); mend" in look(servers.mlflow)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret-word@127.0.0.1:{free_port()}")
+    found = look(servers.mlflow)
+    assert found.startswith("fault it: http://127.0.0.1:")
+    assert "does not answer ([Errno 111] Connection refused); start the server" in found
+    assert "secret-word" not in found
+
+
+def test_remotes_of_dvc_are_looked_into(project: Path) -> None:
+    store = project / "store"
+    gone = f"http://127.0.0.1:{free_port()}/x"
+    for name, url in (("disk", store), ("web", gone), ("cloud", "gs://bucket/x")):
+        subprocess.run(["dvc", "remote", "add", "--quiet", name, str(url)], check=True)
+    found = {check.subject: look(check.look) for check in servers.checks(None, None)}
+    assert "is reachable and empty; `dvc push` fills it" in found["DVC remote disk"]
+    assert "Connection refused" in found["DVC remote web"]
+    assert "gs is supported, but requires 'dvc-gs' to be installed" in found["DVC remote cloud"]
+    (store / "files/md5").mkdir(parents=True)
+    assert look(lambda: servers.remote("disk", str(store))).startswith("ok    DVC remote disk")
+
+
+def test_postgresql_says_its_version_and_a_missing_one_is_a_fault() -> None:
+    with postgresql.server() as address:
+        assert "has version 1" in look(lambda: servers.postgresql(address))
+        assert "clock" not in look(lambda: servers.postgresql(address))
+        wrong = address.replace("tester@", "nobody:secret-word@")
+        found = look(lambda: servers.postgresql(wrong))
+    assert found.startswith("fault it: ")
+    assert 'role "nobody" does not exist' in found
+    assert "secret-word" not in found
+    assert "is unreachable" in look(lambda: servers.postgresql(address))
+
+
+def test_the_machine_and_the_mirror_of_data(project: Path) -> None:
+    found = {check.subject: look(check.look) for check in machine.checks()}
+    assert " GB free here" in found["disk"]
+    assert " cores" in found["memory"]
+    assert "litert " in found["runtimes"]
+    assert "is not a folder; name one" in look(lambda: machine.data_mirror(str(project / "x")))
+    with web(lambda path: (200, "")) as address:
+        assert "status 200" in look(lambda: machine.data_mirror(address))
+
+
+def test_what_never_answers_is_said_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SECONDS", 0.1)
+    never = threading.Event()
+    hanging = Check("a server", lambda: Finding("a server", str(never.wait())))
+    started = time.monotonic()
+    found = [*doctor.findings([hanging, Check("disk", machine.disk)])]
+    assert str(found[0]) == "fault a server: does not answer within 0.1 seconds"
+    assert found[1].subject == "disk"
+    assert time.monotonic() - started < 10
+    never.set()
