@@ -87,6 +87,7 @@ def build(folder: Path, processor: str) -> Path:
     for name in names:
         (folder / name).write_bytes(_c_text.template("c", name).read_bytes())
     (folder / "stb_image.h").write_bytes(c.image_reader().read_bytes())
+    (folder / "model.h").write_text("#define MODEL_VALUE uint8_t\n")  # all that they need of it
     (folder / "frames.c").write_text(PROGRAM)
     sources = ["frames.c", "files.c", "picture.c", "framing.c"]
     _zig.build(folder, sources, folder / "frames", "-target", _zig.PROGRAMS[processor], *_zig.C99)

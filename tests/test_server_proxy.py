@@ -92,7 +92,7 @@ def test_every_address_that_the_server_names_exists_below_the_path(nginx: str, p
     root = f"{nginx}/{prefix}/"
     address, page = get(root)
     assert address == f"{root}bundles/mnist-digits/embedded/browser/"
-    assert "page.js" in page
+    assert "pictures.js" in page
     with urllib.request.urlopen(address, timeout=SECONDS) as answer:
         link = answer.headers["link"].partition(">")[0].lstrip("<")
     assert urljoin(address, link) == f"{root}docs"

@@ -5,6 +5,7 @@ The channels may differ in scale: the model normalizes each of them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,9 @@ def fitted(train: Array, labels: Array) -> Any:
 
     rows = _sheet.spread(len(train), FITTED)
     forest = RandomForestClassifier(TREES, random_state=0)
-    return forest.fit(statistics(train[rows]), np.asarray(labels)[rows])
+    with warnings.catch_warnings():  # about more classes than half of the examples
+        warnings.simplefilter("ignore", UserWarning)
+        return forest.fit(statistics(train[rows]), np.asarray(labels)[rows])
 
 
 def predicted(forest: Any, series: Array) -> Array:

@@ -33,8 +33,7 @@ from pipeline.targets._per_class import hidden, never_predicted, per_class, scor
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
 
-BAD = 0.5  # a recall is bad below this share of the accuracy
-RARE = 0.7  # a class is rare below this share of the mean number of examples
+BAD, RARE = 0.5, 0.7  # shares of the accuracy, and of the mean number of examples of a class
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,8 @@ def poorly_recognized(
 ) -> list[str]:
     """The rare classes that a model neglects on these examples; none if an example has several.
 
-    Rare is a class with fewer than RARE of the mean of the `trained` examples of each class. Its
-    recall is bad, and the 95 % interval of it lies below the accuracy, or the class is never
-    predicted.
+    Rare is a class with fewer than RARE of the mean of the `trained` examples. Its recall is below
+    BAD, and the 95 % interval of it below the accuracy, or the class is never predicted.
     """
     if description.target != "classes":
         return []
