@@ -302,7 +302,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     announce(each, Engine())
     assert capsys.readouterr().out == (
         "3 trainings of 30 epochs, each on 16 examples or more; how long they take is shown after "
-        "the first epoch\n"
+        "the first two epochs\n"
     )
     results = [training.run() for training in each[:2]]
     right = [training.right() for training in each[:2]]

@@ -36,7 +36,7 @@ from tests.test_ids import FALLING_CURVES
 
 pytestmark = pytest.mark.long
 
-RECORDINGS = Path(os.environ.get("DATA_MIRROR", "")) / "motion.npz"
+RECORDINGS = Path(os.environ.get("DATA_MIRROR", "")).absolute() / "motion.npz"
 MODEL = Signature("watch", "1.0.0", "test", (3, 2), ["a", "b"], max_images=4, kind=SERIES)
 BODY = {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 2]}]}
 
