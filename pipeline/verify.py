@@ -106,12 +106,34 @@ def run_emulated(
     timing_cache.remember("emulated-processors", {"seconds": seconds})
 
 
-def choose_golden(material: Material, pairs: Sequence[Pair]) -> Golden:
-    """Golden vectors, by the probabilities of each format on the first runtime here that ran it."""
+def judging(
+    natives: Sequence[Pair],
+    vectors: Golden,
+    material: Material,
+    settings: Params,
+    countdown: Countdown,
+) -> Callable[[Pair], None]:
+    """Judges a pair of an emulated processor by its golden vectors and its native counterpart."""
+
+    def judge(pair: Pair) -> None:
+        if pair.probabilities is not None:
+            native = native_counterpart(pair, natives)
+            emulated.judge(pair, material, settings, vectors, native)
+        countdown.done(pair)
+
+    return judge
+
+
+def choose_golden(material: Material, natives: Sequence[Pair], there: Sequence[str]) -> Golden:
+    """Golden vectors, by the probabilities of each format on the first runtime here that ran it.
+
+    Runtimes that also run on emulated processors, `there`, come first: their outputs are those to
+    reproduce.
+    """
     count = material.golden_tests
     images, labels = (part[:count] for part in artifacts.load_split("test"))
     probabilities: dict[str, artifacts.Array] = {}
-    for pair in pairs:
+    for pair in sorted(natives, key=lambda pair: pair.runtime not in there):
         if pair.probabilities is not None and not pair.micro:
             probabilities.setdefault(pair.format, pair.probabilities)
     return golden.choose(
@@ -212,20 +234,11 @@ def main() -> None:
         run_native(here, material, settings, folder, countdown)
         judge_answers = rejection.judge if material.unit is None else intervals.judge
         not_rejecting = judge_answers(natives, material, settings.problem)
-        # The outputs to reproduce on emulated processors are those of the runtimes that run there.
-        runtimes_there = settings.verify.emulated_runtimes
-        in_order = sorted(natives, key=lambda pair: pair.runtime not in runtimes_there)
-        vectors = choose_golden(material, in_order)
+        vectors = choose_golden(material, natives, settings.verify.emulated_runtimes)
         np.save(folder / "telling.npy", vectors.telling)
-
-        def judge(pair: Pair) -> None:
-            if pair.probabilities is not None:
-                native = native_counterpart(pair, natives)
-                emulated.judge(pair, material, settings, vectors, native)
-            countdown.done(pair)
-
         if groups:
             emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
+            judge = judging(natives, vectors, material, settings, countdown)
             run_emulated(emulators, judge, material, settings, folder)
     draw_reliability(material, natives, settings)
     save(vectors, material, pairs, not_rejecting)

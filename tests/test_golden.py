@@ -63,7 +63,7 @@ def golden_vectors(folder: Path, licence: str | None, ids: Array) -> Golden:
     pair.probabilities = dice.dirichlet(np.ones(2), len(ids) + 10 + len(seen.synthetic)).astype(
         np.float32
     )
-    vectors = verify.choose_golden(seen, [pair])
+    vectors = verify.choose_golden(seen, [pair], [])
     np.testing.assert_array_equal(
         vectors.probabilities["onnx_float32"][-len(seen.synthetic) :],
         pair.probabilities[-len(seen.synthetic) :],

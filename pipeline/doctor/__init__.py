@@ -19,7 +19,7 @@ SKEW = 2.0  # seconds by which a clock may differ before it is worth a word
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of a thing. A `fault` stops what needs it; a `note` may do so later."""
+    """The result of a check. A `fault` stops what depends on it; a `note` may do so later."""
 
     subject: str
     fact: str
@@ -36,7 +36,7 @@ class Check:
 
 
 def findings(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Runs all checks at once, and yields what each has found, in order."""
+    """Runs all checks at once, and yields their findings in order."""
     running = [(check, _started(check)) for check in checks]
     for check, found in running:
         try:

@@ -28,10 +28,11 @@ from pipeline.files import artifacts, timing_cache
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
+from pipeline.reporting import html
 from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"
-MODEL = "model.wasm"
+MODEL, PAGE = "model.wasm", "index.html"
 TIMED_RUNS = 200
 TEMPLATES = _c_text.TEMPLATES / "browser"
 # All functions of the network together need less stack than this, whatever the network.
@@ -52,8 +53,11 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             f"it needs {model.code.arena_bytes:,} bytes of memory for one image, but a page has "
             f"{LARGEST_ARENA:,}; use smaller images or fewer filters"
         )
-    for part in ("page", "sounds" if model.is_of_sounds else "pictures"):
+    own = "sounds" if model.is_of_sounds else "pictures"
+    for part in ("page", own):
         shutil.copytree(TEMPLATES / part, folder, dirs_exist_ok=True)
+    page = html.environment(TEMPLATES).get_template(f"{own}/{PAGE}").render()
+    (folder / PAGE).write_text(page, encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         fill(Path(name), model)
         compile_module(Path(name), sources(model), folder / MODEL)

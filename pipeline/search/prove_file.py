@@ -38,7 +38,6 @@ from pipeline.reporting import statistics
 from pipeline.runtimes import environments, inspect_model
 from pipeline.search import foreign_model, prove_c, prove_report
 from pipeline.search.foreign_model import ForeignModel
-from pipeline.verification import emulated
 from pipeline.verification.emulated import EmulatedRuntime
 from pipeline.verification.material import TEST, VALIDATION, Material
 from pipeline.verification.native import NativePair
@@ -56,7 +55,7 @@ SECTIONS = ("model.", "export.", "verify.", "problem.")  # of params.yaml, which
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: the file, its reference if there is one, and on which images."""
+    """The arguments of the command."""
 
     file: Path
     reference: Path | None = None
@@ -221,17 +220,11 @@ def run(model: ForeignModel, material: Material, settings: Params, folder: Path)
     countdown, pythons = Countdown(len(pairs)), verify.environments_of(pairs)
     here = [NativePair(pair, pythons[pair.runtime]) for pair in natives]
     verify.run_native(here, material, settings, folder, countdown)
-    vectors = verify.choose_golden(material, natives)
+    vectors = verify.choose_golden(material, natives, settings.verify.emulated_runtimes)
     np.save(folder / "telling.npy", vectors.telling)
-
-    def judge(pair: Pair) -> None:
-        if pair.probabilities is not None:
-            native = verify.native_counterpart(pair, natives)
-            emulated.judge(pair, material, settings, vectors, native)
-        countdown.done(pair)
-
     if groups:
         emulators = [EmulatedRuntime(group, pythons[group[0].runtime]) for group in groups]
+        judge = verify.judging(natives, vectors, material, settings, countdown)
         verify.run_emulated(emulators, judge, material, settings, folder)
     timing_cache.remember(key, round(time.perf_counter() - started, 1))
     return pairs
@@ -246,8 +239,6 @@ def native_pairs(model: ForeignModel, settings: Params) -> list[Pair]:
         raise UserError(
             f"no runtime of verify.runtimes reads {suffix} files; expected {' or '.join(readers)}"
         )
-    # Golden vectors have the outputs of the first, which are those to reproduce elsewhere.
-    names.sort(key=lambda name: name not in settings.verify.emulated_runtimes)
     return [ForeignPair(model.path.name, model.file, name) for name in names]
 
 

@@ -10,7 +10,7 @@ import { paint } from "./spectrogram.js";
 import { InputError } from "./wav.js";
 
 const MOST_WORDS = 500; // that stay in the list
-const STREAM_WINDOWS = 2; // a recording of so many windows is a stream
+const STREAM_WINDOWS = 2; // a recording this many windows long, or longer, is heard as a stream
 const SLICE_MILLISECONDS = 50; // after which the page is shown and may be used
 const QUIETEST = -60; // decibels below the loudest sample, at which the level is empty
 
