@@ -17,7 +17,7 @@ from pipeline import check
 from pipeline.config import mnist_problem, params
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _tree, image_folder
-from pipeline.datasets._photos import Candidate
+from pipeline.datasets._photos import Candidate, Listed
 from pipeline.files import pictures
 from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
@@ -111,7 +111,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_left_out(two_classes: Path) -
         Candidate(f"{name}/{number}.png", name) for name in ("cat", "dog") for number in range(3)
     ]
     (two_classes / "cat" / "1.png").unlink()
-    raw = _photos.dataset(dataset(two_classes), candidates, ["cat", "dog"], {})
+    raw = _photos.dataset(dataset(two_classes), Listed(candidates, ["cat", "dog"], {}))
     assert raw.left_out == {"cat/1.png": "could not be read: No such file or directory"}
     assert len(raw.train_images) == 5
 

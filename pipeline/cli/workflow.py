@@ -85,6 +85,17 @@ def start(
             show_default=False,
         ),
     ] = None,
+    number: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of the CSV that holds the number to predict.",
+            show_default=False,
+        ),
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="The unit of that number.", show_default=False)
+    ] = None,
     output: Annotated[Path, typer.Option(metavar="YAML", help="The file to write.")] = Path(
         "params.yaml"
     ),
@@ -93,9 +104,12 @@ def start(
     ] = False,
 ) -> None:
     """Look at your data, write params.yaml for them, and say what to expect."""
+    from pipeline.config.params import NO_OTHERS
     from pipeline.planning import start as planning
+    from pipeline.planning.data import Given
 
-    planning.start(data, board, output, force, other)
+    given = Given(str(other) if other else NO_OTHERS, number, unit)
+    planning.start(data, board, output, force, given)
 
 
 def estimate() -> None:

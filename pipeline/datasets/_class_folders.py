@@ -19,7 +19,7 @@ def listed(root: Path, tree: Tree) -> Listed:
             f"{root / parts['train']} has {len(class_names)} class folders; expected at least 2"
         )
     _check_classes(root, tree, parts, class_names)
-    return _candidates(tree, parts), class_names, tree.left_out
+    return Listed(_candidates(tree, parts), class_names, tree.left_out)
 
 
 def _check_classes(root: Path, tree: Tree, parts: dict[str, str], class_names: list[str]) -> None:

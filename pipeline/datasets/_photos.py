@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import PositiveInt
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw
+from pipeline.datasets import Raw, _labels
 from pipeline.files import picture_file, pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.picture_file import Box
@@ -49,8 +49,16 @@ class Candidate:
     columns: dict[str, str] = field(default_factory=dict)
 
 
-# The candidates, the names of the classes, and what is left out, with reasons
-Listed = tuple[list[Candidate], list[str], dict[str, str]]
+class Listed(NamedTuple):
+    """The files of a dataset, the names of its classes, and what is left out, with reasons.
+
+    `target` is that of `Raw`; several labels of a candidate are one text, by `_labels.joined`.
+    """
+
+    candidates: Sequence[Candidate]
+    class_names: Sequence[str]
+    left_out: dict[str, str]
+    target: str = "classes"
 
 
 def shape(params: Dataset) -> tuple[int, int, int]:
@@ -59,17 +67,13 @@ def shape(params: Dataset) -> tuple[int, int, int]:
     return options.height, options.width, options.channels
 
 
-def dataset(
-    params: Dataset,
-    candidates: Sequence[Candidate],
-    class_names: Sequence[str],
-    left_out: dict[str, str],
-) -> Raw:
+def dataset(params: Dataset, listed: Listed) -> Raw:
     """Reads the pictures. Those that cannot be read are left out, and named in the terminal.
 
     Rows are interleaved: any first ones hold the classes in proportion, each in the given order.
     Raises UserError.
     """
+    candidates, class_names, left_out, target = listed
     root, input_shape = Path(params.path), shape(params)
     unreadable: dict[str, str] = {}
     dark: list[str] = []
@@ -82,11 +86,14 @@ def dataset(
         readable[candidate.part].append((picture, candidate.label))
         if 8 < bits <= USED:
             dark.append(candidate.file)
-    numbers = {name: number for number, name in enumerate(class_names)}
+
+    def labels_of(rows: Sequence[tuple[Picture, str]]) -> Array:
+        return _labels.array(target, [label for _, label in rows], class_names)
+
     train = [*readable["train"], *readable["validation"]]
-    labels = _labels(train, numbers)
-    _check_classes(params.path, labels, class_names)
-    order = np.argsort(position_in_stratum(labels), kind="stable")
+    labels = labels_of(train)
+    _check_classes(params.path, _labels.counts(target, labels, class_names))
+    order = np.argsort(position_in_stratum(_labels.strata(target, labels)), kind="stable")
     train, labels = [train[row] for row in order], labels[order]
     validation = np.flatnonzero(order >= len(readable["train"]))
 
@@ -99,9 +106,10 @@ def dataset(
         on_disk(train),
         labels,
         on_disk(readable["test"]),
-        _labels(readable["test"], numbers),
+        labels_of(readable["test"]),
         list(class_names),
         sorted(unreadable),
+        target=target,
         validation=validation if len(validation) else None,
         left_out={**left_out, **unreadable},
     )
@@ -136,17 +144,13 @@ def opened(candidate: Candidate, data: bytes) -> tuple[Picture, int]:
     """The picture in the file `data`, and the bits of its grey levels, as `inspect` gives them."""
     hash_, bits = picture_file.inspect(data, candidate.box)
     sha256 = hashlib.sha256(data).hexdigest()
-    columns = {"label": candidate.label, **candidate.columns}
+    columns = {"label": " + ".join(_labels.separate(candidate.label)), **candidate.columns}
     return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
 
-def _labels(rows: Sequence[tuple[Picture, str]], numbers: dict[str, int]) -> Array:
-    return np.array([numbers[label] for _, label in rows], np.int64)
-
-
-def _check_classes(path: str, labels: Array, class_names: Sequence[str]) -> None:
-    for number, name in enumerate(class_names):
-        if number not in labels:
+def _check_classes(path: str, counts: dict[str, int]) -> None:
+    for name, count in counts.items():
+        if not count:
             raise UserError(
                 f"{path}: class {name} holds no readable picture for training; expected files "
                 f"that end in {', '.join(photo.SUFFIXES)}"
@@ -185,8 +189,8 @@ def _say_what_is_odd(train: Sequence[tuple[Picture, str]], dark: Sequence[str]) 
     torn = [row.file for row, _ in train if len(labels[row.sha256, row.box]) > 1]
     if torn:
         print(
-            f"warning: {counted(len(torn), 'file')} with an exact copy in another class: "
-            f"{shown(torn)}; one of the two labels must be wrong"
+            f"warning: {counted(len(torn), 'file')} with an exact copy that has another label: "
+            f"{shown(torn)}; one of the two must be wrong"
         )
 
 

@@ -87,7 +87,7 @@ def dataset(params: Dataset, listed: Listed, open_file: Open) -> Raw:
 
     Rows are interleaved: any first ones hold the classes in proportion. Raises UserError.
     """
-    candidates, class_names, left_out = listed
+    candidates, class_names, left_out, _ = listed
     options = params.options(Options)
     mel = front_end(options)
 

@@ -35,7 +35,7 @@ def load(params: Dataset) -> Raw:
     for name in files:
         digit, speaker, _ = name.split("_")
         candidates.append(Candidate(name, digit, columns={SPEAKER: speaker}))
-    listed: Listed = (candidates, [str(digit) for digit in range(10)], {})
+    listed = Listed(candidates, [str(digit) for digit in range(10)], {})
     raw = _sounds.dataset(params, listed, _sounds.in_memory(files))
     return replace(raw, group=SPEAKER)
 

@@ -18,7 +18,7 @@ PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 
 
 def load(params: Dataset) -> Raw:
-    return _photos.dataset(params, *listed(params))
+    return _photos.dataset(params, listed(params))
 
 
 def listed(params: Dataset) -> Listed:

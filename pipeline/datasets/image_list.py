@@ -1,10 +1,10 @@
 """Your own pictures, named by a CSV: file and label, and optionally split, a box and anything else.
 
 `dataset.path` is a folder or a zip file, which holds the pictures and the CSV, `dataset.labels`.
-Files are relative to the CSV; a path may lack its first folders and its suffix if it still means
-one picture only. A box (left, top, right, bottom) is the part of the upright picture
-to use, in pixels; a file may have several rows with other boxes. `preprocess.group` may name any
-column.
+`_label_columns` says which columns hold several labels at once, or a number. Files are relative
+to the CSV; a path may lack its first folders and its suffix if it still means one picture only. A
+box (left, top, right, bottom) is the part of the upright picture to use, in pixels; a file may have
+several rows with other boxes. `preprocess.group` may name any column.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pathlib import Path
 
 from pipeline.config import section
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, _photos, _tree
+from pipeline.datasets import Raw, _label_columns, _photos, _tree
+from pipeline.datasets._label_columns import LABEL, SEVERAL, Row
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
 from pipeline.files import pictures
 from pipeline.files.picture_file import Box
 from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
-from pipeline.process.words import counted
 
 PHOTOS = True  # files of any size, which dataset.framing makes inputs of
 # A column may have any of these names. Of several for the file, the first counts.
@@ -39,44 +39,41 @@ FILE = (
     "image_id",
     "id",
 )
-LABEL = ("label", "class", "class_name", "category")
 BOX = ("left", "top", "right", "bottom")
-
-Row = dict[str, str]
 
 
 class Options(section.Options):
     labels: str = "labels.csv"  # the CSV
+    number: str | None = None  # the column of the number to predict
 
 
 def load(params: Dataset) -> Raw:
-    return _photos.dataset(params, *listed(params))
+    return _photos.dataset(params, listed(params))
 
 
 def listed(params: Dataset) -> Listed:
     """What there is to read: no picture is opened. Raises UserError."""
-    root, labels = Path(params.path), params.options(Options).labels
+    root, options = Path(params.path), params.options(Options)
     if root.suffix.lower() == ".csv":
         raise UserError(
             f"dataset.path {root} is a CSV; name the folder or zip file that holds it and the "
             f"pictures, and set dataset.labels to {root.name}"
         )
     tree = _tree.read(root)
-    folder, rows = _rows(root, tree, labels)
+    folder, rows = _rows(root, tree, options.labels)
+    path = f"{root / folder / options.labels}"
+    labels = _label_columns.read(path, rows, options.number, ("split", *OWN_COLUMNS))
     files = _Files(tree.files)
-    candidates = [
-        _candidate(f"row {number} of {root / folder / labels}", folder, row, files)
-        for number, row in enumerate(rows, 2)
-    ]
-    class_names = sorted({candidate.label for candidate in candidates})
-    if len(class_names) < 2:
-        raise UserError(
-            f"{root / folder / labels} has {counted(len(class_names), 'label')}; "
-            "expected at least 2"
-        )
+    candidates = []
+    for number, (row, label) in enumerate(zip(rows, labels.texts, strict=True), 2):
+        known = {name: value for name, value in row.items() if name not in labels.columns}
+        where = f"row {number} of {path}"
+        candidates.append(_candidate(where, folder, known, label, files))
+    labels.check(path)
     listed = {candidate.file for candidate in candidates}
     unlisted = {name: "is not in the list" for name in tree.files if name not in listed}
-    return candidates, class_names, {**tree.left_out, **unlisted}
+    left_out = {**tree.left_out, **unlisted}
+    return Listed(candidates, labels.names, left_out, labels.target)
 
 
 def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
@@ -111,13 +108,13 @@ def _delimiter(text: str) -> str:
 
 
 def is_list(names: Collection[str]) -> bool:
-    """Whether a CSV with these columns names files and one label for each."""
+    """Whether a CSV with these columns names files, and the label or labels of each."""
     known = _known(names)
-    return "file" in known and known.count("label") == 1
+    return "file" in known and (known.count("label") == 1 or known.count("labels") == 1)
 
 
 def _known(names: Collection[str]) -> list[str]:
-    """The columns, with `file` and `label` for those in FILE and LABEL, in any case."""
+    """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
     lower = {name.lower() for name in names}
     file = next((name for name in FILE if name in lower), None)
 
@@ -127,18 +124,24 @@ def _known(names: Collection[str]) -> list[str]:
             return "file"
         if small in LABEL:
             return "label"
+        if small in SEVERAL:
+            return "labels"
         return small if small in ("split", *BOX) else name
 
     return list(map(known, names))
 
 
 def _check_columns(path: str, names: list[str]) -> None:
-    if not is_list(names):
+    known = _known(names)
+    if "file" not in known:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
             f"split, {', '.join(BOX)} and others"
         )
-    boxes = [name for name in BOX if name in _known(names)]
+    twice = [name for name in names if known.count(_known([name])[0]) > 1]
+    if twice:
+        raise UserError(f"{path} has the columns {' and '.join(twice)}; expected one of them")
+    boxes = [name for name in BOX if name in known]
     if boxes and len(boxes) < len(BOX):
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
 
@@ -185,21 +188,20 @@ def _without_suffix(path: str) -> str:
     return path.rpartition(".")[0] or path
 
 
-def _candidate(where: str, folder: str, row: Row, files: _Files) -> Candidate:
+def _candidate(where: str, folder: str, row: Row, label: str, files: _Files) -> Candidate:
     """Raises UserError, which begins with `where`."""
     name = row["file"].replace("\\", "/").removeprefix("./")
     if name.startswith("/") or ".." in name.split("/"):
         raise UserError(
             f"{where} has the file {name}; expected a path within the folder of the CSV"
         )
-    label = nfc(row["label"])
-    if not name or not label:
-        raise UserError(f"{where} has an empty {'label' if name else 'file'}; expected one")
+    if not name:
+        raise UserError(f"{where} has an empty file; expected one")
     split = row.get("split", "")
     part = _tree.part_of(split) if split else "train"
     if part is None:
         raise UserError(f"{where} has the split {split}; expected train, validation or test")
-    others = {name: value for name, value in row.items() if name not in (*OWN_COLUMNS, "label")}
+    others = {name: value for name, value in row.items() if name not in OWN_COLUMNS}
     return Candidate(files.find(where, folder, name), label, part, _box(where, row), others)
 
 

@@ -50,11 +50,13 @@ class Shape:
     highest: int = 255
 
     def random(self, count: int) -> tuple[Array, Array]:
-        """Inputs (N, ...) and labels (N,), or (N, K) for several labels."""
+        """Inputs (N, ...) and labels (N,), or (N, K) for several labels; numbers are float32."""
         rng = np.random.default_rng(0)
         labels = np.arange(count) % self.num_classes
         if self.target == "labels":
             labels = rng.integers(0, 2, (count, self.num_classes))
+        if self.target == "number":
+            labels = rng.normal(size=count).astype(np.float32)
         if self.kind == "series":
             return rng.normal(size=(count, *self.shape)).astype(np.float32), labels
         dtype, low = (np.int32, 1) if self.kind == "ids" else (np.uint8, 0)

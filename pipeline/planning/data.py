@@ -4,6 +4,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from pipeline.config.params import NO_OTHERS
+from pipeline.files.artifacts import Array
+from pipeline.process.errors import UserError
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user says of data that are surveyed.
+
+    `other` holds pictures that are none of the classes. `number` is the column of a list with the
+    numbers to predict, in this `unit`.
+    """
+
+    other: str = NO_OTHERS
+    number: str | None = None
+    unit: str | None = None
+
+
+NOTHING = Given()
+
+
+@dataclass(frozen=True)
+class Number:
+    """The numbers to predict, without those of the test set.
+
+    `deviation` is their mean absolute deviation from their mean, which is the error of always
+    answering the mean.
+    """
+
+    unit: str
+    low: float
+    high: float
+    deviation: float
+
+    @classmethod
+    def of(cls, numbers: Array, unit: str | None) -> Number:
+        """Of `numbers` (N,). Raises UserError if they are all equal."""
+        values = numbers.astype(np.float64)
+        if not len(values) or values.min() == values.max():
+            raise UserError(
+                f"the data hold {len(np.unique(values))} different numbers; expected at least 2"
+            )
+        deviation = float(np.abs(values - values.mean()).mean())
+        return cls(unit or "units", float(values.min()), float(values.max()), deviation)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -16,9 +63,10 @@ class Survey:
     values: dict[str, object]  # dataset.name, path, other, and labels of a list
     class_names: list[str]
     examples: dict[str, int]
-    counts: dict[str, int]  # of each class, in training and validation
+    counts: dict[str, int]  # of each class or label, in training and validation
     kind: str = "pixels"
     target: str = "classes"
+    number: Number | None = None  # for the target of this name
     size: tuple[int, ...] | None = None
     highest: int = 255
     side: int = 0

@@ -43,7 +43,7 @@ OTHERS = {  # kinds of input
 
 def backbone(data: Survey, board: str | None) -> Network | None:
     """The published network for such photos; None for others and for small ones."""
-    if data.kind != "pixels" or data.size or data.side < LARGE or data.target != "classes":
+    if data.kind != "pixels" or data.size or data.side < LARGE:
         return None
     return SMALL_BACKBONE if board else BACKBONE
 

@@ -7,6 +7,7 @@ from pipeline.config.params import NONE, Params
 from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
 from pipeline.planning.cost import Files, Speed
+from pipeline.planning.data import Survey
 from pipeline.planning.problem import UNEVEN
 from pipeline.planning.recipe import Parts
 from pipeline.process import stage
@@ -30,10 +31,15 @@ TELLING = 10  # golden vectors that each file sees there, beside its sample of t
 def splits(parts: Parts, settings: Params) -> list[str]:
     """The size of each split, and what the test and the gate can show with it."""
     share = settings.problem.target
+    sizes = (
+        f"about {parts.train:,} examples for training, {parts.validation:,} for validation, "
+        f"{parts.test:,} for the test"
+    )
+    if settings.problem.unit is not None:
+        return [sizes]
     interval = statistics.expected_interval(share, parts.test)
     lines = [
-        f"about {parts.train:,} examples for training, {parts.validation:,} for validation, "
-        f"{parts.test:,} for the test",
+        sizes,
         f"test: an accuracy of {100 * share:.0f} % would have a 95 % interval of {interval}",
     ]
     if settings.problem.metric != ACCURACY:
@@ -67,11 +73,14 @@ def _gate(unseen: int, max_accuracy_drop: float) -> str:
     )
 
 
-def classes(counts: dict[str, int]) -> list[str]:
-    """Classes that are rare, or much rarer than others."""
+def classes(data: Survey) -> list[str]:
+    """Classes or labels that are rare, or much rarer than others. A number has none."""
+    counts = data.counts
+    if not counts:
+        return []
     names = sorted(counts, key=lambda name: counts[name])
     rarest, largest, lines = names[0], names[-1], []
-    if counts[largest] > UNEVEN * counts[rarest]:
+    if data.target == "classes" and counts[largest] > UNEVEN * counts[rarest]:
         lines.append(
             f"{largest} has {counts[largest]:,} examples and {rarest} "
             f"{counts[rarest]:,}; with train.class_weights: balanced and problem.metric: "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.planning.choice import Choice
-from pipeline.planning.data import Survey
+from pipeline.planning.data import Number, Survey
 
 UNEVEN = 3  # times that the largest class may exceed the smallest
 EVERY = "every class counts the same, also those with few examples"
@@ -25,7 +25,9 @@ VERBS = {"photo": "does the photo show", "recording": "is heard in the recording
 
 
 def propose(data: Survey, path: Path) -> list[Choice]:
-    noun = "photo" if data.kind == "pixels" and not data.size else NOUNS[data.kind]
+    if data.number is not None:
+        return _of_a_number(data, path, data.number)
+    noun = _noun(data)
     classes, count = named(data.class_names), len(data.class_names)
     several = data.target == "labels"
     verb = VERBS.get(noun, f"is the {noun}")
@@ -37,13 +39,9 @@ def propose(data: Survey, path: Path) -> list[Choice]:
     if several:
         question = f"Which of {count} labels hold for the {noun}: {classes}?"
         answer = f"Only these {count} labels are known; whatever else is there gets none."
-    total, rarest = data.examples["train"], min(data.counts, key=lambda name: data.counts[name])
-    plural = noun if noun.startswith(("series", "list")) else f"{noun}s"
-    limits = [
-        answer,
-        f"It was trained on a part of {total:,} {plural}. What they do not show, such as other "
-        "devices, places and conditions, may be recognized worse.",
-    ]
+    rarest = min(data.counts, key=lambda name: data.counts[name])
+    plural = _plural(noun)
+    limits = [answer, _trained_on(data, plural)]
     if data.counts[rarest] < RARE:
         limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
     all_classes = named(data.class_names, "and")
@@ -67,7 +65,46 @@ def propose(data: Survey, path: Path) -> list[Choice]:
             "a guess: set what is good enough for the job, as there is no bundle below it",
         ),
         metric,
+        Choice("problem.unit", None),
     ]
+
+
+def _of_a_number(data: Survey, path: Path, number: Number) -> list[Choice]:
+    """The target is half the error of the mean, by two digits."""
+    noun, name = _noun(data), data.class_names[0]
+    plural = _plural(noun)
+    between = f"between {number.low:.4g} and {number.high:.4g} {number.unit}"
+    guess = float(f"{number.deviation / 2:.2g}")
+    error = f"always answering the mean has an error of {number.deviation:.2g} {number.unit}"
+    return [
+        Choice("problem.name", _slug(path)),
+        Choice("problem.version", "1.0.0"),
+        Choice("problem.statement", f"What is the {name} in this {noun}, in {number.unit}?"),
+        Choice("problem.use", f"Estimating the {name} in {plural} made like the training set."),
+        Choice(
+            "problem.limits",
+            [f"It knows a {name} {between}; others are unknown.", _trained_on(data, plural)],
+        ),
+        Choice("problem.target", guess, f"a guess: {error}; set what the job needs"),
+        Choice("problem.metric", "accuracy"),
+        Choice("problem.unit", number.unit, "the name of the unit, for all reports: mend it"),
+        Choice("problem.coverage", 0.95, "the share of true numbers that the interval must hold"),
+    ]
+
+
+def _noun(data: Survey) -> str:
+    return "photo" if data.kind == "pixels" and not data.size else NOUNS[data.kind]
+
+
+def _plural(noun: str) -> str:
+    return noun if noun.startswith(("series", "list")) else f"{noun}s"
+
+
+def _trained_on(data: Survey, plural: str) -> str:
+    return (
+        f"It was trained on a part of {data.examples['train']:,} {plural}. What they do not show, "
+        "such as other devices, places and conditions, may be recognized worse."
+    )
 
 
 def is_uneven(data: Survey) -> bool:

@@ -157,8 +157,6 @@ def _train(data: Survey, network: Network) -> list[Choice]:
     if network == SMALL_BACKBONE:
         thaw = _thaw(images, batch)
         epochs, epochs_reason = HEAD_EPOCHS + _thawed(images, batch), "as train.thaw has them"
-    several = data.target == "labels"
-    smoothed = {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.05}}
     hidden = [16, 16] if data.kind == "ids" else None
     dropout = 0.5 if data.kind == "ids" else None
     return [
@@ -174,11 +172,7 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         thaw,
         Choice("train.epochs", epochs, epochs_reason),
         Choice("train.batch_size", batch, _batch_reason(images, batch)),
-        Choice(
-            "train.loss",
-            "BinaryCrossentropy" if several else smoothed,
-            "several labels at once" if several else "labels smoothed, as a few may be wrong",
-        ),
+        _loss(data),
         _class_weights(data),
         Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": decay}}),
         Choice("train.learning_rate", rate, f"fits batches of {batch}"),
@@ -186,6 +180,16 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         _augmentation(data, network),
         Choice("train.keep", "last" if data.kind == "sounds" else "validation_loss"),
     ]
+
+
+def _loss(data: Survey) -> Choice:
+    key = "train.loss"
+    if data.target == "number":
+        return Choice(key, "Huber", "a few numbers may be far off")
+    if data.target == "labels":
+        return Choice(key, "BinaryCrossentropy", "several labels at once")
+    smoothed = {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.05}}
+    return Choice(key, smoothed, "labels smoothed, as a few may be wrong")
 
 
 def _thaw(images: int, batch: int) -> Choice:
@@ -220,6 +224,8 @@ def _augmentation(data: Survey, network: Network) -> Choice:
         return Choice(key, [], "for images only")
     if network.is_backbone:
         return Choice(key, [], "so that the frozen layers are computed only once")
+    if data.target == "number":
+        return Choice(key, [], "turned, mirrored or shifted, a picture may mean another number")
     if data.colour or data.side >= PHOTO:
         reason = "it also mirrors; take digits if left and right matter, as in letters"
         return Choice(key, "photos_light", reason)
@@ -232,7 +238,7 @@ def _folds(data: Survey) -> Choice:
     if expected.test >= FEW_TESTED:
         return Choice("evaluate.folds", NONE)
     reason = f"{expected.test:,} images for the test are few, but "
-    if problem.is_uneven(data):
+    if problem.is_uneven(data) or data.target == "number":
         return Choice("evaluate.folds", NONE, f"{reason}folds know accuracy alone")
     outside = 1 - (0 if data.examples.get("test") else TEST)
     if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:

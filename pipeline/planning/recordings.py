@@ -37,7 +37,7 @@ Header = tuple[int, float]  # Hz, seconds
 
 def survey(path: Path, tree: Tree) -> Survey:
     """Looks at sounds in class folders. Raises UserError."""
-    candidates, class_names, left_out = _class_folders.listed(path, tree)
+    candidates, class_names, left_out, _ = _class_folders.listed(path, tree)
     headers, faults = _headers(path, candidates)
     readable = [row for row in candidates if row.file not in faults]
     counts = Counter(row.label for row in readable if row.part != "test")
@@ -51,7 +51,7 @@ def survey(path: Path, tree: Tree) -> Survey:
     group, names = speakers([row.file for row in readable if row.part != "test"])
     return Survey(
         values={"name": "audio_folder", "path": str(path), "other": NO_OTHERS},
-        class_names=class_names,
+        class_names=list(class_names),
         examples=Counter(row.part for row in readable),
         counts={name: counts[name] for name in class_names},
         kind="sounds",

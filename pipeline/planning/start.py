@@ -20,27 +20,24 @@ from pipeline.files.artifacts import Inputs
 from pipeline.planning import cost, networks, others, outlook, params_file, problem, recipe, survey
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
-from pipeline.planning.data import Survey
+from pipeline.planning.data import NOTHING, Given, Survey
 from pipeline.planning.networks import Network
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 
-def start(
-    path: Path, board: str | None, output: Path, force: bool, other: Path | None = None
-) -> None:
-    """Writes `output` for the data at `path`. Raises UserError.
-
-    `other` holds pictures that are none of the classes.
-    """
+def start(path: Path, board: str | None, output: Path, force: bool, given: Given = NOTHING) -> None:
+    """Writes `output` for the data at `path`. Raises UserError."""
     check_board(board)
     base = _text(params.FILE)
     check_output(output, force)
     print(f"looking at {path}", flush=True)
-    data = survey.survey(path, other=str(other) if other else NO_OTHERS)
+    data = survey.survey(path, given)
+    _check_number(data, given)
     _check_embedded(data, board)
     _print_survey(data)
-    if other:
+    if given.other != NO_OTHERS:
+        other = Path(given.other)
         _print_others(others.look(path, other, data), other)
     choices, settings = propose(data, path, board, base)
     text = params_file.apply(base, choices)
@@ -62,14 +59,14 @@ def estimate(settings: Params) -> None:
             f"dataset.name is {name}, which comes with the project; `estimate` is for your own "
             "data: npz, image_folder, image_list or audio_folder"
         )
-    data = survey.survey(Path(settings.dataset.path), settings.dataset, settings.dataset.other)
+    data = survey.of_params(settings)
     _print_survey(data)
     _print_outlook(settings, data)
 
 
 def misfit(settings: Params, board: str) -> str | None:
     """Why the board cannot take the model of params.yaml; None if it can. Raises UserError."""
-    data = survey.survey(Path(settings.dataset.path), settings.dataset, settings.dataset.other)
+    data = survey.of_params(settings)
     return cost.files(settings, shape(settings, data)).misfit(board)
 
 
@@ -78,7 +75,20 @@ def check_board(board: str | None) -> None:
         raise UserError(f"--board is {board}; expected one of {', '.join(boards.BOARDS)}")
 
 
+def _check_number(data: Survey, given: Given) -> None:
+    if given.unit is not None and data.number is None:
+        raise UserError(
+            f"--unit is {given.unit}, and the data ask for {data.target}; name the column of the "
+            "numbers with --number"
+        )
+
+
 def _check_embedded(data: Survey, board: str | None) -> None:
+    if board and not declared("targets", data.target)["EMBEDDED"]:
+        raise UserError(
+            f"--board is {board}, and the exports without Python give one class of several; the "
+            f"data ask for {'a number' if data.number else 'several labels'}"
+        )
     if board and not declared("inputs", data.kind)["EMBEDDED"]:
         raise UserError(
             f"--board is {board}, and the exports without Python take images, sounds and series"
@@ -171,13 +181,22 @@ def shape(settings: Params, data: Survey) -> Shape:
 def _print_survey(data: Survey) -> None:
     noun = declared("inputs", data.kind)["NOUN"]
     counts = ", ".join(f"{count:,} for {part}" for part, count in data.examples.items())
-    print(f"{sum(data.examples.values()):,} {noun} ({counts}), {len(data.class_names)} classes")
+    examples = f"{sum(data.examples.values()):,} {noun} ({counts})"
+    if data.number:
+        low, high, unit = data.number.low, data.number.high, data.number.unit
+        print(f"{examples}, with {data.class_names[0]} from {low:.4g} to {high:.4g} {unit}")
+    else:
+        print(f"{examples}, {len(data.class_names)} {data.target}")
+        _print_counts(data)
+    notes = [*outlook.classes(data), *others.among(data)]
+    for line in [*data.remarks, *notes]:
+        print(f"note: {line}")
+
+
+def _print_counts(data: Survey) -> None:
     shown = sorted(data.counts.items(), key=lambda item: -item[1])
     more = f" and {len(shown) - problem.NAMED} more" if len(shown) > problem.NAMED else ""
     print("  " + ", ".join(f"{name} {count:,}" for name, count in shown[: problem.NAMED]) + more)
-    notes = [*outlook.classes(data.counts), *others.among(data)]
-    for line in [*data.remarks, *notes]:
-        print(f"note: {line}")
 
 
 def _print_others(count: int, other: Path) -> None:

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from PIL import Image
 
-from pipeline.config.params import NO_OTHERS, Dataset
-from pipeline.datasets import Raw, _photos, _sounds, _tree, image_folder, image_list, npz
-from pipeline.datasets._photos import Candidate
+from pipeline.config.params import Dataset, Params
+from pipeline.datasets import (
+    Raw,
+    _labels,
+    _photos,
+    _sounds,
+    _tree,
+    image_folder,
+    image_list,
+    npz,
+)
+from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.pictures import Picture
 from pipeline.files.splits import position_in_stratum
 from pipeline.planning import lists, recordings
-from pipeline.planning.data import Survey
+from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -37,11 +45,17 @@ OTHER_SOUNDS = (".mp3", ".m4a", ".aac")  # which are not read
 HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
 
 
-def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -> Survey:
-    """Looks at data as `dataset` says, or finds out. Raises UserError for what is not data.
+def of_params(settings: Params) -> Survey:
+    """The data of params.yaml. Raises UserError."""
+    dataset = settings.dataset
+    given = Given(other=dataset.other, unit=settings.problem.unit)
+    if dataset.name == "image_list":
+        given = replace(given, number=dataset.options(image_list.Options).number)
+    return survey(Path(dataset.path), given, dataset)
 
-    `other` holds pictures that are none of the classes.
-    """
+
+def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
+    """Looks at data as `dataset` says, or finds out. Raises UserError for what is not data."""
     if not path.exists():
         raise UserError(
             f"{path} does not exist; name a folder or zip file of pictures or sounds, or an npz"
@@ -50,7 +64,7 @@ def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -
     if named:
         path = path.parent
     if path.is_file() and path.suffix.lower() == ".npz":
-        return _arrays(path, other)
+        return _arrays(path, given)
     tree = _tree.read(path)
     if not tree.files:
         recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
@@ -61,13 +75,16 @@ def survey(path: Path, dataset: Dataset | None = None, other: str = NO_OTHERS) -
     if dataset:
         is_list = dataset.name == "image_list"
         labels = dataset.options(image_list.Options).labels if is_list else None
-    values: dict[str, object] = {"name": "image_folder", "path": str(path), "other": other}
+    values: dict[str, object] = {"name": "image_folder", "path": str(path), "other": given.other}
     if labels is None:
-        candidates, class_names, left_out = image_folder.listed(Dataset.model_validate(values))
-    else:
-        values |= {"name": "image_list", "labels": labels}
-        candidates, class_names, left_out = image_list.listed(Dataset.model_validate(values))
-    return _photographs(path, values, candidates, class_names, left_out)
+        if given.number:
+            raise UserError(f"--number is {given.number}, and {path} has no list with that column")
+        return _photographs(path, values, image_folder.listed(Dataset.model_validate(values)))
+    values |= {"name": "image_list", "labels": labels}
+    if given.number:
+        values["number"] = given.number
+    listed = image_list.listed(Dataset.model_validate(values))
+    return _photographs(path, values, listed, given.unit)
 
 
 def check_tree(path: Path, tree: Tree) -> None:
@@ -103,23 +120,24 @@ class _Opened:
 
 
 def _photographs(
-    path: Path,
-    values: dict[str, object],
-    candidates: Sequence[Candidate],
-    class_names: list[str],
-    left_out: dict[str, str],
+    path: Path, values: dict[str, object], listed: Listed, unit: str | None = None
 ) -> Survey:
-    seen = _open(path, candidates)
+    candidates, class_names, left_out, target = listed
+    seen = _open(path, listed)
     readable = [candidate for candidate in candidates if candidate.file not in seen.faults]
-    counts = Counter(candidate.label for candidate in readable if candidate.part != "test")
-    _check_classes(path, class_names, counts, seen)
+    texts = [candidate.label for candidate in readable if candidate.part != "test"]
+    labels = _labels.array(target, texts, class_names)
+    counts = _labels.counts(target, labels, class_names)
+    _check_classes(path, counts, seen)
     columns = candidates[0].columns if candidates else {}
     group = next((name for name in columns if name.removesuffix("_id") in HELD_TOGETHER), None)
     return Survey(
         values=values,
-        class_names=class_names,
+        class_names=list(class_names),
         examples=Counter(candidate.part for candidate in readable),
-        counts={name: counts[name] for name in class_names},
+        counts=counts,
+        target=target,
+        number=Number.of(labels, unit) if target == "number" else None,
         side=round(median(min(size) for size in seen.sizes)),
         colour=sum(seen.colours) * 20 > len(seen.colours),  # one in twenty may be a stray
         opened=len(seen.sizes),
@@ -129,8 +147,9 @@ def _photographs(
     )
 
 
-def _open(path: Path, candidates: Sequence[Candidate]) -> _Opened:
+def _open(path: Path, listed: Listed) -> _Opened:
     """Opens SAMPLE pictures, of every class in turn, and of each class until one can be read."""
+    candidates = listed.candidates
     source, seen = pictures.source(path), _Opened()
 
     def inspect(candidate: Candidate) -> tuple[Picture, tuple[int, int], bool] | str:
@@ -147,7 +166,7 @@ def _open(path: Path, candidates: Sequence[Candidate]) -> _Opened:
         followed_results = followed(results, min(len(order), SAMPLE), "looking at pictures")
         for candidate, result in zip(order, followed_results, strict=False):
             _note(seen, candidate, result)
-        for candidate in order[SAMPLE:]:
+        for candidate in order[SAMPLE:] if listed.target == "classes" else ():
             if not seen.labels[candidate.label]:
                 _note(seen, candidate, inspect(candidate))
     return seen
@@ -175,11 +194,9 @@ def _look(data: bytes) -> tuple[tuple[int, int], bool]:
     return size, int(np.ptp(pixels, axis=2).max()) > GREY
 
 
-def _check_classes(
-    path: Path, class_names: Sequence[str], counts: Counter[str], seen: _Opened
-) -> None:
-    for name in class_names:
-        if not counts[name]:
+def _check_classes(path: Path, counts: dict[str, int], seen: _Opened) -> None:
+    for name, count in counts.items():
+        if not count:
             faults = [reason for file, reason in seen.faults.items() if f"{name}/" in file]
             why = f" (the first {faults[0]})" if faults else ""
             raise UserError(
@@ -217,14 +234,9 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
     return lines
 
 
-def _arrays(path: Path, other: str) -> Survey:
-    values: dict[str, object] = {"name": "npz", "path": str(path), "other": other}
+def _arrays(path: Path, given: Given) -> Survey:
+    values: dict[str, object] = {"name": "npz", "path": str(path), "other": given.other}
     raw = npz.load(Dataset.model_validate(values))
-    if raw.target == "number":
-        raise UserError(
-            f"{path} asks for a number, as y_train holds floats, and there is no recipe and no "
-            'estimate for such data yet; follow "A number" in docs/own-data.md'
-        )
     examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
     size = tuple(raw.train_images.shape[1:])
     return Survey(
@@ -234,6 +246,7 @@ def _arrays(path: Path, other: str) -> Survey:
         counts=_counts(path, raw),
         kind=raw.kind,
         target=raw.target,
+        number=Number.of(raw.train_labels, given.unit) if raw.target == "number" else None,
         size=size,
         highest=raw.highest,
         side=min(size[:2]) if raw.kind == "pixels" else 0,
@@ -264,6 +277,8 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"{path}: x_train has {len(raw.train_images)} examples and y_train {len(labels)} "
             "labels; expected as many"
         )
+    if raw.target == "number":
+        return {}
     if labels.ndim == 2:
         return dict(zip(names, labels.sum(0).tolist(), strict=True))
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline.planning import (
     start,
     survey,
 )
-from pipeline.planning.data import Survey
+from pipeline.planning.data import Given, Survey
 from pipeline.planning.recipe import Parts
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
@@ -124,10 +125,12 @@ def test_large_networks_on_emulated_processors_are_said_to_take_long() -> None:
 
 
 def test_rare_classes_are_named() -> None:
-    lines = outlook.classes({"cat": 400, "dog": 12})
+    uneven = replace(photos(412), counts={"cat": 400, "dog": 12})
+    lines = outlook.classes(uneven)
     assert lines[0].startswith("cat has 400 examples and dog 12; with train.class_weights")
     assert lines[1].startswith("fewer than 20 examples of dog")
-    assert outlook.classes({"cat": 40, "dog": 30}) == []
+    assert outlook.classes(replace(uneven, target="labels")) == lines[1:]
+    assert outlook.classes(photos(70)) == []
 
 
 def test_a_class_of_what_is_no_class_is_proposed_as_others(
@@ -150,7 +153,7 @@ def test_pictures_of_none_of_the_classes_are_named_and_are_no_class(
     folder: Path, other: Path
 ) -> None:
     shutil.copytree(folder / "cat", other)
-    data = survey.survey(folder, other=str(other))
+    data = survey.survey(folder, Given(other=str(other)))
     assert others.look(folder, other, data) == 30
     assert others.among(data) == []
     assert data.class_names == ["cat", "dog"]

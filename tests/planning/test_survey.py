@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from pipeline.config import params
+from pipeline.datasets import image_list
 from pipeline.datasets._tree import Tree
 from pipeline.planning import (
     start,
     survey,
 )
+from pipeline.planning.data import Given
 from pipeline.process.errors import UserError
 from tests.planning.conftest import SHIPPED, arrays, values
 
@@ -86,6 +88,64 @@ def test_a_list_is_used_if_folders_do_not_name_classes_or_if_it_is_given(folder:
     assert data.counts == {"cat": 1, "dog": 1}
 
 
+def listed(folder: Path, header: str, cell: Callable[[int], str]) -> Path:
+    """A list of the 50 pictures, without class folders."""
+    rows = [f"{number},{cell(number)}" for number in range(50)]
+    (one_folder(folder) / "train.csv").write_text("\n".join([header, *rows]))
+    return folder
+
+
+def test_a_list_of_several_labels_gets_its_own_recipe(folder: Path) -> None:
+    data = survey.survey(listed(folder, "id,tags", lambda number: "old;cat" if number % 2 else ""))
+    assert (data.target, data.counts) == ("labels", {"cat": 25, "old": 25})
+    assert values(data)["train.loss"] == "BinaryCrossentropy"
+    with pytest.raises(UserError, match=r"board is esp32-s3, .*the data ask for several labels"):
+        start.start(folder, "esp32-s3", Path("params.yaml"), force=True)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_a_list_of_numbers_gets_its_own_recipe_and_params(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed(folder, "id,age", lambda number: f"{number / 2}")
+    start.start(folder, None, Path("params.yaml"), True, Given(number="age", unit="years"))
+    settings = params.load(Path("params.yaml"))
+    assert (settings.problem.unit, settings.problem.target) == ("years", 3.1)
+    assert settings.dataset.options(image_list.Options).number == "age"
+    assert (settings.train.loss, settings.train.augmentation) == ("Huber", [])
+    out = capsys.readouterr().out
+    assert "50 images (50 for train), with age from 0 to 24.5 years" in out
+    assert "accuracy" not in out
+    start.estimate(settings)
+    assert "with age from 0 to 24.5 years" in capsys.readouterr().out
+    monkeypatch.setattr(survey, "SAMPLE", 10)
+    assert survey.of_params(settings).opened == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (Given(number="age"), "of the columns of My Pets/train.csv: file, weight"),
+        (Given(unit="years"), "--unit is years, and the data ask for classes; name the column"),
+    ],
+)
+def test_a_number_that_the_data_do_not_have_is_refused(
+    folder: Path, given: Given, sentence: str
+) -> None:
+    if given.number:
+        listed(folder, "id,weight", str)
+    with pytest.raises(UserError, match=sentence):
+        start.start(folder, None, Path("params.yaml"), True, given)
+
+
+def test_numbers_in_an_array_get_a_recipe(tmp_path: Path) -> None:
+    data = survey.survey(arrays(tmp_path / "n.npz", y_train=np.arange(30) / 2))
+    assert data.number
+    assert (data.number.low, data.number.high, data.number.deviation) == (0, 14.5, 3.75)
+    assert values(data)["problem.target"] == 1.9
+
+
 def numbers(folder: Path) -> Path:
     (one_folder(folder) / "train.csv").write_text("image,angle\n0,12.5\n")
     return folder
@@ -132,7 +192,7 @@ def no_files(folder: Path) -> Path:
         (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
         (no_files, "holds no pictures; expected a folder for each class"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
-        (numbers, "train.csv has the columns image, angle; expected file and label"),
+        (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
         (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.zeros(30, int)), "one class; expected"),
         (lambda folder: arrays(Path("a.npz"), y_train=np.arange(30) % 2 * 2), "class 1 has no ex"),

@@ -1,0 +1,117 @@
+"""The labels in a list of pictures: which columns hold them, and what they mean.
+
+One column may name the class (LABEL) or several labels at once (SEVERAL). Without either, columns
+of nothing but 0 and 1 are a label each. `dataset.number` names the column of a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.datasets import _labels
+from pipeline.datasets._tree import nfc
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted
+
+LABEL = ("label", "class", "class_name", "category")
+SEVERAL = ("labels", "tags", "classes", "class_names", "categories")
+BETWEEN = ";|,"  # several labels; without any of them in the column, spaces
+TRUTH = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+CURE = "set dataset.number to its column, or give `edgeproof start` --number COLUMN"
+
+Row = dict[str, str]  # `label` and `labels` stand for the names above
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A text for each row, as `_labels.array` takes it, and the columns it is from."""
+
+    target: str
+    texts: list[str]
+    names: list[str]
+    columns: tuple[str, ...]
+
+    def check(self, path: str) -> None:
+        """Raises UserError if they are too few to tell apart."""
+        if self.target != "number" and len(self.names) < 2:
+            raise UserError(f"{path} has {counted(len(self.names), 'label')}; expected at least 2")
+
+
+def read(path: str, rows: Sequence[Row], number: str | None, others: Sequence[str]) -> Labels:
+    """The labels of the list at `path`; `others` are columns that hold none. Raises UserError."""
+    columns = list(rows[0]) if rows else ["label"]
+    if number is not None:
+        return _numbers(path, rows, number)
+    if "label" in columns:
+        return _classes(path, rows)
+    if "labels" in columns:
+        return _several(path, rows)
+    truths = [name for name in columns if name not in others and _is_truth(rows, name)]
+    if len(truths) > 1:
+        return _truths(path, rows, truths)
+    raise UserError(
+        f"{path} has the columns {', '.join(columns)}; expected a column label, a column labels "
+        "for several at once, or a column of 0 and 1 for each of them; for a number to predict, "
+        f"{CURE}"
+    )
+
+
+def _classes(path: str, rows: Sequence[Row]) -> Labels:
+    texts = [nfc(row["label"]) for row in rows]
+    for number, text in enumerate(texts, 2):
+        if not text:
+            raise UserError(f"row {number} of {path} has an empty label; expected one")
+    names = sorted(set(texts))
+    numbers = all(map(_is_number, names)) and not all(name.isdigit() for name in names)
+    if numbers and len(names) > len(rows) / 2:
+        raise UserError(
+            f"{path} has numbers as labels, such as {names[0]}; to predict a number, {CURE}"
+        )
+    return Labels("classes", texts, names, ("label",))
+
+
+def _several(path: str, rows: Sequence[Row]) -> Labels:
+    cells = [nfc(row["labels"]) for row in rows]
+    between = next((mark for mark in BETWEEN if any(mark in cell for cell in cells)), None)
+    parts = [[part.strip() for part in cell.split(between)] for cell in cells]
+    texts = [_labels.joined(filter(None, part)) for part in parts]
+    names = sorted({name for text in texts for name in _labels.separate(text)})
+    return Labels("labels", texts, names, ("labels",))
+
+
+def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> Labels:
+    """Of columns of 0 and 1; if each row has exactly one 1, they are classes."""
+    held = [[name for name in columns if TRUTH[row[name]]] for row in rows]
+    target = "classes" if all(len(names) == 1 for names in held) else "labels"
+    meaning = "a class" if target == "classes" else "one of several labels"
+    print(f"{path}: each column of 0 and 1 is {meaning}: {', '.join(columns)}")
+    return Labels(target, list(map(_labels.joined, held)), columns, tuple(columns))
+
+
+def _numbers(path: str, rows: Sequence[Row], column: str) -> Labels:
+    key = "label" if column.lower() in LABEL else column
+    if rows and key not in rows[0]:
+        raise UserError(
+            f"dataset.number is {column}; expected one of the columns of {path}: "
+            f"{', '.join(rows[0])}"
+        )
+    texts = [row[key] for row in rows]
+    for number, text in enumerate(texts, 2):
+        if not _is_number(text):
+            raise UserError(
+                f"row {number} of {path} has {text or 'nothing'} as {column}; expected a number"
+            )
+    return Labels("number", texts, [column], (key,))
+
+
+def _is_truth(rows: Sequence[Row], column: str) -> bool:
+    return all(row[column] in TRUTH for row in rows)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and abs(float(text)) < 1e30  # which float32 can hold
+    except ValueError:
+        return False

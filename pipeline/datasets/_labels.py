@@ -1,0 +1,53 @@
+"""What the labels of a list of files mean: a class of several, several labels, or a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from pipeline.files.artifacts import Array
+
+SEPARATOR = "\x1f"  # between several labels: ASCII's unit separator, which no name has
+TENTHS = 10
+
+
+def joined(names: Iterable[str]) -> str:
+    """Several labels as one text."""
+    return SEPARATOR.join(sorted(set(names)))
+
+
+def separate(label: str) -> list[str]:
+    return label.split(SEPARATOR) if label else []
+
+
+def array(target: str, labels: Sequence[str], names: Sequence[str]) -> Array:
+    """The labels of N examples as `Raw` has them: (N,) int64, (N, K) int64 or (N,) float32."""
+    if target == "number":
+        return np.array(labels, np.float64).astype(np.float32)
+    numbers = {name: number for number, name in enumerate(names)}
+    if target == "classes":
+        return np.array([numbers[label] for label in labels], np.int64)
+    result = np.zeros((len(labels), len(names)), np.int64)
+    for row, label in enumerate(labels):
+        result[row, [numbers[name] for name in separate(label)]] = 1
+    return result
+
+
+def strata(target: str, labels: Array) -> Array:
+    """A number (N,) for each example; any first rows shall have each number in proportion."""
+    if target == "number":
+        tenths: Array = labels.argsort(kind="stable").argsort() * TENTHS // max(len(labels), 1)
+        return tenths
+    if target == "classes":
+        return labels
+    combinations: Array = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
+    return combinations
+
+
+def counts(target: str, labels: Array, names: Sequence[str]) -> dict[str, int]:
+    """How many examples have each class or label; none for a number."""
+    if target == "number":
+        return {}
+    found = np.bincount(labels, minlength=len(names)) if target == "classes" else labels.sum(0)
+    return dict(zip(names, found.tolist(), strict=True))
