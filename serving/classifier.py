@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
-from serving import golden_vectors, preflight, runtimes, sound
+from serving import gate, golden_vectors, preflight, runtimes, sound
 from serving.bundle import Bundle
 from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError, reason
 from serving.model_card import ModelCard
@@ -107,6 +107,20 @@ class Classifier:
             raise InputError(f"{self.card.name} gives several labels; compare each with 0.5")
         names = [*self.card.class_names, None]  # so that NONE, -1, is the last
         return [names[number] for number in self.file.answers(probabilities)]
+
+    def answer(self, row: Any) -> Dict[str, Any]:
+        """A row (K,) that `predict` gave, in words, for people and for JSON.
+
+        `class`, None for none of them, or the `labels` that hold, with the `probabilities` of all;
+        of a number what `number` gives.
+        """
+        if self.card.number:
+            return self.number(row)
+        answer: Dict[str, Any] = {"probabilities": dict(zip(self.card.class_names, row.tolist()))}
+        if self.card.target == "labels":
+            held = np.flatnonzero(row >= gate.THRESHOLD)
+            return {"labels": [self.card.class_names[number] for number in held], **answer}
+        return {"class": self.answers(row[None])[0], **answer}
 
     def number(self, row: Any) -> Dict[str, Any]:
         """A row (1,) that `predict` gave, as a number with the ends of its interval and the unit.

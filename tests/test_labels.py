@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.http as triton
 from PIL import Image
 
 from pipeline import preprocess
@@ -23,6 +24,7 @@ from pipeline.reporting import pictures
 from pipeline.targets import _scores, labels
 from serving import Classifier, gate
 from tests.conftest import OWN_PROBLEM, ROOT, Project
+from tests.server import Server, check_openapi
 
 pytestmark = pytest.mark.long
 
@@ -236,6 +238,30 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project) -> 
     check_commands(made, bundle, images, answers)
 
 
+def check_server(made: Project, bundle: Path, image: Array, answer: Array) -> None:
+    """The labels that hold, from the server's own route and as Triton's client decodes them."""
+    with Server(bundle) as server:
+        picture = (made.folder / "two.png").read_bytes()
+        shown = server.ask("POST", "/predict", picture).json
+        assert shown["labels"] == [OWN.class_names[number] for number in np.flatnonzero(answer)]
+        assert list(shown["probabilities"]) == OWN.class_names
+        assert "class" not in shown
+        client = triton.InferenceServerClient(server.url)
+        tensor = triton.InferInput("image", [1, *image.shape], "UINT8")
+        for binary in (True, False):
+            tensor.set_data_from_numpy(image[None], binary_data=binary)
+            wanted = [
+                triton.InferRequestedOutput(name, binary_data=binary)
+                for name in ("labels", "probabilities")
+            ]
+            result = client.infer("blocks", [tensor], outputs=wanted)
+            assert result.as_numpy("labels").dtype == bool
+            assert result.as_numpy("labels").tolist() == [answer.astype(bool).tolist()]
+        described = server.get("/v2/models/blocks").json["outputs"]
+        assert described[1] == {"name": "labels", "datatype": "BOOL", "shape": [-1, 3]}
+        check_openapi(server, made.folder)
+
+
 def check_commands(made: Project, bundle: Path, images: Array, answers: Array) -> None:
     serving = [sys.executable, "-m", "serving"]
     row = int(np.flatnonzero(answers.sum(1) == 2)[0])
@@ -245,11 +271,12 @@ def check_commands(made: Project, bundle: Path, images: Array, answers: Array) -
     assert shown == {OWN.class_names[number] for number in np.flatnonzero(answers[row])}
     made.run(*serving, "check", str(bundle))
     assert "is proven" in made.run(*serving, "prove", str(bundle))
-    for command in (["predict", str(bundle), "two.png", "--log", "log"], ["serve", str(bundle)]):
-        refused = made.attempt(*serving, *command)
+    for command in (["predict", str(bundle), "two.png"], ["serve", str(bundle)]):
+        refused = made.attempt(*serving, *command, "--log", "log")
         assert refused.returncode == 1
         assert "gives several labels" in refused.stderr
         assert "Traceback" not in refused.stderr
+    check_server(made, bundle, images[row], answers[row])
     folder = made.folder / "seen/a"
     folder.mkdir(parents=True)
     Image.fromarray(images[row, ..., 0]).save(folder / "two.png")

@@ -41,6 +41,7 @@ from serving.bundle import Bundle
 from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, STAGES, Project
+from tests.server import Server, check_openapi, png
 
 # Whichever test comes first makes the project, in this process.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -451,10 +452,29 @@ def test_the_serving_commands_print_the_number_with_its_interval_and_unit(made: 
     assert "true numbers" in proven
     assert "accuracy" not in proven
     made.run(*serving, "check", bundle)
-    for command in (["predict", bundle, "one.png", "--log", "log"], ["serve", bundle]):
-        refused = made.attempt(*serving, *command)
+    for command in (["predict", bundle, "one.png"], ["serve", bundle]):
+        refused = made.attempt(*serving, *command, "--log", "log")
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
         assert "gives a number" in refused.stderr
+
+
+@pytest.mark.slow
+def test_the_server_gives_the_number_with_its_interval(made: Project) -> None:
+    images, _ = test_set(made)
+    bundle = made.folder / "dist/angles-1.0.0.tar.gz"
+    expected = Classifier.load(bundle).number(Classifier.load(bundle).predict(images[:1])[0])
+    with Server(bundle) as server:
+        shown = server.ask("POST", "/predict", png(images[0, ..., 0])).json
+        assert {name: shown[name] for name in expected} == expected
+        assert "class" not in shown
+        tensor = {"name": "image", "datatype": "UINT8", "shape": [1, *images.shape[1:]]}
+        body = {"inputs": [{**tensor, "data": images[0].ravel().tolist()}]}
+        answer = server.ask("POST", "/v2/models/angles/infer", json.dumps(body).encode()).json
+        values = {output["name"]: output["data"][0] for output in answer["outputs"]}
+        wanted = (expected["number"], expected["low"], expected["high"])
+        found = [values[name] for name in ("probabilities", "low", "high")]
+        assert found == pytest.approx(wanted, rel=1e-6)
+        check_openapi(server, made.folder)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from serving.server.protocol import Signature, encode
 from serving.server.request_bodies import decode
 
 MODEL = Signature("shapes", "1.0.0", "test", (2, 3, 1), ["a", "b", "ü"], max_images=4)
-REJECTING = dataclasses.replace(MODEL, rejects=True)
+REJECTING = dataclasses.replace(MODEL, derived=("class",))
 IMAGES = some.integers(1, 4).flatmap(
     lambda count: some.binary(min_size=6 * count, max_size=6 * count)
 )
@@ -95,7 +95,7 @@ def test_probabilities_come_back_in_every_way_of_asking_for_them(
     inference = decode(*encoded(pixels, "flat", outputs=outputs, id="7"), MODEL)
     dice = np.random.default_rng(len(pixels))
     probabilities = dice.dirichlet([1, 1, 1], len(pixels) // 6).astype(np.float32)
-    body, length = encode(inference, probabilities, probabilities.argmax(1), MODEL)
+    body, length = encode(inference, {"probabilities": probabilities}, MODEL)
     assert (length is not None) == binary
     answer = json.loads(body[:length])
     (output,) = answer["outputs"]
@@ -126,7 +126,9 @@ def test_a_model_that_rejects_gives_its_class_or_minus_1_in_every_way_of_asking(
     pixels = bytes(6 * len(answers))
     inference = decode(*encoded(pixels, "flat", **fields), REJECTING)
     probabilities = np.random.default_rng(0).random((len(answers), 3)).astype(np.float32)
-    body, length = encode(inference, probabilities, np.array(answers), REJECTING)
+    body, length = encode(
+        inference, {"probabilities": probabilities, "class": np.array(answers)}, REJECTING
+    )
     expected = asked or [("probabilities", binary), ("class", binary)]
     tail, received = body[length:] if length is not None else b"", {}
     for output in json.loads(body[:length])["outputs"]:

@@ -160,7 +160,7 @@ def _train(data: Survey, network: Network) -> list[Choice]:
     hidden = [16, 16] if data.kind == "ids" else None
     dropout = 0.5 if data.kind == "ids" else None
     return [
-        Choice("train.architecture", network.architecture, network.reason),
+        Choice("train.architecture", network.architecture, _architecture_reason(data, network)),
         Choice("train.network.hidden", hidden),
         Choice("train.network.width", None),
         Choice("train.network.dropout", dropout),
@@ -180,6 +180,12 @@ def _train(data: Survey, network: Network) -> list[Choice]:
         _augmentation(data, network),
         Choice("train.keep", "last" if data.kind == "sounds" else "validation_loss"),
     ]
+
+
+def _architecture_reason(data: Survey, network: Network) -> str:
+    if network.is_backbone and data.number:
+        return f"{network.reason}; for a number that is an angle, a place or a size, try edge"
+    return network.reason
 
 
 def _loss(data: Survey) -> Choice:

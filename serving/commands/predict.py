@@ -56,10 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     classifier = Classifier.load(bundle, arguments.format, arguments.runtime)
     top, classes = arguments.top, len(classifier.card.class_names)
     target = classifier.card.target
+    commands.check_log(arguments, classifier.card)
     if target != "classes":
-        if arguments.log:
-            given = "several labels" if target == "labels" else "a number"
-            raise InputError(f"--log takes one class a picture; this model gives {given}")
         top = classes
     if not 1 <= top <= classes:
         raise InputError(f"--top is {top}; expected 1 to {classes}, the number of classes")

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 from urllib.parse import parse_qs, quote
 
 from serving import photo
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent / "page.html"
 PAGE_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"))
+JSON = b"application/json"
 LENGTH_HEADER = b"inference-header-content-length"
 
 
@@ -48,13 +49,17 @@ class Handlers:
         model, headers = served.model, request.headers
         body = self._body(request)
         length = request.header(LENGTH_HEADER).strip() if LENGTH_HEADER in headers else None
+        if length == "0" and request.header(b"content-type").lower().startswith(JSON):
+            raise RequestError(
+                400,
+                "the body is JSON by its Content-Type, and Inference-Header-Content-Length is 0, "
+                "which means no JSON; leave one of the two headers out",
+            )
         inference = decode(body, length, model.signature)
         probabilities = await served.queue.submit(model, inference.images)
-        answers = model.classifier.file.answers(probabilities)
-        prediction_id = self._record(model, inference.images, probabilities, answers)
-        body, json_length = protocol.encode(
-            inference, probabilities, answers, model.signature, prediction_id
-        )
+        outputs = self._outputs(model, probabilities)
+        prediction_id = self._record(model, inference.images, probabilities)
+        body, json_length = protocol.encode(inference, outputs, model.signature, prediction_id)
         if json_length is None:
             return Response(200, body)
         return Response(
@@ -73,16 +78,14 @@ class Handlers:
         image = await self._decode_picture(self._body(request), model)
         images = image[None]
         probabilities = await served.queue.submit(model, images)
-        answers = model.classifier.file.answers(probabilities)
-        prediction_id = self._record(model, images, probabilities, answers)
-        (answer,) = model.classifier.answers(probabilities)
+        self._outputs(model, probabilities)
+        prediction_id = self._record(model, images, probabilities)
         return json_response(
             {
                 **({} if prediction_id is None else {"id": prediction_id}),
                 "model": model.signature.name,
                 "version": model.signature.version,
-                "class": answer,  # None for none of the classes
-                "probabilities": dict(zip(model.signature.class_names, probabilities[0].tolist())),
+                **model.classifier.answer(probabilities[0]),
             }
         )
 
@@ -108,12 +111,17 @@ class Handlers:
         encoding = request.header(b"content-encoding").strip().lower()
         return decompress(request.body, encoding, self.limits.max_body_bytes)
 
-    def _record(self, model: Model, images: Any, probabilities: Any, answers: Any) -> Optional[str]:
-        """Counts and logs a prediction; its id in the log, None if it is not logged."""
+    def _outputs(self, model: Model, probabilities: Any) -> Dict[str, Any]:
+        """All outputs of the model by name; counts the images, and those that are rejected."""
         name, version = model.signature.name, model.signature.version
-        self.metrics.images.add(len(images), name, version)
-        if model.signature.rejects:
-            self.metrics.rejected.add(int((answers == NONE).sum()), name, version)
+        derived = protocol.derive(model.classifier, probabilities)
+        self.metrics.images.add(len(probabilities), name, version)
+        if protocol.CLASS in derived:
+            self.metrics.rejected.add(int((derived[protocol.CLASS] == NONE).sum()), name, version)
+        return {protocol.OUTPUT: probabilities, **derived}
+
+    def _record(self, model: Model, images: Any, probabilities: Any) -> Optional[str]:
+        """Logs a prediction; its id in the log, None if it is not logged."""
         return self.log.add(model.classifier, images, probabilities) if self.log else None
 
     def _queried_model(self, query: str) -> ServedModel:

@@ -193,9 +193,6 @@ class Models:
                 f"{card.name} takes {card.input.type} {card.kind.noun}, "
                 "and the server only pictures; use Classifier"
             )
-        if card.target != "classes":
-            given = "a number" if card.number else "several labels"
-            raise BundleError(f"{card.name} gives {given}, the server one class; use Classifier")
         return Model(classifier, Signature.of(classifier, self.limits.max_images), files)
 
     def signatures(self) -> List[Signature]:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from serving.server import VERSION
+from serving.server import VERSION, schemas
 from serving.server.limits import Limits
-from serving.server.protocol import CLASS, INPUT, Signature
+from serving.server.protocol import Signature
 from serving.server.public_files import FOLDER
 
-TEXT, INTEGER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
-# The values of an input in JSON, by data type
-VALUES: Dict[str, Dict[str, Any]] = {
-    "UINT8": {"type": "integer", "minimum": 0, "maximum": 255},
-    "FP32": {"type": "number"},
-}
 BINARY = {"type": "string", "format": "binary"}
-HTML = {"text/html": {"schema": TEXT}}
+HTML = {"text/html": {"schema": schemas.TEXT}}
 
 Content = Dict[str, Any]  # schemas by media type
 Operation = Dict[str, Any]
@@ -44,7 +38,7 @@ def document(
         # Relative to this description, because a proxy may serve us below a path.
         "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": _schemas(signatures)},
+        "components": {"schemas": schemas.components(signatures)},
     }
     if token:
         paths["/login"] = {"post": _login()}
@@ -58,7 +52,7 @@ def document(
 def _server_paths(model_names: List[str]) -> Dict[str, Dict[str, Operation]]:
     start = "The page of the only bundle, or this server's own"
     openapi = _json({"type": "object"})
-    metrics = {"text/plain": {"schema": TEXT}}
+    metrics = {"text/plain": {"schema": schemas.TEXT}}
     live = _operation("live", "Whether the server is alive", _component("Live"), token=False)
     ready = _operation(
         "ready", "Whether the server accepts requests", _component("Ready"), 503, token=False
@@ -73,7 +67,7 @@ def _server_paths(model_names: List[str]) -> Dict[str, Dict[str, Operation]]:
         "/v2/health/live": {"get": live},
         "/v2/health/ready": {"get": ready},
         "/v2/repository/index": {
-            "post": _operation("index", "The models", _json(_array(_reference("Index"))))
+            "post": _operation("index", "The models", _json(schemas.array(_reference("Index"))))
         },
     }
 
@@ -124,16 +118,16 @@ def _predict(model_names: List[str]) -> Operation:
 
 def _feedback(limits: Limits) -> Operation:
     summary = "The true classes of earlier predictions, by their ids"
-    content, statuses = _json(_labels_outcome()), (400, 403, 404, 409, 415, 503)
+    content, statuses = _json(schemas.labels_outcome()), (400, 403, 404, 409, 415, 503)
     return {
         **_operation("feedback", summary, content, *statuses),
-        "requestBody": {"required": True, "content": _json(_labels(limits))},
+        "requestBody": {"required": True, "content": _json(schemas.labels(limits))},
     }
 
 
 def _infer(signature: Signature, suffix: str) -> Operation:
     summary = f"Probabilities from {signature.name}"
-    binary = _described(
+    binary = schemas.described(
         BINARY, "The JSON, then the tensors; the header gives the length of the JSON"
     )
     content = {
@@ -155,137 +149,13 @@ def _infer(signature: Signature, suffix: str) -> Operation:
 
 
 def _login() -> Operation:
-    form = {"application/x-www-form-urlencoded": {"schema": _login_form()}}
+    form = {"application/x-www-form-urlencoded": {"schema": schemas.login_form()}}
     return {
         **_operation(
             "login", "Exchanges the token for a browser's cookie", HTML, 303, 401, token=False
         ),
         "requestBody": {"required": True, "content": form},
     }
-
-
-def _array(items: Dict[str, Any], **limits: int) -> Dict[str, Any]:
-    return {"type": "array", "items": items, **limits}
-
-
-def _optional(**properties: Any) -> Dict[str, Any]:
-    """An object that may have these properties."""
-    return {"type": "object", "properties": properties}
-
-
-def _required(**properties: Any) -> Dict[str, Any]:
-    """An object with all of these properties."""
-    return {**_optional(**properties), "required": list(properties)}
-
-
-def _described(schema: Dict[str, Any], description: str) -> Dict[str, Any]:
-    return {**schema, "description": description}
-
-
-def _schemas(signatures: List[Signature]) -> Dict[str, Any]:
-    yes = {"const": True}
-    tensors = _array(_required(name=TEXT, datatype=TEXT, shape=_array(INTEGER)))
-    probability = {"type": "number", "minimum": 0, "maximum": 1}
-    answer = _described({"type": ["string", "null"]}, "null for none of the classes")
-    schemas = {
-        "Error": _required(
-            error=_described(TEXT, "One sentence: the thing, what is wrong with it, the cure")
-        ),
-        "Server": _required(name=TEXT, version=TEXT, extensions=_array(TEXT)),
-        "Live": _required(live=yes),
-        "Ready": _required(ready=yes),
-        "ModelReady": _required(name=TEXT, ready=yes),
-        "Index": _required(name=TEXT, version=TEXT, state=TEXT, reason=TEXT),
-        "Model": _required(
-            name=TEXT, versions=_array(TEXT), platform=TEXT, inputs=tensors, outputs=tensors
-        ),
-        "Prediction": _required(
-            **{"model": TEXT, "version": TEXT, "class": answer},
-            probabilities={"type": "object", "additionalProperties": probability},
-        ),
-    }
-    schemas["Model"]["properties"]["parameters"] = _optional(
-        not_proven=_described(TEXT, "Of a draft: a gate of its maker that it fails")
-    )
-    schemas["Prediction"]["properties"]["id"] = _described(
-        TEXT, "If the server keeps a log: the id for /feedback"
-    )
-    for signature in signatures:
-        schemas[f"Request_{signature.name}"] = _inference_request(signature)
-        schemas[f"Answer_{signature.name}"] = _inference_response(signature)
-    return schemas
-
-
-def _labels(limits: Limits) -> Dict[str, Any]:
-    """The body of a request to /feedback."""
-    label = {**_required(id=TEXT, label=TEXT), "additionalProperties": False}
-    return {"anyOf": [label, _array(label, minItems=1, maxItems=limits.max_labels)]}
-
-
-def _labels_outcome() -> Dict[str, Any]:
-    """The body of the response of /feedback."""
-    outcome = _required(labelled={"type": "integer", "minimum": 1}, unknown=_array(TEXT))
-    outcome["properties"]["kept"] = _described(
-        _array(TEXT), "Ids of predictions that kept an earlier, different label"
-    )
-    return outcome
-
-
-def _login_form() -> Dict[str, Any]:
-    return _required(token=TEXT, page=_described(TEXT, "The page to go to afterwards"))
-
-
-def _inference_request(signature: Signature) -> Dict[str, Any]:
-    """A request with one or more images, up to the limit.
-
-    JSON Schema cannot tie the length of the data to the shape.
-    """
-    sizes = [
-        {"type": "integer", "minimum": 1, "maximum": signature.max_images},
-        *({"const": size} for size in signature.input_shape),
-    ]
-    kind, count = signature.kind, len(sizes)
-    values = _described(
-        _array(VALUES[kind.datatype]),
-        f"N * {signature.image_values} raw {kind.noun}, flat or nested like the shape",
-    )
-    image = _required(
-        name={"const": INPUT},
-        datatype={"const": kind.datatype},
-        shape={"type": "array", "prefixItems": sizes, "minItems": count, "maxItems": count},
-        data=values,
-    )
-    output = _required(name={"enum": signature.outputs})
-    output["properties"]["parameters"] = _optional(
-        binary_data=BOOLEAN, classification={"type": "integer", "minimum": 0}
-    )
-    request = _required(inputs=_array(image, minItems=1, maxItems=1))
-    request["properties"]["id"] = TEXT
-    request["properties"]["outputs"] = _array(output, maxItems=len(signature.outputs))
-    request["properties"]["parameters"] = _optional(binary_data_output=BOOLEAN)
-    example = {
-        "name": INPUT,
-        "datatype": kind.datatype,
-        "shape": [1, *signature.input_shape],
-        "data": [0] * signature.image_values,
-    }
-    return {**request, "examples": [{"inputs": [example]}]}
-
-
-def _inference_response(signature: Signature) -> Dict[str, Any]:
-    name = {"enum": signature.outputs}
-    output = _required(
-        name=_described(name, f"{CLASS}: the number of the class, -1 for none of them"),
-        datatype={"enum": ["FP32", "BYTES", "INT32"]},
-        shape=_array(INTEGER, minItems=1, maxItems=2),
-        data=_array({"type": ["number", "string"]}),
-    )
-    named = {"const": signature.name}
-    response = _required(model_name=named, model_version=TEXT, outputs=_array(output))
-    response["properties"]["id"] = TEXT
-    prediction_id = _described(TEXT, "The id for /feedback; several images have ID.0, ID.1, ...")
-    response["properties"]["parameters"] = _optional(prediction_id=prediction_id)
-    return response
 
 
 def _json(schema: Dict[str, Any]) -> Content:

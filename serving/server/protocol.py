@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from serving import gate
 from serving.inputs import PIXELS, Kind
 from serving.server.json_body import dumps
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from serving.classifier import Classifier
 
 INPUT, OUTPUT, CLASS = "image", "probabilities", "class"
-DATATYPES = {OUTPUT: ("FP32", "<f4"), CLASS: ("INT32", "<i4")}
+LABELS, LOW, HIGH = "labels", "low", "high"
+DATATYPES = {
+    OUTPUT: ("FP32", "<f4"),
+    CLASS: ("INT32", "<i4"),
+    LABELS: ("BOOL", "|b1"),
+    LOW: ("FP32", "<f4"),
+    HIGH: ("FP32", "<f4"),
+}
 EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
 
 
@@ -29,7 +37,8 @@ EXTENSIONS = ["binary_tensor_data", "classification", "model_repository"]
 class Signature:
     """A model's interface: inputs (N, ...) of a kind to probabilities (N, K) float32.
 
-    `draft` is the card's. An input is called an image, whatever its kind.
+    `draft` is the card's. An input is called an image, whatever its kind. `derived` are further
+    outputs, as `derive` gives them.
     """
 
     name: str
@@ -40,7 +49,7 @@ class Signature:
     max_images: int
     draft: str = ""
     kind: Kind = PIXELS
-    rejects: bool = False  # then the output `class` (N,) says which answers hold, -1 for none
+    derived: Tuple[str, ...] = ()
 
     @classmethod
     def of(cls, classifier: Classifier, max_images: int) -> Signature:
@@ -54,7 +63,7 @@ class Signature:
             max_images=max_images,
             draft=card.draft,
             kind=card.kind,
-            rejects=file.accept_from is not None,
+            derived=tuple(derive(classifier, np.empty((0, len(card.class_names)), np.float32))),
         )
 
     @property
@@ -67,7 +76,22 @@ class Signature:
 
     @property
     def outputs(self) -> Tuple[str, ...]:
-        return (OUTPUT, CLASS) if self.rejects else (OUTPUT,)
+        return (OUTPUT, *self.derived)
+
+
+def derive(classifier: Classifier, outputs: Any) -> Dict[str, Any]:
+    """What follows from the model's outputs (N, K), by name.
+
+    Of a model that rejects inputs the number of the class (N,), -1 for none; of several labels
+    whether each holds, (N, K) bool; of a number the ends of its interval, (N,) each, if it has one.
+    """
+    card, file = classifier.card, classifier.file
+    if card.target == "labels":
+        return {LABELS: outputs >= gate.THRESHOLD}
+    if card.number:
+        width = file.interval
+        return {} if width is None else {LOW: outputs[:, 0] - width, HIGH: outputs[:, 0] + width}
+    return {} if file.accept_from is None else {CLASS: file.answers(outputs)}
 
 
 @dataclass(frozen=True)
@@ -90,12 +114,11 @@ class Inference:
 
 def encode(
     inference: Inference,
-    probabilities: Any,
-    answers: Any,
+    outputs: Dict[str, Any],
     model: Signature,
     prediction_id: Optional[str] = None,
 ) -> Tuple[bytes, Optional[int]]:
-    """The response with probabilities (N, K) float32 and the classes (N,), -1 for none.
+    """The response with these outputs, by name.
 
     Also gives the length of its JSON if tensors follow it, or None. The protocol's own `id` is the
     client's; the id of a logged prediction is a parameter of the response.
@@ -106,8 +129,7 @@ def encode(
         response["parameters"] = {"prediction_id": prediction_id}
     response["outputs"], tensors = [], []
     for wanted in inference.outputs:
-        values = {OUTPUT: probabilities, CLASS: answers}[wanted.name]
-        output, data, tensor = _encoded(wanted, values, model.class_names)
+        output, data, tensor = _encoded(wanted, outputs[wanted.name], model.class_names)
         if wanted.binary:
             output["parameters"] = {"binary_data_size": len(tensor)}
             tensors.append(tensor)
@@ -148,15 +170,18 @@ def likeliest(probabilities: Any, count: int, class_names: List[str]) -> List[st
 
 def metadata(model: Signature) -> Dict[str, Any]:
     """The response to `GET /v2/models/{name}`."""
-    shapes = {INPUT: [-1, *model.input_shape], OUTPUT: [-1, len(model.class_names)], CLASS: [-1]}
+    of_classes = [-1, len(model.class_names)]
+    shapes = {OUTPUT: of_classes, LABELS: of_classes}
     return {
         "name": model.name,
         **({"parameters": {"not_proven": model.draft}} if model.draft else {}),
         "versions": [model.version],
         "platform": model.platform,
-        "inputs": [{"name": INPUT, "datatype": model.kind.datatype, "shape": shapes[INPUT]}],
+        "inputs": [
+            {"name": INPUT, "datatype": model.kind.datatype, "shape": [-1, *model.input_shape]}
+        ],
         "outputs": [
-            {"name": name, "datatype": DATATYPES[name][0], "shape": shapes[name]}
+            {"name": name, "datatype": DATATYPES[name][0], "shape": shapes.get(name, [-1])}
             for name in model.outputs
         ],
     }
