@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parent / "page.html"
 PAGE_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY"))
-JSON = b"application/json"
+JSON = "application/json"
 LENGTH_HEADER = b"inference-header-content-length"
 
 
