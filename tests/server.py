@@ -201,6 +201,15 @@ def check_openapi(server: Server, folder: Path, *options: str) -> str:
     return result.stdout
 
 
+def answer_on_page(server: Server, chromium: Any, picture: Path) -> str:
+    """What the server's own page says of a picture."""
+    page = chromium.new_page()
+    page.goto(f"http://{server.url}/docs")
+    page.set_input_files("#picture", str(picture))
+    page.wait_for_function("document.getElementById('answer').textContent !== ''")
+    return str(page.text_content("#answer"))
+
+
 def statuses(received: bytes) -> list[int]:
     """The statuses of all responses in the bytes of a connection."""
     return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]

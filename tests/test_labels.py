@@ -24,7 +24,7 @@ from pipeline.reporting import pictures
 from pipeline.targets import _scores, labels
 from serving import Classifier, gate
 from tests.conftest import OWN_PROBLEM, ROOT, Project
-from tests.server import Server, check_openapi
+from tests.server import Server, answer_on_page, check_openapi
 
 pytestmark = pytest.mark.long
 
@@ -213,7 +213,7 @@ def made(project: Project, run_stages: Callable[..., None]) -> Project:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project) -> None:
+def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chromium: Any) -> None:
     def report(name: str) -> Any:
         return json.loads((made.folder / f"reports/{name}.json").read_text())
 
@@ -236,16 +236,23 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project) -> 
     answers = labels.answers(classifier.predict(images))
     assert labels.right(answers, present).mean() > 0.8
     check_commands(made, bundle, images, answers)
+    check_server(made, bundle, images, answers, chromium)
 
 
-def check_server(made: Project, bundle: Path, image: Array, answer: Array) -> None:
-    """The labels that hold, from the server's own route and as Triton's client decodes them."""
+def check_server(made: Project, bundle: Path, images: Array, answers: Array, chromium: Any) -> None:
+    """The labels that hold, by the server's own route, its page, and Triton's client."""
+    row = int(np.flatnonzero(answers.sum(1) == 2)[0])
+    image, answer = images[row], answers[row]
     with Server(bundle) as server:
         picture = (made.folder / "two.png").read_bytes()
         shown = server.ask("POST", "/predict", picture).json
         assert shown["labels"] == [OWN.class_names[number] for number in np.flatnonzero(answer)]
         assert list(shown["probabilities"]) == OWN.class_names
         assert "class" not in shown
+        said = answer_on_page(server, chromium, made.folder / "two.png")
+        assert said == f"It shows {', '.join(shown['labels'])}."
+        said = answer_on_page(server, chromium, made.folder / "none.png")
+        assert said == "It shows none of these labels."
         client = triton.InferenceServerClient(server.url)
         tensor = triton.InferInput("image", [1, *image.shape], "UINT8")
         for binary in (True, False):
@@ -269,14 +276,16 @@ def check_commands(made: Project, bundle: Path, images: Array, answers: Array) -
     done = made.run(*serving, "predict", str(bundle), "two.png", "--output", "json")
     shown = {entry["class"] for entry in json.loads(done)["classes"]}
     assert shown == {OWN.class_names[number] for number in np.flatnonzero(answers[row])}
+    Image.fromarray(images[answers.sum(1) == 0][0, ..., 0]).save(made.folder / "none.png")
+    done = made.run(*serving, "predict", str(bundle), "none.png")
+    assert done == "none of the labels   none.png\n"
     made.run(*serving, "check", str(bundle))
     assert "is proven" in made.run(*serving, "prove", str(bundle))
-    for command in (["predict", str(bundle), "two.png"], ["serve", str(bundle)]):
+    for command in (["predict", str(bundle), "two.png"], ["serve", str(bundle), "--port", "0"]):
         refused = made.attempt(*serving, *command, "--log", "log")
         assert refused.returncode == 1
         assert "gives several labels" in refused.stderr
         assert "Traceback" not in refused.stderr
-    check_server(made, bundle, images[row], answers[row])
     folder = made.folder / "seen/a"
     folder.mkdir(parents=True)
     Image.fromarray(images[row, ..., 0]).save(folder / "two.png")

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import math
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ from serving.bundle import Bundle
 from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, STAGES, Project
-from tests.server import Server, check_openapi, png
+from tests.server import Server, answer_on_page, check_openapi, png
 
 # Whichever test comes first makes the project, in this process.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
@@ -452,14 +453,14 @@ def test_the_serving_commands_print_the_number_with_its_interval_and_unit(made: 
     assert "true numbers" in proven
     assert "accuracy" not in proven
     made.run(*serving, "check", bundle)
-    for command in (["predict", bundle, "one.png"], ["serve", bundle]):
+    for command in (["predict", bundle, "one.png"], ["serve", bundle, "--port", "0"]):
         refused = made.attempt(*serving, *command, "--log", "log")
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
         assert "gives a number" in refused.stderr
 
 
 @pytest.mark.slow
-def test_the_server_gives_the_number_with_its_interval(made: Project) -> None:
+def test_the_server_gives_the_number_with_its_interval(made: Project, chromium: Any) -> None:
     images, _ = test_set(made)
     bundle = made.folder / "dist/angles-1.0.0.tar.gz"
     expected = Classifier.load(bundle).number(Classifier.load(bundle).predict(images[:1])[0])
@@ -467,6 +468,10 @@ def test_the_server_gives_the_number_with_its_interval(made: Project) -> None:
         shown = server.ask("POST", "/predict", png(images[0, ..., 0])).json
         assert {name: shown[name] for name in expected} == expected
         assert "class" not in shown
+        Image.fromarray(images[0, ..., 0]).save(made.folder / "one.png")
+        said = answer_on_page(server, chromium, made.folder / "one.png")
+        assert re.fullmatch(r"-?[\d.]+ degrees \(-?[\d.]+ to -?[\d.]+ with 90 %\)\.", said)
+        assert float(said.split()[0]) == pytest.approx(expected["number"], rel=1e-3)
         tensor = {"name": "image", "datatype": "UINT8", "shape": [1, *images.shape[1:]]}
         body = {"inputs": [{**tensor, "data": images[0].ravel().tolist()}]}
         answer = server.ask("POST", "/v2/models/angles/infer", json.dumps(body).encode()).json

@@ -202,7 +202,9 @@ def _write_table(predictions: Iterator[Dict[str, Any]], columns: List[str], outp
             output.write(f"{_in_words(prediction)}   {printable(prediction['picture'])}\n")
             continue
         cells = [f"{name} {100 * value:6.2f} %" for name, value in _ranking(prediction)]
-        if prediction.get("class", "") is None:
+        if not cells:
+            cells = ["none of the labels"]
+        elif prediction.get("class", "") is None:
             cells[0] = f"none (best guess {cells[0]})"
         cells += [printable(prediction["picture"]), *_id(prediction)]
         output.write("   ".join(cells) + "\n")
