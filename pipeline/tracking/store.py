@@ -48,6 +48,8 @@ def store() -> Iterator[tuple[Any, str]]:
             import mlflow
 
             mlflow.set_tracking_uri(credentials.moved_to_environment(address()))
+        if not address().startswith("http"):
+            _try_a_database_briefly()
         with local_store.migrations():
             with importing():
                 client = mlflow.MlflowClient()  # imports the store's database driver
@@ -57,6 +59,13 @@ def store() -> Iterator[tuple[Any, str]]:
                 yield client, client.create_experiment(name, artifact_location=location)
             else:
                 yield client, experiment.experiment_id
+
+
+def _try_a_database_briefly() -> None:
+    """For 0.4 seconds; MLflow would try for 102 in each stage, and has no setting for that."""
+    from mlflow.store.db import utils
+
+    utils.MAX_RETRY_COUNT = 3
 
 
 @contextmanager
