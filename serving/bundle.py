@@ -280,13 +280,20 @@ def _contents(path: Path, largest: int, cure: str = NAME_A_BUNDLE, before: str =
         size = os.fstat(file.fileno()).st_size
         data = file.read(min(size, largest) + 1)
     if len(data) > largest:
-        raise BundleError(f"{before}{path} is too large (more than {largest:,} bytes); {cure}")
+        raise _too_large(f"{before}{path}", largest, cure)
     return data
 
 
 def _sha256(path: Path) -> str:
+    """Of a file that is no larger than one in an archive may be. Raises BundleError."""
     digest = hashlib.sha256()
     with _open_file(path) as file:
+        if os.fstat(file.fileno()).st_size > archive.LARGEST_BYTES:
+            raise _too_large(str(path), archive.LARGEST_BYTES, NAME_A_BUNDLE)
         for chunk in iter(lambda: file.read(CHUNK), b""):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _too_large(name: str, largest: int, cure: str) -> BundleError:
+    return BundleError(f"{name} is too large (more than {largest:,} bytes); {cure}")

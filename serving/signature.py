@@ -42,8 +42,10 @@ def verify(envelope: bytes, pem: bytes, name: str) -> Dict[str, str]:
     """
     try:
         bundle = typed_json.loads(envelope)
-        dsse, (signature,) = bundle["dsseEnvelope"], bundle["dsseEnvelope"]["signatures"]
-        payload, ecdsa = _decoded(dsse["payload"]), _decoded(signature["sig"])
+        dsse = bundle["dsseEnvelope"]
+        if len(dsse["signatures"]) != 1:
+            raise ValueError(f"it has {len(dsse['signatures'])} signatures, expected one")
+        payload, ecdsa = _decoded(dsse["payload"]), _decoded(dsse["signatures"][0]["sig"])
         key = _key(pem, bundle["verificationMaterial"])
         signed = _pre_authentication_encoding(dsse["payloadType"], payload)
         if dsse["payloadType"] != PAYLOAD_TYPE or not valid(key, signed, ecdsa):
@@ -52,16 +54,24 @@ def verify(envelope: bytes, pem: bytes, name: str) -> Dict[str, str]:
                 "ask the maker for a signature, or for the right key"
             )
         return _files(typed_json.loads(payload))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
-            f"{name} is not a signature that can be trusted ({reason}); "
+            f"{name} is not a signature that can be trusted ({_reason(error)}); "
             "fetch it again, or trust another key"
         ) from None
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}"
+    return str(error) if isinstance(error, ValueError) else "it is not laid out like a signature"
+
+
 def _decoded(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("a part of it is not in base64") from None
 
 
 def _key(pem: bytes, material: Any) -> Tuple[int, int]:
@@ -91,9 +101,13 @@ def _files(statement: Any) -> Dict[str, str]:
         or predicate["serialization"]["method"] != "files"
     ):
         raise ValueError("it does not name files")
-    if any(resource["algorithm"] != "sha256" for resource in predicate["resources"]):
+    resources = predicate["resources"]
+    if any(resource["algorithm"] != "sha256" for resource in resources):
         raise ValueError("it has digests that are not SHA-256")
-    return {resource["name"]: resource["digest"] for resource in predicate["resources"]}
+    files = {resource["name"]: resource["digest"] for resource in resources}
+    if len(files) < len(resources):
+        raise ValueError("it names a file twice")
+    return files
 
 
 def public_key(pem: bytes) -> Tuple[int, int]:

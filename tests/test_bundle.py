@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from packaging.requirements import Requirement
 from pipeline import package
 from pipeline.bundle import archive as archives
 from serving import Bundle, BundleError
+from serving.classifier import GOLDEN
 from tests.conftest import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -141,6 +143,7 @@ def test_an_unpacked_bundle_is_read_in_little_memory(bundle: Path) -> None:
     """As on a board with half a gigabyte of memory."""
     code = """
 import sys
+import time
 from serving import Bundle
 opened = Bundle(sys.argv[1])
 print(sum(len(opened.read(name)) for name in opened.digests))
@@ -156,6 +159,16 @@ print(sum(len(opened.read(name)) for name in opened.digests))
         check=False,
     )
     assert int(done.stdout) > 1_000_000, done.stderr
+
+
+def test_an_endless_file_in_a_folder_is_refused_before_it_is_read(bundle: Path) -> None:
+    """It would keep a server from reloading anything for minutes."""
+    with (bundle / GOLDEN).open("r+b") as file:
+        file.truncate(30 << 30)  # which takes no room on the disk
+    started = time.monotonic()
+    with pytest.raises(BundleError, match=r"golden\.npz is too large \(more than 1,073,741,824 "):
+        Bundle(bundle)
+    assert time.monotonic() - started < 10
 
 
 def test_equal_input_gives_equal_bytes(

@@ -207,6 +207,15 @@ def test_a_changed_signature_is_refused_in_one_sentence_or_makes_no_difference(
     assert refused > 100
 
 
+def envelope(key: ec.EllipticCurvePrivateKey, statement: bytes) -> dict[str, Any]:
+    """The DSSE envelope around any statement, with a valid signature."""
+    kind = signature.PAYLOAD_TYPE
+    encoded = b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(statement), statement)
+    ecdsa = base64.b64encode(key.sign(encoded, ec.ECDSA(hashes.SHA256()))).decode()
+    payload = base64.b64encode(statement).decode()
+    return {"payload": payload, "payloadType": kind, "signatures": [{"sig": ecdsa}]}
+
+
 @pytest.mark.slow
 def test_a_signed_statement_that_names_no_files_is_refused(tmp_path: Path, archive: Path) -> None:
     """From a trusted maker who signs something else."""
@@ -220,12 +229,7 @@ def test_a_signed_statement_that_names_no_files_is_refused(tmp_path: Path, archi
         b'{"predicate": []}',
         b"\xff",
     ):
-        kind = signature.PAYLOAD_TYPE
-        encoded = b"DSSEv1 %d %b %d %b" % (len(kind), kind.encode(), len(statement), statement)
-        ecdsa = base64.b64encode(key.sign(encoded, ec.ECDSA(hashes.SHA256()))).decode()
-        payload = base64.b64encode(statement).decode()
-        envelope = {"payload": payload, "payloadType": kind, "signatures": [{"sig": ecdsa}]}
-        content = {"verificationMaterial": {}, "dsseEnvelope": envelope}
+        content = {"verificationMaterial": {}, "dsseEnvelope": envelope(key, statement)}
         (tmp_path / "made.sig").write_text(json.dumps(content))
         with pytest.raises(BundleError, match="is not a signature that can be trusted") as caught:
             Bundle(archive, trust=trust, signature=tmp_path / "made.sig")
@@ -247,6 +251,36 @@ def test_an_error_names_what_a_signature_lacks(
     forgery = forged(certified, tmp_path, empty_chain)
     with pytest.raises(BundleError, match=r"\(it holds no certificate of its signer\)"):
         Bundle(certified.archive, trust=certified.folder / "authority.pem", signature=forgery)
+
+
+RESOURCE = {"name": "golden.npz", "digest": "0" * 64, "algorithm": "sha256"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "resources", "reason"),
+    [
+        ([], [], "it is not laid out like a signature"),
+        ({"signatures": 5}, [], "it is not laid out like a signature"),
+        ({"signatures": []}, [], "it has 0 signatures, expected one"),
+        ({"signatures": [{"sig": "AA=="}] * 2}, [], "it has 2 signatures, expected one"),
+        ({"payload": "x"}, [], "a part of it is not in base64"),
+        ({}, 7, "it is not laid out like a signature"),
+        ({}, [RESOURCE, {**RESOURCE, "digest": "1" * 64}], "it names a file twice"),
+    ],
+)
+def test_what_is_wrong_with_a_signature_is_said_in_words(
+    tmp_path: Path, changes: Any, resources: Any, reason: str
+) -> None:
+    """Without Python's own messages, and even if the trusted key has signed it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    predicate = {"serialization": {"method": "files"}, "resources": resources}
+    statement = {"predicateType": signature.PREDICATE_TYPE, "predicate": predicate}
+    whole = envelope(key, json.dumps(statement).encode())
+    dsse = {**whole, **changes} if isinstance(changes, dict) else changes
+    content = json.dumps({"verificationMaterial": {}, "dsseEnvelope": dsse}).encode()
+    with pytest.raises(BundleError) as caught:
+        signature.verify(content, pem(tmp_path, "public", key.public_key()).read_bytes(), "it.sig")
+    assert f"it.sig is not a signature that can be trusted ({reason}); " in str(caught.value)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Mapping, Sequence, Set
 from functools import cache
@@ -22,6 +23,9 @@ from pipeline.reporting.calibration import Bin
 MOST_POINTS = 5000  # of true and predicted numbers
 INDICATIVE = 20  # ids of each class
 NAMED_CLASSES = 30  # with more, a confusion matrix leaves out counts and most names
+
+# Its warnings are of families without a regular weight, of which another weight does as well.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
 def plain(text: str) -> str:

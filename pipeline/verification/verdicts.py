@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.files.reports.verify import (
-    AnyPair,
     ComparedPair,
+    FailedPair,
     NumberPair,
     RanPair,
     VerificationReport,
@@ -16,6 +17,7 @@ from pipeline.process.words import percent
 from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
 from pipeline.reporting.tables import amount
 from pipeline.verification.pair import Pair
+from serving.gate import COULD_NOT_RUN
 
 # What is known of problem.coverage and problem.max_error
 PROMISE = {
@@ -38,38 +40,48 @@ class Countdown:
 
 
 def summary(report: VerificationReport) -> list[str]:
-    """A line for each file and verdict, with the reason that stands for all of them."""
-    groups: dict[tuple[str, str], list[AnyPair]] = {}
+    """A line for each file and verdict, with the reason that stands for all of them.
+
+    Why pairs could not run is said once for all files.
+    """
+    groups: dict[tuple[str, str], list[RanPair]] = {}
+    failed: dict[str, list[str]] = {}  # formats, by the reason
     for pair in report.pairs:
-        groups.setdefault((pair.format, pair.state), []).append(pair)
-    totals = {name: sum(pair.format == name for pair in report.pairs) for name, _ in groups}
+        if isinstance(pair, FailedPair):
+            failed.setdefault(pair.reason, []).append(pair.format)
+        else:
+            groups.setdefault((pair.format, pair.state), []).append(pair)
+    totals = Counter(pair.format for pair in report.pairs)
     verdicts = [
         f"{name}: {state} on {len(group)} of {totals[name]}: {explanation(group)}"
         for (name, state), group in groups.items()
     ]
+    missing = [
+        f"{', '.join(names)}: {COULD_NOT_RUN} on {len(formats)} of "
+        f"{sum(totals[name] for name in names)}: {reason}"
+        for reason, formats in failed.items()
+        if (names := dict.fromkeys(formats))
+    ]
     accepting = [f"{', '.join(names)}: {reason}" for reason, names in report.by_reason.items()]
-    return [*verdicts, *accepting]
+    return [*verdicts, *missing, *accepting]
 
 
-def explanation(pairs: Sequence[AnyPair]) -> str:
+def explanation(pairs: Sequence[RanPair]) -> str:
     """The figures and the reason behind a verdict that pairs of one file share."""
     here = [pair for pair in pairs if pair.is_native] or pairs  # others are judged by those here
-    ran = [pair for pair in here if isinstance(pair, RanPair)]
-    if not ran:
-        return "; ".join(dict.fromkeys(pair.reason for pair in pairs if pair.reason))
-    golden = [pair.golden_difference for pair in pairs if isinstance(pair, RanPair)]
+    golden = (pair.golden_difference for pair in pairs)
     differences = [difference for difference in golden if difference is not None]
-    worst = max(ran, key=lambda pair: pair.bound)
+    worst = max(here, key=lambda pair: pair.bound)
     return "; ".join(
         [
-            bounds(ran),
+            bounds(here),
             *(
                 [f"on other processors as here, within {max(differences):.1g}"]
                 if differences
                 else []
             ),
             *([f"{worst.runtime}: {worst.reason}"] if worst.reason else []),
-            *rejections(ran),
+            *rejections(here),
         ]
     )
 
