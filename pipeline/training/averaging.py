@@ -20,6 +20,10 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
     An optimizer without averages leaves the weights as they are.
     """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
     weights = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     model.optimizer.finalize_variable_values(model.trainable_weights)
     try:
