@@ -138,8 +138,9 @@ def train(settings: Params, data: Data, files: list[Path]) -> None:
             fit_and_log(settings, key, data, folder)
         return
     with atomic.alone(folder):
-        if settings.train.processes > 1:
-            checkpoint.read(folder)  # deletes a damaged one, before several processes read it
+        # A damaged checkpoint is deleted here, before several processes read it
+        epochs = len(checkpoint.read(folder)["rows"])
+        if settings.train.processes > 1 and epochs < settings.train.epochs:
             ranks.run(settings.train.processes)  # then no epoch is left to train here
         save(settings.train, key, data, fit_and_log(settings, key, data, folder))
         runs.sync()

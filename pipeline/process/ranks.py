@@ -37,6 +37,7 @@ GRACE_SECONDS = 2  # for ranks that fail alike, and until a lost one is noticed
 EVERY_SECONDS = 0.1
 EXCHANGES = ("Gloo", "NCCL")  # in the error of a rank that another one has left
 LAST_BYTES = 4000  # of the log of a rank that failed
+GOES_ON = "run again, and the training goes on after its last complete epoch"
 
 Rows = TypeVar("Rows")
 
@@ -67,10 +68,13 @@ def join() -> None:
     """Makes this process a rank, if its environment says so, before JAX computes anything."""
     if not joined():
         return
+    lifeline = os.environ.get(LIFELINE)
+    if lifeline:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process at the other end
+        threading.Thread(target=_end_with, args=(int(lifeline),), daemon=True).start()
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    lifeline = os.environ.get(LIFELINE)
     address = os.environ[ADDRESS]
     jax.distributed.initialize(
         address,
@@ -81,9 +85,6 @@ def join() -> None:
         heartbeat_timeout_seconds=SILENT_SECONDS,
     )
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX's own handler would only note it
-    if lifeline:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process at the other end
-        threading.Thread(target=_end_with, args=(int(lifeline),), daemon=True).start()
 
 
 def _end_with(lifeline: int) -> None:
@@ -101,9 +102,14 @@ def ending_at_once() -> Iterator[None]:
         os._exit(1)
     except BaseException as error:
         if any(name in str(error) for name in EXCHANGES):
-            # Whoever started the ranks ends this one meanwhile, and says which is lost.
+            # A process that started this one ends it meanwhile, and says which one is lost.
             time.sleep(GRACE_SECONDS)
-        traceback.print_exc()
+            reason = " ".join(str(error).split())[:200]
+            print(
+                f"error: a process of this training is lost ({reason}); {GOES_ON}", file=sys.stderr
+            )
+        else:
+            traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
 
@@ -163,9 +169,7 @@ def _start(
 
 def _wait(processes: list[subprocess.Popen[bytes]], logs: Sequence[IO[bytes]]) -> None:
     """Returns when all have succeeded. Raises as `run` does when the first fails."""
-    while any(process.poll() is None for process in processes):
-        if any(process.returncode for process in processes):
-            break
+    while None in (statuses := [process.poll() for process in processes]) and not any(statuses):
         time.sleep(EVERY_SECONDS)
     failed = [number for number, process in enumerate(processes) if process.returncode]
     if failed:
@@ -178,8 +182,7 @@ def _tell(number: int, processes: list[subprocess.Popen[bytes]], logs: Sequence[
     if status < 0:
         raise UserError(
             f"process {number + 1} of the {len(processes)} that train together was ended by "
-            f"{signal.Signals(-status).name}, as when memory runs out; run again, and the "
-            "training goes on after its last complete epoch"
+            f"{signal.Signals(-status).name}, as when memory runs out; {GOES_ON}"
         )
     with suppress(subprocess.TimeoutExpired):
         if processes[0].wait(GRACE_SECONDS / 2) > 0:  # it has told the reason
@@ -189,5 +192,5 @@ def _tell(number: int, processes: list[subprocess.Popen[bytes]], logs: Sequence[
     sys.stderr.write(log.read().decode(errors="replace"))
     raise UserError(
         f"process {number + 1} of the {len(processes)} that train together failed, as it says "
-        "above; run again, and the training goes on after its last complete epoch"
+        f"above; {GOES_ON}"
     )
