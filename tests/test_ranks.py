@@ -151,7 +151,7 @@ def test_layers_that_are_computed_once_are_left_to_one_process(
     start = {"start_from": str(folder / "start.keras"), "freeze": "all", "augmentation": []}
     done = attempt(folder, 2, architecture="mlp", **start)
     assert done.returncode == 1
-    assert [line for line in done.stderr.splitlines() if "error" in line] == [
+    assert [line for line in done.stderr.splitlines() if line.startswith("error")] == [
         "error: train.processes is above 1, and the frozen layers of the model are computed once, "
         "after which the others train in seconds; set train.processes to 1, or let "
         "train.augmentation change the images in every epoch"

@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from pipeline.process import ranks
+
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
@@ -26,6 +28,10 @@ def averaged(model: keras.Model) -> Iterator[None]:
         return
     weights = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     model.optimizer.finalize_variable_values(model.trainable_weights)
+    if ranks.joined():
+        # Copies: the optimizer's own arrays would be used up by the validation
+        for weight in model.trainable_weights:
+            weight.assign(keras.ops.convert_to_numpy(weight))
     try:
         yield
     finally:
