@@ -13,8 +13,6 @@ from typing import Any
 
 import keras
 
-from pipeline.process import ranks
-
 
 @contextmanager
 def averaged(model: keras.Model) -> Iterator[None]:
@@ -28,7 +26,7 @@ def averaged(model: keras.Model) -> Iterator[None]:
         return
     weights = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     model.optimizer.finalize_variable_values(model.trainable_weights)
-    if ranks.joined():
+    if keras.backend.backend() == "jax":
         # Copies: the optimizer's own arrays would be used up by the validation
         for weight in model.trainable_weights:
             weight.assign(keras.ops.convert_to_numpy(weight))
