@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign ui results \
-	diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster integer-c clean
+	diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -43,7 +43,7 @@ test-attacks: env ## attack the server and the bundle, and kill programs at work
 test-embedded: run ## test the exports without Python; .ci/run lists the Debian packages
 	$(RUN) pytest -m embedded
 
-test-cluster: env ## test trainings on a Dask cluster, whose scheduler and workers it starts
+test-cluster: env ## test trainings on a Dask cluster, which it starts, and in several processes
 	$(RUN) pytest -m cluster
 
 lint: env ## run ruff and the type checker
@@ -95,6 +95,9 @@ bench-jax: env ## compare training on JAX, on a GPU if there is one, with a plai
 
 bench-cluster: env ## compare 8 trainings on one Dask worker and on two, each with one core
 	$(RUN) python -m benchmarks.cluster
+
+bench-ranks: env ## compare training in two processes with one on the same cores, on JAX
+	$(RUN) python -m benchmarks.ranks
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c

@@ -7,6 +7,7 @@ With `model.path` it trains nothing, and takes that model as it is.
 
 Reads: data/prepared/{train,validation}. Writes: model/model.keras, evaluation/validation.npz,
 reports/learning_curves.csv, reports/train.json.
+With `train.processes` above 1 it starts itself that many times, and these ranks train together.
 Checkpoints go to .state/train/<key> of the user's checkout, also for a DVC experiment, so an
 interrupted training resumes after its last complete epoch.
 """
@@ -28,15 +29,19 @@ from pipeline.config.params import Params, Train, Watch
 from pipeline.files import artifacts, atomic, digests, predictions, timing_cache
 from pipeline.files.artifacts import Description
 from pipeline.files.reports.train import TrainReport
-from pipeline.process import imports, stage
+from pipeline.process import imports, ranks, stage
+from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 from pipeline.tracking import runs
 from pipeline.training import fingerprint, learning_curves
 from pipeline.training.learning_curves import Row
 
+ranks.join()
+
 with imports.keras_import():
     import keras
 
-    from pipeline.training import fit, keras_files, own_model, temperature
+    from pipeline.training import checkpoint, fit, keras_files, own_model, temperature
     from pipeline.training.batches import Data
     from pipeline.training.fit import TrainedModel
     from pipeline.training.own_model import TakenModel
@@ -125,20 +130,51 @@ def report_of(taken: TakenModel, key: str, row: Row, calibrated: Calibrated) -> 
 
 def train(settings: Params, data: Data, files: list[Path]) -> None:
     """Trains from scratch, or resumes an interrupted training."""
+    check_processes(settings.train, data)
     key = fingerprint.of_training(settings.train, map(artifacts.sha256, files))
     folder = stage.home() / artifacts.STATE / "train" / key
+    if ranks.joined():
+        with ranks.ending_at_once():
+            fit_and_log(settings, key, data, folder)
+        return
     with atomic.alone(folder):
-        with runs.live(key) as log:
-
-            def on_row(row: Row) -> None:
-                print_row(row, settings.train.epochs)
-                log(row)
-
-            callbacks = tensorboard(settings.watch, key)
-            trained = fit.fit(settings.train, data, folder, on_row, callbacks)
-        save(settings.train, key, data, trained)
+        # A damaged checkpoint is deleted here, before several processes read it
+        epochs = len(checkpoint.read(folder)["rows"])
+        if settings.train.processes > 1 and epochs < settings.train.epochs:
+            ranks.run(settings.train.processes)  # then no epoch is left to train here
+        save(settings.train, key, data, fit_and_log(settings, key, data, folder))
         runs.sync()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_processes(settings: Train, data: Data) -> None:
+    """Raises UserError if they cannot train together."""
+    count, backend = settings.processes, keras.backend.backend()
+    if count > 1 and backend != "jax":
+        raise UserError(
+            f"train.processes is {count}, and Keras trains in several processes on JAX only, not "
+            f"on {backend}; run with KERAS_BACKEND=jax, or set train.processes to 1"
+        )
+    smallest = min(len(labels) for _, labels in (data.train, data.validation))
+    if count > smallest:
+        raise UserError(
+            f"train.processes is {count}, and a split has only {counted(smallest, 'example')}; "
+            "expected at most as many processes"
+        )
+
+
+def fit_and_log(settings: Params, key: str, data: Data, folder: Path) -> TrainedModel:
+    """Prints and logs the epochs as they end; of several ranks only the first does."""
+    if ranks.rank() > 0:
+        return fit.fit(settings.train, data, folder, lambda row: None)
+    with runs.live(key) as log:
+
+        def on_row(row: Row) -> None:
+            print_row(row, settings.train.epochs)
+            log(row)
+
+        callbacks = tensorboard(settings.watch, key)
+        return fit.fit(settings.train, data, folder, on_row, callbacks)
 
 
 def save(settings: Train, key: str, data: Data, trained: TrainedModel) -> None:

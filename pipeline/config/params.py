@@ -165,6 +165,7 @@ class Train(Section):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
     quantization_aware: bool = False
     steps_per_execution: PositiveInt
+    processes: PositiveInt = 1
 
     @property
     def starts_from_a_file(self) -> bool:
@@ -185,6 +186,15 @@ class Train(Section):
         starts.check(self.weights, self.start_from, self.architecture)
         if self.quantization_aware:
             quantized.check(self.model_dump())
+        return self
+
+    @model_validator(mode="after")
+    def _divides_its_batches(self) -> Self:
+        if self.batch_size != "full" and self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, and {self.processes} processes share a batch; "
+                f"expected a multiple of {self.processes}"
+            )
         return self
 
 

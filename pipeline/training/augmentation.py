@@ -14,7 +14,7 @@ import keras
 from pipeline.config.params import KerasObject, Train
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from pipeline.training import keras_objects
+from pipeline.training import distribution, keras_objects
 
 NEED_COLOUR = ("RandomColorDegeneration",)  # left out of a preset if images are grey
 
@@ -89,7 +89,8 @@ def mixed(
     """A batch of images and one-hot labels, mixed by each layer in turn; `seed` decides how."""
     for index, layer in enumerate(layers):
         batch = {"images": images, "labels": labels}
-        generator = keras.random.SeedGenerator(seed + index)
+        with distribution.alone():
+            generator = keras.random.SeedGenerator(seed + index)
         how = layer.get_random_transformation(batch, training=True, seed=generator)
         images = keras.ops.convert_to_numpy(layer.transform_images(images, how))
         labels = keras.ops.convert_to_numpy(layer.transform_labels(labels, how))

@@ -20,8 +20,16 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
     An optimizer without averages leaves the weights as they are.
     """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
     weights = [keras.ops.convert_to_numpy(weight) for weight in model.trainable_weights]
     model.optimizer.finalize_variable_values(model.trainable_weights)
+    if keras.backend.backend() == "jax":
+        # Copies: the optimizer's own arrays would be used up by the validation
+        for weight in model.trainable_weights:
+            weight.assign(keras.ops.convert_to_numpy(weight))
     try:
         yield
     finally:

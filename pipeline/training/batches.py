@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from pipeline.files.artifacts import Array, Description, Inputs
+from pipeline.process import ranks
 from pipeline.training import augmentation, outliers
 
 # Inputs (N, ...), such as images (N, H, W, C) uint8; labels (N,), or (N, K) if there are several
@@ -89,26 +90,34 @@ class Batches(keras.utils.PyDataset):
     by seconds. Other backends read them in the main thread: there Keras 3.15 looks at a batch
     before the first epoch, and what its workers had read ahead by then, which depends on chance,
     would come again as the first batches of that epoch.
+
+    A rank gets its part of each batch. The last examples are left out if they cannot be divided.
     """
+
+    whole = False  # whether the other examples of a batch change those of this rank
 
     def __init__(self, split: Split, batch_size: int, num_classes: int, sparse: bool) -> None:
         super().__init__(workers=2 if keras.backend.backend() == "tensorflow" else 1)
         self.images, self.labels = split
         self.batch_size, self.num_classes, self.sparse = batch_size, num_classes, sparse
-        self.order = np.arange(len(self.labels))
+        self.order = np.arange(ranks.even(len(self.labels)))
         self.class_weights: Array | None = None
 
     def __len__(self) -> int:
-        return math.ceil(len(self.labels) / self.batch_size)
+        return math.ceil(len(self.order) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Array, ...]:
         images, labels = self.batch(index)
+        if self.whole:
+            images, labels = ranks.part(images), ranks.part(labels)
         if self.class_weights is None:
             return images, labels
         return images, labels, example_weights(labels, self.class_weights)
 
     def batch(self, index: int) -> tuple[Array, Array]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        if not self.whole:
+            rows = ranks.part(rows)
         return self.images[rows], targets(self.labels[rows], self.num_classes, self.sparse)
 
 
@@ -127,6 +136,10 @@ class ShuffledBatches(Batches):
         self.others = data.others
         self.shuffle()
 
+    @property
+    def whole(self) -> bool:  # type: ignore[override]
+        return bool(self.mixing or self.outliers or self.others is not None)
+
     def batch(self, index: int) -> tuple[Array, Array]:
         images, labels = super().batch(index)
         if self.mixing:
@@ -141,7 +154,8 @@ class ShuffledBatches(Batches):
         return images, labels
 
     def shuffle(self) -> None:
-        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.labels))
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.labels))
+        self.order = order[: ranks.even(len(order))]
 
     def on_epoch_end(self) -> None:
         self.epoch += 1

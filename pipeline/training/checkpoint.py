@@ -12,6 +12,8 @@ import keras
 
 from pipeline.config.params import Train
 from pipeline.files import artifacts, atomic
+from pipeline.process import ranks
+from pipeline.training import distribution
 from pipeline.training.averaging import averaged
 from pipeline.training.learning_curves import Row, best_epoch, measures
 
@@ -53,7 +55,7 @@ def best_of(params: Train, rows: list[Row]) -> int:
 class State(keras.callbacks.Callback):
     """Saves, after every epoch, the curves, the best weights and what is needed to resume.
 
-    A checkpoint is written completely or not at all.
+    A checkpoint is written completely or not at all, and of several ranks by the first alone.
     """
 
     def __init__(
@@ -120,6 +122,8 @@ class State(keras.callbacks.Callback):
         if self._best_epoch() == len(self.rows):
             with averaged(self.model):
                 self._write(best, self._architecture())
+        if ranks.rank() > 0:
+            return
         seeds = [keras.ops.convert_to_numpy(seed).tolist() for seed in self._seeds()]
         digests = {name: artifacts.sha256(self.folder / name) for name in (last, best)}
         state = {"rows": self.rows, "seeds": seeds, "sha256": digests}
@@ -129,7 +133,10 @@ class State(keras.callbacks.Callback):
                 path.unlink()
 
     def _write(self, name: str, model: keras.Model) -> None:
-        model.save_weights(self.folder / name)
+        if ranks.rank() > 0:
+            return
+        with distribution.alone():
+            model.save_weights(self.folder / name)
         atomic.sync(self.folder / name)
 
     def should_stop(self) -> bool:

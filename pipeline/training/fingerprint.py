@@ -15,13 +15,16 @@ FOLDERS = (PACKAGE / "training", PACKAGE / "architectures")  # their code may ch
 
 
 def of_training(params: Train, data_digests: Iterable[str]) -> str:
-    """Two trainings with the same fingerprint end in the same weights."""
+    """Two trainings with the same fingerprint end in the same weights.
+
+    The number of processes changes their last bits only, and a training may go on with another.
+    """
     start = [Path(params.start_from)] if params.starts_from_a_file else []
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")  # the default of imports.keras_import
     files = [*modules(params.architecture), *start]
     return digests.of_facts(
         [
-            params.model_dump_json(),
+            params.model_dump_json(exclude={"processes"}),
             metadata.version("keras"),
             backend,
             *data_digests,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Network, Train
-from pipeline.process import imports
+from pipeline.process import imports, ranks
 from pipeline.process.errors import UserError
 from pipeline.training.learning_curves import Row
 
@@ -29,6 +29,7 @@ with imports.keras_import():
         augmentation,
         averaging,
         batch_normalization,
+        distribution,
         features,
         keras_files,
         keras_objects,
@@ -49,7 +50,9 @@ with imports.keras_import():
     from pipeline.training.compatibility import check_input, outliers_key, output
     from pipeline.training.compilation import accuracy, compile_for, is_sparse
 
-    keras.ops.convert_to_tensor(0)
+    # JAX would take a GPU, which belongs to a rank if there are several
+    if keras.backend.backend() == "tensorflow":
+        keras.ops.convert_to_tensor(0)
 
 # Training images on which the layers are measured before the first step, fewer of large images
 # and for large networks
@@ -67,6 +70,8 @@ class TrainedModel:
 def build(params: Train, data: Data) -> keras.Model:
     """The architecture with fresh weights; its layers have the same names in every run."""
     keras.utils.clear_session()
+    if ranks.joined():
+        distribution.share_batches()
     keras.utils.set_random_seed(params.seed)
     module = importlib.import_module(f"pipeline.architectures.{params.architecture}")
     network = params.network.over(Network(output=output(params, data)))
@@ -109,19 +114,22 @@ def fit(
     on_row: Callable[[Row], None],
     watchers: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainedModel:
-    """Trains, or resumes from the checkpoint in `folder`; `watchers` are further callbacks."""
+    """Trains, or resumes from the checkpoint in `folder`; `watchers` are further callbacks.
+
+    A rank leaves the best epoch to the process that started it, and returns the last.
+    """
     keras_files.make_deterministic()
     keras.config.set_dtype_policy(params.precision)
     in_unit, data = data, unit.standardized(weighted(params, data))
     plain = build(params, data)
     phases = transfer.phases(params, transfer.take(params, plain, start(params, data)))
-    layers = layers_at_start(plain, data, keras_objects.loss(params.loss))
+    loss = keras_objects.loss(params.loss)
+    layers = {} if ranks.joined() else layers_at_start(plain, data, loss)
     divided = _divided(params, plain, data, phases[0])
     model = batch_normalization.fused(plain)
     trained = with_augmentation(params, model, data)
     state = State(folder, params, len(data.train[1]), on_row)
-    if epochs := state.read():
-        print(f"resuming after epoch {epochs}")
+    epochs = completed(state, params)
     callbacks = [state, *watchers]
     steps_per_epoch = math.ceil(len(data.train[1]) / data.batch(params.batch_size))
     rounding = None
@@ -141,6 +149,8 @@ def fit(
         if first:
             first.copy_to(model)
     best = best_of(params, state.rows)
+    if ranks.joined():
+        return TrainedModel(model, state.rows, best, layers)
     if rounding:
         state.load_best()
         quantization.copy_weights(rounding, model)
@@ -158,6 +168,14 @@ def fit(
     if rounding:
         keras_files.set_ranges(result, quantization.ranges(rounding))
     return TrainedModel(result, state.rows, best, layers)
+
+
+def completed(state: State, params: Train) -> int:
+    """Reads the checkpoint; returns the number of completed epochs."""
+    epochs = state.read()
+    if 0 < epochs < params.epochs and not state.should_stop():
+        print(f"resuming after epoch {epochs}")
+    return epochs
 
 
 def run_phase(
@@ -208,7 +226,14 @@ def _divided(
             f"computed in every epoch too; with {none} the other layers train in seconds"
         )
         return None
-    return features.divide(model, data.inputs.shape)
+    divided = features.divide(model, data.inputs.shape)
+    if divided and ranks.joined():
+        raise UserError(
+            "train.processes is above 1, and the frozen layers of the model are computed once, "
+            "after which the others train in seconds; set train.processes to 1, or let "
+            "train.augmentation change the images in every epoch"
+        )
+    return divided
 
 
 def with_augmentation(params: Train, model: keras.Model, data: Data) -> keras.Model:
@@ -231,7 +256,7 @@ def fit_phase(
     sparse = is_sparse(trained.loss)
     rows = callbacks[0].rows
     batch = data.batch(params.batch_size)
-    together = max(batch, keras_files.batch_size(data.validation[0]))
+    together = ranks.even(max(batch, keras_files.batch_size(data.validation[0])))
     batches = ShuffledBatches(data, batch, sparse, params.seed, len(rows))
     batches.mixing = augmentation.mixing(params, data.inputs.shape, sparse)
     batches.outliers = params.outliers
