@@ -6,8 +6,8 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign ui results \
-	diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster integer-c clean
+.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign ui team \
+	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster integer-c clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/ke
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	$(RUN) edgeproof ui
+
+team: env ## start the servers of a small team on this host: PostgreSQL, S3, MLflow, Dask
+	$(RUN) edgeproof team
 
 results: env ## write the tables of results into README.md and docs/results.md
 	$(RUN) edgeproof report README.md
