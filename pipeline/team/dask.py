@@ -11,6 +11,9 @@ from pipeline.team import certificate
 from pipeline.team.server import HOST, Server
 from pipeline.team.settings import Settings
 
+# Pages of the scheduler's state, which would ask nobody for the certificate
+NO_PAGES = ("--no-dashboard", "--dashboard-address", f"{HOST}:0")
+NO_ROUTES = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]"}
 ROLES = ("SCHEDULER", "WORKER", "CLIENT")
 
 
@@ -21,14 +24,14 @@ def is_installed() -> bool:
 def server(folder: Path, settings: Settings) -> Server:
     port = str(settings.ports.dask)
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    command += ["--protocol", "tls", "--host", HOST, "--port", port, "--no-dashboard"]
+    command += ["--protocol", "tls", "--host", HOST, "--port", port, *NO_PAGES]
     return Server(
         "Dask",
         address(settings),
         command,
         lambda: _listens(settings.ports.dask),
         folder / "dask.log",
-        environment=variables(folder, settings),
+        environment={**variables(folder, settings), **NO_ROUTES},
     )
 
 

@@ -15,6 +15,8 @@ BUCKETS = ("dvc", "mlflow")
 KEY = "team"
 ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 VOLUME_MB, VOLUMES = 1024, 1000  # at most one TB; each bucket takes several volumes at once
+# Servers that nobody needs, reports to SeaweedFS's makers, and HTTP of the master, which asks nobody
+LEFT_OUT = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-disableHttp")
 PARTS = ("master", "volume", "filer", "s3")
 
 
@@ -28,9 +30,9 @@ def server(folder: Path, settings: Settings) -> Server:
     users = data / "users.json"
     write_secret(users, json.dumps({"identities": [_identity(settings.secrets.s3)]}))
     command: list[str | Path] = [program, "server", "-filer", "-s3", f"-dir={data}"]
-    command += [f"-ip={HOST}", f"-ip.bind={HOST}", f"-s3.config={users}", "-s3.port.iceberg=0"]
+    command += [f"-ip={HOST}", f"-ip.bind={HOST}", f"-s3.config={users}"]
     command += [f"-volume.max={VOLUMES}", f"-master.volumeSizeLimitMB={VOLUME_MB}"]
-    command += ["-master.telemetry=false"]
+    command += LEFT_OUT
     for part in PARTS:
         command += [f"-{part}.port={getattr(settings.ports, part)}"]
         command += [f"-{part}.port.grpc={getattr(settings.ports, f'{part}_grpc')}"]
