@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign ui team \
+.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
 	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster integer-c clean
 
 help: ## list the targets
@@ -61,6 +61,9 @@ docs: $(if $(findstring .uv/,$(UV)),$(UV)) ## build the documentation as a websi
 sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/keys/maker.pem CHAIN=~/keys/between.pem]
 	$(RUN) edgeproof sign "$(KEY)" \
 		$(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(addprefix --chain ,$(CHAIN))
+
+image: env ## make an OCI image of the model server in image/; needs Debian's mmdebstrap
+	$(RUN) python -m pipeline.bundle.image
 
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	$(RUN) edgeproof ui

@@ -15,7 +15,7 @@ BUCKETS = ("dvc", "mlflow")
 KEY = "team"
 ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 VOLUME_MB, VOLUMES = 1024, 1000  # at most one TB; each bucket takes several volumes at once
-# Servers that nobody needs, reports to SeaweedFS's makers, and HTTP of the master, which asks nobody
+# servers that nobody needs, reports to SeaweedFS's makers, and the master's HTTP, which is open
 LEFT_OUT = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-disableHttp")
 PARTS = ("master", "volume", "filer", "s3")
 

@@ -29,7 +29,8 @@ To see what can be reached, and to share the trials of a sweep:
     edgeproof sweep train.epochs=1,5,10 --sampler grid --storage {storage}
 """
 WORKER = """To train on a worker of the cluster, in a folder of its own at the same commit:
-    dask worker {cluster} --protocol tls --host 127.0.0.1 --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
+    dask worker {cluster} --protocol tls --host 127.0.0.1 \\
+        --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
 """
 ATTEMPTS = 3  # to start a server again; PostgreSQL waits for the last of its killed processes
 
