@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -108,8 +107,7 @@ def predicted(bundle: Path, photo: Path) -> str:
     command: list[str | Path] = [sys.executable, "-m", "serving", "predict", bundle, photo]
     command += ["--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: Any = json.loads(done.stdout)
-    return str((found[0] if isinstance(found, list) else found)["class"])
+    return str(json.loads(done.stdout)["class"])
 
 
 def test_equal_files_give_an_equal_image_and_each_blob_is_named_by_its_hash(

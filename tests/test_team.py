@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -167,8 +168,22 @@ def nothing_is_open(folder: Path, running: Team, variables: dict[str, str]) -> N
     experiments = f"{variables['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search"
     assert requests.get(experiments, params={"max_results": 1}, timeout=10).status_code == 401
     for port in (ports.s3, ports.filer, ports.volume, ports.master):
-        for path in ("", "dvc/", "buckets/dvc/", "dir/assign"):
+        for path in ("dvc/", "buckets/dvc/", "dir/assign", "dir/lookup?volumeId=1"):
             assert refuses(f"http://127.0.0.1:{port}/{path}"), (port, path)
+    for port in (ports.master_grpc, ports.filer_grpc, ports.volume_grpc, ports.dask):
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            talk_without_certificate(port)
+
+
+def talk_without_certificate(port: int) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain) as talk,
+    ):
+        talk.recv(1)
 
 
 def refuses(url: str) -> bool:
