@@ -17,6 +17,7 @@ ACTIONS = ("Admin", "Read", "Write", "List", "Tagging")
 VOLUME_MB, VOLUMES = 1024, 1000  # at most one TB; each bucket takes several volumes at once
 # servers that nobody needs, reports to SeaweedFS's makers, and the master's HTTP, which is open
 LEFT_OUT = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false", "-disableHttp")
+PAUSE = "-volume.preStopSeconds=1"  # before it ends, for clients of other volume servers
 PARTS = ("master", "volume", "filer", "s3")
 
 
@@ -32,7 +33,7 @@ def server(folder: Path, settings: Settings) -> Server:
     command: list[str | Path] = [program, "server", "-filer", "-s3", f"-dir={data}"]
     command += [f"-ip={HOST}", f"-ip.bind={HOST}", f"-s3.config={users}"]
     command += [f"-volume.max={VOLUMES}", f"-master.volumeSizeLimitMB={VOLUME_MB}"]
-    command += LEFT_OUT
+    command += [*LEFT_OUT, PAUSE]
     for part in PARTS:
         command += [f"-{part}.port={getattr(settings.ports, part)}"]
         command += [f"-{part}.port.grpc={getattr(settings.ports, f'{part}_grpc')}"]

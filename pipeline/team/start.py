@@ -32,12 +32,13 @@ WORKER = """To train on a worker of the cluster, in a folder of its own at the s
     dask worker {cluster} --protocol tls --host 127.0.0.1 \\
         --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
 """
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ATTEMPTS = 3  # to start a server again; PostgreSQL waits for the last of its killed processes
 
 
 def team(folder: Path = settings.FOLDER) -> None:
     """Returns after Ctrl-C. Raises UserError if a server cannot be started."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, _interrupt)
     chosen = settings.load(folder)
     settings.check_ports(chosen.ports, folder)
@@ -52,13 +53,14 @@ def team(folder: Path = settings.FOLDER) -> None:
             _explain(folder, chosen)
             _watch(started)
         except KeyboardInterrupt:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
             print("ending the servers", flush=True)
     print(f"The servers have ended; their data are in {folder}.")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Begins the end, which another signal does not disturb."""
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
