@@ -12,6 +12,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,15 +113,15 @@ def test_models_and_runs_travel_by_the_servers_of_a_team(
         nothing_is_open(shared.folder / ".team", first, variables)
         for command in first.commands("dvc"):
             shared.run(*command)
-        shared.run("dvc", "push")
-        shared.run(*EDGEPROOF, "sync")
+        in_the_midst(first, ["dvc", "push"], stored, "weed server")
+        in_the_midst(first, [*EDGEPROOF, "sync"], uploaded, "mlflow server", "bin/postgres -D")
         (doctor,) = first.commands("edgeproof doctor")
         found = shared.run(*EDGEPROOF, *doctor[1:])
         for fact in ("MLflow: ", "PostgreSQL: ", "DVC remote team: s3://dvc/store is reach"):
             assert f"ok    {fact}" in found
-        for name, server in first.children().items():
-            kill(server, first)
-            assert shared.attempt(*EDGEPROOF, *doctor[1:]).returncode == 0, name
+        kill("dask_scheduler", first)
+        assert shared.attempt(*EDGEPROOF, *doctor[1:]).returncode == 0
+        assert "Traceback" not in first.output()
         ended = first.children()
     assert len(ended) == 4
     assert not [name for name, server in ended.items() if server.is_running()]
@@ -144,10 +145,34 @@ def test_models_and_runs_travel_by_the_servers_of_a_team(
         assert "wrong-secret" not in wrong.stdout + wrong.stderr
 
 
-def kill(server: psutil.Process, running: Team) -> None:
+def in_the_midst(
+    running: Team, command: list[str], arrived: Callable[[Path], int], *names: str
+) -> None:
+    """Kills each server while the command uses it, which then needs only to be given again."""
+    for name in names:
+        before = arrived(running.project.folder / ".team")
+        process = running.project.start(*command)
+        while process.poll() is None and arrived(running.project.folder / ".team") == before:
+            time.sleep(0.05)
+        kill(name, running)
+        process.wait(SECONDS)
+    running.project.run(*command)
+
+
+def stored(folder: Path) -> int:
+    """The bytes of the volumes for DVC's files on S3."""
+    return sum(path.stat().st_size for path in (folder / "s3").glob("dvc_*.dat"))
+
+
+def uploaded(folder: Path) -> int:
+    """How many files of runs MLflow has got."""
+    return (folder / "mlflow.log").read_text("utf-8").count("PUT /api/2.0/mlflow-artifacts")
+
+
+def kill(name: str, running: Team) -> None:
     """Returns when the server is running again."""
     before = running.output().count("is ready again")
-    server.kill()
+    running.children()[name].kill()
     wait_for(lambda: running.output().count("is ready again") > before, running.process)
 
 
