@@ -25,7 +25,13 @@ import kubernetes_validate
 import yaml
 
 KSERVE = {"InferenceService": "V1beta1InferenceService", "ServingRuntime": "V1alpha1ServingRuntime"}
-PLAIN = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
+PLAIN: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+    "object": object,
+}
 EITHER = ("IntOrString", "ResourceQuantity")  # types that are numbers or words
 
 
