@@ -78,6 +78,12 @@ class Team:
         assert {word for word, _ in words} == {"export"}
         return dict(assignment.split("=", 1) for _, assignment in words)
 
+    @property
+    def storage(self) -> str:
+        """The address of the database for studies."""
+        (doctor,) = self.commands("edgeproof doctor")
+        return doctor[-1]
+
     def commands(self, start: str) -> list[list[str]]:
         """The commands that it tells the user."""
         return [

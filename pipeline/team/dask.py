@@ -31,7 +31,7 @@ def server(folder: Path, settings: Settings) -> Server:
         command,
         lambda: _listens(settings.ports.dask),
         folder / "dask.log",
-        environment={**variables(folder, settings), **NO_ROUTES},
+        environment={**variables(folder), **NO_ROUTES},
     )
 
 
@@ -39,12 +39,11 @@ def address(settings: Settings) -> str:
     return f"tls://{HOST}:{settings.ports.dask}"
 
 
-def variables(folder: Path, settings: Settings) -> dict[str, str]:
+def variables(folder: Path) -> dict[str, str]:
     """The environment of the scheduler, of workers, and of commands that use them."""
     both = certificate.make(folder)
     start = "DASK_DISTRIBUTED__COMM__"
     found = {
-        "EDGEPROOF_CLUSTER": address(settings),
         f"{start}REQUIRE_ENCRYPTION": "true",
         f"{start}TLS__CA_FILE": str(both.certificate),
     }

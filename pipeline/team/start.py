@@ -28,9 +28,10 @@ To see what can be reached, and to share the trials of a sweep:
     edgeproof doctor --storage {storage}
     edgeproof sweep train.epochs=1,5,10 --sampler grid --storage {storage}
 """
-WORKER = """To train on a worker of the cluster, in a folder of its own at the same commit:
+CLUSTER = """To train on other workers, each in a folder of its own at the same commit:
     dask worker {cluster} --protocol tls --host 127.0.0.1 \\
         --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
+    edgeproof folds --cluster {cluster}
 """
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ATTEMPTS = 3  # to start a server again; PostgreSQL waits for the last of its killed processes
@@ -75,7 +76,7 @@ def variables(folder: Path, chosen: Settings) -> dict[str, str]:
     """The environment of everyone who uses the servers."""
     found = {**mlflow.variables(chosen), **seaweedfs.variables(chosen)}
     found["PGPASSWORD"] = chosen.secrets.postgresql
-    return {**found, **(dask.variables(folder, chosen) if dask.is_installed() else {})}
+    return {**found, **(dask.variables(folder) if dask.is_installed() else {})}
 
 
 def _explain(folder: Path, chosen: Settings) -> None:
@@ -83,10 +84,11 @@ def _explain(folder: Path, chosen: Settings) -> None:
     environment, names = folder / "environment", variables(folder, chosen)
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in names.items()]
     settings.write_secret(environment, "".join(lines))
-    storage, cluster = postgresql.address(chosen, "studies"), names.get("EDGEPROOF_CLUSTER")
+    storage = postgresql.address(chosen, "studies")
+    cluster = dask.address(chosen) if dask.is_installed() else None
     print(USE.format(environment=environment, s3=seaweedfs.address(chosen), storage=storage))
     if cluster:
-        print(WORKER.format(cluster=cluster))
+        print(CLUSTER.format(cluster=cluster))
     os.environ.update(names)
     for finding in findings(servers.checks(storage, cluster)):
         print(finding)
