@@ -35,6 +35,7 @@ class Server:
 
     def start(self) -> None:
         """Returns when it is ready. Raises UserError if it ends or never is."""
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,

@@ -72,7 +72,7 @@ def _make(folder: Path, path: Path) -> None:
             f"{path} is missing, but {folder} is not empty; restore the file from a backup, or "
             "move the folder away to begin with empty servers"
         )
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o711, exist_ok=True)  # others, such as PostgreSQL's user, pass through it
     ports = dict(zip(Ports.model_fields, free_ports(len(Ports.model_fields)), strict=True))
     words = {name: secrets.token_urlsafe(24) for name in Secrets.model_fields}
     write_secret(path, json.dumps({"ports": ports, "secrets": words}, indent=2) + "\n")
