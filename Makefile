@@ -6,8 +6,8 @@ export UV_COMPILE_BYTECODE := 1
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign ui results \
-	diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c clean
+.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
+	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c chaos clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -62,8 +62,14 @@ sign: env ## sign the bundle: make sign KEY=~/keys/private.pem [CERTIFICATE=~/ke
 	$(RUN) edgeproof sign "$(KEY)" \
 		$(if $(CERTIFICATE),--certificate "$(CERTIFICATE)") $(addprefix --chain ,$(CHAIN))
 
+image: env ## make an OCI image of the model server in image/; needs Debian's mmdebstrap
+	$(RUN) python -m pipeline.bundle.image
+
 ui: env ## open the MLflow UI on http://127.0.0.1:5000
 	$(RUN) edgeproof ui
+
+team: env ## start the servers of a small team on this host: PostgreSQL, S3, MLflow, Dask
+	$(RUN) edgeproof team
 
 results: env ## write the tables of results into README.md and docs/results.md
 	$(RUN) edgeproof report README.md
@@ -101,6 +107,9 @@ bench-ranks: env ## compare training in two processes with one on the same cores
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c
+
+chaos: env ## kill the servers of a team at 20 random moments in the midst of work
+	$(RUN) python -m tests.chaos
 
 clean: ## remove what was made here, except the caches of DVC and the store of MLflow
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release site .state

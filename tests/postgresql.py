@@ -1,82 +1,47 @@
-"""A real PostgreSQL server from Debian's package, which the tests start and stop.
-
-It listens on a socket in a folder of its own.
-"""
+"""The PostgreSQL server of a team, alone, which the tests start and stop."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from tests.waiting import SECONDS, wait_for
+from pipeline.team import postgresql, settings
+from pipeline.team.server import running
 
-VERSIONS = Path("/usr/lib/postgresql")
 
-
-def programs() -> Path:
-    """The folder of initdb and postgres; root installs the package if it is missing."""
-    if not VERSIONS.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            ["apt-get", "install", "--yes", "--quiet", "postgresql"],
-            capture_output=True,
-            check=False,
-        )
-    installed = sorted(VERSIONS.glob("*/bin/initdb"))
-    if not installed:
+def installed() -> None:
+    """Root installs Debian's package if it is missing; others skip the test."""
+    if not postgresql.DEBIAN.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
+        install = ["apt-get", "install", "--yes", "--quiet", "postgresql"]
+        subprocess.run(install, capture_output=True, check=False)
+    if not postgresql.DEBIAN.exists():
         pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
-    return installed[-1].parent
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's user may enter if root runs the tests; pytest's are closed."""
+    installed()
+    made = Path(tempfile.mkdtemp(prefix="team-"))
+    made.chmod(0o711)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The address of a running server.
-
-    PostgreSQL refuses to run as root, which therefore starts it as the package's user.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # a socket's path must be short
-    owner = "postgres" if os.geteuid() == 0 else None
-    if owner:
-        shutil.chown(folder, owner)
-    binaries = programs()
-    settings = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    data = folder / "data"
-    initdb: list[str | Path] = [
-        binaries / "initdb",
-        "--auth=trust",
-        "--username=tester",
-        "--no-sync",
-        data,
-    ]
-    subprocess.run(initdb, user=owner, cwd=folder, capture_output=True, check=True)
-    process = subprocess.Popen(
-        [binaries / "postgres", "-D", data, *options],
-        user=owner,
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"postgresql://tester@/postgres?host={folder}"
-    try:
-        wait_for(lambda: answers(address), process)
-        yield address
-    finally:
-        process.send_signal(signal.SIGINT)  # a fast shutdown, which does not wait for clients
-        process.wait(SECONDS)
-        shutil.rmtree(folder)
-
-
-def answers(address: str) -> bool:
-    try:
-        psycopg.connect(address).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+    """The address of a database on a running server."""
+    with folder() as data:
+        chosen = settings.load(data)
+        with running(postgresql.server(data, chosen)):
+            address = postgresql.address(chosen, "studies")
+            yield address.replace("@", f":{chosen.secrets.postgresql}@")

@@ -44,6 +44,7 @@ ORDER = (
     "stages",
     "search",
     "doctor",
+    "team",
     "cli",
 )
 HEAVY = {"tensorflow", "keras", "tf2onnx"}

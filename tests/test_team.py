@@ -1,89 +1,291 @@
-"""The servers of a team, on this machine: S3, MLflow on PostgreSQL, SSH."""
+"""The servers of a team, on this machine: `make team`, and SSH."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shlex
 import shutil
-from collections.abc import Callable
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+import requests
 
-from tests import openssh, postgresql, seaweedfs
+from pipeline.process.errors import UserError
+from pipeline.team import postgresql as product
+from pipeline.team import settings
+from pipeline.team.server import Server
+from tests import openssh, postgresql
 from tests.conftest import EDGEPROOF, Project
-from tests.test_tracking import client, free_port, runs, server
+from tests.test_tracking import client, runs
+from tests.waiting import SECONDS, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
+MODEL = Path("model/model.keras")
 
 
 @pytest.fixture
-def shared(finished: Project, mirror: Path, tmp_path: Path) -> Project:
-    """A finished project that may be changed."""
-    return Project(shutil.copytree(finished.folder, tmp_path / "shared", symlinks=True), mirror)
-
-
-def add_remote(project: Project, url: str, **values: str) -> None:
-    project.run("dvc", "remote", "add", "--default", "team", url)
-    for name, value in values.items():
-        project.run("dvc", "remote", "modify", "--local", "team", name, value)
+def shared(finished: Project, mirror: Path) -> Iterator[Project]:
+    """A finished project that may be changed, in a folder that any user may enter."""
+    with postgresql.folder() as folder:
+        copy = shutil.copytree(finished.folder, folder / "shared", symlinks=True)
+        copy.chmod(0o755)
+        yield Project(copy, mirror)
 
 
 @pytest.fixture
 def colleague(shared: Project, mirror: Path, tmp_path: Path) -> Callable[[], Project]:
     """Makes a copy of the project as it is now, without outputs and without DVC's cache."""
-    without = shutil.ignore_patterns("cache", "model", "mlruns", "mlflow.db", ".state")
+    hidden = ("cache", "model", "mlruns", "mlflow.db", ".state", ".team")
+    without = shutil.ignore_patterns(*hidden)
     return lambda: Project(
         shutil.copytree(shared.folder, tmp_path / "clone", symlinks=True, ignore=without), mirror
     )
 
 
-def test_models_and_runs_travel_by_s3_and_postgresql(
-    shared: Project, colleague: Callable[[], Project], tmp_path: Path
+@dataclass
+class Team:
+    """A running `edgeproof team`."""
+
+    project: Project
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def output(self) -> str:
+        return self.log.read_text("utf-8")
+
+    def children(self) -> dict[str, psutil.Process]:
+        """Its servers, by a word of their command."""
+        words = ("bin/postgres -D", "weed server", "mlflow server", "dask_scheduler")
+        found = psutil.Process(self.process.pid).children()
+        return {word: one for one in found for word in words if word in " ".join(one.cmdline())}
+
+    def variables(self) -> dict[str, str]:
+        """What `source .team/environment` sets."""
+        lines = (self.project.folder / ".team/environment").read_text("utf-8").splitlines()
+        words = [shlex.split(line) for line in lines]
+        assert {word for word, _ in words} == {"export"}
+        return dict(assignment.split("=", 1) for _, assignment in words)
+
+    @property
+    def storage(self) -> str:
+        """The address of the database for studies."""
+        (doctor,) = self.commands("edgeproof doctor")
+        return doctor[-1]
+
+    def commands(self, start: str) -> list[list[str]]:
+        """The commands that it tells the user."""
+        return [
+            shlex.split(line) for line in re.findall(rf"^    ({start}.*)$", self.output(), re.M)
+        ]
+
+
+@contextmanager
+def team(project: Project) -> Iterator[Team]:
+    """The servers, ready; they are ended by Ctrl-C."""
+    log = project.folder.with_name(f"{project.folder.name}.log")
+    log.unlink(missing_ok=True)
+    running = Team(project, project.start(*EDGEPROOF, "team"), log)
+    try:
+        wait_for(lambda: "Ctrl-C ends them" in running.output(), running.process)
+        yield running
+    except BaseException:
+        print(running.output())
+        raise
+    finally:
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(SECONDS) == 0
+
+
+@pytest.mark.long
+def test_models_and_runs_travel_by_the_servers_of_a_team(
+    shared: Project, colleague: Callable[[], Project]
 ) -> None:
-    """As docs/dvc.md and docs/mlflow.md have it."""
-    with (
-        seaweedfs.server(tmp_path / "s3", "dvc", "mlflow") as s3,
-        postgresql.server() as database,
-    ):
-        keys = {"access_key_id": seaweedfs.KEY, "secret_access_key": seaweedfs.SECRET}
-        add_remote(shared, "s3://dvc/store", endpointurl=s3, region="us-east-1", **keys)
-        port = free_port()
-        address = f"http://127.0.0.1:{port}"
-        command = ["env", f"MLFLOW_S3_ENDPOINT_URL={s3}"]
-        command += [f"{name}={value}" for name, value in seaweedfs.VARIABLES.items()]
-        command += ["mlflow", "server", "--workers", "1", "--backend-store-uri"]
-        command += [database.replace("postgresql:", "postgresql+psycopg:")]
-        command += ["--artifacts-destination", "s3://mlflow/runs"]
-        with server(shared, *command, port=port, health="/health"):
-            uri = {"MLFLOW_TRACKING_URI": address}
-            shared.run("dvc", "push")
-            shared.run(*EDGEPROOF, "sync", **uri)
-            found = shared.run(*EDGEPROOF, "doctor", "--storage", database, **uri)
-            for fact in ("MLflow: ", "PostgreSQL: ", "DVC remote team: s3://dvc/store is reach"):
-                assert f"ok    {fact}" in found
-            (run,) = runs(client(shared, address))
-            paths = client(shared, address).list_artifacts(run.info.run_id, "reports")
-            assert "reports/index.html" in [entry.path for entry in paths]
-        clone = colleague()
-        clone.run("dvc", "pull", "model/model.keras")
-        model = Path("model/model.keras")
-        assert (clone.folder / model).read_bytes() == (shared.folder / model).read_bytes()
-        clone.run("dvc", "remote", "modify", "--local", "team", "secret_access_key", "wrong-secret")
+    """Started, used, killed one by one, ended by Ctrl-C, and started again on the same data."""
+    with team(shared) as first:
+        variables = first.variables()
+        shared.environment.update(variables)
+        nothing_is_open(shared.folder / ".team", first, variables)
+        for command in first.commands("dvc"):
+            shared.run(*command)
+        in_the_midst(first, ["dvc", "push"], stored, "weed server")
+        in_the_midst(first, [*EDGEPROOF, "sync"], uploaded, "mlflow server", "bin/postgres -D")
+        (doctor,) = first.commands("edgeproof doctor")
+        found = shared.run(*EDGEPROOF, *doctor[1:])
+        for fact in ("MLflow: ", "PostgreSQL: ", "DVC remote team: s3://dvc/store is reach"):
+            assert f"ok    {fact}" in found
+        kill("dask_scheduler", first)
+        assert shared.attempt(*EDGEPROOF, *doctor[1:]).returncode == 0
+        assert "Traceback" not in first.output()
+        ended = first.children()
+    assert len(ended) == 4
+    assert not [name for name, server in ended.items() if server.is_running()]
+    clone = colleague()
+    with team(shared) as second:
+        assert second.variables() == variables
+        clone.environment.update(variables)
+        clone.run("dvc", "pull", str(MODEL))
+        assert (clone.folder / MODEL).read_bytes() == (shared.folder / MODEL).read_bytes()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            store = client(shared, variables["MLFLOW_TRACKING_URI"])
+            (run,) = runs(store)
+            paths = [entry.path for entry in store.list_artifacts(run.info.run_id, "reports")]
+        assert "reports/index.html" in paths
+        clone.environment["AWS_SECRET_ACCESS_KEY"] = "wrong-secret"
         wrong = clone.attempt(*EDGEPROOF, "doctor")
         assert wrong.returncode == 1
         assert "fault" in wrong.stdout
         assert "wrong-secret" not in wrong.stdout + wrong.stderr
 
 
+def in_the_midst(
+    running: Team, command: list[str], arrived: Callable[[Path], int], *names: str
+) -> None:
+    """Kills each server while the command uses it, which then needs only to be given again."""
+    for name in names:
+        before = arrived(running.project.folder / ".team")
+        process = running.project.start(*command)
+        while process.poll() is None and arrived(running.project.folder / ".team") == before:
+            time.sleep(0.05)
+        kill(name, running)
+        process.wait(SECONDS)
+    running.project.run(*command)
+
+
+def stored(folder: Path) -> int:
+    """The bytes of the volumes for DVC's files on S3."""
+    return sum(path.stat().st_size for path in (folder / "s3").glob("dvc_*.dat"))
+
+
+def uploaded(folder: Path) -> int:
+    """How many files of runs MLflow has got."""
+    return (folder / "mlflow.log").read_text("utf-8").count("PUT /api/2.0/mlflow-artifacts")
+
+
+def kill(name: str, running: Team) -> None:
+    """Returns when the server is running again."""
+    before = running.output().count("is ready again")
+    running.children()[name].kill()
+    wait_for(lambda: running.output().count("is ready again") > before, running.process)
+
+
+def nothing_is_open(folder: Path, running: Team, variables: dict[str, str]) -> None:
+    """No secret is shown or readable, and no port answers those without one."""
+    chosen = settings.load(folder)
+    secrets = chosen.secrets.model_dump().values()
+    assert not [secret for secret in secrets if secret in running.output()]
+    for name in ("settings.json", "environment", "team.key", "mlflow.ini"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    for server in running.children().values():
+        assert not [secret for secret in secrets if secret in " ".join(server.cmdline())]
+        for each in (server, *server.children(recursive=True)):
+            for connection in each.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    assert connection.laddr.ip in ("127.0.0.1", "::1")
+    ports = chosen.ports
+    experiments = f"{variables['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search"
+    assert requests.get(experiments, params={"max_results": 1}, timeout=10).status_code == 401
+    for port in (ports.s3, ports.filer, ports.volume, ports.master):
+        for path in ("dvc/", "buckets/dvc/", "dir/assign", "dir/lookup?volumeId=1"):
+            assert refuses(f"http://127.0.0.1:{port}/{path}"), (port, path)
+    for port in (ports.master_grpc, ports.filer_grpc, ports.volume_grpc, ports.dask):
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            talk_without_certificate(port)
+
+
+def talk_without_certificate(port: int) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain) as talk,
+    ):
+        talk.recv(1)
+
+
+def refuses(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=10).status_code >= 400
+    except requests.ConnectionError:
+        return True
+
+
+@pytest.mark.long
 def test_models_travel_by_ssh(
     shared: Project, colleague: Callable[[], Project], tmp_path: Path
 ) -> None:
     with openssh.server(tmp_path / "ssh") as (address, key):
         store = tmp_path / "store"
-        add_remote(shared, f"ssh://{address}{store}", keyfile=str(key), allow_agent="false")
-        shared.run("dvc", "push", "model/model.keras")
+        shared.run("dvc", "remote", "add", "--default", "team", f"ssh://{address}{store}")
+        for name, value in {"keyfile": str(key), "allow_agent": "false"}.items():
+            shared.run("dvc", "remote", "modify", "--local", "team", name, value)
+        shared.run("dvc", "push", str(MODEL))
         clone = colleague()
-        clone.run("dvc", "pull", "model/model.keras")
-        model = Path("model/model.keras")
-        assert (clone.folder / model).read_bytes() == (shared.folder / model).read_bytes()
+        clone.run("dvc", "pull", str(MODEL))
+        assert (clone.folder / MODEL).read_bytes() == (shared.folder / MODEL).read_bytes()
         found = clone.run(*EDGEPROOF, "doctor")
         assert f"ok    DVC remote team: ssh://{address}{store} is reachable" in found
+
+
+def test_settings_are_made_once_and_never_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / ".team"
+    made = settings.load(folder)
+    assert settings.load(folder) == made
+    assert len({*made.ports.model_dump().values()}) == len(settings.Ports.model_fields)
+    path = folder / "settings.json"
+    values = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**values, "secrets": {}}), "utf-8")
+    with pytest.raises(UserError, match=r"settings\.json is damaged; restore it from a backup"):
+        settings.load(folder)
+    path.rename(folder / "elsewhere")
+    with pytest.raises(UserError, match=r"settings\.json is missing, but .* is not empty"):
+        settings.load(folder)
+
+
+def test_a_port_that_is_taken_is_named_with_who_has_it(tmp_path: Path) -> None:
+    chosen = settings.load(tmp_path)
+    settings.check_ports(chosen.ports, tmp_path)
+    port = chosen.ports.s3
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(UserError) as raised:
+        settings.check_ports(chosen.ports, tmp_path)
+    sentence = str(raised.value)
+    assert f"port {port}, which {tmp_path}/settings.json has for s3, is taken by" in sentence
+    assert f"by process {os.getpid()} (" in sentence
+
+
+def test_a_server_that_ends_at_once_or_is_missing_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    false = Server("It", "nowhere", ["false"], lambda: False, tmp_path / "it.log")
+    with pytest.raises(UserError, match=r"^It ended with status 1 before .*; see .*it\.log$"):
+        false.start()
+    monkeypatch.setattr(product, "DEBIAN", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="server is not installed; on Debian: apt-get install post"):
+        product.programs(tmp_path / "postgresql")
+    (tmp_path / "postgresql").mkdir()
+    (tmp_path / "postgresql/PG_VERSION").write_text("9.6\n", "ascii")
+    with pytest.raises(UserError, match=r"^PostgreSQL 9\.6, which made .* install postgresql-9\.6"):
+        product.programs(tmp_path / "postgresql")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
+def test_root_is_told_of_a_folder_that_postgresql_may_not_enter(tmp_path: Path) -> None:
+    postgresql.installed()
+    (tmp_path / "closed").mkdir(mode=0o700)
+    with pytest.raises(UserError, match=r"the user postgres may not enter .*/closed/team; let it"):
+        product.account(tmp_path / "closed/team")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import analyses, doctor, improvement, proving, release, workflow
+from pipeline.cli import analyses, doctor, improvement, proving, release, team, workflow
 from pipeline.cli.help import Command, Group
 from pipeline.process import stage
 
@@ -12,7 +12,6 @@ PANELS = {
     "Pipeline": (
         workflow.start,
         workflow.estimate,
-        doctor.doctor,
         workflow.run,
         proving.prove,
         workflow.draft,
@@ -39,6 +38,7 @@ PANELS = {
         analyses.lectures,
     ),
     "Release and use": (release.sign, release.field),
+    "Work in a team": (doctor.doctor, team.team),
 }
 
 app = typer.Typer(

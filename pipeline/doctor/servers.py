@@ -53,7 +53,7 @@ def mlflow() -> Finding:
         )
     here, there = metadata.version("mlflow"), found.text.strip()
     same = there.split(".")[0] == here.split(".")[0]
-    fact = f"{url} has version {there}, and here is {here}{clock(seconds_ahead(found))}"
+    fact = f"{url} has version {there}, and here is {here}{clock(seconds_ahead(listed))}"
     return Finding(subject, fact, "ok" if same else "note")
 
 
