@@ -111,9 +111,13 @@ def _kept(source: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _ours(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """A file of a package; not its tests, nor the programs of packages."""
+    """A file of a package; not its tests, its programs, or where it was installed from."""
     parts = Path(info.name).relative_to(SITE).parts
-    if "tests" in parts or parts[:1] == ("bin",):
+    if (
+        "tests" in parts
+        or parts[:1] == ("bin",)
+        or parts[-1:] in (("direct_url.json",), ("RECORD",))
+    ):
         return None
     info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
     return _plain(info)
