@@ -139,6 +139,7 @@ def test_examples_that_cannot_be_divided_are_left_out(folder: Path) -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_layers_that_are_computed_once_are_left_to_one_process(
     folder: Path, raw_mnist: Raw
 ) -> None:

@@ -25,6 +25,7 @@ from pipeline.config.device_files import Embed, Export, InTheField, Package, Ver
 from pipeline.config.own_model import NO_MODEL, OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
+from pipeline.config.processes import check_batch
 from pipeline.config.section import Fraction, Options, Section
 from pipeline.process.errors import UserError
 
@@ -184,17 +185,9 @@ class Train(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         starts.check(self.weights, self.start_from, self.architecture)
+        check_batch(self.processes, self.batch_size)
         if self.quantization_aware:
             quantized.check(self.model_dump())
-        return self
-
-    @model_validator(mode="after")
-    def _divides_its_batches(self) -> Self:
-        if self.batch_size != "full" and self.batch_size % self.processes:
-            raise ValueError(
-                f"batch_size is {self.batch_size}, and {self.processes} processes share a batch; "
-                f"expected a multiple of {self.processes}"
-            )
         return self
 
 
