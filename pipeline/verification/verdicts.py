@@ -17,7 +17,6 @@ from pipeline.process.words import percent
 from pipeline.reporting.statistics import NOT_SHOWN, PROVEN, WORSE
 from pipeline.reporting.tables import amount
 from pipeline.verification.pair import Pair
-from serving.gate import COULD_NOT_RUN
 
 # What is known of problem.coverage and problem.max_error
 PROMISE = {
@@ -45,10 +44,10 @@ def summary(report: VerificationReport) -> list[str]:
     Why pairs could not run is said once for all files.
     """
     groups: dict[tuple[str, str], list[RanPair]] = {}
-    failed: dict[str, list[str]] = {}  # formats, by the reason
+    failed: dict[str, list[FailedPair]] = {}  # by the reason
     for pair in report.pairs:
         if isinstance(pair, FailedPair):
-            failed.setdefault(pair.reason, []).append(pair.format)
+            failed.setdefault(pair.reason, []).append(pair)
         else:
             groups.setdefault((pair.format, pair.state), []).append(pair)
     totals = Counter(pair.format for pair in report.pairs)
@@ -57,10 +56,10 @@ def summary(report: VerificationReport) -> list[str]:
         for (name, state), group in groups.items()
     ]
     missing = [
-        f"{', '.join(names)}: {COULD_NOT_RUN} on {len(formats)} of "
+        f"{', '.join(names)}: {group[0].state} on {len(group)} of "
         f"{sum(totals[name] for name in names)}: {reason}"
-        for reason, formats in failed.items()
-        if (names := dict.fromkeys(formats))
+        for reason, group in failed.items()
+        if (names := dict.fromkeys(pair.format for pair in group))
     ]
     accepting = [f"{', '.join(names)}: {reason}" for reason, names in report.by_reason.items()]
     return [*verdicts, *missing, *accepting]
