@@ -29,6 +29,10 @@ UNSTABLE = {"tflite_runtime"}  # crashes on damaged files, so runs in a child pr
 WARM_UP = 20  # predictions before those that are timed
 ONNX_BATCH = 8  # images per call; 64 take 4 MB more and save 3 % of the time
 
+# Since 1.31 ONNX Runtime tells Microsoft what runs on which device, also on Linux, unless this is
+# set before it is imported: https://github.com/microsoft/onnxruntime/pull/29843
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 
 class Model(Protocol):
     """A model that threads may share; its input is of a kind in serving.inputs."""

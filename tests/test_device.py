@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ from tests.conftest import ROOT
 from tests.device import RUNTIMES, Run, call, install
 
 pytestmark = pytest.mark.slow
+
+# With these ONNX Runtime sends nothing anyway, or keeps it elsewhere
+SILENCING = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
 
 
 def test_a_device_installed_from_the_bundle_alone_may_run_it(
@@ -384,3 +388,11 @@ def test_bench_measures_every_file_that_runs_on_the_device(run: Run, archive: Pa
     assert len(results) == (2 if results[0]["runtime"] == "onnxruntime" else 4)
     assert all(result["median_milliseconds"] <= result["p95_milliseconds"] for result in results)
     assert all(result["images_per_second"] > 100 for result in results)
+
+
+def test_onnxruntime_tells_nobody_what_runs_where(archive: Path, tmp_path: Path) -> None:
+    """It would make an id of the device and a queue of events below the home folder."""
+    telling = {key: value for key, value in os.environ.items() if key not in SILENCING}
+    command = [sys.executable, "-m", "serving", "check", str(archive), "--runtime", "onnxruntime"]
+    subprocess.run(command, cwd=ROOT, env={**telling, "HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())

@@ -88,6 +88,7 @@ def keras_import() -> Iterator[None]:
     """
     keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as serving.runtimes says
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend == "jax" and XLA_DETERMINISM not in os.environ.get("XLA_FLAGS", ""):
         flags = os.environ.get("XLA_FLAGS", "")
