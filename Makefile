@@ -7,7 +7,6 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
-.PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
 	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c clean
 
 help: ## list the targets
