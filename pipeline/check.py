@@ -20,7 +20,8 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 
 # Whoever names one of these trains on data of their own. The others come with the project.
-OWN = ("npz", "image_folder", "image_list", "audio_folder")
+SURVEYED = ("npz", "image_folder", "image_list", "audio_folder")  # which `edgeproof start` knows
+OWN = (*SURVEYED, "series_folder")
 
 
 def main() -> None:
@@ -84,9 +85,9 @@ def check_problem(settings: Params) -> None:
         f"{'it' if len(keys) == 1 else 'them'}"
     )
     if dataset.name in OWN:
+        draft = f", or let `edgeproof start {dataset.path}` write a draft"
         raise UserError(
-            f"{still}; describe your own task, or let `edgeproof start {dataset.path}` write a "
-            "draft"
+            f"{still}; describe your own task{draft if dataset.name in SURVEYED else ''}"
         )
     print(f"warning: {still}; describe your own task")
 
@@ -96,7 +97,7 @@ def check_board(settings: Params, board: str) -> None:
 
     For data of the project nothing is known before they are downloaded; `embed` checks them.
     """
-    if settings.dataset.name not in OWN:
+    if settings.dataset.name not in SURVEYED:
         return
     from pipeline.planning import start
 
