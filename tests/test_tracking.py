@@ -8,11 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ import pytest
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.run import RunReports
 from pipeline.tracking import record, view
+from pipeline.tracking import runs as tracking
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
 from tests.waiting import SECONDS, Hold, wait_for
@@ -366,6 +369,65 @@ def test_queued_experiments_on_a_fresh_store_create_a_run_each(project: Project)
     wait_for(ended, every=2)
     project.run("dvc", "queue", "stop")
     assert {run.data.tags["DVC_EXP_NAME"] for run in runs(client(project))} == names
+
+
+class Forgetful(ThreadingHTTPServer):
+    """Passes requests on to a server, and loses its first answer to the creation of a run."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), Forwarding)
+        self.behind, self.lost = f"http://127.0.0.1:{port}", 0
+
+
+class Forwarding(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server = cast(Forgetful, self.server)
+        size = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(size) if size else None
+        passed = {"Content-Type": "application/json"}
+        request = urllib.request.Request(server.behind + self.path, body, passed)
+        request.method = self.command
+        with urllib.request.urlopen(request) as answer:
+            content = answer.read()
+        if self.path.endswith("runs/create") and not server.lost:
+            server.lost += 1
+            self.close_connection = True
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.attacks
+def test_a_run_is_there_once_although_the_answer_to_its_creation_was_lost(
+    project: Project,
+) -> None:
+    from mlflow.entities import ViewType
+
+    port = free_port()
+    command = ["mlflow", "server", "--workers", "1", "--backend-store-uri", "sqlite:///s.db"]
+    with server(project, *command, port=port, health="/health"), Forgetful(port) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        through = client(project, f"http://127.0.0.1:{proxy.server_port}")
+        experiment = through.create_experiment("lossy")
+        created = tracking.create(through, experiment, "one", search="a title")
+        assert proxy.lost == 1
+        (found,) = through.search_runs([experiment])
+        assert found.info.run_id == created.info.run_id
+        deleted = through.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)
+        assert len(deleted) == 1, "the client asked twice"
+        proxy.shutdown()
 
 
 @pytest.mark.attacks

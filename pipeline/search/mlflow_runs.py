@@ -30,8 +30,7 @@ class AnalysisRun:
             tags = {"part_of": self.title, "training_key": result.key, "part": name}
             if runs.find(client, experiment, **tags) is not None:
                 return
-            tags["mlflow.parentRunId"] = self.parent
-            run = client.create_run(experiment, tags=tags, run_name=name)
+            run = runs.create(client, experiment, name, self.parent, **tags)
             for key, value in values.items():
                 client.log_param(run.info.run_id, key, written(value))
             for row in result.rows:
@@ -57,7 +56,7 @@ class AnalysisRun:
 
     def _begin(self, client: Any, experiment: str) -> None:
         run = runs.find(client, experiment, search=self.title)
-        run = run or client.create_run(experiment, tags={"search": self.title}, run_name=self.title)
+        run = run or runs.create(client, experiment, self.title, search=self.title)
         self.parent = run.info.run_id
 
     def _log(self, log: Callable[[Any, str], None]) -> None:

@@ -47,7 +47,7 @@ def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
     try:
         with store() as (client, experiment):
             run = find(client, experiment, training_key=training_key)
-            run = run or create(client, experiment, training_key)
+            run = run or create_of_training(client, experiment, training_key)
             logged = logged_epochs(client, run)
         while (row := rows.get()) is not None:
             if int(row["epoch"]) not in logged:
@@ -65,13 +65,25 @@ def find(client: Any, experiment: str, **tags: str) -> Any | None:
     return runs[0] if runs else None
 
 
-def create(client: Any, experiment: str, training_key: str) -> Any:
+def create(client: Any, experiment: str, name: str, parent: str | None = None, **tags: str) -> Any:
+    """A run with these tags, by which it is found.
+
+    MLflow's client asks again if an answer is lost, and then there are two; and two programs may
+    create it at a time. So the first one stays alone.
+    """
+    parents = {} if parent is None else {"mlflow.parentRunId": parent}
+    created = client.create_run(experiment, tags={**tags, **parents}, run_name=name)
+    first = find(client, experiment, **tags) or created
+    if first.info.run_id != created.info.run_id:
+        client.delete_run(created.info.run_id)
+    return first
+
+
+def create_of_training(client: Any, experiment: str, training_key: str) -> Any:
     default = f"{params.load().train.architecture}-{training_key[:6]}"
     name = os.environ.get("DVC_EXP_NAME") or default
-    tags = {"training_key": training_key}
-    if PARENT in os.environ:
-        tags["mlflow.parentRunId"] = os.environ[PARENT]
-    return client.create_run(experiment, tags=tags, run_name=name)
+    parent = os.environ.get(PARENT)
+    return create(client, experiment, name, parent, training_key=training_key)
 
 
 def log_search(
@@ -83,9 +95,8 @@ def log_search(
     """
     try:
         with store() as (client, experiment):
-            run = find(client, experiment, search=title) or client.create_run(
-                experiment, tags={"search": title}, run_name=title
-            )
+            run = find(client, experiment, search=title)
+            run = run or create(client, experiment, title, search=title)
             client.log_artifact(run.info.run_id, str(ledger))
             for name, value in metrics.items():
                 client.log_metric(run.info.run_id, name, value)
@@ -105,14 +116,11 @@ def add(model_sha256: str, metrics: dict[str, float], tags: dict[str, str], fold
     try:
         with store() as (client, experiment):
             run = find(client, experiment, model_sha256=model_sha256)
-            run = run or client.create_run(
-                experiment,
-                tags={"model_sha256": model_sha256},
-                run_name=f"field-{model_sha256[:6]}",
-            )
+            name = f"field-{model_sha256[:6]}"
+            run = run or create(client, experiment, name, model_sha256=model_sha256)
             step = len(client.get_metric_history(run.info.run_id, next(iter(metrics))))
-            for name, value in metrics.items():
-                client.log_metric(run.info.run_id, name, value, step=step)
+            for metric, value in metrics.items():
+                client.log_metric(run.info.run_id, metric, value, step=step)
             for tag, text in tags.items():
                 client.set_tag(run.info.run_id, tag, text)
             client.log_artifacts(
@@ -154,7 +162,7 @@ def _sync(client: Any, experiment: str) -> None:
     run = (
         find(client, experiment, model_sha256=model_sha256)
         or find(client, experiment, training_key=key)
-        or create(client, experiment, key)
+        or create_of_training(client, experiment, key)
     )
     logged = logged_epochs(client, run)
     for row in learning_curves.load(artifacts.LEARNING_CURVES):
