@@ -50,6 +50,7 @@ class Signature:
     draft: str = ""
     kind: Kind = PIXELS
     derived: Tuple[str, ...] = ()
+    target: str = "classes"
 
     @classmethod
     def of(cls, classifier: Classifier, max_images: int) -> Signature:
@@ -63,6 +64,7 @@ class Signature:
             max_images=max_images,
             draft=card.draft,
             kind=card.kind,
+            target=card.target,
             derived=tuple(derive(classifier, np.empty((0, len(card.class_names)), np.float32))),
         )
 

@@ -48,7 +48,7 @@ def components(signatures: List[Signature]) -> Dict[str, Any]:
         "Model": required(
             name=TEXT, versions=array(TEXT), platform=TEXT, inputs=tensors, outputs=tensors
         ),
-        "Prediction": _prediction(),
+        "Prediction": _prediction(signatures),
     }
     schemas["Model"]["properties"]["parameters"] = optional(
         not_proven=described(TEXT, "Of a draft: a gate of its maker that it fails")
@@ -59,23 +59,26 @@ def components(signatures: List[Signature]) -> Dict[str, Any]:
     return schemas
 
 
-def _prediction() -> Dict[str, Any]:
-    """The body of the response of /predict, whose answer depends on what the model gives."""
+def _prediction(signatures: List[Signature]) -> Dict[str, Any]:
+    """The body of the response of /predict, with the answers that the models give."""
     probability = {"type": "number", "minimum": 0, "maximum": 1}
     probabilities = {"type": "object", "additionalProperties": probability}
-    answer = described({"type": ["string", "null"]}, "null for none of the classes")
-    number, end = {"type": "number"}, {"type": ["number", "null"]}
-    interval = described(end, "the share of inputs whose true number is between low and high")
-    prediction = required(model=TEXT, version=TEXT)
+    class_ = described({"type": ["string", "null"]}, "null for none of the classes")
+    end = {"type": ["number", "null"]}
+    coverage = described(end, "the share of inputs whose true number is between low and high")
+    number = {"number": {"type": "number"}, "unit": TEXT, "low": end, "high": end}
+    answers: Dict[str, Dict[str, Any]] = {
+        "classes": {"class": class_, "probabilities": probabilities},
+        "labels": {"labels": array(TEXT), "probabilities": probabilities},
+        "number": {**number, "coverage": coverage},
+    }
+    kinds = sorted({signature.target for signature in signatures})
+    alone = answers[kinds[0]] if len(kinds) == 1 else {}
+    prediction = required(model=TEXT, version=TEXT, **alone)
     prediction["properties"]["id"] = described(
         TEXT, "If the server keeps a log: the id for /feedback"
     )
-    prediction["anyOf"] = [
-        required(**{"class": answer}, probabilities=probabilities),
-        required(labels=array(TEXT), probabilities=probabilities),
-        required(number=number, unit=TEXT, low=end, high=end, coverage=interval),
-    ]
-    return prediction
+    return prediction if alone else {**prediction, "anyOf": [required(**answers[k]) for k in kinds]}
 
 
 def labels(limits: Limits) -> Dict[str, Any]:
