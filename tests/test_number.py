@@ -29,7 +29,6 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import Evaluation, NumberReport
 from pipeline.files.reports.run import RunReports
 from pipeline.files.reports.verify import VerificationReport
-from pipeline.planning import survey
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures, statistics, terminal
 from pipeline.search.analysis import check_answers
@@ -193,13 +192,6 @@ def test_analyses_that_compare_right_answers_refuse_numbers_before_they_train() 
         check_answers(params.override(settings, UNIT))
     with pytest.raises(UserError, match="the dataset asks for a number, and this compares right"):
         targets.recognition("number")
-
-
-def test_start_and_estimate_refuse_numbers_and_name_the_page(tmp_path: Path) -> None:
-    images, angles = drawn(8)
-    np.savez(tmp_path / "own.npz", x_train=images, y_train=angles)
-    with pytest.raises(UserError, match="there is no recipe and no estimate for such data"):
-        survey.survey(tmp_path / "own.npz")
 
 
 def test_the_ratings_of_movielens_are_numbers() -> None:
