@@ -56,7 +56,8 @@ def build(packed: Path, folder: Path) -> int:
     architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None or shutil.which("mmdebstrap") is None:
         raise UserError(
-            "an image is made by mmdebstrap on x86-64 or Arm; on Debian: apt-get install mmdebstrap"
+            "the image needs mmdebstrap on x86-64 or 64-bit Arm; on Debian: apt-get install "
+            "mmdebstrap"
         )
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

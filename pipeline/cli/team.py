@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def team() -> None:
-    """Start the servers of a small team on this host until Ctrl-C: PostgreSQL, S3, MLflow, Dask."""
+    """Run the servers of a small team on this host until Ctrl-C: PostgreSQL, S3, MLflow, Dask."""
     from pipeline.team import start
 
     start.team()

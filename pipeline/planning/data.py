@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.config.params import NO_OTHERS
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Number:
         values = numbers.astype(np.float64)
         if not len(values) or values.min() == values.max():
             raise UserError(
-                f"the data hold {len(np.unique(values))} different numbers; expected at least 2"
+                f"the data hold {counted(len(np.unique(values)), 'different number')}; expected "
+                "at least 2"
             )
         deviation = float(np.abs(values - values.mean()).mean())
         return cls(unit or "units", float(values.min()), float(values.max()), deviation)

@@ -83,11 +83,14 @@ def _of_a_number(data: Survey, path: Path, number: Number) -> list[Choice]:
         Choice("problem.use", f"Estimating the {name} in {plural} made like the training set."),
         Choice(
             "problem.limits",
-            [f"It knows a {name} {between}; others are unknown.", _trained_on(data, plural)],
+            [
+                f"It knows {name} {between}; other numbers are unknown to it.",
+                _trained_on(data, plural),
+            ],
         ),
         Choice("problem.target", guess, f"a guess: {error}; set what the job needs"),
         Choice("problem.metric", "accuracy"),
-        Choice("problem.unit", number.unit, "the name of the unit, for all reports: mend it"),
+        Choice("problem.unit", number.unit, "as all reports write it; mend it if it is wrong"),
         Choice("problem.coverage", 0.95, "the share of true numbers that the interval must hold"),
     ]
 

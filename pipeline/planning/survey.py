@@ -78,7 +78,10 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     values: dict[str, object] = {"name": "image_folder", "path": str(path), "other": given.other}
     if labels is None:
         if given.number:
-            raise UserError(f"--number is {given.number}, and {path} has no list with that column")
+            raise UserError(
+                f"--number is {given.number}, and {path} has no list with that column; name the "
+                "CSV that has it"
+            )
         return _photographs(path, values, image_folder.listed(Dataset.model_validate(values)))
     values |= {"name": "image_list", "labels": labels}
     if given.number:

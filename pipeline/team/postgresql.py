@@ -65,7 +65,7 @@ def account(folder: Path) -> str | None:
     if subprocess.run(look, user=ACCOUNT, cwd="/", check=False).returncode:
         raise UserError(
             f"PostgreSQL refuses to run as root, and the user {ACCOUNT} may not enter "
-            f"{folder.absolute()}; let it pass each folder on the way, or start it as another user"
+            f"{folder.absolute()}; let it enter each folder on the path, or start as another user"
         )
     return ACCOUNT
 

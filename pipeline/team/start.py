@@ -28,7 +28,7 @@ To see what can be reached, and to share the trials of a sweep:
     edgeproof doctor --storage {storage}
     edgeproof sweep train.epochs=1,5,10 --sampler grid --storage {storage}
 """
-CLUSTER = """To train on other workers, each in a folder of its own at the same commit:
+CLUSTER = """To train on workers, each started in a checkout of its own at the same commit:
     dask worker {cluster} --protocol tls --host 127.0.0.1 \\
         --dashboard-address 127.0.0.1:0 --nthreads 1 --no-nanny
     edgeproof folds --cluster {cluster}
@@ -100,7 +100,7 @@ def _watch(started: list[Server]) -> NoReturn:
     while True:
         for server in started:
             if server.ended:
-                print(f"{server.name} has ended, see {server.log}; it is started again", flush=True)
+                print(f"{server.name} has ended, see {server.log}; starting it again", flush=True)
                 _start_again(server)
                 print(f"{server.name} is ready again", flush=True)
         time.sleep(PAUSE)

@@ -69,7 +69,7 @@ def create(client: Any, experiment: str, name: str, parent: str | None = None, *
     """A run with these tags, by which it is found.
 
     MLflow's client asks again if an answer is lost, and then there are two; and two programs may
-    create it at a time. So the first one stays alone.
+    create it at the same time. So only the first is kept.
     """
     parents = {} if parent is None else {"mlflow.parentRunId": parent}
     created = client.create_run(experiment, tags={**tags, **parents}, run_name=name)

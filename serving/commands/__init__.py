@@ -89,7 +89,9 @@ def check_log(arguments: argparse.Namespace, card: ModelCard) -> None:
     """Raises InputError if there shall be a log, and the model gives no class."""
     if arguments.log and card.target != "classes":
         given = "a number" if card.number else "several labels"
-        raise InputError(f"--log takes one class a picture; {card.name} gives {given}")
+        raise InputError(
+            f"--log takes one class a picture; {card.name} gives {given}, so leave --log out"
+        )
 
 
 def count(text: str) -> int:
