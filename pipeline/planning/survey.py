@@ -64,6 +64,11 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if named:
         path = path.parent
     if path.is_file() and path.suffix.lower() == ".npz":
+        if given.number:
+            raise UserError(
+                f"--number is {given.number}, which names a column of a CSV; an npz holds the "
+                "numbers as y_train, so leave --number out"
+            )
         return _arrays(path, given)
     tree = _tree.read(path)
     if not tree.files:

@@ -140,6 +140,8 @@ def test_a_number_that_the_data_do_not_have_is_refused(
 
 
 def test_numbers_in_an_array_get_a_recipe(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="as y_train, so leave --number out"):
+        survey.survey(arrays(tmp_path / "n.npz"), Given(number="age"))
     data = survey.survey(arrays(tmp_path / "n.npz", y_train=np.arange(30) / 2))
     assert data.number
     assert (data.number.low, data.number.high, data.number.deviation) == (0, 14.5, 3.75)
