@@ -17,21 +17,19 @@ from PIL import Image
 
 from pipeline.config.params import Dataset, Params
 from pipeline.datasets import (
-    Raw,
     _labels,
     _photos,
     _sounds,
     _tree,
     image_folder,
     image_list,
-    npz,
 )
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.pictures import Picture
 from pipeline.files.splits import position_in_stratum
-from pipeline.planning import lists, recordings
+from pipeline.planning import arrays, lists, recordings
 from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
@@ -64,12 +62,7 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
     if named:
         path = path.parent
     if path.is_file() and path.suffix.lower() == ".npz":
-        if given.number:
-            raise UserError(
-                f"--number is {given.number}, which names a column of a CSV; an npz holds the "
-                "numbers as y_train, so leave --number out"
-            )
-        return _arrays(path, given)
+        return arrays.survey(path, given)
     tree = _tree.read(path)
     if not tree.files:
         recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
@@ -240,69 +233,3 @@ def _odd(seen: _Opened, listed: int) -> list[str]:
             "it; if that matters, set dataset.framing to letterbox or centre_crop"
         )
     return lines
-
-
-def _arrays(path: Path, given: Given) -> Survey:
-    values: dict[str, object] = {"name": "npz", "path": str(path), "other": given.other}
-    raw = npz.load(Dataset.model_validate(values))
-    examples = {"train": len(raw.train_labels), "test": len(raw.test_labels)}
-    size = tuple(raw.train_images.shape[1:])
-    return Survey(
-        values=values,
-        class_names=raw.class_names,
-        examples={part: count for part, count in examples.items() if count},
-        counts=_counts(path, raw),
-        kind=raw.kind,
-        target=raw.target,
-        number=Number.of(raw.train_labels, given.unit) if raw.target == "number" else None,
-        size=size,
-        highest=raw.highest,
-        side=min(size[:2]) if raw.kind == "pixels" else 0,
-        colour=raw.kind == "pixels" and size[-1] == 3,
-        opened=len(raw.train_labels),
-        remarks=_like_images(raw),
-    )
-
-
-def _like_images(raw: Raw) -> list[str]:
-    """What to do if arrays that are taken for series are grey images from 0 to 1."""
-    values = raw.train_images
-    square = raw.kind == "series" and values.shape[1] == values.shape[2] >= TINY
-    if not square or values.min() < 0 or values.max() > 1:
-        return []
-    side = values.shape[1]
-    return [
-        f"x_train is taken for {side} measurements over time from {side} sensors; if it holds "
-        "images, store them as uint8 from 0 to 255: np.rint(255 * x).astype(np.uint8)"
-    ]
-
-
-def _counts(path: Path, raw: Raw) -> dict[str, int]:
-    """How many training examples have each class, or each of several labels. Raises UserError."""
-    labels, names = raw.train_labels, raw.class_names
-    if len(raw.train_images) != len(labels):
-        raise UserError(
-            f"{path}: x_train has {len(raw.train_images)} examples and y_train {len(labels)} "
-            "labels; expected as many"
-        )
-    if raw.target == "number":
-        return {}
-    if labels.ndim == 2:
-        return dict(zip(names, labels.sum(0).tolist(), strict=True))
-    if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):
-        raise UserError(
-            f"{path}: y_train goes from {labels.min()} to {labels.max()}; expected 0 to "
-            f"{len(names) - 1}, as there are {len(names)} classes"
-        )
-    counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
-    if len(names) < 2 or not all(counts.values()):
-        empty = next((name for name, count in counts.items() if not count), None)
-        raise UserError(
-            f"{path}: "
-            + (
-                f"class {empty} has no example in x_train; expected some"
-                if empty is not None
-                else "y_train has one class; expected at least two"
-            )
-        )
-    return counts
