@@ -372,11 +372,11 @@ def test_queued_experiments_on_a_fresh_store_create_a_run_each(project: Project)
 
 
 class Forgetful(ThreadingHTTPServer):
-    """Passes requests on to a server, and loses its first answer to the creation of a run."""
+    """Passes requests on to a server, and loses every other answer to the creation of a run."""
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", 0), Forwarding)
-        self.behind, self.lost = f"http://127.0.0.1:{port}", 0
+        self.behind, self.creations = f"http://127.0.0.1:{port}", 0
 
 
 class Forwarding(BaseHTTPRequestHandler):
@@ -389,8 +389,8 @@ class Forwarding(BaseHTTPRequestHandler):
         request.method = self.command
         with urllib.request.urlopen(request) as answer:
             content = answer.read()
-        if self.path.endswith("runs/create") and not server.lost:
-            server.lost += 1
+        server.creations += self.path.endswith("runs/create")
+        if self.path.endswith("runs/create") and server.creations % 2:
             self.close_connection = True
             return
         self.send_response(200)
@@ -421,12 +421,13 @@ def test_a_run_is_there_once_although_the_answer_to_its_creation_was_lost(
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         through = client(project, f"http://127.0.0.1:{proxy.server_port}")
         experiment = through.create_experiment("lossy")
-        created = tracking.create(through, experiment, "one", search="a title")
-        assert proxy.lost == 1
-        (found,) = through.search_runs([experiment])
-        assert found.info.run_id == created.info.run_id
+        titles = [f"title {number}" for number in range(5)]
+        created = [tracking.create(through, experiment, "one", search=title) for title in titles]
+        found = through.search_runs([experiment])
+        assert {run.info.run_id for run in found} == {run.info.run_id for run in created}
+        assert len(found) == len(titles)
         deleted = through.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)
-        assert len(deleted) == 1, "the client asked twice"
+        assert len(deleted) == len(titles), "the client asked twice"
         proxy.shutdown()
 
 

@@ -26,6 +26,7 @@ from pipeline.training import learning_curves
 from pipeline.training.learning_curves import Row
 
 JOIN_SECONDS = 30
+FEW = 10  # runs that one creation may have made
 # A search sets this variable, so that its trainings become child runs of the run that it names.
 PARENT = "MLFLOW_PARENT_RUN_ID"
 
@@ -58,11 +59,13 @@ def _follow(training_key: str, rows: queue.Queue[Row | None]) -> None:
 
 def find(client: Any, experiment: str, **tags: str) -> Any | None:
     """The oldest run with these tags."""
+    return next(iter(_oldest(client, experiment, tags, 1)), None)
+
+
+def _oldest(client: Any, experiment: str, tags: dict[str, str], count: int) -> list[Any]:
     query = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-    runs = client.search_runs(
-        [experiment], query, order_by=["attributes.start_time ASC"], max_results=1
-    )
-    return runs[0] if runs else None
+    order = ["attributes.start_time ASC"]
+    return list(client.search_runs([experiment], query, order_by=order, max_results=count))
 
 
 def create(client: Any, experiment: str, name: str, parent: str | None = None, **tags: str) -> Any:
@@ -73,9 +76,10 @@ def create(client: Any, experiment: str, name: str, parent: str | None = None, *
     """
     parents = {} if parent is None else {"mlflow.parentRunId": parent}
     created = client.create_run(experiment, tags={**tags, **parents}, run_name=name)
-    first = find(client, experiment, **tags) or created
-    if first.info.run_id != created.info.run_id:
-        client.delete_run(created.info.run_id)
+    first, *others = _oldest(client, experiment, tags, FEW) or [created]
+    for other in others:
+        if other.info.start_time == created.info.start_time:  # of this creation
+            client.delete_run(other.info.run_id)
     return first
 
 
