@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from pipeline.process import imports, ranks, stage
+from pipeline.process.words import verb
 
 EPOCHS = 4
 ROUNDS = 2
@@ -66,7 +67,7 @@ def compare(processes: int, images: int) -> None:
         for count, measures in rates.items():
             rate, parameters = measured(count, images)
             measures.append(rate)
-            print(f"{count} of {processes}: {rate:,.0f}", flush=True)
+            print(f"{count} {verb(count, 'process', 'processes')}: {rate:,.0f}", flush=True)
     alone, together = (statistics.median(measures) for measures in rates.values())
     print(f"{processes} processes are {together / alone:.2f} times as fast as one.")
     print(f"A step exchanges {4 * parameters / 1e6:.2f} MB of gradients.")
@@ -76,7 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=2, help="to compare with one")
     parser.add_argument("--images", type=int, default=10000, help="to train on")
-    parser.add_argument("--count", type=int, help="only train, in so many processes")
+    parser.add_argument(
+        "--count", type=int, help="train in this number of processes, and compare nothing"
+    )
     arguments = parser.parse_args()
     if arguments.count is None:
         compare(arguments.processes, arguments.images)

@@ -16,11 +16,11 @@ from pipeline.config.own_model import NO_MODEL
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
 from pipeline.files.reports.folds import FoldsReport
+from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
 # Whoever names one of these trains on data of their own. The others come with the project.
-SURVEYED = ("npz", "image_folder", "image_list", "audio_folder")  # which `edgeproof start` knows
 OWN = (*SURVEYED, "series_folder")
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.config.params import Dataset
-from pipeline.datasets import Raw, npz
+from pipeline.datasets import Raw, _labels, npz
 from pipeline.planning.data import Given, Number, Survey
 from pipeline.process.errors import UserError
 
@@ -63,16 +61,14 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"{path}: x_train has {len(raw.train_images)} examples and y_train {len(labels)} "
             "labels; expected as many"
         )
-    if raw.target == "number":
-        return {}
-    if labels.ndim == 2:
-        return dict(zip(names, labels.sum(0).tolist(), strict=True))
+    if raw.target != "classes":
+        return _labels.counts(raw.target, labels, names)
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):
         raise UserError(
             f"{path}: y_train goes from {labels.min()} to {labels.max()}; expected 0 to "
             f"{len(names) - 1}, as there are {len(names)} classes"
         )
-    counts = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+    counts = _labels.counts(raw.target, labels, names)
     if len(names) < 2 or not all(counts.values()):
         empty = next((name for name, count in counts.items() if not count), None)
         raise UserError(

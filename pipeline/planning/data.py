@@ -11,6 +11,8 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
+SURVEYED = ("npz", "image_folder", "image_list", "audio_folder")  # datasets that can be
+
 
 @dataclass(frozen=True)
 class Given:

@@ -20,7 +20,7 @@ from pipeline.files.artifacts import Inputs
 from pipeline.planning import cost, networks, others, outlook, params_file, problem, recipe, survey
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
-from pipeline.planning.data import NOTHING, Given, Survey
+from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey
 from pipeline.planning.networks import Network
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -54,10 +54,10 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
 def estimate(settings: Params) -> None:
     """Says what the run in params.yaml will need. Raises UserError."""
     name = settings.dataset.name
-    if name not in ("npz", "image_folder", "image_list", "audio_folder"):
+    if name not in SURVEYED:
         raise UserError(
             f"dataset.name is {name}, which comes with the project; `estimate` is for your own "
-            "data: npz, image_folder, image_list or audio_folder"
+            f"data: {', '.join(SURVEYED[:-1])} or {SURVEYED[-1]}"
         )
     data = survey.of_params(settings)
     _print_survey(data)

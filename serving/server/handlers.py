@@ -57,8 +57,9 @@ class Handlers:
             )
         inference = decode(body, length, model.signature)
         probabilities = await served.queue.submit(model, inference.images)
-        outputs = self._outputs(model, probabilities)
-        prediction_id = self._record(model, inference.images, probabilities)
+        derived = protocol.derive(model.classifier, probabilities)
+        prediction_id = self._record(model, inference.images, probabilities, derived)
+        outputs = {protocol.OUTPUT: probabilities, **derived}
         body, json_length = protocol.encode(inference, outputs, model.signature, prediction_id)
         if json_length is None:
             return Response(200, body)
@@ -78,8 +79,8 @@ class Handlers:
         image = await self._decode_picture(self._body(request), model)
         images = image[None]
         probabilities = await served.queue.submit(model, images)
-        self._outputs(model, probabilities)
-        prediction_id = self._record(model, images, probabilities)
+        derived = protocol.derive(model.classifier, probabilities)
+        prediction_id = self._record(model, images, probabilities, derived)
         return json_response(
             {
                 **({} if prediction_id is None else {"id": prediction_id}),
@@ -111,17 +112,14 @@ class Handlers:
         encoding = request.header(b"content-encoding").strip().lower()
         return decompress(request.body, encoding, self.limits.max_body_bytes)
 
-    def _outputs(self, model: Model, probabilities: Any) -> Dict[str, Any]:
-        """All outputs of the model by name; counts the images, and those that are rejected."""
+    def _record(
+        self, model: Model, images: Any, probabilities: Any, derived: Dict[str, Any]
+    ) -> Optional[str]:
+        """Counts and logs a prediction; its id in the log, None if it is not logged."""
         name, version = model.signature.name, model.signature.version
-        derived = protocol.derive(model.classifier, probabilities)
-        self.metrics.images.add(len(probabilities), name, version)
+        self.metrics.images.add(len(images), name, version)
         if protocol.CLASS in derived:
             self.metrics.rejected.add(int((derived[protocol.CLASS] == NONE).sum()), name, version)
-        return {protocol.OUTPUT: probabilities, **derived}
-
-    def _record(self, model: Model, images: Any, probabilities: Any) -> Optional[str]:
-        """Logs a prediction; its id in the log, None if it is not logged."""
         return self.log.add(model.classifier, images, probabilities) if self.log else None
 
     def _queried_model(self, query: str) -> ServedModel:
