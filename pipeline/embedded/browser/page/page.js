@@ -182,9 +182,9 @@ export class Page {
 export async function start(open) {
   try {
     await open();
+    await linkServer();
     by("notice").hidden = true;
     by("main").hidden = false;
-    await linkServer();
   } catch (error) {
     by("notice").classList.remove("waiting");
     by("notice").textContent = `This page could not start: ${error.message}.`;
