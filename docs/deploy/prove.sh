@@ -14,10 +14,11 @@ release=$NAME-$VERSION
 device=$(printf %s "${DEVICE:-$(hostname)}" | tr -c 'A-Za-z0-9._-' _)
 started=$(date +%s)
 : >report.json
+pauses="${PAUSES:-1 10 60 300} 0" # seconds after each attempt
 
 fetch() {
     [ -f "$1" ] && return 0
-    for pause in ${PAUSES:-1 10 60 300} 0; do
+    for pause in $pauses; do
         curl --fail --silent --show-error --location --connect-timeout 30 --speed-limit 1000 \
             --speed-time 60 --continue-at - --output "$1.part" "$FROM/$1" 2>errors
         code=$?
@@ -43,6 +44,10 @@ problem=$(tail -n 1 errors | tr -d '"\\[:cntrl:]')
 printf '{"device": "%s", "release": "%s", "fetched": %s, "status": %s, "seconds": %s, "problem": "%s", "report": %s}\n' \
     "$device" "$release" $fetched $status $(($(date +%s) - started)) "$problem" \
     "$(tr -d '\n' <report.json)" >line.json
-curl --fail --silent --show-error --location --retry 8 --retry-all-errors \
-    --upload-file line.json "$REPORTS/$device.json" || echo "the report was not sent: $PWD/line.json" >&2
+for pause in $pauses; do
+    curl --fail --silent --show-error --location --connect-timeout 30 --max-time 60 \
+        --upload-file line.json "$REPORTS/$device.json" && exit $status
+    sleep "$pause"
+done
+echo "the report was not sent; it is in $PWD/line.json" >&2
 exit $status

@@ -139,9 +139,7 @@ def names(path: Path) -> list[str]:
     try:
         found = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not readable ({error}); expected one device a line"
-        ) from None
+        raise UserError(f"{path} is not readable ({error}); expected one device a line") from None
     if not found:
         raise UserError(f"{path} names no device; expected one a line")
     return list(dict.fromkeys(found))

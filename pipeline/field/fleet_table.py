@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.field import fleet
-from pipeline.field.fleet import PROVEN, SILENT, STATES, Fleet, Line
+from pipeline.field.fleet import SILENT, STATES, Fleet, Line
 from pipeline.process.words import counted, percent, verb
 from pipeline.reporting import tables
+from serving.gate import PROVEN
 
 MOST_NAMES = 10
 SLOW = 2.0  # times the median of the same processor, file and runtime
@@ -62,10 +63,10 @@ def _count(lines: Mapping[str, Line], state: str) -> int:
     return sum(line.state == state for line in lines.values())
 
 
-def _totals(lines: Mapping[str, Line], silent: int) -> Iterator[list[str]]:
-    for state in STATES:
-        count = silent if state == SILENT else _count(lines, state)
-        yield [state, f"{count:,}", percent(count / (len(lines) + silent))]
+def _totals(lines: Mapping[str, Line], silent: int) -> list[list[str]]:
+    counts = {state: _count(lines, state) for state in STATES} | {SILENT: silent}
+    total = len(lines) + silent
+    return [[state, f"{count:,}", percent(count / total)] for state, count in counts.items()]
 
 
 def _kinds(lines: Mapping[str, Line]) -> list[list[str]]:
