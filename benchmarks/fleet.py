@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,9 +75,9 @@ class Host:
         keys = [Path(item["Key"]) for page in pages for item in page.get("Contents", [])]
         return [key.stem for key in keys]
 
-    def fetch(self, folder: Path) -> Path:
-        """Copies the lines of all devices."""
-        for device in self.reported():
+    def fetch(self, folder: Path, devices: Collection[str]) -> Path:
+        """Copies the lines of these devices."""
+        for device in set(self.reported()) & set(devices):
             path = folder / f"{device}.json"
             self.client.download_file(BUCKET, f"{REPORTS}/{device}.json", str(path))
         return folder
@@ -202,7 +202,7 @@ def check(planned: Mapping[str, Kind], lines: Mapping[str, fleet.Line]) -> None:
         for device, kind in planned.items()
         if states.get(device, fleet.SILENT) != kind.state
     ]
-    if wrong or set(states) - set(planned):
+    if wrong:
         raise UserError(f"{len(wrong)} devices are not in the planted state: {'; '.join(wrong)}")
 
 
@@ -213,7 +213,7 @@ def page(planned: Mapping[str, Kind], rows: Sequence[Row], table: str, paper: st
             f"# A release on {len(planned):,} simulated devices",
             "`make fleet` makes this page: each device is `docs/deploy/prove.sh` with real "
             "processes, and S3 is SeaweedFS. Every planted fault was found, and no other. "
-            f"Measured on {machine.sentence()}, {AT_ONCE} devices at a time, on {IMAGES} images each, "
+            f"Measured on {machine.sentence()}, {AT_ONCE} devices at a time on {IMAGES} images each, "
             "beside other work.",
             "## What was planted, and what it took",
             _planted(planned, rows),
@@ -270,10 +270,10 @@ def main() -> None:
     parser.add_argument("devices", nargs="?", type=int, default=1000, metavar="N")
     arguments = parser.parse_args()
     sources = sorted(artifacts.DIST.glob(f"*{SUFFIX}"))
-    if len(sources) != 1 or arguments.devices < len(KINDS):
+    if len(sources) != 1 or arguments.devices < 1:
         raise UserError(
-            f"expected one bundle in {artifacts.DIST} (run `make run`) and {len(KINDS)} devices or "
-            f"more; there are {len(sources)} and {arguments.devices}"
+            f"expected one bundle in {artifacts.DIST} (run `make run`) and at least one device; "
+            f"there are {len(sources)} and {arguments.devices}"
         )
     digest = artifacts.sha256(sources[0])[:8]
     simulate(fleet_devices.devices(arguments.devices), sources[0], FOLDER / digest)
@@ -282,9 +282,9 @@ def main() -> None:
 def simulate(planned: Mapping[str, Kind], source: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "devices.jsonl"
-    rows: list[Row] = list(fleet_devices.load(log))
+    rows = [row for row in fleet_devices.load(log) if row["device"] in planned]
     with host(folder, source) as at, tempfile.TemporaryDirectory() as name:
-        there = set(at.reported())
+        there = set(at.reported()) & set(planned)
         on = {device: kind for device, kind in planned.items() if kind.state != fleet.SILENT}
         todo = {device: kind for device, kind in on.items() if device not in there}
         print(
@@ -298,7 +298,7 @@ def simulate(planned: Mapping[str, Kind], source: Path, folder: Path) -> None:
             raise UserError(
                 f"{at.proxy.cut} of {cuts} downloads broke off, {at.proxy.resumed} resumed"
             )
-        lines = at.fetch(Path(name))
+        lines = at.fetch(Path(name), planned)
         read = fleet.read(lines)
         check(planned, read.releases[at.name])
         table = fleet_table.text(read, list(planned))

@@ -27,6 +27,7 @@ from serving.model_card import FILE as CARD
 from serving.model_card import ModelCard
 
 GOOD = "releases"
+THOUSAND = 1000
 WRONG_PICTURES = 60  # of a bundle whose acceptance images are not those that Keras answered
 
 
@@ -64,11 +65,14 @@ KINDS = (
 
 
 def devices(count: int) -> dict[str, Kind]:
-    """Each device by its name. All kinds are spread over the fleet; rare ones have at least one."""
-    planted = [kind for kind in KINDS[1:] for _ in range(max(1, kind.thousandths * count // 1000))]
-    kinds = [*planted, *[KINDS[0]] * max(0, count - len(planted))][:count]
-    order = np.random.default_rng(0).permutation(len(kinds))
-    return {f"device-{number:04}": kinds[index] for number, index in enumerate(order)}
+    """Each device by its name: the first of a shuffled thousand, which repeats after its end.
+
+    So a larger fleet goes on with what a smaller one has done.
+    """
+    planted = [kind for kind in KINDS[1:] for _ in range(kind.thousandths)]
+    kinds = [*planted, *[KINDS[0]] * (THOUSAND - len(planted))]
+    order = np.random.default_rng(0).permutation(THOUSAND)
+    return {f"device-{n:04}": kinds[order[n % THOUSAND]] for n in range(count)}
 
 
 def key(path: Path) -> Path:
