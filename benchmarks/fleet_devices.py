@@ -201,10 +201,6 @@ def sizes(host: Path) -> Iterator[tuple[str, int]]:
         yield path.suffix, path.stat().st_size
 
 
-def line_bytes(folder: Path) -> list[int]:
-    return [path.stat().st_size for path in folder.iterdir()]
-
-
 def load(path: Path) -> list[dict[str, float | str]]:
     """What each finished device took."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
