@@ -8,6 +8,7 @@ the report of `serving prove --json`. Writes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,8 +69,8 @@ class Line(BaseModel):
 
     @property
     def reason(self) -> str:
-        if self.report:
-            return self.report.sentence
+        if self.report:  # without the folders of a device, which may differ
+            return re.sub(r"(?<!\S)/\S*/", "", self.report.sentence)
         return self.problem or f"`serving prove` ended with status {self.status} and no report"
 
     @property
