@@ -36,6 +36,7 @@ FILE = (
     "path",
     "image",
     "image_path",
+    "image_name",
     "image_id",
     "id",
 )
@@ -91,16 +92,27 @@ def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
         raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
     names = columns(text)
     _check_columns(path, names)
-    lines = io.StringIO(text)
-    rows = csv.DictReader(lines, _known(names), delimiter=_delimiter(text))
-    next(rows)  # the header
-    return folder, [_row(path, number, row) for number, row in enumerate(rows, 2)]
+    rows = csv.DictReader(_lines(text), _known(names), delimiter=_delimiter(text))
+    try:
+        next(rows)  # the header
+        return folder, [_row(path, number, row) for number, row in enumerate(rows, 2)]
+    except csv.Error as error:
+        raise UserError(
+            f"line {rows.line_num + 1} of {path} cannot be read as CSV: {error}"
+        ) from None
 
 
 def columns(text: str) -> list[str]:
-    """The names of the columns of a CSV."""
-    header = next(csv.reader(io.StringIO(text), delimiter=_delimiter(text)), [])
+    """The names of the columns of a CSV; none if the text is not one."""
+    try:
+        header = next(csv.reader(_lines(text), delimiter=_delimiter(text)), [])
+    except csv.Error:
+        return []
     return [name.strip() for name in header]
+
+
+def _lines(text: str) -> io.StringIO:
+    return io.StringIO(text, newline=None)  # lines may end as on any system
 
 
 def _delimiter(text: str) -> str:
@@ -115,11 +127,11 @@ def is_list(names: Collection[str]) -> bool:
 
 def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
-    lower = {name.lower() for name in names}
-    file = next((name for name in FILE if name in lower), None)
+    spellings = {_spelling(name) for name in names}
+    file = next((name for name in FILE if name in spellings), None)
 
     def known(name: str) -> str:
-        small = name.lower()
+        small = _spelling(name)
         if small == file:
             return "file"
         if small in LABEL:
@@ -129,6 +141,10 @@ def _known(names: Collection[str]) -> list[str]:
         return small if small in ("split", *BOX) else name
 
     return list(map(known, names))
+
+
+def _spelling(column: str) -> str:
+    return column.lower().replace(" ", "_")
 
 
 def _check_columns(path: str, names: list[str]) -> None:

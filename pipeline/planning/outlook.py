@@ -92,6 +92,10 @@ def classes(data: Survey) -> list[str]:
             f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
             "from, and to test with; add some, or leave the class out"
         )
+    seen = sum(data.examples.values()) - data.examples.get("test", 0)
+    always = [name for name in names if data.target == "labels" and counts[name] == seen]
+    if always:
+        lines.append(f"every example has {', '.join(always[:5])}: nothing to learn; leave it out")
     return lines
 
 
