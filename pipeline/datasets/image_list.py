@@ -9,8 +9,6 @@ several rows with other boxes. `preprocess.group` may name any column.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -21,7 +19,7 @@ from pipeline.datasets import Raw, _label_columns, _photos, _tree
 from pipeline.datasets._label_columns import LABEL, SEVERAL, Row
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
-from pipeline.files import pictures
+from pipeline.files import list_file, pictures
 from pipeline.files.picture_file import Box
 from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
@@ -86,37 +84,10 @@ def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
         )
     del tree.left_out[f"{folder}{name}"]
     path = f"{root / folder / name}"
-    try:
-        text = pictures.source(root).read(f"{folder}{name}").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
-    names = columns(text)
-    _check_columns(path, names)
-    rows = csv.DictReader(_lines(text), _known(names), delimiter=_delimiter(text))
-    try:
-        next(rows)  # the header
-        return folder, [_row(path, number, row) for number, row in enumerate(rows, 2)]
-    except csv.Error as error:
-        raise UserError(
-            f"line {rows.line_num + 1} of {path} cannot be read as CSV: {error}"
-        ) from None
-
-
-def columns(text: str) -> list[str]:
-    """The names of the columns of a CSV; none if the text is not one."""
-    try:
-        header = next(csv.reader(_lines(text), delimiter=_delimiter(text)), [])
-    except csv.Error:
-        return []
-    return [name.strip() for name in header]
-
-
-def _lines(text: str) -> io.StringIO:
-    return io.StringIO(text, newline=None)  # lines may end as on any system
-
-
-def _delimiter(text: str) -> str:
-    return max(",;\t", key=text.partition("\n")[0].count)
+    table = list_file.read(path, pictures.source(root).read(f"{folder}{name}"))
+    _check_columns(path, table.columns)
+    known = _known(table.columns)
+    return folder, [dict(zip(known, map(str.strip, row), strict=True)) for row in table.rows]
 
 
 def is_list(names: Collection[str]) -> bool:
@@ -160,12 +131,6 @@ def _check_columns(path: str, names: list[str]) -> None:
     boxes = [name for name in BOX if name in known]
     if boxes and len(boxes) < len(BOX):
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
-
-
-def _row(path: str, number: int, row: dict[str | None, str | None]) -> Row:
-    if None in row or None in row.values():
-        raise UserError(f"row {number} of {path} has more or fewer cells than the header")
-    return {str(name): str(value).strip() for name, value in row.items()}
 
 
 class _Files:
