@@ -12,6 +12,7 @@ from __future__ import annotations
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -91,17 +92,29 @@ class Windows:
 
 
 def load(params: Dataset) -> Raw:
-    options, root = params.options(Options), Path(params.path)
+    options = params.options(Options)
     how = Windows.of(options)
+    with opened(Path(params.path), options.labels) as (rows, open_file, left_out):
+        return dataset(how, rows, open_file, left_out, params.path)
+
+
+@contextmanager
+def opened(root: Path, labels: str) -> Iterator[tuple[list[Listed], Open, dict[str, str]]]:
+    """The files at `root`, how to open one, and what is left out, with reasons.
+
+    `labels` is the name of the list, if there is one. Raises UserError.
+    """
     if root.suffix.lower() in SUFFIXES and root.is_file():
-        return dataset(how, [Listed(root.name)], lambda name: root.open("rb"), {}, params.path)
+        yield [Listed(root.name)], lambda name: root.open("rb"), {}
+        return
     tree = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
-    if root.is_dir():
-        rows = listed(root, tree, options.labels, lambda name: (root / name).open("rb"))
-        return dataset(how, rows, lambda name: (root / name).open("rb"), tree.left_out, params.path)
-    with zipfile.ZipFile(root) as archive:
-        rows = listed(root, tree, options.labels, archive.open)
-        return dataset(how, rows, archive.open, tree.left_out, params.path)
+    with ExitStack() as stack:
+        archive = None if root.is_dir() else stack.enter_context(zipfile.ZipFile(root))
+
+        def open_file(name: str) -> IO[bytes]:
+            return archive.open(name) if archive else (root / name).open("rb")
+
+        yield listed(root, tree, labels, open_file), open_file, tree.left_out
 
 
 def dataset(

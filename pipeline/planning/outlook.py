@@ -8,8 +8,8 @@ from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
 from pipeline.planning.cost import Files, Speed
 from pipeline.planning.data import Survey
+from pipeline.planning.parts import Parts
 from pipeline.planning.problem import UNEVEN
-from pipeline.planning.recipe import Parts
 from pipeline.process import stage
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
