@@ -118,7 +118,7 @@ class Classifier:
             return self.number(row)
         answer: Dict[str, Any] = {"probabilities": dict(zip(self.card.class_names, row.tolist()))}
         if self.card.target == "labels":
-            held = np.flatnonzero(row >= gate.THRESHOLD)
+            held = np.flatnonzero(gate.holds(row))
             return {"labels": [self.card.class_names[number] for number in held], **answer}
         return {"class": self.answers(row[None])[0], **answer}
 

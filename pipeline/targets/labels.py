@@ -17,6 +17,7 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Pictures, Predict
 from pipeline.process.errors import UserError
 from pipeline.targets import Counts
+from serving import gate
 
 BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
@@ -25,7 +26,6 @@ SCORING = "_scores"
 EMBEDDED = False
 ANSWER = "the labels with a probability of at least 0.5 are the answer"
 
-THRESHOLD = 0.5
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
 COMBINATIONS = 100  # the most frequent ones, that the baseline tells apart
 
@@ -87,7 +87,7 @@ def baseline(
 
 
 def answers(probabilities: Array) -> Array:
-    result: Array = (probabilities >= THRESHOLD).astype(np.int64)
+    result: Array = gate.holds(probabilities).astype(np.int64)
     return result
 
 
@@ -116,7 +116,7 @@ def confidences(probabilities: Array) -> Array:
 
 
 def margins(probabilities: Array) -> Array:
-    result: Array = np.abs(probabilities - THRESHOLD).min(1)
+    result: Array = np.abs(probabilities - gate.THRESHOLD).min(1)
     return result
 
 
