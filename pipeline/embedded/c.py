@@ -155,8 +155,8 @@ def stack_bytes(builds: Iterable[Future[str]]) -> int:
 
 def deepest_call(warnings: str) -> int:
     frames: dict[str, int] = defaultdict(int)
-    found = re.findall(r"(network|layers/\w+)\.c:\S+ warning: stack frame size \((\d+)\)", warnings)
-    for file, size in found:
+    pattern = r"(network|layers/\w+)\.c:\S+ warning: stack frame size \((\d+)\)"
+    for file, size in re.findall(pattern, warnings):
         frames[file] += int(size)
     return frames.pop("network") + max(frames.values())
 

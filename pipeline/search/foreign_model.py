@@ -160,11 +160,11 @@ def holding(settings: OwnModel, adapters: Mapping[str, Adapter]) -> dict[str, Ad
     `model.scaling` stays in any case.
     """
     counts = {name: distinct(adapter) for name, adapter in adapters.items()}
-    asked = settings.scaling if isinstance(settings.scaling, str) else input_scaling.OTHER
+    given = settings.scaling if isinstance(settings.scaling, str) else input_scaling.OTHER
     return {
         name: adapter
         for name, adapter in adapters.items()
-        if name == asked or counts[name] >= NEARLY * max(counts.values())
+        if name == given or counts[name] >= NEARLY * max(counts.values())
     }
 
 

@@ -122,7 +122,7 @@ def margins(probabilities: Array) -> Array:
 
 def confused(answers: Array, labels: Array) -> tuple[Array, Array]:
     """Each label that was found, with itself, and each that was missed with those in its place."""
-    found = np.nonzero((answers == 1) & (labels == 1))[1]
+    hits = np.nonzero((answers == 1) & (labels == 1))[1]
     missed, wrong = (labels == 1) & (answers == 0), (labels == 0) & (answers == 1)
     in_place = [
         (actual, predicted)
@@ -131,7 +131,7 @@ def confused(answers: Array, labels: Array) -> tuple[Array, Array]:
         for predicted in np.flatnonzero(wrong[row])
     ]
     pairs = np.array(in_place, int).reshape(-1, 2)
-    return np.concatenate([found, pairs[:, 0]]), np.concatenate([found, pairs[:, 1]])
+    return np.concatenate([hits, pairs[:, 0]]), np.concatenate([hits, pairs[:, 1]])
 
 
 def words(answer: Array, names: Sequence[str]) -> str:
