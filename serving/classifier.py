@@ -154,7 +154,7 @@ class Classifier:
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """Like `golden_difference`. Raises RuntimeRefusalError beyond the tolerance.
 
-        Of a model of sounds the golden recordings are checked too: raises BundleError.
+        For a model of sounds, the golden recordings are checked too: raises BundleError.
         """
         sound.check_recordings(bundle.card, bundle.digests, bundle.read)
         difference = self.golden_difference(bundle, count)

@@ -78,7 +78,9 @@ def test_mlflow_is_a_file_or_a_server_that_says_its_version(
         answers["/api"] = (401, "")
         assert "refuses requests without a name (status 401); set MLFLOW_" in look(servers.mlflow)
         answers["/api"] = answers["/version"] = (404, "")
-        assert "is no MLflow server (it answers with status 404); mend" in look(servers.mlflow)
+        assert "is not an MLflow server (it answers with status 404); correct" in look(
+            servers.mlflow
+        )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret-word@127.0.0.1:{free_port()}")
     found = look(servers.mlflow)
     assert found.startswith("fault it: http://127.0.0.1:")

@@ -49,7 +49,8 @@ def mlflow() -> Finding:
     if version.status_code != 200 or listed.status_code != 200:
         status = max(version.status_code, listed.status_code)
         raise UserError(
-            f"{url} is no MLflow server (it answers with status {status}); mend MLFLOW_TRACKING_URI"
+            f"{url} is not an MLflow server (it answers with status {status}); "
+            "correct MLFLOW_TRACKING_URI"
         )
     here, there = metadata.version("mlflow"), version.text.strip()
     same = there.split(".")[0] == here.split(".")[0]
