@@ -19,8 +19,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.run import RunReports
+from pipeline.files.reports.train import TrainReport
 from pipeline.tracking import record, view
 from pipeline.tracking import runs as tracking
 from serving import gate
@@ -262,6 +264,22 @@ def test_a_second_repro_creates_no_second_run_and_a_lost_store_is_recreated(
     finished.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=other)
     (run,) = runs(client(finished, other))
     assert "test_accuracy" in run.data.metrics
+
+
+def test_a_training_that_ends_in_a_model_with_a_run_leaves_no_other(
+    finished: Project, tmp_path: Path
+) -> None:
+    key = TrainReport.load(finished.folder / TrainReport.PATH).training_key
+    store = client(finished, uri := f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = store.create_experiment("mnist-digits", (tmp_path / "mlruns").as_uri())
+    sha256 = artifacts.sha256(finished.folder / artifacts.MODEL)
+    earlier = {"model_sha256": sha256, "training_key": "of earlier code"}
+    first = store.create_run(experiment, tags=earlier)
+    store.set_terminated(first.info.run_id)
+    store.create_run(experiment, tags={"training_key": key})  # as during the training
+    finished.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=uri)
+    (run,) = runs(store)
+    assert (run.info.run_id, run.info.status) == (first.info.run_id, "FINISHED")
 
 
 def test_a_param_that_changed_after_its_run_began_is_a_tag(

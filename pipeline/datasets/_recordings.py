@@ -94,14 +94,14 @@ def add_row(
             f"{where} has label {label!r}, split {row.get('split', '')!r}, start {start:g} and end "
             f"{end:g}; expected a label, train, validation or test, and an end after the start"
         )
-    known = result.setdefault(file, Listed(file, split, spans=[]))
-    if known.part != split:
-        raise UserError(f"{where} has the split {split}, and another row of {name} {known.part}")
-    assert known.spans is not None
-    known.spans.append(Span(start, end, label))
+    entry = result.setdefault(file, Listed(file, split, spans=[]))
+    if entry.part != split:
+        raise UserError(f"{where} has the split {split}, and another row of {name} {entry.part}")
+    assert entry.spans is not None
+    entry.spans.append(Span(start, end, label))
     for column, cell in row.items():
         if column not in LIST_COLUMNS:
-            known.columns[column].add(cell)
+            entry.columns[column].add(cell)
 
 
 def seconds(where: str, row: dict[str, str], name: str, default: float) -> float:

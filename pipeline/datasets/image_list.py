@@ -150,8 +150,8 @@ class _Files:
         Raises UserError, which begins with `where`, if there are several.
         """
         end = nfc(name)
-        if found := self._names.get(nfc(folder) + end):
-            return found
+        if path := self._names.get(nfc(folder) + end):
+            return path
         paths = [
             path
             for path in self._by_last[end.rpartition("/")[2]]

@@ -36,12 +36,12 @@ def find(path: Path, tree: Tree) -> str | None:
 def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
     """The columns of each CSV that lies beside the classes or above."""
     source, base = pictures.source(path), _tree.base(tree)
-    found = {}
+    columns = {}
     for name in tree.left_out:
         folder, last = _tree.split(name)
         if last.lower().endswith(".csv") and folder in ("", base):
-            found[last] = set(list_file.columns(source.read(name)[:1000]))
-    return found
+            columns[last] = set(list_file.columns(source.read(name)[:1000]))
+    return columns
 
 
 def _has_class_folders(path: Path) -> bool:

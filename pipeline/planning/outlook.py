@@ -162,7 +162,7 @@ def board(files: Files, name: str | None) -> list[str]:
     if files.micro_arena_bytes is None:
         return []
     if name is None:
-        fitting = [known for known in BOARDS if not files.misfit(known)]
+        fitting = [candidate for candidate in BOARDS if not files.misfit(candidate)]
         return [f"boards that take it: {', '.join(fitting) or 'none of ' + ', '.join(BOARDS)}"]
     fault = files.misfit(name)
     return [f"{name} does not take it: {fault}" if fault else f"{name} takes it"]

@@ -97,8 +97,8 @@ def _folds(data: Survey) -> Choice:
         return Choice("evaluate.folds", NONE, f"{reason}folds know accuracy alone")
     outside = 1 - (0 if data.examples.get("test") else TEST)
     if outside * min(data.counts.values()) < FOLDS or 0 < data.groups < 2 * FOLDS:
-        what = "groups" if data.groups else "images of a class"
-        return Choice("evaluate.folds", NONE, f"{reason}there are too few {what} for folds")
+        units = "groups" if data.groups else "images of a class"
+        return Choice("evaluate.folds", NONE, f"{reason}there are too few {units} for folds")
     others = expected.train + expected.validation
     return Choice(
         "evaluate.folds",

@@ -48,7 +48,7 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     print(f"wrote {output}: each value that was chosen has its reason after `here:`")
     _print_outlook(settings, data)
     named = "" if output == params.FILE else f"copy {output} to {params.FILE}, and then "
-    print(f"next: read problem in {output} and mend it, for the model card prints it; then")
+    print(f"next: read problem in {output} and correct it, for the model card prints it; then")
     print(f"  {named}edgeproof run")
 
 

@@ -105,10 +105,10 @@ def check_smallest(networks: Shrink) -> None:
     files = measured(networks, shrink_space.smallest(networks.space))
     if refusal := networks.budget.refusal(files):
         raise UserError(refusal)
-    for what, (needed, limit) in networks.budget.faults(files).items():
+    for resource, (needed, limit) in networks.budget.faults(files).items():
         raise UserError(
             f"the smallest network of the search needs {needed:,} bytes, and the budget has "
-            f"{limit:,} ({what}); allow more, or make the input smaller"
+            f"{limit:,} ({resource}); allow more, or make the input smaller"
         )
 
 
