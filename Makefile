@@ -108,7 +108,7 @@ bench-ranks: env ## compare training in two processes with one on the same cores
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c
 
-chaos: env ## kill the servers of a team at 20 random moments in the midst of work
+chaos: env ## kill a team's servers at 20 random moments of work; writes benchmarks/chaos.md
 	$(RUN) python -m tests.chaos
 
 clean: ## remove what was made here, except the caches of DVC and the store of MLflow
