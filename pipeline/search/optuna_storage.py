@@ -145,15 +145,24 @@ class PatientStorage(RDBStorage):
 def locked(storage: str) -> Iterator[None]:
     """Admits one process at a time that uses this storage. Raises UserError if unreachable."""
     url = sqlalchemy.make_url(storage)
-    if url.get_backend_name() == "sqlite":
-        path = Path(f"{url.database}.lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        return
+    lock = _file_lock if url.get_backend_name() == "sqlite" else _database_lock
+    with reachable(storage), lock(url):
+        yield
+
+
+@contextmanager
+def _file_lock(url: sqlalchemy.URL) -> Iterator[None]:
+    path = Path(f"{url.database}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _database_lock(url: sqlalchemy.URL) -> Iterator[None]:
     uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with reachable(storage), psycopg.connect(uri, connect_timeout=10) as connection:
+    with psycopg.connect(uri, connect_timeout=10) as connection:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
         yield
 
