@@ -157,7 +157,7 @@ def log_files(client: Any, run: Any, opened: Bundle, bundle: dict[str, str]) -> 
             model = there.get(file.format)
             if model is None or not is_ready(model):
                 log_file(opened, file, bundle, model and model.model_id)
-            elif not model.metrics:
+            elif not {metric.key for metric in model.metrics or ()} >= figures(file).keys():
                 mlflow.log_metrics(figures(file), model_id=model.model_id)
 
 
