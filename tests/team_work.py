@@ -35,6 +35,7 @@ VALUES = ["1", "2"]  # of train.epochs, the trials of each sweep
 FORMATS = ["tflite_int8"]
 PARAMS = {
     **SMALL,
+    "train.epochs": 4,  # with 2, the model of seed 15 failed a gate
     "export.formats": FORMATS,
     "export.max_accuracy_drop": 0.05,
     "verify.runtimes": ["litert"],
