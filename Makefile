@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
-	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c clean
+	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c chaos clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -107,6 +107,9 @@ bench-ranks: env ## compare training in two processes with one on the same cores
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c
+
+chaos: env ## kill a team's servers at 20 random moments of work; writes benchmarks/chaos.md
+	$(RUN) python -m tests.chaos
 
 clean: ## remove what was made here, except the caches of DVC and the store of MLflow
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release site .state

@@ -51,7 +51,8 @@ def search(settings: Settings, options: Options) -> None:
     """Raises UserError."""
     shrinking, networks, study = start(settings, options)
     trials = sweep.run(shrinking, networks, study, NetworkSlot, shrink_report.describe)
-    misfits = sum(map(optuna_storage.is_misfit, study.get_trials(deepcopy=False)))
+    with optuna_storage.reachable(networks.storage):
+        misfits = sum(map(optuna_storage.is_misfit, study.get_trials(deepcopy=False)))
     report = shrink_report.report(shrinking, networks, trials, misfits)
     shrinking.publish(report, lambda figure: shrink_report.draw(figure, networks, trials), INCHES)
 
