@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
-	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks integer-c chaos clean
+	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks fleet integer-c chaos clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -104,6 +104,9 @@ bench-cluster: env ## compare 8 trainings on one Dask worker and on two, each wi
 
 bench-ranks: env ## compare training in two processes with one on the same cores, on JAX
 	$(RUN) python -m benchmarks.ranks
+
+fleet: env ## release the bundle to 1,000 simulated devices; writes benchmarks/fleet.md
+	$(RUN) python -m benchmarks.fleet
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c

@@ -37,7 +37,7 @@ PANELS = {
         analyses.spread,
         analyses.lectures,
     ),
-    "Release and use": (release.sign, release.field),
+    "Release and use": (release.sign, release.field, release.fleet),
     "Work in a team": (doctor.doctor, team.team),
 }
 

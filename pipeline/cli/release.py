@@ -58,3 +58,23 @@ def field(
     from pipeline.field import assess
 
     assess.assess(source, labels, bundle, replace)
+
+
+def fleet(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LINES_OR_FOLDER",
+            help="The lines that devices sent, in one file or in a folder of files.",
+            show_default=False,
+        ),
+    ],
+    devices: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="All devices, one a line: finds those that are silent."),
+    ] = None,
+) -> None:
+    """Say what a release did on a fleet of devices, by the line that each of them sent."""
+    from pipeline.field import fleet_table
+
+    fleet_table.show(source, devices)

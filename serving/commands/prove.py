@@ -20,7 +20,7 @@ from serving import acceptance, commands, runtimes
 from serving.acceptance import Acceptance
 from serving.bundle import Bundle
 from serving.classifier import Classifier
-from serving.errors import InputError, RuntimeRefusalError, ServingError
+from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN
 from serving.metric import METRICS
 from serving.model_file import ModelFile
@@ -58,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     except ServingError as error:
         if not arguments.json:
             raise
-        print(json.dumps({"state": COULD_NOT_RUN, "sentence": str(error), **_device()}, indent=2))
+        refused = isinstance(error, BundleError)
+        facts = {"state": COULD_NOT_RUN, "refused": refused, "sentence": str(error), **_device()}
+        print(json.dumps(facts, indent=2))
         return 1
     best = next((pair for pair in pairs if acceptance.usable(pair)), None)
     if best:
