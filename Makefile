@@ -7,7 +7,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 .PHONY: help env run draft test test-fast test-long test-attacks test-embedded test-cluster lint deps docs sign image ui team \
-	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks fleet integer-c clean
+	results diagnosis lectures seeds compare bench-serve bench-photos bench-jax bench-cluster bench-ranks fleet integer-c chaos clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,9 @@ fleet: env ## release the bundle to 1,000 simulated devices; writes benchmarks/f
 
 integer-c: env ## compare the integer C of 1,000 random networks with TensorFlow Lite Micro
 	$(RUN) python -m tests.integer_c
+
+chaos: env ## kill a team's servers at 20 random moments of work; writes benchmarks/chaos.md
+	$(RUN) python -m tests.chaos
 
 clean: ## remove what was made here, except the caches of DVC and the store of MLflow
 	rm -rf .venv .uv data model exported embedded evaluation reports dist draft release site .state

@@ -142,8 +142,8 @@ def main() -> None:
     artifacts.save_description(artifacts.DESCRIPTION, description)
     evidence = kind.evidence(train, parts["validation"][0])
     summary = report(parts, description, evidence)
-    if kept := together(selections):
-        summary = summary.changed(together=kept)
+    if kept_together := together(selections):
+        summary = summary.changed(together=kept_together)
     if labels := corrected(selections, settings):
         summary = summary.changed(corrected=labels)
     if others:

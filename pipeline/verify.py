@@ -168,7 +168,7 @@ def native_counterpart(emulated_pair: Pair, natives: Sequence[Pair]) -> RanPair 
 def draw_reliability(material: Material, pairs: Sequence[Pair], settings: Params) -> None:
     """A picture of the confidences of Keras and of each file, on the first runtime that ran it.
 
-    Of numbers it shows the errors, and the share of them that intervals must hold.
+    For numbers, it shows the errors, and the share of them that intervals must hold.
     """
     tests, labels = material.tests, material.labels[: material.tests]
     outputs = {"Keras": material.reference[:tests]}

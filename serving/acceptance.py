@@ -36,7 +36,7 @@ Progress = Callable[[int, int, float], None]  # images done, images in all, seco
 class Acceptance:
     """Test images (N, H, W, C) or ids (N, L), labels (N,), and Keras's probabilities (N, K).
 
-    Of a model that answers with a number, labels are float32, and "probabilities" numbers (N, 1).
+    If the model answers with a number, labels are float32, and "probabilities" numbers (N, 1).
     """
 
     images: Any
@@ -118,7 +118,7 @@ def rejection(file: ModelFile, probabilities: Any, labels: Any) -> Dict[str, Any
     """How many images the file answers, and how many of these answers are wrong.
 
     Empty if it rejects none. The verdict is on all images, as the trained model answers them all.
-    Of numbers with an interval: how many true ones are in it.
+    For numbers with an interval: how many true ones are in it.
     """
     if file.interval is not None:
         inside = np.abs(probabilities[:, 0].astype(np.float64) - labels) <= file.interval

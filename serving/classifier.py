@@ -118,7 +118,7 @@ class Classifier:
             return self.number(row)
         answer: Dict[str, Any] = {"probabilities": dict(zip(self.card.class_names, row.tolist()))}
         if self.card.target == "labels":
-            held = np.flatnonzero(row >= gate.THRESHOLD)
+            held = np.flatnonzero(gate.holds(row))
             return {"labels": [self.card.class_names[number] for number in held], **answer}
         return {"class": self.answers(row[None])[0], **answer}
 
@@ -154,7 +154,7 @@ class Classifier:
     def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
         """Like `golden_difference`. Raises RuntimeRefusalError beyond the tolerance.
 
-        Of a model of sounds the golden recordings are checked too: raises BundleError.
+        For a model of sounds, the golden recordings are checked too: raises BundleError.
         """
         sound.check_recordings(bundle.card, bundle.digests, bundle.read)
         difference = self.golden_difference(bundle, count)

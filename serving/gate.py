@@ -19,7 +19,7 @@ PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN = "proven", "not shown", "worse", "could
 VERDICTS = (PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN)  # from best to worst
 
 Z = 1.6448536269514722  # the 95 % quantile of the normal distribution
-THRESHOLD = 0.5  # of several labels at once, those with this probability hold
+THRESHOLD = 0.5  # of several labels at once, those with at least this probability hold
 SIGNIFICANT = 0.05
 CERTAIN = 0.01  # stricter on other processors, because many of them are tried
 MOST_IMAGES = 10**9  # no larger number of images is suggested
@@ -137,8 +137,13 @@ def mean_interval(values: Any) -> Tuple[float, float]:
 def answers(probabilities: Any, labels: Any) -> Any:
     """The class (N, 1) of each row, or which of several labels at once hold (N, K)."""
     if labels.ndim == 2:
-        return probabilities >= THRESHOLD
+        return holds(probabilities)
     return probabilities.argmax(1)[:, None]
+
+
+def holds(probabilities: Any) -> Any:
+    """Which of several labels at once hold, for probabilities of any shape."""
+    return probabilities >= THRESHOLD
 
 
 def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.team import postgresql, settings
-from pipeline.team.server import running
+from pipeline.team.server import Server, running
 
 
 def installed() -> None:
@@ -40,8 +40,21 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def server() -> Iterator[str]:
     """The address of a database on a running server."""
+    with killable() as (address, _):
+        yield address
+
+
+@contextmanager
+def killable() -> Iterator[tuple[str, Server]]:
+    """The same, and the server, which may be killed and started again."""
     with folder() as data:
         chosen = settings.load(data)
-        with running(postgresql.server(data, chosen)):
+        with running(postgresql.server(data, chosen)) as made:
             address = postgresql.address(chosen, "studies")
-            yield address.replace("@", f":{chosen.secrets.postgresql}@")
+            yield address.replace("@", f":{chosen.secrets.postgresql}@"), made
+
+
+def kill(made: Server) -> None:
+    assert made.process is not None
+    made.process.kill()
+    made.process.wait()

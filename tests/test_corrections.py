@@ -248,7 +248,7 @@ def test_a_file_that_is_no_such_table_is_refused(arrays: dict[str, Any]) -> None
     for content, sentence in (
         (b"row,label\n", "has no column file; expected row, file, set, given, decision, label"),
         (b"\xff\xfe", "is not UTF-8; save it as CSV in UTF-8"),
-        (",".join(COLUMNS).encode() + b"\n1,2\n", "line 2 of corrections.csv has more or fewer"),
+        (",".join(COLUMNS).encode() + b"\n1,2\n", "row 2 of corrections.csv has more or fewer"),
     ):
         Path(FILE).write_bytes(content)
         with pytest.raises(UserError, match=sentence):

@@ -374,6 +374,15 @@ def test_the_page_on_the_server_quotes_the_benchmark() -> None:
     assert f"`mlflow models serve` {json_rate['mlflow models serve']}." in page
 
 
+def test_the_page_on_the_team_says_of_killed_servers_what_was_shown() -> None:
+    report = (ROOT / "benchmarks" / "chaos.md").read_text("utf-8")
+    header, rows = table(report)
+    page = " ".join((ROOT / "docs" / "team.md").read_text("utf-8").split())
+    succeeded = [row for row in rows if row[header.index("given again")] == "succeeded"]
+    assert f"at each of {len(rows)} random moments" in page
+    assert f"{len(succeeded)} of {len(rows)} commands succeeded when they were given again" in page
+
+
 def results() -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the full table of results."""
     block = RESULTS.read_text("utf-8").split(marked_tables.BEGIN)[1].split(marked_tables.END)[0]

@@ -303,7 +303,8 @@ def test_damage_is_reported_in_one_message(
         ),
         ([altered("card", "UPDATE models SET card = '{}'")], "not a model card"),
         ([altered("none", "DELETE FROM predictions")], "contains no predictions yet"),
-        ([log, written("a.csv", b"id;label\n1;2\n")], "expected id,label or file,label"),
+        ([log, written("a.csv", b"id:label\n1:2\n")], "expected id,label or file,label"),
+        ([log, written("s.csv", b"id;label\n1;2\n")], "labelled predictions, such as '1'"),
         (
             [log, written("b.csv", b"file,label\nother.png,2\n")],
             "lacks 1 of the 1 labelled predictions, such as 'other.png'",
@@ -313,8 +314,11 @@ def test_damage_is_reported_in_one_message(
             [log, written("e.csv", b"file,label\n3.png,2\n3.png,3\n")],
             "has the labels '2' and '3' for '3.png'; keep one of them",
         ),
-        ([log, written("f.csv", b"file,label\n3.png\n")], "fewer cells than columns in row 2"),
-        ([log, written("d.csv", b"\xff\xfe\x00")], "not a readable CSV"),
+        (
+            [log, written("f.csv", b"file,label\n3.png\n")],
+            "has more or fewer cells than the header",
+        ),
+        ([log, written("d.csv", b"\xff\xfe\x00")], "is not UTF-8; save it as CSV"),
     ]
     for (source, *labels), sentence in cases:
         with pytest.raises(UserError, match=re.escape(sentence)):

@@ -96,6 +96,9 @@ def test_a_list_as_others_publish_it_is_read(
         ("file,labels", ("cat;big dog", "", "cat", "big dog")),
         ("image_id,Tags", ("cat | big dog", "", "cat", "big dog")),
         ("file,cat,big dog", ("1,1", "0,0", "1.0,0", "0,1.0")),
+        ("file,cat,big dog", ("1,1", "-1,-1", "1.0,-1", "-1.0,1")),
+        ("file,cat,big dog", ("True,true", "False,False", "TRUE,false", "false,True")),
+        ("Image Name,Tags", ("\"['big dog', 'cat']\"", "[]", "['cat']", '"[""big dog""]"')),
     ],
 )
 def test_a_picture_may_have_several_labels_or_none(
@@ -154,6 +157,8 @@ def test_a_column_may_hold_a_number(photos: Path, column: str) -> None:
             "has numbers as labels, such as 1.5; to predict a number, set dataset.number",
         ),
         ("file,tags\nphone/0.png,\n", None, "has 0 labels; expected at least 2"),
+        ("file,tags\nphone/0.png,[a b]\n", None, r"row 2 of .* has the labels \[a b\]; expected a"),
+        ("file,a,b\n1.png,1,0\n2.png,-1,0\n3.png,0,1\n", None, "expected a column label, a col"),
         ("file,x\nphone/0.png,3\n", None, "the columns file, x; expected a column label"),
         ("file,age,age\nphone/0.png,3,4\n", "age", "has the columns age and age; expected one"),
     ],

@@ -295,6 +295,8 @@ def test_the_gates_say_what_is_missing_in_the_unit() -> None:
         "the mean absolute error on the test set, 2 degrees, is not significantly below the "
         "baseline's 2 degrees (p = 1.000); change the model or the data, and train again",
     ]
+    (worse,) = _errors.judge(errors, errors - 0.1, 2.0, "degrees").sentences
+    assert "test set, 2 degrees, is above the baseline's 1.9 degrees; change" in worse
     assert _errors.judge(errors, errors + 0.1, 2.0, "degrees").passed
 
 

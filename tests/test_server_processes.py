@@ -183,9 +183,14 @@ def test_a_second_ctrl_c_is_not_lost_on_a_process_that_had_no_time_for_the_first
         mask = re.findall(r"^ShdPnd:\s*(\w+)", status, re.MULTILINE)[0]
         return int(mask, 16).bit_count() == count
 
+    def is_stopped() -> bool:
+        tasks = Path(f"/proc/{child.pid}/task").glob("*/status")
+        return all("State:\tT" in task.read_text() for task in tasks)
+
     with Server(archive, *PAIR, "--drain", "600") as running:
         child, _ = serving(running)
         child.suspend()
+        wait_for(is_stopped)  # until then a thread may still take a signal
         for count in (1, 2):
             running.signal(signal.SIGINT)
             wait_for(partial(signals_wait, count))

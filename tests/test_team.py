@@ -84,6 +84,12 @@ class Team:
         (doctor,) = self.commands("edgeproof doctor")
         return doctor[-1]
 
+    @property
+    def cluster(self) -> str:
+        """The address of the scheduler."""
+        (folds,) = self.commands("edgeproof folds")
+        return folds[-1]
+
     def commands(self, start: str) -> list[list[str]]:
         """The commands that it tells the user."""
         return [

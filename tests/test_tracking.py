@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import threading
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,10 +21,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from pipeline.files import artifacts
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.run import RunReports
+from pipeline.files.reports.train import TrainReport
+from pipeline.search.cached_training import TrainingResult
+from pipeline.search.mlflow_runs import AnalysisRun
 from pipeline.tracking import record, view
 from pipeline.tracking import runs as tracking
+from pipeline.training.learning_curves import Row
 from serving import gate
 from tests.conftest import EDGEPROOF, Project
 from tests.waiting import SECONDS, Hold, wait_for
@@ -264,6 +271,22 @@ def test_a_second_repro_creates_no_second_run_and_a_lost_store_is_recreated(
     assert "test_accuracy" in run.data.metrics
 
 
+def test_a_training_that_ends_in_a_model_with_a_run_leaves_no_other(
+    finished: Project, tmp_path: Path
+) -> None:
+    key = TrainReport.load(finished.folder / TrainReport.PATH).training_key
+    store = client(finished, uri := f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = store.create_experiment("mnist-digits", (tmp_path / "mlruns").as_uri())
+    sha256 = artifacts.sha256(finished.folder / artifacts.MODEL)
+    earlier = {"model_sha256": sha256, "training_key": "of earlier code"}
+    first = store.create_run(experiment, tags=earlier)
+    store.set_terminated(first.info.run_id)
+    store.create_run(experiment, tags={"training_key": key})  # as during the training
+    finished.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=uri)
+    (run,) = runs(store)
+    assert (run.info.run_id, run.info.status) == (first.info.run_id, "FINISHED")
+
+
 def test_a_param_that_changed_after_its_run_began_is_a_tag(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,38 +395,51 @@ def test_queued_experiments_on_a_fresh_store_create_a_run_each(project: Project)
 
 
 class Forgetful(ThreadingHTTPServer):
-    """Passes requests on to a server, and loses every other answer to the creation of a run."""
+    """Passes requests on to a server. Loses every other answer to each request named in `loses`,
+    beginning with the first, and does not pass on those named in `refuses`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, loses: Sequence[str] = (), refuses: Sequence[str] = ()) -> None:
         super().__init__(("127.0.0.1", 0), Forwarding)
-        self.behind, self.creations = f"http://127.0.0.1:{port}", 0
+        self.behind, self.loses, self.refuses = f"http://127.0.0.1:{port}", loses, refuses
+        self.answers = Counter[str]()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def server_close(self) -> None:
+        self.shutdown()
+        super().server_close()
 
 
 class Forwarding(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        server = cast(Forgetful, self.server)
+        server, path = cast(Forgetful, self.server), self.path.partition("?")[0]
+        named = f"{self.command} {path.removeprefix('/api/2.0/mlflow/')}"
         size = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(size) if size else None
-        passed = {"Content-Type": "application/json"}
+        self.close_connection = True
+        if named in server.refuses:
+            return
+        passed = {"Content-Type": self.headers.get("Content-Type", "application/json")}
         request = urllib.request.Request(server.behind + self.path, body, passed)
         request.method = self.command
-        with urllib.request.urlopen(request) as answer:
-            content = answer.read()
-        server.creations += self.path.endswith("runs/create")
-        if self.path.endswith("runs/create") and server.creations % 2:
-            self.close_connection = True
+        try:
+            with urllib.request.urlopen(request) as answer:
+                status, content = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        server.answers[named] += 1
+        if named in server.loses and server.answers[named] % 2:
             return
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
-    def do_GET(self) -> None:
-        self.do_POST()
-
-    def do_PATCH(self) -> None:
-        self.do_POST()
+    do_GET = do_PATCH = do_PUT = do_DELETE = do_POST  # noqa: N815 - names of the standard library
 
     def log_message(self, *_: object) -> None:
         pass
@@ -415,11 +451,9 @@ def test_a_run_is_there_once_although_the_answer_to_its_creation_was_lost(
 ) -> None:
     from mlflow.entities import ViewType
 
-    port = free_port()
-    command = ["mlflow", "server", "--workers", "1", "--backend-store-uri", "sqlite:///s.db"]
-    with server(project, *command, port=port, health="/health"), Forgetful(port) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        through = client(project, f"http://127.0.0.1:{proxy.server_port}")
+    with proxied(project) as (proxy, _):
+        proxy.loses = ["POST runs/create"]
+        through = client(project, proxy.address)
         experiment = through.create_experiment("lossy")
         titles = [f"title {number}" for number in range(5)]
         created = [tracking.create(through, experiment, "one", search=title) for title in titles]
@@ -428,7 +462,88 @@ def test_a_run_is_there_once_although_the_answer_to_its_creation_was_lost(
         assert len(found) == len(titles)
         deleted = through.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)
         assert len(deleted) == len(titles), "the client asked twice"
-        proxy.shutdown()
+
+
+# What registering a bundle asks of MLflow's server, in that order.
+REGISTERING = (
+    "POST logged-models",
+    "POST registered-models/create",
+    "POST model-versions/create",
+    "POST registered-models/alias",
+    "PATCH model-versions/update",
+)
+
+
+@pytest.mark.attacks
+def test_a_bundle_is_registered_once_wherever_the_server_fails(
+    finished: Project, tmp_path: Path
+) -> None:
+    """Each upload fails at another request, and the last one goes on from there."""
+    project = finished.copy(tmp_path / "project")
+    with proxied(project) as (proxy, store):
+        for request in REGISTERING:
+            proxy.refuses = [request]
+            failed = project.attempt(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=proxy.address)
+            assert failed.returncode == 1, request
+            assert failed.stderr.count("nothing is lost, `edgeproof sync` logs it later") == 1
+            assert "Traceback" not in failed.stderr
+        proxy.refuses = []
+        project.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=proxy.address)
+        is_registered_once(project, store)
+
+
+@pytest.mark.attacks
+def test_a_bundle_is_registered_once_although_answers_were_lost(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "project")
+    with proxied(project) as (proxy, store):
+        proxy.loses = REGISTERING
+        project.run(*EDGEPROOF, "sync", MLFLOW_TRACKING_URI=proxy.address)
+        assert all(proxy.answers[request] >= 2 for request in REGISTERING)
+        is_registered_once(project, store)
+
+
+@pytest.mark.attacks
+def test_a_training_of_an_analysis_is_logged_whole_wherever_the_server_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Row] = [
+        {"epoch": epoch, "validation_accuracy": 0.9, "validation_loss": 0.4} for epoch in (1.0, 2.0)
+    ]
+    result = TrainingResult("key", rows, kept=2, validation_examples=100)
+    monkeypatch.chdir(project.folder)
+    with proxied(project) as (proxy, store):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
+        for refused in ("log-parameter", "log-batch", "log-metric", "update", None):
+            proxy.refuses = [f"POST runs/{refused}"]
+            AnalysisRun("folds").log_training("fold 1", {"train.epochs": 2}, result)
+        (found,) = [run for run in runs(store) if "part" in run.data.tags]
+        assert found.info.status == "FINISHED"
+        assert found.data.metrics["kept.validation_accuracy"] == 0.9
+        history = store.get_metric_history(found.info.run_id, "validation_loss")
+        assert [metric.step for metric in history] == [1, 2]
+
+
+@contextmanager
+def proxied(project: Project) -> Iterator[tuple[Forgetful, Any]]:
+    """A server behind a proxy, and a client of the server itself."""
+    port = free_port()
+    command = ["mlflow", "server", "--workers", "1", "--backend-store-uri", "sqlite:///s.db"]
+    with server(project, *command, port=port, health="/health"), Forgetful(port) as proxy:
+        yield proxy, client(project, f"http://127.0.0.1:{port}")
+
+
+def is_registered_once(project: Project, store: Any) -> None:
+    (run,) = runs(store)
+    assert run.info.status == "FINISHED"
+    (version,) = store.search_model_versions("name = 'mnist-digits'")
+    assert version.description
+    assert store.get_registered_model("mnist-digits").aliases == {"champion": version.version}
+    models = store.search_logged_models([run.info.experiment_id])
+    formats = project.params()["export"]["formats"]
+    assert sorted(model.name for model in models) == sorted(formats)
+    assert all(model.status == "READY" and model.metrics for model in models)
 
 
 @pytest.mark.attacks

@@ -157,10 +157,10 @@ def rejection(problem: Problem, verification: VerificationReport) -> dict[str, A
                 "format": pair.format,
                 "runtime": pair.runtime,
                 "accept_from": pair.accept_from,
-                **kept.model_dump(),
+                **rejection.model_dump(),
                 **({"others": pair.others.model_dump()} if pair.others else {}),
             }
-            for pair, kept in judged
+            for pair, rejection in judged
         ],
     }
 

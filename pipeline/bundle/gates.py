@@ -96,11 +96,11 @@ def _promise_broken(params: Params, verification: VerificationReport) -> list[st
         *numbers,
         *(too_few if problem.coverage is None or required == PROVEN else []),
         *(
-            f"{pair.name} accepts {kept.accepted:,} of {kept.images:,} test images, of which "
-            f"{kept.wrong} are wrong: {kept.state} ({_promised(problem)})"
+            f"{pair.name} accepts {rejection.accepted:,} of {rejection.images:,} test images, "
+            f"of which {rejection.wrong} are wrong: {rejection.state} ({_promised(problem)})"
             for pair in verification.native
-            if (kept := pair.rejection)
-            and (kept.state == WORSE or (required == PROVEN and kept.state != PROVEN))
+            if (rejection := pair.rejection)
+            and (rejection.state == WORSE or (required == PROVEN and rejection.state != PROVEN))
         ),
     ]
 

@@ -56,14 +56,14 @@ def arena(name: str, arena_bytes: int, esp_nn_bytes: int) -> int:
 def misfit(name: str, arena_bytes: int, flash_bytes: int) -> str | None:
     """Why a model of these bytes does not fit the board; None if it does."""
     board = BOARDS[name]
-    for what, needed, there in (
+    for memory, needed, available in (
         ("RAM", arena_bytes, board.ram_bytes),
         ("flash", flash_bytes, board.flash_bytes),
     ):
-        if needed > there:
+        if needed > available:
             return (
-                f"it needs {needed:,} bytes of {what}, and embed.board {name} has {there:,} for a "
-                "model; use smaller pictures (dataset.height and width), train.architecture: tiny, "
-                "or another board"
+                f"it needs {needed:,} bytes of {memory}, and embed.board {name} has {available:,} "
+                "for a model; use smaller pictures (dataset.height and width), "
+                "train.architecture: tiny, or another board"
             )
     return None

@@ -32,8 +32,8 @@ class Problem(Section):
             raise ValueError("target is 0, an error that no model reaches; expected one above 0")
         if self.unit is not None and self.metric != "accuracy":
             raise ValueError(
-                f"metric is {self.metric}, and a number is judged by its mean absolute error; "
-                "expected accuracy with a unit, which then has no effect"
+                f"metric is {self.metric}, but a number is judged by its mean absolute error; "
+                "expected accuracy, which has no effect with a unit"
             )
         if self.unit is not None and self.max_error is not None:
             raise ValueError(

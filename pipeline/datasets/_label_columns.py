@@ -1,11 +1,13 @@
 """The labels in a list of pictures: which columns hold them, and what they mean.
 
 One column may name the class (LABEL) or several labels at once (SEVERAL). Without either, columns
-of nothing but 0 and 1 are a label each. `dataset.number` names the column of a number.
+of truths are a label each: of nothing but 0 and 1, -1 and 1, or true and false. `dataset.number`
+names the column of a number.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from pipeline.process.words import counted
 LABEL = ("label", "class", "class_name", "category")
 SEVERAL = ("labels", "tags", "classes", "class_names", "categories")
 BETWEEN = ";|,"  # several labels; without any of them in the column, spaces
-TRUTH = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+TRUE = {"1", "1.0", "true"}
+FALSE = ({"0", "0.0"}, {"-1", "-1.0"}, {"false"})  # never two in a column: -1 may mean unknown
 CURE = "set dataset.number to its column, or give `edgeproof start` --number COLUMN"
 
 Row = dict[str, str]  # `label` and `labels` stand for the names above
@@ -74,19 +77,33 @@ def _classes(path: str, rows: Sequence[Row]) -> Labels:
 
 def _several(path: str, rows: Sequence[Row]) -> Labels:
     cells = [nfc(row["labels"]) for row in rows]
-    between = next((mark for mark in BETWEEN if any(mark in cell for cell in cells)), None)
-    parts = [[part.strip() for part in cell.split(between)] for cell in cells]
-    texts = [_labels.joined(filter(None, part)) for part in parts]
+    if all(cell.startswith("[") and cell.endswith("]") for cell in cells if cell):
+        parts = [_listed(path, number, cell) for number, cell in enumerate(cells, 2)]
+    else:
+        between = next((mark for mark in BETWEEN if any(mark in cell for cell in cells)), None)
+        parts = [cell.split(between) for cell in cells]
+    texts = [_labels.joined(filter(None, map(str.strip, part))) for part in parts]
     names = sorted({name for text in texts for name in _labels.separate(text)})
     return Labels("labels", texts, names, ("labels",))
 
 
+def _listed(path: str, number: int, cell: str) -> list[str]:
+    """The labels of a cell such as ['cat', 'dog'], as Python and JSON write lists."""
+    try:
+        return [str(name) for name in ast.literal_eval(cell or "[]")]
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise UserError(
+            f"row {number} of {path} has the labels {cell}; expected a list in the form "
+            '["cat", "dog"], or names separated by semicolons'
+        ) from None
+
+
 def _truths(path: str, rows: Sequence[Row], columns: list[str]) -> Labels:
     """Of columns of 0 and 1; if each row has exactly one 1, they are classes."""
-    held = [[name for name in columns if TRUTH[row[name]]] for row in rows]
+    held = [[name for name in columns if row[name].lower() in TRUE] for row in rows]
     target = "classes" if all(len(names) == 1 for names in held) else "labels"
     meaning = "a class" if target == "classes" else "one of several labels"
-    print(f"{path}: each column of 0 and 1 is {meaning}: {', '.join(columns)}")
+    print(f"{path}: each of these columns is {meaning}: {', '.join(columns)}")
     return Labels(target, list(map(_labels.joined, held)), columns, tuple(columns))
 
 
@@ -107,7 +124,8 @@ def _numbers(path: str, rows: Sequence[Row], column: str) -> Labels:
 
 
 def _is_truth(rows: Sequence[Row], column: str) -> bool:
-    return all(row[column] in TRUTH for row in rows)
+    found = {row[column].lower() for row in rows}
+    return any(found <= TRUE | false for false in FALSE)
 
 
 def _is_number(text: str) -> bool:

@@ -49,5 +49,5 @@ def counts(target: str, labels: Array, names: Sequence[str]) -> dict[str, int]:
     """How many examples have each class or label; none for a number."""
     if target == "number":
         return {}
-    found = np.bincount(labels, minlength=len(names)) if target == "classes" else labels.sum(0)
-    return dict(zip(names, found.tolist(), strict=True))
+    totals = np.bincount(labels, minlength=len(names)) if target == "classes" else labels.sum(0)
+    return dict(zip(names, totals.tolist(), strict=True))

@@ -92,7 +92,8 @@ def dataset(params: Dataset, listed: Listed) -> Raw:
 
     train = [*readable["train"], *readable["validation"]]
     labels = labels_of(train)
-    _check_classes(params.path, _labels.counts(target, labels, class_names))
+    noun = "label" if target == "labels" else "class"
+    _check_classes(f"{params.path}: {noun}", _labels.counts(target, labels, class_names))
     order = np.argsort(position_in_stratum(_labels.strata(target, labels)), kind="stable")
     train, labels = [train[row] for row in order], labels[order]
     validation = np.flatnonzero(order >= len(readable["train"]))
@@ -148,11 +149,12 @@ def opened(candidate: Candidate, data: bytes) -> tuple[Picture, int]:
     return Picture(candidate.file, sha256, hash_, candidate.box, columns), bits
 
 
-def _check_classes(path: str, counts: dict[str, int]) -> None:
+def _check_classes(where: str, counts: dict[str, int]) -> None:
+    """Raises UserError, which begins with `where`, if one has no picture."""
     for name, count in counts.items():
         if not count:
             raise UserError(
-                f"{path}: class {name} holds no readable picture for training; expected files "
+                f"{where} {name} holds no readable picture for training; expected files "
                 f"that end in {', '.join(photo.SUFFIXES)}"
             )
 

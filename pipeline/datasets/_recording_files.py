@@ -41,11 +41,11 @@ def recordings(
     Without `channels` all columns of numbers are channels, but for `time`, `label` and `class`.
     """
     with _damage():
-        for found in (
+        for recording in (
             _npz(file, channels) if name.lower().endswith(".npz") else _csv(file, channels)
         ):
-            found.blocks = _guarded(found.blocks)
-            yield found
+            recording.blocks = _guarded(recording.blocks)
+            yield recording
 
 
 def _guarded(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -211,8 +211,8 @@ def _npz(file: IO[bytes], channels: Sequence[str] | None) -> Iterator[Recording]
 
 
 def _rate(arrays: dict[str, Any]) -> float | None:
-    found = [arrays.pop(key) for key in ("rate", "rate_hz") if key in arrays]
-    return float(np.asarray(found[0]).ravel()[0]) if found else None
+    rates = [arrays.pop(key) for key in ("rate", "rate_hz") if key in arrays]
+    return float(np.asarray(rates[0]).ravel()[0]) if rates else None
 
 
 def _columns(

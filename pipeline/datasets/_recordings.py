@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import numpy as np
 from pipeline.datasets import _tree
 from pipeline.datasets._recording_files import LABELS
 from pipeline.datasets._tree import nfc
+from pipeline.files import list_file
 from pipeline.process.errors import UserError
 
 LIST_COLUMNS = ("file", "start", "end", "split", *LABELS)
@@ -63,13 +62,8 @@ def listed(root: Path, tree: _tree.Tree, name: str, open_file: Open) -> list[Lis
 
 def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[Listed]:
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
-    try:
-        text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
-    names = list(rows.fieldnames or [])
+    table = list_file.read(path, file.read())
+    names = table.columns
     if "file" not in names or len({*LABELS} & {*names}) != 1:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
@@ -77,11 +71,9 @@ def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[L
         )
     files = {nfc(name): name for name in tree.files}
     result: dict[str, Listed] = {}
-    for number, row in enumerate(rows, 2):
-        where = f"row {number} of {path}"
-        if None in row or None in row.values():
-            raise UserError(f"{where} has more or fewer cells than the header")
-        add_row(result, where, {name: cell.strip() for name, cell in row.items()}, folder, files)
+    for number, cells in enumerate(table.rows, 2):
+        row = dict(zip(names, map(str.strip, cells), strict=True))
+        add_row(result, f"row {number} of {path}", row, folder, files)
     tree.left_out |= {name: "is not in the list" for name in tree.files if name not in result}
     return list(result.values())
 
@@ -102,14 +94,14 @@ def add_row(
             f"{where} has label {label!r}, split {row.get('split', '')!r}, start {start:g} and end "
             f"{end:g}; expected a label, train, validation or test, and an end after the start"
         )
-    known = result.setdefault(file, Listed(file, split, spans=[]))
-    if known.part != split:
-        raise UserError(f"{where} has the split {split}, and another row of {name} {known.part}")
-    assert known.spans is not None
-    known.spans.append(Span(start, end, label))
+    entry = result.setdefault(file, Listed(file, split, spans=[]))
+    if entry.part != split:
+        raise UserError(f"{where} has the split {split}, and another row of {name} {entry.part}")
+    assert entry.spans is not None
+    entry.spans.append(Span(start, end, label))
     for column, cell in row.items():
         if column not in LIST_COLUMNS:
-            known.columns[column].add(cell)
+            entry.columns[column].add(cell)
 
 
 def seconds(where: str, row: dict[str, str], name: str, default: float) -> float:

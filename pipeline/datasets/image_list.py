@@ -9,8 +9,6 @@ several rows with other boxes. `preprocess.group` may name any column.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -21,7 +19,7 @@ from pipeline.datasets import Raw, _label_columns, _photos, _tree
 from pipeline.datasets._label_columns import LABEL, SEVERAL, Row
 from pipeline.datasets._photos import Candidate, Listed
 from pipeline.datasets._tree import Tree, nfc
-from pipeline.files import pictures
+from pipeline.files import list_file, pictures
 from pipeline.files.picture_file import Box
 from pipeline.files.pictures import OWN_COLUMNS
 from pipeline.process.errors import UserError
@@ -36,6 +34,7 @@ FILE = (
     "path",
     "image",
     "image_path",
+    "image_name",
     "image_id",
     "id",
 )
@@ -85,26 +84,10 @@ def _rows(root: Path, tree: Tree, name: str) -> tuple[str, list[Row]]:
         )
     del tree.left_out[f"{folder}{name}"]
     path = f"{root / folder / name}"
-    try:
-        text = pictures.source(root).read(f"{folder}{name}").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
-    names = columns(text)
-    _check_columns(path, names)
-    lines = io.StringIO(text)
-    rows = csv.DictReader(lines, _known(names), delimiter=_delimiter(text))
-    next(rows)  # the header
-    return folder, [_row(path, number, row) for number, row in enumerate(rows, 2)]
-
-
-def columns(text: str) -> list[str]:
-    """The names of the columns of a CSV."""
-    header = next(csv.reader(io.StringIO(text), delimiter=_delimiter(text)), [])
-    return [name.strip() for name in header]
-
-
-def _delimiter(text: str) -> str:
-    return max(",;\t", key=text.partition("\n")[0].count)
+    table = list_file.read(path, pictures.source(root).read(f"{folder}{name}"))
+    _check_columns(path, table.columns)
+    known = _known(table.columns)
+    return folder, [dict(zip(known, map(str.strip, row), strict=True)) for row in table.rows]
 
 
 def is_list(names: Collection[str]) -> bool:
@@ -115,11 +98,11 @@ def is_list(names: Collection[str]) -> bool:
 
 def _known(names: Collection[str]) -> list[str]:
     """The columns, with `file`, `label` and `labels` for those in FILE, LABEL, SEVERAL."""
-    lower = {name.lower() for name in names}
-    file = next((name for name in FILE if name in lower), None)
+    spellings = {_spelling(name) for name in names}
+    file = next((name for name in FILE if name in spellings), None)
 
     def known(name: str) -> str:
-        small = name.lower()
+        small = _spelling(name)
         if small == file:
             return "file"
         if small in LABEL:
@@ -129,6 +112,10 @@ def _known(names: Collection[str]) -> list[str]:
         return small if small in ("split", *BOX) else name
 
     return list(map(known, names))
+
+
+def _spelling(column: str) -> str:
+    return column.lower().replace(" ", "_")
 
 
 def _check_columns(path: str, names: list[str]) -> None:
@@ -144,12 +131,6 @@ def _check_columns(path: str, names: list[str]) -> None:
     boxes = [name for name in BOX if name in known]
     if boxes and len(boxes) < len(BOX):
         raise UserError(f"{path} has {', '.join(boxes)}; expected all of {', '.join(BOX)}, or none")
-
-
-def _row(path: str, number: int, row: dict[str | None, str | None]) -> Row:
-    if None in row or None in row.values():
-        raise UserError(f"row {number} of {path} has more or fewer cells than the header")
-    return {str(name): str(value).strip() for name, value in row.items()}
 
 
 class _Files:
@@ -169,8 +150,8 @@ class _Files:
         Raises UserError, which begins with `where`, if there are several.
         """
         end = nfc(name)
-        if found := self._names.get(nfc(folder) + end):
-            return found
+        if path := self._names.get(nfc(folder) + end):
+            return path
         paths = [
             path
             for path in self._by_last[end.rpartition("/")[2]]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -91,17 +92,29 @@ class Windows:
 
 
 def load(params: Dataset) -> Raw:
-    options, root = params.options(Options), Path(params.path)
+    options = params.options(Options)
     how = Windows.of(options)
+    with opened(Path(params.path), options.labels) as (rows, open_file, left_out):
+        return dataset(how, rows, open_file, left_out, params.path)
+
+
+@contextmanager
+def opened(root: Path, labels: str) -> Iterator[tuple[list[Listed], Open, dict[str, str]]]:
+    """The files at `root`, how to open one, and what is left out, with reasons.
+
+    `labels` is the name of the list, if there is one. Raises UserError.
+    """
     if root.suffix.lower() in SUFFIXES and root.is_file():
-        return dataset(how, [Listed(root.name)], lambda name: root.open("rb"), {}, params.path)
+        yield [Listed(root.name)], lambda name: root.open("rb"), {}
+        return
     tree = _tree.read(root, suffixes=SUFFIXES, noun=NOUN)
-    if root.is_dir():
-        rows = listed(root, tree, options.labels, lambda name: (root / name).open("rb"))
-        return dataset(how, rows, lambda name: (root / name).open("rb"), tree.left_out, params.path)
-    with zipfile.ZipFile(root) as archive:
-        rows = listed(root, tree, options.labels, archive.open)
-        return dataset(how, rows, archive.open, tree.left_out, params.path)
+    with ExitStack() as stack:
+        archive = None if root.is_dir() else stack.enter_context(zipfile.ZipFile(root))
+
+        def open_file(name: str) -> IO[bytes]:
+            return archive.open(name) if archive else (root / name).open("rb")
+
+        yield listed(root, tree, labels, open_file), open_file, tree.left_out
 
 
 def dataset(
@@ -157,17 +170,17 @@ def say(parts: list[Part], how: Windows) -> None:
 
 def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
     """The windows of each recording in a file. Raises RecordingError."""
-    for found in _recording_files.recordings(file, row.file, how.channels):
-        how.channels = how.channels or found.channels
+    for recording in _recording_files.recordings(file, row.file, how.channels):
+        how.channels = how.channels or recording.channels
         codes: dict[str, int] = {}
         seen: dict[str, set[str]] = defaultdict(set)
-        found.blocks = observed(found.blocks, seen)
-        marks = marks_of(row, found, how.rate, codes)
+        recording.blocks = observed(recording.blocks, seen)
+        marks = marks_of(row, recording, how.rate, codes)
         most = MOST_VALUES // (how.length * len(how.channels))
         values: list[Array] = []
         labels: list[int] = []
         is_longer = False
-        for window in _windows.windows(found, how.sampling, how.length, marks):
+        for window in _windows.windows(recording, how.sampling, how.length, marks):
             if window.mark == UNLABELLED:
                 continue
             if is_longer := len(values) == most:
@@ -179,8 +192,8 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
             row.part,
             np.array(values, np.float32).reshape(-1, how.length, len(how.channels)),
             [names[label] for label in labels],
-            columns_of(row, found, seen),
-            found.missing,
+            columns_of(row, recording, seen),
+            recording.missing,
             is_longer,
         )
 
@@ -194,18 +207,18 @@ def observed(blocks: Iterator[Block], seen: dict[str, set[str]]) -> Iterator[Blo
         yield block
 
 
-def columns_of(row: Listed, found: Recording, seen: dict[str, set[str]]) -> dict[str, str]:
+def columns_of(row: Listed, recording: Recording, seen: dict[str, set[str]]) -> dict[str, str]:
     """What is known of a recording as a whole; what changes within it says nothing of it."""
-    name = row.file if found.number is None else f"{row.file}[{found.number}]"
+    name = row.file if recording.number is None else f"{row.file}[{recording.number}]"
     cells = {
         column: next(iter(values))
         for column, values in {**seen, **row.columns}.items()
         if len(values) == 1 and column not in LABELS
     }
-    return {**found.columns, **cells, RECORDING: name, FILE: row.file}
+    return {**recording.columns, **cells, RECORDING: name, FILE: row.file}
 
 
-def marks_of(row: Listed, found: Recording, rate: float, codes: dict[str, int]) -> Marks:
+def marks_of(row: Listed, recording: Recording, rate: float, codes: dict[str, int]) -> Marks:
     """The number of the label of each row of a block; `codes` are those of the labels."""
 
     def code(label: str) -> int:
@@ -223,7 +236,7 @@ def marks_of(row: Listed, found: Recording, rate: float, codes: dict[str, int]) 
         for name in LABELS:
             if name in block.text:
                 return np.array([code(nfc(label)) for label in block.text[name]])
-        label = next((found.columns[name] for name in LABELS if name in found.columns), "")
+        label = next((recording.columns[name] for name in LABELS if name in recording.columns), "")
         marks[:] = code(nfc(label) or row.label)
         return marks
 

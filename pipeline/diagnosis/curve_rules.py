@@ -151,7 +151,7 @@ def stopped_early(curves: Curves) -> Diagnosis | None:
 def too_little_capacity(curves: Curves) -> Diagnosis | None:
     """Even the training accuracy stays below the target, and longer training does not help.
 
-    Of a number, even the error on the training set stays above it.
+    For a number, even the error on the training set stays above it.
     """
     if curves.reaches_target:
         return None

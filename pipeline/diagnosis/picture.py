@@ -17,7 +17,7 @@ def draw(
 ) -> None:
     """Draws loss and accuracy of training and validation, as far as the rows have them, by epoch.
 
-    Of a number it draws the error in place of the accuracy.
+    For a number, it draws the error instead of the accuracy.
 
     A dotted line marks `kept_epoch`. `diagnosis` is the verdict, the epoch from which it holds
     (shaded from there on, unless that is all of it), and its sentence (the title).

@@ -38,25 +38,25 @@ class Check:
 def findings(checks: Iterable[Check]) -> Iterator[Finding]:
     """Runs all checks at once, and yields their findings in order."""
     running = [(check, _started(check)) for check in checks]
-    for check, found in running:
+    for check, pending in running:
         try:
-            yield found.get(timeout=SECONDS)
+            yield pending.get(timeout=SECONDS)
         except queue.Empty:
             yield Finding(check.subject, f"does not answer within {SECONDS} seconds", "fault")
 
 
 def _started(check: Check) -> queue.SimpleQueue[Finding]:
     """Where the finding of a check will be; its thread does not keep Python from ending."""
-    found: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+    pending: queue.SimpleQueue[Finding] = queue.SimpleQueue()
 
     def look() -> None:
         try:
-            found.put(check.look())
+            pending.put(check.look())
         except UserError as error:
-            found.put(Finding(check.subject, str(error), "fault"))
+            pending.put(Finding(check.subject, str(error), "fault"))
 
     threading.Thread(target=look, daemon=True).start()
-    return found
+    return pending
 
 
 def clock(seconds: float) -> str:

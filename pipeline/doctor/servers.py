@@ -37,7 +37,7 @@ def mlflow() -> Finding:
     url = moved_to_environment(address).rstrip("/")
     user = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
     auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
-    found = answer("MLFLOW_TRACKING_URI", f"{url}/version", auth)
+    version = answer("MLFLOW_TRACKING_URI", f"{url}/version", auth)
     listed = answer(
         "MLFLOW_TRACKING_URI", f"{url}/api/2.0/mlflow/experiments/search?max_results=1", auth
     )
@@ -46,12 +46,13 @@ def mlflow() -> Finding:
             f"{url} refuses {user or 'requests without a name'} (status {listed.status_code}); set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
-    if found.status_code != 200 or listed.status_code != 200:
-        status = max(found.status_code, listed.status_code)
+    if version.status_code != 200 or listed.status_code != 200:
+        status = max(version.status_code, listed.status_code)
         raise UserError(
-            f"{url} is no MLflow server (it answers with status {status}); mend MLFLOW_TRACKING_URI"
+            f"{url} is not an MLflow server (it answers with status {status}); "
+            "correct MLFLOW_TRACKING_URI"
         )
-    here, there = metadata.version("mlflow"), found.text.strip()
+    here, there = metadata.version("mlflow"), version.text.strip()
     same = there.split(".")[0] == here.split(".")[0]
     fact = f"{url} has version {there}, and here is {here}{clock(seconds_ahead(listed))}"
     return Finding(subject, fact, "ok" if same else "note")

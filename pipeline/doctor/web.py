@@ -21,7 +21,7 @@ def answer(subject: str, url: str, auth: tuple[str, str] | None = None) -> reque
         # What went wrong is at the end of a chain of errors, in brackets and quotes.
         reason = masked(str(error).rpartition(": ")[2].strip("'\")> "), url)[:150]
         raise UserError(
-            f"{masked(url)} does not answer ({reason}); start the server, or mend {subject}"
+            f"{masked(url)} does not answer ({reason}); start the server, or correct {subject}"
         ) from None
 
 

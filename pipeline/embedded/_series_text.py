@@ -15,7 +15,7 @@ UNKNOWN = " /* not known: a second is a row */"
 
 
 def sampling(data: Description) -> Sampling:
-    """Of data that do not say it, such as windows in an npz, one window follows the other."""
+    """How a window is cut; where the data do not say it, as in an npz, one follows the other."""
     steps, channels = data.input_shape
     if data.series is None:
         return Sampling(1.0, steps, tuple(str(number + 1) for number in range(channels)))

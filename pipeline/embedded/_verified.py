@@ -72,9 +72,9 @@ class VerifiedFile:
             )
         exported = ExportReport.load().files
         if not targets.target(data.target).EMBEDDED:
-            asked = data.target if data.unit is None else "a number"
+            answer = data.target if data.unit is None else "a number"
             raise UserError(
-                f"it gives one class of several, and this dataset asks for {asked}; "
+                f"it gives one class of several, and this dataset asks for {answer}; "
                 "run such a model with `serving` on Linux"
             )
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:

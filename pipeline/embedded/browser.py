@@ -2,7 +2,7 @@
 
 The module is compiled from the integer C of the target `c`. Node, which shares its engine V8 with
 Chromium, runs the page's own classifier on all test images; its outputs must equal those of
-TensorFlow Lite Micro, byte for byte. Of a model of sounds the module has the front end and the
+TensorFlow Lite Micro, byte for byte. For a model of sounds, the module has the front end and the
 detector of words, too, and the features of the golden recordings must equal those of `serving`.
 """
 
@@ -118,7 +118,7 @@ def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
 def golden(model: VerifiedFile) -> str:
     """golden.json: images (base64 of raw pixels), labels, and TensorFlow Lite Micro's answers.
 
-    Of a model of sounds, also the names of the recordings in the bundle.
+    For a model of sounds, also the names of the recordings in the bundle.
     """
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
     values = {

@@ -1,7 +1,7 @@
 """C99 in integers, without a runtime: for microcontrollers, and a program that reads pictures.
 
-Of a model of sounds the program reads WAV files, and the front end is in integers, too. Of one of
-measurements it reads CSV files.
+For a model of sounds, the program reads WAV files, and the front end is in integers, too. For one
+of measurements, it reads CSV files.
 
 Static programs are compiled here for this and other processors. The one for this processor runs all
 test images, and its outputs must equal those of TensorFlow Lite Micro, byte for byte.
@@ -155,8 +155,8 @@ def stack_bytes(builds: Iterable[Future[str]]) -> int:
 
 def deepest_call(warnings: str) -> int:
     frames: dict[str, int] = defaultdict(int)
-    found = re.findall(r"(network|layers/\w+)\.c:\S+ warning: stack frame size \((\d+)\)", warnings)
-    for file, size in found:
+    pattern = r"(network|layers/\w+)\.c:\S+ warning: stack frame size \((\d+)\)"
+    for file, size in re.findall(pattern, warnings):
         frames[file] += int(size)
     return frames.pop("network") + max(frames.values())
 

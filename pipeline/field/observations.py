@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 import sys
 import zlib
@@ -15,11 +14,13 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from pipeline.files import list_file
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted, verb
 from serving import Classifier, InputError, ModelCard, ServingError, photo
 from serving import inputs as kinds
+from serving.errors import reason
 from serving.model_file import ModelFile
 from serving.prediction_log import APPLICATION_ID, VERSION
 
@@ -66,28 +67,18 @@ def read(
 def read_labels(path: Path) -> dict[str, str]:
     """True classes by id or file, from a CSV with the columns `id,label` or `file,label`."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            key = next((name for name in ("id", "file") if name in (rows.fieldnames or ())), None)
-            if key is None or "label" not in (rows.fieldnames or ()):
-                raise UserError(
-                    f"{path} has the columns {rows.fieldnames}; expected id,label or file,label"
-                )
-            return _labels(path, [(row[key], row["label"]) for row in rows])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        table = list_file.read(path, path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
+    columns = table.columns
+    key = next((name for name in ("id", "file") if name in columns), None)
+    if key is None or "label" not in columns:
         raise UserError(
-            f"{path} is not a readable CSV ({error}); expected the columns id,label or file,label"
-        ) from None
-
-
-def _labels(path: Path, rows: list[tuple[str, str]]) -> dict[str, str]:
+            f"{path} has the columns {', '.join(columns)}; expected id,label or file,label"
+        )
     labels: dict[str, str] = {}
-    for line, (name, label) in enumerate(rows, 2):
-        if name is None or label is None:
-            raise UserError(
-                f"{path} has fewer cells than columns in row {line}; "
-                "expected id,label or file,label"
-            )
+    for row in table.rows:
+        name, label = row[columns.index(key)], row[columns.index("label")]
         if labels.setdefault(name, label) != label:
             raise UserError(
                 f"{path} has the labels {labels[name]!r} and {label!r} for {name!r}; "

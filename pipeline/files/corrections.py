@@ -8,8 +8,6 @@ nothing in the other set, so a test label changes only if a person has written s
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.params import NONE
-from pipeline.files import pictures
+from pipeline.files import list_file, pictures
 from pipeline.files.artifacts import Array, Description
 from pipeline.process.errors import UserError
 
@@ -72,11 +70,11 @@ def load(path: Path, part: str, data: tuple[Array, Array], description: Descript
             "preprocess.corrections is for data with one class for each example; "
             f"expected {NONE} with {description.target}"
         )
-    named = [(line, cells) for line, cells in read(path) if cells["set"] == part]
+    named = [(number, cells) for number, cells in read(path) if cells["set"] == part]
     finder = _Finder(data[0])
     changed, dropped, decided = {}, set(), set()
-    for line, cells in named:
-        where = f"line {line} of {path}"
+    for number, cells in named:
+        where = f"line {number} of {path}"
         row = finder.row(where, cells)
         if row in decided:
             raise UserError(f"{where} names the same example as an earlier line; keep one of them")
@@ -92,37 +90,26 @@ def load(path: Path, part: str, data: tuple[Array, Array], description: Descript
 def read(path: Path) -> list[tuple[int, Cells]]:
     """The decided lines of a file, each with its number. Raises UserError."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        table = list_file.read(path, path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"preprocess.corrections {path} does not exist") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
-    header = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
-    missing = [name for name in NEEDED if name not in (rows.fieldnames or [])]
+    missing = [name for name in NEEDED if name not in table.columns]
     if missing:
         raise UserError(f"{path} has no column {missing[0]}; expected {', '.join(NEEDED)}")
-    try:
-        return [
-            (rows.line_num, cells)
-            for row in rows
-            if (cells := _cells(f"line {rows.line_num} of {path}", row))["decision"]
-        ]
-    except csv.Error as error:
-        raise UserError(f"line {rows.line_num} of {path} is not CSV ({error})") from None
+    rows = enumerate(table.rows, 2)
+    lines = [(number, dict(zip(table.columns, row, strict=True))) for number, row in rows]
+    for number, cells in lines:
+        _check_cells(f"line {number} of {path}", cells)
+    return [line for line in lines if line[1]["decision"]]
 
 
-def _cells(where: str, row: dict[str | None, str | None]) -> Cells:
-    if None in row or None in row.values():
-        raise UserError(f"{where} has more or fewer cells than the header")
-    cells = {str(name): str(value) for name, value in row.items()}
+def _check_cells(where: str, cells: Cells) -> None:
     for name, expected in (("decision", DECISIONS), ("set", (TRAINING, TEST))):
         if cells[name] not in expected:
             raise UserError(
                 f"{where} has the {name} {cells[name]!r}; expected "
                 f"{' or '.join(value or 'an empty cell' for value in expected)}"
             )
-    return cells
 
 
 def _check_given(where: str, cells: Cells, label: int, class_names: Sequence[str]) -> None:

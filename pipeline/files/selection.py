@@ -129,8 +129,8 @@ def together(selections: dict[str, Selection]) -> Together | None:
         shared_groups=sorted(
             {
                 name
-                for one, other in itertools.combinations(map(set, names.values()), 2)
-                for name in one & other
+                for first, second in itertools.combinations(map(set, names.values()), 2)
+                for name in first & second
                 if name
             }
         ),

@@ -79,7 +79,7 @@ def results(graph: Any) -> list[int]:
     """The tensors that operators write and whose range is recorded."""
     written = [index for operator in graph.operators for index in operator.outputs]
     quantizations = {index: graph.tensors[index].quantization for index in written}
-    return [index for index, found in quantizations.items() if found and found.min is not None]
+    return [index for index, own in quantizations.items() if own and own.min is not None]
 
 
 def ranges(data: bytes, tensors: list[int], inputs: Array) -> dict[int, Range]:

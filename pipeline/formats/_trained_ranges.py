@@ -26,8 +26,8 @@ def assigned(calibrated: bytes, model: keras.Model, trained: Ranges, calibration
     graph = file.subgraphs[0]
     observed = layer_ranges(model, list(trained), calibration)
     measured = _calibration.ranges(calibrated, _calibration.results(graph), calibration)
-    for index, found in measured.items():
-        names = [name for name, seen in observed.items() if is_same(seen, found)]
+    for index, extremes in measured.items():
+        names = [name for name, seen in observed.items() if is_same(seen, extremes)]
         if names:
             low, high = trained[names[0]]
             recorded = graph.tensors[index].quantization
@@ -35,8 +35,8 @@ def assigned(calibrated: bytes, model: keras.Model, trained: Ranges, calibration
     return bytes(flatbuffer_utils.convert_object_to_bytearray(file))
 
 
-def is_same(one: Range, other: Range) -> bool:
-    return float(np.abs(np.subtract(one, other)).max()) <= SAME * (other[1] - other[0])
+def is_same(first: Range, second: Range) -> bool:
+    return float(np.abs(np.subtract(first, second)).max()) <= SAME * (second[1] - second[0])
 
 
 def layer_ranges(model: keras.Model, names: list[str], inputs: Array) -> dict[str, Range]:

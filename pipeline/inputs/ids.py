@@ -118,8 +118,10 @@ def regressors(ids: Array, description: Description) -> Any:
     from scipy.sparse import csr_matrix
 
     rows, columns = np.nonzero(ids)
-    found = ids[rows, columns] - 1
-    return csr_matrix((np.ones(len(found)), (rows, found)), shape=(len(ids), description.highest))
+    numbers = ids[rows, columns] - 1
+    return csr_matrix(
+        (np.ones(len(numbers)), (rows, numbers)), shape=(len(ids), description.highest)
+    )
 
 
 def draw(pictures: Pictures, sheet: Sheet, ids: Array, vocabulary: Sequence[str] = ()) -> None:

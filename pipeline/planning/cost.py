@@ -234,7 +234,9 @@ def _normalize(network: Any, inputs: Array) -> None:
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    network(inputs.astype(network.inputs[0].dtype), training=True)
+    with warnings.catch_warnings():  # some networks have a list of one input, some the input
+        warnings.filterwarnings("ignore", "The structure of `inputs`")
+        network(inputs.astype(network.inputs[0].dtype), training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 

@@ -11,7 +11,9 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
-SURVEYED = ("npz", "image_folder", "image_list", "audio_folder")  # datasets that can be
+SURVEYED = ("npz", "image_folder", "image_list", "audio_folder", "series_folder")  # datasets
+# Columns that say what belongs together
+HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Survey:
     opened: int = 0
     group: str | None = None
     groups: int = 0  # how many there are in training and validation; 0: no group is known
-    rate: int = 0  # Hz of sounds: one in twenty files has less
-    seconds: float = 0.0  # of sounds: one in twenty files is longer
+    rate: float = 0  # Hz of sensors, and of sounds: one in twenty files has less
+    seconds: float = 0.0  # of windows, and of sounds: one in twenty files is longer
+    channels: tuple[str, ...] = ()  # of sensors
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def is_of_sensors(self) -> bool:
+        """Whether the examples are windows that were cut from recordings."""
+        return self.values.get("name") == "series_folder"

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.config.params import Dataset
 from pipeline.datasets import _tree, image_folder, image_list
 from pipeline.datasets._tree import Tree
-from pipeline.files import pictures
+from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
 
 
@@ -36,13 +36,12 @@ def find(path: Path, tree: Tree) -> str | None:
 def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
     """The columns of each CSV that lies beside the classes or above."""
     source, base = pictures.source(path), _tree.base(tree)
-    found = {}
+    columns = {}
     for name in tree.left_out:
         folder, last = _tree.split(name)
         if last.lower().endswith(".csv") and folder in ("", base):
-            text = source.read(name)[:1000].decode("utf-8-sig", "replace")
-            found[last] = set(image_list.columns(text))
-    return found
+            columns[last] = set(list_file.columns(source.read(name)[:1000]))
+    return columns
 
 
 def _has_class_folders(path: Path) -> bool:

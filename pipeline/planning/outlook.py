@@ -8,8 +8,8 @@ from pipeline.files.reports.folds import FOLDS
 from pipeline.planning import cost
 from pipeline.planning.cost import Files, Speed
 from pipeline.planning.data import Survey
+from pipeline.planning.parts import Parts
 from pipeline.planning.problem import UNEVEN
-from pipeline.planning.recipe import Parts
 from pipeline.process import stage
 from pipeline.reporting import statistics
 from pipeline.reporting.metrics import ACCURACY
@@ -92,6 +92,10 @@ def classes(data: Survey) -> list[str]:
             f"fewer than {FEWEST} examples of {', '.join(rare[:5])}: too few to learn "
             "from, and to test with; add some, or leave the class out"
         )
+    seen = sum(data.examples.values()) - data.examples.get("test", 0)
+    always = [name for name in names if data.target == "labels" and counts[name] == seen]
+    if always:
+        lines.append(f"every example has {', '.join(always[:5])}: nothing to learn; leave it out")
     return lines
 
 
@@ -158,7 +162,7 @@ def board(files: Files, name: str | None) -> list[str]:
     if files.micro_arena_bytes is None:
         return []
     if name is None:
-        fitting = [known for known in BOARDS if not files.misfit(known)]
+        fitting = [candidate for candidate in BOARDS if not files.misfit(candidate)]
         return [f"boards that take it: {', '.join(fitting) or 'none of ' + ', '.join(BOARDS)}"]
     fault = files.misfit(name)
     return [f"{name} does not take it: {fault}" if fault else f"{name} takes it"]

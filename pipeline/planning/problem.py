@@ -90,7 +90,7 @@ def _of_a_number(data: Survey, path: Path, number: Number) -> list[Choice]:
         ),
         Choice("problem.target", guess, f"a guess: {error}; set what the job needs"),
         Choice("problem.metric", "accuracy"),
-        Choice("problem.unit", number.unit, "as all reports write it; mend it if it is wrong"),
+        Choice("problem.unit", number.unit, "as all reports write it; correct it if it is wrong"),
         Choice("problem.coverage", 0.95, "the share of true numbers that the interval must hold"),
     ]
 

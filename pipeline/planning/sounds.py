@@ -36,7 +36,7 @@ AUGMENTATION = [
 ]
 
 
-def features(data: Survey) -> list[Choice]:
+def dataset(data: Survey) -> list[Choice]:
     """`dataset.rate` and the other values of log-mel features."""
     rate = min(data.rate, RATE)
     seconds = min(max(math.ceil(10 * data.seconds) / 10, SHORTEST), LONGEST)
@@ -52,5 +52,10 @@ def features(data: Survey) -> list[Choice]:
     ]
 
 
-def batch(recordings: int) -> int:
-    return 32 if recordings < FEW_RECORDINGS else 64
+def batch(examples: int) -> int:
+    return 32 if examples < FEW_RECORDINGS else 64
+
+
+def augmentation(_: Survey) -> Choice:
+    reason = "slower and higher, shifted, and in part masked"
+    return Choice("train.augmentation", AUGMENTATION, reason)

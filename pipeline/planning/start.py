@@ -22,6 +22,7 @@ from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey
 from pipeline.planning.networks import Network
+from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -47,7 +48,7 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     print(f"wrote {output}: each value that was chosen has its reason after `here:`")
     _print_outlook(settings, data)
     named = "" if output == params.FILE else f"copy {output} to {params.FILE}, and then "
-    print(f"next: read problem in {output} and mend it, for the model card prints it; then")
+    print(f"next: read problem in {output} and correct it, for the model card prints it; then")
     print(f"  {named}edgeproof run")
 
 
@@ -76,6 +77,12 @@ def check_board(board: str | None) -> None:
 
 
 def _check_number(data: Survey, given: Given) -> None:
+    if given.number is not None and data.number is None:
+        noun = declared("inputs", data.kind)["NOUN"]
+        raise UserError(
+            f"--number is {given.number}, which names a column of a list of pictures, and the data "
+            f"are {noun}; leave it out"
+        )
     if given.unit is not None and data.number is None:
         raise UserError(
             f"--unit is {given.unit}, and the data ask for {data.target}; name the column of the "
@@ -207,7 +214,7 @@ def _print_others(count: int, other: Path) -> None:
 
 
 def _print_outlook(settings: Params, data: Survey) -> None:
-    expected = recipe.parts(data)
+    expected = parts(data)
     for line in outlook.splits(expected, settings):
         print(line)
     print("measuring a few batches, which takes half a minute", flush=True)

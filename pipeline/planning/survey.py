@@ -1,12 +1,13 @@
 """What the data of a user are: a folder or zip file of pictures, with or without a list, or an npz.
 
 All files are counted, but at most SAMPLE pictures are opened, of every class in turn. For a folder
-of sounds see `recordings.py`.
+of sounds see `recordings.py`, for recordings of sensors `sensors.py`.
 """
 
 from __future__ import annotations
 
 import io
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.config.params import Dataset, Params
 from pipeline.datasets import (
     _labels,
     _photos,
+    _recording_files,
     _sounds,
     _tree,
     image_folder,
@@ -29,8 +31,8 @@ from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.pictures import Picture
 from pipeline.files.splits import position_in_stratum
-from pipeline.planning import arrays, lists, recordings
-from pipeline.planning.data import NOTHING, Given, Number, Survey
+from pipeline.planning import arrays, lists, recordings, sensors
+from pipeline.planning.data import HELD_TOGETHER, NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -39,8 +41,6 @@ SAMPLE = 2000  # pictures that are opened
 GREY = 8  # levels that the channels of a grey picture may differ, after JPEG
 TINY = 16  # pixels of each side at which colours are compared
 OTHER_SOUNDS = (".mp3", ".m4a", ".aac")  # which are not read
-# Columns of a list that say what belongs together
-HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
 
 
 def of_params(settings: Params) -> Survey:
@@ -58,16 +58,21 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         raise UserError(
             f"{path} does not exist; name a folder or zip file of pictures or sounds, or an npz"
         )
+    if dataset and dataset.name == "series_folder":
+        return sensors.survey(path, dataset)
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return sensors.survey(path) if _is_of_sensors(path) else arrays.survey(path, given)
+    whole = path
     named = path.name if path.suffix.lower() == ".csv" else None
     if named:
         path = path.parent
-    if path.is_file() and path.suffix.lower() == ".npz":
-        return arrays.survey(path, given)
     tree = _tree.read(path)
     if not tree.files:
         recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
         if recorded.files:
             return recordings.survey(path, recorded)
+        if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
+            return sensors.survey(whole)
     check_tree(path, tree)
     labels = named or lists.find(path, tree)
     if dataset:
@@ -86,6 +91,15 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
         values["number"] = given.number
     listed = image_list.listed(Dataset.model_validate(values))
     return _photographs(path, values, listed, given.unit)
+
+
+def _is_of_sensors(path: Path) -> bool:
+    """Whether an npz holds recordings, and not examples."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "signal.npy" in archive.namelist()
+    except zipfile.BadZipFile:
+        return False  # whoever reads it says so
 
 
 def check_tree(path: Path, tree: Tree) -> None:

@@ -18,9 +18,9 @@ NOTE = (
 def cells(pairs: Sequence[ComparedPair]) -> dict[str, str]:
     """The worst of all pairs, which saw the same images."""
     errors = [pair.calibration_error for pair in pairs if pair.calibration_error is not None]
-    kept = [pair.rejection for pair in pairs if pair.rejection is not None]
+    rejections = [pair.rejection for pair in pairs if pair.rejection is not None]
     result = {CALIBRATION_ERROR: f"{max(errors):.4f}"} if errors else {}
-    if kept:
-        result[ANSWERED] = percent(min(entry.coverage for entry in kept))
-        result[WRONG] = percent(max(entry.error for entry in kept))
+    if rejections:
+        result[ANSWERED] = percent(min(entry.coverage for entry in rejections))
+        result[WRONG] = percent(max(entry.error for entry in rejections))
     return result

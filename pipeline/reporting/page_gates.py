@@ -134,27 +134,29 @@ def _verified(settings: Params, reports: BundleReports) -> str:
 def _promise_kept(settings: Params, reports: BundleReports) -> str:
     if settings.problem.unit is not None:
         return _intervals_hold(settings, reports)
-    kept = [pair.rejection for pair in reports.verify.native if pair.rejection]
-    if not kept:
+    rejections = [pair.rejection for pair in reports.verify.native if pair.rejection]
+    if not rejections:
         reasons = reports.verify.by_reason
         unset = "no answer is too unsure: problem.coverage and problem.max_error are null"
         return f"Every input gets an answer, as {'; '.join(reasons) or unset}."
     values = {"coverage": settings.problem.coverage, "max_error": settings.problem.max_error}
     named = [f"problem.{name} is {value:g}" for name, value in values.items() if value is not None]
+    coverage = min(rejection.coverage for rejection in rejections)
+    error = max(rejection.error for rejection in rejections)
     return (
-        f"Every file answers at least {percent(min(entry.coverage for entry in kept))} of the test "
-        f"set, and at most {percent(max(entry.error for entry in kept))} of its answers are wrong. "
-        f"{' and '.join(named)}: {_proven_share(kept)}.{_others_rejected(reports)}"
+        f"Every file answers at least {percent(coverage)} of the test set, and at most "
+        f"{percent(error)} of its answers are wrong. "
+        f"{' and '.join(named)}: {_proven_share(rejections)}.{_others_rejected(reports)}"
     )
 
 
-def _proven_share(kept: Sequence[Rejection]) -> str:
-    proven = sum(entry.state == PROVEN for entry in kept)
-    if proven == len(kept):
+def _proven_share(rejections: Sequence[Rejection]) -> str:
+    proven = sum(entry.state == PROVEN for entry in rejections)
+    if proven == len(rejections):
         return "proven for every file in every runtime"
     return (
-        f"proven for {proven} of {counted(len(kept), 'pair')} of file and runtime; for the others "
-        "the test set is too small to show it"
+        f"proven for {proven} of {counted(len(rejections), 'pair')} of file and runtime; for the "
+        "others the test set is too small to show it"
     )
 
 

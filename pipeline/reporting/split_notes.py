@@ -23,19 +23,19 @@ def notes(summary: PreprocessReport, settings: Params) -> list[str]:
         result.append(f"warning: the same images are in two splits and leak: {summary.leaks}")
     if summary.corrected:
         result.append(f"corrections: {summary.corrected.sentence}")
-    kept = summary.together
-    if kept and kept.copies:
+    together = summary.together
+    if together and together.copies:
         result.append(
-            f"note: {sum(map(len, kept.copies)):,} pictures are copies or near copies, such as "
-            f"{' and '.join(kept.copies[0][:2])}; {summary.PATH} lists them"
+            f"note: {sum(map(len, together.copies)):,} pictures are copies or near copies, such as "
+            f"{' and '.join(together.copies[0][:2])}; {summary.PATH} lists them"
         )
-    if kept and kept.groups:
-        counts = ", ".join(f"{name}: {count:,}" for name, count in kept.groups.items())
+    if together and together.groups:
+        counts = ", ".join(f"{name}: {count:,}" for name, count in together.groups.items())
         result.append(f"groups: {counts}")
-    if kept and kept.shared_groups:
+    if together and together.shared_groups:
         result.append(
-            f"warning: {len(kept.shared_groups):,} groups are in more than one split of your data, "
-            f"and leak: {', '.join(kept.shared_groups[:3])}"
+            f"warning: {len(together.shared_groups):,} groups are in more than one split of your "
+            f"data, and leak: {', '.join(together.shared_groups[:3])}"
         )
     return result
 

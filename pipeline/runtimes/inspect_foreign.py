@@ -134,10 +134,10 @@ def _is_known(node: Any, own: set[tuple[str, str]]) -> bool:
     return node.domain in OWN_DOMAINS
 
 
-def _check_count(path: Path, what: str, count: int) -> None:
+def _check_count(path: Path, noun: str, count: int) -> None:
     if count != 1:
         raise UserError(
-            f"{path} has {count} {what}s; expected one: images in and a value for each class out"
+            f"{path} has {count} {noun}s; expected one: images in and a value for each class out"
         )
 
 

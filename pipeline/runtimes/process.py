@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """Of a process on one file: `reason` says why there are no probabilities; None: there are.
+    """What a process says of one file; `reason` is why it gives no probabilities, None if it does.
 
     If the process has `died`, no other file gets an answer. `arena_bytes` are the memory that
     TensorFlow Lite Micro took.

@@ -201,8 +201,8 @@ class Cluster:
         folder, missing = self._call(member, cluster_worker.place, key, files)
         if missing:
             size = sum(Path(path).stat().st_size for path in missing)
-            what = f"{counted(len(missing), 'file')}, {size / 1e6:.1f} MB"
-            print(f"sending {what}, to {member.address}", flush=True)
+            amount = f"{counted(len(missing), 'file')}, {size / 1e6:.1f} MB"
+            print(f"sending {amount}, to {member.address}", flush=True)
             for path in missing:
                 self._send(member, Path(path), files[path])
             folder, _ = self._call(member, cluster_worker.place, key, files)

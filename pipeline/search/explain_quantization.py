@@ -201,12 +201,12 @@ def cures(
             "set train.quantization_aware to true: the last quarter of the epochs then trains with "
             "the rounding of int8"
         )
-    for name, what in (
+    for name, description in (
         ("tflite_dynamic", "with int8 weights and float activations"),
         ("tflite_float16", "of half the bytes of float32"),
     ):
         state = "use" if name in formats else f"add {name} to export.formats, and use"
-        result.append(f"where the device can run it, {state} {name}, {what}")
+        result.append(f"where the device can run it, {state} {name}, {description}")
     result.append(
         "if the loss is acceptable, set export.max_accuracy_drop to it: the gate then proves it"
     )
@@ -215,12 +215,13 @@ def cures(
 
 def is_worse(settings: Params) -> bool:
     """Whether the gate found the int8 file worse, and it was not trained for int8."""
+    if settings.train.quantization_aware:
+        return False
     try:
         pairs = VerificationReport.load().pairs
     except FileNotFoundError:  # not verified yet
         return False
-    found = any(pair.format == INT8 and pair.state == statistics.WORSE for pair in pairs)
-    return found and not settings.train.quantization_aware
+    return any(pair.format == INT8 and pair.state == statistics.WORSE for pair in pairs)
 
 
 def exported(report: ExportReport) -> tuple[bytes, bytes]:

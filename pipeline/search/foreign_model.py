@@ -144,7 +144,7 @@ def fitting_layout(path: str, takes: tuple[int | None, ...], image: tuple[int, .
     if fitting:
         raise UserError(
             f"{path} takes inputs of shape ({shape}), which leaves open where the channels are; "
-            "expected a fixed number of channels: convert the model again with it"
+            "convert it again with a fixed number of channels"
         )
     raise UserError(
         f"{path} takes inputs of shape ({shape}), and the images of the dataset are {image}; "
@@ -154,17 +154,17 @@ def fitting_layout(path: str, takes: tuple[int | None, ...], image: tuple[int, .
 
 
 def holding(settings: OwnModel, adapters: Mapping[str, Adapter]) -> dict[str, Adapter]:
-    """Of adapters of an input in integers those whose scaling the file's own scale can hold.
+    """The adapters of an input in integers whose scaling the file's own scale can hold.
 
     They tell nearly as many of the 256 pixel values apart as the best of them does. The one of
     `model.scaling` stays in any case.
     """
     counts = {name: distinct(adapter) for name, adapter in adapters.items()}
-    asked = settings.scaling if isinstance(settings.scaling, str) else input_scaling.OTHER
+    given = settings.scaling if isinstance(settings.scaling, str) else input_scaling.OTHER
     return {
         name: adapter
         for name, adapter in adapters.items()
-        if name == asked or counts[name] >= NEARLY * max(counts.values())
+        if name == given or counts[name] >= NEARLY * max(counts.values())
     }
 
 

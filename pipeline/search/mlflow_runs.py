@@ -24,17 +24,20 @@ class AnalysisRun:
     def log_training(
         self, name: str, values: Mapping[str, Any], result: TrainingResult, state: str = "FINISHED"
     ) -> None:
-        """Logs a training as a child, unless it is there."""
+        """Logs a training as a child, or what an interruption has left out of it."""
 
         def log(client: Any, experiment: str) -> None:
             tags = {"part_of": self.title, "training_key": result.key, "part": name}
-            if runs.find(client, experiment, **tags) is not None:
+            run = runs.find(client, experiment, **tags)
+            if run is not None and run.info.status == state:
                 return
-            run = runs.create(client, experiment, name, self.parent, **tags)
+            run = run or runs.create(client, experiment, name, self.parent, **tags)
+            logged = runs.logged_epochs(client, run)
             for key, value in values.items():
                 client.log_param(run.info.run_id, key, written(value))
             for row in result.rows:
-                runs.log_row(client, run, row)
+                if int(row["epoch"]) not in logged:
+                    runs.log_row(client, run, row)
             client.log_metric(run.info.run_id, "kept.validation_accuracy", result.accuracy)
             client.log_metric(run.info.run_id, "kept.validation_loss", result.loss)
             client.set_terminated(run.info.run_id, state)

@@ -12,7 +12,7 @@ import itertools
 import platform
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,10 @@ import numpy as np
 import optuna
 import psycopg
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.config.overrides import Choices, Overrides, Range
 from pipeline.config.params import Params
@@ -32,6 +34,7 @@ from pipeline.tracking.credentials import masked
 
 Direction = Literal["maximize", "minimize"]
 BEATS = 3  # heartbeats that a worker may miss before it counts as lost
+LOST = (StorageInternalError, SQLAlchemyError, psycopg.Error)
 LOCK = 7_205_759  # the id of the advisory lock in PostgreSQL; any fixed number
 
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -99,30 +102,67 @@ def shown(storage: str) -> str:
     return masked(url.set(drivername=url.get_backend_name()).render_as_string(), storage)
 
 
-def reason(error: Exception, storage: str) -> str:
+def reason(error: BaseException, storage: str) -> str:
     """The message of an error, without the storage's password."""
     return masked(" ".join(str(error).split()), storage)[:200]
+
+
+@contextmanager
+def reachable(storage: str) -> Iterator[None]:
+    """Raises UserError, with what the database said, if the storage is lost within the block."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        lost = next((each for each in causes(error) if isinstance(each, LOST)), None)
+        if lost is None:
+            raise
+        said = getattr(lost, "orig", None) or lost
+        raise UserError(
+            f"the storage {shown(storage)} is unreachable: {reason(said, storage)}; once it can be"
+            " reached, the same command continues"
+        ) from None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """What an error goes back to, then the error: Optuna's handling of a loss fails in turn."""
+    if error is not None:
+        yield from causes(error.__cause__ or error.__context__)
+        yield error
+
+
+class PatientStorage(RDBStorage):
+    """A heartbeat that the database misses is no fault: the next one may arrive."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        # Optuna sends them from a thread, which would end with a traceback.
+        with suppress(StorageInternalError, SQLAlchemyError):
+            super().record_heartbeat(trial_id)
 
 
 @contextmanager
 def locked(storage: str) -> Iterator[None]:
     """Admits one process at a time that uses this storage. Raises UserError if unreachable."""
     url = sqlalchemy.make_url(storage)
-    if url.get_backend_name() == "sqlite":
-        path = Path(f"{url.database}.lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        return
+    lock = _file_lock if url.get_backend_name() == "sqlite" else _database_lock
+    with reachable(storage), lock(url):
+        yield
+
+
+@contextmanager
+def _file_lock(url: sqlalchemy.URL) -> Iterator[None]:
+    path = Path(f"{url.database}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _database_lock(url: sqlalchemy.URL) -> Iterator[None]:
     uri = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    try:
-        connection = psycopg.connect(uri, connect_timeout=10)
-    except psycopg.Error as error:
-        raise UserError(
-            f"the storage {shown(storage)} is unreachable: {reason(error, storage)}"
-        ) from None
-    with connection:
+    with psycopg.connect(uri, connect_timeout=10) as connection:
         connection.execute("select pg_advisory_lock(%s)", [LOCK])
         yield
 
@@ -135,13 +175,14 @@ def opened(storage: str, seconds: int) -> RDBStorage:
     else:
         arguments = {"pool_pre_ping": True}
     try:
-        return RDBStorage(
-            storage,
-            engine_kwargs=arguments,
-            heartbeat_interval=seconds,
-            grace_period=BEATS * seconds,
-        )
-    except (sqlalchemy.exc.SQLAlchemyError, RuntimeError, OSError) as error:
+        with reachable(storage):
+            return PatientStorage(
+                storage,
+                engine_kwargs=arguments,
+                heartbeat_interval=seconds,
+                grace_period=BEATS * seconds,
+            )
+    except (RuntimeError, OSError) as error:
         raise UserError(
             f"the storage {shown(storage)} cannot be used: {reason(error, storage)}"
         ) from None

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
+from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import Params
@@ -51,6 +50,10 @@ class Slot:
     def run(self, on_examples: Callable[[int], None]) -> int | None:
         """Runs one trial and returns its number, or None when other workers have run the rest."""
         optuna_storage.check_is_here(self.sweep.storage)
+        with optuna_storage.reachable(self.sweep.storage):
+            return self._run(on_examples)
+
+    def _run(self, on_examples: Callable[[int], None]) -> int | None:
         study = optuna.load_study(
             study_name=self.sweep.title,
             storage=optuna_storage.opened(self.sweep.storage, self.sweep.seconds),
@@ -87,12 +90,6 @@ class Slot:
             # The trial counted as lost while this machine slept. The worker that repeats it finds
             # the result in the cache.
             return None
-        except (StorageInternalError, SQLAlchemyError) as error:
-            storage = self.sweep.storage
-            raise UserError(
-                f"the storage {optuna_storage.shown(storage)} is unreachable:"
-                f" {optuna_storage.reason(error, storage)}; the same command continues"
-            ) from None
         if not numbers or optuna_storage.is_misfit(study.get_trials(deepcopy=False)[numbers[0]]):
             return None
         return numbers[0]

@@ -51,7 +51,8 @@ def search(settings: Settings, options: Options) -> None:
     """Raises UserError."""
     shrinking, networks, study = start(settings, options)
     trials = sweep.run(shrinking, networks, study, NetworkSlot, shrink_report.describe)
-    misfits = sum(map(optuna_storage.is_misfit, study.get_trials(deepcopy=False)))
+    with optuna_storage.reachable(networks.storage):
+        misfits = sum(map(optuna_storage.is_misfit, study.get_trials(deepcopy=False)))
     report = shrink_report.report(shrinking, networks, trials, misfits)
     shrinking.publish(report, lambda figure: shrink_report.draw(figure, networks, trials), INCHES)
 
@@ -105,10 +106,10 @@ def check_smallest(networks: Shrink) -> None:
     files = measured(networks, shrink_space.smallest(networks.space))
     if refusal := networks.budget.refusal(files):
         raise UserError(refusal)
-    for what, (needed, limit) in networks.budget.faults(files).items():
+    for resource, (needed, limit) in networks.budget.faults(files).items():
         raise UserError(
             f"the smallest network of the search needs {needed:,} bytes, and the budget has "
-            f"{limit:,} ({what}); allow more, or make the input smaller"
+            f"{limit:,} ({resource}); allow more, or make the input smaller"
         )
 
 

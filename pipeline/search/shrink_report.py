@@ -53,7 +53,7 @@ def files_of(trial: FrozenTrial) -> Files:
 def front(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that are more accurate than all that need as few bytes, the smallest first."""
     result: list[FrozenTrial] = []
-    for trial in sorted(trials, key=lambda one: (files_of(one).int8_bytes, -accuracy(one))):
+    for trial in sorted(trials, key=lambda trial: (files_of(trial).int8_bytes, -accuracy(trial))):
         if not result or accuracy(trial) > accuracy(result[-1]):
             result.append(trial)
     return result

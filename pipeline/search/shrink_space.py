@@ -60,7 +60,7 @@ class Budget:
             board = BOARDS[self.board]
             limits.append(("RAM", files.micro_arena_bytes or 0, board.ram_bytes))
             limits.append(("flash", files.micro_flash_bytes or 0, board.flash_bytes))
-        return {what: (needed, limit) for what, needed, limit in limits if needed > limit}
+        return {resource: (needed, limit) for resource, needed, limit in limits if needed > limit}
 
     def refusal(self, files: Files) -> str | None:
         """Why the arena is not known, if the budget limits it."""
@@ -165,8 +165,12 @@ def recipe(train: Train, dimensions: list[Choices | Range]) -> dict[str, Any]:
         SMOOTHING: written(config.get("label_smoothing", 0.0)),
         AVERAGING: written(False),
     }
-    labels = {one.key: one.labels() for one in dimensions if isinstance(one, Choices)}
-    keys = {one.key for one in dimensions}
+    labels = {
+        dimension.key: dimension.labels()
+        for dimension in dimensions
+        if isinstance(dimension, Choices)
+    }
+    keys = {dimension.key for dimension in dimensions}
     return {
         key: value
         for key, value in values.items()
@@ -177,7 +181,9 @@ def recipe(train: Train, dimensions: list[Choices | Range]) -> dict[str, Any]:
 def own_form(networks: Shrink, scale: float) -> dict[str, Any]:
     """The values of the architecture's own network with `scale` times its filters."""
     depth, *ends = FORMS[networks.shape.kind]
-    ranges = {one.key: one for one in networks.space if isinstance(one, Range)}
+    ranges = {
+        dimension.key: dimension for dimension in networks.space if isinstance(dimension, Range)
+    }
     values: dict[str, Any] = {DEPTH: depth}
     for key, count in zip((FIRST, LAST), ends, strict=True):
         values[key] = round(min(max(scale * count, ranges[key].low), ranges[key].high))

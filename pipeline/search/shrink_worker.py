@@ -67,7 +67,7 @@ class NetworkSlot(Slot):
         trial.set_constraint("budget", sum(needed / limit - 1 for needed, limit in faults.values()))
         if not faults:
             return
-        what, (needed, limit) = next(iter(faults.items()))
+        resource, (needed, limit) = next(iter(faults.items()))
         slot = trial.user_attrs["slot"]
         tried = [
             other
@@ -77,9 +77,9 @@ class NetworkSlot(Slot):
         if len(tried) >= TRIES:
             raise UserError(
                 f"{TRIES} networks in a row did not fit; the last needs {needed:,} of {limit:,} "
-                f"({what})"
+                f"({resource})"
             )
-        trial.set_user_attr("misfit", what)
+        trial.set_user_attr("misfit", resource)
         raise TrialPruned
 
 

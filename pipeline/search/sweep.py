@@ -145,7 +145,19 @@ def run(
     """Runs all open trials, together with other commands on the storage.
 
     Each trial is logged to MLflow as a child. Returns the trials, the best first.
+    Raises UserError.
     """
+    with optuna_storage.reachable(sweep.storage):
+        return _run(sweep_analysis, sweep, study, slot, describe)
+
+
+def _run(
+    sweep_analysis: Analysis,
+    sweep: Sweep,
+    study: optuna.Study,
+    slot: type[Slot],
+    describe: Callable[[optuna.Study, int | None], str],
+) -> list[FrozenTrial]:
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     running = states.count(TrialState.RUNNING)
     left = states.count(TrialState.WAITING) + running
@@ -167,7 +179,8 @@ def run(
         slots, sweep_analysis.engine, lambda _, number: describe(study, number)
     ):
         if number is not None:
-            log(mlflow_run, study.get_trials(deepcopy=False)[number])
+            with optuna_storage.locked(sweep.storage):
+                log(mlflow_run, study.get_trials(deepcopy=False)[number])
     trials = sweep_report.ranked(study)
     # Several commands may end together. One at a time logs what is missing.
     with optuna_storage.locked(sweep.storage):

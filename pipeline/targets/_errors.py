@@ -137,10 +137,13 @@ def _missed(error: float, goal: float, unit: str) -> str:
 
 
 def _not_beaten(error: float, baseline: float, p_value: float, unit: str) -> str:
+    against = f"the baseline's {amount(baseline, unit)}"
+    fault = f"not significantly below {against} (p = {p_value:.3f})"
+    if error > baseline:
+        fault = f"above {against}"
     return (
-        f"the mean absolute error on the test set, {amount(error, unit)}, is not significantly "
-        f"below the baseline's {amount(baseline, unit)} (p = {p_value:.3f}); change the model or "
-        "the data, and train again"
+        f"the mean absolute error on the test set, {amount(error, unit)}, is {fault}; change the "
+        "model or the data, and train again"
     )
 
 

@@ -92,7 +92,8 @@ def _not_beaten(score: MetricScore, p_value: float) -> str:
             "show that the model adds anything to it; train longer, change the model or the data, "
             "or add more or harder test images"
         )
-    return (
-        f"{name} {score.value:.4f} is not significantly better than the baseline's "
-        f"{score.baseline:.4f} (p = {p_value:.3f}); change the model or the data, and train again"
-    )
+    against = f"the baseline's {score.baseline:.4f}"
+    fault = f"not significantly better than {against} (p = {p_value:.3f})"
+    if score.value < score.baseline:
+        fault = f"below {against}"
+    return f"{name} {score.value:.4f} is {fault}; change the model or the data, and train again"

@@ -17,6 +17,7 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.inputs import Pictures, Predict
 from pipeline.process.errors import UserError
 from pipeline.targets import Counts
+from serving import gate
 
 BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
@@ -25,7 +26,6 @@ SCORING = "_scores"
 EMBEDDED = False
 ANSWER = "the labels with a probability of at least 0.5 are the answer"
 
-THRESHOLD = 0.5
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
 COMBINATIONS = 100  # the most frequent ones, that the baseline tells apart
 
@@ -40,11 +40,13 @@ def check(labels: Array, description: Description, part: str) -> None:
     for name, count in zip(names, labels.sum(0, dtype=np.int64), strict=True):
         if count == 0:
             raise UserError(
-                f"label {name!r} has no image in the {part} part; expected at least one"
+                f"label {name!r} has no image in the {part} part; expected at least one: add "
+                "images with it, or leave the label out"
             )
         if count == len(labels):
             raise UserError(
-                f"every image in the {part} part has label {name!r}; expected one without it"
+                f"every image in the {part} part has label {name!r}; expected one without it: add "
+                "images without it, or leave the label out"
             )
 
 
@@ -87,7 +89,7 @@ def baseline(
 
 
 def answers(probabilities: Array) -> Array:
-    result: Array = (probabilities >= THRESHOLD).astype(np.int64)
+    result: Array = gate.holds(probabilities).astype(np.int64)
     return result
 
 
@@ -116,13 +118,13 @@ def confidences(probabilities: Array) -> Array:
 
 
 def margins(probabilities: Array) -> Array:
-    result: Array = np.abs(probabilities - THRESHOLD).min(1)
+    result: Array = np.abs(probabilities - gate.THRESHOLD).min(1)
     return result
 
 
 def confused(answers: Array, labels: Array) -> tuple[Array, Array]:
     """Each label that was found, with itself, and each that was missed with those in its place."""
-    found = np.nonzero((answers == 1) & (labels == 1))[1]
+    hits = np.nonzero((answers == 1) & (labels == 1))[1]
     missed, wrong = (labels == 1) & (answers == 0), (labels == 0) & (answers == 1)
     in_place = [
         (actual, predicted)
@@ -131,7 +133,7 @@ def confused(answers: Array, labels: Array) -> tuple[Array, Array]:
         for predicted in np.flatnonzero(wrong[row])
     ]
     pairs = np.array(in_place, int).reshape(-1, 2)
-    return np.concatenate([found, pairs[:, 0]]), np.concatenate([found, pairs[:, 1]])
+    return np.concatenate([hits, pairs[:, 0]]), np.concatenate([hits, pairs[:, 1]])
 
 
 def words(answer: Array, names: Sequence[str]) -> str:

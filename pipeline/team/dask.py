@@ -43,14 +43,14 @@ def variables(folder: Path) -> dict[str, str]:
     """The environment of the scheduler, of workers, and of commands that use them."""
     both = certificate.make(folder)
     start = "DASK_DISTRIBUTED__COMM__"
-    found = {
+    environment = {
         f"{start}REQUIRE_ENCRYPTION": "true",
         f"{start}TLS__CA_FILE": str(both.certificate),
     }
     for role in ROLES:
-        found[f"{start}TLS__{role}__CERT"] = str(both.certificate)
-        found[f"{start}TLS__{role}__KEY"] = str(both.key)
-    return found
+        environment[f"{start}TLS__{role}__CERT"] = str(both.certificate)
+        environment[f"{start}TLS__{role}__KEY"] = str(both.key)
+    return environment
 
 
 def _listens(port: int) -> bool:

@@ -77,7 +77,7 @@ def _answers(settings: Settings) -> bool:
     """Whether it lets the team in."""
     url = f"{address(settings)}/api/2.0/mlflow/experiments/search?max_results=1"
     try:
-        found = requests.get(url, auth=(USER, settings.secrets.mlflow), timeout=10)
+        response = requests.get(url, auth=(USER, settings.secrets.mlflow), timeout=10)
     except requests.RequestException:
         return False
-    return found.status_code == 200
+    return response.status_code == 200

@@ -82,8 +82,8 @@ def programs(data: Path) -> Path:
         return folders[made_by]
     if folders and made_by is None:
         return folders[max(folders, key=float)]
-    if found := shutil.which("postgres"):
-        return Path(found).resolve().parent
+    if program := shutil.which("postgres"):
+        return Path(program).resolve().parent
     wanted = f"PostgreSQL {made_by}, which made {data}," if made_by else "PostgreSQL's server"
     package = f"postgresql-{made_by}" if made_by else "postgresql"
     raise UserError(f"{wanted} is not installed; on Debian: apt-get install {package}")

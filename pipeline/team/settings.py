@@ -114,8 +114,8 @@ def check_ports(ports: Ports, folder: Path) -> None:
         if not is_free(port):
             raise UserError(
                 f"port {port}, which {folder / 'settings.json'} has for {name}, is taken"
-                f"{_by(port)}; end that program, or, if it is no server of an earlier `make team`, "
-                "put another port there"
+                f"{_by(port)}; end that program if an earlier `make team` started it, or else put "
+                "another port there"
             )
 
 

@@ -41,17 +41,17 @@ def team(folder: Path = settings.FOLDER) -> None:
     """Returns after Ctrl-C. Raises UserError if a server cannot be started."""
     for number in ENDING:
         signal.signal(number, _interrupt)
-    chosen = settings.load(folder)
-    settings.check_ports(chosen.ports, folder)
+    configuration = settings.load(folder)
+    settings.check_ports(configuration.ports, folder)
     with ExitStack() as stack:
         started: list[Server] = []
         try:
             for make in _makers():
-                server = make(folder, chosen)
+                server = make(folder, configuration)
                 print(f"{server.name} is starting", flush=True)
                 started.append(stack.enter_context(running(server)))
                 print(f"{server.name} is ready at {server.address}", flush=True)
-            _explain(folder, chosen)
+            _explain(folder, configuration)
             _watch(started)
         except KeyboardInterrupt:
             print("ending the servers", flush=True)
@@ -72,21 +72,21 @@ def _makers() -> Iterator[Callable[[Path, Settings], Server]]:
         yield dask.server
 
 
-def variables(folder: Path, chosen: Settings) -> dict[str, str]:
+def variables(folder: Path, configuration: Settings) -> dict[str, str]:
     """The environment of everyone who uses the servers."""
-    found = {**mlflow.variables(chosen), **seaweedfs.variables(chosen)}
-    found["PGPASSWORD"] = chosen.secrets.postgresql
-    return {**found, **(dask.variables(folder) if dask.is_installed() else {})}
+    environment = {**mlflow.variables(configuration), **seaweedfs.variables(configuration)}
+    environment["PGPASSWORD"] = configuration.secrets.postgresql
+    return {**environment, **(dask.variables(folder) if dask.is_installed() else {})}
 
 
-def _explain(folder: Path, chosen: Settings) -> None:
+def _explain(folder: Path, configuration: Settings) -> None:
     """How the servers are used, and what `edgeproof doctor` says of them."""
-    environment, names = folder / "environment", variables(folder, chosen)
+    environment, names = folder / "environment", variables(folder, configuration)
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in names.items()]
     settings.write_secret(environment, "".join(lines))
-    storage = postgresql.address(chosen, "studies")
-    cluster = dask.address(chosen) if dask.is_installed() else None
-    print(USE.format(environment=environment, s3=seaweedfs.address(chosen), storage=storage))
+    storage = postgresql.address(configuration, "studies")
+    cluster = dask.address(configuration) if dask.is_installed() else None
+    print(USE.format(environment=environment, s3=seaweedfs.address(configuration), storage=storage))
     if cluster:
         print(CLUSTER.format(cluster=cluster))
     os.environ.update(names)

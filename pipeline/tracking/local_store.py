@@ -1,7 +1,10 @@
 """MLflow's store in the user's checkout, which keeps working when the project is moved or copied.
 
-MLflow stores the absolute path of every artifact in its database and supports no relative paths.
-Without this module a copied project would read and write in the original's folder.
+MLflow stores the absolute path of every artifact in its database. MLflow 3.17 makes a relative
+location absolute when it creates an experiment, takes `mlflow-artifacts:` from clients of a server
+alone, and has no call that moves what is logged: `mlflow db move-resources` leaves the paths of
+runs and models alone. So without this module a copied project would read and write in the
+original's folder.
 """
 
 from __future__ import annotations

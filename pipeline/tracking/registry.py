@@ -24,6 +24,7 @@ from serving.bundle import Bundle
 from serving.model_card import ModelCard
 from serving.model_file import ModelFile
 
+BUNDLE = "bundle_sha256"  # the tag of its models and its version
 REQUIREMENTS = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}
 RUNTIME_FIGURES = (
     "accuracy",
@@ -39,40 +40,77 @@ RUNTIME_FIGURES = (
 def register(client: Any, run: Any, reports: RunReports) -> None:
     """Logs each file as a model and registers a version, unless the bundle is already registered.
 
-    `champion` moves to the new version unless its test score is lower, or its error higher.
+    `champion` moves to the new version unless its test score is lower, or its error higher. After
+    an interruption, the next call does what is missing.
     """
-    import mlflow
-
     package, evaluation = reports.package, reports.evaluate
     assert package is not None
     assert evaluation is not None
     key, score = registered_score(evaluation)
     name = params.load().problem.name
-    try:
-        versions = client.search_model_versions(f"name = '{name}'")
-    except mlflow.exceptions.MlflowException:
-        versions = []
-    if any(version.tags.get("bundle_sha256") == package.sha256 for version in versions):
+    bundle = {BUNDLE: package.sha256}
+    if any(version.description for version in versions(client, name, bundle)):
         return
     opened = Bundle(artifacts.DIST / package.file)
     preferred = preferred_file(opened.card)
-    with mlflow.start_run(run.info.run_id):
-        logged = {
-            file.format: log_file(opened, file, name if file is preferred else None)
-            for file in opened.card.files
-        }
-    version = logged[preferred.format].registered_model_version
+    log_files(client, run, opened, bundle)
     tags = {
-        "bundle_sha256": package.sha256,
+        **bundle,
         "model_sha256": package.model_sha256,
-        key: score,
+        key: str(score),
         "format": preferred.format,
     }
-    for tag, value in tags.items():
-        client.set_model_version_tag(name, version, tag, str(value))
-    client.update_model_version(name, version, description(preferred, package.file, reports))
+    number = version_of(client, name, models(client, run, bundle)[preferred.format], tags)
     if not is_worse(score, champion_score(client, name, key), key):
-        client.set_registered_model_alias(name, "champion", version)
+        client.set_registered_model_alias(name, "champion", number)
+    # Last, as the sign that the bundle is registered
+    client.update_model_version(name, number, description(preferred, package.file, reports))
+
+
+def versions(client: Any, name: str, bundle: dict[str, str]) -> list[Any]:
+    """The registered versions of a bundle, the oldest first."""
+    import mlflow
+
+    try:
+        found = client.search_model_versions(f"name = '{name}'")
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return []
+    same = [version for version in found if version.tags.get(BUNDLE) == bundle[BUNDLE]]
+    return sorted(same, key=lambda version: int(version.version))
+
+
+def version_of(client: Any, name: str, model: Any, tags: dict[str, str]) -> str:
+    """The number of the bundle's only version, which is registered if there is none.
+
+    As in `runs.create`, MLflow's client may have asked for two.
+    """
+    import mlflow
+
+    if not versions(client, name, tags):
+        mlflow.register_model(f"models:/{model.model_id}", name, tags=tags)
+    first, *others = versions(client, name, tags)
+    for other in others:
+        client.delete_model_version(name, other.version)
+    return str(first.version)
+
+
+def models(client: Any, run: Any, bundle: dict[str, str]) -> dict[str, Any]:
+    """The logged model of each format that the run has of a bundle; deletes what is there twice."""
+    query = f"source_run_id = '{run.info.run_id}' AND tags.{BUNDLE} = '{bundle[BUNDLE]}'"
+    found: dict[str, Any] = {}
+    logged = client.search_logged_models([run.info.experiment_id], query)
+    for model in sorted(logged, key=lambda model: (not is_ready(model), model.creation_timestamp)):
+        if model.name in found:
+            client.delete_logged_model(model.model_id)
+        else:
+            found[model.name] = model
+    return found
+
+
+def is_ready(model: Any) -> bool:
+    return str(model.status) == "READY"
 
 
 def description(file: ModelFile, bundle_file: str, reports: RunReports) -> str:
@@ -109,8 +147,22 @@ def preferred_file(card: ModelCard) -> ModelFile:
     return next((file for file in order if file.file.endswith(".tflite")), order[0])
 
 
-def log_file(opened: Bundle, file: ModelFile, registered_name: str | None) -> Any:
-    """Logs the file, with its metrics, as a pyfunc model that predicts with `serving`."""
+def log_files(client: Any, run: Any, opened: Bundle, bundle: dict[str, str]) -> None:
+    """Logs each file, with its metrics, as a pyfunc model that predicts with `serving`."""
+    import mlflow
+
+    there = models(client, run, bundle)
+    with mlflow.start_run(run.info.run_id):
+        for file in opened.card.files:
+            model = there.get(file.format)
+            if model is None or not is_ready(model):
+                log_file(opened, file, bundle, model and model.model_id)
+            elif not {metric.key for metric in model.metrics or ()} >= figures(file).keys():
+                mlflow.log_metrics(figures(file), model_id=model.model_id)
+
+
+def log_file(opened: Bundle, file: ModelFile, bundle: dict[str, str], begun: str | None) -> None:
+    """`begun` is the id of the model if an upload of it was interrupted."""
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
@@ -122,10 +174,10 @@ def log_file(opened: Bundle, file: ModelFile, registered_name: str | None) -> An
             code_paths=["serving"],
             signature=signature(opened.card),
             pip_requirements=["mlflow", "numpy", "pillow", REQUIREMENTS[Path(file.file).suffix]],
-            registered_model_name=registered_name,
+            tags=bundle,
+            model_id=begun,
         )
     mlflow.log_metrics(figures(file), model_id=logged.model_id)
-    return logged
 
 
 def extract(opened: Bundle, file: ModelFile, folder: Path) -> None:

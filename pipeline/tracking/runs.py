@@ -83,6 +83,16 @@ def create(client: Any, experiment: str, name: str, parent: str | None = None, *
     return first
 
 
+def _delete_repetitions(client: Any, experiment: str, run: Any, training_key: str) -> None:
+    """Deletes other runs of this training: it ended in a model that had a run, so they never end.
+
+    After a change of code, say, that changes no weight.
+    """
+    for other in _oldest(client, experiment, {"training_key": training_key}, FEW):
+        if other.info.run_id != run.info.run_id and other.info.status == "RUNNING":
+            client.delete_run(other.info.run_id)
+
+
 def create_of_training(client: Any, experiment: str, training_key: str) -> Any:
     default = f"{params.load().train.architecture}-{training_key[:6]}"
     name = os.environ.get("DVC_EXP_NAME") or default
@@ -168,6 +178,7 @@ def _sync(client: Any, experiment: str) -> None:
         or find(client, experiment, training_key=key)
         or create_of_training(client, experiment, key)
     )
+    _delete_repetitions(client, experiment, run, key)
     logged = logged_epochs(client, run)
     for row in learning_curves.load(artifacts.LEARNING_CURVES):
         if int(row["epoch"]) not in logged:

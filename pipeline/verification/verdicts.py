@@ -98,7 +98,7 @@ def bounds(pairs: Sequence[RanPair]) -> str:
 def rejections(pairs: Sequence[RanPair]) -> list[str]:
     """What the thresholds do to the test set, once for pairs on which they do the same.
 
-    Of numbers it is what their intervals hold.
+    For numbers, it is what their intervals hold.
     """
     sentences = []
     for pair in pairs:

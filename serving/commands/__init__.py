@@ -90,7 +90,7 @@ def check_log(arguments: argparse.Namespace, card: ModelCard) -> None:
     if arguments.log and card.target != "classes":
         given = "a number" if card.number else "several labels"
         raise InputError(
-            f"--log takes one class a picture; {card.name} gives {given}, so leave --log out"
+            f"--log stores a class for each picture, and {card.name} gives {given}; leave out --log"
         )
 
 

@@ -115,8 +115,8 @@ def _numbers(names: List[str], card: ModelCard) -> List[int]:
     """The numbers of classes. Raises InputError."""
     for name in names:
         if name not in card.class_names:
-            known = ", ".join(card.class_names)
-            raise InputError(f"--ignore {name}: {card.name} has no such class, only {known}")
+            expected = ", ".join(card.class_names)
+            raise InputError(f"--ignore {name}: {card.name} has no such class, only {expected}")
     return [card.class_names.index(name) for name in names]
 
 

@@ -105,17 +105,17 @@ def _answers(
             continue
         order = row.argsort(kind="stable")[::-1][:top]
         if card.target == "labels":
-            order = order[row[order] >= gate.THRESHOLD]
-        one = slice(index, index + 1)
+            order = order[gate.holds(row[order])]
+        single = slice(index, index + 1)
         prediction: Dict[str, Any] = {"picture": name}
         if card.target == "classes":  # None, if the file rejects the picture
-            (prediction["class"],) = classifier.answers(probabilities[one])
+            (prediction["class"],) = classifier.answers(probabilities[single])
         prediction["classes"] = [
             {"class": card.class_names[number], "probability": float(row[number])}
             for number in order
         ]
         if log:
-            prediction["id"] = log.add(classifier, images[one], probabilities[one], name)[0]
+            prediction["id"] = log.add(classifier, images[single], probabilities[single], name)[0]
         yield prediction
 
 
@@ -183,9 +183,9 @@ def _sources(
             yield "standard input", sys.stdin.buffer.read()
         elif is_folder(path):
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in suffixes]
-            what = "picture" if suffixes == photo.SUFFIXES else "input of the model"
+            noun = "picture" if suffixes == photo.SUFFIXES else "input of the model"
             if not files:
-                raise InputError(f"{path} holds no {what}; expected {', '.join(suffixes)}")
+                raise InputError(f"{path} holds no {noun}; expected {', '.join(suffixes)}")
             yield from ((_decodable(str(file)), file) for file in files)
         else:
             yield _decodable(name), path

@@ -144,8 +144,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     bundles = len(arguments.bundles)
     places = Place.several(arguments.processes, bundles + COUNTS, bundles)
-    with listening.bound_to_share(arguments.host, arguments.port) as kept:
-        serve = partial(_serve_shared, arguments, kept.family, kept.getsockname())
+    with listening.bound_to_share(arguments.host, arguments.port) as reserved:
+        serve = partial(_serve_shared, arguments, reserved.family, reserved.getsockname())
         return Group(places, serve).run()
 
 

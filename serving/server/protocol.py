@@ -84,12 +84,13 @@ class Signature:
 def derive(classifier: Classifier, outputs: Any) -> Dict[str, Any]:
     """What follows from the model's outputs (N, K), by name.
 
-    Of a model that rejects inputs the number of the class (N,), -1 for none; of several labels
-    whether each holds, (N, K) bool; of a number the ends of its interval, (N,) each, if it has one.
+    For a model that rejects inputs, the number of the class (N,), -1 for none; for several labels,
+    whether each holds, (N, K) bool; for a number, the ends of its interval, (N,) each, if it has
+    one.
     """
     card, file = classifier.card, classifier.file
     if card.target == "labels":
-        return {LABELS: outputs >= gate.THRESHOLD}
+        return {LABELS: gate.holds(outputs)}
     if card.number:
         width = file.interval
         return {} if width is None else {LOW: outputs[:, 0] - width, HIGH: outputs[:, 0] + width}

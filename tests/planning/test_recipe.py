@@ -23,7 +23,7 @@ from pipeline.planning import (
     survey,
 )
 from pipeline.planning.data import Given, Survey
-from pipeline.planning.recipe import Parts
+from pipeline.planning.parts import Parts
 from pipeline.process.errors import UserError
 from tests.conftest import ROOT
 from tests.planning.conftest import SHIPPED, arrays, photo, photos, values

@@ -14,6 +14,7 @@ from pipeline.config import params
 from pipeline.datasets import image_list
 from pipeline.datasets._tree import Tree
 from pipeline.planning import (
+    outlook,
     start,
     survey,
 )
@@ -99,8 +100,23 @@ def test_a_list_of_several_labels_gets_its_own_recipe(folder: Path) -> None:
     data = survey.survey(listed(folder, "id,tags", lambda number: "old;cat" if number % 2 else ""))
     assert (data.target, data.counts) == ("labels", {"cat": 25, "old": 25})
     assert values(data)["train.loss"] == "BinaryCrossentropy"
+    assert outlook.classes(data) == []
     with pytest.raises(UserError, match=r"board is esp32-s3, .*the data ask for several labels"):
         start.start(folder, "esp32-s3", Path("params.yaml"), force=True)
+
+
+def test_a_label_that_every_picture_has_is_said(folder: Path) -> None:
+    data = survey.survey(
+        listed(folder, "id,tags", lambda number: "old;cat"[: 3 + 4 * (number % 2)])
+    )
+    assert outlook.classes(data) == ["every example has old: nothing to learn; leave it out"]
+
+
+def test_a_list_that_is_no_text_is_refused_in_a_sentence(folder: Path) -> None:
+    (one_folder(folder) / "train.csv").write_text("id,label\n1,a\n2,b\n", encoding="utf-16")
+    for path in (folder, folder / "train.csv"):
+        with pytest.raises(UserError, match=r"train\.csv is not UTF-8; save it as CSV in UTF-8"):
+            survey.survey(path)
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import pytest
 
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
-from pipeline.search import optuna_storage
+from pipeline.search import optuna_storage, sweep
 from pipeline.search.analysis import Options
+from pipeline.search.optuna_worker import Slot
 from tests.conftest import EDGEPROOF, Project
-from tests.postgresql import server
+from tests.postgresql import kill, killable, server
 from tests.search.conftest import children, started
 from tests.waiting import SECONDS, Hold, wait_for
 
@@ -161,3 +164,54 @@ def test_a_sweep_on_postgresql_survives_a_killed_worker_and_an_interrupted_comma
     assert "its worker has ended (signal 9); another one takes over" in log()
     assert len(children(tiny.folder, "shared")) == TRIALS
     assert f"The best of {TRIALS} trials" in (tiny.folder / "reports/sweep.md").read_text()
+
+
+LOST = (
+    r"the storage postgresql://team(:\*+)?@127\.0\.0\.1:\d+/studies is unreachable: .+; once it can"
+    " be reached, the same command continues"
+)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_database_that_is_lost_is_one_sentence_wherever_it_is_asked(here: Path) -> None:
+    with killable() as (address, database):
+        question: dict[str, Any] = {"sampler": "grid", "storage": address}
+        begun, settings, study = started("train.epochs=1,2", **question)
+        kill(database)
+        for ask in (
+            lambda: started("train.epochs=1,2", **question),
+            lambda: sweep.run(begun, settings, study),
+            lambda: Slot("trial", settings, 1).run(lambda _: None),
+        ):
+            with pytest.raises(UserError, match=f"^{LOST}$"):
+                ask()
+
+
+def test_a_sweep_whose_database_is_killed_says_one_sentence_and_continues(
+    tiny: Project, tmp_path: Path
+) -> None:
+    """The database is away for more than one heartbeat in the midst of a training."""
+    hold = Hold(tmp_path / "hold", "*/.state/trials/*/state.json", times=2)
+    log = tiny.folder.parent / f"{tiny.folder.name}.log"
+    with killable() as (address, database):
+        command = [*EDGEPROOF, "sweep", "train.epochs=2,3", "--sampler", "grid", "--name", "lost"]
+        command += ["-S", "train.seed=7", "--heartbeat", "1", "--storage", address]
+        process = tiny.start(*command, **hold.environment)
+        hold.wait(process)
+        before = len(log.read_text())
+        kill(database)
+        time.sleep(3)
+        hold.release()
+        assert process.wait(SECONDS) == 1
+        (sentence,) = re.findall(r"^error: .*$", log.read_text()[before:], re.M)
+        assert re.fullmatch(f"error: trial: {LOST}", sentence)
+        assert "Traceback" not in log.read_text()[before:]
+        database.end()
+        database.start()
+        tiny.run(*command)
+        storage = optuna.storages.RDBStorage(optuna_storage.address(address))
+        trials = optuna.load_study(study_name="lost", storage=storage).trials
+        storage.engine.dispose()
+    done = [trial.params["train.epochs"] for trial in trials if trial.state.name == "COMPLETE"]
+    assert sorted(done) == ["2", "3"]
+    assert len(children(tiny.folder, "lost")) == 2

@@ -1,0 +1,156 @@
+"""The values under `train`, by what the data are and how many.
+
+The small values are those that worked on few images: small batches, so that there are steps enough,
+a low rate, and many epochs. Those for 30,000 images and more are params.yaml's own, for MNIST. The
+numbers behind them are in docs/training.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from pipeline.config.own_model import NO_MODEL
+from pipeline.config.params import NONE
+from pipeline.planning import problem, sensors, sounds
+from pipeline.planning.choice import Choice
+from pipeline.planning.data import Survey
+from pipeline.planning.networks import PHOTO, SMALL_BACKBONE, Network
+from pipeline.planning.parts import parts
+
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
+HEAD_EPOCHS, THAWED_STEPS, FEWEST_THAWED, MOST_THAWED, THAWED_RATE = 10, 1200, 5, 20, 0.0003
+
+
+@dataclass(frozen=True)
+class Size:
+    """Up to `images` for training: the batch size and the highest rate of AdamW."""
+
+    images: float
+    batch: int
+    rate: float
+
+
+SIZES = (
+    Size(2_000, 32, 0.001),
+    Size(10_000, 64, 0.003),
+    Size(30_000, 128, 0.005),
+    Size(float("inf"), 256, 0.01),
+)
+
+
+class Own(Protocol):
+    """A module with the recipe of one kind of data."""
+
+    STEPS: int
+    LEARNING_RATE: float
+
+    def dataset(self, data: Survey) -> list[Choice]: ...
+
+    def batch(self, examples: int) -> int: ...
+
+    def augmentation(self, data: Survey) -> Choice: ...
+
+
+def own_recipe(data: Survey) -> Own | None:
+    """The recipe of a kind of data that has one of its own, measured in the documentation."""
+    if data.kind == "sounds":
+        return cast(Own, sounds)
+    return cast(Own, sensors) if data.is_of_sensors else None
+
+
+def propose(data: Survey, network: Network) -> list[Choice]:
+    images = parts(data).train
+    size = next(size for size in SIZES if images < size.images)
+    batch, rate, steps, decay = size.batch, size.rate, STEPS, 0.1
+    if own := own_recipe(data):
+        batch, rate, steps = own.batch(images), own.LEARNING_RATE, own.STEPS
+    epochs = min(max(round(steps * batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
+    epochs_reason = f"about {epochs * -(-images // batch):,} steps"
+    weights = "none"
+    thaw = Choice("train.thaw", [])
+    if network.is_backbone:
+        batch, rate, decay, epochs, weights = 32, 0.003, 0.05, 20, "imagenet"
+        epochs_reason = "only the output layer is trained, which takes little"
+    if network == SMALL_BACKBONE:
+        thaw = _thaw(images, batch)
+        epochs, epochs_reason = HEAD_EPOCHS + _thawed(images, batch), "as train.thaw has them"
+    hidden = [16, 16] if data.kind == "ids" else None
+    dropout = 0.5 if data.kind == "ids" else None
+    return [
+        Choice("train.architecture", network.architecture, _architecture_reason(data, network)),
+        Choice("train.network.hidden", hidden),
+        Choice("train.network.width", None),
+        Choice("train.network.dropout", dropout),
+        Choice("train.network.output", None),
+        Choice("train.weights", weights),
+        Choice("model.path", NO_MODEL),
+        Choice("train.start_from", NONE),
+        Choice("train.freeze", None),
+        thaw,
+        Choice("train.epochs", epochs, epochs_reason),
+        Choice("train.batch_size", batch, _batch_reason(images, batch)),
+        _loss(data),
+        _class_weights(data),
+        Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": decay}}),
+        Choice("train.learning_rate", rate, f"fits batches of {batch}"),
+        Choice("train.schedule", "cosine"),
+        _augmentation(data, network),
+        Choice("train.keep", "last" if own else "validation_loss"),
+    ]
+
+
+def _architecture_reason(data: Survey, network: Network) -> str:
+    if network.is_backbone and data.number:
+        return f"{network.reason}; for a number that is an angle, a place or a size, try edge"
+    return network.reason
+
+
+def _loss(data: Survey) -> Choice:
+    key = "train.loss"
+    if data.target == "number":
+        return Choice(key, "Huber", "a few numbers may be far off")
+    if data.target == "labels":
+        return Choice(key, "BinaryCrossentropy", "several labels at once")
+    smoothed = {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.05}}
+    return Choice(key, smoothed, "labels smoothed, as a few may be wrong")
+
+
+def _thaw(images: int, batch: int) -> Choice:
+    """All layers of a small backbone learn, after its output layer has."""
+    phase = {"after": HEAD_EPOCHS, "freeze": 0, "learning_rate": THAWED_RATE}
+    count = _thawed(images, batch)
+    reason = f"the output layer alone, then all layers for {count} epochs, as the network is small"
+    return Choice("train.thaw", [phase], reason)
+
+
+def _thawed(images: int, batch: int) -> int:
+    return min(max(round(THAWED_STEPS * batch / images), FEWEST_THAWED), MOST_THAWED)
+
+
+def _class_weights(data: Survey) -> Choice:
+    if problem.is_uneven(data):
+        return Choice("train.class_weights", "balanced", problem.EVERY)
+    return Choice("train.class_weights", None)
+
+
+def _batch_reason(images: int, batch: int) -> str:
+    if batch < 256:
+        return f"{images:,} training examples make {-(-images // batch)} steps an epoch"
+    return f"{images:,} training examples are enough for large batches"
+
+
+def _augmentation(data: Survey, network: Network) -> Choice:
+    key = "train.augmentation"
+    if own := own_recipe(data):
+        return own.augmentation(data)
+    if data.kind != "pixels":
+        return Choice(key, [], "for images only")
+    if network.is_backbone:
+        return Choice(key, [], "so that the frozen layers are computed only once")
+    if data.target == "number":
+        return Choice(key, [], "turned, mirrored or shifted, a picture may mean another number")
+    if data.colour or data.side >= PHOTO:
+        reason = "it also mirrors; take digits if left and right matter, as in letters"
+        return Choice(key, "photos_light", reason)
+    return Choice(key, "digits", "small shifts, which change no meaning")

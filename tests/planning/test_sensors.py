@@ -1,0 +1,102 @@
+"""`edgeproof start` of recordings of sensors."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.config import params
+from pipeline.datasets import series_folder
+from pipeline.planning import params_file, sensors, start, survey
+from pipeline.planning.cost import Shape
+from pipeline.planning.data import Given, Survey
+from pipeline.process.errors import UserError
+from tests.conftest import ROOT
+from tests.planning.conftest import SHIPPED, values
+
+PEOPLE = ("anna", "bob", "eve", "tom")
+
+
+HEAD = "time,ax,ay,az,label,person"
+
+
+def recorded(root: Path, rate: float = 25, head: str = HEAD, seconds: float = 20) -> Path:
+    """12 recordings: half of each is a walk, the other half a rest."""
+    root.mkdir()
+    for number in range(12):
+        lines = [head]
+        generator = np.random.default_rng(number)
+        for row, axes in enumerate(generator.normal(size=(round(seconds * rate), 3)).round(3)):
+            label = "walk" if row < seconds / 2 * rate else "rest"
+            person = PEOPLE[number % 4]
+            lines.append(f"{row / rate:.4f},{','.join(map(str, axes))},{label},{person}")
+        (root / f"{number}.csv").write_text("\n".join(lines))
+    return root
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_recordings_get_their_rate_windows_a_network_and_groups(folder: Path, packed: bool) -> None:
+    path = recorded(Path("walks"))
+    if packed:
+        path = Path(shutil.make_archive("walks", "zip", path))
+    data = survey.survey(path)
+    assert (data.kind, data.counts, data.size) == ("series", {"rest": 108, "walk": 108}, (50, 3))
+    assert (data.rate, data.seconds, data.group, data.groups) == (25, 2, "person", 4)
+    choices, settings = start.propose(data, path, None, SHIPPED)
+    assert params.parsed(params_file.apply(SHIPPED, choices), params.FILE) == settings
+    options = settings.dataset.options(series_folder.Options)
+    assert (settings.dataset.name, options.rate, options.seconds, options.step) == (
+        *("series_folder", 25, 2),
+        1,
+    )
+    assert start.shape(settings, data) == Shape((50, 3), 2, "series")
+    assert (settings.preprocess.group, settings.preprocess.order) == ("person", "stratified")
+    assert (settings.train.architecture, settings.train.keep) == ("series_cnn", "last")
+    assert survey.of_params(settings) == data
+
+
+def test_a_single_recording_and_one_of_a_slow_sensor_are_taken(folder: Path) -> None:
+    one = survey.survey(recorded(Path("slow"), rate=0.5, seconds=400) / "0.csv")
+    assert (one.rate, one.seconds, one.size) == (0.5, 64, (32, 3))
+
+
+def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
+    signal = np.random.default_rng(0).normal(size=(800, 2)).astype(np.float32)
+    labels, people = ["a", "b", "a", "b"], [1, 1, 2, 2]
+    arrays = {"length": np.full(4, 200), "label": np.array(labels), "subject": np.array(people)}
+    np.savez("motion.npz", allow_pickle=False, signal=signal, rate=20.0, **arrays)
+    data = survey.survey(Path("motion.npz"))
+    assert (data.rate, data.group, data.groups) == (20, "subject", 2)
+    assert data.class_names == ["a", "b"]
+    assert values(data)["train.augmentation"] == []
+    assert values(replace(data, channels=("x", "y", "z", "t")))["train.augmentation"] == []
+
+
+def test_what_holds_nobody_and_no_rate_is_said(folder: Path) -> None:
+    data = survey.survey(recorded(Path("walks"), head="time,ax,ay,az,label,note"))
+    assert data.remarks == [sensors.UNKNOWN]
+    with pytest.raises(UserError, match="do not say how many rows a second has; add a column time"):
+        survey.survey(recorded(Path("unknown"), head="ms,ax,ay,az,label,person"))
+    with pytest.raises(
+        UserError, match=r"--number is ax, which names .* the data are series; leave"
+    ):
+        start.start(Path("walks"), None, Path("params.yaml"), True, Given(number="ax"))
+
+
+def test_the_recipe_is_that_of_the_documentation() -> None:
+    """For the recordings of shoulder exercises without the tested people and 15 % validation."""
+    page = (ROOT / "docs/series.md").read_text(encoding="utf-8")
+    block = YAML(typ="safe").load(page.split("```yaml\n")[1].split("```")[0])
+    windows: dict[str, object] = {"name": "series_folder", "path": "motion.npz"}
+    counts = {str(number): 650 for number in range(7)}
+    data = Survey(windows, list(counts), {"train": 4550}, counts, kind="series", size=(200, 6))
+    data = replace(data, channels=("ax", "ay", "az", "gX", "gY", "gZ"))
+    proposed = values(data)
+    for key in ("architecture", "batch_size", "learning_rate", "augmentation", "keep"):
+        assert proposed[f"train.{key}"] == block["train"][key], key
+    assert abs(proposed["train.epochs"] - block["train"]["epochs"]) <= 2
