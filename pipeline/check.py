@@ -20,9 +20,6 @@ from pipeline.planning.data import SURVEYED
 from pipeline.process import stage
 from pipeline.process.errors import UserError
 
-# Whoever names one of these trains on data of their own. The others come with the project.
-OWN = (*SURVEYED, "series_folder")
-
 
 def main() -> None:
     check(params.load())
@@ -84,10 +81,10 @@ def check_problem(settings: Params) -> None:
         f"but dataset.name is {dataset.name}, and the model card prints "
         f"{'it' if len(keys) == 1 else 'them'}"
     )
-    if dataset.name in OWN:
-        draft = f", or let `edgeproof start {dataset.path}` write a draft"
+    if dataset.name in SURVEYED:
         raise UserError(
-            f"{still}; describe your own task{draft if dataset.name in SURVEYED else ''}"
+            f"{still}; describe your own task, or let `edgeproof start {dataset.path}` write a "
+            "draft"
         )
     print(f"warning: {still}; describe your own task")
 

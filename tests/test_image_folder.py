@@ -349,7 +349,7 @@ def test_check_refuses_texts_of_mnist_for_data_of_ones_own(checked: Callable[...
     statement = {"problem.statement": OWN_PROBLEM["problem.statement"]}
     with pytest.raises(UserError, match=r"^problem.use, problem.limits still describe"):
         checked(**statement)
-    with pytest.raises(UserError, match=r"describe your own task$"):
+    with pytest.raises(UserError, match=f"{every} still describe .*edgeproof start"):
         checked(**{"dataset.name": "series_folder"})
     assert checked(**OWN_PROBLEM) == ""
 

@@ -112,7 +112,7 @@ def test_other_targets_refuse_the_metric_in_one_sentence(target: str) -> None:
 
 def test_a_number_refuses_the_metric_in_params() -> None:
     settings = params.load(ROOT / params.FILE)
-    with pytest.raises(UserError, match="metric is macro_f1, and a number is judged by its mean"):
+    with pytest.raises(UserError, match="metric is macro_f1, but a number is judged by its mean"):
         params.override(settings, {"problem.unit": "degrees", "problem.metric": "macro_f1"})
 
 

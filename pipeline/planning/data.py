@@ -11,7 +11,8 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
-SURVEYED = ("npz", "image_folder", "image_list", "audio_folder", "series_folder")  # datasets
+# Whoever names one of these datasets has data of their own. The others come with the project.
+SURVEYED = ("npz", "image_folder", "image_list", "audio_folder", "series_folder")
 # Columns that say what belongs together
 HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
 
