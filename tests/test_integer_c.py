@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.params import Network
 from pipeline.embedded import _integer_c
-from pipeline.embedded._integer_c import memory
+from pipeline.embedded._integer_c import memory, sigmoid
 from pipeline.embedded._integer_c.memory import Buffer
 from pipeline.embedded._integer_c.network import read
 from pipeline.files.artifacts import Inputs
@@ -99,6 +99,8 @@ def test_every_layer_of_a_published_model_equals_micro(
         ("tiny", (28, 28, 1), "softmax"),
         ("tiny", (20, 36, 3), "sigmoid"),
         ("cnn", (28, 28, 1), "softmax"),
+        ("edge", (28, 56, 1), "sigmoids"),
+        ("tiny", (28, 28, 1), "linear"),
         ("mlp", (28, 28, 1), "softmax"),
     ],
 )
@@ -107,13 +109,26 @@ def test_every_layer_of_every_architecture_equals_micro(
     tmp_path: Path,
     architecture: str,
     shape: tuple[int, ...],
-    output: Literal["softmax", "sigmoid"],
+    output: Literal["softmax", "sigmoid", "sigmoids", "linear"],
 ) -> None:
     """With untrained weights."""
     module = importlib.import_module(f"pipeline.architectures.{architecture}")
     network = module.build(Inputs(shape), 2, Network(output=output))
     images = np.random.default_rng(0).integers(0, 256, (20, *shape), np.uint8)
     assert not different(micro, [tflite_int8.convert(network, images)], tmp_path)
+
+
+def test_the_table_of_a_logistic_equals_micro_for_every_input(micro: Micro) -> None:
+    """Of scales from those at which every output is 1/2 to those at which nearly all are 0 or 1."""
+    dice, every = np.random.default_rng(0), np.arange(-128, 128, dtype=np.int8)
+    for scale in 10 ** dice.uniform(-7, 1.5, 30):
+        build, zero_point = Builder(), int(dice.integers(-128, 128))
+        source = build.tensor((1, 256), "int8", [scale], zero_point)
+        output = build.tensor((1, 256), "int8", [1 / 256], -128)
+        model = build.finish(source, build.operator("LOGISTIC", [source], output))
+        expected = micro.tensors(model, every[None], [output.index])[output.index]
+        table = sigmoid.table(np.float32(scale), zero_point)
+        np.testing.assert_array_equal(table, expected.reshape(-1))
 
 
 def test_a_single_factor_of_a_dense_layer_is_a_product_in_float32(
@@ -225,6 +240,7 @@ ONES, BIAS = np.ones((1, 4), np.int8), np.zeros(1, np.int32)
             one_operator("SOFTMAX", "SoftmaxOptions", beta=1.0),
             "its SOFTMAX has an output whose scale is not 1/256",
         ),
+        (one_operator("LOGISTIC"), "its LOGISTIC has an output whose scale is not 1/256"),
         (one_operator("RESHAPE"), "it has no layer that computes anything"),
     ],
 )

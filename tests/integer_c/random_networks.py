@@ -72,8 +72,15 @@ class RandomNetwork:
 
     def grow(self) -> None:
         """Appends one of the operators that fit the last tensor."""
-        operators = [self.reshape, self.fully_connected, self.softmax, self.quantize]
-        operators += [self.mean, self.arithmetic, self.arithmetic, self.pad, self.concatenate]
+        operators = [self.reshape, self.fully_connected, self.softmax, self.logistic]
+        operators += [
+            self.quantize,
+            self.mean,
+            self.arithmetic,
+            self.arithmetic,
+            self.pad,
+            self.concatenate,
+        ]
         if len(self.last.shape) == 4:
             operators += [self.convolution] * 3 + [self.depthwise] * 3 + [self.pool] * 2
         self.one_of(operators)()
@@ -258,6 +265,10 @@ class RandomNetwork:
         beta = self.one_of([1.0, 0.5, 2.0])
         output = self.output(self.last.shape, 1 / 256, -128)
         self.append("SOFTMAX", [self.last], output, kind="SoftmaxOptions", beta=beta)
+
+    def logistic(self) -> None:
+        output = self.output(self.last.shape, 1 / 256, -128)
+        self.append("LOGISTIC", [self.last], output)
 
     def quantize(self) -> None:
         """To another scale; sometimes through uint8."""

@@ -47,6 +47,25 @@ def rounded(value: float) -> int:
     return int(math.copysign(math.floor(abs(value) + 0.5), value))
 
 
+def product(a: int, b: int) -> int:
+    """`multiply_fractions` of layers/fixed_point.h, for values that are not both the least."""
+    rounding = 1 << 30 if a * b >= 0 else 1 - (1 << 30)
+    magnitude = abs(a * b + rounding) >> 31
+    return magnitude if a * b + rounding >= 0 else -magnitude
+
+
+def divided(value: int, exponent: int) -> int:
+    """`divide_by_power_of_2` of layers/fixed_point.h."""
+    mask = (1 << exponent) - 1
+    return (value >> exponent) + ((value & mask) > (mask >> 1) + (value < 0))
+
+
+def rescaled(value: int, factor: Factor) -> int:
+    """`rescale` of layers/fixed_point.h."""
+    left, right = max(factor.shift, 0), max(-factor.shift, 0)
+    return divided(product(value << left, factor.multiplier), right)
+
+
 def ratio(tensor: Tensor, output: Tensor) -> float:
     """The scale of `tensor` in units of that of `output`."""
     return float(tensor.scale) / float(output.scale)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.embedded._integer_c import scaling
+from pipeline.embedded._integer_c import scaling, sigmoid
 from pipeline.embedded._integer_c.layer import Call, Layer, same_scale
 from pipeline.embedded._integer_c.network import Operator, Tensor
 from pipeline.embedded._integer_c.weighted import window_fields
@@ -168,13 +168,26 @@ def reshape(operator: Operator) -> Layer:
     return Layer(operator, ())
 
 
+def logistic(operator: Operator) -> Layer:
+    of_probabilities(operator)
+    source = operator.inputs[0]
+    values = sigmoid.table(source.scale, source.zero_point)
+    fields = {"count": source.size, "table": values}
+    return one_call(operator, "logistic", "logistic", fields, elementwise=True)
+
+
+def of_probabilities(operator: Operator) -> None:
+    """Raises UserError unless the outputs are from 0 to 255/256."""
+    if (operator.output.scale, operator.output.zero_point) != (np.float32(1 / 256), -128):
+        raise operator.refusal("has an output whose scale is not 1/256")
+
+
 def softmax(operator: Operator) -> Layer:
-    source, output = operator.inputs[0], operator.output
+    source = operator.inputs[0]
     classes = source.shape[-1]
     if classes > MOST_CLASSES:
         raise operator.refusal(f"has {classes:,} classes; expected at most {MOST_CLASSES:,}")
-    if (output.scale, output.zero_point) != (np.float32(1 / 256), -128):
-        raise operator.refusal("has an output whose scale is not 1/256")
+    of_probabilities(operator)
     real = min(operator.options.beta * float(source.scale) * 2**26, 2**31 - 1)
     factor = scaling.factor(real)
     fields = {

@@ -136,6 +136,14 @@ struct softmax {
 
 void layer_softmax(const struct softmax *layer, const int8_t *input, int8_t *output);
 
+/* 1 / (1 + exp(-x)) of each value: the output for an input q is table[q + 128]. */
+struct logistic {
+    int32_t count;
+    const int8_t *table;
+};
+
+void layer_logistic(const struct logistic *layer, const int8_t *input, int8_t *output);
+
 /* Brings values to another scale and zero point. */
 struct quantization {
     int32_t count;
