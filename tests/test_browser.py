@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from PIL import Image
 
 from pipeline.config import params
 from pipeline.embedded import _zig, browser, c
-from pipeline.embedded._proof import Proof, prove
+from pipeline.embedded._proof import OF_ANSWERS, prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
@@ -30,7 +29,7 @@ from tests.test_gate import gate_outcomes
 pytestmark = pytest.mark.slow
 
 PAGE, PICTURES = browser.TEMPLATES / "page", browser.TEMPLATES / "pictures"
-PROOF = [field.name for field in dataclasses.fields(Proof)]
+PROOF = ["state", "test_images", *OF_ANSWERS, "images_equal_to_micro"]
 PREPARE = """
 import { readFileSync } from "node:fs";
 const { draw, plane } = await import(process.argv[1] + "/ink.js");

@@ -63,7 +63,7 @@ def test_the_arena_suffices_and_gives_the_golden_vectors(finished: Project, tmp_
     ]
     python = Path(sys.prefix) / "runtimes/tflite_micro/bin/python"
     subprocess.run([python, "-c", GOLDEN_IN_THE_ARENA, *files], check=True, capture_output=True)
-    body = (source / "golden.h").read_text().split("golden_probabilities", 1)[1]
+    body = (source / "golden.h").read_text().split("golden_outputs", 1)[1]
     golden = np.array(re.findall(r"([\d.e+-]+)f\b", body), np.float32).reshape(-1, 10)
     np.testing.assert_array_equal(np.load(tmp_path / "answers.npy"), golden)
 
@@ -180,7 +180,7 @@ def test_a_network_whose_layers_are_too_large_for_a_page_is_refused(tmp_path: Pa
         test_images=images,
         programs=("x86_64",),
         arena_bytes=0,
-        max_accuracy_drop=0.0,
+        max_loss=0.0,
     )
     (tmp_path / "folder").mkdir()
     with pytest.raises(

@@ -17,12 +17,14 @@ from pipeline import preprocess
 from pipeline.config import params
 from pipeline.config.params import Dataset, Train
 from pipeline.datasets import Raw, mnist_pairs, npz
+from pipeline.embedded import c
 from pipeline.field import assess
 from pipeline.files.artifacts import Array, Description
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures
 from pipeline.targets import _scores, labels
 from serving import Classifier, gate
+from tests import c_program
 from tests.conftest import OWN_PROBLEM, ROOT, Project
 from tests.server import Server, answer_on_page, check_openapi
 
@@ -205,6 +207,7 @@ def made(project: Project, run_stages: Callable[..., None]) -> Project:
             "verify.runtimes": ["litert", "onnxruntime"],
             "verify.processors": ["native"],
             "embed.targets": "all",
+            "embed.programs": [c.HERE],
         }
     )
     run_stages(project)
@@ -222,7 +225,10 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chr
     assert evaluation["test_accuracy"] > 0.8
     assert evaluation["gate"]["never_predicted"] == []
     assert {pair["state"] for pair in report("verify")["pairs"]} == {"proven"}
-    assert all("asks for labels" in row["refused"] for row in report("embed")["targets"])
+    rows = {row["target"]: row for row in report("embed")["targets"]}
+    assert "this dataset asks for labels; use `serving serve`" in rows["browser"]["refused"]
+    assert rows["c"]["measured"]["state"] == "proven"
+    assert rows["microcontroller"]["measured"]["agreement_with_litert"] > 0.9
     with np.load(made.folder / "evaluation/validation.npz") as validation:
         answers = labels.answers(validation["probabilities"])
         right = labels.right(answers, validation["labels"])
@@ -235,8 +241,22 @@ def test_several_labels_pass_the_whole_pipeline_to_the_device(made: Project, chr
     )
     answers = labels.answers(classifier.predict(images))
     assert labels.right(answers, present).mean() > 0.8
+    check_program(made, bundle)
     check_commands(made, bundle, images, answers)
     check_server(made, bundle, images, answers, chromium)
+
+
+def check_program(made: Project, bundle: Path) -> None:
+    """The program in C names the labels that Python does, and judges itself by the same gate."""
+    ran, python = c_program.run(bundle, made.folder / "unpacked"), c_program.classifier(bundle)
+    named = [python.answer(row)["labels"] for row in ran.outputs]
+    assert ran.answers == [" + ".join(names) or "none of the labels" for names in named]
+    assert {"none of the labels", "a + b", "a + b + c"} < set(ran.answers)
+    facts = gate.compare(ran.outputs, ran.acceptance.probabilities, ran.acceptance.labels, 0.05)
+    for name in ("images", "accuracy", "keras_accuracy", "lost", "gained", "agreement"):
+        assert float(ran.figures[name]) == pytest.approx(facts[name])
+    assert float(ran.figures["accuracy_lost_bound"]) == pytest.approx(facts["accuracy_lost_bound"])
+    assert (ran.status, ran.sentence[:8]) == (0, "proven: ")
 
 
 def check_server(made: Project, bundle: Path, images: Array, answers: Array, chromium: Any) -> None:

@@ -24,6 +24,7 @@ from pipeline.config.params import Dataset, Train
 from pipeline.datasets import Raw, mnist_rotation, movielens_100k, npz, polynomial
 from pipeline.diagnosis.diagnosis import MostError
 from pipeline.diagnosis.rules import diagnose
+from pipeline.embedded import c
 from pipeline.field import assess
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import Evaluation, NumberReport
@@ -37,9 +38,12 @@ from pipeline.tracking import record, registry, view
 from pipeline.verification import intervals, rejection
 from serving import Classifier, distributions, gate
 from serving.acceptance import Acceptance
+from serving.acceptance import rejection as rejection_of
 from serving.bundle import Bundle
+from serving.commands import predict
 from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
+from tests import c_program
 from tests.conftest import EDGEPROOF, OWN_PROBLEM, ROOT, STAGES, Project
 from tests.server import Server, answer_on_page, check_openapi, png
 
@@ -374,6 +378,7 @@ def made(fresh: Project, mirror: Path, tmp_path_factory: pytest.TempPathFactory)
             "verify.runtimes": ["litert", "onnxruntime"],
             "verify.processors": ["native"],
             "embed.targets": "all",
+            "embed.programs": [c.HERE],
         }
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -477,10 +482,31 @@ def test_the_server_gives_the_number_with_its_interval(made: Project, chromium: 
 
 
 @pytest.mark.slow
+def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
+    made: Project, tmp_path: Path
+) -> None:
+    archive = made.folder / "dist/angles-1.0.0.tar.gz"
+    ran, python = c_program.run(archive, tmp_path), c_program.classifier(archive)
+    assert ran.answers == [predict._in_words(python.number(row)) for row in ran.outputs]
+    assert " degrees (" in ran.answers[0]
+    accepted, allowed = ran.acceptance, float(ran.figures["max_error_added"])
+    facts = gate.compare(ran.outputs, accepted.probabilities, accepted.labels, allowed)
+    for name in ("images", "error", "keras_error", "error_added", "error_added_bound"):
+        assert float(ran.figures[name]) == pytest.approx(facts[name], abs=1e-8)
+    ends = float(ran.figures["error_low"]), float(ran.figures["error_high"])
+    assert ends == pytest.approx(facts["error_interval"])
+    held = rejection_of(python.file, ran.outputs, accepted.labels)
+    assert int(ran.figures["inside"]) == held["inside"]
+    assert (ran.status, ran.sentence[:8]) == (0, "proven: ")
+    rows = {row["target"]: row.get("measured") for row in report(made, "embed")["targets"]}
+    assert rows["c"]["state"] == "proven"
+    assert rows["microcontroller"]["agreement_with_litert"] == 1
+
+
+@pytest.mark.slow
 def test_what_takes_one_class_only_refuses_a_number_in_one_sentence(made: Project) -> None:
-    refusals = [row["refused"] for row in report(made, "embed")["targets"]]
-    assert len(refusals) == 3
-    assert all("this dataset asks for a number; run such a model with" in row for row in refusals)
+    rows = {row["target"]: row for row in report(made, "embed")["targets"]}
+    assert "this dataset asks for a number; use `serving serve`" in rows["browser"]["refused"]
     folder = made.folder / "seen/a"
     folder.mkdir(parents=True)
     Image.fromarray(test_set(made)[0][0, ..., 0]).save(folder / "one.png")

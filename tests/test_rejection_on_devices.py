@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.bundle import card
 from pipeline.config import params
-from pipeline.embedded import _c_text, _zig, browser, c, microcontroller
-from pipeline.embedded._integer_c.emission import least_accepted
+from pipeline.embedded import _answer_text, _c_text, _zig, browser, c, microcontroller
+from pipeline.embedded._integer_c.answers import least_accepted
 from pipeline.embedded._integer_c.network import Tensor
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array
@@ -164,10 +164,11 @@ def test_a_microcontroller_compares_with_the_same_float32(
 ) -> None:
     """classify.h, compiled: on the threshold, one float32 below it, and two equal probabilities."""
     header = _c_text.header(on_devices.model)
-    (definition,) = re.findall("#define MODEL_ACCEPT_FROM .*", header)
-    (tmp_path / "model.h").write_text(
-        f"#define MODEL_VALUE uint8_t\n#define MODEL_CLASSES 3\n{definition}"
-    )
+    definitions = re.findall("#define MODEL_(?:ACCEPT_FROM|WORDS) .*", header)
+    own = ["MODEL_VALUE uint8_t", "MODEL_CLASSES 3", 'MODEL_CLASS_NAMES {"a", "b", "c"}']
+    lines = [*(f"#define {line}" for line in own), *definitions]
+    (tmp_path / "model.h").write_text("\n".join(["#pragma once", *lines, ""]))
+    _answer_text.write(tmp_path, on_devices.model)
     source = microcontroller.TEMPLATES / "src/classify.h"
     (tmp_path / "classify.h").write_text(source.read_text())
     least = np.float32(tested[2])

@@ -136,8 +136,8 @@ def write_binary(
     """Writes acceptance.bin for the program of a target.
 
     Writes nothing if that format is not in the bundle. Layout: HEADER; golden images (G, P) uint8,
-    or float32 of series, and probabilities (G, K) float32; images (N, P), labels (N,) uint32,
-    probabilities (N, K) float32; the CRC-32 of everything before it.
+    or float32 of series, and outputs (G, K) float32; images (N, P), labels (N,) uint32, of several
+    at once (N, K), of numbers float32; outputs (N, K) float32; the CRC-32 of everything before it.
     """
     file = next((file for file in card.files if file.format == entry.format), None)
     if file is None:
@@ -162,7 +162,7 @@ def write_binary(
         golden_images,
         golden_probabilities,
         accepted.images,
-        accepted.labels.astype("<u4"),
+        accepted.labels.astype("<f4" if card.number else "<u4"),
         accepted.probabilities.astype("<f4"),
     ]
     content = b"".join([header, *(array.tobytes() for array in arrays)])
@@ -193,5 +193,7 @@ def own_verdict(entry: Embedded) -> dict[str, Any] | None:
     return {
         "verdict": measured["state"],
         "images": measured["test_images"],
-        "accuracy_lost_bound": measured["accuracy_lost_bound"],
+        "accuracy_lost_bound": measured.get(
+            "accuracy_lost_bound", measured.get("error_added_bound")
+        ),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import inputs
-from pipeline.embedded import _series_text, _sound_text
+from pipeline.embedded import _answer_text, _series_text, _sound_text
 from pipeline.embedded._c_names import quoted
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.artifacts import Array, Description
@@ -19,10 +19,11 @@ PARTS = 10_000  # of a side, in which it measures a region
 
 
 def write_network(folder: Path, model: VerifiedFile) -> None:
-    """Writes the network and model.h. Raises UserError if there is no C for an operator."""
+    """Writes the network, model.h and answer.h. Raises UserError for an operator without C."""
     for name, text in {**model.code.files, "model.h": header(model)}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
+    _answer_text.write(folder, model)
 
 
 def template(target: str, name: str) -> Path:
@@ -44,8 +45,7 @@ def header(model: VerifiedFile, definitions: str = "") -> str:
         "#define MODEL_BYTES (MODEL_PIXELS * sizeof(MODEL_VALUE))\n"
         f"#define MODEL_CLASSES {len(names)}\n"
         f"#define MODEL_CLASS_NAMES {{{', '.join(map(quoted, names))}}}\n"
-        "/* The least probability of an answer; below it, the input is none of the classes. */\n"
-        f"#define MODEL_ACCEPT_FROM {np.float32(model.accept_from or 0):.8e}f\n"
+        f"{_answer_text.definitions(model)}"
         f"{definitions}\n"
         "#endif\n"
     )

@@ -5,54 +5,45 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.reporting import statistics
 from serving import gate
 
-
-@dataclass(frozen=True)
-class Proof:
-    """All test images, compared with the trained model by the gate of verification.
-
-    `images_equal_to_micro` of them were compared with TensorFlow Lite Micro.
-    """
-
-    state: str
-    test_images: int
-    accuracy: float
-    accuracy_lost_bound: float
-    agreement: float
-    images_equal_to_micro: int
+OF_ANSWERS = ("accuracy", "accuracy_lost_bound", "agreement")
+OF_NUMBERS = ("error", "error_added_bound")
 
 
-def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Proof:
-    """Runs all test images. `classify` gives the probabilities (N, K) of images (N, H, W, C).
+def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
+    """Runs all test images. `classify` gives the outputs (N, K) of images (N, H, W, C).
 
-    Raises UserError if an output differs from TensorFlow Lite Micro's, or if significantly more
-    accuracy is lost than export.max_accuracy_drop allows.
+    Returns the verdict of the gate of verification, its figures, and how many images were compared
+    with TensorFlow Lite Micro. Raises UserError if an output differs from its, or if significantly
+    more is lost than the params allow.
     """
     images, labels = artifacts.load_split("test")
     reference = artifacts.load_array(artifacts.TEST_PROBABILITIES)
-    probabilities = on_all_cores(classify, images)
+    outputs = on_all_cores(classify, images)
     expected = model.micro.tested
-    differing = int((probabilities[: len(expected)] != expected).any(1).sum())
+    differing = int((outputs[: len(expected)] != expected).any(1).sum())
     if differing:
         raise UserError(
             f"its C answers {differing} of {len(expected)} images unlike TensorFlow Lite Micro; "
             "report this fault, and remove the target from embed.targets"
         )
-    facts = statistics.compare(probabilities, reference, labels, model.max_accuracy_drop)
+    facts = gate.compare(outputs, reference, np.asarray(labels), model.max_loss)
+    facts = statistics.with_reason(facts, model.data.unit)
     if facts["state"] == gate.WORSE:
         raise UserError(facts["reason"])
-    names = ("state", "test_images", "accuracy", "accuracy_lost_bound", "agreement")
-    return Proof(**{name: facts[name] for name in names}, images_equal_to_micro=len(expected))
+    names = OF_ANSWERS if model.data.unit is None else OF_NUMBERS
+    figures = {name: facts[name] for name in ("state", "test_images", *names)}
+    return {**figures, "images_equal_to_micro": len(expected)}
 
 
 def on_all_cores(classify: Callable[[Array], Array], images: Array) -> Array:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import inputs, targets
+from pipeline import inputs
 from pipeline.config.params import Params
 from pipeline.embedded import _integer_c
 from pipeline.embedded._integer_c import Code
@@ -19,8 +19,10 @@ from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.export import ExportReport
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
+from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 from pipeline.runtimes.process import Answer, Interpreter, RuntimeProcess, Task
+from serving import gate
 from serving.model_file import answers
 
 # Bytes. The weights of a file of this size, written out as text, compile within a minute.
@@ -29,11 +31,16 @@ LARGEST_MODEL = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Micro:
-    """TensorFlow Lite Micro's probabilities (G, K) and (N, K) float32 of golden and test images."""
+    """TensorFlow Lite Micro's outputs (G, K) and (N, K) float32 of golden and test images."""
 
     golden: Array
     tested: Array
     arena_bytes: int
+
+
+def holds_from(data: Description) -> tuple[float, ...] | None:
+    """The probability from which each of several labels at once holds; None for other targets."""
+    return (gate.THRESHOLD,) * len(data.class_names) if data.target == "labels" else None
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,10 @@ class VerifiedFile:
 
     `golden_images` (G, ...) and `test_images` (N, ...) are inputs as the model takes them, such as
     (N, H, W, C) uint8; `golden_labels` (G,) are class numbers. `programs`, `arena_bytes`,
-    `max_accuracy_drop` and `board` come from params.yaml. The file rejects an image if no
-    probability reaches `accept_from`.
+    `max_loss` and `board` come from params.yaml. The file rejects an image if no probability
+    reaches `accept_from`; of several labels at once, each holds from its `holds_from`. The share
+    `coverage` of true numbers is within the `interval` of a number. Golden vectors may differ by
+    `tolerance` elsewhere.
     """
 
     name: str
@@ -56,8 +65,12 @@ class VerifiedFile:
     test_images: Array
     programs: tuple[str, ...]
     arena_bytes: int
-    max_accuracy_drop: float
+    max_loss: float
+    tolerance: float = statistics.QUANTIZED_TOLERANCE
     accept_from: float | None = None
+    holds_from: tuple[float, ...] | None = None
+    interval: float | None = None
+    coverage: float | None = None
     board: str | None = None
 
     @classmethod
@@ -70,13 +83,12 @@ class VerifiedFile:
                 f"it takes images, sounds and series, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
-        exported = ExportReport.load().files
-        if not targets.target(data.target).EMBEDDED:
-            answer = data.target if data.unit is None else "a number"
+        if data.kind == "sounds" and data.target != "classes":
             raise UserError(
-                f"it gives one class of several, and this dataset asks for {answer}; "
-                "run such a model with `serving` on Linux"
+                f"it hears words, each a class, and this dataset asks for {data.target}; run such "
+                "a model with `serving` on Linux"
             )
+        exported, verified = ExportReport.load().files, VerificationReport.load()
         with np.load(artifacts.GOLDEN, allow_pickle=False) as golden:
             if format_name not in exported or format_name not in golden.files:
                 raise UserError(
@@ -95,8 +107,12 @@ class VerifiedFile:
             test_images=np.asarray(artifacts.load_split("test")[0][: params.embed.images]),
             programs=tuple(params.embed.programs),
             arena_bytes=params.embed.arena_bytes,
-            max_accuracy_drop=params.export.max_accuracy_drop,
-            accept_from=VerificationReport.load().accept_from(format_name),
+            max_loss=params.max_loss(),
+            tolerance=statistics.tolerance(True, verified.span),
+            accept_from=verified.accept_from(format_name),
+            holds_from=holds_from(data),
+            interval=verified.half_width(format_name),
+            coverage=params.problem.coverage,
             board=params.embed.board,
         )
 
@@ -126,11 +142,11 @@ class VerifiedFile:
                 f"{self.file.name} has {len(data):,} bytes; "
                 f"C code is generated from at most {LARGEST_MODEL:,}; use a smaller architecture"
             )
-        return _integer_c.translate(data, self.file.name, self.accept_from)
+        return _integer_c.translate(data, self.file.name, self.accept_from, self.holds_from)
 
     @property
     def golden_classes(self) -> Array:
-        """The classes (G,) that it answers to the golden vectors; -1 for none."""
+        """What network_run returns (G,) for the golden vectors."""
         classes: Array = answers(self.micro.golden, self.accept_from)
         return classes
 

@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +42,12 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
+    if model.data.target != "classes":
+        answer = "a number" if model.data.unit else model.data.target
+        raise UserError(
+            f"its page shows one class of several, but this dataset asks for {answer}; "
+            "use `serving serve` or the targets c and microcontroller"
+        )
     if model.data.kind == "series":
         raise UserError(
             "its page takes pictures and sounds, but this dataset contains series; "
@@ -68,7 +73,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
         "page_bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        **asdict(proof),
+        **proof,
     }
 
 

@@ -19,7 +19,6 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from string import Template
@@ -27,22 +26,21 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.embedded import _c_text, _series_text, _sound_text, _zig
+from pipeline.embedded import _answer_text, _c_text, _series_text, _sound_text, _zig
 from pipeline.embedded._integer_c.network import read
-from pipeline.embedded._proof import Proof, prove
+from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import digests, timing_cache
 from pipeline.files.artifacts import Array
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
-from pipeline.process.words import percent
 from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"
 TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
 SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
-HEADERS = ("classify.h", "program.h", "gate.h")
+HEADERS = ("classify.h", "program.h", "score.h", "gate.h")
 OF_PICTURES = ("main.c", "picture.c", "framing.c")
 # What reads an input, by its kind
 READING = {
@@ -79,19 +77,21 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
         "constant_bytes": model.code.constant_bytes,
         "arena_bytes": model.code.arena_bytes,
         "stack_bytes": stack,
-        **asdict(proof),
+        **proof,
     }
 
 
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
-    return [*model.code.sources, *SHARED, *READING[model.data.kind]]
+    scoring = _answer_text.SCORES[model.data.target]
+    return [*model.code.sources, *SHARED, scoring, *READING[model.data.kind]]
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources, but not golden.h, which the programs do without."""
     _c_text.write_network(folder, model)
-    for name in (*SHARED, *HEADERS, "self_test.c", "CMakeLists.txt"):
+    scoring = _answer_text.SCORES[model.data.target]
+    for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
     if model.data.kind != "pixels":
         if model.data.kind == "sounds":
@@ -113,7 +113,8 @@ def golden(model: VerifiedFile) -> str:
     outputs = _c_text.array("int8_t golden_outputs", values.astype(np.int8))
     classes = ", ".join(map(str, model.golden_classes))
     answers = (
-        f"/* -1 for none */\nstatic const int golden_classes[GOLDEN_IMAGES] = {{{classes}}};\n"
+        "/* what network_run returns */\n"
+        f"static const int golden_classes[GOLDEN_IMAGES] = {{{classes}}};\n"
     )
     return _c_text.golden(model, f"{outputs}\n{answers}")
 
@@ -176,7 +177,7 @@ def time(folder: Path, model: VerifiedFile) -> Measured:
 
 
 def classify(program: Path, images: Array) -> Array:
-    """The probabilities (N, K) float32 of inputs (N, ...): bytes, or windows of float32."""
+    """The outputs (N, K) float32 for inputs (N, ...): bytes, or windows of float32."""
     options = ["--windows"] if images.dtype == np.float32 else []
     process = subprocess.run(
         [program, *options, "-"], input=images.tobytes(), capture_output=True, check=True
@@ -196,19 +197,19 @@ def milliseconds(program: Path, images: Array) -> list[float]:
     return times
 
 
-def readme_fields(model: VerifiedFile, stack: int, proof: Proof) -> dict[str, str]:
+def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
     """The values in the README."""
     own = _c_text.own_fields(model) or of_pictures(model)
     return {
         **model.readme_fields,
+        **_answer_text.readme_fields(model),
         **own,
         "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
-        "compared": f"{proof.images_equal_to_micro:,}",
-        "images": f"{proof.test_images:,}",
-        "accuracy": percent(proof.accuracy),
-        "bound": percent(proof.accuracy_lost_bound),
+        "compared": f"{proof['images_equal_to_micro']:,}",
+        "images": f"{proof['test_images']:,}",
+        "score": _answer_text.score_in_words(proof, model.data.unit),
     }
 
 

@@ -18,13 +18,21 @@ from string import Template
 import numpy as np
 import tflite
 
+from pipeline import targets
 from pipeline.config import boards
-from pipeline.embedded import _c_text, _kernel_memory, _resolver, _series_text, _sound_text
+from pipeline.embedded import (
+    _answer_text,
+    _c_text,
+    _kernel_memory,
+    _resolver,
+    _series_text,
+    _sound_text,
+)
+from pipeline.embedded._integer_c.network import read
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files.reports.embed import Measured
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
-from pipeline.reporting import statistics
 from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"
@@ -115,13 +123,27 @@ def measure(model: VerifiedFile, network: tflite.Model) -> Measurements:
         arena_bytes_esp32=esp32_arena,
         multiply_accumulates=fit.macs,
         test_images=len(tested),
-        agreement_with_litert=float((tested.argmax(1) == model.expected.argmax(1)).mean()),
+        agreement_with_litert=agreement(model),
         largest_difference=float(np.abs(tested - model.expected).max()),
         boards=[
             replace(board, fits=board.fits and arena_fits(board, arena, esp32_arena))
             for board in fit.boards
         ],
     )
+
+
+def agreement(model: VerifiedFile) -> float:
+    """The share of test images for which LiteRT gives the same answer.
+
+    A number is the same if an int8 output differs by at most one: LiteRT's kernels round otherwise.
+    """
+    tested, expected = model.micro.tested, model.expected
+    if model.data.target == "number":
+        step = read(model.file.read_bytes()).output.scale
+        return float((np.abs(tested - expected) < 1.5 * step).all(1).mean())
+    target = targets.target(model.data.target)
+    alike = target.answers(tested) == target.answers(expected)
+    return float(alike.reshape(len(tested), -1).all(1).mean())
 
 
 def with_margins(needed: int, network: tflite.Model) -> tuple[int, int]:
@@ -152,6 +174,7 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
             "fit.py", "__pycache__", *(name for _, _, name in SECTIONS.values())
         ),
     )
+    _answer_text.write(folder / "src", model)
     write_preparation(folder, model)
     generated = {
         "model.h": _c_text.header(model, arena_definition(measured)),
@@ -195,9 +218,9 @@ def section(model: VerifiedFile) -> dict[str, str]:
 
 
 def golden(model: VerifiedFile) -> str:
-    """golden.h: a device may differ from these probabilities by at most GOLDEN_TOLERANCE."""
-    answers = _c_text.array("float golden_probabilities", model.micro.golden)
-    tolerance = f"#define GOLDEN_TOLERANCE {statistics.QUANTIZED_TOLERANCE}f\n\n"
+    """golden.h: a device may differ from these outputs by at most GOLDEN_TOLERANCE."""
+    answers = _c_text.array("float golden_outputs", model.micro.golden)
+    tolerance = f"#define GOLDEN_TOLERANCE {model.tolerance}f\n\n"
     return _c_text.golden(model, tolerance + answers)
 
 
@@ -260,6 +283,7 @@ def template_values(
     return {
         **{name: f"{value:,}" for name, value in figures.items() if isinstance(value, int)},
         **model.readme_fields,
+        **_answer_text.readme_fields(model),
         **section(model),
         "library": re.sub(r"\W", "_", model.name),
         "version": model.version,

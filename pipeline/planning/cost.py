@@ -199,10 +199,9 @@ def _files(settings: Params, data: Shape) -> Files:
     _normalize(network, inputs)
     content = _int8(network, inputs)
     measured["int8_bytes"] = with_card(content, CARD_BYTES)
-    if not declared("inputs", data.kind)["EMBEDDED"] or data.target != "classes":
-        return Files(
-            **measured, refused="targets without Python take inputs of one class each, and no ids"
-        )
+    if not declared("inputs", data.kind)["EMBEDDED"]:
+        noun = declared("inputs", data.kind)["NOUN"]
+        return Files(**measured, refused=f"targets without Python take no {noun}")
     try:
         translated = _integer_c.translate(content, FORMAT)
         measured["c_flash_bytes"] = translated.constant_bytes

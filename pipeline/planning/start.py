@@ -91,11 +91,6 @@ def _check_number(data: Survey, given: Given) -> None:
 
 
 def _check_embedded(data: Survey, board: str | None) -> None:
-    if board and not declared("targets", data.target)["EMBEDDED"]:
-        raise UserError(
-            f"--board is {board}, and the exports without Python give one class of several, while "
-            f"the data ask for {'a number' if data.number else 'several labels'}; leave --board out"
-        )
     if board and not declared("inputs", data.kind)["EMBEDDED"]:
         raise UserError(
             f"--board is {board}, and the exports without Python take images, sounds and series"

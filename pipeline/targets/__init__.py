@@ -63,7 +63,6 @@ class Target(Baselined, Protocol):
     OUTPUTS: tuple[str, ...]  # train.network.output that fits; the first is the default
     LOSSES: tuple[str, ...]  # train.loss that fits; empty for any
     SCORING: str  # the module of this folder that scores its answers, a `Scoring`
-    EMBEDDED: bool  # whether the targets without Python take it
     ANSWER: str  # in the model card: how the outputs become an answer
 
     def check(self, labels: Array, description: Description, part: str) -> None:

@@ -23,7 +23,6 @@ BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
 LOSSES: tuple[str, ...] = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "MeanSquaredError")
 SCORING = "_scores"
-EMBEDDED = False
 ANSWER = "the labels with a probability of at least 0.5 are the answer"
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras

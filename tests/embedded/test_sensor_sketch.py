@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedded import _series_text
+from pipeline.embedded import _answer_text, _series_text
 from pipeline.files.artifacts import Description
 from tests.embedded.conftest import run
 from tests.embedded.test_integer_c import SANITIZERS
@@ -53,6 +54,9 @@ static struct {
 CLASSIFY = r"""
 #define MODEL_CLASS_NAMES {"rest", "walk"}
 #define MODEL_CLASSES 2
+#define MODEL_ACCEPT_FROM 0.0f
+#define MODEL_WORDS 40
+#include "answer.h"
 static bool classify(const float *values, float *probabilities)
 {
     static FILE *windows = fopen("windows", "wb");
@@ -62,7 +66,6 @@ static bool classify(const float *values, float *probabilities)
     probabilities[1] = 1 - probabilities[0];
     return true;
 }
-static int classify_answer(const float *probabilities) { return probabilities[1] > 0.5f; }
 void setup();
 void loop();
 int main()
@@ -82,6 +85,7 @@ def test_the_sketch_classifies_the_windows_that_a_sensor_gives(tmp_path: Path) -
         f"#ifndef MODEL_H\n#define MODEL_H\n{_series_text.definitions(data)}#endif\n"
     )
     _series_text.write(tmp_path)
+    shutil.copy(_answer_text.TEMPLATES / "classes.h", tmp_path / "answer.h")
     (tmp_path / "Wire.h").write_text(BOARD)
     (tmp_path / "classify.h").write_text(f'#include "model.h"\n{CLASSIFY}')
     sketch = (_series_text.TEMPLATES / "sense.ino").read_bytes()

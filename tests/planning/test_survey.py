@@ -101,8 +101,6 @@ def test_a_list_of_several_labels_gets_its_own_recipe(folder: Path) -> None:
     assert (data.target, data.counts) == ("labels", {"cat": 25, "old": 25})
     assert values(data)["train.loss"] == "BinaryCrossentropy"
     assert outlook.classes(data) == []
-    with pytest.raises(UserError, match=r"board is esp32-s3, .*the data ask for several labels"):
-        start.start(folder, "esp32-s3", Path("params.yaml"), force=True)
 
 
 def test_a_label_that_every_picture_has_is_said(folder: Path) -> None:

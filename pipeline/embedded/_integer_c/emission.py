@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.embedded._integer_c import convert, storage
+from pipeline.embedded._integer_c.answers import Answers
 from pipeline.embedded._integer_c.layer import Call, Layer
 from pipeline.embedded._integer_c.network import NORMALIZE, Network, Tensor, read
 from pipeline.embedded._integer_c.storage import Storage
 from pipeline.files.artifacts import Array
-from pipeline.process.errors import UserError
 
 TEMPLATES = Path(__file__).parent / "layers"
 HEADERS = ("dot_product.h", "fixed_point.h", "grid.h", "layers.h", "sums.h")
@@ -41,45 +41,31 @@ class Code:
         return sorted(name for name in self.files if name.endswith(".c"))
 
 
-def translate(data: bytes, origin: str, accept_from: float | None = None) -> Code:
+def translate(
+    data: bytes,
+    origin: str,
+    accept_from: float | None = None,
+    holds_from: Sequence[float] | None = None,
+) -> Code:
     """The C code of the TensorFlow Lite file `data`, whose name `origin` stands in comments.
 
-    It rejects an input if no output stands for `accept_from` or more. Equal files give equal code.
+    It rejects an input if no output stands for `accept_from` or more. Of several labels at once,
+    each holds if its output stands for its `holds_from` or more. Equal files give equal code.
     Raises UserError for a network that cannot be translated.
     """
     network = read(data)
-    least = least_accepted(network.output, accept_from)
+    answers = Answers.of(network.output, accept_from, holds_from)
     layers = convert.layers(network)
     placed = storage.assign(network, layers)
     arrays = dict(constants(layers))
     files = {
-        "network.h": header(placed, origin, least),
-        "network.c": source(placed, layers, origin, least),
+        "network.h": header(placed, origin, answers),
+        "network.c": source(placed, layers, origin, answers),
         "weights.h": weights(arrays, origin),
         **library(layers),
     }
     constant_bytes = sum(values.nbytes for values in arrays.values())
     return Code(files, placed.arena_bytes, placed.least_arena_bytes, constant_bytes)
-
-
-def least_accepted(output: Tensor, accept_from: float | None) -> int | None:
-    """The least output that stands for `accept_from` or more; None if every output does.
-
-    Compared in float32, in which every runtime gives its probabilities. Raises UserError if no
-    output does.
-    """
-    if accept_from is None:
-        return None
-    limits = np.iinfo(output.dtype)
-    outputs = np.arange(limits.min, limits.max + 1)
-    probabilities = output.scale * (outputs - output.zero_point).astype(np.float32)
-    accepted = outputs[probabilities >= np.float32(accept_from)]
-    if not len(accepted):
-        raise UserError(
-            f"it would reject every input: its threshold is {accept_from:g}, and its largest "
-            f"probability {probabilities.max():g}; verify the file again"
-        )
-    return int(accepted[0]) if accepted[0] > limits.min else None
 
 
 def library(layers: list[Layer]) -> dict[str, str]:
@@ -97,15 +83,9 @@ def computes_in_float(layers: list[Layer]) -> bool:
     return any(layer.operator.name == NORMALIZE for layer in layers)
 
 
-def header(placed: Storage, origin: str, least: int | None) -> str:
-    output = placed.network.output
-    definition, none = "", ""
-    if least is not None:
-        definition = (
-            "/* The least output that is an answer; below it, the input is none of the classes. "
-            "*/\n"
-            f"#define NETWORK_ACCEPT_FROM ({least})\n\n"
-        )
+def header(placed: Storage, origin: str, answers: Answers) -> str:
+    output, none = placed.network.output, ""
+    if answers.accept_from is not None:
         none = (
             " * Returns -1, for none of the classes, if the largest is below NETWORK_ACCEPT_FROM.\n"
         )
@@ -127,11 +107,11 @@ def header(placed: Storage, origin: str, least: int | None) -> str:
         "/* An output q stands for the real number SCALE * (q - ZERO_POINT). */\n"
         f"#define NETWORK_OUTPUT_SCALE {output.scale:.8e}f\n"
         f"#define NETWORK_OUTPUT_ZERO_POINT ({output.zero_point})\n\n"
-        f"{definition}"
+        f"{answers.definitions}"
         "/*\n"
         " * Writes NETWORK_OUTPUTS outputs for NETWORK_INPUTS inputs. Returns the index of the\n"
-        " * largest, which is the class. Uses integers only, and no library. Two calls must not\n"
-        " * overlap, because they share the arena.\n"
+        " * largest: of one class of several, that is the answer. Uses integers only, and no\n"
+        " * library. Two calls must not overlap, because they share the arena.\n"
         f"{scaled}"
         f"{none}"
         " */\n"
@@ -148,8 +128,10 @@ def prototype(network: Network) -> str:
     return f"int network_run(const {source} *input, {output} *output)"
 
 
-def source(placed: Storage, layers: list[Layer], origin: str, least: int | None) -> str:
-    answer = "largest" if least is None else "output[largest] < NETWORK_ACCEPT_FROM ? -1 : largest"
+def source(placed: Storage, layers: list[Layer], origin: str, answers: Answers) -> str:
+    answer = "largest"
+    if answers.accept_from is not None:
+        answer = "output[largest] < NETWORK_ACCEPT_FROM ? -1 : largest"
     arena = (
         "/* int16_t for its alignment */\n"
         "static int16_t memory[NETWORK_ARENA_BYTES / 2];\n"

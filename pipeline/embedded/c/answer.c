@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "answer.h"
 #include "classify.h"
 #include "program.h"
 
@@ -7,13 +8,12 @@ const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
 
 void print_answer(const char *name, const MODEL_VALUE *image)
 {
-    float probabilities[MODEL_CLASSES];
-    int best = 0, answer = classify(image, probabilities);
-    for (int class = 1; class < MODEL_CLASSES; class++)
-        if (probabilities[class] > probabilities[best])
-            best = class;
-    printf(answer < 0 ? "%s\tnone (best guess %s)" : "%s\t%s", name, class_names[best]);
-    for (int class = 0; class < MODEL_CLASSES; class++)
-        printf("\t%.9g", (double)probabilities[class]);
+    float outputs[MODEL_CLASSES];
+    char words[MODEL_WORDS];
+    classify(image, outputs);
+    answer_words(outputs, words);
+    printf("%s\t%s", name, words);
+    for (int index = 0; index < MODEL_CLASSES; index++)
+        printf("\t%.9g", (double)outputs[index]);
     printf("\n");
 }

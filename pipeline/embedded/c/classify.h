@@ -1,5 +1,5 @@
 /*
- * The network's outputs as probabilities. Optional: it is the only file of the model that computes
+ * The network's outputs as probabilities, or as the number. Optional: it is the only file of the model that computes
  * in floating point, and network.h does without it.
  */
 #ifndef CLASSIFY_H
@@ -9,8 +9,9 @@
 #include "network.h"
 
 /*
- * Writes the probabilities of the MODEL_CLASSES classes for one image, and returns the class, or -1
- * if the model rejects the image: none of the classes.
+ * Writes the MODEL_CLASSES outputs for one image: the probabilities of the classes or labels, or the
+ * number. Returns what network_run returns: of a model that gives one class of several, the class, or
+ * -1 if it rejects the image. answer.h says what the answer is.
  * `image` is MODEL_PIXELS raw values, row by row, with the channels of a pixel or of a moment side
  * by side; scaling is part of the model. Two calls must not overlap.
  */

@@ -1,4 +1,4 @@
-/* The functions of serving/gate.py, which explains them and cites the papers. */
+/* The functions of serving/gate.py and distributions.py, which explain them and cite the papers. */
 #include "gate.h"
 
 #include <math.h>
@@ -76,6 +76,19 @@ double gate_mcnemar(double lost, double gained)
 {
     double fewer = lost < gained ? lost : gained, all = lost + gained;
     return fewer == all ? 1 : fmin(1, 2 * incomplete_beta(all - fewer, fewer + 1, 0.5));
+}
+
+static double above_risk(const void *arguments, double t)
+{
+    const struct tail *tail = arguments;
+    double freedom = 2 * tail->a;
+    return incomplete_beta(tail->a, tail->b, freedom / (freedom + t * t)) / 2 - tail->level;
+}
+
+double gate_t_quantile(double risk, double total)
+{
+    struct tail tail = {fmax(total - 1, 1) / 2, 0.5, risk};
+    return root(above_risk, &tail, 0, 64);
 }
 
 static double excess(const void *arguments, double loss)

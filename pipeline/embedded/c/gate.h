@@ -1,4 +1,4 @@
-/* The gate of verification, serving/gate.py in C: the accuracy lost against the trained model. */
+/* The gate of verification, serving/gate.py in C: what is lost against the trained model. */
 #ifndef GATE_H
 #define GATE_H
 
@@ -18,6 +18,9 @@ void gate_interval(double correct, double total, double *low, double *high);
 
 /* The two-sided p-value of the exact McNemar test. */
 double gate_mcnemar(double lost, double gained);
+
+/* What Student's t of a mean of `total` values exceeds with the probability `risk`. */
+double gate_t_quantile(double risk, double total);
 
 /*
  * How many images would show that no more than `allowed` is lost, if images are lost and gained at

@@ -1,14 +1,14 @@
 /*
- * classify FILE...        prints each image's file, class and probabilities, separated by tabs; in
- *                         place of the class "none (best guess CLASS)" if the model rejects it
+ * classify FILE...        prints each image's file, the answer in words, as answer.h writes them, and
+ *                         the outputs, separated by tabs
  * classify --prove FILE   tests the model on this device with acceptance.bin; the exit status is
  *                         0: proven, 3: not shown (too few images for a verdict), 1: worse, or
  *                         the file cannot be used
  *
  * A FILE is a PNG, a JPEG, a binary PGM or PPM, or raw pixels: MODEL_PIXELS bytes per image, one
  * after the other; - is standard input. Pictures are framed as those of the training were; if
- * MODEL_FRAMING has FRAMING_NONE, they must have the model's size. Probabilities have nine digits,
- * which represent a float exactly.
+ * MODEL_FRAMING has FRAMING_NONE, they must have the model's size. Outputs have nine digits, which
+ * represent a float exactly.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -16,7 +16,7 @@ int with_file(const char *name, int (*use)(const char *, const uint8_t *, size_t
 /* The names of the classes, in the order of their numbers. */
 extern const char *const class_names[];
 
-/* Prints the name, the class and all probabilities of an input for classify(). */
+/* Prints the name, the answer and all outputs of an input for classify(). */
 void print_answer(const char *name, const MODEL_VALUE *image);
 
 /* Tests the model on the bytes of acceptance.bin and prints the verdict; the exit status. */

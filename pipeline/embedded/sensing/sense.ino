@@ -1,6 +1,7 @@
 /*
- * Classifies motion with an MPU-6050 on I2C; serial monitor at 115200 baud. The model takes
- * accelerations in g and rates of turn in radians a second: change the units below if yours does not.
+ * Prints what the model says of motion with an MPU-6050 on I2C; serial monitor at 115200 baud. The
+ * model takes accelerations in g and rates of turn in radians a second: change the units below if
+ * yours does not.
  */
 #include <Wire.h>
 #include <classify.h>
@@ -17,7 +18,6 @@
 
 static const float acceleration_unit = 1.0f / 4096.0f;            /* g; in m/s2: times 9.80665 */
 static const float turn_unit = 3.14159265f / 180.0f / 16.4f;      /* radians a second */
-static const char *const class_names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
 static struct window window;
 static unsigned long due; /* microseconds */
 
@@ -61,7 +61,8 @@ void setup()
 void loop()
 {
     static float row[MODEL_CHANNELS], values[MODEL_PIXELS];
-    float probabilities[MODEL_CLASSES];
+    float outputs[MODEL_CLASSES];
+    char words[MODEL_WORDS];
     if (static_cast<long>(micros() - due) < 0)
         return;
     due += static_cast<unsigned long>(1000000.0f / MODEL_RATE);
@@ -72,10 +73,10 @@ void loop()
     if (!window_add(&window, row))
         return;
     window_read(&window, values);
-    if (!classify(values, probabilities)) {
+    if (!classify(values, outputs)) {
         Serial.println("the model does not run");
         return;
     }
-    const int answer = classify_answer(probabilities);
-    Serial.println(answer < 0 ? "none" : class_names[answer]);
+    answer_words(outputs, words);
+    Serial.println(words);
 }

@@ -1,7 +1,6 @@
 /*
- * classify FILE...        prints each window of a recording: file and second, class and
- *                         probabilities, separated by tabs; in place of the class "none (best guess
- *                         CLASS)" if the model rejects it
+ * classify FILE...        prints each window of a recording: file and second, the answer in words, as
+ *                         answer.h writes them, and the outputs, separated by tabs
  * classify --windows FILE prints the same of windows: MODEL_PIXELS float32 each, little-endian
  * classify --prove FILE   tests the model on this device with acceptance.bin; the exit status is
  *                         0: proven, 3: not shown (too few windows for a verdict), 1: worse, or
@@ -9,8 +8,8 @@
  *
  * A FILE is a CSV, and - is standard input. Its first line names the columns, of which those of
  * MODEL_CHANNEL_NAMES are used, and `time`, in seconds, if there is one. Without names it has only
- * these channels, in their order. An empty cell or a gap in time is in no window. Probabilities have
- * nine digits, which represent a float exactly.
+ * these channels, in their order. An empty cell or a gap in time is in no window. Outputs have nine
+ * digits, which represent a float exactly.
  */
 #include <math.h>
 #include <stdio.h>

@@ -16,10 +16,10 @@ alignas(16) uint8_t arena[MODEL_ARENA_BYTES];
 
 bool fits(tflite::MicroInterpreter &interpreter)
 {
-    const TfLiteTensor *image = interpreter.input(0), *probabilities = interpreter.output(0);
+    const TfLiteTensor *image = interpreter.input(0), *outputs = interpreter.output(0);
     return image->type == MODEL_VALUE_TYPE && image->bytes == MODEL_BYTES &&
-           probabilities->type == kTfLiteFloat32 &&
-           probabilities->bytes == MODEL_CLASSES * sizeof(float);
+           outputs->type == kTfLiteFloat32 &&
+           outputs->bytes == MODEL_CLASSES * sizeof(float);
 }
 
 /* The interpreter with its tensors in the arena, created once; null on any failure. */
@@ -39,7 +39,7 @@ tflite::MicroInterpreter *prepared()
 
 } // namespace
 
-bool classify(const MODEL_VALUE *image, float *probabilities)
+bool classify(const MODEL_VALUE *image, float *outputs)
 {
     tflite::MicroInterpreter *interpreter = prepared();
     if (interpreter == nullptr)
@@ -47,7 +47,7 @@ bool classify(const MODEL_VALUE *image, float *probabilities)
     std::memcpy(interpreter->input(0)->data.raw, image, MODEL_BYTES);
     if (interpreter->Invoke() != kTfLiteOk)
         return false;
-    std::memcpy(probabilities, interpreter->output(0)->data.f, MODEL_CLASSES * sizeof(float));
+    std::memcpy(outputs, interpreter->output(0)->data.f, MODEL_CLASSES * sizeof(float));
     return true;
 }
 

@@ -7,17 +7,17 @@
 #include "classify.h"
 #include "golden.h"
 
-/* The largest difference from a golden probability; infinite if the model does not run. */
+/* The largest difference from a golden output; infinite if the model does not run. */
 inline float largest_golden_difference()
 {
     float largest = 0.0f;
     for (int image = 0; image < GOLDEN_IMAGES; image++) {
-        float probabilities[MODEL_CLASSES];
-        if (!classify(golden_images[image], probabilities))
+        float outputs[MODEL_CLASSES];
+        if (!classify(golden_images[image], outputs))
             return INFINITY;
         for (int index = 0; index < MODEL_CLASSES; index++)
             largest = std::fmax(
-                largest, std::fabs(probabilities[index] - golden_probabilities[image][index]));
+                largest, std::fabs(outputs[index] - golden_outputs[image][index]));
     }
     return largest;
 }

@@ -16,13 +16,15 @@ void loop()
     Serial.print(": largest difference from the golden vectors is ");
     Serial.println(largest, 6);
 
-    float probabilities[MODEL_CLASSES];
+    char words[MODEL_WORDS];
+    float outputs[MODEL_CLASSES];
     const unsigned long start = micros();
-    classify(golden_images[0], probabilities);
+    classify(golden_images[0], outputs);
     Serial.print(micros() - start);
     Serial.println(" microseconds per image");
-    Serial.print("the first image is class ");
-    Serial.println(classify_answer(probabilities)); /* -1: none of the classes */
+    answer_words(outputs, words);
+    Serial.print("the answer to the first image is ");
+    Serial.println(words);
 
     Serial.print(classify_arena_used_bytes());
     Serial.print(" of ");
