@@ -103,6 +103,14 @@ def test_a_list_of_several_labels_gets_its_own_recipe(folder: Path) -> None:
     assert outlook.classes(data) == []
 
 
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_board_takes_several_labels(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed(folder, "id,tags", lambda number: "old;cat" if number % 2 else "")
+    start.start(folder, "esp32-s3", folder / "params.yaml", force=True)
+    assert "\nesp32-s3 takes it\n" in capsys.readouterr().out
+
+
 def test_a_label_that_every_picture_has_is_said(folder: Path) -> None:
     data = survey.survey(
         listed(folder, "id,tags", lambda number: "old;cat"[: 3 + 4 * (number % 2)])
