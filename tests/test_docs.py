@@ -383,6 +383,26 @@ def test_the_page_on_the_team_says_of_killed_servers_what_was_shown() -> None:
     assert f"{len(succeeded)} of {len(rows)} commands succeeded when they were given again" in page
 
 
+def test_the_page_on_training_says_what_a_teacher_was_worth() -> None:
+    report = (ROOT / "benchmarks" / "distillation.md").read_text("utf-8")
+    _, rows = table(report[: report.index("## ")])
+    expected: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for data, network, training, mean, _, gain, _ in rows:
+        expected.setdefault((data, network), {})[training] = [mean, gain]
+    page = (ROOT / "docs" / "training.md").read_text("utf-8")
+    header, quoted = table(page[page.index("| data | network | plain |") :].split("\n\n")[0])
+    assert [(row[0], row[1]) for row in quoted] == list(expected)
+    for row in quoted:
+        ways = expected[row[0], row[1]]
+        assert row[2] == ways["plain"][0]
+        assert row[3:5] == ways[header[3]]
+        assert row[5:] == ways.get(header[5], ["", ""])
+        # What the page concludes: no gain of two standard errors, and time is spent as well
+        points, error = (float(part) for part in row[4].split(" ± "))
+        assert points < 2 * error
+        assert not row[6] or float(row[6].split()[0]) >= points
+
+
 def results() -> tuple[list[str], list[list[str]]]:
     """The header and the rows of the full table of results."""
     block = RESULTS.read_text("utf-8").split(marked_tables.BEGIN)[1].split(marked_tables.END)[0]

@@ -16,6 +16,19 @@ XNNPACK:
 
 CMSIS-NN and ESP-NN could not be tested: no package index has their sources.
 
+Int16 activations with int8 weights (16x8) are no format of their own. `python -m
+benchmarks.int16_activations` makes such files of `edge`:
+
+- The converter refuses a uint8 input. With a CAST of the pixels before it TensorFlow Lite Micro
+  refuses the file, and with two QUANTIZE operators tflite-runtime 2.14 does: no file with raw
+  pixels runs on all three.
+- XNNPACK has no kernels for it: on LiteRT an image takes 1.4 ms, and 0.02 ms as `tflite_int8` or
+  as `tflite_dynamic`, whose probabilities are as near to float32 (4e-5 off on average; 16x8: 8e-5;
+  int8: 4e-4).
+- TensorFlow Lite Micro runs it as fast as int8 with 1.9 times the arena, and gives the same class.
+  That is where it could help a network that loses as int8, and none such has been tried; the
+  integer C has int8 alone.
+
 The input is the raw pixel itself (uint8, scale 1, zero point 0), the raw id (int32) or the raw
 measurement (float32); the output is float32, so no caller has to handle a scale.
 """
