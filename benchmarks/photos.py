@@ -1,10 +1,12 @@
-"""Memory and time of the stages before training, by the number of photos: `make bench-photos`.
+r"""Memory and time of the stages, by the number of photos: `make bench-photos`.
 
     python -m benchmarks.photos --counts 1000 10000 100000
+    python -m benchmarks.photos --side 32 --counts 10000 100000 1000000 \
+        --stages download preprocess baseline train
 
-Draws small JPEGs, runs each stage on them in a folder of its own, and writes the table into
-docs/benchmarks.md. It takes 160 kB of disk for each picture of the largest count, and deletes them
-afterwards.
+Draws JPEGs of `--side` pixels, runs each stage on them in a folder of its own, and writes the table
+into docs/benchmarks.md. Each picture of the largest count takes 160 kB of disk at 224 pixels and
+7 kB at 32; they are deleted afterwards. `train` is one epoch of `tiny`.
 
 Memory is anonymous memory (RssAnon of /proc/PID/status, sampled every 10 ms): what a process holds
 for itself. Pages of memory-mapped files count for the resident size too, but the system takes them
@@ -33,28 +35,27 @@ from pipeline.reporting import marked_tables
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- photos: make bench-photos -->", "<!-- /photos -->"
-STAGES = ("download", "preprocess", "baseline")
-SIDE, CLASSES = 224, 10
-DATASET = {"name": "image_folder", "path": "photos", "height": SIDE, "width": SIDE, "channels": 3}
+BEFORE_TRAINING = ["download", "preprocess", "baseline"]
+CLASSES = 10
 
 
-def draw(folder: Path, number: int) -> None:
+def draw(folder: Path, side: int, number: int) -> None:
     """A picture of noise that is shaded by its class; no two are alike."""
     rng = np.random.default_rng(number)
     coarse = rng.integers(0, 256, (14, 14, 3)).astype(np.uint8)
-    image = Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
     label = number % CLASSES
-    image.paste((25 * label, 0, 0), (10 * label, 20, 10 * label + 60, 200))
+    box = np.array([10 * label, 20, 10 * label + 60, 200]) * side // 224
+    image.paste((25 * label, 0, 0), tuple(box.tolist()))
     path = folder / f"class{label}" / f"{number:06}.jpg"
     image.save(path, quality=85)
 
 
-def draw_all(folder: Path, numbers: range) -> None:
+def draw_all(folder: Path, side: int, numbers: range) -> None:
     for label in range(CLASSES):
         (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
-        for _ in pool.map(partial(draw, folder), numbers, chunksize=200):
+        for _ in pool.map(partial(draw, folder, side), numbers, chunksize=200):
             pass
 
 
@@ -88,23 +89,31 @@ def processor_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def project(folder: Path) -> None:
+def project(folder: Path, side: int) -> None:
     """A folder that the stages can run in."""
     settings = params.override(
         params.load(ROOT / "params.yaml"),
-        {f"dataset.{key}": value for key, value in DATASET.items()},
+        {
+            "dataset.name": "image_folder",
+            "dataset.path": "photos",
+            "dataset.height": side,
+            "dataset.width": side,
+            "dataset.channels": 3,
+            "train.architecture": "tiny",
+            "train.epochs": 1,
+        },
     )
     (folder / "params.yaml").write_text(settings.model_dump_json(), encoding="utf-8")
 
 
-def table(counts: list[int]) -> str:
+def table(side: int, counts: list[int], stages: list[str]) -> str:
     rows = []
     with tempfile.TemporaryDirectory(dir=ROOT) as name:
         folder = Path(name)
-        project(folder)
+        project(folder, side)
         for before, count in zip([0, *counts], counts, strict=False):
-            draw_all(folder / "photos", range(before, count))
-            for stage in STAGES:
+            draw_all(folder / "photos", side, range(before, count))
+            for stage in stages:
                 seconds, used, memory = measured(stage, folder)
                 rows.append(
                     f"| {count:,} | `{stage}` | {memory / 2**20:,.0f} | {used:,.0f} | "
@@ -120,12 +129,15 @@ def table(counts: list[int]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.photos")
+    parser.add_argument("--side", type=int, default=224, help="pixels")
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10000, 100000])
+    parser.add_argument("--stages", nargs="+", default=BEFORE_TRAINING)
     parser.add_argument("--print", action="store_true", help="do not write into docs/benchmarks.md")
     arguments = parser.parse_args()
-    text = table(sorted(arguments.counts))
+    text = table(arguments.side, sorted(arguments.counts), arguments.stages)
     if not arguments.print:
-        marked_tables.replace(PAGE, text, BEGIN, END)
+        begin = f"<!-- photos of {arguments.side} pixels: benchmarks.photos -->"
+        marked_tables.replace(PAGE, text, begin, "<!-- /photos -->")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 from pipeline.config import mnist_problem, params
-from pipeline.config.own_model import NO_MODEL
 from pipeline.config.params import Params
 from pipeline.config.parts import choices, declared
 from pipeline.files.reports.folds import FoldsReport
@@ -33,7 +32,7 @@ def check(settings: Params) -> None:
             "dataset.other",
             settings.dataset.other,
             "name a folder, zip or npz file of pictures that are none of the classes, or "
-            f"{params.NO_OTHERS} for none",
+            f"{params.NONE} for none",
         ),
         (
             "preprocess.corrections",
@@ -48,7 +47,7 @@ def check(settings: Params) -> None:
         (
             "model.path",
             settings.model.path,
-            f"name a .keras or .h5 file, or {NO_MODEL} to train a model",
+            f"name a .keras or .h5 file, or {params.NONE} to train a model",
         ),
         (
             "train.start_from",

@@ -57,12 +57,12 @@ def digest(array: Array) -> str:
 
 def save_others(dataset: Dataset, raw: Raw) -> None:
     """The pictures of `dataset.other`, if it names any. Raises UserError."""
-    if dataset.other == params.NO_OTHERS:
+    if dataset.other == params.NONE:
         return
     if raw.kind != "pixels" or raw.target != "classes":
         raise UserError(
             f"dataset.other is {dataset.other}, which is for images of one class each; "
-            f"expected {params.NO_OTHERS} with other data"
+            f"expected {params.NONE} with other data"
         )
     shape = raw.train_images.shape[1:]
     others = _others.load(Path(dataset.other), shape, dataset.framing)

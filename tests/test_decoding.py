@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.photos import STAGES, project
-from pipeline.config import params
+from benchmarks.photos import BEFORE_TRAINING, project
 from pipeline.config.params import Dataset
 from pipeline.datasets import image_folder
 from pipeline.files import artifacts, decoding, pictures
@@ -112,11 +111,8 @@ def test_the_stages_before_training_take_the_same_memory_for_four_times_as_many_
 
     Every split of the fewer is larger than a chunk.
     """
-    project(tmp_path)
-    settings = params.load(tmp_path / "params.yaml")
-    smaller = params.override(settings, {"dataset.height": 112, "dataset.width": 112})
-    (tmp_path / "params.yaml").write_text(smaller.model_dump_json(), encoding="utf-8")
-    peaks: dict[str, list[int]] = {stage: [] for stage in STAGES}
+    project(tmp_path, side=112)
+    peaks: dict[str, list[int]] = {stage: [] for stage in BEFORE_TRAINING}
     (tmp_path / "photos").mkdir()
     for label in "ab":
         (tmp_path / "photos" / label).mkdir()
@@ -124,7 +120,7 @@ def test_the_stages_before_training_take_the_same_memory_for_four_times_as_many_
         for number in range(first, last):
             path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
             Image.new("RGB", (32, 32), (number % 251, number % 241, number % 2)).save(path)
-        for stage in STAGES:
+        for stage in BEFORE_TRAINING:
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             done = subprocess.run(
                 [sys.executable, "-c", PEAK, stage],

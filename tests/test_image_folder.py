@@ -313,8 +313,6 @@ def test_check_names_a_file_whose_name_is_not_utf_8(
     Path("params.yaml").write_text(settings.model_dump_json())
     Path("pipeline").mkdir()
     Path("pipeline/none").touch()
-    Path("pipeline/no_others").touch()
-    Path("pipeline/no_model").touch()
     with pytest.raises(UserError, match=r"photos/dog/caf\\xe9\.png, whose name is not UTF-8"):
         check.main()
 
@@ -331,8 +329,6 @@ def checked(
         monkeypatch.chdir(two_classes.parent)
         Path("pipeline").mkdir(exist_ok=True)
         Path("pipeline/none").touch()
-        Path("pipeline/no_others").touch()
-        Path("pipeline/no_model").touch()
         Path("params.yaml").write_text(settings.model_dump_json())
         check.main()
         return capsys.readouterr().out

@@ -85,7 +85,7 @@ def test_others_may_come_in_a_zip_file_with_a_test_part_of_their_own(
 
 
 def test_without_others_nothing_is_written(prepare: Prepare) -> None:
-    assert prepare(params.NO_OTHERS) == {"train": None, "test": None}
+    assert prepare(params.NONE) == {"train": None, "test": None}
     assert "others" not in artifacts.load_json(artifacts.REPORTS / "preprocess.json")
 
 
@@ -123,5 +123,5 @@ def test_others_are_refused_for_data_that_are_not_images_of_one_class(tmp_path: 
     labels = np.arange(4) % 2
     raw = Raw(series, labels, series[:0], labels[:0], ["a", "b"], kind="series")
     dataset = params.load(ROOT / "params.yaml").dataset.model_copy(update={"other": str(tmp_path)})
-    with pytest.raises(UserError, match=f"expected {params.NO_OTHERS} with other data"):
+    with pytest.raises(UserError, match=f"expected {params.NONE} with other data"):
         download.save_others(dataset, raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ import pytest
 from keras import layers
 
 from pipeline.config import params
-from pipeline.config.own_model import NO_MODEL, OwnModel, Scale
+from pipeline.config.own_model import OwnModel, Scale
 from pipeline.datasets import Raw
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
@@ -363,7 +364,9 @@ def test_spread_refuses_while_a_model_is_named(
     from pipeline.diagnosis import spread
 
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (tmp_path / "params.yaml").write_text(text.replace("pipeline/no_model  ", "theirs.h5"))
+    (tmp_path / "params.yaml").write_text(
+        re.sub("path: .*  # pipeline/none: none; or a .keras", "path: theirs.h5  #", text)
+    )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"model.path is theirs.h5, and this looks at a network b"):
         spread.report()
@@ -396,7 +399,7 @@ def test_prove_sets_the_model_and_keeps_params_of_a_file_that_it_refuses(
     expected = {"model.path": "good.keras", "model.source": "a friend"}
     assert params.load() == params.override(params.load(ROOT / "params.yaml"), expected)
     text = Path("params.yaml").read_text(encoding="utf-8")
-    assert "# pipeline/no_model: none" in text
+    assert "# pipeline/none: none; or a .keras" in text
 
 
 @pytest.mark.slow
@@ -439,6 +442,5 @@ def test_a_model_of_somebody_else_goes_the_whole_way_and_its_card_says_so(
 
 def test_without_a_model_nothing_changes() -> None:
     settings = params.load(ROOT / "params.yaml")
-    assert settings.model.path == NO_MODEL
+    assert settings.model.path == params.NONE
     assert not settings.model.is_given
-    assert (ROOT / NO_MODEL).read_bytes() == (ROOT / params.NONE).read_bytes()

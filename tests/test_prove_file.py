@@ -428,4 +428,4 @@ def test_the_command_prepares_the_data_and_says_by_its_status_what_came_of_it(
     assert done.returncode == 1
     assert "| worse" in done.stdout
     values = YAML(typ="safe").load(project.folder / "params.yaml")
-    assert values["model"]["path"] == "pipeline/no_model"
+    assert values["model"]["path"] == "pipeline/none"

@@ -104,11 +104,11 @@ def start(
     ] = False,
 ) -> None:
     """Look at your data, write params.yaml for them, and say what to expect."""
-    from pipeline.config.params import NO_OTHERS
+    from pipeline.config.params import NONE
     from pipeline.planning import start as planning
     from pipeline.planning.data import Given
 
-    given = Given(str(other) if other else NO_OTHERS, number, unit)
+    given = Given(str(other) if other else NONE, number, unit)
     planning.start(data, board, output, force, given)
 
 

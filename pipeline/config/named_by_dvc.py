@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from pipeline.process.errors import UserError
 
+NONE = "pipeline/none"  # stands for no file: DVC needs a dependency that exists
 KEYS = (
     "dataset.path",
     "dataset.other",

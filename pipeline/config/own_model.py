@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pipeline.config.named_by_dvc import NONE
 from pipeline.config.section import Section
 
-NO_MODEL = "pipeline/no_model"  # as `starts.NONE`; DVC takes a file as a dependency once
 OUTPUT = Path("model/model.keras")
 SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -22,10 +22,10 @@ def checked_path(path: str) -> str:
         raise ValueError(f"{path!r} has a character that breaks tables; expected another name")
     if Path(path) == OUTPUT:
         raise ValueError(f"{path} is what training writes; name a copy of it in another place")
-    if path == NO_MODEL or path.endswith(SUFFIXES):
+    if path == NONE or path.endswith(SUFFIXES):
         return path
     raise ValueError(
-        f"{path!r} is not a Keras model; expected a .keras or .h5 file, or {NO_MODEL} to train a "
+        f"{path!r} is not a Keras model; expected a .keras or .h5 file, or {NONE} to train a "
         "model; `edgeproof prove` takes a .tflite or .onnx file as it is"
     )
 
@@ -38,7 +38,7 @@ class Scale(Section):
 
 
 class OwnModel(Section):
-    path: Annotated[str, AfterValidator(checked_path)] = NO_MODEL
+    path: Annotated[str, AfterValidator(checked_path)] = NONE
     scaling: Literal["auto", "raw", "unit", "signed", "imagenet"] | Scale = "auto"
     labels: Annotated[list[str], Field(min_length=2)] | None = None
     # It is printed in a table of the model card
@@ -56,4 +56,4 @@ class OwnModel(Section):
     @property
     def is_given(self) -> bool:
         """Whether there is a model to take, so that none is trained."""
-        return self.path != NO_MODEL
+        return self.path != NONE

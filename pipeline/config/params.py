@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline.config import framing, named_by_dvc, parts, quantized, starts, validation_message
 from pipeline.config.device_files import Embed, Export, InTheField, Package, Verify
-from pipeline.config.own_model import NO_MODEL, OwnModel
+from pipeline.config.own_model import OwnModel
 from pipeline.config.parts import checked_name
 from pipeline.config.problem import Problem
 from pipeline.config.processes import check_batch
@@ -30,8 +30,7 @@ from pipeline.config.section import Fraction, Options, Section
 from pipeline.process.errors import UserError
 
 FILE = Path("params.yaml")
-NONE = starts.NONE
-NO_OTHERS = "pipeline/no_others"  # as NONE; DVC takes a file as a dependency once
+NONE = named_by_dvc.NONE
 ADDED_SHARE = 0.05  # of the target: what a file may add to the error if params.yaml does not say
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -50,7 +49,7 @@ class Dataset(Section):
 
     name: Annotated[str, AfterValidator(partial(checked_name, "datasets"))]
     path: str = NONE
-    other: str = NO_OTHERS
+    other: str = NONE
     framing: Literal["resize", "letterbox", "centre_crop"] | Region = "resize"
     test: Fraction = 0.2
 
@@ -219,7 +218,7 @@ class Params(Section):
             raise ValueError(
                 f"evaluate.folds is {self.evaluate.folds}, which judges a recipe by models that it "
                 f"trained, and model.path is {self.model.path}; expected {NONE}, or model.path "
-                f"{NO_MODEL}"
+                f"{NONE}"
             )
         return self
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.config.named_by_dvc import NONE
 from pipeline.config.parts import choices, declared
-
-NONE = "pipeline/none"  # stands for no file: DVC needs a dependency that exists
 
 
 def backbones() -> list[str]:

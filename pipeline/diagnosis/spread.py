@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config import params, starts
-from pipeline.config.own_model import NO_MODEL
-from pipeline.config.params import Train
+from pipeline.config.params import NONE, Train
 from pipeline.diagnosis import data_and_layer_rules
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array
@@ -164,7 +163,7 @@ def report() -> None:
     if settings.model.is_given:
         raise UserError(
             f"model.path is {settings.model.path}, and this looks at a network before training; "
-            f"expected {NO_MODEL}"
+            f"expected {NONE}"
         )
     train_params = settings.train
     train, validation = artifacts.load_split("train"), artifacts.load_split("validation")

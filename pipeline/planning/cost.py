@@ -22,7 +22,7 @@ import numpy as np
 import tflite
 
 from pipeline.config import boards
-from pipeline.config.params import NO_OTHERS, NONE, Params
+from pipeline.config.params import NONE, Params
 from pipeline.config.parts import declared
 from pipeline.embedded import _integer_c, microcontroller
 from pipeline.files import artifacts, code, digests, timing_cache
@@ -172,7 +172,7 @@ def epochs_on_features(settings: Params) -> int:
     """The epochs before which the frozen layers were computed: each takes next to nothing."""
     train = settings.train
     frozen = train.freeze == "all" or (train.freeze is None and train.starts_from_a_backbone)
-    adds_outliers = bool(train.outliers) or settings.dataset.other != NO_OTHERS
+    adds_outliers = bool(train.outliers) or settings.dataset.other != NONE
     if not frozen or train.augmentation or adds_outliers:
         return 0
     return train.thaw[0].after if train.thaw else train.epochs

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.config.params import NO_OTHERS
+from pipeline.config.params import NONE
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -25,7 +25,7 @@ class Given:
     numbers to predict, in this `unit`.
     """
 
-    other: str = NO_OTHERS
+    other: str = NONE
     number: str | None = None
     unit: str | None = None
 

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 import soundfile
 
-from pipeline.config.params import NO_OTHERS
+from pipeline.config.params import NONE
 from pipeline.datasets import _class_folders, _sounds, audio_folder
 from pipeline.datasets._photos import Candidate
 from pipeline.datasets._sounds import SoundError
@@ -50,7 +50,7 @@ def survey(path: Path, tree: Tree) -> Survey:
     rates, seconds = (np.array(column) for column in zip(*headers, strict=True))
     group, names = speakers([row.file for row in readable if row.part != "test"])
     return Survey(
-        values={"name": "audio_folder", "path": str(path), "other": NO_OTHERS},
+        values={"name": "audio_folder", "path": str(path), "other": NONE},
         class_names=list(class_names),
         examples=Counter(row.part for row in readable),
         counts={name: counts[name] for name in class_names},

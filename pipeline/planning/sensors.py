@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config.params import NO_OTHERS, Dataset
+from pipeline.config.params import NONE, Dataset
 from pipeline.datasets import _recording_files, series_folder
 from pipeline.datasets._windows import Recording, RecordingError
 from pipeline.files.raw import RECORDING
@@ -30,7 +30,7 @@ UNKNOWN = (
 
 def survey(path: Path, given: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `given` says. Raises UserError."""
-    values = {"name": "series_folder", "path": str(path), "other": NO_OTHERS}
+    values = {"name": "series_folder", "path": str(path), "other": NONE}
     read = given or Dataset.model_validate({**values, **_windows(path)})
     raw = series_folder.load(read)
     assert raw.series is not None

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from pipeline.config import boards, mnist_problem, params
-from pipeline.config.params import NO_OTHERS, Params
+from pipeline.config.params import NONE, Params
 from pipeline.config.params import Network as Layers
 from pipeline.config.parts import declared
 from pipeline.datasets import _photos, _sounds
@@ -37,7 +37,7 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     _check_number(data, given)
     _check_embedded(data, board)
     _print_survey(data)
-    if given.other != NO_OTHERS:
+    if given.other != NONE:
         other = Path(given.other)
         _print_others(others.look(path, other, data), other)
     choices, settings = propose(data, path, board, base)

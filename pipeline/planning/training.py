@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from pipeline.config.own_model import NO_MODEL
 from pipeline.config.params import NONE
 from pipeline.planning import problem, sensors, sounds
 from pipeline.planning.choice import Choice
@@ -84,7 +83,7 @@ def propose(data: Survey, network: Network) -> list[Choice]:
         Choice("train.network.dropout", dropout),
         Choice("train.network.output", None),
         Choice("train.weights", weights),
-        Choice("model.path", NO_MODEL),
+        Choice("model.path", NONE),
         Choice("train.start_from", NONE),
         Choice("train.freeze", None),
         thaw,

@@ -16,8 +16,7 @@ from rich.table import Table
 
 from pipeline.config import params
 from pipeline.config.overrides import parsed
-from pipeline.config.own_model import NO_MODEL
-from pipeline.config.params import Params
+from pipeline.config.params import NONE, Params
 from pipeline.files import artifacts, atomic, digests
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -64,7 +63,7 @@ def check_trains(settings: Params) -> None:
     """Raises UserError if params.yaml names a model, so that none is trained."""
     if settings.model.is_given:
         raise UserError(
-            f"model.path is {settings.model.path}, and this trains models; expected {NO_MODEL}"
+            f"model.path is {settings.model.path}, and this trains models; expected {NONE}"
         )
 
 

@@ -134,8 +134,8 @@ def run(name: str, overrides: Overrides, parent: str | None) -> None:
     dataset = params.load().dataset
     for key, default in (("dataset.path", dataset.path), ("dataset.other", dataset.other)):
         data = str(overrides.get(key, default))
-        shipped = data in (params.NONE, params.NO_OTHERS)
-        if not shipped and Path(data).exists() and not Path(data).is_absolute():
+        is_given = data != params.NONE
+        if is_given and Path(data).exists() and not Path(data).is_absolute():
             # DVC copies what git tracks. The user's own data may not be tracked.
             arguments += ["--copy-paths", data]
     if dvc_command.run(*arguments, **({runs.PARENT: parent} if parent else {})):

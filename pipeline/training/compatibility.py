@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.config.params import NO_OTHERS, Train
+from pipeline.config.params import NONE, Train
 from pipeline.config.parts import declared
 from pipeline.process.errors import UserError
 from pipeline.training import augmentation, class_metrics, keras_objects, turning
@@ -82,7 +82,7 @@ def outliers_key(params: Train, data: Data) -> tuple[str, str] | None:
     """The key by which outliers are added to batches, and its value for none; None if none are."""
     if params.outliers:
         return "train.outliers", "0"
-    return None if data.others is None else ("dataset.other", NO_OTHERS)
+    return None if data.others is None else ("dataset.other", NONE)
 
 
 def check_outliers(params: Train, data: Data, noun: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import cortex_m
 from pipeline.bundle import acceptance
 from pipeline.embedded import c
 from pipeline.embedded._proof import on_all_cores
@@ -139,43 +140,12 @@ def test_every_processor_proves_the_program_with_the_same_numbers(
 def test_a_cortex_m_without_an_operating_system_gives_the_probabilities_of_micro(
     embedded: Path, images: Array, tmp_path: Path, processor: str
 ) -> None:
-    """Emulated: Arm's MPS2 board with the AN385 image, newlib. The M0 code runs on its M3."""
+    """The M0 code runs on an emulated M3."""
     sample = images[:ON_CORTEX_M]
     (tmp_path / "images.raw").write_bytes(sample.tobytes())
-    folder = HERE / "cortex_m3"
-    sources = [
-        folder / "startup.c",
-        folder / "main.c",
-        embedded / "c/network.c",
-        *sorted((embedded / "c/layers").glob("*.c")),
-    ]
-    compiler: list[str | Path] = [
-        "arm-none-eabi-gcc",
-        f"-mcpu={processor}",
-        "-mthumb",
-        "-std=c99",
-        "-O2",
-        "--specs=rdimon.specs",
-    ]
-    link: list[str | Path] = [
-        "-nostartfiles",
-        "-T",
-        folder / "mps2_an385.ld",
-        "-I",
-        embedded / "c",
-        "-o",
-        tmp_path / "firmware.elf",
-    ]
-    run(*compiler, *sources, *link)
-    emulator = [
-        "qemu-system-arm",
-        "-machine",
-        "mps2-an385",
-        "-nographic",
-        "-semihosting-config",
-        "enable=on,target=native",
-    ]
-    run(*emulator, "-kernel", tmp_path / "firmware.elf", cwd=tmp_path)
+    cortex_m.build(embedded / "c", "classify.c", processor, tmp_path / "firmware.elf")
+    (instructions,) = cortex_m.run(tmp_path / "firmware.elf")
+    assert int(instructions) > 0
     probabilities = np.fromfile(tmp_path / "probabilities.raw", np.float32).reshape(len(sample), -1)
     expected, _ = predict("tflite_int8", "tflite_micro", sample, tmp_path)
     np.testing.assert_array_equal(probabilities, expected)

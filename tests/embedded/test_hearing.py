@@ -19,6 +19,7 @@ import pytest
 import soundfile
 from playwright.sync_api import expect, sync_playwright
 
+from benchmarks import cortex_m
 from benchmarks import listening as benchmark
 from benchmarks.listening import RATE, Recording
 from pipeline.embedded import c
@@ -244,6 +245,28 @@ def test_a_longer_recording_is_a_stream_with_the_words_that_c_hears(
     page.fill("#threshold", "1")
     expect(page.locator("#answer")).to_contain_text("0 words")
     assert not tab.faults
+
+
+@pytest.mark.parametrize("processor", ["cortex-m0", "cortex-m3"])
+def test_a_cortex_m_without_an_operating_system_hears_the_words_that_c_hears(
+    bundle: Path, program: Path, track: Path, tmp_path: Path, processor: str
+) -> None:
+    samples = sound.samples(track, "track", RATE, 60 * RATE)
+    windows = (len(samples) - WINDOW) // LISTENER.step
+    samples = samples[: WINDOW + windows * LISTENER.step]
+    (tmp_path / "samples.raw").write_bytes(samples.astype("<i2").tobytes())
+    with tarfile.open(bundle) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (sources,) = tmp_path.glob("*/embedded/c")
+    cortex_m.build(sources, "listen.c", processor, tmp_path / "firmware.elf")
+    *printed, instructions = cortex_m.run(tmp_path / "firmware.elf")
+    rows = [line.split() for line in printed]
+    words = [
+        f"{int(start) / RATE:.2f} s|{NAMES[int(number)]}|{percent(float(share))}"
+        for start, number, share in rows
+    ]
+    assert words == in_c(program, samples) != []
+    assert all(int(count) > 0 for count in instructions.split())
 
 
 KEEP_WHAT_IS_HEARD = """async () => {

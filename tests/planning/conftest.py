@@ -33,8 +33,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(SHIPPED, encoding="utf-8")
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline/none").touch()
-    (tmp_path / "pipeline/no_others").touch()
-    (tmp_path / "pipeline/no_model").touch()
     monkeypatch.chdir(tmp_path)
     return Path("My Pets")
 

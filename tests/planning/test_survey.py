@@ -25,7 +25,7 @@ from tests.planning.conftest import SHIPPED, arrays, values
 
 def test_a_survey_counts_classes_sizes_and_colours(folder: Path) -> None:
     data = survey.survey(folder)
-    assert data.values == {"name": "image_folder", "path": "My Pets", "other": params.NO_OTHERS}
+    assert data.values == {"name": "image_folder", "path": "My Pets", "other": params.NONE}
     assert (data.examples, data.counts) == ({"train": 50}, {"cat": 30, "dog": 20})
     assert (data.side, data.colour, data.opened) == (30, True, 50)
 
