@@ -19,13 +19,35 @@ def build(sources: Path, main: str, processor: str, firmware: Path) -> None:
 
     Raises FileNotFoundError without arm-none-eabi-gcc, and subprocess.CalledProcessError.
     """
-    code = [HERE / "startup.c", HERE / main, sources / "network.c"]
+    code: list[str | Path] = [HERE / "startup.c", HERE / main, sources / "network.c"]
     if main == "listen.c":
         code += [sources / name for name in LISTENING]
-    target = [f"-mcpu={processor}", "-mthumb", "--specs=rdimon.specs", "-nostartfiles"]
-    link = ["-T", HERE / "mps2_an385.ld", "-I", HERE, "-I", sources, "-o", firmware]
+    target: list[str | Path] = [
+        f"-mcpu={processor}",
+        "-mthumb",
+        "--specs=rdimon.specs",
+        "-nostartfiles",
+    ]
+    link: list[str | Path] = [
+        "-T",
+        HERE / "mps2_an385.ld",
+        "-I",
+        HERE,
+        "-I",
+        sources,
+        "-o",
+        firmware,
+    ]
     layers = sorted((sources / "layers").glob("*.c"))
-    command = ["arm-none-eabi-gcc", "-std=c99", "-O2", *target, *code, *layers, *link]
+    command: list[str | Path] = [
+        "arm-none-eabi-gcc",
+        "-std=c99",
+        "-O2",
+        *target,
+        *code,
+        *layers,
+        *link,
+    ]
     subprocess.run(command, check=True)
 
 
