@@ -185,6 +185,8 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/datasets/_tree.py",
         "pipeline/datasets/_sounds.py",  # and sounds,
         "pipeline/datasets/_recording_files.py",  # and recordings of sensors,
+        "pipeline/datasets/_recording_csv.py",
+        "pipeline/datasets/_recording_columns.py",
         "pipeline/datasets/_windows.py",
         "pipeline/datasets/series_folder.py",
         "pipeline/files/picture_file.py",

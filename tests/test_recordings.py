@@ -316,3 +316,23 @@ def test_a_device_cuts_a_csv_as_the_pipeline_does(tmp_path: Path) -> None:
 def test_a_device_refuses_a_broken_csv_in_a_sentence(name: str) -> None:
     with pytest.raises(InputError, match=r"^a.csv (is not a recording: |has no window)"):
         list(SAMPLING.windows(BROKEN[name][0], "a.csv", LENGTH))
+
+
+def test_columns_of_people_counters_and_times_are_no_channels() -> None:
+    """As in most published recordings: one file, numbered people, milliseconds, an activity."""
+    values, people = rows(80), ["1"] * 40 + ["2"] * 40
+    times = [str(1_709_283_600_000 + 100 * row) for row in range(80)]
+    activity = ["sit"] * 80
+    data = as_csv(values, "x,y,subject,timestamp,activity", people, times, activity)
+    found = list(_recording_files.recordings(io.BytesIO(data), "a.csv"))
+    assert [recording.channels for recording in found] == [("x", "y")] * 2
+    assert np.array_equal(read(data), [values[at : at + LENGTH] for at in (0, 10, 20, 40, 50, 60)])
+
+
+def test_dates_are_times() -> None:
+    times = [f"2024-03-01T09:00:{row // 10:02d}.{row % 10}00" for row in range(40)]
+    data = as_csv(rows(40), "x,y,Timestamp", times)
+    recordings = _recording_files.recordings(io.BytesIO(data), "a.csv")
+    block = next(next(recordings).blocks)
+    assert block.times is not None
+    assert np.allclose(np.diff(block.times), 0.1, atol=1e-6)

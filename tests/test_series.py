@@ -81,7 +81,7 @@ def test_series_are_read_from_an_npz(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [
-        (np.zeros((4, 3, 2)), r"x_train is float64 of shape \(4, 3, 2\); .* float32 of shape"),
+        (np.zeros((4, 3)), r"is float64 of shape \(4, 3\); .* store x_train\[..., None\]"),
         (np.zeros((4, 3), np.float32), r"is float32 of shape \(4, 3\); .* \(N, T, C\) for"),
         (np.zeros((4, 3, 2, 1), np.float32), "expected .* T steps and C channels"),
         (np.full((4, 3, 2), np.nan, np.float32), "x_train has NaN or infinity in number 0"),

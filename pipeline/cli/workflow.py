@@ -65,8 +65,8 @@ def start(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A folder or zip file of pictures or sounds in one folder per class, or of "
-            "pictures with a CSV of their labels; or an npz of arrays.",
+            help="A folder or zip file of pictures or sounds in one folder per class, of "
+            "pictures with a CSV of their labels, or of recordings; or an npz of arrays.",
             show_default=False,
         ),
     ],
@@ -96,6 +96,15 @@ def start(
     unit: Annotated[
         str | None, typer.Option(help="The unit of that number.", show_default=False)
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HZ",
+            min=1e-6,
+            help="Rows a second of recordings that have no column time.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option(metavar="YAML", help="The file to write.")] = Path(
         "params.yaml"
     ),
@@ -108,7 +117,7 @@ def start(
     from pipeline.planning import start as planning
     from pipeline.planning.data import Given
 
-    given = Given(str(other) if other else NONE, number, unit)
+    given = Given(str(other) if other else NONE, number, unit, rate)
     planning.start(data, board, output, force, given)
 
 

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from pipeline.datasets import _tree
-from pipeline.datasets._recording_files import LABELS
+from pipeline.datasets._recording_columns import LABELS
 from pipeline.datasets._tree import nfc
 from pipeline.files import list_file
 from pipeline.process.errors import UserError

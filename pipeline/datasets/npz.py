@@ -79,7 +79,7 @@ def _arrays(path: Path) -> dict[str, Array]:
             f"dataset.path {path} is not a readable npz file of arrays ({reason})"
         ) from None
     return {
-        key: array.astype(array.dtype.newbyteorder("="), copy=False)
+        key.replace("X_t", "x_t"): array.astype(array.dtype.newbyteorder("="), copy=False)
         for key, array in arrays.items()
     }
 
@@ -142,15 +142,23 @@ def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:
         left_out = 1 in channels and array.ndim == kind.dimensions
         fits = array.dtype == kind.type or _holds(kind.type, array)
         if fits and (left_out or array.ndim == kind.dimensions + 1):
-            inputs = (array[..., None] if left_out else array).astype(kind.type, copy=False)
+            with np.errstate(over="ignore"):
+                inputs = (array[..., None] if left_out else array).astype(kind.type, copy=False)
             _check(f"{path}: {key}", inputs, kind, channels)
             return kind, inputs
+    hint = ""
+    if array.dtype.kind == "f" and array.ndim == 2:
+        hint = f"; if it holds series of one channel, store {key}[..., None]"
     expected = ", or ".join(declared("inputs", kind.name)["ARRAYS"] for kind in KINDS.values())
-    raise UserError(f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}")
+    raise UserError(
+        f"{path}: {key} is {array.dtype} of shape {array.shape}; expected {expected}{hint}"
+    )
 
 
 def _holds(name: str, array: Array) -> bool:
-    """Whether the integer type of this name holds the values of an array of another one."""
+    """Whether the type of this name holds the values of an array of another one."""
+    if array.dtype.kind == "f":  # what float32 cannot hold becomes infinite, and is refused
+        return np.dtype(name).kind == "f"
     if array.dtype.kind not in "iu" or np.dtype(name).kind not in "iu":
         return False
     limits = np.iinfo(name)

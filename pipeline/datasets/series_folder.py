@@ -23,7 +23,8 @@ from pydantic import Field, PositiveFloat
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _recording_files, _tree, _windows
-from pipeline.datasets._recording_files import LABELS, SUFFIXES
+from pipeline.datasets._recording_columns import LABELS
+from pipeline.datasets._recording_files import SUFFIXES
 from pipeline.datasets._recordings import Listed, Open, listed
 from pipeline.datasets._tree import nfc
 from pipeline.datasets._windows import Block, Recording, RecordingError
@@ -37,6 +38,7 @@ from serving.recording import Sampling
 
 NOUN = "recording"
 UNLABELLED = -1
+SPLITS = 3  # training, validation and test set, each with recordings of its own
 MOST_VALUES = 2**25  # of the windows of one recording, 128 MB; what follows is not used
 
 Marks = Callable[[Block], Array]
@@ -54,11 +56,15 @@ class Options(section.Options):
 
 @dataclass(frozen=True)
 class Part:
-    """The windows (N, T, C) of one recording, their labels, and what is known of it as a whole."""
+    """The windows (N, T, C) of one recording, their labels, and what is known of it as a whole.
+
+    `stretches` (N,) number the rows that follow each other and have one label.
+    """
 
     split: str
     windows: Array
     labels: list[str]
+    stretches: Array
     columns: dict[str, str]
     missing: int = 0
     is_longer: bool = False
@@ -129,17 +135,21 @@ def dataset(
     for row in followed(rows, len(rows), "reading recordings"):
         try:
             with open_file(row.file) as file:
-                parts += read(file, row, how)
+                parts += list(read(file, row, how))  # all of a file, or nothing
         except (RecordingError, OSError) as error:
             unreadable[row.file] = str(error)
     _photos.say_what_is_left_out(len(rows), unreadable, left_out, NOUN)
     say(parts, how)
-    labels = [label for part in parts if part.split != "test" for label in part.labels]
-    class_names = sorted(set(labels))
+    if len(parts) == 1 and parts[0].labels:
+        parts = in_stretches(parts[0])
+        print(f"its stretches of one label count as recordings: {len(parts):,}")
+    class_names = sorted({name for part in parts if part.split != "test" for name in part.labels})
     if len(class_names) < 2:
         raise UserError(
             f"{path} has windows of {counted(len(class_names), 'label')} for training; expected at "
-            "least 2: from a column label, a list or a folder for each class"
+            "least 2: from a column label, a list or a folder for each class, with rows for "
+            f"dataset.seconds, {how.length / how.rate:g}; the channels are "
+            f"{', '.join(how.channels or ())[:200]}"
         )
     arrays: dict[str, Any] = {}
     for name in ("train", "test"):
@@ -154,6 +164,17 @@ def dataset(
         group=RECORDING,
         left_out={**left_out, **unreadable},
     )
+
+
+def in_stretches(part: Part) -> list[Part]:
+    """A part for each stretch of one label."""
+    result = []
+    for number in np.unique(part.stretches):
+        rows = np.flatnonzero(part.stretches == number)
+        columns = {**part.columns, RECORDING: f"{part.columns[RECORDING]}#{number}"}
+        labels = [part.labels[row] for row in rows]
+        result.append(Part(part.split, part.windows[rows], labels, part.stretches[rows], columns))
+    return result
 
 
 def say(parts: list[Part], how: Windows) -> None:
@@ -179,6 +200,7 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
         most = MOST_VALUES // (how.length * len(how.channels))
         values: list[Array] = []
         labels: list[int] = []
+        starts: list[int] = []
         is_longer = False
         for window in _windows.windows(recording, how.sampling, how.length, marks):
             if window.mark == UNLABELLED:
@@ -187,15 +209,23 @@ def read(file: IO[bytes], row: Listed, how: Windows) -> Iterator[Part]:
                 break
             values.append(window.values)
             labels.append(window.mark)
+            starts.append(window.start)
         names = list(codes)
         yield Part(
             row.part,
             np.array(values, np.float32).reshape(-1, how.length, len(how.channels)),
             [names[label] for label in labels],
+            stretches(starts, labels, how.step),
             columns_of(row, recording, seen),
             recording.missing,
             is_longer,
         )
+
+
+def stretches(starts: list[int], labels: list[int], step: int) -> Array:
+    """Numbers (N,) of windows: another one where a window does not follow the one before it."""
+    breaks = (np.diff(starts) != step) | (np.diff(labels) != 0)
+    return np.concatenate([np.zeros(min(len(starts), 1), np.int64), breaks.cumsum()])
 
 
 def observed(blocks: Iterator[Block], seen: dict[str, set[str]]) -> Iterator[Block]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _labels, npz
 from pipeline.planning.data import Given, Number, Survey
 from pipeline.process.errors import UserError
 
+MOST_CLASSES = 20  # that floats may stand for
 TINY = 16  # values of each side, from which a series may be an image
 
 
@@ -36,7 +39,7 @@ def survey(path: Path, given: Given) -> Survey:
         side=min(size[:2]) if raw.kind == "pixels" else 0,
         colour=raw.kind == "pixels" and size[-1] == 3,
         opened=len(raw.train_labels),
-        remarks=_like_images(raw),
+        remarks=[*_like_images(raw), *_like_classes(raw)],
     )
 
 
@@ -51,6 +54,14 @@ def _like_images(raw: Raw) -> list[str]:
         f"x_train is taken for {side} measurements over time from {side} sensors; if it holds "
         "images, store them as uint8 from 0 to 255: np.rint(255 * x).astype(np.uint8)"
     ]
+
+
+def _like_classes(raw: Raw) -> list[str]:
+    """What to do if floats that are taken for a number are those of classes."""
+    labels = raw.train_labels
+    if raw.target != "number" or np.any(labels % 1) or len(np.unique(labels)) > MOST_CLASSES:
+        return []
+    return ["y_train holds floats, so a number is predicted; if they are classes, store integers"]
 
 
 def _counts(path: Path, raw: Raw) -> dict[str, int]:
@@ -69,6 +80,11 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"{len(names) - 1}, as there are {len(names)} classes"
         )
     counts = _labels.counts(raw.target, labels, names)
+    if [name for name, count in counts.items() if not count] == ["0"]:
+        raise UserError(
+            f"{path}: y_train goes from 1 to {labels.max()}; expected numbers from 0, or texts, "
+            "such as y_train.astype(str)"
+        )
     if len(names) < 2 or not all(counts.values()):
         empty = next((name for name, count in counts.items() if not count), None)
         raise UserError(

@@ -13,8 +13,6 @@ from pipeline.process.words import counted
 
 # Whoever names one of these datasets has data of their own. The others come with the project.
 SURVEYED = ("npz", "image_folder", "image_list", "audio_folder", "series_folder")
-# Columns that say what belongs together
-HELD_TOGETHER = ("group", "sender", "subject", "person", "patient", "camera", "session", "object")
 
 
 @dataclass(frozen=True)
@@ -22,12 +20,13 @@ class Given:
     """What a user says of data that are surveyed.
 
     `other` holds pictures that are none of the classes. `number` is the column of a list with the
-    numbers to predict, in this `unit`.
+    numbers to predict, in this `unit`. `rate` is that of recordings which do not say it, in Hz.
     """
 
     other: str = NONE
     number: str | None = None
     unit: str | None = None
+    rate: float | None = None
 
 
 NOTHING = Given()
@@ -83,6 +82,7 @@ class Survey:
     groups: int = 0  # how many there are in training and validation; 0: no group is known
     rate: float = 0  # Hz of sensors, and of sounds: one in twenty files has less
     seconds: float = 0.0  # of windows, and of sounds: one in twenty files is longer
+    cut: str = field(default="", compare=False)  # why windows have that length
     channels: tuple[str, ...] = ()  # of sensors
     remarks: list[str] = field(default_factory=list)
 

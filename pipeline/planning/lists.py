@@ -10,6 +10,8 @@ from pipeline.datasets._tree import Tree
 from pipeline.files import list_file, pictures
 from pipeline.process.errors import UserError
 
+BEGINNING = 1000  # bytes that hold the names of the columns
+
 
 def find(path: Path, tree: Tree) -> str | None:
     """The CSV beside the pictures that names them and their labels, or None if folders do.
@@ -33,6 +35,14 @@ def find(path: Path, tree: Tree) -> str | None:
     return usable[0]
 
 
+def is_of_sensors(path: Path) -> bool:
+    """Whether a CSV is a recording itself, as its columns name no files with labels."""
+    with path.open("rb") as file:
+        start = file.read(BEGINNING)
+    is_text = not start.startswith((b"\xff\xfe", b"\xfe\xff"))  # in UTF-16
+    return is_text and not image_list.is_list({*list_file.columns(start)})
+
+
 def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
     """The columns of each CSV that lies beside the classes or above."""
     source, base = pictures.source(path), _tree.base(tree)
@@ -40,7 +50,7 @@ def _columns_of_lists(path: Path, tree: Tree) -> dict[str, set[str]]:
     for name in tree.left_out:
         folder, last = _tree.split(name)
         if last.lower().endswith(".csv") and folder in ("", base):
-            columns[last] = set(list_file.columns(source.read(name)[:1000]))
+            columns[last] = set(list_file.columns(source.read(name)[:BEGINNING]))
     return columns
 
 

@@ -5,20 +5,31 @@ The training is that of docs/series.md, which was measured on seven exercises of
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.config.params import NONE, Dataset
-from pipeline.datasets import _recording_files, series_folder
+from pipeline.datasets import Raw, _recording_files, series_folder
+from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._windows import Recording, RecordingError
+from pipeline.datasets.series_folder import SPLITS
+from pipeline.files import groups as example_groups
+from pipeline.files.artifacts import Array
 from pipeline.files.raw import RECORDING
 from pipeline.planning.choice import Choice
-from pipeline.planning.data import HELD_TOGETHER, Survey
+from pipeline.planning.data import NOTHING, Given, Survey
 from pipeline.process.errors import UserError
+from pipeline.process.words import counted
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
+LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
+SHORT = 0.1  # of the recordings, which may be shorter than a window
+SAMPLE = 200  # recordings whose lengths are looked at
+SLOW = 1.0  # Hz
+WIDE = 20  # columns of numbers, from which a row may be an example
 FEW_WINDOWS = 1000  # for training
 STEPS = 500
 LEARNING_RATE = 0.005
@@ -28,15 +39,17 @@ UNKNOWN = (
 )
 
 
-def survey(path: Path, given: Dataset | None = None) -> Survey:
-    """Cuts all recordings below `path` into windows, as `given` says. Raises UserError."""
+def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
+    """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
     values = {"name": "series_folder", "path": str(path), "other": NONE}
-    read = given or Dataset.model_validate({**values, **_windows(path)})
+    cut, reason = _windows(path, given.rate) if dataset is None else ({}, "")
+    read = dataset or Dataset.model_validate({**values, **cut})
     raw = series_folder.load(read)
     assert raw.series is not None
-    cut = read.options(series_folder.Options)
+    options = read.options(series_folder.Options)
     columns = raw.train_columns
-    group = next((name for name in columns if name.removesuffix("_id") in HELD_TOGETHER), None)
+    named = held_together([*columns])
+    group = named if named and _are_enough(raw, named) else None
     validation = 0 if raw.validation is None else len(raw.validation)
     examples = {
         "train": len(raw.train_labels) - validation,
@@ -54,40 +67,133 @@ def survey(path: Path, given: Dataset | None = None) -> Survey:
         opened=len(raw.train_labels),
         group=group,
         groups=len(set(columns[group or RECORDING])),
-        rate=cut.rate,
-        seconds=cut.seconds,
+        rate=options.rate,
+        seconds=options.seconds,
+        cut=reason,
         channels=tuple(raw.series["channels"]),
-        remarks=[] if group else [UNKNOWN],
+        remarks=[
+            f"channels: {', '.join(raw.series['channels'])}; set dataset.columns for others",
+            *([] if group else [_too_few(named) if named else UNKNOWN]),
+            *_slow(options.rate),
+            *_in_few(path, raw, group),
+        ],
     )
+
+
+def _slow(rate: float) -> list[str]:
+    if rate >= SLOW:
+        return []
+    return [
+        f"there is a row every {1 / rate:.3g} seconds; if the times are milliseconds, call their "
+        "column time_ms"
+    ]
+
+
+def _are_enough(raw: Raw, group: str) -> bool:
+    return len(raw.test_labels) > 0 or len(np.unique(_together(raw, group))) >= SPLITS
+
+
+def _too_few(group: str) -> str:
+    return (
+        f"the column {group} has fewer than {SPLITS} values, too few to keep each in one split; "
+        "the accuracy will be that for those it knows"
+    )
+
+
+def _in_few(path: Path, raw: Raw, group: str | None) -> list[str]:
+    """Classes that cannot be in each split, as their windows belong together. Raises UserError."""
+    if len(raw.test_labels):
+        return []
+    together, what = _together(raw, group), group or "recording"
+    if len(np.unique(together)) < SPLITS:
+        raise UserError(
+            f"{path} holds {counted(len(np.unique(together)), what)}, and training, validation and "
+            f"test set must not share one; expected at least {SPLITS}: more files, or a column "
+            "such as session that changes where another recording begins"
+        )
+    few = [
+        raw.class_names[label]
+        for label in np.unique(raw.train_labels)
+        if len(np.unique(together[raw.train_labels == label])) < SPLITS
+    ]
+    if not few:
+        return []
+    where = f"fewer than {SPLITS} values of {group}" if group else f"fewer than {SPLITS} recordings"
+    return [f"{', '.join(few[:5])}: in {where}, so not in every split"]
+
+
+def _together(raw: Raw, group: str | None) -> Array:
+    """Numbers (N,) of the windows that stay in one split."""
+    recordings = raw.train_columns[RECORDING]
+    if group is None:
+        return example_groups.of_names(recordings)
+    names = example_groups.distinct(raw.train_columns[group])
+    return example_groups.connected(names, recordings)
 
 
 def dataset(data: Survey) -> list[Choice]:
     """`dataset.rate` and how recordings are cut."""
     return [
         Choice("dataset.rate", data.rate, "Hz of the first recording; others are left out"),
-        Choice("dataset.seconds", data.seconds, "a window; what you look for should fit into it"),
+        Choice("dataset.seconds", data.seconds, data.cut or "a window"),
         Choice("dataset.step", data.seconds / 2, "half a window"),
     ]
 
 
-def _windows(path: Path) -> dict[str, float]:
-    """The rate of the first recording, and windows of SECONDS, or longer at a low rate."""
-    rate = _rate(path)
-    seconds = SECONDS if rate * SECONDS >= FEWEST_ROWS else float(f"{FEWEST_ROWS / rate:.2g}")
-    return {"rate": rate, "seconds": seconds, "step": seconds / 2}
+def _windows(path: Path, rate: float | None) -> tuple[dict[str, float], str]:
+    """The rate of the recordings and how to cut them, and why. Raises UserError."""
+    rate = rate or _rate(path)
+    rows = max(round(SECONDS * rate), FEWEST_ROWS)
+    most = max(round(LONGEST_EVENT * rate), rows) + 1
+    lengths = np.array([*islice(_lengths(path, most), SAMPLE)] or [0])
+    reason = "a window; what you look for should fit into it"
+    if len(lengths) > 1 and lengths.min() == lengths.max() <= LONGEST_EVENT * rate:
+        rows, reason = int(lengths[0]), "all of a recording, as they are of one length"
+    elif (short := int(np.quantile(lengths, SHORT, method="lower"))) < rows:
+        rows = max(short, 2)
+        reason = "nine of ten recordings are at least as long; shorter ones are not used"
+    seconds = float(f"{rows / rate:.6g}")
+    return {"rate": rate, "seconds": seconds, "step": seconds / 2}, reason
+
+
+def _lengths(path: Path, most: int) -> Iterator[int]:
+    """The rows of each recording, of which at most about `most` are read."""
+    for recording in _recordings(path):
+        count = 0
+        for block in recording.blocks:
+            count += len(block.values)
+            if count >= most:
+                break
+        yield min(count, most)
+
+
+def _recordings(path: Path, faults: dict[str, str] | None = None) -> Iterator[Recording]:
+    """All that can be read; `faults` then has the reasons why others cannot."""
+    with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
+        for row in rows:
+            try:
+                with open_file(row.file) as file:
+                    yield from _recording_files.recordings(file, row.file)
+            except (RecordingError, OSError) as error:
+                if faults is not None:
+                    faults[row.file] = str(error)
 
 
 def _rate(path: Path) -> float:
     """Hz of the first recording that says it. Raises UserError if none does."""
-    with series_folder.opened(path, series_folder.Options().labels) as (rows, open_file, _):
-        for row in rows:
-            with suppress(RecordingError, OSError), open_file(row.file) as file:
-                for recording in _recording_files.recordings(file, row.file):
-                    if rate := recording.rate or _by_time(recording):
-                        return float(f"{rate:.3g}")
+    faults: dict[str, str] = {}
+    channels: tuple[str, ...] = ()
+    for recording in _recordings(path, faults):
+        channels = recording.channels
+        if rate := recording.rate or _by_time(recording):
+            return float(f"{rate:.3g}")
+    if not channels and faults:
+        file, reason = next(iter(faults.items()))
+        raise UserError(f"{path} holds no recording that can be read: {file} {reason}")
+    table = "; if each row is an example of its own, store them as x_train (N, T, C) of an npz"
     raise UserError(
-        f"{path} holds recordings that do not say how many rows a second has; add a column time, "
-        "in seconds, or write dataset.name: series_folder and dataset.rate into params.yaml"
+        f"{path} holds recordings that do not say how many rows a second has; add --rate 50, if "
+        f"it is 50, or a column time, in seconds{table if len(channels) >= WIDE else ''}"
     )
 
 

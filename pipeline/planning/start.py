@@ -34,7 +34,7 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     check_output(output, force)
     print(f"looking at {path}", flush=True)
     data = survey.survey(path, given)
-    _check_number(data, given)
+    _check_given(data, given)
     _check_embedded(data, board)
     _print_survey(data)
     if given.other != NONE:
@@ -76,7 +76,7 @@ def check_board(board: str | None) -> None:
         raise UserError(f"--board is {board}; expected one of {', '.join(boards.BOARDS)}")
 
 
-def _check_number(data: Survey, given: Given) -> None:
+def _check_given(data: Survey, given: Given) -> None:
     if given.number is not None and data.number is None:
         noun = declared("inputs", data.kind)["NOUN"]
         raise UserError(
@@ -87,6 +87,12 @@ def _check_number(data: Survey, given: Given) -> None:
         raise UserError(
             f"--unit is {given.unit}, and the data ask for {data.target}; name the column of the "
             "numbers with --number"
+        )
+    if given.rate is not None and not data.is_of_sensors:
+        noun = declared("inputs", data.kind)["NOUN"]
+        raise UserError(
+            f"--rate is {given.rate:g}, which is for recordings of sensors, and the data are "
+            f"{noun}; leave it out"
         )
 
 

@@ -27,12 +27,13 @@ from pipeline.datasets import (
     image_list,
 )
 from pipeline.datasets._photos import Candidate, Listed
+from pipeline.datasets._recording_columns import held_together
 from pipeline.datasets._tree import Tree
 from pipeline.files import groups, picture_file, pictures
 from pipeline.files.pictures import Picture
 from pipeline.files.splits import position_in_stratum
 from pipeline.planning import arrays, lists, recordings, sensors
-from pipeline.planning.data import HELD_TOGETHER, NOTHING, Given, Number, Survey
+from pipeline.planning.data import NOTHING, Given, Number, Survey
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.process.progress import followed
@@ -59,20 +60,34 @@ def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -
             f"{path} does not exist; name a folder or zip file of pictures or sounds, or an npz"
         )
     if dataset and dataset.name == "series_folder":
-        return sensors.survey(path, dataset)
+        return sensors.survey(path, given, dataset)
+    is_csv = path.is_file() and path.suffix.lower() == ".csv"
+    if is_csv and not given.number and lists.is_of_sensors(path):
+        return sensors.survey(path, given)
     if path.is_file() and path.suffix.lower() == ".npz":
-        return sensors.survey(path) if _is_of_sensors(path) else arrays.survey(path, given)
-    whole = path
-    named = path.name if path.suffix.lower() == ".csv" else None
-    if named:
-        path = path.parent
+        look = sensors.survey if _is_of_sensors(path) else arrays.survey
+        return look(path, given)
+    named = path.name if is_csv else None
+    path = path.parent if is_csv else path
     tree = _tree.read(path)
-    if not tree.files:
-        recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
-        if recorded.files:
-            return recordings.survey(path, recorded)
-        if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
-            return sensors.survey(whole)
+    return _recorded(path, tree, given) or _pictures(path, tree, given, dataset, named)
+
+
+def _recorded(path: Path, tree: Tree, given: Given) -> Survey | None:
+    """Sounds or recordings of sensors, if there are no pictures. Raises UserError."""
+    if tree.files:
+        return None
+    recorded = _tree.read(path, suffixes=_sounds.SUFFIXES, noun="sound")
+    if recorded.files:
+        return recordings.survey(path, recorded)
+    if _tree.read(path, suffixes=_recording_files.SUFFIXES).files:
+        return sensors.survey(path, given)
+    return None
+
+
+def _pictures(
+    path: Path, tree: Tree, given: Given, dataset: Dataset | None, named: str | None
+) -> Survey:
     check_tree(path, tree)
     labels = named or lists.find(path, tree)
     if dataset:
@@ -118,9 +133,16 @@ def check_tree(path: Path, tree: Tree) -> None:
     if any("Permission" in reason for reason in tree.left_out.values()):
         raise UserError(f"{path} holds only folders that may not be read; change their permissions")
     raise UserError(
-        f"{path} holds no pictures; expected a folder for each class with files in PNG, JPEG, BMP, "
-        "GIF, TIFF or WebP"
+        f"{path} holds no pictures, sounds or recordings{_named(suffixes)}; expected a folder for "
+        "each class with pictures (PNG, JPEG, BMP, GIF, TIFF or WebP), sounds (WAV, FLAC or Ogg) "
+        "or recordings of sensors (CSV or npz)"
     )
+
+
+def _named(suffixes: Counter[str]) -> str:
+    """The most frequent suffixes of files that are not read."""
+    shown = [f"{count:,} {suffix}" for suffix, count in suffixes.most_common(3) if suffix]
+    return f" but {', '.join(shown)}" if shown else ""
 
 
 @dataclass
@@ -145,7 +167,7 @@ def _photographs(
     counts = _labels.counts(target, labels, class_names)
     _check_classes(path, counts, seen)
     columns = candidates[0].columns if candidates else {}
-    group = next((name for name in columns if name.removesuffix("_id") in HELD_TOGETHER), None)
+    group = held_together([*columns])
     return Survey(
         values=values,
         class_names=list(class_names),

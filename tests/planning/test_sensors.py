@@ -60,8 +60,11 @@ def test_recordings_get_their_rate_windows_a_network_and_groups(folder: Path, pa
     assert survey.of_params(settings) == data
 
 
-def test_a_single_recording_and_one_of_a_slow_sensor_are_taken(folder: Path) -> None:
-    one = survey.survey(recorded(Path("slow"), rate=0.5, seconds=400) / "0.csv")
+def test_a_single_recording_is_refused_and_a_slow_sensor_taken(folder: Path) -> None:
+    path = recorded(Path("slow"), rate=0.5, seconds=400)
+    with pytest.raises(UserError, match="holds 2 recordings, and training, validation and test"):
+        survey.survey(path / "0.csv")
+    one = survey.survey(path)
     assert (one.rate, one.seconds, one.size) == (0.5, 64, (32, 3))
 
 
@@ -71,7 +74,8 @@ def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
     arrays = {"length": np.full(4, 200), "label": np.array(labels), "subject": np.array(people)}
     np.savez("motion.npz", allow_pickle=False, signal=signal, rate=20.0, **arrays)
     data = survey.survey(Path("motion.npz"))
-    assert (data.rate, data.group, data.groups) == (20, "subject", 2)
+    assert (data.rate, data.group, data.groups) == (20, None, 4)
+    assert "the column subject has fewer than 3 values" in data.remarks[1]
     assert data.class_names == ["a", "b"]
     assert values(data)["train.augmentation"] == []
     assert values(replace(data, channels=("x", "y", "z", "t")))["train.augmentation"] == []
@@ -79,9 +83,9 @@ def test_recordings_in_an_npz_are_no_examples(folder: Path) -> None:
 
 def test_what_holds_nobody_and_no_rate_is_said(folder: Path) -> None:
     data = survey.survey(recorded(Path("walks"), head="time,ax,ay,az,label,note"))
-    assert data.remarks == [sensors.UNKNOWN]
-    with pytest.raises(UserError, match="do not say how many rows a second has; add a column time"):
-        survey.survey(recorded(Path("unknown"), head="ms,ax,ay,az,label,person"))
+    assert sensors.UNKNOWN in data.remarks
+    with pytest.raises(UserError, match="do not say how many rows a second has; add --rate 50"):
+        survey.survey(recorded(Path("unknown"), head="tick,ax,ay,az,label,person"))
     with pytest.raises(
         UserError, match=r"--number is ax, which names .* the data are series; leave"
     ):

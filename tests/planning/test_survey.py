@@ -214,7 +214,7 @@ def no_files(folder: Path) -> Path:
         (lambda folder: folder / "none", "does not exist; name a folder or zip file"),
         (broken_class, "class bird holds no readable picture for training .*not a picture"),
         (sounds, r"holds sounds that cannot be read \(1\); convert them to WAV, FLAC or Ogg"),
-        (no_files, "holds no pictures; expected a folder for each class"),
+        (no_files, "holds no pictures, sounds or recordings.*; expected a folder for"),
         (lambda folder: folder / "cat", "has 0 class folders; expected at least 2"),
         (numbers, "train.csv has the columns file, angle; expected .* give `edgeproof start` --nu"),
         (lambda folder: Path("params.yaml"), "neither a folder nor a readable zip file"),

@@ -1,0 +1,179 @@
+"""The recordings in a CSV of a sensor: what its columns are, and its rows a block at a time."""
+
+from __future__ import annotations
+
+import csv
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+from typing import IO, Any
+
+import numpy as np
+
+from pipeline.datasets import _recording_columns
+from pipeline.datasets._windows import Block, Recording, RecordingError
+from serving.recording import TIME
+
+BLOCK = 4096  # rows
+LONGEST_LINE = 2**16  # characters
+MOST_CHANNELS = 1024
+SHOWN = 40  # characters of a cell, in messages
+
+Row = list[str]
+Numbered = tuple[int, Row]  # with its number in the file, from 1
+
+
+def recordings(text: IO[str], channels: Sequence[str] | None) -> Iterator[Recording]:
+    """As `_recording_files.recordings`. Raises RecordingError."""
+    lines = _lines(text)
+    first = next(lines, "")
+    delimiter = max(",;\t", key=first.count)
+    rows: Iterator[Row] = (
+        row for row in csv.reader(chain([first], lines), delimiter=delimiter) if row
+    )
+    names, start = [cell.strip() for cell in next(rows, [])], list(islice(rows, 2))
+    if not start:
+        raise RecordingError("holds no rows")
+    rows = chain(start, rows)
+    if all(map(_is_number, names)):  # it has no names
+        rows, numbered = chain([names], rows), [str(number + 1) for number in range(len(names))]
+        fits = channels is not None and len(channels) == len(names)
+        names = list(channels) if channels is not None and fits else numbered
+    if len(set(names)) < len(names):
+        raise RecordingError("names a column twice in its first line")
+    columns = _Columns.of(names, start, channels)
+    for number, run in enumerate(columns.runs(_whole(rows, len(names)))):
+        yield Recording(columns.channels, columns.blocks(run), number or None)
+
+
+def _whole(rows: Iterator[Row], count: int) -> Iterator[Numbered]:
+    """The rows with their numbers. Raises RecordingError for one without `count` cells."""
+    for number, row in enumerate(rows, 1):
+        if len(row) != count:
+            raise RecordingError(
+                f"has {len(row)} cells in row {number}; expected {count}, as in its first line"
+            )
+        yield number, row
+
+
+def _lines(text: IO[str]) -> Iterator[str]:
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise RecordingError(f"has a line of more than {LONGEST_LINE:,} characters")
+        yield line
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def _of_numbers(names: Row, cells: Row) -> list[str]:
+    numbers = [name for name, cell in zip(names, cells, strict=False) if _is_number(cell.strip())]
+    return [name for name in numbers if _recording_columns.is_channel(name)]
+
+
+def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:
+    if missing := [name for name in channels if name not in names]:
+        raise RecordingError(
+            f"has no column {missing[0]}; its columns are {', '.join(names)[:200]}"
+        )
+    if not 1 <= len(channels) <= MOST_CHANNELS:
+        raise RecordingError(
+            f"has {len(channels)} columns of numbers; expected 1 to {MOST_CHANNELS}"
+        )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the columns of a CSV are: `parts` are those that change where a recording begins."""
+
+    names: Row
+    channels: tuple[str, ...]
+    clock: _recording_columns.Clock | None
+    parts: list[int]
+
+    @classmethod
+    def of(cls, header: Row, start: list[Row], channels: Sequence[str] | None) -> _Columns:
+        """Of the names in the `header` and the first rows. Raises RecordingError."""
+        cells = dict(zip(header, map(str.strip, start[0]), strict=False))
+        names = _recording_columns.canonical(header, cells, channels or ())
+        taken = tuple(channels or _of_numbers(names, start[0]))
+        if not taken and any(_is_number(cell.replace(",", ".")) for cell in cells.values()):
+            raise RecordingError("has decimal commas; expected decimal points")
+        check_channels(taken, names)
+        clock = None
+        if TIME in names and TIME not in taken:
+            name = header[names.index(TIME)]
+            clock = _recording_columns.clock(name, cells.get(name, "")) or float
+        parts = [
+            place
+            for place, name in enumerate(names)
+            if _recording_columns.begins_recordings(name)
+            and name not in taken
+            and len({row[place] for row in start if len(row) == len(names)}) == 1
+        ]
+        return cls(names, taken, clock, parts)
+
+    def runs(self, rows: Iterator[Numbered]) -> Iterator[Iterator[Numbered]]:
+        """The rows of each recording."""
+        if not self.parts:
+            return iter([rows])
+        key = operator.itemgetter(*self.parts)
+        return (run for _, run in groupby(rows, key=lambda row: key(row[1])))
+
+    def blocks(self, rows: Iterator[Numbered]) -> Iterator[Block]:
+        places = [self.names.index(name) for name in self.channels]
+        known = (TIME, *self.channels)
+        others = {name: at for at, name in enumerate(self.names) if name not in known}
+        start = 0
+        while part := list(islice(rows, BLOCK)):
+            table = [row for _, row in part]
+            times = self._times(part)
+            yield Block(
+                start,
+                finite(_numbers(part, places, self.names)),
+                times,
+                {name: [row[place].strip() for row in table] for name, place in others.items()},
+            )
+            start += len(part)
+
+    def _times(self, rows: list[Numbered]) -> Any | None:
+        """Seconds (B,) float64. Raises RecordingError."""
+        if self.clock is None:
+            return None
+        return _numbers(rows, [self.names.index(TIME)], self.names, self.clock)[:, 0]
+
+
+def _numbers(
+    rows: list[Numbered], places: list[int], names: Row, read: _recording_columns.Clock = float
+) -> Any:
+    """The cells in these places (B, P) float64; an empty one is NaN. Raises RecordingError."""
+    try:
+        return np.array([[read(row[place] or "nan") for place in places] for _, row in rows])
+    except ValueError:
+        cells = [_read(read, number, row[at], names[at]) for number, row in rows for at in places]
+        return np.array(cells).reshape(len(rows), -1)
+
+
+def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> float:
+    try:
+        return read(cell.strip() or "nan")
+    except ValueError:
+        expected = "a number" if read is float else "a time as in the rows before it"
+        if _is_number(cell.strip().replace(",", ".")):
+            expected = "a decimal point instead of the comma"
+        raise RecordingError(
+            f"has {cell[:SHOWN]!r} in row {number} of column {name}; expected {expected}"
+        ) from None
+
+
+def finite(values: Any) -> Any:
+    """As float32; NaN in place of what it cannot hold."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = np.asarray(values).astype(np.float32)
+    return np.where(np.isfinite(result), result, np.float32(np.nan))
