@@ -79,7 +79,7 @@ def _arrays(path: Path) -> dict[str, Array]:
             f"dataset.path {path} is not a readable npz file of arrays ({reason})"
         ) from None
     return {
-        key.replace("X_t", "x_t"): array.astype(array.dtype.newbyteorder("="), copy=False)
+        key[0].lower() + key[1:]: array.astype(array.dtype.newbyteorder("="), copy=False)
         for key, array in arrays.items()
     }
 

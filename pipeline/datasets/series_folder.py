@@ -142,7 +142,7 @@ def dataset(
     say(parts, how)
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
-        print(f"its stretches of one label count as recordings: {len(parts):,}")
+        print("there is one recording, so the accuracy says nothing about another one")
     class_names = sorted({name for part in parts if part.split != "test" for name in part.labels})
     if len(class_names) < 2:
         raise UserError(

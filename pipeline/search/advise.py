@@ -63,5 +63,11 @@ def print_advice() -> None:
             "rare classes hardly count in the accuracy: set problem.metric to balanced_accuracy, "
             "so that target, gate and search look at every class alike"
         )
+    if settings.evaluate.folds != params.NONE:
+        print(
+            "here folds judge the target, and an experiment trains none, so it ends with its "
+            "figures and without a bundle: write the change that helps into params.yaml, and run "
+            "`edgeproof run`"
+        )
     for change in advise(situation):
         print(f"\n{change.name}: {change.reason}\n  {change.command()}")
