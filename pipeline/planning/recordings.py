@@ -29,7 +29,8 @@ from pipeline.process.progress import followed
 
 SAMPLE = 2000  # recordings that are opened
 # Where the name of a speaker, a machine or a place may stand
-NAMES = (r"/([0-9A-Za-z]+)[_-]", r"_([A-Za-z]+\d*)_", r"_([A-Za-z]+\d*)\.")
+FOLDER = r"([^/]+)/[^/]+$"
+NAMES = (FOLDER, r"/([0-9A-Za-z]+)[_-]", r"_([A-Za-z]+\d*)_", r"_([A-Za-z]+\d*)\.")
 FEWEST_NAMES = 3
 LONGEST = 3.0  # seconds that are proposed
 Header = tuple[int, float]  # Hz, seconds
@@ -60,7 +61,11 @@ def survey(path: Path, tree: Tree) -> Survey:
         seconds=float(np.quantile(seconds, 0.95)),
         group=group,
         groups=len(names),
-        remarks=[*_left_out(left_out, faults), *_odd(rates, seconds), *_held_together(names)],
+        remarks=[
+            *_left_out(left_out, faults),
+            *_odd(rates, seconds),
+            *_held_together(group, names),
+        ],
     )
 
 
@@ -95,8 +100,8 @@ def _header(file: IO[bytes]) -> Header:
 def speakers(files: Sequence[str]) -> tuple[str | None, list[str]]:
     """The expression for `preprocess.group` that finds a name in every file, and the names.
 
-    Most names stand in the files of more than one class, as in 7_jackson_32.wav; so they say who or
-    what was recorded, and not which sound it is.
+    Most names stand in the files of more than one class, as in 7_jackson_32.wav and in
+    7/jackson/32.wav; so they say who or what was recorded, and not which sound it is.
     """
     for expression in NAMES:
         matched = [match[1] for file in files if (match := re.search(expression, file))]
@@ -138,7 +143,13 @@ def _odd(rates: Array, seconds: Array) -> list[str]:
     return lines
 
 
-def _held_together(names: Sequence[str]) -> list[str]:
+def _held_together(group: str | None, names: Sequence[str]) -> list[str]:
+    if group == FOLDER:
+        return [
+            f"the classes hold {len(names)} folders of the same names, such as {names[0]} and "
+            f"{names[1]}, which are taken for speakers or places that stay in one split "
+            "(preprocess.group); if they are the classes, exchange the two levels of folders"
+        ]
     if names:
         return [
             f"the files name {len(names)} speakers or places, such as {names[0]} and {names[1]}; "

@@ -83,12 +83,25 @@ def test_a_board_is_refused_for_ids(folder: Path) -> None:
         start.start(Path("s.npz"), "rp2040", Path("params.yaml"), force=True)
 
 
+def test_folders_that_every_class_holds_may_be_the_classes(folder: Path) -> None:
+    path = recordings_of(Path("words"))
+    for file in sorted(path.rglob("*.wav")):
+        target = file.parent / file.name.partition("_")[0] / file.name
+        target.parent.mkdir(exist_ok=True)
+        file.rename(target)
+    data = survey.survey(path)
+    assert (data.group, data.groups) == (recordings.FOLDER, 4)
+    assert any("if they are the classes, exchange the two levels" in row for row in data.remarks)
+
+
 @pytest.mark.parametrize(
     ("files", "names"),
     [
         ([f"{d}/{d}_{n}_{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
         ([f"{d}/{n}-{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
         ([f"{d}/{i}_{n}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{n}/{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], "abc"),
+        ([f"{d}/{n}{d}/{i}.wav" for d in "12" for n in ("al", "bo", "cy") for i in "345"], ""),
         ([f"{d}/{d}_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # classes
         ([f"{d}/IMG_{i}.wav" for d in ("up", "down", "left") for i in range(9)], ""),
         ([f"{d}/{i}_x.wav" for d in ("up", "down", "left") for i in range(9)], ""),  # numbers
