@@ -139,6 +139,16 @@ def test_the_card_has_the_threshold_of_each_file_and_the_rule_in_words() -> None
     assert on_card(problem(), reports.verification(reports.compared())) is None
 
 
+def test_what_runtimes_answer_is_one_range_for_each_verdict() -> None:
+    answered = (("litert", 0.9916, 0.0011), ("tflite_micro", 0.984, 0.0))
+    pairs = [
+        reports.compared(runtime=runtime, rejection=kept(coverage=share, error=error))
+        for runtime, share, error in answered
+    ]
+    (sentence,) = verdicts.rejections(pairs)
+    assert sentence.startswith("answers 98.40 % to 99.16 %, at most 0.11 % of them wrong: ")
+
+
 def test_rejected_others_are_told_by_the_worst_runtime_and_go_to_mlflow() -> None:
     def pair(runtime: str, rejected: int) -> ComparedPair:
         others = {"images": 200, "rejected": rejected, "share": rejected / 200}

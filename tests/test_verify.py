@@ -274,8 +274,8 @@ def test_many_verdicts_are_one_line_for_each_file_and_verdict_with_the_worst_rea
     ]
     name = pairs[0].format
     assert verdicts.summary(verification(*pairs)) == [
-        f"{name}: not shown on 4 of 6: loses at most 2.00 to 6.00 %; on other processors as here, "
-        "within 0.004; tflite_micro: 0 of 50 images lost",
+        f"{name}: not shown on 4 of 6: loses at most 2.00 to 6.00 %; the same on emulated "
+        "processors, within 0.004; tflite_micro: 0 of 50 images lost",
         f"{name}, tflite_float32: could not run on 3 of 8: no kernel",
         "tflite_float32: could not run on 1 of 2: no emulator",
     ]

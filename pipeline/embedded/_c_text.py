@@ -88,7 +88,7 @@ def framing(data: Description) -> str:
 def preparing(data: Description) -> str:
     """For the READMEs: the code that prepares an image, or that there is none."""
     if "NONE" in framing(data):
-        return "This folder contains no code for preparing images."
+        return "No code in this folder makes such an image of a photo."
     return (TEMPLATES / FRAMING / "preparing.md").read_text(encoding="utf-8").strip()
 
 

@@ -11,6 +11,7 @@ from pipeline.files.reports.verify import (
     FailedPair,
     NumberPair,
     RanPair,
+    Rejection,
     VerificationReport,
 )
 from pipeline.process.words import percent
@@ -20,9 +21,9 @@ from pipeline.verification.pair import Pair
 
 # What is known of problem.coverage and problem.max_error
 PROMISE = {
-    PROVEN: "the promise is proven",
-    NOT_SHOWN: "too few images to show that the promise is kept",
-    WORSE: "the promise is broken",
+    PROVEN: "problem.coverage and max_error hold",
+    NOT_SHOWN: "too few images to show that problem.coverage and max_error hold",
+    WORSE: "problem.coverage or max_error does not hold",
 }
 
 
@@ -75,7 +76,7 @@ def explanation(pairs: Sequence[RanPair]) -> str:
         [
             bounds(here),
             *(
-                [f"on other processors as here, within {max(differences):.1g}"]
+                [f"the same on emulated processors, within {max(differences):.1g}"]
                 if differences
                 else []
             ),
@@ -96,23 +97,32 @@ def bounds(pairs: Sequence[RanPair]) -> str:
 
 
 def rejections(pairs: Sequence[RanPair]) -> list[str]:
-    """What the thresholds do to the test set, once for pairs on which they do the same.
+    """What the thresholds do to the test set, once for pairs of one verdict.
 
     For numbers, it is what their intervals hold.
     """
-    sentences = []
+    held = [
+        f"{percent(pair.coverage.share)} of true numbers are within "
+        f"{amount(pair.coverage.half_width, pair.unit)}: {pair.coverage.state}"
+        for pair in pairs
+        if isinstance(pair, NumberPair) and pair.coverage
+    ]
+    return [*dict.fromkeys(held), *_answered(pairs), *others_rejected(pairs)]
+
+
+def _answered(pairs: Sequence[RanPair]) -> list[str]:
+    """What is answered, from the lowest to the highest share, and how much of it is wrong."""
+    groups: dict[str, list[Rejection]] = {}
     for pair in pairs:
-        if isinstance(pair, NumberPair) and (held := pair.coverage):
-            sentences.append(
-                f"{percent(held.share)} of true numbers are within "
-                f"{amount(held.half_width, pair.unit)}: {held.state}"
-            )
-        elif isinstance(pair, ComparedPair) and (entry := pair.rejection):
-            sentences.append(
-                f"answers {percent(entry.coverage)}, of which {percent(entry.error)} are wrong: "
-                f"{PROMISE[entry.state]}"
-            )
-    return list(dict.fromkeys(sentences)) + others_rejected(pairs)
+        if isinstance(pair, ComparedPair) and pair.rejection:
+            groups.setdefault(pair.rejection.state, []).append(pair.rejection)
+    sentences = []
+    for state, group in groups.items():
+        lowest, *_, highest = sorted([entry.coverage for entry in group] * 2)
+        shares = " to ".join(dict.fromkeys(map(percent, (lowest, highest))))
+        wrong = percent(max(entry.error for entry in group))
+        sentences.append(f"answers {shares}, at most {wrong} of them wrong: {PROMISE[state]}")
+    return sentences
 
 
 def others_rejected(pairs: Sequence[RanPair]) -> list[str]:
