@@ -14,33 +14,50 @@ from datetime import UTC, datetime
 from serving.recording import TIME
 
 LABEL = "label"
-LABELS = (LABEL, "class", "class_name", "activity", "gesture", "exercise", "movement", "target")
-# Who or what was recorded, and belongs together
+CERTAIN = (LABEL, "class")
+LABELS = (*CERTAIN, "class_name", "activity", "gesture", "exercise", "movement", "target")
+CODED = ("activity", "gesture")  # whose labels may be whole numbers
+# Who or what was recorded, and belongs together: people before their sessions
 HELD_TOGETHER = (
     *("group", "sender", "subject", "person", "participant", "user", "wearer", "volunteer"),
-    *("speaker", "patient", "animal", "machine", "camera", "session", "object"),
+    *("speaker", "patient", "animal", "machine", "camera", "object", "session"),
 )
 # What also begins a new recording where it changes
 PARTS = (*HELD_TOGETHER, "recording", "trial", "repetition", "file", "id")
 # What numbers the rows, as pandas writes it
-COUNTERS = ("", "unnamed: 0", "index", "row", "no", "number")
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+COUNTERS = ("", "unnamed_0", "index", "row", "no", "number", "sample", "counter", "seq")
+UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 UNIT = {
+    **dict.fromkeys(("h", "hour", "hours"), "h"),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), "min"),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), "ms"),
     **dict.fromkeys(("us", "µs", "μs", "micros", "microsecond", "microseconds"), "us"),
     **dict.fromkeys(("ns", "nanos", "nanosecond", "nanoseconds"), "ns"),
 }
-TIMES = ("time", "timestamp", "timestamps", "datetime", "date", "t", "elapsed", "epoch", "unix")
+TIMES = (
+    *("time", "timestamp", "timestamps", "time stamp", "datetime", "date", "date time", "t"),
+    *("elapsed", "elapsed time", "time elapsed", "epoch", "epoch time", "unix", "unix time"),
+)
 # Seconds since 1970 have ten digits, and are not reached by any other count of seconds.
 EPOCH = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"))
+SINCE_1970 = 5e8  # seconds, from 1985 on
 
 Clock = Callable[[str], float]
 
 
 def held_together(names: Sequence[str]) -> str | None:
-    """The first column that says who or what was recorded, or None."""
-    return next((name for name in names if _plain(name) in HELD_TOGETHER), None)
+    """The column that says who or what was recorded, or None."""
+    known = {_plain(name): name for name in reversed(names)}
+    return next((known[name] for name in HELD_TOGETHER if name in known), None)
+
+
+def label_in(names: Sequence[str]) -> str | None:
+    """The column of a list that holds the label; None if there is none, or more than one."""
+    for known in (CERTAIN, LABELS):
+        if found := [name for name in names if name in known]:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def canonical(
@@ -54,19 +71,21 @@ def canonical(
     def is_time(name: str) -> bool:
         return _is_time(name) and clock(name, cells.get(name, "")) is not None
 
+    def is_label(name: str) -> bool:
+        return _is_label(name, cells.get(name, ""))
+
     result = list(names)
-    for wanted, known, is_one in ((TIME, {TIME}, is_time), (LABEL, {LABEL, "class"}, _is_label)):
+    for wanted, known, is_one in ((TIME, {TIME}, is_time), (LABEL, {*CERTAIN}, is_label)):
         found = (at for at, name in enumerate(result) if name not in channels and is_one(name))
         if not known & set(result) and (place := next(found, None)) is not None:
             result[place] = wanted
     return result
 
 
-def is_channel(name: str) -> bool:
-    """Whether a column of numbers is a measurement, as far as its name tells."""
-    plain = _plain(name)
-    known = plain in PARTS or name.strip().lower() in COUNTERS
-    return not (known or _is_time(name) or _is_label(name))
+def is_channel(name: str, cell: str) -> bool:
+    """Whether a column of numbers is a measurement, as far as its name and first cell tell."""
+    known = {_plain(name), "_".join(_words(name))} & {*PARTS, *COUNTERS}
+    return not (known or _is_time(name) or _is_label(name, cell))
 
 
 def begins_recordings(name: str) -> bool:
@@ -74,21 +93,33 @@ def begins_recordings(name: str) -> bool:
 
 
 def clock(name: str, cell: str) -> Clock | None:
-    """How the cells of a time become seconds, by the column's name and first cell; None if not."""
+    """How the cells of a time become seconds, by the column's name and first cell; None if not.
+
+    Dates and seconds since 1970 count from the first cell, as spans of a list do.
+    """
     try:
         value = float(cell)
     except ValueError:
-        return _date if _is_date(cell) else None
+        return _since(_date, _date(cell)) if _is_date(cell) else None
     large = next((unit for least, unit in EPOCH if abs(value) > least), "s")
     factor = UNITS[_unit(name) or large]
-    return lambda text: factor * float(text)
+
+    def read(text: str) -> float:
+        return factor * float(text)
+
+    is_plain = name == TIME and factor == 1
+    return read if is_plain or abs(read(cell)) < SINCE_1970 else _since(read, read(cell))
+
+
+def _since(read: Clock, start: float) -> Clock:
+    return lambda text: read(text) - start
 
 
 def _date(cell: str) -> float:
-    """Seconds of a date such as 2024-03-01T09:00:00.250; NaN if it is `nan`."""
+    """Seconds of a date such as 2024-03-01T09:00:00.250 or a time of day; NaN if it is `nan`."""
     if cell == "nan":
         return float(cell)
-    moment = datetime.fromisoformat(cell)
+    moment = datetime.fromisoformat(f"1970-01-01T{cell}" if cell[2:3] == ":" else cell)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -97,17 +128,24 @@ def _is_date(cell: str) -> bool:
         _date(cell)
     except ValueError:
         return False
-    return cell != "nan"
+    return ":" in cell  # not `nan`, nor a date without a time of day
 
 
-def _is_label(name: str) -> bool:
-    return name.strip().lower().replace(" ", "_") in LABELS
+def _is_label(name: str, cell: str) -> bool:
+    """Whether a column is that of labels. Numbers with a fraction are none, unless they say so."""
+    plain = name.strip().lower().replace(" ", "_")
+    if plain in CERTAIN:
+        return True
+    is_number = re.fullmatch(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*", cell, re.IGNORECASE) is not None
+    return plain in LABELS and (not is_number or (plain in CODED and cell.strip().isdigit()))
 
 
 def _is_time(name: str) -> bool:
+    if len(name.strip()) == 1 and name.strip() != "t":  # T is a temperature
+        return False
     words = _words(name)
-    stem = [word for word in words if word not in UNIT]
-    return bool(words) and (not stem or (stem[0] in TIMES and len(stem) <= 2))
+    stem = " ".join(word for word in words if word not in UNIT)
+    return bool(words) and (not stem or stem in TIMES)
 
 
 def _unit(name: str) -> str | None:

@@ -73,8 +73,11 @@ def _is_number(cell: str) -> bool:
 
 
 def _of_numbers(names: Row, cells: Row) -> list[str]:
-    numbers = [name for name, cell in zip(names, cells, strict=False) if _is_number(cell.strip())]
-    return [name for name in numbers if _recording_columns.is_channel(name)]
+    return [
+        name
+        for name, cell in zip(names, map(str.strip, cells), strict=False)
+        if _is_number(cell) and _recording_columns.is_channel(name, cell)
+    ]
 
 
 def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:
@@ -130,17 +133,15 @@ class _Columns:
         places = [self.names.index(name) for name in self.channels]
         known = (TIME, *self.channels)
         others = {name: at for at, name in enumerate(self.names) if name not in known}
-        start = 0
         while part := list(islice(rows, BLOCK)):
             table = [row for _, row in part]
             times = self._times(part)
             yield Block(
-                start,
+                part[0][0] - 1,
                 finite(_numbers(part, places, self.names)),
                 times,
                 {name: [row[place].strip() for row in table] for name, place in others.items()},
             )
-            start += len(part)
 
     def _times(self, rows: list[Numbered]) -> Any | None:
         """Seconds (B,) float64. Raises RecordingError."""

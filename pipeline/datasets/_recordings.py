@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -11,12 +11,14 @@ from typing import IO
 import numpy as np
 
 from pipeline.datasets import _tree
-from pipeline.datasets._recording_columns import LABELS
+from pipeline.datasets._recording_columns import CERTAIN, LABEL, label_in
 from pipeline.datasets._tree import nfc
+from pipeline.datasets._windows import Block, Recording
 from pipeline.files import list_file
+from pipeline.files.raw import FILE, RECORDING
 from pipeline.process.errors import UserError
 
-LIST_COLUMNS = ("file", "start", "end", "split", *LABELS)
+LIST_COLUMNS = ("file", "start", "end", "split", LABEL)
 
 Open = Callable[[str], IO[bytes]]
 
@@ -64,7 +66,8 @@ def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[L
     """The files that a list names, in its order. Raises UserError, which begins with its `path`."""
     table = list_file.read(path, file.read())
     names = table.columns
-    if "file" not in names or len({*LABELS} & {*names}) != 1:
+    of_label = label_in(names)
+    if "file" not in names or of_label is None:
         raise UserError(
             f"{path} has the columns {', '.join(names)}; expected file and label, and optionally "
             "start, end, split and others"
@@ -73,6 +76,7 @@ def of_list(path: str, folder: str, tree: _tree.Tree, file: IO[bytes]) -> list[L
     result: dict[str, Listed] = {}
     for number, cells in enumerate(table.rows, 2):
         row = dict(zip(names, map(str.strip, cells), strict=True))
+        row = {LABEL: row.pop(of_label), **row}
         add_row(result, f"row {number} of {path}", row, folder, files)
     tree.left_out |= {name: "is not in the list" for name in tree.files if name not in result}
     return list(result.values())
@@ -86,7 +90,7 @@ def add_row(
     file = files.get(nfc(f"{folder}{name}"))
     if file is None:
         raise UserError(f"{where} names {name or 'no file'}; expected a CSV or npz file beside it")
-    label = nfc(next(row[column] for column in LABELS if column in row))
+    label = nfc(row[LABEL])
     split = _tree.part_of(row.get("split") or "train")
     start, end = seconds(where, row, "start", 0.0), seconds(where, row, "end", np.inf)
     if not label or split is None or not start < end:
@@ -102,6 +106,26 @@ def add_row(
     for column, cell in row.items():
         if column not in LIST_COLUMNS:
             entry.columns[column].add(cell)
+
+
+def observed(blocks: Iterator[Block], seen: dict[str, set[str]]) -> Iterator[Block]:
+    """The blocks; `seen` then holds the values of each column of text, two if there are several."""
+    for block in blocks:
+        for name, cells in block.text.items():
+            if len(seen[name]) < 2:
+                seen[name] |= set(cells)
+        yield block
+
+
+def columns_of(row: Listed, recording: Recording, seen: dict[str, set[str]]) -> dict[str, str]:
+    """What is known of a recording as a whole; what changes within it says nothing of it."""
+    name = row.file if recording.number is None else f"{row.file}[{recording.number}]"
+    cells = {
+        column: next(iter(values))
+        for column, values in {**seen, **row.columns}.items()
+        if len(values) == 1 and column not in CERTAIN
+    }
+    return {**recording.columns, **cells, RECORDING: name, FILE: row.file}
 
 
 def seconds(where: str, row: dict[str, str], name: str, default: float) -> float:

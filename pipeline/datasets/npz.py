@@ -78,10 +78,13 @@ def _arrays(path: Path) -> dict[str, Array]:
         raise UserError(
             f"dataset.path {path} is not a readable npz file of arrays ({reason})"
         ) from None
-    return {
-        key[0].lower() + key[1:]: array.astype(array.dtype.newbyteorder("="), copy=False)
-        for key, array in arrays.items()
-    }
+    result: dict[str, Array] = {}
+    for key, array in arrays.items():
+        name = f"x{key[1:]}" if key.startswith("X_t") else key
+        if name in result:
+            raise UserError(f"dataset.path {path} holds X{name[1:]} and {name}; expected one")
+        result[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return result
 
 
 def _texts(array: Array) -> list[str]:

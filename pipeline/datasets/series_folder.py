@@ -23,9 +23,9 @@ from pydantic import Field, PositiveFloat
 from pipeline.config import section
 from pipeline.config.params import Dataset
 from pipeline.datasets import Raw, _photos, _recording_files, _tree, _windows
-from pipeline.datasets._recording_columns import LABELS
+from pipeline.datasets._recording_columns import LABELS, held_together
 from pipeline.datasets._recording_files import SUFFIXES
-from pipeline.datasets._recordings import Listed, Open, listed
+from pipeline.datasets._recordings import Listed, Open, columns_of, listed, observed
 from pipeline.datasets._tree import nfc
 from pipeline.datasets._windows import Block, Recording, RecordingError
 from pipeline.files.artifacts import Array
@@ -38,7 +38,6 @@ from serving.recording import Sampling
 
 NOUN = "recording"
 UNLABELLED = -1
-SPLITS = 3  # training, validation and test set, each with recordings of its own
 MOST_VALUES = 2**25  # of the windows of one recording, 128 MB; what follows is not used
 
 Marks = Callable[[Block], Array]
@@ -143,6 +142,7 @@ def dataset(
     if len(parts) == 1 and parts[0].labels:
         parts = in_stretches(parts[0])
         print("there is one recording, so the accuracy says nothing about another one")
+    keep_files_together(parts)
     class_names = sorted({name for part in parts if part.split != "test" for name in part.labels})
     if len(class_names) < 2:
         raise UserError(
@@ -164,6 +164,15 @@ def dataset(
         group=RECORDING,
         left_out={**left_out, **unreadable},
     )
+
+
+def keep_files_together(parts: list[Part]) -> None:
+    """The trials in a CSV of several count as one recording, unless a column says who it was."""
+    is_one_file = len({part.columns[FILE] for part in parts}) == 1
+    for part in parts:
+        file = part.columns[FILE]
+        if not is_one_file and file.lower().endswith(".csv") and not held_together([*part.columns]):
+            part.columns[RECORDING] = file
 
 
 def in_stretches(part: Part) -> list[Part]:
@@ -226,26 +235,6 @@ def stretches(starts: list[int], labels: list[int], step: int) -> Array:
     """Numbers (N,) of windows: another one where a window does not follow the one before it."""
     breaks = (np.diff(starts) != step) | (np.diff(labels) != 0)
     return np.concatenate([np.zeros(min(len(starts), 1), np.int64), breaks.cumsum()])
-
-
-def observed(blocks: Iterator[Block], seen: dict[str, set[str]]) -> Iterator[Block]:
-    """The blocks; `seen` then holds the values of each column of text, two if there are several."""
-    for block in blocks:
-        for name, cells in block.text.items():
-            if len(seen[name]) < 2:
-                seen[name] |= set(cells)
-        yield block
-
-
-def columns_of(row: Listed, recording: Recording, seen: dict[str, set[str]]) -> dict[str, str]:
-    """What is known of a recording as a whole; what changes within it says nothing of it."""
-    name = row.file if recording.number is None else f"{row.file}[{recording.number}]"
-    cells = {
-        column: next(iter(values))
-        for column, values in {**seen, **row.columns}.items()
-        if len(values) == 1 and column not in LABELS
-    }
-    return {**recording.columns, **cells, RECORDING: name, FILE: row.file}
 
 
 def marks_of(row: Listed, recording: Recording, rate: float, codes: dict[str, int]) -> Marks:

@@ -80,7 +80,8 @@ def _counts(path: Path, raw: Raw) -> dict[str, int]:
             f"{len(names) - 1}, as there are {len(names)} classes"
         )
     counts = _labels.counts(raw.target, labels, names)
-    if [name for name, count in counts.items() if not count] == ["0"]:
+    empty_names = [name for name, count in counts.items() if not count]
+    if raw.target == "classes" and empty_names == ["0"]:
         raise UserError(
             f"{path}: y_train goes from 1 to {labels.max()}; expected numbers from 0, or texts, "
             "such as y_train.astype(str)"

@@ -19,7 +19,7 @@ from pipeline.config.params import NONE
 from pipeline.datasets import _class_folders, _sounds, audio_folder
 from pipeline.datasets._photos import Candidate
 from pipeline.datasets._sounds import SoundError
-from pipeline.datasets._tree import Tree
+from pipeline.datasets._tree import Tree, part_of
 from pipeline.files import pictures
 from pipeline.files.artifacts import Array
 from pipeline.files.splits import position_in_stratum
@@ -29,7 +29,7 @@ from pipeline.process.progress import followed
 
 SAMPLE = 2000  # recordings that are opened
 # Where the name of a speaker, a machine or a place may stand
-FOLDER = r"([^/]+)/[^/]+$"
+FOLDER = r"/([^/]+)/[^/]+$"
 NAMES = (FOLDER, r"/([0-9A-Za-z]+)[_-]", r"_([A-Za-z]+\d*)_", r"_([A-Za-z]+\d*)\.")
 FEWEST_NAMES = 3
 LONGEST = 3.0  # seconds that are proposed
@@ -112,7 +112,7 @@ def speakers(files: Sequence[str]) -> tuple[str | None, list[str]]:
         if (
             len(matched) == len(files)
             and FEWEST_NAMES <= len(names) <= len(files) / 2
-            and not all(name.isdigit() for name in names)
+            and not all(name.isdigit() or part_of(name) for name in names)
             and shared > len(files) / 2
         ):
             return expression, sorted(names)
@@ -148,7 +148,7 @@ def _held_together(group: str | None, names: Sequence[str]) -> list[str]:
         return [
             f"the classes hold {len(names)} folders of the same names, such as {names[0]} and "
             f"{names[1]}, which are taken for speakers or places that stay in one split "
-            "(preprocess.group); if they are the classes, exchange the two levels of folders"
+            "(preprocess.group); if they are the classes, swap the two levels of folders"
         ]
     if names:
         return [

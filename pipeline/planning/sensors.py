@@ -6,6 +6,7 @@ The training is that of docs/series.md, which was measured on seven exercises of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,8 +15,7 @@ import numpy as np
 from pipeline.config.params import NONE, Dataset
 from pipeline.datasets import Raw, _recording_files, series_folder
 from pipeline.datasets._recording_columns import held_together
-from pipeline.datasets._windows import Recording, RecordingError
-from pipeline.datasets.series_folder import SPLITS
+from pipeline.datasets._windows import Block, Recording, RecordingError
 from pipeline.files import groups as example_groups
 from pipeline.files.artifacts import Array
 from pipeline.files.raw import RECORDING
@@ -25,6 +25,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
 SECONDS, FEWEST_ROWS = 2.0, 32  # of a window
+SPLITS = 3  # training, validation and test set, each with recordings of its own
 LONGEST_EVENT = 5.0  # seconds of recordings that were cut to what they show
 SHORT = 0.1  # of the recordings, which may be shorter than a window
 SAMPLE = 200  # recordings whose lengths are looked at
@@ -119,7 +120,7 @@ def _in_few(path: Path, raw: Raw, group: str | None) -> list[str]:
     if not few:
         return []
     where = f"fewer than {SPLITS} values of {group}" if group else f"fewer than {SPLITS} recordings"
-    return [f"{', '.join(few[:5])}: in {where}, so not in every split"]
+    return [f"too few for every split, in {where}: {', '.join(few[:5])}"]
 
 
 def _together(raw: Raw, group: str | None) -> Array:
@@ -173,10 +174,21 @@ def _recordings(path: Path, faults: dict[str, str] | None = None) -> Iterator[Re
         for row in rows:
             try:
                 with open_file(row.file) as file:
-                    yield from _recording_files.recordings(file, row.file)
+                    for recording in _recording_files.recordings(file, row.file):
+                        blocks = _readable(recording.blocks, row.file, faults)
+                        yield replace(recording, blocks=blocks)
             except (RecordingError, OSError) as error:
                 if faults is not None:
                     faults[row.file] = str(error)
+
+
+def _readable(blocks: Iterator[Block], file: str, faults: dict[str, str] | None) -> Iterator[Block]:
+    """The blocks before a fault, which is kept."""
+    try:
+        yield from blocks
+    except RecordingError as error:
+        if faults is not None:
+            faults[file] = str(error)
 
 
 def _rate(path: Path) -> float:
@@ -187,9 +199,10 @@ def _rate(path: Path) -> float:
         channels = recording.channels
         if rate := recording.rate or _by_time(recording):
             return float(f"{rate:.3g}")
-    if not channels and faults:
+    if faults:
         file, reason = next(iter(faults.items()))
-        raise UserError(f"{path} holds no recording that can be read: {file} {reason}")
+        what = "says how many rows a second has" if channels else "can be read"
+        raise UserError(f"{path} holds no recording that {what}: {file} {reason}")
     table = "; if each row is an example of its own, store them as x_train (N, T, C) of an npz"
     raise UserError(
         f"{path} holds recordings that do not say how many rows a second has; add --rate 50, if "

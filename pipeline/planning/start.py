@@ -26,6 +26,8 @@ from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
+FASTEST = 1_000_000  # Hz of a sensor
+
 
 def start(path: Path, board: str | None, output: Path, force: bool, given: Given = NOTHING) -> None:
     """Writes `output` for the data at `path`. Raises UserError."""
@@ -33,6 +35,8 @@ def start(path: Path, board: str | None, output: Path, force: bool, given: Given
     base = _text(params.FILE)
     check_output(output, force)
     print(f"looking at {path}", flush=True)
+    if given.rate is not None and not 0 < given.rate <= FASTEST:
+        raise UserError(f"--rate is {given.rate:g}; expected Hz, at most {FASTEST:,}")
     data = survey.survey(path, given)
     _check_given(data, given)
     _check_embedded(data, board)

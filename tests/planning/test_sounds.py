@@ -91,7 +91,7 @@ def test_folders_that_every_class_holds_may_be_the_classes(folder: Path) -> None
         file.rename(target)
     data = survey.survey(path)
     assert (data.group, data.groups) == (recordings.FOLDER, 4)
-    assert any("if they are the classes, exchange the two levels" in row for row in data.remarks)
+    assert any("if they are the classes, swap the two levels" in row for row in data.remarks)
 
 
 @pytest.mark.parametrize(
