@@ -3,7 +3,7 @@
     python -m benchmarks.distillation [--images 20000] [--epochs 16] [--seeds 3]
 
 A teacher, `edge`, and small networks learn from the same images of MNIST and of Fashion-MNIST, with
-the recipe that `edgeproof start` proposes for so many. Then it compares, on the test set, the plain
+the recipe that `edgeproof start` proposes for that number. Then it compares, on the test set, plain
 training and one with the teacher; where the teacher is furthest ahead, also averages of the weights
 and a longer plain training, which takes the processor as long as the lessons. Temperature and
 weight of the lessons are those that were best on validation images. Finished trainings are kept in
@@ -234,8 +234,9 @@ def about(images: int, epochs: int) -> str:
     )
     sizes = ", ".join(f"`{network}` {size(network):,}" for network in NETWORKS)
     return (
-        "`python -m benchmarks.distillation` makes this page. `edge` is the teacher, and has "
-        f"{teachers} right. `4 6 8 10` is `tiny` with so many filters. Bytes of the int8 files, as "
+        "`python -m benchmarks.distillation` makes this page. `edge` is the teacher: it "
+        f"classifies {teachers} correctly. `4 6 8 10` is `tiny` with these numbers of filters. "
+        "Bytes of the int8 files, as "
         f"`edgeproof start` foresees them: {sizes}. All learn from {images:,} images in batches of "
         f"128, in {epochs} epochs if no other number is given. A gain is in points, beside the "
         "plain trainings of the same seeds, ± its standard error; the last column is the "
@@ -271,6 +272,8 @@ def main() -> None:
     for name, value in (("--images", 20_000), ("--epochs", 16), ("--seeds", 3)):
         parser.add_argument(name, type=int, default=value)
     options = parser.parse_args()
+    if options.images > VALIDATION.start or options.seeds < 2:
+        parser.error(f"expected at most {VALIDATION.start:,} images, and at least 2 seeds")
     text = page(options.images, options.epochs, options.seeds)
     with atomic.replacing(PAGE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -134,9 +134,11 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", default=BEFORE_TRAINING)
     parser.add_argument("--print", action="store_true", help="do not write into docs/benchmarks.md")
     arguments = parser.parse_args()
+    begin = f"<!-- photos of {arguments.side} pixels: benchmarks.photos -->"
+    if not arguments.print and begin not in PAGE.read_text(encoding="utf-8"):
+        parser.error(f"{PAGE.name} has no table for --side {arguments.side}; add --print")
     text = table(arguments.side, sorted(arguments.counts), arguments.stages)
     if not arguments.print:
-        begin = f"<!-- photos of {arguments.side} pixels: benchmarks.photos -->"
         marked_tables.replace(PAGE, text, begin, "<!-- /photos -->")
 
 

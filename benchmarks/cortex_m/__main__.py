@@ -56,13 +56,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         try:
             bundle = Bundle(arguments.bundle, draft=True)  # speed is no verdict
+            shutil.unpack_archive(bundle.path, name, filter="data")
+            sources = next(Path(name).glob("*/embedded/c"), None)
+            if sources is None:
+                sys.exit(f"error: {bundle.path} has no embedded/c; its model card says why")
+            found = counts(bundle, sources, arguments.processor, Path(name))
         except BundleError as error:
             sys.exit(f"error: {error}")
-        shutil.unpack_archive(bundle.path, name, filter="data")
-        sources = next(Path(name).glob("*/embedded/c"), None)
-        if sources is None:
-            sys.exit(f"error: {bundle.path} has no embedded/c; its model card says why")
-        found = counts(bundle, sources, arguments.processor, Path(name))
     rows = [
         [step, f"{count:,}", f"{count / MEGAHERTZ / 1000:,.1f} ms"] for step, count in found.items()
     ]

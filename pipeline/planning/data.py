@@ -82,7 +82,7 @@ class Survey:
     groups: int = 0  # how many there are in training and validation; 0: no group is known
     rate: float = 0  # Hz of sensors, and of sounds: one in twenty files has less
     seconds: float = 0.0  # of windows, and of sounds: one in twenty files is longer
-    cut: str = field(default="", compare=False)  # why windows have that length
+    cut: str = field(default="a window", compare=False)  # why windows have that length
     channels: tuple[str, ...] = ()  # of sensors
     remarks: list[str] = field(default_factory=list)
 

@@ -43,7 +43,7 @@ UNKNOWN = (
 def survey(path: Path, given: Given = NOTHING, dataset: Dataset | None = None) -> Survey:
     """Cuts all recordings below `path` into windows, as `dataset` says. Raises UserError."""
     values = {"name": "series_folder", "path": str(path), "other": NONE}
-    cut, reason = _windows(path, given.rate) if dataset is None else ({}, "")
+    cut, reason = _windows(path, given.rate) if dataset is None else ({}, "a window")
     read = dataset or Dataset.model_validate({**values, **cut})
     raw = series_folder.load(read)
     assert raw.series is not None
@@ -136,7 +136,7 @@ def dataset(data: Survey) -> list[Choice]:
     """`dataset.rate` and how recordings are cut."""
     return [
         Choice("dataset.rate", data.rate, "Hz of the first recording; others are left out"),
-        Choice("dataset.seconds", data.seconds, data.cut or "a window"),
+        Choice("dataset.seconds", data.seconds, data.cut),
         Choice("dataset.step", data.seconds / 2, "half a window"),
     ]
 
