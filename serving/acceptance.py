@@ -15,9 +15,10 @@ from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
-from serving import gate, golden_vectors, metric_gate, runtimes
+from serving import gate, golden_vectors, metric, runtimes
 from serving.bundle import Bundle
 from serving.classifier import Classifier
+from serving.comparison import Comparison, DeviceProof, MakersVerdict, NumberComparison
 from serving.errors import BundleError
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
 from serving.metric import ACCURACY, METRICS
@@ -27,6 +28,7 @@ from serving.model_file import NONE, ModelFile
 FILE = "acceptance.npz"
 MICRO = "tflite_micro"
 LARGEST_BYTES = 256 << 20  # unpacked; the bundle's own limits apply to the packed file
+MAKER_FOUND_WORSE = "its maker found it worse than the model that it was made from"
 ELSEWHERE = "use another file or runtime on this device"
 
 Progress = Callable[[int, int, float], None]  # images done, images in all, seconds so far
@@ -92,26 +94,28 @@ class Acceptance:
 
 def prove(
     bundle: Bundle, classifier: Classifier, acceptance: Acceptance, progress: Progress
-) -> Dict[str, Any]:
-    """One file on one runtime: the facts of the gate, the latency, the verdict and its sentence."""
-    file, runtime = classifier.file, classifier.runtime
+) -> DeviceProof:
+    """Runs the gate with one file on one runtime."""
+    card, file = bundle.card, classifier.file
     golden_difference = classifier.golden_difference(bundle)
     probabilities, milliseconds = timed_predictions(classifier, acceptance.images, progress)
-    allowed = allowed_loss(bundle.card, runtime)
-    metric = bundle.card.metric.name if bundle.card.metric else ACCURACY
+    allowed = allowed_loss(card, classifier.runtime)
+    name = card.metric.name if card.metric else ACCURACY
     outputs = probabilities, acceptance.probabilities
-    facts = metric_gate.compare(metric, outputs, acceptance.labels, allowed)
-    facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
-    facts["maker"] = makers_verdict(file, runtime, allowed)
-    facts["state"] = gate.elsewhere(
-        facts, golden_difference, file.golden_tolerance, facts["maker"]["verdict"]
+    comparison = metric.compare(name, outputs, acceptance.labels, allowed)
+    maker = makers_verdict(file, classifier.runtime, allowed)
+    tolerance = file.golden_tolerance
+    return DeviceProof(
+        state=gate.elsewhere(comparison, golden_difference, tolerance, maker.verdict),
+        comparison=comparison,
+        golden_difference=golden_difference,
+        golden_tolerance=tolerance,
+        maker=maker,
+        unit=card.number.unit if card.number else None,
+        median_milliseconds=milliseconds[len(milliseconds) // 2],
+        p95_milliseconds=milliseconds[int(0.95 * (len(milliseconds) - 1))],
+        **rejection(file, probabilities, acceptance.labels),
     )
-    facts.update(rejection(file, probabilities, acceptance.labels))
-    if bundle.card.number:
-        facts["unit"] = bundle.card.number.unit
-    facts["median_milliseconds"] = milliseconds[len(milliseconds) // 2]
-    facts["p95_milliseconds"] = milliseconds[int(0.95 * (len(milliseconds) - 1))]
-    return {**facts, "sentence": sentence(facts)}
 
 
 def rejection(file: ModelFile, probabilities: Any, labels: Any) -> Dict[str, Any]:
@@ -167,7 +171,7 @@ def allowed_loss(card: ModelCard, runtime: str) -> float:
     return allowed
 
 
-def makers_verdict(file: ModelFile, runtime: str, allowed: float) -> Dict[str, Any]:
+def makers_verdict(file: ModelFile, runtime: str, allowed: float) -> MakersVerdict:
     """The maker's verdict on the file on `runtime`, or the worst of those that saw all images.
 
     A bound above the `allowed` loss proves nothing, whatever the card says.
@@ -176,114 +180,96 @@ def makers_verdict(file: ModelFile, runtime: str, allowed: float) -> Dict[str, A
     proofs = same or [proof for proof in file.proofs if proof.runtime != MICRO] or file.proofs
     worst = max(proofs, key=lambda proof: (VERDICTS.index(proof.verdict), proof.bound))
     consistent = worst.verdict != PROVEN or worst.bound <= allowed
-    return {
-        "verdict": worst.verdict if consistent else NOT_SHOWN,
-        "images": worst.images,
-        "accuracy_lost_bound": worst.bound,
-    }
+    verdict = worst.verdict if consistent else NOT_SHOWN
+    return MakersVerdict(verdict, worst.images, worst.bound)
 
 
-def sentence(facts: Dict[str, Any]) -> str:
+def figures(proof: DeviceProof) -> Dict[str, Any]:
+    """For JSON."""
+    own = gate.given(proof)
+    del own["comparison"]
+    return {**gate.figures(proof.comparison), **own, "sentence": sentence(proof)}
+
+
+def sentence(proof: DeviceProof) -> str:
     """The verdict in words: its evidence, and the cure if there is one."""
-    state, golden, tolerance = (
-        facts[name] for name in ("state", "golden_difference", "golden_tolerance")
-    )
-    if not math.isfinite(facts["largest_difference"]) or not math.isfinite(golden):
+    comparison, golden = proof.comparison, proof.golden_difference
+    if not math.isfinite(comparison.largest_difference) or not math.isfinite(golden):
         return f"worse: some of its outputs are not finite numbers; {ELSEWHERE}"
-    if golden > tolerance:
+    if not proof.usable:
         return (
             "worse: its answers to the golden vectors differ from those on the maker's processor "
-            f"by up to {golden:.2g}, more than the {tolerance:g} tolerated; {ELSEWHERE}"
+            f"by up to {golden:.2g}, more than the {proof.golden_tolerance:g} tolerated; "
+            f"{ELSEWHERE}"
         )
-    if "unit" in facts:
-        return f"{state}: {_of_numbers(facts)}"
-    counts = f"{facts['lost']:,} of {facts['images']:,} images lost, {facts['gained']:,} gained"
-    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %{_of_metric(facts)}"
-    if state == WORSE:
-        return f"worse: {counts}: {_worse(facts, allowed)}; {ELSEWHERE}"
-    if state == PROVEN:
-        return f"proven: {_proven(facts, counts, allowed)}"
-    return f"not shown: {counts}: {_not_shown(facts, allowed)}"
+    if isinstance(comparison, NumberComparison):
+        return f"{proof.state}: {_of_numbers(proof, comparison)}"
+    counts, allowed = comparison.counts, f"{100 * comparison.allowed:.2g} %"
+    if comparison.metric:
+        allowed += f" of {METRICS[comparison.metric.name].words}"
+    if proof.state == WORSE:
+        return f"worse: {counts}: {_worse(proof.maker, comparison, allowed)}; {ELSEWHERE}"
+    if proof.state == PROVEN:
+        return f"proven: {_proven(proof, counts, allowed)}"
+    return f"not shown: {counts}: {_not_shown(proof.maker, comparison, allowed)}"
 
 
-def _of_numbers(facts: Dict[str, Any]) -> str:
-    unit, bound, allowed = (
-        facts[name] for name in ("unit", "error_added_bound", "max_error_added")
-    )
-    maker, added = facts["maker"], f"on {facts['images']:,} images it adds"
-    if facts["state"] == WORSE:
-        if maker["verdict"] == WORSE:
-            return f"its maker found it worse than the model that it was made from; {ELSEWHERE}"
-        mean = facts["error_added"]
+def _of_numbers(proof: DeviceProof, comparison: NumberComparison) -> str:
+    unit, allowed, maker = proof.unit, comparison.allowed, proof.maker
+    added = f"on {comparison.images:,} images it adds"
+    if proof.state == WORSE:
+        if maker.verdict == WORSE:
+            return f"{MAKER_FOUND_WORSE}; {ELSEWHERE}"
         return (
-            f"{added} {mean:.3g} {unit} to the mean absolute error, significantly more than the "
-            f"{allowed:.3g} allowed; {ELSEWHERE}"
+            f"{added} {comparison.error_added:.3g} {unit} to the mean absolute error, "
+            f"significantly more than the {allowed:.3g} allowed; {ELSEWHERE}"
         )
-    shown = f"{added} at most {bound:.3g} {unit} to the mean absolute error"
-    if facts["state"] == NOT_SHOWN:
-        images = f"{maker['images']:,} of its maker"
+    shown = f"{added} at most {comparison.bound:.3g} {unit} to the mean absolute error"
+    if proof.state == NOT_SHOWN:
+        images = f"{maker.images:,} of its maker"
         return f"{shown}, and the {images} do not show the {allowed:.3g} allowed either"
-    if bound > allowed:
+    if comparison.bound > allowed:
         shown = (
-            f"its maker showed on {maker['images']:,} images that it adds at most "
-            f"{maker['accuracy_lost_bound']:.3g} {unit}, and those here do not contradict it"
+            f"its maker showed on {maker.images:,} images that it adds at most "
+            f"{maker.accuracy_lost_bound:.3g} {unit}, and those here do not contradict it"
         )
-    golden = f"reproduces the golden vectors within {facts['golden_difference']:.1g} {unit}"
+    golden = f"reproduces the golden vectors within {proof.golden_difference:.1g} {unit}"
     return f"{shown}, where {allowed:.3g} is allowed, and it {golden}"
 
 
-def _of_metric(facts: Dict[str, Any]) -> str:
-    return f" of {METRICS[facts['metric']['name']].words}" if "metric" in facts else ""
+def _worse(maker: MakersVerdict, comparison: Comparison, allowed: str) -> str:
+    if maker.verdict == WORSE:
+        return MAKER_FOUND_WORSE
+    return f"a loss of {100 * comparison.loss:.2f} %, significantly more than the {allowed} allowed"
 
 
-def _loss(facts: Dict[str, Any]) -> Tuple[float, float]:
-    """What is lost, and its bound."""
-    if "metric" in facts:
-        return facts["metric"]["lost"], facts["metric"]["lost_bound"]
-    return facts["accuracy_lost"], facts["accuracy_lost_bound"]
-
-
-def _worse(facts: Dict[str, Any], allowed: str) -> str:
-    if facts["maker"]["verdict"] == WORSE:
-        return "its maker found it worse than the model that it was made from"
-    return f"a loss of {100 * _loss(facts)[0]:.2f} %, significantly more than the {allowed} allowed"
-
-
-def _proven(facts: Dict[str, Any], counts: str, allowed: str) -> str:
-    maker, bound = facts["maker"], _loss(facts)[1]
+def _proven(proof: DeviceProof, counts: str, allowed: str) -> str:
+    maker, bound = proof.maker, proof.comparison.bound
     golden = (
         "it reproduces the golden vectors of the maker's processor "
-        f"within {facts['golden_difference']:.1g}"
+        f"within {proof.golden_difference:.1g}"
     )
-    if bound <= facts["max_accuracy_drop"]:
+    if bound <= proof.comparison.allowed:
         return (
             f"{counts}, so it loses at most {100 * bound:.2f} % where {allowed} is allowed, "
             f"and {golden}"
         )
     return (
-        f"its maker showed on {maker['images']:,} images that it loses at most "
-        f"{100 * maker['accuracy_lost_bound']:.2f} % where {allowed} is allowed, {golden}, "
+        f"its maker showed on {maker.images:,} images that it loses at most "
+        f"{100 * maker.accuracy_lost_bound:.2f} % where {allowed} is allowed, {golden}, "
         f"and the images here do not contradict it ({counts})"
     )
 
 
-def _not_shown(facts: Dict[str, Any], allowed: str) -> str:
-    needed = facts.get("images_needed")
-    if "metric" not in facts:
-        needed = gate.images_needed(
-            facts["max_accuracy_drop"],
-            facts["lost"] / facts["images"],
-            facts["gained"] / facts["images"],
-        )
+def _not_shown(maker: MakersVerdict, comparison: Comparison, allowed: str) -> str:
+    needed = comparison.images_needed
+    if comparison.metric is None:
+        rates = comparison.lost / comparison.images, comparison.gained / comparison.images
+        needed = gate.images_needed(comparison.allowed, *rates)
     cure = "it can be shown only if less is lost"
     if needed:
         cure = f"{needed:,} images like these would show it"
     return (
-        f"neither these images nor the maker's {facts['maker']['images']:,} show that at most "
-        f"{allowed} is lost (here {100 * _loss(facts)[1]:.2f} %); {cure}"
+        f"neither these images nor the maker's {maker.images:,} show that at most "
+        f"{allowed} is lost (here {100 * comparison.bound:.2f} %); {cure}"
     )
-
-
-def usable(facts: Dict[str, Any]) -> bool:
-    """Whether `Classifier.load` would accept it: it runs and reproduces the golden vectors."""
-    return "golden_difference" in facts and facts["golden_difference"] <= facts["golden_tolerance"]

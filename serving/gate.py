@@ -9,10 +9,12 @@ device has nothing else.
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
+from serving.comparison import AnyComparison, Comparison, NumberComparison
 from serving.distributions import fewest, incomplete_beta, root, t_quantile
 
 PROVEN, NOT_SHOWN, WORSE, COULD_NOT_RUN = "proven", "not shown", "worse", "could not run"
@@ -25,101 +27,113 @@ CERTAIN = 0.01  # stricter on other processors, because many of them are tried
 MOST_IMAGES = 10**9  # no larger number of images is suggested
 
 
+def figures(comparison: AnyComparison) -> Dict[str, Any]:
+    """For JSON: only where `images_needed` was computed may it be None."""
+    known = given(comparison)
+    if comparison.state == NOT_SHOWN:
+        known["images_needed"] = comparison.images_needed
+    return known
+
+
+def given(model: Any) -> Dict[str, Any]:
+    """The fields of a dataclass that are not None."""
+    return {name: value for name, value in asdict(model).items() if value is not None}
+
+
 def compare(
     probabilities: Any,
     reference: Any,
     labels: Any,
     max_accuracy_drop: float,
     test_images: Optional[int] = None,
-) -> Dict[str, Any]:
+) -> AnyComparison:
     """Compares a file with the reference on the same images, and gives the verdict.
 
     `probabilities` and `reference` are (N, K), `labels` (N,), or (N, K) if there are several at
     once, all of which must be right. The first `test_images` of the N are the test set (default:
-    all). Only they count for the accuracy; the loss is judged on all images. With labels that are
-    floats, see `compare_numbers`.
+    all). Only they count for the accuracy; the loss is judged on all images. Labels that are floats
+    are compared as numbers.
     """
-    if labels.dtype.kind == "f":
-        return compare_numbers(probabilities, reference, labels, max_accuracy_drop, test_images)
+    compared = compare_numbers if labels.dtype.kind == "f" else compare_answers
+    tested = len(labels) if test_images is None else test_images
+    return compared(probabilities, reference, labels, max_accuracy_drop, tested)
+
+
+def compare_answers(
+    probabilities: Any, reference: Any, labels: Any, max_accuracy_drop: float, tested: int
+) -> Comparison:
+    """`compare`, for answers that are right or wrong."""
     predictions, expected = answers(probabilities, labels), answers(reference, labels)
     labels = labels.reshape(len(labels), -1)
     right, reference_right = (predictions == labels).all(1), (expected == labels).all(1)
     lost, gained = int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
-    total, tested = len(labels), len(labels) if test_images is None else test_images
+    total, needed = len(labels), None
     difference = np.abs(np.asarray(probabilities, np.float64) - reference)
     correct, reference_correct = int(right[:tested].sum()), int(reference_right[:tested].sum())
     finite = bool(np.isfinite(probabilities).all())
     state = verdict(lost, gained, total, max_accuracy_drop) if finite else WORSE
-    facts = {
-        "state": state,
-        "images": total,
-        "test_images": tested,
-        "accuracy": correct / tested,
-        "accuracy_interval": accuracy_interval(correct, tested),
-        "keras_accuracy": reference_correct / tested,
-        "keras_accuracy_interval": accuracy_interval(reference_correct, tested),
-        "lost": lost,
-        "gained": gained,
-        "mcnemar_p_value": mcnemar(lost, gained),
-        "accuracy_lost": (lost - gained) / total,
-        "accuracy_lost_bound": accuracy_lost_bound(lost, gained, total),
-        "max_accuracy_drop": max_accuracy_drop,
-        "agreement": float((predictions == expected).all(1).mean()),
-        "largest_difference": float(difference.max()),
-        "mean_difference": float(difference.mean()),
-    }
     if state == NOT_SHOWN:
-        facts["images_needed"] = images_needed(max_accuracy_drop, lost / total, gained / total)
-    return facts
+        needed = images_needed(max_accuracy_drop, lost / total, gained / total)
+    return Comparison(
+        state=state,
+        images=total,
+        test_images=tested,
+        accuracy=correct / tested,
+        accuracy_interval=accuracy_interval(correct, tested),
+        keras_accuracy=reference_correct / tested,
+        keras_accuracy_interval=accuracy_interval(reference_correct, tested),
+        lost=lost,
+        gained=gained,
+        mcnemar_p_value=mcnemar(lost, gained),
+        accuracy_lost=(lost - gained) / total,
+        accuracy_lost_bound=accuracy_lost_bound(lost, gained, total),
+        max_accuracy_drop=max_accuracy_drop,
+        agreement=float((predictions == expected).all(1).mean()),
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        images_needed=needed,
+    )
 
 
 def compare_numbers(
-    numbers: Any,
-    reference: Any,
-    labels: Any,
-    max_error_added: float,
-    test_images: Optional[int] = None,
-) -> Dict[str, Any]:
-    """Like `compare`, for numbers and reference (N, 1) and labels (N,), all in one unit.
+    numbers: Any, reference: Any, labels: Any, max_error_added: float, tested: int
+) -> NumberComparison:
+    """`compare`, for numbers and reference (N, 1) and labels (N,), all in one unit.
 
     The error of an answer is its distance from the label. What a file adds to it is the mean of
     the paired differences, whose bounds are those of Student's t.
     """
-    total, tested = len(labels), len(labels) if test_images is None else test_images
+    total = len(labels)
     true = labels.astype(np.float64).reshape(-1, 1)
     numbers, reference = numbers.astype(np.float64), reference.astype(np.float64)
     errors, reference_errors = (np.abs(part - true)[:, 0] for part in (numbers, reference))
     added, difference = errors - reference_errors, np.abs(numbers - reference)
     mean, deviation = float(added.mean()), _deviation(added)
-    bound = mean + t_quantile(SIGNIFICANT, total) * deviation / math.sqrt(total)
-    facts = {
-        "images": total,
-        "test_images": tested,
-        "error": float(errors[:tested].mean()),
-        "error_interval": mean_interval(errors[:tested]),
-        "keras_error": float(reference_errors[:tested].mean()),
-        "keras_error_interval": mean_interval(reference_errors[:tested]),
-        "error_added": mean,
-        "error_added_deviation": deviation,
-        "error_added_bound": bound,
-        "max_error_added": max_error_added,
-        "largest_difference": float(difference.max()),
-        "mean_difference": float(difference.mean()),
-    }
-    significant = exceeds_error(facts, 0.0, SIGNIFICANT) or mean > max_error_added
-    if bound <= max_error_added:
-        return {"state": PROVEN, **facts}
-    if significant or not np.isfinite(numbers).all():
-        return {"state": WORSE, **facts}
-    needed = math.ceil((Z * deviation / (max_error_added - mean)) ** 2)
-    return {"state": NOT_SHOWN, **facts, "images_needed": max(needed, total + 1)}
-
-
-def exceeds_error(facts: Dict[str, Any], allowed: float, risk: float) -> bool:
-    """Is the error added more than allowed, by Student's t-test at this risk?"""
-    total = facts["images"]
-    margin = t_quantile(risk, total) * facts["error_added_deviation"] / math.sqrt(total)
-    return bool(facts["error_added"] - margin > allowed)
+    margin = _margin(deviation, total, SIGNIFICANT)
+    state, needed = NOT_SHOWN, None
+    if mean + margin <= max_error_added:
+        state = PROVEN
+    elif mean - margin > 0 or mean > max_error_added or not np.isfinite(numbers).all():
+        state = WORSE
+    else:
+        needed = math.ceil((Z * deviation / (max_error_added - mean)) ** 2)
+        needed = max(needed, total + 1)
+    return NumberComparison(
+        state=state,
+        images=total,
+        test_images=tested,
+        error=float(errors[:tested].mean()),
+        error_interval=mean_interval(errors[:tested]),
+        keras_error=float(reference_errors[:tested].mean()),
+        keras_error_interval=mean_interval(reference_errors[:tested]),
+        error_added=mean,
+        error_added_deviation=deviation,
+        error_added_bound=mean + margin,
+        max_error_added=max_error_added,
+        largest_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
+        images_needed=needed,
+    )
 
 
 def _deviation(values: Any) -> float:
@@ -127,10 +141,15 @@ def _deviation(values: Any) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else abs(float(values[0]))
 
 
+def _margin(deviation: float, total: int, risk: float) -> float:
+    """How far the one-sided bound of a mean is from it at this risk, by Student's t."""
+    return t_quantile(risk, total) * deviation / math.sqrt(total)
+
+
 def mean_interval(values: Any) -> Tuple[float, float]:
-    """The 95 % interval of a mean of values (N,), by Student's t."""
-    mean, total = float(values.mean()), len(values)
-    margin = t_quantile(SIGNIFICANT / 2, total) * _deviation(values) / math.sqrt(total)
+    """The 95 % interval of a mean of values (N,)."""
+    mean = float(values.mean())
+    margin = _margin(_deviation(values), len(values), SIGNIFICANT / 2)
     return mean - margin, mean + margin
 
 
@@ -162,30 +181,32 @@ def verdict(lost: int, gained: int, total: int, max_accuracy_drop: float) -> str
 
 
 def elsewhere(
-    facts: Dict[str, Any], golden_difference: float, golden_tolerance: float, maker: str
+    comparison: AnyComparison, golden_difference: float, golden_tolerance: float, maker: str
 ) -> str:
     """The verdict on another processor; `maker` is the verdict on the maker's processor.
 
-    `facts` come from `compare` on a sample there, which may be small. So the maker's verdict holds,
-    unless the file does not reproduce the golden vectors there or loses significantly more than
-    allowed. If the maker could not show it but the sample does, the file is proven.
+    The comparison is of a sample there, which may be small. So the maker's verdict holds, unless
+    the file does not reproduce the golden vectors there or loses significantly more than allowed.
+    If the maker could not show it but the sample does, the file is proven.
     """
-    if "metric" in facts:
-        allowed, figures = facts["max_accuracy_drop"], facts["metric"]
-        bound, lost = figures["lost_bound"], figures["lost"]
-        exceeded = figures["lost_at_least"] > allowed and lost > figures["largest_effect"]
-    elif "error_added" in facts:
-        allowed, bound = facts["max_error_added"], facts["error_added_bound"]
-        exceeded = exceeds_error(facts, allowed, CERTAIN)
-    else:
-        allowed, bound = facts["max_accuracy_drop"], facts["accuracy_lost_bound"]
-        exceeded = exceeds(facts["lost"], facts["gained"], facts["images"], allowed)
-    reproduced = (
-        math.isfinite(facts["largest_difference"]) and golden_difference <= golden_tolerance
-    )
-    if not reproduced or exceeded:
+    finite = math.isfinite(comparison.largest_difference)
+    reproduced = finite and golden_difference <= golden_tolerance
+    if not reproduced or _exceeded(comparison):
         return WORSE
-    return PROVEN if maker == NOT_SHOWN and bound <= allowed else maker
+    shown = comparison.bound <= comparison.allowed
+    return PROVEN if maker == NOT_SHOWN and shown else maker
+
+
+def _exceeded(comparison: AnyComparison) -> bool:
+    """Is the loss significantly more than allowed?"""
+    allowed = comparison.allowed
+    if isinstance(comparison, NumberComparison):
+        margin = _margin(comparison.error_added_deviation, comparison.images, CERTAIN)
+        return comparison.error_added - margin > allowed
+    metric = comparison.metric
+    if metric:
+        return metric.lost_at_least > allowed and metric.lost > metric.largest_effect
+    return exceeds(comparison.lost, comparison.gained, comparison.images, allowed)
 
 
 def exceeds(lost: int, gained: int, total: int, allowed: float) -> bool:

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
+import tempfile
 from itertools import islice
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
@@ -44,8 +47,27 @@ def measure(
 ) -> Dict[str, Any]:
     """Writes the probabilities. Returns the report, empty but for the arena of tflite_micro."""
     np.save(output / f"{file.stem}.npy", probabilities(model, arrays, count))
-    arena_bytes = getattr(model, "arena_bytes", None)
-    return {"arena_bytes": arena_bytes()} if arena_bytes else {}
+    interpreter = getattr(model, "interpreter", None)
+    measurable = hasattr(interpreter, "print_allocations")
+    return {"arena_bytes": arena_bytes(interpreter)} if measurable else {}
+
+
+def arena_bytes(interpreter: Any) -> int:
+    """The arena that tflite_micro takes; it only prints it, to file descriptor 2."""
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            interpreter.print_allocations()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+        file.seek(0)
+        text = file.read().decode(errors="replace")
+    match = re.search(r"Arena allocation total (\d+) bytes", text)
+    if match is None:
+        raise RuntimeRefusalError("tflite_micro does not report the size of its arena")
+    return int(match.group(1))
 
 
 def main(open_file: Callable[[str, Path], runtimes.Model] = open_file) -> None:

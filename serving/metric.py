@@ -9,14 +9,18 @@ a sum over images, that holds to first order.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
+from serving import gate
+from serving.comparison import AnyComparison, MetricComparison, NumberComparison
 from serving.distributions import fewest
+from serving.gate import CERTAIN, MOST_IMAGES, NOT_SHOWN, PROVEN, SIGNIFICANT, WORSE
 
 ACCURACY = "accuracy"
+ROUNDING = 1e-12
 LARGE = 1000.0  # from this shape on, a gamma quantile is that of Wilson and Hilferty (1931)
 
 Counts = Tuple[Any, Any, Any]  # images, answers and right answers of each class, (..., K) each
@@ -172,3 +176,45 @@ def _gamma_share(shape: float, x: float) -> float:
         term *= x / step
         total += term
     return total * math.exp(shape * math.log(x) - x - math.lgamma(shape)) if x > 0 else 0.0
+
+
+def compare(
+    name: str,
+    outputs: Tuple[Any, Any],
+    labels: Any,
+    allowed: float,
+    test_images: Optional[int] = None,
+) -> AnyComparison:
+    """As `gate.compare`, judged by the metric of this name, whose figures it holds.
+
+    `outputs` are those of the file and of the reference.
+    `lost_at_least` is the one-sided lower 99 % bound of what is lost, `largest_effect` the most
+    that one image can take.
+    """
+    probabilities, reference = outputs
+    comparison = gate.compare(probabilities, reference, labels, allowed, test_images)
+    if name == ACCURACY or isinstance(comparison, NumberComparison):
+        return comparison
+    measure, classes, tested = METRICS[name], np.shape(reference)[1], comparison.test_images
+    answers, expected = probabilities.argmax(1), reference.argmax(1)
+    lost = loss(measure, answers, expected, labels, classes)
+    state = _verdict(lost, allowed) if np.isfinite(probabilities).all() else WORSE
+    needed = images_needed(lost, allowed, MOST_IMAGES) if state == NOT_SHOWN else None
+    figures = MetricComparison(
+        name=name,
+        value=measure.value(answers[:tested], labels[:tested], classes),
+        keras_value=measure.value(expected[:tested], labels[:tested], classes),
+        lost=lost.total,
+        lost_bound=lost.bounds(SIGNIFICANT)[1],
+        lost_at_least=lost.bounds(CERTAIN)[0],
+        largest_effect=lost.largest,
+    )
+    return replace(comparison, state=state, metric=figures, images_needed=needed)
+
+
+def _verdict(lost: Loss, allowed: float) -> str:
+    """As `gate.verdict`: a single image never makes a file worse."""
+    if lost.bounds(SIGNIFICANT)[1] <= allowed:
+        return PROVEN
+    significant = lost.bounds(SIGNIFICANT / 2)[0] > 0
+    return WORSE if significant or lost.total > max(lost.largest, allowed) + ROUNDING else NOT_SHOWN

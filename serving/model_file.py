@@ -1,4 +1,4 @@
-"""One model file of a bundle: what it requires of a runtime, and how it was verified."""
+"""One model file of a bundle: what it requires, how it was verified, and scores on the card."""
 
 from __future__ import annotations
 
@@ -131,6 +131,31 @@ class Score:
     @property
     def words(self) -> str:
         return METRICS[self.name].words
+
+
+@dataclass(frozen=True)
+class Number:
+    """What a model that answers with a number has in place of accuracies, in its `unit`.
+
+    The errors are mean absolute errors on the test set. A file may add `max_error_added`. The true
+    number is within the `interval` of a file for at least the share `coverage` of inputs.
+    """
+
+    unit: str
+    error: float
+    error_interval: Tuple[float, float]
+    root_mean_square_error: float
+    r_squared: float
+    baseline_error: float
+    max_error_added: float
+    coverage: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        expect_words(unit=self.unit)
+        expect_amounts(error=self.error, baseline_error=self.baseline_error)
+        allowed = self.max_error_added
+        expect(allowed > 0, f"max_error_added is {allowed}, expected above 0")
+        expect_fractions(coverage=self.coverage)
 
 
 @dataclass(frozen=True)

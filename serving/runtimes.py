@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 import threading
 import time
 from typing import Any, Callable, Dict, Optional, Protocol, Tuple
@@ -172,9 +170,9 @@ class Micro:
     def __init__(self, data: bytes, arena_bytes: int = 1 << 20) -> None:
         from tflite_micro.python.tflite_micro import runtime
 
-        self._interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena_bytes)
+        self.interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena_bytes)
         self._lock = threading.Lock()
-        details = self._interpreter.get_input_details(0)
+        details = self.interpreter.get_input_details(0)
         self.input_shape = tuple(int(size) for size in details["shape"][1:])
         self.input_type = np.dtype(details["dtype"]).name
 
@@ -183,23 +181,6 @@ class Micro:
 
     def _invoke(self, image: Any) -> Any:
         with self._lock:
-            self._interpreter.set_input(image, 0)
-            self._interpreter.invoke()
-            return self._interpreter.get_output(0)
-
-    def arena_bytes(self) -> int:
-        """The arena that the model takes; the interpreter only prints it, to file descriptor 2."""
-        with tempfile.TemporaryFile() as file:
-            stderr = os.dup(2)
-            os.dup2(file.fileno(), 2)
-            try:
-                self._interpreter.print_allocations()
-            finally:
-                os.dup2(stderr, 2)
-                os.close(stderr)
-            file.seek(0)
-            text = file.read().decode(errors="replace")
-        match = re.search(r"Arena allocation total (\d+) bytes", text)
-        if match is None:
-            raise RuntimeRefusalError("tflite_micro does not report the size of its arena")
-        return int(match.group(1))
+            self.interpreter.set_input(image, 0)
+            self.interpreter.invoke()
+            return self.interpreter.get_output(0)

@@ -22,9 +22,10 @@ from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
 from serving import InputError, acceptance, gate, mnist_photo
+from serving.comparison import DeviceProof, MakersVerdict
 from tests.conftest import Project
 from tests.test_embed import measured_facts
-from tests.test_gate import gate_outcomes
+from tests.test_gate import gate_outcomes, sample
 
 pytestmark = pytest.mark.slow
 
@@ -152,22 +153,19 @@ def test_the_page_tells_the_three_verdicts_apart_as_python_does() -> None:
     for case, (state, sentence) in zip(cases, judgements, strict=True):
         lost, golden, maker = case
         difference = float("nan") if golden is None else golden
-        facts: dict[str, Any] = {
-            "lost": lost,
-            "gained": 0,
-            "images": 1000,
-            "accuracy_lost": lost / 1000,
-            "max_accuracy_drop": 0.002,
-        }
-        facts |= {
-            "accuracy_lost_bound": gate.accuracy_lost_bound(lost, 0, 1000),
-            "largest_difference": 0.1,
-        }
-        facts |= {"golden_difference": difference, "golden_tolerance": 0.1}
-        facts["state"] = gate.elsewhere(facts, difference, 0.1, maker)
-        assert state == facts["state"], case
-        facts["maker"] = {"verdict": maker, "images": 16000, "accuracy_lost_bound": 0.0008}
-        expected = acceptance.sentence(facts).replace("file or runtime on this device", "browser")
+        comparison = sample(lost, 0, 1000)
+        proof = DeviceProof(
+            state=gate.elsewhere(comparison, difference, 0.1, maker),
+            comparison=comparison,
+            golden_difference=difference,
+            golden_tolerance=0.1,
+            maker=MakersVerdict(maker, 16000, 0.0008),
+            unit=None,
+            median_milliseconds=1.0,
+            p95_milliseconds=1.0,
+        )
+        assert state == proof.state, case
+        expected = acceptance.sentence(proof).replace("file or runtime on this device", "browser")
         assert sentence.replace("\u2019", "'").replace("0.50 where", "0.5 where") == expected, case
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import special, stats
 
 from pipeline.reporting import statistics
 from serving import distributions, gate
+from serving.comparison import Comparison
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
 
 
@@ -140,9 +142,9 @@ def test_a_verdict_is_proven_not_shown_or_worse(
 def test_a_file_that_is_not_proven_has_a_reason_and_a_cure() -> None:
     labels = np.arange(200) % 2
     reference = np.eye(2)[labels]
-    facts = statistics.compare(reference.copy(), reference, labels, 0.002)
-    assert facts["state"] == NOT_SHOWN
-    assert facts["reason"] == (
+    comparison = gate.compare(reference.copy(), reference, labels, 0.002)
+    assert comparison.state == NOT_SHOWN
+    assert statistics.reason(comparison) == (
         "0 of 200 images lost, 0 gained: no significant loss, "
         "but so few images show only that it is at most 1.54 %; "
         "1,559 images like these would show 0.2 %"
@@ -154,9 +156,10 @@ def test_the_accuracy_is_of_the_test_set_and_the_loss_of_all_images() -> None:
     reference = np.tile([0.9, 0.1], (300, 1))
     probabilities = reference.copy()
     probabilities[250] = [0.1, 0.9]  # after the test set
-    facts = gate.compare(probabilities, reference, labels, 0.002, test_images=200)
-    assert (facts["accuracy"], facts["lost"]) == (1.0, 1)
-    assert (facts["images"], facts["test_images"]) == (300, 200)
+    comparison = gate.compare_answers(probabilities, reference, labels, 0.002, 200)
+    assert comparison == gate.compare(probabilities, reference, labels, 0.002, test_images=200)
+    assert (comparison.accuracy, comparison.lost) == (1.0, 1)
+    assert (comparison.images, comparison.test_images) == (300, 200)
 
 
 def test_probabilities_that_are_not_finite_are_worse() -> None:
@@ -164,16 +167,19 @@ def test_probabilities_that_are_not_finite_are_worse() -> None:
     reference = np.tile([0.9, 0.1], (3000, 1))
     probabilities = reference.copy()
     probabilities[7, 1] = np.nan
-    facts = statistics.compare(probabilities, reference, labels, 0.002)
-    assert facts["state"] == WORSE
-    assert facts["reason"] == "some of its outputs are not finite numbers"
+    comparison = gate.compare(probabilities, reference, labels, 0.002)
+    assert comparison.state == WORSE
+    assert statistics.reason(comparison) == "some of its outputs are not finite numbers"
 
 
-def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[str, float]:
-    """The facts of a sample on another processor."""
-    bound = gate.accuracy_lost_bound(lost, gained, images)
-    counts = {"lost": lost, "gained": gained, "images": images, "largest_difference": 0.1}
-    return {**counts, "max_accuracy_drop": allowed, "accuracy_lost_bound": bound}
+def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> Comparison:
+    """The gate on a sample of which no image but the lost and gained ones is answered wrongly."""
+    labels = np.zeros(images, int)
+    right, wrong = [0.9, 0.1], [0.2, 0.8]
+    file, keras = np.tile(right, (images, 1)), np.tile(right, (images, 1))
+    file[:lost] = wrong
+    keras[lost : lost + gained] = wrong
+    return gate.compare_answers(file, keras, labels, allowed, images)
 
 
 @pytest.mark.parametrize(
@@ -192,11 +198,13 @@ def sample(lost: int, gained: int, images: int, allowed: float = 0.002) -> dict[
 def test_elsewhere_the_makers_verdict_holds_unless_a_sample_contradicts_it(
     lost: int, gained: int, images: int, maker: str, expected: str
 ) -> None:
-    facts = sample(lost, gained, images)
-    assert gate.elsewhere(facts, 0.01, 0.08, maker) == expected
-    assert gate.elsewhere(facts, 0.2, 0.08, maker) == WORSE  # the golden vectors differ
-    assert gate.elsewhere(facts, float("nan"), 0.08, maker) == WORSE
-    assert gate.elsewhere({**facts, "largest_difference": float("nan")}, 0.01, 0.08, maker) == WORSE
+    comparison = sample(lost, gained, images)
+    assert (comparison.lost, comparison.gained) == (lost, gained)
+    assert gate.elsewhere(comparison, 0.01, 0.08, maker) == expected
+    assert gate.elsewhere(comparison, 0.2, 0.08, maker) == WORSE  # the golden vectors differ
+    assert gate.elsewhere(comparison, float("nan"), 0.08, maker) == WORSE
+    broken = replace(comparison, largest_difference=float("nan"))
+    assert gate.elsewhere(broken, 0.01, 0.08, maker) == WORSE
 
 
 @pytest.mark.parametrize("images", [10, 100, 1000])

@@ -21,8 +21,9 @@ from pipeline.process.errors import UserError
 from pipeline.reporting import metrics, statistics, summary, terminal
 from pipeline.reporting.metrics import Judged
 from pipeline.targets import Goal, _scores, check_metric
-from serving import acceptance, gate, metric, metric_gate
+from serving import acceptance, gate, metric
 from serving.commands import prove
+from serving.comparison import Comparison, DeviceProof, MakersVerdict
 from serving.model_file import Proof
 from tests.conftest import ROOT
 
@@ -187,12 +188,11 @@ def test_the_effects_of_the_images_add_up_to_the_loss() -> None:
 def test_with_even_classes_the_bound_is_nearly_that_of_accuracy() -> None:
     labels = np.repeat(range(10), 100)
     answers = labels.copy()
-    facts = metric_gate.compare(
-        "balanced_accuracy", (outputs(answers, 10), outputs(labels, 10)), labels, 0.01
-    )
-    exact = gate.compare(outputs(answers, 10), outputs(labels, 10), labels, 0.01)
-    assert facts["metric"]["lost_bound"] == pytest.approx(exact["accuracy_lost_bound"], rel=0.05)
-    assert facts["state"] == "proven"
+    pair = outputs(answers, 10), outputs(labels, 10)
+    comparison = metric.compare("balanced_accuracy", pair, labels, 0.01)
+    exact = gate.compare(*pair, labels, 0.01)
+    assert comparison.bound == pytest.approx(exact.bound, rel=0.05)
+    assert comparison.state == "proven"
 
 
 @pytest.mark.parametrize(
@@ -208,21 +208,20 @@ def test_a_file_is_judged_by_what_it_loses_of_the_metric(rows: list[int], verdic
     answers = LABELS.copy()
     answers[rows] = 1 - answers[rows]
     pair = outputs(answers), outputs(LABELS)
-    facts = metric_gate.compare("balanced_accuracy", pair, LABELS, 0.05)
-    assert facts["state"] == verdict
-    explained = statistics.with_reason(facts)
-    assert "of balanced accuracy" in explained["reason"]
-    by_accuracy = metric_gate.compare("accuracy", pair, LABELS, 0.05)
+    comparison = metric.compare("balanced_accuracy", pair, LABELS, 0.05)
+    assert comparison.state == verdict
+    assert "of balanced accuracy" in str(statistics.reason(comparison))
+    by_accuracy = metric.compare("accuracy", pair, LABELS, 0.05)
     assert by_accuracy == gate.compare(*pair, LABELS, 0.05)
-    assert by_accuracy["state"] == "proven"  # which is why accuracy is not enough here
+    assert by_accuracy.state == "proven"  # which is why accuracy is not enough here
 
 
 def test_as_many_images_as_a_verdict_names_prove_a_file() -> None:
-    facts = metric_gate.compare("macro_f1", (outputs(LABELS), outputs(LABELS)), LABELS, 0.05)
-    times = facts["images_needed"] // len(LABELS) + 1
-    labels = np.tile(LABELS, times)
-    again = metric_gate.compare("macro_f1", (outputs(labels), outputs(labels)), labels, 0.05)
-    assert (facts["state"], again["state"]) == ("not shown", "proven")
+    few = metric.compare("macro_f1", (outputs(LABELS), outputs(LABELS)), LABELS, 0.05)
+    assert few.images_needed
+    labels = np.tile(LABELS, few.images_needed // len(LABELS) + 1)
+    again = metric.compare("macro_f1", (outputs(labels), outputs(labels)), labels, 0.05)
+    assert (few.state, again.state) == ("not shown", "proven")
 
 
 @pytest.mark.parametrize("test", [metrics.paired_p_values, metrics.unpaired_p_values])
@@ -278,23 +277,25 @@ def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: 
 def test_the_sentences_of_a_device_name_the_metric() -> None:
     answers = LABELS.copy()
     answers[990:] = 0
-    facts = metric_gate.compare(
-        "balanced_accuracy", (outputs(answers), outputs(LABELS)), LABELS, 0.05
+    pair = outputs(answers), outputs(LABELS)
+    comparison = metric.compare("balanced_accuracy", pair, LABELS, 0.05)
+    assert isinstance(comparison, Comparison)
+    proof = DeviceProof(
+        state="worse",
+        comparison=comparison,
+        golden_difference=0.0,
+        golden_tolerance=0.001,
+        maker=MakersVerdict("not shown", 1000, 0.2),
+        unit=None,
+        median_milliseconds=1.0,
+        p95_milliseconds=1.0,
     )
-    maker = {"verdict": "not shown", "images": 1000, "accuracy_lost_bound": 0.2}
-    told = {
-        **facts,
-        "state": "worse",
-        "golden_difference": 0.0,
-        "golden_tolerance": 0.001,
-        "maker": maker,
-    }
-    assert gate.elsewhere(facts, 0.0, 0.001, "not shown") == "worse"
-    assert acceptance.sentence(told).startswith(
+    assert gate.elsewhere(comparison, 0.0, 0.001, "not shown") == "worse"
+    assert acceptance.sentence(proof).startswith(
         "worse: 10 of 1,000 images lost, 0 gained: a loss of 50.00 %, significantly more than the "
         "5 % of balanced accuracy allowed"
     )
-    line = prove._accuracy(facts)
+    line = prove._accuracy(comparison)
     assert line.startswith("balanced accuracy 50.00 %, the Keras model 100.00 %; judged by it; acc")
 
 

@@ -41,6 +41,7 @@ from serving.acceptance import Acceptance
 from serving.acceptance import rejection as rejection_of
 from serving.bundle import Bundle
 from serving.commands import predict
+from serving.comparison import NumberComparison
 from serving.errors import BundleError, InputError
 from serving.model_card import ModelCard
 from tests import c_program
@@ -74,11 +75,11 @@ def load(folder: Path, **arrays: Array) -> Raw:
     return npz.load(Dataset(name="npz", path=str(folder / "own.npz")))
 
 
-def compared(added: Array, allowed: float) -> dict[str, Any]:
+def compared(added: Array, allowed: float) -> NumberComparison:
     """The gate on a file whose error is larger than its model's, which is 10, by `added` (N,)."""
     labels = np.zeros(len(added), np.float32)
     reference = np.full((len(added), 1), 10.0)
-    return gate.compare(reference + added[:, None], reference, labels, allowed)
+    return gate.compare_numbers(reference + added[:, None], reference, labels, allowed, len(labels))
 
 
 @pytest.mark.parametrize(("risk", "total"), [(0.05, 2), (0.025, 10), (0.01, 1000), (0.05, 16000)])
@@ -89,9 +90,9 @@ def test_the_quantile_of_student_is_that_of_scipy(risk: float, total: int) -> No
 def test_the_bound_of_the_error_added_covers_the_true_one_95_times_in_100() -> None:
     random = np.random.default_rng(0)
 
-    normal = [compared(random.normal(0.1, 1, 200), 1.0)["error_added_bound"] for _ in range(1000)]
+    normal = [compared(random.normal(0.1, 1, 200), 1.0).bound for _ in range(1000)]
     assert np.mean(np.array(normal) >= 0.1) == pytest.approx(0.95, abs=0.02)
-    skewed = [compared(random.exponential(0.1, 500), 1.0)["error_added_bound"] for _ in range(1000)]
+    skewed = [compared(random.exponential(0.1, 500), 1.0).bound for _ in range(1000)]
     assert np.mean(np.array(skewed) >= 0.1) > 0.93
 
 
@@ -104,24 +105,25 @@ def test_the_verdict_on_a_file_follows_from_the_error_that_it_adds(
 ) -> None:
     added = np.random.default_rng(1).normal(size=400)
     added = mean + (added - added.mean()) / added.std()
-    facts = statistics.with_reason(compared(added, allowed), "degrees")
-    assert facts["state"] == state
-    assert facts["error"] == pytest.approx(10 + mean)
-    assert facts["keras_error"] == 10
-    assert ("reason" in facts) == (state != "proven")
-    if state == "not shown":
-        enough = np.tile(added, math.ceil(facts["images_needed"] / len(added)))
-        assert compared(enough, allowed)["state"] == "proven"
-        assert f"{facts['images_needed']:,} images like these would show" in facts["reason"]
+    comparison = compared(added, allowed)
+    reason = statistics.reason(comparison, "degrees")
+    assert comparison.state == state
+    assert comparison.error == pytest.approx(10 + mean)
+    assert comparison.keras_error == 10
+    assert (reason is None) == (state == "proven")
+    needed = comparison.images_needed
+    assert (needed is None) == (state != "not shown")
+    if reason and needed:
+        enough = np.tile(added, math.ceil(needed / len(added)))
+        assert compared(enough, allowed).state == "proven"
+        assert f"{needed:,} images like these would show" in reason
 
 
 def test_a_number_that_is_not_finite_is_worse_and_one_image_proves_nothing() -> None:
     broken = compared(np.array([0.0, np.nan, 0.0]), 1.0)
-    assert broken["state"] == "worse"
-    assert statistics.with_reason(broken, "degrees")["reason"] == (
-        "some of its outputs are not finite numbers"
-    )
-    assert compared(np.array([0.1]), 0.2)["state"] == "not shown"
+    assert broken.state == "worse"
+    assert statistics.reason(broken, "degrees") == "some of its outputs are not finite numbers"
+    assert compared(np.array([0.1]), 0.2).state == "not shown"
 
 
 def test_another_processor_needs_the_golden_vectors_and_no_significant_error() -> None:
@@ -490,7 +492,9 @@ def test_the_program_in_c_gives_the_number_and_its_interval_and_judges_itself(
     assert ran.answers == [predict._in_words(python.number(row)) for row in ran.outputs]
     assert " degrees (" in ran.answers[0]
     accepted, allowed = ran.acceptance, float(ran.figures["max_error_added"])
-    facts = gate.compare(ran.outputs, accepted.probabilities, accepted.labels, allowed)
+    facts = gate.figures(
+        gate.compare(ran.outputs, accepted.probabilities, accepted.labels, allowed)
+    )
     for name in ("images", "error", "keras_error", "error_added", "error_added_bound"):
         assert float(ran.figures[name]) == pytest.approx(facts[name], abs=1e-8)
     ends = float(ran.figures["error_low"]), float(ran.figures["error_high"])

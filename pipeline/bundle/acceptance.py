@@ -15,7 +15,6 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from pipeline.config.params import Params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from serving import acceptance, archive, classifier
+from serving.comparison import MakersVerdict
 from serving.gate import NOT_SHOWN, PROVEN, VERDICTS, WORSE
 from serving.model_card import Embedded, ModelCard
 from serving.model_file import ModelFile, Proof
@@ -152,9 +152,9 @@ def write_binary(
         len(accepted.images),
         int(np.prod(card.input_shape)),
         len(card.class_names),
-        VERDICTS.index(maker["verdict"]),
-        maker["images"],
-        maker["accuracy_lost_bound"],
+        VERDICTS.index(maker.verdict),
+        maker.images,
+        maker.accuracy_lost_bound,
         allowed,
         file.golden_tolerance,
     )
@@ -169,7 +169,7 @@ def write_binary(
     path.write_bytes(content + struct.pack("<I", zlib.crc32(content)))
 
 
-def of_accuracy(file: ModelFile, allowed: float) -> dict[str, Any]:
+def of_accuracy(file: ModelFile, allowed: float) -> MakersVerdict:
     """The maker's verdict by accuracy, which these programs compare, whatever the card's metric."""
     proofs = [
         proof if proof.metric_lost_bound is None else by_accuracy(proof, allowed)
@@ -185,15 +185,10 @@ def by_accuracy(proof: Proof, allowed: float) -> Proof:
     return replace(proof, verdict=verdict, metric_lost_bound=None)
 
 
-def own_verdict(entry: Embedded) -> dict[str, Any] | None:
+def own_verdict(entry: Embedded) -> MakersVerdict | None:
     """The verdict on the program itself, if `embed` ran all test images on it."""
     measured = entry.measured
     if "state" not in measured:
         return None
-    return {
-        "verdict": measured["state"],
-        "images": measured["test_images"],
-        "accuracy_lost_bound": measured.get(
-            "accuracy_lost_bound", measured.get("error_added_bound")
-        ),
-    }
+    bound = "accuracy_lost_bound" if "accuracy_lost_bound" in measured else "error_added_bound"
+    return MakersVerdict(measured["state"], measured["test_images"], measured[bound])

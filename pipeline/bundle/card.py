@@ -16,8 +16,8 @@ from pipeline.files.reports.verify import ComparedPair, NumberPair, RanPair, Ver
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, statistics
 from serving.log_mel import LogMel
-from serving.model_card import Embedded, ModelCard, Number, Preprocessing, Reference, Tensor
-from serving.model_file import Emulated, ModelFile, Proof, Score
+from serving.model_card import Embedded, ModelCard, Preprocessing, Reference, Tensor
+from serving.model_file import Emulated, ModelFile, Number, Proof, Score
 
 # The sections of params.yaml that the bundle depends on.
 PARAMS = {"dataset", "preprocess", "train", "export", "verify", "embed", "package"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipeline.process.words import percent
 from pipeline.reporting.tables import interval, table
 from serving.gate import NOT_SHOWN, PROVEN, WORSE
-from serving.model_card import ModelCard, Number
-from serving.model_file import ModelFile, Proof
+from serving.model_card import ModelCard
+from serving.model_file import ModelFile, Number, Proof
 
 COLUMNS = (
     "file",

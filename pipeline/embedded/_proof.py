@@ -37,12 +37,11 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
             f"its C answers {differing} of {len(expected)} images unlike TensorFlow Lite Micro; "
             "report this fault, and remove the target from embed.targets"
         )
-    facts = gate.compare(outputs, reference, np.asarray(labels), model.max_loss)
-    facts = statistics.with_reason(facts, model.data.unit)
-    if facts["state"] == gate.WORSE:
-        raise UserError(facts["reason"])
+    comparison = gate.compare(outputs, reference, np.asarray(labels), model.max_loss)
+    if comparison.state == gate.WORSE:
+        raise UserError(statistics.reason(comparison, model.data.unit) or "")
     names = OF_ANSWERS if model.data.unit is None else OF_NUMBERS
-    figures = {name: facts[name] for name in ("state", "test_images", *names)}
+    figures = {name: getattr(comparison, name) for name in ("state", "test_images", *names)}
     return {**figures, "images_equal_to_micro": len(expected)}
 
 

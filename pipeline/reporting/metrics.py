@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.files.artifacts import Array, Description
 from pipeline.reporting import statistics
+from serving.comparison import MetricComparison
 from serving.metric import ACCURACY, METRICS, Counts, Metric, count
 
 __all__ = [
@@ -20,10 +21,10 @@ __all__ = [
     "METRICS",
     "Judged",
     "interval",
-    "intervals",
     "of",
     "paired_p_values",
     "unpaired_p_values",
+    "with_intervals",
 ]
 
 DRAWS = 10_000  # of a randomization test
@@ -81,15 +82,23 @@ def interval(name: str, answers: Array, labels: Array, classes: int) -> tuple[fl
     return max(value - low, 0.0), min(value + high, 1.0)
 
 
-def intervals(
-    name: str, outputs: Array, reference: Array, labels: Array, tests: int
-) -> dict[str, tuple[float, float]]:
-    """The intervals of a file and of the Keras model on the first `tests` images."""
-    ends = [
-        interval(name, part[:tests].argmax(1), labels[:tests], part.shape[1])
-        for part in (outputs, reference)
-    ]
-    return {"interval": ends[0], "keras_interval": ends[1]}
+@dataclass(frozen=True)
+class WithIntervals(MetricComparison):
+    """The 95 % intervals of a file and of the Keras model too."""
+
+    interval: tuple[float, float]
+    keras_interval: tuple[float, float]
+
+
+def with_intervals(
+    comparison: MetricComparison, pair: tuple[Array, Array], labels: Array
+) -> WithIntervals:
+    """Adds the intervals on the first images, those of `labels`; `pair` are both outputs."""
+    own, keras = (
+        interval(comparison.name, outputs[: len(labels)].argmax(1), labels, outputs.shape[1])
+        for outputs in pair
+    )
+    return WithIntervals(**vars(comparison), interval=own, keras_interval=keras)
 
 
 def _weights(metric: Metric, counts: Counts, answers: Array, labels: Array) -> Array:

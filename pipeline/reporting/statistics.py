@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from pipeline.files.artifacts import Array
-from serving import gate
+from serving.comparison import AnyComparison, NumberComparison
 from serving.gate import (
     NOT_SHOWN,
     PROVEN,
@@ -32,7 +31,6 @@ __all__ = [
     "accuracy_interval",
     "accuracy_intervals",
     "accuracy_lost_bound",
-    "compare",
     "expected_interval",
     "images_needed",
     "mcnemar",
@@ -72,25 +70,6 @@ def expected_interval(share: float, count: int) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
-def compare(
-    probabilities: Array,
-    reference: Array,
-    labels: Array,
-    max_accuracy_drop: float,
-    test_images: int | None = None,
-) -> dict[str, Any]:
-    """`serving.gate.compare`, with the `reason` why a file is not proven, for its maker."""
-    facts = gate.compare(probabilities, reference, labels, max_accuracy_drop, test_images)
-    return with_reason(facts)
-
-
-def with_reason(facts: dict[str, Any], unit: str | None = None) -> dict[str, Any]:
-    """The facts of `serving.gate.compare` with the `reason`; `unit` is that of numbers."""
-    if unit is not None:
-        facts = {**facts, "unit": unit}
-    return facts if facts["state"] == PROVEN else {**facts, "reason": _reason(facts)}
-
-
 def tolerance(quantized: bool, span: float | None) -> float:
     """How far a golden vector's output may be off elsewhere; `span` is the range of numbers."""
     if span is None:
@@ -98,45 +77,45 @@ def tolerance(quantized: bool, span: float | None) -> float:
     return span * (QUANTIZED_SHARE if quantized else FLOAT_SHARE)
 
 
-def _reason(facts: dict[str, Any]) -> str:
-    """Why a file is not proven, and the cure."""
-    if not math.isfinite(facts["largest_difference"]):
+def reason(comparison: AnyComparison, unit: str | None = None) -> str | None:
+    """Why a file is not proven, and the cure, for its maker; None of one that is.
+
+    `unit` is that of numbers.
+    """
+    if comparison.state == PROVEN:
+        return None
+    if not math.isfinite(comparison.largest_difference):
         return "some of its outputs are not finite numbers"
-    if "unit" in facts:
-        return _reason_of_numbers(facts)
-    counts = f"{facts['lost']} of {facts['images']:,} images lost, {facts['gained']} gained"
-    of_metric, lost, bound = "", facts["accuracy_lost"], facts["accuracy_lost_bound"]
-    if "metric" in facts:
-        of_metric = f" of {METRICS[facts['metric']['name']].words}"
-        lost, bound = facts["metric"]["lost"], facts["metric"]["lost_bound"]
-    allowed = f"{100 * facts['max_accuracy_drop']:.2g} %"
-    if facts["state"] == WORSE:
+    if isinstance(comparison, NumberComparison):
+        return _reason_of_numbers(comparison, unit)
+    counts = f"{comparison.lost} of {comparison.images:,} images lost, {comparison.gained} gained"
+    metric, allowed = comparison.metric, f"{100 * comparison.allowed:.2g} %"
+    of_metric = f" of {METRICS[metric.name].words}" if metric else ""
+    if comparison.state == WORSE:
         return (
-            f"{counts}: a loss of {100 * lost:.2f} %{of_metric}, "
+            f"{counts}: a loss of {100 * comparison.loss:.2f} %{of_metric}, "
             f"significant or more than the {allowed} allowed; "
             "remove this format from export.formats, or allow more"
         )
-    needed = facts["images_needed"]
     cure = f"{allowed} can be shown only if less is lost"
-    if needed:
-        cure = f"{needed:,} images like these would show {allowed}"
+    if comparison.images_needed:
+        cure = f"{comparison.images_needed:,} images like these would show {allowed}"
     return (
         f"{counts}: no significant loss, but so few images show only that it is at most "
-        f"{100 * bound:.2f} %{of_metric}; {cure}"
+        f"{100 * comparison.bound:.2f} %{of_metric}; {cure}"
     )
 
 
-def _reason_of_numbers(facts: dict[str, Any]) -> str:
-    unit, images = facts["unit"], f"{facts['images']:,} images"
-    allowed = f"{facts['max_error_added']:.3g} {unit}"
-    if facts["state"] == WORSE:
+def _reason_of_numbers(comparison: NumberComparison, unit: str | None) -> str:
+    images, allowed = f"{comparison.images:,} images", f"{comparison.allowed:.3g} {unit}"
+    if comparison.state == WORSE:
         return (
-            f"it adds {facts['error_added']:.3g} {unit} to the mean absolute error on {images}, "
+            f"it adds {comparison.error_added:.3g} {unit} to the mean absolute error on {images}, "
             f"significantly or more than the {allowed} allowed; "
             "remove this format from export.formats, or allow more"
         )
     return (
         f"no significant error is added, but {images} show only that it is at most "
-        f"{facts['error_added_bound']:.3g} {unit}; {facts['images_needed']:,} images like these "
+        f"{comparison.bound:.3g} {unit}; {comparison.images_needed:,} images like these "
         f"would show {allowed}"
     )

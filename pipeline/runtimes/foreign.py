@@ -107,7 +107,7 @@ class Adapted:
         with self._refusing():
             self._run = opened(runtime, file.read_bytes(), self.adapter.reference_kernels)
         if isinstance(self._run, runtimes.Micro):
-            self.arena_bytes = self._run.arena_bytes
+            self.interpreter = self._run.interpreter
             self._run = self._run.probabilities
 
     def probabilities(self, images: Any) -> Any:

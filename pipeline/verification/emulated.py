@@ -108,18 +108,19 @@ def judge(
     assert pair.probabilities is not None
     telling = len(vectors.telling)
     rows = material.sample[: len(pair.probabilities) - telling]
-    facts = material.compare(pair.probabilities[telling:], rows, settings.max_loss())
+    comparison = material.compare(pair.probabilities[telling:], rows, settings.max_loss())
+    figures = material.figures(comparison)
     if native is None:
-        pair.compared(facts)
+        pair.compared(figures)
         return
     expected = vectors.probabilities[pair.format][-telling:]
     difference = float(np.abs(pair.probabilities[:telling] - expected).max())
     tolerance = statistics.tolerance(pair.computes_in_integers, material.span)
-    facts["golden_difference"] = difference
-    facts["state"] = gate.elsewhere(facts, difference, tolerance, native.state)
+    figures["golden_difference"] = difference
+    figures["state"] = gate.elsewhere(comparison, difference, tolerance, native.state)
     for name in ("reason", "images_needed"):  # they judge the sample alone
-        facts.pop(name, None)
-    report = pair.compared(facts)
+        figures.pop(name, None)
+    report = pair.compared(figures)
     if report.state != PROVEN:
         pair.report = report.changed(reason=reason(report, difference, tolerance, native))
 

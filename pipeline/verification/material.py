@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from pipeline.files.reports.verify import JudgedOn
 from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.targets import Target
-from serving import metric_gate
+from serving import gate, metric
+from serving.comparison import AnyComparison, Comparison
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
 OTHERS = artifacts.PREPARED / "test" / artifacts.OTHERS
@@ -54,17 +55,22 @@ class Material:
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
-    ) -> dict[str, Any]:
+    ) -> AnyComparison:
         """The verdict on a file's outputs for these rows, and its figures; see serving."""
         reference, labels = self.reference[rows], self.labels[rows]
-        facts = metric_gate.compare(
-            self.metric, (outputs, reference), labels, max_loss, test_images
-        )
-        if "metric" in facts:
-            facts["metric"] |= metrics.intervals(
-                self.metric, outputs, reference, labels, facts["test_images"]
-            )
-        return statistics.with_reason(facts, self.unit)
+        pair = outputs, reference
+        comparison = metric.compare(self.metric, pair, labels, max_loss, test_images)
+        if isinstance(comparison, Comparison) and comparison.metric:
+            tested = labels[: comparison.test_images]
+            judged = metrics.with_intervals(comparison.metric, pair, tested)
+            return replace(comparison, metric=judged)
+        return comparison
+
+    def figures(self, comparison: AnyComparison) -> dict[str, Any]:
+        """The comparison as a pair reports it, with the reason why a file is not proven."""
+        known = {"unit": self.unit, "reason": statistics.reason(comparison, self.unit)}
+        given = {name: value for name, value in known.items() if value is not None}
+        return {**gate.figures(comparison), **given}
 
     @property
     def span(self) -> float | None:

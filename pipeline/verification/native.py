@@ -58,10 +58,11 @@ class NativePair:
             rows = material.sample[: settings.verify.micro_images]
             tests = len(rows)
         allowed = settings.max_loss(micro=pair.micro)
-        facts = material.compare(pair.probabilities[: len(rows)], rows, allowed, tests)
+        comparison = material.compare(pair.probabilities[: len(rows)], rows, allowed, tests)
+        figures = material.figures(comparison)
         if self._arena_bytes is not None:
-            facts["arena_bytes"] = self._arena_bytes
-        pair.compared(facts)
+            figures["arena_bytes"] = self._arena_bytes
+        pair.compared(figures)
 
     def time(self, runs: int) -> None:
         """Median and 95th percentile latency of single images on one thread.

@@ -80,10 +80,10 @@ class Pair:
             {**self.known.model_dump(exclude_unset=True), "state": COULD_NOT_RUN, "reason": reason}
         )
 
-    def compared(self, facts: Mapping[str, object]) -> ComparedPair | NumberPair:
-        """Ran; `facts` are the verdict and its figures. Returns the report."""
-        kind = NumberPair if "error_added" in facts else ComparedPair
-        report = kind.model_validate({**self.known.model_dump(exclude_unset=True), **facts})
+    def compared(self, figures: Mapping[str, object]) -> ComparedPair | NumberPair:
+        """Ran; `figures` are the verdict with its evidence. Returns the report."""
+        kind = NumberPair if "error_added" in figures else ComparedPair
+        report = kind.model_validate({**self.known.model_dump(exclude_unset=True), **figures})
         self.report = report
         return report
 

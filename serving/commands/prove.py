@@ -11,6 +11,8 @@ import math
 import platform
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -20,6 +22,7 @@ from serving import acceptance, commands, runtimes
 from serving.acceptance import Acceptance
 from serving.bundle import Bundle
 from serving.classifier import Classifier
+from serving.comparison import Comparison, DeviceProof, NumberComparison
 from serving.errors import BundleError, InputError, RuntimeRefusalError, ServingError
 from serving.gate import COULD_NOT_RUN, NOT_SHOWN, PROVEN
 from serving.metric import METRICS
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         bundle = commands.open_bundle(arguments)
         acceptance_set = load_images(bundle, arguments.images)
         pairs = [
-            attempt(bundle, file, runtime, acceptance_set)
+            Pair.attempt(bundle, file, runtime, acceptance_set)
             for file, runtime in commands.installed_pairs(bundle, arguments)
         ]
     except ServingError as error:
@@ -62,11 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         facts = {"state": COULD_NOT_RUN, "refused": refused, "sentence": str(error), **_device()}
         print(json.dumps(facts, indent=2))
         return 1
-    best = next((pair for pair in pairs if acceptance.usable(pair)), None)
-    if best:
-        state = best["state"]
-    else:
-        state = max((pair["state"] for pair in pairs), key=lambda state: state != COULD_NOT_RUN)
+    best = next((pair for pair in pairs if pair.proof and pair.proof.usable), None)
+    ran = (pair.state for pair in pairs if pair.proof)
+    state = best.state if best else next(ran, COULD_NOT_RUN)
     verdict = _verdict(bundle, best, pairs)
     if arguments.json:
         facts = {"state": state, "sentence": verdict, **_facts(bundle, best, pairs)}
@@ -85,17 +86,42 @@ def load_images(bundle: Bundle, count: Optional[int]) -> Acceptance:
     return acceptance_set.first(count or size)
 
 
-def attempt(
-    bundle: Bundle, file: ModelFile, runtime: str, acceptance_set: Acceptance
-) -> Dict[str, Any]:
-    """The facts of one pair, or why it could not run."""
-    facts = commands.pair_facts(file, runtime)
-    try:
-        classifier = Classifier.unchecked(bundle, file, runtime)
-        with Progress(f"{file.format} on {runtime}") as progress:
-            return {**facts, **acceptance.prove(bundle, classifier, acceptance_set, progress)}
-    except RuntimeRefusalError as error:
-        return {**facts, "state": COULD_NOT_RUN, "sentence": f"{COULD_NOT_RUN}: {error}"}
+@dataclass(frozen=True)
+class Pair:
+    """A file on a runtime, as `pair_facts` name it, and the proof if it ran."""
+
+    names: Dict[str, Any]
+    sentence: str
+    proof: Optional[DeviceProof] = None
+
+    @classmethod
+    def attempt(cls, bundle: Bundle, file: ModelFile, runtime: str, images: Acceptance) -> Pair:
+        names = commands.pair_facts(file, runtime)
+        try:
+            classifier = Classifier.unchecked(bundle, file, runtime)
+            with Progress(f"{file.format} on {runtime}") as progress:
+                proof = acceptance.prove(bundle, classifier, images, progress)
+        except RuntimeRefusalError as error:
+            return cls(names, f"{COULD_NOT_RUN}: {error}")
+        return cls(names, acceptance.sentence(proof), proof)
+
+    @property
+    def name(self) -> str:
+        return f"{self.names['format']} on {self.names['runtime']}"
+
+    @property
+    def versioned(self) -> str:
+        return f"{self.name} {self.names['runtime_version']}"
+
+    @property
+    def state(self) -> str:
+        return self.proof.state if self.proof else COULD_NOT_RUN
+
+    @property
+    def figures(self) -> Dict[str, Any]:
+        """For JSON."""
+        known = {"state": self.state, "sentence": self.sentence}
+        return {**self.names, **(acceptance.figures(self.proof) if self.proof else known)}
 
 
 class Progress:
@@ -131,59 +157,61 @@ class Progress:
         )
 
 
-def _line(pair: Dict[str, Any]) -> str:
-    name = f"{pair['format']} on {pair['runtime']} {pair['runtime_version']}"
-    if pair["state"] == COULD_NOT_RUN:
-        return f"{name}: {pair['sentence']}"
-    name = f"{name}: {pair['state'] if pair['state'] == PROVEN else pair['sentence']}\n"
+def _line(pair: Pair) -> str:
+    proof = pair.proof
+    if proof is None:
+        return f"{pair.versioned}: {pair.sentence}"
+    comparison = proof.comparison
+    if isinstance(comparison, NumberComparison):
+        found = _numbers(comparison, proof.unit)
+    else:
+        found = _accuracy(comparison)
     return (
-        f"{name}    {_numbers(pair) if 'unit' in pair else _accuracy(pair)}\n"
-        f"    golden vectors within {pair['golden_difference']:.1g}; "
-        f"{pair['median_milliseconds']:.3f} ms an image "
-        f"(95 % within {pair['p95_milliseconds']:.3f}){_rejection(pair)}"
+        f"{pair.versioned}: {PROVEN if pair.state == PROVEN else pair.sentence}\n"
+        f"    {found}\n"
+        f"    golden vectors within {proof.golden_difference:.1g}; "
+        f"{proof.median_milliseconds:.3f} ms an image "
+        f"(95 % within {proof.p95_milliseconds:.3f}){_rejection(proof)}"
     )
 
 
-def _numbers(pair: Dict[str, Any]) -> str:
-    low, high = pair["error_interval"]
+def _numbers(comparison: NumberComparison, unit: Optional[str]) -> str:
+    low, high = comparison.error_interval
     return (
-        f"mean absolute error {pair['error']:.4g} {pair['unit']} "
-        f"(95 % interval {low:.4g} to {high:.4g}), the Keras model {pair['keras_error']:.4g}; "
-        f"adds at most {pair['error_added_bound']:.3g} {pair['unit']} by these images alone"
+        f"mean absolute error {comparison.error:.4g} {unit} "
+        f"(95 % interval {low:.4g} to {high:.4g}), the Keras model {comparison.keras_error:.4g}; "
+        f"adds at most {comparison.bound:.3g} {unit} by these images alone"
     )
 
 
-def _accuracy(pair: Dict[str, Any]) -> str:
-    low, high = pair["accuracy_interval"]
-    bound, judged = pair["accuracy_lost_bound"], ""
-    if "metric" in pair:
-        metric = pair["metric"]
-        bound, words = metric["lost_bound"], METRICS[metric["name"]].words
+def _accuracy(comparison: Comparison) -> str:
+    low, high = comparison.accuracy_interval
+    metric, judged = comparison.metric, ""
+    if metric:
         judged = (
-            f"{words} {100 * metric['value']:.2f} %, "
-            f"the Keras model {100 * metric['keras_value']:.2f} %; judged by it; "
+            f"{METRICS[metric.name].words} {100 * metric.value:.2f} %, "
+            f"the Keras model {100 * metric.keras_value:.2f} %; judged by it; "
         )
     return (
-        f"{judged}accuracy {100 * pair['accuracy']:.2f} % "
+        f"{judged}accuracy {100 * comparison.accuracy:.2f} % "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %), "
-        f"the Keras model {100 * pair['keras_accuracy']:.2f} %; "
-        f"{pair['lost']:,} of {pair['images']:,} images lost, {pair['gained']:,} gained: "
-        f"loses at most {100 * bound:.2f} % by these images alone; "
-        f"same class for {100 * pair['agreement']:.2f} %"
+        f"the Keras model {100 * comparison.keras_accuracy:.2f} %; {comparison.counts}: "
+        f"loses at most {100 * comparison.bound:.2f} % by these images alone; "
+        f"same class for {100 * comparison.agreement:.2f} %"
     )
 
 
-def _rejection(pair: Dict[str, Any]) -> str:
+def _rejection(proof: DeviceProof) -> str:
     """A line on the images that the file answers, if it may also reject them, or on intervals."""
-    if "inside" in pair:
-        inside, images = pair["inside"], pair["images"]
+    images, inside, answered = proof.comparison.images, proof.inside, proof.answered
+    if inside is not None:
         return (
             f"\n    {inside:,} of {images:,} true numbers ({100 * inside / images:.2f} %) are "
-            f"within {pair['interval']:.4g} {pair['unit']} of its own"
+            f"within {proof.interval:.4g} {proof.unit} of its own"
         )
-    if "answered" not in pair:
+    if answered is None:
         return ""
-    answered, wrong, images = pair["answered"], pair["answered_wrong"], pair["images"]
+    wrong = proof.answered_wrong or 0
     return (
         f"\n    answers {answered:,} of {images:,} images ({100 * answered / images:.2f} %), "
         f"{wrong:,} of them wrong ({100 * wrong / max(answered, 1):.2f} %); "
@@ -191,23 +219,18 @@ def _rejection(pair: Dict[str, Any]) -> str:
     )
 
 
-def _verdict(bundle: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[str, Any]]) -> str:
+def _verdict(bundle: Bundle, best: Optional[Pair], pairs: List[Pair]) -> str:
     name = f"{bundle.card.name} {bundle.card.version}"
     if bundle.card.not_proven:
         name += ", a draft, NOT PROVEN by its maker,"
     if best is None:
-        first = f"{pairs[0]['format']} on {pairs[0]['runtime']}: {pairs[0]['sentence']}"
+        first = f"{pairs[0].name}: {pairs[0].sentence}"
         return f"No file of {name} may be used on this device; {first}."
-    pair = f"{best['format']} on {best['runtime']} {best['runtime_version']}"
-    return f"{name} on this device, as {pair}, is {best['sentence']}."
+    return f"{name} on this device, as {best.versioned}, is {best.sentence}."
 
 
-def _facts(
-    bundle: Bundle, best: Optional[Dict[str, Any]], pairs: List[Dict[str, Any]]
-) -> Dict[str, Any]:
-    card, best_file = bundle.card, None
-    if best:
-        best_file = {name: best[name] for name in ("format", "runtime", "runtime_version")}
+def _facts(bundle: Bundle, best: Optional[Pair], pairs: List[Pair]) -> Dict[str, Any]:
+    card = bundle.card
     return {
         **_device(),
         "bundle": {
@@ -218,8 +241,8 @@ def _facts(
             "model_sha256": card.provenance.get("model_sha256"),
             "not_proven": card.not_proven,
         },
-        "chosen": best_file,
-        "pairs": pairs,
+        "chosen": best.names if best else None,
+        "pairs": [pair.figures for pair in pairs],
     }
 
 
@@ -252,14 +275,10 @@ def _device() -> Dict[str, Any]:
 
 def _processor() -> str:
     """The name of the processor or, on Arm, of the board, from the system."""
-    try:
+    with suppress(OSError, UnicodeDecodeError):
         return Path("/proc/device-tree/model").read_text(encoding="utf-8").strip("\0\n ")
-    except (OSError, UnicodeDecodeError):
-        pass
-    try:
+    with suppress(OSError, UnicodeDecodeError, IndexError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("model name", "Model")):
                 return line.split(":", 1)[1].strip()
-    except (OSError, UnicodeDecodeError, IndexError):
-        pass
     return platform.processor() or platform.machine()

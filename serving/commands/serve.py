@@ -20,7 +20,7 @@ from serving.errors import ServingError
 if TYPE_CHECKING:
     import socket
 
-    from serving.server.limits import Limits
+    from serving.server import Limits
     from serving.server.models import Loaded
     from serving.server.place import Place
 
@@ -102,7 +102,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    from serving.server.limits import Limits
+    from serving.server import Limits
 
     defaults = Limits()
     help_ = "the longest time in which a request must arrive (default %(default)s)"
@@ -131,20 +131,19 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from serving.server import listening
+    from serving.server import event_loop
     from serving.server.place import Place
 
     if arguments.processes == 1:
-        with listening.bound(arguments.host, arguments.port) as own:
-            own.listen(listening.BACKLOG)
+        with event_loop.bound(arguments.host, arguments.port) as own:
+            own.listen(event_loop.BACKLOG)
             _serve(arguments, own, Place())
         return 0
-    from serving.server.event_loop import COUNTS
     from serving.server.processes import Group  # imports multiprocessing
 
     bundles = len(arguments.bundles)
-    places = Place.several(arguments.processes, bundles + COUNTS, bundles)
-    with listening.bound_to_share(arguments.host, arguments.port) as reserved:
+    places = Place.several(arguments.processes, bundles + event_loop.COUNTS, bundles)
+    with event_loop.bound_to_share(arguments.host, arguments.port) as reserved:
         serve = partial(_serve_shared, arguments, reserved.family, reserved.getsockname())
         return Group(places, serve).run()
 
@@ -152,17 +151,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _serve_shared(
     arguments: argparse.Namespace, family: int, address: Tuple[Any, ...], place: Place
 ) -> None:
-    from serving.server import listening
+    from serving.server import event_loop
 
-    with listening.shared(family, address) as own:
+    with event_loop.shared(family, address) as own:
         _serve(arguments, own, place)
 
 
 def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> None:
     """Serves on a bound socket until a signal, alone or at a place among several processes."""
-    from serving.server import listening
-    from serving.server.event_loop import Server
-    from serving.server.event_loop import run as run_server
+    from serving.server import event_loop
     from serving.server.models import Models
     from serving.server.origins import Origins
     from serving.server.prometheus import Metrics
@@ -193,17 +190,17 @@ def _serve(arguments: argparse.Namespace, own: socket.socket, place: Place) -> N
             for signature in models.signatures():
                 draft = f", {signature.draft}" if signature.draft else ""
                 model = f"{signature.name} {signature.version} ({signature.platform})"
-                print(f"{model} on {listening.url(own)}{draft}", flush=True)
+                print(f"{model} on {event_loop.url(own)}{draft}", flush=True)
         place.tell_that_it_listens()
 
-    server = Server(service, arguments.drain, on_listening)
-    run_server(server, own, _event_loop(arguments.plain))
+    server = event_loop.Server(service, arguments.drain, on_listening)
+    event_loop.run(server, own, _event_loop(arguments.plain))
     if writer:
         writer.close()
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
-    from serving.server.limits import Limits
+    from serving.server import Limits
 
     names = {field.name for field in fields(Limits)} & {*vars(arguments)}
     limits = Limits(**{name: getattr(arguments, name) for name in names})

@@ -101,7 +101,7 @@ class RanPair(PairReport):
 
 
 class MetricLoss(Section):
-    """What a file loses of problem.metric, if that is not accuracy; see serving.metric_gate."""
+    """What a file loses of problem.metric, if that is not accuracy; see serving.metric."""
 
     name: str
     value: float
