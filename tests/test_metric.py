@@ -16,7 +16,7 @@ from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.evaluate import EvaluationReport
-from pipeline.planning import networks, problem, recipe, survey, training
+from pipeline.planning import kinds, problem, recipe, survey, training
 from pipeline.process.errors import UserError
 from pipeline.reporting import metrics, statistics, summary, terminal
 from pipeline.reporting.metrics import Judged
@@ -270,7 +270,7 @@ def test_start_proposes_a_metric_and_class_weights_for_uneven_folders(tmp_path: 
     even = replace(data, counts={"common": 14, "rare": 12})
     values = recipe.overrides(problem.propose(even, tmp_path))
     assert values["problem.metric"] == "accuracy", "also where another one was proposed before"
-    network = networks.candidates(data, None, has_weights=False)[0]
+    network = kinds.of(data).candidates(data, None, has_weights=False)[0]
     assert recipe.overrides(training.propose(data, network))["train.class_weights"] == "balanced"
 
 

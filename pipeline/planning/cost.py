@@ -27,6 +27,7 @@ from pipeline.config.parts import declared
 from pipeline.embedded import _integer_c, microcontroller
 from pipeline.files import artifacts, code, digests, timing_cache
 from pipeline.files.artifacts import Array
+from pipeline.planning import kinds
 from pipeline.process import imports
 from pipeline.process.errors import UserError
 from pipeline.runtimes import environments
@@ -57,10 +58,7 @@ class Shape:
             labels = rng.integers(0, 2, (count, self.num_classes))
         if self.target == "number":
             labels = rng.normal(size=count).astype(np.float32)
-        if self.kind == "series":
-            return rng.normal(size=(count, *self.shape)).astype(np.float32), labels
-        dtype, low = (np.int32, 1) if self.kind == "ids" else (np.uint8, 0)
-        return rng.integers(low, self.highest, (count, *self.shape), dtype, endpoint=True), labels
+        return kinds.of(self).random(rng, (count, *self.shape), self.highest), labels
 
 
 @dataclass(frozen=True)

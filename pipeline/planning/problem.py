@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Number, Survey
 
@@ -15,22 +16,14 @@ EVERY = "every class counts the same, also those with few examples"
 LEAST_TARGET = 0.8
 NAMED = 12  # classes that a sentence names
 RARE = 50  # images of a class; fewer are a limit worth stating
-NOUNS = {
-    "pixels": "image",
-    "sounds": "recording",
-    "series": "series of measurements",
-    "ids": "list of ids",
-}
-VERBS = {"photo": "does the photo show", "recording": "is heard in the recording"}
 
 
 def propose(data: Survey, path: Path) -> list[Choice]:
     if data.number is not None:
         return _of_a_number(data, path, data.number)
-    noun = _noun(data)
+    noun, plural, verb = kinds.of(data).words(data)
     classes, count = named(data.class_names), len(data.class_names)
     several = data.target == "labels"
-    verb = VERBS.get(noun, f"is the {noun}")
     question = f"Which of {count} classes {verb}: {classes}?"
     answer = (
         f"Anything that is none of the {count} classes is often taken for one of them; the answer "
@@ -40,7 +33,6 @@ def propose(data: Survey, path: Path) -> list[Choice]:
         question = f"Which of {count} labels hold for the {noun}: {classes}?"
         answer = f"Only these {count} labels are known; whatever else is there gets none."
     rarest = min(data.counts, key=lambda name: data.counts[name])
-    plural = _plural(noun)
     limits = [answer, _trained_on(data, plural)]
     if data.counts[rarest] < RARE:
         limits.append(f"Of {rarest} there were only {data.counts[rarest]} {plural}.")
@@ -71,8 +63,8 @@ def propose(data: Survey, path: Path) -> list[Choice]:
 
 def _of_a_number(data: Survey, path: Path, number: Number) -> list[Choice]:
     """The target is half the error of the mean, by two digits."""
-    noun, name = _noun(data), data.class_names[0]
-    plural = _plural(noun)
+    noun, plural, _ = kinds.of(data).words(data)
+    name = data.class_names[0]
     between = f"between {number.low:.4g} and {number.high:.4g} {number.unit}"
     guess = float(f"{number.deviation / 2:.2g}")
     error = f"always answering the mean has an error of {number.deviation:.2g} {number.unit}"
@@ -93,14 +85,6 @@ def _of_a_number(data: Survey, path: Path, number: Number) -> list[Choice]:
         Choice("problem.unit", number.unit, "as all reports write it; correct it if it is wrong"),
         Choice("problem.coverage", 0.95, "the share of true numbers that the interval must hold"),
     ]
-
-
-def _noun(data: Survey) -> str:
-    return "photo" if data.kind == "pixels" and not data.size else NOUNS[data.kind]
-
-
-def _plural(noun: str) -> str:
-    return noun if noun.startswith(("series", "list")) else f"{noun}s"
 
 
 def _trained_on(data: Survey, plural: str) -> str:

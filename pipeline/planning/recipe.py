@@ -12,7 +12,7 @@ from pipeline.config.boards import BOARDS
 from pipeline.config.overrides import Overrides
 from pipeline.config.params import NONE
 from pipeline.files.reports.folds import FOLDS, FoldsReport
-from pipeline.planning import problem, training
+from pipeline.planning import kinds, problem, training
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.networks import SMALL_BACKBONE, Network
@@ -49,20 +49,7 @@ def overrides(choices: Sequence[Choice]) -> Overrides:
 
 def _dataset(data: Survey, network: Network) -> list[Choice]:
     choices = [Choice(f"dataset.{key}", value) for key, value in data.values.items()]
-    if own := training.own_recipe(data):
-        return [*choices, *own.dataset(data), Choice("dataset.test", TEST)]
-    if network.side is None:
-        return choices
-    why = "what the published weights take" if network.is_backbone else "more hardly help, and cost"
-    shown = f"your pictures have about {data.side} pixels on the shorter side; {why}"
-    colours = "your pictures have colours" if data.colour else "your pictures are grey"
-    return [
-        *choices,
-        Choice("dataset.height", network.side, shown),
-        Choice("dataset.width", network.side),
-        Choice("dataset.channels", 3 if data.colour else 1, colours),
-        Choice("dataset.test", TEST),
-    ]
+    return [*choices, *kinds.of(data).dataset(data, network)]
 
 
 def _preprocess(data: Survey) -> list[Choice]:
@@ -72,19 +59,13 @@ def _preprocess(data: Survey) -> list[Choice]:
     reason = f"{size}, so {'a fifth' if share == 0.2 else 'a tenth'} of them validates"
     if data.examples.get("validation"):
         reason = "not used: your data come with a validation set"
-    choices = [
+    kind = kinds.of(data)
+    return [
         Choice("preprocess.subset", None),
         Choice("preprocess.validation", share, reason),
-        Choice("preprocess.order", "stratified"),
+        kind.order(data),
+        Choice("preprocess.group", data.group, kind.grouped(data) if data.group else ""),
     ]
-    if data.kind == "series" and not data.is_of_sensors:
-        reason = "windows of one person or machine belong together; sort them by that"
-        choices[-1] = Choice("preprocess.order", "first", reason)
-    where = "recordings" if data.is_of_sensors else "list"
-    group = f"a column of your {where}" if data.group else ""
-    if data.group and data.kind == "sounds":
-        group = "what the parentheses find in a file's name belongs together, such as a speaker"
-    return [*choices, Choice("preprocess.group", data.group, group)]
 
 
 def _folds(data: Survey) -> Choice:
@@ -118,15 +99,12 @@ def _formats_of_a_backbone(board: str | None) -> Choice:
 
 def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
     drop = Choice("export.max_accuracy_drop", ACCURACY_DROP)
-    choices = [Choice("export.formats", FORMATS), Choice("verify.runtimes", RUNTIMES)]
+    choices = [Choice("export.formats", FORMATS), kinds.of(data).runtimes(RUNTIMES)]
     if network.is_backbone:
         choices[0] = _formats_of_a_backbone(board)
     if network == SMALL_BACKBONE:
         reason = "a microcontroller takes int8 alone, which may cost such a network a point"
         drop = Choice(drop.key, 0.01, reason)
-    if data.kind == "ids":
-        reason = "TensorFlow Lite Micro lacks an operator"
-        choices[1] = Choice("verify.runtimes", RUNTIMES[:-1], reason)
     arena = Choice("embed.arena_bytes", ARENA_BYTES)
     if board:
         ram = f"what {board} has for a model ({BOARDS[board].source})"

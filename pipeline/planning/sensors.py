@@ -21,6 +21,7 @@ from pipeline.files.artifacts import Array
 from pipeline.files.raw import RECORDING
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import NOTHING, Given, Survey
+from pipeline.planning.kinds import Recipe
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 
@@ -31,9 +32,6 @@ SHORT = 0.1  # of the recordings, which may be shorter than a window
 SAMPLE = 200  # recordings whose lengths are looked at
 SLOW = 1.0  # Hz
 WIDE = 20  # columns of numbers, from which a row may be an example
-FEW_WINDOWS = 1000  # for training
-STEPS = 500
-LEARNING_RATE = 0.005
 UNKNOWN = (
     "nothing says who or what was recorded; if several recordings are of one person or machine, "
     "set preprocess.group, or the accuracy is that for those it knows"
@@ -218,10 +216,6 @@ def _by_time(recording: Recording) -> float | None:
     return 1 / middle if middle > 0 else None
 
 
-def batch(examples: int) -> int:
-    return 32 if examples < FEW_WINDOWS else 64
-
-
 def augmentation(data: Survey) -> Choice:
     """Turned axes, if the channels are axes in threes, such as ax, ay, az."""
     key = "train.augmentation"
@@ -230,3 +224,6 @@ def augmentation(data: Survey) -> Choice:
     turn = {"class_name": "RandomTurn", "config": {"degrees": 12}}
     reason = "nobody wears a sensor exactly as another; [] if it is screwed on"
     return Choice(key, [turn], reason)
+
+
+RECIPE = Recipe(500, 0.005, dataset, augmentation)

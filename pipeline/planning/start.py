@@ -14,10 +14,9 @@ from pipeline.config import boards, mnist_problem, params
 from pipeline.config.params import NONE, Params
 from pipeline.config.params import Network as Layers
 from pipeline.config.parts import declared
-from pipeline.datasets import _photos, _sounds
 from pipeline.files import atomic
 from pipeline.files.artifacts import Inputs
-from pipeline.planning import cost, networks, others, outlook, params_file, problem, recipe, survey
+from pipeline.planning import cost, kinds, others, outlook, params_file, problem, recipe, survey
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey
@@ -143,9 +142,10 @@ def _text(path: Path) -> str:
 def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[list[Choice], Params]:
     """The choices, with the first network that the board takes. Raises UserError if none does."""
     fault = None
-    backbone = networks.backbone(data, board)
+    kind = kinds.of(data)
+    backbone = kind.backbone(data, board)
     has_weights = backbone is not None and _has_weights(backbone)
-    for network in networks.candidates(data, board, has_weights):
+    for network in kind.candidates(data, board, has_weights):
         choices = recipe.propose(data, path, network, board)
         settings = _settings(base, choices)
         fault = board and cost.files(settings, shape(settings, data)).misfit(board)
@@ -185,8 +185,7 @@ def _check_written(text: str, settings: Params) -> None:
 
 def shape(settings: Params, data: Survey) -> Shape:
     dataset = settings.dataset
-    of_files = _sounds.shape if data.kind == "sounds" else _photos.shape
-    size = data.size or of_files(dataset)
+    size = data.size or kinds.of(data).shape(dataset)
     return Shape(size, len(data.class_names), data.kind, data.target, data.highest)
 
 

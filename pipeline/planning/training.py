@@ -8,13 +8,12 @@ numbers behind them are in docs/training.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 from pipeline.config.params import NONE
-from pipeline.planning import problem, sensors, sounds
+from pipeline.planning import kinds, problem
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.networks import PHOTO, SMALL_BACKBONE, Network
+from pipeline.planning.networks import SMALL_BACKBONE, Network
 from pipeline.planning.parts import parts
 
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
@@ -38,32 +37,14 @@ SIZES = (
 )
 
 
-class Own(Protocol):
-    """A module with the recipe of one kind of data."""
-
-    STEPS: int
-    LEARNING_RATE: float
-
-    def dataset(self, data: Survey) -> list[Choice]: ...
-
-    def batch(self, examples: int) -> int: ...
-
-    def augmentation(self, data: Survey) -> Choice: ...
-
-
-def own_recipe(data: Survey) -> Own | None:
-    """The recipe of a kind of data that has one of its own, measured in the documentation."""
-    if data.kind == "sounds":
-        return cast(Own, sounds)
-    return cast(Own, sensors) if data.is_of_sensors else None
-
-
 def propose(data: Survey, network: Network) -> list[Choice]:
     images = parts(data).train
     size = next(size for size in SIZES if images < size.images)
     batch, rate, steps, decay = size.batch, size.rate, STEPS, 0.1
-    if own := own_recipe(data):
-        batch, rate, steps = own.batch(images), own.LEARNING_RATE, own.STEPS
+    kind = kinds.of(data)
+    own = kind.recipe(data)
+    if own:
+        batch, rate, steps = own.batch(images), own.learning_rate, own.steps
     epochs = min(max(round(steps * batch / images), FEWEST_EPOCHS), MOST_EPOCHS)
     epochs_reason = f"about {epochs * -(-images // batch):,} steps"
     weights = "none"
@@ -74,13 +55,11 @@ def propose(data: Survey, network: Network) -> list[Choice]:
     if network == SMALL_BACKBONE:
         thaw = _thaw(images, batch)
         epochs, epochs_reason = HEAD_EPOCHS + _thawed(images, batch), "as train.thaw has them"
-    hidden = [16, 16] if data.kind == "ids" else None
-    dropout = 0.5 if data.kind == "ids" else None
     return [
         Choice("train.architecture", network.architecture, _architecture_reason(data, network)),
-        Choice("train.network.hidden", hidden),
+        Choice("train.network.hidden", kind.hidden),
         Choice("train.network.width", None),
-        Choice("train.network.dropout", dropout),
+        Choice("train.network.dropout", kind.dropout),
         Choice("train.network.output", None),
         Choice("train.weights", weights),
         Choice("model.path", NONE),
@@ -94,7 +73,7 @@ def propose(data: Survey, network: Network) -> list[Choice]:
         Choice("train.optimizer", {"class_name": "AdamW", "config": {"weight_decay": decay}}),
         Choice("train.learning_rate", rate, f"fits batches of {batch}"),
         Choice("train.schedule", "cosine"),
-        _augmentation(data, network),
+        kind.augmentation(data, network),
         Choice("train.keep", "last" if own else "validation_loss"),
     ]
 
@@ -137,19 +116,3 @@ def _batch_reason(images: int, batch: int) -> str:
     if batch < 256:
         return f"{images:,} training examples make {-(-images // batch)} steps an epoch"
     return f"{images:,} training examples are enough for large batches"
-
-
-def _augmentation(data: Survey, network: Network) -> Choice:
-    key = "train.augmentation"
-    if own := own_recipe(data):
-        return own.augmentation(data)
-    if data.kind != "pixels":
-        return Choice(key, [], "for images only")
-    if network.is_backbone:
-        return Choice(key, [], "so that the frozen layers are computed only once")
-    if data.target == "number":
-        return Choice(key, [], "turned, mirrored or shifted, a picture may mean another number")
-    if data.colour or data.side >= PHOTO:
-        reason = "it also mirrors; take digits if left and right matter, as in letters"
-        return Choice(key, "photos_light", reason)
-    return Choice(key, "digits", "small shifts, which change no meaning")

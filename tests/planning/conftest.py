@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.planning import (
-    networks,
+    kinds,
     recipe,
 )
 from pipeline.planning.data import Survey
@@ -45,7 +45,7 @@ def photos(images: int, side: int = 200, **others: Any) -> Survey:
 
 
 def values(data: Survey, board: str | None = None, weights: bool = False) -> dict[str, Any]:
-    network = networks.candidates(data, board, weights)[0]
+    network = kinds.of(data).candidates(data, board, weights)[0]
     return dict(recipe.overrides(recipe.propose(data, Path("pets"), network, board)))
 
 

@@ -14,7 +14,7 @@ from pipeline.config import params
 from pipeline.datasets import image_folder
 from pipeline.planning import (
     cost,
-    networks,
+    kinds,
     others,
     outlook,
     params_file,
@@ -59,7 +59,8 @@ def test_large_photos_start_from_a_published_network_if_its_weights_are_there() 
     assert micro["verify.processors"] == ["native"]
     assert own["verify.processors"] == ["native", "cortex-a72"]
     assert "tflite_int8" in micro["export.formats"]
-    names = [x.architecture for x in networks.candidates(photos(500), "rp2040", True)]
+    data = photos(500)
+    names = [x.architecture for x in kinds.of(data).candidates(data, "rp2040", True)]
     assert names == ["mobilenet_v1", "edge", "tiny", "tiny"]
 
 
@@ -157,7 +158,7 @@ def test_pictures_of_none_of_the_classes_are_named_and_are_no_class(
     assert others.look(folder, other, data) == 30
     assert others.among(data) == []
     assert data.class_names == ["cat", "dog"]
-    choices = recipe.propose(data, folder, networks.candidates(data, None, False)[0], None)
+    choices = recipe.propose(data, folder, kinds.of(data).candidates(data, None, False)[0], None)
     written = params.parsed(params_file.apply(SHIPPED, choices), params.FILE)
     assert written.dataset.other == str(other)
     assert image_folder.load(written.dataset).class_names == ["cat", "dog"]

@@ -1,4 +1,4 @@
-"""The values for sounds: how they become features, and how `ds_cnn` learns from them.
+"""Sounds: how they become features, and how `ds_cnn` learns from them.
 
 The training is that of docs/sounds.md, which was measured on 2,000 spoken digits.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 
+from pipeline.config.params import Dataset
+from pipeline.datasets import _sounds
+from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
+from pipeline.planning.kinds import Recipe, Words
+from pipeline.planning.networks import Network
 
 RATE = 16_000  # Hz: what speech and most machines need
 SHORTEST, LONGEST = 0.3, 3.0  # seconds
 FRAME = 0.032  # seconds of a window
-FEW_RECORDINGS = 1000  # for training
-STEPS = 1400
-LEARNING_RATE = 0.01
 AUGMENTATION = [
     {
         "class_name": "RandomZoom",
@@ -52,10 +54,30 @@ def dataset(data: Survey) -> list[Choice]:
     ]
 
 
-def batch(examples: int) -> int:
-    return 32 if examples < FEW_RECORDINGS else 64
-
-
 def augmentation(_: Survey) -> Choice:
     reason = "slower and higher, shifted, and in part masked"
     return Choice("train.augmentation", AUGMENTATION, reason)
+
+
+RECIPE = Recipe(1400, 0.01, dataset, augmentation)
+
+
+class Sounds(kinds.Kind):
+    def words(self, data: Survey) -> Words:
+        return Words("recording", "recordings", "is heard in the recording")
+
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
+        reason = "a small network for spoken words and other short sounds"
+        return [Network("ds_cnn", None, reason)]
+
+    def shape(self, dataset: Dataset) -> tuple[int, ...]:
+        return _sounds.shape(dataset)
+
+    def recipe(self, data: Survey) -> Recipe | None:
+        return RECIPE
+
+    def grouped(self, data: Survey) -> str:
+        return "what the parentheses find in a file's name belongs together, such as a speaker"
+
+
+KIND = Sounds()

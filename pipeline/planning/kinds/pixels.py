@@ -1,0 +1,77 @@
+"""Images of one size, or photos of any."""
+
+from __future__ import annotations
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import _photos
+from pipeline.planning import kinds
+from pipeline.planning.choice import Choice
+from pipeline.planning.data import Survey
+from pipeline.planning.kinds import Words
+from pipeline.planning.networks import BACKBONE, LARGE, SMALL_BACKBONE, Network
+from pipeline.planning.parts import TEST
+
+PHOTO = 48  # pixels of a side
+
+
+class Pixels(kinds.Kind):
+    def words(self, data: Survey) -> Words:
+        if data.size:
+            return Words("image", "images", "is the image")
+        return Words("photo", "photos", "does the photo show")
+
+    def backbone(self, data: Survey, board: str | None) -> Network | None:
+        """For photos that are not small."""
+        if data.size or data.side < LARGE:
+            return None
+        return SMALL_BACKBONE if board else BACKBONE
+
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
+        if data.size:
+            own = [Network("edge", None, "a small network for images of this size")]
+            return [*own, Network("tiny", None, f"edge does not fit {board}")] if board else own
+        side = min(PHOTO, data.side)
+        edge = Network("edge", side, "a small network, trained from scratch")
+        published = self.backbone(data, board) if has_weights else None
+        first = [published] if published else []
+        if board:
+            smaller = min(32, side)
+            return [
+                *first,
+                edge,
+                Network("tiny", side, f"edge does not fit {board}"),
+                Network("tiny", smaller, f"more pixels do not fit {board}"),
+            ]
+        return first or [edge]
+
+    def shape(self, dataset: Dataset) -> tuple[int, ...]:
+        return _photos.shape(dataset)
+
+    def dataset(self, data: Survey, network: Network) -> list[Choice]:
+        if network.side is None:
+            return []
+        why = "more hardly help, and cost"
+        if network.is_backbone:
+            why = "what the published weights take"
+        shown = f"your pictures have about {data.side} pixels on the shorter side; {why}"
+        colours = "your pictures have colours" if data.colour else "your pictures are grey"
+        return [
+            Choice("dataset.height", network.side, shown),
+            Choice("dataset.width", network.side),
+            Choice("dataset.channels", 3 if data.colour else 1, colours),
+            Choice("dataset.test", TEST),
+        ]
+
+    def augmentation(self, data: Survey, network: Network) -> Choice:
+        key = "train.augmentation"
+        if network.is_backbone:
+            return Choice(key, [], "so that the frozen layers are computed only once")
+        if data.target == "number":
+            return Choice(key, [], "turned, mirrored or shifted, a picture may mean another number")
+        if data.colour or data.side >= PHOTO:
+            reason = "it also mirrors; take digits if left and right matter, as in letters"
+            return Choice(key, "photos_light", reason)
+        return Choice(key, "digits", "small shifts, which change no meaning")
+
+
+KIND = Pixels()

@@ -1,0 +1,40 @@
+"""Series: arrays of measurements, or windows that are cut from the recordings of sensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.files.artifacts import Array
+from pipeline.planning import kinds, sensors
+from pipeline.planning.choice import Choice
+from pipeline.planning.data import Survey
+from pipeline.planning.kinds import Recipe, Words
+from pipeline.planning.networks import Network
+
+NOUN = "series of measurements"
+
+
+class Series(kinds.Kind):
+    def words(self, data: Survey) -> Words:
+        return Words(NOUN, NOUN, f"is the {NOUN}")
+
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
+        return [Network("series_cnn", None, "convolutions along time, for series")]
+
+    def random(self, rng: np.random.Generator, shape: tuple[int, ...], highest: int) -> Array:
+        return rng.normal(size=shape).astype(np.float32)
+
+    def recipe(self, data: Survey) -> Recipe | None:
+        return sensors.RECIPE if data.is_of_sensors else None
+
+    def order(self, data: Survey) -> Choice:
+        if data.is_of_sensors:
+            return super().order(data)
+        reason = "windows of one person or machine belong together; sort them by that"
+        return Choice("preprocess.order", "first", reason)
+
+    def grouped(self, data: Survey) -> str:
+        return "a column of your recordings" if data.is_of_sensors else super().grouped(data)
+
+
+KIND = Series()
