@@ -29,7 +29,7 @@ from tests.test_gate import gate_outcomes, sample
 
 pytestmark = pytest.mark.slow
 
-PAGE, PICTURES = browser.TEMPLATES / "page", browser.TEMPLATES / "pictures"
+PAGE, PICTURES = browser.TEMPLATES / "page", browser.TEMPLATES / "pixels"
 PROOF = ["state", "test_images", *OF_ANSWERS, "images_equal_to_micro"]
 PREPARE = """
 import { readFileSync } from "node:fs";

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from PIL import Image
 
 from pipeline.bundle import golden_photos
-from pipeline.embedded import _c_text, _zig, c
+from pipeline.embedded import _zig, c
+from pipeline.embedded._kinds import pixels as images
 from pipeline.files import artifacts, picture_file
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.picture_file import Framing
@@ -83,9 +85,10 @@ int main(int count, char **arguments)
 
 def build(folder: Path, processor: str) -> Path:
     """A program of the C sources that a bundle holds, which frames pictures."""
-    names = ("picture.c", "files.c", "framing.c", "picture.h", "framing.h", "program.h")
-    for name in names:
-        (folder / name).write_bytes(_c_text.template("c", name).read_bytes())
+    pictures = [c.TEMPLATES / "pixels" / name for name in ("picture.c", "picture.h")]
+    framing = [images.FRAMING / name for name in images.SOURCES]
+    for path in (*pictures, *framing, c.TEMPLATES / "files.c", c.TEMPLATES / "program.h"):
+        shutil.copy(path, folder)
     (folder / "stb_image.h").write_bytes(c.image_reader().read_bytes())
     (folder / "model.h").write_text("#define MODEL_VALUE uint8_t\n")  # all that they need of it
     (folder / "frames.c").write_text(PROGRAM)
@@ -101,7 +104,7 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def c_arguments(framing: Framing, shape: tuple[int, int, int]) -> list[str]:
     """The initializer of MODEL_FRAMING as numbers, and the shape."""
-    text = _c_text.framing(Description("image_folder", [], shape, {}, [], framing=framing))
+    text = images.framing(Description("image_folder", [], shape, {}, [], framing=framing))
     name, *region = text.replace("{", "").replace("}", "").split(", ")
     methods = ["FRAMING_NONE", *(f"FRAMING_{method.upper()}" for method in photo.FRAMINGS)]
     return [str(methods.index(name)), *region, *map(str, shape)]

@@ -195,8 +195,8 @@ def test_only_verification_the_bundle_and_the_registry_cross_to_serving() -> Non
         "pipeline/files/reports/verify.py",
         "pipeline/datasets/npz.py",  # and takes the arrays that a device takes
         "pipeline/embedded/_proof.py",  # and judges its own C by the gate that judges files
-        "pipeline/embedded/_sound_text.py",  # and writes its front end in C
-        "pipeline/embedded/_series_text.py",
+        "pipeline/embedded/_kinds/sounds.py",  # and writes its front end in C
+        "pipeline/embedded/_kinds/series.py",
         "pipeline/embedded/_verified.py",  # and rejects what a device rejects
         "pipeline/runtimes/environments.py",
         "pipeline/runtimes/foreign.py",  # as verification, for files of somebody else

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.bundle import golden_sounds
-from pipeline.embedded import _sound_text, _zig, c
+from pipeline.embedded import _zig, c
+from pipeline.embedded._kinds import sounds
 from pipeline.files.artifacts import Array, Description
 from serving import sound
 from serving.listening import Listener, Word, without
@@ -91,13 +92,13 @@ def write_sources(folder: Path, listener: Listener) -> None:
     """The C of the front end and of the detector, and a program that tests them."""
     data = description(listener)
     height, width, _ = data.input_shape
-    _sound_text.write(folder, data)
+    sounds.write(folder, data)
     (folder / "model.h").write_text(
         f"#define MODEL_HEIGHT {height}\n#define MODEL_WIDTH {width}\n"
         f"#define MODEL_PIXELS {height * width}\n#define MODEL_CLASSES {CLASSES}\n"
         f"#define MODEL_ACCEPT_FROM {ACCEPT_FROM}f\n"
         f"#define LISTEN_HOP {listener.hop}\n#define LISTEN_SMOOTHING {listener.smoothing}\n"
-        f"#define LISTEN_THRESHOLD {listener.threshold}f\n{_sound_text.definitions(data)}"
+        f"#define LISTEN_THRESHOLD {listener.threshold}f\n{sounds.definitions(data)}"
     )
     (folder / "test.c").write_text(PROGRAM)
 
@@ -108,7 +109,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def program(number: int) -> Path:
         folder = tmp_path_factory.mktemp("listen")
         write_sources(folder, CASES[number])
-        sources = ["test.c", *_sound_text.SOURCES]
+        sources = ["test.c", *sounds.SOURCES]
         target = ("-target", _zig.PROGRAMS[c.HERE], *_zig.C99, *TRAPS)
         _zig.build(folder, sources, folder / "test", *target)
         return folder / "test"
@@ -228,7 +229,7 @@ def test_the_tables_of_every_front_end_are_those_of_python() -> None:
         assert np.array_equal(cosines[1:], cosines[:0:-1])
         assert np.array_equal(sines[1:], -sines[:0:-1])
     for front_end in (case.front_end for case in CASES):
-        pairs = [_sound_text.bin_weights(row) for row in front_end.weights]
+        pairs = [sounds.bin_weights(row) for row in front_end.weights]
         rebuilt = np.zeros_like(front_end.weights)
         for row, (band, own, following) in zip(rebuilt, pairs, strict=True):
             row[band] = own
@@ -242,7 +243,7 @@ def test_the_front_end_needs_no_floating_point_and_no_library(tmp_path: Path) ->
     write_sources(tmp_path, CASES[0])
     chip = ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0", "-ffreestanding")
     called = {}
-    for name in _sound_text.SOURCES:
+    for name in sounds.SOURCES:
         _zig.build(tmp_path, [name], tmp_path / f"{name}.o", "-c", "-std=c99", "-Os", *chip)
         content = (tmp_path / f"{name}.o").read_bytes()
         called[name] = set(re.findall(rb"__aeabi_\w+|mem\w+|malloc", content))

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline import inputs
 from pipeline.config.params import Params
-from pipeline.embedded import _integer_c
+from pipeline.embedded import _integer_c, _kinds
 from pipeline.embedded._integer_c import Code
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
@@ -83,7 +83,7 @@ class VerifiedFile:
                 f"it takes images, sounds and series, but this dataset contains {kind.NOUN}; "
                 "run such a model with `serving` on Linux"
             )
-        if data.kind == "sounds" and data.target != "classes":
+        if data.target not in _kinds.of(data).targets:
             raise UserError(
                 f"it hears words, each a class, and this dataset asks for {data.target}; run such "
                 "a model with `serving` on Linux"
@@ -117,18 +117,13 @@ class VerifiedFile:
         )
 
     @property
-    def is_of_sounds(self) -> bool:
-        return self.data.kind == "sounds"
-
-    @property
     def readme_fields(self) -> dict[str, str]:
         """The values that the README of every target shares."""
-        height, width, channels = (*self.data.input_shape, 1)[:3]
         return {
             "name": f"{self.name} {self.version}",
-            "size": f"{width} x {height}" + ("" if channels == 1 else " in colour"),
+            "size": _kinds.size(self.data),
             "pixels": f"{math.prod(self.data.input_shape):,}",
-            "values": "floats" if self.data.kind == "series" else "bytes",
+            "values": _kinds.of(self.data).values,
             "golden": str(len(self.golden_images)),
             "prepared": inputs.kind(self.data.kind).preprocessing(self.data)["description"],
         }

@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.bundle import golden_sounds
-from pipeline.embedded import _c_text, _sound_text, _zig
+from pipeline.embedded import _c_text, _kinds, _zig
 from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
 from pipeline.files import artifacts, timing_cache
@@ -33,7 +32,7 @@ from pipeline.runtimes import environments
 FORMAT = "tflite_int8"
 MODEL, PAGE = "model.wasm", "index.html"
 TIMED_RUNS = 200
-TEMPLATES = _c_text.TEMPLATES / "browser"
+TEMPLATES = _kinds.TEMPLATES / "browser"
 # All functions of the network together need less stack than this, whatever the network.
 OPTIONS = (*_zig.WEBASSEMBLY, *_zig.C99, "-msimd128", "-Wl,-z,stack-size=65536")
 # Bytes. A browser on a phone gives a page a few hundred megabytes in all.
@@ -48,9 +47,10 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             f"its page shows one class of several, but this dataset asks for {answer}; "
             "use `serving serve` or the targets c and microcontroller"
         )
-    if model.data.kind == "series":
+    kind = _kinds.of(model.data)
+    if not kind.page:
         raise UserError(
-            "its page takes pictures and sounds, but this dataset contains series; "
+            f"its page takes pictures and sounds, but this dataset contains {model.data.kind}; "
             "use `serving predict` or the targets c and microcontroller"
         )
     if model.code.arena_bytes > LARGEST_ARENA:
@@ -58,17 +58,15 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             f"it needs {model.code.arena_bytes:,} bytes of memory for one image, but a page has "
             f"{LARGEST_ARENA:,}; use smaller images or fewer filters"
         )
-    own = "sounds" if model.is_of_sounds else "pictures"
-    for part in ("page", own):
+    for part in ("page", model.data.kind):
         shutil.copytree(TEMPLATES / part, folder, dirs_exist_ok=True)
-    page = html.environment(TEMPLATES).get_template(f"{own}/{PAGE}").render()
+    page = html.environment(TEMPLATES).get_template(f"{model.data.kind}/{PAGE}").render()
     (folder / PAGE).write_text(page, encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         fill(Path(name), model)
         compile_module(Path(name), sources(model), folder / MODEL)
     (folder / "golden.json").write_text(golden(model), encoding="utf-8")
-    if model.is_of_sounds:
-        check_features(folder, model)
+    check_features(folder, model)
     proof = prove(model, lambda images: run(folder, model, images)[0])
     return {
         "wasm_bytes": (folder / MODEL).stat().st_size,
@@ -80,28 +78,19 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 def fill(folder: Path, model: VerifiedFile) -> None:
     """Writes the sources of the module."""
     _c_text.write_network(folder, model)
-    shutil.copy(_c_text.TEMPLATES / "c/classify.h", folder)
+    shutil.copy(_kinds.TEMPLATES / "c/classify.h", folder)
     shutil.copy(TEMPLATES / "exports.c", folder)
-    if model.is_of_sounds:
-        _sound_text.write(folder, model.data)
-        shutil.copy(TEMPLATES / "hear.c", folder)
+    _kinds.of(model.data).write_page(folder, model.data)
 
 
 def sources(model: VerifiedFile) -> list[str]:
-    """What the module is compiled from, beside exports.c; hear.c includes listen.c."""
-    return [*model.code.sources, *(("log_mel.c", "hear.c") if model.is_of_sounds else ())]
-
-
-def recordings(model: VerifiedFile) -> dict[str, Array]:
-    """The golden recordings (S,) int16 that the page loads from the bundle."""
-    front_end = _sound_text.front_end(model.data)
-    return golden_sounds.recordings(front_end, front_end.samples(model.data.input_shape[0]))
+    """What the module is compiled from, beside exports.c."""
+    return [*model.code.sources, *_kinds.of(model.data).page_sources]
 
 
 def check_features(folder: Path, model: VerifiedFile) -> None:
     """Raises UserError if the page gives golden recordings other features than `serving` does."""
-    for name, samples in recordings(model).items():
-        expected = _sound_text.features(model.data, samples)
+    for name, (samples, expected) in _kinds.of(model.data).recordings(model.data).items():
         if features(folder, samples, expected.shape) != expected.tobytes():
             raise UserError(
                 f"its front end gives the golden recording {name} other features than Python; "
@@ -131,8 +120,8 @@ def golden(model: VerifiedFile) -> str:
         "images": images,
         "probabilities": model.micro.golden.tolist(),
     }
-    if model.is_of_sounds:
-        values["recordings"] = list(recordings(model))
+    if recordings := _kinds.of(model.data).recordings(model.data):
+        values["recordings"] = [*recordings]
     return json.dumps(values, indent=1) + "\n"
 
 

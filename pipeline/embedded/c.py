@@ -26,7 +26,7 @@ from time import perf_counter
 
 import numpy as np
 
-from pipeline.embedded import _answer_text, _c_text, _series_text, _sound_text, _zig
+from pipeline.embedded import _answer_text, _c_text, _kinds, _zig
 from pipeline.embedded._integer_c.network import read
 from pipeline.embedded._proof import prove
 from pipeline.embedded._verified import VerifiedFile
@@ -41,15 +41,7 @@ TIMED_RUNS, TIMED_IMAGES = 5, 200
 PROGRAMS = "programs"
 SHARED = ("answer.c", "files.c", "prove.c", "gate.c")
 HEADERS = ("classify.h", "program.h", "score.h", "gate.h")
-OF_PICTURES = ("main.c", "picture.c", "framing.c")
-# What reads an input, by its kind
-READING = {
-    "pixels": OF_PICTURES,
-    "sounds": ("main.c", "sound.c", *_sound_text.SOURCES),
-    "series": ("main.c", *_series_text.SOURCES),
-}
-TEMPLATES = _c_text.TEMPLATES / "c"
-OWN = {"pixels": TEMPLATES, "sounds": TEMPLATES / "sounds", "series": TEMPLATES / "series"}
+TEMPLATES = _kinds.TEMPLATES / "c"
 HERE = {"aarch64": "aarch64", "armv7l": "armv7"}.get(platform.machine(), "x86_64")
 
 
@@ -69,7 +61,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
             path = folder / PROGRAMS / f"classify-{program}"
             shutil.copy(Path(name) / program, path)
             sizes[program] = path.stat().st_size
-    readme = Template((OWN[model.data.kind] / "README.md").read_text(encoding="utf-8"))
+    readme = Template((TEMPLATES / model.data.kind / "README.md").read_text(encoding="utf-8"))
     text = readme.substitute(readme_fields(model, stack, proof))
     (folder / "README.md").write_text(text, encoding="utf-8")
     return {
@@ -84,7 +76,7 @@ def write(folder: Path, model: VerifiedFile) -> Measured:
 def sources(model: VerifiedFile) -> list[str]:
     """The sources of the program."""
     scoring = _answer_text.SCORES[model.data.target]
-    return [*model.code.sources, *SHARED, scoring, *READING[model.data.kind]]
+    return [*model.code.sources, *SHARED, scoring, *_kinds.of(model.data).sources]
 
 
 def fill(folder: Path, model: VerifiedFile) -> None:
@@ -93,17 +85,12 @@ def fill(folder: Path, model: VerifiedFile) -> None:
     scoring = _answer_text.SCORES[model.data.target]
     for name in (*SHARED, scoring, *HEADERS, "self_test.c", "CMakeLists.txt"):
         shutil.copy(TEMPLATES / name, folder / name)
-    if model.data.kind != "pixels":
-        if model.data.kind == "sounds":
-            _sound_text.write(folder, model.data)
-        else:
-            _series_text.write(folder)
-        for path in OWN[model.data.kind].glob("*.[ch]"):
-            shutil.copy(path, folder)
-        return
-    for name in (*OF_PICTURES, "picture.h", "framing.h"):
-        shutil.copy(_c_text.template("c", name), folder / name)
-    shutil.copy(image_reader(), folder / "stb_image.h")
+    kind = _kinds.of(model.data)
+    kind.write(folder, model.data)
+    for path in (TEMPLATES / model.data.kind).glob("*.[ch]"):
+        shutil.copy(path, folder)
+    if "picture.c" in kind.sources:
+        shutil.copy(image_reader(), folder / "stb_image.h")
 
 
 def golden(model: VerifiedFile) -> str:
@@ -199,24 +186,14 @@ def milliseconds(program: Path, images: Array) -> list[float]:
 
 def readme_fields(model: VerifiedFile, stack: int, proof: Measured) -> dict[str, str]:
     """The values in the README."""
-    own = _c_text.own_fields(model) or of_pictures(model)
     return {
         **model.readme_fields,
         **_answer_text.readme_fields(model),
-        **own,
+        **_kinds.of(model.data).readme_fields(model.data),
         "constants": f"{model.code.constant_bytes:,}",
         "arena": f"{model.code.arena_bytes:,}",
         "stack": f"{stack:,}",
         "compared": f"{proof['images_equal_to_micro']:,}",
         "images": f"{proof['test_images']:,}",
         "score": _answer_text.score_in_words(proof, model.data.unit),
-    }
-
-
-def of_pictures(model: VerifiedFile) -> dict[str, str]:
-    unframed = "NONE" in _c_text.framing(model.data)
-    size = model.readme_fields["size"]
-    return {
-        "preparing": _c_text.preparing(model.data),
-        "pictures": f"{size} pixels" if unframed else "any size",
     }

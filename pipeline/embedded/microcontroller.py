@@ -24,9 +24,8 @@ from pipeline.embedded import (
     _answer_text,
     _c_text,
     _kernel_memory,
+    _kinds,
     _resolver,
-    _series_text,
-    _sound_text,
 )
 from pipeline.embedded._integer_c.network import read
 from pipeline.embedded._verified import VerifiedFile
@@ -36,17 +35,12 @@ from pipeline.process.words import percent
 from pipeline.runtimes import environments
 
 FORMAT = "tflite_int8"
-TEMPLATES = _c_text.TEMPLATES / "microcontroller"
+TEMPLATES = _kinds.TEMPLATES / "microcontroller"
 LEAST_MARGIN = 1024  # bytes of the arena
 LARGEST_MODEL = 2_000_000  # bytes, the most that mcufit has room for
 ALIGNMENT = 16  # bytes, of the arena and of the array, required by the interpreter
 TEMPLATED = ("README.md", "library.properties")
-# The words for an input and for several, and the section of the README, by the kind
-SECTIONS = {
-    "pixels": ("an image", "images", "image.md"),
-    "sounds": ("a sound", "sounds", "sound.md"),
-    "series": ("a window", "windows", "series.md"),
-}
+SECTIONS = "sections"  # of the README: one for each kind of input
 
 
 @dataclass(frozen=True)
@@ -170,9 +164,7 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
         TEMPLATES,
         folder,
         dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(
-            "fit.py", "__pycache__", *(name for _, _, name in SECTIONS.values())
-        ),
+        ignore=shutil.ignore_patterns("fit.py", "__pycache__", SECTIONS),
     )
     _answer_text.write(folder / "src", model)
     write_preparation(folder, model)
@@ -192,29 +184,20 @@ def fill(folder: Path, model: VerifiedFile, measured: Measurements, operators: l
 
 def write_preparation(folder: Path, model: VerifiedFile) -> None:
     """The code that makes the input of a picture, of a microphone's samples or a sensor's rows."""
-    if model.is_of_sounds:
-        _sound_text.write(folder / "src", model.data)
-        write_example(folder / "examples/listen", _sound_text.TEMPLATES)
-    elif model.data.kind == "series":
-        _series_text.write(folder / "src")
-        write_example(folder / "examples/sense", _series_text.TEMPLATES)
-    else:
-        for name in ("framing.c", "framing.h"):
-            shutil.copy(_c_text.template("microcontroller", name), folder / "src" / name)
-
-
-def write_example(folder: Path, templates: Path) -> None:
-    folder.mkdir()
-    shutil.copy(templates / f"{folder.name}.ino", folder)
+    kind = _kinds.of(model.data)
+    kind.write(folder / "src", model.data)
+    if kind.sketch:
+        example = folder / "examples" / kind.sketch.stem
+        example.mkdir()
+        shutil.copy(kind.sketch, example)
 
 
 def section(model: VerifiedFile) -> dict[str, str]:
     """The words of the README for what the model takes, and its section about the input."""
-    one, several, name = SECTIONS[model.data.kind]
-    template = Template((TEMPLATES / name).read_text(encoding="utf-8"))
-    own = _c_text.own_fields(model) or {"preparing": _c_text.preparing(model.data)}
-    text = template.substitute({**model.readme_fields, **own}).rstrip()
-    return {"one": one, "several": several, "section": text}
+    kind, file = _kinds.of(model.data), TEMPLATES / SECTIONS / f"{model.data.kind}.md"
+    own = kind.readme_fields(model.data)
+    text = Template(file.read_text(encoding="utf-8")).substitute({**model.readme_fields, **own})
+    return {"one": kind.one, "several": kind.several, "section": text.rstrip()}
 
 
 def golden(model: VerifiedFile) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedded import _answer_text, _series_text
+from pipeline.embedded import _answer_text
+from pipeline.embedded._kinds import series
 from pipeline.files.artifacts import Description
 from tests.embedded.conftest import run
 from tests.embedded.test_integer_c import SANITIZERS
@@ -82,13 +83,13 @@ def test_the_sketch_classifies_the_windows_that_a_sensor_gives(tmp_path: Path) -
     how = {"rate": 50, "step": STEP, "channels": channels}
     data = Description("x", [*CLASSES], (STEPS, 6), {}, [], "series", series=how)
     (tmp_path / "model.h").write_text(
-        f"#ifndef MODEL_H\n#define MODEL_H\n{_series_text.definitions(data)}#endif\n"
+        f"#ifndef MODEL_H\n#define MODEL_H\n{series.definitions(data)}#endif\n"
     )
-    _series_text.write(tmp_path)
+    series.write(tmp_path, data)
     shutil.copy(_answer_text.TEMPLATES / "classes.h", tmp_path / "answer.h")
     (tmp_path / "Wire.h").write_text(BOARD)
     (tmp_path / "classify.h").write_text(f'#include "model.h"\n{CLASSIFY}')
-    sketch = (_series_text.TEMPLATES / "sense.ino").read_bytes()
+    sketch = (series.FOLDER / "sense.ino").read_bytes()
     (tmp_path / "sketch.cpp").write_bytes(sketch)
     run("gcc", *SANITIZERS, "-std=c99", "-c", tmp_path / "window.c", "-o", tmp_path / "window.o")
     options = ("-Wall", "-I", tmp_path, tmp_path / "sketch.cpp", tmp_path / "window.o")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedded import _sound_text
+from pipeline.embedded._kinds import sounds
 from tests.embedded.conftest import run
 from tests.embedded.test_integer_c import SANITIZERS
 from tests.test_listening import CASES, in_python, rows_of, write_sources
@@ -57,8 +57,8 @@ def test_the_sketch_prints_the_words_that_a_microphone_hears(tmp_path: Path) -> 
     write_sources(tmp_path, listener)
     (tmp_path / "ESP_I2S.h").write_text(f'#include "model.h"\n{BOARD}')
     (tmp_path / "classify.h").write_text(CLASSIFY)
-    (tmp_path / "sketch.cpp").write_bytes((_sound_text.TEMPLATES / "listen.ino").read_bytes())
-    sources = [tmp_path / name for name in _sound_text.SOURCES]
+    (tmp_path / "sketch.cpp").write_bytes((sounds.FOLDER / "listen.ino").read_bytes())
+    sources = [tmp_path / name for name in sounds.SOURCES]
     for source in sources:
         run("gcc", *SANITIZERS, "-std=c99", "-c", source, "-o", source.with_suffix(".o"))
     objects = [source.with_suffix(".o") for source in sources]

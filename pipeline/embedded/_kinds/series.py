@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 from pipeline.embedded import _c_names
+from pipeline.embedded._kinds import TEMPLATES, Kind
 from pipeline.files.artifacts import Description
 from serving.recording import Sampling
 
 SOURCES = ("window.c",)
-TEMPLATES = Path(__file__).parent / "sensing"
+FOLDER = TEMPLATES / "sensing"
 UNKNOWN = " /* not known: a second is a row */"
 
 
@@ -22,10 +23,10 @@ def sampling(data: Description) -> Sampling:
     return Sampling(data.series["rate"], data.series["step"], tuple(data.series["channels"]))
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, data: Description) -> None:
     """Writes the ring of rows into the folder."""
     for name in (*SOURCES, "window.h"):
-        shutil.copy(TEMPLATES / name, folder / name)
+        shutil.copy(FOLDER / name, folder / name)
 
 
 def definitions(data: Description) -> str:
@@ -57,3 +58,15 @@ def readme_fields(data: Description) -> dict[str, str]:
         "ring": f"{4 * steps * channels + 8:,}",
         "window": f"{4 * steps * channels:,}",
     }
+
+
+KIND = Kind(
+    one="a window",
+    several="windows",
+    values="floats",
+    definitions=definitions,
+    readme_fields=readme_fields,
+    write=write,
+    sources=("main.c", *SOURCES),
+    sketch=FOLDER / "sense.ino",
+)

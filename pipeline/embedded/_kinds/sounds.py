@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.bundle import golden_sounds
+from pipeline.embedded._kinds import TEMPLATES, Kind, bytes_of_an_image
 from pipeline.files.artifacts import Array, Description
 from serving import listening
 from serving.listening import Listener
@@ -16,7 +18,7 @@ from serving.sound import features as features_of
 SOURCES = ("log_mel.c", "listen.c")
 HEADERS = ("log_mel.h", "listen.h")
 TABLES = "log_mel_tables.h"
-TEMPLATES = Path(__file__).parent / "listening"
+FOLDER = TEMPLATES / "listening"
 A_LINE = 12  # values
 LISTENER_BYTES = 48  # of struct listener, beside its arrays
 
@@ -36,7 +38,7 @@ def features(data: Description, recording: Array) -> Array:
 def write(folder: Path, data: Description) -> None:
     """Writes the front end and the detector of words into the folder."""
     for name in (*SOURCES, *HEADERS):
-        shutil.copy(TEMPLATES / name, folder / name)
+        shutil.copy(FOLDER / name, folder / name)
     (folder / TABLES).write_text(tables(front_end(data)), encoding="utf-8")
 
 
@@ -45,6 +47,7 @@ def definitions(data: Description) -> str:
     sound, frames = front_end(data), data.input_shape[0]
     listener = Listener.by_default(sound, frames)
     return (
+        f"{bytes_of_an_image(data)}"
         f"#define MODEL_RATE {sound.rate} /* samples a second */\n"
         f"#define MODEL_WINDOW {sound.window} /* samples of a frame */\n"
         f"#define MODEL_HOP {sound.hop} /* samples from one frame to the next */\n"
@@ -109,3 +112,32 @@ def table(name: str, length: str, values: Array) -> str:
 def _lines(values: list[str]) -> str:
     starts = range(0, len(values), A_LINE)
     return "".join(f"    {', '.join(values[start : start + A_LINE])},\n" for start in starts)
+
+
+def write_page(folder: Path, data: Description) -> None:
+    write(folder, data)
+    shutil.copy(TEMPLATES / "browser/hear.c", folder)
+
+
+def recordings(data: Description) -> dict[str, tuple[Array, Array]]:
+    """The golden recordings (S,) int16 that the page loads from the bundle, and their features."""
+    mel = front_end(data)
+    golden = golden_sounds.recordings(mel, mel.samples(data.input_shape[0]))
+    return {name: (samples, features(data, samples)) for name, samples in golden.items()}
+
+
+KIND = Kind(
+    one="a sound",
+    several="sounds",
+    values="bytes",
+    definitions=definitions,
+    readme_fields=readme_fields,
+    write=write,
+    sources=("main.c", "sound.c", *SOURCES),
+    sketch=FOLDER / "listen.ino",
+    targets=("classes",),  # it hears words, each a class
+    page=True,
+    page_sources=("log_mel.c", "hear.c"),  # hear.c includes listen.c
+    write_page=write_page,
+    recordings=recordings,
+)

@@ -1,0 +1,67 @@
+"""What differs between kinds of input without Python: a file per kind, named as in pipeline/inputs.
+
+Each has a `KIND`. Folders of its name hold its program in c/ and its page in browser/, and a file
+in microcontroller/sections its part of the README.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.files.artifacts import Array, Description
+
+TEMPLATES = Path(__file__).parents[1]
+
+
+def _no_recordings(data: Description) -> dict[str, tuple[Array, Array]]:
+    return {}
+
+
+def _no_page(folder: Path, data: Description) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Kind:
+    one: str  # what an input is called, and several
+    several: str
+    values: str  # what they are made of, in the README of the program
+    definitions: Callable[[Description], str]  # in model.h, for the input and what prepares it
+    readme_fields: Callable[[Description], dict[str, str]]  # that only this kind has
+    write: Callable[[Path, Description], None]  # the C that makes an input
+    sources: tuple[str, ...]  # of the program that reads inputs
+    sketch: Path | None = None  # for the Arduino library
+    targets: tuple[str, ...] = ("classes", "labels", "number")
+    # The browser. Without `page`, its page takes no such input.
+    page: bool = False
+    page_sources: tuple[str, ...] = ()
+    write_page: Callable[[Path, Description], None] = _no_page  # their C
+    # Recordings (S,) int16 in the bundle by their names, and the features of each
+    recordings: Callable[[Description], dict[str, tuple[Array, Array]]] = _no_recordings
+
+
+def of(data: Description) -> Kind:
+    kind: Kind = importlib.import_module(f"pipeline.embedded._kinds.{data.kind}").KIND
+    return kind
+
+
+def size(data: Description) -> str:
+    """Width and height of an image, in words."""
+    height, width, channels = (*data.input_shape, 1)[:3]
+    return f"{width} x {height}" + ("" if channels == 1 else " in colour")
+
+
+def bytes_of_an_image(data: Description) -> str:
+    """The definitions in model.h of an input of bytes with rows and columns."""
+    height, width, channels = data.input_shape
+    return (
+        f"#define MODEL_HEIGHT {height}\n"
+        f"#define MODEL_WIDTH {width}\n"
+        f"#define MODEL_CHANNELS {channels}\n"
+        "#define MODEL_PIXELS (MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS)\n"
+        "#define MODEL_VALUE uint8_t\n"
+        "#define MODEL_VALUE_TYPE kTfLiteUInt8\n"
+    )
