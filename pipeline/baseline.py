@@ -20,7 +20,7 @@ from pipeline import inputs, targets
 from pipeline.config import params
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
-from pipeline.files.reports.baseline import BaselineReport, ErrorScore, Score
+from pipeline.files.reports.baseline import BaselineReport, BaselineScore, ErrorScore
 from pipeline.inputs import Sheet, _sheet
 from pipeline.process import stage
 from pipeline.reporting import pictures
@@ -48,7 +48,7 @@ def draw_labels(description: Description) -> None:
     targets.scoring(description.target).draw_contents(COUNTS, labels, description)
 
 
-def in_words(score: Score | ErrorScore, metric: str) -> str:
+def in_words(score: BaselineScore | ErrorScore, metric: str) -> str:
     if isinstance(score, ErrorScore):
         return f"test mean absolute error {amount(score.error, score.unit)}"
     return f"test {METRICS[metric].words} {score.goodness:.4f}"
@@ -60,7 +60,7 @@ def main() -> None:
     target = targets.target(description.target)
     predict = target.baseline(*artifacts.load_split("train"), description, pictures, MEANS)
     scoring = targets.scoring(description.target)
-    scores: dict[str, dict[str, Score | ErrorScore]] = {}
+    scores: dict[str, dict[str, BaselineScore | ErrorScore]] = {}
     predictions: dict[str, Array] = {}
     for split in ("validation", "test"):
         images, labels = artifacts.load_split(split)

@@ -25,7 +25,7 @@ GREY = (
 
 
 @dataclass(frozen=True)
-class Kind:
+class InputKind:
     """`type` is NumPy's name of the values, the same at the interface of every file."""
 
     name: str
@@ -110,7 +110,7 @@ def _series_statistics(series: Any) -> Dict[str, Any]:
     }
 
 
-PIXELS = Kind(
+PIXELS = InputKind(
     name="pixels",
     type="uint8",
     noun="pixels",
@@ -122,7 +122,7 @@ PIXELS = Kind(
     single="an image",
 )
 # The type is that of pixels, and a model card with `preprocessing.sound` tells them apart
-SOUNDS = Kind(
+SOUNDS = InputKind(
     name="sounds",
     type="uint8",
     noun="log-mel features",
@@ -133,7 +133,7 @@ SOUNDS = Kind(
     suffixes=(".wav",),
     single="a sound",
 )
-IDS = Kind(
+IDS = InputKind(
     name="ids",
     type="int32",
     noun="ids",
@@ -142,7 +142,7 @@ IDS = Kind(
     statistics=lambda shape: ("length", "mean_id", "id_spread"),
     compute=_id_statistics,
 )
-SERIES = Kind(
+SERIES = InputKind(
     name="series",
     type="float32",
     noun="series",

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from serving import typed_json
 from serving.errors import BundleError
-from serving.inputs import KINDS, SERIES, SOUNDS, Kind
+from serving.inputs import KINDS, SERIES, SOUNDS, InputKind
 from serving.log_mel import LogMel
 from serving.model_file import ModelFile, Number, Score
 from serving.recording import Sampling
@@ -224,7 +224,7 @@ class ModelCard:
         return f"a draft, NOT PROVEN ({first}{more})"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> InputKind:
         """The kind of the input."""
         return SOUNDS if self.preprocessing.sound else KINDS[self.input.type]
 

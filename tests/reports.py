@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.diagnose import diagnose_rows
 from pipeline.diagnosis import training_log
 from pipeline.diagnosis.diagnosis import Diagnosis
-from pipeline.files.reports.baseline import BaselineReport, Score
+from pipeline.files.reports.baseline import BaselineReport, BaselineScore
 from pipeline.files.reports.bundle import BundleReports
 from pipeline.files.reports.diagnose import DiagnosisReport
 from pipeline.files.reports.embed import EmbedReport
@@ -132,7 +132,7 @@ def baseline() -> BaselineReport:
     return BaselineReport.of(
         {
             split: {
-                name: Score(accuracy=value, interval=(0.4, 0.9), per_class={"a": value})
+                name: BaselineScore(accuracy=value, interval=(0.4, 0.9), per_class={"a": value})
                 for name, value in by_name.items()
             }
             for split, by_name in accuracies.items()

@@ -26,7 +26,7 @@ from pipeline.files.pictures import Picture
 from pipeline.process.errors import UserError
 from pipeline.reporting import bars, by_folds, by_group, statistics
 from pipeline.search import cached_training, folds, group_folds
-from pipeline.search.analysis import Analysis, Options
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.announcement import announce
 from pipeline.search.engine import Engine
 from tests import reports
@@ -235,7 +235,7 @@ def people(cameras: Params, monkeypatch: pytest.MonkeyPatch) -> Analysis:
     small |= {"keep": "last"}  # the best epoch for wrong labels is one that has learned nothing
     values = {f"train.{key}": value for key, value in small.items()}
     arrays(params.override(cameras, {**values, "train.network.hidden": [32]}))
-    return Analysis("folds", Options(), by="group", folds=None)
+    return Analysis("folds", AnalysisOptions(), by="group", folds=None)
 
 
 def test_each_group_is_held_out_once_and_never_trained_on_then(people: Analysis) -> None:
@@ -262,7 +262,7 @@ def test_groups_that_share_a_copy_are_held_out_together() -> None:
 
 
 def test_folds_by_group_need_groups(people: Analysis) -> None:
-    without = Analysis("folds", Options(["preprocess.group=null"]))
+    without = Analysis("folds", AnalysisOptions(["preprocess.group=null"]))
     with pytest.raises(UserError, match=r"--by group needs groups, and preprocess\.group is null"):
         group_folds.examples(without)
 
@@ -311,7 +311,7 @@ def test_folds_by_group_find_the_person_whose_labels_are_wrong(
     announce(each, Engine())
     assert "1 training of 30 epochs" in capsys.readouterr().out
     each[2].run()
-    group_folds.cross_validate(None, Options())
+    group_folds.cross_validate(None, AnalysisOptions())
     shown = capsys.readouterr().out
     assert "3 of 3 trainings already done" in shown
     assert "The worst of 3 groups is '2': 0 of 8 examples are right" in shown

@@ -178,7 +178,7 @@ def test_a_microcontroller_compares_with_the_same_float32(
         '#include <stdio.h>\n#include "classify.h"\n'
         f"static const float rows[3][3] = {{{', '.join(texts)}}};\n"
         "int main(void) { for (int row = 0; row < 3; row++)"
-        ' printf("%d ", classify_answer(rows[row])); return 0; }\n'
+        ' printf("%d ", accepted_class(rows[row])); return 0; }\n'
     )
     _zig.build(tmp_path, ["main.c"], tmp_path / "main", *_zig.C99, "-Wall", "-Wextra", "-Werror")
     done = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)

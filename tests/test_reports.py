@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.files.reports.baseline import BaselineReport, Score
+from pipeline.files.reports.baseline import BaselineReport, BaselineScore
 from pipeline.files.reports.embed import EmbedReport, TargetReport
 from pipeline.files.reports.evaluate import EvaluationReport
 from pipeline.files.reports.export import ExportedFile, ExportReport, FailedConversion
@@ -104,7 +104,7 @@ def test_a_training_that_diverged_has_a_report(tmp_path: Path) -> None:
 
 def test_the_best_baseline_is_that_of_the_validation_set() -> None:
     assert BASELINE.best == "rmse"
-    assert isinstance(BASELINE.test_score, Score)
+    assert isinstance(BASELINE.test_score, BaselineScore)
     assert BASELINE.test_accuracy == BASELINE.test_score.accuracy == 0.5
 
 

@@ -64,11 +64,11 @@ def sweep(
 ) -> None:
     """Search for the best values: a grid, random search, or TPE."""
     from pipeline.search import sweep as sweeps
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
 
     sweeps.search(
         sweeps.Settings(space, sampler, trials, prune, storage, name, heartbeat),
-        Options(overrides or (), workers, quick, cluster),
+        AnalysisOptions(overrides or (), workers, quick, cluster),
     )
 
 
@@ -107,12 +107,12 @@ def shrink(
 ) -> None:
     """Search small networks: the best accuracy for the bytes that a device has."""
     from pipeline.search import shrink as shrinking
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
     from pipeline.search.shrink_space import Budget
 
     shrinking.search(
         shrinking.Settings(Budget(size, arena, board), trials, storage),
-        Options(overrides or (), workers, quick, cluster),
+        AnalysisOptions(overrides or (), workers, quick, cluster),
     )
 
 
@@ -142,9 +142,9 @@ def folds(
     from pipeline.files.reports.folds import FOLDS
     from pipeline.search import folds as validation
     from pipeline.search import group_folds
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
 
-    options = Options(overrides or (), workers, quick, cluster)
+    options = AnalysisOptions(overrides or (), workers, quick, cluster)
     if by is None:
         validation.cross_validate(FOLDS if folds is None else folds, options)
     else:
@@ -163,9 +163,9 @@ def labels(
 ) -> None:
     """Find labels that are probably wrong, on a page where you decide on each."""
     from pipeline.search import labels as suspects
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
 
-    suspects.find(folds, most, Options(overrides or (), workers, quick, cluster))
+    suspects.find(folds, most, AnalysisOptions(overrides or (), workers, quick, cluster))
 
 
 def data_size(
@@ -180,9 +180,9 @@ def data_size(
 ) -> None:
     """Forecast whether more data is worth it: validation error against training set size."""
     from pipeline.search import data_size as scaling
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
 
-    scaling.measure(sizes, parts, Options(overrides or (), workers, quick, cluster))
+    scaling.measure(sizes, parts, AnalysisOptions(overrides or (), workers, quick, cluster))
 
 
 def batch_size(
@@ -201,10 +201,10 @@ def batch_size(
 ) -> None:
     """Compare batch sizes: accuracy and time per epoch."""
     from pipeline.search import batch_size as batches
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
 
     batches.compare(
-        _integers(sizes), seeds, scale, Options(overrides or (), workers, quick, cluster)
+        _integers(sizes), seeds, scale, AnalysisOptions(overrides or (), workers, quick, cluster)
     )
 
 
@@ -221,9 +221,11 @@ def learning_rate(
 ) -> None:
     """Find the learning rates worth trying: the range test."""
     from pipeline.search import learning_rate as range_test
-    from pipeline.search.analysis import Options
+    from pipeline.search.analysis import AnalysisOptions
 
-    range_test.measure(lowest, highest, steps, Options(overrides or (), workers, quick, cluster))
+    range_test.measure(
+        lowest, highest, steps, AnalysisOptions(overrides or (), workers, quick, cluster)
+    )
 
 
 def spread() -> None:

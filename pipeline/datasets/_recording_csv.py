@@ -12,12 +12,17 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.datasets import _recording_columns
-from pipeline.datasets._windows import Block, Recording, RecordingError
+from pipeline.datasets._windows import (
+    Block,
+    Recording,
+    RecordingError,
+    check_channels,
+    float32_or_nan,
+)
 from serving.recording import TIME
 
 BLOCK = 4096  # rows
 LONGEST_LINE = 2**16  # characters
-MOST_CHANNELS = 1024
 SHOWN = 40  # characters of a cell, in messages
 
 Row = list[str]
@@ -80,17 +85,6 @@ def _of_numbers(names: Row, cells: Row) -> list[str]:
     ]
 
 
-def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:
-    if missing := [name for name in channels if name not in names]:
-        raise RecordingError(
-            f"has no column {missing[0]}; its columns are {', '.join(names)[:200]}"
-        )
-    if not 1 <= len(channels) <= MOST_CHANNELS:
-        raise RecordingError(
-            f"has {len(channels)} columns of numbers; expected 1 to {MOST_CHANNELS}"
-        )
-
-
 @dataclass(frozen=True)
 class _Columns:
     """What the columns of a CSV are: `parts` are those that change where a recording begins."""
@@ -138,7 +132,7 @@ class _Columns:
             times = self._times(part)
             yield Block(
                 part[0][0] - 1,
-                finite(_numbers(part, places, self.names)),
+                float32_or_nan(_numbers(part, places, self.names)),
                 times,
                 {name: [row[place].strip() for row in table] for name, place in others.items()},
             )
@@ -171,10 +165,3 @@ def _read(read: _recording_columns.Clock, number: int, cell: str, name: str) -> 
         raise RecordingError(
             f"has {cell[:SHOWN]!r} in row {number} of column {name}; expected {expected}"
         ) from None
-
-
-def finite(values: Any) -> Any:
-    """As float32; NaN in place of what it cannot hold."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        result = np.asarray(values).astype(np.float32)
-    return np.where(np.isfinite(result), result, np.float32(np.nan))

@@ -19,8 +19,14 @@ from typing import IO, Any
 import numpy as np
 
 from pipeline.datasets import _recording_csv
-from pipeline.datasets._recording_csv import BLOCK, check_channels, finite
-from pipeline.datasets._windows import Block, Recording, RecordingError
+from pipeline.datasets._recording_csv import BLOCK
+from pipeline.datasets._windows import (
+    Block,
+    Recording,
+    RecordingError,
+    check_channels,
+    float32_or_nan,
+)
 from serving.errors import reason
 from serving.recording import TIME
 
@@ -134,7 +140,7 @@ def _npz_blocks(signal: Any, times: Any | None, rows: dict[str, Any]) -> Iterato
         part = slice(start, start + BLOCK)
         yield Block(
             start,
-            finite(signal[part]),
+            float32_or_nan(signal[part]),
             None if times is None else times[part].astype(np.float64),
             {name: array[part].astype(str).tolist() for name, array in rows.items()},
         )

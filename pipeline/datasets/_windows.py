@@ -6,13 +6,15 @@ A value that is missing, NaN or infinite, and a gap in time, is in no window.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from serving.recording import GAP, TOLERANCE, Sampling
+
+MOST_CHANNELS = 1024
 
 
 class RecordingError(Exception):
@@ -115,3 +117,21 @@ def _begins(
 def _check_rate(rate: float | None, expected: float, before: str, after: str) -> None:
     if rate is not None and not abs(rate / expected - 1) <= TOLERANCE:
         raise RecordingError(f"has {before}{rate:.4g} Hz{after}; expected {expected:g} Hz")
+
+
+def check_channels(channels: Sequence[str], names: Sequence[str]) -> None:
+    if missing := [name for name in channels if name not in names]:
+        raise RecordingError(
+            f"has no column {missing[0]}; its columns are {', '.join(names)[:200]}"
+        )
+    if not 1 <= len(channels) <= MOST_CHANNELS:
+        raise RecordingError(
+            f"has {len(channels)} columns of numbers; expected 1 to {MOST_CHANNELS}"
+        )
+
+
+def float32_or_nan(values: Any) -> Any:
+    """As float32; NaN in place of what it cannot hold."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = np.asarray(values).astype(np.float32)
+    return np.where(np.isfinite(result), result, np.float32(np.nan))

@@ -20,7 +20,7 @@ from pipeline.config.parts import declared
 from pipeline.datasets import Raw
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
-from serving.inputs import KINDS, Kind
+from serving.inputs import KINDS, InputKind
 
 
 def load(params: Dataset) -> Raw:
@@ -138,7 +138,7 @@ def _columns(arrays: dict[str, Array], part: str, count: int) -> dict[str, list[
     }
 
 
-def _inputs(path: Path, key: str, array: Array) -> tuple[Kind, Array]:
+def _inputs(path: Path, key: str, array: Array) -> tuple[InputKind, Array]:
     """The kind of an array, and the array with an axis for channels. Raises UserError."""
     for kind in KINDS.values():
         channels = declared("inputs", kind.name)["CHANNELS"]
@@ -168,7 +168,7 @@ def _holds(name: str, array: Array) -> bool:
     return bool(limits.min <= array.min(initial=0) and array.max(initial=0) <= limits.max)
 
 
-def _check(name: str, array: Array, kind: Kind, channels: tuple[int, ...]) -> None:
+def _check(name: str, array: Array, kind: InputKind, channels: tuple[int, ...]) -> None:
     """Raises UserError for a number of channels, or for values, that the model cannot take."""
     if channels and array.shape[-1] not in channels:
         raise UserError(

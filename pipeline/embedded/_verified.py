@@ -30,7 +30,7 @@ LARGEST_MODEL = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Micro:
+class MicroOutputs:
     """TensorFlow Lite Micro's outputs (G, K) and (N, K) float32 of golden and test images."""
 
     golden: Array
@@ -154,12 +154,12 @@ class VerifiedFile:
         return self.predict("litert", self.test_images)[0]
 
     @cached_property
-    def micro(self) -> Micro:
+    def micro(self) -> MicroOutputs:
         """TensorFlow Lite Micro's answers. Computed once. Raises UserError."""
         count = len(self.golden_images)
         images = np.concatenate([self.golden_images, self.test_images])
         probabilities, answer = self.predict("tflite_micro", images)
-        return Micro(probabilities[:count], probabilities[count:], answer.arena_bytes or 0)
+        return MicroOutputs(probabilities[:count], probabilities[count:], answer.arena_bytes or 0)
 
     def predict(self, runtime: str, images: Array) -> tuple[Array, Answer]:
         """Runs images (N, ...) on `runtime`.

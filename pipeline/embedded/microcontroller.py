@@ -44,7 +44,7 @@ SECTIONS = "sections"  # of the README: one for each kind of input
 
 
 @dataclass(frozen=True)
-class Board:
+class FittedBoard:
     board: str
     ram_bytes: int
     flash_bytes: int
@@ -58,7 +58,7 @@ class BoardFit:
     arena: int
     flash: int
     macs: int
-    boards: list[Board]
+    boards: list[FittedBoard]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Measurements:
     test_images: int
     agreement_with_litert: float
     largest_difference: float
-    boards: list[Board]
+    boards: list[FittedBoard]
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
@@ -150,7 +150,7 @@ def with_margins(needed: int, network: tflite.Model) -> tuple[int, int]:
     return aligned(needed + cmsis_nn), aligned(needed + esp_nn)
 
 
-def arena_fits(board: Board, arena: int, esp32_arena: int) -> bool:
+def arena_fits(board: FittedBoard, arena: int, esp32_arena: int) -> bool:
     return board.ram_bytes >= (esp32_arena if board.board.startswith("ESP32") else arena)
 
 
@@ -222,7 +222,7 @@ def board_fit(file: Path) -> BoardFit:
             "use layers and activations that it supports, such as relu"
         )
     report = json.loads(mcufit.stdout)
-    return BoardFit(**{**report, "boards": [Board(**board) for board in report["boards"]]})
+    return BoardFit(**{**report, "boards": [FittedBoard(**board) for board in report["boards"]]})
 
 
 def arena_definition(measured: Measurements) -> str:

@@ -29,22 +29,22 @@ class Hardware(BaseModel):
     machine: str
 
 
-class Pair(BaseModel):
+class ProvedPair(BaseModel):
     format: str
     runtime: str
     runtime_version: str | None = None
     median_milliseconds: float | None = None
 
 
-class Report(BaseModel):
+class DeviceReport(BaseModel):
     """The part of what `serving prove --json` prints that a table of a fleet needs."""
 
     state: Literal["proven", "not shown", "worse", "could not run"]
     sentence: str
     refused: bool = False
     device: Hardware
-    chosen: Pair | None = None
-    pairs: list[Pair] = []
+    chosen: ProvedPair | None = None
+    pairs: list[ProvedPair] = []
 
 
 class Line(BaseModel):
@@ -56,7 +56,7 @@ class Line(BaseModel):
     status: int
     seconds: float = Field(ge=0, allow_inf_nan=False)
     problem: str = ""
-    report: Report | None
+    report: DeviceReport | None
 
     @property
     def state(self) -> str:

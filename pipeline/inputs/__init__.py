@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Predict = Callable[[Array], dict[str, Array]]  # inputs -> the predictions (N,) of each baseline
 
 
-class Pictures(Protocol):
+class Drawing(Protocol):
     """What a kind draws with: pipeline.reporting.pictures, handed in by the stages that draw.
 
     So the stages that do not draw do not depend on it.
@@ -77,7 +77,7 @@ class Baselined(Protocol):
         train: Array,
         labels: Array,
         description: Description,
-        pictures: Pictures,
+        pictures: Drawing,
         path: Path,
     ) -> Predict:
         """Fits the baselines that a model must beat, and draws what they know."""
@@ -122,7 +122,7 @@ class Kind(Baselined, Protocol):
         """What ridge regression, the baseline of numbers, takes of inputs: (N, D), maybe sparse."""
 
     def draw(
-        self, pictures: Pictures, sheet: Sheet, inputs: Array, vocabulary: Sequence[str] = ()
+        self, pictures: Drawing, sheet: Sheet, inputs: Array, vocabulary: Sequence[str] = ()
     ) -> None:
         """Draws inputs (N, ...), each under its title."""
 

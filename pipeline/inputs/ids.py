@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers, _sheet, _split_checks
+from pipeline.inputs import Drawing, Predict, Sheet, _integers, _sheet, _split_checks
 
 NOUN = "ids"
 ARRAYS = "int32 of shape (N, L) for ids"
@@ -73,7 +73,7 @@ def evidence(train: Array, validation: Array) -> Evidence:
 
 
 def baseline(
-    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+    train: Array, labels: Array, description: Description, pictures: Drawing, path: Path
 ) -> Predict:
     """Naive Bayes; the picture shows the most indicative ids of each class."""
     priors, likelihoods = log_likelihoods(
@@ -124,7 +124,7 @@ def regressors(ids: Array, description: Description) -> Any:
     )
 
 
-def draw(pictures: Pictures, sheet: Sheet, ids: Array, vocabulary: Sequence[str] = ()) -> None:
+def draw(pictures: Drawing, sheet: Sheet, ids: Array, vocabulary: Sequence[str] = ()) -> None:
     """A sheet of texts."""
     texts = [spell(row, vocabulary) for row in ids]
     pictures.texts(sheet.path, texts, sheet.titles, title=sheet.title)

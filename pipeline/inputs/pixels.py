@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _integers, _sheet, _split_checks
+from pipeline.inputs import Drawing, Predict, Sheet, _integers, _sheet, _split_checks
 
 NOUN = "images"
 ARRAYS = "uint8 of shape (N, H, W) or (N, H, W, C) for images"
@@ -151,7 +151,7 @@ def roughness(images: Array) -> Array:
 
 
 def baseline(
-    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+    train: Array, labels: Array, description: Description, pictures: Drawing, path: Path
 ) -> Predict:
     """The nearest class mean, by RMSE and by MAE; the picture shows the mean images."""
     means = class_means(train, labels, len(description.class_names))
@@ -192,7 +192,7 @@ def nearest(images: Array, means: Array) -> dict[str, Array]:
     return {name: np.concatenate(parts) for name, parts in predictions.items()}
 
 
-def draw(pictures: Pictures, sheet: Sheet, images: Array, vocabulary: Sequence[str] = ()) -> None:
+def draw(pictures: Drawing, sheet: Sheet, images: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.images(sheet.path, images, sheet.titles, title=sheet.title)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.reports.preprocess import Evidence
-from pipeline.inputs import Pictures, Predict, Sheet, _sheet, _split_checks
+from pipeline.inputs import Drawing, Predict, Sheet, _sheet, _split_checks
 
 NOUN = "series"
 ARRAYS = "float32 of shape (N, T, C) for series of T steps and C channels"
@@ -134,7 +134,7 @@ def roughness(series: Array) -> Array:
 
 
 def baseline(
-    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+    train: Array, labels: Array, description: Description, pictures: Drawing, path: Path
 ) -> Predict:
     """The nearest mean series, which the picture shows, and a random forest."""
     _, deviation = moments(train)
@@ -201,7 +201,7 @@ def regressors(series: Array, description: Description) -> Array:
     return series.reshape(len(series), -1)
 
 
-def draw(pictures: Pictures, sheet: Sheet, series: Array, vocabulary: Sequence[str] = ()) -> None:
+def draw(pictures: Drawing, sheet: Sheet, series: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.lines(sheet.path, series, sheet.titles, title=sheet.title)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.files.artifacts import Array, Description
-from pipeline.inputs import Pictures, Predict, Sheet, _sheet, pixels
+from pipeline.inputs import Drawing, Predict, Sheet, _sheet, pixels
 
 NOUN = "sounds"
 ARRAYS = "uint8 of shape (N, T, bands, 1) for the log-mel features of sounds"
@@ -60,7 +60,7 @@ DESCRIPTION = (
 
 
 def baseline(
-    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+    train: Array, labels: Array, description: Description, pictures: Drawing, path: Path
 ) -> Predict:
     """The nearest mean, which the picture shows, and logistic regression on the same features."""
     means = pixels.class_means(train, labels, len(description.class_names))
@@ -106,11 +106,11 @@ def _flat(sounds: Array) -> Array:
 
 
 def upright(sounds: Array) -> Array:
-    """Pictures (N, bands, T, 1) as spectrograms are drawn: time to the right, high tones above."""
+    """Drawing (N, bands, T, 1) as spectrograms are drawn: time to the right, high tones above."""
     return sounds.transpose(0, 2, 1, 3)[:, ::-1]
 
 
-def draw(pictures: Pictures, sheet: Sheet, sounds: Array, vocabulary: Sequence[str] = ()) -> None:
+def draw(pictures: Drawing, sheet: Sheet, sounds: Array, vocabulary: Sequence[str] = ()) -> None:
     pictures.images(sheet.path, upright(np.asarray(sounds)), sheet.titles, title=sheet.title)
 
 

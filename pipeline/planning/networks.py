@@ -8,7 +8,7 @@ LARGE = 96  # pixels of a side, from which published networks take photos
 
 
 @dataclass(frozen=True)
-class Network:
+class Candidate:
     """An architecture, and the sides of the pictures that it takes; None for arrays."""
 
     architecture: str
@@ -17,13 +17,13 @@ class Network:
     is_backbone: bool = False
 
 
-BACKBONE = Network(
+BACKBONE = Candidate(
     "efficientnet_lite0",
     128,
     "it has learned from a million photos, so a few hundred of yours go a long way",
     is_backbone=True,
 )
-SMALL_BACKBONE = Network(
+SMALL_BACKBONE = Candidate(
     "mobilenet_v1",
     LARGE,
     "it has learned from a million photos, and is small enough for a microcontroller",

@@ -15,7 +15,7 @@ from pipeline.files.reports.folds import FOLDS, FoldsReport
 from pipeline.planning import kinds, problem, training
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.networks import SMALL_BACKBONE, Network
+from pipeline.planning.networks import SMALL_BACKBONE, Candidate
 from pipeline.planning.parts import FEW, TEST, parts, validation_share
 from pipeline.reporting.statistics import FEW_TESTED
 
@@ -31,7 +31,7 @@ PROCESSORS = ["native", "nehalem", "haswell", "cortex-a72"]
 FLOAT_FORMATS = ["tflite_float32", "tflite_float16", "onnx_float32"]
 
 
-def propose(data: Survey, path: Path, network: Network, board: str | None) -> list[Choice]:
+def propose(data: Survey, path: Path, network: Candidate, board: str | None) -> list[Choice]:
     """Every choice, in the order of params.yaml."""
     return [
         *problem.propose(data, path),
@@ -47,7 +47,7 @@ def overrides(choices: Sequence[Choice]) -> Overrides:
     return {choice.key: choice.value for choice in choices}
 
 
-def _dataset(data: Survey, network: Network) -> list[Choice]:
+def _dataset(data: Survey, network: Candidate) -> list[Choice]:
     choices = [Choice(f"dataset.{key}", value) for key, value in data.values.items()]
     return [*choices, *kinds.of(data).dataset(data, network)]
 
@@ -97,7 +97,7 @@ def _formats_of_a_backbone(board: str | None) -> Choice:
     return Choice(key, FLOAT_FORMATS, reason)
 
 
-def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
+def _devices(data: Survey, network: Candidate, board: str | None) -> list[Choice]:
     drop = Choice("export.max_accuracy_drop", ACCURACY_DROP)
     choices = [Choice("export.formats", FORMATS), kinds.of(data).runtimes(RUNTIMES)]
     if network.is_backbone:
@@ -112,7 +112,7 @@ def _devices(data: Survey, network: Network, board: str | None) -> list[Choice]:
     return [*choices, drop, *_processors(network, board), arena, Choice("embed.board", board)]
 
 
-def _processors(network: Network, board: str | None) -> list[Choice]:
+def _processors(network: Candidate, board: str | None) -> list[Choice]:
     """The processor of the device. Emulation takes minutes for a large network in float32."""
     if board:
         choice = Choice("verify.processors", ["native"], "a microcontroller is none of the others")

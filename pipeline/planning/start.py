@@ -20,7 +20,7 @@ from pipeline.planning import cost, kinds, others, outlook, params_file, problem
 from pipeline.planning.choice import Choice
 from pipeline.planning.cost import Shape
 from pipeline.planning.data import NOTHING, SURVEYED, Given, Survey
-from pipeline.planning.networks import Network
+from pipeline.planning.networks import Candidate
 from pipeline.planning.parts import parts
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
@@ -154,7 +154,7 @@ def propose(data: Survey, path: Path, board: str | None, base: str) -> tuple[lis
     raise UserError(f"no network of ours fits {board}: {fault}")
 
 
-def _has_weights(backbone: Network) -> bool:
+def _has_weights(backbone: Candidate) -> bool:
     """Fetches the published weights."""
     from pipeline.process import imports
 

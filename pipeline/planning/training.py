@@ -13,7 +13,7 @@ from pipeline.config.params import NONE
 from pipeline.planning import kinds, problem
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
-from pipeline.planning.networks import SMALL_BACKBONE, Network
+from pipeline.planning.networks import SMALL_BACKBONE, Candidate
 from pipeline.planning.parts import parts
 
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 2500, 12, 80
@@ -37,7 +37,7 @@ SIZES = (
 )
 
 
-def propose(data: Survey, network: Network) -> list[Choice]:
+def propose(data: Survey, network: Candidate) -> list[Choice]:
     images = parts(data).train
     size = next(size for size in SIZES if images < size.images)
     batch, rate, steps, decay = size.batch, size.rate, STEPS, 0.1
@@ -78,7 +78,7 @@ def propose(data: Survey, network: Network) -> list[Choice]:
     ]
 
 
-def _architecture_reason(data: Survey, network: Network) -> str:
+def _architecture_reason(data: Survey, network: Candidate) -> str:
     if network.is_backbone and data.number:
         return f"{network.reason}; for a number that is an angle, a place or a size, try edge"
     return network.reason

@@ -34,7 +34,7 @@ SECTIONS = ("preprocess", "train")  # of params.yaml: all that a training depend
 
 
 @dataclass(frozen=True)
-class Options:
+class AnalysisOptions:
     """What every analysis takes from the command line; `overrides` are KEY=VALUE."""
 
     overrides: Sequence[str] = ()
@@ -49,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Report:
+class AnalysisReport:
     """A sentence, a table, figures for MLflow, and notes on the method."""
 
     sentence: str
@@ -91,7 +91,7 @@ def remark(settings: Params) -> str:
 class Analysis:
     """One analysis with its settings. Equal settings, data and params have an equal title."""
 
-    def __init__(self, name: str, options: Options, **settings: Any) -> None:
+    def __init__(self, name: str, options: AnalysisOptions, **settings: Any) -> None:
         self.name = name
         self.engine = options.engine
         self.overrides = {**parsed(options.overrides), **(QUICK if options.quick else {})}
@@ -135,7 +135,10 @@ class Analysis:
         return Change("", {**self.overrides, **overrides}, "").command()
 
     def publish(
-        self, report: Report, draw: Callable[[Any], None], size: tuple[float, float] = (7, 4.5)
+        self,
+        report: AnalysisReport,
+        draw: Callable[[Any], None],
+        size: tuple[float, float] = (7, 4.5),
     ) -> None:
         """Shows the report on the terminal, writes it to reports/, and logs it to MLflow.
 
@@ -156,7 +159,7 @@ class Analysis:
         console.print(f"{report.sentence}\nReport: {page}, {picture}", markup=False)
         AnalysisRun(self.title).finish(report.sentence, [page, picture], report.figures)
 
-    def _markdown(self, report: Report, picture: str) -> str:
+    def _markdown(self, report: AnalysisReport, picture: str) -> str:
         arguments = Change("", self.overrides, "").arguments()
         start = ", ".join(argument for argument in arguments if argument != "-S") or "params.yaml"
         rows = (report.columns, ["---"] * len(report.columns), *report.table)

@@ -22,7 +22,7 @@ from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import drawing
 from pipeline.search import cached_training
-from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
 # The learning rate grows with the batch size to this power.
@@ -30,7 +30,7 @@ SCALES = {"none": 0.0, "linear": 1.0, "root": 0.5}
 SIGNIFICANT = 0.05  # p-value, one-sided
 
 
-def compare(sizes: Sequence[int], seeds: int, scale: str, options: Options) -> None:
+def compare(sizes: Sequence[int], seeds: int, scale: str, options: AnalysisOptions) -> None:
     """Raises UserError."""
     analysis = Analysis("batch_size", options, sizes=sizes, seeds=seeds, scale=scale)
     tasks = trainings(analysis, sizes, seeds, scale)
@@ -143,7 +143,7 @@ def no_worse(result: SizeResult, best: SizeResult) -> bool:
     return bool(test.pvalue >= SIGNIFICANT)
 
 
-def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> Report:
+def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> AnalysisReport:
     best = max(results, key=lambda result: result.mean)
     good = [result for result in results if no_worse(result, best)]
     fastest = min(good, key=lambda result: result.seconds)
@@ -154,7 +154,7 @@ def report(analysis: Analysis, results: Sequence[SizeResult], scale: str) -> Rep
         verdict = "best" if result is best else "no worse" if result in good else "worse"
         table.append([*row(result), verdict])
     means = {f"mean_validation_accuracy.{result.size}": result.mean for result in results}
-    return Report(
+    return AnalysisReport(
         f"Batches of {best.size} reach the best validation accuracy, {percent(best.mean)} as the"
         f" mean of {len(best.accuracies)} seeds; {comparison(best, fastest, len(good))}"
         f" To use these: `{command}`.",

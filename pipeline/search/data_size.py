@@ -25,7 +25,7 @@ from pipeline.process.words import percent
 from pipeline.reporting.metrics import ACCURACY
 from pipeline.reporting.tables import interval
 from pipeline.search import cached_training
-from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 from pipeline.search.power_law import ErrorCurve
 
@@ -34,7 +34,7 @@ LONGER = 4  # a smaller size may take this many times the epochs, to take as man
 FEWEST_SIZES = 4  # two coefficients are fitted, and the largest size is kept for the check
 
 
-def measure(sizes: int, parts: int, options: Options) -> None:
+def measure(sizes: int, parts: int, options: AnalysisOptions) -> None:
     """Raises UserError."""
     analysis = Analysis("data_size", options, sizes=sizes, parts=parts)
     tasks = trainings(analysis, sizes, parts)
@@ -104,13 +104,13 @@ def error_curve(
     return ErrorCurve(np.array([len(training.rows) for training in trainings]), np.array(errors))
 
 
-def report(curve: ErrorCurve, target: float) -> Report:
+def report(curve: ErrorCurve, target: float) -> AnalysisReport:
     table = [size_row(curve, int(size)) for size in np.unique(curve.examples)]
     law, low, high = curve.law.predict_one(2 * curve.largest)
     doubled = f"{2 * curve.largest:,}"
     table.append([doubled, "0", "", "", percent(law), interval((low, high))])
     least, most = curve.law.exponent_interval()
-    return Report(
+    return AnalysisReport(
         f"{sentence(curve)} {check_sentence(curve)}",
         ["examples", "trainings", "error", "lowest to highest", "power law", "95 % interval"],
         table,

@@ -42,7 +42,7 @@ COLUMNS = ("layer", "signal to noise, dB", "lost here, dB", "out of range")
 
 
 @dataclass(frozen=True)
-class Tensor:
+class QuantizedTensor:
     """A tensor that an operator writes: its number, name, scale and zero point, and its inputs."""
 
     index: int
@@ -63,7 +63,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Layer:
+class QuantizedLayer:
     """What a layer of the int8 file has: its signal-to-noise ratio and the fall of that there."""
 
     name: str
@@ -76,19 +76,19 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class QuantizationLoss:
     """All layers in their order, and how many of the images the int8 file answers differently."""
 
-    layers: list[Layer]
+    layers: list[QuantizedLayer]
     images: int
     different: int
 
     @property
-    def worst(self) -> list[Layer]:
+    def worst(self) -> list[QuantizedLayer]:
         return sorted(self.layers, key=lambda layer: -layer.fall)
 
 
-def tensors(data: bytes) -> list[Tensor]:
+def tensors(data: bytes) -> list[QuantizedTensor]:
     """What the operators of a file write, in their order."""
     graph = tflite.Model.GetRootAsModel(data, 0).Subgraphs(0)
     result = []
@@ -99,7 +99,7 @@ def tensors(data: bytes) -> list[Tensor]:
         quantization = output.Quantization()
         is_quantized = quantization is not None and quantization.ScaleLength() > 0
         result.append(
-            Tensor(
+            QuantizedTensor(
                 int(operator.Outputs(0)),
                 output.Name().decode(),
                 float(quantization.Scale(0)) if is_quantized else 0.0,
@@ -110,7 +110,7 @@ def tensors(data: bytes) -> list[Tensor]:
     return result
 
 
-def compare(float32: bytes, int8: bytes, images: Array) -> Comparison:
+def compare(float32: bytes, int8: bytes, images: Array) -> QuantizationLoss:
     """The layers of both files, on raw images (N, ...)."""
     references = {tensor.name: tensor for tensor in tensors(float32)}
     written = tensors(int8)
@@ -133,7 +133,7 @@ def compare(float32: bytes, int8: bytes, images: Array) -> Comparison:
         answers = values[last.index].argmax(), expected[reference.index].argmax()
         different += int(answers[0] != answers[1])
     decibels = {name: _decibels(signal[name], noise[name]) for name in signal}
-    return Comparison(_layers(pairs, decibels, clipped), len(images), different)
+    return QuantizationLoss(_layers(pairs, decibels, clipped), len(images), different)
 
 
 def _decibels(signal: float, noise: float) -> float:
@@ -142,15 +142,19 @@ def _decibels(signal: float, noise: float) -> float:
 
 
 def _layers(
-    pairs: list[tuple[Tensor, Tensor]], decibels: dict[str, float], clipped: dict[str, float]
-) -> list[Layer]:
+    pairs: list[tuple[QuantizedTensor, QuantizedTensor]],
+    decibels: dict[str, float],
+    clipped: dict[str, float],
+) -> list[QuantizedLayer]:
     result = []
     for tensor, _ in pairs:
         before = [decibels[name] for name in tensor.inputs if name in decibels]
         # Raw pixels have no noise: the first layer is judged by what eight bits give, 50 dB.
         fall = min(before, default=50.0) - decibels[tensor.name]
         result.append(
-            Layer(layer_name(tensor.name), decibels[tensor.name], fall, clipped[tensor.name])
+            QuantizedLayer(
+                layer_name(tensor.name), decibels[tensor.name], fall, clipped[tensor.name]
+            )
         )
     return result
 
@@ -164,7 +168,7 @@ def layer_name(tensor: str) -> str:
     return re.sub(r"_\d+$", "", parts[1]) if len(parts) > 1 else "output"
 
 
-def verdict(comparison: Comparison) -> str:
+def verdict(comparison: QuantizationLoss) -> str:
     """One sentence: what changes, and where."""
     worst = comparison.worst[0]
     changes = (
@@ -177,7 +181,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def cures(
-    comparison: Comparison,
+    comparison: QuantizationLoss,
     calibration_images: int,
     formats: list[str],
     is_worse: bool = False,
@@ -265,7 +269,7 @@ def numbered(advice: list[str]) -> list[str]:
     return [f"{number}. {cure}" for number, cure in enumerate(advice, 1)]
 
 
-def write(path: Path, comparison: Comparison, advice: list[str]) -> None:
+def write(path: Path, comparison: QuantizationLoss, advice: list[str]) -> None:
     rows = (COLUMNS, ["---"] * len(COLUMNS), *(layer.row() for layer in comparison.layers))
     parts = [
         "# int8 compared with float32",

@@ -30,7 +30,7 @@ from pipeline.process.words import percent
 from pipeline.reporting import by_folds, drawing, statistics
 from pipeline.reporting.tables import interval
 from pipeline.search import cached_training
-from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
@@ -41,10 +41,10 @@ def refresh(settings: Params) -> None:
         if FoldsReport.load().recipe == recipe(settings, raw.description()):
             return
     print(f"folds: they come first, as {FoldsReport.PATH} (evaluate.folds) judges the target")
-    cross_validate(FOLDS, Options())
+    cross_validate(FOLDS, AnalysisOptions())
 
 
-def cross_validate(folds: int, options: Options) -> None:
+def cross_validate(folds: int, options: AnalysisOptions) -> None:
     """Raises UserError."""
     analysis = Analysis("folds", options, folds=folds)
     todo = trainings(analysis, folds)
@@ -122,7 +122,9 @@ def split(strata: Array, groups: Array | None, folds: int, seed: int) -> list[tu
     return list(splitter.split(strata, strata, groups))
 
 
-def report(parts: Sequence[Array], results: Sequence[TrainingResult], score: FoldScore) -> Report:
+def report(
+    parts: Sequence[Array], results: Sequence[TrainingResult], score: FoldScore
+) -> AnalysisReport:
     """`parts` say which examples of each fold are answered right."""
     accuracies = [float(part.mean()) for part in parts]
     low, high = by_folds.interval(accuracies)
@@ -134,7 +136,7 @@ def report(parts: Sequence[Array], results: Sequence[TrainingResult], score: Fol
         "",
         f"{np.mean([result.seconds for result in results]):.1f}",
     ]
-    return Report(
+    return AnalysisReport(
         f"Over {len(results)} folds the mean accuracy is {percent(mean)} (95 % interval"
         f" {interval((low, high))}). Its standard deviation between folds is"
         f" {100 * deviation:.2f} points, so a smaller difference on one split proves nothing."

@@ -23,7 +23,7 @@ from pipeline.process.words import percent
 from pipeline.reporting import bars, by_folds, by_group
 from pipeline.reporting.tables import interval, listed
 from pipeline.search import cached_training, folds
-from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining
 
@@ -55,7 +55,7 @@ class Examples:
         return " + ".join(sorted(set(self.names[self.together == unit]) - {""}))
 
 
-def cross_validate(count: int | None, options: Options) -> None:
+def cross_validate(count: int | None, options: AnalysisOptions) -> None:
     """Raises UserError."""
     analysis = Analysis("folds", options, by="group", folds=count)
     data = examples(analysis)
@@ -147,7 +147,7 @@ def _fold_means(
 
 def report(
     data: Examples, trainings: Sequence[CachedTraining], scores: dict[str, GroupScore]
-) -> Report:
+) -> AnalysisReport:
     average = mean(scores)
     half = by_folds.half_width(_fold_means(data, trainings, scores))
     bounds = max(average - half, 0.0), min(average + half, 1.0)
@@ -157,7 +157,7 @@ def report(
     ]
     right = sum(score.right for score in scores.values())
     images = sum(score.images for score in scores.values())
-    return Report(
+    return AnalysisReport(
         f"In a group that training has not seen, {percent(average)} of the examples are right "
         f"on average (95 % interval {interval(bounds)}), over {len(scores):,} groups. "
         f"{by_group.sentence(scores)}",

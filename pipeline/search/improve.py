@@ -26,7 +26,7 @@ from pipeline.search.advise import advise
 from pipeline.search.analysis import check_answers
 from pipeline.search.change import Change
 from pipeline.search.dvc_experiment import Experiment
-from pipeline.search.paired_test import Comparison
+from pipeline.search.paired_test import PairedTest
 from pipeline.tracking import runs
 
 LEDGER = artifacts.REPORTS / "improvement.md"
@@ -40,7 +40,7 @@ class Step:
 
     experiment: Experiment
     change: Change | None
-    comparison: Comparison | None
+    comparison: PairedTest | None
 
     @property
     def outcome(self) -> str:
@@ -55,7 +55,7 @@ class Step:
         return self.outcome in ("start", "confirmed")
 
 
-def confirmed(comparison: Comparison) -> bool:
+def confirmed(comparison: PairedTest) -> bool:
     """Whether the metric or the loss is significantly better, and the metric is not lower.
 
     The smaller of the two p-values is doubled (S. Holm, 1979, A Simple Sequentially Rejective

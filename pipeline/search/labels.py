@@ -32,7 +32,7 @@ from pipeline.process.words import percent
 from pipeline.reporting.pictures import plain, shown_names
 from pipeline.search import folds as cross_validation
 from pipeline.search import labels_page
-from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.announcement import announce
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
@@ -64,7 +64,7 @@ class Suspect:
     is_wrong: bool
 
 
-def find(folds: int, pictures_shown: int, options: Options) -> None:
+def find(folds: int, pictures_shown: int, options: AnalysisOptions) -> None:
     """Raises UserError."""
     description = raw.description()
     if description.target != "classes":
@@ -176,11 +176,11 @@ def report(
     examples: int,
     names: Sequence[str],
     results: Sequence[TrainingResult],
-) -> Report:
+) -> AnalysisReport:
     wrong = sum(suspect.is_wrong for suspect in suspects)
     accuracy = float(np.mean([result.accuracy for result in results]))
     pairs = frequent_pairs(suspects)
-    return Report(
+    return AnalysisReport(
         f"Of {examples:,} labels outside the test set, confident learning takes {wrong:,} for wrong"
         f" ({percent(wrong / examples)}), and {len(suspects) - wrong:,} more are suspect, by"
         f" {len(results)} models that did not train on them (mean validation accuracy"

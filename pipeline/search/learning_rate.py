@@ -21,7 +21,7 @@ from pipeline.config.params import KerasObject
 from pipeline.files.artifacts import Array
 from pipeline.process.errors import UserError
 from pipeline.search import cached_training
-from pipeline.search.analysis import Analysis, Options, Report
+from pipeline.search.analysis import Analysis, AnalysisOptions, AnalysisReport
 from pipeline.search.cached_training import CachedTraining, TrainingResult
 
 SMOOTHING = 0.05  # standard deviation of the Gaussian window, as a share of all steps
@@ -29,7 +29,7 @@ FEWEST_STEPS = 50
 FEWEST_LOSSES = 10
 
 
-def measure(lowest: float, highest: float, steps: int, options: Options) -> None:
+def measure(lowest: float, highest: float, steps: int, options: AnalysisOptions) -> None:
     """Raises UserError."""
     analysis = Analysis("learning_rate", options, lowest=lowest, highest=highest, steps=steps)
     (result,) = analysis.results([training(analysis, lowest, highest, steps)])
@@ -115,7 +115,7 @@ def smoothed(losses: Array, width: float) -> Array:
     return result
 
 
-def report(analysis: Analysis, test: RangeTest) -> Report:
+def report(analysis: Analysis, test: RangeTest) -> AnalysisReport:
     points = {
         "steepest fall": test.steepest,
         "a tenth of the lowest": test.lowest / 10,
@@ -136,7 +136,7 @@ def report(analysis: Analysis, test: RangeTest) -> Report:
         "train.schedule": "constant",
         "train.warmup": 0.0,
     }
-    return Report(
+    return AnalysisReport(
         f"The loss is lowest at a learning rate of {test.lowest:.2g}: try a tenth of it, {rate:g},"
         f" as a constant rate, or start a schedule from at most {test.lowest:.2g}.{advice}"
         f" To try the constant rate: `{analysis.command(overrides)}`.",

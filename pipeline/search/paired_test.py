@@ -12,7 +12,7 @@ from pipeline.targets._scores import Scores
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTest:
     """A new model against an old one.
 
     One-sided p-values: how likely chance alone makes the new model look this much better.
@@ -25,7 +25,7 @@ class Comparison:
     paired: bool
 
 
-def compare(new: Scores, old: Scores) -> Comparison:
+def compare(new: Scores, old: Scores) -> PairedTest:
     """The exact McNemar test of accuracy and the paired t test of the losses.
 
     If less than half of the examples are common, as after a change of the data: Fisher's exact
@@ -40,7 +40,7 @@ def compare(new: Scores, old: Scores) -> Comparison:
         judged = new.judged.rows(new_rows), old.judged.rows(old_rows)
         better, worse = metrics.paired_p_values(*judged)
         loss = _paired_loss(new.losses[new_rows], old.losses[old_rows])
-        return Comparison(judged[0].value - judged[1].value, better, loss, worse, paired=True)
+        return PairedTest(judged[0].value - judged[1].value, better, loss, worse, paired=True)
     new_right, old_right = new.right[new_rows], old.right[old_rows]
     gained, lost = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
     changed = max(gained + lost, 1)
@@ -50,7 +50,7 @@ def compare(new: Scores, old: Scores) -> Comparison:
     )
     loss = _paired_loss(new.losses[new_rows], old.losses[old_rows])
     difference = float(new_right.mean() - old_right.mean())
-    return Comparison(difference, better, loss, worse, paired=True)
+    return PairedTest(difference, better, loss, worse, paired=True)
 
 
 def _paired_loss(new: Array, old: Array) -> float:
@@ -61,7 +61,7 @@ def _paired_loss(new: Array, old: Array) -> float:
     return float(stats.ttest_rel(new, old, alternative="less").pvalue)
 
 
-def _compare_unpaired(new: Scores, old: Scores) -> Comparison:
+def _compare_unpaired(new: Scores, old: Scores) -> PairedTest:
     from scipy import stats
 
     table = np.array([[model.right.sum(), (~model.right).sum()] for model in (new, old)])
@@ -72,4 +72,4 @@ def _compare_unpaired(new: Scores, old: Scores) -> Comparison:
     loss = stats.ttest_ind(new.losses, old.losses, equal_var=False, alternative="less").pvalue
     if new.judged and old.judged:
         better, worse = metrics.unpaired_p_values(new.judged, old.judged)
-    return Comparison(new.value - old.value, better, float(loss), worse, paired=False)
+    return PairedTest(new.value - old.value, better, float(loss), worse, paired=False)

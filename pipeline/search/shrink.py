@@ -27,7 +27,7 @@ from pipeline.search import (
     shrink_space,
     sweep,
 )
-from pipeline.search.analysis import Analysis, Options
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.engine import Engine
 from pipeline.search.shrink_space import Budget, Shrink
 from pipeline.search.shrink_worker import NetworkSlot
@@ -47,7 +47,7 @@ class Settings:
     storage: str | None = None
 
 
-def search(settings: Settings, options: Options) -> None:
+def search(settings: Settings, options: AnalysisOptions) -> None:
     """Raises UserError."""
     shrinking, networks, study = start(settings, options)
     trials = sweep.run(shrinking, networks, study, NetworkSlot, shrink_report.describe)
@@ -57,7 +57,7 @@ def search(settings: Settings, options: Options) -> None:
     shrinking.publish(report, lambda figure: shrink_report.draw(figure, networks, trials), INCHES)
 
 
-def start(settings: Settings, options: Options) -> tuple[Analysis, Shrink, optuna.Study]:
+def start(settings: Settings, options: AnalysisOptions) -> tuple[Analysis, Shrink, optuna.Study]:
     """The search and its study, in the storage. Raises UserError."""
     trials = settings.trials
     if trials is None:
@@ -91,7 +91,7 @@ def start(settings: Settings, options: Options) -> tuple[Analysis, Shrink, optun
     return shrinking, networks, sweep.open_study(networks, facts)
 
 
-def check(budget: Budget, trials: int, options: Options) -> None:
+def check(budget: Budget, trials: int, options: AnalysisOptions) -> None:
     """Raises UserError."""
     for name, value in (("bytes", budget.bytes), ("arena", budget.arena), ("trials", trials)):
         if value is not None and value < 1:

@@ -16,7 +16,7 @@ from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval as bounds
 from pipeline.reporting.tables import markdown
 from pipeline.search import sweep_report
-from pipeline.search.analysis import Analysis, Report
+from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.shrink_space import (
     AVERAGING,
     SMOOTHING,
@@ -65,7 +65,7 @@ def accuracy(trial: FrozenTrial) -> float:
 
 def report(
     analysis: Analysis, networks: Shrink, trials: Sequence[FrozenTrial], misfits: int
-) -> Report:
+) -> AnalysisReport:
     """Raises UserError if no trial could be trained."""
     finished = complete(trials)
     if not finished:
@@ -89,7 +89,7 @@ def report(
     )
     rows = [row(trial) for trial in best_first]
     others = smaller(analysis, networks, best_first)
-    return Report(sentence, COLUMNS, rows, figures, [*others, *notes(trials)])
+    return AnalysisReport(sentence, COLUMNS, rows, figures, [*others, *notes(trials)])
 
 
 def smaller(analysis: Analysis, networks: Shrink, best_first: Sequence[FrozenTrial]) -> list[str]:

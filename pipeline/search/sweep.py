@@ -26,7 +26,7 @@ from pipeline.process import stage
 from pipeline.process.errors import UserError
 from pipeline.process.words import counted
 from pipeline.search import analysis, cached_training, engine, optuna_storage, sweep_report
-from pipeline.search.analysis import Analysis, Options
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.engine import Engine
 from pipeline.search.mlflow_runs import AnalysisRun
 from pipeline.search.optuna_storage import Sweep
@@ -48,7 +48,7 @@ class Settings:
     heartbeat: int = 20  # seconds
 
 
-def search(settings: Settings, options: Options) -> None:
+def search(settings: Settings, options: AnalysisOptions) -> None:
     """Raises UserError."""
     sweep_analysis, sweep, study = start(settings, options)
     trials = run(sweep_analysis, sweep, study)
@@ -61,7 +61,7 @@ def search(settings: Settings, options: Options) -> None:
     )
 
 
-def start(settings: Settings, options: Options) -> tuple[Analysis, Sweep, optuna.Study]:
+def start(settings: Settings, options: AnalysisOptions) -> tuple[Analysis, Sweep, optuna.Study]:
     """The sweep and its study, in the storage. Raises UserError."""
     is_grid = settings.sampler == "grid"
     pruner = settings.prune or ("none" if is_grid else "median")
@@ -125,7 +125,7 @@ def grid_size(space: Sequence[Choices | Range]) -> int:
     return math.prod(len(choices.values) for choices in space if isinstance(choices, Choices))
 
 
-def check(settings: Settings, options: Options, trials: int) -> None:
+def check(settings: Settings, options: AnalysisOptions, trials: int) -> None:
     """Raises UserError."""
     if trials < 1 or settings.heartbeat < 1:
         raise UserError(

@@ -16,7 +16,7 @@ from pipeline.process.words import counted, percent
 from pipeline.reporting import statistics
 from pipeline.reporting.tables import interval, markdown
 from pipeline.search import optuna_storage
-from pipeline.search.analysis import Analysis, Report
+from pipeline.search.analysis import Analysis, AnalysisReport
 from pipeline.search.cached_training import TrainingResult
 
 Space = Sequence[Choices | Range]
@@ -88,7 +88,7 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> Report:
+def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> AnalysisReport:
     """Raises UserError if no trial could be trained."""
     finished = complete(trials)
     if not finished:
@@ -105,7 +105,7 @@ def report(analysis: Analysis, space: Space, trials: Sequence[FrozenTrial]) -> R
         for key, value in values.items()
     )
     pruned = sum(map(is_pruned, trials))
-    return Report(
+    return AnalysisReport(
         f"The best of {len(trials)} trials ({pruned} pruned) is {named}, with a validation accuracy"
         f" of {percent(best.accuracy)} (95 % interval {interval((low, high))}); {near} other"
         f" trials lie in that interval. To use it: `{analysis.command(values)}`.",

@@ -24,7 +24,7 @@ from pipeline.process.errors import UserError
 from pipeline.reporting.metrics import ACCURACY
 
 if TYPE_CHECKING:
-    from pipeline.files.reports.baseline import ErrorScore, Score
+    from pipeline.files.reports.baseline import BaselineScore, ErrorScore
     from pipeline.files.reports.evaluate import Evaluation
     from serving.model_card import ModelCard
 
@@ -110,7 +110,7 @@ class Scoring(Protocol):
 
     def baseline_score(
         self, answers: Array, labels: Array, description: Description, metric: str = ACCURACY
-    ) -> Score | ErrorScore: ...
+    ) -> BaselineScore | ErrorScore: ...
 
     def evaluate(
         self, outputs: Array, labels: Array, baseline: Array, description: Description, goal: Goal

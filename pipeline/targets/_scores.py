@@ -14,13 +14,13 @@ from pipeline.config.params import NONE
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
 from pipeline.files.predictions import Predictions
-from pipeline.files.reports.baseline import Score
+from pipeline.files.reports.baseline import BaselineScore
 from pipeline.files.reports.evaluate import (
     Evaluation,
     EvaluationReport,
     FoldScore,
 )
-from pipeline.inputs import Pictures, Sheet
+from pipeline.inputs import Drawing, Sheet
 from pipeline.process.errors import UserError
 from pipeline.process.words import percent
 from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
@@ -85,14 +85,14 @@ def draw_contents(path: Path, labels: dict[str, Array], description: Description
 
 def baseline_score(
     answers: Array, labels: Array, description: Description, metric: str = ACCURACY
-) -> Score:
+) -> BaselineScore:
     target = targets.recognition(description.target)
     right = target.right(answers, labels)
     by_class = per_class(
         target.counts(answers, labels, len(description.class_names)), description.class_names
     )
     judged = None if metric == ACCURACY else metrics.of(metric, answers, labels, description)
-    return Score(
+    return BaselineScore(
         accuracy=float(right.mean()),
         interval=statistics.accuracy_interval(int(right.sum()), len(right)),
         per_class={name: score.recall for name, score in by_class.items()},
@@ -245,7 +245,7 @@ def results(card: ModelCard) -> str:
     )
 
 
-class Drawings(Pictures, Protocol):
+class Drawings(Drawing, Protocol):
     """What `draw` draws with: pipeline.reporting.pictures, handed in as for the inputs."""
 
     def confusion_matrix(self, path: Path, matrix: Array, class_names: Sequence[str]) -> None: ...

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import inputs
 from pipeline.files.artifacts import Array, Description
-from pipeline.inputs import Pictures, Predict
+from pipeline.inputs import Drawing, Predict
 from pipeline.process.errors import UserError
 from pipeline.targets import Counts
 from serving import gate
@@ -60,7 +60,7 @@ def strata(labels: Array) -> Array:
 
 
 def baseline(
-    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+    train: Array, labels: Array, description: Description, pictures: Drawing, path: Path
 ) -> Predict:
     """Those of the kind of input, for which each combination of labels is a class of its own.
 

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline import inputs
 from pipeline.files import artifacts
 from pipeline.files.artifacts import Array, Description
-from pipeline.inputs import Pictures, Predict
+from pipeline.inputs import Drawing, Predict
 from pipeline.process.errors import UserError
 
 BASELINES = {"mean": "mean of the training set", "ridge": "ridge regression"}
@@ -62,7 +62,7 @@ def strata(labels: Array) -> Array:
 
 
 def baseline(
-    train: Array, labels: Array, description: Description, pictures: Pictures, path: Path
+    train: Array, labels: Array, description: Description, pictures: Drawing, path: Path
 ) -> Predict:
     """The mean, which looks at no input, and ridge regression on what the kind of input gives it.
 

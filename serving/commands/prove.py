@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         bundle = commands.open_bundle(arguments)
         acceptance_set = load_images(bundle, arguments.images)
         pairs = [
-            Pair.attempt(bundle, file, runtime, acceptance_set)
+            Attempt.attempt(bundle, file, runtime, acceptance_set)
             for file, runtime in commands.installed_pairs(bundle, arguments)
         ]
     except ServingError as error:
@@ -87,7 +87,7 @@ def load_images(bundle: Bundle, count: Optional[int]) -> Acceptance:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Attempt:
     """A file on a runtime, as `pair_facts` name it, and the proof if it ran."""
 
     names: Dict[str, Any]
@@ -95,7 +95,7 @@ class Pair:
     proof: Optional[DeviceProof] = None
 
     @classmethod
-    def attempt(cls, bundle: Bundle, file: ModelFile, runtime: str, images: Acceptance) -> Pair:
+    def attempt(cls, bundle: Bundle, file: ModelFile, runtime: str, images: Acceptance) -> Attempt:
         names = commands.pair_facts(file, runtime)
         try:
             classifier = Classifier.unchecked(bundle, file, runtime)
@@ -157,7 +157,7 @@ class Progress:
         )
 
 
-def _line(pair: Pair) -> str:
+def _line(pair: Attempt) -> str:
     proof = pair.proof
     if proof is None:
         return f"{pair.versioned}: {pair.sentence}"
@@ -219,7 +219,7 @@ def _rejection(proof: DeviceProof) -> str:
     )
 
 
-def _verdict(bundle: Bundle, best: Optional[Pair], pairs: List[Pair]) -> str:
+def _verdict(bundle: Bundle, best: Optional[Attempt], pairs: List[Attempt]) -> str:
     name = f"{bundle.card.name} {bundle.card.version}"
     if bundle.card.not_proven:
         name += ", a draft, NOT PROVEN by its maker,"
@@ -229,7 +229,7 @@ def _verdict(bundle: Bundle, best: Optional[Pair], pairs: List[Pair]) -> str:
     return f"{name} on this device, as {best.versioned}, is {best.sentence}."
 
 
-def _facts(bundle: Bundle, best: Optional[Pair], pairs: List[Pair]) -> Dict[str, Any]:
+def _facts(bundle: Bundle, best: Optional[Attempt], pairs: List[Attempt]) -> Dict[str, Any]:
     card = bundle.card
     return {
         **_device(),

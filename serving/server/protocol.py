@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from serving import gate
-from serving.inputs import PIXELS, Kind
+from serving.inputs import PIXELS, InputKind
 from serving.server.json_body import dumps
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Signature:
     class_names: List[str]
     max_images: int
     draft: str = ""
-    kind: Kind = PIXELS
+    kind: InputKind = PIXELS
     derived: Tuple[str, ...] = ()
     target: str = "classes"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.search import cached_training, sweep
-from pipeline.search.analysis import Analysis, Options
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.sweep import Settings
 from tests.conftest import Project
 
@@ -43,11 +43,11 @@ def here(tiny: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def analysis(name: str) -> Analysis:
-    return Analysis(name, Options())
+    return Analysis(name, AnalysisOptions())
 
 
-def started(*space: str, options: Options | None = None, **settings: Any) -> Any:
-    return sweep.start(Settings(space, **settings), options or Options())
+def started(*space: str, options: AnalysisOptions | None = None, **settings: Any) -> Any:
+    return sweep.start(Settings(space, **settings), options or AnalysisOptions())
 
 
 def children(folder: Path, title: str) -> list[tuple[str, str]]:

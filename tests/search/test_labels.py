@@ -16,7 +16,7 @@ from pipeline.config import params
 from pipeline.files import artifacts, raw
 from pipeline.process.errors import UserError
 from pipeline.search import folds, labels, labels_page
-from pipeline.search.analysis import Analysis, Options
+from pipeline.search.analysis import Analysis, AnalysisOptions
 from pipeline.search.announcement import announce
 from pipeline.search.engine import Engine
 from pipeline.search.labels import Suspect
@@ -56,7 +56,7 @@ def test_one_sigmoid_is_the_probability_of_the_second_class() -> None:
 def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tasks = folds.validating(Analysis("labels", Options(), folds=2), 2)
+    tasks = folds.validating(Analysis("labels", AnalysisOptions(), folds=2), 2)
     assert [task.cached() for task in tasks] == [None, None]
     announce(tasks, Engine())
     assert capsys.readouterr().out == (
@@ -69,7 +69,7 @@ def test_the_command_ranks_examples_of_models_that_did_not_train_on_them(
         cached = task.cached()
         assert cached is not None
         assert right.mean() == pytest.approx(cached.accuracy)
-    labels.find(2, 7, Options())
+    labels.find(2, 7, AnalysisOptions())
     assert "2 of 2 trainings already done" in capsys.readouterr().out
     with Path("reports/labels.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -174,14 +174,14 @@ def test_several_labels_at_once_and_no_pictures_are_refused(
     configure(dataset__name="npz", dataset__path="mine.npz")
     download.main()
     with pytest.raises(UserError, match="is for data with one class for each example"):
-        labels.find(2, 7, Options())
+        labels.find(2, 7, AnalysisOptions())
     artifacts.save_description(
         artifacts.RAW / "description.json", raw.description().__class__("npz", ["a"], (1,), {}, [])
     )
     with pytest.raises(UserError, match="--most is 0; expected an integer of at least 1"):
-        labels.find(2, 0, Options())
+        labels.find(2, 0, AnalysisOptions())
 
 
 def test_an_analysis_does_not_vary_the_corrections(here: Path) -> None:
     with pytest.raises(UserError, match="is the same for all trainings; set it in"):
-        Analysis("folds", Options([f"preprocess.corrections={params.NONE}"]))
+        Analysis("folds", AnalysisOptions([f"preprocess.corrections={params.NONE}"]))

@@ -17,7 +17,7 @@ from pipeline.config.overrides import Choices
 from pipeline.planning.cost import Files, Shape
 from pipeline.process.errors import UserError
 from pipeline.search import analysis, shrink, shrink_report, shrink_space, shrink_worker
-from pipeline.search.analysis import Options
+from pipeline.search.analysis import AnalysisOptions
 from pipeline.search.change import Change
 from pipeline.search.shrink_space import AVERAGING, DEPTH, FIRST, LAST, SMOOTHING, Budget
 from tests.conftest import EDGEPROOF, ROOT, Project
@@ -144,7 +144,7 @@ def test_only_what_is_worse_than_networks_that_are_not_larger_is_stopped() -> No
 )
 def test_a_wrong_budget_is_refused(budget: Budget, trials: int, sentence: str) -> None:
     with pytest.raises(UserError, match=re.escape(sentence)):
-        shrink.check(budget, trials, Options())
+        shrink.check(budget, trials, AnalysisOptions())
 
 
 def test_data_without_such_networks_are_refused_with_the_way_out() -> None:

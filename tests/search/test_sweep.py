@@ -17,7 +17,7 @@ import pytest
 from pipeline.config.overrides import Choices, Range, space
 from pipeline.process.errors import UserError
 from pipeline.search import optuna_storage, sweep
-from pipeline.search.analysis import Options
+from pipeline.search.analysis import AnalysisOptions
 from pipeline.search.optuna_worker import Slot
 from tests.conftest import EDGEPROOF, Project
 from tests.postgresql import kill, killable, server
@@ -38,42 +38,58 @@ def test_a_space_is_read_as_it_is_written() -> None:
     ]
 
 
-WRONG: dict[str, tuple[list[str], dict[str, Any], Options]] = {
+WRONG: dict[str, tuple[list[str], dict[str, Any], AnalysisOptions]] = {
     "train.learning_rat is not a known key; expected one of architecture": (
         ["train.learning_rat=0.1,0.2"],
         {},
-        Options(),
+        AnalysisOptions(),
     ),
-    "train.epochs is 0; expected an integer of at least 1": (["train.epochs=0..5"], {}, Options()),
-    "problem.target does not change a training": (["problem.target=0.1,0.2"], {}, Options()),
-    "is an empty range": (["train.learning_rate=0.1..0.01"], {}, Options()),
-    "expected ends above 0": (["train.learning_rate=0..0.01 log"], {}, Options()),
-    "is given twice": (["train.epochs=1", "train.epochs=2"], {}, Options()),
-    "names a value twice": (["train.epochs=1,1"], {}, Options()),
-    "has no value; expected key=value": (["train.epochs"], {}, Options()),
-    "but a grid needs values": (["train.learning_rate=0.1..0.2"], {"sampler": "grid"}, Options()),
-    "--trials is 0": (["train.epochs=1,2"], {"trials": 0}, Options()),
+    "train.epochs is 0; expected an integer of at least 1": (
+        ["train.epochs=0..5"],
+        {},
+        AnalysisOptions(),
+    ),
+    "problem.target does not change a training": (
+        ["problem.target=0.1,0.2"],
+        {},
+        AnalysisOptions(),
+    ),
+    "is an empty range": (["train.learning_rate=0.1..0.01"], {}, AnalysisOptions()),
+    "expected ends above 0": (["train.learning_rate=0..0.01 log"], {}, AnalysisOptions()),
+    "is given twice": (["train.epochs=1", "train.epochs=2"], {}, AnalysisOptions()),
+    "names a value twice": (["train.epochs=1,1"], {}, AnalysisOptions()),
+    "has no value; expected key=value": (["train.epochs"], {}, AnalysisOptions()),
+    "but a grid needs values": (
+        ["train.learning_rate=0.1..0.2"],
+        {"sampler": "grid"},
+        AnalysisOptions(),
+    ),
+    "--trials is 0": (["train.epochs=1,2"], {"trials": 0}, AnalysisOptions()),
     "--workers is 9; expected 1 to 3, the number of trials": (
         ["train.epochs=1,2"],
         {"trials": 3},
-        Options(workers=9),
+        AnalysisOptions(workers=9),
     ),
-    "--workers is 0": (["train.epochs=1,2"], {}, Options(workers=0)),
+    "--workers is 0": (["train.epochs=1,2"], {}, AnalysisOptions(workers=0)),
     "is unreachable": (
         ["train.epochs=1,2"],
         {"storage": "postgresql://me:secret@127.0.0.1:1/x"},
-        Options(),
+        AnalysisOptions(),
     ),
     "expected sqlite:///FILE or postgresql": (
         ["train.epochs=1,2"],
         {"storage": "mysql://x"},
-        Options(),
+        AnalysisOptions(),
     ),
-    "expected sqlite:///FILE or": (["train.epochs=1,2"], {"storage": "sqlite://"}, Options()),
+    "expected sqlite:///FILE or": (
+        ["train.epochs=1,2"],
+        {"storage": "sqlite://"},
+        AnalysisOptions(),
+    ),
     "expected at most 60000, the number of training images": (
         ["train.epochs=1,2"],
         {},
-        Options(["preprocess.subset=70000"]),
+        AnalysisOptions(["preprocess.subset=70000"]),
     ),
 }
 

@@ -25,7 +25,7 @@ def _no_page(folder: Path, data: Description) -> None:
 
 
 @dataclass(frozen=True)
-class Kind:
+class EmbeddedKind:
     one: str  # what an input is called, and several
     several: str
     values: str  # what they are made of, in the README of the program
@@ -43,8 +43,8 @@ class Kind:
     recordings: Callable[[Description], dict[str, tuple[Array, Array]]] = _no_recordings
 
 
-def of(data: Description) -> Kind:
-    kind: Kind = importlib.import_module(f"pipeline.embedded._kinds.{data.kind}").KIND
+def of(data: Description) -> EmbeddedKind:
+    kind: EmbeddedKind = importlib.import_module(f"pipeline.embedded._kinds.{data.kind}").KIND
     return kind
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from pipeline import inputs
-from pipeline.embedded._kinds import TEMPLATES, Kind, bytes_of_an_image, size
+from pipeline.embedded._kinds import TEMPLATES, EmbeddedKind, bytes_of_an_image, size
 from pipeline.files.artifacts import Description
 
 FRAMING = TEMPLATES / "framing"
@@ -49,7 +49,7 @@ def preparing(data: Description) -> str:
     return (FRAMING / "preparing.md").read_text(encoding="utf-8").strip()
 
 
-KIND = Kind(
+KIND = EmbeddedKind(
     one="an image",
     several="images",
     values="bytes",

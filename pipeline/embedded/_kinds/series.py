@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.embedded import _c_names
-from pipeline.embedded._kinds import TEMPLATES, Kind
+from pipeline.embedded._kinds import TEMPLATES, EmbeddedKind
 from pipeline.files.artifacts import Description
 from serving.recording import Sampling
 
@@ -60,7 +60,7 @@ def readme_fields(data: Description) -> dict[str, str]:
     }
 
 
-KIND = Kind(
+KIND = EmbeddedKind(
     one="a window",
     several="windows",
     values="floats",

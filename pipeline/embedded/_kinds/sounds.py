@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.bundle import golden_sounds
-from pipeline.embedded._kinds import TEMPLATES, Kind, bytes_of_an_image
+from pipeline.embedded._kinds import TEMPLATES, EmbeddedKind, bytes_of_an_image
 from pipeline.files.artifacts import Array, Description
 from serving import listening
 from serving.listening import Listener
@@ -126,7 +126,7 @@ def recordings(data: Description) -> dict[str, tuple[Array, Array]]:
     return {name: (samples, features(data, samples)) for name, samples in golden.items()}
 
 
-KIND = Kind(
+KIND = EmbeddedKind(
     one="a sound",
     several="sounds",
     values="bytes",

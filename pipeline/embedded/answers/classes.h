@@ -20,7 +20,7 @@ static inline int likeliest_class(const float *probabilities)
 }
 
 /* That class, or -1 for none: its probability is below MODEL_ACCEPT_FROM. */
-static inline int classify_answer(const float *probabilities)
+static inline int accepted_class(const float *probabilities)
 {
     const int best = likeliest_class(probabilities);
     return probabilities[best] >= MODEL_ACCEPT_FROM ? best : -1;
@@ -37,7 +37,7 @@ static inline void answer_words(const float *probabilities, char *words)
 {
     static const char *const names[MODEL_CLASSES] = MODEL_CLASS_NAMES;
     const char *best = names[likeliest_class(probabilities)];
-    snprintf(words, MODEL_WORDS, classify_answer(probabilities) < 0 ? "none (best guess %s)" : "%s",
+    snprintf(words, MODEL_WORDS, accepted_class(probabilities) < 0 ? "none (best guess %s)" : "%s",
              best);
 }
 

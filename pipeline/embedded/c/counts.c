@@ -29,8 +29,8 @@ void score_add(const float *outputs, const float *reference, const uint8_t *labe
     counts.gained += right && !expected_right;
     counts.agreeing += !memcmp(own, expected, sizeof own);
 #ifdef NETWORK_ACCEPT_FROM
-    counts.answered += classify_answer(outputs) >= 0;
-    counts.answered_wrong += classify_answer(outputs) >= 0 && !right;
+    counts.answered += accepted_class(outputs) >= 0;
+    counts.answered_wrong += accepted_class(outputs) >= 0 && !right;
 #endif
 }
 

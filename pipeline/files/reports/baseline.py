@@ -11,7 +11,7 @@ from pipeline.files import artifacts
 from pipeline.files.reports.report import Report, Section
 
 
-class Score(Section):
+class BaselineScore(Section):
     """An accuracy with its 95 % interval, and the recall of each class.
 
     `metric` is the value of what problem.metric names, if that is not accuracy.
@@ -48,7 +48,7 @@ class BaselineReport(Report):
     """`best` names the baseline that did best in validation. Each has a score on each split."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Score | ErrorScore]
+    __pydantic_extra__: dict[str, BaselineScore | ErrorScore]
     PATH: ClassVar = artifacts.REPORTS / "baseline.json"
 
     best: str
@@ -56,14 +56,14 @@ class BaselineReport(Report):
     test_error: float | None = None
 
     @classmethod
-    def of(cls, scores: Mapping[str, Mapping[str, Score | ErrorScore]]) -> BaselineReport:
+    def of(cls, scores: Mapping[str, Mapping[str, BaselineScore | ErrorScore]]) -> BaselineReport:
         """The report on `scores`, by split and by name of the baseline."""
         validation, test = scores["validation"], scores["test"]
         best = max(validation, key=lambda name: validation[name].goodness)
         score = test[best]
         figure = (
             {"test_accuracy": score.accuracy}
-            if isinstance(score, Score)
+            if isinstance(score, BaselineScore)
             else {"test_error": score.error}
         )
         by_key = {
@@ -80,6 +80,6 @@ class BaselineReport(Report):
         return self
 
     @property
-    def test_score(self) -> Score | ErrorScore:
+    def test_score(self) -> BaselineScore | ErrorScore:
         """The score of the best baseline on the test set."""
         return self.__pydantic_extra__[f"test_{self.best}"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.config.params import Dataset
     from pipeline.files.artifacts import Array
-    from pipeline.planning.networks import Network
+    from pipeline.planning.networks import Candidate
 
 FEW = 1000  # examples for training
 
@@ -45,7 +45,7 @@ class Recipe:
         return 32 if examples < FEW else 64
 
 
-class Kind:
+class PlannedKind:
     # train.network, where the architecture's own values do not fit
     hidden: ClassVar[list[int] | None] = None
     dropout: ClassVar[float | None] = None
@@ -53,11 +53,11 @@ class Kind:
     def words(self, data: Survey) -> Words:
         raise NotImplementedError
 
-    def backbone(self, data: Survey, board: str | None) -> Network | None:
+    def backbone(self, data: Survey, board: str | None) -> Candidate | None:
         """The published network for such data, if there is one."""
         return None
 
-    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Candidate]:
         """The networks to try, the most accurate first; only a board needs more than one."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class Kind:
         """The recipe of such data, if they have one of their own."""
         return None
 
-    def dataset(self, data: Survey, network: Network) -> list[Choice]:
+    def dataset(self, data: Survey, network: Candidate) -> list[Choice]:
         """The choices under `dataset` that follow from the kind."""
         own = self.recipe(data)
         return [*own.dataset(data), Choice("dataset.test", TEST)] if own else []
@@ -90,14 +90,14 @@ class Kind:
     def runtimes(self, every: list[str]) -> Choice:
         return Choice("verify.runtimes", every)
 
-    def augmentation(self, data: Survey, network: Network) -> Choice:
+    def augmentation(self, data: Survey, network: Candidate) -> Choice:
         own = self.recipe(data)
         return (
             own.augmentation(data) if own else Choice("train.augmentation", [], "for images only")
         )
 
 
-def of(data: Any) -> Kind:
+def of(data: Any) -> PlannedKind:
     """The kind of a survey, or of whatever else has a `kind`."""
-    kind: Kind = importlib.import_module(f"pipeline.planning.kinds.{data.kind}").KIND
+    kind: PlannedKind = importlib.import_module(f"pipeline.planning.kinds.{data.kind}").KIND
     return kind

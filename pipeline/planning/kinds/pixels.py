@@ -8,30 +8,30 @@ from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.kinds import Words
-from pipeline.planning.networks import BACKBONE, LARGE, SMALL_BACKBONE, Network
+from pipeline.planning.networks import BACKBONE, LARGE, SMALL_BACKBONE, Candidate
 from pipeline.planning.parts import TEST
 
 PHOTO = 48  # pixels of a side
 
 
-class Pixels(kinds.Kind):
+class Pixels(kinds.PlannedKind):
     def words(self, data: Survey) -> Words:
         if data.size:
             return Words("image", "images", "is the image")
         return Words("photo", "photos", "does the photo show")
 
-    def backbone(self, data: Survey, board: str | None) -> Network | None:
+    def backbone(self, data: Survey, board: str | None) -> Candidate | None:
         """For photos that are not small."""
         if data.size or data.side < LARGE:
             return None
         return SMALL_BACKBONE if board else BACKBONE
 
-    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Candidate]:
         if data.size:
-            own = [Network("edge", None, "a small network for images of this size")]
-            return [*own, Network("tiny", None, f"edge does not fit {board}")] if board else own
+            own = [Candidate("edge", None, "a small network for images of this size")]
+            return [*own, Candidate("tiny", None, f"edge does not fit {board}")] if board else own
         side = min(PHOTO, data.side)
-        edge = Network("edge", side, "a small network, trained from scratch")
+        edge = Candidate("edge", side, "a small network, trained from scratch")
         published = self.backbone(data, board) if has_weights else None
         first = [published] if published else []
         if board:
@@ -39,15 +39,15 @@ class Pixels(kinds.Kind):
             return [
                 *first,
                 edge,
-                Network("tiny", side, f"edge does not fit {board}"),
-                Network("tiny", smaller, f"more pixels do not fit {board}"),
+                Candidate("tiny", side, f"edge does not fit {board}"),
+                Candidate("tiny", smaller, f"more pixels do not fit {board}"),
             ]
         return first or [edge]
 
     def shape(self, dataset: Dataset) -> tuple[int, ...]:
         return _photos.shape(dataset)
 
-    def dataset(self, data: Survey, network: Network) -> list[Choice]:
+    def dataset(self, data: Survey, network: Candidate) -> list[Choice]:
         if network.side is None:
             return []
         why = "more hardly help, and cost"
@@ -62,7 +62,7 @@ class Pixels(kinds.Kind):
             Choice("dataset.test", TEST),
         ]
 
-    def augmentation(self, data: Survey, network: Network) -> Choice:
+    def augmentation(self, data: Survey, network: Candidate) -> Choice:
         key = "train.augmentation"
         if network.is_backbone:
             return Choice(key, [], "so that the frozen layers are computed only once")

@@ -9,17 +9,17 @@ from pipeline.planning import kinds, sensors
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.kinds import Recipe, Words
-from pipeline.planning.networks import Network
+from pipeline.planning.networks import Candidate
 
 NOUN = "series of measurements"
 
 
-class Series(kinds.Kind):
+class Series(kinds.PlannedKind):
     def words(self, data: Survey) -> Words:
         return Words(NOUN, NOUN, f"is the {NOUN}")
 
-    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
-        return [Network("series_cnn", None, "convolutions along time, for series")]
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Candidate]:
+        return [Candidate("series_cnn", None, "convolutions along time, for series")]
 
     def random(self, rng: np.random.Generator, shape: tuple[int, ...], highest: int) -> Array:
         return rng.normal(size=shape).astype(np.float32)

@@ -13,7 +13,7 @@ from pipeline.planning import kinds
 from pipeline.planning.choice import Choice
 from pipeline.planning.data import Survey
 from pipeline.planning.kinds import Recipe, Words
-from pipeline.planning.networks import Network
+from pipeline.planning.networks import Candidate
 
 RATE = 16_000  # Hz: what speech and most machines need
 SHORTEST, LONGEST = 0.3, 3.0  # seconds
@@ -62,13 +62,13 @@ def augmentation(_: Survey) -> Choice:
 RECIPE = Recipe(1400, 0.01, dataset, augmentation)
 
 
-class Sounds(kinds.Kind):
+class Sounds(kinds.PlannedKind):
     def words(self, data: Survey) -> Words:
         return Words("recording", "recordings", "is heard in the recording")
 
-    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Network]:
+    def candidates(self, data: Survey, board: str | None, has_weights: bool) -> list[Candidate]:
         reason = "a small network for spoken words and other short sounds"
-        return [Network("ds_cnn", None, reason)]
+        return [Candidate("ds_cnn", None, reason)]
 
     def shape(self, dataset: Dataset) -> tuple[int, ...]:
         return _sounds.shape(dataset)
