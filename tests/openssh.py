@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_tracking import free_port
+from tests.tracking.conftest import free_port
 from tests.waiting import SECONDS, wait_for
 
 PROGRAM = Path("/usr/sbin/sshd")

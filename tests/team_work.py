@@ -21,7 +21,7 @@ from pipeline.files.reports.train import TrainReport
 from pipeline.search import optuna_storage
 from tests.conftest import EDGEPROOF, SMALL, Project
 from tests.test_team import Team
-from tests.test_tracking import client, runs
+from tests.tracking.conftest import client, runs
 
 # The servers, by the words of their commands by which `Team` knows them.
 SERVERS = {

@@ -19,7 +19,7 @@ from pipeline import doctor
 from pipeline.doctor import Check, Finding, machine, servers
 from tests import postgresql
 from tests.conftest import ROOT
-from tests.test_tracking import free_port
+from tests.tracking.conftest import free_port
 
 
 @contextmanager

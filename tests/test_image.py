@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.bundle import image, oci
 from pipeline.process.errors import UserError
-from tests.test_tracking import free_port, is_up
+from tests.tracking.conftest import free_port, is_up
 from tests.waiting import SECONDS, wait_for
 
 PROGRAMS = ("mmdebstrap", "umoci", "runc")

@@ -12,8 +12,8 @@ import pytest
 from pipeline.embedded import browser
 from serving import sound
 from serving.errors import InputError
+from tests.sounds.conftest import tone, wav
 from tests.test_browser import in_node
-from tests.test_sounds import tone, wav
 
 pytestmark = pytest.mark.slow
 

@@ -28,7 +28,7 @@ from pipeline.team import settings
 from pipeline.team.server import Server
 from tests import openssh, postgresql
 from tests.conftest import EDGEPROOF, Project
-from tests.test_tracking import client, runs
+from tests.tracking.conftest import client, runs
 from tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,137 @@
+"""No group is in two splits, and copies belong together."""
+
+from __future__ import annotations
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+
+from pipeline.files import groups, splits
+from pipeline.files.pictures import Picture
+from pipeline.process.errors import UserError
+from tests.groups.conftest import picture, scene, settings
+
+
+@hypothesis.settings(max_examples=40)
+@given(
+    seed=st.integers(0, 1000),
+    order=st.sampled_from(["stratified", "random", "first", "last"]),
+    sizes=st.lists(st.integers(1, 8), min_size=30, max_size=60),
+)
+def test_no_group_is_in_two_splits_and_every_row_in_one(
+    seed: int, order: str, sizes: list[int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    members = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    labels = rng.integers(0, 2, len(members))
+    rows = splits.splits(labels, 0.2, settings(order=order, seed=seed), None, members)
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(len(members)))
+    parts = [set(members[part]) for part in rows.values()]
+    assert sum(map(len, parts)) == len(set(members))
+    if order == "stratified":
+        assert abs(len(rows["test"]) / len(members) - 0.2) < 0.1
+
+
+def test_groups_are_split_off_with_the_classes_in_proportion() -> None:
+    rng = np.random.default_rng(0)
+    members = np.repeat(np.arange(250), 4)
+    labels = np.repeat(rng.choice(3, 250, p=[0.6, 0.3, 0.1]), 4)
+    rows = splits.splits(labels, None, settings(), None, members)
+    shares = np.bincount(labels[rows["validation"]]) / np.bincount(labels)
+    assert np.abs(shares - 0.2).max() < 0.03
+
+
+def test_of_four_cameras_one_is_the_test_set_and_one_validates() -> None:
+    members, labels = np.repeat(np.arange(4), 50), np.tile([0, 1], 100)
+    rows = splits.splits(labels, 0.2, settings(validation=0.1), None, members)
+    assert [len(set(members[rows[part]])) for part in ("train", "validation", "test")] == [2, 1, 1]
+
+
+def test_a_rare_class_in_few_groups_is_in_every_split() -> None:
+    """As in photos by many senders, three of whom have the class, among many others."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        members = rng.integers(0, 60, 1200)
+        labels = rng.integers(0, 5, 1200)
+        for group in rng.permutation(60)[:3]:
+            labels[np.flatnonzero(members == group)[:2]] = 5
+        rows = splits.splits(labels, 0.2, settings(validation=0.1, seed=seed), None, members)
+        assert all((np.bincount(labels[part], minlength=6) > 0).all() for part in rows.values())
+
+
+def test_groups_that_cannot_be_split_are_refused() -> None:
+    members, labels = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    with pytest.raises(UserError, match="in 2 groups, none of which can be split off"):
+        splits.splits(labels, None, settings(), None, members)
+
+
+def test_without_groups_the_split_is_as_it_was() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, 200)
+    plain = splits.splits(labels, 0.2, settings())
+    alone = splits.splits(labels, 0.2, settings(), None, np.arange(200))
+    for part in plain:
+        np.testing.assert_array_equal(plain[part], alone[part])
+
+
+def test_a_group_is_a_column_or_a_pattern_of_the_path() -> None:
+    rows = [
+        Picture("cat/camera1_7.png", "", "", None, {"label": "cat", "sender": "7"}),
+        Picture("dog/camera2_7.png", "", "", None, {"label": "dog", "sender": ""}),
+    ]
+    assert groups.names(rows, "sender")[0] == "7"
+    without = groups.names([*rows, rows[1]], "sender")
+    assert len(set(groups.of_names(without))) == 3  # an empty cell groups nothing
+    assert groups.names(rows, r"(camera\d)_") == ["camera1", "camera2"]
+    assert groups.names(rows, r"_\d+") == ["_7", "_7"]
+    with pytest.raises(UserError, match=r"'camera1' is not a column \(label, sender\).* 1 of 2"):
+        groups.names(rows, "camera1")
+    with pytest.raises(UserError, match=r"neither a column .* nor a regular expression"):
+        groups.names(rows, "(")
+
+
+def test_copies_and_near_copies_belong_together_and_other_pictures_do_not() -> None:
+    first = scene(0)
+    rows = [
+        picture("a", first),
+        picture("a copy", first),
+        picture("smaller", first.resize((60, 60))),
+        picture("brighter", ImageEnhance.Brightness(first).enhance(1.1)),
+        picture("shifted", first.transform(first.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 0))),
+        *(picture(f"other {seed}", scene(seed)) for seed in range(1, 200)),
+    ]
+    numbers = groups.together(rows, None)
+    assert len(set(numbers[:5])) == 1
+    assert len(set(numbers)) == 200
+    assert groups.of_copies(rows) == [["a", "a copy", "brighter", "shifted", "smaller"]]
+
+
+def test_near_pairs_are_those_that_a_comparison_of_all_finds() -> None:
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (300, 256)).astype(np.uint8)
+    for row in range(150):  # each differs from another in up to 20 bits
+        bits[150 + row] = bits[row]
+        flipped = rng.permutation(256)[: row % 21]
+        bits[150 + row, flipped] ^= 1
+    rows = [Picture(str(n), str(n), np.packbits(b).tobytes().hex()) for n, b in enumerate(bits)]
+    pairs = {tuple(sorted(pair)) for pair in groups.near_copies(rows).tolist()}
+    distances = (bits[:, None] != bits[None]).sum(2)
+    expected = {(a, b) for a, b in np.argwhere(distances <= groups.NEAR).tolist() if a < b}
+    assert pairs == expected
+
+
+def test_thousands_of_copies_have_few_pairs_that_connect_them_all() -> None:
+    black, white = ("00" * 32, "ff" * 32)
+    rows = [Picture(str(n), str(n), (black, white)[n % 2]) for n in range(3000)]
+    pairs = groups.near_copies(rows)
+    assert len(pairs) <= groups.MOST_PAIRS * len(rows)
+    numbers = groups._components(len(rows), [pairs])
+    assert (numbers == numbers[:2][np.arange(3000) % 2]).all()
+    assert numbers[0] != numbers[1]
+
+
+def test_thousands_of_blank_pictures_are_not_one_group() -> None:
+    blank = [Picture(str(number), str(number), "00" * 32) for number in range(3000)]
+    assert len(set(groups.together(blank, None))) == 3000

@@ -1,0 +1,110 @@
+"""Links, odd names and zip files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import Raw, _tree
+from pipeline.files import pictures
+from pipeline.process.errors import UserError
+from tests.image_folder.conftest import load, picture, rows
+
+
+def files(raw: Raw) -> list[str]:
+    return sorted(row.file for row in rows(raw))
+
+
+def test_links_are_followed_once_and_loops_are_refused(two_classes: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "elsewhere" / "kittens" / "k.png")
+    (two_classes / "cat" / "more").symlink_to(tmp_path / "elsewhere")
+    (two_classes / "cat" / "round").symlink_to(two_classes / "cat")
+    (two_classes / "dog" / "up").symlink_to(two_classes)
+    (two_classes / "dog" / "again").symlink_to(tmp_path / "elsewhere" / "kittens")
+    (two_classes / "dog" / "self.png").symlink_to(two_classes / "dog" / "self.png")
+    (two_classes / "dog" / "gone.png").symlink_to(tmp_path / "gone.png")
+    os.mkfifo(two_classes / "dog" / "pipe.png")
+    raw = load(two_classes)
+    assert len(raw.train_images) == 7
+    assert "cat/more/kittens/k.png" in files(raw)
+    twice = "leads to a folder that has been read already"
+    assert raw.left_out == {
+        "cat/round/": twice,
+        "dog/up/": twice,
+        "dog/again/": twice,
+        "dog/self.png": "is not a file",
+        "dog/gone.png": "is not a file",
+        "dog/pipe.png": "is not a file",
+    }
+
+
+def test_class_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
+    for part, name in (("train", "K\u00e4se"), ("test", "Ka\u0308se")):
+        picture(tmp_path / part / name / "1.png")
+        picture(tmp_path / part / "Wurst" / "1.png")
+    raw = load(tmp_path)
+    assert raw.class_names == ["K\u00e4se", "Wurst"]
+    assert raw.test_labels.tolist() == [0, 1]
+
+
+def test_a_name_that_is_not_utf_8_is_named(two_classes: Path) -> None:
+    name = os.fsencode(two_classes / "cat") + b"/caf\xe9.png"
+    os.close(os.open(name, os.O_CREAT))
+    with pytest.raises(UserError, match=r"cat/caf\\xe9\.png is not UTF-8, so DVC cannot track it"):
+        load(two_classes)
+
+
+@pytest.mark.parametrize("name", ["new\nline.png", "a,b\"c'.png", "%s{}.png", " .png", "🐈.png"])
+def test_files_with_odd_names_are_read(two_classes: Path, name: str, tmp_path: Path) -> None:
+    picture(two_classes / "cat" / name)
+    raw = load(two_classes)
+    assert f"cat/{name}" in files(raw)
+    pictures.save(tmp_path / "table.csv", pictures.Pictures(two_classes, rows(raw), (28, 28, 1)))
+    again = pictures.load(tmp_path / "table.csv", two_classes, (28, 28, 1))
+    assert again.rows == rows(raw)
+
+
+def zipped(root: Path, top: str = "") -> Path:
+    path = root.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*")):
+            archive.write(file, top + file.relative_to(root).as_posix())
+    return path
+
+
+@pytest.mark.parametrize("top", ["", "photos/", "a/b/"])
+def test_a_zip_file_is_read_in_place_like_the_folder(two_classes: Path, top: str) -> None:
+    folder, archive = load(two_classes), load(zipped(two_classes, top))
+    np.testing.assert_array_equal(folder.train_images[:], archive.train_images[:])
+    np.testing.assert_array_equal(folder.train_labels, archive.train_labels)
+    assert files(archive) == [top + name for name in files(folder)]
+
+
+def test_a_hostile_zip_file_harms_nothing(two_classes: Path) -> None:
+    path = zipped(two_classes)
+    sound = (two_classes / "cat" / "0.png").read_bytes()
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("../cat/out.png", "/cat/root.png", "cat/../../up.png", "__MACOSX/cat/._0.png"):
+            archive.writestr(name, sound)
+        link = zipfile.ZipInfo("cat/link.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("cat/large.png", bytes(pictures.LARGEST_BYTES + 1))
+    raw = load(path)
+    assert len(raw.train_images) == 6
+    assert len(raw.left_out) == 6
+    assert raw.left_out["cat/large.png"] == "has 268,435,457 bytes; expected at most 268,435,456"
+    assert raw.left_out["cat/link.png"] == "is a link"
+
+
+def test_a_zip_bomb_is_refused(two_classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tree, "SMALL_BYTES", 10**6)
+    path = zipped(two_classes)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/bomb.png", bytes(10**7))
+    with pytest.raises(UserError, match="more than 100 times its own; expected pictures"):
+        load(path)

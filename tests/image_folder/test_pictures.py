@@ -1,0 +1,151 @@
+"""Pictures of any size, mode and state become images of one shape."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.datasets import _photos
+from pipeline.datasets._photos import Candidate, Listed
+from pipeline.process.errors import UserError
+from serving import photo
+from tests.image_folder.conftest import dataset, load, picture, rows
+
+
+def test_pictures_of_any_size_and_mode_become_one_shape(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = load(photos, height=12, width=16, channels=1)
+    assert raw.train_images.shape == (5, 12, 16, 1)
+    assert raw.class_names == ["cat", "dog"]
+    assert raw.unreadable == ["dog/broken.png"]
+    assert "warning: 1 of 6 pictures could not be read: dog/broken.png" in capsys.readouterr().out
+    names = [Path(row.file).stem for row in rows(raw)]
+    means = dict(zip(names, raw.train_images[:].mean((1, 2, 3)), strict=True))
+    assert means["grey"] == 100
+    assert means["sixteen"] == 100  # 25700 of 65535 is 100 of 255
+    assert means["clear"] == 255  # transparent on white
+
+
+def test_pictures_on_disk_are_indexed_like_an_array(photos: Path) -> None:
+    images = load(photos, height=4, width=4, channels=3).train_images
+    everything = np.asarray(images[:])
+    assert everything.shape == images.shape == (5, 4, 4, 3)
+    np.testing.assert_array_equal(images[3], everything[3])
+    np.testing.assert_array_equal(images[-1], everything[4])
+    np.testing.assert_array_equal(images[1:3], everything[1:3])
+    np.testing.assert_array_equal(images[np.array([4, 0, 4])], everything[[4, 0, 4]])
+
+
+def test_a_picture_that_changed_since_it_was_read_is_named(photos: Path) -> None:
+    images = load(photos).train_images
+    picture(photos / "cat" / "grey.png", "L", (30, 50), 101)
+    with pytest.raises(UserError, match=r"cat/grey\.png has changed .* \(has other bytes\)"):
+        images[:]
+    (photos / "cat" / "grey.png").unlink()
+    with pytest.raises(UserError, match=r"cat/grey\.png .* No such file or directory"):
+        images[:]
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_left_out(two_classes: Path) -> None:
+    candidates = [
+        Candidate(f"{name}/{number}.png", name) for name in ("cat", "dog") for number in range(3)
+    ]
+    (two_classes / "cat" / "1.png").unlink()
+    raw = _photos.dataset(dataset(two_classes), Listed(candidates, ["cat", "dog"], {}))
+    assert raw.left_out == {"cat/1.png": "could not be read: No such file or directory"}
+    assert len(raw.train_images) == 5
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger")
+@pytest.mark.parametrize(
+    ("offset", "byte", "readable"), [(0, 0, False), (11, 0, True), (11, 26, True)]
+)
+def test_a_picture_with_damaged_exif_data_is_read_or_reported_as_unreadable(
+    two_classes: Path, offset: int, byte: int, readable: bool
+) -> None:
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x010F: "maker"})
+    data = bytearray(exif.tobytes()[6:])  # the first six bytes are for JPEG
+    data[offset] = byte
+    Image.new("RGB", (9, 9)).save(two_classes / "cat" / "damaged.png", exif=bytes(data))
+    raw = load(two_classes)
+    assert raw.unreadable == ([] if readable else ["cat/damaged.png"])
+    assert len(raw.train_images) == 6 + readable
+
+
+def test_what_systems_leave_behind_is_skipped_at_every_level(
+    two_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for junk in (
+        "__MACOSX/cat/._0.jpg",
+        "cat/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg",
+        "cat/.ipynb_checkpoints/0-checkpoint.png",
+        "dog/.hidden.png",
+    ):
+        picture(two_classes / junk)
+    for junk in (".DS_Store", "dog/Thumbs.db", "dog/desktop.ini"):
+        (two_classes / junk).write_bytes(b"junk")
+    (two_classes / "cat" / "notes.txt").write_text("mine")
+    raw = load(two_classes)
+    assert raw.class_names == ["cat", "dog"]
+    assert len(raw.train_images) == 6
+    assert len(raw.left_out) == 8
+    assert raw.left_out["cat/notes.txt"] == "lacks the suffix of a picture"
+    printed = capsys.readouterr().out
+    assert "left out 1 (cat/notes.txt): it lacks the suffix of a picture" in printed
+    assert "left out 7 (.DS_Store, __MACOSX, cat/.ipynb" in printed
+    assert ": each is hidden or belongs to the operating system" in printed
+
+
+@pytest.mark.parametrize("suffix", photo.SUFFIXES)
+def test_every_kind_of_picture_that_a_device_reads_is_read(two_classes: Path, suffix: str) -> None:
+    kind = "JPEG" if suffix in (".jfif", ".jpe") else None
+    for name in (f"x{suffix}", f"X{suffix.upper()}"):
+        Image.new("RGB", (9, 9)).save(two_classes / "cat" / name, kind)
+    assert len(load(two_classes).train_images) == 8
+
+
+def test_broken_pictures_are_counted_and_the_first_are_named(
+    two_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(file, "JPEG")
+    for number in range(8):
+        (two_classes / "cat" / f"half{number}.jpg").write_bytes(file.getvalue()[: 2000 + number])
+    (two_classes / "cat" / "empty.jpg").touch()
+    raw = load(two_classes)
+    assert len(raw.train_images) == 6
+    assert (
+        "warning: 9 of 15 pictures could not be read: cat/empty.jpg, cat/half0.jpg, cat/half1.jpg "
+        "and 6 more; the first is not a picture; expected PNG, JPEG" in capsys.readouterr().out
+    )
+    assert "truncated" in raw.left_out["cat/half0.jpg"]
+
+
+def test_grey_levels_that_use_12_of_16_bits_are_reported(
+    two_classes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levels = np.linspace(0, 4095, 81).astype(np.uint16).reshape(9, 9)
+    Image.fromarray(levels).save(two_classes / "cat" / "twelve.png")
+    Image.fromarray(levels * 16).save(two_classes / "cat" / "sixteen.png")
+    load(two_classes)
+    assert (
+        "warning: nearly black, as 12 bits or fewer of 16 are used, 1 picture: "
+        "cat/twelve.png; multiply the grey levels by 16" in capsys.readouterr().out
+    )
+
+
+def test_a_photo_of_108_megapixels_is_read(two_classes: Path) -> None:
+    Image.new("L", (12000, 9000), 77).save(two_classes / "cat" / "large.jpg")
+    Image.new("1", (12000, 9000)).save(two_classes / "cat" / "large.png")
+    raw = load(two_classes, height=8, width=8, channels=1)
+    assert raw.unreadable == ["cat/large.png"]
+    assert raw.left_out["cat/large.png"].startswith("has 12000 x 9000 pixels; expected at most")
+    row = [picture.file for picture in rows(raw)].index("cat/large.jpg")
+    assert (raw.train_images[row] == 77).all()

@@ -1,0 +1,152 @@
+"""Files of sounds become features, and broken ones are left out."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import tracemalloc
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config.params import Dataset
+from pipeline.datasets import audio_folder, fsdd
+from pipeline.datasets._fetch import SourceError
+from pipeline.process.errors import UserError
+from serving.log_mel import LogMel
+from tests.sounds.conftest import features, folder, tone, wav
+
+MIRROR = Path(os.environ.get("DATA_MIRROR", ""))
+
+
+def test_a_folder_of_sounds_and_a_zip_of_it_give_the_same_features(tmp_path: Path) -> None:
+    params = folder(tmp_path / "sounds", louder__flac=wav(tone(), kind="FLAC"))
+    raw = audio_folder.load(params)
+    with zipfile.ZipFile(tmp_path / "sounds.zip", "w") as archive:
+        for path in sorted((tmp_path / "sounds").rglob("*.*")):
+            archive.write(path, path.relative_to(tmp_path))
+    packed = audio_folder.load(Dataset(name="audio_folder", path=str(tmp_path / "sounds.zip")))
+    assert np.array_equal(raw.train_images, packed.train_images)
+    assert raw.train_images.shape == (3, 61, 32, 1)
+    assert (raw.class_names, raw.kind, raw.sound) == (["high", "low"], "sounds", asdict(LogMel()))
+    assert sorted(raw.train_columns["file"]) == ["high/tone.wav", "low/louder.flac", "low/tone.wav"]
+
+
+def test_parts_of_the_data_are_taken_as_they_are(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        folder(tmp_path / part)
+    raw = audio_folder.load(Dataset(name="audio_folder", path=str(tmp_path)))
+    assert (len(raw.train_labels), len(raw.test_labels)) == (4, 2)
+    assert raw.validation is not None
+    named = [raw.train_columns["file"][row] for row in raw.validation]
+    assert sorted(named) == ["val/high/tone.wav", "val/low/tone.wav"]
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "PCM_32", "FLOAT", "PCM_U8", "ULAW"])
+def test_other_sample_formats_sound_the_same(subtype: str) -> None:
+    difference = features(wav(tone(), subtype=subtype)).astype(int) - features(wav(tone()))
+    loud = features(wav(tone())) > 200
+    assert np.abs(difference[loud]).max() <= 2
+
+
+@pytest.mark.parametrize("rate", [11025, 44100, 96000])
+def test_another_rate_and_eight_channels_sound_the_same(rate: int) -> None:
+    eight = np.repeat(tone(rate)[:, None], 8, 1)
+    difference = features(wav(eight, rate)).astype(int) - features(wav(tone()))
+    loud = features(wav(tone())) > 200
+    assert np.abs(difference[loud]).max() <= 2
+
+
+def test_short_recordings_are_padded_and_long_ones_are_cut() -> None:
+    half, whole = tone(seconds=0.5), np.concatenate([tone(seconds=0.5), np.zeros(4000)])
+    assert np.array_equal(features(wav(half)), features(wav(whole)))
+    assert np.array_equal(features(wav(tone(seconds=5))), features(wav(tone(seconds=1))))
+
+
+def with_rate(rate: int) -> bytes:
+    data = bytearray(wav(tone()))
+    data[24:28] = struct.pack("<I", rate)
+    return bytes(data)
+
+
+BROKEN = {
+    "a cut header": (wav(tone())[:20], "cannot be read: "),
+    "no samples": (wav(np.zeros(0)), "holds no samples"),
+    "a rate of 0": (with_rate(0), "Hz; expected 4,000 to 192,000|cannot be read"),
+    "a rate of 2 GHz": (with_rate(2**31 - 1), "has a rate of 2,147,483,647 Hz; expected"),
+    "40 channels": (wav(np.zeros((100, 40))), "has 40 channels; expected at most 32"),
+    "NaN": (wav(np.full(9000, np.nan), subtype="FLOAT"), "holds NaN or infinity"),
+    "text": (b"a" * 10_000, "cannot be read: "),
+    "nothing": (b"", "cannot be read: "),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
+def test_broken_sounds_are_left_out_and_counted_with_a_reason(
+    data: bytes, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = audio_folder.load(folder(tmp_path, broken__wav=data))
+    assert raw.unreadable == ["low/broken.wav"]
+    assert len(raw.train_labels) == 2
+    output = capsys.readouterr().out
+    assert "warning: 1 of 3 recordings could not be read: low/broken.wav; the first" in output
+    assert re.search(reason, raw.left_out["low/broken.wav"])
+
+
+@pytest.mark.parametrize("is_packed", [False, True], ids=["folder", "zip"])
+def test_of_ten_hours_only_the_beginning_is_read(
+    is_packed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "sounds"
+    params = folder(root)
+    header = wav(tone())[:44]
+    size = 10 * 3600 * 8000 * 2
+    long = root / "low" / "long.wav"
+    with long.open("wb") as file:  # sparse: the file system stores no zeros
+        file.write(header[:4] + struct.pack("<I", size + 36) + header[8:40])
+        file.write(struct.pack("<I", size) + wav(tone())[44:])
+        file.truncate(size + 44)
+    if is_packed:
+        with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_STORED) as archive:
+            for path in sorted(root.rglob("*.wav")):
+                if path != long:
+                    archive.write(path, path.relative_to(root))
+            archive.writestr("low/long.flac", wav(tone(seconds=600), kind="FLAC"))
+        params = Dataset(name="audio_folder", path=str(tmp_path / "s.zip"))
+    tracemalloc.start()
+    raw = audio_folder.load(params)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+    assert len(raw.train_labels) == 3
+    assert "1 recording longer than dataset.seconds, 1: what follows" in capsys.readouterr().out
+
+
+def test_data_and_values_without_features_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    params = folder(tmp_path / "sounds")
+    with pytest.raises(UserError, match=r"seconds is 0.01, 80 samples; expected at least .* 256"):
+        audio_folder.load(params.model_copy(update={"seconds": 0.01}))
+    with pytest.raises(UserError, match="dataset: 128 bands are too narrow"):
+        audio_folder.load(params.model_copy(update={"bands": 128}))
+    (tmp_path / "sounds" / "low" / "tone.wav").write_bytes(b"")
+    with pytest.raises(UserError, match=r"class low holds no readable recording .* \.flac, \.ogg"):
+        audio_folder.load(params)
+
+
+@pytest.mark.skipif(not (MIRROR / fsdd.FILE).is_file(), reason="needs fsdd.zip in DATA_MIRROR")
+def test_a_changed_archive_of_spoken_digits_is_refused_and_the_published_one_is_not() -> None:
+    data = (MIRROR / fsdd.FILE).read_bytes()
+    files = fsdd.recordings(data)
+    assert len(files) == 3000
+    assert {name.split("_")[1] for name in files} >= {"theo", "george"}
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        archive.writestr("recordings/0_theo_0.wav", files["0_theo_0.wav"])
+    for damaged, reason in ((changed.getvalue(), "are not the published"), (data[:99], "readable")):
+        with pytest.raises(SourceError, match=reason):
+            fsdd.recordings(damaged)
