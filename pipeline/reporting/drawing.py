@@ -10,7 +10,9 @@ from typing import Any
 from pipeline.files.atomic import replacing
 
 
-def save(path: Path, figure: Any) -> None:
+def save(path: Path, figure: Any, title: str = "") -> None:
+    if title:
+        figure.suptitle(title)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
 

@@ -89,12 +89,10 @@ def code_points(family: str) -> Set[int]:
     return font.get_charmap().keys() if font.scalable else frozenset()
 
 
-def images(
-    path: Path, pictures: Array, titles: Sequence[str], columns: int = 10, title: str = ""
-) -> None:
+def images(path: Path, pictures: Array, titles: Sequence[str], title: str = "") -> None:
     """A sheet of images (N, H, W, C), values 0 to 255, each under its title."""
     titles = [plain(text) for text in titles]
-    columns = max(min(columns, len(pictures)), 1)
+    columns = max(min(10, len(pictures)), 1)
     rows = max(-(-len(pictures) // columns), 1)
     # Inches: the width and height of a cell, and the longer side of the picture in it.
     cell, side = np.array([1.3, 1.55]), 1.15
@@ -115,9 +113,7 @@ def images(
         axis.text(middle, bottom - height - 0.04, text, fontsize=8, ha="center", va="bottom")
     axis.set(xlim=(0, cell[0] * columns), ylim=(cell[1] * rows, 0), aspect="equal")
     axis.axis("off")
-    if title:
-        figure.suptitle(title)
-    drawing.save(path, figure)
+    drawing.save(path, figure, title)
 
 
 def indicative_ids(
@@ -133,16 +129,13 @@ def indicative_ids(
     for axis, values, ids, words, name in zip(axes, scores, best_ids, labels, titles, strict=True):
         axis.barh(words, values[ids])
         axis.set(title=name, xlabel="log-likelihood above the mean")
-    figure.suptitle(title)
-    drawing.save(path, figure)
+    drawing.save(path, figure, title)
 
 
-def lines(
-    path: Path, series: Array, titles: Sequence[str], columns: int = 5, title: str = ""
-) -> None:
+def lines(path: Path, series: Array, titles: Sequence[str], title: str = "") -> None:
     """A sheet of series (N, T, C), a line for each channel, each series under its title."""
     titles = [plain(text) for text in titles]
-    columns = max(min(columns, len(series)), 1)
+    columns = max(min(5, len(series)), 1)
     rows = max(-(-len(series) // columns), 1)
     figure = Figure(figsize=(2.6 * columns, 1.8 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -152,9 +145,7 @@ def lines(
         axis.tick_params(labelsize=6)
     for axis in axes.flat[len(series) :]:
         axis.axis("off")
-    if title:
-        figure.suptitle(title)
-    drawing.save(path, figure)
+    drawing.save(path, figure, title)
 
 
 def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str = "") -> None:
@@ -169,9 +160,7 @@ def texts(path: Path, contents: Sequence[str], titles: Sequence[str], title: str
         axis.set_title(heading, fontsize=9, loc="left")
     for axis in axes.flat:
         axis.axis("off")
-    if title:
-        figure.suptitle(title)
-    drawing.save(path, figure)
+    drawing.save(path, figure, title)
 
 
 def against(path: Path, true: Array, predicted: Array, unit: str, title: str) -> None:
@@ -187,12 +176,12 @@ def against(path: Path, true: Array, predicted: Array, unit: str, title: str) ->
         axis.grid(alpha=0.3)
 
 
-def reliability(path: Path, models: Mapping[str, Sequence[Bin]], columns: int = 4) -> None:
+def reliability(path: Path, models: Mapping[str, Sequence[Bin]]) -> None:
     """The accuracy of each model's answers by their confidence, with 95 % intervals.
 
     Below each bin stands how many answers it has.
     """
-    rows, columns = -(-len(models) // columns), min(columns, len(models))
+    rows, columns = -(-len(models) // 4), min(4, len(models))
     figure = Figure(figsize=(3.2 * columns, 3.3 * rows + 0.4), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axis, (name, bins) in zip(axes.flat, models.items(), strict=False):
