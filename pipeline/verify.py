@@ -2,7 +2,7 @@
 
     python -m pipeline.verify
 
-Reads: exported/, evaluation/{test_probabilities.npy,validation.npz},
+Reads: exported/, evaluation/{test_probabilities.npy,validation.npz}, reports/evaluate.json,
 data/prepared/{test,validation}. Writes: evaluation/golden.npz, reports/verify.json,
 reports/reliability.png.
 Every pair of file and runtime gets a verdict here; `package` decides which verdicts stop the
@@ -142,6 +142,7 @@ def choose_golden(material: Material, natives: Sequence[Pair], there: Sequence[s
         material.reference[:count],
         probabilities,
         material.synthetic,
+        holds_from=material.holds_from,
     )
 
 

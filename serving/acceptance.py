@@ -100,7 +100,9 @@ def prove(
     allowed = allowed_loss(bundle.card, runtime)
     metric = bundle.card.metric.name if bundle.card.metric else ACCURACY
     outputs = probabilities, acceptance.probabilities
-    facts = metric_gate.compare(metric, outputs, acceptance.labels, allowed)
+    facts = metric_gate.compare(
+        metric, outputs, acceptance.labels, allowed, holds_from=bundle.card.holds_from
+    )
     facts["golden_difference"], facts["golden_tolerance"] = golden_difference, file.golden_tolerance
     facts["maker"] = makers_verdict(file, runtime, allowed)
     facts["state"] = gate.elsewhere(

@@ -104,7 +104,7 @@ class Classifier:
         if self.card.number:
             raise InputError(f"{self.card.name} gives a number; take it from `predict`")
         if self.card.target != "classes":
-            raise InputError(f"{self.card.name} gives several labels; compare each with 0.5")
+            raise InputError(f"{self.card.name} gives several labels; take them from `answer`")
         names = [*self.card.class_names, None]  # so that NONE, -1, is the last
         return [names[number] for number in self.file.answers(probabilities)]
 
@@ -118,7 +118,7 @@ class Classifier:
             return self.number(row)
         answer: Dict[str, Any] = {"probabilities": dict(zip(self.card.class_names, row.tolist()))}
         if self.card.target == "labels":
-            held = np.flatnonzero(gate.holds(row))
+            held = np.flatnonzero(gate.holds(row, self.card.holds_from))
             return {"labels": [self.card.class_names[number] for number in held], **answer}
         return {"class": self.answers(row[None])[0], **answer}
 
@@ -137,11 +137,8 @@ class Classifier:
             facts.update(low=value - width, high=value + width)
         return {**facts, "coverage": None if width is None else described.coverage}
 
-    def golden_difference(self, bundle: Bundle, count: Optional[int] = None) -> float:
-        """The largest difference from the golden probabilities, of the first `count` or all.
-
-        Raises BundleError.
-        """
+    def golden_difference(self, bundle: Bundle) -> float:
+        """The largest difference from the golden probabilities. Raises BundleError."""
         try:
             images, expected = golden_vectors.read(bundle.read(GOLDEN), self.file.format, self.card)
         except ValueError as error:
@@ -149,15 +146,15 @@ class Classifier:
                 f"{bundle.path}: {GOLDEN} is not what package writes ({error}); "
                 "make the bundle again"
             ) from None
-        return float(np.abs(self._checked_predict(images[:count]) - expected[:count]).max())
+        return float(np.abs(self._checked_predict(images) - expected).max())
 
-    def check_golden(self, bundle: Bundle, count: Optional[int] = None) -> float:
+    def check_golden(self, bundle: Bundle) -> float:
         """Like `golden_difference`. Raises RuntimeRefusalError beyond the tolerance.
 
         For a model of sounds, the golden recordings are checked too: raises BundleError.
         """
         sound.check_recordings(bundle.card, bundle.digests, bundle.read)
-        difference = self.golden_difference(bundle, count)
+        difference = self.golden_difference(bundle)
         tolerance = self.file.golden_tolerance
         if not difference <= tolerance:
             raise RuntimeRefusalError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,12 +12,14 @@ from serving.gate import CERTAIN, MOST_IMAGES, NOT_SHOWN, PROVEN, SIGNIFICANT, W
 ROUNDING = 1e-12
 
 
-def compare(
+def compare(  # noqa: PLR0913
     name: str,
     outputs: Tuple[Any, Any],
     labels: Any,
     allowed: float,
     test_images: Optional[int] = None,
+    *,
+    holds_from: Optional[Sequence[float]] = None,
 ) -> Dict[str, Any]:
     """The facts of `gate.compare`, judged by the metric of this name, whose figures they hold.
 
@@ -26,7 +28,9 @@ def compare(
     that one image can take.
     """
     probabilities, reference = outputs
-    facts = gate.compare(probabilities, reference, labels, allowed, test_images)
+    facts = gate.compare(
+        probabilities, reference, labels, allowed, test_images, holds_from=holds_from
+    )
     if name == metric.ACCURACY:
         return facts
     measure, classes, tested = metric.METRICS[name], np.shape(reference)[1], facts["test_images"]

@@ -36,7 +36,7 @@ LARGEST_VALUE = 2**31 - 1  # of an input
 # Unknown to older packages, so left out where there is none
 ADDED = {
     *("number", "error", "error_interval", "error_added_bound", "interval", "region", "sound"),
-    *("series", "metric", "metric_value", "metric_interval", "metric_lost_bound"),
+    *("series", "metric", "metric_value", "metric_interval", "metric_lost_bound", "holds_from"),
 }
 
 
@@ -182,6 +182,7 @@ class ModelCard:
     # For people: the rule, the coverage and the error promised; programs read each accept_from
     rejection: Optional[Dict[str, Any]] = None
     metric: Optional[Score] = None
+    holds_from: Optional[List[float]] = None  # the least probability of each of several labels
     card_version: int = CARD_VERSION
 
     def _check(self) -> None:
@@ -209,7 +210,11 @@ class ModelCard:
             self.target == "classes" or not rejecting,
             f"{rejecting} have an accept_from, expected none for {self.target}",
         )
+        for least in self.holds_from or []:
+            expect_fractions(holds_from=least)
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
+        fits = not self.holds_from or (self.target, (len(self.holds_from),)) == ("labels", classes)
+        expect(fits, "holds_from is not one for each of several labels")
         expect(
             self.output.shape == classes,
             f"output.shape is {self.output.shape}, expected {classes}, the classes",

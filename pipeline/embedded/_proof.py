@@ -37,7 +37,9 @@ def prove(model: VerifiedFile, classify: Callable[[Array], Array]) -> Measured:
             f"its C answers {differing} of {len(expected)} images unlike TensorFlow Lite Micro; "
             "report this fault, and remove the target from embed.targets"
         )
-    facts = gate.compare(outputs, reference, np.asarray(labels), model.max_loss)
+    facts = gate.compare(
+        outputs, reference, np.asarray(labels), model.max_loss, holds_from=model.holds_from
+    )
     facts = statistics.with_reason(facts, model.data.unit)
     if facts["state"] == gate.WORSE:
         raise UserError(facts["reason"])

@@ -26,7 +26,7 @@ from pipeline.process.words import percent
 from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
 from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
 from pipeline.reporting.tables import interval
-from pipeline.targets import Goal, Recognition
+from pipeline.targets import Goal, Recognition, _thresholds
 from pipeline.targets._gate import by_goal, missed
 from pipeline.targets._per_class import hidden, never_predicted, per_class, scores_in_words
 
@@ -100,10 +100,12 @@ def baseline_score(
     )
 
 
-def ignored(outputs: Array, labels: Array, description: Description) -> list[str]:
-    """The names that are never predicted on these examples."""
+def ignored(validation: Predictions, description: Description) -> list[str]:
+    """The names that are never predicted in validation, with the thresholds chosen there."""
     target, names = targets.recognition(description.target), description.class_names
-    return never_predicted(target.counts(target.answers(outputs), labels, len(names)), names)
+    holds_from = _thresholds.of(validation, description.target)
+    answers = target.answers(validation.probabilities, holds_from)
+    return never_predicted(target.counts(answers, validation.labels, len(names)), names)
 
 
 def poorly_recognized(
@@ -131,7 +133,7 @@ def neglected(
 ) -> tuple[list[str], list[str]]:
     """The classes that are never predicted, and the rare ones that are poorly recognized."""
     answers = validation.probabilities, validation.labels, description
-    return ignored(*answers), poorly_recognized(*answers, trained)
+    return ignored(validation, description), poorly_recognized(*answers, trained)
 
 
 def evaluate(
@@ -142,12 +144,12 @@ def evaluate(
     `baseline` (N, ...) are the baseline's answers, `goal` says what the metric must reach.
     """
     target, names = targets.recognition(description.target), description.class_names
-    answers = target.answers(outputs)
+    answers = target.answers(outputs, goal.holds_from)
     right = target.right(answers, labels)
     counts = target.counts(answers, labels, len(names))
     by_class = per_class(counts, names)
     recalls = [score.recall for score in by_class.values()]
-    return EvaluationReport(
+    report = EvaluationReport(
         model_sha256=artifacts.sha256(artifacts.MODEL),
         test_accuracy=float(right.mean()),
         test_accuracy_interval=statistics.accuracy_interval(int(right.sum()), len(right)),
@@ -160,6 +162,10 @@ def evaluate(
         **by_goal(answers, baseline, labels, description, goal),
         per_class=by_class,
     )
+    if goal.holds_from is None:
+        return report
+    micro_f1 = 2 * counts.right.sum() / max(int(counts.images.sum() + counts.predicted.sum()), 1)
+    return report.changed(holds_from=goal.holds_from, micro_f1=micro_f1)
 
 
 def with_groups(
@@ -173,7 +179,7 @@ def with_groups(
     if not any(group_names):
         return report
     target = targets.recognition(description.target)
-    right = target.right(target.answers(outputs), labels)
+    right = target.right(target.answers(outputs, report.holds_from), labels)
     return report.changed(per_group=by_group.scores(right, group_names))
 
 
@@ -268,13 +274,16 @@ def draw(
     bars.of_test(artifacts.REPORTS / "bars.png", report)
     images, labels = test
     target, names = targets.recognition(description.target), description.class_names
-    answers = target.answers(outputs)
+    answers = target.answers(outputs, report.holds_from)
     actual, predicted = target.confused(answers, labels)
     pairs = [(names[a], names[p]) for a, p in zip(actual, predicted, strict=True)]
     artifacts.save_csv(artifacts.REPORTS / "confusion.csv", ("actual", "predicted"), pairs)
     matrix = confusion(actual, predicted, len(names))
     pictures.confusion_matrix(artifacts.REPORTS / "confusion.png", matrix, names)
-    shown, confidences = pictures.shown_names(names), target.confidences(outputs)
+    shown, confidences = (
+        pictures.shown_names(names),
+        target.confidences(outputs, report.holds_from),
+    )
     kind, wrong = inputs.kind(description.kind), ~target.right(answers, labels)
     worst = worst_mistakes(wrong, confidences, kind.SHOWN)
     titles = [

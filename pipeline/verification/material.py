@@ -13,10 +13,11 @@ from pipeline.bundle import golden
 from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
 from pipeline.files.artifacts import Array
+from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import JudgedOn
 from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.targets import Target
+from pipeline.targets import Target, Thresholds
 from serving import metric_gate
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
@@ -35,7 +36,8 @@ class Material:
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
     file of the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None. `metric` is problem.metric.
+    that gives numbers; else it is None. `metric` is problem.metric, `holds_from` was chosen by
+    evaluate.
     """
 
     target: Target
@@ -51,6 +53,7 @@ class Material:
     sampled_others: Path | None = None
     unit: str | None = None
     metric: str = ACCURACY
+    holds_from: Thresholds = None
 
     def compare(
         self, outputs: Array, rows: Array, max_loss: float, test_images: int | None = None
@@ -58,7 +61,12 @@ class Material:
         """The verdict on a file's outputs for these rows, and its figures; see serving."""
         reference, labels = self.reference[rows], self.labels[rows]
         facts = metric_gate.compare(
-            self.metric, (outputs, reference), labels, max_loss, test_images
+            self.metric,
+            (outputs, reference),
+            labels,
+            max_loss,
+            test_images,
+            holds_from=self.holds_from,
         )
         if "metric" in facts:
             facts["metric"] |= metrics.intervals(
@@ -100,6 +108,7 @@ def gather(settings: Params, folder: Path) -> Material:
         target=target,
         unit=data.unit,
         metric=settings.problem.metric,
+        holds_from=Evaluation.load().holds_from,
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]

@@ -19,7 +19,7 @@ from serving.bundle import locate
 from serving.checksums import MANIFEST
 from serving.classifier import Classifier
 from serving.errors import BundleError, RequestError, RuntimeTimeoutError, printable
-from serving.server.limits import Limits
+from serving.server import Limits
 from serving.server.place import Newest
 from serving.server.prometheus import Metrics
 from serving.server.protocol import Signature
