@@ -2,7 +2,7 @@
 
     python -m pipeline.verify
 
-Reads: exported/, evaluation/{test_probabilities.npy,validation.npz}, reports/evaluate.json,
+Reads: exported/, evaluation/{test_probabilities.npy,validation.npz},
 data/prepared/{test,validation}. Writes: evaluation/golden.npz, reports/verify.json,
 reports/reliability.png.
 Every pair of file and runtime gets a verdict here; `package` decides which verdicts stop the

@@ -173,8 +173,7 @@ class ModelCard:
     provenance: Dict[str, Any]
     embedded: List[Embedded] = field(default_factory=list)
     reference: Optional[Reference] = None
-    # A sentence for each gate that a draft fails
-    not_proven: List[str] = field(default_factory=list)
+    not_proven: List[str] = field(default_factory=list)  # a sentence for each gate that it fails
     acceptance_images: int = 0  # for `serving prove`
     no_acceptance: Optional[str] = None  # why there is none
     target: str = "classes"  # or "labels", several at once, or "number"
@@ -215,18 +214,14 @@ class ModelCard:
         classes, kind = (len(self.class_names),), KINDS.get(self.input.type)
         fits = not self.holds_from or (self.target, (len(self.holds_from),)) == ("labels", classes)
         expect(fits, "holds_from is not one for each of several labels")
-        expect(
-            self.output.shape == classes,
-            f"output.shape is {self.output.shape}, expected {classes}, the classes",
-        )
+        shape = self.output.shape
+        expect(shape == classes, f"output.shape is {shape}, expected {classes}, the classes")
         expect(
             kind is not None,
             f"input.type is {self.input.type[:40]!r}, expected {' or '.join(KINDS)}",
         )
-        expect(
-            len(self.input.shape) == self.kind.dimensions,
-            f"input.shape has {len(self.input.shape)} sizes, expected {self.kind.dimensions}",
-        )
+        sizes, expected = len(self.input.shape), self.kind.dimensions
+        expect(sizes == expected, f"input.shape has {sizes} sizes, expected {expected}")
         self.preprocessing.check(self.input.type, self.input.shape)
 
     def _check_scores(self) -> None:

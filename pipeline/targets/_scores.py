@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -26,14 +26,13 @@ from pipeline.process.words import percent
 from pipeline.reporting import by_folds, by_group, calibration, metrics, statistics
 from pipeline.reporting.metrics import ACCURACY, METRICS, Judged
 from pipeline.reporting.tables import interval
-from pipeline.targets import Goal, Recognition, _thresholds
+from pipeline.targets import Goal, Recognition
 from pipeline.targets._gate import by_goal, missed
-from pipeline.targets._per_class import hidden, never_predicted, per_class, scores_in_words
+from pipeline.targets._neglected import BAD, ignored, poorly_recognized
+from pipeline.targets._per_class import hidden, per_class, scores_in_words
 
 if TYPE_CHECKING:
     from serving.model_card import ModelCard
-
-BAD, RARE = 0.5, 0.7  # shares of the accuracy, and of the mean number of examples of a class
 
 
 @dataclass(frozen=True)
@@ -98,34 +97,6 @@ def baseline_score(
         per_class={name: score.recall for name, score in by_class.items()},
         **({} if judged is None else {"metric": judged.value}),
     )
-
-
-def ignored(validation: Predictions, description: Description) -> list[str]:
-    """The names that are never predicted in validation, with the thresholds chosen there."""
-    target, names = targets.recognition(description.target), description.class_names
-    holds_from = _thresholds.of(validation, description.target)
-    answers = target.answers(validation.probabilities, holds_from)
-    return never_predicted(target.counts(answers, validation.labels, len(names)), names)
-
-
-def poorly_recognized(
-    outputs: Array, labels: Array, description: Description, trained: Mapping[str, int]
-) -> list[str]:
-    """The rare classes that a model neglects on these examples; none if an example has several.
-
-    Rare is a class with fewer than RARE of the mean of the `trained` examples. Its recall is below
-    BAD, and the 95 % interval of it below the accuracy, or the class is never predicted.
-    """
-    if description.target != "classes":
-        return []
-    target, names = targets.recognition(description.target), description.class_names
-    counts = target.counts(target.answers(outputs), labels, len(names))
-    accuracy = counts.right.sum() / max(len(labels), 1)
-    recall = counts.right / np.maximum(counts.images, 1)
-    certain = statistics.accuracy_intervals(counts.right, counts.images)[:, 1] < accuracy
-    rare = np.array([trained[name] for name in names]) < RARE * np.mean(list(trained.values()))
-    bad = (recall < BAD * accuracy) & (certain | (counts.predicted == 0))
-    return [names[number] for number in np.flatnonzero(rare & bad & (counts.images > 0))]
 
 
 def neglected(

@@ -13,11 +13,10 @@ from pipeline.bundle import golden
 from pipeline.config.params import Params
 from pipeline.files import artifacts, predictions
 from pipeline.files.artifacts import Array
-from pipeline.files.reports.evaluate import Evaluation
 from pipeline.files.reports.verify import JudgedOn
 from pipeline.reporting import metrics, statistics
 from pipeline.reporting.metrics import ACCURACY
-from pipeline.targets import Target, Thresholds
+from pipeline.targets import Target, Thresholds, _thresholds
 from serving import metric_gate
 
 TEST, VALIDATION = (artifacts.PREPARED / split / "images.npy" for split in ("test", "validation"))
@@ -36,8 +35,8 @@ class Material:
     files: `unseen` lists the files of all images with the synthetic ones last, `sampled` is the
     file of the sample. `others` are the test's pictures of none of the classes, which follow all
     labelled ones in `unseen`; `sampled_others` is a file of some of them. `unit` is that of a model
-    that gives numbers; else it is None. `metric` is problem.metric, `holds_from` was chosen by
-    evaluate.
+    that gives numbers; else it is None. `metric` is problem.metric; from `holds_from`
+    each of several labels holds.
     """
 
     target: Target
@@ -108,7 +107,7 @@ def gather(settings: Params, folder: Path) -> Material:
         target=target,
         unit=data.unit,
         metric=settings.problem.metric,
-        holds_from=Evaluation.load().holds_from,
+        holds_from=_thresholds.of(validation, data.target),
         labels=np.concatenate([labels, validation.labels]),
         reference=np.concatenate(
             [artifacts.load_array(artifacts.TEST_PROBABILITIES), validation.probabilities]
