@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.bundle import golden as vectors
 from pipeline.bundle import golden_sounds
 from pipeline.embedded import _c_text, _sound_text, _zig
 from pipeline.embedded._proof import prove
@@ -42,12 +43,6 @@ ENVIRONMENT = environments.FOLDER / environments.EMBEDDED
 
 
 def write(folder: Path, model: VerifiedFile) -> Measured:
-    if model.data.target != "classes":
-        answer = "a number" if model.data.unit else model.data.target
-        raise UserError(
-            f"its page shows one class of several, but this dataset asks for {answer}; "
-            "use `serving serve` or the targets c and microcontroller"
-        )
     if model.data.kind == "series":
         raise UserError(
             "its page takes pictures and sounds, but this dataset contains series; "
@@ -123,11 +118,14 @@ def features(folder: Path, samples: Array, shape: tuple[int, ...]) -> bytes:
 def golden(model: VerifiedFile) -> str:
     """golden.json: images (base64 of raw pixels), labels, and TensorFlow Lite Micro's answers.
 
+    The label of a synthetic image is null.
     For a model of sounds, also the names of the recordings in the bundle.
     """
     images = [base64.b64encode(image.tobytes()).decode() for image in model.golden_images]
+    known = vectors.recorded(model.golden_labels)
+    labels = zip(model.golden_labels.tolist(), known, strict=True)
     values = {
-        "labels": model.golden_labels.tolist(),
+        "labels": [label if recorded else None for label, recorded in labels],
         "images": images,
         "probabilities": model.micro.golden.tolist(),
     }
