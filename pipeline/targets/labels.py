@@ -23,7 +23,7 @@ BASELINES = {"frequent": "most frequent labels"}
 OUTPUTS: tuple[str, ...] = ("sigmoids",)
 LOSSES: tuple[str, ...] = ("BinaryCrossentropy", "BinaryFocalCrossentropy", "MeanSquaredError")
 SCORING = "_scores"
-ANSWER = "the labels whose probability reaches their threshold, in holds_from, are the answer"
+ANSWER = "the labels whose probability reaches their threshold are the answer"
 
 LEAST_PROBABILITY = 1e-7  # smaller ones count as this, so that no loss is infinite, as in Keras
 COMBINATIONS = 100  # the most frequent ones, that the baseline tells apart
