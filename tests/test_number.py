@@ -32,7 +32,9 @@ from pipeline.files.reports.run import RunReports
 from pipeline.files.reports.verify import VerificationReport
 from pipeline.process.errors import UserError
 from pipeline.reporting import pictures, statistics, terminal
+from pipeline.search import data_size
 from pipeline.search.analysis import check_answers
+from pipeline.search.power_law import ErrorCurve
 from pipeline.targets import _errors, number
 from pipeline.tracking import record, registry, view
 from pipeline.verification import intervals, rejection
@@ -196,6 +198,41 @@ def test_analyses_that_compare_right_answers_refuse_numbers_before_they_train() 
         check_answers(params.override(settings, UNIT))
     with pytest.raises(UserError, match="the dataset asks for a number, and this compares right"):
         targets.recognition("number")
+
+
+def test_the_forecast_of_more_data_speaks_of_the_error_in_its_unit() -> None:
+    sizes = np.repeat(1000 * 2 ** np.arange(6), 4).astype(float)
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.03, len(sizes)))
+    report = data_size.report(ErrorCurve(sizes, 30 * sizes**-0.4 * noise, "degrees"), 0.2)
+    texts = [report.sentence, *report.notes, *(cell for row in report.table for cell in row)]
+    assert re.search(r"reduce the validation error from [\d.]+ degrees to [\d.]+ degrees", texts[0])
+    assert "By this law the target of 0.2 degrees needs" in report.notes[0]
+    needed = float(report.notes[0].split(" needs ")[1].split()[0])
+    assert needed == pytest.approx((30 / 0.2) ** 2.5, rel=0.2)
+    assert not any("%" in text.replace("95 %", "") for text in texts)
+
+
+@pytest.mark.slow
+def test_data_size_trains_and_forecasts_for_a_number(project: Project) -> None:
+    images, angles = drawn(1000)
+    np.savez(project.folder / "own.npz", x_train=images, y_train=angles, class_names=["angle"])
+    project.change(
+        {
+            **OWN_PROBLEM,
+            **UNIT,
+            "dataset.name": "npz",
+            "dataset.path": "own.npz",
+            "preprocess.subset": None,
+            "train.loss": "Huber",
+            "train.augmentation": [],
+            "train.epochs": 1,
+        }
+    )
+    project.run(sys.executable, "-m", "pipeline.download")
+    shown = project.run(*EDGEPROOF, "data-size", "--sizes", "4", "--parts", "2")
+    assert re.search(r"smaller sizes predict [\d.]+ to [\d.]+ degrees for the largest", shown)
+    assert "accuracy" not in shown
+    assert "degrees" in (project.folder / "reports/data_size.md").read_text()
 
 
 def test_the_ratings_of_movielens_are_numbers() -> None:
